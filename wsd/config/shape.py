@@ -1,0 +1,178 @@
+"""What a configuration holds: each dataclass is a table of the file, each field a key of the same name, with its default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wsd.config.values import KIB, MIB, hostName, network, notYet, origin, proxy, token
+
+
+def _size(default: int, least: int = 1) -> Any:
+    return field(default=default, metadata={"size": True, "least": least})
+
+
+def _seconds(default: float, least: float = 0.1) -> Any:
+    return field(default=default, metadata={"unit": "seconds", "least": least})
+
+
+def _count(default: int, unit: str, least: int, most: int | None = None, daemon: bool = False) -> Any:
+    """`daemon` keys hold for the whole daemon: a route may not override them."""
+    return field(default=default, metadata={"unit": unit, "least": least, "most": most, "daemon": daemon})
+
+
+def _port(default: int | None, least: int) -> Any:
+    return field(default=default, metadata={"unit": "port", "least": least, "most": 65535})
+
+
+def _texts(*default: str, each: object = None) -> Any:
+    return field(default=default, metadata={} if each is None else {"each": each})
+
+
+def _choice(*choices: str) -> Any:
+    """One of these; the first is the default."""
+    return field(default=choices[0], metadata={"choices": choices})
+
+
+def _path() -> Any:
+    return field(default=None, metadata={"path": True})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """Who may, and how much. Each is fixed when a connection opens; a route's table may override all but the last three."""
+
+    max_message: int = _size(MIB)
+    """Bytes of a received message, after inflating; a larger one closes with 1009."""
+    max_frame: int = _size(0, least=0)
+    """Bytes of one received frame, after inflating; 0 is as `max_message`."""
+    opening_timeout: float = _seconds(10.0)
+    """Seconds from the connection to its request head, and from there to the answer."""
+    closing_timeout: float = _seconds(5.0)
+    """Seconds for the closing handshake, then the connection is dropped; also the daemon's own patience at its end."""
+    http_idle_timeout: float = _seconds(60.0)
+    """Seconds an HTTP connection may lie idle between two requests."""
+    http_body_timeout: float = _seconds(20.0)
+    """The longest wait, in seconds, for the next piece of a request's body."""
+    http_body_rate: int = _size(KIB, least=0)
+    """Bytes a second that a request's body comes with at least, on average, after the first `http_body_timeout`."""
+    ping_interval: float = _seconds(25.0, least=0)
+    """Seconds between pings; 0 sends none."""
+    ping_timeout: float = _seconds(20.0)
+    """Seconds after a ping in which anything at all must come, else the connection is dropped."""
+    high_water: int = _size(MIB)
+    """Bytes waiting to be sent to a connection from which on it is full: an echo stops reading."""
+    low_water: int = _size(256 * KIB, least=0)
+    """Bytes waiting to be sent below which a full connection is drained again."""
+    max_unsent: int = _size(64 * MIB)
+    """Bytes waiting to be sent at which the connection is dropped: its protocol did not heed that it was full."""
+    stall_timeout: float = _seconds(60.0)
+    """Seconds in which a peer must take at least a byte of what waits for it, else it is dropped."""
+    deflate: bool = True
+    """Whether permessage-deflate (RFC 7692) is agreed to when it is offered."""
+    deflate_level: int = _count(6, "1 to 9", 1, 9)
+    """How hard to compress, 1 (fast) to 9 (small)."""
+    deflate_memory: int = _count(8, "1 to 9", 1, 9)
+    """Memory for compressing: 2 ** (this + 9) bytes a connection, 1 to 9, beside its window."""
+    max_connections: int = _count(20000, "connections", 1, daemon=True)
+    """Connections at one time, of all routes and of HTTP."""
+    max_connections_per_address: int = _count(1000, "connections", 1, daemon=True)
+    """Connections at one time from one address (a /64 of IPv6); direct loopback peers are exempt."""
+    handshakes_per_second: int = _count(100, "handshakes", 0, daemon=True)
+    """Opening handshakes a second from one address, 0 for any number; direct loopback peers are exempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A [[tls.certificate]]: two PEM files; without `key` the key lies in the certificate's file."""
+
+    cert: str = _path()
+    key: str = _path()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """[tls]: wss and https."""
+
+    port: int | None = _port(None, least=0)
+    """A port for TLS on each of `host`; 0 takes a free one, None is none."""
+    listen: tuple[str, ...] = _texts()
+    """Twisted endpoint strings to listen at with TLS."""
+    self_signed: bool = False
+    """A developer's certificate for localhost, made when there is none and kept in the state folder."""
+    certificate: tuple[Certificate, ...] = ()
+    """The certificates; the first answers when no name fits."""
+    client_ca: str | None = _path()
+    """A PEM file of the authorities that clients' certificates are checked against."""
+    client_auth: str = _choice("none", "optional", "required")
+    """Whether clients are asked for a certificate, and refused without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """[log]: how the log is written."""
+
+    format: str = _choice("text", "json")
+    """Lines for people, or one JSON object a line."""
+    level: str = field(default="info", metadata={"choices": ("debug", "info", "warn", "error")})
+    """The least level that is written."""
+    file: str | None = _path()
+    """A file to append to; None goes where twistd's or twist's log goes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A [route."/path"]: which protocol answers there, for whom, and within which policies."""
+
+    path: str
+    """The path; of a prefix ("/x/*") what stands before the "/*"."""
+    prefix: bool = False
+    """Whether everything under the path belongs to the route too."""
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    """Subprotocol to the name of the protocol that speaks it; "" answers when none is chosen. Empty beside `single`."""
+    single: str | None = None
+    """The name of the one protocol, when it is not by subprotocol."""
+    subprotocols: tuple[str, ...] | None = field(default=None, metadata={"each": token})
+    """Names offered, in the server's order; None is what the protocol itself offers."""
+    prefer: str = _choice("client", "server")
+    """Whose order chooses among the subprotocols in common."""
+    require_subprotocol: bool = False
+    """Whether a client without a subprotocol in common is refused (400) or opens without one."""
+    origins: tuple[str, ...] = _texts("same-host", each=origin)
+    """Whose pages may open it: "same-host", "null", "*", or origins in full."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """A protocol's name to an instance of its Options: the route's own keys."""
+    policies: Policies = Policies()
+    """The daemon's policies with what the route overrides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration."""
+
+    port: int | None = _port(9998, least=0)
+    """The port on each of `host`; 0 takes a free one, None (written false) is none."""
+    host: tuple[str, ...] = _texts("127.0.0.1", "::1")
+    """The addresses to listen on."""
+    listen: tuple[str, ...] = _texts()
+    """Twisted endpoint strings to listen at; when there are some, `port` holds only if it is given too."""
+    hosts: tuple[str, ...] = _texts("localhost", "127.0.0.1", "[::1]", each=hostName)
+    """Names that a request which came to a loopback address may have in its Host."""
+    trusted_proxies: tuple[str, ...] = _texts(each=proxy)
+    """Whose word on a client's address is taken: addresses, networks, or "unix"."""
+    proxy_header: str = _choice("x-forwarded-for", "forwarded")
+    """The header in which the trusted proxies say it; the other one is what clients sent, and ignored."""
+    proxy_protocol: bool = False
+    """Whether the trusted proxies begin each connection with a PROXY header (version 1 or 2)."""
+    metrics_allow: tuple[str, ...] = _texts(each=network)
+    """Addresses and networks that may read /metrics, beside direct loopback peers."""
+    frames: str = _choice("auto", "plain")
+    """How frames are read: by the fastest way there is, or by Autobahn's own."""
+    handlers: str | None = field(default=None, metadata={"each": notYet})
+    """A folder of pywebsocket handlers; not served yet."""
+    policies: Policies = Policies()
+    tls: Tls = Tls()
+    log: Log = Log()
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    """The routes by their keys as written: "/echo", "/x/*"."""

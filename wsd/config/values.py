@@ -1,0 +1,219 @@
+"""
+Reads single values: from what TOML gives to what a dataclass's field wants, or a sentence that says what would be right.
+
+A field's annotation is its kind: `bool`, `int`, `float`, `str`, `tuple[str, ...]`, each also `| None` where it may be left
+out. Its metadata says more: `size` (an int of bytes that may be written "1 MiB"), `unit` (what a number counts), `least`
+and `most`, `choices`, `path` (a file: relative to the folder of the configuration file), and `each` (reads one string,
+raises ValueError with a sentence).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, fields
+from difflib import get_close_matches
+from ipaddress import ip_network
+from math import isfinite
+from os.path import join
+from typing import Any, get_type_hints
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+_UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": KIB, "mib": MIB, "gib": GIB}
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", re.ASCII)
+_HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_.-]+", re.ASCII)
+
+
+class ConfigError(Exception):
+    """One sentence for a person: the key's full name, a colon, what is wrong, and what would be right."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """' did you mean "x"?' or a list of what is known: the end of a sentence about an unknown word."""
+    names = sorted(known)
+    close = get_close_matches(word, names, 1)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    return "known are " + ", ".join(f'"{name}"' for name in names)
+
+
+def show(value: object) -> str:
+    """A value as TOML would write it, cut when it is long."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, str):
+        text = '"' + value.encode("unicode_escape").decode() + '"'
+    elif isinstance(value, dict):
+        text = "a table"
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+# -- single strings ---------------------------------------------------------------------------------------------------
+
+
+def token(text: str) -> str:
+    """The name of a subprotocol (RFC 6455 4.1: a token of RFC 9110 5.6.2)."""
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(f"{show(text)} is not the name of a subprotocol; write letters, digits, and !#$%&'*+-.^_`|~")
+    return text
+
+
+def origin(text: str) -> str:
+    """An origin (RFC 6454), or "same-host", "null", "*"."""
+    lower = text.lower()
+    if lower in ("same-host", "null", "*") or _ORIGIN.fullmatch(lower):
+        return lower
+    raise ValueError(
+        f'{show(text)} is not an origin; write one as "https://example.com" or "http://localhost:8000" (no path), '
+        'or "same-host", "null", "*"'
+    )
+
+
+def network(text: str) -> str:
+    """An address or a network in CIDR form."""
+    try:
+        return str(ip_network(text)) if "/" in text else str(ip_network(text).network_address)
+    except ValueError as error:
+        raise ValueError(
+            f'{show(text)} is not an address or network ({error}); write "192.0.2.7", "10.0.0.0/8" or "2001:db8::/32"'
+        ) from None
+
+
+def proxy(text: str) -> str:
+    """An address or network, or "unix": whoever comes by a unix socket."""
+    return text if text == "unix" else network(text)
+
+
+def hostName(text: str) -> str:
+    """A host name as in a Host header, without a port."""
+    lower = text.lower()
+    if not _HOST.fullmatch(lower):
+        raise ValueError(f'{show(text)} is not a host name; write "localhost", "127.0.0.1" or "[::1]", without a port')
+    return lower
+
+
+def notYet(text: str) -> str:
+    """A key that is kept for what is to come."""
+    raise ValueError("pywebsocket handlers are not served yet; leave it out")
+
+
+# -- values and tables ------------------------------------------------------------------------------------------------
+
+
+def sizeOf(value: object) -> int:
+    """A size in bytes, from a whole number or "1 MiB". Raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value.strip())
+        if match is not None and match[2].lower() in _UNITS:
+            return int(float(match[1]) * _UNITS[match[2].lower()])
+    raise ValueError(f'{show(value)} is not a size; write bytes or "1 MiB"')
+
+
+def _number(value: object, kind: type, unit: str) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        if unit == "port":
+            raise ValueError(f"{show(value)} is not a port; write a number from 0 to 65535")
+        raise ValueError(f"{show(value)} is not a number of {unit}; write {'10 or 0.5' if kind is float else '10'}")
+    if kind is int and isinstance(value, float):
+        raise ValueError(f"{show(value)} is not a whole number of {unit}; write {round(value)}")
+    return kind(value)  # type: ignore[no-any-return]
+
+
+def _bounded(value: float, metadata: Mapping[str, Any]) -> int | float:
+    least, most = metadata.get("least", 0), metadata.get("most")
+    if value < least:
+        raise ValueError(f"{value} is too little; {least} is the least")
+    if most is not None and value > most:
+        raise ValueError(f"{value} is too much; {most} is the most")
+    return value
+
+
+def _text(value: object, metadata: Mapping[str, Any], folder: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f'{show(value)} is not a text; write it in quotes: "{value}"')
+    choices = metadata.get("choices")
+    if choices is not None and value not in choices:
+        raise ValueError(f"{show(value)} is none of " + ", ".join(f'"{choice}"' for choice in choices))
+    if "\0" in value or (not value and (choices is None or metadata.get("path"))):
+        raise ValueError(f"{show(value)} is empty or has a NUL in it; leave the key out instead")
+    if metadata.get("path"):
+        return join(folder, value)
+    each = metadata.get("each")
+    return value if each is None else str(each(value))
+
+
+def _texts(value: object, metadata: Mapping[str, Any], folder: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f'{show(value)} is not a list; write ["...", "..."]')
+    texts = tuple(_text(item, metadata, folder) for item in value)
+    for number, text in enumerate(texts):
+        if text in texts[:number]:
+            raise ValueError(f"{show(text)} is there twice; once is enough")
+    return texts
+
+
+def read(kind: object, metadata: Mapping[str, Any], value: object, folder: str = "") -> Any:
+    """One value for a field of this annotation and metadata. Raises ValueError with a sentence."""
+    name = str(getattr(kind, "__name__", kind) if isinstance(kind, type) else kind).removesuffix(" | None")
+    if metadata.get("size"):
+        return _bounded(sizeOf(value), metadata)
+    if name.startswith("tuple"):
+        return _texts(value, metadata, folder)
+    if name == "bool":
+        if not isinstance(value, bool):
+            raise ValueError(f"{show(value)} is neither true nor false; write one of them, without quotes")
+        return value
+    if name in ("int", "float"):
+        number = int if name == "int" else float
+        return _bounded(_number(value, number, metadata.get("unit", "it")), metadata)
+    return _text(value, metadata, folder)
+
+
+def fieldsOf(shape: type) -> dict[str, tuple[Field[Any], Any]]:
+    """A dataclass's fields by name, each with its annotation resolved."""
+    hints = get_type_hints(shape)
+    return {field.name: (field, hints[field.name]) for field in fields(shape)}
+
+
+def readFields(shape: type, table: Mapping[str, object], where: str, folder: str = "") -> dict[str, Any]:
+    """
+    The values of those of a dataclass's fields that `table` has, by name; `where` is the table's name with its dot.
+
+    Raises ConfigError that names the first key that is wrong. A key without a field is not looked at.
+    """
+    known = fieldsOf(shape)
+    values = {}
+    for key, value in table.items():
+        if key in known:
+            field, kind = known[key]
+            try:
+                values[key] = read(kind, field.metadata, value, folder)
+            except ValueError as error:
+                raise ConfigError(f"{where}{key}: {error}") from None
+    return values
+
+
+def refuseUnknown(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
+    """Raises ConfigError for a key that is not known, with the nearest that is."""
+    names = set(known)
+    for key in table:
+        if key not in names:
+            raise ConfigError(f"{where}{key}: there is no such key here; {nearest(key, names)}")
+
+
+def tableOf(value: object, where: str) -> dict[str, Any]:
+    """A table. Raises ConfigError when it is something else."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: {show(value)} is not a table; write [{where}] and its keys below")
+    return value

@@ -1,0 +1,55 @@
+"""
+What answers at a path: the list of protocols, each a name and its factory.
+
+A protocol lives in a module of its own here, and adds one line to the list; one of another package is an entry point in
+the group "wsd.protocols" of that package. A module is imported when a route asks for it, so that the libraries it needs
+may be missing until then.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from wsd.config import ConfigError
+from wsd.config.values import nearest
+
+if TYPE_CHECKING:
+    from wsd.connection import Factory
+
+GROUP = "wsd.protocols"
+
+_FACTORIES = {
+    "echo": "wsd.protocols.echo:EchoFactory",
+    "describe": "wsd.protocols.describe:DescribeFactory",
+}
+"""A protocol's name to its factory; behind it in brackets the extra of setup.cfg that brings the libraries it needs."""
+
+
+def known() -> dict[str, EntryPoint]:
+    """The protocols by name; of two with one name ours counts."""
+    others = {point.name: point for point in entry_points(group=GROUP)}
+    ours = {name: EntryPoint(name, factory, GROUP) for name, factory in _FACTORIES.items()}
+    return {**others, **ours}
+
+
+def load(name: str) -> type[Factory]:
+    """The factory of the protocol of this name. Raises ConfigError: there is none, or a library it needs is missing."""
+    points = known()
+    if name not in points:
+        raise ConfigError(f'there is no protocol "{name}"; {nearest(name, points)}')
+    point = points[name]
+    try:
+        factory: type[Factory] = point.load()
+    except ModuleNotFoundError as error:
+        package = point.dist.name if point.dist is not None else "wsd"
+        extras = f"[{','.join(point.extras)}]" if point.extras else ""
+        raise ConfigError(
+            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{package}{extras}"'
+        ) from error
+    return factory
+
+
+def optionsOf(name: str) -> type[Any]:
+    """The frozen dataclass of a protocol's own keys. Raises ConfigError as `load` does."""
+    return load(name).Options
