@@ -139,11 +139,12 @@ def _tls(table: Mapping[str, Any], folder: str) -> Tls:
     if listens and not (tls.certificate or tls.self_signed):
         key = "port" if tls.port is not None else "listen"
         raise ConfigError(
-            f"tls.{key}: TLS needs a certificate; add [[tls.certificate]] with cert and key, or self_signed = true"
+            f"tls.{key}: TLS needs a certificate; add a [[tls.certificate]] (--tls-cert, --tls-key), "
+            "or self_signed = true (--tls-self-signed) to develop with"
         )
     if not listens and (tls.certificate or tls.self_signed):
         key = "certificate" if tls.certificate else "self_signed"
-        raise ConfigError(f"tls.{key}: nothing listens with TLS; add tls.port (9999, say) or tls.listen")
+        raise ConfigError(f"tls.{key}: nothing listens with TLS; add a tls.port (--tls-port), say 9999, or tls.listen")
     if tls.client_auth != "none" and tls.client_ca is None:
         raise ConfigError(
             f'tls.client_auth: "{tls.client_auth}" needs tls.client_ca, the file of the authorities to trust'

@@ -118,13 +118,14 @@ def sizeOf(value: object) -> int:
     raise ValueError(f'{show(value)} is not a size; write bytes or "1 MiB"')
 
 
-def _number(value: object, kind: type, unit: str) -> int | float:
+def _number(value: object, kind: type, unit: str | None) -> int | float:
+    of = f" of {unit}" if unit else ""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
         if unit == "port":
             raise ValueError(f"{show(value)} is not a port; write a number from 0 to 65535")
-        raise ValueError(f"{show(value)} is not a number of {unit}; write {'10 or 0.5' if kind is float else '10'}")
+        raise ValueError(f"{show(value)} is not a number{of}; write {'10 or 0.5' if kind is float else '10'}")
     if kind is int and isinstance(value, float):
-        raise ValueError(f"{show(value)} is not a whole number of {unit}; write {round(value)}")
+        raise ValueError(f"{show(value)} is not a whole number{of}; write {round(value)}")
     return kind(value)  # type: ignore[no-any-return]
 
 
@@ -176,7 +177,7 @@ def read(kind: object, metadata: Mapping[str, Any], value: object, folder: str =
         return value
     if name in ("int", "float"):
         number = int if name == "int" else float
-        return _bounded(_number(value, number, metadata.get("unit", "it")), metadata)
+        return _bounded(_number(value, number, metadata.get("unit")), metadata)
     return _text(value, metadata, folder)
 
 

@@ -1,0 +1,182 @@
+"""
+The command line of `twistd wsd` and `twist wsd`: options over a file, checked before anything starts.
+
+What is wrong is raised as SystemExit with one line: whichever command runs us then ends with that line on stderr and the
+exit status 1, without a traceback and before it becomes a daemon.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
+
+from wsd import __version__
+from wsd.config import Config, ConfigError, parse
+from wsd.protocols import optionsOf
+
+_LONG = """\
+wsd is a WebSocket daemon. Without options it serves http://localhost:9998/ and ws://localhost:9998/echo to this machine
+alone. "wsd config" prints a configuration file with every key, its default and what it is for."""
+
+_NAMES = {
+    "port": "port",
+    "host": "host",
+    "listen": "listen",
+    "tls-port": "tls.port",
+    "handlers": "handlers",
+    "log-format": "log.format",
+    "log-level": "log.level",
+}
+"""Options to the keys of the file that they win over; the certificate's are two options to one key."""
+
+
+def readFile(path: str | None, overrides: dict[str, Any] | None = None) -> Config:
+    """
+    The configuration of a file (None: the defaults), with `overrides` by dotted key.
+
+    Raises ConfigError, whose sentence begins with the file's path.
+    """
+    if path is None:
+        return parse("", optionsOf, overrides)
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; name a file that wsd may read") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    try:
+        return parse(text, optionsOf, overrides, os.path.dirname(os.path.abspath(path)))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def checkCertificates(config: Config) -> None:
+    """Load the certificates and keys that the configuration names, and no others. Raises ConfigError."""
+    if config.tls.certificate:
+        from wsd.listen.tls import Certificates
+
+        Certificates(replace(config.tls, self_signed=False), os.environ)
+
+
+class Options(UsageOptions):  # type: ignore[misc]
+    """The options; after parsing, `config` is what they and the file make together."""
+
+    longdesc = _LONG
+    optParameters = [
+        ["port", "p", None, "The TCP port; 0 takes a free one.  [default: 9998]"],
+        ["tls-port", None, None, "A port for wss and https; 0 takes a free one."],
+        ["tls-cert", None, None, "The certificate for TLS: a PEM file with the whole chain."],
+        ["tls-key", None, None, "Its private key: a PEM file.  [default: the file of --tls-cert]"],
+        ["config", "c", None, "A configuration file; options win over it."],
+        ["handlers", "w", None, "A folder of pywebsocket handlers (not served yet)."],
+        ["log-format", None, None, "How the log is written: text or json.  [default: text]"],
+        ["log-level", None, None, "The least level to log: debug, info, warn or error.  [default: info]"],
+    ]
+    optFlags = [
+        ["tls-self-signed", None, "Make a certificate for localhost, to develop with, and keep it."],
+        [
+            "check",
+            None,
+            'Check options, file, protocols and certificates: print "ok" or what is wrong, and start nothing.',
+        ],
+    ]
+
+    config: Config
+
+    def opt_host(self, host: str) -> None:
+        """An address to listen on, repeatable; 0.0.0.0 and :: let other machines in.  [default: 127.0.0.1 and ::1]"""
+        self.setdefault("host", []).append(host)
+
+    opt_H = opt_host
+
+    def opt_listen(self, endpoint: str) -> None:
+        """A Twisted endpoint to listen at, repeatable: unix:/run/wsd.sock, systemd:domain=INET:name=wsd, and so on."""
+        self.setdefault("listen", []).append(endpoint)
+
+    def opt_version(self) -> None:
+        """Print the version of wsd and exit."""
+        print(f"wsd {__version__}")
+        raise SystemExit(0)
+
+    def parseArgs(self, *arguments: str) -> None:
+        """There are only options."""
+        if arguments:
+            raise UsageError(f'"{arguments[0]}" is not an option')
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse and check. Raises SystemExit with one line when something is wrong."""
+        try:
+            super().parseOptions(options)
+        except UsageError as error:
+            raise SystemExit(f"wsd: {error}; see --help") from None
+
+    def postOptions(self) -> None:
+        """Read the file, and put the options over it; with --check that is all."""
+        if self["config"] is not None:
+            self["config"] = os.path.abspath(self["config"])
+        try:
+            self._overrides = self._given()
+            self.config = self.reread()
+            if self["check"]:
+                checkCertificates(self.config)
+        except ConfigError as error:
+            raise SystemExit(f"wsd: {error}") from None
+        if self["check"]:
+            print("ok")
+            raise SystemExit(0)
+
+    def reread(self) -> Config:
+        """The configuration anew: the file as it is now, under the same options. Raises ConfigError."""
+        try:
+            return readFile(self["config"], self._overrides)
+        except ConfigError as error:
+            raise ConfigError(self._asOption(str(error))) from None
+
+    def _given(self) -> dict[str, Any]:
+        """What the command line says, by the file's keys."""
+        given = {key: self[name] for name, key in _NAMES.items() if self.get(name) is not None}
+        for key in ("port", "tls.port"):
+            if key in given and given[key].isdecimal():
+                given[key] = int(given[key])
+        if self["tls-self-signed"]:
+            given["tls.self_signed"] = True
+        if self["tls-cert"] is not None:
+            pair = {"cert": self["tls-cert"], "key": self["tls-key"] or self["tls-cert"]}
+            given["tls.certificate"] = [{key: os.path.abspath(path) for key, path in pair.items()}]
+        elif self["tls-key"] is not None:
+            raise ConfigError("--tls-key: needs the certificate that it belongs to; add --tls-cert")
+        return given
+
+    def _asOption(self, sentence: str) -> str:
+        """A sentence about a key that the command line gave names the option, not the file."""
+        own = sentence.removeprefix(f"{self['config']}: ")
+        key, _, rest = own.partition(": ")
+        names = {key: name for name, key in _NAMES.items()}
+        names |= {"tls.self_signed": "tls-self-signed", "tls.certificate[1].cert": "tls-cert"}
+        names |= {"tls.certificate[1].key": "tls-key", "tls.certificate": "tls-cert"}
+        if key in names and self.get(names[key]):
+            return f"--{names[key]}: {rest}"
+        return sentence
+
+
+def makeService(options: Options) -> IService:
+    """
+    The daemon, with every listener bound.
+
+    Raises SystemExit with one line when that cannot be: nothing is a daemon yet, and no log has been begun.
+    """
+    from twisted.internet import reactor
+
+    from wsd import service
+
+    try:
+        return service.makeService(options.config, reactor, options.reread)
+    except (ConfigError, service.Unusable) as error:
+        raise SystemExit(f"wsd: {error}") from None
