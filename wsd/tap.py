@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as UsageOptions
@@ -65,11 +65,11 @@ def checkCertificates(config: Config) -> None:
         Certificates(replace(config.tls, self_signed=False), os.environ)
 
 
-class Options(UsageOptions):  # type: ignore[misc]
+class Options(UsageOptions):
     """The options; after parsing, `config` is what they and the file make together."""
 
     longdesc = _LONG
-    optParameters = [
+    optParameters: ClassVar = [
         ["port", "p", None, "The TCP port; 0 takes a free one.  [default: 9998]"],
         ["tls-port", None, None, "A port for wss and https; 0 takes a free one."],
         ["tls-cert", None, None, "The certificate for TLS: a PEM file with the whole chain."],
@@ -79,7 +79,7 @@ class Options(UsageOptions):  # type: ignore[misc]
         ["log-format", None, None, "How the log is written: text or json.  [default: text]"],
         ["log-level", None, None, "The least level to log: debug, info, warn or error.  [default: info]"],
     ]
-    optFlags = [
+    optFlags: ClassVar = [
         ["tls-self-signed", None, "Make a certificate for localhost, to develop with, and keep it."],
         [
             "check",

@@ -119,11 +119,11 @@ def _checked(policies: Policies, table: Mapping[str, Any], where: str) -> Polici
         raise ConfigError(
             f"{where}{key}: low_water ({policies.low_water} bytes) must be less than high_water ({policies.high_water})"
         )
-    if policies.max_unsent < policies.high_water:
-        key = "max_unsent" if "max_unsent" in table else "high_water"
+    if policies.max_unsent < policies.high_water + policies.max_message:
+        key = next((key for key in ("max_unsent", "max_message") if key in table), "high_water")
         raise ConfigError(
-            f"{where}{key}: max_unsent ({policies.max_unsent} bytes) must not be less than high_water "
-            f"({policies.high_water})"
+            f"{where}{key}: max_unsent ({policies.max_unsent} bytes) must have room for max_message "
+            f"({policies.max_message}) above high_water ({policies.high_water})"
         )
     return policies
 

@@ -66,7 +66,7 @@ class Policies:
     low_water: int = _size(256 * KIB, least=0)
     """Bytes waiting to be sent below which a full connection is drained again."""
     max_unsent: int = _size(64 * MIB)
-    """Bytes waiting to be sent at which the connection is dropped: its protocol did not heed that it was full."""
+    """Bytes waiting to be sent at which the connection is dropped; room for `max_message` above `high_water` at least."""
     stall_timeout: float = _seconds(60.0)
     """Seconds in which a peer must take at least a byte of what waits for it, else it is dropped."""
     deflate: bool = True
@@ -78,9 +78,9 @@ class Policies:
     max_connections: int = _count(20000, "connections", 1, daemon=True)
     """Connections at one time, of all routes and of HTTP."""
     max_connections_per_address: int = _count(1000, "connections", 1, daemon=True)
-    """Connections at one time from one address (a /64 of IPv6); direct loopback peers are exempt."""
+    """Connections at one time from one address (a /64 of IPv6); clients on this machine are exempt."""
     handshakes_per_second: int = _count(100, "handshakes", 0, daemon=True)
-    """Opening handshakes a second from one address, 0 for any number; direct loopback peers are exempt."""
+    """Opening handshakes a second from one address, 0 for any number; clients on this machine are exempt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,266 @@
+"""
+The small client of `wsd echo URL`: shows the handshake, says messages, times the way there and back, and closes.
+
+It is a client of its own (RFC 6455 4.1), for a person who wants to see whether a server answers, and how.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from statistics import median
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from autobahn.websocket.compress import (
+    PerMessageDeflateOffer,
+    PerMessageDeflateResponse,
+    PerMessageDeflateResponseAccept,
+)
+from autobahn.websocket.types import ConnectingRequest, ConnectionResponse
+from twisted.internet.defer import Deferred, DeferredQueue, ensureDeferred
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionRefusedError, DNSLookupError, TimeoutError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.task import react
+from twisted.python.failure import Failure
+
+from wsd import __version__
+
+_T = TypeVar("_T")
+
+_PATIENCE = 10.0
+"""Seconds to wait for the connection, the handshake, each answer, and the close."""
+_WIDTH = 200
+"""Characters that are shown of a message."""
+
+
+class Unanswered(Exception):
+    """One sentence: what did not work, and what may help."""
+
+
+def addArguments(parser: ArgumentParser) -> None:
+    """What `wsd echo` may be given."""
+    parser.add_argument("url", metavar="URL", help="ws://HOST:PORT/PATH, or wss:// for TLS")
+    parser.add_argument("message", nargs="*", help='what to say, each as one text message (default: "hello")')
+    parser.add_argument(
+        "--subprotocol", action="append", default=[], metavar="NAME", help="offer it; repeatable, in order"
+    )
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="say it all N times (default: 1)")
+    trust = parser.add_mutually_exclusive_group()
+    trust.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file, and no others")
+    trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
+
+
+def run(arguments: Namespace) -> None:
+    """Talk as the arguments say. Raises SystemExit: 0, or with one line for stderr."""
+    if arguments.count < 1:
+        raise SystemExit(f"wsd: --count: {arguments.count} is too little; write 1 or more")
+    react(lambda reactor: ensureDeferred(_run(reactor, arguments)))
+
+
+async def _run(reactor: Any, arguments: Namespace) -> None:
+    try:
+        await talk(reactor, arguments)
+    except Unanswered as error:
+        raise SystemExit(f"wsd: {arguments.url}: {error}") from None
+
+
+async def talk(reactor: Any, arguments: Namespace) -> None:
+    """Connect, say each message and print what comes back, and close. Raises `Unanswered`."""
+    talker = await connect(reactor, arguments)
+    await _soon(reactor, talker.opened, "answer the handshake")
+    times: list[float] = []
+    for message in (arguments.message or ["hello"]) * arguments.count:
+        payload = message.encode()
+        print(f"sent {shown(payload, False)}")
+        began = reactor.seconds()
+        talker.sendMessage(payload)
+        answer, isBinary, arrived = await _soon(reactor, talker.next(), "answer the message")
+        times.append((arrived - began) * 1000)
+        print(f"got  {shown(answer, isBinary)} after {times[-1]:.2f} ms")
+    if len(times) > 1:
+        print(
+            f"{len(times)} round trips: {min(times):.2f} ms at least, {median(times):.2f} ms in the middle, "
+            f"{max(times):.2f} ms at most"
+        )
+    talker.sendClose(1000)
+    print(f"closed {await _soon(reactor, talker.gone, 'close')}")
+
+
+def _soon(reactor: Any, waiting: Deferred[_T], what: str) -> Deferred[_T]:
+    """What comes, or `Unanswered` when it takes too long."""
+
+    def late(result: object, seconds: float) -> None:
+        raise Unanswered(f"the server did not {what} within {seconds:g} seconds")
+
+    return waiting.addTimeout(_PATIENCE, reactor, onTimeoutCancel=late)
+
+
+def plain(text: str) -> str:
+    """A stranger's text for a terminal: what is not printable is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def shown(payload: bytes, isBinary: bool) -> str:
+    """A message for a person: how it begins, and how long it is."""
+    whole = payload.hex(" ") if isBinary else payload.decode()
+    begin = plain(whole[:_WIDTH]) + ("..." if len(whole) > _WIDTH else "")
+    quote = "" if isBinary else '"'
+    return f"{quote}{begin}{quote} ({'binary' if isBinary else 'text'}, {len(payload)} byte{'s' * (len(payload) != 1)})"
+
+
+# -- connecting -------------------------------------------------------------------------------------------------------
+
+
+async def connect(reactor: Any, arguments: Namespace) -> Talker:
+    """Connect; the handshake has begun. Raises `Unanswered`."""
+    try:
+        factory = WebSocketClientFactory(
+            arguments.url, protocols=arguments.subprotocol, useragent=f"wsd/{__version__}", reactor=reactor
+        )
+        parts = urlsplit(arguments.url)
+        port = parts.port or (443 if factory.isSecure else 80)
+    except Exception as error:
+        raise Unanswered(f"is not the URL of a WebSocket ({error}); write ws://HOST:PORT/PATH") from None
+    factory.protocol = Talker
+    factory.setProtocolOptions(
+        openHandshakeTimeout=0,
+        perMessageCompressionOffers=[PerMessageDeflateOffer()],
+        perMessageCompressionAccept=_acceptDeflate,
+    )
+    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, factory.host, port, _PATIENCE)
+    if factory.isSecure:
+        endpoint = wrapClientTLS(_trust(factory.host, arguments), endpoint)
+    place = f"{factory.host} port {port}"
+    try:
+        talker: Talker = await endpoint.connect(factory)
+    except ConnectionRefusedError:
+        raise Unanswered(f"refused: nothing listens at {place}; start the daemon, or look at the port") from None
+    except DNSLookupError:
+        raise Unanswered(f"there is no host {factory.host}; look for a slip in its name") from None
+    except TimeoutError:
+        raise Unanswered(f"{place} does not answer within {_PATIENCE:g} seconds") from None
+    except ConnectError as error:
+        raise Unanswered(f"{place} cannot be reached: {error}") from None
+    return talker
+
+
+def _acceptDeflate(response: object) -> PerMessageDeflateResponseAccept | None:
+    return PerMessageDeflateResponseAccept(response) if isinstance(response, PerMessageDeflateResponse) else None
+
+
+def _trust(host: str, arguments: Namespace) -> Any:
+    """Whose certificates are believed: the system's authorities, those of --ca, or anybody's."""
+    try:
+        from twisted.internet import ssl
+    except ImportError as error:
+        raise Unanswered(f'TLS needs {error.name}, which is not installed; pip install "wsd[tls]"') from None
+    if arguments.insecure:
+        return ssl.CertificateOptions(verify=False)
+    if arguments.ca is None:
+        return ssl.optionsForClientTLS(host)
+    try:
+        with open(arguments.ca, encoding="ascii") as file:
+            pieces = file.read().split("-----BEGIN CERTIFICATE-----")[1:]
+        roots = [ssl.Certificate.loadPEM(f"-----BEGIN CERTIFICATE-----{piece}") for piece in pieces]
+    except OSError as error:
+        raise Unanswered(f"--ca: {arguments.ca} cannot be read: {error.strerror}") from None
+    except Exception:
+        roots = []
+    if not roots:
+        raise Unanswered(f"--ca: there is no certificate in {arguments.ca}; name a PEM file")
+    return ssl.optionsForClientTLS(host, trustRoot=ssl.trustRootFromCertificates(roots))
+
+
+class Talker(WebSocketClientProtocol):  # type: ignore[misc]
+    """Our side of the connection: what happens on it, to be awaited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: Deferred[None] = Deferred()
+        """The handshake is done; or `Unanswered`."""
+        self.gone: Deferred[str] = Deferred()
+        """The connection has ended: the close code and reason, for a person."""
+        self._answers: DeferredQueue[tuple[bytes, bool, float] | Unanswered] = DeferredQueue()
+        self._refused: str | None = None
+        self._lost: BaseException | None = None
+
+    async def _next(self) -> tuple[bytes, bool, float]:
+        answer = await self._answers.get()
+        if isinstance(answer, Unanswered):
+            raise answer
+        return answer
+
+    def next(self) -> Deferred[tuple[bytes, bool, float]]:
+        """The next message: payload, whether it is binary, and when it came; or `Unanswered`."""
+        return ensureDeferred(self._next())
+
+    def onConnecting(self, details: object) -> ConnectingRequest:
+        """As Autobahn asks, with an IPv6 address in its brackets (RFC 3986 3.2.2)."""
+        factory = self.factory
+        host = f"[{factory.host}]" if ":" in factory.host else factory.host
+        return ConnectingRequest(
+            host=host,
+            port=factory.port,
+            resource=factory.resource,
+            useragent=factory.useragent,
+            protocols=factory.protocols,
+        )
+
+    def onConnect(self, response: ConnectionResponse) -> None:
+        """The server agrees."""
+        self._showHeads()
+        print(f"subprotocol: {plain(response.protocol or 'none')}")
+        print(f"extensions: {plain(response.headers.get('sec-websocket-extensions', 'none'))}")
+
+    def onOpen(self) -> None:
+        """Messages may be sent."""
+        self.opened.callback(None)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """An answer."""
+        self._answers.put((payload, isBinary, self.factory.reactor.seconds()))
+
+    def failHandshake(self, reason: str) -> None:
+        """The server refuses, or answers nonsense: its status and the first line of what it says of it are the reason."""
+        self._showHeads()
+        head, _, body = self.data.partition(b"\r\n\r\n")
+        status = head.split(b" ", 1)[-1].split(b"\r\n")[0].decode("latin-1")
+        line = body.decode("utf-8", "replace").strip().split("\n")[0]
+        if status[:3].isdigit() and not status.startswith("101"):
+            self._refused = f"refused with {plain(status)}" + (f": {plain(line[:_WIDTH])}" if line else "")
+        else:
+            self._refused = f"is no WebSocket server: {plain(reason)}"
+        super().failHandshake(reason)
+
+    def _showHeads(self) -> None:
+        answer, _, _ = self.data.partition(b"\r\n\r\n")
+        for mark, head in ((">", self.http_request_data), ("<", self.http_response_data or answer)):
+            for line in head.decode("latin-1").strip("\r\n").split("\r\n"):
+                print(f"{mark} {plain(line)}")
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:
+        """The connection is gone; Autobahn calls `onClose`."""
+        self._lost = reason.value
+        super().connectionLost(reason)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """Whoever waits is told."""
+        said = f"{code}" + (f" {plain(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
+        if not self.opened.called:
+            self.opened.errback(Unanswered(self._refused or self._broken()))
+        self._answers.put(Unanswered(f"the server closed instead of answering: {said}"))
+        if not self.gone.called:
+            self.gone.callback(said)
+
+    def _broken(self) -> str:
+        """Why it broke off before the handshake was done."""
+        if isinstance(self._lost, ConnectionDone):
+            return "the server closed without an answer; does it want TLS (wss://)?"
+        text = str(self._lost)
+        if "certificate verify failed" in text or "VerificationError" in type(self._lost).__name__:
+            return "its certificate is not trusted here, or is for another name; --ca FILE trusts it, --insecure does not ask"
+        if "SSL" in text or "TLS" in text:
+            return "it does not speak TLS as we do; try ws://, or look at its certificate and port"
+        return f"the connection broke off: {plain(text)}"
