@@ -6,9 +6,9 @@ It is a client of its own (RFC 6455 4.1), for a person who wants to see whether 
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -20,17 +20,26 @@ from autobahn.websocket.compress import (
 from autobahn.websocket.types import ConnectingRequest, ConnectionResponse
 from twisted.internet.defer import Deferred, DeferredQueue, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError, ConnectionDone, ConnectionRefusedError, DNSLookupError, TimeoutError
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.error import (
+    ConnectError,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
+from twisted.internet.protocol import connectionDone
 from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from wsd import __version__
+from wsd.config.values import token
 
 _T = TypeVar("_T")
 
 _PATIENCE = 10.0
 """Seconds to wait for the connection, the handshake, each answer, and the close."""
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _WIDTH = 200
 """Characters that are shown of a message."""
 
@@ -42,14 +51,35 @@ class Unanswered(Exception):
 def addArguments(parser: ArgumentParser) -> None:
     """What `wsd echo` may be given."""
     parser.add_argument("url", metavar="URL", help="ws://HOST:PORT/PATH, or wss:// for TLS")
-    parser.add_argument("message", nargs="*", help='what to say, each as one text message (default: "hello")')
     parser.add_argument(
-        "--subprotocol", action="append", default=[], metavar="NAME", help="offer it; repeatable, in order"
+        "message", nargs="*", type=_message, help='what to say, each as one text message (default: "hello")'
+    )
+    parser.add_argument(
+        "--subprotocol",
+        action="append",
+        default=[],
+        type=_subprotocol,
+        metavar="NAME",
+        help="offer it; repeatable, in order",
     )
     parser.add_argument("--count", type=int, default=1, metavar="N", help="say it all N times (default: 1)")
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file, and no others")
     trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
+
+
+def _message(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError("is not UTF-8, and a text message must be") from None
+
+
+def _subprotocol(text: str) -> str:
+    try:
+        return token(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def run(arguments: Namespace) -> None:
@@ -71,8 +101,7 @@ async def talk(reactor: Any, arguments: Namespace) -> None:
     talker = await connect(reactor, arguments)
     await _soon(reactor, talker.opened, "answer the handshake")
     times: list[float] = []
-    for message in (arguments.message or ["hello"]) * arguments.count:
-        payload = message.encode()
+    for payload in (arguments.message or [b"hello"]) * arguments.count:
         print(f"sent {shown(payload, False)}")
         began = reactor.seconds()
         talker.sendMessage(payload)
@@ -85,13 +114,14 @@ async def talk(reactor: Any, arguments: Namespace) -> None:
             f"{max(times):.2f} ms at most"
         )
     talker.sendClose(1000)
-    print(f"closed {await _soon(reactor, talker.gone, 'close')}")
+    said = await _soon(reactor, talker.gone, "close")
+    print(f"closed {said}")
 
 
 def _soon(reactor: Any, waiting: Deferred[_T], what: str) -> Deferred[_T]:
     """What comes, or `Unanswered` when it takes too long."""
 
-    def late(result: object, seconds: float) -> None:
+    def late(result: object, seconds: float) -> NoReturn:
         raise Unanswered(f"the server did not {what} within {seconds:g} seconds")
 
     return waiting.addTimeout(_PATIENCE, reactor, onTimeoutCancel=late)
@@ -121,7 +151,7 @@ async def connect(reactor: Any, arguments: Namespace) -> Talker:
         )
         parts = urlsplit(arguments.url)
         port = parts.port or (443 if factory.isSecure else 80)
-    except Exception as error:
+    except (ValueError, TypeError) as error:
         raise Unanswered(f"is not the URL of a WebSocket ({error}); write ws://HOST:PORT/PATH") from None
     factory.protocol = Talker
     factory.setProtocolOptions(
@@ -129,7 +159,7 @@ async def connect(reactor: Any, arguments: Namespace) -> Talker:
         perMessageCompressionOffers=[PerMessageDeflateOffer()],
         perMessageCompressionAccept=_acceptDeflate,
     )
-    endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, factory.host, port, _PATIENCE)
+    endpoint: Any = HostnameEndpoint(reactor, factory.host, port, _PATIENCE)
     if factory.isSecure:
         endpoint = wrapClientTLS(_trust(factory.host, arguments), endpoint)
     place = f"{factory.host} port {port}"
@@ -153,6 +183,7 @@ def _acceptDeflate(response: object) -> PerMessageDeflateResponseAccept | None:
 def _trust(host: str, arguments: Namespace) -> Any:
     """Whose certificates are believed: the system's authorities, those of --ca, or anybody's."""
     try:
+        from OpenSSL.SSL import Error as SSLError
         from twisted.internet import ssl
     except ImportError as error:
         raise Unanswered(f'TLS needs {error.name}, which is not installed; pip install "wsd[tls]"') from None
@@ -161,19 +192,19 @@ def _trust(host: str, arguments: Namespace) -> Any:
     if arguments.ca is None:
         return ssl.optionsForClientTLS(host)
     try:
-        with open(arguments.ca, encoding="ascii") as file:
-            pieces = file.read().split("-----BEGIN CERTIFICATE-----")[1:]
-        roots = [ssl.Certificate.loadPEM(f"-----BEGIN CERTIFICATE-----{piece}") for piece in pieces]
+        with open(arguments.ca, "rb") as file:
+            pieces = file.read().split(_BEGIN)[1:]
+        roots = [ssl.Certificate.loadPEM(_BEGIN + piece) for piece in pieces]
     except OSError as error:
         raise Unanswered(f"--ca: {arguments.ca} cannot be read: {error.strerror}") from None
-    except Exception:
+    except SSLError:
         roots = []
     if not roots:
-        raise Unanswered(f"--ca: there is no certificate in {arguments.ca}; name a PEM file")
+        raise Unanswered(f"--ca: {arguments.ca} has no certificate in it that can be read; name a PEM file")
     return ssl.optionsForClientTLS(host, trustRoot=ssl.trustRootFromCertificates(roots))
 
 
-class Talker(WebSocketClientProtocol):  # type: ignore[misc]
+class Talker(WebSocketClientProtocol):
     """Our side of the connection: what happens on it, to be awaited."""
 
     def __init__(self) -> None:
@@ -227,7 +258,7 @@ class Talker(WebSocketClientProtocol):  # type: ignore[misc]
         self._showHeads()
         head, _, body = self.data.partition(b"\r\n\r\n")
         status = head.split(b" ", 1)[-1].split(b"\r\n")[0].decode("latin-1")
-        line = body.decode("utf-8", "replace").strip().split("\n")[0]
+        line = body.decode("utf-8", "replace").strip().split("\n")[0] if b"text/plain" in head.lower() else ""
         if status[:3].isdigit() and not status.startswith("101"):
             self._refused = f"refused with {plain(status)}" + (f": {plain(line[:_WIDTH])}" if line else "")
         else:
@@ -240,7 +271,7 @@ class Talker(WebSocketClientProtocol):  # type: ignore[misc]
             for line in head.decode("latin-1").strip("\r\n").split("\r\n"):
                 print(f"{mark} {plain(line)}")
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; Autobahn calls `onClose`."""
         self._lost = reason.value
         super().connectionLost(reason)
@@ -258,6 +289,8 @@ class Talker(WebSocketClientProtocol):  # type: ignore[misc]
         """Why it broke off before the handshake was done."""
         if isinstance(self._lost, ConnectionDone):
             return "the server closed without an answer; does it want TLS (wss://)?"
+        if self.factory.isSecure and isinstance(self._lost, ConnectionLost):
+            return "the server broke off instead of speaking TLS; does it want ws://?"
         text = str(self._lost)
         if "certificate verify failed" in text or "VerificationError" in type(self._lost).__name__:
             return "its certificate is not trusted here, or is for another name; --ca FILE trusts it, --insecure does not ask"

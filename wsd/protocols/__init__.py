@@ -42,6 +42,8 @@ def load(name: str) -> type[Factory]:
     try:
         factory: type[Factory] = point.load()
     except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == point.module.partition(".")[0]:
+            raise
         package = point.dist.name if point.dist is not None else "wsd"
         extras = f"[{','.join(point.extras)}]" if point.extras else ""
         raise ConfigError(
