@@ -33,7 +33,7 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from wsd import __version__
-from wsd.config.values import token
+from wsd.config.values import printable, token
 
 _T = TypeVar("_T")
 
@@ -127,15 +127,10 @@ def _soon(reactor: Any, waiting: Deferred[_T], what: str) -> Deferred[_T]:
     return waiting.addTimeout(_PATIENCE, reactor, onTimeoutCancel=late)
 
 
-def plain(text: str) -> str:
-    """A stranger's text for a terminal: what is not printable is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-
-
 def shown(payload: bytes, isBinary: bool) -> str:
     """A message for a person: how it begins, and how long it is."""
     whole = payload.hex(" ") if isBinary else payload.decode()
-    begin = plain(whole[:_WIDTH]) + ("..." if len(whole) > _WIDTH else "")
+    begin = printable(whole[:_WIDTH]) + ("..." if len(whole) > _WIDTH else "")
     quote = "" if isBinary else '"'
     return f"{quote}{begin}{quote} ({'binary' if isBinary else 'text'}, {len(payload)} byte{'s' * (len(payload) != 1)})"
 
@@ -242,8 +237,8 @@ class Talker(WebSocketClientProtocol):
     def onConnect(self, response: ConnectionResponse) -> None:
         """The server agrees."""
         self._showHeads()
-        print(f"subprotocol: {plain(response.protocol or 'none')}")
-        print(f"extensions: {plain(response.headers.get('sec-websocket-extensions', 'none'))}")
+        print(f"subprotocol: {printable(response.protocol or 'none')}")
+        print(f"extensions: {printable(response.headers.get('sec-websocket-extensions', 'none'))}")
 
     def onOpen(self) -> None:
         """Messages may be sent."""
@@ -260,16 +255,16 @@ class Talker(WebSocketClientProtocol):
         status = head.split(b" ", 1)[-1].split(b"\r\n")[0].decode("latin-1")
         line = body.decode("utf-8", "replace").strip().split("\n")[0] if b"text/plain" in head.lower() else ""
         if status[:3].isdigit() and not status.startswith("101"):
-            self._refused = f"refused with {plain(status)}" + (f": {plain(line[:_WIDTH])}" if line else "")
+            self._refused = f"refused with {printable(status)}" + (f": {printable(line[:_WIDTH])}" if line else "")
         else:
-            self._refused = f"is no WebSocket server: {plain(reason)}"
+            self._refused = f"is no WebSocket server: {printable(reason)}"
         super().failHandshake(reason)
 
     def _showHeads(self) -> None:
         answer, _, _ = self.data.partition(b"\r\n\r\n")
         for mark, head in ((">", self.http_request_data), ("<", self.http_response_data or answer)):
             for line in head.decode("latin-1").strip("\r\n").split("\r\n"):
-                print(f"{mark} {plain(line)}")
+                print(f"{mark} {printable(line)}")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; Autobahn calls `onClose`."""
@@ -278,7 +273,9 @@ class Talker(WebSocketClientProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Whoever waits is told."""
-        said = f"{code}" + (f" {plain(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
+        said = (
+            f"{code}" + (f" {printable(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
+        )
         if not self.opened.called:
             self.opened.errback(Unanswered(self._refused or self._broken()))
         self._answers.put(Unanswered(f"the server closed instead of answering: {said}"))
@@ -296,4 +293,4 @@ class Talker(WebSocketClientProtocol):
             return "its certificate is not trusted here, or is for another name; --ca FILE trusts it, --insecure does not ask"
         if "SSL" in text or "TLS" in text:
             return "it does not speak TLS as we do; try ws://, or look at its certificate and port"
-        return f"the connection broke off: {plain(text)}"
+        return f"the connection broke off: {printable(text)}"

@@ -87,7 +87,9 @@ def _toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         sentence, _, place = str(error).partition(" (at ")
-        place = place.removesuffix(")") or "end of document"
+        place = place.removesuffix(")")
+        if not place.startswith("line"):
+            place = f"line {text.count(chr(10)) + 1}"
         raise ConfigError(f"{place}: this is not TOML: {sentence[:1].lower()}{sentence[1:]}") from None
 
 
@@ -198,7 +200,7 @@ def _routes(tables: Mapping[str, Any], policies: Policies, optionsOf: Callable[[
 
 def _checkPath(key: str, where: str) -> None:
     path = key.removesuffix("/*") or "/"
-    if not _PATH.fullmatch(path) or (path.endswith("/") and path != "/"):
+    if not key.startswith("/") or not _PATH.fullmatch(path) or (path.endswith("/") and path != "/"):
         raise ConfigError(f'{where}: is not a path; write "/name", or "/name/*" for all that lies under it as well')
     for own in _OWN:
         if path == own or path.startswith(own + "/"):
@@ -266,7 +268,7 @@ def _spoken(given: tuple[str, ...] | None, protocol: Mapping[str, str], where: s
         return names
     for name in given:
         if name not in names:
-            raise ConfigError(f'{where}subprotocols: protocol says not who speaks "{name}"; {nearest(name, names)}')
+            raise ConfigError(f'{where}subprotocols: no protocol is named for "{name}"; {nearest(name, names)}')
     return given
 
 

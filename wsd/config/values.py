@@ -29,8 +29,16 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,
 _HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_.-]+", re.ASCII)
 
 
+def printable(text: str) -> str:
+    """A stranger's text for a terminal, on one line: what is not printable is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 class ConfigError(Exception):
-    """One sentence for a person: the key's full name, a colon, what is wrong, and what would be right."""
+    """One sentence on one line, for a person: the key's full name, a colon, what is wrong, and what would be right."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -47,7 +55,7 @@ def show(value: object) -> str:
     if isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
-        text = '"' + value.encode("unicode_escape").decode() + '"'
+        text = f'"{value}"'
     elif isinstance(value, dict):
         text = "a table"
     else:
