@@ -1,0 +1,247 @@
+"""
+A daemon's site behind a real loopback connection, driven by hand: the transport, the door and the protocol are the real
+ones, the kernel's buffers too; only the reactor is Twisted's MemoryReactorClock, so that time passes when a test says so.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from wsd.config import Config, Policies, Route
+from wsd.connection import Connection, Factory
+from wsd.listen.transport import TCPTransport
+from wsd.metrics import Metrics
+from wsd.policies.address import Trust
+from wsd.policies.admission import Admission
+from wsd.policies.timer import GRAIN, Timer
+from wsd.web.door import Door
+from wsd.web.site import Site, SiteRoute
+
+
+class Daemon:
+    """A site with routes, on a clock, without listeners."""
+
+    def __init__(
+        self,
+        routes: Mapping[str, type[Factory]] | None = None,
+        policies: Policies = Policies(),
+        config: Config = Config(),
+        origins: tuple[str, ...] = ("same-host",),
+        options: Any = None,
+        **route: Any,
+    ) -> None:
+        self.reactor = MemoryReactorClock()
+        self.timer = Timer(self.reactor)
+        self.timer.start()
+        self.metrics = Metrics()
+        self.admission = Admission(policies, self.timer)
+        self.factories: dict[str, Factory] = {}
+        built = []
+        for path, factory in (routes or {}).items():
+            settings = Route(path=path.removesuffix("/*"), prefix=path.endswith("/*"), single="test", origins=origins, policies=policies, **route)
+            self.factories[path] = factory(settings, options or factory.Options(), self.reactor, self.timer, self.metrics)
+            built.append(SiteRoute(settings, {None: self.factories[path]}))
+        self.site = Site(
+            built, policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header),
+            self.reactor, self.timer, self.admission, self.metrics, lambda transport: None,
+        )
+
+    def connect(self, chunk: int | None = None) -> Wire:
+        """A client's bare connection."""
+        return Wire(self, chunk)
+
+    def open(self, path: str = "/", **arguments: Any) -> Client:
+        """A client whose opening handshake is done."""
+        client = Client(self.connect(arguments.pop("chunk", None)), path, **arguments)
+        client.handshake()
+        return client
+
+    def pass_(self, seconds: float) -> None:
+        """Let time pass, as the coarse timer sees it."""
+        for _ in range(int(seconds / GRAIN) + 1):
+            self.reactor.advance(GRAIN)
+
+    @property
+    def connections(self) -> list[Connection]:
+        return [connection for factory in self.factories.values() for connection in factory.connections]
+
+
+class Wire:
+    """One TCP connection over loopback: the daemon's transport at one end, a bare socket at the other."""
+
+    def __init__(self, daemon: Daemon, chunk: int | None = None) -> None:
+        self.daemon = daemon
+        self.chunk = chunk
+        self.received = b""
+        self.ended = False
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.socket = socket.create_connection(listening.getsockname())
+            accepted, address = listening.accept()
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.door: Door = daemon.site.buildProtocol(None)
+        self.transport = TCPTransport(accepted, self.door, address, None, 0, daemon.reactor)
+        self.door.makeConnection(self.transport)
+
+    def serve(self) -> None:
+        """Let the daemon do all it can with what is in the kernel's buffers."""
+        reactor, transport = self.daemon.reactor, self.transport
+        for _ in range(100_000):
+            if transport.disconnected:
+                return
+            reading = [transport] if transport in reactor.readers else []
+            writing = [transport] if transport in reactor.writers else []
+            if not reading and not writing:
+                return
+            readable, writable, _failed = select.select(reading, writing, [], 0.002)
+            if not readable and not writable:
+                return
+            for ready, do in ((readable, transport.doRead), (writable, transport.doWrite)):
+                why = do() if ready and not transport.disconnected else None
+                if why is not None:
+                    half = ready is readable and transport.protocol is not None
+                    transport.readConnectionLost(Failure(why)) if half else transport.connectionLost(Failure(why))
+        raise AssertionError("the daemon has more to do than any test asks for")
+
+    def send(self, data: bytes) -> None:
+        """Send all of it, the daemon serving between pieces."""
+        size = self.chunk or 65536
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
+            while piece:
+                try:
+                    piece = piece[self.socket.send(piece) :]
+                except BlockingIOError:
+                    self.serve()
+                    self.read()
+                except (BrokenPipeError, ConnectionResetError):
+                    return
+            if self.chunk:
+                self.serve()
+        self.serve()
+
+    def push(self, data: bytes) -> int:
+        """Send until the daemon takes no more: how many bytes it took."""
+        taken, idle = 0, 0
+        while taken < len(data) and idle < 3:
+            try:
+                taken += self.socket.send(data[taken : taken + 262144])
+                idle = 0
+            except BlockingIOError:
+                idle += 1
+                self.serve()
+        return taken
+
+    def read(self) -> bytes:
+        """All that has come, since the beginning."""
+        while not self.ended:
+            try:
+                data = self.socket.recv(1 << 20)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                self.ended = True
+            self.received += data
+        return self.received
+
+    def exchange(self, data: bytes) -> bytes:
+        """Send, let the daemon answer, and return what has come since the last exchange."""
+        self.received = b""
+        self.send(data)
+        while True:
+            before = len(self.received)
+            self.read()
+            self.serve()
+            if len(self.read()) == before:
+                return self.received
+
+    def close(self) -> None:
+        self.socket.close()
+        self.serve()
+
+
+class Client:
+    """The sans-I/O client of the `websockets` package at the bare end of a wire."""
+
+    def __init__(self, wire: Wire, path: str = "/", host: str = "localhost:9998", **arguments: Any) -> None:
+        self.wire = wire
+        headers = arguments.pop("headers", {})
+        self.protocol = ClientProtocol(parse_uri(f"ws://{host}{path}"), max_size=None, **arguments)
+        self.request = self.protocol.connect()
+        for name, value in headers.items():
+            self.request.headers[name] = value
+        self.response: Response | None = None
+        self.frames: list[Frame] = []
+
+    def handshake(self) -> Client:
+        self.protocol.send_request(self.request)
+        self.exchange()
+        return self
+
+    def exchange(self) -> list[Frame]:
+        """Move bytes both ways until nothing moves: the frames that came."""
+        frames: list[Frame] = []
+        for _ in range(10_000):
+            out = b"".join(self.protocol.data_to_send())
+            self.wire.received = b""
+            if out:
+                self.wire.send(out)
+            self.wire.serve()
+            data = self.wire.read()
+            if data:
+                self.protocol.receive_data(data)
+            if self.wire.ended and self.protocol.state is not State.CLOSED:
+                self.protocol.receive_eof()
+            for event in self.protocol.events_received():
+                if isinstance(event, Response):
+                    self.response = event
+                elif isinstance(event, Frame):
+                    frames.append(event)
+            if not out and not data:
+                break
+        self.frames += frames
+        return frames
+
+    def say(self, message: str | bytes) -> list[Frame]:
+        """Send a message: the frames that came in answer."""
+        if isinstance(message, str):
+            self.protocol.send_text(message.encode())
+        else:
+            self.protocol.send_binary(message)
+        return self.exchange()
+
+    def messages(self, frames: list[Frame] | None = None) -> list[str | bytes]:
+        """The whole messages among frames (all that came, by default)."""
+        messages: list[str | bytes] = []
+        for frame in self.frames if frames is None else frames:
+            if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+                opcode, data = frame.opcode, bytes(frame.data)
+            elif frame.opcode is Opcode.CONT:
+                data += bytes(frame.data)
+            else:
+                continue
+            if frame.fin:
+                messages.append(data.decode() if opcode is Opcode.TEXT else data)
+        return messages
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        self.protocol.send_close(code, reason)
+        self.exchange()
+
+    @property
+    def closeCode(self) -> int | None:
+        self.exchange()
+        return self.protocol.close_code

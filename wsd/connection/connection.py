@@ -1,0 +1,109 @@
+"""
+Connection, what every protocol is derived from: what arrives becomes hooks, and its end becomes one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+
+from wsd.connection.opening import Opening
+from wsd.metrics import Cause
+
+_EARLY = 65536
+"""Bytes that may come before the connection is open; then its reading waits for that."""
+
+
+class Connection(Opening):
+    """One WebSocket connection; `wsd.connection.contract` says what a protocol overrides and calls."""
+
+    __streams = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__streams = cls.began is not Connection.began or cls.arrived is not Connection.arrived
+
+    # -- the transport brings -------------------------------------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        self._heard = True
+        if self._raw is not None:
+            self._raw.dataReceived(data)
+            return
+        self.data = self.data + data if self.data else data
+        if self.state == self.STATE_CONNECTING and len(self.data) > _EARLY:
+            self.transport.pauseProducing()  # type: ignore[attr-defined]
+        self.consumeData()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
+        """The TCP connection is gone: count it, log it, tell the protocol once."""
+        factory = self.factory
+        factory.timer.cancel(self)
+        factory.connections.discard(self)
+        wasOpening, self._opening = self._opening, None
+        self.state = self.STATE_CLOSED
+        if wasOpening is not None:
+            wasOpening.cancel()
+        if self._raw is not None:
+            self._raw.connectionLost(reason or Failure(ConnectionLost()))
+        elif self._takenAt or self.cause is not None:
+            self.__ended()
+        self.data = b""
+        self._makeRoom()
+
+    def __ended(self) -> None:
+        if self.wasClean:
+            self.because(Cause.closed if self.closedByMe else Cause.peer_closed)
+            code, sentence = (1005 if self.remoteCloseCode is None else self.remoteCloseCode), self.remoteCloseReason or ""
+        else:
+            self.because(Cause.lost)
+            code, sentence = 1006, ""
+        assert self.cause is not None
+        closed = self.factory.counters.closed
+        closed[self.cause] = closed.get(self.cause, 0) + 1
+        self.log.info(
+            "closed, {cause}: {code} {sentence}",
+            event="connection.closed",
+            cause=self.cause.value,
+            code=code,
+            sentence=sentence,
+            sent=self.localCloseCode,
+        )
+        self._call(self.closed, code, sentence)
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """A message begins, in Autobahn's words."""
+        super().onMessageBegin(isBinary)
+        if self.__streams and self.state == self.STATE_OPEN:
+            self._call(self.began, isBinary)
+
+    def onMessageFrameData(self, payload: bytes) -> None:
+        """Some bytes of a message, unmasked, inflated and checked."""
+        if self.failedByMe or self.state != self.STATE_OPEN:
+            return
+        if not self.__streams:
+            self.message_data.append(payload)
+        elif payload:
+            self.factory.counters.bytesIn += len(payload)
+            self._call(self.arrived, payload)
+
+    def onMessageFrameEnd(self) -> None:
+        """The end of a frame says nothing: its bytes are with the message already."""
+
+    def onMessageEnd(self) -> None:
+        """A message is whole. What it was gathered from is let go before the protocol has it."""
+        chunks, self.message_data = self.message_data, []
+        if self.failedByMe or self.state != self.STATE_OPEN:
+            return
+        counters = self.factory.counters
+        counters.messagesIn += 1
+        if self.__streams:
+            self._call(self.ended)
+            return
+        payload = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        del chunks
+        counters.bytesIn += len(payload)
+        self._call(self.received, payload, self.message_is_binary)

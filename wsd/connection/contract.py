@@ -1,0 +1,244 @@
+"""
+Contract: what the author of a protocol meets.
+
+A protocol overrides the hooks (`opening`, `opened`, `received` or `began`/`arrived`/`ended`, `full`, `drained`, `closed`)
+and calls `send`, `close`, `hold`, `release`. An error of a hook ends its own connection only: a log line, and 1011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from wsd.connection.deflate import BINARY, TEXT, Prepared
+from wsd.connection.engine import Engine, fitReason
+from wsd.connection.request import Accept, Request
+from wsd.metrics import Cause
+from wsd.policies.address import Peer, TlsInfo
+
+if TYPE_CHECKING:
+    from wsd.connection.factory import Factory
+
+
+class Closed(Exception):
+    """Raised by a hook to close the connection: a close code (RFC 6455 7.4) and a sentence for the other side."""
+
+    def __init__(self, code: int, sentence: str = "") -> None:
+        super().__init__(code, sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+class Wire(Protocol):
+    """What the house's own transports tell of what waits to be sent."""
+
+    unsent: int
+    """Bytes written to the transport that the kernel has not taken."""
+    taken: int
+    """Bytes the kernel has taken since the connection began."""
+
+
+class _NoWire:
+    """Another's transport: what waits in it is not known, only whether it is too much."""
+
+    unsent = 0
+    taken = 0
+
+
+def maySend(code: int) -> bool:
+    """Whether a close frame may carry this code (RFC 6455 7.4.1, 7.4.2 and the IANA registry)."""
+    return code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014) or 3000 <= code <= 4999
+
+
+class Contract(Engine):
+    """
+    One WebSocket connection, as its protocol sees it.
+
+    It is given `id`, `peer` (the true one), `user`, `tls`, `clock`, `options`, `log`, `request` and, once open,
+    `subprotocol` and `extension`.
+    """
+
+    factory: Factory
+    id: str
+    peer: Peer
+    tls: TlsInfo | None
+    user: str | None = None
+    request: Request
+    subprotocol: str | None = None
+    extension = ""
+    """What the answer said of extensions, "" for none."""
+
+    _wire: Wire = _NoWire()
+
+    # -- hooks ----------------------------------------------------------------------------------------------------
+
+    async def opening(self, request: Request) -> Accept | None:
+        """
+        Decide before the 101: return `Accept`, raise `Refused`, or `request.takeRaw` and return None.
+
+        The default accepts, with the subprotocol that the route's order chooses. Nothing is read meanwhile.
+        """
+        return Accept(self.factory.choose(request.subprotocols))
+
+    def opened(self) -> Any:
+        """The connection is open: `send` may be called from here on."""
+
+    def received(self, payload: bytes, isBinary: bool) -> Any:
+        """A whole message; text is UTF-8, checked. When an awaitable is returned, reading is held until it is done."""
+
+    def began(self, isBinary: bool) -> Any:
+        """The streaming form, instead of `received`: a message begins."""
+
+    def arrived(self, data: bytes) -> Any:
+        """The streaming form: some bytes of the message, as they arrive, within a single frame too."""
+
+    def ended(self) -> Any:
+        """The streaming form: the message is whole."""
+
+    def full(self) -> None:
+        """What waits to be sent passed the high water mark: a well-behaved sender stops."""
+
+    def drained(self) -> None:
+        """What waits to be sent is below the low water mark again."""
+
+    def closed(self, code: int, reason: str) -> Any:
+        """The connection is gone: the peer's close code and reason, 1005 for a close without one, 1006 for none."""
+
+    # -- what a protocol calls ------------------------------------------------------------------------------------
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock to use: never the reactor itself."""
+        return self.factory.clock
+
+    @property
+    def options(self) -> Any:
+        """The route's own keys: an instance of the factory's `Options`."""
+        return self.factory.options
+
+    @property
+    def isOpen(self) -> bool:
+        """Whether `send` would send."""
+        return bool(self.state == self.STATE_OPEN)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait to be sent; 0 on a transport that does not tell."""
+        return self._wire.unsent
+
+    def send(self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True) -> None:
+        """
+        Send a message: `str` is text, `bytes` are binary unless `isBinary` is False (they are UTF-8 then).
+
+        `fragment` is the most bytes a frame carries, 0 for a single frame; `deflate` False sends it as it is. On a
+        connection that is not open any more nothing happens: `closed` tells.
+        """
+        if self.state != self.STATE_OPEN:
+            return
+        counters = self.factory.counters
+        counters.messagesOut += 1
+        if isinstance(payload, Prepared):
+            counters.bytesOut += len(payload.payload)
+            self.__sendPrepared(payload)
+        else:
+            if isinstance(payload, str):
+                payload, isBinary = payload.encode(), False
+            counters.bytesOut += len(payload)
+            self.__sendMessage(payload, BINARY if isBinary else TEXT, fragment, deflate)
+        if self._wire.unsent > self.factory.policies.max_unsent:
+            self.drop(Cause.overrun)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a ping of at most 125 bytes."""
+        if self.state == self.STATE_OPEN:
+            self.factory.counters.pings += 1
+            self.sendPingFrame(payload[:125])
+
+    def close(self, code: int = 1000, sentence: str = "", cause: Cause = Cause.closed) -> None:
+        """
+        Begin the closing handshake. The sentence is cut to the 123 bytes there is room for.
+
+        What is received from now on is dropped. Raises ValueError for a code that may not be sent.
+        """
+        if not maySend(code):
+            raise ValueError(f"{code} is no close code that may be sent; it is 1000 to 1003, 1007 to 1014 or 3000 to 4999")
+        if self.state == self.STATE_CONNECTING:
+            self.drop(cause)
+            return
+        if self.state == self.STATE_OPEN:
+            self.because(cause)
+            self.sendCloseFrame(code, fitReason(sentence))
+
+    def drop(self, cause: Cause = Cause.aborted) -> None:
+        """End the connection at once, without a closing handshake; what waits to be sent is lost."""
+        self.because(cause)
+        if cause is not Cause.aborted:
+            drops = self.factory.counters.drops
+            drops[cause] = drops.get(cause, 0) + 1
+        if self.state != self.STATE_CLOSED:
+            self.dropConnection(abort=True)
+        else:
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def hold(self) -> None:
+        """Stop reading, before the next message even within what has arrived. Counted: each needs its `release`."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Take back one `hold`; with the last, reading goes on."""
+        raise NotImplementedError
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    def __sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:
+        compressed = deflate and self._perMessageCompress is not None
+        if compressed:
+            assert self._perMessageCompress is not None
+            payload = self._perMessageCompress.deflate(payload)
+        if not 0 < fragment < len(payload):
+            self.sendDataFrame(opcode, payload, True, compressed)
+            return
+        for start in range(0, len(payload), fragment):
+            last = start + fragment >= len(payload)
+            self.sendDataFrame(0 if start else opcode, payload[start : start + fragment], last, compressed and not start)
+
+    def __sendPrepared(self, prepared: Prepared) -> None:
+        deflater = self._perMessageCompress
+        if deflater is None:
+            self.transport.write(prepared.plain)
+        else:
+            self.transport.write(prepared.deflated(deflater.key))
+            deflater.forget()
+
+    # -- hooks are called -----------------------------------------------------------------------------------------
+
+    def _call(self, hook: Callable[..., Any], *arguments: Any) -> None:
+        """Call a hook: its errors end this connection only, and what it awaits holds our reading."""
+        try:
+            result = hook(*arguments)
+        except Exception:
+            self.__hookFailed(Failure())
+        else:
+            if result is not None and isawaitable(result):
+                self.__await(result)
+
+    def __await(self, result: Awaitable[Any]) -> None:
+        self.hold()
+        done = result if isinstance(result, Deferred) else ensureDeferred(result)  # type: ignore[arg-type]
+        done.addErrback(self.__hookFailed)
+        done.addBoth(lambda _: self.release())
+
+    def __hookFailed(self, failure: Failure) -> None:
+        if failure.check(Closed):
+            self.close(failure.value.code, failure.value.sentence)
+            return
+        if failure.check(CancelledError):
+            return
+        self.log.failure("a hook failed", failure, event="connection.error")
+        if self.state == self.STATE_OPEN:
+            self.close(1011, "the server failed at this message; its log says why", Cause.internal_error)

@@ -1,0 +1,181 @@
+"""
+Engine: Autobahn's server made fit for the house (RFC 6455, sections 5 to 7).
+
+Autobahn reads frames, checks them and answers closing handshakes. Taken over here are the parts that its options cannot
+put right: its state is set without formatting a page of debug output for each connection, it holds no timers, it closes
+with the code a failure has instead of dropping the connection, and it stops between two messages when it is told to.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.protocol import TrafficStats
+from autobahn.websocket.utf8validator import Utf8Validator
+
+from wsd.connection.deflate import Deflater, frameHead
+from wsd.logs import ConnectionLog
+from wsd.metrics import Cause
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import ITransport
+
+_CLOSE = 8
+_PING = 9
+_PONG = 10
+_MAX_REASON = 123
+"""Bytes of UTF-8 a close frame has room for beside its code (RFC 6455 5.5)."""
+
+_CAUSES = {1002: Cause.protocol_error, 1007: Cause.invalid_payload, 1009: Cause.too_big, 1011: Cause.internal_error}
+
+_GATHERED = 16384
+"""A payload up to this size is copied behind its frame's head; a larger one is sent beside it."""
+
+
+def fitReason(sentence: str) -> bytes:
+    """As much of a sentence as a close frame has room for, cut between two characters."""
+    return sentence.encode()[:_MAX_REASON].decode(errors="ignore").encode()
+
+
+class Engine(WebSocketServerProtocol):  # type: ignore[misc]
+    """Autobahn's server protocol with its state, its sending and its endings taken over."""
+
+    transport: ITransport
+    log: ConnectionLog
+
+    # What Autobahn sets for each connection, and most connections never change: it stays with the class.
+    state = WebSocketServerProtocol.STATE_CONNECTING
+    send_state = WebSocketServerProtocol.SEND_STATE_GROUND
+    data = b""
+    send_queue: deque[Any] = deque(maxlen=0)
+    triggered = False
+    trafficStats = TrafficStats()
+    trackedTimings = None
+    current_frame: Any = None
+    inside_message = False
+    websocket_version = 13
+    wasMaxFramePayloadSizeExceeded = False
+    wasMaxMessagePayloadSizeExceeded = False
+    closedByMe = False
+    failedByMe = False
+    droppedByMe = False
+    wasClean = False
+    wasNotCleanReason: str | None = None
+    localCloseCode: int | None = None
+    localCloseReason: bytes | None = None
+    remoteCloseCode: int | None = None
+    remoteCloseReason: str | None = None
+    closeHandshakeTimeoutCall = None
+    autoPingTimeoutCall = None
+    autoPingPending = None
+    _perMessageCompress: Deflater | None = None
+    _isMessageCompressed = False
+
+    cause: Cause | None = None
+    """Why this connection ended or is about to; the first cause counts."""
+
+    _held = 0
+    _consuming = False
+
+    def __init__(self) -> None:
+        """Autobahn's own makes two Deferreds and a record of the transport for each connection; none is asked for."""
+
+    @cached_property
+    def utf8validator(self) -> Utf8Validator:
+        """Made with the first text message."""
+        return Utf8Validator()
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def consumeData(self) -> None:
+        """Read frames from what has arrived, until it is used up or reading is held."""
+        if self._consuming or self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
+            return
+        self._consuming = True
+        try:
+            while self.processData() and self.state != self.STATE_CLOSED:
+                pass
+        finally:
+            self._consuming = False
+
+    def processData(self) -> bool:
+        """One step of Autobahn's reading, or none while reading is held."""
+        if self._held:
+            return False
+        return bool(super().processData())
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Hand bytes to the transport."""
+        self.transport.write(data)
+
+    def sendDataFrame(self, opcode: int, payload: bytes, fin: bool = True, compressed: bool = False) -> None:
+        """Send one frame, unmasked; a large payload is not copied."""
+        head = frameHead(opcode, len(payload), fin, compressed)
+        if len(payload) <= _GATHERED:
+            self.transport.write(head + payload)
+        else:
+            self.transport.writeSequence((head, payload))
+
+    def sendPingFrame(self, payload: bytes) -> None:
+        """Send a ping."""
+        self.transport.write(frameHead(_PING, len(payload)) + payload)
+
+    def sendPongFrame(self, payload: bytes) -> None:
+        """Send a pong."""
+        self.transport.write(frameHead(_PONG, len(payload)) + payload)
+
+    # -- ending ---------------------------------------------------------------------------------------------------
+
+    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
+        """Send a close frame, once; without a code it has no body."""
+        if self.state != self.STATE_OPEN:
+            return
+        body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
+        self.transport.write(frameHead(_CLOSE, len(body)) + body)
+        self.state = self.STATE_CLOSING
+        self.closedByMe = not isReply
+        self.localCloseCode = code
+        self.localCloseReason = reasonUtf8
+        self.closing()
+
+    def _fail_connection(self, code: int = 1001, reason: str = "going away") -> None:
+        """What the peer sent cannot be accepted: close with its code, or end at once when we are closing already."""
+        if self.state == self.STATE_CLOSED:
+            return
+        self.failedByMe = True
+        if self.state == self.STATE_CLOSING:
+            self.dropConnection()
+            return
+        self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
+        self.because(_CAUSES.get(code, Cause.protocol_error))
+        self.sendCloseFrame(code, fitReason(reason))
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """End the TCP connection: after what waits has been sent, or with `abort` at once unless the end is clean."""
+        if self.state == self.STATE_CLOSED:
+            return
+        self.state = self.STATE_CLOSED
+        self.leaving()
+        if abort and not self.wasClean:
+            self.transport.abortConnection()  # type: ignore[attr-defined]
+        else:
+            self.transport.loseConnection()
+            self.closing()
+
+    def because(self, cause: Cause) -> None:
+        """Note why the connection ends, unless that is known already."""
+        if self.cause is None:
+            self.cause = cause
+
+    def closing(self) -> None:
+        """The end has begun and must not take for ever."""
+        raise NotImplementedError
+
+    def leaving(self) -> None:
+        """Nothing more is sent."""
+        raise NotImplementedError

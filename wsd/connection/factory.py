@@ -1,0 +1,123 @@
+"""Factory: builds the connections of one route, with the route's policies, and lives as long as the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from autobahn.twisted.websocket import WebSocketServerFactory
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource
+
+from wsd.config import Policies, Route
+from wsd.connection.connection import Connection
+from wsd.connection.deflate import Prepared
+from wsd.head import Refused
+from wsd.metrics import Metrics, RouteCounters
+from wsd.policies.negotiation import choose
+from wsd.policies.timer import Timer
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A protocol without keys of its own."""
+
+
+class Factory(WebSocketServerFactory):  # type: ignore[misc]
+    """
+    What answers at a route.
+
+    A protocol sets `connection`, and where it has them `subprotocols`, `Options` (a frozen dataclass: the route's keys)
+    and the hooks below.
+    """
+
+    connection: ClassVar[type[Connection]] = Connection
+    subprotocols: ClassVar[tuple[str, ...]] = ()
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __init__(
+        self,
+        route: Route,
+        options: Any,
+        clock: IReactorTime,
+        timer: Timer,
+        metrics: Metrics,
+        subprotocols: tuple[str, ...] | None = None,
+    ) -> None:
+        super().__init__(reactor=clock)
+        self.route = route
+        self.policies: Policies = route.policies
+        self.options = options
+        self.clock = clock
+        self.timer = timer
+        self.metrics = metrics
+        self.counters: RouteCounters = metrics.route(route.path)
+        self.spoken = self._spoken(subprotocols)
+        self.connections: set[Connection] = set()
+        # In one call, since each call that leaves allowNullOrigin out sets it to False.
+        self.setProtocolOptions(
+            maxMessagePayloadSize=self.policies.max_message,
+            maxFramePayloadSize=self.policies.max_frame or self.policies.max_message,
+            failByDrop=False,
+            echoCloseCodeReason=True,
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=0,
+            allowNullOrigin=True,
+        )
+        # Options that all connections share stay with a class of theirs, not copied into each.
+        shared = {name: getattr(self, name) for name in self.connection.CONFIG_ATTRS}
+        self.protocol = type(self.connection.__name__, (self.connection,), {**shared, "factory": self})
+
+    def setSessionParameters(self, *parameters: Any) -> None:
+        """Autobahn's parts of a URL would take the names of hooks; a route has no URL of its own."""
+
+    def _spoken(self, given: tuple[str, ...] | None) -> tuple[str, ...]:
+        if given is not None:
+            return given
+        return self.subprotocols if self.route.subprotocols is None else self.route.subprotocols
+
+    def build(self) -> Connection:
+        """A connection of this route, not on a transport yet."""
+        connection: Connection = self.protocol()
+        return connection
+
+    def choose(self, offered: tuple[str, ...]) -> str | None:
+        """
+        The subprotocol by the route's order (RFC 6455 4.2.2).
+
+        Raises `Refused` (400) when none is in common and the route requires one.
+        """
+        chosen = choose(offered, self.spoken, self.route.prefer)
+        if chosen is None and self.route.require_subprotocol:
+            raise Refused(400, f"this route speaks only {', '.join(self.spoken)}: offer one in Sec-WebSocket-Protocol")
+        return chosen
+
+    def prepare(self, payload: bytes | str, isBinary: bool = True) -> Prepared:
+        """One message for many connections; `Connection.send` takes it. A str is text."""
+        if isinstance(payload, str):
+            return Prepared(payload.encode(), False)
+        return Prepared(payload, isBinary)
+
+    # -- hooks ----------------------------------------------------------------------------------------------------
+
+    def started(self) -> Deferred[Any] | None:
+        """The daemon starts: threads, files, connections to others. It listens when the Deferred has fired."""
+        return None
+
+    def stopped(self) -> Deferred[Any] | None:
+        """The daemon has stopped, and no connection is left."""
+        return None
+
+    def resource(self) -> IResource | None:
+        """Answers all HTTP at and under the route; None when the route is for WebSockets only."""
+        return None
+
+    def wellKnown(self) -> Mapping[bytes, IResource]:
+        """Resources under /.well-known/ by name."""
+        return {}
+
+    def ready(self) -> str | None:
+        """A sentence when this route cannot serve now: /readyz answers 503 with it."""
+        return None

@@ -1,0 +1,174 @@
+"""
+Flow: backpressure both ways, and the time-outs of an open connection.
+
+Towards us, reading is held while a protocol asks for it. From us, a protocol is told when too much waits to be sent and
+when it has gone; a peer that takes nothing, or answers no ping, is dropped. Time is the house's one coarse timer's.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from wsd.connection.contract import Contract
+from wsd.metrics import Cause
+
+_NEVER = float("inf")
+
+
+@implementer(IPushProducer)
+class Flow(Contract):
+    """Says when to read, when to write, and when to give up."""
+
+    due = -1
+
+    isFull = False
+    """What waits to be sent passed the high water mark, and is not below the low one yet."""
+
+    _heard = True
+    __pinged: float | None = None
+    _pingAt = 0.0
+    __taken = 0
+    _takenAt = 0.0
+    __pong: bytes | None = None
+    __roomers: list[Deferred[None]] | None = None
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Stop reading, before the next message even within what has arrived. Counted: each needs its `release`."""
+        if self.state not in (self.STATE_OPEN, self.STATE_CONNECTING):
+            return
+        self._held += 1
+        if self._held == 1:
+            self.factory.counters.holds += 1
+            self.transport.pauseProducing()  # type: ignore[attr-defined]
+
+    def release(self) -> None:
+        """Take back one `hold`; with the last, reading goes on."""
+        if not self._held:
+            return
+        self._held -= 1
+        if self._held or self.state == self.STATE_CONNECTING:
+            return
+        self.consumeData()
+        if not self._held and self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+            self.transport.resumeProducing()  # type: ignore[attr-defined]
+
+    def room(self) -> Deferred[None]:
+        """Fires when there is room to send: at once unless the connection is full, and when it is gone."""
+        waiting: Deferred[None] = Deferred()
+        if self.isFull and self.state != self.STATE_CLOSED:
+            if self.__roomers is None:
+                self.__roomers = []
+            self.__roomers.append(waiting)
+        else:
+            waiting.callback(None)
+        return waiting
+
+    # -- the transport takes --------------------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """The high water mark is passed."""
+        if self.isFull:
+            return
+        self.isFull = True
+        factory = self.factory
+        factory.counters.fulls += 1
+        self.__taken, self._takenAt = self._wire.taken, factory.timer.now
+        factory.timer.sooner(self, factory.timer.now + factory.policies.stall_timeout)
+        self._call(self.full)
+
+    def resumeProducing(self) -> None:
+        """The low water mark is reached."""
+        if not self.isFull:
+            return
+        self.isFull = False
+        pong, self.__pong = self.__pong, None
+        if pong is not None and self.state == self.STATE_OPEN:
+            self.sendPongFrame(pong)
+        self._call(self.drained)
+        self._makeRoom()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; `connectionLost` says so too."""
+
+    def _makeRoom(self) -> None:
+        roomers, self.__roomers = self.__roomers, None
+        for waiting in roomers or ():
+            waiting.callback(None)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer with a pong; while we are full only the newest waits (RFC 6455 5.5.3 allows it)."""
+        if self.state != self.STATE_OPEN:
+            return
+        if self.isFull:
+            self.__pong = payload
+        else:
+            self.sendPongFrame(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """Any byte counts as a sign of life, this one too."""
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def visit(self, now: float) -> None:
+        """The timer's call: what is overdue, and when to look again."""
+        if self.state == self.STATE_OPEN:
+            due = min(self.__stall(now), self.__keepAlive(now))
+            if self.state == self.STATE_OPEN and due != _NEVER:
+                self.factory.timer.schedule(self, due)
+        elif self.state == self.STATE_CONNECTING:
+            self.openingOverdue()
+        else:
+            self.drop(Cause.closing_timeout)
+
+    def openingOverdue(self) -> None:
+        """The opening handshake took too long."""
+        raise NotImplementedError
+
+    def __stall(self, now: float) -> float:
+        """Drop a peer that takes no byte for `stall_timeout` while some wait; say when to look again."""
+        wire, patience = self._wire, self.factory.policies.stall_timeout
+        if not wire.unsent and not self.isFull:
+            return _NEVER
+        if wire.taken != self.__taken:
+            self.__taken, self._takenAt = wire.taken, now
+        elif now - self._takenAt >= patience:
+            self.drop(Cause.stalled)
+        return self._takenAt + patience
+
+    def __keepAlive(self, now: float) -> float:
+        """Ping when it is time, drop who does not answer; while we do not read we cannot hear, and wait."""
+        policies = self.factory.policies
+        if not policies.ping_interval:
+            return _NEVER
+        if self.__pinged is not None:
+            if self._heard:
+                self.__pinged = None
+            elif self._held:
+                self.__pinged = now
+            elif now - self.__pinged >= policies.ping_timeout:
+                self.drop(Cause.ping_timeout)
+                return _NEVER
+        if self.__pinged is None and now >= self._pingAt:
+            self._pingAt = now + policies.ping_interval
+            if not self.isFull:
+                self._heard = False
+                self.__pinged = now
+                self.ping()
+        return self._pingAt if self.__pinged is None else min(self.__pinged + policies.ping_timeout, self._pingAt)
+
+    def closing(self) -> None:
+        """The end has begun: it is forced after `closing_timeout`. What was held is read, to find the peer's close."""
+        if self._held and self.state == self.STATE_CLOSING:
+            self._held = 0
+            self.transport.resumeProducing()  # type: ignore[attr-defined]
+            self.consumeData()
+        timer = self.factory.timer
+        timer.schedule(self, timer.now + self.factory.policies.closing_timeout)
+
+    def leaving(self) -> None:
+        """Nothing more is sent; the transport need not ask us."""
+        self.transport.unregisterProducer()  # type: ignore[attr-defined]

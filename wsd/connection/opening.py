@@ -1,0 +1,147 @@
+"""
+Opening: the opening handshake from the request on (RFC 6455 4.2.2, RFC 7692 7.1).
+
+The door has checked the request; here the protocol is asked, the answer is sent, and what was agreed on is set up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.interfaces import IProtocol
+from twisted.python.failure import Failure
+
+from wsd.connection.deflate import Deflater
+from wsd.connection.flow import Flow
+from wsd.connection.request import Accept, Request
+from wsd.head import Refused
+from wsd.logs import ConnectionLog
+from wsd.metrics import Cause
+from wsd.policies.negotiation import acceptDeflate
+from wsd.policies.upgrade import acceptKey
+
+
+class Opening(Flow):
+    """A connection on its way to be open."""
+
+    _opening: Deferred[Any] | None = None
+    _raw: IProtocol | None = None
+    __refuse: Callable[[Refused], None]
+
+    def connectionMade(self) -> None:
+        """On the transport; `begin` follows at once. No output of Autobahn's is made ready here."""
+        self._wire = getattr(self.transport, "wire", self._wire)
+        self.factory.connections.add(self)
+
+    def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
+        """Open: ask `opening`, and answer. `rest` came after the head; `refuse` answers for us when we do not open."""
+        self.id = request.id
+        self.log = ConnectionLog(request.id)
+        self.request = request
+        self.peer = request.peer
+        self.tls = request.tls
+        self.data = rest
+        self.__refuse = refuse
+        self._held = 1
+        self._opening = opening = ensureDeferred(self.opening(request))
+        opening.addCallbacks(self.__accepted, self.__notAccepted)
+        opening.addErrback(self.__openingFailed)
+        if self.state == self.STATE_CONNECTING and self.request.raw is None:
+            self.factory.timer.schedule(self, self.factory.timer.now + self.factory.policies.opening_timeout)
+
+    def __accepted(self, accept: Accept | None) -> None:
+        self._opening = None
+        if self.state != self.STATE_CONNECTING:
+            return
+        if self.request.raw is not None:
+            self.__giveAway()
+            return
+        if accept is None:
+            raise TypeError("opening() returned None: return an Accept, raise Refused, or call request.takeRaw first")
+        if accept.subprotocol is not None and accept.subprotocol not in self.request.subprotocols:
+            raise ValueError(f"opening() accepted the subprotocol {accept.subprotocol!r}, which was not offered")
+        self.transport.write(self.__answer(accept))
+        self.__open()
+
+    def __answer(self, accept: Accept) -> bytes:
+        """The 101 (RFC 6455 4.2.2), and what it agrees on."""
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {acceptKey(self.request.key)}",
+        ]
+        if accept.subprotocol is not None:
+            self.subprotocol = accept.subprotocol
+            lines.append(f"Sec-WebSocket-Protocol: {accept.subprotocol}")
+        policies = self.factory.policies
+        agreed = acceptDeflate(self.request.extensions) if accept.deflate and policies.deflate else None
+        if agreed is not None:
+            self._perMessageCompress = Deflater(agreed, policies.deflate_level, policies.deflate_memory)
+            self.extension = agreed.answer
+            lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
+        for name, value in accept.headers:
+            if not set(name + value).isdisjoint("\r\n\0"):
+                raise ValueError(f"the header {name!r} of opening() has a line break in it")
+            lines.append(f"{name}: {value}")
+        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+
+    def __open(self) -> None:
+        factory = self.factory
+        self.state = self.STATE_OPEN
+        self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        factory.counters.opened += 1
+        factory.metrics.handshake("accepted")
+        now = factory.timer.now
+        self._takenAt = now
+        self._pingAt = now + factory.policies.ping_interval
+        self.log.info(
+            "opened {route} for {peer}",
+            event="connection.opened",
+            route=factory.route.path,
+            peer=str(self.peer),
+            subprotocol=self.subprotocol,
+        )
+        self._call(self.opened)
+        self.visit(now)
+        self.release()
+
+    def __giveAway(self) -> None:
+        """The stream belongs to another protocol now; we only pass on what the transport brings."""
+        self._raw = raw = self.request.raw
+        assert raw is not None
+        self.factory.timer.cancel(self)
+        self._held = 0
+        raw.makeConnection(self.transport)
+        rest, self.data = self.data, b""
+        if rest:
+            raw.dataReceived(rest)
+        self.transport.resumeProducing()  # type: ignore[attr-defined]
+
+    def __notAccepted(self, failure: Failure) -> None:
+        self._opening = None
+        if self.state != self.STATE_CONNECTING:
+            return
+        failure.trap(Refused)
+        self.__refused(failure.value)
+
+    def __openingFailed(self, failure: Failure) -> None:
+        """An error of the hook's own: a log line for us, and for the client no more than that it was not its fault."""
+        if failure.check(CancelledError) or self.state != self.STATE_CONNECTING:
+            return
+        self.log.failure("opening failed", failure, event="connection.error")
+        self.__refused(Refused(500, "the server failed to open this connection; its log says why"))
+
+    def __refused(self, refused: Refused) -> None:
+        self.state = self.STATE_CLOSED
+        self.factory.timer.cancel(self)
+        self.__refuse(refused)
+
+    def openingOverdue(self) -> None:
+        """The protocol took too long to decide."""
+        self.because(Cause.opening_timeout)
+        if self._opening is not None:
+            self._opening.cancel()
+        self.__refused(Refused(503, "the server took too long to open this connection; try again"))

@@ -1,0 +1,1 @@
+"""How bytes arrive: listeners, the transport, then the PROXY header, then TLS."""

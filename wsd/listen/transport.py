@@ -1,0 +1,249 @@
+"""
+The transports of accepted connections: they send at once, and gather what is written while one read is delivered.
+
+Twisted's own wait for the next turn of the reactor before they send anything; what an answer costs is mostly that.
+These keep Twisted's interfaces to the letter (`ITCPTransport`, `IConsumer`, `IPushProducer`), and tell how much waits.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import main, tcp, unix
+from twisted.python import failure
+
+if TYPE_CHECKING:
+    _Base = tcp.Server
+else:
+    _Base = object
+
+_READ = 256 * 1024
+"""Bytes asked for at a time: a large message comes in few pieces."""
+
+_VECTOR = 64
+"""Buffers handed to one sendmsg; far below the system's IOV_MAX of 1024."""
+
+_JOINED = 64 * 1024
+"""What was gathered is joined up to this size, and sent as a vector beyond."""
+
+_LATER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
+
+
+class Sending(_Base):
+    """
+    Mixed into Twisted's server transports: its own queue of what the kernel did not take.
+
+    A streaming producer is paused above `high` bytes and resumed at or below `low`.
+    """
+
+    high = 65536
+    low = 0
+    unsent = 0
+    taken = 0
+
+    _queue: deque[bytes | memoryview] | None = None
+    _gathering: list[bytes] | None = None
+
+    @property
+    def wire(self) -> Sending:
+        """Where `unsent` and `taken` are told; layers above pass this on."""
+        return self
+
+    def setWaterMarks(self, high: int, low: int) -> None:
+        """Bytes waiting above which a producer is paused, and at which it is resumed."""
+        self.high, self.low = high, low
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def doRead(self) -> Any:
+        """Read once and deliver it; what is written meanwhile leaves as one."""
+        try:
+            data = self.socket.recv(_READ)
+        except OSError as error:
+            return None if error.errno in _LATER else main.CONNECTION_LOST
+        if not data:
+            return main.CONNECTION_DONE
+        self._gathering = []
+        try:
+            self.protocol.dataReceived(data)
+        finally:
+            self._flushGathered()
+        return None
+
+    def _flushGathered(self) -> None:
+        gathered, self._gathering = self._gathering, None
+        if not gathered:
+            return
+        if len(gathered) > 1 and sum(map(len, gathered)) <= _JOINED:
+            gathered = [b"".join(gathered)]
+        if self.connected:
+            self._send(gathered)
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send, or keep what the kernel does not take."""
+        if not isinstance(data, bytes):
+            raise TypeError(f"a transport writes bytes, not {type(data).__name__}")
+        if data:
+            self.writeSequence((data,))
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Send several pieces in order without joining them."""
+        pieces = [piece for piece in iovec if piece]
+        if not pieces or not self.connected or self._writeDisconnected:
+            return
+        self.unsent += sum(map(len, pieces))
+        if self._gathering is None:
+            self._send(pieces)
+            return
+        self._gathering += pieces
+        if self.unsent > self.high:
+            self._flushGathered()
+            self._gathering = []
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """As Twisted's; a streaming producer that comes when too much waits already is paused at once."""
+        self.producerPaused = False
+        super().registerProducer(producer, streaming)
+        self._tellProducer()
+
+    def _send(self, pieces: list[bytes]) -> None:
+        """Offer pieces, which `unsent` counts already, to the kernel, and queue the rest."""
+        if self._queue:
+            self._queue.extend(pieces)
+        elif left := self._offer(pieces):
+            self._queue = deque(left)
+            self.startWriting()
+        elif self.producer is not None and not self.streamingProducer:
+            self.startWriting()
+        self._tellProducer()
+
+    def _offer(self, pieces: list[bytes]) -> list[bytes | memoryview]:
+        """What the kernel did not take of these pieces; an error is met again, and reported, by the next write."""
+        try:
+            if len(pieces) == 1:
+                sent = self.socket.send(pieces[0])
+            else:
+                sent = self.socket.sendmsg(pieces[:_VECTOR])
+        except OSError:
+            sent = 0
+        self.unsent -= sent
+        self.taken += sent
+        return self._after(pieces, sent)
+
+    @staticmethod
+    def _after(pieces: Iterable[bytes | memoryview], sent: int) -> list[bytes | memoryview]:
+        rest: list[bytes | memoryview] = []
+        for piece in pieces:
+            if sent >= len(piece):
+                sent -= len(piece)
+            elif sent:
+                rest.append(memoryview(piece)[sent:])
+                sent = 0
+            else:
+                rest.append(piece)
+        return rest
+
+    def doWrite(self) -> Any:
+        """The kernel has room again."""
+        queue = self._queue
+        if queue:
+            try:
+                sent = self.socket.sendmsg(list(islice(queue, _VECTOR)))
+            except OSError as error:
+                return None if error.errno in _LATER else main.CONNECTION_LOST
+            self.unsent -= sent
+            self.taken += sent
+            while sent:
+                piece = queue[0]
+                if sent < len(piece):
+                    queue[0] = memoryview(piece)[sent:]
+                    break
+                sent -= len(piece)
+                queue.popleft()
+        if queue:
+            self._resumeBelow()
+            return None
+        self._queue = None
+        self.stopWriting()
+        return self._emptied()
+
+    def _emptied(self) -> Any:
+        """All is sent: ask for more, or end as was asked for."""
+        if self.producer is not None and (not self.streamingProducer or self.producerPaused):
+            self.producerPaused = False
+            self.producer.resumeProducing()
+        elif self.disconnecting:
+            return self._postLoseConnection()
+        elif self._writeDisconnecting:
+            self._writeDisconnected = True
+            return self._closeWriteConnection()
+        return None
+
+    def _tellProducer(self) -> None:
+        if self.unsent > self.high and self.producer is not None and self.streamingProducer and not self.producerPaused:
+            self.producerPaused = True
+            self.producer.pauseProducing()
+
+    def _resumeBelow(self) -> None:
+        if self.unsent <= self.low and self.producer is not None and self.streamingProducer and self.producerPaused:
+            self.producerPaused = False
+            self.producer.resumeProducing()
+
+    # -- ending ---------------------------------------------------------------------------------------------------
+
+    def loseConnection(self, *reason: Any) -> None:
+        """End after what waits has been sent."""
+        if self._gathering:
+            self._flushGathered()
+        super().loseConnection()
+
+    def loseWriteConnection(self) -> None:
+        """Send what waits, then end our half."""
+        if self._gathering:
+            self._flushGathered()
+        super().loseWriteConnection()
+
+    def connectionLost(self, reason: failure.Failure) -> None:
+        """Let go of what was not sent."""
+        self._queue = self._gathering = None
+        self.unsent = 0
+        super().connectionLost(reason)
+
+
+class TCPTransport(Sending, tcp.Server):
+    """A TCP connection that was accepted."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class UNIXTransport(Sending, unix.Server):
+    """A connection over a unix socket that was accepted."""
+
+
+class TCPPort(tcp.Port):
+    """Twisted's TCP port with the transport above."""
+
+    transport = TCPTransport
+
+
+class UNIXPort(unix.Port):
+    """Twisted's unix port with the transport above; a socket that somebody else made keeps its path."""
+
+    transport = UNIXTransport
+    ownsPath = True
+
+    def connectionLost(self, reason: failure.Failure) -> None:
+        """Stop, and remove the path if it is ours."""
+        if self.ownsPath:
+            super().connectionLost(reason)
+        else:
+            tcp.Port.connectionLost(self, reason)

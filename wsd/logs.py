@@ -1,0 +1,141 @@
+"""
+The log: one line an event, with the id of the connection it is about; for people, or JSON for machines.
+
+What comes from outside is escaped before it is written, so that nobody writes lines of his own into the log; payloads
+are never in it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import IO, Any
+
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogLevel,
+    LogLevelFilterPredicate,
+    PredicateResult,
+    eventAsText,
+    formatEvent,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+_logger = Logger(namespace="wsd")
+
+_KEPT = ("id", "event", "route", "peer", "status", "code", "cause", "line", "sentence", "url", "version", "subprotocol")
+"""Fields of an event that the JSON line carries beside its message."""
+
+
+class ConnectionLog:
+    """The log of one connection: each line has its id. `debug` is for Autobahn's own talk, and says nothing."""
+
+    __slots__ = ("id",)
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+
+    def debug(self, format: str = "", **fields: Any) -> None:
+        """Nothing: Autobahn tells of each frame here."""
+
+    def info(self, format: str, **fields: Any) -> None:
+        """Something that belongs to the normal course."""
+        _logger.info(format, id=self.id, **fields)
+
+    def warn(self, format: str, **fields: Any) -> None:
+        """Something to look at."""
+        _logger.warn(format, id=self.id, **fields)
+
+    def error(self, format: str, **fields: Any) -> None:
+        """Something that went wrong here."""
+        _logger.error(format, id=self.id, **fields)
+
+    def failure(self, format: str, failure: Failure, **fields: Any) -> None:
+        """An exception that nobody expected, with its traceback."""
+        _logger.failure(format, failure, id=self.id, **fields)
+
+
+def escaped(text: str) -> str:
+    """The text on one line, its control characters spelled out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _time(event: LogEvent) -> str:
+    return datetime.fromtimestamp(event.get("log_time", 0.0), timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _traceback(event: LogEvent) -> str:
+    failure = event.get("log_failure")
+    return failure.getTraceback() if failure is not None else ""
+
+
+def _message(event: LogEvent) -> str:
+    return escaped(formatEvent(event) or eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False))
+
+
+def textLine(event: LogEvent) -> str:
+    """A line for people; a traceback follows on lines of its own."""
+    level = event.get("log_level", LogLevel.info).name
+    id = f"[{event['id']}] " if "id" in event else ""
+    line = f"{_time(event)} {level:5} {id}{_message(event)}\n"
+    traceback = _traceback(event)
+    return line + "".join(f"    {escaped(part)}\n" for part in traceback.splitlines())
+
+
+def jsonLine(event: LogEvent) -> str:
+    """One JSON object on one line: `time`, `level`, `message`, and what the event knows besides."""
+    entry: dict[str, Any] = {
+        "time": _time(event),
+        "level": event.get("log_level", LogLevel.info).name,
+        "message": _message(event),
+    }
+    for name in _KEPT:
+        if event.get(name) is not None:
+            value = event[name]
+            entry[name] = value if isinstance(value, (int, str)) else str(value)
+    traceback = _traceback(event)
+    if traceback:
+        entry["traceback"] = traceback
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+@implementer(ILogObserver)
+class LineObserver:
+    """Writes each event as a line to a stream, or to a file that can be opened anew when logrotate has moved it."""
+
+    def __init__(self, format: str, path: str | None = None, stream: IO[str] | None = None) -> None:
+        self._line: Callable[[LogEvent], str] = jsonLine if format == "json" else textLine
+        self._path = path
+        self._stream = stream if stream is not None else self._open()
+
+    def _open(self) -> IO[str]:
+        return sys.stdout if self._path is None else open(self._path, "a", encoding="utf-8", buffering=1)
+
+    def reopen(self) -> None:
+        """Go on in a new file of the same name."""
+        if self._path is not None:
+            before, self._stream = self._stream, self._open()
+            before.close()
+
+    def __call__(self, event: LogEvent) -> None:
+        self._stream.write(self._line(event))
+        self._stream.flush()
+
+
+def observer(format: str, level: str, path: str | None = None, stream: IO[str] | None = None) -> ILogObserver:
+    """The daemon's log observer: of this format ("text" or "json"), from this level on, of all that is logged."""
+    predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
+    return FilteringLogObserver(LineObserver(format, path, stream), [predicate, _quiet])
+
+
+def _quiet(event: LogEvent) -> Any:
+    """Leave out what Twisted says of each factory and port: the daemon says it in its own words."""
+    text = event.get("log_text") or event.get("log_format") or ""
+    noisy = str(text).startswith(("Starting factory", "Stopping factory")) or "starting on" in str(event.get("log_text", ""))
+    return PredicateResult.no if noisy else PredicateResult.maybe

@@ -1,0 +1,154 @@
+"""
+What the daemon counts, and its exposition for Prometheus.
+
+Counting is adding to plain integers, since a message costs a few microseconds and a Counter of prometheus_client nearly
+one; its collector reads them when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+
+class Cause(str, Enum):
+    """Why a connection ended."""
+
+    peer_closed = "peer_closed"
+    closed = "closed"
+    lost = "lost"
+    ping_timeout = "ping_timeout"
+    opening_timeout = "opening_timeout"
+    closing_timeout = "closing_timeout"
+    stalled = "stalled"
+    overrun = "overrun"
+    protocol_error = "protocol_error"
+    invalid_payload = "invalid_payload"
+    too_big = "too_big"
+    internal_error = "internal_error"
+    shutdown = "shutdown"
+    aborted = "aborted"
+
+
+@dataclass(slots=True)
+class RouteCounters:
+    """What is counted of one route; whoever handles its connections adds to it."""
+
+    opened: int = 0
+    closed: dict[Cause, int] = field(default_factory=dict)
+    messagesIn: int = 0
+    messagesOut: int = 0
+    bytesIn: int = 0
+    bytesOut: int = 0
+    pings: int = 0
+    fulls: int = 0
+    holds: int = 0
+    drops: dict[Cause, int] = field(default_factory=dict)
+
+
+class Metrics:
+    """All counters and gauges of one daemon."""
+
+    def __init__(self) -> None:
+        self.routes: dict[str, RouteCounters] = {}
+        self.handshakes: dict[str, int] = {}
+        self._connections: Callable[[], int] = lambda: 0
+        self._sendBuffers: Callable[[], Iterable[int]] = tuple
+        self._certificates: Callable[[], Mapping[str, float]] = dict
+        self._lag: Callable[[], float] = lambda: 0.0
+        self._info: dict[str, str] = {}
+        self._registry = CollectorRegistry()
+        self._registry.register(_Exposition(self))
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+
+    def route(self, path: str) -> RouteCounters:
+        """The counters of a route, the same ones at each call."""
+        return self.routes.setdefault(path, RouteCounters())
+
+    def handshake(self, result: str) -> None:
+        """Count an opening handshake: "accepted", or the status it was refused with."""
+        self.handshakes[result] = self.handshakes.get(result, 0) + 1
+
+    def setConnections(self, read: Callable[[], int]) -> None:
+        """Where the number of open connections is asked for."""
+        self._connections = read
+
+    def setSendBuffers(self, read: Callable[[], Iterable[int]]) -> None:
+        """Where the bytes that wait to be sent are asked for, one number a connection."""
+        self._sendBuffers = read
+
+    def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Where the certificates' ends are asked for: a name to seconds since 1970."""
+        self._certificates = read
+
+    def setLag(self, read: Callable[[], float]) -> None:
+        """Where the reactor's lag is asked for, in seconds."""
+        self._lag = read
+
+    def info(self, version: str, plane: str, reactor: str) -> None:
+        """What is running."""
+        self._info = {"version": version, "plane": plane, "reactor": reactor}
+
+    def render(self, accept: str) -> tuple[str, bytes]:
+        """The content type and the text of all metrics, in the format that an Accept header asks for."""
+        encode, contentType = choose_encoder(accept)
+        return contentType, encode(self._registry)
+
+
+class _Exposition(Collector):
+    """Reads the counters when they are asked for."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        metrics = self._metrics
+        yield InfoMetricFamily("wsd", "The daemon that is running.", metrics._info)
+        yield GaugeMetricFamily("wsd_connections", "Connections open now, HTTP and WebSocket.", metrics._connections())
+        yield from self._routes(metrics.routes)
+        handshakes = CounterMetricFamily("wsd_handshakes", "Opening handshakes by result.", labels=["result"])
+        for result, count in metrics.handshakes.items():
+            handshakes.add_metric([result], count)
+        yield handshakes
+        depths = list(metrics._sendBuffers())
+        yield GaugeMetricFamily("wsd_send_buffer_bytes", "Bytes that wait to be sent, of all connections.", sum(depths))
+        yield GaugeMetricFamily("wsd_send_buffer_bytes_max", "Bytes that wait on the fullest connection.", max(depths, default=0))
+        yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer came.", metrics._lag())
+        certificates = GaugeMetricFamily("wsd_certificate_expiry_seconds", "When a certificate ends, since 1970.", labels=["name"])
+        for name, end in metrics._certificates().items():
+            certificates.add_metric([name], end)
+        yield certificates
+
+    @staticmethod
+    def _routes(routes: Mapping[str, RouteCounters]) -> Iterator[Metric]:
+        plain = {
+            "opened": ("wsd_connections_opened", "WebSockets opened."),
+            "messagesIn": ("wsd_messages_received", "Messages received."),
+            "messagesOut": ("wsd_messages_sent", "Messages sent."),
+            "bytesIn": ("wsd_bytes_received", "Bytes of messages received, after inflating."),
+            "bytesOut": ("wsd_bytes_sent", "Bytes of messages sent, before deflating."),
+            "pings": ("wsd_pings_sent", "Pings sent."),
+            "fulls": ("wsd_send_buffer_full", "Times that the high water mark was passed."),
+            "holds": ("wsd_reading_pauses", "Times that reading was held."),
+        }
+        for attribute, (name, text) in plain.items():
+            family = CounterMetricFamily(name, text, labels=["route"])
+            for path, counters in routes.items():
+                family.add_metric([path], getattr(counters, attribute))
+            yield family
+        for attribute, name, text in (
+            ("closed", "wsd_connections_closed", "WebSockets that ended, by cause."),
+            ("drops", "wsd_drops", "WebSockets that were dropped without a closing handshake, by cause."),
+        ):
+            family = CounterMetricFamily(name, text, labels=["route", "cause"])
+            for path, counters in routes.items():
+                for cause, count in getattr(counters, attribute).items():
+                    family.add_metric([path, cause.value], count)
+            yield family

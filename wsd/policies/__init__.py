@@ -1,0 +1,1 @@
+"""Who may, and how much: pure rules, each a module, under one flat record of limits (`wsd.config.Policies`)."""

@@ -1,0 +1,105 @@
+"""One coarse timer for every connection: time-outs are kept in buckets, not in a delayed call a connection."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+GRAIN = 0.25
+"""Seconds between two looks at the clock: how much later than asked a visit may come."""
+
+_STEP = 5.0
+"""The most seconds one turn counts: time in which the process was stopped, or the system's clock was set, is nobody's fault."""
+
+_NEVER = -1
+
+
+class Timed(Protocol):
+    """What a `Timer` visits. `due` belongs to the timer; it begins as -1."""
+
+    due: int
+
+    def visit(self, now: float) -> None:
+        """The time asked for has come: look at the time-outs, and `Timer.schedule` the next visit."""
+
+
+class Timer:
+    """
+    Visits each of many things at about the time it asked for.
+
+    A thing waits in exactly one bucket of `GRAIN` seconds, so that ten thousand connections with a ping every 25 s cost
+    a hundred visits a turn and no memory but their place in a set.
+    """
+
+    log = Logger()
+
+    def __init__(self, clock: IReactorTime, grain: float = GRAIN) -> None:
+        self._clock = clock
+        self._grain = grain
+        self._buckets: dict[int, set[Timed]] = {}
+        self._loop = LoopingCall(self._turn)
+        self._loop.clock = clock
+        self._seen = clock.seconds()
+        self._turns = 0
+        self.now = 1.0
+        """Seconds of this timer's own, at most one grain old: enough for every time-out, and free to read."""
+        self.lag = 0.0
+        """Seconds by which the last turn came late: how long the reactor was busy with something else."""
+
+    def start(self) -> None:
+        """Begin to look at the clock."""
+        self._seen = self._clock.seconds()
+        self._loop.start(self._grain, now=False)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._loop.running:
+            self._loop.stop()
+
+    def schedule(self, item: Timed, when: float) -> None:
+        """Visit `item` at `when` (in terms of `now`) or up to a grain later, and at no other time asked for before."""
+        bucket = max(self._bucket(when), self._turns) + 1
+        if item.due == bucket:
+            return
+        self.cancel(item)
+        item.due = bucket
+        self._buckets.setdefault(bucket, set()).add(item)
+
+    def sooner(self, item: Timed, when: float) -> None:
+        """As `schedule`, unless a visit is asked for that comes before."""
+        if item.due == _NEVER or max(self._bucket(when), self._turns) + 1 < item.due:
+            self.schedule(item, when)
+
+    def cancel(self, item: Timed) -> None:
+        """Do not visit `item`."""
+        if item.due == _NEVER:
+            return
+        bucket = self._buckets.get(item.due)
+        if bucket is not None:
+            bucket.discard(item)
+            if not bucket:
+                del self._buckets[item.due]
+        item.due = _NEVER
+
+    def _bucket(self, when: float) -> int:
+        return int(when / self._grain)
+
+    def _turn(self) -> None:
+        seen = self._clock.seconds()
+        elapsed, self._seen = seen - self._seen, seen
+        self.lag = max(0.0, elapsed - self._grain)
+        self.now = now = self.now + min(max(elapsed, 0.0), _STEP)
+        last = self._bucket(now)
+        for number in sorted(number for number in self._buckets if number <= last):
+            for item in self._buckets.pop(number, ()):
+                if item.due != number:
+                    continue
+                item.due = _NEVER
+                try:
+                    item.visit(now)
+                except Exception:
+                    self.log.failure("timer.failed")
+        self._turns = last

@@ -1,0 +1,204 @@
+"""
+echo: every message comes back unchanged, in order; switches in the query try out what else a server may do.
+
+`/echo?close=4000&reason=enough`, `abrupt`, `delay=MS`, `fragment=N`, `repeat=N`, `size=N`, `ping=N`, `push=MS`,
+`nodeflate`, `protocol=NAME`; each may be given together with others, and has a cap that is a key of the route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, deferLater
+
+from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.metrics import Cause
+
+
+@dataclass(frozen=True)
+class EchoOptions:
+    """The caps of the switches."""
+
+    max_delay: int = field(default=60_000)
+    """Milliseconds that `delay` may ask for."""
+    max_repeat: int = field(default=1_000)
+    """Times that `repeat` may ask for."""
+    max_size: int = field(default=32 * 1024 * 1024, metadata={"size": True})
+    """Bytes that `size` may ask for."""
+    max_pings: int = field(default=100)
+    """Pings that `ping` may ask for."""
+    min_push: int = field(default=10)
+    """The fewest milliseconds between two messages that `push` may ask for."""
+    max_push: int = field(default=3_600_000)
+    """The most milliseconds between two messages that `push` may ask for."""
+
+
+@dataclass(frozen=True)
+class Switches:
+    """What the query asked for; None and 0 for what it did not."""
+
+    close: int | None = None
+    reason: str = ""
+    abrupt: bool = False
+    delay: int = 0
+    fragment: int = 0
+    repeat: int = 1
+    size: int | None = None
+    ping: int = 0
+    push: int = 0
+    nodeflate: bool = False
+    protocol: str | None = None
+
+    @property
+    def isPlain(self) -> bool:
+        """Whether a message is answered by itself, once and at once."""
+        return not self.delay and self.repeat == 1 and self.size is None and not self.fragment
+
+
+def _number(name: str, text: str, least: int, most: int, unit: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most):
+        raise Refused(400, f"{name}={text[:40]!r} is no number of {unit}; write one from {least} to {most}")
+    return int(text)
+
+
+def _closeCode(text: str) -> int:
+    """A code that this switch may send: RFC 6455 7.4.1's sendable ones and the two free ranges."""
+    code = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    if code not in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014) and not 3000 <= code <= 4999:
+        raise Refused(400, f"close={text[:40]!r} is no close code; write 1000 to 1003, 1007 to 1014 or 3000 to 4999")
+    return code
+
+
+def _reason(text: str) -> str:
+    if len(text.encode()) > 123:
+        raise Refused(400, f"reason is {len(text.encode())} bytes of UTF-8; a close frame has room for 123")
+    return text
+
+
+def _flag(name: str, text: str) -> bool:
+    if text not in ("", "1", "true"):
+        raise Refused(400, f"{name}={text[:40]!r} is no switch; write {name} alone")
+    return True
+
+
+def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
+    """The switches of a query. Raises `Refused` (400) with a sentence that names the bad one."""
+    o = options
+    readers: dict[str, Callable[[str], Any]] = {
+        "close": _closeCode,
+        "reason": _reason,
+        "abrupt": lambda text: _flag("abrupt", text),
+        "delay": lambda text: _number("delay", text, 0, o.max_delay, "milliseconds"),
+        "fragment": lambda text: _number("fragment", text, 1, o.max_size, "bytes"),
+        "repeat": lambda text: _number("repeat", text, 1, o.max_repeat, "times"),
+        "size": lambda text: _number("size", text, 0, o.max_size, "bytes"),
+        "ping": lambda text: _number("ping", text, 1, o.max_pings, "pings"),
+        "push": lambda text: _number("push", text, o.min_push, o.max_push, "milliseconds"),
+        "nodeflate": lambda text: _flag("nodeflate", text),
+        "protocol": str,
+    }
+    for name in queries:
+        if name not in readers:
+            raise Refused(400, f"{name[:40]!r} is no switch of echo; the switches are {', '.join(readers)}")
+    return Switches(**{name: readers[name](text) for name, text in queries.items()})
+
+
+class Echo(Connection):
+    """Sends back what it receives; while the peer does not read, it does not read either."""
+
+    switches = Switches()
+    _pushing: LoopingCall | None = None
+    _waiting: Deferred[Any] | None = None
+
+    async def opening(self, request: Request) -> Accept:
+        """Read the switches; `protocol` chooses among what is offered."""
+        self.switches = switches = readSwitches(request.queries, self.options)
+        if switches.protocol is None:
+            chosen = self.factory.choose(request.subprotocols)
+        elif switches.protocol in request.subprotocols:
+            chosen = switches.protocol
+        else:
+            raise Refused(400, f"protocol={switches.protocol[:40]!r} was not offered; put it into Sec-WebSocket-Protocol")
+        return Accept(chosen, deflate=not switches.nodeflate)
+
+    def opened(self) -> Any:
+        """Do what the switches ask for without waiting for a message."""
+        switches = self.switches
+        for number in range(switches.ping):
+            self.ping(b"%d" % (number + 1))
+        if switches.push:
+            self._pushing = LoopingCall(self._push)
+            self._pushing.clock = self.clock
+            self._pushing.start(switches.push / 1000)
+        if switches.close is not None or switches.abrupt:
+            return self._finish()
+        return None
+
+    def received(self, payload: bytes, isBinary: bool) -> Any:
+        """Answer."""
+        if self.switches.isPlain:
+            self.send(payload, isBinary)
+            return None
+        return self._answer(payload, isBinary)
+
+    async def _answer(self, payload: bytes, isBinary: bool) -> None:
+        switches = self.switches
+        await self._delay()
+        if switches.size is not None:
+            payload = _filler(switches.size)
+        for _ in range(switches.repeat):
+            await self.room()
+            if not self.isOpen:
+                return
+            self.send(payload, isBinary, fragment=switches.fragment)
+
+    async def _finish(self) -> None:
+        await self._delay()
+        if self.switches.abrupt:
+            self.drop(Cause.aborted)
+        elif self.switches.close is not None:
+            self.close(self.switches.close, self.switches.reason)
+
+    async def _delay(self) -> None:
+        if self.switches.delay:
+            self._waiting = deferLater(self.clock, self.switches.delay / 1000)
+            await self._waiting
+            self._waiting = None
+
+    def _push(self) -> None:
+        """The server's clock, without being asked; one that is not read is not pushed."""
+        if not self.isFull:
+            now = datetime.fromtimestamp(self.clock.seconds(), timezone.utc)
+            self.send(now.isoformat(timespec="milliseconds"))
+
+    def full(self) -> None:
+        """The peer does not read: neither do we."""
+        self.hold()
+
+    def drained(self) -> None:
+        """Go on."""
+        self.release()
+
+    def closed(self, code: int, reason: str) -> None:
+        """Nothing is left to do."""
+        if self._pushing is not None and self._pushing.running:
+            self._pushing.stop()
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+def _filler(size: int) -> bytes:
+    """A payload of our own: the alphabet over and over, which is text and binary alike."""
+    alphabet = b"abcdefghijklmnopqrstuvwxyz"
+    return (alphabet * (size // len(alphabet) + 1))[:size]
+
+
+class EchoFactory(Factory):
+    """Echo at a route."""
+
+    connection = Echo
+    Options = EchoOptions

@@ -1,0 +1,296 @@
+"""
+The daemon: puts the house together, and starts, reloads and stops it. The only room that knows all the others.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wsd import __version__, protocols
+from wsd.config import Config, ConfigError, Route
+from wsd.connection import Connection, Factory
+from wsd.frames import choose as choosePlane
+from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
+from wsd.listen.proxy import ProxyFactory
+from wsd.listen.systemd import notify, watchdogInterval
+from wsd.listen.tls import Certificates, tlsOf
+from wsd.metrics import Cause, Metrics
+from wsd.policies.address import Trust, inNetworks
+from wsd.policies.admission import Admission
+from wsd.policies.timer import Timer
+from wsd.web.pages import addConsole
+from wsd.web.probes import Health, MetricsPage, Ready
+from wsd.web.site import Site, SiteRoute
+
+__all__ = ["Daemon", "Unusable", "makeService"]
+
+_WATCH = 5.0
+"""Seconds between two looks at the certificates' files."""
+
+
+def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> IService:
+    """
+    The daemon as a service of Twisted's, with every listener bound.
+
+    `reread` gives the configuration anew when the daemon is told to reload. Raises `Unusable` or `ConfigError`, each one
+    sentence for the person at the terminal.
+    """
+    return Daemon(config, reactor, reread, os.environ)
+
+
+class Daemon(Service):
+    """wsd, from its listeners to its routes."""
+
+    name = "wsd"
+    log = Logger(namespace="wsd")
+
+    def __init__(self, config: Config, reactor: Any, reread: Callable[[], Config], environ: Mapping[str, str]) -> None:
+        self.reactor = reactor
+        self.config = config
+        self._reread = reread
+        self._environ = environ
+        self._plane = choosePlane(config.frames)
+        self._timer = Timer(reactor)
+        self.metrics = Metrics()
+        self._routes: dict[str, SiteRoute] = {}
+        self._retired: list[Factory] = []
+        self._beats: list[LoopingCall] = []
+        self._signals: dict[int, Any] = {}
+        self._notReady = ["the daemon has not started"]
+        secure = config.tls.port is not None or bool(config.tls.listen)
+        self.certificates = Certificates(config.tls, environ) if secure else None
+        self.site = Site(
+            self._buildRoutes(config),
+            config.policies,
+            config.hosts,
+            Trust(config.trusted_proxies, config.proxy_header),
+            reactor,
+            self._timer,
+            Admission(config.policies, self._timer),
+            self.metrics,
+            tlsOf,
+        )
+        self._addPages()
+        self._describeMetrics()
+        self.listeners, self._notices = bind(config, environ)
+
+    # -- what is served -------------------------------------------------------------------------------------------
+
+    def _buildRoutes(self, config: Config) -> list[SiteRoute]:
+        """The routes of a configuration; one that did not change keeps its factories, and so what they hold."""
+        before, self._routes = self._routes, {}
+        for key, route in config.routes.items():
+            old = before.get(key)
+            self._routes[key] = old if old is not None and old.route == route else self._buildRoute(route)
+        for key, old in before.items():
+            if self._routes.get(key) is not old:
+                self._retired += old.distinct()
+        return list(self._routes.values())
+
+    def _buildRoute(self, route: Route) -> SiteRoute:
+        if route.single is not None:
+            return SiteRoute(route, {None: self._buildFactory(route, route.single, None)})
+        factories: dict[str | None, Factory] = {}
+        for subprotocol, name in route.protocol.items():
+            factories[subprotocol] = self._buildFactory(route, name, (subprotocol,) if subprotocol else ())
+        return SiteRoute(route, factories)
+
+    def _buildFactory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None) -> Factory:
+        build = protocols.load(name)
+        return build(route, route.options[name], self.reactor, self._timer, self.metrics, subprotocols)
+
+    def _addPages(self) -> None:
+        addConsole(self.site)
+        self.site.pages["/healthz"] = Health()
+        self.site.pages["/readyz"] = Ready(self._readiness)
+        self.site.pages["/metrics"] = MetricsPage(
+            self.metrics, lambda request: request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow)
+        )
+
+    def _factories(self) -> Iterator[Factory]:
+        for route in self._routes.values():
+            yield from route.distinct()
+        yield from self._retired
+
+    def _connections(self) -> list[Connection]:
+        return [connection for factory in self._factories() for connection in factory.connections]
+
+    def _readiness(self) -> tuple[bool, str, list[str], list[str]]:
+        """For /readyz: whether, the plane of frames, the routes, and the reasons why not."""
+        reasons = list(self._notReady)
+        for path, route in self._routes.items():
+            reasons += [f"{path}: {reason}" for factory in route.distinct() if (reason := factory.ready()) is not None]
+        return not reasons, self._plane, list(self._routes), reasons
+
+    def _describeMetrics(self) -> None:
+        metrics = self.metrics
+        metrics.info(__version__, self._plane, type(self.reactor).__name__)
+        metrics.setConnections(lambda: self.site.admission.connections)
+        metrics.setSendBuffers(lambda: [connection.unsent for connection in self._connections()])
+        metrics.setLag(lambda: self._timer.lag)
+        if self.certificates is not None:
+            metrics.setCertificates(self.certificates.expiry)
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """Start the routes, then listen; what cannot be started ends the daemon with one line."""
+        super().startService()
+        self._catchSignals()
+        descriptors = raiseDescriptorLimit()
+        self._timer.start()
+        self.log.info("wsd {version} starts: plane {plane}, {descriptors} descriptors", event="daemon.starts",
+                      version=__version__, plane=self._plane, descriptors=descriptors)
+        for notice in self._notices:
+            self.log.warn("{notice}", event="listener.skipped", notice=notice)
+        started = gatherResults(
+            [maybeDeferred(factory.started) for factory in self._factories()], consumeErrors=True
+        )
+        started.addCallback(lambda _: self._listen())
+        started.addCallbacks(lambda _: self._ready(), self._cannotStart)
+
+    def _listen(self) -> Deferred[Any]:
+        return gatherResults(
+            [listener.adopt(self.reactor, self._compose(listener.secure)) for listener in self.listeners],
+            consumeErrors=True,
+        )
+
+    def _compose(self, secure: bool) -> Any:
+        """What a listener builds: PROXY, then TLS, then the door, in the order in which real proxies send them."""
+        factory: Any = self.site
+        if secure:
+            assert self.certificates is not None
+            factory = self.certificates.wrap(factory, self.reactor)
+        if self.config.proxy_protocol:
+            factory = ProxyFactory(
+                self.reactor, factory, self.site.trust.trusts, self.config.policies.opening_timeout
+            )
+        return factory
+
+    def _ready(self) -> None:
+        self._notReady = []
+        for listener in self.listeners:
+            self.log.info("listening {url}", event="listener.listening", url=listener.url)
+            if listener.wide:
+                self.log.warn("{url} can be reached from other machines", event="listener.wide", url=listener.url)
+        notify("READY=1", self._environ)
+        interval = watchdogInterval(self._environ)
+        if interval is not None:
+            self._beat(interval / 2, lambda: notify("WATCHDOG=1", self._environ))
+        if self.certificates is not None:
+            certificates = self.certificates
+            self._beat(_WATCH, lambda: certificates.poll(self._timer.now))
+
+    def _beat(self, seconds: float, call: Callable[[], Any]) -> None:
+        loop = LoopingCall(call)
+        loop.clock = self.reactor
+        loop.start(seconds).addErrback(lambda failure: self.log.failure("a periodic task failed", failure))
+        self._beats.append(loop)
+
+    def _cannotStart(self, failure: Failure) -> None:
+        """A route or an endpoint that could not be had: say so, and end."""
+        reason = failure.value
+        cause = getattr(reason, "subFailure", failure)
+        if not cause.check(Unusable, ConfigError, OSError):
+            self.log.failure("wsd cannot start", cause)
+        self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
+        self.failed = True
+        self.reactor.stop()
+
+    failed = False
+
+    # -- signals --------------------------------------------------------------------------------------------------
+
+    def _catchSignals(self) -> None:
+        """HUP reloads; without this it would end the daemon."""
+        self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
+
+    def _hup(self, *_: Any) -> None:
+        self.reactor.callFromThread(self.reload)
+
+    def reload(self) -> None:
+        """
+        Read the configuration and the certificates anew; a broken one keeps what was, and the log says why.
+
+        New connections get the new routes and policies. What is bound stays bound: other listeners need a new start.
+        """
+        notify("RELOADING=1", self._environ)
+        try:
+            config = self._reread()
+            routes = self._buildRoutes(config)
+        except (ConfigError, Unusable) as error:
+            self.log.error("not reloaded, the configuration stays as it was: {sentence}", event="reload.refused", sentence=str(error))
+        else:
+            self._replace(config, routes)
+        if self.certificates is not None:
+            self.certificates.reload()
+        notify("READY=1", self._environ)
+
+    def _replace(self, config: Config, routes: list[SiteRoute]) -> None:
+        before, self.config = self.config, config
+        listening = ("port", "host", "listen", "proxy_protocol")
+        changed = [name for name in listening if getattr(before, name) != getattr(config, name)]
+        if changed or before.tls != config.tls:
+            self.log.warn("{keys} changed: a new start is needed for that", event="reload.partial", keys=", ".join(changed) or "tls")
+        known = {id(route) for route in self.site.routes}
+        for factory in [factory for route in routes if id(route) not in known for factory in route.distinct()]:
+            maybeDeferred(factory.started).addErrback(
+                lambda failure: self.log.failure("a route did not start", failure, event="reload.error")
+            )
+        self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))
+        self.site.replaceRoutes(routes)
+        self.log.info("reloaded", event="reload.done")
+
+    # -- stopping -------------------------------------------------------------------------------------------------
+
+    def stopService(self) -> Deferred[Any]:
+        """
+        Accept no more, close what is open with 1001, and wait for it; then stop the routes.
+
+        It takes no longer than the longest `closing_timeout` and what the routes take to stop.
+        """
+        super().stopService()
+        notify("STOPPING=1", self._environ)
+        for number, handler in self._signals.items():
+            signal.signal(number, handler)
+        for loop in self._beats:
+            if loop.running:
+                loop.stop()
+        self._notReady = ["the daemon stops"]
+        self.site.stopping = True
+        stopped = gatherResults([done for listener in self.listeners for done in listener.stop()], consumeErrors=True)
+        for connection in self._connections():
+            connection.close(1001, "the server is going away", Cause.shutdown)
+        for door in list(self.site.doors):
+            door.end()
+        stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
+        stopped.addCallback(lambda _: self._gone())
+        stopped.addCallback(lambda _: self._stopRoutes())
+        return stopped
+
+    async def _drained(self) -> None:
+        patience = max([self.config.policies.closing_timeout, *(factory.policies.closing_timeout for factory in self._factories())])
+        end = self.reactor.seconds() + patience
+        while self.site.doors and self.reactor.seconds() < end:
+            await deferLater(self.reactor, 0.05)
+        for door in list(self.site.doors):
+            door.transport.abortConnection()
+
+    def _gone(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._drained())
+
+    def _stopRoutes(self) -> Deferred[Any]:
+        self._timer.stop()
+        for listener in self.listeners:
+            listener.close()
+        done = gatherResults([maybeDeferred(factory.stopped) for factory in self._factories()], consumeErrors=True)
+        return done.addErrback(lambda failure: self.log.failure("a route did not stop", failure))

@@ -1,0 +1,136 @@
+"""The HTTP side of a connection: twisted.web's channel, given heads that the door has parsed (RFC 9112)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.web import http
+
+from wsd.head import MAX_HEAD, Head, Refused
+from wsd.policies.address import Peer, TlsInfo
+from wsd.web.request import Request
+
+if TYPE_CHECKING:
+    from wsd.web.door import Door
+    from wsd.web.site import Site
+
+
+class Channel(http.HTTPChannel):
+    """
+    Bodies, pipelining, persistence and answers are twisted.web's; the reading of heads is not.
+
+    Each later head of the connection goes to the door, which knows what an upgrade is. No call of the reactor's is kept
+    for time-outs: the door looks at `waiting`.
+    """
+
+    requestFactory = Request
+    timeOut = None
+    totalHeadersSize = MAX_HEAD
+    MAX_LENGTH = MAX_HEAD
+
+    def __init__(self, door: Door, site: Site) -> None:
+        super().__init__()
+        self.door = door
+        self.site = site
+        self._lines: list[bytes] = []
+        self._early = False
+
+    # -- heads ----------------------------------------------------------------------------------------------------
+
+    def lineReceived(self, line: bytes) -> None:
+        """A line of a head; with the empty one the head is whole."""
+        if self._early or not self.persistent:
+            return
+        if line:
+            self._receivedHeaderSize += len(line) + 2
+            self._lines.append(line)
+            if self._receivedHeaderSize > MAX_HEAD:
+                self.lineLengthExceeded(line)
+            elif len(self._lines) == 1:
+                self.door.headBegan()
+        elif self._lines:
+            head = b"\r\n".join(self._lines)
+            self._lines, self._receivedHeaderSize = [], 0
+            self.door.headReceived(head, self.clearLineBuffer)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """More of a head than anybody needs."""
+        self._lines = []
+        self.door.refuseBytes(Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields"))
+
+    def begin(self, head: Head, peer: Peer, tls: TlsInfo | None) -> None:
+        """A request whose head is parsed: route it, then read its body if that is wanted, and answer."""
+        request = Request(self)
+        self.requests.append(request)
+        request.arrive(head, peer, tls, self.site)
+        self._command, self._path, self._version = request.method, request.uri, request.clientproto
+        if not head.hasBody:
+            self.length = 0
+        elif head.chunked:
+            self._maybeChooseTransferDecoder(b"Transfer-Encoding", b"chunked")
+        else:
+            self._maybeChooseTransferDecoder(b"Content-Length", b"%d" % head.length)
+        self.persistent = self.checkPersistence(request, self._version)
+        request.parseCookies()
+        request.gotLength(self.length)
+        if not head.hasBody:
+            self.allContentReceived()
+        elif request.wantsBody:
+            if head.headers.get("Expect", "").lower() == "100-continue" and head.version == (1, 1):
+                self._send100Continue()
+            self.setRawMode()
+        else:
+            self.answerEarly(request)
+
+    def answerEarly(self, request: Request) -> None:
+        """Answer a request whose body is not read, or not to its end; the connection ends with the answer."""
+        self._early = True
+        self.persistent = False
+        request.setHeader(b"Connection", b"close")
+        self.allContentReceived()
+
+    def allContentReceived(self) -> None:
+        """The request is whole: answer it."""
+        if not self._handlingRequest:
+            self.requests[-1].bodyEnded()
+        if not self._handlingRequest:
+            super().allContentReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Some of a body; what comes after an early answer is not for anybody."""
+        if self._early:
+            return
+        super().rawDataReceived(data)
+
+    def requestDone(self, request: Request) -> None:
+        """The answer is whole."""
+        super().requestDone(request)
+        self.door.answered()
+
+    # -- ending ---------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> str:
+        """What the peer owes us: "answer" (nothing, we owe), "body", or "head"."""
+        if self._handlingRequest:
+            return "answer"
+        return "body" if self.requests else "head"
+
+    @property
+    def received(self) -> int:
+        """Bytes of the present body that have arrived."""
+        return self.requests[-1].received if self.requests else 0
+
+    def loseConnection(self) -> None:
+        """End after the answer; what the peer still sends is read and dropped, so that it gets the answer (RFC 9112 9.6)."""
+        self._networkProducer.unregisterProducer()
+        self.door.linger()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """twisted.web found the body's framing broken."""
+        self.door.refuseBytes(Refused(400, "the body is not chunked as RFC 9112 7.1 says: send size, CRLF, data, CRLF"))
+
+    def detach(self) -> None:
+        """The connection becomes a WebSocket: nothing here is asked for any more."""
+        self._networkProducer.unregisterProducer()
+        self.requests = []

@@ -1,0 +1,297 @@
+"""
+The door: reads one request head and decides, once, who answers it.
+
+An upgrade becomes a connection of its route, whether it is the first request of a TCP connection or a later one;
+everything else becomes a request of twisted.web's. The bytes of a head are parsed here and by nobody else
+(`wsd.head`), so no two parsers can disagree about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+from twisted.web.http import datetimeToString
+
+from wsd.connection.request import Request, newId
+from wsd.head import MAX_HEAD, Head, Refused, parseHead
+from wsd.logs import ConnectionLog
+from wsd.policies.address import Peer, isLoopback
+from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
+from wsd.policies.origin import checkHost, checkOrigin
+from wsd.policies.upgrade import checkUpgrade
+from wsd.web.channel import Channel
+
+if TYPE_CHECKING:
+    from wsd.connection import Connection
+    from wsd.web.site import Site
+
+_END = b"\r\n\r\n"
+
+_LINGER = 2.0
+"""Seconds in which a peer may still send what nobody reads, so that it sees the answer before a reset."""
+
+
+class Door(Protocol):
+    """
+    One TCP connection, until it is a WebSocket; then it only stands by to tell when the place is free again.
+
+    It keeps the time-outs of HTTP: a head within `opening_timeout` of its first byte, nothing for `http_idle_timeout`,
+    a body that stops or creeps, an answer that is not taken.
+    """
+
+    due = -1
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._policies = site.policies
+        self._buffer = b""
+        self._channel: Channel | None = None
+        self._connection: Connection | None = None
+        self._place: str | None = None
+        self._counted = False
+        self._lingering = False
+        self._deadline = 0.0
+        self._bodySeen = 0
+        self._bodySince = 0.0
+        self._taken = 0
+
+    # -- arriving -------------------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Somebody knocks: is there room?"""
+        site = self._site
+        setWaterMarks = getattr(self.transport, "setWaterMarks", None)
+        if setWaterMarks is not None:
+            setWaterMarks(self._policies.high_water, self._policies.low_water)
+        site.doors.add(self)
+        self._counted = site.admission.arrive()
+        self._wait(self._policies.opening_timeout)
+        if not self._counted:
+            self.refuseBytes(Refused(503, "the server has all the connections it may have; try again", [("Retry-After", "5")]))
+            return
+        address = self._addressOf(self.transport.getPeer())
+        if not isLoopback(address) and address != "unix" and not site.trust.trusts(address):
+            try:
+                self._takePlace(address)
+            except Refused as refused:
+                self.refuseBytes(refused)
+
+    def _takePlace(self, address: str) -> None:
+        if self._place is None:
+            self._site.admission.take(address)
+            self._place = address
+
+    @staticmethod
+    def _addressOf(address: Any) -> str:
+        return "unix" if isinstance(address, UNIXAddress) else str(address.host)
+
+    # -- bytes ----------------------------------------------------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of the first head; those of later ones go to the channel at once."""
+        if self._lingering:
+            return
+        buffer = self._buffer + data
+        if buffer.startswith(b"\r\n"):
+            buffer = buffer[2:]
+        end = buffer.find(_END, max(0, len(self._buffer) - 3))
+        if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD):
+            self.refuseBytes(
+                Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
+            )
+        elif end < 0:
+            self._buffer = buffer
+        else:
+            self._buffer = b""
+            self.headReceived(buffer[:end], lambda: buffer[end + 4 :])
+
+    def headBegan(self) -> None:
+        """The first bytes of a later head are here."""
+        self._wait(self._policies.opening_timeout)
+
+    def headReceived(self, data: bytes, rest: Callable[[], bytes]) -> None:
+        """A whole head, without its empty line; `rest` gives, once, what came behind it."""
+        head: Head | None = None
+        try:
+            head = parseHead(data)
+            peer = self._admit(head)
+            if head.isUpgrade:
+                self._upgrade(head, peer, rest)
+                return
+        except Refused as refused:
+            self.refuseBytes(refused, head)
+            return
+        self._wait(self._policies.http_body_timeout)
+        self._bodySeen, self._bodySince = 0, self._site.timer.now
+        if self._channel is not None:
+            self._channel.begin(head, peer, self._site.tlsOf(self.transport))
+            return
+        self._channel = channel = Channel(self, self._site)
+        self.dataReceived = channel.dataReceived  # type: ignore[method-assign]
+        channel.makeConnection(self.transport)
+        channel.begin(head, peer, self._site.tlsOf(self.transport))
+        if data := rest():
+            channel.dataReceived(data)
+
+    def _admit(self, head: Head) -> Peer:
+        """Who it is, and whether the daemon is meant at all: loopback is not trust."""
+        address = self.transport.getPeer()
+        host = self.transport.getHost()
+        peer = self._site.trust.peer(
+            self._addressOf(address), getattr(address, "port", 0), self._site.tlsOf(self.transport) is not None, head.headers
+        )
+        if not isinstance(host, UNIXAddress) and isLoopback(host.host):
+            checkHost(head.host, self._site.hosts)
+        return peer
+
+    # -- upgrades -------------------------------------------------------------------------------------------------
+
+    def _upgrade(self, head: Head, peer: Peer, rest: Callable[[], bytes]) -> None:
+        """Check the opening handshake, and give it to its route (RFC 6455 4.2)."""
+        site = self._site
+        route = site.routeFor(head.path)
+        if route is None:
+            raise Refused(404, f"no WebSocket answers at {head.path[:80]}")
+        key = checkUpgrade(head)
+        checkOrigin(head.headers.get("Origin"), route.origins, head.host, site.hosts)
+        site.checkServing()
+        if not peer.direct:
+            site.admission.handshake(peer.address)
+            self._takePlace(peer.address)
+        tls = site.tlsOf(self.transport)
+        offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
+        request = Request(head, peer, tls, offered, extensions, key)
+        factory = route.select(offered)
+        if self._channel is not None:
+            self._channel.detach()
+        site.timer.cancel(self)
+        self._connection = connection = factory.build()
+        self.dataReceived = connection.dataReceived  # type: ignore[method-assign]
+        setWaterMarks = getattr(self.transport, "setWaterMarks", None)
+        if setWaterMarks is not None:
+            setWaterMarks(factory.policies.high_water, factory.policies.low_water)
+        connection.makeConnection(self.transport)
+        connection.begin(request, rest(), lambda refused: self._refusedBy(request, refused))
+
+    def _refusedBy(self, request: Request, refused: Refused) -> None:
+        """The route's protocol did not open."""
+        self.transport.resumeProducing()
+        self.refuseBytes(refused, request.head, request.id, request.peer)
+
+    # -- refusing and ending --------------------------------------------------------------------------------------
+
+    def refuseBytes(self, refused: Refused, head: Head | None = None, id: str | None = None, peer: Peer | None = None) -> None:
+        """Answer with a status and one sentence, and end: for what never became a request of twisted.web's."""
+        if self._lingering:
+            return
+        who = peer or self._addressOf(self.transport.getPeer())
+        self._site.refused(ConnectionLog(id or newId()), head, who, refused)
+        body = f"{refused.sentence}\n".encode()
+        lines = [
+            f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}",
+            f"Date: {datetimeToString().decode()}",
+            *(f"{name}: {value}" for name, value in refused.headers),
+            "Content-Type: text/plain; charset=utf-8",
+            "X-Content-Type-Options: nosniff",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            "",
+            "",
+        ]
+        answer = "\r\n".join(lines).encode("latin-1", "replace")
+        self.transport.write(answer if head is not None and head.method == "HEAD" else answer + body)
+        self.linger()
+
+    def linger(self) -> None:
+        """End: our half now, the whole when the peer has ended too or has had its time (RFC 9112 9.6)."""
+        if self._lingering:
+            return
+        self._lingering = True
+        self._buffer = b""
+        self.dataReceived = self._ignore  # type: ignore[method-assign]
+        loseWriteConnection = getattr(self.transport, "loseWriteConnection", None)
+        if loseWriteConnection is None or self._site.tlsOf(self.transport) is not None:
+            self.transport.loseConnection()
+            self._wait(self._policies.closing_timeout)
+        else:
+            loseWriteConnection()
+            self._wait(_LINGER)
+
+    def _ignore(self, data: bytes) -> None:
+        """Nobody reads this any more."""
+
+    def answered(self) -> None:
+        """An answer went out whole; the next request may take its time."""
+        if not self._lingering and self._connection is None:
+            self._wait(self._policies.http_idle_timeout)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:
+        """The TCP connection is gone: so is its place."""
+        site = self._site
+        site.timer.cancel(self)
+        site.doors.discard(self)
+        if self._counted:
+            site.admission.leave()
+        if self._place is not None:
+            site.admission.give(self._place)
+        if self._connection is not None:
+            self._connection.connectionLost(reason)
+        elif self._channel is not None:
+            self._channel.connectionLost(reason)
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def _wait(self, seconds: float) -> None:
+        timer = self._site.timer
+        self._deadline = timer.now + seconds
+        timer.schedule(self, self._deadline)
+
+    def visit(self, now: float) -> None:
+        """The time is up for what the peer owed us, unless it has done its part meanwhile."""
+        if self._lingering:
+            self.transport.abortConnection()
+        elif self._channel is None or self._channel.waiting == "head":
+            self._headOverdue()
+        elif self._channel.waiting == "body":
+            self._bodyDue(now)
+        else:
+            self._answerDue(now)
+
+    def _headOverdue(self) -> None:
+        if self._channel is not None:
+            self.linger()
+        else:
+            self.refuseBytes(Refused(408, f"no whole request head came within {self._policies.opening_timeout:g} seconds"))
+
+    def _bodyDue(self, now: float) -> None:
+        """A body must go on coming, and on average not creep."""
+        assert self._channel is not None
+        seen = self._channel.received
+        elapsed = now - self._bodySince
+        if seen == self._bodySeen or seen < self._policies.http_body_rate * (elapsed - self._policies.http_body_timeout):
+            self.refuseBytes(
+                Refused(408, f"the body stopped or came slower than {self._policies.http_body_rate} bytes a second; send it again")
+            )
+            return
+        self._bodySeen = seen
+        self._wait(self._policies.http_body_timeout)
+
+    def _answerDue(self, now: float) -> None:
+        """Our answer may take its time to be made, but what is made must be taken."""
+        wire = getattr(self.transport, "wire", None)
+        if wire is not None and wire.unsent and wire.taken == self._taken:
+            self.transport.abortConnection()
+            return
+        self._taken = wire.taken if wire is not None else 0
+        self._wait(self._policies.stall_timeout)
+
+    def end(self) -> None:
+        """The daemon stops: a connection that is no WebSocket ends when it owes no answer."""
+        if self._connection is None and (self._channel is None or self._channel.waiting != "answer"):
+            self.linger()

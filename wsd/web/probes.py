@@ -1,0 +1,65 @@
+"""The probes: /healthz (the process answers), /readyz (it serves), /metrics (for Prometheus)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from twisted.web.resource import Resource
+
+from wsd.head import Refused
+from wsd.metrics import Metrics
+
+
+def _json(request: Any, content: dict[str, Any]) -> bytes:
+    request.setHeader(b"Content-Type", b"application/json")
+    request.setHeader(b"Cache-Control", b"no-store")
+    return json.dumps(content).encode() + b"\n"
+
+
+class Health(Resource):
+    """The process answers."""
+
+    isLeaf = True
+
+    def render_GET(self, request: Any) -> bytes:
+        """Always ok."""
+        return _json(request, {"status": "ok"})
+
+
+class Ready(Resource):
+    """Whether the daemon serves: 200, or 503 with the reasons."""
+
+    isLeaf = True
+
+    def __init__(self, read: Callable[[], tuple[bool, str, list[str], list[str]]]) -> None:
+        super().__init__()
+        self._read = read
+
+    def render_GET(self, request: Any) -> bytes:
+        """`ready`, the `plane` of frames, the `routes`, and the `reasons` when it is not ready."""
+        ready, plane, routes, reasons = self._read()
+        if not ready:
+            request.setResponseCode(503)
+        return _json(request, {"ready": ready, "plane": plane, "routes": routes, "reasons": reasons})
+
+
+class MetricsPage(Resource):
+    """The metrics, for those who may read them."""
+
+    isLeaf = True
+
+    def __init__(self, metrics: Metrics, allowed: Callable[[Any], bool]) -> None:
+        super().__init__()
+        self._metrics = metrics
+        self._allowed = allowed
+
+    def render_GET(self, request: Any) -> bytes:
+        """In the format that Accept asks for. Raises `Refused` (403)."""
+        if not self._allowed(request):
+            raise Refused(403, "metrics are for this machine and the networks in `metrics_allow`; add yours there")
+        contentType, text = self._metrics.render(request.head.headers.get("Accept", "") or "")
+        request.setHeader(b"Content-Type", contentType.encode())
+        request.setHeader(b"Cache-Control", b"no-store")
+        return text

@@ -1,0 +1,189 @@
+"""An HTTP request: routed at the end of its head, its body given to the route as it arrives (RFC 9110, RFC 9112)."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.python.failure import Failure
+from twisted.web import http, server
+from twisted.web.error import UnsupportedMethod
+from twisted.web.resource import IResource
+from zope.interface import Interface
+
+from wsd.connection.request import newId
+from wsd.head import Head, Refused
+from wsd.logs import ConnectionLog
+from wsd.policies.address import Peer, TlsInfo
+
+if TYPE_CHECKING:
+    from wsd.web.channel import Channel
+    from wsd.web.site import Site
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class IBody(Interface):
+    """
+    What a resource gives the body of a request to.
+
+    Any of its methods may raise `Refused`, which is answered at once; the rest of the body is not read then.
+    """
+
+    def received(data: bytes) -> None:
+        """Some bytes of the body, as they arrive."""
+
+    def ended() -> None:
+        """The body is whole; the resource is rendered next."""
+
+    def lost() -> None:
+        """The connection ended before the body was whole."""
+
+
+class IStreamed(IResource):
+    """A resource that asks for bodies. From any other nothing is read: the answer goes out, and the connection ends."""
+
+    def bodyOf(request: Request) -> IBody | None:
+        """At the end of the head: where the body goes, or None when it is not wanted. May raise `Refused`."""
+
+
+class Request(server.Request):
+    """
+    One request, and its answer.
+
+    It has `head`, the true `peer`, `tls` (None without), and an `id` that its log lines carry.
+    """
+
+    channel: Channel
+    head: Head
+    peer: Peer
+    tls: TlsInfo | None
+    body: IBody | None = None
+    received = 0
+    """Bytes of the body that have arrived."""
+
+    _resource: IResource | None = None
+    _refused: Refused | None = None
+
+    def arrive(self, head: Head, peer: Peer, tls: TlsInfo | None, site: Site) -> None:
+        """The head is here: find the resource, and whether it wants the body. Nothing is answered yet."""
+        self.id = newId()
+        self.log = ConnectionLog(self.id)
+        self.head, self.peer, self.tls, self.site = head, peer, tls, site
+        self.method, self.uri = head.method.encode("latin-1"), head.target.encode("latin-1")
+        self.clientproto = b"HTTP/%d.%d" % head.version
+        self.path = head.path.encode("latin-1")
+        self.args = http.parse_qs(head.query.encode("latin-1"), True)
+        for name, value in head.headers:
+            self.requestHeaders.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
+        self.prepath, self.postpath = [], [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
+        try:
+            self._resource = site.resourceFor(self)
+            if head.hasBody and IStreamed.providedBy(self._resource):
+                self.body = self._resource.bodyOf(self)  # type: ignore[union-attr]
+        except Refused as refused:
+            self._refused = refused
+        except Exception:
+            self.log.failure("a resource failed", Failure(), event="http.error")
+            self._refused = Refused(500, "the server failed at this request; its log says why")
+
+    @property
+    def wantsBody(self) -> bool:
+        """Whether the body is to be read."""
+        return self.body is not None and self._refused is None
+
+    # -- the body arrives -----------------------------------------------------------------------------------------
+
+    def gotLength(self, length: int | None) -> None:
+        """Nothing is kept of the body here."""
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Some of the body."""
+        self.received += len(data)
+        if self.body is not None and self._refused is None:
+            self._give(self.body.received, data)
+
+    def bodyEnded(self) -> None:
+        """The body is whole."""
+        body, self.body = self.body, None
+        if body is not None and self._refused is None:
+            self._give(body.ended)
+
+    def _give(self, hook: Any, *arguments: Any) -> None:
+        try:
+            hook(*arguments)
+        except Refused as refused:
+            self._refused = refused
+        except Exception:
+            self.log.failure("a resource failed", Failure(), event="http.error")
+            self._refused = Refused(500, "the server failed at this request; its log says why")
+        if self._refused is not None and not self.startedWriting:
+            self.channel.answerEarly(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone before the answer was."""
+        body, self.body = self.body, None
+        if body is not None:
+            body.lost()
+        super().connectionLost(reason)
+
+    # -- the answer -----------------------------------------------------------------------------------------------
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Answer: the head is routed already, and its body is where it belongs."""
+        self.process()
+
+    def process(self) -> None:
+        """Render the resource that was found, or the refusal."""
+        self.setHeader(b"Date", http.datetimeToString())
+        self.setHeader(b"X-Content-Type-Options", b"nosniff")
+        if self._refused is not None:
+            self.refuse(self._refused)
+            return
+        assert self._resource is not None
+        try:
+            self.render(self._resource)
+        except Refused as refused:
+            self.refuse(refused)
+        except Exception:
+            self.processingFailed(Failure())
+
+    def render(self, resource: IResource) -> None:
+        """Render; a method that the resource has not is 405 with those it has (RFC 9110 15.5.6)."""
+        try:
+            content = resource.render(self)
+        except UnsupportedMethod as unsupported:
+            allowed = ", ".join(sorted(method.decode("latin-1") for method in unsupported.allowedMethods))
+            status = 405 if self.head.method in _METHODS else 501
+            self.refuse(Refused(status, f"{self.head.method[:20]} is not for this path; use one of {allowed}", [("Allow", allowed)]))
+            return
+        if content is not server.NOT_DONE_YET:
+            if self.code != http.NOT_MODIFIED:
+                self.setHeader(b"Content-Length", b"%d" % len(content))
+            if self.head.method != "HEAD":
+                self.write(content)
+            self.finish()
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """An error of a resource's own: a log line for us, one sentence for the client."""
+        self.log.failure("a resource failed", reason, event="http.error")
+        if self.startedWriting:
+            self.channel.loseConnection()
+        else:
+            self.refuse(Refused(500, "the server failed at this request; its log says why"))
+        return reason
+
+    def refuse(self, refused: Refused) -> None:
+        """Answer with a status and one sentence."""
+        self.site.refused(self.log, self.head, self.peer, refused)
+        sentence = f"{refused.sentence}\n".encode()
+        self.setResponseCode(refused.status)
+        for name, value in refused.headers:
+            self.setHeader(name.encode(), value.encode("latin-1", "replace"))
+        self.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        self.setHeader(b"Content-Length", b"%d" % len(sentence))
+        if self.head.method != "HEAD":
+            self.write(sentence)
+        self.finish()

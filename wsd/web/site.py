@@ -1,0 +1,195 @@
+"""The site: which route or page answers at which path, and what every door needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory as ProtocolFactory
+from twisted.web.resource import IResource, Resource, getChildForRequest
+
+from wsd.config import Policies, Route
+from wsd.connection import Factory
+from wsd.head import Head, Refused
+from wsd.logs import ConnectionLog
+from wsd.metrics import Metrics
+from wsd.policies.address import Peer, TlsInfo, Trust
+from wsd.policies.admission import Admission
+from wsd.policies.negotiation import choose
+from wsd.policies.timer import Timer
+from wsd.web.door import Door
+from wsd.web.request import Request
+
+
+class WebSocketOnly(Resource):
+    """A route that is for WebSockets: 426 to everything else (RFC 9110 15.5.22)."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        """Say what would be right."""
+        raise Refused(
+            426,
+            "a WebSocket answers here: open it with new WebSocket(...), or send Upgrade: websocket",
+            [("Upgrade", "websocket"), ("Connection", "Upgrade")],
+        )
+
+
+class SiteRoute:
+    """One route of the configuration with the factories that answer at it: one, or one for each subprotocol."""
+
+    def __init__(self, route: Route, factories: Mapping[str | None, Factory]) -> None:
+        self.route = route
+        self.origins = route.origins
+        self.factories = factories
+        self._resources = {id(factory): factory.resource() for factory in self.distinct()}
+
+    def distinct(self) -> list[Factory]:
+        """Each factory once."""
+        return list({id(factory): factory for factory in self.factories.values()}.values())
+
+    def select(self, offered: tuple[str, ...]) -> Factory:
+        """The factory for the subprotocols that a client offers. Raises `Refused` (400) when none answers."""
+        single = self.factories.get(None)
+        if single is not None:
+            return single
+        available = tuple(name for name in self.factories if name)
+        chosen = choose(offered, available, self.route.prefer)
+        factory = self.factories.get(chosen or "")
+        if factory is None or (chosen is None and self.route.require_subprotocol):
+            raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
+        return factory
+
+    def resource(self) -> IResource | None:
+        """What answers HTTP here: the first factory's that has a resource."""
+        return next((resource for resource in self._resources.values() if resource is not None), None)
+
+
+class Site(ProtocolFactory):
+    """
+    Builds a door for each TCP connection, and knows every route.
+
+    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix; `tlsOf` tells of a transport's
+    TLS.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        routes: Iterable[SiteRoute],
+        policies: Policies,
+        hosts: tuple[str, ...],
+        trust: Trust,
+        clock: IReactorTime,
+        timer: Timer,
+        admission: Admission,
+        metrics: Metrics,
+        tlsOf: Callable[[Any], TlsInfo | None],
+    ) -> None:
+        self.configure(policies, hosts, trust)
+        self.clock = clock
+        self.timer = timer
+        self.admission = admission
+        self.metrics = metrics
+        self.tlsOf = tlsOf
+        self.doors: set[Door] = set()
+        self.pages: dict[str, IResource] = {}
+        self.folders: dict[str, IResource] = {}
+        self.stopping = False
+        self._webSocketOnly = WebSocketOnly()
+        self.replaceRoutes(routes)
+
+    def configure(self, policies: Policies, hosts: tuple[str, ...], trust: Trust) -> None:
+        """Receive requests under these from now on."""
+        self.policies = policies
+        self.hosts = hosts
+        self.trust = trust
+
+    def replaceRoutes(self, routes: Iterable[SiteRoute]) -> None:
+        """Serve these routes from now on; connections that are open stay with the factories they have."""
+        self.routes = list(routes)
+        self._exact = {route.route.path: route for route in self.routes if not route.route.prefix}
+        prefixes = [(f"{route.route.path.rstrip('/')}/", route) for route in self.routes if route.route.prefix]
+        self._prefixes = sorted(prefixes, key=lambda pair: len(pair[0]), reverse=True)
+
+    def buildProtocol(self, addr: IAddress | None) -> Door:
+        """A door for a connection that was accepted."""
+        return Door(self)
+
+    def routeFor(self, path: str) -> SiteRoute | None:
+        """The route of a path: the exact one, else the one with the longest prefix."""
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact
+        return next((route for prefix, route in self._prefixes if path.startswith(prefix)), None)
+
+    def checkServing(self) -> None:
+        """Raises `Refused` (503) while the daemon stops."""
+        if self.stopping:
+            raise Refused(503, "the server is going away; try again", [("Retry-After", "1")])
+
+    def resourceFor(self, request: Request) -> IResource:
+        """What answers an HTTP request. Raises `Refused` (404)."""
+        path = request.head.path
+        page = self.pages.get(path)
+        if page is not None:
+            return page
+        for prefix, folder in self.folders.items():
+            if path.startswith(prefix):
+                return self._under(folder, request, prefix)
+        wellKnown = self._wellKnown(path)
+        if wellKnown is not None:
+            return wellKnown
+        route = self.routeFor(path)
+        if route is None and path != "/" and path.endswith("/"):
+            route = self._exact.get(path[:-1])
+        owner = route or self._ownerOf(path)
+        resource = owner.resource() if owner is not None else None
+        if resource is not None and owner is not None:
+            return self._under(resource, request, owner.route.path.rstrip("/") + "/")
+        if route is None:
+            raise Refused(404, f"nothing answers at {path[:80]}")
+        return self._webSocketOnly
+
+    def _ownerOf(self, path: str) -> SiteRoute | None:
+        """The exact route that `path` lies under, if its protocol answers HTTP there."""
+        parts = path.split("/")
+        for end in range(len(parts) - 1, 1, -1):
+            route = self._exact.get("/".join(parts[:end]))
+            if route is not None and route.resource() is not None:
+                return route
+        return None
+
+    def _wellKnown(self, path: str) -> IResource | None:
+        if not path.startswith("/.well-known/"):
+            return None
+        name = path.removeprefix("/.well-known/").encode("latin-1")
+        for route in self.routes:
+            for factory in route.distinct():
+                resource = factory.wellKnown().get(name)
+                if resource is not None:
+                    return resource
+        return None
+
+    @staticmethod
+    def _under(resource: IResource, request: Request, prefix: str) -> IResource:
+        """The resource's child for what of the path is below the prefix."""
+        depth = prefix.rstrip("/").count("/")
+        request.prepath, request.postpath = request.postpath[:depth], request.postpath[depth:]
+        found: IResource = getChildForRequest(resource, request)
+        return found
+
+    def refused(self, log: ConnectionLog, head: Head | None, who: Peer | str, refused: Refused) -> None:
+        """One log line for a request that was turned away, and its place in the metrics."""
+        if head is not None and head.isUpgrade:
+            self.metrics.handshake(str(refused.status))
+        log.info(
+            "refused {line} of {peer} with {status}: {sentence}",
+            event="request.refused",
+            line=head.line[:200] if head is not None else "a request",
+            peer=str(who),
+            status=refused.status,
+            sentence=refused.sentence,
+        )
