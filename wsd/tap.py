@@ -8,16 +8,22 @@ exit status 1, without a traceback and before it becomes a daemon.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
+from twisted.logger import ILogObserver, Logger, LogLevel
+from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from wsd import __version__
 from wsd.config import Config, ConfigError, parse
+from wsd.logs import LineObserver, observer
 from wsd.protocols import optionsOf
 
 _LONG = """\
@@ -166,9 +172,80 @@ class Options(UsageOptions):
         return sentence
 
 
+# -- the log ----------------------------------------------------------------------------------------------------------
+
+
+class Logged(MultiService):
+    """
+    The daemon with its log.
+
+    twistd asks the application for an observer when it begins to log, so it is put there with us; twist asks its own
+    options. USR1, and each reading of the configuration, go on in a new file when the log is one.
+    """
+
+    def __init__(self, options: Options, reactor: Any) -> None:
+        super().__init__()
+        self._options = options
+        self._reactor = reactor
+        self._observer: ILogObserver | None = None
+        self._turn: Callable[[], object] = lambda: None
+        parent: Any = options.parent or {}
+        if "fileLogObserverFactory" in parent:
+            written = self._written(parent["logFile"])
+            parent["fileLogObserverFactory"] = lambda stream: written
+            parent["logLevel"] = LogLevel.levelWithName(options.config.log.level)
+        elif not parent.get("syslog"):
+            self._observer = self._written(None if options.config.log.file else self._stream(parent))
+
+    def _written(self, stream: Any) -> ILogObserver:
+        """An observer that writes to the file of the configuration, or else to `stream`."""
+        log = self._options.config.log
+        if log.file is None:
+            return observer(LineObserver(log.format, stream=stream), log.level)
+        lines = LineObserver(log.format, log.file)
+        self._turn = lines.reopen
+        return observer(lines, log.level)
+
+    def _stream(self, parent: Mapping[str, Any]) -> Any:
+        """Where twistd would log: its --logfile, or the terminal, or as a daemon twistd.log. Its files turn by size."""
+        path = parent.get("logfile") or ("-" if parent.get("nodaemon", True) else "twistd.log")
+        if path != "-":
+            file = LogFile.fromFullPath(path)
+            self._turn = file.rotate
+            return file
+        if not parent.get("nodaemon", True):
+            raise ConfigError(
+                "--logfile: a daemon has no terminal to log to; name a file, or stay there with twistd -n"
+            )
+        return sys.stdout
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join the application, and tell it where to log."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+    def startService(self) -> None:
+        """From now on USR1, which logrotate sends, turns the file."""
+        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.turn))
+        super().startService()
+
+    def turn(self) -> None:
+        """Go on in a new file; in the old one when there can be no new one."""
+        try:
+            self._turn()
+        except OSError as error:
+            Logger().warn("the log stays in its old file: {reason}", event="log.kept", reason=str(error))
+
+    def reread(self) -> Config:
+        """What a reload does first. Raises ConfigError."""
+        self.turn()
+        return self._options.reread()
+
+
 def makeService(options: Options) -> IService:
     """
-    The daemon, with every listener bound.
+    The daemon with its log, every listener bound.
 
     Raises SystemExit with one line when that cannot be: nothing is a daemon yet, and no log has been begun.
     """
@@ -177,6 +254,16 @@ def makeService(options: Options) -> IService:
     from wsd import service
 
     try:
-        return service.makeService(options.config, reactor, options.reread)
+        logged = Logged(options, reactor)
+    except ConfigError as error:
+        raise SystemExit(f"wsd: {error}") from None
+    except OSError as error:
+        raise SystemExit(
+            f"wsd: log.file: {error.filename} cannot be written: {error.strerror}; name a file in a folder that wsd may "
+            "write to"
+        ) from None
+    try:
+        service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
     except (ConfigError, service.Unusable) as error:
         raise SystemExit(f"wsd: {error}") from None
+    return logged
