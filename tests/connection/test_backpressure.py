@@ -53,14 +53,13 @@ class TestASlowReader:
         assert daemon.connections == []
 
     def test_a_peer_that_takes_some_stays(self) -> None:
-        daemon = Daemon({"/": EchoFactory}, Policies(stall_timeout=60, high_water=MIB))
+        daemon = Daemon({"/": EchoFactory}, Policies(stall_timeout=60, high_water=MIB, ping_interval=0))
         client = daemon.open()
         client.protocol.send_binary(bytes(65536))
         client.wire.push(b"".join(client.protocol.data_to_send()) * 2500)
         for _ in range(4):
             daemon.pass_(40)
-            client.wire.socket.recv(MIB)
-            client.wire.serve()
+            client.wire.take(4 * MIB)
         assert len(daemon.connections) == 1
 
     def test_a_protocol_that_does_not_heed_full_is_dropped_at_max_unsent(self) -> None:
@@ -140,6 +139,20 @@ class TestHoldingOurReading:
         client = daemon.open()
         client.say("hold")
         daemon.pass_(300)
+        assert len(daemon.connections) == 1
+
+
+class TestPings:
+    """A ping waits behind what was sent before it."""
+
+    def test_a_peer_that_is_still_taking_that_is_not_dropped_for_its_silence(self) -> None:
+        daemon = Daemon({"/": EveryFactory}, Policies(ping_interval=25, ping_timeout=20, high_water=64 * MIB))
+        client = daemon.open()
+        client.protocol.send_text(b"flood 256")
+        client.wire.send(b"".join(client.protocol.data_to_send()))
+        for _ in range(6):
+            daemon.pass_(15)
+            client.wire.take(4 * MIB)
         assert len(daemon.connections) == 1
 
 

@@ -57,9 +57,9 @@ class TestOpening:
     def test_is_cancelled_when_the_client_goes(self) -> None:
         daemon = Daemon({"/": EveryFactory})
         client = daemon.open("/?wish=wait")
-        client.wire.socket.close()
+        client.wire.close()
+        assert daemon.connections == []
         daemon.factories["/"].gate.callback(None)
-        client.wire.serve()
         assert daemon.factories["/"].opened == []
 
     def test_may_take_the_bare_stream(self) -> None:

@@ -39,15 +39,26 @@ class Wire(Protocol):
 
     unsent: int
     """Bytes written to the transport that the kernel has not taken."""
-    taken: int
-    """Bytes the kernel has taken since the connection began."""
+
+    def written(self) -> int:
+        """Bytes written to the transport since the connection began."""
+
+    def acknowledged(self) -> int:
+        """Those of them that have reached the peer."""
 
 
 class _NoWire:
     """Another's transport: what waits in it is not known, only whether it is too much."""
 
     unsent = 0
-    taken = 0
+
+    def written(self) -> int:
+        """It is not counted."""
+        return 0
+
+    def acknowledged(self) -> int:
+        """It is not known."""
+        return 0
 
 
 def maySend(code: int) -> bool:

@@ -29,6 +29,8 @@ class Flow(Contract):
     _heard = True
     __pinged: float | None = None
     _pingAt = 0.0
+    __pingStart = 0
+    __pingSeen = 0
     __taken = 0
     _takenAt = 0.0
     __pong: bytes | None = None
@@ -76,7 +78,7 @@ class Flow(Contract):
         self.isFull = True
         factory = self.factory
         factory.counters.fulls += 1
-        self.__taken, self._takenAt = self._wire.taken, factory.timer.now
+        self.__taken, self._takenAt = self._wire.acknowledged(), factory.timer.now
         factory.timer.sooner(self, factory.timer.now + factory.policies.stall_timeout)
         self._call(self.full)
 
@@ -133,8 +135,9 @@ class Flow(Contract):
         wire, patience = self._wire, self.factory.policies.stall_timeout
         if not wire.unsent and not self.isFull:
             return _NEVER
-        if wire.taken != self.__taken:
-            self.__taken, self._takenAt = wire.taken, now
+        taken = wire.acknowledged()
+        if taken != self.__taken:
+            self.__taken, self._takenAt = taken, now
         elif now - self._takenAt >= patience:
             self.drop(Cause.stalled)
         return self._takenAt + patience
@@ -149,7 +152,7 @@ class Flow(Contract):
                 self.__pinged = None
             elif self._held:
                 self.__pinged = now
-            elif now - self.__pinged >= policies.ping_timeout:
+            elif now - self.__pinged >= policies.ping_timeout and not self.__pingIsOnItsWay(now):
                 self.drop(Cause.ping_timeout)
                 return _NEVER
         if self.__pinged is None and now >= self._pingAt:
@@ -157,8 +160,17 @@ class Flow(Contract):
             if not self.isFull:
                 self._heard = False
                 self.__pinged = now
+                self.__pingStart, self.__pingSeen = self._wire.written(), self._wire.acknowledged()
                 self.ping()
         return self._pingAt if self.__pinged is None else min(self.__pinged + policies.ping_timeout, self._pingAt)
+
+    def __pingIsOnItsWay(self, now: float) -> bool:
+        """Whether the peer was still taking what was sent before the ping: then it has the whole time-out again."""
+        seen, self.__pingSeen = self.__pingSeen, self._wire.acknowledged()
+        if seen < self.__pingStart and seen != self.__pingSeen:
+            self.__pinged = now
+            return True
+        return False
 
     def closing(self) -> None:
         """The end has begun: it is forced after `closing_timeout`. What was held is read, to find the peer's close."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections import deque
 from collections.abc import Iterable
+from fcntl import ioctl
 from itertools import islice
+from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, tcp, unix
@@ -44,15 +47,30 @@ class Sending(_Base):
     high = 65536
     low = 0
     unsent = 0
-    taken = 0
+    _sent = 0
 
     _queue: deque[bytes | memoryview] | None = None
     _gathering: list[bytes] | None = None
 
     @property
     def wire(self) -> Sending:
-        """Where `unsent` and `taken` are told; layers above pass this on."""
+        """Where `unsent`, `written` and `acknowledged` are told; layers above pass this on."""
         return self
+
+    def written(self) -> int:
+        """Bytes written since the connection began."""
+        return self._sent + self.unsent
+
+    def acknowledged(self) -> int:
+        """
+        Bytes that have reached the peer since the connection began.
+
+        What the kernel took is not enough: it wakes a writer when a third of a large buffer is free, which a slow peer may
+        need minutes for.
+        """
+        waiting = bytearray(4)
+        ioctl(self.socket, TIOCOUTQ, waiting)
+        return self._sent - int.from_bytes(waiting, sys.byteorder)
 
     def setWaterMarks(self, high: int, low: int) -> None:
         """Bytes waiting above which a producer is paused, and at which it is resumed."""
@@ -134,7 +152,7 @@ class Sending(_Base):
         except OSError:
             sent = 0
         self.unsent -= sent
-        self.taken += sent
+        self._sent += sent
         return self._after(pieces, sent)
 
     @staticmethod
@@ -159,7 +177,7 @@ class Sending(_Base):
             except OSError as error:
                 return None if error.errno in _LATER else main.CONNECTION_LOST
             self.unsent -= sent
-            self.taken += sent
+            self._sent += sent
             while sent:
                 piece = queue[0]
                 if sent < len(piece):

@@ -59,7 +59,7 @@ class Door(Protocol):
         self._deadline = 0.0
         self._bodySeen = 0
         self._bodySince = 0.0
-        self._taken = 0
+        self._taken = -1
 
     # -- arriving -------------------------------------------------------------------------------------------------
 
@@ -285,10 +285,11 @@ class Door(Protocol):
     def _answerDue(self, now: float) -> None:
         """Our answer may take its time to be made, but what is made must be taken."""
         wire = getattr(self.transport, "wire", None)
-        if wire is not None and wire.unsent and wire.taken == self._taken:
-            self.transport.abortConnection()
-            return
-        self._taken = wire.taken if wire is not None else 0
+        if wire is not None and wire.unsent:
+            taken, self._taken = self._taken, wire.acknowledged()
+            if taken == self._taken:
+                self.transport.abortConnection()
+                return
         self._wait(self._policies.stall_timeout)
 
     def end(self) -> None:
