@@ -128,10 +128,10 @@ class LineObserver:
         self._stream.flush()
 
 
-def observer(format: str, level: str, path: str | None = None, stream: IO[str] | None = None) -> ILogObserver:
-    """The daemon's log observer: of this format ("text" or "json"), from this level on, of all that is logged."""
+def observer(lines: LineObserver, level: str) -> ILogObserver:
+    """The daemon's log observer: writes these lines from this level on ("debug", "info", "warn", "error")."""
     predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
-    return FilteringLogObserver(LineObserver(format, path, stream), [predicate, _quiet])
+    return FilteringLogObserver(lines, [predicate, _quiet])
 
 
 def _quiet(event: LogEvent) -> Any:

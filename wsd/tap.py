@@ -180,7 +180,7 @@ class Logged(MultiService):
     The daemon with its log.
 
     twistd asks the application for an observer when it begins to log, so it is put there with us; twist asks its own
-    options. USR1, and each reading of the configuration, go on in a new file when the log is one.
+    options. USR1 turns the file; a reload opens the configuration's own anew.
     """
 
     def __init__(self, options: Options, reactor: Any) -> None:
@@ -239,7 +239,8 @@ class Logged(MultiService):
 
     def reread(self) -> Config:
         """What a reload does first. Raises ConfigError."""
-        self.turn()
+        if self._options.config.log.file is not None:
+            self.turn()
         return self._options.reread()
 
 
