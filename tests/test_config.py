@@ -128,6 +128,38 @@ class TestTheDefaultFile:
         assert config.routes["/echo"].origins == ("https://example.com",)
 
 
+class TestThePage:
+    """docs/configuration.md: its examples are right, and it leaves no key out."""
+
+    TEXT = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    EXAMPLES = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+    @pytest.mark.parametrize("example", EXAMPLES)
+    def test_each_example_is_a_configuration(self, example: str) -> None:
+        assert parse(example, optionsOf) != parse("", optionsOf)
+
+    def test_there_are_examples(self) -> None:
+        assert len(self.EXAMPLES) >= 8
+
+    @pytest.mark.parametrize("shape", [Config, Policies, Tls, Log, Certificate])
+    def test_every_key_is_told(self, shape: type) -> None:
+        table = {Tls: "tls.", Log: "log."}.get(shape, "")
+        for name in {each.name for each in fields(shape)} - {"policies", "tls", "log", "routes"}:
+            assert f"`{table}{name}`" in self.TEXT, name
+
+    def test_its_defaults_are_the_defaults(self) -> None:
+        for name, value in re.findall(
+            r"^\| `(\w+)` \| `([^`]+)` \|", self.TEXT.partition("## Policies")[2], re.MULTILINE
+        ):
+            if name in {each.name for each in fields(Policies)}:
+                assert read(f"[policies]\n{name} = {value}").policies == Policies(), name
+
+    @pytest.mark.parametrize("slip", re.findall(r"^wsd: wsd.toml: (.*)$", TEXT, re.MULTILINE))
+    def test_the_slips_it_shows_are_told_so(self, slip: str) -> None:
+        wrong = {"policies.max_message": '[policies]\nmax_message = "lots"', "prot": "prot = 1"}
+        assert sentence(wrong[slip.partition(": ")[0]]) == slip
+
+
 class TestSizesAndTimes:
     @pytest.mark.parametrize(
         ("written", "size"),
