@@ -150,8 +150,8 @@ class TestPings:
         client = daemon.open()
         client.protocol.send_text(b"flood 256")
         client.wire.send(b"".join(client.protocol.data_to_send()))
-        for _ in range(6):
-            daemon.pass_(15)
+        for _ in range(3):
+            daemon.pass_(16)
             client.wire.take(4 * MIB)
         assert len(daemon.connections) == 1
 
