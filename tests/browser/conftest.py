@@ -1,0 +1,199 @@
+"""Real Chromium against a real daemon: one of each for all of these tests, and a new browser context for each.
+
+Playwright's synchronous API runs a loop of its own, so the daemon is a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.console import Console
+
+ROOT = Path(__file__).parents[2]
+PAGES = Path(__file__).parent / "pages"
+FOREIGN = "evil.test"  # a name that this browser, and it alone, maps to loopback
+START = 30.0  # seconds that a daemon may take to listen
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1",
+]
+
+# `/open` shows that a page which is kept out elsewhere is kept out by the daemon, not by the browser.
+CONFIG = """
+[route."/open"]
+protocol = "echo"
+origins = ["*"]
+"""
+
+
+class Daemon:
+    """A `twist wsd` process, and the ports that it said it listens on."""
+
+    def __init__(self, *arguments: str) -> None:
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "twisted", "wsd", "-p", "0", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        # Reads on for as long as the process lives: a full pipe would stop it.
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def port(self, scheme: str) -> int:
+        """The port of its first `listening SCHEME://HOST:PORT/` line from here on."""
+        seen = ""
+        while (line := self.lines.get(timeout=START)) is not None:
+            if found := re.search(rf"listening {scheme}://\S+:(\d+)/", line):
+                return int(found[1])
+            seen += line
+        pytest.fail(f"the daemon ended without listening:\n{seen}")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Daemon]:
+    daemon = Daemon(*arguments)
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+@pytest.fixture(scope="session")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The authority of a running daemon: "localhost:PORT"."""
+    file = tmp_path_factory.mktemp("wsd") / "wsd.toml"
+    file.write_text(CONFIG)
+    with running("-c", str(file)) as process:
+        yield f"localhost:{process.port('ws')}"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "these tests need Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def served(daemon: str) -> Iterator[int]:
+    """The port of a second HTTP server, which has the pages of `pages/` with the tutorial's port made the daemon's."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = tutorial(daemon) if self.path == "/tutorial.html" else None
+            if body is None:
+                super().do_GET()
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(PAGES)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+def tutorial(daemon: str) -> bytes:
+    """The tutorial's page, word for word but for the port."""
+    page = (PAGES / "tutorial.html").read_bytes()
+    assert page.count(b"localhost:9998") == 1
+    return page.replace(b"localhost:9998", daemon.encode())
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    with_english = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
+    with_english.set_default_timeout(10_000)
+    yield with_english
+    with_english.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+Opener = Callable[..., Console]
+
+
+@pytest.fixture
+def openConsole(browser: Browser, daemon: str) -> Iterator[Opener]:
+    """Opens the console; whatever a test does with it, the page asks no one but its own host and logs no fault."""
+    contexts: list[BrowserContext] = []
+    consoles: list[Console] = []
+
+    def open(path: str = "/", script: str = "", base: str = f"http://{daemon}", **options: object) -> Console:
+        settings = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
+        context = browser.new_context(**settings)  # type: ignore[arg-type]
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        console = Console(context.new_page(), base, script)
+        consoles.append(console)
+        console.open(path)
+        return console
+
+    yield open
+    try:
+        for console in consoles:
+            assert console.faults == []
+            assert {urlsplit(url).netloc for url in console.requested} == {urlsplit(console.base).netloc}
+    finally:
+        for context in contexts:
+            context.close()
+
+
+@pytest.fixture
+def console(openConsole: Opener) -> Console:
+    return openConsole()

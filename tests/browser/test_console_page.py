@@ -1,0 +1,239 @@
+"""The console as a page: its policy, its languages, its colours, its keys, its width."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Opener
+from tests.browser.console import Console
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+# The contrast of every text on the page against what lies behind it, as WCAG 2.2 1.4.3 reckons it: [ratio, text].
+CONTRASTS = """() => {
+    const luminance = ([r, g, b]) => {
+        const [R, G, B] = [r, g, b].map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * R + 0.7152 * G + 0.0722 * B;
+    };
+    const rgb = colour => colour.match(/[\\d.]+/g).map(Number);
+    const behind = element => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = rgb(getComputedStyle(at).backgroundColor);
+            if (colour.length === 3 || colour[3] === 1) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = [];
+    while (walker.nextNode()) {
+        const element = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest("noscript, option")) continue;
+        const [light, dark] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))].sort((a, b) => b - a);
+        found.push([(light + 0.05) / (dark + 0.05), walker.currentNode.data.trim()]);
+    }
+    return found;
+}"""
+
+
+class TestPolicy:
+    def testIsTheStrictOne(self, console: Console) -> None:
+        assert console.response is not None
+        assert console.response.headers["content-security-policy"] == POLICY
+        assert console.response.headers["content-type"] == "text/html; charset=utf-8"
+
+    def testStopsWhatIsNotOfTheDaemon(self, console: Console) -> None:
+        console.page.evaluate(
+            """() => {
+                window.violations = [];
+                document.addEventListener("securitypolicyviolation", event => violations.push(event.effectiveDirective));
+                const script = document.createElement("script");
+                script.textContent = "window.ran = true";
+                document.head.append(script);
+                document.body.setAttribute("style", "color: red");
+                document.body.setAttribute("onclick", "window.ran = true");
+            }"""
+        )
+        console.page.wait_for_function("violations.length >= 3")
+        assert set(console.page.evaluate("violations")) == {"script-src-elem", "script-src-attr", "style-src-attr"}
+        assert console.page.evaluate("window.ran") is None
+        assert len(console.faults) == 3
+        console.faults.clear()  # these were asked for
+
+    def testIsNeededByNothingOnThePage(self, console: Console) -> None:
+        """A round through every part of the page; the fixture asserts that no fault and no outside request came of it."""
+        console.connect(protocols="soap, xmpp")
+        console.sendText("a")
+        for tab in ("JSON", "Hex", "Canvas"):
+            console.choose(tab)
+            console.at("form[role=tabpanel]:visible .primary").click()
+        expect(console.rows("received")).to_have_count(4)
+        console.detail("received")
+        console.press("简体中文")
+        assert len(console.exported()) == 10
+        console.press("关闭")
+        console.isIn("CLOSED")
+
+    def testWorksWithoutANetworkOnceItIsThere(self, console: Console) -> None:
+        console.page.context.set_offline(True)
+        console.choose("JSON")
+        console.press("Tidy")
+        expect(console.at("#json")).to_have_value('{\n  "hello": "world"\n}')
+        console.press("简体中文")
+        expect(console.at("#connection-title")).to_have_text("连接")
+
+
+class TestLanguage:
+    def testIsTheFirstOfTheBrowsersThatThePageHas(self, openConsole: Opener) -> None:
+        for locale, lang, title in [
+            ("zh-CN", "zh-CN", "WebSocket 控制台"),
+            ("en-GB", "en", "WebSocket console"),
+            ("fr-FR", "en", "WebSocket console"),
+        ]:
+            console = openConsole(locale=locale)
+            expect(console.at("html")).to_have_attribute("lang", lang)
+            expect(console.at("h1")).to_contain_text(title)
+
+    def testChangesByTheSwitchInAllThatIsShown(self, console: Console) -> None:
+        console.connect()
+        console.sendText("Ping")
+        console.received("Ping")
+        console.detail("event", 0)
+        console.press("简体中文")
+        expect(console.page).to_have_title("wsd 控制台")
+        expect(console.at("#close")).to_have_text("关闭")
+        expect(console.previews("event").last).to_have_text(re.compile("^连接已建立。子协议：无。"))
+        expect(console.at("#log .detail")).to_contain_text("正在连接")
+        expect(console.at("#log-bound")).to_have_text("保留最新的 1,000 行，最多 64 MiB。")
+        expect(console.page.get_by_placeholder("在消息中查找")).to_be_visible()
+        expect(console.page.get_by_role("button", name="简体中文")).to_have_attribute("aria-pressed", "true")
+        console.received("Ping")  # what was said stays as it was
+        console.press("English")
+        expect(console.at("#close")).to_have_text("Close")
+
+    def testIsRemembered(self, console: Console) -> None:
+        console.press("简体中文")
+        console.open()
+        expect(console.at("#connect")).to_have_text("连接")
+
+    def testWorksWhereNothingCanBeRemembered(self, openConsole: Opener) -> None:
+        console = openConsole(
+            script="Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError'); }});"
+        )
+        console.press("简体中文")
+        expect(console.at("#connect")).to_have_text("连接")
+        console.at("#again").check()
+        console.page.get_by_role("button", name="连接", exact=True).click()
+        console.isIn("OPEN")
+
+    def testHasEveryWordWithTheSameBlanksInEachTongue(self, console: Console) -> None:
+        words = console.page.evaluate("import('/_wsd/words.js').then(module => module.words)")
+        blanks = {
+            tongue: {key: sorted(set(re.findall(r"\{\w+\}", text))) for key, text in table.items()}
+            for tongue, table in words.items()
+        }
+        assert blanks["zh"] == blanks["en"]
+        asked = console.page.evaluate(
+            """() => [...document.querySelectorAll("[data-say], [data-say-label], [data-say-placeholder]")]
+                .map(({dataset}) => dataset.say ?? dataset.sayLabel ?? dataset.sayPlaceholder)"""
+        )
+        assert set(asked) <= set(words["en"])
+
+
+class TestColours:
+    def testFollowTheSystem(self, openConsole: Opener) -> None:
+        for scheme, dark in (("light", False), ("dark", True)):
+            console = openConsole(color_scheme=scheme)
+            ground = console.at("body").evaluate("body => getComputedStyle(body).backgroundColor")
+            assert (sum(map(int, re.findall(r"\d+", ground))) < 3 * 64) is dark
+            console.connect()
+            console.sendText("Ping")
+            console.received("Ping")
+            faint = [(ratio, text) for ratio, text in console.page.evaluate(CONTRASTS) if ratio < 4.5]
+            assert faint == []
+
+
+class TestKeyboard:
+    def testIsEnoughForEverything(self, console: Console) -> None:
+        keys = console.page.keyboard
+
+        def tabTo(selector: str) -> None:
+            for _ in range(40):
+                keys.press("Tab")
+                if console.at(f"{selector}:focus").count():
+                    return
+            raise AssertionError(f"Tab never came to {selector}")
+
+        tabTo("#url")
+        keys.press("Enter")
+        console.isIn("OPEN")
+        tabTo("#tab-text")
+        keys.press("ArrowRight")
+        expect(console.at("#tab-json")).to_be_focused()
+        expect(console.at("#panel-json")).to_be_visible()
+        keys.press("ArrowLeft")
+        tabTo("#text")
+        keys.press("Control+A")
+        keys.type("typed")
+        keys.press("Control+Enter")
+        console.received("typed")
+        tabTo("#find")
+        tabTo("#log .row")
+        keys.press("End")
+        expect(console.rows("received")).to_be_focused()
+        keys.press("Enter")
+        expect(console.at("#log .received pre")).to_have_text("typed")
+        keys.press("ArrowUp")
+        expect(console.rows("sent")).to_be_focused()
+        keys.press("Home")
+        expect(console.rows("event").first).to_be_focused()
+
+    def testShowsWhereItIsAndEveryControlHasAName(self, console: Console) -> None:
+        console.connect()
+        seen = []
+        while True:
+            console.page.keyboard.press("Tab")
+            stop = console.page.evaluate(
+                """() => {
+                    const at = document.activeElement;
+                    const shown = element => getComputedStyle(element).outlineStyle !== "none";
+                    const label = at.labels?.[0];
+                    return at === document.body ? null : {
+                        id: at.id || at.className || at.textContent,
+                        ring: shown(at) || (label && shown(label)) || (at.nextElementSibling && shown(at.nextElementSibling)),
+                        name: (at.ariaLabel || label?.textContent || at.textContent
+                            || document.getElementById(at.getAttribute("aria-labelledby"))?.textContent || "").trim(),
+                    };
+                }"""
+            )
+            if stop is None or stop in seen:
+                break
+            seen.append(stop)
+        assert len(seen) >= 16
+        assert [stop["id"] for stop in seen if not stop["ring"]] == []
+        assert [stop["id"] for stop in seen if not stop["name"]] == []
+
+    def testSkipsToTheLog(self, console: Console) -> None:
+        console.page.keyboard.press("Tab")
+        skip = console.page.get_by_role("link", name="Skip to the log")
+        expect(skip).to_be_focused()
+        expect(skip).to_be_in_viewport()
+        console.page.keyboard.press("Enter")
+        expect(console.at("#log")).to_be_focused()
+
+
+class TestNarrowScreen:
+    def testOf360PixelsShowsEverythingWithNoScrollingAside(self, openConsole: Opener) -> None:
+        console = openConsole(viewport={"width": 360, "height": 640})
+        console.connect(protocols="soap")
+        console.sendText("x" * 500)
+        console.sendHex("ff" * 500)
+        expect(console.rows("received")).to_have_count(2)
+        console.detail("received")
+        for tab in ("Text", "JSON", "Hex", "File", "Canvas"):
+            console.choose(tab)
+            assert console.page.evaluate("document.documentElement.scrollWidth") == 360
