@@ -60,7 +60,7 @@ class Channel(http.HTTPChannel):
 
     def begin(self, head: Head, peer: Peer, tls: TlsInfo | None) -> None:
         """A request whose head is parsed: route it, then read its body if that is wanted, and answer."""
-        request = Request(self)
+        request = Request(self, parsePOSTFormSubmission=False)
         self.requests.append(request)
         request.arrive(head, peer, tls, self.site)
         self._command, self._path, self._version = request.method, request.uri, request.clientproto

@@ -74,6 +74,15 @@ export class Pad {
     this.#at = to;
   }
 
+  /** A line of no length draws nothing, so a mere touch draws this. */
+  #dot() {
+    this.#ink();
+    this.#context.fillStyle = this.#context.strokeStyle;
+    this.#context.beginPath();
+    this.#context.arc(this.#at.x, this.#at.y, this.#context.lineWidth / 2, 0, 2 * Math.PI);
+    this.#context.fill();
+  }
+
   /** Where an event is, in pixels of the picture, whatever size the canvas has on the page. */
   #place(event) {
     const box = this.#canvas.getBoundingClientRect();
@@ -87,7 +96,7 @@ export class Pad {
     if (event.button !== 0) return;
     this.#canvas.setPointerCapture(event.pointerId);
     this.#at = this.#place(event);
-    this.#line(this.#at); // a dot
+    this.#dot();
     this.#pen.hidden = true;
   }
 
@@ -120,7 +129,7 @@ export class Pad {
 
   #toggle() {
     this.#down = !this.#down;
-    if (this.#down) this.#line(this.#at);
+    if (this.#down) this.#dot();
     this.announce(say(this.#down ? "penDown" : "penUp"));
   }
 
