@@ -18,8 +18,8 @@ keeps it so:
     client        the small client of `wsd echo`
     __main__      `wsd COMMAND`: the small tools beside the daemon
 
-Words: a *listener* takes *connections*; the *door* gives each to the *route* of its path, where a *protocol* answers, or
-to a *page* of the site; a *policy* says who may and how much.
+Words: a *listener* takes *connections*; the *door* gives each to the *route* of its path, where a *protocol* answers,
+or to a *page* of the site; a *policy* says who may and how much.
 """
 
 __version__ = "0.1.0"

@@ -249,7 +249,7 @@ class Talker(WebSocketClientProtocol):
         self._answers.put((payload, isBinary, self.factory.reactor.seconds()))
 
     def failHandshake(self, reason: str) -> None:
-        """The server refuses, or answers nonsense: its status and the first line of what it says of it are the reason."""
+        """The server refuses, or answers nonsense: its status, and the first line of its text, are the reason."""
         self._showHeads()
         head, _, body = self.data.partition(b"\r\n\r\n")
         status = head.split(b" ", 1)[-1].split(b"\r\n")[0].decode("latin-1")
@@ -290,7 +290,10 @@ class Talker(WebSocketClientProtocol):
             return "the server broke off instead of speaking TLS; does it want ws://?"
         text = str(self._lost)
         if "certificate verify failed" in text or "VerificationError" in type(self._lost).__name__:
-            return "its certificate is not trusted here, or is for another name; --ca FILE trusts it, --insecure does not ask"
+            return (
+                "its certificate is not trusted here, or is for another name; "
+                "--ca FILE trusts it, --insecure does not ask"
+            )
         if "SSL" in text or "TLS" in text:
             return "it does not speak TLS as we do; try ws://, or look at its certificate and port"
         return f"the connection broke off: {printable(text)}"

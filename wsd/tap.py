@@ -1,8 +1,8 @@
 """
 The command line of `twistd wsd` and `twist wsd`: options over a file, checked before anything starts.
 
-What is wrong is raised as SystemExit with one line: whichever command runs us then ends with that line on stderr and the
-exit status 1, without a traceback and before it becomes a daemon.
+What is wrong is raised as SystemExit with one line: whichever command runs us then ends with that line on stderr and
+the exit status 1, without a traceback and before it becomes a daemon.
 """
 
 from __future__ import annotations
@@ -260,8 +260,7 @@ def makeService(options: Options) -> IService:
         raise SystemExit(f"wsd: {error}") from None
     except OSError as error:
         raise SystemExit(
-            f"wsd: log.file: {error.filename} cannot be written: {error.strerror}; name a file in a folder that wsd may "
-            "write to"
+            f"wsd: log.file: {error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
         ) from None
     try:
         service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)

@@ -59,8 +59,8 @@ def parse(
     The configuration that `text` (TOML) makes of the defaults.
 
     `optionsOf` gives a protocol's frozen dataclass of options by the protocol's name, or raises ConfigError with a
-    sentence. `overrides` are values by dotted key ("tls.port") that win over the file's; `folder` is what relative paths
-    in the file are relative to. Raises ConfigError.
+    sentence. `overrides` are values by dotted key ("tls.port") that win over the file's; `folder` is what relative
+    paths in the file are relative to. Raises ConfigError.
     """
     table = _toml(text)
     refuseUnknown(table, [field.name for field in fields(Config) if field.name != "routes"] + ["route"], "")

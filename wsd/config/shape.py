@@ -1,4 +1,4 @@
-"""What a configuration holds: each dataclass is a table of the file, each field a key of the same name, with its default."""
+"""What a configuration holds: each dataclass is a table of the file, each field a key of its name, with its default."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _path() -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """Who may, and how much. Each is fixed when a connection opens; a route's table may override all but the last three."""
+    """Who may, and how much, fixed when a connection opens. A route's table may override all but the last three."""
 
     max_message: int = _size(MIB)
     """Bytes of a received message, after inflating; a larger one closes with 1009."""
@@ -66,7 +66,7 @@ class Policies:
     low_water: int = _size(256 * KIB, least=0)
     """Bytes waiting to be sent below which a full connection is drained again."""
     max_unsent: int = _size(64 * MIB)
-    """Bytes waiting to be sent at which the connection is dropped; room for `max_message` above `high_water` at least."""
+    """Bytes waiting to be sent at which it is dropped; room for `max_message` above `high_water` at least."""
     stall_timeout: float = _seconds(60.0)
     """Seconds in which a peer must take at least a byte of what waits for it, else it is dropped."""
     deflate: bool = True

@@ -1,10 +1,11 @@
 """
-Reads single values: from what TOML gives to what a dataclass's field wants, or a sentence that says what would be right.
+Reads single values: from what TOML gives to what a dataclass's field wants, or a sentence that says what would be
+right.
 
-A field's annotation is its kind: `bool`, `int`, `float`, `str`, `tuple[str, ...]`, each also `| None` where it may be left
-out. Its metadata says more: `size` (an int of bytes that may be written "1 MiB"), `unit` (what a number counts), `least`
-and `most`, `choices`, `path` (a file: relative to the folder of the configuration file), and `each` (reads one string,
-raises ValueError with a sentence).
+A field's annotation is its kind: `bool`, `int`, `float`, `str`, `tuple[str, ...]`, each also `| None` where it may be
+left out. Its metadata says more: `size` (an int of bytes that may be written "1 MiB"), `unit` (what a number counts),
+`least` and `most`, `choices`, `path` (a file: relative to the folder of the configuration file), and `each` (reads one
+string, raises ValueError with a sentence).
 """
 
 from __future__ import annotations

@@ -1,0 +1,182 @@
+"""`wsd COMMAND`: the small tools beside the daemon."""
+
+from __future__ import annotations
+
+import re
+import socket
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Running, running, wsd
+from wsd import __version__
+from wsd.config import defaultText
+
+SAYS = re.compile(
+    r'^sent "(.*)" \(text, (\d+) bytes?\)\ngot  "(.*)" \(text, (\d+) bytes?\) after \d+\.\d\d ms$', re.MULTILINE
+)
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("daemon")
+    options = ("-p", "0", "--tls-port", "0", "--tls-self-signed")
+    with running(folder, "twistd -n", *options, STATE_DIRECTORY=str(folder / "state")) as daemon:
+        yield daemon
+
+
+class TestCommands:
+    def test_help_tells_each(self, tmp_path: Path) -> None:
+        done = wsd(tmp_path, "--help")
+        assert done.returncode == 0
+        for command in ("check", "config", "echo"):
+            assert re.search(rf"^  {command} +[A-Z].*\.$", done.stdout, re.MULTILINE)
+
+    def test_without_a_command_it_helps(self, tmp_path: Path) -> None:
+        assert wsd(tmp_path).stdout == wsd(tmp_path, "--help").stdout
+
+    def test_an_unknown_command_is_told_with_the_others(self, tmp_path: Path) -> None:
+        done = wsd(tmp_path, "ecko")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert re.match(r"wsd: error: .*ecko.*check.*config.*echo", done.stderr.splitlines()[-1])
+
+    def test_version(self, tmp_path: Path) -> None:
+        assert wsd(tmp_path, "--version").stdout == f"wsd {__version__}\n"
+
+
+class TestConfig:
+    def test_it_prints_the_whole_default_file(self, tmp_path: Path) -> None:
+        done = wsd(tmp_path, "config")
+        assert (done.returncode, done.stdout, done.stderr) == (0, defaultText(), "")
+        assert tomllib.loads(done.stdout)["port"] == 9998
+
+
+class TestCheck:
+    def test_a_good_file_is_ok(self, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text(defaultText())
+        done = wsd(tmp_path, "check", "wsd.toml")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+
+    def test_a_slip_is_one_line(self, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text('[log]\nlevel = "wrn"')
+        done = wsd(tmp_path, "check", "wsd.toml")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == 'wsd: wsd.toml: log.level: "wrn" is none of "debug", "info", "warn", "error"\n'
+
+    def test_a_certificate_that_is_not_there_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text('[tls]\nport = 0\n[[tls.certificate]]\ncert = "nope.pem"')
+        done = wsd(tmp_path, "check", "wsd.toml")
+        assert done.returncode == 1
+        assert re.fullmatch(r"wsd: wsd.toml: tls\.certificate\[1\]\.cert: .*nope\.pem.*\n", done.stderr)
+
+
+class TestEcho:
+    def test_it_shows_the_handshake_says_and_times_and_closes(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url()}/echo")
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert lines[0] == "> GET /echo HTTP/1.1"
+        assert any(line.startswith("> Sec-WebSocket-Key: ") for line in lines)
+        assert "< HTTP/1.1 101 Switching Protocols" in lines
+        assert "< Upgrade: websocket" in lines
+        assert "subprotocol: none" in lines
+        assert any(line.startswith("extensions: permessage-deflate") for line in lines)
+        assert SAYS.findall(done.stdout) == [("hello", "5", "hello", "5")]
+        assert lines[-1] == "closed 1000"
+
+    def test_it_offers_subprotocols_in_order(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url()}/echo", "--subprotocol", "xmpp", "--subprotocol", "soap")
+        assert "> Sec-WebSocket-Protocol: xmpp,soap\n" in done.stdout
+        assert "\nsubprotocol: xmpp\n" in done.stdout
+
+    def test_it_says_each_message_so_many_times(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url()}/echo", "--count", "2", "你好", "b")
+        assert [said[0] for said in SAYS.findall(done.stdout)] == ["你好", "b", "你好", "b"]
+        assert re.search(
+            r"^4 round trips: \d.* ms at least, \d.* ms in the middle, \d.* ms at most$", done.stdout, re.MULTILINE
+        )
+
+    def test_it_shows_the_beginning_of_what_is_long(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url()}/echo", "x" * 1000)
+        assert f'sent "{"x" * 200}..." (text, 1000 bytes)\n' in done.stdout
+
+    def test_it_speaks_ipv6(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url(host='[::1]')}/echo")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert re.search(r"^> Host: \[::1\]:\d+$", done.stdout, re.MULTILINE)
+
+    def test_a_refusal_is_one_line_with_the_servers_sentence(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url()}/nowhere")
+        assert done.returncode == 1
+        assert "< HTTP/1.1 404 Not Found" in done.stdout
+        assert (
+            done.stderr
+            == f"wsd: {daemon.url()}/nowhere: refused with 404 Not Found: no WebSocket answers at /nowhere\n"
+        )
+
+    def test_a_close_instead_of_an_answer_is_told(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url()}/echo?close=4001&reason=enough")
+        assert done.returncode == 1
+        assert done.stderr.endswith(": the server closed instead of answering: 4001 enough\n")
+
+    def test_nobody_there_is_one_line(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        done = wsd(tmp_path, "echo", f"ws://127.0.0.1:{port}/")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"wsd: ws://127.0.0.1:{port}/: refused: nothing listens at 127.0.0.1 port {port}; "
+            "start the daemon, or look at the port\n"
+        )
+
+    @pytest.mark.parametrize("url", ["http://localhost/", "localhost:9998", "ws://", "ws://localhost:99999/"])
+    def test_what_is_no_url_of_a_websocket_is_told(self, tmp_path: Path, url: str) -> None:
+        done = wsd(tmp_path, "echo", url)
+        assert done.returncode == 1
+        assert re.fullmatch(
+            rf"wsd: {url}: is not the URL of a WebSocket \(.*\); write ws://HOST:PORT/PATH\n", done.stderr
+        )
+
+    def test_what_is_no_subprotocol_is_told(self, tmp_path: Path) -> None:
+        done = wsd(tmp_path, "echo", "ws://localhost/", "--subprotocol", "a b")
+        assert done.returncode == 2
+        assert '"a b" is not the name of a subprotocol' in done.stderr.splitlines()[-1]
+
+
+class TestEchoOverTls:
+    def test_a_certificate_that_nobody_vouches_for_is_told(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url('wss')}/echo")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            f"wsd: {daemon.url('wss')}/echo: its certificate is not trusted here, or is for another name; "
+            "--ca FILE trusts it, --insecure does not ask\n"
+        )
+
+    def test_insecure_does_not_ask(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", f"{daemon.url('wss')}/echo", "--insecure")
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_ca_trusts_it(self, tmp_path: Path, daemon: Running) -> None:
+        certificate = next(
+            file for file in (daemon.folder / "state").rglob("*") if file.is_file() and isCertificate(file)
+        )
+        done = wsd(tmp_path, "echo", f"{daemon.url('wss')}/echo", "--ca", str(certificate))
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_ca_that_is_none_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "ca.pem").write_text("nothing")
+        done = wsd(tmp_path, "echo", "wss://localhost/", "--ca", "ca.pem")
+        assert done.stderr == (
+            "wsd: wss://localhost/: --ca: ca.pem has no certificate in it that can be read; name a PEM file\n"
+        )
+
+    def test_tls_where_there_is_none_is_told(self, tmp_path: Path, daemon: Running) -> None:
+        done = wsd(tmp_path, "echo", daemon.url().replace("ws:", "wss:"), "--insecure")
+        assert done.returncode == 1
+        assert done.stderr.endswith("does it want ws://?\n")
+
+
+def isCertificate(file: Path) -> bool:
+    return b"BEGIN CERTIFICATE" in file.read_bytes()

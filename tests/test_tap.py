@@ -1,0 +1,350 @@
+"""The command line: its options over the file, what it says of a slip, and that it is the same however it is run."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.commands import MODES, commandLine, run, running, until
+from wsd import __version__
+from wsd.config import Certificate, ConfigError
+from wsd.tap import Options
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody else listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def writePair(folder: Path, name: str) -> None:
+    """A certificate and its key: NAME.crt, NAME.key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{name}.key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+
+
+def isHandled(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler of its own for a signal."""
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+def parsed(*arguments: str) -> Options:
+    options = Options()
+    options.parseOptions(arguments)
+    return options
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        parsed(*arguments)
+    assert isinstance(caught.value.code, str)
+    return caught.value.code
+
+
+class TestOptions:
+    def test_without_any_it_is_the_defaults(self) -> None:
+        config = parsed().config
+        assert (config.port, config.host, config.tls.port) == (9998, ("127.0.0.1", "::1"), None)
+
+    def test_port_has_a_short_form_and_0_takes_a_free_one(self) -> None:
+        assert parsed("-p", "0").config.port == parsed("--port", "0").config.port == 0
+
+    def test_host_may_be_repeated(self) -> None:
+        assert parsed("-H", "0.0.0.0", "--host", "::").config.host == ("0.0.0.0", "::")
+
+    def test_listen_may_be_repeated_and_shuts_the_port_unless_that_is_given_too(self) -> None:
+        config = parsed("--listen", "unix:/a", "--listen", "tcp:1").config
+        assert (config.listen, config.port) == (("unix:/a", "tcp:1"), None)
+        assert parsed("--listen", "unix:/a", "-p", "1").config.port == 1
+
+    def test_a_certificate_and_its_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        tls = parsed("--tls-port", "0", "--tls-cert", "c.pem", "--tls-key", "k.pem").config.tls
+        assert tls.certificate == (Certificate(f"{tmp_path}/c.pem", f"{tmp_path}/k.pem"),)
+        tls = parsed("--tls-port", "0", "--tls-cert", "c.pem").config.tls
+        assert tls.certificate == (Certificate(f"{tmp_path}/c.pem", f"{tmp_path}/c.pem"),)
+
+    def test_a_certificate_to_develop_with(self) -> None:
+        assert parsed("--tls-port", "0", "--tls-self-signed").config.tls.self_signed is True
+
+    def test_the_log(self) -> None:
+        log = parsed("--log-format", "json", "--log-level", "debug").config.log
+        assert (log.format, log.level) == ("json", "debug")
+
+    def test_version_is_ours(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as caught:
+            parsed("--version")
+        assert (caught.value.code, capsys.readouterr().out) == (0, f"wsd {__version__}\n")
+
+    def test_help_tells_each(self) -> None:
+        text = str(Options())
+        for option in ("-p, --port=", "-H, --host=", "--listen=", "--tls-port=", "--tls-cert=", "--tls-key=",
+                       "--tls-self-signed", "-c, --config=", "--check", "-w, --handlers=", "--log-format=",
+                       "--log-level="):  # fmt: skip
+            assert option in text
+        assert all(len(line) <= 80 for line in text.splitlines())
+
+
+class TestTheFile:
+    def test_the_command_line_wins_over_it(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_text('port = 1\nhost = "10.0.0.1"\n[log]\nlevel = "warn"\nformat = "json"')
+        config = parsed("-c", str(file), "-p", "2", "--log-level", "error").config
+        assert (config.port, config.host, config.log.level, config.log.format) == (2, ("10.0.0.1",), "error", "json")
+
+    def test_it_is_read_anew_under_the_same_options(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_text("port = 1")
+        options = parsed("-c", str(file), "--log-level", "error")
+        file.write_text('port = 2\n[log]\nlevel = "warn"')
+        assert (options.reread().port, options.reread().log.level) == (2, "error")
+
+    def test_it_is_found_again_from_another_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "wsd.toml").write_text("port = 1")
+        monkeypatch.chdir(tmp_path)
+        options = parsed("-c", "wsd.toml")
+        monkeypatch.chdir("/")
+        assert options.reread().port == 1
+
+    def test_a_slip_in_it_is_told_with_its_path(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_text("prot = 1")
+        assert refusal("-c", str(file)) == f'wsd: {file}: prot: there is no such key here; did you mean "port"?'
+
+    def test_a_slip_that_comes_later_is_told_to_who_reads_it_anew(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_text("")
+        options = parsed("-c", str(file))
+        file.unlink()
+        with pytest.raises(ConfigError, match="cannot be read: No such file"):
+            options.reread()
+
+    def test_one_that_is_not_utf8_is_told(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_bytes(b"# \xff\n")
+        assert refusal("-c", str(file)) == f"wsd: {file}: is not UTF-8 at byte 2; save it as UTF-8"
+
+
+class TestSlips:
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["--port", "x"], '--port: "x" is not a port; write a number from 0 to 65535'),
+            (["--port", "70000"], "--port: 70000 is too much; 65535 is the most"),
+            (["--tls-port", "-1"], '--tls-port: "-1" is not a port; write a number from 0 to 65535'),
+            (["--log-format", "xml"], '--log-format: "xml" is none of "text", "json"'),
+            (["--log-level", "loud"], '--log-level: "loud" is none of "debug", "info", "warn", "error"'),
+            (["--handlers", "/h"], "--handlers: pywebsocket handlers are not served yet; leave it out"),
+            (["-w", "/h"], "--handlers: pywebsocket handlers are not served yet; leave it out"),
+            (["--tls-key", "k"], "--tls-key: needs the certificate that it belongs to; add --tls-cert"),
+            (["--nope"], "option --nope not recognized; see --help"),
+            (["nope"], '"nope" is not an option; see --help'),
+            (
+                ["-c", "/nope/wsd.toml"],
+                "/nope/wsd.toml: cannot be read: No such file or directory; name a file that wsd may read",
+            ),
+        ],
+    )
+    def test_they_are_told_by_the_options_name(self, arguments: list[str], told: str) -> None:
+        assert refusal(*arguments) == f"wsd: {told}"
+
+    def test_tls_needs_a_certificate(self) -> None:
+        assert refusal("--tls-port", "0").startswith("wsd: --tls-port: TLS needs a certificate; ")
+
+    def test_a_certificate_needs_a_port(self) -> None:
+        assert refusal("--tls-self-signed").startswith("wsd: --tls-self-signed: nothing listens with TLS; ")
+        assert refusal("--tls-cert", "c").startswith("wsd: --tls-cert: nothing listens with TLS; ")
+
+
+def lastLine(folder: Path, mode: str, *options: str) -> str:
+    """What a person reads last; and nothing ran, nothing was left, and no traceback was shown."""
+    done = run(folder, commandLine(mode, *options))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (folder / "wsd.pid").exists()
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+class TestTheLastLineInEachMode:
+    def test_of_an_unknown_key(self, mode: str, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text("[policies]\nmax_mesage = 1")
+        told = lastLine(tmp_path, mode, "-c", "wsd.toml")
+        assert (
+            told
+            == f'wsd: {tmp_path}/wsd.toml: policies.max_mesage: there is no such key here; did you mean "max_message"?'
+        )
+
+    def test_of_an_unreadable_file(self, mode: str, tmp_path: Path) -> None:
+        told = lastLine(tmp_path, mode, "-c", str(tmp_path))
+        assert told == f"wsd: {tmp_path}: cannot be read: Is a directory; name a file that wsd may read"
+
+    def test_of_a_wrong_option(self, mode: str, tmp_path: Path) -> None:
+        assert lastLine(tmp_path, mode, "--nope") == "wsd: option --nope not recognized; see --help"
+
+    def test_of_a_taken_port(self, mode: str, tmp_path: Path, taken: int) -> None:
+        told = lastLine(tmp_path, mode, "-p", str(taken))
+        assert told.startswith("wsd: ")
+        assert str(taken) in told
+
+    def test_of_a_key_that_is_another_certificates(self, mode: str, tmp_path: Path) -> None:
+        writePair(tmp_path, "one")
+        writePair(tmp_path, "two")
+        told = lastLine(tmp_path, mode, "-p", "0", "--tls-port", "0", "--tls-cert", "one.crt", "--tls-key", "two.key")
+        assert told.startswith("wsd: --tls-key: ")
+        assert "two.key" in told
+
+    def test_of_a_log_that_cannot_be_written(self, mode: str, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text('[log]\nfile = "nope/wsd.log"')
+        told = lastLine(tmp_path, mode, "-p", "0", "-c", "wsd.toml")
+        assert told.startswith(f"wsd: log.file: {tmp_path}/nope/wsd.log cannot be written: No such file or directory; ")
+
+
+@pytest.mark.parametrize("mode", MODES)
+class TestCheckInEachMode:
+    def test_it_says_ok_and_starts_nothing(self, mode: str, tmp_path: Path, taken: int) -> None:
+        done = run(tmp_path, commandLine(mode, "--check", "-p", str(taken)))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+        assert not (tmp_path / "wsd.pid").exists()
+
+    def test_it_says_what_is_wrong(self, mode: str, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text('[route."/x"]\nprotocol = "ecko"')
+        told = lastLine(tmp_path, mode, "--check", "-c", "wsd.toml")
+        assert told.endswith('wsd.toml: route."/x".protocol: there is no protocol "ecko"; did you mean "echo"?')
+
+
+class TestCheck:
+    def test_it_loads_the_certificates(self, tmp_path: Path) -> None:
+        writePair(tmp_path, "one")
+        writePair(tmp_path, "two")
+        (tmp_path / "wsd.toml").write_text('[tls]\nport = 0\n[[tls.certificate]]\ncert = "one.crt"\nkey = "two.key"')
+        told = refusal("--check", "-c", str(tmp_path / "wsd.toml"))
+        assert told.startswith(f"wsd: {tmp_path}/wsd.toml: tls.certificate[1].key: ")
+
+    def test_a_good_pair_is_ok(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        writePair(tmp_path, "one")
+        with pytest.raises(SystemExit) as caught:
+            parsed(
+                "--check", "--tls-port", "0", "--tls-cert", f"{tmp_path}/one.crt", "--tls-key", f"{tmp_path}/one.key"
+            )
+        assert (caught.value.code, capsys.readouterr().out) == (0, "ok\n")
+
+    def test_it_makes_no_certificate(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+        with pytest.raises(SystemExit):
+            parsed("--check", "--tls-port", "0", "--tls-self-signed")
+        assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("mode", MODES)
+class TestServingInEachMode:
+    def test_it_says_where_it_listens_and_serves_there(self, mode: str, tmp_path: Path) -> None:
+        with running(tmp_path, mode, "-p", "0") as daemon:
+            url = daemon.url().replace("ws:", "http:")
+            with urlopen(f"{url}/healthz", timeout=10) as answer:
+                assert json.load(answer) == {"status": "ok"}
+            daemon.stop()
+        assert "Traceback" not in daemon.log
+
+    def test_its_log_is_json_when_it_is_asked_for(self, mode: str, tmp_path: Path) -> None:
+        with running(tmp_path, mode, "-p", "0", "--log-format", "json") as daemon:
+            daemon.url()
+            daemon.stop()
+        lines: list[dict[str, Any]] = [json.loads(line) for line in daemon.log.splitlines()]
+        assert all({"time", "level", "message"} <= line.keys() for line in lines)
+        assert [line for line in lines if line["message"].startswith("listening ws://127.0.0.1:")]
+
+    def test_its_log_goes_to_the_configurations_file(self, mode: str, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text('[log]\nfile = "wsd.log"')
+        with running(tmp_path, mode, "-p", "0", "-c", "wsd.toml", log="wsd.log") as daemon:
+            daemon.url()
+            daemon.stop()
+        assert (tmp_path / "out.log").read_text() == ""
+
+    def test_its_log_keeps_to_its_level(self, mode: str, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text('[log]\nfile = "wsd.log"\nlevel = "error"')
+        with running(tmp_path, mode, "-p", "0", "-c", "wsd.toml", log="wsd.log") as daemon:
+            (tmp_path / "wsd.toml").write_text("prot = 1")
+            until(lambda: isHandled(daemon.pid, signal.SIGUSR1), "it has started")
+            daemon.send(signal.SIGHUP)
+            daemon.logged(" error not reloaded")
+            daemon.stop()
+        assert len(daemon.log.splitlines()) == 1
+
+    def test_its_log_file_is_opened_anew_on_usr1_and_hup(self, mode: str, tmp_path: Path) -> None:
+        log = tmp_path / "wsd.log"
+        (tmp_path / "wsd.toml").write_text('[log]\nfile = "wsd.log"')
+        with running(tmp_path, mode, "-p", "0", "-c", "wsd.toml", log="wsd.log") as daemon:
+            daemon.url()
+            for number in (signal.SIGUSR1, signal.SIGHUP):
+                log.rename(tmp_path / f"{number.name}.log")
+                daemon.send(number)
+                until(log.exists, "a new log")
+            daemon.logged("reloaded")
+            daemon.stop()
+
+
+class TestTheFileOfTwistd:
+    def test_it_turns_on_usr1(self, tmp_path: Path) -> None:
+        with running(tmp_path, "twistd", "-p", "0") as daemon:
+            daemon.url()
+            daemon.send(signal.SIGUSR1)
+            until((tmp_path / "daemon.log.1").exists, "the old log")
+            daemon.stop()
+
+    def test_a_daemon_does_not_log_to_its_terminal(self, tmp_path: Path) -> None:
+        name = commandLine("twistd")[0]
+        done = run(tmp_path, [name, "--pidfile", "wsd.pid", "--logfile", "-", "wsd", "-p", "0"])
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("wsd: --logfile: a daemon has no terminal to log to; name a file")
+
+
+class TestReloading:
+    def test_hup_reads_the_file_again(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_text("")
+        with running(tmp_path, "twistd -n", "-p", "0", "-c", "wsd.toml") as daemon:
+            url = daemon.url().replace("ws:", "http:")
+            file.write_text('[route."/new"]\nprotocol = "describe"')
+            daemon.send(signal.SIGHUP)
+            daemon.logged("reloaded")
+            with urlopen(f"{url}/new", timeout=10) as answer:
+                assert json.load(answer)["line"] == "GET /new HTTP/1.1"
+
+    def test_a_slip_changes_nothing_and_is_logged(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_text('[route."/kept"]\nprotocol = "describe"')
+        with running(tmp_path, "twistd -n", "-p", "0", "-c", "wsd.toml") as daemon:
+            url = daemon.url().replace("ws:", "http:")
+            file.write_text("prot = 1")
+            daemon.send(signal.SIGHUP)
+            daemon.logged(r'wsd\.toml: prot: there is no such key here; did you mean "port"\?')
+            with urlopen(f"{url}/kept", timeout=10) as answer:
+                assert answer.status == 200
