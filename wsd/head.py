@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 MAX_HEAD = 16384
 """Bytes a head may have."""
@@ -16,22 +17,22 @@ MAX_HEAD = 16384
 MAX_HEADERS = 100
 """Header fields a head may have."""
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _HEAD = re.compile(
-    rf"({_TOKEN}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TOKEN}++:[\t -~\x80-\x84\x86-\xff]*+)*+)\Z"
+    rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\x84\x86-\xff]*+)*+)\Z"
 )
 """
 A head as latin-1 text: no control bytes, and none at which str.splitlines() begins a line, so that no value can become
 two fields elsewhere. Nothing in it is tried twice: 16 KiB of anything take no longer to refuse than to read.
 """
-_FIELD = re.compile(rf"\r\n({_TOKEN}++):[ \t]*+([^\r\n]*+)")
-_METHOD = re.compile(rf"{_TOKEN}{{1,32}}\Z")
-_NAME = re.compile(rf"{_TOKEN}+\Z")
+_FIELD = re.compile(rf"\r\n({_TCHAR}++):[ \t]*+([^\r\n]*+)")
+_METHOD = re.compile(rf"{_TCHAR}{{1,32}}\Z")
+_NAME = re.compile(rf"{_TCHAR}+\Z")
 _BAD_BYTE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85]")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _ABSOLUTE = re.compile(r"(?:https?|wss?)://([^/?]*+)(.*)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(?:[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*+\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
-"""A name, an address, or an IPv6 address in brackets, and a port: of what RFC 3986 3.2.2 lets through, what is in use."""
+"""A name or an address, IPv6 in brackets, and a port: of what RFC 3986 3.2.2 lets through, what is in use."""
 
 
 class Refused(Exception):
@@ -55,6 +56,12 @@ class Headers:
         for name, value in self._fields:
             self._lower.setdefault(name.lower(), []).append(value)
 
+    @overload
+    def get(self, name: str) -> str | None: ...
+
+    @overload
+    def get(self, name: str, default: str) -> str: ...
+
     def get(self, name: str, default: str | None = None) -> str | None:
         """The value of a field; several of one name are joined with commas (RFC 9110 5.3)."""
         values = self._lower.get(name.lower())
@@ -70,8 +77,8 @@ class Headers:
 
     def tokens(self, name: str) -> list[str]:
         """The elements of a comma-separated list, in lower case."""
-        value = self.get(name)
-        return [] if value is None else [element.strip(" \t").lower() for element in value.split(",") if element.strip(" \t")]
+        value = self.get(name, "").lower()
+        return [token for element in value.split(",") if (token := element.strip(" \t"))]
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._lower
@@ -112,8 +119,8 @@ class Head:
     @property
     def isUpgrade(self) -> bool:
         """Whether it asks to become a WebSocket."""
-        headers = self.headers
-        return "upgrade" in headers and "websocket" in headers.tokens("Upgrade") and "upgrade" in headers.tokens("Connection")
+        tokens = self.headers.tokens
+        return "websocket" in tokens("Upgrade") and "upgrade" in tokens("Connection")
 
     @property
     def chunked(self) -> bool:
@@ -169,7 +176,8 @@ def _fault(text: str) -> Refused:
         return Refused(400, fault)
     if len(fields) > MAX_HEADERS:
         return Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
-    return Refused(400, next((fault for field in fields if (fault := _faultOfField(field)) is not None), "the head is malformed"))
+    faults = (fault for field in fields if (fault := _faultOfField(field)) is not None)
+    return Refused(400, next(faults, "the request head is malformed; write it as RFC 9112 says"))
 
 
 def _faultOfLine(line: str) -> str | None:
@@ -246,7 +254,7 @@ def _checkFraming(headers: Headers, version: tuple[int, int]) -> None:
     if lengths and codings:
         raise Refused(400, "the request has both Content-Length and Transfer-Encoding; send one of them")
     if lengths and (len(set(lengths)) > 1 or not _LENGTH.match(lengths[0])):
-        raise Refused(400, f"Content-Length {shown(', '.join(lengths))} is not one number of bytes; send it once, in digits")
+        raise Refused(400, f"Content-Length {shown(', '.join(lengths))} is not one number of bytes; send it once")
     if codings and version != (1, 1):
         raise Refused(400, "Transfer-Encoding is not for HTTP/1.0; send Content-Length")
     if codings and (len(codings) > 1 or codings[0].lower() != "chunked"):

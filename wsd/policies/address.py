@@ -1,14 +1,14 @@
 """
 Who is there: the true address of a client, and what TLS says of it.
 
-What a request says of its own way here (X-Forwarded-For, Forwarded: RFC 7239) is believed from trusted proxies only, and
-from them only the header they are known to set; everything else in a request is what the client wrote.
+What a request says of its own way here (X-Forwarded-For, Forwarded: RFC 7239) is believed from trusted proxies only,
+and from them only the header they are known to set; everything else in a request is what the client wrote.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -17,16 +17,24 @@ from wsd.head import Headers
 UNIX = "unix"
 """The address of a peer on a unix socket."""
 
-_PROXY_HEADERS = (
-    "X-Forwarded-For",
-    "X-Forwarded-Proto",
-    "X-Forwarded-Host",
-    "X-Forwarded-Port",
-    "X-Real-IP",
-    "Forwarded",
-    "Via",
+_TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_PAIR = rf'[ \t]*+({_TCHAR}++)=({_TCHAR}++|"[^",;\\]*+")[ \t]*+'
+_FORWARDED_PAIR = re.compile(_PAIR)
+_FORWARDED = re.compile(rf"{_PAIR}(?:;{_PAIR})*+\Z")
+"""
+An element of Forwarded (RFC 7239 4). None of the values in use has a comma, a semicolon or a backslash between its
+quotes, so one that has is read as no element: quotes that a client left open cannot swallow what a proxy added.
+"""
+_NODE = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+))(?::(?P<port>[0-9]{1,5}))?\Z"
+    r"|(?P<bare>[0-9A-Fa-f:.]+)\Z"
 )
-_FORWARDED_PAIR = re.compile(r"""\s*([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*""")
+_PROXY_HEADER = re.compile(
+    r"(?:x-(?:forwarded-.*|real-ip|client-ip|cluster-client-ip|original-forwarded-for)|forwarded|via|true-client-ip"
+    r"|cf-connecting-ip|fastly-client-ip)\Z",
+    re.IGNORECASE,
+)
+"""What proxies add: a request with one of these did not begin on this machine, whatever its peer is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +54,9 @@ class Peer:
     """
     A client: the address that every policy, log line and metric uses.
 
-    `secure`: it came by TLS, to us or to a trusted proxy. `direct`: it is on this machine and nothing stands between, so
-    it may have what only loopback may. `via` is the proxy's address when one stands between.
+    `port` is 0 where a proxy did not tell it. `secure`: it came by TLS, to us or to a trusted proxy. `direct`: it is
+    on this machine and nothing stands between, so it may have what only loopback may. `via` is the proxy's address
+    when one stands between.
     """
 
     address: str
@@ -57,20 +66,17 @@ class Peer:
     via: str | None = None
 
     def __str__(self) -> str:
-        if self.address == UNIX:
-            return UNIX
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}" if self.port else host
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
     """An address, or None for what is none; an IPv4 address in IPv6 clothing is the IPv4 address."""
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text)
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    return address if isinstance(address, IPv4Address) else address.ipv4_mapped or address
 
 
 def isLoopback(address: str) -> bool:
@@ -84,77 +90,86 @@ def inNetworks(address: str, networks: Iterable[str]) -> bool:
     return Trust(networks, "").trusts(address)
 
 
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """A network; one of IPv4 addresses in IPv6 clothing is one of IPv4 addresses, as `_parse` makes them."""
+    network = ip_network(text, strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None or network.prefixlen < 96 else IPv4Network((mapped, network.prefixlen - 96))
+
+
 class Trust:
-    """Which peers are proxies whose word counts, and in which header they give it."""
+    """
+    Which peers are proxies whose word counts, and in which header they give it.
+
+    `networks` are addresses, networks in CIDR form, or "unix"; `header` is "x-forwarded-for" or "forwarded".
+    """
 
     def __init__(self, networks: Iterable[str], header: str) -> None:
-        self._networks: list[IPv4Network | IPv6Network] = []
-        self._unix = False
-        for text in networks:
-            if text == UNIX:
-                self._unix = True
-            else:
-                self._networks.append(ip_network(text.strip("[]"), strict=False))
-        self._header = header
+        texts = tuple(networks)
+        self._unix = UNIX in texts
+        self._networks = tuple(_network(text) for text in texts if text != UNIX)
+        self._readHops = _forwarded if header == "forwarded" else _xForwarded
 
     def trusts(self, address: str) -> bool:
         """Whether this is a trusted proxy's address."""
-        if address == UNIX:
-            return self._unix
-        parsed = _parse(address)
-        return parsed is not None and any(parsed in network for network in self._networks)
+        return self._unix if address == UNIX else self._covers(_parse(address))
+
+    def _covers(self, address: IPv4Address | IPv6Address | None) -> bool:
+        return address is not None and any(address in network for network in self._networks)
 
     def peer(self, address: str, port: int, secure: bool, headers: Headers) -> Peer:
-        """Who sent a request that came from `address`."""
-        if not self.trusts(address):
-            direct = (address == UNIX or isLoopback(address)) and not any(name in headers for name in _PROXY_HEADERS)
-            plain = _parse(address)
-            return Peer(address if plain is None else str(plain), port, secure, direct)
-        hops, scheme = self._forwarded(headers) if self._header == "forwarded" else self._xForwarded(headers)
-        true, truePort = address, port
-        for hop in reversed(hops):
-            node = _node(hop)
-            if node is None:
+        """
+        Who sent a request that came from `address`, by TLS when `secure`.
+
+        The hops that proxies noted are walked back from us for as long as each was noted by one that is trusted; one
+        that names no address (RFC 7239 6.2 and 6.3, or nonsense) ends the walk at the last that was good.
+        """
+        parsed = _parse(address)
+        true = address if parsed is None else str(parsed)
+        if not (self._unix if address == UNIX else self._covers(parsed)):
+            return Peer(true, port, secure, self._isDirect(address, parsed, headers))
+        via = None
+        for node, scheme in self._readHops(headers):
+            via = str(parsed or address)
+            hop = _node(node)
+            if hop is None:
                 break
-            true, truePort = node
-            if not self.trusts(true):
+            true, port = str(hop[0]), hop[1]
+            secure = scheme in ("https", "wss") if scheme else secure
+            if not self._covers(hop[0]):
                 break
-        direct = not hops and (address == UNIX or isLoopback(address)) and not any(n in headers for n in _PROXY_HEADERS)
-        https = scheme in ("https", "wss") if scheme is not None else secure
-        return Peer(true, truePort, https, direct, address if hops else None)
+        return Peer(true, port, secure, via is None and self._isDirect(address, parsed, headers), via)
 
     @staticmethod
-    def _xForwarded(headers: Headers) -> tuple[list[str], str | None]:
-        hops = [hop.strip() for value in headers.all("X-Forwarded-For") for hop in value.split(",")]
-        schemes = headers.tokens("X-Forwarded-Proto")
-        return hops, schemes[-1] if schemes else None
-
-    @staticmethod
-    def _forwarded(headers: Headers) -> tuple[list[str], str | None]:
-        """The `for` of each element, and the last `proto` (RFC 7239 4); an element that cannot be read ends the walk."""
-        hops: list[str] = []
-        scheme: str | None = None
-        for element in _elements(", ".join(headers.all("Forwarded"))):
-            pairs = {
-                match[1].lower(): re.sub(r"\\(.)", r"\1", match[2]) if match[2] is not None else match[3]
-                for part in _elements(element, ";")
-                if (match := _FORWARDED_PAIR.fullmatch(part)) is not None
-            }
-            hops.append(pairs.get("for", ""))
-            scheme = pairs["proto"].lower() if "proto" in pairs else scheme
-        return hops, scheme
+    def _isDirect(address: str, parsed: IPv4Address | IPv6Address | None, headers: Headers) -> bool:
+        local = address == UNIX if parsed is None else parsed.is_loopback
+        return local and not any(_PROXY_HEADER.match(name) for name, _value in headers)
 
 
-def _elements(text: str, separator: str = ",") -> list[str]:
-    """The parts of a list, split outside quoted strings."""
-    parts = re.findall(rf'(?:[^{separator}"]|"(?:[^"\\]|\\.)*")+', text)
-    return [part for part in parts if part.strip()]
+def _xForwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
+    """The hops of X-Forwarded-For, the nearest first; all have the scheme that the nearest proxy noted."""
+    schemes = headers.tokens("X-Forwarded-Proto")
+    scheme = schemes[-1] if schemes else None
+    for hop in reversed(headers.get("X-Forwarded-For", "").split(",")):
+        if node := hop.strip(" \t"):
+            yield node, scheme
 
 
-def _node(text: str) -> tuple[str, int] | None:
+def _forwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
+    """The `for` and `proto` of each element of Forwarded (RFC 7239 5), the nearest first; "" for what names nobody."""
+    for element in reversed(headers.get("Forwarded", "").split(",")):
+        if not element.strip(" \t"):
+            continue
+        pairs = [(name.lower(), value.strip('"')) for name, value in _FORWARDED_PAIR.findall(element)]
+        named = dict(pairs) if _FORWARDED.match(element) else {}
+        yield named.get("for", "") if len(named) == len(pairs) else "", named.get("proto", "").lower() or None
+
+
+def _node(text: str) -> tuple[IPv4Address | IPv6Address, int] | None:
     """An address and its port, 0 when it has none; None for what names no address (`unknown`, `_hidden`, nonsense)."""
-    match = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?|(\d+\.\d+\.\d+\.\d+)(?::(\d{1,5}))?|([0-9A-Fa-f:.]+)", text.strip())
+    match = _NODE.match(text)
     if match is None:
         return None
-    parsed = _parse(match[1] or match[3] or match[5])
-    return None if parsed is None else (str(parsed), int(match[2] or match[4] or 0))
+    parsed = _parse(match["six"] or match["four"] or match["bare"])
+    port = int(match["port"] or 0)
+    return None if parsed is None or port > 65535 else (parsed, port)

@@ -6,53 +6,85 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wsd.head import Headers, Refused
+from wsd.head import Headers, Refused, shown
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_PARAMETER = re.compile(r"""([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:\s*=\s*(?:"([^"\\]*)"|([!#$%&'*+\-.^_`|~0-9A-Za-z]+)))?\Z""")
+_TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_NAME = re.compile(rf"{_TCHAR}+\Z")
+_PARAMETER = re.compile(rf'({_TCHAR}++)(?:[ \t]*+=[ \t]*+(?:({_TCHAR}++)|"((?:{_TCHAR}|\\{_TCHAR})++)"))?\Z')
+"""Between quotes, too, the value is a token once its backslashes are off (RFC 6455 9.1): no comma, no semicolon."""
 _BITS = re.compile(r"(?:[89]|1[0-5])\Z")
+_FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
+_LEAST_BITS = 9
+"""zlib deflates raw streams with windows of 2**9 bytes and more only."""
 
 Offers = Sequence[tuple[str, Sequence[tuple[str, str | None]]]]
+"""Extensions, each with its parameters and their values."""
 
 
 def offeredSubprotocols(headers: Headers) -> tuple[str, ...]:
-    """The subprotocols that a client offers, in its order. Raises `Refused` (400) for what is no list of distinct tokens."""
+    """
+    The subprotocols that a client offers, in its order; several fields are one list (RFC 6455 11.3.4).
+
+    Raises `Refused` (400) for what is no list of distinct tokens (4.1).
+    """
     value = headers.get("Sec-WebSocket-Protocol")
     if value is None:
         return ()
     names = tuple(name.strip(" \t") for name in value.split(","))
+    seen = set()
     for name in names:
-        if not _TOKEN.match(name):
-            raise Refused(400, f"Sec-WebSocket-Protocol has {ascii(name)[:80]}, which is no token; write names with commas between")
-    if len(set(names)) < len(names):
-        raise Refused(400, "Sec-WebSocket-Protocol offers a name twice; offer each once")
+        if not _NAME.match(name):
+            raise Refused(400, f"Sec-WebSocket-Protocol offers {shown(name)}, which is no name; write them as one, two")
+        if name in seen:
+            raise Refused(400, f"Sec-WebSocket-Protocol offers {shown(name)} twice; offer each name once")
+        seen.add(name)
     return names
 
 
 def choose(offered: tuple[str, ...], available: tuple[str, ...], prefer: str) -> str | None:
-    """The subprotocol in common that comes first in the order that counts, `prefer` "client" or "server"; None if none is."""
+    """The first subprotocol in common in the order that counts, `prefer` "client" or "server"; None if there is none."""
     first, second = (available, offered) if prefer == "server" else (offered, available)
     return next((name for name in first if name in second), None)
 
 
 def offeredExtensions(headers: Headers) -> list[tuple[str, list[tuple[str, str | None]]]]:
-    """The extensions offered, each with its parameters. Raises `Refused` (400) for what is no list (RFC 6455 9.1)."""
-    value = headers.get("Sec-WebSocket-Extensions")
-    if value is None:
-        return []
+    """
+    The extensions offered, each with its parameters; several fields are one list (RFC 6455 11.3.2).
+
+    Raises `Refused` (400) for what cannot be read (9.1); what is not known or makes no sense is for others to decline.
+    """
     offers = []
-    for element in value.split(","):
+    for element in headers.get("Sec-WebSocket-Extensions", "").split(","):
+        if not element.strip(" \t"):
+            # Lists may have empty elements (RFC 9110 5.6.1.2).
+            continue
         name, *parameters = (part.strip(" \t") for part in element.split(";"))
-        matches = [_PARAMETER.match(parameter) for parameter in parameters]
-        if not _TOKEN.match(name) or None in matches:
-            raise Refused(400, f"Sec-WebSocket-Extensions has {ascii(element)[:80]}; write name; parameter=value")
-        offers.append((name, [(m[1], m[2] if m[2] is not None else m[3]) for m in matches if m is not None]))
+        if not _NAME.match(name):
+            raise _malformed(name)
+        offers.append((name, [_parameter(parameter) for parameter in parameters]))
     return offers
+
+
+def _parameter(text: str) -> tuple[str, str | None]:
+    match = _PARAMETER.match(text)
+    if match is None:
+        raise _malformed(text)
+    name, token, quoted = match.groups()
+    return name, quoted.replace("\\", "") if quoted else token
+
+
+def _malformed(part: str) -> Refused:
+    return Refused(400, f"Sec-WebSocket-Extensions has {shown(part)}; write it as name; parameter; parameter=value")
 
 
 @dataclass(frozen=True, slots=True)
 class Deflate:
-    """What was agreed on of permessage-deflate, and the answer that says so."""
+    """
+    What was agreed on of permessage-deflate.
+
+    `serverBits` and `clientBits` are the windows, as powers of two, that our deflating may use and our inflating must
+    have; `answer` is the value of Sec-WebSocket-Extensions that says so.
+    """
 
     serverNoContext: bool
     clientNoContext: bool
@@ -62,37 +94,40 @@ class Deflate:
 
 
 def acceptDeflate(offers: Offers) -> Deflate | None:
-    """The first offer of permessage-deflate that can be accepted; one with anything unknown is declined (RFC 7692 7.1)."""
+    """The first offer of permessage-deflate that can be accepted (RFC 7692 5.1); None when all are declined."""
     for name, parameters in offers:
         if name == "permessage-deflate" and (agreed := _accept(parameters)) is not None:
             return agreed
     return None
 
 
+def _isKnown(name: str, value: str | None) -> bool:
+    """Whether a parameter is one of RFC 7692 7.1, with a value that it may have."""
+    if name in _FLAGS:
+        return value is None
+    if value is None:
+        return name == "client_max_window_bits"
+    return name in ("server_max_window_bits", "client_max_window_bits") and _BITS.match(value) is not None
+
+
 def _accept(parameters: Sequence[tuple[str, str | None]]) -> Deflate | None:
+    """One offer; None when a parameter is unknown, there twice, has a bad value or cannot be met (RFC 7692 7.1)."""
     values = dict(parameters)
-    if len(values) < len(parameters):
+    if len(values) < len(parameters) or not all(_isKnown(name, value) for name, value in parameters):
         return None
-    for name, value in parameters:
-        if name in ("server_no_context_takeover", "client_no_context_takeover"):
-            good = value is None
-        elif name == "server_max_window_bits":
-            good = value is not None and _BITS.match(value) is not None
-        else:
-            good = name == "client_max_window_bits" and (value is None or _BITS.match(value) is not None)
-        if not good:
-            return None
-    serverBits = int(values.get("server_max_window_bits") or 15)
-    if serverBits == 8:
-        # zlib deflates with windows of 2**9 bytes and more only.
+    serverBits, clientBits = values.get("server_max_window_bits"), values.get("client_max_window_bits")
+    if serverBits is not None and int(serverBits) < _LEAST_BITS:
         return None
-    clientBits = int(values.get("client_max_window_bits") or 15)
-    answer = ["permessage-deflate"]
-    answer += [name for name in ("server_no_context_takeover", "client_no_context_takeover") if name in values]
-    if "server_max_window_bits" in values:
+    answer = ["permessage-deflate", *(flag for flag in _FLAGS if flag in values)]
+    if serverBits is not None:
         answer.append(f"server_max_window_bits={serverBits}")
-    if values.get("client_max_window_bits"):
+    if clientBits is not None:
         answer.append(f"client_max_window_bits={clientBits}")
     return Deflate(
-        "server_no_context_takeover" in values, "client_no_context_takeover" in values, serverBits, clientBits, "; ".join(answer)
+        serverNoContext=_FLAGS[0] in values,
+        clientNoContext=_FLAGS[1] in values,
+        serverBits=int(serverBits or 15),
+        # Older zlibs use a window of 2**9 when they are asked for 2**8; a larger one than needed inflates as well.
+        clientBits=max(int(clientBits or 15), _LEAST_BITS),
+        answer="; ".join(answer),
     )

@@ -6,33 +6,38 @@ import re
 from base64 import b64encode
 from hashlib import sha1
 
-from wsd.head import Head, Refused
+from wsd.head import Head, Refused, shown
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==\Z")
-"""The base64 of 16 bytes: the last digit carries two bits only."""
+"""The base64 of 16 bytes, in the one way to write it: the last digit carries two bits only."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
+_ANOTHER_VERSION = (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
+
 
 def checkUpgrade(head: Head) -> str:
-    """The Sec-WebSocket-Key of a sound opening handshake. Raises `Refused`."""
+    """The Sec-WebSocket-Key of a sound opening handshake. Raises `Refused` (400, 405, or 426 with our version)."""
     if head.method != "GET":
-        raise Refused(405, f"an opening handshake is a GET, not a {head.method[:20]}", [("Allow", "GET")])
+        raise Refused(405, f"an opening handshake is a GET, not a {head.method}", [("Allow", "GET")])
     if head.version < (1, 1):
         raise Refused(400, "an opening handshake is HTTP/1.1, not HTTP/1.0")
     if head.hasBody:
         raise Refused(400, "an opening handshake has no body; leave out Content-Length and Transfer-Encoding")
     headers = head.headers
-    if headers.all("Sec-WebSocket-Version") != ["13"]:
-        raise Refused(426, "this server speaks Sec-WebSocket-Version 13", [("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")])
-    keys = headers.all("Sec-WebSocket-Key")
-    if len(keys) != 1 or not _KEY.match(keys[0]):
-        raise Refused(400, "Sec-WebSocket-Key must be there once, as the base64 of 16 bytes")
+    versions, keys = headers.all("Sec-WebSocket-Version"), headers.all("Sec-WebSocket-Key")
+    if versions != ["13"]:
+        said = shown(", ".join(versions)) if versions else "missing"
+        raise Refused(426, f"Sec-WebSocket-Version is {said}; send 13", _ANOTHER_VERSION)
+    if len(keys) != 1:
+        raise Refused(400, f"the handshake has {len(keys) or 'no'} Sec-WebSocket-Key header fields; send one")
+    if not _KEY.match(keys[0]):
+        raise Refused(400, f"Sec-WebSocket-Key {shown(keys[0])} is not the base64 of 16 bytes")
     if headers.count("Origin") > 1:
-        raise Refused(400, "Origin is there more than once; send it once")
+        raise Refused(400, f"the handshake has {headers.count('Origin')} Origin header fields; send one")
     return keys[0]
 
 
 def acceptKey(key: str) -> str:
-    """The Sec-WebSocket-Accept for a key."""
-    return b64encode(sha1(key.encode() + _GUID).digest()).decode()
+    """The Sec-WebSocket-Accept for a key (RFC 6455 4.2.2)."""
+    return b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
