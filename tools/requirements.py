@@ -1,0 +1,25 @@
+"""Print what setup.cfg requires, and what the named extras add, one requirement a line, for `pip install -r`.
+
+The project itself is not installed for development (docs/development.md says why), so pip cannot be asked for it.
+"""
+
+import re
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+
+def requirements(setup: ConfigParser, extras: list[str]) -> list[str]:
+    """The lines of install_requires and of the extras, with `wsd[extra]` replaced by what it stands for."""
+    found = setup["options"]["install_requires"].split("\n")
+    for extra in extras:
+        for line in setup["options.extras_require"][extra].split("\n"):
+            own = re.fullmatch(r"wsd\[(.*)\]", line)
+            found += requirements(setup, own[1].split(",")) if own else [line]
+    return list(dict.fromkeys(filter(None, found)))
+
+
+if __name__ == "__main__":
+    parser = ConfigParser()
+    parser.read_string((Path(__file__).parent.parent / "setup.cfg").read_text())
+    print("\n".join(requirements(parser, sys.argv[1:])))
