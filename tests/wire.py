@@ -1,13 +1,15 @@
 """
-A daemon's site behind a real loopback connection, driven by hand: the transport, the door and the protocol are the real
-ones, the kernel's buffers too; only the reactor is Twisted's MemoryReactorClock, so that time passes when a test says so.
+A daemon's site behind a real loopback connection, driven by hand.
+
+The transport, the door and the protocol are the real ones, and the kernel's buffers too; only the reactor is Twisted's
+MemoryReactorClock, so that time passes when a test says so.
 """
 
 from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.testing import MemoryReactorClock
@@ -29,14 +31,17 @@ from wsd.web.door import Door
 from wsd.web.site import Site, SiteRoute
 
 
+DEFAULTS = Config()
+
+
 class Daemon:
     """A site with routes, on a clock, without listeners."""
 
     def __init__(
         self,
         routes: Mapping[str, type[Factory]] | None = None,
-        policies: Policies = Policies(),
-        config: Config = Config(),
+        policies: Policies = DEFAULTS.policies,
+        config: Config = DEFAULTS,
         origins: tuple[str, ...] = ("same-host",),
         options: Any = None,
         **route: Any,
@@ -49,12 +54,28 @@ class Daemon:
         self.factories: dict[str, Factory] = {}
         built = []
         for path, factory in (routes or {}).items():
-            settings = Route(path=path.removesuffix("/*"), prefix=path.endswith("/*"), single="test", origins=origins, policies=policies, **route)
-            self.factories[path] = factory(settings, options or factory.Options(), self.reactor, self.timer, self.metrics)
+            settings = Route(
+                path=path.removesuffix("/*"),
+                prefix=path.endswith("/*"),
+                single="test",
+                origins=origins,
+                policies=policies,
+                **route,
+            )
+            self.factories[path] = factory(
+                settings, options or factory.Options(), self.reactor, self.timer, self.metrics
+            )
             built.append(SiteRoute(settings, {None: self.factories[path]}))
         self.site = Site(
-            built, policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header),
-            self.reactor, self.timer, self.admission, self.metrics, lambda transport: None,
+            built,
+            policies,
+            config.hosts,
+            Trust(config.trusted_proxies, config.proxy_header),
+            self.reactor,
+            self.timer,
+            self.admission,
+            self.metrics,
+            lambda transport: None,
         )
 
     def connect(self, chunk: int | None = None) -> Wire:

@@ -41,8 +41,8 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
     """
     The daemon as a service of Twisted's, with every listener bound.
 
-    `reread` gives the configuration anew when the daemon is told to reload. Raises `Unusable` or `ConfigError`, each one
-    sentence for the person at the terminal.
+    `reread` gives the configuration anew when the daemon is told to reload. Raises `Unusable` or `ConfigError`, each
+    one sentence for the person at the terminal.
     """
     return Daemon(config, reactor, reread, os.environ)
 
@@ -113,7 +113,8 @@ class Daemon(Service):
         self.site.pages["/healthz"] = Health()
         self.site.pages["/readyz"] = Ready(self._readiness)
         self.site.pages["/metrics"] = MetricsPage(
-            self.metrics, lambda request: request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow)
+            self.metrics,
+            lambda request: request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow),
         )
 
     def _factories(self) -> Iterator[Factory]:
@@ -148,13 +149,16 @@ class Daemon(Service):
         self._catchSignals()
         descriptors = raiseDescriptorLimit()
         self._timer.start()
-        self.log.info("wsd {version} starts: plane {plane}, {descriptors} descriptors", event="daemon.starts",
-                      version=__version__, plane=self._plane, descriptors=descriptors)
+        self.log.info(
+            "wsd {version} starts: plane {plane}, {descriptors} descriptors",
+            event="daemon.starts",
+            version=__version__,
+            plane=self._plane,
+            descriptors=descriptors,
+        )
         for notice in self._notices:
             self.log.warn("{notice}", event="listener.skipped", notice=notice)
-        started = gatherResults(
-            [maybeDeferred(factory.started) for factory in self._factories()], consumeErrors=True
-        )
+        started = gatherResults([maybeDeferred(factory.started) for factory in self._factories()], consumeErrors=True)
         started.addCallback(lambda _: self._listen())
         started.addCallbacks(lambda _: self._ready(), self._cannotStart)
 
@@ -171,9 +175,7 @@ class Daemon(Service):
             assert self.certificates is not None
             factory = self.certificates.wrap(factory, self.reactor)
         if self.config.proxy_protocol:
-            factory = ProxyFactory(
-                self.reactor, factory, self.site.trust.trusts, self.config.policies.opening_timeout
-            )
+            factory = ProxyFactory(self.reactor, factory, self.site.trust.trusts, self.config.policies.opening_timeout)
         return factory
 
     def _ready(self) -> None:
@@ -228,7 +230,11 @@ class Daemon(Service):
             config = self._reread()
             routes = self._buildRoutes(config)
         except (ConfigError, Unusable) as error:
-            self.log.error("not reloaded, the configuration stays as it was: {sentence}", event="reload.refused", sentence=str(error))
+            self.log.error(
+                "not reloaded, the configuration stays as it was: {sentence}",
+                event="reload.refused",
+                sentence=str(error),
+            )
         else:
             self._replace(config, routes)
         if self.certificates is not None:
@@ -240,7 +246,11 @@ class Daemon(Service):
         listening = ("port", "host", "listen", "proxy_protocol")
         changed = [name for name in listening if getattr(before, name) != getattr(config, name)]
         if changed or before.tls != config.tls:
-            self.log.warn("{keys} changed: a new start is needed for that", event="reload.partial", keys=", ".join(changed) or "tls")
+            self.log.warn(
+                "{keys} changed: a new start is needed for that",
+                event="reload.partial",
+                keys=", ".join(changed) or "tls",
+            )
         known = {id(route) for route in self.site.routes}
         for factory in [factory for route in routes if id(route) not in known for factory in route.distinct()]:
             maybeDeferred(factory.started).addErrback(
@@ -278,7 +288,9 @@ class Daemon(Service):
         return stopped
 
     async def _drained(self) -> None:
-        patience = max([self.config.policies.closing_timeout, *(factory.policies.closing_timeout for factory in self._factories())])
+        patience = max(
+            [self.config.policies.closing_timeout, *(factory.policies.closing_timeout for factory in self._factories())]
+        )
         end = self.reactor.seconds() + patience
         while self.site.doors and self.reactor.seconds() < end:
             await deferLater(self.reactor, 0.05)

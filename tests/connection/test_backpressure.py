@@ -1,4 +1,4 @@
-"""Backpressure: what a peer does not take is bounded, what we do not read stops the sender (RFC 6455 leaves it to us)."""
+"""Backpressure: what a peer does not take is bounded, and what we do not read stops the sender."""
 
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ class TestHoldingOurReading:
         client.say("wait")
         client.say("say after")
         (connection,) = daemon.connections
-        assert isinstance(connection, Every) and connection.waiting is not None
+        assert isinstance(connection, Every)
+        assert connection.waiting is not None
         assert client.messages() == []
         connection.waiting.callback(None)
         client.exchange()

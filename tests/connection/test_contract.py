@@ -35,7 +35,8 @@ class TestOpening:
         client = Daemon({"/": EveryFactory}).open("/?wish=fail")
         assert client.response is not None
         assert client.response.status_code == 500
-        assert client.response.body is not None and b"RuntimeError" not in client.response.body
+        assert client.response.body is not None
+        assert b"RuntimeError" not in client.response.body
 
     def test_may_take_its_time_and_loses_nothing_that_came_meanwhile(self) -> None:
         daemon = Daemon({"/": EveryFactory})
@@ -52,7 +53,8 @@ class TestOpening:
         client = daemon.open("/?wish=wait")
         daemon.pass_(11)
         client.exchange()
-        assert client.response is not None and client.response.status_code == 503
+        assert client.response is not None
+        assert client.response.status_code == 503
 
     def test_is_cancelled_when_the_client_goes(self) -> None:
         daemon = Daemon({"/": EveryFactory})
@@ -104,9 +106,11 @@ class TestMessages:
         (connection,) = daemon.connections
         client.say(bytes(100_000))
         said = connection.said  # type: ignore[attr-defined]
-        assert said[0] == ("began", True) and said[-1] == "ended"
+        assert said[0] == ("began", True)
+        assert said[-1] == "ended"
         pieces = [event[1] for event in said[1:-1]]
-        assert sum(pieces) == 100_000 and len(pieces) >= 3
+        assert sum(pieces) == 100_000
+        assert len(pieces) >= 3
         assert client.messages() == [b"ended"] or client.messages() == ["ended"]
 
     def test_one_prepared_message_reaches_many_whatever_they_negotiated(self) -> None:

@@ -35,10 +35,10 @@ class Connection(Opening):
             return
         self.data = self.data + data if self.data else data
         if self.state == self.STATE_CONNECTING and len(self.data) > _EARLY:
-            self.transport.pauseProducing()  # type: ignore[attr-defined]
+            self.transport.pauseProducing()
         self.consumeData()
 
-    def connectionLost(self, reason: Failure | None = None) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure | None = None) -> None:
         """The TCP connection is gone: count it, log it, tell the protocol once."""
         factory = self.factory
         factory.timer.cancel(self)
@@ -57,7 +57,10 @@ class Connection(Opening):
     def __ended(self) -> None:
         if self.wasClean:
             self.because(Cause.closed if self.closedByMe else Cause.peer_closed)
-            code, sentence = (1005 if self.remoteCloseCode is None else self.remoteCloseCode), self.remoteCloseReason or ""
+            code, sentence = (
+                (1005 if self.remoteCloseCode is None else self.remoteCloseCode),
+                self.remoteCloseReason or "",
+            )
         else:
             self.because(Cause.lost)
             code, sentence = 1006, ""

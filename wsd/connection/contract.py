@@ -1,8 +1,8 @@
 """
 Contract: what the author of a protocol meets.
 
-A protocol overrides the hooks (`opening`, `opened`, `received` or `began`/`arrived`/`ended`, `full`, `drained`, `closed`)
-and calls `send`, `close`, `hold`, `release`. An error of a hook ends its own connection only: a log line, and 1011.
+A protocol overrides the hooks (`opening`, `opened`, `received` or `began`/`arrived`/`ended`, `full`, `drained`,
+`closed`) and calls `send`, `close`, `hold`, `release`. An error of a hook ends its own connection only: a log line, and 1011.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wsd.connection.deflate import BINARY, TEXT, Prepared
 from wsd.connection.engine import Engine, fitReason
 from wsd.connection.request import Accept, Request
 from wsd.metrics import Cause
-from wsd.policies.address import Peer, TlsInfo
+from wsd.policies.address import TlsInfo
 
 if TYPE_CHECKING:
     from wsd.connection.factory import Factory
@@ -76,7 +76,8 @@ class Contract(Engine):
 
     factory: Factory
     id: str
-    peer: Peer
+    peer: Any
+    """Who is there: a `wsd.policies.address.Peer`."""
     tls: TlsInfo | None
     user: str | None = None
     request: Request
@@ -142,7 +143,9 @@ class Contract(Engine):
         """Bytes that wait to be sent; 0 on a transport that does not tell."""
         return self._wire.unsent
 
-    def send(self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True) -> None:
+    def send(
+        self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
+    ) -> None:
         """
         Send a message: `str` is text, `bytes` are binary unless `isBinary` is False (they are UTF-8 then).
 
@@ -177,7 +180,9 @@ class Contract(Engine):
         What is received from now on is dropped. Raises ValueError for a code that may not be sent.
         """
         if not maySend(code):
-            raise ValueError(f"{code} is no close code that may be sent; it is 1000 to 1003, 1007 to 1014 or 3000 to 4999")
+            raise ValueError(
+                f"{code} is no close code that may be sent; it is 1000 to 1003, 1007 to 1014 or 3000 to 4999"
+            )
         if self.state == self.STATE_CONNECTING:
             self.drop(cause)
             return
@@ -194,7 +199,7 @@ class Contract(Engine):
         if self.state != self.STATE_CLOSED:
             self.dropConnection(abort=True)
         else:
-            self.transport.abortConnection()  # type: ignore[attr-defined]
+            self.transport.abortConnection()
 
     def hold(self) -> None:
         """Stop reading, before the next message even within what has arrived. Counted: each needs its `release`."""
@@ -216,7 +221,9 @@ class Contract(Engine):
             return
         for start in range(0, len(payload), fragment):
             last = start + fragment >= len(payload)
-            self.sendDataFrame(0 if start else opcode, payload[start : start + fragment], last, compressed and not start)
+            self.sendDataFrame(
+                0 if start else opcode, payload[start : start + fragment], last, compressed and not start
+            )
 
     def __sendPrepared(self, prepared: Prepared) -> None:
         deflater = self._perMessageCompress
@@ -245,8 +252,9 @@ class Contract(Engine):
         done.addBoth(lambda _: self.release())
 
     def __hookFailed(self, failure: Failure) -> None:
-        if failure.check(Closed):
-            self.close(failure.value.code, failure.value.sentence)
+        error = failure.value
+        if isinstance(error, Closed):
+            self.close(error.code, error.sentence)
             return
         if failure.check(CancelledError):
             return

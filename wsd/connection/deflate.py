@@ -27,7 +27,7 @@ def frameHead(opcode: int, length: int, fin: bool = True, compressed: bool = Fal
     return struct.pack("!BBQ", first, 127, length)
 
 
-class Deflater(PerMessageDeflate):  # type: ignore[misc]
+class Deflater(PerMessageDeflate):
     """
     What was agreed on for one connection, and its two streams.
 
@@ -72,7 +72,7 @@ class Prepared:
     It is deflated with a window of its own, so every receiver can inflate it whatever it had before.
     """
 
-    __slots__ = ("payload", "isBinary", "plain", "_deflated")
+    __slots__ = ("_deflated", "isBinary", "payload", "plain")
 
     def __init__(self, payload: bytes, isBinary: bool) -> None:
         self.payload = payload

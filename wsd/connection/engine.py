@@ -8,20 +8,16 @@ with the code a failure has instead of dropping the connection, and it stops bet
 
 from __future__ import annotations
 
-from collections import deque
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.protocol import TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
 
-from wsd.connection.deflate import Deflater, frameHead
+from wsd.connection.deflate import frameHead
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
-
-if TYPE_CHECKING:
-    from twisted.internet.interfaces import ITransport
 
 _CLOSE = 8
 _PING = 9
@@ -40,20 +36,21 @@ def fitReason(sentence: str) -> bytes:
     return sentence.encode()[:_MAX_REASON].decode(errors="ignore").encode()
 
 
-class Engine(WebSocketServerProtocol):  # type: ignore[misc]
+class Engine(WebSocketServerProtocol):
     """Autobahn's server protocol with its state, its sending and its endings taken over."""
 
-    transport: ITransport
+    transport: Any
+    """ITransport, IConsumer and IPushProducer in one, which can abort: what every stream of Twisted's is."""
     log: ConnectionLog
 
     # What Autobahn sets for each connection, and most connections never change: it stays with the class.
     state = WebSocketServerProtocol.STATE_CONNECTING
     send_state = WebSocketServerProtocol.SEND_STATE_GROUND
     data = b""
-    send_queue: deque[Any] = deque(maxlen=0)
+    send_queue: Any = ()
     triggered = False
     trafficStats = TrafficStats()
-    trackedTimings = None
+    trackedTimings: Any = None
     current_frame: Any = None
     inside_message = False
     websocket_version = 13
@@ -63,15 +60,15 @@ class Engine(WebSocketServerProtocol):  # type: ignore[misc]
     failedByMe = False
     droppedByMe = False
     wasClean = False
-    wasNotCleanReason: str | None = None
-    localCloseCode: int | None = None
-    localCloseReason: bytes | None = None
-    remoteCloseCode: int | None = None
-    remoteCloseReason: str | None = None
+    wasNotCleanReason: Any = None
+    localCloseCode: Any = None
+    localCloseReason: Any = None
+    remoteCloseCode: Any = None
+    remoteCloseReason: Any = None
     closeHandshakeTimeoutCall = None
     autoPingTimeoutCall = None
     autoPingPending = None
-    _perMessageCompress: Deflater | None = None
+    _perMessageCompress: Any = None
     _isMessageCompressed = False
 
     cause: Cause | None = None
@@ -84,7 +81,7 @@ class Engine(WebSocketServerProtocol):  # type: ignore[misc]
         """Autobahn's own makes two Deferreds and a record of the transport for each connection; none is asked for."""
 
     @cached_property
-    def utf8validator(self) -> Utf8Validator:
+    def utf8validator(self) -> Utf8Validator:  # type: ignore[override]
         """Made with the first text message."""
         return Utf8Validator()
 
@@ -162,7 +159,7 @@ class Engine(WebSocketServerProtocol):  # type: ignore[misc]
         self.state = self.STATE_CLOSED
         self.leaving()
         if abort and not self.wasClean:
-            self.transport.abortConnection()  # type: ignore[attr-defined]
+            self.transport.abortConnection()
         else:
             self.transport.loseConnection()
             self.closing()

@@ -25,7 +25,7 @@ class NoOptions:
     """A protocol without keys of its own."""
 
 
-class Factory(WebSocketServerFactory):  # type: ignore[misc]
+class Factory(WebSocketServerFactory):
     """
     What answers at a route.
 
@@ -68,7 +68,7 @@ class Factory(WebSocketServerFactory):  # type: ignore[misc]
         )
         # Options that all connections share stay with a class of theirs, not copied into each.
         shared = {name: getattr(self, name) for name in self.connection.CONFIG_ATTRS}
-        self.protocol = type(self.connection.__name__, (self.connection,), {**shared, "factory": self})
+        self.protocol: Any = type(self.connection.__name__, (self.connection,), {**shared, "factory": self})
 
     def setSessionParameters(self, *parameters: Any) -> None:
         """Autobahn's parts of a URL would take the names of hooks; a route has no URL of its own."""

@@ -45,7 +45,7 @@ class Flow(Contract):
         self._held += 1
         if self._held == 1:
             self.factory.counters.holds += 1
-            self.transport.pauseProducing()  # type: ignore[attr-defined]
+            self.transport.pauseProducing()
 
     def release(self) -> None:
         """Take back one `hold`; with the last, reading goes on."""
@@ -56,7 +56,7 @@ class Flow(Contract):
             return
         self.consumeData()
         if not self._held and self.state in (self.STATE_OPEN, self.STATE_CLOSING):
-            self.transport.resumeProducing()  # type: ignore[attr-defined]
+            self.transport.resumeProducing()
 
     def room(self) -> Deferred[None]:
         """Fires when there is room to send: at once unless the connection is full, and when it is gone."""
@@ -176,11 +176,11 @@ class Flow(Contract):
         """The end has begun: it is forced after `closing_timeout`. What was held is read, to find the peer's close."""
         if self._held and self.state == self.STATE_CLOSING:
             self._held = 0
-            self.transport.resumeProducing()  # type: ignore[attr-defined]
+            self.transport.resumeProducing()
             self.consumeData()
         timer = self.factory.timer
         timer.schedule(self, timer.now + self.factory.policies.closing_timeout)
 
     def leaving(self) -> None:
         """Nothing more is sent; the transport need not ask us."""
-        self.transport.unregisterProducer()  # type: ignore[attr-defined]
+        self.transport.unregisterProducer()

@@ -33,7 +33,7 @@ class Opening(Flow):
     def connectionMade(self) -> None:
         """On the transport; `begin` follows at once. No output of Autobahn's is made ready here."""
         self._wire = getattr(self.transport, "wire", self._wire)
-        self.factory.connections.add(self)
+        self.factory.connections.add(self)  # type: ignore[arg-type]
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
         """Open: ask `opening`, and answer. `rest` came after the head; `refuse` answers for us when we do not open."""
@@ -91,7 +91,7 @@ class Opening(Flow):
     def __open(self) -> None:
         factory = self.factory
         self.state = self.STATE_OPEN
-        self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        self.transport.registerProducer(self, True)
         factory.counters.opened += 1
         factory.metrics.handshake("accepted")
         now = factory.timer.now
@@ -118,14 +118,16 @@ class Opening(Flow):
         rest, self.data = self.data, b""
         if rest:
             raw.dataReceived(rest)
-        self.transport.resumeProducing()  # type: ignore[attr-defined]
+        self.transport.resumeProducing()
 
     def __notAccepted(self, failure: Failure) -> None:
         self._opening = None
         if self.state != self.STATE_CONNECTING:
             return
-        failure.trap(Refused)
-        self.__refused(failure.value)
+        if not isinstance(failure.value, Refused):
+            failure.raiseException()
+        else:
+            self.__refused(failure.value)
 
     def __openingFailed(self, failure: Failure) -> None:
         """An error of the hook's own: a log line for us, and for the client no more than that it was not its fault."""

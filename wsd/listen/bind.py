@@ -61,8 +61,9 @@ class Listener:
         descriptor = self.socket.fileno()
         port: TCPPort | UNIXPort
         if self.socket.family == socket.AF_UNIX:
-            port = UNIXPort._fromListeningDescriptor(reactor, descriptor, factory)
-            port.ownsPath = not self.inherited
+            unixPort = UNIXPort._fromListeningDescriptor(reactor, descriptor, factory)
+            unixPort.ownsPath = not self.inherited
+            port = unixPort
         else:
             port = TCPPort._fromListeningDescriptor(reactor, descriptor, self.socket.family, factory)
         port.startListening()
@@ -98,7 +99,9 @@ def bind(config: Config, environ: Mapping[str, str]) -> tuple[list[Listener], li
             listeners += _bindHosts(config.host, config.port, False, notices)
         if config.tls.port is not None:
             listeners += _bindHosts(config.host, config.tls.port, True, notices)
-        passed = inherited(environ) if any(s.startswith("systemd:") for s in (*config.listen, *config.tls.listen)) else []
+        passed = (
+            inherited(environ) if any(s.startswith("systemd:") for s in (*config.listen, *config.tls.listen)) else []
+        )
         for secure, strings in ((False, config.listen), (True, config.tls.listen)):
             for string in strings:
                 listeners.append(_bindEndpoint(string, secure, passed))
@@ -145,7 +148,8 @@ def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listene
     try:
         bound = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        return _without(plain, notices, error)
+        _without(plain, notices, error)
+        return None
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -156,7 +160,8 @@ def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listene
     except OSError as error:
         bound.close()
         if plain == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-            return _without(plain, notices, error)
+            _without(plain, notices, error)
+            return None
         raise Unusable(_sentence(plain, port, error)) from None
     bound.setblocking(False)
     name = f"[{plain}]" if family == socket.AF_INET6 else plain
@@ -175,7 +180,7 @@ def _sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is taken by another program; stop that one, or choose another port"
     if error.errno == errno.EACCES:
-        return f"port {port} on {host} needs a right this user does not have; choose one from 1024 on, or use socket activation"
+        return f"port {port} on {host} is for the administrator; choose one from 1024 on, or use socket activation"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
         return f"host {host!r} is no address of this machine; write one that is, such as 127.0.0.1 or 0.0.0.0"
     return f"cannot listen on {host} port {port}: {error.strerror}"
@@ -195,7 +200,9 @@ def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]]) -> L
     try:
         serverFromString(_NoReactor(), string)
     except Exception as error:
-        raise Unusable(f"listen {string!r} is no endpoint: {error}; write one such as tcp:9998 or unix:/run/wsd.sock") from None
+        raise Unusable(
+            f"listen {string!r} is no endpoint: {error}; write one such as tcp:9998 or unix:/run/wsd.sock"
+        ) from None
     return Listener(string, secure, endpoint=string, wide=True)
 
 
@@ -253,8 +260,12 @@ def _bindUNIX(string: str, rest: str, secure: bool) -> Listener:
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:
-            raise Unusable(f"listen {string!r}: another program answers at {path}; stop it, or choose another path") from None
-        raise Unusable(f"listen {string!r}: {error.strerror}; choose a path in a folder this user may write to") from None
+            raise Unusable(
+                f"listen {string!r}: another program answers at {path}; stop it, or choose another path"
+            ) from None
+        raise Unusable(
+            f"listen {string!r}: {error.strerror}; choose a path in a folder this user may write to"
+        ) from None
     bound.setblocking(False)
     return Listener(f"{'wss' if secure else 'ws'}+unix:{path}", secure, bound)
 
@@ -298,4 +309,6 @@ def _bindInherited(string: str, rest: str, secure: bool, passed: list[tuple[str,
     if adopted.family == socket.AF_UNIX:
         return Listener(f"{scheme}+unix:{address}", secure, adopted, inherited=True)
     host = f"[{address[0]}]" if adopted.family == socket.AF_INET6 else address[0]
-    return Listener(f"{scheme}://{host}:{address[1]}/", secure, adopted, wide=not isLoopback(address[0]), inherited=True)
+    return Listener(
+        f"{scheme}://{host}:{address[1]}/", secure, adopted, wide=not isLoopback(address[0]), inherited=True
+    )

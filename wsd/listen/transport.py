@@ -44,6 +44,7 @@ class Sending(_Base):
     A streaming producer is paused above `high` bytes and resumed at or below `low`.
     """
 
+    producer: Any
     high = 65536
     low = 0
     unsent = 0
@@ -65,8 +66,8 @@ class Sending(_Base):
         """
         Bytes that have reached the peer since the connection began.
 
-        What the kernel took is not enough: it wakes a writer when a third of a large buffer is free, which a slow peer may
-        need minutes for.
+        What the kernel took does not tell: it wakes a writer when a third of a large buffer is free, which a slow peer
+        may need minutes for.
         """
         waiting = bytearray(4)
         ioctl(self.socket, TIOCOUTQ, waiting)
@@ -145,10 +146,7 @@ class Sending(_Base):
     def _offer(self, pieces: list[bytes]) -> list[bytes | memoryview]:
         """What the kernel did not take of these pieces; an error is met again, and reported, by the next write."""
         try:
-            if len(pieces) == 1:
-                sent = self.socket.send(pieces[0])
-            else:
-                sent = self.socket.sendmsg(pieces[:_VECTOR])
+            sent = self.socket.send(pieces[0]) if len(pieces) == 1 else self.socket.sendmsg(pieces[:_VECTOR])
         except OSError:
             sent = 0
         self.unsent -= sent
@@ -250,7 +248,7 @@ class UNIXTransport(Sending, unix.Server):
 class TCPPort(tcp.Port):
     """Twisted's TCP port with the transport above."""
 
-    transport = TCPTransport
+    transport = TCPTransport  # type: ignore[assignment]
 
 
 class UNIXPort(unix.Port):

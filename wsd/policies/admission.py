@@ -58,7 +58,9 @@ class Admission:
         account = accountOf(address)
         held = self._held.get(account, 0)
         if held >= self._policies.max_connections_per_address:
-            raise Refused(503, f"there are {held} connections from your address already; close one first", [("Retry-After", "5")])
+            raise Refused(
+                503, f"there are {held} connections from your address already; close one first", [("Retry-After", "5")]
+            )
         self._held[account] = held + 1
 
     def give(self, address: str) -> None:
@@ -80,14 +82,20 @@ class Admission:
         tokens, at = self._buckets.get(account, (rate * _BURST, now))
         tokens = min(rate * _BURST, tokens + (now - at) * rate)
         if tokens < 1:
-            raise Refused(429, f"more than {rate} handshakes a second came from your address; wait a second", [("Retry-After", "1")])
+            raise Refused(
+                429,
+                f"more than {rate} handshakes a second came from your address; wait a second",
+                [("Retry-After", "1")],
+            )
         self._buckets[account] = (tokens - 1, now)
         self._timer.sooner(self, now + _SWEEP)
 
     def visit(self, now: float) -> None:
         """Forget the addresses that have been quiet long enough to have all their handshakes again."""
         rate = self._policies.handshakes_per_second
-        full = [account for account, (tokens, at) in self._buckets.items() if tokens + (now - at) * rate >= rate * _BURST]
+        full = [
+            account for account, (tokens, at) in self._buckets.items() if tokens + (now - at) * rate >= rate * _BURST
+        ]
         for account in full:
             del self._buckets[account]
         if self._buckets:

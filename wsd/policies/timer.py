@@ -12,7 +12,7 @@ GRAIN = 0.25
 """Seconds between two looks at the clock: how much later than asked a visit may come."""
 
 _STEP = 5.0
-"""The most seconds one turn counts: time in which the process was stopped, or the system's clock was set, is nobody's fault."""
+"""The most seconds one turn counts: that the process was stopped, or the clock set, is no peer's fault."""
 
 _NEVER = -1
 

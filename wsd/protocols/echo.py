@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -68,7 +68,10 @@ def _number(name: str, text: str, least: int, most: int, unit: str) -> int:
 def _closeCode(text: str) -> int:
     """A code that this switch may send: RFC 6455 7.4.1's sendable ones and the two free ranges."""
     code = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    if code not in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014) and not 3000 <= code <= 4999:
+    if (
+        code not in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014)
+        and not 3000 <= code <= 4999
+    ):
         raise Refused(400, f"close={text[:40]!r} is no close code; write 1000 to 1003, 1007 to 1014 or 3000 to 4999")
     return code
 
@@ -122,7 +125,9 @@ class Echo(Connection):
         elif switches.protocol in request.subprotocols:
             chosen = switches.protocol
         else:
-            raise Refused(400, f"protocol={switches.protocol[:40]!r} was not offered; put it into Sec-WebSocket-Protocol")
+            raise Refused(
+                400, f"protocol={switches.protocol[:40]!r} was not offered; put it into Sec-WebSocket-Protocol"
+            )
         return Accept(chosen, deflate=not switches.nodeflate)
 
     def opened(self) -> Any:
@@ -172,7 +177,7 @@ class Echo(Connection):
     def _push(self) -> None:
         """The server's clock, without being asked; one that is not read is not pushed."""
         if not self.isFull:
-            now = datetime.fromtimestamp(self.clock.seconds(), timezone.utc)
+            now = datetime.fromtimestamp(self.clock.seconds(), UTC)
             self.send(now.isoformat(timespec="milliseconds"))
 
     def full(self) -> None:

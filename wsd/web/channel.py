@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.web import http
 
@@ -23,6 +23,7 @@ class Channel(http.HTTPChannel):
     for time-outs: the door looks at `waiting`.
     """
 
+    transport: Any
     requestFactory = Request
     timeOut = None
     totalHeadersSize = MAX_HEAD
@@ -56,7 +57,9 @@ class Channel(http.HTTPChannel):
     def lineLengthExceeded(self, line: bytes) -> None:
         """More of a head than anybody needs."""
         self._lines = []
-        self.door.refuseBytes(Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields"))
+        self.door.refuseBytes(
+            Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
+        )
 
     def begin(self, head: Head, peer: Peer, tls: TlsInfo | None) -> None:
         """A request whose head is parsed: route it, then read its body if that is wanted, and answer."""
@@ -69,14 +72,14 @@ class Channel(http.HTTPChannel):
         elif head.chunked:
             self._maybeChooseTransferDecoder(b"Transfer-Encoding", b"chunked")
         else:
-            self._maybeChooseTransferDecoder(b"Content-Length", b"%d" % head.length)
+            self._maybeChooseTransferDecoder(b"Content-Length", str(head.length).encode())
         self.persistent = self.checkPersistence(request, self._version)
         request.parseCookies()
         request.gotLength(self.length)
         if not head.hasBody:
             self.allContentReceived()
         elif request.wantsBody:
-            if head.headers.get("Expect", "").lower() == "100-continue" and head.version == (1, 1):
+            if "100-continue" in head.headers.tokens("Expect") and head.version == (1, 1):
                 self._send100Continue()
             self.setRawMode()
         else:
@@ -122,8 +125,8 @@ class Channel(http.HTTPChannel):
         return self.requests[-1].received if self.requests else 0
 
     def loseConnection(self) -> None:
-        """End after the answer; what the peer still sends is read and dropped, so that it gets the answer (RFC 9112 9.6)."""
-        self._networkProducer.unregisterProducer()
+        """End after the answer; what the peer still sends is dropped, so that it gets the answer (RFC 9112 9.6)."""
+        self.transport.unregisterProducer()
         self.door.linger()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
@@ -132,5 +135,5 @@ class Channel(http.HTTPChannel):
 
     def detach(self) -> None:
         """The connection becomes a WebSocket: nothing here is asked for any more."""
-        self._networkProducer.unregisterProducer()
+        self.transport.unregisterProducer()
         self.requests = []

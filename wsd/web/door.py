@@ -13,8 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.error import ConnectionDone
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 
@@ -45,6 +44,7 @@ class Door(Protocol):
     a body that stops or creeps, an answer that is not taken.
     """
 
+    transport: Any
     due = -1
 
     def __init__(self, site: Site) -> None:
@@ -73,7 +73,9 @@ class Door(Protocol):
         self._counted = site.admission.arrive()
         self._wait(self._policies.opening_timeout)
         if not self._counted:
-            self.refuseBytes(Refused(503, "the server has all the connections it may have; try again", [("Retry-After", "5")]))
+            self.refuseBytes(
+                Refused(503, "the server has all the connections it may have; try again", [("Retry-After", "5")])
+            )
             return
         address = self._addressOf(self.transport.getPeer())
         if not isLoopback(address) and address != "unix" and not site.trust.trusts(address):
@@ -144,7 +146,10 @@ class Door(Protocol):
         address = self.transport.getPeer()
         host = self.transport.getHost()
         peer = self._site.trust.peer(
-            self._addressOf(address), getattr(address, "port", 0), self._site.tlsOf(self.transport) is not None, head.headers
+            self._addressOf(address),
+            getattr(address, "port", 0),
+            self._site.tlsOf(self.transport) is not None,
+            head.headers,
         )
         if not isinstance(host, UNIXAddress) and isLoopback(host.host):
             checkHost(head.host, self._site.hosts)
@@ -186,7 +191,9 @@ class Door(Protocol):
 
     # -- refusing and ending --------------------------------------------------------------------------------------
 
-    def refuseBytes(self, refused: Refused, head: Head | None = None, id: str | None = None, peer: Peer | None = None) -> None:
+    def refuseBytes(
+        self, refused: Refused, head: Head | None = None, id: str | None = None, peer: Peer | None = None
+    ) -> None:
         """Answer with a status and one sentence, and end: for what never became a request of twisted.web's."""
         if self._lingering:
             return
@@ -231,7 +238,7 @@ class Door(Protocol):
         if not self._lingering and self._connection is None:
             self._wait(self._policies.http_idle_timeout)
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The TCP connection is gone: so is its place."""
         site = self._site
         site.timer.cancel(self)
@@ -267,17 +274,19 @@ class Door(Protocol):
         if self._channel is not None:
             self.linger()
         else:
-            self.refuseBytes(Refused(408, f"no whole request head came within {self._policies.opening_timeout:g} seconds"))
+            self.refuseBytes(
+                Refused(408, f"no whole request head came within {self._policies.opening_timeout:g} seconds")
+            )
 
     def _bodyDue(self, now: float) -> None:
         """A body must go on coming, and on average not creep."""
         assert self._channel is not None
         seen = self._channel.received
         elapsed = now - self._bodySince
-        if seen == self._bodySeen or seen < self._policies.http_body_rate * (elapsed - self._policies.http_body_timeout):
-            self.refuseBytes(
-                Refused(408, f"the body stopped or came slower than {self._policies.http_body_rate} bytes a second; send it again")
-            )
+        rate = self._policies.http_body_rate
+        if seen == self._bodySeen or seen < rate * (elapsed - self._policies.http_body_timeout):
+            sentence = f"the body stopped, or came slower than {rate} bytes a second; send it again"
+            self.refuseBytes(Refused(408, sentence))
             return
         self._bodySeen = seen
         self._wait(self._policies.http_body_timeout)

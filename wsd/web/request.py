@@ -63,7 +63,8 @@ class Request(server.Request):
     received = 0
     """Bytes of the body that have arrived."""
 
-    _resource: IResource | None = None
+    site: Any
+    _resource: Any = None
     _refused: Refused | None = None
 
     def arrive(self, head: Head, peer: Peer, tls: TlsInfo | None, site: Site) -> None:
@@ -81,7 +82,7 @@ class Request(server.Request):
         try:
             self._resource = site.resourceFor(self)
             if head.hasBody and IStreamed.providedBy(self._resource):
-                self.body = self._resource.bodyOf(self)  # type: ignore[union-attr]
+                self.body = self._resource.bodyOf(self)
         except Refused as refused:
             self._refused = refused
         except Exception:
@@ -155,9 +156,13 @@ class Request(server.Request):
         try:
             content = resource.render(self)
         except UnsupportedMethod as unsupported:
-            allowed = ", ".join(sorted(method.decode("latin-1") for method in unsupported.allowedMethods))
+            allowed = ", ".join(sorted(bytes(method).decode("latin-1") for method in unsupported.allowedMethods))
             status = 405 if self.head.method in _METHODS else 501
-            self.refuse(Refused(status, f"{self.head.method[:20]} is not for this path; use one of {allowed}", [("Allow", allowed)]))
+            self.refuse(
+                Refused(
+                    status, f"{self.head.method[:20]} is not for this path; use one of {allowed}", [("Allow", allowed)]
+                )
+            )
             return
         if content is not server.NOT_DONE_YET:
             if self.code != http.NOT_MODIFIED:

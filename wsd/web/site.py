@@ -177,7 +177,8 @@ class Site(ProtocolFactory):
     def _under(resource: IResource, request: Request, prefix: str) -> IResource:
         """The resource's child for what of the path is below the prefix."""
         depth = prefix.rstrip("/").count("/")
-        request.prepath, request.postpath = request.postpath[:depth], request.postpath[depth:]
+        parts = request.postpath or []
+        request.prepath, request.postpath = parts[:depth], parts[depth:]
         found: IResource = getChildForRequest(resource, request)
         return found
 

@@ -1,0 +1,104 @@
+"""A running daemon: a process of its own, with a state folder of its own, that ends with the test."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 30.0
+
+
+class RunningDaemon:
+    """A `twist wsd` process and what it has said."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self.process = process
+        self.folder = folder
+        self.lines: list[str] = []
+        self._more = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._more:
+                self.lines.append(line.rstrip("\n"))
+                self._more.notify_all()
+        with self._more:
+            self._more.notify_all()
+
+    def waitFor(self, pattern: str, since: int = 0) -> re.Match[str]:
+        """The first line from number `since` on that matches, waited for; the test fails when it does not come."""
+        end = time.monotonic() + PATIENCE
+        with self._more:
+            while True:
+                for line in self.lines[since:]:
+                    match = re.search(pattern, line)
+                    if match is not None:
+                        return match
+                left = end - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and not self._reader.is_alive()):
+                    raise AssertionError(f"no line matches {pattern!r} in:\n" + "\n".join(self.lines))
+                self._more.wait(min(left, 0.5))
+
+    def port(self, scheme: str = "ws") -> int:
+        """The port of the first listener of this scheme."""
+        return int(self.waitFor(rf"listening {scheme}://[^ ]*:(\d+)/")[1])
+
+    @property
+    def memory(self) -> int:
+        """Resident bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) * 1024
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it, and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self._reader.join(5)
+
+
+@contextmanager
+def runningDaemon(
+    *arguments: str, config: str | None = None, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[RunningDaemon]:
+    """Start the daemon on free ports with these arguments and this configuration; it listens when the body begins."""
+    with TemporaryDirectory(prefix="wsd-test-") as name:
+        folder = Path(name)
+        command = [*prefix, sys.executable, "-m", "twisted", "wsd"]
+        if config is not None:
+            (folder / "wsd.toml").write_text(config, encoding="utf-8")
+            command += ["-c", str(folder / "wsd.toml")]
+        if not any(argument in ("-p", "--port", "--listen") for argument in arguments):
+            command += ["-p", "0"]
+        process = subprocess.Popen(
+            [*command, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": name, **(environ or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        daemon = RunningDaemon(process, folder)
+        try:
+            daemon.waitFor(r"listening \S+")
+            yield daemon
+        finally:
+            daemon.stop()
