@@ -42,7 +42,7 @@ def offeredSubprotocols(headers: Headers) -> tuple[str, ...]:
 
 
 def choose(offered: tuple[str, ...], available: tuple[str, ...], prefer: str) -> str | None:
-    """The first subprotocol in common in the order that counts, `prefer` "client" or "server"; None if there is none."""
+    """The first subprotocol in common in the order that counts, `prefer` "client" or "server"; None if none is."""
     first, second = (available, offered) if prefer == "server" else (offered, available)
     return next((name for name in first if name in second), None)
 

@@ -41,7 +41,7 @@ def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: 
         return
     if origin == "null":
         if "null" not in allowed:
-            raise Refused(403, 'a page of a file, or a sandboxed one, may not open this route; its `origins` lack "null"')
+            raise Refused(403, 'a page of a file, or in a sandbox, may not open this route: its `origins` lack "null"')
         return
     parsed = _parse(origin)
     if parsed is None:
