@@ -3,8 +3,8 @@
 PYTHON ?= python3
 PORT ?= 9998
 ARGS ?=
+VENV ?= .venv
 
-VENV := .venv/bin
 export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
@@ -14,29 +14,29 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
 
-run: .venv/run  ## serve on PORT (9998), with ARGS="--tls-self-signed ..." if you like
-	$(VENV)/twistd -n --pidfile= wsd --port $(PORT) $(ARGS)
+run: $(VENV)/run  ## serve on PORT (9998), with ARGS="--tls-self-signed ..." if you like
+	$(VENV)/bin/twistd -n --pidfile= wsd --port $(PORT) $(ARGS)
 
-test: .venv/test tests/node_modules  ## every test; ARGS="-k name" for some
-	$(VENV)/python -m pytest $(ARGS)
+test: $(VENV)/test tests/node_modules  ## every test; ARGS="-k name" for some
+	$(VENV)/bin/python -m pytest $(ARGS)
 
-test-all: .venv/test tests/node_modules  ## every test with each Python there is, and under the asyncio reactor
+test-all:  ## every test with each Python there is, and under the asyncio reactor
 	tools/test-all
 
-check: .venv/test  ## style, types, architecture
-	$(VENV)/ruff check .
-	$(VENV)/ruff format --check .
-	$(VENV)/mypy
-	$(VENV)/python -m pytest -q tests/test_architecture.py
+check: $(VENV)/test  ## style, types, architecture
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest -q tests/test_architecture.py
 
-conformance: .venv/test  ## the Autobahn suite, all 517 cases, and its groups 1 to 10 over TLS; ten minutes
-	$(VENV)/python -m tests.conformance $(ARGS)
+conformance: $(VENV)/test  ## the Autobahn suite, all 517 cases, and its groups 1 to 10 over TLS; ten minutes
+	$(VENV)/bin/python -m tests.conformance $(ARGS)
 
-conformance-short: .venv/test  ## a minute's part of it
-	$(VENV)/python -m tests.conformance --short $(ARGS)
+conformance-short: $(VENV)/test  ## a minute's part of it
+	$(VENV)/bin/python -m tests.conformance --short $(ARGS)
 
-bench: .venv/test  ## what a message, a connection and a request head cost
-	$(VENV)/python -m tests.bench $(ARGS)
+bench: $(VENV)/test  ## what a message, a connection and a request head cost
+	$(VENV)/bin/python -m tests.bench $(ARGS)
 
 clean:  ## removes whatever these verbs made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules
@@ -45,26 +45,26 @@ clean:  ## removes whatever these verbs made
 
 # The project itself is not installed (docs/development.md says why): its requirements are, and PYTHONPATH names the tree.
 define require
-	$(VENV)/python tools/requirements.py $(1) > .venv/requirements.txt
-	$(VENV)/python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt
-	$(VENV)/python -c "from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))"
+	$(VENV)/bin/python tools/requirements.py $(1) > $(VENV)/requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	$(VENV)/bin/python -c "from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))"
 	touch $@
 endef
 
-.venv/pyvenv.cfg:
+$(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wsd needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "missing: venv; get it with: apt-get install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 
-.venv/run: setup.cfg tools/requirements.py | .venv/pyvenv.cfg
+$(VENV)/run: setup.cfg tools/requirements.py | $(VENV)/pyvenv.cfg
 	$(call require,tls)
 
 programs:
 	@tools/need
 
-.venv/test: setup.cfg tools/requirements.py | programs .venv/run
+$(VENV)/test: setup.cfg tools/requirements.py | programs $(VENV)/run
 	$(call require,all test)
 
-tests/node_modules: tests/package.json .venv/test
+tests/node_modules: tests/package.json | programs
 	npm install --prefix tests --no-package-lock --no-audit --no-fund --silent
 	touch $@
