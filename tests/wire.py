@@ -30,7 +30,6 @@ from wsd.policies.timer import GRAIN, Timer
 from wsd.web.door import Door
 from wsd.web.site import Site, SiteRoute
 
-
 DEFAULTS = Config()
 
 
@@ -273,5 +272,7 @@ class Client:
 
     @property
     def closeCode(self) -> int | None:
+        """The code that the daemon closed with, once it has; 1006 when it ended without one."""
         self.exchange()
-        return self.protocol.close_code
+        received = self.protocol.close_rcvd
+        return self.protocol.close_code if received is None else received.code

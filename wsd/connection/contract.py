@@ -2,7 +2,8 @@
 Contract: what the author of a protocol meets.
 
 A protocol overrides the hooks (`opening`, `opened`, `received` or `began`/`arrived`/`ended`, `full`, `drained`,
-`closed`) and calls `send`, `close`, `hold`, `release`. An error of a hook ends its own connection only: a log line, and 1011.
+`closed`) and calls `send`, `close`, `hold`, `release`. An error of a hook ends its own connection only: a log line,
+and 1011.
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ class Opening(Flow):
             subprotocol=self.subprotocol,
         )
         self._call(self.opened)
-        self.visit(now)
+        if self.isOpen:
+            self.visit(now)
         self.release()
 
     def __giveAway(self) -> None:
