@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -50,6 +51,15 @@ class Console:
         self.response = self.page.goto(self.base + path)
         expect(self.page.locator("#url")).not_to_have_value("")
 
+    def forget(self) -> None:
+        self.faults.clear()
+        self.requested.clear()
+
+    def isBlameless(self) -> None:
+        """Whatever was done with it, the page asked no one but its own host, and had nothing to complain of."""
+        assert self.faults == []
+        assert {urlsplit(url).netloc for url in self.requested} == {urlsplit(self.base).netloc}
+
     def at(self, selector: str) -> Locator:
         return self.page.locator(selector)
 
@@ -72,6 +82,7 @@ class Console:
         expect(self.at("#states [aria-current]")).to_have_text(f"{STATES.index(state)} {state}")
 
     def choose(self, tab: str) -> None:
+        """Goes to one of the tabs of what to send."""
         self.page.get_by_role("tab", name=tab, exact=True).click()
 
     def sendText(self, text: str) -> None:

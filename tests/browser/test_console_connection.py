@@ -210,7 +210,8 @@ class TestClosing:
             console.at("#reason").fill(reason)
             console.press("Close")
             expect(console.at("#close-wrong")).to_have_text(sentence)
-            expect(console.at("#code")).to_be_focused()
+            expect(console.at("#reason" if "bytes" in sentence else "#code")).to_be_focused()
+            expect(console.at("#close-form [aria-invalid=true]:focus")).to_have_count(1)
         console.isIn("OPEN")
 
     def testTakesAReasonOfExactly123Bytes(self, console: Console, peer: Peer) -> None:
@@ -224,7 +225,8 @@ class TestClosing:
 
 
 class TestReconnecting:
-    def testHappensAfterAVisibleCountdownAndBacksOff(self, console: Console, peer: Peer) -> None:
+    def testHappensAfterAVisibleCountdownAndBacksOff(self, openConsole: Opener, peer: Peer) -> None:
+        console = openConsole()
         console.at("#again").check()
         console.dial(peer.url)
         peer.open()
@@ -247,14 +249,16 @@ class TestReconnecting:
         )
         assert waits == [[250, 500], [500, 1000], [1000, 2000], [15000, 30000], [15000, 30000]]
 
-    def testDoesNotFollowACloseThatThePersonAskedFor(self, console: Console) -> None:
+    def testDoesNotFollowACloseThatThePersonAskedFor(self, openConsole: Opener) -> None:
+        console = openConsole()
         console.at("#again").check()
         console.connect()
         console.press("Close")
         console.isIn("CLOSED")
         expect(console.at("#countdown")).to_be_hidden()
 
-    def testCanBeHurried(self, console: Console) -> None:
+    def testCanBeHurried(self, openConsole: Opener) -> None:
+        console = openConsole()
         console.page.clock.install()  # time stands still: only the button can open the next connection
         console.at("#again").check()
         console.dial("/echo?close=4000")
@@ -267,11 +271,13 @@ class TestReconnecting:
         expect(console.at("#countdown")).to_be_hidden()
 
     @pytest.mark.parametrize("how", ["button", "switch"])
-    def testCanBeStopped(self, console: Console, how: str) -> None:
+    def testCanBeStopped(self, openConsole: Opener, how: str) -> None:
+        console = openConsole()
         console.page.clock.install()
         console.at("#again").check()
         console.dial("/echo?close=4000")
         expect(console.at("#countdown")).to_be_visible()
+        console.at("#code").fill("not a code")  # which must not stand in the way
         if how == "button":
             console.press("Stop")
         else:

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import Opener
 from tests.browser.console import Console
 
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -78,8 +79,8 @@ class TestMarkup:
         expect(console.at("#url-wrong")).to_contain_text(MARKUP)
         assert console.page.evaluate("document.querySelectorAll('img, main script').length") == 0
 
-    def testInTheAddressOfThePageStaysText(self, openConsole: object) -> None:
-        console = openConsole(f"/?url={MARKUP}#{MARKUP}")  # type: ignore[operator]
+    def testInTheAddressOfThePageStaysText(self, openConsole: Opener) -> None:
+        console = openConsole(f"/?url={MARKUP}#{MARKUP}")
         expect(console.at("#url")).to_have_value(MARKUP)
         assert console.page.evaluate("document.querySelectorAll('img, main script').length") == 0
 

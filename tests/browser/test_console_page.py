@@ -64,8 +64,9 @@ class TestPolicy:
         assert len(console.faults) == 3
         console.faults.clear()  # these were asked for
 
-    def testIsNeededByNothingOnThePage(self, console: Console) -> None:
+    def testIsNeededByNothingOnThePage(self, openConsole: Opener) -> None:
         """A round through every part of the page; the fixture asserts that no fault and no outside request came of it."""
+        console = openConsole()
         console.connect(protocols="soap, xmpp")
         console.sendText("a")
         for tab in ("JSON", "Hex", "Canvas"):
@@ -78,7 +79,8 @@ class TestPolicy:
         console.press("关闭")
         console.isIn("CLOSED")
 
-    def testWorksWithoutANetworkOnceItIsThere(self, console: Console) -> None:
+    def testWorksWithoutANetworkOnceItIsThere(self, openConsole: Opener) -> None:
+        console = openConsole()
         console.page.context.set_offline(True)
         console.choose("JSON")
         console.press("Tidy")
@@ -98,7 +100,8 @@ class TestLanguage:
             expect(console.at("html")).to_have_attribute("lang", lang)
             expect(console.at("h1")).to_contain_text(title)
 
-    def testChangesByTheSwitchInAllThatIsShown(self, console: Console) -> None:
+    def testChangesByTheSwitchInAllThatIsShown(self, openConsole: Opener) -> None:
+        console = openConsole()
         console.connect()
         console.sendText("Ping")
         console.received("Ping")
@@ -115,7 +118,8 @@ class TestLanguage:
         console.press("English")
         expect(console.at("#close")).to_have_text("Close")
 
-    def testIsRemembered(self, console: Console) -> None:
+    def testIsRemembered(self, openConsole: Opener) -> None:
+        console = openConsole()
         console.press("简体中文")
         console.open()
         expect(console.at("#connect")).to_have_text("连接")
@@ -193,7 +197,6 @@ class TestKeyboard:
         expect(console.rows("event").first).to_be_focused()
 
     def testShowsWhereItIsAndEveryControlHasAName(self, console: Console) -> None:
-        console.connect()
         seen = []
         while True:
             console.page.keyboard.press("Tab")
@@ -224,6 +227,8 @@ class TestKeyboard:
         expect(skip).to_be_in_viewport()
         console.page.keyboard.press("Enter")
         expect(console.at("#log")).to_be_focused()
+        console.page.reload()
+        expect(console.at("#url")).to_have_value(re.compile("/echo$"))  # "#log" is no address
 
 
 class TestNarrowScreen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Frame, Page
 
@@ -23,14 +25,14 @@ def opens(where: Page | Frame, url: str) -> bool:
 
 class TestPageOfAnotherHost:
     @pytest.fixture
-    def foreign(self, page: Page, served: int) -> Page:
-        page.goto(f"http://{FOREIGN}:{served}/blank.html")
-        assert page.evaluate("origin") == f"http://{FOREIGN}:{served}"
-        return page
+    def foreign(self, shared: Page, served: int) -> Page:
+        shared.goto(f"http://{FOREIGN}:{served}/blank.html")
+        assert shared.evaluate("origin") == f"http://{FOREIGN}:{served}"
+        return shared
 
-    @pytest.mark.parametrize("path", ["/ws", "/echo", "/describe", "/"])
-    def testIsKeptOut(self, foreign: Page, daemon: str, path: str) -> None:
-        assert opens(foreign, f"ws://{daemon}{path}") is False
+    def testIsKeptOut(self, foreign: Page, daemon: str) -> None:
+        for path in ("/ws", "/echo", "/describe", "/"):
+            assert opens(foreign, f"ws://{daemon}{path}") is False
 
     def testIsLetInWhereTheRouteAllowsIt(self, foreign: Page, daemon: str) -> None:
         assert opens(foreign, f"ws://{daemon}/open") is True
@@ -41,9 +43,9 @@ class TestPageOfAnotherHost:
         assert opens(foreign, f"ws://{FOREIGN}:{port}/ws") is False
         assert opens(foreign, f"ws://{FOREIGN}:{port}/open") is False
 
-    def testIsNotGivenTheConsoleUnderANameOfItsOwn(self, page: Page, daemon: str) -> None:
+    def testIsNotGivenTheConsoleUnderANameOfItsOwn(self, shared: Page, daemon: str) -> None:
         port = daemon.rpartition(":")[2]
-        response = page.goto(f"http://{FOREIGN}:{port}/")
+        response = shared.goto(f"http://{FOREIGN}:{port}/")
         assert response is not None
         assert response.status == 421
 
@@ -52,31 +54,30 @@ class TestSandboxedFrame:
     """Its origin is `null`, whoever's page it is in."""
 
     @pytest.fixture
-    def frame(self, page: Page, served: int) -> Frame:
-        page.goto(f"http://localhost:{served}/frame.html")
-        frame = page.frames[1]
+    def frame(self, shared: Page, served: int) -> Frame:
+        shared.goto(f"http://localhost:{served}/frame.html")
+        frame = shared.frames[1]
         assert frame.evaluate("origin") == "null"
         return frame
 
     def testIsKeptOutOfARouteThatDoesNotAllowNull(self, frame: Frame, daemon: str) -> None:
         assert opens(frame, f"ws://{daemon}/ws") is False
 
-    @pytest.mark.parametrize("path", ["/echo", "/describe", "/"])
-    def testIsLetInWhereItIsHarmless(self, frame: Frame, daemon: str, path: str) -> None:
-        assert opens(frame, f"ws://{daemon}{path}") is True
+    def testIsLetInWhereItIsHarmless(self, frame: Frame, daemon: str) -> None:
+        for path in ("/echo", "/describe", "/"):
+            assert opens(frame, f"ws://{daemon}{path}") is True
 
-    def testIsWhatAPageOpenedFromAFileIsToo(self, page: Page, daemon: str, tmp_path: object) -> None:
-        file = tmp_path / "page.html"  # type: ignore[operator]
-        file.write_bytes(tutorial(daemon))
-        page.goto(file.as_uri())
-        assert opens(page, f"ws://{daemon}/ws") is False
-        assert opens(page, f"ws://{daemon}/echo") is True
+    def testIsWhatAPageOpenedFromAFileIsToo(self, shared: Page, daemon: str, tmp_path: Path) -> None:
+        (tmp_path / "page.html").write_bytes(tutorial(daemon))
+        shared.goto((tmp_path / "page.html").as_uri())
+        assert opens(shared, f"ws://{daemon}/ws") is False
+        assert opens(shared, f"ws://{daemon}/echo") is True
 
 
 class TestPageOfThisHost:
-    def testIsLetInFromAnyPort(self, page: Page, served: int, daemon: str) -> None:
-        page.goto(f"http://localhost:{served}/blank.html")
-        assert opens(page, f"ws://{daemon}/ws") is True
+    def testIsLetInFromAnyPort(self, shared: Page, served: int, daemon: str) -> None:
+        shared.goto(f"http://localhost:{served}/blank.html")
+        assert opens(shared, f"ws://{daemon}/ws") is True
 
     def testCannotPutTheConsoleIntoAFrame(self, page: Page, served: int, daemon: str) -> None:
         page.goto(f"http://localhost:{served}/blank.html")

@@ -43,10 +43,10 @@ class TestThePage:
 
 
 @pytest.fixture
-def blank(page: Page, served: int) -> Page:
+def blank(shared: Page, served: int) -> Page:
     """A page of another port of this host, with an <input type="file"> and a canvas in it."""
-    page.goto(f"http://localhost:{served}/blank.html")
-    return page
+    shared.goto(f"http://localhost:{served}/blank.html")
+    return shared
 
 
 class TestTheLines:

@@ -56,8 +56,8 @@ export function parseHex(text) {
   for (const [word] of text.matchAll(/[^\s,:]+/g)) {
     const digits = word.replace(/^0x/i, "");
     const stranger = digits.match(/[^0-9a-f]/iu);
-    if (stranger) throw new Wrong("hexStranger", {what: stranger[0]});
-    if (digits.length % 2 || !digits) throw new Wrong("hexOdd", {what: word});
+    if (stranger) throw new Wrong("hexStranger", {what: stranger[0]}, "hex");
+    if (digits.length % 2 || !digits) throw new Wrong("hexOdd", {what: word}, "hex");
     for (let at = 0; at < digits.length; at += 2) found.push(parseInt(digits.slice(at, at + 2), 16));
   }
   return Uint8Array.from(found);

@@ -60,8 +60,10 @@ export class Composer {
 
   #wrong(wrong) {
     const sentence = wrong ? say(wrong.key, wrong.values) : "";
-    element("send-wrong").hidden = !wrong;
-    element("send-wrong").textContent = sentence;
+    const noted = Boolean(wrong?.field); // then the note under its field says it already
+    element("send-wrong").hidden = !wrong || noted;
+    element("send-wrong").textContent = noted ? "" : sentence;
+    if (noted) element(wrong.field).focus();
     if (wrong) this.announce(sentence);
   }
 

@@ -36,8 +36,8 @@ function announce(text) {
   element("live").textContent = text;
 }
 
-/** Runs what may throw a Wrong, shows its sentence at `id`, and marks the fields that `blame` names. */
-function checked(id, blame, run) {
+/** Runs what may throw a Wrong; then shows its sentence at `id`, marks which of the fields it is about, and goes there. */
+function checked(id, fields, run) {
   let wrong = null;
   try {
     run();
@@ -48,10 +48,10 @@ function checked(id, blame, run) {
   const text = wrong ? say(wrong.key, wrong.values) : "";
   element(id).hidden = !wrong;
   element(id).textContent = text;
-  for (const field of blame) element(field).setAttribute("aria-invalid", String(wrong !== null));
+  for (const field of fields) element(field).setAttribute("aria-invalid", String(wrong?.field === field));
   if (wrong) {
     announce(text);
-    element(blame[0]).focus();
+    element(wrong.field).focus();
   }
   return !wrong;
 }
@@ -68,14 +68,15 @@ function connect() {
     try {
       wire.connect(url, protocols);
     } catch (error) {
-      throw new Wrong("urlRefused", {why: error.message});
+      throw new Wrong("urlRefused", {why: error.message}, "url");
     }
   });
 }
 
 function close() {
   checked("close-wrong", ["code", "reason"], () => {
-    wire.close(checkClose(element("code").value, element("reason").value));
+    const waiting = wire.due !== null; // there is no connection then, only a try to call off
+    wire.close(waiting ? [] : checkClose(element("code").value, element("reason").value));
   });
 }
 
@@ -111,10 +112,12 @@ function drawWords() {
 function startUrl() {
   const asked = new URLSearchParams(location.search).get("url");
   if (asked) return asked;
+  const named = location.hash.slice(1);
+  if (!/^(\w+:|\/)/.test(named)) return ""; // a place on the page, such as #log
   try {
-    return decodeURIComponent(location.hash.slice(1));
+    return decodeURIComponent(named);
   } catch {
-    return "";
+    return named; // a stray % that is no escape
   }
 }
 

@@ -5,12 +5,13 @@ import {recall, remember} from "./memory.js";
 
 let tongue = "en";
 
-/** A fault of the person's input: a key of the words, so that its sentence follows the language. */
+/** A fault of the person's input: a key of the words, so that its sentence follows the language; `field` is its field's id. */
 export class Wrong extends Error {
-  constructor(key, values = {}) {
+  constructor(key, values = {}, field = null) {
     super(key);
     this.key = key;
     this.values = values;
+    this.field = field;
   }
 }
 
