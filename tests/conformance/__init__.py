@@ -1,0 +1,1 @@
+"""The Autobahn fuzzing suite against the running daemon: `make conformance`."""
