@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Dialog, Locator, Page, expect
 
 # Keeps every WebSocket the page makes, and what kind of object each message came as.
 WATCH = """
@@ -35,13 +35,17 @@ class Console:
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("console", self._heard)
         page.on("request", lambda request: self._asked(request.url))
-        page.on("dialog", lambda dialog: (self.faults.append(f"alert: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._alerted)
         page.add_init_script(WATCH + script)
 
-    def _heard(self, message: Any) -> None:
+    def _heard(self, message: ConsoleMessage) -> None:
         # A refused connection is told in the browser's console by the browser itself.
         if message.type in ("error", "warning") and not message.text.startswith("WebSocket connection to"):
             self.faults.append(message.text)
+
+    def _alerted(self, dialog: Dialog) -> None:
+        self.faults.append(f"alert: {dialog.message}")
+        dialog.dismiss()
 
     def _asked(self, url: str) -> None:
         if not url.startswith(("blob:", "data:")):

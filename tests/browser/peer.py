@@ -1,4 +1,4 @@
-"""A WebSocket peer that does each step only when told: it lets a test see the states that a good server hurries through."""
+"""A WebSocket peer that does each step only when told: it shows a test the states that good servers hurry through."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Peer:
 
     def answer(self) -> None:
         """Says 101 to the request taken last."""
-        key = re.search(rb"Sec-WebSocket-Key: (\S+)", self.head, re.I)
+        key = re.search(rb"Sec-WebSocket-Key: (\S+)", self.head, re.IGNORECASE)
         assert key
         digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
         self.taken[-1].sendall(

@@ -50,8 +50,8 @@ class TestAddress:
         assert console.page.evaluate("sockets.length") == 0
 
     def testMayBeAPathOfThisHost(self, console: Console, daemon: str) -> None:
-        console.connect("/echo?x=1")
-        assert console.page.evaluate("sockets[0].url") == f"ws://{daemon}/echo?x=1"
+        console.connect("/echo?delay=1")
+        assert console.page.evaluate("sockets[0].url") == f"ws://{daemon}/echo?delay=1"
 
     def testThatIsNoneIsToldInASentence(self, console: Console) -> None:
         for typed, sentence in {

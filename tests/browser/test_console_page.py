@@ -32,9 +32,10 @@ CONTRASTS = """() => {
     const found = [];
     while (walker.nextNode()) {
         const element = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || !element.checkVisibility() || element.closest("noscript, option")) continue;
-        const [light, dark] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))].sort((a, b) => b - a);
-        found.push([(light + 0.05) / (dark + 0.05), walker.currentNode.data.trim()]);
+        const text = walker.currentNode.data.trim();
+        if (!text || !element.checkVisibility() || element.closest("noscript, option")) continue;
+        const pair = [rgb(getComputedStyle(element).color), behind(element)].map(luminance);
+        found.push([(Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05), text]);
     }
     return found;
 }"""
@@ -50,7 +51,9 @@ class TestPolicy:
         console.page.evaluate(
             """() => {
                 window.violations = [];
-                document.addEventListener("securitypolicyviolation", event => violations.push(event.effectiveDirective));
+                document.addEventListener("securitypolicyviolation", event => {
+                    violations.push(event.effectiveDirective);
+                });
                 const script = document.createElement("script");
                 script.textContent = "window.ran = true";
                 document.head.append(script);
@@ -65,7 +68,7 @@ class TestPolicy:
         console.faults.clear()  # these were asked for
 
     def testIsNeededByNothingOnThePage(self, openConsole: Opener) -> None:
-        """A round through every part of the page; the fixture asserts that no fault and no outside request came of it."""
+        """A round through the page, after which the fixture asserts that no fault and no outside request came of it."""
         console = openConsole()
         console.connect(protocols="soap, xmpp")
         console.sendText("a")
@@ -126,7 +129,11 @@ class TestLanguage:
 
     def testWorksWhereNothingCanBeRemembered(self, openConsole: Opener) -> None:
         console = openConsole(
-            script="Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError'); }});"
+            script="""
+                Object.defineProperty(window, "localStorage", {
+                    get() { throw new DOMException("no", "SecurityError"); },
+                });
+            """
         )
         console.press("简体中文")
         expect(console.at("#connect")).to_have_text("连接")
@@ -207,7 +214,7 @@ class TestKeyboard:
                     const label = at.labels?.[0];
                     return at === document.body ? null : {
                         id: at.id || at.className || at.textContent,
-                        ring: shown(at) || (label && shown(label)) || (at.nextElementSibling && shown(at.nextElementSibling)),
+                        ring: [at, label, at.nextElementSibling].some(element => element && shown(element)),
                         name: (at.ariaLabel || label?.textContent || at.textContent
                             || document.getElementById(at.getAttribute("aria-labelledby"))?.textContent || "").trim(),
                     };

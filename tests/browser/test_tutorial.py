@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Dialog, Page
 
 from tests.browser.conftest import tutorial
 
@@ -24,7 +24,12 @@ class TestThePage:
         self, page: Page, daemon: str, served: int, tmp_path: Path, origin: str
     ) -> None:
         alerts: list[str] = []
-        page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.accept()))
+
+        def alerted(dialog: Dialog) -> None:
+            alerts.append(dialog.message)
+            dialog.accept()
+
+        page.on("dialog", alerted)
         page.add_init_script(KEEP)
         if origin == "http":
             page.goto(f"http://localhost:{served}/tutorial.html")
@@ -101,7 +106,9 @@ class TestTheLines:
                 const happened = [];
                 var connection = new WebSocket(url);
                 connection.onerror = function (error) { happened.push('WebSocket Error ' + error); };
-                connection.onclose = function (e) { resolve([...happened, connection.readyState, e.code, e.wasClean]); };
+                connection.onclose = function (e) {
+                    resolve([...happened, connection.readyState, e.code, e.wasClean]);
+                };
             })""",
             f"ws://127.0.0.1:{port}/echo",
         )
