@@ -3,7 +3,9 @@
 A test that changes more than its page (the clock, the network, the language, what is stored) has a browser context of
 its own; the others load their page anew in one that they share, which takes a third of the time.
 
-Playwright's synchronous API runs a loop of its own, so the daemon is a process of its own.
+Playwright's synchronous API keeps an asyncio loop running in this thread. So the daemon is a process of its own, the
+browser is put away after the last of these tests, and under `--reactor=asyncio`, whose loop would be the second one,
+they are left out: that reactor would not be the daemon's anyway.
 """
 
 from __future__ import annotations
@@ -49,6 +51,10 @@ CONFIG = """
 protocol = "echo"
 origins = ["*"]
 """
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    return True if config.getoption("reactor", None) == "asyncio" else None
 
 
 class Daemon:
@@ -101,7 +107,7 @@ def running(*arguments: str) -> Iterator[Daemon]:
         daemon.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The authority of a running daemon: "localhost:PORT"."""
     file = tmp_path_factory.mktemp("wsd") / "wsd.toml"
@@ -110,7 +116,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"localhost:{process.port('ws')}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     assert path, "these tests need Chromium: apt-get install chromium"
@@ -120,7 +126,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(daemon: str) -> Iterator[int]:
     """The port of a second HTTP server, which has the pages of `pages/` with the tutorial's port made the daemon's."""
 
@@ -195,7 +201,7 @@ def openConsole(browser: Browser, daemon: str) -> Iterator[Opener]:
             context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared(browser: Browser) -> Iterator[Page]:
     """The page of the tests that leave nothing behind but what loading it anew removes."""
     context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
@@ -204,7 +210,7 @@ def shared(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sharedConsole(shared: Page, daemon: str) -> Console:
     return Console(shared, f"http://{daemon}")
 
