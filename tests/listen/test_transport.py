@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -118,8 +117,8 @@ class Pair:
 
 
 @pytest.fixture(params=["tcp", "unix"])
-def kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    yield request.param
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 class TestWriting:
