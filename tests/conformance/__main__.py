@@ -1,0 +1,65 @@
+"""`python -m tests.conformance [--short] [--write]`: the suite against a daemon with its default policies."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from tests.conformance.cases import SHORT, everyCase, uncompressed
+from tests.conformance.report import Results, faults, table
+from tests.conformance.suite import ROOT, Run, perform
+from tests.daemon import runningDaemon
+
+PAGE = ROOT / "docs" / "conformance.md"
+REPORTS = ROOT / ".cache" / "conformance"
+
+
+def main() -> None:
+    """Run it all, say what came out, and end with 1 when anything but a whole and clean report did."""
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="the smaller sizes of the compression groups only")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/conformance.md")
+    given = parser.parse_args()
+    passed = failed = 0
+    with runningDaemon("--tls-port", "0", "--tls-self-signed") as daemon:
+        runs = {
+            "ws": Run(f"ws://localhost:{daemon.port('ws')}/echo", everyCase(SHORT if given.short else None)),
+            "wss": Run(f"wss://localhost:{daemon.port('wss')}/echo", uncompressed(), certificate(daemon.folder)),
+        }
+        for name, run in runs.items():
+            print(f"== {name}: {len(run.cases)} cases", flush=True)
+            results = perform(run, REPORTS / name)
+            wrong = faults(results, run.cases)
+            print(table(results), *wrong, sep="\n", flush=True)
+            failed += len({fault.partition(":")[0] for fault in wrong})
+            passed += len(run.cases)
+            if given.write and not wrong:
+                write(name, results)
+    print(f"the whole reports: {REPORTS}")
+    print(f"{passed - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+def certificate(folder: Path) -> Path:
+    """The development certificate that the daemon made in its state folder."""
+    return next(path for path in sorted(folder.rglob("*.pem")) if "BEGIN CERTIFICATE" in path.read_text())
+
+
+def write(name: str, results: Results) -> None:
+    """Replace what stands between the marks of this name in docs/conformance.md."""
+    marks = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    text, count = re.subn(
+        f"({marks[0]}).*({marks[1]})",
+        lambda found: f"{found[1]}{table(results)}\n{found[2]}",
+        PAGE.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+    if count != 1:
+        raise SystemExit(f"conformance: {PAGE.name} has no marks for {name}")
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
