@@ -88,7 +88,14 @@ class Running:
     def url(self, scheme: str = "ws", host: str = "127.0.0.1") -> str:
         """Where it listens, as it says itself."""
         place = rf"listening ({scheme}://{re.escape(host)}:\d+)/"
-        return str(until(lambda: re.search(place, self.log), f"listening on {host}")[1])
+        found = until(lambda: re.search(place, self.log) or self._ended, f"listening on {host}")
+        if not isinstance(found, re.Match):
+            raise AssertionError(f"it ended: {self.log}")
+        return str(found[1])
+
+    @property
+    def _ended(self) -> bool:
+        return self.mode != "twistd" and self._process.poll() is not None
 
     def logged(self, pattern: str) -> re.Match[str]:
         """Where the log matches, as soon as it does."""

@@ -269,6 +269,12 @@ class TestListening:
         assert config.port is None
         assert config.listen == ("unix:/run/x",)
 
+    @pytest.mark.parametrize("written", ["8080", "/run/wsd.sock", "tcp:", ":80"])
+    def test_what_is_no_endpoint_is_told(self, written: str) -> None:
+        told = f'listen: "{written}" is not an endpoint; write one such as "tcp:8080" or "unix:/run/wsd/wsd.sock"'
+        assert sentence(f'listen = "{written}"') == told
+        assert sentence(f'[tls]\nlisten = "{written}"') == f"tls.{told}"
+
     def test_a_port_beside_endpoints_holds_too(self) -> None:
         assert read('port = 1234\nlisten = ["unix:/run/x"]').port == 1234
 

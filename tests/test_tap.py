@@ -291,8 +291,8 @@ class TestServingInEachMode:
     def test_its_log_keeps_to_its_level(self, mode: str, tmp_path: Path) -> None:
         (tmp_path / "wsd.toml").write_text('[log]\nfile = "wsd.log"\nlevel = "error"')
         with running(tmp_path, mode, "-p", "0", "-c", "wsd.toml", log="wsd.log") as daemon:
+            until(lambda: isHandled(daemon.pid, signal.SIGHUP), "it has started")
             (tmp_path / "wsd.toml").write_text("prot = 1")
-            until(lambda: isHandled(daemon.pid, signal.SIGUSR1), "it has started")
             daemon.send(signal.SIGHUP)
             daemon.logged(" error not reloaded")
             daemon.stop()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsd.config.values import KIB, MIB, hostName, network, notYet, origin, proxy, token
+from wsd.config.values import KIB, MIB, endpoint, hostName, network, notYet, origin, proxy, token
 
 
 def _size(default: int, least: int = 1) -> Any:
@@ -97,7 +97,7 @@ class Tls:
 
     port: int | None = _port(None, least=0)
     """A port for TLS on each of `host`; 0 takes a free one, None is none."""
-    listen: tuple[str, ...] = _texts()
+    listen: tuple[str, ...] = _texts(each=endpoint)
     """Twisted endpoint strings to listen at with TLS."""
     self_signed: bool = False
     """A developer's certificate for localhost, made when there is none and kept in the state folder."""
@@ -155,7 +155,7 @@ class Config:
     """The port on each of `host`; 0 takes a free one, None (written false) is none."""
     host: tuple[str, ...] = _texts("127.0.0.1", "::1")
     """The addresses to listen on."""
-    listen: tuple[str, ...] = _texts()
+    listen: tuple[str, ...] = _texts(each=endpoint)
     """Twisted endpoint strings to listen at; when there are some, `port` holds only if it is given too."""
     hosts: tuple[str, ...] = _texts("localhost", "127.0.0.1", "[::1]", each=hostName)
     """Names that a request which came to a loopback address may have in its Host."""

@@ -27,6 +27,7 @@ _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": KIB, "
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", re.ASCII)
+_ENDPOINT = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*:.", re.ASCII)
 _HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_.-]+", re.ASCII)
 
 
@@ -106,6 +107,13 @@ def hostName(text: str) -> str:
     if not _HOST.fullmatch(lower):
         raise ValueError(f'{show(text)} is not a host name; write "localhost", "127.0.0.1" or "[::1]", without a port')
     return lower
+
+
+def endpoint(text: str) -> str:
+    """A Twisted endpoint string, by its look: whether it can be had is seen when it is bound."""
+    if not _ENDPOINT.match(text):
+        raise ValueError(f'{show(text)} is not an endpoint; write one such as "tcp:8080" or "unix:/run/wsd/wsd.sock"')
+    return text
 
 
 def notYet(text: str) -> str:
