@@ -1,0 +1,172 @@
+"""The daemon as a process: it starts, reloads and stops, and its clients see no more of that than they must."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect, unix_connect
+
+from tests.daemon import RunningDaemon, runningDaemon
+
+ENDED = (0, -signal.SIGTERM)
+"""Twisted ends itself by the signal it was stopped with, when all is done."""
+
+
+def fetch(daemon: RunningDaemon, path: str) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{daemon.port()}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def open_(daemon: RunningDaemon, path: str = "/echo") -> ClientConnection:
+    return connect(f"ws://localhost:{daemon.port()}{path}", legacy=True)
+
+
+class TestStarting:
+    """One line a listener."""
+
+    def test_each_listener_is_announced_and_answers(self) -> None:
+        with runningDaemon() as daemon:
+            daemon.waitFor(r"listening ws://\[::1\]:\d+/")
+            for host in ("127.0.0.1", "[::1]", "localhost"):
+                with connect(f"ws://{host}:{daemon.port()}/echo") as client:
+                    client.send("hello")
+                    assert client.recv(10) == "hello"
+
+    def test_it_is_healthy_and_ready_and_names_its_plane_and_routes(self) -> None:
+        with runningDaemon() as daemon:
+            assert fetch(daemon, "/healthz") == {"status": "ok"}
+            ready = fetch(daemon, "/readyz")
+            assert ready["ready"] is True
+            assert ready["plane"] == "plain"
+            assert set(ready["routes"]) == {"/", "/echo", "/ws", "/describe"}
+
+    def test_a_wider_address_is_said(self) -> None:
+        with runningDaemon("-H", "0.0.0.0") as daemon:
+            daemon.waitFor(r"0\.0\.0\.0:\d+/ can be reached from other machines")
+
+    def test_a_unix_socket_answers_and_is_removed_at_the_end(self, tmp_path: Any) -> None:
+        path = tmp_path / "wsd.sock"
+        with runningDaemon("--listen", f"unix:{path}") as daemon:
+            daemon.waitFor(r"listening ws\+unix:")
+            with unix_connect(str(path), uri="ws://anything/echo") as client:
+                client.send("hello")
+                assert client.recv(10) == "hello"
+            daemon.stop()
+        assert not path.exists()
+
+    def test_another_endpoint_of_twisteds_serves_too(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            number = free.getsockname()[1]
+        with runningDaemon("--listen", f"haproxy:tcp:{number}:interface=127.0.0.1") as daemon:
+            daemon.waitFor("listening haproxy:")
+            with socket.create_connection(("127.0.0.1", number)) as client:
+                client.sendall(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET /describe HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                assert b"203.0.113.7" in b"".join(iter(lambda: client.recv(4096), b""))
+
+
+class TestStopping:
+    """TERM."""
+
+    def test_it_closes_with_1001_and_exits_with_0_within_the_closing_time_out(self) -> None:
+        with runningDaemon() as daemon:
+            clients = [open_(daemon) for _ in range(3)]
+            began = time.monotonic()
+            daemon.process.send_signal(signal.SIGTERM)
+            for client in clients:
+                with pytest.raises(ConnectionClosed) as caught:
+                    client.recv(10)
+                assert caught.value.rcvd is not None
+                assert caught.value.rcvd.code == 1001
+            assert daemon.process.wait(10) in ENDED
+            assert time.monotonic() - began < 5
+
+    def test_a_client_that_does_not_answer_does_not_keep_it(self) -> None:
+        with runningDaemon() as daemon, socket.create_connection(("127.0.0.1", daemon.port())) as client:
+            client.sendall(
+                b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            assert client.recv(4096).startswith(b"HTTP/1.1 101")
+            began = time.monotonic()
+            assert daemon.stop() in ENDED
+            assert 3 < time.monotonic() - began < 8
+
+    def test_an_idle_http_connection_does_not_keep_it(self) -> None:
+        with runningDaemon() as daemon, socket.create_connection(("127.0.0.1", daemon.port())):
+            began = time.monotonic()
+            assert daemon.stop() in ENDED
+            assert time.monotonic() - began < 4
+
+
+class TestReloading:
+    """HUP: the file is read anew; connections stay."""
+
+    CONFIG = '[route."/one"]\nprotocol = "echo"\n'
+
+    def reload(self, daemon: RunningDaemon, text: str, expected: str) -> None:
+        (daemon.folder / "wsd.toml").write_text(text, encoding="utf-8")
+        since = len(daemon.lines)
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.waitFor(expected, since)
+
+    def test_routes_come_and_go_and_open_connections_stay(self) -> None:
+        with runningDaemon(config=self.CONFIG) as daemon:
+            old, kept = open_(daemon, "/one"), open_(daemon, "/echo")
+            self.reload(daemon, '[route."/two"]\nprotocol = "echo"\n', "reloaded")
+            for client in (old, kept):
+                client.send("still here")
+                assert client.recv(10) == "still here"
+            with open_(daemon, "/two") as client:
+                client.send("new")
+                assert client.recv(10) == "new"
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                fetch(daemon, "/one")
+
+    def test_a_broken_file_changes_nothing_and_the_log_says_why(self) -> None:
+        with runningDaemon(config=self.CONFIG) as daemon:
+            self.reload(daemon, "prot = 1\n", r"not reloaded.*prot")
+            with open_(daemon, "/one") as client:
+                client.send("still here")
+                assert client.recv(10) == "still here"
+
+    def test_policies_of_new_connections_are_the_new_ones(self) -> None:
+        with runningDaemon(config=self.CONFIG) as daemon:
+            old = open_(daemon, "/one")
+            self.reload(daemon, f"{self.CONFIG}max_message = 10\n", "reloaded")
+            old.send("x" * 100)
+            assert old.recv(10) == "x" * 100
+            with open_(daemon, "/one") as client:
+                client.send("x" * 100)
+                with pytest.raises(ConnectionClosed) as caught:
+                    client.recv(10)
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 1009
+
+
+class TestMetrics:
+    """For this machine, and who is allowed."""
+
+    def test_a_direct_peer_reads_them_and_a_proxied_one_does_not(self) -> None:
+        with runningDaemon() as daemon:
+            url = f"http://127.0.0.1:{daemon.port()}/metrics"
+            assert b"wsd_connections 1.0" in urllib.request.urlopen(url, timeout=10).read()
+            request = urllib.request.Request(url, headers={"X-Forwarded-For": "127.0.0.1"})
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(request, timeout=10)
+
+
+def test_the_soft_limit_of_descriptors_is_raised() -> None:
+    with runningDaemon(prefix=("sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh")) as daemon:
+        limits = open(f"/proc/{daemon.process.pid}/limits").read()
+        soft, hard = limits.partition("Max open files")[2].split()[:2]
+        assert soft == hard
+        assert os.getpid() != daemon.process.pid
