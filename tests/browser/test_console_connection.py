@@ -259,11 +259,10 @@ class TestReconnecting:
 
     def testCanBeHurried(self, openConsole: Opener) -> None:
         console = openConsole()
-        console.page.clock.install()  # time stands still: only the button can open the next connection
+        console.page.clock.install(time=0)
+        console.page.clock.pause_at(1)  # time stands still: only the button can open the next connection
         console.at("#again").check()
         console.dial("/echo?close=4000")
-        console.page.clock.run_for(200)
-        console.isIn("CLOSED")
         expect(console.at("#countdown")).to_be_visible()
         console.at("#url").fill("/echo")
         console.press("Connect now")
@@ -273,7 +272,8 @@ class TestReconnecting:
     @pytest.mark.parametrize("how", ["button", "switch"])
     def testCanBeStopped(self, openConsole: Opener, how: str) -> None:
         console = openConsole()
-        console.page.clock.install()
+        console.page.clock.install(time=0)
+        console.page.clock.pause_at(1)
         console.at("#again").check()
         console.dial("/echo?close=4000")
         expect(console.at("#countdown")).to_be_visible()
@@ -283,6 +283,6 @@ class TestReconnecting:
         else:
             console.at("#again").uncheck()
         expect(console.at("#countdown")).to_be_hidden()
-        expect(console.previews("event").last).to_have_text("Stopped reconnecting.")
         console.page.clock.run_for(60_000)
+        expect(console.previews("event").last).to_have_text("Stopped reconnecting.")
         assert console.page.evaluate("sockets.length") == 1

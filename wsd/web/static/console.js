@@ -84,16 +84,27 @@ function close() {
 function draw() {
   facts.draw(wire);
   const waiting = wire.due !== null;
-  const idle = wire.state === null || wire.state === WebSocket.CLOSED;
-  element("connect").setAttribute("aria-disabled", String(!idle));
+  element("connect").setAttribute("aria-disabled", String(!wire.idle));
   element("connect").textContent = say(waiting ? "connectNow" : "connect");
-  element("close").setAttribute("aria-disabled", String(!waiting && (idle || wire.state === WebSocket.CLOSING)));
+  element("close").setAttribute("aria-disabled", String(!waiting && (wire.idle || wire.state === WebSocket.CLOSING)));
   element("close").textContent = say(waiting ? "stopTrying" : "close");
   element("countdown").hidden = !waiting;
   if (waiting) {
     const seconds = Math.max(0, (wire.due - performance.now()) / 1000).toFixed(1);
     element("countdown").textContent = say("countdown", {seconds, attempt: wire.attempt});
   }
+}
+
+let drawing = false;
+
+/** Draws at the next frame: messages may come by the thousand. */
+function drawSoon() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    draw();
+  });
 }
 
 function drawReasonLeft() {
@@ -129,7 +140,10 @@ function onSubmit(id, act) {
 }
 
 wire.addEventListener("state", draw);
-wire.addEventListener("message", ({detail}) => log.add(detail));
+wire.addEventListener("message", ({detail}) => {
+  log.add(detail);
+  drawSoon();
+});
 wire.addEventListener("event", ({detail}) => {
   log.add({direction: "event", ...detail});
   const state = wire.state === null ? "" : say("live", {state: NAMES[wire.state]});

@@ -20,8 +20,8 @@ function sizeOf(payload) {
 }
 
 /**
- * Fires "state" (look again), "message" {direction, payload, opcode, size, trip} and "event" {key, values} as CustomEvents.
- * `state` is null before the first connection, else the readyState.
+ * Fires "state" (look again), and as CustomEvents "message" {direction, payload, opcode, size, trip} and "event" {key,
+ * values}. `state` is null before the first connection, else the readyState.
  */
 export class Wire extends EventTarget {
   socket = null;
@@ -43,8 +43,14 @@ export class Wire extends EventTarget {
     return this.socket ? this.socket.readyState : null;
   }
 
-  /** Opens a connection; what the browser throws at a bad address (SecurityError, SyntaxError) comes through. */
+  /** Whether a connection may be opened: there is none, or it has ended. */
+  get idle() {
+    return this.state === null || this.state === WebSocket.CLOSED;
+  }
+
+  /** Opens a connection when there is none; what the browser throws at a bad address (SecurityError, SyntaxError) comes through. */
   connect(url, protocols) {
+    if (!this.idle) return;
     this.#forget();
     this.attempt = 0;
     this.#asked = {url, protocols};
@@ -158,7 +164,6 @@ export class Wire extends EventTarget {
     tally.count += 1;
     tally.bytes += message.size;
     this.dispatchEvent(new CustomEvent("message", {detail: message}));
-    this.#changed();
   }
 
   #tell(key, values = {}) {
