@@ -77,12 +77,16 @@ class RunningDaemon:
 
 @contextmanager
 def runningDaemon(
-    *arguments: str, config: str | None = None, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+    *arguments: str,
+    config: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> Iterator[RunningDaemon]:
     """Start the daemon on free ports with these arguments and this configuration; it listens when the body begins."""
     with TemporaryDirectory(prefix="wsd-test-") as name:
         folder = Path(name)
-        command = [*prefix, sys.executable, "-m", "twisted", "wsd"]
+        command = [*prefix, python, "-m", "twisted", "wsd"]
         if config is not None:
             (folder / "wsd.toml").write_text(config, encoding="utf-8")
             command += ["-c", str(folder / "wsd.toml")]
