@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import IO, Any
 
 from twisted.logger import (
     FilteringLogObserver,
+    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     Logger,
@@ -67,7 +68,7 @@ def escaped(text: str) -> str:
 
 
 def _time(event: LogEvent) -> str:
-    return datetime.fromtimestamp(event.get("log_time", 0.0), timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.fromtimestamp(event.get("log_time", 0.0), UTC).isoformat(timespec="milliseconds")
 
 
 def _traceback(event: LogEvent) -> str:
@@ -76,7 +77,9 @@ def _traceback(event: LogEvent) -> str:
 
 
 def _message(event: LogEvent) -> str:
-    return escaped(formatEvent(event) or eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False))
+    return escaped(
+        formatEvent(event) or eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False)
+    )
 
 
 def textLine(event: LogEvent) -> str:
@@ -131,11 +134,14 @@ class LineObserver:
 def observer(lines: LineObserver, level: str) -> ILogObserver:
     """The daemon's log observer: writes these lines from this level on ("debug", "info", "warn", "error")."""
     predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
-    return FilteringLogObserver(lines, [predicate, _quiet])
+    return FilteringLogObserver(lines, [predicate, _Quiet()])
 
 
-def _quiet(event: LogEvent) -> Any:
-    """Leave out what Twisted says of each factory and port: the daemon says it in its own words."""
-    text = event.get("log_text") or event.get("log_format") or ""
-    noisy = str(text).startswith(("Starting factory", "Stopping factory")) or "starting on" in str(event.get("log_text", ""))
-    return PredicateResult.no if noisy else PredicateResult.maybe
+@implementer(ILogFilterPredicate)
+class _Quiet:
+    """Leaves out what Twisted says of each factory and port: the daemon says it in its own words."""
+
+    def __call__(self, event: LogEvent) -> Any:
+        text = str(event.get("log_text") or event.get("log_format") or "")
+        noisy = text.startswith(("Starting factory", "Stopping factory")) or "starting on" in text
+        return PredicateResult.no if noisy else PredicateResult.maybe

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 
-class Cause(str, Enum):
+class Cause(StrEnum):
     """Why a connection ended."""
 
     peer_closed = "peer_closed"
@@ -119,9 +119,13 @@ class _Exposition(Collector):
         yield handshakes
         depths = list(metrics._sendBuffers())
         yield GaugeMetricFamily("wsd_send_buffer_bytes", "Bytes that wait to be sent, of all connections.", sum(depths))
-        yield GaugeMetricFamily("wsd_send_buffer_bytes_max", "Bytes that wait on the fullest connection.", max(depths, default=0))
+        yield GaugeMetricFamily(
+            "wsd_send_buffer_bytes_max", "Bytes that wait on the fullest connection.", max(depths, default=0)
+        )
         yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer came.", metrics._lag())
-        certificates = GaugeMetricFamily("wsd_certificate_expiry_seconds", "When a certificate ends, since 1970.", labels=["name"])
+        certificates = GaugeMetricFamily(
+            "wsd_certificate_expiry_seconds", "When a certificate ends, since 1970.", labels=["name"]
+        )
         for name, end in metrics._certificates().items():
             certificates.add_metric([name], end)
         yield certificates
