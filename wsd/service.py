@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -22,14 +22,16 @@ from wsd.frames import choose as choosePlane
 from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.systemd import notify, watchdogInterval
-from wsd.listen.tls import Certificates, tlsOf
 from wsd.metrics import Cause, Metrics
-from wsd.policies.address import Trust, inNetworks
+from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
 from wsd.policies.timer import Timer
 from wsd.web.pages import addConsole
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
+
+if TYPE_CHECKING:
+    from wsd.listen.tls import Certificates
 
 __all__ = ["Daemon", "Unusable", "makeService"]
 
@@ -66,8 +68,10 @@ class Daemon(Service):
         self._beats: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
         self._notReady = ["the daemon has not started"]
-        secure = config.tls.port is not None or bool(config.tls.listen)
-        self.certificates = Certificates(config.tls, environ) if secure else None
+        self.certificates: Certificates | None = None
+        self._tlsOf: Callable[[Any], TlsInfo | None] = lambda transport: None
+        if config.tls.port is not None or config.tls.listen:
+            self._loadTls()
         self.site = Site(
             self._buildRoutes(config),
             config.policies,
@@ -77,11 +81,19 @@ class Daemon(Service):
             self._timer,
             Admission(config.policies, self._timer),
             self.metrics,
-            tlsOf,
+            self._tlsOf,
         )
         self._addPages()
         self._describeMetrics()
         self.listeners, self._notices = bind(config, environ)
+
+    def _loadTls(self) -> None:
+        """The certificates; the libraries of TLS are needed only here."""
+        try:
+            from wsd.listen.tls import Certificates, tlsOf
+        except ModuleNotFoundError as error:
+            raise ConfigError(f'tls: needs {error.name}, which is not installed; pip install "wsd[tls]"') from error
+        self.certificates, self._tlsOf = Certificates(self.config.tls, self._environ), tlsOf
 
     # -- what is served -------------------------------------------------------------------------------------------
 
@@ -180,6 +192,12 @@ class Daemon(Service):
 
     def _ready(self) -> None:
         self._notReady = []
+        if self.certificates is not None and self.certificates.selfSignedPath is not None:
+            self.log.info(
+                "to develop with wss, trust {path}",
+                event="certificate.selfsigned",
+                path=self.certificates.selfSignedPath,
+            )
         for listener in self.listeners:
             self.log.info("listening {url}", event="listener.listening", url=listener.url)
             if listener.wide:

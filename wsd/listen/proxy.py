@@ -1,0 +1,223 @@
+"""
+The PROXY header of a trusted proxy, versions 1 and 2 (the PROXY protocol of HAProxy), read before anything else, TLS included.
+
+It tells who really connected. From a peer that is no trusted proxy nothing is read here: its bytes go on untouched.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+_FIXED = 16
+"""Bytes of a version 2 header before its addresses."""
+_MAX_V1 = 107
+_MAX_V2 = _FIXED + 4096
+"""The specification allows 64 KiB of addresses and TLVs; no proxy sends more than a few hundred bytes."""
+_UNIX_PATH = 108
+
+
+class Malformed(Exception):
+    """What came is no PROXY header: one sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyHeader:
+    """Who connected, and to whom; both None for LOCAL and UNKNOWN: the connection is the proxy's own."""
+
+    peer: IAddress | None
+    host: IAddress | None
+
+
+def readHeader(data: bytes) -> tuple[ProxyHeader, int] | None:
+    """The header at the beginning of `data` and its length, None when more is needed. Raises `Malformed`."""
+    if data[:1] == b"\r":
+        return _readV2(data)
+    return _readV1(data)
+
+
+def _readV1(data: bytes) -> tuple[ProxyHeader, int] | None:
+    """PROXY TCP4|TCP6|UNKNOWN peer host peerPort hostPort CRLF, at most 107 bytes."""
+    end = data.find(b"\r\n", 0, _MAX_V1)
+    if not data.startswith(b"PROXY "[: len(data)]) or (end < 0 and len(data) >= _MAX_V1):
+        raise Malformed("the connection does not begin with a PROXY header; let the proxy send one (send-proxy)")
+    if end < 0:
+        return None
+    words = data[:end].decode("latin-1").split(" ")
+    if words[1] == "UNKNOWN":
+        return ProxyHeader(None, None), end + 2
+    if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
+        raise Malformed(f"the PROXY header {ascii(data[:end])[:80]} is not PROXY TCP4 PEER HOST PORT PORT")
+    version = 4 if words[1] == "TCP4" else 6
+    try:
+        return ProxyHeader(_address(words[2], words[4], version), _address(words[3], words[5], version)), end + 2
+    except ValueError as error:
+        raise Malformed(f"the PROXY header has a bad address: {error}") from None
+
+
+def _address(text: str, port: str, version: int) -> IAddress:
+    parsed = ip_address(text)
+    if parsed.version != version or not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ValueError(f"{text!r} port {port!r} is no IPv{version} address")
+    made: IAddress = (IPv4Address if version == 4 else IPv6Address)("TCP", str(parsed), int(port))
+    return made
+
+
+def _readV2(data: bytes) -> tuple[ProxyHeader, int] | None:
+    """Signature, version and command, family, length, addresses, TLVs (which are skipped)."""
+    if not data.startswith(_SIGNATURE[: len(data)]):
+        raise Malformed("the connection does not begin with a PROXY header; let the proxy send one (send-proxy-v2)")
+    if len(data) < _FIXED:
+        return None
+    command, family, length = struct.unpack_from("!BBH", data, len(_SIGNATURE))
+    if command >> 4 != 2 or command & 15 > 1 or _FIXED + length > _MAX_V2:
+        raise Malformed("the PROXY header has an unknown version or command, or is too long")
+    if len(data) < _FIXED + length:
+        return None
+    body = data[_FIXED : _FIXED + length]
+    header = ProxyHeader(None, None) if command & 15 == 0 else _addresses(family, body)
+    return header, _FIXED + length
+
+
+def _addresses(family: int, body: bytes) -> ProxyHeader:
+    if family == 0:
+        return ProxyHeader(None, None)
+    size = {0x11: 4, 0x21: 16, 0x31: _UNIX_PATH}.get(family)
+    if size is None or len(body) < 2 * size + (0 if family == 0x31 else 4):
+        raise Malformed(
+            f"the PROXY header has addresses of an unknown kind (0x{family:02x}), or too few bytes for them"
+        )
+    if family == 0x31:
+        peer, host = (UNIXAddress(body[start : start + size].rstrip(b"\0")) for start in (0, size))
+        return ProxyHeader(peer, host)
+    ports = struct.unpack_from("!HH", body, 2 * size)
+    made = IPv4Address if size == 4 else IPv6Address
+    peer, host = (
+        made("TCP", str(ip_address(body[start : start + size])), port)
+        for start, port in ((0, ports[0]), (size, ports[1]))
+    )
+    return ProxyHeader(peer, host)
+
+
+class _Told:
+    """A transport whose addresses are those that the header told; everything else is the real one's."""
+
+    def __init__(self, transport: Any, header: ProxyHeader) -> None:
+        self._transport = transport
+        self._header = header
+
+    def getPeer(self) -> IAddress:
+        """Who really connected."""
+        peer: IAddress = self._header.peer or self._transport.getPeer()
+        return peer
+
+    def getHost(self) -> IAddress:
+        """Where they connected to."""
+        host: IAddress = self._header.host or self._transport.getHost()
+        return host
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class ProxyProtocol(Protocol):
+    """Reads the header, then steps aside: bytes go to the inner protocol without passing here."""
+
+    log = Logger(namespace="wsd")
+    transport: Any
+
+    def __init__(self, factory: ProxyFactory) -> None:
+        self._factory = factory
+        self._buffer = b""
+        self._inner: IProtocol | None = None
+        self._timeout: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """A trusted proxy has its time-out to send the header; anybody else goes straight on."""
+        peer = self.transport.getPeer()
+        if self._factory.trusts("unix" if isinstance(peer, UNIXAddress) else peer.host):
+            self._timeout = self._factory.clock.callLater(self._factory.timeout, self._overdue)
+        else:
+            self._begin(self.transport, peer)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of the header."""
+        self._buffer += data
+        try:
+            read = readHeader(self._buffer)
+        except Malformed as error:
+            self._drop(str(error))
+            return
+        if read is None:
+            return
+        header, length = read
+        rest, self._buffer = self._buffer[length:], b""
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None
+        told = _Told(self.transport, header)
+        self._begin(told, told.getPeer())
+        if rest and self._inner is not None:
+            self._inner.dataReceived(rest)
+
+    def _begin(self, transport: Any, peer: IAddress) -> None:
+        self._inner = inner = self._factory.inner.buildProtocol(peer)
+        if inner is None:
+            self.transport.abortConnection()
+            return
+        self.dataReceived = lambda data: inner.dataReceived(data)  # type: ignore[method-assign]
+        inner.makeConnection(transport)
+
+    def _overdue(self) -> None:
+        self._timeout = None
+        self._drop(f"no PROXY header came within {self._factory.timeout:g} seconds")
+
+    def _drop(self, sentence: str) -> None:
+        self.log.info(
+            "dropped {peer}: {sentence}", event="proxy.dropped", peer=str(self.transport.getPeer()), sentence=sentence
+        )
+        self.dataReceived = lambda data: None  # type: ignore[method-assign]
+        self.transport.abortConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        if self._timeout is not None:
+            self._timeout.cancel()
+        if self._inner is not None:
+            self._inner.connectionLost(reason)
+
+
+class ProxyFactory(Factory):
+    """Builds what reads the header in front of what `inner` builds."""
+
+    noisy = False
+
+    def __init__(
+        self, clock: IReactorTime, inner: IProtocolFactory, trusts: Callable[[str], bool], timeout: float
+    ) -> None:
+        self.clock = clock
+        self.inner = inner
+        self.trusts = trusts
+        self.timeout = timeout
+
+    def buildProtocol(self, addr: IAddress | None) -> ProxyProtocol:
+        """For a connection that was accepted."""
+        return ProxyProtocol(self)
+
+    def doStart(self) -> None:
+        """Start what stands behind."""
+        self.inner.doStart()
+
+    def doStop(self) -> None:
+        """Stop it."""
+        self.inner.doStop()
