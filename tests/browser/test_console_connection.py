@@ -133,7 +133,7 @@ class TestBufferedAmount:
         console.dial(peer.url)
         peer.open()
         console.isIn("OPEN")
-        size = 4 * 1024 * 1024
+        size = 8 * 1024 * 1024
         payload = {"name": "large.bin", "mimeType": "application/octet-stream", "buffer": bytes(size)}
         console.choose("File")
         console.at("#file").set_input_files(payload)  # type: ignore[arg-type]
