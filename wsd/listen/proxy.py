@@ -1,5 +1,5 @@
 """
-The PROXY header of a trusted proxy, versions 1 and 2 (the PROXY protocol of HAProxy), read before anything else, TLS included.
+The PROXY header of a trusted proxy, version 1 or 2 of HAProxy's protocol, read before anything else, TLS included.
 
 It tells who really connected. From a peer that is no trusted proxy nothing is read here: its bytes go on untouched.
 """
@@ -98,8 +98,7 @@ def _addresses(family: int, body: bytes) -> ProxyHeader:
             f"the PROXY header has addresses of an unknown kind (0x{family:02x}), or too few bytes for them"
         )
     if family == 0x31:
-        peer, host = (UNIXAddress(body[start : start + size].rstrip(b"\0")) for start in (0, size))
-        return ProxyHeader(peer, host)
+        return ProxyHeader(*(UNIXAddress(body[start : start + size].rstrip(b"\0")) for start in (0, size)))
     ports = struct.unpack_from("!HH", body, 2 * size)
     made = IPv4Address if size == 4 else IPv6Address
     peer, host = (

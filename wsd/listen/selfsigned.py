@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def ensureSelfSigned(environ: Mapping[str, str]) -> Certificate:
         _write(files.cert, _make(key).public_bytes(serialization.Encoding.PEM))
     except OSError as error:
         raise ConfigError(
-            f"tls.self_signed: {folder} cannot be written: {error.strerror}; set STATE_DIRECTORY to a folder of wsd's own"
+            f"tls.self_signed: {folder} cannot be written: {error.strerror}; set STATE_DIRECTORY to a folder of its own"
         ) from None
     return files
 
@@ -50,7 +50,7 @@ def _isGood(files: Certificate) -> bool:
     except (OSError, ValueError, TypeError):
         return False
     fits = key.public_key() == certificate.public_key()
-    return fits and certificate.not_valid_after_utc - datetime.now(timezone.utc) > _RENEW
+    return fits and certificate.not_valid_after_utc - datetime.now(UTC) > _RENEW
 
 
 def _write(path: str, content: bytes) -> None:
@@ -66,7 +66,7 @@ def _write(path: str, content: bytes) -> None:
 
 def _make(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "wsd development, localhost")])
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     names = [x509.DNSName("localhost"), *(x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1"))]
     subjectKey = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)

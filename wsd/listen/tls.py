@@ -1,8 +1,8 @@
 """
 TLS on accepted connections: certificates by name (SNI), clients' certificates, ALPN, and renewal without a restart.
 
-pyOpenSSL behind Twisted's memory BIO. Contexts are built whole and swapped, so a handshake meets the old ones or the new
-ones, and an open connection keeps those it began with.
+pyOpenSSL behind Twisted's memory BIO. Contexts are built whole and swapped, so a handshake meets the old ones or the
+new ones, and an open connection keeps those it began with.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -191,7 +191,7 @@ def tlsOf(transport: Any) -> TlsInfo | None:
     """What the TLS handshake of a transport agreed on, None without TLS."""
     if not ISSLTransport.providedBy(transport):
         return None
-    connection = transport.getHandle()
+    connection: Any = cast(Any, transport).getHandle()
     if not isinstance(connection, SSL.Connection):
         return None
     certificate = connection.get_peer_certificate(as_cryptography=True)
