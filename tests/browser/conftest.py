@@ -60,12 +60,12 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 class Daemon:
     """A `twist wsd` process, and the ports that it said it listens on."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, state: Path, *arguments: str) -> None:
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "twisted", "wsd", "-p", "0", *arguments],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "STATE_DIRECTORY": str(state)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -99,8 +99,9 @@ class Daemon:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[Daemon]:
-    daemon = Daemon(*arguments)
+def running(state: Path, *arguments: str) -> Iterator[Daemon]:
+    """A daemon of its own, which keeps its state in that folder."""
+    daemon = Daemon(state, *arguments)
     try:
         yield daemon
     finally:
@@ -110,9 +111,9 @@ def running(*arguments: str) -> Iterator[Daemon]:
 @pytest.fixture(scope="package")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The authority of a running daemon: "localhost:PORT"."""
-    file = tmp_path_factory.mktemp("wsd") / "wsd.toml"
-    file.write_text(CONFIG)
-    with running("-c", str(file)) as process:
+    folder = tmp_path_factory.mktemp("wsd")
+    (folder / "wsd.toml").write_text(CONFIG)
+    with running(folder, "-c", str(folder / "wsd.toml")) as process:
         yield f"localhost:{process.port('ws')}"
 
 
