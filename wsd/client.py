@@ -37,8 +37,10 @@ from wsd.config.values import printable, token
 
 _T = TypeVar("_T")
 
-_PATIENCE = 10.0
-"""Seconds to wait for the connection, the handshake, each answer, and the close."""
+_OPENING = 5.0
+"""Seconds to wait for the connection, and for the handshake."""
+_ANSWER = 10.0
+"""Seconds to wait for each answer, and for the close."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _WIDTH = 200
 """Characters that are shown of a message."""
@@ -99,13 +101,14 @@ async def _run(reactor: Any, arguments: Namespace) -> None:
 async def talk(reactor: Any, arguments: Namespace) -> None:
     """Connect, say each message and print what comes back, and close. Raises `Unanswered`."""
     talker = await connect(reactor, arguments)
-    await _soon(reactor, talker.opened, "answer the handshake")
+    hint = "; does it want ws://?" if talker.factory.isSecure else ""
+    await _soon(talker.opened, reactor, _OPENING, "the server did not answer the handshake within {:g} seconds" + hint)
     times: list[float] = []
     for payload in (arguments.message or [b"hello"]) * arguments.count:
         print(f"sent {shown(payload, False)}")
         began = reactor.seconds()
         talker.sendMessage(payload)
-        answer, isBinary, arrived = await _soon(reactor, talker.next(), "answer the message")
+        answer, isBinary, arrived = await _soon(talker.next(), reactor, _ANSWER, "no answer came within {:g} seconds")
         times.append((arrived - began) * 1000)
         print(f"got  {shown(answer, isBinary)} after {times[-1]:.2f} ms")
     if len(times) > 1:
@@ -114,17 +117,17 @@ async def talk(reactor: Any, arguments: Namespace) -> None:
             f"{max(times):.2f} ms at most"
         )
     talker.sendClose(1000)
-    said = await _soon(reactor, talker.gone, "close")
+    said = await _soon(talker.gone, reactor, _ANSWER, "the server did not close within {:g} seconds")
     print(f"closed {said}")
 
 
-def _soon(reactor: Any, waiting: Deferred[_T], what: str) -> Deferred[_T]:
-    """What comes, or `Unanswered` when it takes too long."""
+def _soon(waiting: Deferred[_T], reactor: Any, patience: float, otherwise: str) -> Deferred[_T]:
+    """What comes, or `Unanswered` when it takes longer than the patience in seconds."""
 
     def late(result: object, seconds: float) -> NoReturn:
-        raise Unanswered(f"the server did not {what} within {seconds:g} seconds")
+        raise Unanswered(otherwise.format(seconds))
 
-    return waiting.addTimeout(_PATIENCE, reactor, onTimeoutCancel=late)
+    return waiting.addTimeout(patience, reactor, onTimeoutCancel=late)
 
 
 def shown(payload: bytes, isBinary: bool) -> str:
@@ -154,7 +157,7 @@ async def connect(reactor: Any, arguments: Namespace) -> Talker:
         perMessageCompressionOffers=[PerMessageDeflateOffer()],
         perMessageCompressionAccept=_acceptDeflate,
     )
-    endpoint: Any = HostnameEndpoint(reactor, factory.host, port, _PATIENCE)
+    endpoint: Any = HostnameEndpoint(reactor, factory.host, port, _OPENING)
     if factory.isSecure:
         endpoint = wrapClientTLS(_trust(factory.host, arguments), endpoint)
     place = f"{factory.host} port {port}"
@@ -165,7 +168,7 @@ async def connect(reactor: Any, arguments: Namespace) -> Talker:
     except DNSLookupError:
         raise Unanswered(f"there is no host {factory.host}; look for a slip in its name") from None
     except TimeoutError:
-        raise Unanswered(f"{place} does not answer within {_PATIENCE:g} seconds") from None
+        raise Unanswered(f"{place} does not answer within {_OPENING:g} seconds") from None
     except ConnectError as error:
         raise Unanswered(f"{place} cannot be reached: {error}") from None
     return talker

@@ -165,8 +165,7 @@ class Options(UsageOptions):
         own = sentence.removeprefix(f"{self['config']}: ")
         key, _, rest = own.partition(": ")
         names = {key: name for name, key in _NAMES.items()}
-        names |= {"tls.self_signed": "tls-self-signed", "tls.certificate[1].cert": "tls-cert"}
-        names |= {"tls.certificate[1].key": "tls-key", "tls.certificate": "tls-cert"}
+        names |= {"tls.self_signed": "tls-self-signed", "tls.certificate": "tls-cert"}
         if key in names and self.get(names[key]):
             return f"--{names[key]}: {rest}"
         return sentence
