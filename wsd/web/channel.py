@@ -40,7 +40,7 @@ class Channel(http.HTTPChannel):
 
     def lineReceived(self, line: bytes) -> None:
         """A line of a head; with the empty one the head is whole."""
-        if self._early or not self.persistent:
+        if self._early or not self.persistent or self.door.lingering:
             return
         if line:
             self._receivedHeaderSize += len(line) + 2
@@ -101,7 +101,7 @@ class Channel(http.HTTPChannel):
 
     def rawDataReceived(self, data: bytes) -> None:
         """Some of a body; what comes after an early answer is not for anybody."""
-        if self._early:
+        if self._early or self.door.lingering:
             return
         super().rawDataReceived(data)
 
@@ -132,6 +132,12 @@ class Channel(http.HTTPChannel):
     def _respondToBadRequestAndDisconnect(self) -> None:
         """twisted.web found the body's framing broken."""
         self.door.refuseBytes(Refused(400, "the body is not chunked as RFC 9112 7.1 says: send size, CRLF, data, CRLF"))
+
+    def end(self) -> None:
+        """Nothing more is read, not even what is here already."""
+        self._early = True
+        self._lines = []
+        self.clearLineBuffer()
 
     def detach(self) -> None:
         """The connection becomes a WebSocket: nothing here is asked for any more."""

@@ -55,7 +55,7 @@ class Door(Protocol):
         self._connection: Connection | None = None
         self._place: str | None = None
         self._counted = False
-        self._lingering = False
+        self.lingering = False
         self._deadline = 0.0
         self._bodySeen = 0
         self._bodySince = 0.0
@@ -97,11 +97,13 @@ class Door(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of the first head; those of later ones go to the channel at once."""
-        if self._lingering:
+        if self.lingering:
             return
         buffer = self._buffer + data
-        if buffer.startswith(b"\r\n"):
-            buffer = buffer[2:]
+        start = 0
+        while buffer.startswith(b"\r\n", start):
+            start += 2
+        buffer = buffer[start:]
         end = buffer.find(_END, max(0, len(self._buffer) - 3))
         if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD):
             self.refuseBytes(
@@ -195,7 +197,7 @@ class Door(Protocol):
         self, refused: Refused, head: Head | None = None, id: str | None = None, peer: Peer | None = None
     ) -> None:
         """Answer with a status and one sentence, and end: for what never became a request of twisted.web's."""
-        if self._lingering:
+        if self.lingering:
             return
         who = peer or self._addressOf(self.transport.getPeer())
         self._site.refused(ConnectionLog(id or newId()), head, who, refused)
@@ -217,9 +219,9 @@ class Door(Protocol):
 
     def linger(self) -> None:
         """End: our half now, the whole when the peer has ended too or has had its time (RFC 9112 9.6)."""
-        if self._lingering:
+        if self.lingering:
             return
-        self._lingering = True
+        self.lingering = True
         self._buffer = b""
         self.dataReceived = self._ignore  # type: ignore[method-assign]
         loseWriteConnection = getattr(self.transport, "loseWriteConnection", None)
@@ -235,7 +237,7 @@ class Door(Protocol):
 
     def answered(self) -> None:
         """An answer went out whole; the next request may take its time."""
-        if not self._lingering and self._connection is None:
+        if not self.lingering and self._connection is None:
             self._wait(self._policies.http_idle_timeout)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -261,7 +263,7 @@ class Door(Protocol):
 
     def visit(self, now: float) -> None:
         """The time is up for what the peer owed us, unless it has done its part meanwhile."""
-        if self._lingering:
+        if self.lingering:
             self.transport.abortConnection()
         elif self._channel is None or self._channel.waiting == "head":
             self._headOverdue()
