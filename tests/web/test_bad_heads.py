@@ -205,7 +205,7 @@ class TestABadHead:
     def test_in_small_pieces_too(self, name: str) -> None:
         bad, status = CASES[name]
         ours = daemon()
-        check(ours.connect(chunk=1 if len(bad) < 2000 else 509), bad, status)
+        check(ours.connect(chunk=13 if len(bad) < 2000 else 509), bad, status)
         assert isWell(ours)
 
 
