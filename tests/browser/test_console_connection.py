@@ -138,14 +138,16 @@ class TestReadyState:
 
 
 class TestBufferedAmount:
-    def testFillsABarWhileThePeerDoesNotReadAndEmptiesItAfter(self, console: Console, peer: Peer) -> None:
+    def testFillsABarWhileThePeerDoesNotReadAndEmptiesItAfter(
+        self, console: Console, peer: Peer, tmp_path: Path
+    ) -> None:
         console.dial(peer.url)
         peer.open()
         console.isIn("OPEN")
         size = 8 * 1024 * 1024
-        payload = {"name": "large.bin", "mimeType": "application/octet-stream", "buffer": bytes(size)}
+        (tmp_path / "large.bin").write_bytes(bytes(size))
         console.choose("File")
-        console.at("#file").set_input_files(payload)  # type: ignore[arg-type]
+        console.at("#file").set_input_files(tmp_path / "large.bin")
         console.press("Send file")
         bar = console.page.get_by_label("bufferedAmount")
         expect(console.at("#fact-buffered")).to_contain_text("MiB / ")
