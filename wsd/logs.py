@@ -30,8 +30,8 @@ from zope.interface import implementer
 
 _logger = Logger(namespace="wsd")
 
-_KEPT = ("id", "event", "route", "peer", "status", "code", "cause", "line", "sentence", "url", "version", "subprotocol")
-"""Fields of an event that the JSON line carries beside its message."""
+_OF_TWISTED = frozenset({"time", "level", "message", "traceback", "isError", "system", "format", "failure", "why"})
+"""What Twisted's older log adds to an event, and our own keys: no fields of a line."""
 
 
 class ConnectionLog:
@@ -63,8 +63,8 @@ class ConnectionLog:
 
 
 def escaped(text: str) -> str:
-    """The text on one line, its control characters spelled out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    """The text on one line, whatever is not printable spelled out: controls, separators, what turns text around."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _time(event: LogEvent) -> str:
@@ -92,20 +92,29 @@ def textLine(event: LogEvent) -> str:
 
 
 def jsonLine(event: LogEvent) -> str:
-    """One JSON object on one line: `time`, `level`, `message`, and what the event knows besides."""
+    """
+    One JSON object on one line: `time`, `level`, `message`, `traceback` of an error, and an event's fields by name.
+
+    The fields are those of our own events: what a library knows beside its message may be anybody's data.
+    """
     entry: dict[str, Any] = {
         "time": _time(event),
         "level": event.get("log_level", LogLevel.info).name,
         "message": _message(event),
     }
-    for name in _KEPT:
-        if event.get(name) is not None:
-            value = event[name]
-            entry[name] = value if isinstance(value, (int, str)) else str(value)
+    if str(event.get("log_namespace", "")).partition(".")[0] == "wsd":
+        entry |= {
+            name: value
+            for name, value in event.items()
+            if isinstance(value, (str, int, float)) and not name.startswith("log_") and name not in _OF_TWISTED
+        }
     traceback = _traceback(event)
     if traceback:
         entry["traceback"] = traceback
-    return json.dumps(entry, ensure_ascii=False) + "\n"
+    line = json.dumps(entry, ensure_ascii=False)
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
+    return line + "\n"
 
 
 @implementer(ILogObserver)
@@ -127,7 +136,11 @@ class LineObserver:
             before.close()
 
     def __call__(self, event: LogEvent) -> None:
-        self._stream.write(self._line(event))
+        line = self._line(event)
+        try:
+            self._stream.write(line)
+        except UnicodeEncodeError:  # a terminal of another encoding
+            self._stream.write(line.encode("ascii", "backslashreplace").decode())
         self._stream.flush()
 
 

@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 
@@ -58,6 +59,7 @@ class Metrics:
     def __init__(self) -> None:
         self.routes: dict[str, RouteCounters] = {}
         self.handshakes: dict[str, int] = {}
+        self.refusals: dict[int, int] = {}
         self._connections: Callable[[], int] = lambda: 0
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
@@ -75,6 +77,10 @@ class Metrics:
     def handshake(self, result: str) -> None:
         """Count an opening handshake: "accepted", or the status it was refused with."""
         self.handshakes[result] = self.handshakes.get(result, 0) + 1
+
+    def refusal(self, status: int) -> None:
+        """Count a request that was turned away, an opening handshake or not."""
+        self.refusals[status] = self.refusals.get(status, 0) + 1
 
     def setConnections(self, read: Callable[[], int]) -> None:
         """Where the number of open connections is asked for."""
@@ -97,9 +103,14 @@ class Metrics:
         self._info = {"version": version, "plane": plane, "reactor": reactor}
 
     def render(self, accept: str) -> tuple[str, bytes]:
-        """The content type and the text of all metrics, in the format that an Accept header asks for."""
-        encode, contentType = choose_encoder(accept)
-        return contentType, encode(self._registry)
+        """
+        The content type and the text of all metrics: OpenMetrics 1.0 where an Accept header names it, as Prometheus's
+        does, else the text format 0.0.4, whatever else the header says.
+        """
+        wanted = [part.partition(";")[0].strip() for part in accept.lower().split(",")]
+        if "application/openmetrics-text" in wanted:
+            return openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest(self._registry)
+        return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
 
 
 class _Exposition(Collector):
@@ -117,6 +128,10 @@ class _Exposition(Collector):
         for result, count in metrics.handshakes.items():
             handshakes.add_metric([result], count)
         yield handshakes
+        refusals = CounterMetricFamily("wsd_refusals", "Requests turned away, by status.", labels=["status"])
+        for status, count in metrics.refusals.items():
+            refusals.add_metric([str(status)], count)
+        yield refusals
         depths = list(metrics._sendBuffers())
         yield GaugeMetricFamily("wsd_send_buffer_bytes", "Bytes that wait to be sent, of all connections.", sum(depths))
         yield GaugeMetricFamily(
@@ -153,6 +168,8 @@ class _Exposition(Collector):
         ):
             family = CounterMetricFamily(name, text, labels=["route", "cause"])
             for path, counters in routes.items():
-                for cause, count in getattr(counters, attribute).items():
-                    family.add_metric([path, cause.value], count)
+                counted = getattr(counters, attribute)
+                for cause in Cause:
+                    # Those that have not happened too: a counter that begins at 1 shows no increase.
+                    family.add_metric([path, cause.value], counted.get(cause, 0))
             yield family

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
@@ -21,7 +21,7 @@ from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
 from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
 from wsd.listen.proxy import ProxyFactory
-from wsd.listen.systemd import notify, watchdogInterval
+from wsd.listen.systemd import Systemd
 from wsd.metrics import Cause, Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
@@ -55,11 +55,14 @@ class Daemon(Service):
     name = "wsd"
     log = Logger(namespace="wsd")
 
-    def __init__(self, config: Config, reactor: Any, reread: Callable[[], Config], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, config: Config, reactor: Any, reread: Callable[[], Config], environ: MutableMapping[str, str]
+    ) -> None:
         self.reactor = reactor
         self.config = config
         self._reread = reread
         self._environ = environ
+        self._systemd = Systemd(environ)
         self._plane = choosePlane(config.frames)
         self._timer = Timer(reactor)
         self.metrics = Metrics()
@@ -202,13 +205,16 @@ class Daemon(Service):
             self.log.info("listening {url}", event="listener.listening", url=listener.url)
             if listener.wide:
                 self.log.warn("{url} can be reached from other machines", event="listener.wide", url=listener.url)
-        notify("READY=1", self._environ)
-        interval = watchdogInterval(self._environ)
-        if interval is not None:
-            self._beat(interval / 2, lambda: notify("WATCHDOG=1", self._environ))
+        self._systemd.tell("READY=1", self._serving)
+        if self._systemd.watchdog is not None:
+            self._beat(self._systemd.watchdog / 2, lambda: self._systemd.tell("WATCHDOG=1"))
         if self.certificates is not None:
             certificates = self.certificates
             self._beat(_WATCH, lambda: certificates.poll(self._timer.now))
+
+    @property
+    def _serving(self) -> str:
+        return "listening " + " ".join(listener.url for listener in self.listeners)
 
     def _beat(self, seconds: float, call: Callable[[], Any]) -> None:
         loop = LoopingCall(call)
@@ -243,11 +249,13 @@ class Daemon(Service):
 
         New connections get the new routes and policies. What is bound stays bound: other listeners need a new start.
         """
-        notify("RELOADING=1", self._environ)
+        self._systemd.tell("RELOADING=1")
+        status = self._serving
         try:
             config = self._reread()
             routes = self._buildRoutes(config)
         except (ConfigError, Unusable) as error:
+            status = f"not reloaded: {error}"
             self.log.error(
                 "not reloaded, the configuration stays as it was: {sentence}",
                 event="reload.refused",
@@ -257,7 +265,7 @@ class Daemon(Service):
             self._replace(config, routes)
         if self.certificates is not None:
             self.certificates.reload()
-        notify("READY=1", self._environ)
+        self._systemd.tell("READY=1", status)
 
     def _replace(self, config: Config, routes: list[SiteRoute]) -> None:
         before, self.config = self.config, config
@@ -287,7 +295,7 @@ class Daemon(Service):
         It takes no longer than the longest `closing_timeout` and what the routes take to stop.
         """
         super().stopService()
-        notify("STOPPING=1", self._environ)
+        self._systemd.tell("STOPPING=1", "closing the connections")
         for number, handler in self._signals.items():
             signal.signal(number, handler)
         for loop in self._beats:

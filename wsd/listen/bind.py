@@ -13,7 +13,7 @@ import re
 import resource
 import socket
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from wsd.config import Config
-from wsd.listen.systemd import inherited
+from wsd.listen.systemd import NotListening, adopt, inherited
 from wsd.listen.transport import TCPPort, UNIXPort
 from wsd.policies.address import isLoopback
 
@@ -86,25 +86,26 @@ class Listener:
             self.socket.close()
 
 
-def bind(config: Config, environ: Mapping[str, str]) -> tuple[list[Listener], list[str]]:
+def bind(config: Config, environ: MutableMapping[str, str]) -> tuple[list[Listener], list[str]]:
     """
     Every listener of the configuration, bound, and notices for the log (a ::1 that this machine does not have).
 
-    Raises `Unusable`; what was bound before is closed again.
+    Sockets that systemd passed and no endpoint string names take the place of host and port. Raises `Unusable`; what
+    was bound before is closed again.
     """
     listeners: list[Listener] = []
     notices: list[str] = []
+    passed = inherited(environ)
     try:
-        if config.port is not None:
-            listeners += _bindHosts(config.host, config.port, False, notices)
-        if config.tls.port is not None:
-            listeners += _bindHosts(config.host, config.tls.port, True, notices)
-        passed = (
-            inherited(environ) if any(s.startswith("systemd:") for s in (*config.listen, *config.tls.listen)) else []
-        )
         for secure, strings in ((False, config.listen), (True, config.tls.listen)):
-            for string in strings:
-                listeners.append(_bindEndpoint(string, secure, passed))
+            listeners.extend(_bindEndpoint(string, secure, passed) for string in strings)
+        left = [descriptor for _, descriptor in passed if descriptor >= 0]
+        if config.tls.port is not None:
+            listeners[:0] = _bindHosts(config.host, config.tls.port, True, notices)
+        if left:
+            listeners[:0] = [_inheritedListener("systemd", descriptor, False) for descriptor in left]
+        elif config.port is not None:
+            listeners[:0] = _bindHosts(config.host, config.port, False, notices)
     except Unusable:
         for listener in listeners:
             listener.close()
@@ -302,8 +303,14 @@ def _bindInherited(string: str, rest: str, secure: bool, passed: list[tuple[str,
         have = ", ".join(f"{number} ({name})" for number, (name, _) in enumerate(passed)) or "none"
         raise Unusable(f"listen {string!r}: systemd passed no such socket that is left; it passed {have}")
     passed[passed.index(wanted)] = (wanted[0], -1)
-    adopted = socket.socket(fileno=wanted[1])
-    adopted.setblocking(False)
+    return _inheritedListener(f"listen {string!r}", wanted[1], secure)
+
+
+def _inheritedListener(who: str, descriptor: int, secure: bool) -> Listener:
+    try:
+        adopted = adopt(descriptor)
+    except NotListening as fault:
+        raise Unusable(f"{who}: {fault}") from None
     address = adopted.getsockname()
     scheme = "wss" if secure else "ws"
     if adopted.family == socket.AF_UNIX:

@@ -1,53 +1,96 @@
-"""What systemd gives and is told: inherited sockets (sd_listen_fds), readiness and the watchdog (sd_notify)."""
+"""What systemd gives and is told: inherited sockets (sd_listen_fds(3)), readiness and the watchdog (sd_notify(3))."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
+from contextlib import suppress
 
 _FIRST = 3
 """The first descriptor that systemd passes (SD_LISTEN_FDS_START)."""
 
+_PATIENCE = 1.0
+"""Seconds that systemd may take to read what it is told, before we go on without."""
 
-def inherited(environ: Mapping[str, str]) -> list[tuple[str, int]]:
-    """
-    The sockets passed to this process, each with its name, in order; several may have one name.
 
-    The variables are taken out of a mutable environment, so that no child believes the sockets its own.
+class NotListening(Exception):
+    """A descriptor that was passed is no socket to accept connections from: one sentence."""
+
+
+def inherited(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
     """
-    if environ.get("LISTEN_PID") != str(os.getpid()):
+    The descriptors passed to this process, each with its name, in the order of the .socket file's streams.
+
+    Several may have one name. The variables are taken out of the environment, and the descriptors are closed to
+    children, so that none of these believes them its own.
+    """
+    meant = environ.pop("LISTEN_PID", None) == str(os.getpid())
+    count = environ.pop("LISTEN_FDS", "")
+    names = environ.pop("LISTEN_FDNAMES", "").split(":")
+    if not meant or not count.isdecimal():
         return []
-    count = int(environ.get("LISTEN_FDS", "0"))
-    names = environ.get("LISTEN_FDNAMES", "").split(":")
-    names += ["unknown"] * (count - len(names))
-    if isinstance(environ, MutableMapping):
-        for variable in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
-            environ.pop(variable, None)
-    for descriptor in range(_FIRST, _FIRST + count):
-        os.set_inheritable(descriptor, False)
-    return [(names[number], _FIRST + number) for number in range(count)]
+    descriptors = range(_FIRST, _FIRST + int(count))
+    for descriptor in descriptors:
+        with suppress(OSError):
+            os.set_inheritable(descriptor, False)
+    names += ["unknown"] * (len(descriptors) - len(names))
+    return list(zip(names, descriptors, strict=False))
 
 
-def notify(state: str, environ: Mapping[str, str]) -> bool:
-    """Tell systemd a state, such as READY=1; False when nobody listens. A reload says when it began."""
-    address = environ.get("NOTIFY_SOCKET")
-    if not address:
-        return False
-    if state == "RELOADING=1":
-        state += f"\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as told:
-        try:
-            told.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
-        except OSError:
+def adopt(descriptor: int) -> socket.socket:
+    """The socket of a descriptor that was passed. Raises `NotListening`."""
+    try:
+        adopted = socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise NotListening(f"descriptor {descriptor} is no socket ({error.strerror})") from None
+    if adopted.type != socket.SOCK_STREAM or adopted.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        fault = f"descriptor {descriptor} is no stream socket; write ListenStream= in the .socket file"
+    elif not adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        fault = f"descriptor {descriptor} is a single connection; write Accept=no in the .socket file"
+    else:
+        adopted.setblocking(False)
+        return adopted
+    adopted.detach()
+    raise NotListening(fault)
+
+
+class Systemd:
+    """
+    The systemd that started this process, if one did and wants to be told.
+
+    `watchdog` is the time in seconds within which it wants a sign of life, None when it wants none. The variables are
+    taken out of the environment, so that no child speaks in our name.
+    """
+
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
+        address = environ.pop("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.watchdog = self._watchdog(environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", ""))
+
+    @staticmethod
+    def _watchdog(microseconds: str, process: str) -> float | None:
+        meant = process in ("", str(os.getpid()))
+        return int(microseconds) / 1_000_000 if meant and microseconds.isdecimal() and int(microseconds) else None
+
+    def tell(self, state: str, status: str | None = None) -> bool:
+        """
+        Tell it a state such as "READY=1", and a sentence for `systemctl status`; False when nobody listens.
+
+        "RELOADING=1" also says when that began, as Type=notify-reload wants to know.
+        """
+        if not self._address.startswith(("/", "\0")):
             return False
-    return True
-
-
-def watchdogInterval(environ: Mapping[str, str]) -> float | None:
-    """Seconds within which systemd wants a sign of life, None when it wants none."""
-    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-        return None
-    text = environ.get("WATCHDOG_USEC", "")
-    return int(text) / 1_000_000 if text.isdigit() and int(text) else None
+        lines = [state]
+        if state == "RELOADING=1":
+            lines.append(f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+        if status is not None:
+            lines.append(f"STATUS={' '.join(status.split())}")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.settimeout(_PATIENCE)
+            try:
+                told.sendto("\n".join(lines).encode(), self._address)
+            except OSError:
+                return False
+        return True

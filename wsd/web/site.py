@@ -184,13 +184,19 @@ class Site(ProtocolFactory):
 
     def refused(self, log: ConnectionLog, head: Head | None, who: Peer | str, refused: Refused) -> None:
         """One log line for a request that was turned away, and its place in the metrics."""
+        self.metrics.refusal(refused.status)
         if head is not None and head.isUpgrade:
             self.metrics.handshake(str(refused.status))
         log.info(
             "refused {line} of {peer} with {status}: {sentence}",
             event="request.refused",
-            line=head.line[:200] if head is not None else "a request",
+            line=_withoutQuery(head)[:200] if head is not None else "a request",
             peer=str(who),
             status=refused.status,
             sentence=refused.sentence,
         )
+
+
+def _withoutQuery(head: Head) -> str:
+    """The request line as it may be logged: a query may hold a secret."""
+    return head.line.replace(f"?{head.query}", "?...", 1) if head.query else head.line
