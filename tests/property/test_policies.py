@@ -27,33 +27,54 @@ def texts(*pieces: str) -> st.SearchStrategy[str]:
 
 _NAMES = st.sampled_from(["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto"])
 _HOPS = texts(
-    *[
-        "for=",
-        "For=",
-        "by=",
-        "proto=",
-        "host=",
-        "http",
-        "https",
-        "10.0.0.1",
-        "192.0.2.1",
-        "::1",
-        "[::1]",
-        "[2001:db8::1]:80",
-        "::ffff:10.0.0.1",
-    ],
-    *[":80", ",", ";", '"', "\\", "unknown", "_hidden", "unix", "%eth0", "/8"],
+    "for=",
+    "For=",
+    "by=",
+    "proto=",
+    "host=",
+    "http",
+    "https",
+    "10.0.0.1",
+    "192.0.2.1",
+    "::1",
+    "[::1]",
+    "[2001:db8::1]:80",
+    "::ffff:10.0.0.1",
+    ":80",
+    ",",
+    ";",
+    '"',
+    "\\",
+    "unknown",
+    "_hidden",
+    "unix",
+    "%eth0",
+    "/8",
     ", ",
 )
 _ADDRESSES = (
     _ANY | st.ip_addresses().map(str) | st.sampled_from(["unix", "10.0.0.1", "::1", "127.0.0.1", "fe80::1%eth0"])
 )
 _ORIGINS = texts(
-    *["http", "https", "://", ":", "localhost", "127.0.0.1", "[::1]", "80", "@", "/", ".", "null", "example.com"]
+    "http", "https", "://", ":", "localhost", "127.0.0.1", "[::1]", "80", "@", "/", ".", "null", "example.com"
 )
 _OFFERS = texts(
-    *["permessage-deflate", "server_max_window_bits", "client_max_window_bits", "server_no_context_takeover"],
-    *["client_no_context_takeover", "=", ";", ",", '"', "\\", "8", "10", "15", "16", "0", "foo"],
+    "permessage-deflate",
+    "server_max_window_bits",
+    "client_max_window_bits",
+    "server_no_context_takeover",
+    "client_no_context_takeover",
+    "=",
+    ";",
+    ",",
+    '"',
+    "\\",
+    "8",
+    "10",
+    "15",
+    "16",
+    "0",
+    "foo",
     "; ",
 )
 
