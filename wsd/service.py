@@ -89,6 +89,16 @@ class Daemon(Service):
         self._addPages()
         self._describeMetrics()
         self.listeners, self._notices = bind(config, environ)
+        self._bindOthers()
+
+    def _bindOthers(self) -> None:
+        """Twisted's own endpoints listen at once, so that a taken port is said before the terminal is left."""
+        for listener in self.listeners:
+            if listener.endpoint is not None:
+                failed: list[Failure] = []
+                listener.adopt(self.reactor, self._compose(listener.secure)).addErrback(failed.append)
+                if failed:
+                    raise Unusable(f"listen {listener.endpoint!r}: {failed[0].getErrorMessage()}")
 
     def _loadTls(self) -> None:
         """The certificates; the libraries of TLS are needed only here."""
@@ -179,7 +189,11 @@ class Daemon(Service):
 
     def _listen(self) -> Deferred[Any]:
         return gatherResults(
-            [listener.adopt(self.reactor, self._compose(listener.secure)) for listener in self.listeners],
+            [
+                listener.adopt(self.reactor, self._compose(listener.secure))
+                for listener in self.listeners
+                if listener.endpoint is None
+            ],
             consumeErrors=True,
         )
 
@@ -229,10 +243,8 @@ class Daemon(Service):
         if not cause.check(Unusable, ConfigError, OSError):
             self.log.failure("wsd cannot start", cause)
         self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
-        self.failed = True
-        self.reactor.stop()
-
-    failed = False
+        # Ended by a signal, Twisted's commands have an exit status that is not 0.
+        os.kill(os.getpid(), signal.SIGTERM)
 
     # -- signals --------------------------------------------------------------------------------------------------
 

@@ -121,6 +121,12 @@ class TestAnUpgradeThatIsRefused:
         assert words in answer.partition(b"\r\n\r\n")[2]
         assert wire.ended
 
+    def test_a_426_says_what_to_upgrade_to(self) -> None:
+        """RFC 9110 7.8."""
+        answer = daemon().connect().exchange(upgrade(b"/echo", b"Sec-WebSocket-Version: 8"))
+        assert b"\r\nUpgrade: websocket\r\n" in answer
+        assert b"\r\nConnection: close, Upgrade\r\n" in answer
+
     def test_a_deflate_offer_that_is_wrong_is_declined_not_refused(self) -> None:
         """RFC 7692 7.1."""
         for offer in (b"permessage-deflate; bogus", b"permessage-deflate; server_max_window_bits=99", b"x-else"):
@@ -295,6 +301,12 @@ class TestHeadsThatAreTooMuch:
     def test_too_many_fields(self) -> None:
         fields = [b"X-%d: 1" % number for number in range(120)]
         assert status(daemon().connect().exchange(get(b"/describe", *fields))) == 431
+
+
+def test_tls_where_none_is_spoken_is_told_so_at_once() -> None:
+    answer = daemon().connect().exchange(bytes.fromhex("16030102000100"))
+    assert status(answer) == 400
+    assert b"without TLS" in answer
 
 
 class TestAdmission:

@@ -250,12 +250,18 @@ class TCPPort(tcp.Port):
 
     transport = TCPTransport  # type: ignore[assignment]
 
+    def _logConnectionLostMsg(self) -> None:
+        """The daemon says itself that it stops."""
+
 
 class UNIXPort(unix.Port):
     """Twisted's unix port with the transport above; a socket that somebody else made keeps its path."""
 
     transport = UNIXTransport
     ownsPath = True
+
+    def _logConnectionLostMsg(self) -> None:
+        """The daemon says itself that it stops."""
 
     def connectionLost(self, reason: failure.Failure) -> None:
         """Stop, and remove the path if it is ours."""

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 _END = b"\r\n\r\n"
 
+_TLS = b"\x16\x03"
+"""How a TLS handshake begins (RFC 8446 5.1)."""
+
 _LINGER = 2.0
 """Seconds in which a peer may still send what nobody reads, so that it sees the answer before a reset."""
 
@@ -100,6 +103,9 @@ class Door(Protocol):
         if self.lingering:
             return
         buffer = self._buffer + data
+        if buffer.startswith(_TLS):
+            self.refuseBytes(Refused(400, "this port speaks without TLS; open it with ws:// or http://"))
+            return
         start = 0
         while buffer.startswith(b"\r\n", start):
             start += 2
@@ -209,7 +215,7 @@ class Door(Protocol):
             "Content-Type: text/plain; charset=utf-8",
             "X-Content-Type-Options: nosniff",
             f"Content-Length: {len(body)}",
-            "Connection: close",
+            "Connection: close" if "Upgrade" not in dict(refused.headers) else "Connection: close, Upgrade",
             "",
             "",
         ]

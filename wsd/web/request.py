@@ -156,7 +156,8 @@ class Request(server.Request):
         try:
             content = resource.render(self)
         except UnsupportedMethod as unsupported:
-            allowed = ", ".join(sorted(bytes(method).decode("latin-1") for method in unsupported.allowedMethods))
+            allowedMethods: list[bytes] = list(unsupported.allowedMethods)
+            allowed = ", ".join(sorted(bytes(name).decode("latin-1") for name in allowedMethods))
             status = 405 if self.head.method in _METHODS else 501
             self.refuse(
                 Refused(
