@@ -72,11 +72,14 @@ def _time(event: LogEvent) -> str:
 
 
 def _traceback(event: LogEvent) -> str:
-    failure = event.get("log_failure")
-    return failure.getTraceback() if failure is not None else ""
+    failure = event.get("log_failure", event.get("failure"))
+    return str(failure.getTraceback()) if isinstance(failure, Failure) else ""
 
 
 def _message(event: LogEvent) -> str:
+    if "log_failure" not in event and isinstance(event.get("failure"), Failure):
+        # Twisted's older log has the traceback in its text.
+        return escaped(str(event.get("why") or event["failure"].getErrorMessage()))
     return escaped(
         formatEvent(event) or eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False)
     )

@@ -1,0 +1,194 @@
+"""The counters, and what Prometheus reads of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as readOpenMetrics
+from prometheus_client.parser import text_string_to_metric_families as readText
+
+from tests.every import EveryFactory
+from tests.wire import Daemon
+from wsd.config import Policies
+from wsd.metrics import Cause, Metrics
+from wsd.protocols.echo import EchoFactory
+
+PAGE = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+OF_PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+    "text/plain;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample of the text format, by its name and labels."""
+    text = metrics.render("")[1].decode()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in readText(text)
+        for sample in family.samples
+    }
+
+
+def value(metrics: Metrics, metric: str, /, **labels: str) -> float:
+    return samples(metrics)[metric, frozenset(labels.items())]
+
+
+class TestTheFormat:
+    """What a scraper is given."""
+
+    @pytest.mark.parametrize(
+        ("accept", "answered"),
+        [
+            ("", TEXT),
+            ("*/*", TEXT),
+            ("text/html, text/plain;version=0.0.4", TEXT),
+            (OF_PROMETHEUS, OPEN),
+            ("Application/OpenMetrics-Text", OPEN),
+            ("application/openmetrics-text; version=abc; escaping=none", OPEN),
+            ("application/openmetrics-textual", TEXT),
+            (",;=,,;q", TEXT),
+        ],
+    )
+    def test_follows_accept_whatever_that_says(self, accept: str, answered: str) -> None:
+        contentType, text = Metrics().render(accept)
+        assert contentType == answered
+        assert text.endswith(b"# EOF\n") == (answered == OPEN)
+
+    def test_is_the_same_numbers_in_both(self) -> None:
+        metrics = Metrics()
+        metrics.route("/echo").messagesIn += 7
+        families = {family.name: family for family in readOpenMetrics(metrics.render(OPEN)[1].decode())}
+        assert families["wsd_messages_received"].samples[0].value == 7
+        assert value(metrics, "wsd_messages_received_total", route="/echo") == 7
+
+    def test_has_room_for_any_route(self) -> None:
+        metrics = Metrics()
+        metrics.route('/a"b\\c\nd').opened += 1
+        assert value(metrics, "wsd_connections_opened_total", route='/a"b\\c\nd') == 1
+
+    def test_has_no_series_of_another_daemon_in_the_same_process(self) -> None:
+        one, other = Metrics(), Metrics()
+        one.route("/echo").opened += 1
+        assert not [name for name, labels in samples(other) if ("route", "/echo") in labels]
+
+
+class TestTheNumbers:
+    """Read when they are asked for."""
+
+    def test_of_the_gauges_are_those_of_now(self) -> None:
+        metrics, depths = Metrics(), [3, 5]
+        metrics.setConnections(lambda: len(depths))
+        metrics.setSendBuffers(lambda: depths)
+        metrics.setLag(lambda: 0.25)
+        metrics.setCertificates(lambda: {"localhost": 1.8e9})
+        metrics.info("1.0", "plain", "EPollReactor")
+        assert value(metrics, "wsd_connections") == 2
+        assert value(metrics, "wsd_send_buffer_bytes") == 8
+        assert value(metrics, "wsd_send_buffer_bytes_max") == 5
+        assert value(metrics, "wsd_reactor_lag_seconds") == 0.25
+        assert value(metrics, "wsd_certificate_expiry_seconds", name="localhost") == 1.8e9
+        assert value(metrics, "wsd_info", version="1.0", plane="plain", reactor="EPollReactor") == 1
+        depths.clear()
+        assert value(metrics, "wsd_send_buffer_bytes_max") == 0
+
+    def test_of_a_route_are_kept_however_often_it_is_made(self) -> None:
+        metrics = Metrics()
+        metrics.route("/echo").opened += 1
+        metrics.route("/echo").opened += 1
+        assert value(metrics, "wsd_connections_opened_total", route="/echo") == 2
+
+    def test_begin_at_nought_for_every_cause(self) -> None:
+        metrics = Metrics()
+        metrics.route("/echo")
+        for name in ("wsd_connections_closed_total", "wsd_drops_total"):
+            assert {value(metrics, name, route="/echo", cause=cause.value) for cause in Cause} == {0}
+
+    def test_of_the_process_are_there(self) -> None:
+        assert value(Metrics(), "process_resident_memory_bytes") > 1 << 20
+        assert value(Metrics(), "process_max_fds") > 0
+
+
+class TestWhatIsCounted:
+    """By a site that is used."""
+
+    def test_messages_and_bytes_of_a_route(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory, "/every": EveryFactory})
+        client = daemon.open("/echo")
+        client.say("hello")
+        client.say(bytes(1000))
+        for direction in ("received", "sent"):
+            assert value(daemon.metrics, f"wsd_messages_{direction}_total", route="/echo") == 2
+            assert value(daemon.metrics, f"wsd_bytes_{direction}_total", route="/echo") == 1005
+            assert value(daemon.metrics, f"wsd_messages_{direction}_total", route="/every") == 0
+
+    def test_opens_and_closes_by_cause(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory}, policies=Policies(max_message=10))
+        daemon.open("/echo").close()
+        daemon.open("/echo").say(bytes(11))
+        daemon.open("/echo").wire.close()
+        metrics = daemon.metrics
+        assert value(metrics, "wsd_connections_opened_total", route="/echo") == 3
+        for cause in ("peer_closed", "too_big", "lost"):
+            assert value(metrics, "wsd_connections_closed_total", route="/echo", cause=cause) == 1
+
+    def test_handshakes_by_result(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        daemon.open("/echo")
+        daemon.open("/nowhere")
+        daemon.open("/echo", headers={"Origin": "https://example.com"})
+        for result in ("accepted", "404", "403"):
+            assert value(daemon.metrics, "wsd_handshakes_total", result=result) == 1
+
+    def test_what_is_turned_away_by_status(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        daemon.open("/nowhere")
+        daemon.connect().exchange(b"nonsense\r\n\r\n")
+        daemon.connect().exchange(b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for status in ("404", "400", "426"):
+            assert value(daemon.metrics, "wsd_refusals_total", status=status) == 1
+
+    def test_a_reader_that_falls_behind(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory}, policies=Policies(high_water=65536, low_water=16384))
+        client = daemon.open("/echo")
+        client.protocol.send_binary(bytes(1 << 20))
+        data = b"".join(client.protocol.data_to_send())
+        for _ in range(20):
+            if client.wire.push(data) < len(data):
+                break
+        assert value(daemon.metrics, "wsd_send_buffer_full_total", route="/echo") >= 1
+        assert value(daemon.metrics, "wsd_reading_pauses_total", route="/echo") >= 1
+
+
+class TestThePage:
+    """docs/metrics.md."""
+
+    def test_names_every_metric_with_its_labels_and_no_other(self) -> None:
+        metrics = Metrics()
+        metrics.info("1.0", "plain", "EPollReactor")
+        metrics.route("/echo")
+        metrics.handshake("accepted")
+        metrics.refusal(404)
+        metrics.setCertificates(lambda: {"localhost": 1.8e9})
+        exposed = {
+            (name, tuple(sorted(label for label, _ in labels)))
+            for name, labels in samples(metrics)
+            if name.startswith("wsd_")
+        }
+        rows = re.findall(r"^\| `(wsd_\w+)(?:\{([\w, ]+)\})?` \|", PAGE, re.MULTILINE)
+        assert {(name, tuple(sorted(labels.split(", "))) if labels else ()) for name, labels in rows} == exposed
+
+    def test_explains_every_cause(self) -> None:
+        assert set(re.findall(r"^\| `([a-z_]+)` \| ", PAGE.split("## Causes")[1].split("\n## ")[0], re.MULTILINE)) == {
+            cause.value for cause in Cause
+        }
+
+    def test_explains_every_event_of_the_log(self) -> None:
+        sources = Path(__file__).parent.parent.joinpath("wsd").rglob("*.py")
+        events = {name for source in sources for name in re.findall(r'event="([a-z.]+)"', source.read_text())}
+        section = PAGE.split("## Events")[1].split("\n## ")[0]
+        assert set(re.findall(r"^\| `([a-z.]+)` \| ", section, re.MULTILINE)) == events
