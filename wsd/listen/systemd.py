@@ -28,13 +28,14 @@ def inherited(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
     """
     meant = environ.pop("LISTEN_PID", None) == str(os.getpid())
     count = environ.pop("LISTEN_FDS", "")
-    names = environ.pop("LISTEN_FDNAMES", "").split(":")
+    given = environ.pop("LISTEN_FDNAMES", "")
     if not meant or not count.isdecimal():
         return []
     descriptors = range(_FIRST, _FIRST + int(count))
     for descriptor in descriptors:
         with suppress(OSError):
             os.set_inheritable(descriptor, False)
+    names = given.split(":") if given else []
     names += ["unknown"] * (len(descriptors) - len(names))
     return list(zip(names, descriptors, strict=False))
 
