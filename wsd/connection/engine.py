@@ -141,13 +141,15 @@ class Engine(WebSocketServerProtocol):
         self.closing()
 
     def _fail_connection(self, code: int = 1001, reason: str = "going away") -> None:
-        """What the peer sent cannot be accepted: close with its code, or end at once when we are closing already."""
-        if self.state == self.STATE_CLOSED:
+        """
+        What the peer sent cannot be accepted: close with its code.
+
+        While we are closing, more of it is read over: Autobahn finds the fault of a head again with each piece that
+        comes of it, and where the pieces are cut must make no difference.
+        """
+        if self.state != self.STATE_OPEN:
             return
         self.failedByMe = True
-        if self.state == self.STATE_CLOSING:
-            self.dropConnection()
-            return
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
         self.because(_CAUSES.get(code, Cause.protocol_error))
         self.sendCloseFrame(code, fitReason(reason))

@@ -1,0 +1,99 @@
+"""Properties of what follows the handshake: chunking changes nothing, and no bytes at all raise out of the protocol."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
+
+from tests.every import Every, EveryFactory
+from wsd.config import Policies, Route
+from wsd.connection import Request
+from wsd.head import parseHead
+from wsd.metrics import Metrics
+from wsd.policies.address import Peer
+from wsd.policies.negotiation import offeredExtensions
+from wsd.policies.timer import Timer
+
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nSec-WebSocket-Extensions: permessage-deflate"
+LIMIT = 4096
+
+
+class Stream(StringTransport):
+    """A transport in memory that may abort."""
+
+    aborted = False
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+
+
+def opened() -> tuple[Every, Stream]:
+    clock = Clock()
+    route = Route(path="/", single="test", policies=Policies(max_message=LIMIT))
+    factory = EveryFactory(route, EveryFactory.Options(), clock, Timer(clock), Metrics())
+    connection, stream = factory.build(), Stream()
+    assert isinstance(connection, Every)
+    head = parseHead(HEAD)
+    connection.makeConnection(stream)
+    connection.begin(
+        Request(head, Peer("127.0.0.1", 1), None, (), offeredExtensions(head.headers)), b"", lambda refused: None
+    )
+    stream.clear()
+    return connection, stream
+
+
+def outcome(data: bytes, cuts: list[int]) -> tuple[Any, bytes]:
+    """What the protocol was told and what was answered, when `data` comes in the pieces that `cuts` make of it."""
+    connection, stream = opened()
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    with capturedLogs() as events:
+        for start, end in zip(edges, edges[1:], strict=False):
+            if stream.disconnecting or stream.aborted:
+                break
+            connection.dataReceived(data[start:end])
+        connection.connectionLost(None)
+    assert [event["log_failure"] for event in events if "log_failure" in event] == []
+    return connection.said, stream.value()
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> bytes:
+    """A frame, sound more often than not."""
+    opcode = draw(st.sampled_from([0, 1, 1, 2, 2, 8, 9, 10, 3, 11]))
+    fin = draw(st.sampled_from([0x80, 0x80, 0x80, 0]))
+    reserved = draw(st.sampled_from([0, 0, 0, 0, 0x40, 0x20]))
+    payload = draw(st.binary(max_size=140) | st.text(max_size=60).map(str.encode))
+    if reserved == 0x40 and draw(st.booleans()):
+        stream = zlib.compressobj(wbits=-15)
+        payload = (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    if opcode == 8 and draw(st.booleans()):
+        payload = struct.pack("!H", draw(st.sampled_from([1000, 1001, 3000, 1005, 999]))) + payload[:100]
+    mask = draw(st.binary(min_size=4, max_size=4))
+    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else struct.pack("!BH", 0x80 | 126, size)
+    return bytes([fin | reserved | opcode]) + length + mask + masked
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(frames(), max_size=8).map(b"".join), st.lists(st.integers(0, 2000), max_size=12))
+def test_any_chunking_of_the_same_frames_gives_the_same_hooks_and_answers(data: bytes, cuts: list[int]) -> None:
+    whole = outcome(data, [])
+    assert outcome(data, cuts) == whole
+    assert outcome(data, list(range(len(data)))) == whole
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.binary(max_size=64) | frames(), max_size=8))
+def test_no_bytes_at_all_raise_out_of_the_protocol(pieces: list[bytes]) -> None:
+    data = b"".join(pieces)
+    said, answers = outcome(data, [])
+    assert said[0][0] == "opening"
+    assert len(answers) < 100_000
