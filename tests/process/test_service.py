@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,7 +69,8 @@ class TestStarting:
         with runningDaemon("--listen", f"haproxy:tcp:{number}:interface=127.0.0.1") as daemon:
             daemon.waitFor("listening haproxy:")
             with socket.create_connection(("127.0.0.1", number)) as client:
-                client.sendall(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET /describe HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                client.sendall(b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\n")
+                client.sendall(b"GET /describe HTTP/1.0\r\nHost: localhost\r\n\r\n")
                 assert b"203.0.113.7" in b"".join(iter(lambda: client.recv(4096), b""))
 
 
@@ -166,7 +167,6 @@ class TestMetrics:
 
 def test_the_soft_limit_of_descriptors_is_raised() -> None:
     with runningDaemon(prefix=("sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh")) as daemon:
-        limits = open(f"/proc/{daemon.process.pid}/limits").read()
+        limits = Path(f"/proc/{daemon.process.pid}/limits").read_text()
         soft, hard = limits.partition("Max open files")[2].split()[:2]
         assert soft == hard
-        assert os.getpid() != daemon.process.pid

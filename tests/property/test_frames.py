@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -54,7 +55,7 @@ def outcome(data: bytes, cuts: list[int]) -> tuple[Any, bytes]:
     connection, stream = opened()
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     with capturedLogs() as events:
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             if stream.disconnecting or stream.aborted:
                 break
             connection.dataReceived(data[start:end])
