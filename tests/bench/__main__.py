@@ -55,7 +55,7 @@ def echoing(port: int, size: int, count: int) -> float:
     frame, answer = masked(os.urandom(size)), len(header(size, masked=False)) + size
     with opened(port) as connection:
         began = time.perf_counter()
-        sender = threading.Thread(target=lambda: [connection.sendall(frame) for _ in range(count)])
+        sender = threading.Thread(target=connection.sendall, args=(frame * count,))
         sender.start()
         left = count * answer
         while left:

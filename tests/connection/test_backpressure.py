@@ -47,7 +47,7 @@ class TestASlowReader:
         client.wire.push(b"".join(client.protocol.data_to_send()) * 2500)
         (connection,) = daemon.connections
         daemon.pass_(59)
-        assert connection.cause is None
+        assert daemon.connections == [connection]
         daemon.pass_(2)
         assert connection.cause is Cause.stalled
         assert daemon.connections == []

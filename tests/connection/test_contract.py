@@ -105,7 +105,7 @@ class TestMessages:
         client = daemon.open(chunk=30_000)
         (connection,) = daemon.connections
         client.say(bytes(100_000))
-        said = connection.said  # type: ignore[attr-defined]
+        said = connection.said
         assert said[0] == ("began", True)
         assert said[-1] == "ended"
         pieces = [event[1] for event in said[1:-1]]
