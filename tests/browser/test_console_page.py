@@ -48,21 +48,20 @@ class TestPolicy:
         assert console.response.headers["content-type"] == "text/html; charset=utf-8"
 
     def testStopsWhatIsNotOfTheDaemon(self, console: Console) -> None:
-        console.page.evaluate(
-            """() => {
-                window.violations = [];
+        violations = console.page.evaluate(
+            """() => new Promise(resolve => {
+                const violations = [];
                 document.addEventListener("securitypolicyviolation", event => {
-                    violations.push(event.effectiveDirective);
+                    if (violations.push(event.effectiveDirective) === 3) resolve(violations);
                 });
                 const script = document.createElement("script");
                 script.textContent = "window.ran = true";
                 document.head.append(script);
                 document.body.setAttribute("style", "color: red");
                 document.body.setAttribute("onclick", "window.ran = true");
-            }"""
+            })"""
         )
-        console.page.wait_for_function("violations.length >= 3")
-        assert set(console.page.evaluate("violations")) == {"script-src-elem", "script-src-attr", "style-src-attr"}
+        assert set(violations) == {"script-src-elem", "script-src-attr", "style-src-attr"}
         assert console.page.evaluate("window.ran") is None
         assert len(console.faults) == 3
         console.faults.clear()  # these were asked for
