@@ -26,7 +26,7 @@ def main() -> None:
         runs = {
             "ws": Run(f"ws://localhost:{daemon.port('ws')}/echo", everyCase(SHORT if given.short else None)),
             "wss": Run(
-                f"wss://localhost:{daemon.port('wss')}/echo", uncompressed(), daemon.folder / "wsd/tls/localhost.crt"
+                f"wss://localhost:{daemon.port('wss')}/echo", uncompressed(), daemon.folder / "wsd/tls/authority.crt"
             ),
         }
         for name, run in runs.items():

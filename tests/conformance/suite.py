@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,10 @@ def command(folder: Path, environ: dict[str, str]) -> list[str]:
     """
     if (found := shutil.which("wstest")) is not None:
         return [found]
-    if subprocess.run([ROOT / "tools" / "setup-wstest", BUILT]).returncode == 0:
+    if (
+        subprocess.run([ROOT / "tools/setup-wstest", BUILT], env={**os.environ, "PYTHON": sys.executable}).returncode
+        == 0
+    ):
         return [str(BUILT / "bin" / "wstest")]
     if shutil.which("docker") is not None:
         variables = [word for name, value in environ.items() for word in ("-e", f"{name}={value}")]
