@@ -159,9 +159,7 @@ class TestEchoOverTls:
         assert (done.returncode, done.stderr) == (0, "")
 
     def test_ca_trusts_it(self, tmp_path: Path, daemon: Running) -> None:
-        certificate = next(
-            file for file in (daemon.folder / "state").rglob("*") if file.is_file() and isCertificate(file)
-        )
+        certificate = next((daemon.folder / "state").rglob("authority.crt"))
         done = wsd(tmp_path, "echo", f"{daemon.url('wss')}/echo", "--ca", str(certificate))
         assert (done.returncode, done.stderr) == (0, "")
 
@@ -176,7 +174,3 @@ class TestEchoOverTls:
         done = wsd(tmp_path, "echo", daemon.url().replace("ws:", "wss:"), "--insecure")
         assert done.returncode == 1
         assert done.stderr.endswith("does it want ws://?\n")
-
-
-def isCertificate(file: Path) -> bool:
-    return b"BEGIN CERTIFICATE" in file.read_bytes()

@@ -223,8 +223,7 @@ class Daemon(Service):
         if self._systemd.watchdog is not None:
             self._beat(self._systemd.watchdog / 2, lambda: self._systemd.tell("WATCHDOG=1"))
         if self.certificates is not None:
-            certificates = self.certificates
-            self._beat(_WATCH, lambda: certificates.poll(self._timer.now))
+            self._beat(_WATCH, self.certificates.poll)
 
     @property
     def _serving(self) -> str:

@@ -8,19 +8,21 @@ new ones, and an open connection keeps those it began with.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory, IReactorTime, ISSLTransport
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from wsd.config import Certificate, ConfigError, Tls
+from wsd.listen.pairs import Pair, readFile, readPair
 from wsd.listen.selfsigned import ensureSelfSigned
 from wsd.policies.address import TlsInfo
 
@@ -35,17 +37,10 @@ _VERIFY = {
     "required": SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
 }
 
-
-@dataclass(frozen=True)
-class Pair:
-    """A certificate that was read, with the names it is for and when it ends (seconds since 1970)."""
-
-    files: Certificate
-    names: tuple[str, ...]
-    end: float
+_log = Logger(namespace="wsd")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Contexts:
     """What one reading of all files gave."""
 
@@ -54,7 +49,7 @@ class _Contexts:
     pairs: tuple[Pair, ...]
 
     def forName(self, name: str) -> SSL.Context:
-        """The context for a server name: its own, else that of `*.` its parent, else the first."""
+        """The context for a server name: its own, else that of `*.` its parent (RFC 6125 6.4.3), else the first."""
         name = name.rstrip(".").lower()
         exact = self.byName.get(name)
         if exact is not None:
@@ -63,25 +58,30 @@ class _Contexts:
 
 
 class Certificates:
-    """The certificates of the daemon. Raises ConfigError when they cannot be used."""
+    """
+    The certificates of the daemon. Raises ConfigError when they cannot be used.
 
-    log = Logger(namespace="wsd")
+    `clock` tells the seconds since 1970, in which certificates begin and end.
+    """
 
-    def __init__(self, tls: Tls, environ: Mapping[str, str]) -> None:
+    def __init__(self, tls: Tls, environ: Mapping[str, str], clock: Callable[[], float] = time.time) -> None:
         self._tls = tls
         self._environ = environ
+        self._clock = clock
         self.selfSignedPath: str | None = None
+        """What to trust, with `self_signed`: the authority's certificate."""
         self._seen: object = None
         self._contexts = self._read()
 
     # -- reading --------------------------------------------------------------------------------------------------
 
     def _files(self) -> list[Certificate]:
+        """The pairs' files; a developer's certificate is made, or renewed, when it is time."""
         files = list(self._tls.certificate)
         if self._tls.self_signed:
-            made = ensureSelfSigned(self._environ)
-            self.selfSignedPath = made.cert
-            files.append(made)
+            made = ensureSelfSigned(self._environ, self._clock)
+            self.selfSignedPath = made.authority
+            files.append(made.pair)
         if not files:
             raise ConfigError(
                 "tls: has no certificate; add a [[tls.certificate]], or self_signed = true to develop with"
@@ -89,29 +89,50 @@ class Certificates:
         return files
 
     def _read(self) -> _Contexts:
+        """
+        All contexts anew: one for each set of names, in which pairs of several kinds of key stand side by side.
+
+        The client's signature algorithms choose among those. Of two pairs for the same name, the first holds.
+        """
         files = self._files()
         self._seen = self._state(files)
-        pairs = [_readPair(pair) for pair in files]
+        pairs = tuple(readPair(pair) for pair in files)
         shared: dict[tuple[str, ...], SSL.Context] = {}
+        used: set[tuple[tuple[str, ...], str]] = set()
         byName: dict[str, SSL.Context] = {}
         for pair in pairs:
-            key = tuple(sorted(pair.names))
-            if key not in shared:
-                shared[key] = self._context()
-            _use(shared[key], pair.files)
-            for name in pair.names:
-                byName.setdefault(name, shared[key])
-        return _Contexts(next(iter(shared.values())), byName, tuple(pairs))
+            names = tuple(sorted(pair.names))
+            if names not in shared:
+                shared[names] = self._context()
+            if (names, pair.kind) not in used:
+                used.add((names, pair.kind))
+                _use(shared[names], pair)
+            for name in names:
+                byName.setdefault(name, shared[names])
+        self._warn(pairs)
+        return _Contexts(next(iter(shared.values())), byName, pairs)
 
-    def _state(self, files: list[Certificate]) -> object:
-        """What tells that a file has changed."""
+    def _warn(self, pairs: Iterable[Pair]) -> None:
+        now = self._clock()
+        for pair in pairs:
+            if not pair.begin <= now <= pair.end:
+                _log.warn(
+                    "the certificate {path} for {name} {fault}: clients will refuse it; put a renewed one in its place",
+                    event="certificate.expired",
+                    path=pair.files.cert,
+                    name=pair.name,
+                    fault="has expired" if now > pair.end else "is not valid yet",
+                )
+
+    def _state(self, files: Iterable[Certificate]) -> object:
+        """What tells that a file, or who may read it, has changed."""
         state = []
         for path in [path for pair in files for path in (pair.cert, pair.key)] + [self._tls.client_ca]:
             try:
                 found = os.stat(path) if path is not None else None
             except OSError:
                 found = None
-            state.append(None if found is None else (found.st_mtime_ns, found.st_size, found.st_ino))
+            state.append(None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
         return state
 
     def _context(self) -> SSL.Context:
@@ -120,6 +141,9 @@ class Certificates:
         context.set_cipher_list(_CIPHERS)
         context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        # Sessions are resumed by tickets, which cost no memory here. Without an id a client that has shown its
+        # certificate could not resume one.
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_session_id(b"wsd")
         context.set_tlsext_servername_callback(self._choose)
         context.set_alpn_select_callback(_selectProtocol)
@@ -139,40 +163,56 @@ class Certificates:
         try:
             self._contexts = self._read()
         except ConfigError as error:
-            self.log.error(
-                "the certificates stay as they were: {sentence}", event="certificate.kept", sentence=str(error)
-            )
+            _log.error("the certificates stay as they were: {sentence}", event="certificate.kept", sentence=str(error))
             return False
-        self.log.info("the certificates were read anew", event="certificate.reloaded")
+        _log.info("the certificates were read anew", event="certificate.reloaded")
         return True
 
-    def poll(self, now: float) -> None:
-        """Reload when a file has changed since it was last read, or last found broken."""
-        files = list(self._tls.certificate)
-        if self._tls.self_signed:
-            files.append(ensureSelfSigned(self._environ))
-        if self._state(files) != self._seen:
+    def poll(self) -> None:
+        """Reload when a file has changed since it was last read or last found broken."""
+        try:
+            changed = self._state(self._files()) != self._seen
+        except ConfigError as error:
+            _log.error("the certificates stay as they were: {sentence}", event="certificate.kept", sentence=str(error))
+            return
+        if changed:
             self.reload()
 
     def expiry(self) -> Mapping[str, float]:
         """When each certificate ends, by its first name, in seconds since 1970."""
         ends: dict[str, float] = {}
         for pair in self._contexts.pairs:
-            name = pair.names[0] if pair.names else pair.files.cert
-            ends[name] = min(pair.end, ends.get(name, pair.end))
+            ends[pair.name] = min(pair.end, ends.get(pair.name, pair.end))
         return ends
 
     # -- serving --------------------------------------------------------------------------------------------------
 
     def wrap(self, factory: IProtocolFactory, clock: IReactorTime) -> IProtocolFactory:
         """TLS in front of what `factory` builds."""
-        wrapped = TLSMemoryBIOFactory(_Creator(self), False, factory, clock)
-        wrapped.noisy = False
-        return wrapped
+        return TLSMemoryBIOFactory(_Creator(self), False, factory, clock)
 
     def newConnection(self) -> SSL.Connection:
         """The beginning of a handshake."""
-        return SSL.Connection(self._contexts.default, None)
+        return _Connection(self._contexts.default, None)
+
+
+class _Connection(SSL.Connection):
+    """A connection of OpenSSL's that tells the log why a handshake failed; its app data is its transport."""
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake. Raises SSL.Error."""
+        try:
+            super().do_handshake()
+        except SSL.WantReadError:
+            raise
+        except SSL.Error as error:
+            _log.info(
+                "no TLS with {peer}: {reason}",
+                event="tls.refused",
+                peer=getattr(self.get_app_data().getPeer(), "host", "unix"),
+                reason=_reasonOf(error),
+            )
+            raise
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -184,14 +224,14 @@ class _Creator:
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """For one connection."""
-        return self._certificates.newConnection()
+        connection = self._certificates.newConnection()
+        connection.set_app_data(tlsProtocol)
+        return connection
 
 
 def tlsOf(transport: Any) -> TlsInfo | None:
     """What the TLS handshake of a transport agreed on, None without TLS."""
-    if not ISSLTransport.providedBy(transport):
-        return None
-    connection: Any = cast(Any, transport).getHandle()
+    connection = transport.getHandle() if hasattr(transport, "getHandle") else None
     if not isinstance(connection, SSL.Connection):
         return None
     certificate = connection.get_peer_certificate(as_cryptography=True)
@@ -208,79 +248,40 @@ def tlsOf(transport: Any) -> TlsInfo | None:
 
 
 def _selectProtocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """http/1.1 or nothing: WebSockets over HTTP/2 are not spoken. Raises SSL.Error, which is the alert 120."""
+    """http/1.1 or nothing: WebSockets over HTTP/2 are not spoken. Raises SSL.Error, which is alert 120 (RFC 7301)."""
     if _ALPN in offered:
         return _ALPN
-    raise SSL.Error([("", "", "no application protocol in common")])
+    raise SSL.Error([("", "", "no application protocol in common, only http/1.1 is spoken")])
 
 
-def _readFile(path: str, what: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ConfigError(
-            f"tls: the {what} {path} cannot be read: {error.strerror}; name a file that wsd may read"
-        ) from None
+def _reasonOf(error: SSL.Error) -> str:
+    """OpenSSL's words for the last of its errors."""
+    errors = error.args[0] if error.args else None
+    return str(errors[-1][2]) if errors else "the connection was lost"
 
 
-def _readPair(files: Certificate) -> Pair:
-    """Read a certificate and its key, and check that they belong together. Raises ConfigError."""
-    try:
-        certificate = x509.load_pem_x509_certificates(_readFile(files.cert, "certificate"))[0]
-    except ValueError:
-        raise ConfigError(
-            f"tls: the certificate {files.cert} is not PEM; it begins with -----BEGIN CERTIFICATE-----"
-        ) from None
-    try:
-        key: Any = serialization.load_pem_private_key(_readFile(files.key, "key"), None)
-    except TypeError:
-        raise ConfigError(f"tls: the key {files.key} is encrypted; store it without a passphrase") from None
-    except ValueError:
-        raise ConfigError(f"tls: the key {files.key} is not PEM; it begins with -----BEGIN PRIVATE KEY-----") from None
-    if key.public_key() != certificate.public_key():
-        raise ConfigError(
-            f"tls: the key {files.key} does not fit the certificate {files.cert}; name the pair that was made together"
-        )
-    return Pair(files, _namesOf(certificate), certificate.not_valid_after_utc.timestamp())
-
-
-def _namesOf(certificate: x509.Certificate) -> tuple[str, ...]:
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
-
-
-def _use(context: SSL.Context, files: Certificate) -> None:
+def _use(context: SSL.Context, pair: Pair) -> None:
     """Put a pair into a context, the whole chain with it; a second pair of another kind of key stands beside."""
     try:
-        context.use_certificate_chain_file(files.cert)
-        context.use_privatekey_file(files.key)
+        context.use_certificate_chain_file(pair.files.cert)
+        context.use_privatekey(pair.key)  # type: ignore[arg-type]
         context.check_privatekey()
-    except SSL.Error as error:
-        reason = error.args[0][0][2] if error.args and error.args[0] else "unknown"
-        raise ConfigError(f"tls: {files.cert} with {files.key} cannot be used: {reason}") from None
+    except (SSL.Error, TypeError) as error:
+        reason = _reasonOf(error) if isinstance(error, SSL.Error) else str(error)
+        raise ConfigError(f"tls: {pair.files.cert} with {pair.files.key} cannot be used: {reason}") from None
 
 
 def _askClients(context: SSL.Context, tls: Tls) -> None:
     """Ask clients for a certificate of the authorities in `client_ca`."""
     if tls.client_ca is None:
         raise ConfigError("tls.client_ca: is needed with client_auth; name the PEM file of the authorities")
-    content = _readFile(tls.client_ca, "client_ca")
+    content = readFile(tls.client_ca, "client_ca")
     try:
         x509.load_pem_x509_certificates(content)
         context.load_verify_locations(tls.client_ca)
-        context.set_client_ca_list([_authority(one) for one in x509.load_pem_x509_certificates(content)])
+        context.load_client_ca(os.fsencode(tls.client_ca))
     except (ValueError, SSL.Error):
         raise ConfigError(
             f"tls.client_ca: {tls.client_ca} is not PEM; it begins with -----BEGIN CERTIFICATE-----"
         ) from None
-    context.set_verify(_VERIFY[tls.client_auth], lambda connection, certificate, error, depth, ok: bool(ok))
-
-
-def _authority(certificate: x509.Certificate) -> Any:
-    from OpenSSL.crypto import X509
-
-    return X509.from_cryptography(certificate).get_subject()
+    context.set_verify(_VERIFY[tls.client_auth])

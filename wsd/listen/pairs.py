@@ -1,0 +1,90 @@
+"""Certificates and their keys in PEM files: read, checked against each other, and told apart by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+from wsd.config import Certificate, ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate that fits its key, the names it is for in lower case, and its life in seconds since 1970."""
+
+    files: Certificate
+    key: PrivateKeyTypes
+    names: tuple[str, ...]
+    begin: float
+    end: float
+
+    @property
+    def name(self) -> str:
+        """What to call it: its first name, else its file."""
+        return self.names[0] if self.names else self.files.cert
+
+    @property
+    def kind(self) -> str:
+        """The kind of its key."""
+        return type(self.key).__name__
+
+
+def readFile(path: str, what: str) -> bytes:
+    """All of a file. Raises ConfigError."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ConfigError(
+            f"tls: the {what} {path} cannot be read: {error.strerror}; name a file that wsd may read"
+        ) from None
+
+
+def readPair(files: Certificate) -> Pair:
+    """Read a certificate and its key, and check that they belong together. Raises ConfigError."""
+    content = readFile(files.cert, "certificate")
+    try:
+        certificate = x509.load_pem_x509_certificates(content)[0]
+        names, public = _namesOf(certificate), certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigError(
+            f"tls: the certificate {files.cert} is not PEM; it begins with -----BEGIN CERTIFICATE-----"
+            if b"-----BEGIN CERTIFICATE-----" not in content
+            else f"tls: the certificate {files.cert} is damaged; copy it again, whole"
+        ) from None
+    key = _readKey(files.key)
+    if key.public_key() != public:
+        raise ConfigError(
+            f"tls: the key {files.key} does not fit the certificate {files.cert}; name the pair that was made together"
+        )
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return Pair(files, key, names, begin.timestamp(), end.timestamp())
+
+
+def _readKey(path: str) -> PrivateKeyTypes:
+    content = readFile(path, "key")
+    try:
+        return serialization.load_pem_private_key(content, None)
+    except TypeError:
+        raise ConfigError(f"tls: the key {path} is encrypted; store it without a passphrase") from None
+    except UnsupportedAlgorithm:
+        raise ConfigError(f"tls: the key {path} is of a kind that is not known; use ECDSA or RSA") from None
+    except ValueError:
+        raise ConfigError(
+            f"tls: the key {path} is not PEM; it begins with -----BEGIN PRIVATE KEY-----"
+            if b"PRIVATE KEY-----" not in content
+            else f"tls: the key {path} is damaged; copy it again, whole"
+        ) from None
+
+
+def _namesOf(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The DNS names; clients that ask for an address send no name (RFC 6066 3)."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(name.lower() for name in names.get_values_for_type(x509.DNSName))
