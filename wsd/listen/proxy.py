@@ -6,6 +6,7 @@ It tells who really connected. From a peer that is no trusted proxy nothing is r
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProt
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import directlyProvides, providedBy
 
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = 16
@@ -25,6 +27,7 @@ _MAX_V1 = 107
 _MAX_V2 = _FIXED + 4096
 """The specification allows 64 KiB of addresses and TLVs; no proxy sends more than a few hundred bytes."""
 _UNIX_PATH = 108
+_PORT = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
 class Malformed(Exception):
@@ -67,7 +70,7 @@ def _readV1(data: bytes) -> tuple[ProxyHeader, int] | None:
 
 def _address(text: str, port: str, version: int) -> IAddress:
     parsed = ip_address(text)
-    if parsed.version != version or not (port.isascii() and port.isdigit() and int(port) < 65536):
+    if parsed.version != version or "%" in text or not _PORT.fullmatch(port) or int(port) > 65535:
         raise ValueError(f"{text!r} port {port!r} is no IPv{version} address")
     made: IAddress = (IPv4Address if version == 4 else IPv6Address)("TCP", str(parsed), int(port))
     return made
@@ -98,7 +101,7 @@ def _addresses(family: int, body: bytes) -> ProxyHeader:
             f"the PROXY header has addresses of an unknown kind (0x{family:02x}), or too few bytes for them"
         )
     if family == 0x31:
-        return ProxyHeader(*(UNIXAddress(body[start : start + size].rstrip(b"\0")) for start in (0, size)))
+        return ProxyHeader(_unix(body[:size]), _unix(body[size : 2 * size]))
     ports = struct.unpack_from("!HH", body, 2 * size)
     made = IPv4Address if size == 4 else IPv6Address
     peer, host = (
@@ -108,12 +111,25 @@ def _addresses(family: int, body: bytes) -> ProxyHeader:
     return ProxyHeader(peer, host)
 
 
-class _Told:
-    """A transport whose addresses are those that the header told; everything else is the real one's."""
+def _unix(path: bytes) -> UNIXAddress:
+    """A path as C ends it; that of an abstract socket begins with a zero byte."""
+    return UNIXAddress(path.rstrip(b"\0") if path[:1] == b"\0" else path.partition(b"\0")[0])
 
-    def __init__(self, transport: Any, header: ProxyHeader) -> None:
+
+class Told:
+    """
+    A transport whose addresses are those that the header told; everything else is the real one's.
+
+    `via` is the proxy's address: whoever is behind it is not on this machine, whatever the header says.
+    """
+
+    def __init__(self, transport: Any, header: ProxyHeader, via: str) -> None:
         self._transport = transport
         self._header = header
+        self.via = via
+        directlyProvides(self, providedBy(transport))
+        # What every message needs does not go by __getattr__.
+        self.write, self.writeSequence = transport.write, transport.writeSequence
 
     def getPeer(self) -> IAddress:
         """Who really connected."""
@@ -127,6 +143,11 @@ class _Told:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+def _textOf(address: Any) -> str:
+    """An address as `trusted_proxies` names it."""
+    return "unix" if isinstance(address, UNIXAddress) else str(address.host)
 
 
 class ProxyProtocol(Protocol):
@@ -144,7 +165,7 @@ class ProxyProtocol(Protocol):
     def connectionMade(self) -> None:
         """A trusted proxy has its time-out to send the header; anybody else goes straight on."""
         peer = self.transport.getPeer()
-        if self._factory.trusts("unix" if isinstance(peer, UNIXAddress) else peer.host):
+        if self._factory.trusts(_textOf(peer)):
             self._timeout = self._factory.clock.callLater(self._factory.timeout, self._overdue)
         else:
             self._begin(self.transport, peer)
@@ -164,7 +185,7 @@ class ProxyProtocol(Protocol):
         if self._timeout is not None:
             self._timeout.cancel()
             self._timeout = None
-        told = _Told(self.transport, header)
+        told = Told(self.transport, header, _textOf(self.transport.getPeer()))
         self._begin(told, told.getPeer())
         if rest and self._inner is not None:
             self._inner.dataReceived(rest)
@@ -183,7 +204,10 @@ class ProxyProtocol(Protocol):
 
     def _drop(self, sentence: str) -> None:
         self.log.info(
-            "dropped {peer}: {sentence}", event="proxy.dropped", peer=str(self.transport.getPeer()), sentence=sentence
+            "dropped {peer}: {sentence}",
+            event="proxy.dropped",
+            peer=_textOf(self.transport.getPeer()),
+            sentence=sentence,
         )
         self.dataReceived = lambda data: None  # type: ignore[method-assign]
         self.transport.abortConnection()

@@ -9,6 +9,7 @@ everything else becomes a request of twisted.web's. The bytes of a head are pars
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,8 @@ class Door(Protocol):
         )
         if not isinstance(host, UNIXAddress) and isLoopback(host.host):
             checkHost(head.host, self._site.hosts)
-        return peer
+        via = getattr(self.transport, "via", None)
+        return peer if via is None else replace(peer, direct=False, via=peer.via or via)
 
     # -- upgrades -------------------------------------------------------------------------------------------------
 
