@@ -182,9 +182,7 @@ class ProxyProtocol(Protocol):
             return
         header, length = read
         rest, self._buffer = self._buffer[length:], b""
-        if self._timeout is not None:
-            self._timeout.cancel()
-            self._timeout = None
+        self._waitNoMore()
         told = Told(self.transport, header, _textOf(self.transport.getPeer()))
         self._begin(told, told.getPeer())
         if rest and self._inner is not None:
@@ -202,6 +200,11 @@ class ProxyProtocol(Protocol):
         self._timeout = None
         self._drop(f"no PROXY header came within {self._factory.timeout:g} seconds")
 
+    def _waitNoMore(self) -> None:
+        timeout, self._timeout = self._timeout, None
+        if timeout is not None:
+            timeout.cancel()
+
     def _drop(self, sentence: str) -> None:
         self.log.info(
             "dropped {peer}: {sentence}",
@@ -209,13 +212,13 @@ class ProxyProtocol(Protocol):
             peer=_textOf(self.transport.getPeer()),
             sentence=sentence,
         )
+        self._waitNoMore()
         self.dataReceived = lambda data: None  # type: ignore[method-assign]
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
-        if self._timeout is not None:
-            self._timeout.cancel()
+        self._waitNoMore()
         if self._inner is not None:
             self._inner.connectionLost(reason)
 
