@@ -371,7 +371,7 @@ class TestAnybodyElse:
         assert accepted.asked == ["192.0.2.9"]
         accepted.reader.dataReceived(V1)
         assert accepted.behind.got == V1
-        assert accepted.behind.transport is accepted.transport
+        assert accepted.above is accepted.transport
         assert accepted.builtFor == STRANGER
         assert accepted.clock.getDelayedCalls() == []
 
