@@ -106,6 +106,10 @@ class Running:
         """Send it a signal."""
         os.kill(self.pid, number)
 
+    def waitForEnd(self) -> int:
+        """Wait until it has ended by itself, and return its exit status."""
+        return self._process.wait(PATIENCE)
+
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End it, and wait until it is gone."""
         pid = self.pid

@@ -21,7 +21,7 @@ from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
 from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
 from wsd.listen.proxy import ProxyFactory
-from wsd.listen.systemd import Systemd
+from wsd.listen.systemd import Systemd, recall
 from wsd.metrics import Cause, Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
@@ -46,6 +46,7 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
     `reread` gives the configuration anew when the daemon is told to reload. Raises `Unusable` or `ConfigError`, each
     one sentence for the person at the terminal.
     """
+    recall(os.environ)
     return Daemon(config, reactor, reread, os.environ)
 
 

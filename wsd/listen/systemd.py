@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import MutableMapping
 from contextlib import suppress
+from pathlib import Path
 
 _FIRST = 3
 """The first descriptor that systemd passes (SD_LISTEN_FDS_START)."""
@@ -17,6 +18,19 @@ _PATIENCE = 1.0
 
 class NotListening(Exception):
     """A descriptor that was passed is no socket to accept connections from: one sentence."""
+
+
+def recall(environ: MutableMapping[str, str]) -> None:
+    """
+    Put back into this process's environment what Twisted takes out of it while it is imported.
+
+    Its parser of endpoint strings is made then, and with it a list that keeps only one descriptor of a name.
+    """
+    with suppress(OSError):
+        for variable in Path("/proc/self/environ").read_bytes().split(b"\0"):
+            name, _, value = variable.partition(b"=")
+            if name in (b"LISTEN_PID", b"LISTEN_FDS"):
+                environ[name.decode()] = os.fsdecode(value)
 
 
 def inherited(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
