@@ -35,10 +35,22 @@ class Stream(StringTransport):
         self.aborted = True
 
 
+class Noting(Every):
+    """Sends back what comes, and takes no text for a command that may fail."""
+
+    def received(self, payload: bytes, isBinary: bool) -> None:
+        self.said.append(("received", payload, isBinary))
+        self.send(payload if isBinary else payload.decode())
+
+
+class NotingFactory(EveryFactory):
+    connection = Noting
+
+
 def opened() -> tuple[Every, Stream]:
     clock = Clock()
     route = Route(path="/", single="test", policies=Policies(max_message=LIMIT))
-    factory = EveryFactory(route, EveryFactory.Options(), clock, Timer(clock), Metrics())
+    factory = NotingFactory(route, NotingFactory.Options(), clock, Timer(clock), Metrics())
     connection, stream = factory.build(), Stream()
     assert isinstance(connection, Every)
     head = parseHead(HEAD)
