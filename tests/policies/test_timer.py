@@ -1,0 +1,145 @@
+"""The one coarse timer: each thing is visited about when it asked to be, once, and costs nothing in between."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
+
+from wsd.policies.timer import GRAIN, Timer
+
+
+class Thing:
+    """Notes when it was visited."""
+
+    def __init__(self, timer: Timer) -> None:
+        self.timer = timer
+        self.due = -1
+        self.visits: list[float] = []
+
+    def visit(self, now: float) -> None:
+        self.visits.append(now)
+
+
+class Often(Thing):
+    """Asks again at each visit."""
+
+    def visit(self, now: float) -> None:
+        super().visit(now)
+        self.timer.schedule(self, now + 10)
+
+
+class Broken(Thing):
+    def visit(self, now: float) -> None:
+        raise RuntimeError("a visit fails")
+
+
+def running() -> tuple[Clock, Timer]:
+    clock = Clock()
+    timer = Timer(clock)
+    timer.start()
+    return clock, timer
+
+
+def pass_(clock: Clock, seconds: float) -> None:
+    clock.pump([GRAIN] * int(seconds / GRAIN))
+
+
+class TestVisits:
+    """When."""
+
+    def test_come_at_the_time_asked_for_or_up_to_a_grain_later(self) -> None:
+        clock, timer = running()
+        thing = Thing(timer)
+        begun = timer.now
+        timer.schedule(thing, begun + 10)
+        pass_(clock, 9.75)
+        assert thing.visits == []
+        pass_(clock, 0.75)
+        assert len(thing.visits) == 1
+        assert 0 <= thing.visits[0] - (begun + 10) <= 2 * GRAIN
+
+    def test_come_once(self) -> None:
+        clock, timer = running()
+        thing = Thing(timer)
+        timer.schedule(thing, timer.now + 1)
+        timer.schedule(thing, timer.now + 2)
+        timer.schedule(thing, timer.now + 1)
+        pass_(clock, 60)
+        assert len(thing.visits) == 1
+
+    def test_may_be_asked_for_again_in_a_visit(self) -> None:
+        clock, timer = running()
+        thing = Often(timer)
+        timer.schedule(thing, timer.now)
+        pass_(clock, 60)
+        assert len(thing.visits) == 6
+
+    def test_a_later_time_replaces_the_one_asked_for_before(self) -> None:
+        clock, timer = running()
+        thing = Thing(timer)
+        timer.schedule(thing, timer.now + 1)
+        timer.schedule(thing, timer.now + 20)
+        pass_(clock, 19)
+        assert thing.visits == []
+
+    def test_sooner_never_makes_it_later(self) -> None:
+        clock, timer = running()
+        thing = Thing(timer)
+        timer.sooner(thing, timer.now + 5)
+        timer.sooner(thing, timer.now + 50)
+        pass_(clock, 6)
+        assert len(thing.visits) == 1
+
+    def test_a_cancelled_one_does_not_come_and_is_forgotten(self) -> None:
+        clock, timer = running()
+        thing = Thing(timer)
+        timer.schedule(thing, timer.now + 1)
+        timer.cancel(thing)
+        timer.cancel(thing)
+        pass_(clock, 5)
+        assert thing.visits == []
+        assert timer._buckets == {}
+
+    def test_one_that_fails_is_logged_and_the_others_come(self) -> None:
+        clock, timer = running()
+        broken, thing = Broken(timer), Thing(timer)
+        timer.schedule(broken, timer.now + 1)
+        timer.schedule(thing, timer.now + 1)
+        with capturedLogs() as events:
+            pass_(clock, 2)
+        assert len(thing.visits) == 1
+        assert len([event for event in events if "log_failure" in event]) == 1
+
+
+class TestTime:
+    """What counts as time."""
+
+    def test_a_stopped_process_and_a_set_clock_count_for_little(self) -> None:
+        clock, timer = running()
+        thing = Thing(timer)
+        timer.schedule(thing, timer.now + 60)
+        clock.advance(3600)
+        assert thing.visits == []
+
+    def test_a_clock_set_back_does_not_stop_it(self) -> None:
+        clock, timer = running()
+        thing = Thing(timer)
+        timer.schedule(thing, timer.now + 5)
+        before = timer.now
+        clock.rightNow -= 2
+        pass_(clock, 10)
+        assert timer.now > before + 5
+        assert len(thing.visits) == 1
+
+    def test_lag_is_how_late_a_turn_came(self) -> None:
+        clock, timer = running()
+        clock.advance(GRAIN)
+        assert timer.lag == 0
+        clock.advance(GRAIN + 0.5)
+        assert round(timer.lag, 6) == 0.5
+
+    def test_it_stops(self) -> None:
+        clock, timer = running()
+        timer.stop()
+        timer.stop()
+        assert clock.getDelayedCalls() == []
