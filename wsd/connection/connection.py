@@ -13,7 +13,13 @@ from wsd.connection.opening import Opening
 from wsd.metrics import Cause
 
 _EARLY = 65536
-"""Bytes that may come before the connection is open; then its reading waits for that."""
+"""Bytes that may come while nothing is read, before the connection is open or after; then the peer has to wait."""
+
+_PIECE = 16384
+"""Autobahn copies what is left with each frame it reads, so it is given no more than this of small frames at once."""
+
+_SMALL = 4096
+"""Pieces of a message below this size are joined as they come: an object of its own costs more than such a piece."""
 
 
 class Connection(Opening):
@@ -33,10 +39,21 @@ class Connection(Opening):
         if self._raw is not None:
             self._raw.dataReceived(data)
             return
-        self.data = self.data + data if self.data else data
-        if self.state == self.STATE_CONNECTING and len(self.data) > _EARLY:
+        if len(data) <= _PIECE:
+            self.__feed(data)
+        else:
+            start = 0
+            while start < len(data):
+                end = start + max(_PIECE, self.lacking)
+                self.__feed(data[start:end])
+                start = end
+        if self._held and len(self.data) > _EARLY:
             self.transport.pauseProducing()
-        self.consumeData()
+
+    def __feed(self, data: bytes) -> None:
+        if self.state != self.STATE_CLOSED:
+            self.data += data
+            self.consumeData()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The TCP connection is gone: count it, log it, tell the protocol once."""
@@ -87,9 +104,17 @@ class Connection(Opening):
         """Some bytes of a message, unmasked, inflated and checked."""
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
+        if not payload:
+            return
         if not self.__streams:
-            self.message_data.append(payload)
-        elif payload:
+            chunks: list[Any] = self.message_data
+            if len(payload) >= _SMALL or not chunks:
+                chunks.append(payload)
+            elif isinstance(chunks[-1], bytearray):
+                chunks[-1] += payload
+            else:
+                chunks.append(bytearray(payload))
+        else:
             self.factory.counters.bytesIn += len(payload)
             self._call(self.arrived, payload)
 

@@ -22,6 +22,9 @@ from wsd.metrics import Cause
 _CLOSE = 8
 _PING = 9
 _PONG = 10
+_MAX_CONTROL = 125
+"""Bytes of payload a control frame may have (RFC 6455 5.5)."""
+
 _MAX_REASON = 123
 """Bytes of UTF-8 a close frame has room for beside its code (RFC 6455 5.5)."""
 
@@ -99,10 +102,38 @@ class Engine(WebSocketServerProtocol):
             self._consuming = False
 
     def processData(self) -> bool:
-        """One step of Autobahn's reading, or none while reading is held."""
+        """One step of Autobahn's reading, or none while reading is held; a step that finds a fault is not the last."""
         if self._held:
             return False
-        return bool(super().processData())
+        sound = not self.failedByMe
+        return bool(super().processData()) or (sound and self.failedByMe and bool(self.data))
+
+    def onFrameData(self, payload: bytes) -> bool | None:
+        """Some bytes of a frame; after a fault only those of the peer's close are looked at."""
+        if self.failedByMe and not self.__isClose:
+            return None
+        found: bool | None = super().onFrameData(payload)
+        return found
+
+    def onFrameEnd(self) -> bool | None:
+        """A frame is whole; its message goes on when reading is not held any more."""
+        if self.failedByMe and not self.__isClose:
+            self.current_frame = None
+            return None
+        if self._held and self.current_frame.opcode < _CLOSE:
+            return False
+        found: bool | None = super().onFrameEnd()
+        return found
+
+    @property
+    def __isClose(self) -> bool:
+        frame = self.current_frame
+        return bool(frame.opcode == _CLOSE and frame.length <= _MAX_CONTROL)
+
+    @property
+    def lacking(self) -> int:
+        """Bytes that the present frame still lacks, 0 between frames."""
+        return 0 if self.current_frame is None else self.current_frame.length - self.current_frame_masker.pointer()
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -147,9 +178,9 @@ class Engine(WebSocketServerProtocol):
         While we are closing, more of it is read over: Autobahn finds the fault of a head again with each piece that
         comes of it, and where the pieces are cut must make no difference.
         """
+        self.failedByMe = True
         if self.state != self.STATE_OPEN:
             return
-        self.failedByMe = True
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
         self.because(_CAUSES.get(code, Cause.protocol_error))
         self.sendCloseFrame(code, fitReason(reason))
