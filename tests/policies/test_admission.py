@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from twisted.internet.task import Clock
 
@@ -11,7 +13,7 @@ from wsd.policies.admission import Admission, accountOf
 from wsd.policies.timer import GRAIN, Timer
 
 
-def admission(**policies: int) -> tuple[Clock, Admission]:
+def admission(**policies: Any) -> tuple[Clock, Admission]:
     clock = Clock()
     timer = Timer(clock)
     timer.start()
