@@ -53,6 +53,8 @@ class Authority:
         issuer = parent or self
         builder = _builder(self.name, issuer, self.key, -_DAY, 30 * _DAY)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+        builder = builder.add_extension(usage, critical=True)
         self.certificate = builder.sign(issuer.key, hashes.SHA256())
         self.path = folder / f"{name}.pem"
         self.path.write_bytes(certificateBytes(self.certificate))

@@ -1,0 +1,173 @@
+"""The PROXY header in front of the running daemon: the true address with and without TLS, and who may send one."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.certificates import Authority
+from tests.daemon import PATIENCE, RunningDaemon, runningDaemon
+
+V1 = b"PROXY TCP4 203.0.113.7 198.51.100.1 51000 443\r\n"
+V2 = (
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24"
+    + socket.inet_pton(socket.AF_INET6, "2001:db8::7")
+    + socket.inet_pton(socket.AF_INET6, "2001:db8::1")
+    + struct.pack("!HH", 51000, 443)
+)
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+TRUE = {"secure": False, "direct": False, "via": "127.0.0.1"}
+BY_V1 = {"address": "203.0.113.7", "port": 51000, **TRUE}
+BY_V2 = {"address": "2001:db8::7", "port": 51000, **TRUE}
+
+
+@contextmanager
+def serving(folder: Path, trusted: str) -> Iterator[RunningDaemon]:
+    """A daemon that awaits PROXY headers of these peers, on tcp, on tcp with TLS, and on a unix socket."""
+    pair = Authority(folder).server("a", "a.test")
+    config = f"""
+        port = 0
+        listen = ["unix:{folder / "wsd.sock"}"]
+        proxy_protocol = true
+        trusted_proxies = [{trusted}]
+        [tls]
+        port = 0
+        [[tls.certificate]]
+        cert = "{pair.cert}"
+        key = "{pair.key}"
+    """
+    with runningDaemon(config=config) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("proxy")
+
+
+@pytest.fixture(scope="module")
+def behind(folder: Path) -> Iterator[RunningDaemon]:
+    """A daemon for which this machine's own addresses are proxies."""
+    with serving(folder, '"127.0.0.1", "::1", "unix"') as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
+    """A daemon whose proxy is another machine."""
+    with serving(tmp_path_factory.mktemp("elsewhere"), '"192.0.2.1"') as daemon:
+        yield daemon
+
+
+def reach(daemon: RunningDaemon, scheme: str = "ws") -> socket.socket:
+    return socket.create_connection(("127.0.0.1", daemon.port(scheme)), PATIENCE)
+
+
+def get(connection: socket.socket, path: str = "/describe", *headers: str) -> str:
+    """The answer to a GET on this connection, with its head."""
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers, "", ""]
+    connection.sendall("\r\n".join(lines).encode())
+    received = b""
+    while data := connection.recv(65536):
+        received += data
+    return received.decode()
+
+
+def described(answer: str) -> Any:
+    return json.loads(answer.partition("\r\n\r\n")[2])
+
+
+class TestATrustedProxy:
+    @pytest.mark.parametrize(("header", "peer"), [(V1, BY_V1), (V2, BY_V2)], ids=["version 1", "version 2"])
+    @pytest.mark.parametrize("scheme", ["ws", "wss"])
+    def test_tells_the_true_address_before_tls(
+        self, behind: RunningDaemon, folder: Path, header: bytes, peer: Any, scheme: str
+    ) -> None:
+        bare = reach(behind, scheme)
+        bare.sendall(header)
+        if scheme == "wss":
+            context = ssl.create_default_context(cafile=folder / "authority.pem")
+            bare = context.wrap_socket(bare, server_hostname="a.test", suppress_ragged_eofs=False)
+        with closing(bare):
+            assert described(get(bare))["peer"] == {**peer, "secure": scheme == "wss"}
+
+    def test_tells_it_to_a_websocket_and_to_the_log(self, behind: RunningDaemon) -> None:
+        said = len(behind.lines)
+        bare = reach(behind)
+        bare.sendall(V1)
+        with connect(f"ws://localhost:{behind.port()}/describe", sock=bare, proxy=None) as opened:
+            assert json.loads(opened.recv(PATIENCE))["peer"] == BY_V1
+        behind.waitFor(r"203\.0\.113\.7:51000", said)
+
+    def test_tells_it_over_a_unix_socket(self, behind: RunningDaemon, folder: Path) -> None:
+        with closing(socket.socket(socket.AF_UNIX)) as bare:
+            bare.connect(str(folder / "wsd.sock"))
+            bare.sendall(V1)
+            assert described(get(bare))["peer"] == {**BY_V1, "via": "unix"}
+
+    def test_may_ask_for_itself(self, behind: RunningDaemon) -> None:
+        with closing(reach(behind)) as bare:
+            bare.sendall(LOCAL)
+            peer = described(get(bare, "/describe"))["peer"]
+        assert (peer["address"], peer["direct"]) == ("127.0.0.1", False)
+
+    def test_tells_the_header_of_http_too(self, behind: RunningDaemon) -> None:
+        with closing(reach(behind)) as bare:
+            bare.sendall(b"PROXY TCP4 127.0.0.1 198.51.100.1 51000 443\r\n")
+            peer = described(get(bare, "/describe", "X-Forwarded-For: 203.0.113.9"))["peer"]
+        assert (peer["address"], peer["via"]) == ("203.0.113.9", "127.0.0.1")
+
+    def test_gives_nobody_what_only_this_machine_may_have(self, behind: RunningDaemon) -> None:
+        with closing(reach(behind)) as bare:
+            bare.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 51000 443\r\n")
+            assert get(bare, "/metrics").startswith("HTTP/1.1 403 ")
+
+    @pytest.mark.parametrize("scheme", ["ws", "wss"])
+    def test_is_dropped_without_a_header(self, behind: RunningDaemon, scheme: str) -> None:
+        said = len(behind.lines)
+        with closing(reach(behind, scheme)) as bare:
+            bare.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            with suppress(ConnectionResetError):
+                assert bare.recv(100) == b""
+        behind.waitFor(r"dropped 127\.0\.0\.1: the connection does not begin with a PROXY header", said)
+
+    def test_curl_sends_one_that_is_read(self, behind: RunningDaemon) -> None:
+        done = subprocess.run(
+            ["curl", "-sS", "--haproxy-protocol", f"http://127.0.0.1:{behind.port()}/describe"],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+        assert json.loads(done.stdout)["peer"]["via"] == "127.0.0.1"
+
+
+class TestAnybodyElse:
+    def test_is_served_without_a_header(self, elsewhere: RunningDaemon) -> None:
+        with closing(reach(elsewhere)) as bare:
+            peer = described(get(bare))["peer"]
+        assert (peer["address"], peer["direct"], peer["via"]) == ("127.0.0.1", True, None)
+
+    @pytest.mark.parametrize("header", [V1, V2], ids=["version 1", "version 2"])
+    def test_is_refused_with_one(self, elsewhere: RunningDaemon, header: bytes) -> None:
+        with closing(reach(elsewhere)) as bare:
+            bare.sendall(header)
+            assert get(bare).startswith("HTTP/1.1 400 ")
+
+    @pytest.mark.parametrize("header", [V1, V2], ids=["version 1", "version 2"])
+    def test_is_refused_with_one_before_tls(self, elsewhere: RunningDaemon, header: bytes) -> None:
+        said = len(elsewhere.lines)
+        with closing(reach(elsewhere, "wss")) as bare:
+            bare.sendall(header)
+            assert b"HTTP" not in bare.recv(100)
+        elsewhere.waitFor(r"no TLS with 127\.0\.0\.1: ", said)
