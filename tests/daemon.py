@@ -75,6 +75,12 @@ class RunningDaemon:
             self._reader.join(5)
 
 
+def _reactor() -> list[str]:
+    """The daemon runs under the reactor that the tests run under: `pytest --reactor=asyncio`."""
+    installed = type(sys.modules.get("twisted.internet.reactor")).__name__
+    return ["--reactor=asyncio"] if installed == "AsyncioSelectorReactor" else []
+
+
 @contextmanager
 def runningDaemon(
     *arguments: str,
@@ -86,7 +92,7 @@ def runningDaemon(
     """Start the daemon on free ports with these arguments and this configuration; it listens when the body begins."""
     with TemporaryDirectory(prefix="wsd-test-") as name:
         folder = Path(name)
-        command = [*prefix, python, "-m", "twisted", "wsd"]
+        command = [*prefix, python, "-m", "twisted", *_reactor(), "wsd"]
         if config is not None:
             (folder / "wsd.toml").write_text(config, encoding="utf-8")
             command += ["-c", str(folder / "wsd.toml")]
