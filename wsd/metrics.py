@@ -25,7 +25,6 @@ class Cause(StrEnum):
     closed = "closed"
     lost = "lost"
     ping_timeout = "ping_timeout"
-    opening_timeout = "opening_timeout"
     closing_timeout = "closing_timeout"
     stalled = "stalled"
     overrun = "overrun"
@@ -75,7 +74,7 @@ class Metrics:
         return self.routes.setdefault(path, RouteCounters())
 
     def handshake(self, result: str) -> None:
-        """Count an opening handshake: "accepted", or the status it was refused with."""
+        """Count an opening handshake: "accepted", "raw", "left", or the status it was refused with."""
         self.handshakes[result] = self.handshakes.get(result, 0) + 1
 
     def refusal(self, status: int) -> None:

@@ -66,8 +66,11 @@ class Connection(Opening):
             wasOpening.cancel()
         if self._raw is not None:
             self._raw.connectionLost(reason or Failure(ConnectionLost()))
-        elif self._takenAt or self.cause is not None:
+        elif self._takenAt:
             self.__ended()
+        elif wasOpening is not None:
+            factory.metrics.handshake("left")
+            self.log.info("the client left before it was answered", event="connection.left")
         self.data = b""
         self._makeRoom()
 

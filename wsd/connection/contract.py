@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -27,9 +27,14 @@ if TYPE_CHECKING:
 
 
 class Closed(Exception):
-    """Raised by a hook to close the connection: a close code (RFC 6455 7.4) and a sentence for the other side."""
+    """
+    Raised by a hook to close the connection: a close code (RFC 6455 7.4) and a sentence for the other side.
+
+    With a code that may not be sent it is a ValueError instead.
+    """
 
     def __init__(self, code: int, sentence: str = "") -> None:
+        checkCode(code)
         super().__init__(code, sentence)
         self.code = code
         self.sentence = sentence
@@ -65,6 +70,12 @@ class _NoWire:
 def maySend(code: int) -> bool:
     """Whether a close frame may carry this code (RFC 6455 7.4.1, 7.4.2 and the IANA registry)."""
     return code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014) or 3000 <= code <= 4999
+
+
+def checkCode(code: int) -> None:
+    """Raises ValueError for a close code that may not be sent."""
+    if not maySend(code):
+        raise ValueError(f"{code} is no close code that may be sent; it is 1000 to 1003, 1007 to 1014 or 3000 to 4999")
 
 
 class Contract(Engine):
@@ -180,10 +191,7 @@ class Contract(Engine):
 
         What is received from now on is dropped. Raises ValueError for a code that may not be sent.
         """
-        if not maySend(code):
-            raise ValueError(
-                f"{code} is no close code that may be sent; it is 1000 to 1003, 1007 to 1014 or 3000 to 4999"
-            )
+        checkCode(code)
         if self.state == self.STATE_CONNECTING:
             self.drop(cause)
             return
@@ -248,7 +256,7 @@ class Contract(Engine):
 
     def __await(self, result: Awaitable[Any]) -> None:
         self.hold()
-        done = result if isinstance(result, Deferred) else ensureDeferred(result)  # type: ignore[arg-type]
+        done = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_done(result))
         done.addErrback(self.__hookFailed)
         done.addBoth(lambda _: self.release())
 
@@ -262,3 +270,8 @@ class Contract(Engine):
         self.log.failure("a hook failed", failure, event="connection.error")
         if self.state == self.STATE_OPEN:
             self.close(1011, "the server failed at this message; its log says why", Cause.internal_error)
+
+
+async def _done(result: Awaitable[Any]) -> None:
+    """Any awaitable as a coroutine, which is what Twisted takes."""
+    await result

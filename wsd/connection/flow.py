@@ -118,7 +118,9 @@ class Flow(Contract):
     def visit(self, now: float) -> None:
         """The timer's call: what is overdue, and when to look again."""
         if self.state == self.STATE_OPEN:
-            due = min(self.__stall(now), self.__keepAlive(now))
+            due = self.__stall(now)
+            if self.state == self.STATE_OPEN:
+                due = min(due, self.__keepAlive(now))
             if self.state == self.STATE_OPEN and due != _NEVER:
                 self.factory.timer.schedule(self, due)
         elif self.state == self.STATE_CONNECTING:

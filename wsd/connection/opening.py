@@ -48,7 +48,7 @@ class Opening(Flow):
         self._opening = opening = ensureDeferred(self.opening(request))
         opening.addCallbacks(self.__accepted, self.__notAccepted)
         opening.addErrback(self.__openingFailed)
-        if self.state == self.STATE_CONNECTING and self.request.raw is None:
+        if self._opening is not None:
             self.factory.timer.schedule(self, self.factory.timer.now + self.factory.policies.opening_timeout)
 
     def __accepted(self, accept: Accept | None) -> None:
@@ -111,6 +111,7 @@ class Opening(Flow):
 
     def __giveAway(self) -> None:
         """The stream belongs to another protocol now; we only pass on what the transport brings."""
+        self.factory.metrics.handshake("raw")
         self._raw = raw = self.request.raw
         assert raw is not None
         self.factory.timer.cancel(self)
@@ -132,19 +133,30 @@ class Opening(Flow):
 
     def __openingFailed(self, failure: Failure) -> None:
         """An error of the hook's own: a log line for us, and for the client no more than that it was not its fault."""
-        if failure.check(CancelledError) or self.state != self.STATE_CONNECTING:
+        if failure.check(CancelledError) or self.state == self.STATE_CLOSED:
             return
         self.log.failure("opening failed", failure, event="connection.error")
-        self.__refused(Refused(500, "the server failed to open this connection; its log says why"))
+        if self.state == self.STATE_CONNECTING:
+            self.__refused(Refused(500, "the server failed to open this connection; its log says why"))
+        else:
+            self.drop(Cause.internal_error)
 
     def __refused(self, refused: Refused) -> None:
+        """Answer for the protocol; what it still does about this request is of no interest."""
+        opening, self._opening = self._opening, None
         self.state = self.STATE_CLOSED
         self.factory.timer.cancel(self)
         self.__refuse(refused)
+        if opening is not None:
+            opening.cancel()
 
     def openingOverdue(self) -> None:
         """The protocol took too long to decide."""
-        self.because(Cause.opening_timeout)
-        if self._opening is not None:
-            self._opening.cancel()
         self.__refused(Refused(503, "the server took too long to open this connection; try again"))
+
+    def close(self, code: int = 1000, sentence: str = "", cause: Cause = Cause.closed) -> None:
+        """Begin the closing handshake; a connection that is not open yet is refused with 503 and the sentence."""
+        if self.state == self.STATE_CONNECTING and self._raw is None:
+            self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))
+        else:
+            super().close(code, sentence, cause)
