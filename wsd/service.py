@@ -276,18 +276,21 @@ class Daemon(Service):
         else:
             self._replace(config, routes)
         if self.certificates is not None:
-            self.certificates.reload()
+            self.certificates.reload(self.config.tls)
         self._systemd.tell("READY=1", status)
 
     def _replace(self, config: Config, routes: list[SiteRoute]) -> None:
         before, self.config = self.config, config
         listening = ("port", "host", "listen", "proxy_protocol")
         changed = [name for name in listening if getattr(before, name) != getattr(config, name)]
-        if changed or before.tls != config.tls:
+        changed += [
+            f"tls.{name}" for name in ("port", "listen") if getattr(before.tls, name) != getattr(config.tls, name)
+        ]
+        if changed:
             self.log.warn(
                 "{keys} changed: a new start is needed for that",
                 event="reload.partial",
-                keys=", ".join(changed) or "tls",
+                keys=", ".join(changed),
             )
         known = {id(route) for route in self.site.routes}
         for factory in [factory for route in routes if id(route) not in known for factory in route.distinct()]:

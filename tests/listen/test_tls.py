@@ -549,6 +549,20 @@ class TestRenewal:
         server.certificates.poll()
         assert Client(server, client).info.client == "CN=me"
 
+    def test_a_reload_takes_other_certificates_and_a_broken_one_leaves_those_that_are(
+        self, server: Server, client: ssl.SSLContext, pair: Certificate, new: Certificate
+    ) -> None:
+        broken = Certificate(new.cert, pair.key)
+        assert not server.certificates.reload(Tls(certificate=(broken,)))
+        with capturedLogs() as events:
+            server.certificates.poll()
+        assert events == []
+        assert Client(server, client).shown == "old"
+        assert server.certificates.reload(Tls(certificate=(new,)))
+        assert Client(server, client).shown == "new"
+        assert server.certificates.reload()
+        assert Client(server, client).shown == "new"
+
     def test_expiry_tells_the_earliest_end_of_a_name(self, authority: Authority) -> None:
         pairs = [
             authority.server("e", "a.test", end=3 * DAY),

@@ -285,6 +285,16 @@ class TestRenewal:
                 self.say(after, "new")
                 assert (self.shown(before), self.shown(after)) == ("old", "new")
 
+    def test_a_certificate_that_was_added_to_the_file_is_served_after_hup(
+        self, reach: Reach, authority: Authority
+    ) -> None:
+        added = authority.server("added", "b.test")
+        file = reach.daemon.folder / "wsd.toml"
+        file.write_text(f'{file.read_text()}[[tls.certificate]]\ncert = "{added.cert}"\nkey = "{added.key}"\n')
+        reach.daemon.process.send_signal(signal.SIGHUP)
+        reach.daemon.waitFor("the certificates were read anew")
+        assert [reach.subject("-servername", name) for name in ("a.test", "b.test")] == ["old", "added"]
+
     def test_a_broken_new_pair_keeps_the_old_and_the_log_says_why(
         self, reach: Reach, pair: Certificate, new: Certificate
     ) -> None:

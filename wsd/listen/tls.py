@@ -71,14 +71,14 @@ class Certificates:
         self.selfSignedPath: str | None = None
         """What to trust, with `self_signed`: the authority's certificate."""
         self._seen: object = None
-        self._contexts = self._read()
+        self._contexts = self._read(tls)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
-    def _files(self) -> list[Certificate]:
+    def _files(self, tls: Tls) -> list[Certificate]:
         """The pairs' files; a developer's certificate is made, or renewed, when it is time."""
-        files = list(self._tls.certificate)
-        if self._tls.self_signed:
+        files = list(tls.certificate)
+        if tls.self_signed:
             made = ensureSelfSigned(self._environ, self._clock)
             self.selfSignedPath = made.authority
             files.append(made.pair)
@@ -88,14 +88,14 @@ class Certificates:
             )
         return files
 
-    def _read(self) -> _Contexts:
+    def _read(self, tls: Tls) -> _Contexts:
         """
         All contexts anew: one for each set of names, in which pairs of several kinds of key stand side by side.
 
         The client's signature algorithms choose among those. Of two pairs for the same name, the first holds.
         """
-        files = self._files()
-        self._seen = self._state(files)
+        files = self._files(tls)
+        self._seen = _stateOf(files, tls)
         pairs = tuple(readPair(pair) for pair in files)
         shared: dict[tuple[str, ...], SSL.Context] = {}
         used: set[tuple[tuple[str, ...], str]] = set()
@@ -103,7 +103,7 @@ class Certificates:
         for pair in pairs:
             names = tuple(sorted(pair.names))
             if names not in shared:
-                shared[names] = self._context()
+                shared[names] = self._context(tls)
             if (names, pair.kind) not in used:
                 used.add((names, pair.kind))
                 _use(shared[names], pair)
@@ -124,18 +124,7 @@ class Certificates:
                     fault="has expired" if now > pair.end else "is not valid yet",
                 )
 
-    def _state(self, files: Iterable[Certificate]) -> object:
-        """What tells that a file, or who may read it, has changed."""
-        state = []
-        for path in [path for pair in files for path in (pair.cert, pair.key)] + [self._tls.client_ca]:
-            try:
-                found = os.stat(path) if path is not None else None
-            except OSError:
-                found = None
-            state.append(None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
-        return state
-
-    def _context(self) -> SSL.Context:
+    def _context(self, tls: Tls) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_cipher_list(_CIPHERS)
@@ -147,8 +136,8 @@ class Certificates:
         context.set_session_id(b"wsd")
         context.set_tlsext_servername_callback(self._choose)
         context.set_alpn_select_callback(_selectProtocol)
-        if self._tls.client_auth != "none":
-            _askClients(context, self._tls)
+        if tls.client_auth != "none":
+            _askClients(context, tls)
         return context
 
     def _choose(self, connection: SSL.Connection) -> None:
@@ -158,22 +147,26 @@ class Certificates:
 
     # -- renewal --------------------------------------------------------------------------------------------------
 
-    def reload(self) -> bool:
-        """Read all files anew. What is broken changes nothing, and the log says why."""
+    def reload(self, tls: Tls | None = None) -> bool:
+        """Read all files anew, or those of a new [tls]. What is broken changes nothing, and the log says why."""
+        wanted, seen = tls or self._tls, self._seen
         try:
-            self._contexts = self._read()
+            self._contexts = self._read(wanted)
         except ConfigError as error:
-            _log.error("the certificates stay as they were: {sentence}", event="certificate.kept", sentence=str(error))
+            if wanted != self._tls:
+                self._seen = seen
+            _tellKept(error)
             return False
+        self._tls = wanted
         _log.info("the certificates were read anew", event="certificate.reloaded")
         return True
 
     def poll(self) -> None:
         """Reload when a file has changed since it was last read or last found broken."""
         try:
-            changed = self._state(self._files()) != self._seen
+            changed = _stateOf(self._files(self._tls), self._tls) != self._seen
         except ConfigError as error:
-            _log.error("the certificates stay as they were: {sentence}", event="certificate.kept", sentence=str(error))
+            _tellKept(error)
             return
         if changed:
             self.reload()
@@ -245,6 +238,22 @@ def tlsOf(transport: Any) -> TlsInfo | None:
         certificate.subject.rfc4514_string() if certificate is not None else None,
         certificate.public_bytes(serialization.Encoding.PEM) if certificate is not None else None,
     )
+
+
+def _tellKept(error: ConfigError) -> None:
+    _log.error("the certificates stay as they were: {sentence}", event="certificate.kept", sentence=str(error))
+
+
+def _stateOf(files: Iterable[Certificate], tls: Tls) -> object:
+    """What tells that a file, or who may read it, has changed."""
+    state = []
+    for path in [path for pair in files for path in (pair.cert, pair.key)] + [tls.client_ca]:
+        try:
+            found = os.stat(path) if path is not None else None
+        except OSError:
+            found = None
+        state.append(None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    return state
 
 
 def _selectProtocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:
