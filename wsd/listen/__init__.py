@@ -1,1 +1,8 @@
-"""How bytes arrive: listeners, the transport, then the PROXY header, then TLS."""
+"""
+How bytes arrive: listeners and the transport (`bind`, `systemd`, `transport`), then the PROXY header, then TLS.
+
+    transport -> [PROXY, from trusted proxies] -> [TLS] -> what stands above
+
+What stands above asks its transport, whatever lies between: `getPeer` and `getHost` tell the true addresses, `wire` how
+much waits to be sent, `via` the proxy through which a connection came (there is none without one).
+"""
