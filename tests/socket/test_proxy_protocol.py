@@ -171,3 +171,45 @@ class TestAnybodyElse:
             bare.sendall(header)
             assert b"HTTP" not in bare.recv(100)
         elsewhere.waitFor(r"no TLS with 127\.0\.0\.1: ", said)
+
+
+@contextmanager
+def haproxy(folder: Path, target: int, sending: str) -> Iterator[int]:
+    """The real one, which does not look into what it passes on: its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        listening.set_inheritable(True)
+        lines = [
+            "defaults",
+            "    mode tcp",
+            "    timeout connect 10s",
+            "    timeout client 30s",
+            "    timeout server 30s",
+            "listen wsd",
+            f"    bind fd@{listening.fileno()}",
+            f"    server wsd 127.0.0.1:{target} {sending} check inter 100ms",
+            "",
+        ]
+        (folder / "haproxy.cfg").write_text("\n".join(lines))
+        command = ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]
+        process = subprocess.Popen(command, pass_fds=[listening.fileno()])
+        try:
+            yield port
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+class TestTheRealHaproxy:
+    @pytest.mark.parametrize("sending", ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl-cn"])
+    def test_tells_the_true_address_through_tls_that_it_does_not_end(
+        self, behind: RunningDaemon, folder: Path, tmp_path: Path, sending: str
+    ) -> None:
+        context = ssl.create_default_context(cafile=folder / "authority.pem")
+        with haproxy(tmp_path, behind.port("wss"), sending) as port:
+            bare = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=("127.0.0.7", 0))
+            mine = bare.getsockname()
+            with context.wrap_socket(bare, server_hostname="a.test", suppress_ragged_eofs=False) as wrapped:
+                peer = described(get(wrapped))["peer"]
+        assert (peer["address"], peer["port"]) == mine
+        assert (peer["via"], peer["secure"], peer["direct"]) == ("127.0.0.1", True, False)
