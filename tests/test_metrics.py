@@ -173,6 +173,7 @@ class TestThePage:
         metrics.route("/echo")
         metrics.handshake("accepted")
         metrics.refusal(404)
+        metrics.httpDrop("idle")
         metrics.setCertificates(lambda: {"localhost": 1.8e9})
         exposed = {
             (name, tuple(sorted(label for label, _ in labels)))

@@ -59,6 +59,7 @@ class Metrics:
         self.routes: dict[str, RouteCounters] = {}
         self.handshakes: dict[str, int] = {}
         self.refusals: dict[int, int] = {}
+        self.httpDrops: dict[str, int] = {}
         self._connections: Callable[[], int] = lambda: 0
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
@@ -80,6 +81,10 @@ class Metrics:
     def refusal(self, status: int) -> None:
         """Count a request that was turned away, an opening handshake or not."""
         self.refusals[status] = self.refusals.get(status, 0) + 1
+
+    def httpDrop(self, reason: str) -> None:
+        """Count an HTTP connection that was ended without an answer: "idle", or "stalled" when it took none."""
+        self.httpDrops[reason] = self.httpDrops.get(reason, 0) + 1
 
     def setConnections(self, read: Callable[[], int]) -> None:
         """Where the number of open connections is asked for."""
@@ -131,6 +136,10 @@ class _Exposition(Collector):
         for status, count in metrics.refusals.items():
             refusals.add_metric([str(status)], count)
         yield refusals
+        httpDrops = CounterMetricFamily("wsd_http_drops", "HTTP connections ended without an answer.", labels=["reason"])
+        for reason, count in metrics.httpDrops.items():
+            httpDrops.add_metric([reason], count)
+        yield httpDrops
         depths = list(metrics._sendBuffers())
         yield GaugeMetricFamily("wsd_send_buffer_bytes", "Bytes that wait to be sent, of all connections.", sum(depths))
         yield GaugeMetricFamily(
