@@ -316,6 +316,28 @@ class TestRenewal:
             assert self.shown(opened) == "new"
 
 
+class TestTheEnd:
+    """After the closing handshake of the WebSocket."""
+
+    def test_a_client_that_never_answers_our_close_notify_has_closed_cleanly(self) -> None:
+        """Many just go: what counts is the closing handshake of the WebSocket (RFC 6455 7.1.4)."""
+        with runningDaemon(
+            "--tls-port", "0", "--tls-self-signed", config="[policies]\nclosing_timeout = 1\n"
+        ) as daemon:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with socket.create_connection(("127.0.0.1", daemon.port("wss"))) as bare:
+                client = context.wrap_socket(bare)
+                client.sendall(
+                    b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                )
+                assert client.recv(4096).startswith(b"HTTP/1.1 101")
+                client.sendall(bytes.fromhex("88820000000003e8"))
+                assert client.recv(100) == bytes.fromhex("880203e8")
+                assert daemon.waitFor(r"closed: (\w+), 1000")[1] == "peer_closed"
+
+
 class TestTheCertificateToDevelopWith:
     @pytest.fixture
     def reach(self, developers: Reach) -> Reach:

@@ -125,6 +125,9 @@ class Flow(Contract):
                 self.factory.timer.schedule(self, due)
         elif self.state == self.STATE_CONNECTING:
             self.openingOverdue()
+        elif self.wasClean and not self._wire.unsent:
+            # The closing handshake is done; only TLS still waits for an alert that many clients never send.
+            self.transport.abortConnection()
         else:
             self.drop(Cause.closing_timeout)
 
