@@ -136,7 +136,9 @@ class _Exposition(Collector):
         for status, count in metrics.refusals.items():
             refusals.add_metric([str(status)], count)
         yield refusals
-        httpDrops = CounterMetricFamily("wsd_http_drops", "HTTP connections ended without an answer.", labels=["reason"])
+        httpDrops = CounterMetricFamily(
+            "wsd_http_drops", "HTTP connections ended without an answer.", labels=["reason"]
+        )
         for reason, count in metrics.httpDrops.items():
             httpDrops.add_metric([reason], count)
         yield httpDrops
