@@ -20,7 +20,7 @@ UNIX = "unix"
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _PAIR = rf'[ \t]*+({_TCHAR}++)=({_TCHAR}++|"[^",;\\]*+")[ \t]*+'
 _FORWARDED_PAIR = re.compile(_PAIR)
-_FORWARDED = re.compile(rf"{_PAIR}(?:;{_PAIR})*+\Z")
+_FORWARDED = re.compile(rf"{_PAIR}(?:;{_PAIR})*\Z")
 """
 An element of Forwarded (RFC 7239 4). None of the values in use has a comma, a semicolon or a backslash between its
 quotes, so one that has is read as no element: quotes that a client left open cannot swallow what a proxy added.

@@ -10,7 +10,7 @@ from wsd.head import Headers, Refused, shown
 
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _NAME = re.compile(rf"{_TCHAR}+\Z")
-_PARAMETER = re.compile(rf'({_TCHAR}++)(?:[ \t]*+=[ \t]*+(?:({_TCHAR}++)|"((?:{_TCHAR}|\\{_TCHAR})++)"))?\Z')
+_PARAMETER = re.compile(rf'({_TCHAR}++)(?:[ \t]*+=[ \t]*+(?:({_TCHAR}++)|"((?:{_TCHAR}|\\{_TCHAR})+)"))?\Z')
 """Between quotes, too, the value is a token once its backslashes are off (RFC 6455 9.1): no comma, no semicolon."""
 _BITS = re.compile(r"(?:[89]|1[0-5])\Z")
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")

@@ -12,7 +12,7 @@ import re
 from wsd.head import Refused, shown
 
 _ORIGIN = re.compile(
-    r"([a-z][a-z0-9+.-]*+)://([a-z0-9_-]++(?:\.[a-z0-9_-]++)*+\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?\Z", re.IGNORECASE
+    r"([a-z][a-z0-9+.-]*+)://([a-z0-9_-]++(?:\.[a-z0-9_-]++)*\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?\Z", re.IGNORECASE
 )
 """As browsers write it (RFC 6454 6.2): no path, no user name, international names in ASCII."""
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
