@@ -184,6 +184,10 @@ class Daemon(Service):
         )
         for notice in self._notices:
             self.log.warn("{notice}", event="listener.skipped", notice=notice)
+        # Not before the reactor minds its signals: who hears that we are ready may end us at once, and properly.
+        self.reactor.callWhenRunning(self._startRoutes)
+
+    def _startRoutes(self) -> None:
         started = gatherResults([maybeDeferred(factory.started) for factory in self._factories()], consumeErrors=True)
         started.addCallback(lambda _: self._listen())
         started.addCallbacks(lambda _: self._ready(), self._cannotStart)

@@ -25,7 +25,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.console import Console
 
@@ -55,6 +55,9 @@ origins = ["*"]
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
     return True if config.getoption("reactor", None) == "asyncio" else None
+
+
+expect.set_options(timeout=30_000)  # milliseconds, on a machine that is busy with other things too
 
 
 class Daemon:

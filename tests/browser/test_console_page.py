@@ -49,8 +49,9 @@ class TestPolicy:
 
     def testStopsWhatIsNotOfTheDaemon(self, console: Console) -> None:
         violations = console.page.evaluate(
-            """() => new Promise(resolve => {
+            """() => new Promise((resolve, reject) => {
                 const violations = [];
+                setTimeout(() => reject(new Error(`only ${violations}`)), 10000);
                 document.addEventListener("securitypolicyviolation", event => {
                     if (violations.push(event.effectiveDirective) === 3) resolve(violations);
                 });
@@ -59,6 +60,7 @@ class TestPolicy:
                 document.head.append(script);
                 document.body.setAttribute("style", "color: red");
                 document.body.setAttribute("onclick", "window.ran = true");
+                document.body.click();  // some browsers look at the attribute only now
             })"""
         )
         assert set(violations) == {"script-src-elem", "script-src-attr", "style-src-attr"}
