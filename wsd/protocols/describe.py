@@ -79,7 +79,7 @@ class DescribePage(Resource):
         """The request as JSON."""
         request.setHeader(b"Content-Type", b"application/json; charset=utf-8")
         request.setHeader(b"Cache-Control", b"no-store")
-        return description(request.id, request.head, request.peer, request.tls).encode()
+        return description(request.id, request.head, request.peer, request.tls).encode() + b"\n"
 
 
 class DescribeFactory(Factory):
