@@ -268,6 +268,7 @@ class TestTimeOuts:
         ours.pass_(61)
         wire.exchange(b"")
         assert wire.ended
+        assert ours.metrics.httpDrops == {"idle": 1}
 
     def test_a_body_that_stops_is_408(self) -> None:
         ours = daemon(policies=Policies(http_body_timeout=20))

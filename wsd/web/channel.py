@@ -104,11 +104,14 @@ class Channel(http.HTTPChannel):
         if self._early or self.door.lingering:
             return
         super().rawDataReceived(data)
+        if self._handlingRequest and len(data) > MAX_HEAD:
+            # twisted.web goes on reading what comes behind a request while the answer to it is not taken.
+            self.transport.pauseProducing()
 
     def requestDone(self, request: Request) -> None:
-        """The answer is whole."""
-        super().requestDone(request)
+        """The answer is whole; what the next request brings comes after that."""
         self.door.answered()
+        super().requestDone(request)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -126,7 +129,6 @@ class Channel(http.HTTPChannel):
 
     def loseConnection(self) -> None:
         """End after the answer; what the peer still sends is dropped, so that it gets the answer (RFC 9112 9.6)."""
-        self.transport.unregisterProducer()
         self.door.linger()
 
     def _respondToBadRequestAndDisconnect(self) -> None:

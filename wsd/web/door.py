@@ -64,6 +64,7 @@ class Door(Protocol):
         self._bodySeen = 0
         self._bodySince = 0.0
         self._taken = -1
+        self._takenAt = 0.0
 
     # -- arriving -------------------------------------------------------------------------------------------------
 
@@ -196,7 +197,6 @@ class Door(Protocol):
 
     def _refusedBy(self, request: Request, refused: Refused) -> None:
         """The route's protocol did not open."""
-        self.transport.resumeProducing()
         self.refuseBytes(refused, request.head, request.id, request.peer)
 
     # -- refusing and ending --------------------------------------------------------------------------------------
@@ -232,6 +232,8 @@ class Door(Protocol):
         self.lingering = True
         self._buffer = b""
         self.dataReceived = self._ignore  # type: ignore[method-assign]
+        self.transport.unregisterProducer()
+        self.transport.resumeProducing()
         loseWriteConnection = getattr(self.transport, "loseWriteConnection", None)
         if loseWriteConnection is None or self._site.tlsOf(self.transport) is not None:
             self.transport.loseConnection()
@@ -244,8 +246,10 @@ class Door(Protocol):
         """Nobody reads this any more."""
 
     def answered(self) -> None:
-        """An answer went out whole; the next request may take its time."""
-        if not self.lingering and self._connection is None:
+        """An answer went out whole; the next request may take its time, unless the daemon stops."""
+        if self._site.stopping:
+            self.linger()
+        elif not self.lingering:
             self._wait(self._policies.http_idle_timeout)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -271,17 +275,41 @@ class Door(Protocol):
 
     def visit(self, now: float) -> None:
         """The time is up for what the peer owed us, unless it has done its part meanwhile."""
-        if self.lingering:
+        waiting = "head" if self._channel is None else self._channel.waiting
+        isTaking = self._isTaking(now)
+        if isTaking is False:
+            self._site.metrics.httpDrop("stalled")
             self.transport.abortConnection()
-        elif self._channel is None or self._channel.waiting == "head":
-            self._headOverdue()
-        elif self._channel.waiting == "body":
+        elif self.lingering and isTaking:
+            self._wait(_LINGER)
+        elif self.lingering:
+            self.transport.abortConnection()
+        elif waiting == "body":
             self._bodyDue(now)
+        elif waiting == "answer" or isTaking:
+            self._wait(self._policies.stall_timeout)
         else:
-            self._answerDue(now)
+            self._headOverdue()
+
+    def _isTaking(self, now: float) -> bool | None:
+        """
+        Whether the peer took some of what it was sent within `stall_timeout`; None when nothing waits for it.
+
+        At the end that counts which it has not acknowledged, since it would be lost with the connection.
+        """
+        wire = getattr(self.transport, "wire", None)
+        if wire is None:
+            return None
+        taken = wire.acknowledged()
+        if taken >= wire.written() or not (self.lingering or wire.unsent):
+            return None
+        if taken != self._taken:
+            self._taken, self._takenAt = taken, now
+        return bool(now - self._takenAt < self._policies.stall_timeout)
 
     def _headOverdue(self) -> None:
         if self._channel is not None:
+            self._site.metrics.httpDrop("idle")
             self.linger()
         else:
             self.refuseBytes(
@@ -300,16 +328,6 @@ class Door(Protocol):
             return
         self._bodySeen = seen
         self._wait(self._policies.http_body_timeout)
-
-    def _answerDue(self, now: float) -> None:
-        """Our answer may take its time to be made, but what is made must be taken."""
-        wire = getattr(self.transport, "wire", None)
-        if wire is not None and wire.unsent:
-            taken, self._taken = self._taken, wire.acknowledged()
-            if taken == self._taken:
-                self.transport.abortConnection()
-                return
-        self._wait(self._policies.stall_timeout)
 
     def end(self) -> None:
         """The daemon stops: a connection that is no WebSocket ends when it owes no answer."""

@@ -127,7 +127,10 @@ class Request(server.Request):
         """The connection is gone before the answer was."""
         body, self.body = self.body, None
         if body is not None:
-            body.lost()
+            try:
+                body.lost()
+            except Exception:
+                self.log.failure("a resource failed", Failure(), event="http.error")
         super().connectionLost(reason)
 
     # -- the answer -----------------------------------------------------------------------------------------------
