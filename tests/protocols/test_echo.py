@@ -139,6 +139,12 @@ class TestSwitches:
             (Opcode.CONT, b"gh", True),
         ]
 
+    def test_fragments_of_a_large_message_are_as_many_as_there_may_be(self) -> None:
+        client = echo("/?fragment=1")
+        frames = client.say(bytes(1 << 20))
+        assert len(frames) == 4096
+        assert client.messages() == [bytes(1 << 20)]
+
     def test_repeat_answers_so_many_times(self) -> None:
         client = echo("/?repeat=3")
         client.say("again")

@@ -29,6 +29,8 @@ class EchoOptions:
     """Times that `repeat` may ask for."""
     max_size: int = field(default=32 * 1024 * 1024, metadata={"size": True})
     """Bytes that `size` may ask for."""
+    max_fragments: int = field(default=4_096)
+    """Frames that `fragment` may cut a message into; those of a larger message are larger."""
     max_pings: int = field(default=100)
     """Pings that `ping` may ask for."""
     min_push: int = field(default=10)
@@ -155,11 +157,13 @@ class Echo(Connection):
         await self._delay()
         if switches.size is not None:
             payload = _filler(switches.size)
+        least = -(-len(payload) // self.options.max_fragments)
+        fragment = max(switches.fragment, least) if switches.fragment else 0
         for _ in range(switches.repeat):
             await self.room()
             if not self.isOpen:
                 return
-            self.send(payload, isBinary, fragment=switches.fragment)
+            self.send(payload, isBinary, fragment=fragment)
 
     async def _finish(self) -> None:
         await self._delay()
