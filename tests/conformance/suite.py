@@ -75,6 +75,11 @@ def perform(run: Run, folder: Path) -> Results:
         )
     index = folder / "reports" / "index.json"
     if not index.exists():
+        print("the suite wrote no report; its log ends with", *_lastLines(folder / "wstest.log"), sep="\n")
         return {}
     results: dict[str, Results] = json.loads(index.read_text(encoding="utf-8"))
     return results.get(AGENT, {})
+
+
+def _lastLines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
