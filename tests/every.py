@@ -35,6 +35,8 @@ class Every(Connection):
         wish = request.queries.get("wish", "")
         if wish == "refuse":
             raise Refused(402, "pay first", [("X-Price", "1")])
+        if wish == "nonsense":
+            raise Refused(499, "no such status")
         if wish == "fail":
             raise RuntimeError("opening fails")
         if wish == "wait":

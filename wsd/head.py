@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import overload
 
 MAX_HEAD = 16384
@@ -38,9 +39,14 @@ _HOST = re.compile(r"(?:[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*\.?|\[[0-9A-Fa-f:.]
 
 
 class Refused(Exception):
-    """A request that is answered with a status and one sentence, and header fields beside."""
+    """
+    A request that is answered with a status and one sentence, and header fields beside.
+
+    With a status that has no name in HTTP (RFC 9110 15) it is a ValueError instead.
+    """
 
     def __init__(self, status: int, sentence: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        self.phrase = HTTPStatus(status).phrase
         super().__init__(status, sentence)
         self.status = status
         self.sentence = sentence

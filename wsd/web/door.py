@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import UNIXAddress
@@ -211,7 +210,7 @@ class Door(Protocol):
         self._site.refused(ConnectionLog(id or newId()), head, who, refused)
         body = f"{refused.sentence}\n".encode()
         lines = [
-            f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}",
+            f"HTTP/1.1 {refused.status} {refused.phrase}",
             f"Date: {datetimeToString().decode()}",
             *(f"{name}: {value}" for name, value in refused.headers),
             "Content-Type: text/plain; charset=utf-8",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -189,7 +188,7 @@ class Request(server.Request):
         """Answer with a status and one sentence."""
         self.site.refused(self.log, self.head, self.peer, refused)
         sentence = f"{refused.sentence}\n".encode()
-        self.setResponseCode(refused.status, HTTPStatus(refused.status).phrase.encode())
+        self.setResponseCode(refused.status, refused.phrase.encode())
         for name, value in refused.headers:
             self.setHeader(name.encode(), value.encode("latin-1", "replace"))
         self.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
