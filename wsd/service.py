@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
@@ -67,7 +67,6 @@ class Daemon(Service):
         self._plane = choosePlane(config.frames)
         self._timer = Timer(reactor)
         self.metrics = Metrics()
-        self._routes: dict[str, SiteRoute] = {}
         self._retired: list[Factory] = []
         self._beats: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
@@ -76,14 +75,16 @@ class Daemon(Service):
         self._tlsOf: Callable[[Any], TlsInfo | None] = lambda transport: None
         if config.tls.port is not None or config.tls.listen:
             self._loadTls()
+        self._routes = self._buildRoutes(config, {})
+        self._admission = Admission(config.policies, self._timer)
         self.site = Site(
-            self._buildRoutes(config),
+            self._routes.values(),
             config.policies,
             config.hosts,
             Trust(config.trusted_proxies, config.proxy_header),
             reactor,
             self._timer,
-            Admission(config.policies, self._timer),
+            self._admission,
             self.metrics,
             self._tlsOf,
         )
@@ -111,16 +112,12 @@ class Daemon(Service):
 
     # -- what is served -------------------------------------------------------------------------------------------
 
-    def _buildRoutes(self, config: Config) -> list[SiteRoute]:
+    def _buildRoutes(self, config: Config, before: Mapping[str, SiteRoute]) -> dict[str, SiteRoute]:
         """The routes of a configuration; one that did not change keeps its factories, and so what they hold."""
-        before, self._routes = self._routes, {}
-        for key, route in config.routes.items():
-            old = before.get(key)
-            self._routes[key] = old if old is not None and old.route == route else self._buildRoute(route)
-        for key, old in before.items():
-            if self._routes.get(key) is not old:
-                self._retired += old.distinct()
-        return list(self._routes.values())
+        return {
+            key: before[key] if key in before and before[key].route == route else self._buildRoute(route)
+            for key, route in config.routes.items()
+        }
 
     def _buildRoute(self, route: Route) -> SiteRoute:
         if route.single is not None:
@@ -193,11 +190,12 @@ class Daemon(Service):
         started.addCallbacks(lambda _: self._ready(), self._cannotStart)
 
     def _listen(self) -> Deferred[Any]:
+        """Accept connections, unless the daemon has been stopped before its routes had started."""
         return gatherResults(
             [
                 listener.adopt(self.reactor, self._compose(listener.secure))
                 for listener in self.listeners
-                if listener.endpoint is None
+                if listener.endpoint is None and self.running
             ],
             consumeErrors=True,
         )
@@ -213,7 +211,10 @@ class Daemon(Service):
         return factory
 
     def _ready(self) -> None:
+        if not self.running:
+            return
         self._notReady = []
+        self._beat(_WATCH, self._stopRetired)
         if self.certificates is not None and self.certificates.selfSignedPath is not None:
             self.log.info(
                 "to develop with wss, trust {path}",
@@ -265,11 +266,13 @@ class Daemon(Service):
 
         New connections get the new routes and policies. What is bound stays bound: other listeners need a new start.
         """
+        if not self.running:
+            return
         self._systemd.tell("RELOADING=1")
         status = self._serving
         try:
             config = self._reread()
-            routes = self._buildRoutes(config)
+            routes = self._buildRoutes(config, self._routes)
         except (ConfigError, Unusable) as error:
             status = f"not reloaded: {error}"
             self.log.error(
@@ -283,7 +286,7 @@ class Daemon(Service):
             self.certificates.reload(self.config.tls)
         self._systemd.tell("READY=1", status)
 
-    def _replace(self, config: Config, routes: list[SiteRoute]) -> None:
+    def _replace(self, config: Config, routes: dict[str, SiteRoute]) -> None:
         before, self.config = self.config, config
         listening = ("port", "host", "listen", "proxy_protocol")
         changed = [name for name in listening if getattr(before, name) != getattr(config, name)]
@@ -296,14 +299,25 @@ class Daemon(Service):
                 event="reload.partial",
                 keys=", ".join(changed),
             )
-        known = {id(route) for route in self.site.routes}
-        for factory in [factory for route in routes if id(route) not in known for factory in route.distinct()]:
+        old, self._routes = self._routes, routes
+        for factory in [
+            factory for key in routes if routes[key] is not old.get(key) for factory in routes[key].distinct()
+        ]:
             maybeDeferred(factory.started).addErrback(
                 lambda failure: self.log.failure("a route did not start", failure, event="reload.error")
             )
+        self._retired += _onlyIn(old, routes)
+        self._admission.configure(config.policies)
         self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))
-        self.site.replaceRoutes(routes)
+        self.site.replaceRoutes(routes.values())
         self.log.info("reloaded", event="reload.done")
+
+    def _stopRetired(self) -> None:
+        """Stop the factories that a reload has replaced, when their last connection is gone."""
+        gone = [factory for factory in self._retired if not factory.connections]
+        self._retired = [factory for factory in self._retired if factory.connections]
+        for factory in gone:
+            self._stopRoute(factory)
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -315,8 +329,6 @@ class Daemon(Service):
         """
         super().stopService()
         self._systemd.tell("STOPPING=1", "closing the connections")
-        for number, handler in self._signals.items():
-            signal.signal(number, handler)
         for loop in self._beats:
             if loop.running:
                 loop.stop()
@@ -347,7 +359,18 @@ class Daemon(Service):
 
     def _stopRoutes(self) -> Deferred[Any]:
         self._timer.stop()
+        for number, handler in self._signals.items():
+            signal.signal(number, handler)
         for listener in self.listeners:
             listener.close()
-        done = gatherResults([maybeDeferred(factory.stopped) for factory in self._factories()], consumeErrors=True)
-        return done.addErrback(lambda failure: self.log.failure("a route did not stop", failure))
+        return gatherResults([self._stopRoute(factory) for factory in self._factories()])
+
+    def _stopRoute(self, factory: Factory) -> Deferred[Any]:
+        return maybeDeferred(factory.stopped).addErrback(
+            lambda failure: self.log.failure("a route did not stop", failure, event="route.unstopped")
+        )
+
+
+def _onlyIn(routes: Mapping[str, SiteRoute], others: Mapping[str, SiteRoute]) -> list[Factory]:
+    """The factories of these routes that are not those of the others."""
+    return [factory for key, route in routes.items() if others.get(key) is not route for factory in route.distinct()]

@@ -35,12 +35,16 @@ class Admission:
     """
 
     def __init__(self, policies: Policies, timer: Timer) -> None:
-        self._policies = policies
+        self.configure(policies)
         self._timer = timer
         self._held: dict[str, int] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
         self.connections = 0
         self.due = -1
+
+    def configure(self, policies: Policies) -> None:
+        """Admit under these from now on; who is in stays."""
+        self._policies = policies
 
     def arrive(self) -> bool:
         """A connection is accepted: False when there are `max_connections` already (nothing is counted then)."""
