@@ -445,3 +445,14 @@ class TestRefusals:
         assert len(sentence) < 250
         assert sentence.isascii()
         assert sentence.isprintable()
+
+
+class TestARefusal:
+    """What it may say of itself."""
+
+    @pytest.mark.parametrize(
+        "header", [("X-Why", "a\r\nSet-Cookie: b"), ("X\n", "a"), ("X", "a\0b")], ids=["value", "name", "nul"]
+    )
+    def test_has_no_line_break_in_its_fields(self, header: tuple[str, str]) -> None:
+        with pytest.raises(ValueError, match="line break"):
+            Refused(403, "no", [header])

@@ -42,11 +42,14 @@ class Refused(Exception):
     """
     A request that is answered with a status and one sentence, and header fields beside.
 
-    With a status that has no name in HTTP (RFC 9110 15) it is a ValueError instead.
+    With a status that has no name in HTTP (RFC 9110 15), or a line break in a field, it is a ValueError instead.
     """
 
     def __init__(self, status: int, sentence: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         self.phrase = HTTPStatus(status).phrase
+        for name, value in headers:
+            if not set(name + value).isdisjoint("\r\n\0"):
+                raise ValueError(f"the header field {shown(name)} of a refusal has a line break in it")
         super().__init__(status, sentence)
         self.status = status
         self.sentence = sentence

@@ -88,7 +88,7 @@ class Connection(Opening):
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1
         self.log.info(
-            "closed: {cause}, {code} {sentence}",
+            "closed: {cause}, {code} {sentence}" if sentence else "closed: {cause}, {code}",
             event="connection.closed",
             cause=self.cause.value,
             code=code,
