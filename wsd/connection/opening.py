@@ -91,6 +91,7 @@ class Opening(Flow):
     def __open(self) -> None:
         factory = self.factory
         self.state = self.STATE_OPEN
+        del self.__refuse
         self.transport.registerProducer(self, True)
         factory.counters.opened += 1
         factory.metrics.handshake("accepted")

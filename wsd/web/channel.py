@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
 from twisted.web import http
 
 from wsd.head import MAX_HEAD, Head, Refused
@@ -134,6 +136,12 @@ class Channel(http.HTTPChannel):
     def _respondToBadRequestAndDisconnect(self) -> None:
         """twisted.web found the body's framing broken."""
         self.door.refuseBytes(Refused(400, "the body is not chunked as RFC 9112 7.1 says: send size, CRLF, data, CRLF"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone, and with it whoever waits for one of its requests."""
+        super().connectionLost(reason)
+        self.requests = []
+        self._transferDecoder = None
 
     def end(self) -> None:
         """Nothing more is read, not even what is here already."""

@@ -253,6 +253,7 @@ class Door(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The TCP connection is gone: so is its place."""
+        self.lingering = True
         site = self._site
         site.timer.cancel(self)
         site.doors.discard(self)
@@ -260,10 +261,14 @@ class Door(Protocol):
             site.admission.leave()
         if self._place is not None:
             site.admission.give(self._place)
-        if self._connection is not None:
-            self._connection.connectionLost(reason)
-        elif self._channel is not None:
-            self._channel.connectionLost(reason)
+        connection, self._connection = self._connection, None
+        channel, self._channel = self._channel, None
+        # Nothing is left that goes round in a circle: what is closed is gone at once, not with the next collection.
+        self.__dict__.pop("dataReceived", None)
+        if connection is not None:
+            connection.connectionLost(reason)
+        elif channel is not None:
+            channel.connectionLost(reason)
 
     # -- time -----------------------------------------------------------------------------------------------------
 
