@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -19,13 +23,26 @@ HANDSHAKE = (
 
 
 def frame(size: int) -> bytes:
-    """A masked binary frame of zeros, under the mask of zeros."""
-    return struct.pack("!BBQ", 0x82, 0x80 | 127, size) + bytes(4) + bytes(size)
+    """A binary frame that does not deflate, under the mask of zeros."""
+    return struct.pack("!BBQ", 0x82, 0x80 | 127, size) + bytes(4) + os.urandom(size)
 
 
-def flood(daemon: RunningDaemon, size: int, fields: bytes = b"") -> tuple[int, int]:
+@contextmanager
+def reached(daemon: RunningDaemon, scheme: str) -> Iterator[socket.socket]:
+    """A connection to the daemon; whose certificate it is makes no difference here."""
+    with socket.create_connection(("127.0.0.1", daemon.port(scheme))) as plain:
+        if scheme == "ws":
+            yield plain
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with context.wrap_socket(plain) as client:
+            yield client
+
+
+def flood(daemon: RunningDaemon, size: int, scheme: str = "ws", fields: bytes = b"") -> tuple[int, int]:
     """Send up to 156 MB in messages of a size and read none: bytes taken, and the most that memory grew."""
-    with socket.create_connection(("127.0.0.1", daemon.port())) as client:
+    with reached(daemon, scheme) as client:
         client.sendall(HANDSHAKE % fields)
         assert client.recv(4096).startswith(b"HTTP/1.1 101")
         before = most = daemon.memory
@@ -36,17 +53,30 @@ def flood(daemon: RunningDaemon, size: int, fields: bytes = b"") -> tuple[int, i
             try:
                 sent = client.send(message[offset : offset + 262144])
                 taken, offset, idle = taken + sent, (offset + sent) % len(message), 0
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantWriteError):
                 idle += 1
                 time.sleep(0.05)
             most = max(most, daemon.memory)
         return taken, most - before
 
 
-@pytest.mark.parametrize(("size", "growth"), [(65536, 16 * MIB), (16 * MIB, 3 * 16 * MIB)])
-def test_memory_stays_when_nobody_reads(size: int, growth: int) -> None:
-    with runningDaemon() as daemon:
-        taken, grown = flood(daemon, size)
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+
+@pytest.mark.parametrize(
+    ("size", "growth", "scheme", "fields"),
+    [
+        (65536, 16 * MIB, "ws", b""),
+        (65536, 16 * MIB, "wss", b""),
+        (65536, 16 * MIB, "ws", DEFLATE),
+        (16 * MIB, 3 * 16 * MIB, "ws", b""),
+        (16 * MIB, 3 * 16 * MIB, "wss", b""),
+    ],
+    ids=["small", "small over TLS", "small and deflated", "large", "large over TLS"],
+)
+def test_memory_stays_when_nobody_reads(size: int, growth: int, scheme: str, fields: bytes) -> None:
+    with runningDaemon("--tls-port", "0", "--tls-self-signed") as daemon:
+        taken, grown = flood(daemon, size, scheme, fields)
         print(f"{size} bytes a message: {taken} bytes taken, memory grew by {grown / MIB:.1f} MiB")
         assert taken < TOTAL
         assert grown < growth

@@ -33,6 +33,9 @@ _CAUSES = {1002: Cause.protocol_error, 1007: Cause.invalid_payload, 1009: Cause.
 _GATHERED = 16384
 """A payload up to this size is copied behind its frame's head; a larger one is sent beside it."""
 
+_PORTION = 262144
+"""What a transport that copies, as TLS does, is given at a time, so that its copies stay small."""
+
 
 def fitReason(sentence: str) -> bytes:
     """As much of a sentence as a close frame has room for, cut between two characters."""
@@ -76,6 +79,9 @@ class Engine(WebSocketServerProtocol):
 
     cause: Cause | None = None
     """Why this connection ended or is about to; the first cause counts."""
+
+    copies = True
+    """Whether the transport copies what it is given."""
 
     _held = 0
     _consuming = False
@@ -146,8 +152,12 @@ class Engine(WebSocketServerProtocol):
         head = frameHead(opcode, len(payload), fin, compressed)
         if len(payload) <= _GATHERED:
             self.transport.write(head + payload)
-        else:
+        elif not self.copies:
             self.transport.writeSequence((head, payload))
+        else:
+            self.transport.write(head)
+            for start in range(0, len(payload), _PORTION):
+                self.transport.write(payload[start : start + _PORTION])
 
     def sendPingFrame(self, payload: bytes) -> None:
         """Send a ping."""

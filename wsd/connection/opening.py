@@ -33,6 +33,7 @@ class Opening(Flow):
     def connectionMade(self) -> None:
         """On the transport; `begin` follows at once. No output of Autobahn's is made ready here."""
         self._wire = getattr(self.transport, "wire", self._wire)
+        self.copies = self._wire is not self.transport
         self.factory.connections.add(self)  # type: ignore[arg-type]
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
