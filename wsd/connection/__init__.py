@@ -7,7 +7,7 @@ handshake, `connection` the whole. `factory` builds connections for a route, `re
 """
 
 from wsd.connection.connection import Connection
-from wsd.connection.contract import Closed
+from wsd.connection.contract import Closed, maySend
 from wsd.connection.deflate import Prepared
 from wsd.connection.factory import Factory, NoOptions
 from wsd.connection.request import Accept, Request, newId
@@ -22,5 +22,6 @@ __all__ = [
     "Prepared",
     "Refused",
     "Request",
+    "maySend",
     "newId",
 ]

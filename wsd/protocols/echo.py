@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
-from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.connection import Accept, Connection, Factory, Refused, Request, maySend
 from wsd.metrics import Cause
 
 
@@ -68,12 +68,9 @@ def _number(name: str, text: str, least: int, most: int, unit: str) -> int:
 
 
 def _closeCode(text: str) -> int:
-    """A code that this switch may send: RFC 6455 7.4.1's sendable ones and the two free ranges."""
+    """A code that may be sent: RFC 6455 7.4.1's and the two free ranges."""
     code = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    if (
-        code not in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014)
-        and not 3000 <= code <= 4999
-    ):
+    if not maySend(code):
         raise Refused(400, f"close={text[:40]!r} is no close code; write 1000 to 1003, 1007 to 1014 or 3000 to 4999")
     return code
 
