@@ -66,6 +66,8 @@ class Place:
         port = self.secure if secure or self.plain is None else self.plain
         if port == self.secure:
             context = ssl.create_default_context(cafile=self.certificate)
+            # The client reads and writes in two threads, and may lose what it writes while the tickets of TLS 1.3 come.
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
             arguments |= {"ssl": context, "server_hostname": NAME}
         url = f"{'wss' if port == self.secure else 'ws'}://{host}{path}"
         client: ClientConnection
