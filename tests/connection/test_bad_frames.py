@@ -41,6 +41,7 @@ BAD = {
     "a reserved control opcode": (frame(0x8B, b"hi"), 1002),
     "a fragmented ping": (frame(0x09, b"hi"), 1002),
     "a ping of 126 bytes": (frame(0x89, bytes(126)), 1002),
+    "a close of 126 bytes": (frame(0x88, bytes(126)), 1002),
     "a continuation of nothing": (frame(0x80, b"hi"), 1002),
     "a message within a message": (frame(0x01, b"a") + frame(0x81, b"b"), 1002),
     "a length of two bytes that fits in one": (frame(0x82, b"hi", wide=2), 1002),
@@ -95,6 +96,24 @@ class TestABadFrame:
         client.wire.send(data)
         assert client.closeCode == code
         assert isWell(ours)
+
+
+class TestACloseThatIsTooLong:
+    """RFC 6455 5.5: no control frame has more than 125 bytes. A close it is, so nothing more is waited for."""
+
+    def test_ends_the_connection_at_once(self) -> None:
+        wire = daemon().open().wire
+        assert struct.pack("!H", 1002) in wire.exchange(frame(0x88, struct.pack("!H", 1000) + bytes(124)))
+        assert wire.ended
+
+    def test_without_its_payload_ends_it_in_time(self) -> None:
+        ours = daemon()
+        wire = ours.open().wire
+        assert struct.pack("!H", 1002) in wire.exchange(frame(0x88, length=1 << 62))
+        assert not wire.ended
+        ours.pass_(ours.site.policies.closing_timeout + 1)
+        wire.exchange(b"")
+        assert wire.ended
 
 
 class TestDeflatedMessages:

@@ -124,7 +124,10 @@ class Engine(WebSocketServerProtocol):
     def onFrameEnd(self) -> bool | None:
         """A frame is whole; its message goes on when reading is not held any more."""
         if self.failedByMe and not self.__isClose:
-            self.current_frame = None
+            opcode, self.current_frame = self.current_frame.opcode, None
+            if opcode == _CLOSE:
+                # Too long to be looked into, and the peer's last frame all the same (RFC 6455 5.5.1).
+                self.onCloseFrame(None, None)
             return None
         if self._held and self.current_frame.opcode < _CLOSE:
             return False
