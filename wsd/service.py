@@ -21,6 +21,7 @@ from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
 from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
 from wsd.listen.proxy import ProxyFactory
+from wsd.listen.ring import Ring, ringOf
 from wsd.listen.systemd import Systemd, recall
 from wsd.metrics import Cause, Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
@@ -66,6 +67,7 @@ class Daemon(Service):
         self._systemd = Systemd(environ)
         self._plane = choosePlane(config.frames)
         self._timer = Timer(reactor)
+        self._ring: Any = None
         self.metrics = Metrics()
         self._retired: list[Factory] = []
         self._beats: list[LoopingCall] = []
@@ -191,9 +193,11 @@ class Daemon(Service):
 
     def _listen(self) -> Deferred[Any]:
         """Accept connections, unless the daemon has been stopped before its routes had started."""
+        if self.running:
+            self._ring = ringOf(self.reactor)
         return gatherResults(
             [
-                listener.adopt(self.reactor, self._compose(listener.secure))
+                listener.adopt(self.reactor, self._compose(listener.secure), self._ring)
                 for listener in self.listeners
                 if listener.endpoint is None and self.running
             ],
@@ -363,6 +367,8 @@ class Daemon(Service):
             signal.signal(number, handler)
         for listener in self.listeners:
             listener.close()
+        if isinstance(self._ring, Ring):
+            self._ring.stop()
         return gatherResults([self._stopRoute(factory) for factory in self._factories()])
 
     def _stopRoute(self, factory: Factory) -> Deferred[Any]:

@@ -127,12 +127,17 @@ class Engine(WebSocketServerProtocol):
             opcode, self.current_frame = self.current_frame.opcode, None
             if opcode == _CLOSE:
                 # Too long to be looked into, and the peer's last frame all the same (RFC 6455 5.5.1).
-                self.onCloseFrame(None, None)
+                self.remoteClosed()
             return None
         if self._held and self.current_frame.opcode < _CLOSE:
             return False
         found: bool | None = super().onFrameEnd()
         return found
+
+    def remoteClosed(self) -> None:
+        """The peer's close has come, without a code that could be read: ours is sent already."""
+        self.wasClean = True
+        self.dropConnection(abort=True)
 
     @property
     def __isClose(self) -> bool:

@@ -50,11 +50,11 @@ class Listener:
     inherited: bool = False
     ports: list[IListeningPort] = field(default_factory=list)
 
-    def adopt(self, reactor: Any, factory: IProtocolFactory) -> Deferred[Any]:
-        """Accept connections for `factory`; fires when it does."""
-        return maybeDeferred(self._adopt, reactor, factory)
+    def adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any = None) -> Deferred[Any]:
+        """Accept connections for `factory`, which live on `ring` (on the reactor without one); fires when it does."""
+        return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring)
 
-    def _adopt(self, reactor: Any, factory: IProtocolFactory) -> Any:
+    def _adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any) -> Any:
         if self.socket is None:
             assert self.endpoint is not None
             return serverFromString(reactor, self.endpoint).listen(factory).addCallback(self._heard)
@@ -66,6 +66,7 @@ class Listener:
             port = unixPort
         else:
             port = TCPPort._fromListeningDescriptor(reactor, descriptor, self.socket.family, factory)
+        port.transport = _onRing(port.transport, ring)
         port.startListening()
         self.socket.close()
         self.socket = None
@@ -84,6 +85,11 @@ class Listener:
         """Give up a socket that was bound and never adopted."""
         if self.socket is not None:
             self.socket.close()
+
+
+def _onRing(transport: Any, ring: Any) -> Any:
+    """What builds this transport on the ring; its port itself stays on the reactor, which a port passes last."""
+    return lambda *arguments: transport(*arguments[:-1], ring)
 
 
 def bind(config: Config, environ: MutableMapping[str, str]) -> tuple[list[Listener], list[str]]:

@@ -1,0 +1,209 @@
+"""The ring: the connections of a daemon on an epoll set of their own, which is one reader of the reactor."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReadDescriptor
+from twisted.internet.protocol import Protocol
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from wsd.listen.ring import Ring, ringOf
+from wsd.listen.transport import TCPTransport
+
+
+class Noting(Protocol):
+    def __init__(self) -> None:
+        self.got = b""
+        self.reason: Failure | None = None
+        self.fails = False
+
+    def dataReceived(self, data: bytes) -> None:
+        self.got += data
+        if self.fails:
+            raise RuntimeError("a protocol fails")
+
+    def connectionLost(self, reason: Any = None) -> None:
+        self.reason = reason
+
+
+@implementer(IHalfCloseableProtocol)
+class Halving(Noting):
+    halves = 0
+
+    def readConnectionLost(self) -> None:
+        self.halves += 1
+
+    def writeConnectionLost(self) -> None:
+        """Not of interest."""
+
+
+@pytest.fixture
+def reactor() -> MemoryReactorClock:
+    return MemoryReactorClock()
+
+
+@pytest.fixture
+def ring(reactor: MemoryReactorClock) -> Iterator[Ring]:
+    ring = Ring(reactor)
+    yield ring
+    for source in ring.removeAll():
+        source.connectionLost(Failure(ConnectionDone()))
+    ring.stop()
+
+
+def connect(ring: Ring, protocol: Protocol) -> tuple[TCPTransport, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        accepted, address = listening.accept()
+    transport = TCPTransport(accepted, protocol, address, None, 0, ring)
+    protocol.makeConnection(transport)
+    return transport, client
+
+
+def isReadable(ring: Ring) -> bool:
+    return bool(select.select([ring], [], [], 0)[0])
+
+
+class TestItIsOneReaderOfTheReactor:
+    def test_as_twisted_says(self, reactor: MemoryReactorClock, ring: Ring) -> None:
+        verifyObject(IReadDescriptor, ring)
+        connect(ring, Noting())[1].close()
+        assert list(reactor.readers) == [ring]
+
+    def test_which_is_readable_while_a_connection_has_something(self, ring: Ring) -> None:
+        protocol = Noting()
+        _, client = connect(ring, protocol)
+        with client:
+            assert not isReadable(ring)
+            client.sendall(b"hello")
+            assert isReadable(ring)
+            ring.doRead()
+            assert protocol.got == b"hello"
+            assert not isReadable(ring)
+
+    def test_and_gives_the_time_of_the_reactor(self, reactor: MemoryReactorClock, ring: Ring) -> None:
+        called: list[int] = []
+        ring.callLater(1, called.append, 7)
+        reactor.advance(1)
+        assert called == [7]
+
+    def test_until_it_stops(self, reactor: MemoryReactorClock) -> None:
+        Ring(reactor).stop()
+        assert list(reactor.readers) == []
+
+    def test_without_epoll_there_is_none(self, reactor: MemoryReactorClock, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(select, "epoll")
+        assert ringOf(reactor) is reactor
+
+
+class TestAConnection:
+    def test_that_pauses_is_not_read(self, ring: Ring) -> None:
+        protocol = Noting()
+        transport, client = connect(ring, protocol)
+        with client:
+            transport.pauseProducing()
+            client.sendall(b"hello")
+            ring.doRead()
+            assert protocol.got == b""
+            transport.resumeProducing()
+            ring.doRead()
+            assert protocol.got == b"hello"
+
+    def test_whose_peer_takes_nothing_is_written_when_it_does(self, ring: Ring) -> None:
+        transport, client = connect(ring, Noting())
+        with client:
+            transport.write(bytes(16 << 20))
+            assert ring.getWriters() == [transport]
+            got = 0
+            while got < 16 << 20:
+                ring.doRead()
+                got += len(client.recv(1 << 20))
+            ring.doRead()
+            assert ring.getWriters() == []
+            assert ring.getReaders() == [transport]
+
+    def test_that_is_closed_is_lost_and_forgotten(self, ring: Ring) -> None:
+        protocol = Noting()
+        transport, client = connect(ring, protocol)
+        client.close()
+        ring.doRead()
+        assert protocol.reason is not None
+        assert protocol.reason.check(ConnectionDone)
+        assert ring.getReaders() == []
+        transport.stopReading()
+
+    def test_whose_peer_ends_its_half_goes_on_with_the_other(self, ring: Ring) -> None:
+        protocol = Halving()
+        transport, client = connect(ring, protocol)
+        with client:
+            client.shutdown(socket.SHUT_WR)
+            ring.doRead()
+            assert (protocol.halves, protocol.reason) == (1, None)
+            transport.write(b"still here")
+            assert client.recv(100) == b"still here"
+
+    def test_that_is_reset_while_it_writes_is_lost(self, ring: Ring) -> None:
+        protocol = Noting()
+        transport, client = connect(ring, protocol)
+        transport.pauseProducing()
+        transport.write(bytes(16 << 20))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+        ring.doRead()
+        assert protocol.reason is not None
+        assert protocol.reason.check(ConnectionLost)
+
+    def test_that_fails_ends_alone_with_a_traceback_in_the_log(self, ring: Ring) -> None:
+        failing, sound = Noting(), Noting()
+        failing.fails = True
+        ends = [connect(ring, protocol)[1] for protocol in (failing, sound)]
+        for end in ends:
+            end.sendall(b"hello")
+        with capturedLogs() as events:
+            ring.doRead()
+        assert [event["log_failure"].type for event in events] == [RuntimeError]
+        assert failing.reason is not None
+        assert (sound.got, sound.reason) == (b"hello", None)
+        for end in ends:
+            end.close()
+
+    def test_whose_descriptor_another_has_now_does_not_touch_it(self, ring: Ring) -> None:
+        first, client = connect(ring, Noting())
+        first.connectionLost(Failure(ConnectionDone()))
+        client.close()
+        protocol = Noting()
+        second, client = connect(ring, protocol)
+        first.stopReading()
+        first.stopWriting()
+        assert ring.getReaders() == [second]
+        client.close()
+
+    def test_that_ends_another_of_the_same_batch_spares_it_a_visit(self, ring: Ring) -> None:
+        class Ending(Noting):
+            other: TCPTransport
+
+            def dataReceived(self, data: bytes) -> None:
+                super().dataReceived(data)
+                if self.other.connected:
+                    self.other.connectionLost(Failure(ConnectionDone()))
+
+        first, second = Ending(), Ending()
+        one, client = connect(ring, first)
+        two, another = connect(ring, second)
+        first.other, second.other = two, one
+        client.sendall(b"hello")
+        another.sendall(b"hello")
+        ring.doRead()
+        assert sorted((first.got, second.got)) == [b"", b"hello"]
+        client.close()
+        another.close()
