@@ -7,18 +7,19 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublisher
+from twisted.logger import ILogObserver, Logger, LogPublisher, eventAsText, formatEvent, globalLogPublisher
 from twisted.python import log as oldLog
 from twisted.python.failure import Failure
 
 from tests.wire import Daemon
-from wsd.logs import ConnectionLog, LineObserver, escaped, jsonLine, observer
+from wsd.logs import ConnectionLog, LineObserver, escaped, jsonLine, observer, textLine
 from wsd.protocols.echo import EchoFactory
 
 NASTY = "a\r\n2026-11-23 [root] \x1b[2J\x00\x7f\x85\u2028\u202e\ud800\t\\end"
@@ -67,6 +68,17 @@ class TestText:
         with written() as text:
             ConnectionLog("1").info("closed: {sentence}", sentence="{log_logger} {0} {missing!r} %s")
         assert "closed: {log_logger} {0} {missing!r} %s\n" in text()
+
+    @pytest.mark.parametrize("format", ["{a}, {b}", "{b!r:>9}", "{c[0]}", "{d()}", "{0}", "{missing}", "{", "{{}}", ""])
+    def test_formats_mean_what_they_mean_to_twisted(self, format: str) -> None:
+        event = {"log_format": format, "a": 1, "b": "x", "c": ["y"], "d": lambda: "z"}
+        meant = formatEvent(event) or eventAsText(event, includeTimestamp=False, includeSystem=False)
+        assert textLine(event) == f"1970-01-01T00:00:00.000+00:00 info  {meant}\n"
+
+    @pytest.mark.parametrize("seconds", [0.0, 0.9999, 1_796_000_000.25, 1_796_000_001.0])
+    def test_the_time_is_cut_to_milliseconds(self, seconds: float) -> None:
+        when = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+        assert textLine({"log_format": "x", "log_time": seconds}).startswith(f"{when} ")
 
     def test_any_language_stays_as_it_is(self) -> None:
         assert escaped("再见, tschüß 👋") == "再见, tschüß 👋"

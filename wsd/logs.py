@@ -11,24 +11,25 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
+from time import time
 from typing import IO, Any
 
 from twisted.logger import (
-    FilteringLogObserver,
-    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     Logger,
     LogLevel,
-    LogLevelFilterPredicate,
-    PredicateResult,
     eventAsText,
     formatEvent,
+    globalLogPublisher,
 )
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 _logger = Logger(namespace="wsd")
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _OF_TWISTED = frozenset({"time", "level", "message", "traceback", "isError", "system", "format", "failure", "why"})
 """What Twisted's older log adds to an event, and our own keys: no fields of a line."""
@@ -46,8 +47,19 @@ class ConnectionLog:
         """Nothing: Autobahn tells of each frame here."""
 
     def info(self, format: str, **fields: Any) -> None:
-        """Something that belongs to the normal course."""
-        _logger.info(format, id=self.id, **fields)
+        """
+        Something that belongs to the normal course: the event is a Logger's, made here since each handshake makes two.
+        """
+        fields.update(
+            id=self.id,
+            log_logger=_logger,
+            log_level=LogLevel.info,
+            log_namespace=_logger.namespace,
+            log_source=None,
+            log_format=format,
+            log_time=time(),
+        )
+        globalLogPublisher(fields)
 
     def warn(self, format: str, **fields: Any) -> None:
         """Something to look at."""
@@ -68,7 +80,14 @@ def escaped(text: str) -> str:
 
 
 def _time(event: LogEvent) -> str:
-    return datetime.fromtimestamp(event.get("log_time", 0.0), UTC).isoformat(timespec="milliseconds")
+    seconds, fraction = divmod(event.get("log_time", 0.0), 1)
+    return f"{_second(int(seconds))}.{int(fraction * 1000):03}+00:00"
+
+
+@lru_cache(4)
+def _second(seconds: int) -> str:
+    """Many lines are of one second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _traceback(event: LogEvent) -> str:
@@ -81,8 +100,19 @@ def _message(event: LogEvent) -> str:
         # Twisted's older log has the traceback in its text.
         return escaped(str(event.get("why") or event["failure"].getErrorMessage()))
     return escaped(
-        formatEvent(event) or eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False)
+        _formatted(event) or eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False)
     )
+
+
+def _formatted(event: LogEvent) -> str:
+    """As Twisted's `formatEvent`, which is left what is more than the names of fields, or goes wrong."""
+    format = event.get("log_format")
+    if isinstance(format, str) and "(" not in format and "log_flattened" not in event:
+        try:
+            return format.format_map(event)
+        except Exception:
+            pass
+    return formatEvent(event)
 
 
 def textLine(event: LogEvent) -> str:
@@ -114,7 +144,7 @@ def jsonLine(event: LogEvent) -> str:
     traceback = _traceback(event)
     if traceback:
         entry["traceback"] = traceback
-    line = json.dumps(entry, ensure_ascii=False)
+    line = _encode(entry)
     if not line.isprintable():
         line = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)
     return line + "\n"
@@ -147,17 +177,26 @@ class LineObserver:
         self._stream.flush()
 
 
+@implementer(ILogObserver)
+class _Kept:
+    """Passes on the events from a level on, without what Twisted says of each factory and port."""
+
+    def __init__(self, lines: LineObserver, level: str) -> None:
+        least = LogLevel.levelWithName(level)
+        self._levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
+        self._lines = lines
+
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("log_level") in self._levels and not _isNoise(event):
+            self._lines(event)
+
+
 def observer(lines: LineObserver, level: str) -> ILogObserver:
     """The daemon's log observer: writes these lines from this level on ("debug", "info", "warn", "error")."""
-    predicate = LogLevelFilterPredicate(LogLevel.levelWithName(level))
-    return FilteringLogObserver(lines, [predicate, _Quiet()])
+    return _Kept(lines, level)
 
 
-@implementer(ILogFilterPredicate)
-class _Quiet:
-    """Leaves out what Twisted says of each factory and port: the daemon says it in its own words."""
-
-    def __call__(self, event: LogEvent) -> Any:
-        text = str(event.get("log_text") or event.get("log_format") or "")
-        noisy = text.startswith(("Starting factory", "Stopping factory")) or "starting on" in text
-        return PredicateResult.no if noisy else PredicateResult.maybe
+def _isNoise(event: LogEvent) -> bool:
+    """What the daemon says in its own words."""
+    text = str(event.get("log_text") or event.get("log_format") or "")
+    return text.startswith(("Starting factory", "Stopping factory")) or "starting on" in text
