@@ -7,7 +7,7 @@ Bytes that another parser might read otherwise are refused, not repaired: a head
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import overload
@@ -28,7 +28,6 @@ two fields elsewhere. Nothing in it is tried twice: 16 KiB of anything take no l
 single
 characters are repeated possessively: with groups, Python before 3.11.5 goes wrong.)
 """
-_FIELD = re.compile(rf"\r\n({_TCHAR}++):[ \t]*+([^\r\n]*+)")
 _METHOD = re.compile(rf"{_TCHAR}{{1,32}}\Z")
 _NAME = re.compile(rf"{_TCHAR}+\Z")
 _BAD_BYTE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85]")
@@ -59,13 +58,20 @@ class Refused(Exception):
 class Headers:
     """Header fields in their order; names are compared without case, values are latin-1."""
 
-    __slots__ = ("_fields", "_lower")
+    __slots__ = ("_fields", "_repeated", "_values")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields = tuple(fields)
-        self._lower: dict[str, list[str]] = {}
+        self._values = {name.lower(): value for name, value in self._fields}
+        self._repeated: dict[str, list[str]] = {}
+        if len(self._values) < len(self._fields):
+            self._join()
+
+    def _join(self) -> None:
+        """Several fields of one name are one list (RFC 9110 5.3)."""
         for name, value in self._fields:
-            self._lower.setdefault(name.lower(), []).append(value)
+            self._repeated.setdefault(name.lower(), []).append(value)
+        self._values = {name: ", ".join(values) for name, values in self._repeated.items()}
 
     @overload
     def get(self, name: str) -> str | None: ...
@@ -75,24 +81,31 @@ class Headers:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The value of a field; several of one name are joined with commas (RFC 9110 5.3)."""
-        values = self._lower.get(name.lower())
-        return default if values is None else values[0] if len(values) == 1 else ", ".join(values)
+        return self._values.get(name.lower(), default)
 
     def all(self, name: str) -> list[str]:
         """The values of each field of this name."""
-        return list(self._lower.get(name.lower(), ()))
+        name = name.lower()
+        if name not in self._values:
+            return []
+        return list(self._repeated.get(name) or (self._values[name],))
 
     def count(self, name: str) -> int:
         """How many fields have this name."""
-        return len(self._lower.get(name.lower(), ()))
+        return len(self.all(name))
 
     def tokens(self, name: str) -> list[str]:
         """The elements of a comma-separated list, in lower case."""
         value = self.get(name, "").lower()
         return [token for element in value.split(",") if (token := element.strip(" \t"))]
 
+    @property
+    def names(self) -> Collection[str]:
+        """The names, each once, in lower case."""
+        return self._values.keys()
+
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._lower
+        return isinstance(name, str) and name.lower() in self._values
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._fields)
@@ -157,7 +170,8 @@ def parseHead(data: bytes) -> Head:
     if match is None or len(text) > MAX_HEAD:
         raise _fault(text)
     method, target, major, minor, lines = match.groups()
-    fields = [(name, value.rstrip(" \t")) for name, value in _FIELD.findall(lines)]
+    parts = [line.partition(":") for line in lines.split("\r\n")[1:]]
+    fields = [(name, value.strip(" \t")) for name, _, value in parts]
     if len(fields) > MAX_HEADERS:
         raise Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
     version = (int(major), int(minor))

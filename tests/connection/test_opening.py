@@ -169,7 +169,7 @@ class TestErrors:
         """Not only errors of hooks: nothing that goes wrong after the 101 is swallowed."""
 
         class Odd(Connection):
-            def visit(self, now: float) -> None:
+            def release(self) -> None:
                 raise RuntimeError("odd")
 
         daemon = Daemon({"/": type("OddFactory", (Factory,), {"connection": Odd})})

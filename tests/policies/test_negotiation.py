@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from wsd.head import Headers, Refused
-from wsd.policies.negotiation import Deflate, acceptDeflate, choose, offeredExtensions, offeredSubprotocols
+from wsd.policies.negotiation import Deflate, Offers, acceptDeflate, choose, offeredExtensions, offeredSubprotocols
 
 
 def subprotocols(*values: str) -> tuple[str, ...]:
@@ -17,7 +17,7 @@ def subprotocols(*values: str) -> tuple[str, ...]:
     return offeredSubprotocols(Headers([("Sec-WebSocket-Protocol", value) for value in values]))
 
 
-def extensions(*values: str) -> list[tuple[str, list[tuple[str, str | None]]]]:
+def extensions(*values: str) -> Offers:
     """What these Sec-WebSocket-Extensions fields offer."""
     return offeredExtensions(Headers([("sec-websocket-extensions", value) for value in values]))
 
@@ -152,7 +152,7 @@ class TestOfferedExtensions:
     def test_are_a_list_with_parameters_in_one_field_or_several(
         self, values: list[str], offers: list[tuple[str, list[tuple[str, str | None]]]]
     ) -> None:
-        assert extensions(*values) == offers
+        assert extensions(*values) == tuple((name, tuple(parameters)) for name, parameters in offers)
 
     @pytest.mark.parametrize(
         "value",

@@ -125,7 +125,7 @@ def test_any_extensions_are_answered_declined_or_refused(values: list[str]) -> N
         if agreed is not None:
             [(name, parameters)] = offeredExtensions(Headers([("Sec-WebSocket-Extensions", agreed.answer)]))
             assert name == "permessage-deflate"
-            assert acceptDeflate([(name, parameters)]) == agreed, "the answer is an offer that means the same"
+            assert acceptDeflate(((name, parameters),)) == agreed, "the answer is an offer that means the same"
             zlib.compressobj(6, zlib.DEFLATED, -agreed.serverBits)
             zlib.decompressobj(-agreed.clientBits)
 

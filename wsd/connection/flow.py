@@ -14,7 +14,7 @@ from zope.interface import implementer
 from wsd.connection.contract import Contract
 from wsd.metrics import Cause
 
-_NEVER = float("inf")
+NEVER = float("inf")
 
 
 @implementer(IPushProducer)
@@ -121,7 +121,7 @@ class Flow(Contract):
             due = self.__stall(now)
             if self.state == self.STATE_OPEN:
                 due = min(due, self.__keepAlive(now))
-            if self.state == self.STATE_OPEN and due != _NEVER:
+            if self.state == self.STATE_OPEN and due != NEVER:
                 self.factory.timer.schedule(self, due)
         elif self.state == self.STATE_CONNECTING:
             self.openingOverdue()
@@ -139,7 +139,7 @@ class Flow(Contract):
         """Drop a peer that takes no byte for `stall_timeout` while some wait; say when to look again."""
         wire, patience = self._wire, self.factory.policies.stall_timeout
         if not wire.unsent and not self.isFull:
-            return _NEVER
+            return NEVER
         taken = wire.acknowledged()
         if taken != self.__taken:
             self.__taken, self._takenAt = taken, now
@@ -151,7 +151,7 @@ class Flow(Contract):
         """Ping when it is time, drop who does not answer; while we do not read we cannot hear, and wait."""
         policies = self.factory.policies
         if not policies.ping_interval:
-            return _NEVER
+            return NEVER
         if self.__pinged is not None:
             if self._heard:
                 self.__pinged = None
@@ -159,7 +159,7 @@ class Flow(Contract):
                 self.__pinged = now
             elif now - self.__pinged >= policies.ping_timeout and not self.__pingIsOnItsWay(now):
                 self.drop(Cause.ping_timeout)
-                return _NEVER
+                return NEVER
         if self.__pinged is None and now >= self._pingAt:
             self._pingAt = now + policies.ping_interval
             if not self.isFull:

@@ -6,21 +6,25 @@ The door has checked the request; here the protocol is asked, the answer is sent
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import copy_context
+from types import coroutine
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
 from wsd.connection.deflate import Deflater
-from wsd.connection.flow import Flow
+from wsd.connection.flow import NEVER, Flow
 from wsd.connection.request import Accept, Request
 from wsd.head import Refused
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
 from wsd.policies.negotiation import acceptDeflate
 from wsd.policies.upgrade import acceptKey
+
+_SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
 
 class Opening(Flow):
@@ -46,9 +50,26 @@ class Opening(Flow):
         self.data = rest
         self.__refuse = refuse
         self._held = 1
-        self._opening = opening = ensureDeferred(self.opening(request))
-        opening.addCallbacks(self.__accepted, self.__notAccepted)
-        opening.addErrback(self.__openingFailed)
+        opening, context = self.opening(request), copy_context()
+        try:
+            # Most decide at once: then there is no need for a Deferred.
+            awaited = context.run(opening.send, None)
+        except StopIteration as done:
+            self.__decided(done.value)
+        except BaseException:
+            self.__notAccepted(Failure())
+        else:
+            self.__awaitOpening(context.run(Deferred.fromCoroutine, _rest(opening, awaited)))
+
+    def __decided(self, accept: Accept | None) -> None:
+        try:
+            self.__accepted(accept)
+        except Exception:
+            self.__openingFailed(Failure())
+
+    def __awaitOpening(self, opening: Deferred[Any]) -> None:
+        self._opening = opening
+        opening.addCallbacks(self.__decided, self.__notAccepted)
         if self._opening is not None:
             self.factory.timer.schedule(self, self.factory.timer.now + self.factory.policies.opening_timeout)
 
@@ -68,12 +89,7 @@ class Opening(Flow):
 
     def __answer(self, accept: Accept) -> bytes:
         """The 101 (RFC 6455 4.2.2), and what it agrees on."""
-        lines = [
-            "HTTP/1.1 101 Switching Protocols",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Accept: {acceptKey(self.request.key)}",
-        ]
+        lines = [_SWITCHING + acceptKey(self.request.key)]
         if accept.subprotocol is not None:
             self.subprotocol = accept.subprotocol
             lines.append(f"Sec-WebSocket-Protocol: {accept.subprotocol}")
@@ -98,7 +114,8 @@ class Opening(Flow):
         factory.metrics.handshake("accepted")
         now = factory.timer.now
         self._takenAt = now
-        self._pingAt = now + factory.policies.ping_interval
+        policies = factory.policies
+        self._pingAt = now + policies.ping_interval
         self.log.info(
             "opened {route} for {peer}",
             event="connection.opened",
@@ -108,7 +125,7 @@ class Opening(Flow):
         )
         self._call(self.opened)
         if self.isOpen:
-            self.visit(now)
+            factory.timer.sooner(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
         self.release()
 
     def __giveAway(self) -> None:
@@ -128,10 +145,10 @@ class Opening(Flow):
         self._opening = None
         if self.state != self.STATE_CONNECTING:
             return
-        if not isinstance(failure.value, Refused):
-            failure.raiseException()
-        else:
+        if isinstance(failure.value, Refused):
             self.__refused(failure.value)
+        else:
+            self.__openingFailed(failure)
 
     def __openingFailed(self, failure: Failure) -> None:
         """An error of the hook's own: a log line for us, and for the client no more than that it was not its fault."""
@@ -162,3 +179,18 @@ class Opening(Flow):
             self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))
         else:
             super().close(code, sentence, cause)
+
+
+@coroutine
+def _rest(begun: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
+    """What is left of a coroutine that has begun and waits for `awaited`, as one that has not begun."""
+    try:
+        while True:
+            try:
+                value = yield awaited
+            except BaseException as error:
+                awaited = begun.throw(error)
+            else:
+                awaited = begun.send(value)
+    except StopIteration as done:
+        return done.value

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from urllib.parse import parse_qsl
 
 from twisted.internet.interfaces import IProtocol
 
 from wsd.head import Head, Refused
 from wsd.policies.address import Peer, TlsInfo
+from wsd.policies.negotiation import Offers
 
 _MAX_QUERY_FIELDS = 100
 
@@ -49,7 +49,7 @@ class Request:
         peer: Peer,
         tls: TlsInfo | None = None,
         subprotocols: tuple[str, ...] = (),
-        extensions: Sequence[tuple[str, Sequence[tuple[str, str | None]]]] = (),
+        extensions: Offers = (),
         key: str = "",
         id: str | None = None,
     ) -> None:
@@ -61,17 +61,14 @@ class Request:
         self.extensions = extensions
         self.key = key
         self.raw: IProtocol | None = None
+        self._queries: dict[str, str] | None = None
 
-    @cached_property
+    @property
     def queries(self) -> dict[str, str]:
         """The fields of the query by name; the last of a name counts. Raises `Refused` (400) when it is no query."""
-        try:
-            pairs = parse_qsl(
-                self.head.query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS
-            )
-        except ValueError as error:
-            raise Refused(400, f"the query cannot be read: {error}; write name=value&name=value in UTF-8") from None
-        return dict(pairs)
+        if self._queries is None:
+            self._queries = _readQuery(self.head.query) if self.head.query else {}
+        return self._queries
 
     def takeRaw(self, protocol: IProtocol) -> None:
         """
@@ -81,3 +78,11 @@ class Request:
         a WebSocket is sent.
         """
         self.raw = protocol
+
+
+def _readQuery(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=_MAX_QUERY_FIELDS)
+    except ValueError as error:
+        raise Refused(400, f"the query cannot be read: {error}; write name=value&name=value in UTF-8") from None
+    return dict(pairs)

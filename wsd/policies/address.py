@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from wsd.head import Headers
@@ -29,12 +30,11 @@ _NODE = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+))(?::(?P<port>[0-9]{1,5}))?\Z"
     r"|(?P<bare>[0-9A-Fa-f:.]+)\Z"
 )
-_PROXY_HEADER = re.compile(
-    r"(?:x-(?:forwarded-.*|real-ip|client-ip|cluster-client-ip|original-forwarded-for)|forwarded|via|true-client-ip"
-    r"|cf-connecting-ip|fastly-client-ip)\Z",
-    re.IGNORECASE,
+_PROXY_HEADERS = frozenset(
+    "x-real-ip x-client-ip x-cluster-client-ip x-original-forwarded-for forwarded via true-client-ip cf-connecting-ip"
+    " fastly-client-ip".split()
 )
-"""What proxies add: a request with one of these did not begin on this machine, whatever its peer is."""
+"""What proxies add, beside X-Forwarded-...: with one of these a request did not begin here, whatever its peer is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,16 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
     return address if isinstance(address, IPv4Address) else address.ipv4_mapped or address
 
 
+@lru_cache(1024)
+def _parseSockets(address: str) -> tuple[IPv4Address | IPv6Address | None, str, bool]:
+    """The address of a socket, which is short and comes again: with its text, and whether it is loopback."""
+    parsed = _parse(address)
+    return (None, address, False) if parsed is None else (parsed, str(parsed), parsed.is_loopback)
+
+
 def isLoopback(address: str) -> bool:
     """Whether an address is this machine's own."""
-    parsed = _parse(address)
-    return parsed is not None and parsed.is_loopback
+    return _parseSockets(address)[2]
 
 
 def inNetworks(address: str, networks: Iterable[str]) -> bool:
@@ -112,7 +118,7 @@ class Trust:
 
     def trusts(self, address: str) -> bool:
         """Whether this is a trusted proxy's address."""
-        return self._unix if address == UNIX else self._covers(_parse(address))
+        return self._unix if address == UNIX else self._covers(_parseSockets(address)[0])
 
     def _covers(self, address: IPv4Address | IPv6Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
@@ -124,10 +130,10 @@ class Trust:
         The hops that proxies noted are walked back from us for as long as each was noted by one that is trusted; one
         that names no address (RFC 7239 6.2 and 6.3, or nonsense) ends the walk at the last that was good.
         """
-        parsed = _parse(address)
-        true = address if parsed is None else str(parsed)
+        parsed, true, loopback = _parseSockets(address)
+        local = loopback or address == UNIX
         if not (self._unix if address == UNIX else self._covers(parsed)):
-            return Peer(true, port, secure, self._isDirect(address, parsed, headers))
+            return Peer(true, port, secure, local and not _isRelayed(headers))
         via = None
         for node, scheme in self._readHops(headers):
             via = str(parsed or address)
@@ -138,12 +144,12 @@ class Trust:
             secure = scheme in ("https", "wss") if scheme else secure
             if not self._covers(hop[0]):
                 break
-        return Peer(true, port, secure, via is None and self._isDirect(address, parsed, headers), via)
+        return Peer(true, port, secure, via is None and local and not _isRelayed(headers), via)
 
-    @staticmethod
-    def _isDirect(address: str, parsed: IPv4Address | IPv6Address | None, headers: Headers) -> bool:
-        local = address == UNIX if parsed is None else parsed.is_loopback
-        return local and not any(_PROXY_HEADER.match(name) for name, _value in headers)
+
+def _isRelayed(headers: Headers) -> bool:
+    names = headers.names
+    return not _PROXY_HEADERS.isdisjoint(names) or any(name.startswith("x-forwarded-") for name in names)
 
 
 def _xForwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from wsd.config import Policies
@@ -15,6 +16,7 @@ _SWEEP = 10.0
 """Seconds between two looks for addresses whose bucket is full again and need not be remembered."""
 
 
+@lru_cache(1024)
 def accountOf(address: str) -> str:
     """What is counted as one address: an IPv4 address, a /64 of IPv6 (one host is given the whole of it)."""
     try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wsd.head import Headers, Refused, shown
 
@@ -17,7 +17,8 @@ _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _LEAST_BITS = 9
 """zlib deflates raw streams with windows of 2**9 bytes and more only."""
 
-Offers = Sequence[tuple[str, Sequence[tuple[str, str | None]]]]
+Parameters = tuple[tuple[str, str | None], ...]
+Offers = tuple[tuple[str, Parameters], ...]
 """Extensions, each with its parameters and their values."""
 
 
@@ -47,22 +48,29 @@ def choose(offered: tuple[str, ...], available: tuple[str, ...], prefer: str) ->
     return next((name for name in first if name in second), None)
 
 
-def offeredExtensions(headers: Headers) -> list[tuple[str, list[tuple[str, str | None]]]]:
+def offeredExtensions(headers: Headers) -> Offers:
     """
     The extensions offered, each with its parameters; several fields are one list (RFC 6455 11.3.2).
 
     Raises `Refused` (400) for what cannot be read (9.1); what is not known or makes no sense is for others to decline.
     """
+    value = headers.get("Sec-WebSocket-Extensions")
+    return () if value is None else _read(value)
+
+
+@lru_cache(64)
+def _read(value: str) -> Offers:
+    """Browsers send one of a few."""
     offers = []
-    for element in headers.get("Sec-WebSocket-Extensions", "").split(","):
+    for element in value.split(","):
         if not element.strip(" \t"):
             # Lists may have empty elements (RFC 9110 5.6.1.2).
             continue
         name, *parameters = (part.strip(" \t") for part in element.split(";"))
         if not _NAME.match(name):
             raise _malformed(name)
-        offers.append((name, [_parameter(parameter) for parameter in parameters]))
-    return offers
+        offers.append((name, tuple(map(_parameter, parameters))))
+    return tuple(offers)
 
 
 def _parameter(text: str) -> tuple[str, str | None]:
@@ -110,7 +118,8 @@ def _isKnown(name: str, value: str | None) -> bool:
     return name in ("server_max_window_bits", "client_max_window_bits") and _BITS.match(value) is not None
 
 
-def _accept(parameters: Sequence[tuple[str, str | None]]) -> Deflate | None:
+@lru_cache(64)
+def _accept(parameters: Parameters) -> Deflate | None:
     """One offer; None when a parameter is unknown, there twice, has a bad value or cannot be met (RFC 7692 7.1)."""
     values = dict(parameters)
     if len(values) < len(parameters) or not all(_isKnown(name, value) for name, value in parameters):

@@ -8,6 +8,7 @@ shows in Origin, the second in Host.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from wsd.head import Refused, shown
 
@@ -25,9 +26,14 @@ def hostName(host: str) -> str:
     return host.partition(":")[0].removesuffix(".").lower()
 
 
+@lru_cache(4)
+def _names(hosts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(hostName, hosts))
+
+
 def checkHost(host: str, hosts: tuple[str, ...]) -> None:
     """On a loopback address: only names that are this daemon's, whatever the port. Raises `Refused` (421)."""
-    if hostName(host) not in map(hostName, hosts):
+    if hostName(host) not in _names(hosts):
         raise Refused(421, f"Host {shown(host)} is not served here; add the name to `hosts` if it is yours")
 
 
@@ -52,6 +58,7 @@ def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: 
         raise Refused(403, f"pages of {shown(origin)} may not open this route; add it to its `origins` if they should")
 
 
+@lru_cache(64)
 def _parse(origin: str) -> tuple[str, str, int | None] | None:
     """Scheme, host name and port of an origin, in the one form that compares."""
     match = _ORIGIN.match(origin)
@@ -63,5 +70,5 @@ def _parse(origin: str) -> tuple[str, str, int | None] | None:
 
 def _isSameHost(name: str, host: str, hosts: tuple[str, ...]) -> bool:
     """Whether the page's host is the one asked, or both are names of this daemon."""
-    ours = [hostName(one) for one in hosts]
+    ours = _names(hosts)
     return name == host or (name in ours and host in ours)

@@ -25,17 +25,18 @@ def checkUpgrade(head: Head) -> str:
     if head.hasBody:
         raise Refused(400, "an opening handshake has no body; leave out Content-Length and Transfer-Encoding")
     headers = head.headers
-    versions, keys = headers.all("Sec-WebSocket-Version"), headers.all("Sec-WebSocket-Key")
-    if versions != ["13"]:
-        said = shown(", ".join(versions)) if versions else "missing"
+    version = headers.get("Sec-WebSocket-Version")
+    if version != "13":
+        said = "missing" if version is None else shown(version)
         raise Refused(426, f"Sec-WebSocket-Version is {said}; send 13", _ANOTHER_VERSION)
-    if len(keys) != 1:
-        raise Refused(400, f"the handshake has {len(keys) or 'no'} Sec-WebSocket-Key header fields; send one")
-    if not _KEY.match(keys[0]):
-        raise Refused(400, f"Sec-WebSocket-Key {shown(keys[0])} is not the base64 of 16 bytes")
-    if headers.count("Origin") > 1:
-        raise Refused(400, f"the handshake has {headers.count('Origin')} Origin header fields; send one")
-    return keys[0]
+    if (count := headers.count("Sec-WebSocket-Key")) != 1:
+        raise Refused(400, f"the handshake has {count or 'no'} Sec-WebSocket-Key header fields; send one")
+    key = headers.get("Sec-WebSocket-Key", "")
+    if not _KEY.match(key):
+        raise Refused(400, f"Sec-WebSocket-Key {shown(key)} is not the base64 of 16 bytes")
+    if (count := headers.count("Origin")) > 1:
+        raise Refused(400, f"the handshake has {count} Origin header fields; send one")
+    return key
 
 
 def acceptKey(key: str) -> str:

@@ -89,6 +89,8 @@ def _flag(name: str, text: str) -> bool:
 
 def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
     """The switches of a query. Raises `Refused` (400) with a sentence that names the bad one."""
+    if not queries:
+        return Switches()
     o = options
     readers: dict[str, Callable[[str], Any]] = {
         "close": _closeCode,
