@@ -13,6 +13,7 @@ from twisted.logger import capturedLogs
 
 from wsd import protocols
 from wsd.config import Config, ConfigError, parse
+from wsd.config.reading import BUILT_IN
 from wsd.connection import Factory
 from wsd.protocols.echo import EchoFactory
 from wsd.service import Daemon
@@ -34,7 +35,7 @@ class Lived(EchoFactory):
 
 def config(repeat: int, more: str = "") -> Config:
     """One route of its own, whose factory says which it is by its `max_repeat`."""
-    off = "".join(f'[route."{path}"]\nenabled = false\n' for path in ("/", "/echo", "/ws", "/describe"))
+    off = "".join(f'[route."{path}"]\nenabled = false\n' for path in BUILT_IN)
     text = f'port = 0\nhost = ["127.0.0.1"]\n{more}\n{off}[route."/lived"]\nprotocol = "echo"\nmax_repeat = {repeat}\n'
     return parse(text, protocols.optionsOf)
 

@@ -24,6 +24,7 @@ BUILT_IN: Mapping[str, Mapping[str, object]] = {
     },
     "/ws": {"protocol": {"": "echo", "echo": "echo"}},
     "/describe": {"protocol": "describe", "origins": ["same-host", "null"]},
+    "/blob": {"protocol": "blob", "deflate": False},
 }
 """The routes there are without a file, as a file would write them."""
 

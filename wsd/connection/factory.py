@@ -58,8 +58,8 @@ class Factory(WebSocketServerFactory):
         self.connections: set[Connection] = set()
         # In one call, since each call that leaves allowNullOrigin out sets it to False.
         self.setProtocolOptions(
-            maxMessagePayloadSize=self.policies.max_message,
-            maxFramePayloadSize=self.policies.max_frame or self.policies.max_message,
+            maxMessagePayloadSize=self.maxMessage,
+            maxFramePayloadSize=self.policies.max_frame or self.maxMessage,
             failByDrop=False,
             echoCloseCodeReason=True,
             openHandshakeTimeout=0,
@@ -77,6 +77,11 @@ class Factory(WebSocketServerFactory):
         if given is not None:
             return given
         return self.subprotocols if self.route.subprotocols is None else self.route.subprotocols
+
+    @property
+    def maxMessage(self) -> int:
+        """Bytes that a message may have: the policy's, unless the protocol takes messages as they arrive."""
+        return self.policies.max_message
 
     def build(self) -> Connection:
         """A connection of this route, not on a transport yet."""

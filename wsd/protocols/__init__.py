@@ -22,6 +22,7 @@ GROUP = "wsd.protocols"
 _FACTORIES = {
     "echo": "wsd.protocols.echo:EchoFactory",
     "describe": "wsd.protocols.describe:DescribeFactory",
+    "blob": "wsd.protocols.blob.protocol:BlobFactory",
 }
 """A protocol's name to its factory; behind it in brackets the extra of setup.cfg that brings the libraries it needs."""
 

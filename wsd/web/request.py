@@ -10,8 +10,8 @@ from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
-from zope.interface import Interface
 
+from wsd.connection.body import IBody, IStreamed
 from wsd.connection.request import newId
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
@@ -21,31 +21,9 @@ if TYPE_CHECKING:
     from wsd.web.channel import Channel
     from wsd.web.site import Site
 
+__all__ = ["IBody", "IStreamed", "Request"]
+
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-class IBody(Interface):
-    """
-    What a resource gives the body of a request to.
-
-    Any of its methods may raise `Refused`, which is answered at once; the rest of the body is not read then.
-    """
-
-    def received(data: bytes) -> None:
-        """Some bytes of the body, as they arrive."""
-
-    def ended() -> None:
-        """The body is whole; the resource is rendered next."""
-
-    def lost() -> None:
-        """The connection ended before the body was whole."""
-
-
-class IStreamed(IResource):
-    """A resource that asks for bodies. From any other nothing is read: the answer goes out, and the connection ends."""
-
-    def bodyOf(request: Request) -> IBody | None:
-        """At the end of the head: where the body goes, or None when it is not wanted. May raise `Refused`."""
 
 
 class Request(server.Request):

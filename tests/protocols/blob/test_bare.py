@@ -1,0 +1,133 @@
+"""Bare uploads: one binary message is one file, answered with a receipt."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.protocols.blob.stores import ask, daemonOf, told
+from tests.wire import Client
+
+
+def header(size: int, fin: bool = True, opcode: int = 2) -> bytes:
+    """The head of a frame under the mask of zeros."""
+    length = b"\xfe" + size.to_bytes(2, "big") if size < 65536 else b"\xff" + size.to_bytes(8, "big")
+    return bytes([0x80 * fin | opcode]) + length + bytes(4)
+
+
+class TestOneMessageIsOneFile:
+    def test_the_receipt_comes_when_it_is_on_disk(self, tmp_path: Path) -> None:
+        client = daemonOf(tmp_path).open("/blob")
+        client.say(b"hello")
+        (receipt,) = told(client)
+        assert receipt == {
+            "id": receipt["id"],
+            "name": "blob",
+            "size": 5,
+            "sha256": sha256(b"hello").hexdigest(),
+            "type": "text/plain",
+            "url": f"/blob/{receipt['id']}",
+        }
+        assert (tmp_path / "store" / "files" / receipt["id"][:2] / receipt["id"]).read_bytes() == b"hello"
+
+    def test_it_is_there_over_http(self, tmp_path: Path) -> None:
+        daemon = daemonOf(tmp_path)
+        client = daemon.open("/blob")
+        client.say(b"hello")
+        assert ask(daemon, f"GET {told(client)[0]['url']}").body == b"hello"
+
+    def test_a_json_line_before_it_names_it_and_it_alone(self, tmp_path: Path) -> None:
+        client = daemonOf(tmp_path).open("/blob")
+        client.say('{"name": "größe.txt"}')
+        client.say(b"one")
+        client.say(b"two")
+        assert [receipt["name"] for receipt in told(client)] == ["größe.txt", "blob"]
+
+    @pytest.mark.parametrize("chunk", [1, 7, 1000])
+    def test_however_it_is_cut(self, tmp_path: Path, chunk: int) -> None:
+        client = daemonOf(tmp_path).open("/blob", chunk=chunk)
+        content = bytes(range(256)) * 10
+        client.wire.send(header(1500, fin=False) + content[:1500] + header(1060, opcode=0) + content[1500:])
+        client.exchange()
+        assert told(client)[0]["sha256"] == sha256(content).hexdigest()
+
+    def test_an_empty_one_is_one(self, tmp_path: Path) -> None:
+        client = daemonOf(tmp_path).open("/blob")
+        client.say(b"")
+        assert told(client)[0]["size"] == 0
+
+    def test_many_are_answered_in_their_order(self, tmp_path: Path) -> None:
+        client = daemonOf(tmp_path).open("/blob")
+        contents = [bytes([number]) * number for number in range(1, 20)]
+        for content in contents:
+            client.protocol.send_binary(content)
+        client.exchange()
+        assert [each["sha256"] for each in told(client)] == [sha256(content).hexdigest() for content in contents]
+
+
+class TestWhatGoesWrong:
+    def refused(self, client: Client, code: str, close: int) -> None:
+        assert told(client)[-1]["error"]["code"] == code
+        assert client.closeCode == close
+
+    def test_half_a_file_leaves_nothing(self, tmp_path: Path) -> None:
+        daemon = daemonOf(tmp_path)
+        client = daemon.open("/blob")
+        client.wire.send(header(1000) + bytes(500))
+        client.wire.close()
+        daemon.open("/blob")
+        assert list((tmp_path / "store" / "parts").iterdir()) == []
+        assert list((tmp_path / "store" / "files").glob("*/*")) == []
+
+    def test_one_over_the_largest_is_closed_at_its_head(self, tmp_path: Path) -> None:
+        client = daemonOf(tmp_path, max_file=1000).open("/blob")
+        client.wire.send(header(1001))
+        assert client.closeCode == 1009
+
+    def test_one_over_the_quota_is_told_and_closed(self, tmp_path: Path) -> None:
+        client = daemonOf(tmp_path, quota=1000).open("/blob")
+        client.say(bytes(1001))
+        self.refused(client, "quota", 1013)
+        assert list((tmp_path / "store" / "parts").iterdir()) == []
+
+    def test_a_store_that_cannot_be_made_is_told_and_readyz_knows(self, tmp_path: Path) -> None:
+        (tmp_path / "store").write_text("not a folder")
+        daemon = daemonOf(tmp_path)
+        client = daemon.open("/blob")
+        client.say(b"hello")
+        self.refused(client, "unavailable", 1013)
+        assert daemon.factories["/blob"].ready() is not None
+
+    def test_a_text_of_any_length_is_not_gathered(self, tmp_path: Path) -> None:
+        client = daemonOf(tmp_path).open("/blob")
+        client.say("x" * 20_000)
+        self.refused(client, "too_large", 1009)
+
+    @pytest.mark.parametrize(
+        ("line", "code"),
+        [
+            ("hello", "bad_message"),
+            ('{"nmae": "a"}', "bad_message"),
+            ('["name"]', "bad_message"),
+            ("[" * 10_000, "bad_message"),
+            ('{"name": 7}', "bad_name"),
+            ('{"name": ""}', "bad_name"),
+            ('{"name": ".."}', "bad_name"),
+            ('{"name": "../../etc/passwd"}', "bad_name"),
+            ('{"name": "a\\\\b"}', "bad_name"),
+            ('{"name": "a\\u0000b"}', "bad_name"),
+            ('{"name": "a\\nb"}', "bad_name"),
+            ('{"name": "\\ud800"}', "bad_name"),
+            ('{"name": "photo\\u202egnp.exe"}', "bad_name"),
+            ('{"name": "%s"}' % ("x" * 10_000), "bad_name"),
+        ],
+    )
+    def test_a_bad_name_is_told_and_the_connection_goes_on(self, tmp_path: Path, line: str, code: str) -> None:
+        client = daemonOf(tmp_path).open("/blob")
+        client.say(line)
+        client.say(b"hello")
+        error, receipt = told(client)
+        assert error["error"]["code"] == code
+        assert receipt["name"] == "blob"

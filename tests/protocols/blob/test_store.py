@@ -1,0 +1,348 @@
+"""The store: what it keeps, what it refuses, and what is left after a crash at any point."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.protocols.blob.stores import storeOf
+from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.index import Blob
+from wsd.protocols.blob.part import Part, Wanted
+from wsd.protocols.blob.store import Store, nameOf
+
+TOKEN = "a token of the client's"
+
+
+def part(store: Store, token: str | None = TOKEN, user: str = "ada", name: str = "a.txt", **more: object) -> Part:
+    begun = store.begin(Wanted(user, name, **more), token)  # type: ignore[arg-type]
+    assert isinstance(begun, Part)
+    return begun
+
+
+def put(store: Store, content: bytes, user: str = "ada", **more: object) -> Blob:
+    begun = part(store, None, user, **more)  # type: ignore[arg-type]
+    begun.append([content])
+    return begun.finish()
+
+
+def code(caught: pytest.ExceptionInfo[BlobError]) -> str:
+    return caught.value.code
+
+
+class TestAFile:
+    def test_it_has_its_name_only_when_it_is_whole(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, size=10)
+        begun.append([b"hello"])
+        begun.sync()
+        assert list(store.files.glob("*/*")) == []
+        begun.append([b"world"])
+        blob = begun.finish()
+        assert store.pathOf(blob.id).read_bytes() == b"helloworld"
+        assert list(store.parts.iterdir()) == []
+
+    def test_the_receipt_tells_size_hash_and_type(self, tmp_path: Path) -> None:
+        blob = put(storeOf(tmp_path), b"\x89PNG\r\n\x1a\n" + bytes(90))
+        assert (blob.size, blob.sha256) == (98, sha256(b"\x89PNG\r\n\x1a\n" + bytes(90)).hexdigest())
+        assert (blob.type, blob.name, blob.user, blob.at) == ("image/png", "a.txt", "ada", 1000.0)
+
+    def test_an_empty_one_is_one(self, tmp_path: Path) -> None:
+        assert part(storeOf(tmp_path), size=0).finish().size == 0
+
+    def test_only_its_owner_may_read_the_folder(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        path = store.pathOf(put(store, b"x").id)
+        assert [path.stat().st_mode & 0o77, path.parent.stat().st_mode & 0o77, store.files.stat().st_mode & 0o77] == [
+            0,
+            0,
+            0,
+        ]
+
+    def test_a_removed_one_is_gone_and_can_be_read_to_its_end_by_who_reads_it(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        blob = put(store, b"content")
+        _, reader = store.reader(blob.id)
+        store.remove(blob.id)
+        assert reader.read(3, 10) == b"tent"
+        reader.close()
+        with pytest.raises(BlobError) as caught:
+            store.blob(blob.id)
+        assert code(caught) == "unknown"
+        assert list(store.files.glob("*/*")) == []
+
+
+class TestContent:
+    def test_the_same_users_same_content_is_kept_once(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        first, second = put(store, b"same"), put(store, b"same", name="other.txt")
+        assert first == second
+        assert store.index.used() == 4
+
+    def test_it_is_here_at_once_when_its_hash_is_announced(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        blob = put(store, b"same")
+        assert store.begin(Wanted("ada", "b", size=4, sha256=blob.sha256), "token") == blob
+
+    def test_anothers_is_never_told_of(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        blob = put(store, b"same")
+        begun = part(store, user="eve", size=4, sha256=blob.sha256)
+        assert begun.written == 0
+        begun.append([b"same"])
+        assert begun.finish().id != blob.id
+
+    def test_the_id_tells_nothing_of_the_content(self, tmp_path: Path) -> None:
+        blob = put(storeOf(tmp_path / "one"), b"same")
+        assert put(storeOf(tmp_path / "two"), b"same").id != blob.id
+
+    def test_another_content_than_announced_is_removed(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, size=4, sha256=sha256(b"this").hexdigest())
+        begun.append([b"that"])
+        with pytest.raises(BlobError) as caught:
+            begun.finish()
+        assert code(caught) == "sha256"
+        assert list(store.parts.iterdir()) == []
+        assert store.index.used() == 0
+
+
+class TestAPart:
+    def test_it_goes_on_where_it_was_durable(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, size=10)
+        begun.append([b"hello"])
+        assert begun.sync() == 5
+        begun.close()
+        begun = part(store, size=10)
+        assert begun.written == begun.durable == 5
+        begun.append([b"world"])
+        assert begun.finish().sha256 == sha256(b"helloworld").hexdigest()
+
+    def test_what_was_not_synced_counts_after_it_is_set_down(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, size=10)
+        begun.append([b"hello"])
+        begun.close()
+        assert store.row(TOKEN).durable == 5
+
+    def test_a_wrong_piece_is_taken_back_and_what_was_before_it_stays(self, tmp_path: Path) -> None:
+        begun = part(storeOf(tmp_path), size=10)
+        for data in (b"hello", b"wurld", b"world"):
+            begun.mark()
+            begun.append([data[:2], data[2:]])
+            if data == b"wurld":
+                with pytest.raises(BlobError) as caught:
+                    begun.check(zlib.crc32(b"world"))
+                assert code(caught) == "checksum"
+                assert begun.written == 5
+            else:
+                begun.check(zlib.crc32(data))
+        assert begun.finish().sha256 == sha256(b"helloworld").hexdigest()
+
+    def test_a_piece_counts_when_it_is_checked_and_not_before(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, size=10)
+        begun.append([b"hello"])
+        begun.mark()
+        begun.append([b"wor"])
+        assert begun.sync() == 5
+        begun.close()
+        assert part(store, size=10).written == 5
+
+    def test_one_is_not_written_by_two(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        part(store)
+        with pytest.raises(BlobError) as caught:
+            part(storeOf(tmp_path))
+        assert code(caught) == "busy"
+
+    def test_a_token_belongs_to_one_file(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        part(store, size=10).close()
+        with pytest.raises(BlobError) as caught:
+            part(store, size=11)
+        assert code(caught) == "conflict"
+
+    def test_a_token_is_not_in_the_index(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        part(store).close()
+        store.close()
+        assert TOKEN.encode() not in (tmp_path / "store" / "index.sqlite").read_bytes()
+
+    def test_who_asks_again_after_the_end_gets_the_file(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        blob = part(store, size=0).finish()
+        assert store.begin(Wanted("ada", "a.txt", size=0), TOKEN) == blob
+
+    def test_fewer_bytes_than_announced_are_no_file(self, tmp_path: Path) -> None:
+        begun = part(storeOf(tmp_path), size=10)
+        begun.append([b"hello"])
+        with pytest.raises(BlobError) as caught:
+            begun.finish()
+        assert code(caught) == "size"
+
+    def test_more_bytes_than_announced_are_refused(self, tmp_path: Path) -> None:
+        begun = part(storeOf(tmp_path), size=4)
+        with pytest.raises(BlobError) as caught:
+            begun.append([b"hello"])
+        assert code(caught) == "size"
+
+    def test_an_aborted_one_is_gone(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=10)
+        part(store, size=10).abort()
+        assert list(store.parts.iterdir()) == []
+        assert part(store, "another", size=10).written == 0
+
+
+class TestQuota:
+    def test_what_is_announced_is_reserved_so_that_two_cannot_overshoot(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=10)
+        part(store, "one", size=6)
+        with pytest.raises(BlobError) as caught:
+            part(store, "two", size=5)
+        assert code(caught) == "quota"
+        assert "room for 4" in caught.value.sentence
+        part(store, "three", size=4)
+
+    def test_each_user_has_one(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=100, userQuota=10)
+        put(store, bytes(8))
+        with pytest.raises(BlobError) as caught:
+            part(store, size=3)
+        assert "2 are left to you" in caught.value.sentence
+        part(store, user="eve", size=10)
+
+    def test_one_that_was_not_announced_is_reserved_as_it_comes(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=10)
+        begun = part(store, None)
+        begun.append([bytes(10)])
+        with pytest.raises(BlobError) as caught:
+            begun.append([b"x"])
+        assert code(caught) == "quota"
+
+    def test_what_was_reserved_and_not_used_is_given_back(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=100 << 20)
+        put(store, b"small")
+        assert store.index.used() == 5
+
+    def test_a_file_has_a_most(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, maxFile=10)
+        with pytest.raises(BlobError) as caught:
+            part(store, size=11)
+        assert code(caught) == "too_large"
+        with pytest.raises(BlobError) as caught:
+            part(store, None).append([bytes(11)])
+        assert code(caught) == "too_large"
+
+
+class TestTime:
+    def store(self, folder: Path, now: list[float], **limits: float) -> Store:
+        store = storeOf(folder, **limits)
+        store.now = lambda: now[0]
+        return store
+
+    def test_an_unfinished_file_expires_after_its_last_byte(self, tmp_path: Path) -> None:
+        now = [1000.0]
+        store = self.store(tmp_path, now, expire=60)
+        part(store, size=10).close()
+        now[0] = 1060.0
+        assert store.expire() == (0, 0)
+        now[0] = 1061.0
+        assert store.expire() == (1, 0)
+        assert store.index.used() == 0
+        assert list(store.parts.iterdir()) == []
+
+    def test_one_that_is_being_written_does_not(self, tmp_path: Path) -> None:
+        now = [1000.0]
+        store = self.store(tmp_path, now, expire=60)
+        begun = part(store, size=10)
+        now[0] = 2000.0
+        assert store.expire() == (0, 0)
+        begun.append([b"hello"])
+
+    def test_a_finished_one_is_kept_as_long_as_told(self, tmp_path: Path) -> None:
+        now = [1000.0]
+        store = self.store(tmp_path, now, keep=60)
+        blob = put(store, b"x")
+        now[0] = 1061.0
+        assert store.expire() == (0, 1)
+        assert not store.pathOf(blob.id).exists()
+
+
+class TestAfterACrash:
+    def test_what_was_durable_can_be_gone_on_with_and_what_was_not_is_cut_off(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, size=10)
+        begun.append([b"hello"])
+        begun.sync()
+        begun.append([b"wor"])
+        begun.file.close()  # as the kernel does for a process that is killed
+        begun = part(storeOf(tmp_path), size=10)
+        assert begun.written == 5
+        begun.append([b"world"])
+        assert begun.finish().sha256 == sha256(b"helloworld").hexdigest()
+
+    def test_one_that_was_about_to_be_moved_is_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for point in ("rename", "finish"):
+            store = storeOf(tmp_path / point)
+            begun = part(store, size=5)
+            begun.append([b"hello"])
+            with monkeypatch.context() as patch:
+                if point == "rename":
+                    patch.setattr(os, "rename", self.die)
+                else:
+                    patch.setattr(store.index, "finish", self.die)
+                with pytest.raises(KeyboardInterrupt):
+                    begun.finish()
+            begun.file.close()
+            store = storeOf(tmp_path / point)
+            blob = store.begin(Wanted("ada", "a.txt", size=5), TOKEN)
+            assert isinstance(blob, Blob)
+            assert store.pathOf(blob.id).read_bytes() == b"hello"
+            assert list(store.verify()) == []
+            assert list(store.parts.iterdir()) == []
+            assert store.index.used() == 5
+
+    @staticmethod
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def test_one_that_nobody_can_go_on_with_is_removed(self, tmp_path: Path) -> None:
+        begun = part(storeOf(tmp_path), None)
+        begun.append([b"hello"])
+        begun.file.close()
+        store = storeOf(tmp_path)
+        assert list(store.parts.iterdir()) == []
+        assert store.index.used() == 0
+
+    def test_one_that_another_process_writes_is_left_alone(self, tmp_path: Path) -> None:
+        begun = part(storeOf(tmp_path), None)
+        begun.append([b"hello"])
+        storeOf(tmp_path)
+        begun.append([b"world"])
+        assert begun.finish().size == 10
+
+
+class TestVerify:
+    def test_it_finds_what_is_changed_missing_or_in_no_index(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path)
+        changed, missing, good = put(store, b"one"), put(store, b"two"), put(store, b"three")
+        store.pathOf(changed.id).write_bytes(b"eno")
+        store.pathOf(missing.id).unlink()
+        stray = store.pathOf("f" * 40)
+        stray.parent.mkdir(exist_ok=True)
+        stray.write_bytes(b"")
+        found = dict(store.verify())
+        assert "SHA-256" in found.pop(changed.id)
+        assert "No such file" in found.pop(missing.id)
+        assert found == {"f" * 40: "is in no index"}
+        assert good.id not in found
+
+
+def test_a_token_stands_for_the_same_part_always() -> None:
+    assert nameOf("x") == nameOf("x") != nameOf("y")
