@@ -92,7 +92,8 @@ class Headers:
 
     def count(self, name: str) -> int:
         """How many fields have this name."""
-        return len(self.all(name))
+        name = name.lower()
+        return len(self._repeated[name]) if name in self._repeated else int(name in self._values)
 
     def tokens(self, name: str) -> list[str]:
         """The elements of a comma-separated list, in lower case."""

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from io import FileIO
 from time import time
 from typing import IO, Any
 
@@ -96,7 +97,7 @@ def _traceback(event: LogEvent) -> str:
 
 
 def _message(event: LogEvent) -> str:
-    if "log_failure" not in event and isinstance(event.get("failure"), Failure):
+    if "failure" in event and "log_failure" not in event and isinstance(event["failure"], Failure):
         # Twisted's older log has the traceback in its text.
         return escaped(str(event.get("why") or event["failure"].getErrorMessage()))
     return escaped(
@@ -120,8 +121,9 @@ def textLine(event: LogEvent) -> str:
     level = event.get("log_level", LogLevel.info).name
     id = f"[{event['id']}] " if "id" in event else ""
     line = f"{_time(event)} {level:5} {id}{_message(event)}\n"
-    traceback = _traceback(event)
-    return line + "".join(f"    {escaped(part)}\n" for part in traceback.splitlines())
+    if traceback := _traceback(event):
+        line += "".join(f"    {escaped(part)}\n" for part in traceback.splitlines())
+    return line
 
 
 def jsonLine(event: LogEvent) -> str:
@@ -157,19 +159,23 @@ class LineObserver:
     def __init__(self, format: str, path: str | None = None, stream: IO[str] | None = None) -> None:
         self._line: Callable[[LogEvent], str] = jsonLine if format == "json" else textLine
         self._path = path
-        self._stream = stream if stream is not None else self._open()
+        self._stream = stream or sys.stdout
+        self._file = self._open()
 
-    def _open(self) -> IO[str]:
-        return sys.stdout if self._path is None else open(self._path, "a", encoding="utf-8", buffering=1)
+    def _open(self) -> FileIO | None:
+        return None if self._path is None else open(self._path, "ab", buffering=0)
 
     def reopen(self) -> None:
         """Go on in a new file of the same name."""
-        if self._path is not None:
-            before, self._stream = self._stream, self._open()
+        before, self._file = self._file, self._open()
+        if before is not None:
             before.close()
 
     def __call__(self, event: LogEvent) -> None:
         line = self._line(event)
+        if self._file is not None:
+            self._file.write(line.encode())
+            return
         try:
             self._stream.write(line)
         except UnicodeEncodeError:  # a terminal of another encoding
@@ -187,7 +193,7 @@ class _Kept:
         self._lines = lines
 
     def __call__(self, event: LogEvent) -> None:
-        if event.get("log_level") in self._levels and not _isNoise(event):
+        if event.get("log_level") in self._levels and ("id" in event or not _isNoise(event)):
             self._lines(event)
 
 

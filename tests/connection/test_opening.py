@@ -173,8 +173,10 @@ class TestErrors:
                 raise RuntimeError("odd")
 
         daemon = Daemon({"/": type("OddFactory", (Factory,), {"connection": Odd})})
+        client = Client(daemon.connect())
+        client.protocol.send_request(client.request)
         with capturedLogs() as events:
-            daemon.open()
+            client.wire.send(b"".join(client.protocol.data_to_send()) + b"\x89\x80\0\0\0\0")
             daemon.reactor.advance(0)
         assert [event["event"] for event in events if "log_failure" in event] == ["connection.error"]
         assert daemon.connections == []

@@ -126,7 +126,11 @@ class Opening(Flow):
         self._call(self.opened)
         if self.isOpen:
             factory.timer.sooner(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
-        self.release()
+        if self._held == 1 and not self.data:
+            # Nothing came meanwhile: there is nothing to read, and the transport was never paused.
+            self._held = 0
+        else:
+            self.release()
 
     def __giveAway(self) -> None:
         """The stream belongs to another protocol now; we only pass on what the transport brings."""

@@ -15,10 +15,17 @@ from wsd.policies.negotiation import Offers
 
 _MAX_QUERY_FIELDS = 100
 
+_IDS = 256
+"""Names drawn at once: to ask the kernel for each costs more than all else about it."""
+_ids: list[str] = []
+
 
 def newId() -> str:
     """A name for a connection or a request in logs and answers: ten hexadecimal digits, not to be guessed."""
-    return secrets.token_hex(5)
+    if not _ids:
+        digits = secrets.token_hex(5 * _IDS)
+        _ids.extend(digits[start : start + 10] for start in range(0, len(digits), 10))
+    return _ids.pop()
 
 
 @dataclass(frozen=True, slots=True)

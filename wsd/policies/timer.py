@@ -61,12 +61,17 @@ class Timer:
 
     def schedule(self, item: Timed, when: float) -> None:
         """Visit `item` at `when` (in terms of `now`) or up to a grain later, and at no other time asked for before."""
-        bucket = max(self._bucket(when), self._turns) + 1
+        bucket = max(int(when / self._grain), self._turns) + 1
         if item.due == bucket:
             return
-        self.cancel(item)
+        if item.due != _NEVER:
+            self.cancel(item)
         item.due = bucket
-        self._buckets.setdefault(bucket, set()).add(item)
+        waiting = self._buckets.get(bucket)
+        if waiting is None:
+            self._buckets[bucket] = {item}
+        else:
+            waiting.add(item)
 
     def sooner(self, item: Timed, when: float) -> None:
         """As `schedule`, unless a visit is asked for that comes before."""

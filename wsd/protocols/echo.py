@@ -61,6 +61,9 @@ class Switches:
         return not self.delay and self.repeat == 1 and self.size is None and not self.fragment
 
 
+_NONE = Switches()
+
+
 def _number(name: str, text: str, least: int, most: int, unit: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most):
         raise Refused(400, f"{name}={text[:40]!r} is no number of {unit}; write one from {least} to {most}")
@@ -90,7 +93,7 @@ def _flag(name: str, text: str) -> bool:
 def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
     """The switches of a query. Raises `Refused` (400) with a sentence that names the bad one."""
     if not queries:
-        return Switches()
+        return _NONE
     o = options
     readers: dict[str, Callable[[str], Any]] = {
         "close": _closeCode,
@@ -114,7 +117,7 @@ def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
 class Echo(Connection):
     """Sends back what it receives; while the peer does not read, it does not read either."""
 
-    switches = Switches()
+    switches = _NONE
     _pushing: LoopingCall | None = None
     _waiting: Deferred[Any] | None = None
 

@@ -49,27 +49,32 @@ class Door(Protocol):
 
     transport: Any
     due = -1
+    lingering = False
+
+    _address = ""
+    _port = 0
+    _buffer = b""
+    _channel: Channel | None = None
+    _connection: Connection | None = None
+    _place: str | None = None
+    _counted = False
+    _bodySeen = 0
+    _bodySince = 0.0
+    _taken = -1
+    _takenAt = 0.0
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._policies = site.policies
-        self._buffer = b""
-        self._channel: Channel | None = None
-        self._connection: Connection | None = None
-        self._place: str | None = None
-        self._counted = False
-        self.lingering = False
-        self._deadline = 0.0
-        self._bodySeen = 0
-        self._bodySince = 0.0
-        self._taken = -1
-        self._takenAt = 0.0
 
     # -- arriving -------------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
         """Somebody knocks: is there room?"""
         site = self._site
+        peer = self.transport.getPeer()
+        self._address = "unix" if isinstance(peer, UNIXAddress) else str(peer.host)
+        self._port = getattr(peer, "port", 0)
         setWaterMarks = getattr(self.transport, "setWaterMarks", None)
         if setWaterMarks is not None:
             setWaterMarks(self._policies.high_water, self._policies.low_water)
@@ -81,7 +86,7 @@ class Door(Protocol):
                 Refused(503, "the server has all the connections it may have; try again", [("Retry-After", "5")])
             )
             return
-        address = self._addressOf(self.transport.getPeer())
+        address = self._address
         if not isLoopback(address) and address != "unix" and not site.trust.trusts(address):
             try:
                 self._takePlace(address)
@@ -92,10 +97,6 @@ class Door(Protocol):
         if self._place is None:
             self._site.admission.take(address)
             self._place = address
-
-    @staticmethod
-    def _addressOf(address: Any) -> str:
-        return "unix" if isinstance(address, UNIXAddress) else str(address.host)
 
     # -- bytes ----------------------------------------------------------------------------------------------------
 
@@ -152,11 +153,10 @@ class Door(Protocol):
 
     def _admit(self, head: Head) -> Peer:
         """Who it is, and whether the daemon is meant at all: loopback is not trust."""
-        address = self.transport.getPeer()
         host = self.transport.getHost()
         peer = self._site.trust.peer(
-            self._addressOf(address),
-            getattr(address, "port", 0),
+            self._address,
+            self._port,
             self._site.tlsOf(self.transport) is not None,
             head.headers,
         )
@@ -206,8 +206,7 @@ class Door(Protocol):
         """Answer with a status and one sentence, and end: for what never became a request of twisted.web's."""
         if self.lingering:
             return
-        who = peer or self._addressOf(self.transport.getPeer())
-        self._site.refused(ConnectionLog(id or newId()), head, who, refused)
+        self._site.refused(ConnectionLog(id or newId()), head, peer or self._address, refused)
         body = f"{refused.sentence}\n".encode()
         lines = [
             f"HTTP/1.1 {refused.status} {refused.phrase}",
@@ -274,8 +273,7 @@ class Door(Protocol):
 
     def _wait(self, seconds: float) -> None:
         timer = self._site.timer
-        self._deadline = timer.now + seconds
-        timer.schedule(self, self._deadline)
+        timer.schedule(self, timer.now + seconds)
 
     def visit(self, now: float) -> None:
         """The time is up for what the peer owed us, unless it has done its part meanwhile."""
