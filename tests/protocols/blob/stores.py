@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from struct import pack
 from typing import Any, TypeVar
+from zlib import crc32
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
@@ -19,7 +21,13 @@ _T = TypeVar("_T")
 
 
 class AtOnce(Disk):
-    """Without threads: what is asked for is done when it is asked for."""
+    """Without threads: what is asked for is done when it is asked for, or while it is `slow`, when it catches up."""
+
+    slow = False
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._due: list[Deferred[None]] = []
 
     def start(self) -> None:
         pass
@@ -28,7 +36,18 @@ class AtOnce(Disk):
         pass
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
-        return maybeDeferred(work, *arguments)
+        if not self.slow:
+            return maybeDeferred(work, *arguments)
+        due: Deferred[None] = Deferred()
+        self._due.append(due)
+        return due.addCallback(lambda _: work(*arguments))
+
+    def catchUp(self) -> None:
+        """Do what is due, and from now on all at once."""
+        self.slow = False
+        due, self._due = self._due, []
+        for each in due:
+            each.callback(None)
 
 
 class BlobsAtOnce(BlobFactory):
@@ -52,6 +71,33 @@ def storeOf(folder: Path, **limits: Any) -> Store:
 def told(client: Client) -> list[Any]:
     """The JSON messages that came."""
     return [json.loads(message) for message in client.messages() if isinstance(message, str)]
+
+
+class Uploader:
+    """A client of blob.wsd.v1, by hand: each call says one thing, and gives what was told in answer."""
+
+    def __init__(self, daemon: Daemon, **arguments: Any) -> None:
+        self.client = daemon.open("/blob", subprotocols=["blob.wsd.v1"], **arguments)
+        (self.hello,) = told(self.client)
+
+    def say(self, message: str, /, **fields: Any) -> list[Any]:
+        return self.raw(json.dumps({message: fields}))
+
+    def chunk(self, offset: int, data: bytes, crc: int | None = None) -> list[Any]:
+        return self.raw(pack(">QI", offset, crc32(data) if crc is None else crc) + data)
+
+    def raw(self, message: str | bytes) -> list[Any]:
+        frames = self.client.say(message)
+        return [json.loads(each) if isinstance(each, str) else each for each in self.client.messages(frames)]
+
+    def heard(self) -> list[Any]:
+        """What has been told meanwhile."""
+        frames = self.client.exchange()
+        return [json.loads(each) if isinstance(each, str) else each for each in self.client.messages(frames)]
+
+    def lose(self) -> None:
+        """The connection ends without a word."""
+        self.client.wire.close()
 
 
 class Answer:

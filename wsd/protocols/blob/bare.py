@@ -10,7 +10,6 @@ from wsd.protocols.blob.index import Blob
 from wsd.protocols.blob.names import checkName
 from wsd.protocols.blob.part import Wanted
 from wsd.protocols.blob.pipe import Pipe
-from wsd.protocols.blob.transfers import Transfers
 
 if TYPE_CHECKING:
     from wsd.protocols.blob.protocol import BlobConnection
@@ -21,9 +20,9 @@ _NAMELESS = "blob"
 class Bare:
     """A text message names the file that comes next: `{"name": "holiday.jpg"}`. Both ends keep the messages' order."""
 
-    def __init__(self, connection: BlobConnection, transfers: Transfers) -> None:
+    def __init__(self, connection: BlobConnection) -> None:
         self._connection = connection
-        self._transfers = transfers
+        self._transfers = connection.factory.transfers
         self._name = _NAMELESS
         self._pipe: Pipe | None = None
         self._isGone = False

@@ -28,6 +28,7 @@ from wsd.protocols.blob.download import Files
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.options import BlobOptions
 from wsd.protocols.blob.pipe import Syncing
+from wsd.protocols.blob.reliable import Reliable
 from wsd.protocols.blob.store import Limits, Store
 from wsd.protocols.blob.transfers import Transfers
 
@@ -83,7 +84,7 @@ class BlobConnection(Connection):
 
     def opened(self) -> None:
         """Speak what was agreed on."""
-        self._speaker = Bare(self, self.factory.transfers)
+        self._speaker = Reliable(self) if self.subprotocol == RELIABLE else Bare(self)
 
     def began(self, isBinary: bool) -> Awaitable[None] | None:
         """A message begins."""
@@ -124,7 +125,7 @@ class BlobFactory(Factory):
     """A store at a route."""
 
     connection = BlobConnection
-    subprotocols = ()
+    subprotocols = (RELIABLE,)
     Options = BlobOptions
     pool: ClassVar[type[Disk]] = Disk
     log = Logger(namespace="wsd")
@@ -190,6 +191,15 @@ class BlobFactory(Factory):
     def ready(self) -> str | None:
         """Why the store cannot be had."""
         return self.transfers.fault
+
+    async def remove(self, id: str, owner: str) -> None:
+        """Remove a file for who uploaded it. Raises BlobError."""
+        if not self.options.delete:
+            raise BlobError("forbidden", "files are not removed over the network; the route's key delete allows it")
+        blob = await self.transfers.run(Store.blob, id)
+        if blob.user != owner:
+            raise BlobError("forbidden", "this file is another's; who uploaded it may remove it")
+        await self.transfers.run(Store.remove, id)
 
     def urlOf(self, id: str) -> str:
         """The path of a file."""
