@@ -1,5 +1,5 @@
 """
-How bytes arrive: listeners and the transport (`bind`, `systemd`, `transport`), then the PROXY header, then TLS.
+How bytes arrive: by listeners (`bind`, `systemd`, `port`) and transports on a `ring`, then the PROXY header, then TLS.
 
     transport -> [PROXY, from trusted proxies] -> [TLS] -> what stands above
 

@@ -22,8 +22,8 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from wsd.config import Config
+from wsd.listen.port import TCPPort, UNIXPort
 from wsd.listen.systemd import NotListening, adopt, inherited
-from wsd.listen.transport import TCPPort, UNIXPort
 from wsd.policies.address import isLoopback
 
 _BACKLOG = 4096

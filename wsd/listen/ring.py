@@ -21,6 +21,11 @@ from zope.interface import implementer
 _BATCH = 256
 """Events handled a turn: at some microseconds each, the rest of the daemon waits no longer than a few milliseconds."""
 
+_REASONS: dict[type[BaseException], Failure] = {
+    kind: Failure(kind()) for kind in (error.ConnectionDone, error.ConnectionLost)
+}
+"""How nearly every connection ends, made once as Twisted's reactors do."""
+
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
 
@@ -108,7 +113,7 @@ class Ring:
             source.readConnectionLost(Failure(why))
             return
         self.removeWriter(source)
-        source.connectionLost(Failure(why))
+        source.connectionLost(_REASONS.get(type(why)) or Failure(why))
 
     # -- the connections call -------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, tcp, unix
+from twisted.internet.address import IPv6Address
+from twisted.internet.error import ConnectionAborted
 from twisted.python import failure
 
 if TYPE_CHECKING:
@@ -228,44 +230,54 @@ class Sending(_Base):
 
     def connectionLost(self, reason: failure.Failure) -> None:
         """Let go of what was not sent."""
+        if self.disconnected:
+            return
+        self.disconnected, self.connected = 1, 0
         self._queue = self._gathering = None
         self.unsent = 0
-        super().connectionLost(reason)
+        producer, self.producer = self.producer, None
+        if producer is not None:
+            producer.stopProducing()
+        self.stopReading()
+        self.stopWriting()
+        self._closeSocket(not isinstance(reason.value, ConnectionAborted))
+        protocol = self.protocol
+        del self.protocol, self.socket, self.fileno
+        protocol.connectionLost(reason)
 
 
 class TCPTransport(Sending, tcp.Server):
     """A TCP connection that was accepted."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _shouldShutdown = False
+    """No other process has the descriptor, so that closing it ends the connection: Twisted's shutdown says it twice."""
+
+    def __init__(
+        self, accepted: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any
+    ) -> None:
+        """As Twisted's, without the two texts that it makes of each connection."""
+        tcp.Connection.__init__(self, accepted, protocol, reactor)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if len(client) != 2:
+            self._addressType = IPv6Address
+        self.server = server
+        self.client = client
+        self.hostname = client[0]
+        self.sessionno = number
+        self.startReading()
+        self.connected = 1
+
+    def logPrefix(self) -> str:
+        """For Twisted's log."""
+        return f"{type(self.protocol).__name__},{self.sessionno},{self.hostname}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} #{self.sessionno} of {self.hostname}>"
+
+    def getHost(self) -> Any:
+        """Where it was accepted; the kernel is asked where its port cannot tell."""
+        return getattr(self.server, "host", None) or super().getHost()
 
 
 class UNIXTransport(Sending, unix.Server):
     """A connection over a unix socket that was accepted."""
-
-
-class TCPPort(tcp.Port):
-    """Twisted's TCP port with the transport above."""
-
-    transport = TCPTransport  # type: ignore[assignment]
-
-    def _logConnectionLostMsg(self) -> None:
-        """The daemon says itself that it stops."""
-
-
-class UNIXPort(unix.Port):
-    """Twisted's unix port with the transport above; a socket that somebody else made keeps its path."""
-
-    transport = UNIXTransport
-    ownsPath = True
-
-    def _logConnectionLostMsg(self) -> None:
-        """The daemon says itself that it stops."""
-
-    def connectionLost(self, reason: failure.Failure) -> None:
-        """Stop, and remove the path if it is ours."""
-        if self.ownsPath:
-            super().connectionLost(reason)
-        else:
-            tcp.Port.connectionLost(self, reason)
