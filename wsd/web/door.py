@@ -51,8 +51,6 @@ class Door(Protocol):
     due = -1
     lingering = False
 
-    _address = ""
-    _port = 0
     _buffer = b""
     _channel: Channel | None = None
     _connection: Connection | None = None
@@ -72,9 +70,6 @@ class Door(Protocol):
     def connectionMade(self) -> None:
         """Somebody knocks: is there room?"""
         site = self._site
-        peer = self.transport.getPeer()
-        self._address = "unix" if isinstance(peer, UNIXAddress) else str(peer.host)
-        self._port = getattr(peer, "port", 0)
         setWaterMarks = getattr(self.transport, "setWaterMarks", None)
         if setWaterMarks is not None:
             setWaterMarks(self._policies.high_water, self._policies.low_water)
@@ -86,7 +81,7 @@ class Door(Protocol):
                 Refused(503, "the server has all the connections it may have; try again", [("Retry-After", "5")])
             )
             return
-        address = self._address
+        address = self._addressOf(self.transport.getPeer())
         if not isLoopback(address) and address != "unix" and not site.trust.trusts(address):
             try:
                 self._takePlace(address)
@@ -97,6 +92,10 @@ class Door(Protocol):
         if self._place is None:
             self._site.admission.take(address)
             self._place = address
+
+    @staticmethod
+    def _addressOf(address: Any) -> str:
+        return "unix" if isinstance(address, UNIXAddress) else str(address.host)
 
     # -- bytes ----------------------------------------------------------------------------------------------------
 
@@ -153,10 +152,12 @@ class Door(Protocol):
 
     def _admit(self, head: Head) -> Peer:
         """Who it is, and whether the daemon is meant at all: loopback is not trust."""
+        # Asked for only now: another's transport may know it better than when it was made.
+        address = self.transport.getPeer()
         host = self.transport.getHost()
         peer = self._site.trust.peer(
-            self._address,
-            self._port,
+            self._addressOf(address),
+            getattr(address, "port", 0),
             self._site.tlsOf(self.transport) is not None,
             head.headers,
         )
@@ -206,7 +207,8 @@ class Door(Protocol):
         """Answer with a status and one sentence, and end: for what never became a request of twisted.web's."""
         if self.lingering:
             return
-        self._site.refused(ConnectionLog(id or newId()), head, peer or self._address, refused)
+        who = peer or self._addressOf(self.transport.getPeer())
+        self._site.refused(ConnectionLog(id or newId()), head, who, refused)
         body = f"{refused.sentence}\n".encode()
         lines = [
             f"HTTP/1.1 {refused.status} {refused.phrase}",
