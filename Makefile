@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short bench clean programs
+.PHONY: help run test test-all check conformance conformance-short bench soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -37,6 +37,9 @@ conformance-short: $(VENV)/test  ## a minute's part of it
 
 bench: $(VENV)/test  ## what a message, a connection and a request head cost
 	$(VENV)/bin/python -m tests.bench $(ARGS)
+
+soak: $(VENV)/test  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost
+	$(VENV)/bin/python -m tests.process.kills $(ARGS)
 
 clean:  ## removes whatever these verbs made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules

@@ -76,6 +76,8 @@ class Pipe:
         self._busy = False
         self._paused = False
         self._ended = False
+        self._isBreaking = False
+        """Something went wrong, and nobody has been told yet: who asks now is told with the others."""
         self._later: Any = None
         self._synced = clock.seconds()
         self.gone: Deferred[None] = Deferred()
@@ -118,11 +120,12 @@ class Pipe:
 
     def ask(self, work: Callable[[Part], _T]) -> Deferred[_T]:
         """As `do`, and say what comes of it. Fails with BlobError."""
-        if self._ended:
-            return fail(BlobError("no_transfer", "this transfer is over; begin it again"))
         done: Deferred[_T] = Deferred()
+        if self._ended and not self._isBreaking:
+            return fail(BlobError("no_transfer", "this transfer is over; begin it again"))
         self._pending.append(_Step(work, done))
-        self._turn()
+        if not self._isBreaking:
+            self._turn()
         return done
 
     def sync(self) -> Deferred[int]:
@@ -230,19 +233,20 @@ class Pipe:
 
     def _broke(self, failure: Failure, batch: list[bytes | _Step], size: int) -> None:
         """Nothing more is done with the part but to set it down."""
-        self._ended = True
-        steps = [item for item in (*batch, *self._pending) if isinstance(item, _Step)]
-        self._pending = []
+        self._ended = self._isBreaking = True
+        self._pending = [item for item in (*batch, *self._pending) if isinstance(item, _Step)]
         size, self._waiting = self._waiting, 0
         self._disk.taken(size)
         setDown = self._disk.run(self._part.close)
         setDown.addErrback(lambda _: None)
-        setDown.addCallback(lambda _: self._tell(failure, steps))
+        setDown.addCallback(lambda _: self._tell(failure))
 
-    def _tell(self, failure: Failure, steps: Sequence[_Step]) -> None:
+    def _tell(self, failure: Failure) -> None:
+        self._isBreaking = False
         self._note()
         self._over()
-        asked = [step.done for step in steps if step.done is not None and not step.done.called]
+        steps, self._pending = self._pending, []
+        asked = [item.done for item in steps if isinstance(item, _Step) and item.done is not None]
         for done in asked:
             done.errback(failure)
         if not asked:
