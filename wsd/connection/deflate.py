@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 
-from autobahn.websocket.compress_deflate import PerMessageDeflate
+from autobahn.exception import PayloadCorruptError, PayloadExceededError
 
-from wsd.policies.negotiation import Deflate
+from wsd.frames.deflate import Corrupt, Deflater, Key, TooBig, newStream
 
 TEXT = 1
 BINARY = 2
@@ -27,42 +28,38 @@ def frameHead(opcode: int, length: int, fin: bool = True, compressed: bool = Fal
     return struct.pack("!BBQ", first, 127, length)
 
 
-class Deflater(PerMessageDeflate):
-    """
-    What was agreed on for one connection, and its two streams.
-
-    The deflating stream may be begun anew at any message, since what it refers to is always in the receiver's window.
-    """
-
-    def __init__(self, agreed: Deflate, level: int, memory: int) -> None:
-        super().__init__(
-            True, agreed.serverNoContext, agreed.clientNoContext, agreed.serverBits, agreed.clientBits, memory
-        )
-        self.level = level
-
-    @property
-    def key(self) -> tuple[int, int, int]:
-        """Connections with the same key can be sent the same deflated bytes."""
-        return (self.server_max_window_bits, self.level, self.mem_level)
-
-    def start_compress_message(self) -> None:
-        """Begin a message; with a new window when none is kept."""
-        if self._compressor is None or self.server_no_context_takeover:
-            self._compressor = newStream(*self.key)
-
-    def deflate(self, payload: bytes) -> bytes:
-        """The payload of the compressed message, all of it."""
-        self.start_compress_message()
-        return b"".join((self.compress_message_data(payload), self.end_compress_message()))
-
-    def forget(self) -> None:
-        """Begin a new window with the next message: somebody else's bytes were sent in between."""
-        self._compressor = None
+_NO_LIMIT = sys.maxsize - 1
 
 
-def newStream(bits: int, level: int, memory: int) -> zlib._Compress:
-    """A deflating stream with a window of 2**bits bytes."""
-    return zlib.compressobj(level, zlib.DEFLATED, -bits, memory)
+class AutobahnDeflater(Deflater):
+    """The same in Autobahn's words, for the messages that it reads."""
+
+    __slots__ = ("_most",)
+
+    EXTENSION_NAME = "permessage-deflate"
+
+    def start_decompress_message(self) -> None:
+        """A compressed message begins."""
+        self._most = 0
+        self.begin()
+
+    def decompress_message_data(self, data: bytes, max_output_len: int | None) -> bytes:
+        """Some plain bytes of it; Autobahn counts how many there may still be."""
+        self._most = _NO_LIMIT if max_output_len is None else max_output_len
+        return self._inflated(data, False)
+
+    def end_decompress_message(self) -> None:
+        """It is whole; Autobahn takes no more bytes of it."""
+        if self._inflated(b"", True):
+            raise PayloadCorruptError("it goes on behind its end")
+
+    def _inflated(self, data: bytes, last: bool) -> bytes:
+        try:
+            return self.inflate(data, last, self._most)
+        except TooBig as error:
+            raise PayloadExceededError(str(error)) from error
+        except Corrupt as error:
+            raise PayloadCorruptError(str(error)) from error
 
 
 class Prepared:
@@ -78,13 +75,13 @@ class Prepared:
         self.payload = payload
         self.isBinary = isBinary
         self.plain = frameHead(BINARY if isBinary else TEXT, len(payload)) + payload
-        self._deflated: dict[tuple[int, int, int], bytes] = {}
+        self._deflated: dict[Key, bytes] = {}
 
-    def deflated(self, key: tuple[int, int, int]) -> bytes:
+    def deflated(self, key: Key) -> bytes:
         """The whole frame for connections whose `Deflater.key` is this."""
         frame = self._deflated.get(key)
         if frame is None:
-            stream = newStream(*key)
+            stream = newStream(key)
             body = (stream.compress(self.payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-_TAIL]
             frame = frameHead(BINARY if self.isBinary else TEXT, len(body), compressed=True) + body
             self._deflated[key] = frame

@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
-from wsd.connection.deflate import Deflater
+from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.flow import NEVER, Flow
 from wsd.connection.request import Accept, Request
 from wsd.head import Refused
@@ -96,7 +96,7 @@ class Opening(Flow):
         policies = self.factory.policies
         agreed = acceptDeflate(self.request.extensions) if accept.deflate and policies.deflate else None
         if agreed is not None:
-            self._perMessageCompress = Deflater(agreed, policies.deflate_level, policies.deflate_memory)
+            self._perMessageCompress = AutobahnDeflater(agreed, policies.deflate_level, policies.deflate_memory)
             self.extension = agreed.answer
             lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
         for name, value in accept.headers:
