@@ -129,6 +129,11 @@ class Channel(http.HTTPChannel):
         """Bytes of the present body that have arrived."""
         return self.requests[-1].received if self.requests else 0
 
+    @property
+    def isHeld(self) -> bool:
+        """Whether the present body is not read because its resource has enough for now."""
+        return bool(self.requests and self.requests[-1].held)
+
     def loseConnection(self) -> None:
         """End after the answer; what the peer still sends is dropped, so that it gets the answer (RFC 9112 9.6)."""
         self.door.linger()

@@ -323,6 +323,10 @@ class Door(Protocol):
     def _bodyDue(self, now: float) -> None:
         """A body must go on coming, and on average not creep."""
         assert self._channel is not None
+        if self._channel.isHeld:
+            self._bodySince += self._policies.http_body_timeout
+            self._wait(self._policies.http_body_timeout)
+            return
         seen = self._channel.received
         elapsed = now - self._bodySince
         rate = self._policies.http_body_rate

@@ -40,6 +40,8 @@ class Request(server.Request):
     body: IBody | None = None
     received = 0
     """Bytes of the body that have arrived."""
+    held = 0
+    """How often reading is held."""
 
     site: Any
     _resource: Any = None
@@ -110,6 +112,18 @@ class Request(server.Request):
             except Exception:
                 self.log.failure("a resource failed", Failure(), event="http.error")
         super().connectionLost(reason)
+
+    def hold(self) -> None:
+        """Read no more of the body for now. Counted: each needs its `release`."""
+        self.held += 1
+        if self.held == 1:
+            self.channel.transport.pauseProducing()
+
+    def release(self) -> None:
+        """Take back one `hold`; with the last, reading goes on."""
+        self.held -= 1
+        if not self.held and self.channel is not None:
+            self.channel.transport.resumeProducing()
 
     # -- the answer -----------------------------------------------------------------------------------------------
 

@@ -254,6 +254,7 @@ class TestWhatGoesWrong:
         uploader.chunk(0, b"hello")
         assert code(uploader.chunk(5, b"wurld", crc32(b"world"))) == "checksum"
         assert uploader.chunk(10, b"sent before the error came") == []
+        assert uploader.say("end") == []
         assert begin(uploader)["ready"]["offset"] == 5
 
     @pytest.mark.parametrize("offset", [0, 4, 6, 2**63])

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
-from twisted.python.failure import Failure
 from twisted.web import http
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
-from wsd.connection import Refused
-from wsd.policies.origin import checkOrigin
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.file import Reader
 from wsd.protocols.blob.index import Blob
 from wsd.protocols.blob.names import contentType, disposition
 from wsd.protocols.blob.ranges import Unsatisfiable, isMet, rangeOf
-from wsd.protocols.blob.store import Store
 
 if TYPE_CHECKING:
-    from wsd.protocols.blob.protocol import BlobFactory
+    pass
 
 _PIECE = 1 << 18
 
@@ -31,77 +24,8 @@ SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
 """What an uploaded page may do when a browser shows it: nothing, and not as one of ours."""
 
 
-def answer(request: Any, coroutine: Coroutine[Any, Any, None]) -> int:
-    """Render by a coroutine; a BlobError of it is the answer."""
-
-    def failed(failure: Failure) -> None:
-        error = failure.value
-        if not isinstance(error, BlobError):
-            request.processingFailed(failure)
-        elif not request.startedWriting:
-            say(request, error.status, error.text)
-        else:
-            request.channel.loseConnection()
-
-    Deferred.fromCoroutine(coroutine).addErrback(failed)
-    return NOT_DONE_YET
-
-
-def say(request: Any, status: int, text: str) -> None:
-    """Answer with JSON."""
-    content = text.encode() + b"\n"
-    request.setResponseCode(status, b"Checksum Mismatch" if status == 460 else None)
-    request.setHeader(b"Content-Type", b"application/json")
-    request.setHeader(b"Cache-Control", b"no-store")
-    request.setHeader(b"Content-Length", b"%d" % len(content))
-    if request.head.method != "HEAD":
-        request.write(content)
-    request.finish()
-
-
-class Files(Resource):
-    """`/blob/ID`, and `/blob` itself."""
-
-    isLeaf = True
-
-    def __init__(self, factory: BlobFactory) -> None:
-        super().__init__()
-        self._factory = factory
-
-    def render(self, request: Any) -> Any:
-        """Other sites' pages may ask only where the route lets them (the Fetch standard's CORS protocol)."""
-        self._letIn(request)
-        return super().render(request)
-
-    def _letIn(self, request: Any) -> None:
-        origin = request.head.headers.get("Origin")
-        if origin is None:
-            return
-        checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
-        request.setHeader(b"Access-Control-Allow-Origin", origin.encode("latin-1"))
-        request.setHeader(b"Vary", b"Origin")
-
-    def render_GET(self, request: Any) -> int:
-        """One file, or a part of it."""
-        return answer(request, self._get(request, _idOf(request)))
-
-    async def _get(self, request: Any, id: str) -> None:
-        blob, reader = await self._factory.transfers.run(Store.reader, id)
-        try:
-            await _Sending(request, blob, reader, self._factory.disk.run).send()
-        finally:
-            reader.close()
-
-
-def _idOf(request: Any) -> str:
-    parts: list[str] = [part.decode("latin-1") for part in request.postpath]
-    if len(parts) != 1 or not parts[0].isalnum():
-        raise Refused(404, f"nothing answers at {request.head.path[:80]}")
-    return parts[0]
-
-
 @implementer(IPushProducer)
-class _Sending:
+class Download:
     """One answer with a file: read on the pool, piece by piece, as the client takes them."""
 
     def __init__(self, request: Any, blob: Blob, reader: Reader, run: Any) -> None:

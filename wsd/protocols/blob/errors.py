@@ -11,7 +11,9 @@ from contextlib import contextmanager
 CODES = {
     "bad_message": (400, 1007),
     "bad_name": (400, 1007),
-    "text_due": (400, 1003),
+    "bad_method": (405, 1008),
+    "content_type": (415, 1008),
+    "tus_version": (412, 1008),
     "no_transfer": (409, 1003),
     "too_large": (413, 1009),
     "quota": (507, 1013),

@@ -134,15 +134,15 @@ class Pipe:
 
     def finish(self, digest: str | None = None) -> Deferred[Blob]:
         """Make it a file."""
-        return self._last(lambda part: part.finish(digest))
+        return self.last(lambda part: part.finish(digest))
 
     def abort(self) -> Deferred[None]:
         """Remove it."""
-        return self._last(Part.abort)
+        return self.last(Part.abort)
 
     def detach(self) -> Deferred[None]:
         """Write what has come, and set it down."""
-        return self._last(Part.close)
+        return self.last(Part.close)
 
     def giveWay(self) -> None:
         """Somebody else goes on with this transfer: it is set down, and its sender told."""
@@ -150,7 +150,8 @@ class Pipe:
             self.detach().addErrback(lambda _: None)
             self._watcher.failed(BlobError("taken_over", "a newer connection goes on with this transfer"))
 
-    def _last(self, work: Callable[[Part], _T]) -> Deferred[_T]:
+    def last(self, work: Callable[[Part], _T]) -> Deferred[_T]:
+        """As `ask`; nothing comes after it."""
         done = self.ask(work)
         self._ended = True
         return done

@@ -24,9 +24,9 @@ from wsd.connection import Accept, Connection, Factory, Request
 from wsd.policies.address import Peer, TlsInfo
 from wsd.protocols.blob.bare import Bare
 from wsd.protocols.blob.disk import Disk
-from wsd.protocols.blob.download import Files
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.options import BlobOptions
+from wsd.protocols.blob.pages import Files
 from wsd.protocols.blob.pipe import Syncing
 from wsd.protocols.blob.reliable import Reliable
 from wsd.protocols.blob.store import Limits, Store
@@ -200,6 +200,16 @@ class BlobFactory(Factory):
         if blob.user != owner:
             raise BlobError("forbidden", "this file is another's; who uploaded it may remove it")
         await self.transfers.run(Store.remove, id)
+
+    async def listOf(self, owner: str) -> list[dict[str, Any]]:
+        """The receipts of an owner's files, oldest first. Raises BlobError."""
+        if not self.options.list:
+            raise BlobError("forbidden", "files are not listed here; the route's key list allows it")
+        return [self.receipt(blob) for blob in await self.transfers.run(Store.list, owner)]
+
+    def ownerOf(self, request: Any) -> str:
+        """Whose the files of an HTTP request are."""
+        return userOf(None, request.tls, request.peer)
 
     def urlOf(self, id: str) -> str:
         """The path of a file."""

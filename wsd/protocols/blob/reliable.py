@@ -88,6 +88,8 @@ class Reliable:
         self._connection.tell("ready", answer)
 
     async def _end(self, sha256: str | None = None) -> None:
+        if self._deaf:
+            return  # It was sent before the error came.
         pipe, self._pipe = self._current(), None
         blob = await pipe.finish(sha256)
         self._connection.tell("done", self._connection.factory.receipt(blob))
@@ -112,11 +114,7 @@ class Reliable:
             await pipe.gone
 
     async def _list(self) -> None:
-        if not self._options.list:
-            raise BlobError("forbidden", "files are not listed here; the route's key list allows it")
-        factory = self._connection.factory
-        blobs = await self._transfers.run(Store.list, self._connection.owner)
-        self._connection.tell("files", [factory.receipt(blob) for blob in blobs])
+        self._connection.tell("files", await self._connection.factory.listOf(self._connection.owner))
 
     async def _delete(self, id: str) -> None:
         await self._connection.factory.remove(id, self._connection.owner)

@@ -106,6 +106,14 @@ class Store:
                 )
             return self._part(row)
 
+    def create(self, wanted: Wanted, token: str) -> None:
+        """Begin with nothing; an empty file is whole by that."""
+        part = self.begin(wanted, token)
+        if isinstance(part, Part):
+            if wanted.size == 0:
+                part.finish()
+            part.close()
+
     def resume(self, token: str) -> Part:
         """The part of a token, to write. Raises BlobError ("unknown")."""
         with told():

@@ -1,0 +1,103 @@
+"""The clients of tus that there are, unmodified, against a daemon that is killed while they upload."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import urllib.request
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tusclient.client import TusClient
+from tusclient.exceptions import TusCommunicationError
+
+from tests.daemon import RunningDaemon, runningDaemon
+
+MIB = 1 << 20
+CONTENT = os.urandom(80 * MIB)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "file").write_bytes(CONTENT)
+    return tmp_path / "file"
+
+
+def daemon(folder: Path, port: int = 0) -> Any:
+    """A daemon with this folder for its state, on a port of its own, or on the one that it had."""
+    config = '[route."/blob"]\nsync_bytes = "4 MiB"\n'
+    return runningDaemon("-p", str(port), config=config, environ={"STATE_DIRECTORY": str(folder)})
+
+
+def fetched(port: int, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+        content: bytes = answer.read()
+    return content
+
+
+def killedAt(running: RunningDaemon, folder: Path, least: int) -> None:
+    """Kill it when so much of the file is on its disk."""
+    while sum(path.stat().st_size for path in folder.glob("blob/parts/*")) < least:
+        assert running.process.poll() is None
+    running.stop(signal.SIGKILL)
+
+
+class Node:
+    """tus-js-client in a process of its own."""
+
+    def __init__(self, url: str, file: Path) -> None:
+        script = Path(__file__).parents[1] / "process" / "tus.mjs"
+        self.process = subprocess.Popen(
+            ["node", str(script), url, str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def said(self) -> Iterator[Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            yield json.loads(line)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_tus_js_client_goes_on_after_the_daemon_was_killed_inside_its_one_patch(file: Path, tmp_path: Path) -> None:
+    with daemon(tmp_path) as first:
+        port = first.port()
+        node = Node(f"http://127.0.0.1:{port}/blob/tus", file)
+        try:
+            killedAt(first, tmp_path, 20 * MIB)
+            with daemon(tmp_path, port):
+                *_, last = node.said()
+                assert last["resumed"] > 0
+                assert sha256(fetched(port, last["url"])).digest() == sha256(CONTENT).digest()
+        finally:
+            node.end()
+
+
+def test_tuspy_goes_on_after_the_daemon_was_killed(file: Path, tmp_path: Path) -> None:
+    with daemon(tmp_path) as first:
+        port = first.port()
+        uploader = TusClient(f"http://127.0.0.1:{port}/blob/tus").uploader(
+            str(file), chunk_size=8 * MIB, metadata={"filename": "a.bin"}, upload_checksum=True
+        )
+        killer = threading.Thread(target=killedAt, args=(first, tmp_path, 20 * MIB))
+        killer.start()
+        with pytest.raises(TusCommunicationError):
+            uploader.upload()
+        killer.join()
+    with daemon(tmp_path, port):
+        uploader.offset = uploader.get_offset()
+        assert uploader.offset >= 8 * MIB
+        uploader.upload()
+        assert uploader.offset == len(CONTENT)
+        request = urllib.request.Request(str(uploader.url), method="HEAD", headers={"Tus-Resumable": "1.0.0"})
+        with urllib.request.urlopen(request) as answer:
+            path = answer.headers["Content-Location"]
+        assert sha256(fetched(port, path)).digest() == sha256(CONTENT).digest()

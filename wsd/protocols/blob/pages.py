@@ -1,0 +1,113 @@
+"""What answers HTTP at a route of blobs: files by their ids, their list, their removal, and tus."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from twisted.web.resource import Resource
+from zope.interface import implementer
+
+from wsd.connection import Refused
+from wsd.connection.body import IBody, IStreamed
+from wsd.policies.origin import checkOrigin
+from wsd.protocols.blob.answers import answer, finish, say
+from wsd.protocols.blob.download import Download
+from wsd.protocols.blob.store import Store
+from wsd.protocols.blob.tus import Tus
+
+if TYPE_CHECKING:
+    from wsd.protocols.blob.protocol import BlobFactory
+
+_ASK = (
+    "Content-Type, Range, If-Range, If-None-Match, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, "
+    "Upload-Checksum, X-HTTP-Method-Override, X-Requested-With, X-Request-ID"
+)
+_TELL = (
+    "Location, Content-Location, Content-Range, Content-Disposition, ETag, Tus-Resumable, Tus-Version, Tus-Extension, "
+    "Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires"
+)
+
+
+@implementer(IStreamed)
+class Files(Resource):
+    """`/blob`, `/blob/ID` and `/blob/tus`."""
+
+    isLeaf = True
+
+    def __init__(self, factory: BlobFactory) -> None:
+        super().__init__()
+        self._factory = factory
+        self._tus = Tus(factory)
+
+    def bodyOf(self, request: Any) -> IBody | None:
+        """Only tus has bodies."""
+        self._letIn(request)
+        return self._tus.bodyOf(request) if _isTus(request) else None
+
+    def render(self, request: Any) -> Any:
+        """Answer; other sites' pages only where the route lets them (CORS, as the Fetch standard has it)."""
+        self._letIn(request)
+        return self._tus.render(request) if _isTus(request) else super().render(request)
+
+    def _letIn(self, request: Any) -> None:
+        origin = request.head.headers.get("Origin")
+        if origin is None:
+            return
+        checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
+        fields = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _TELL, "Vary": "Origin"}
+        if "Access-Control-Request-Method" in request.head.headers:
+            fields["Access-Control-Allow-Methods"] = "OPTIONS, GET, HEAD, POST, PATCH, DELETE"
+            fields["Access-Control-Allow-Headers"] = _ASK
+            fields["Access-Control-Max-Age"] = "86400"
+        for name, value in fields.items():
+            request.setHeader(name.encode(), value.encode("latin-1"))
+
+    def render_OPTIONS(self, request: Any) -> int:
+        """What a browser asks before a page of another site may ask."""
+        request.setHeader(b"Allow", b"OPTIONS, GET, HEAD, DELETE")
+        return answer(request, _nothing(request))
+
+    def render_GET(self, request: Any) -> int:
+        """One file, or a part of it; without an id, the list of what the client has uploaded."""
+        id = _idOf(request)
+        return answer(request, self._get(request, id) if id else self._list(request))
+
+    async def _get(self, request: Any, id: str) -> None:
+        blob, reader = await self._factory.transfers.run(Store.reader, id)
+        try:
+            await Download(request, blob, reader, self._factory.disk.run).send()
+        finally:
+            reader.close()
+
+    async def _list(self, request: Any) -> None:
+        files = await self._factory.listOf(self._factory.ownerOf(request))
+        say(request, 200, json.dumps({"files": files}, ensure_ascii=False))
+
+    def render_DELETE(self, request: Any) -> int:
+        """Remove one."""
+        id = _idOf(request)
+        if not id:
+            raise Refused(405, "a file is removed by its id: DELETE /blob/ID", [("Allow", "OPTIONS, GET, HEAD")])
+        return answer(request, self._delete(request, id))
+
+    async def _delete(self, request: Any, id: str) -> None:
+        await self._factory.remove(id, self._factory.ownerOf(request))
+        await _nothing(request)
+
+
+async def _nothing(request: Any) -> None:
+    finish(request, 204, {})
+
+
+def _isTus(request: Any) -> bool:
+    return bool(request.postpath[:1] == [b"tus"])
+
+
+def _idOf(request: Any) -> str:
+    parts: list[str] = [part.decode("latin-1") for part in request.postpath]
+    if parts in ([], [""]):
+        return ""
+    if len(parts) != 1 or not parts[0].isalnum():
+        raise Refused(404, f"nothing answers at {request.head.path[:80]}")
+    return parts[0]
