@@ -7,8 +7,9 @@ Bytes that another parser might read otherwise are refused, not repaired: a head
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import overload
 
@@ -55,23 +56,34 @@ class Refused(Exception):
         self.headers = tuple(headers)
 
 
-class Headers:
-    """Header fields in their order; names are compared without case, values are latin-1."""
+@lru_cache(64)
+def _tokens(value: str) -> tuple[str, ...]:
+    return tuple(token for element in value.lower().split(",") if (token := element.strip(" \t")))
 
-    __slots__ = ("_fields", "_repeated", "_values")
+
+class Headers:
+    """
+    Header fields in their order; names are compared without case, values are latin-1.
+
+    `byName` has their values by name in lower case, for those who look often.
+    """
+
+    __slots__ = ("_fields", "_repeated", "byName")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields = tuple(fields)
-        self._values = {name.lower(): value for name, value in self._fields}
+        self.byName: Mapping[str, str] = {name.lower(): value for name, value in self._fields}
         self._repeated: dict[str, list[str]] = {}
-        if len(self._values) < len(self._fields):
+        if len(self.byName) < len(self._fields):
             self._join()
 
     def _join(self) -> None:
         """Several fields of one name are one list (RFC 9110 5.3)."""
+        every: dict[str, list[str]] = {}
         for name, value in self._fields:
-            self._repeated.setdefault(name.lower(), []).append(value)
-        self._values = {name: ", ".join(values) for name, values in self._repeated.items()}
+            every.setdefault(name.lower(), []).append(value)
+        self._repeated = {name: values for name, values in every.items() if len(values) > 1}
+        self.byName = {name: ", ".join(values) for name, values in every.items()}
 
     @overload
     def get(self, name: str) -> str | None: ...
@@ -81,32 +93,29 @@ class Headers:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The value of a field; several of one name are joined with commas (RFC 9110 5.3)."""
-        return self._values.get(name.lower(), default)
+        return self.byName.get(name.lower(), default)
 
     def all(self, name: str) -> list[str]:
         """The values of each field of this name."""
         name = name.lower()
-        if name not in self._values:
+        if name not in self.byName:
             return []
-        return list(self._repeated.get(name) or (self._values[name],))
+        return list(self._repeated.get(name) or (self.byName[name],))
 
     def count(self, name: str) -> int:
         """How many fields have this name."""
-        name = name.lower()
-        return len(self._repeated[name]) if name in self._repeated else int(name in self._values)
+        return len(self.all(name))
+
+    def isRepeated(self, name: str) -> bool:
+        """Whether several fields have this name, which is in lower case."""
+        return name in self._repeated
 
     def tokens(self, name: str) -> list[str]:
         """The elements of a comma-separated list, in lower case."""
-        value = self.get(name, "").lower()
-        return [token for element in value.split(",") if (token := element.strip(" \t"))]
-
-    @property
-    def names(self) -> Collection[str]:
-        """The names, each once, in lower case."""
-        return self._values.keys()
+        return list(_tokens(self.get(name, "")))
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._values
+        return isinstance(name, str) and name.lower() in self.byName
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._fields)
@@ -139,13 +148,13 @@ class Head:
     @property
     def host(self) -> str:
         """Whom the request is meant for, "" when it does not say."""
-        return self.authority if self.authority is not None else self.headers.get("Host") or ""
+        return self.authority if self.authority is not None else self.headers.byName.get("host", "")
 
     @property
     def isUpgrade(self) -> bool:
         """Whether it asks to become a WebSocket."""
-        tokens = self.headers.tokens
-        return "websocket" in tokens("Upgrade") and "upgrade" in tokens("Connection")
+        values = self.headers.byName
+        return "websocket" in _tokens(values.get("upgrade", "")) and "upgrade" in _tokens(values.get("connection", ""))
 
     @property
     def chunked(self) -> bool:
@@ -161,7 +170,8 @@ class Head:
     @property
     def hasBody(self) -> bool:
         """Whether a body follows."""
-        return self.chunked or bool(self.length)
+        values = self.headers.byName
+        return "transfer-encoding" in values or ("content-length" in values and bool(self.length))
 
 
 def parseHead(data: bytes) -> Head:
@@ -171,8 +181,8 @@ def parseHead(data: bytes) -> Head:
     if match is None or len(text) > MAX_HEAD:
         raise _fault(text)
     method, target, major, minor, lines = match.groups()
-    parts = [line.partition(":") for line in lines.split("\r\n")[1:]]
-    fields = [(name, value.strip(" \t")) for name, _, value in parts]
+    split = [line.partition(":") for line in lines.split("\r\n")[1:]]
+    fields = [(name, value.strip(" \t")) for name, _, value in split]
     if len(fields) > MAX_HEADERS:
         raise Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
     version = (int(major), int(minor))
@@ -181,7 +191,8 @@ def parseHead(data: bytes) -> Head:
     headers = Headers(fields)
     path, query, authority = _readTarget(method, target)
     _checkHost(headers, version)
-    _checkFraming(headers, version)
+    if "content-length" in headers.byName or "transfer-encoding" in headers.byName:
+        _checkFraming(headers, version)
     return Head(text[: match.start(5)], method, target, path, query, version, headers, authority)
 
 
@@ -266,11 +277,11 @@ def _checkAuthority(what: str, authority: str) -> None:
 
 def _checkHost(headers: Headers, version: tuple[int, int]) -> None:
     """Exactly one Host in HTTP/1.1, at most one in HTTP/1.0 (RFC 9112 3.2)."""
-    hosts = headers.all("Host")
-    if len(hosts) > 1 or (not hosts and version == (1, 1)):
-        raise Refused(400, f"the request has {len(hosts) or 'no'} Host header fields; send one")
-    if hosts and hosts[0]:
-        _checkAuthority("Host", hosts[0])
+    host = headers.byName.get("host")
+    if (host is None and version == (1, 1)) or headers.isRepeated("host"):
+        raise Refused(400, f"the request has {headers.count('Host') or 'no'} Host header fields; send one")
+    if host:
+        _checkAuthority("Host", host)
 
 
 def _checkFraming(headers: Headers, version: tuple[int, int]) -> None:

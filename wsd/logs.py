@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from io import FileIO
@@ -81,8 +82,9 @@ def escaped(text: str) -> str:
 
 
 def _time(event: LogEvent) -> str:
-    seconds, fraction = divmod(event.get("log_time", 0.0), 1)
-    return f"{_second(int(seconds))}.{int(fraction * 1000):03}+00:00"
+    time = event.get("log_time", 0.0)
+    second = int(time)
+    return f"{_second(second)}.{int((time - second) * 1000):03}+00:00"
 
 
 @lru_cache(4)
@@ -100,20 +102,17 @@ def _message(event: LogEvent) -> str:
     if "failure" in event and "log_failure" not in event and isinstance(event["failure"], Failure):
         # Twisted's older log has the traceback in its text.
         return escaped(str(event.get("why") or event["failure"].getErrorMessage()))
-    return escaped(
-        _formatted(event) or eventAsText(event, includeTraceback=False, includeTimestamp=False, includeSystem=False)
-    )
-
-
-def _formatted(event: LogEvent) -> str:
-    """As Twisted's `formatEvent`, which is left what is more than the names of fields, or goes wrong."""
     format = event.get("log_format")
+    text = ""
     if isinstance(format, str) and "(" not in format and "log_flattened" not in event:
-        try:
-            return format.format_map(event)
-        except Exception:
-            pass
-    return formatEvent(event)
+        # As Twisted formats it, which is left what is more than the names of fields, or goes wrong.
+        with suppress(Exception):
+            text = format.format_map(event)
+    if not text:
+        text = formatEvent(event) or eventAsText(
+            event, includeTraceback=False, includeTimestamp=False, includeSystem=False
+        )
+    return text if text.isprintable() else escaped(text)
 
 
 def textLine(event: LogEvent) -> str:
@@ -121,8 +120,8 @@ def textLine(event: LogEvent) -> str:
     level = event.get("log_level", LogLevel.info).name
     id = f"[{event['id']}] " if "id" in event else ""
     line = f"{_time(event)} {level:5} {id}{_message(event)}\n"
-    if traceback := _traceback(event):
-        line += "".join(f"    {escaped(part)}\n" for part in traceback.splitlines())
+    if "log_failure" in event or "failure" in event:
+        line += "".join(f"    {escaped(part)}\n" for part in _traceback(event).splitlines())
     return line
 
 

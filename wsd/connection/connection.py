@@ -90,7 +90,7 @@ class Connection(Opening):
         self.log.info(
             "closed: {cause}, {code} {sentence}" if sentence else "closed: {cause}, {code}",
             event="connection.closed",
-            cause=self.cause.value,
+            cause=str(self.cause),
             code=code,
             sentence=sentence,
             sent=self.localCloseCode,

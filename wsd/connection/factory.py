@@ -94,7 +94,7 @@ class Factory(WebSocketServerFactory):
 
         Raises `Refused` (400) when none is in common and the route requires one.
         """
-        chosen = choose(offered, self.spoken, self.route.prefer)
+        chosen = choose(offered, self.spoken, self.route.prefer) if offered else None
         if chosen is None and self.route.require_subprotocol:
             raise Refused(400, f"this route speaks only {', '.join(self.spoken)}: offer one in Sec-WebSocket-Protocol")
         return chosen

@@ -55,21 +55,15 @@ class Opening(Flow):
             # Most decide at once: then there is no need for a Deferred.
             awaited = context.run(opening.send, None)
         except StopIteration as done:
-            self.__decided(done.value)
+            self.__accepted(done.value)
         except BaseException:
             self.__notAccepted(Failure())
         else:
             self.__awaitOpening(context.run(Deferred.fromCoroutine, _rest(opening, awaited)))
 
-    def __decided(self, accept: Accept | None) -> None:
-        try:
-            self.__accepted(accept)
-        except Exception:
-            self.__openingFailed(Failure())
-
     def __awaitOpening(self, opening: Deferred[Any]) -> None:
         self._opening = opening
-        opening.addCallbacks(self.__decided, self.__notAccepted)
+        opening.addCallbacks(self.__accepted, self.__notAccepted)
         if self._opening is not None:
             self.factory.timer.schedule(self, self.factory.timer.now + self.factory.policies.opening_timeout)
 
@@ -77,24 +71,28 @@ class Opening(Flow):
         self._opening = None
         if self.state != self.STATE_CONNECTING:
             return
-        if self.request.raw is not None:
-            self.__giveAway()
-            return
+        try:
+            if self.request.raw is not None:
+                self.__giveAway()
+            else:
+                self.transport.write(self.__answer(accept))
+                self.__open()
+        except Exception:
+            self.__openingFailed(Failure())
+
+    def __answer(self, accept: Accept | None) -> bytes:
+        """The 101 (RFC 6455 4.2.2), and what it agrees on."""
         if accept is None:
             raise TypeError("opening() returned None: return an Accept, raise Refused, or call request.takeRaw first")
         if accept.subprotocol is not None and accept.subprotocol not in self.request.subprotocols:
             raise ValueError(f"opening() accepted the subprotocol {accept.subprotocol!r}, which was not offered")
-        self.transport.write(self.__answer(accept))
-        self.__open()
-
-    def __answer(self, accept: Accept) -> bytes:
-        """The 101 (RFC 6455 4.2.2), and what it agrees on."""
         lines = [_SWITCHING + acceptKey(self.request.key)]
         if accept.subprotocol is not None:
             self.subprotocol = accept.subprotocol
             lines.append(f"Sec-WebSocket-Protocol: {accept.subprotocol}")
         policies = self.factory.policies
-        agreed = acceptDeflate(self.request.extensions) if accept.deflate and policies.deflate else None
+        offers = self.request.extensions
+        agreed = acceptDeflate(offers) if offers and accept.deflate and policies.deflate else None
         if agreed is not None:
             self._perMessageCompress = AutobahnDeflater(agreed, policies.deflate_level, policies.deflate_memory)
             self.extension = agreed.answer

@@ -86,6 +86,7 @@ def _parseSockets(address: str) -> tuple[IPv4Address | IPv6Address | None, str, 
     return (None, address, False) if parsed is None else (parsed, str(parsed), parsed.is_loopback)
 
 
+@lru_cache(1024)
 def isLoopback(address: str) -> bool:
     """Whether an address is this machine's own."""
     return _parseSockets(address)[2]
@@ -121,7 +122,7 @@ class Trust:
         return self._unix if address == UNIX else self._covers(_parseSockets(address)[0])
 
     def _covers(self, address: IPv4Address | IPv6Address | None) -> bool:
-        return address is not None and any(address in network for network in self._networks)
+        return bool(self._networks) and address is not None and any(address in network for network in self._networks)
 
     def peer(self, address: str, port: int, secure: bool, headers: Headers) -> Peer:
         """
@@ -148,8 +149,8 @@ class Trust:
 
 
 def _isRelayed(headers: Headers) -> bool:
-    names = headers.names
-    return not _PROXY_HEADERS.isdisjoint(names) or any(name.startswith("x-forwarded-") for name in names)
+    names = headers.byName
+    return not _PROXY_HEADERS.isdisjoint(names) or "\nx-forwarded-" in "\n".join(("", *names))
 
 
 def _xForwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:

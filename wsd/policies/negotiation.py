@@ -28,7 +28,7 @@ def offeredSubprotocols(headers: Headers) -> tuple[str, ...]:
 
     Raises `Refused` (400) for what is no list of distinct tokens (4.1).
     """
-    value = headers.get("Sec-WebSocket-Protocol")
+    value = headers.byName.get("sec-websocket-protocol")
     if value is None:
         return ()
     names = tuple(name.strip(" \t") for name in value.split(","))
@@ -54,7 +54,7 @@ def offeredExtensions(headers: Headers) -> Offers:
 
     Raises `Refused` (400) for what cannot be read (9.1); what is not known or makes no sense is for others to decline.
     """
-    value = headers.get("Sec-WebSocket-Extensions")
+    value = headers.byName.get("sec-websocket-extensions")
     return () if value is None else _read(value)
 
 

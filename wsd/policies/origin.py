@@ -19,6 +19,7 @@ _ORIGIN = re.compile(
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
+@lru_cache(64)
 def hostName(host: str) -> str:
     """The name in a Host: in lower case, without the port and without a final dot; IPv6 stays in its brackets."""
     if host.startswith("["):

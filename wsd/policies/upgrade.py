@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from hashlib import sha1
 
-from wsd.head import Head, Refused, shown
+from wsd.head import Head, Headers, Refused, shown
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==\Z")
 """The base64 of 16 bytes, in the one way to write it: the last digit carries two bits only."""
@@ -24,21 +24,27 @@ def checkUpgrade(head: Head) -> str:
         raise Refused(400, "an opening handshake is HTTP/1.1, not HTTP/1.0")
     if head.hasBody:
         raise Refused(400, "an opening handshake has no body; leave out Content-Length and Transfer-Encoding")
-    headers = head.headers
-    version = headers.get("Sec-WebSocket-Version")
+    values = head.headers.byName
+    version = values.get("sec-websocket-version")
     if version != "13":
         said = "missing" if version is None else shown(version)
         raise Refused(426, f"Sec-WebSocket-Version is {said}; send 13", _ANOTHER_VERSION)
-    if (count := headers.count("Sec-WebSocket-Key")) != 1:
-        raise Refused(400, f"the handshake has {count or 'no'} Sec-WebSocket-Key header fields; send one")
-    key = headers.get("Sec-WebSocket-Key", "")
-    if not _KEY.match(key):
-        raise Refused(400, f"Sec-WebSocket-Key {shown(key)} is not the base64 of 16 bytes")
-    if (count := headers.count("Origin")) > 1:
-        raise Refused(400, f"the handshake has {count} Origin header fields; send one")
+    key = values.get("sec-websocket-key")
+    if key is None or not _KEY.match(key):
+        raise _keyless(head.headers)
+    if head.headers.isRepeated("origin"):
+        raise Refused(400, f"the handshake has {head.headers.count('Origin')} Origin header fields; send one")
     return key
+
+
+def _keyless(headers: Headers) -> Refused:
+    """What is wrong with the key; two of them are none either, since their list is not base64."""
+    keys = headers.all("Sec-WebSocket-Key")
+    if len(keys) != 1:
+        return Refused(400, f"the handshake has {len(keys) or 'no'} Sec-WebSocket-Key header fields; send one")
+    return Refused(400, f"Sec-WebSocket-Key {shown(keys[0])} is not the base64 of 16 bytes")
 
 
 def acceptKey(key: str) -> str:
     """The Sec-WebSocket-Accept for a key (RFC 6455 4.2.2)."""
-    return b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
+    return b2a_base64(sha1(key.encode() + _GUID, usedforsecurity=False).digest(), newline=False).decode()

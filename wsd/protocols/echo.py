@@ -61,9 +61,6 @@ class Switches:
         return not self.delay and self.repeat == 1 and self.size is None and not self.fragment
 
 
-_NONE = Switches()
-
-
 def _number(name: str, text: str, least: int, most: int, unit: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most):
         raise Refused(400, f"{name}={text[:40]!r} is no number of {unit}; write one from {least} to {most}")
@@ -92,8 +89,6 @@ def _flag(name: str, text: str) -> bool:
 
 def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
     """The switches of a query. Raises `Refused` (400) with a sentence that names the bad one."""
-    if not queries:
-        return _NONE
     o = options
     readers: dict[str, Callable[[str], Any]] = {
         "close": _closeCode,
@@ -117,13 +112,15 @@ def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
 class Echo(Connection):
     """Sends back what it receives; while the peer does not read, it does not read either."""
 
-    switches = _NONE
+    switches = Switches()
     _pushing: LoopingCall | None = None
     _waiting: Deferred[Any] | None = None
 
     async def opening(self, request: Request) -> Accept:
         """Read the switches; `protocol` chooses among what is offered."""
-        self.switches = switches = readSwitches(request.queries, self.options)
+        if request.queries:
+            self.switches = readSwitches(request.queries, self.options)
+        switches = self.switches
         if switches.protocol is None:
             chosen = self.factory.choose(request.subprotocols)
         elif switches.protocol in request.subprotocols:

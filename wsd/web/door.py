@@ -20,7 +20,7 @@ from twisted.web.http import datetimeToString
 from wsd.connection.request import Request, newId
 from wsd.head import MAX_HEAD, Head, Refused, parseHead
 from wsd.logs import ConnectionLog
-from wsd.policies.address import Peer, isLoopback
+from wsd.policies.address import Peer, TlsInfo, isLoopback
 from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
 from wsd.policies.origin import checkHost, checkOrigin
 from wsd.policies.upgrade import checkUpgrade
@@ -129,11 +129,12 @@ class Door(Protocol):
     def headReceived(self, data: bytes, rest: Callable[[], bytes]) -> None:
         """A whole head, without its empty line; `rest` gives, once, what came behind it."""
         head: Head | None = None
+        tls = self._site.tlsOf(self.transport)
         try:
             head = parseHead(data)
-            peer = self._admit(head)
+            peer = self._admit(head, tls is not None)
             if head.isUpgrade:
-                self._upgrade(head, peer, rest)
+                self._upgrade(head, peer, tls, rest)
                 return
         except Refused as refused:
             self.refuseBytes(refused, head)
@@ -141,16 +142,16 @@ class Door(Protocol):
         self._wait(self._policies.http_body_timeout)
         self._bodySeen, self._bodySince = 0, self._site.timer.now
         if self._channel is not None:
-            self._channel.begin(head, peer, self._site.tlsOf(self.transport))
+            self._channel.begin(head, peer, tls)
             return
         self._channel = channel = Channel(self, self._site)
         self.dataReceived = channel.dataReceived  # type: ignore[method-assign]
         channel.makeConnection(self.transport)
-        channel.begin(head, peer, self._site.tlsOf(self.transport))
+        channel.begin(head, peer, tls)
         if data := rest():
             channel.dataReceived(data)
 
-    def _admit(self, head: Head) -> Peer:
+    def _admit(self, head: Head, secure: bool) -> Peer:
         """Who it is, and whether the daemon is meant at all: loopback is not trust."""
         # Asked for only now: another's transport may know it better than when it was made.
         address = self.transport.getPeer()
@@ -158,7 +159,7 @@ class Door(Protocol):
         peer = self._site.trust.peer(
             self._addressOf(address),
             getattr(address, "port", 0),
-            self._site.tlsOf(self.transport) is not None,
+            secure,
             head.headers,
         )
         if not isinstance(host, UNIXAddress) and isLoopback(host.host):
@@ -168,19 +169,18 @@ class Door(Protocol):
 
     # -- upgrades -------------------------------------------------------------------------------------------------
 
-    def _upgrade(self, head: Head, peer: Peer, rest: Callable[[], bytes]) -> None:
+    def _upgrade(self, head: Head, peer: Peer, tls: TlsInfo | None, rest: Callable[[], bytes]) -> None:
         """Check the opening handshake, and give it to its route (RFC 6455 4.2)."""
         site = self._site
         route = site.routeFor(head.path)
         if route is None:
             raise Refused(404, f"no WebSocket answers at {head.path[:80]}")
         key = checkUpgrade(head)
-        checkOrigin(head.headers.get("Origin"), route.origins, head.host, site.hosts)
+        checkOrigin(head.headers.byName.get("origin"), route.origins, head.host, site.hosts)
         site.checkServing()
         if not peer.direct:
             site.admission.handshake(peer.address)
             self._takePlace(peer.address)
-        tls = site.tlsOf(self.transport)
         offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
         request = Request(head, peer, tls, offered, extensions, key)
         factory = route.select(offered)
