@@ -13,6 +13,7 @@ from wsd.connection.body import IBody, IStreamed
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.blob.answers import answer, finish, say
 from wsd.protocols.blob.download import Download
+from wsd.protocols.blob.page import Page
 from wsd.protocols.blob.store import Store
 from wsd.protocols.blob.tus import Tus
 
@@ -39,6 +40,7 @@ class Files(Resource):
         super().__init__()
         self._factory = factory
         self._tus = Tus(factory)
+        self._page = Page(factory.route.path)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Only tus has bodies."""
@@ -68,8 +70,13 @@ class Files(Resource):
         request.setHeader(b"Allow", b"OPTIONS, GET, HEAD, DELETE")
         return answer(request, _nothing(request))
 
-    def render_GET(self, request: Any) -> int:
-        """One file, or a part of it; without an id, the list of what the client has uploaded."""
+    def render_GET(self, request: Any) -> int | bytes:
+        """One file, or a part of it; without an id a browser gets a page, others the list of their files."""
+        name = request.postpath[0].decode("latin-1") if len(request.postpath) == 1 else ""
+        if not name and "text/html" in (request.head.headers.get("Accept") or ""):
+            name = "index.html"
+        if name in self._page:
+            return self._page.render(request, name)
         id = _idOf(request)
         return answer(request, self._get(request, id) if id else self._list(request))
 

@@ -1,0 +1,248 @@
+"""Files from Chromium: the tutorial's `connection.send(file)`, the page at /blob, and its module, which goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browser.conftest import Daemon, running
+
+MIB = 1 << 20
+CONFIG = """
+[route."/blob"]
+protocol = "blob"
+origins = ["same-host", "null"]
+sync_bytes = "1 MiB"
+delete = true
+"""
+
+
+class Blobs:
+    """A page at /blob, and its daemon, which can be killed and started again."""
+
+    def __init__(self, page: Page, folder: Path) -> None:
+        self.page = page
+        self.folder = folder
+        self.faults: list[str] = []
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda message: self._heard(message.type, message.text))
+
+    def _heard(self, kind: str, text: str) -> None:
+        # That a connection is lost is told in the browser's console by the browser itself.
+        if kind in ("error", "warning") and "WebSocket connection to" not in text:
+            self.faults.append(text)
+
+    def serve(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        self.port = daemon.port("ws")
+
+    @property
+    def base(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def open(self) -> None:
+        self.page.goto(f"{self.base}/blob")
+
+    def file(self, name: str, content: bytes) -> Path:
+        (self.folder / name).write_bytes(content)
+        return self.folder / name
+
+    def send(self, *files: Path, way: str = "reliable") -> None:
+        self.page.get_by_text(way, exact=True).click()
+        self.page.locator("#file").set_input_files(files)
+
+    def state(self, row: int = 0) -> Locator:
+        return self.page.locator(".file .state").nth(row)
+
+    def kept(self, row: int = 0) -> bytes:
+        """What the link of a row leads to."""
+        path = str(self.page.locator(".file .link").nth(row).text_content())
+        with urllib.request.urlopen(self.base + path) as answer:
+            content: bytes = answer.read()
+        return content
+
+    def onDisk(self, least: int) -> None:
+        """Wait until so much of a file is on the daemon's disk."""
+        while sum(path.stat().st_size for path in self.folder.glob("blob/parts/*")) < least:
+            self.page.wait_for_timeout(5)
+
+    def kill(self) -> None:
+        self.daemon.process.kill()
+        self.daemon.process.wait()
+
+
+def start(folder: Path, port: int = 0) -> Any:
+    (folder / "wsd.toml").write_text(CONFIG)
+    return running(folder, "-c", str(folder / "wsd.toml"), "-p", str(port))
+
+
+@pytest.fixture
+def blobs(browser: Browser, tmp_path: Path) -> Iterator[Blobs]:
+    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(30_000)
+    with start(tmp_path) as daemon:
+        blobs = Blobs(context.new_page(), tmp_path)
+        blobs.serve(daemon)
+        yield blobs
+        assert blobs.faults == []
+    context.close()
+
+
+class TestTheTutorialsLine:
+    def testSendsAFileThatIsKept(self, blobs: Blobs, served: int) -> None:
+        blobs.page.goto(f"http://localhost:{served}/blank.html")
+        blobs.page.locator("input").set_input_files(blobs.file("note.txt", "一个文件".encode()))
+        receipt = blobs.page.evaluate(
+            """url => new Promise(resolve => {
+                var connection = new WebSocket(url);
+                connection.onopen = function () {
+                    var file = document.querySelector('input[type="file"]').files[0];
+                    connection.send(file);
+                };
+                connection.onmessage = function (e) { resolve(JSON.parse(e.data)); };
+            })""",
+            f"ws://localhost:{blobs.port}/blob",
+        )
+        assert receipt["sha256"] == sha256("一个文件".encode()).hexdigest()
+        assert receipt["type"] == "text/plain"
+
+
+class TestThePage:
+    @pytest.mark.parametrize("way", ["reliable", "bare"])
+    def testKeepsAFile(self, blobs: Blobs, way: str) -> None:
+        content = os.urandom(3 * MIB)
+        blobs.open()
+        blobs.send(blobs.file("größe.bin", content), way=way)
+        expect(blobs.state()).to_have_text("kept")
+        assert blobs.kept() == content
+
+    def testKeepsSeveralAndEmptyOnes(self, blobs: Blobs) -> None:
+        contents = [b"", b"one", b"two"]
+        blobs.open()
+        blobs.send(*(blobs.file(f"{number}.txt", content) for number, content in enumerate(contents)))
+        for row in range(3):
+            expect(blobs.state(row)).to_have_text("kept")
+        assert [blobs.kept(row) for row in range(3)] == [*reversed(contents)]
+
+    def testGoesOnWhenTheDaemonIsKilledAndStartedAgain(self, blobs: Blobs) -> None:
+        content = os.urandom(48 * MIB)
+        blobs.open()
+        blobs.send(blobs.file("large.bin", content))
+        blobs.onDisk(8 * MIB)
+        blobs.kill()
+        with start(blobs.folder, blobs.port) as daemon:
+            blobs.serve(daemon)
+            expect(blobs.state()).to_have_text("kept")
+            assert sha256(blobs.kept()).digest() == sha256(content).digest()
+
+    def testSaysOfABareOneThatItWasLostAndSendsItAgain(self, blobs: Blobs) -> None:
+        content = os.urandom(48 * MIB)
+        blobs.open()
+        file = blobs.file("large.bin", content)
+        blobs.send(file, way="bare")
+        blobs.onDisk(MIB)
+        blobs.kill()
+        expect(blobs.state()).to_have_text("not kept: the connection was lost")
+        with start(blobs.folder, blobs.port) as daemon:
+            blobs.serve(daemon)
+            blobs.send(file, way="bare")
+            expect(blobs.state()).to_have_text("kept")
+            assert sha256(blobs.kept()).digest() == sha256(content).digest()
+
+    def testGoesOnAfterAReload(self, blobs: Blobs) -> None:
+        content = os.urandom(48 * MIB)
+        blobs.open()
+        file = blobs.file("large.bin", content)
+        blobs.send(file)
+        blobs.onDisk(8 * MIB)
+        blobs.page.reload()
+        frames: list[str] = []
+        blobs.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+        blobs.send(file)
+        expect(blobs.state()).to_have_text("kept")
+        (ready,) = (json.loads(frame)["ready"] for frame in frames if frame.startswith('{"ready"'))
+        assert ready["offset"] > 0
+        assert sha256(blobs.kept()).digest() == sha256(content).digest()
+
+    def testCancelsAndLeavesNothing(self, blobs: Blobs) -> None:
+        blobs.open()
+        blobs.send(blobs.file("large.bin", os.urandom(48 * MIB)))
+        blobs.onDisk(MIB)
+        blobs.page.get_by_role("button", name="Cancel").click()
+        expect(blobs.state()).to_have_text("canceled")
+        while list(blobs.folder.glob("blob/parts/*")):
+            blobs.page.wait_for_timeout(20)
+        assert list(blobs.folder.glob("blob/files/*/*")) == []
+
+    def testSaysWhatTheServerRefuses(self, blobs: Blobs) -> None:
+        blobs.open()
+        size = 2 << 30  # more than may be kept; nothing of it is sent
+        blobs.page.evaluate(
+            """async size => {
+                const {upload} = await import("/_wsd/wsd-blob.js");
+                const file = {size, name: "huge", slice: () => { throw new Error("it was read"); }};
+                window.refused = await upload("/blob", file).catch(error => error.code);
+            }""",
+            size,
+        )
+        assert blobs.page.evaluate("refused") == "too_large"
+
+
+class TestTheModule:
+    def testDownloadsWhatItUploaded(self, blobs: Blobs) -> None:
+        blobs.open()
+        answer = blobs.page.evaluate(
+            """async () => {
+                const {upload, download} = await import("/_wsd/wsd-blob.js");
+                const bytes = new Uint8Array(9_000_000).map((_, at) => at * 31);
+                const receipt = await upload("/blob", new Blob([bytes], {type: "application/x-of-mine"}), {name: "a"});
+                const blob = await download("/blob", receipt.id);
+                const back = new Uint8Array(await blob.arrayBuffer());
+                return [back.length, back.every((byte, at) => byte === bytes[at]), blob.type, receipt.name];
+            }"""
+        )
+        assert answer == [9_000_000, True, "application/x-of-mine", "a"]
+
+    def testHashesAsTheBrowserDoes(self, blobs: Blobs) -> None:
+        blobs.open()
+        assert blobs.page.evaluate(
+            """async () => {
+                const {Sha256, crc32} = await import("/_wsd/wsd-blob.js");
+                for (let size = 0; size < 200; size++) {
+                    const bytes = crypto.getRandomValues(new Uint8Array(size));
+                    const hash = new Sha256();
+                    for (let at = 0; at < size; at += 7) hash.update(bytes.subarray(at, at + 7));
+                    const right = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+                    if (hash.hex() !== [...right].map(byte => byte.toString(16).padStart(2, "0")).join("")) return size;
+                }
+                return crc32(new TextEncoder().encode("123456789")) === 0xcbf43926;
+            }"""
+        )
+
+
+class TestAnUploadedPage:
+    def testIsSavedAndDoesNotRun(self, blobs: Blobs) -> None:
+        blobs.open()
+        blobs.send(blobs.file("page.html", b"<!DOCTYPE html><script>document.title = 'ran'</script>"))
+        expect(blobs.state()).to_have_text("kept")
+        url = blobs.base + str(blobs.page.locator(".file .link").text_content())
+        with blobs.page.expect_download() as saving:
+            blobs.page.evaluate("url => { location.href = url; }", url)
+        assert saving.value.suggested_filename == "page.html"
+
+    def testInAFrameNeither(self, blobs: Blobs) -> None:
+        blobs.open()
+        blobs.send(blobs.file("text.txt", b"<script>parent.document.title = 'ran'</script>"))
+        expect(blobs.state()).to_have_text("kept")
+        url = str(blobs.page.locator(".file .link").text_content())
+        headers = urllib.request.urlopen(blobs.base + url).headers
+        assert "sandbox" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
