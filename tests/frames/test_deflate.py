@@ -39,6 +39,9 @@ class Tellers:
     def woke(self, deflater: Deflater) -> None:
         self.told.append(deflater)
 
+    def left(self, deflater: Deflater) -> None:
+        self.told.clear()
+
 
 @pytest.fixture(params=LIBRARIES)
 def choice(request: pytest.FixtureRequest) -> Choice:
@@ -210,6 +213,8 @@ class TestSleep:
         assert len(tellers.told) == 1
         inflated(deflater, HELLO)
         assert len(tellers.told) == 2
+        deflater.close()
+        assert tellers.told == []
 
 
 class TestTheLibraries:

@@ -33,6 +33,11 @@ STATES: dict[str, Callable[[Wire], object]] = {
     "in the middle of a frame": lambda wire: wire.exchange(upgrade() + frame(0x82, b"whole")[:8]),
     "held": lambda wire: wire.exchange(upgrade(b"/every") + frame(0x81, b"hold") + frame(0x81, b"more")),
     "full": lambda wire: (wire.exchange(upgrade()), wire.push(frame(0x82, bytes(MIB)) * 20)),
+    "in the middle of a compressed message": lambda wire: wire.exchange(
+        upgrade(b"/every", b"Sec-WebSocket-Extensions: permessage-deflate")
+        + frame(0xC2, bytes.fromhex("f248cdc9c90700"))
+        + frame(0x42, bytes.fromhex("f248"))
+    ),
     "closing": lambda wire: wire.exchange(upgrade(b"/every") + frame(0x81, b"close 4000")),
     "failed": lambda wire: wire.exchange(upgrade() + b"\xff\xff"),
     "closed": lambda wire: wire.exchange(upgrade() + frame(0x88)),

@@ -72,6 +72,9 @@ class Connection(Opening):
             factory.metrics.handshake("left")
             self.log.info("the client left before it was answered", event="connection.left")
         self.data = b""
+        deflater, self._perMessageCompress = self._perMessageCompress, None
+        if deflater is not None:
+            deflater.close()
         self._makeRoom()
 
     def __ended(self) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 
 from wsd.config import Policies, Route
+from wsd.connection.awake import Awake
 from wsd.connection.connection import Connection
 from wsd.connection.deflate import Prepared
 from wsd.head import Refused
@@ -54,6 +55,7 @@ class Factory(WebSocketServerFactory):
         self.timer = timer
         self.metrics = metrics
         self.counters: RouteCounters = metrics.route(route.path)
+        self.awake = Awake(timer)
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         # In one call, since each call that leaves allowNullOrigin out sets it to False.

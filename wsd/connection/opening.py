@@ -94,7 +94,9 @@ class Opening(Flow):
         offers = self.request.extensions
         agreed = acceptDeflate(offers) if offers and accept.deflate and policies.deflate else None
         if agreed is not None:
-            self._perMessageCompress = AutobahnDeflater(agreed, policies.deflate_level, policies.deflate_memory)
+            self._perMessageCompress = AutobahnDeflater(
+                agreed, policies.deflate_level, policies.deflate_memory, self.factory.awake
+            )
             self.extension = agreed.answer
             lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
         for name, value in accept.headers:

@@ -57,6 +57,9 @@ class Awake(Protocol):
     def woke(self, deflater: Deflater) -> None:
         """It has a stream again, and wants `sleep` to be called when `used` stays False."""
 
+    def left(self, deflater: Deflater) -> None:
+        """Its connection is gone."""
+
 
 class Deflater:
     """
@@ -180,13 +183,24 @@ class Deflater:
         if self._awake is not None:
             self._awake.woke(self)
 
-    def sleep(self) -> None:
-        """Put away the streams, but not the one that inflates within a message: it could not go on there."""
+    def sleep(self) -> bool:
+        """
+        Put away the streams, and say whether that could be done.
+
+        Within a message the one that inflates stays, since it could not be made again there.
+        """
         self._deflating = None
-        if self._progress == _BETWEEN:
-            self._inflating = None
-            kept = 0 if self._agreed.clientNoContext else 1 << self._agreed.clientBits
-            self._window = self._window[-kept:] if kept else bytearray()
+        if self._progress != _BETWEEN and self._inflating is not None:
+            return False
+        self._inflating = None
+        self._window = bytearray() if self._agreed.clientNoContext else self._window[-1 << self._agreed.clientBits :]
+        return True
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._deflating = self._inflating = None
+        if self._awake is not None:
+            self._awake.left(self)
 
 
 def newStream(key: Key, choice: Choice | None = None) -> Deflating:
