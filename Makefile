@@ -35,7 +35,7 @@ conformance: $(VENV)/test  ## the Autobahn suite, all 517 cases, and its groups 
 conformance-short: $(VENV)/test  ## a minute's part of it
 	$(VENV)/bin/python -m tests.conformance --short $(ARGS)
 
-bench: $(VENV)/test  ## what a message, a connection and a request head cost
+bench: $(VENV)/test  ## what messages, connections and handshakes cost beside its peers; ARGS="--quick --only 'wss 32 B x100'"
 	$(VENV)/bin/python -m tests.bench $(ARGS)
 
 soak: $(VENV)/test  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost

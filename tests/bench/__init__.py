@@ -1,1 +1,1 @@
-"""What things cost, measured on demand: `make bench`."""
+"""What wsd costs beside its peers, measured on demand: `make bench`."""

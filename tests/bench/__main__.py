@@ -1,98 +1,110 @@
-"""`python -m tests.bench`: what a request head, a connection and a message cost on this machine.
-
-Client and daemon share the machine; the client sends frames that were made before, and only counts the bytes that come
-back, so nearly all of what is measured is the daemon's.
-"""
+"""`python -m tests.bench`: what wsd costs beside its peers; `make bench` runs it, docs/performance.md explains it."""
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
-import time
-from timeit import timeit
+import argparse
+import resource
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from tests.daemon import RunningDaemon, runningDaemon
-from wsd.head import parseHead
+from tests.bench import build, table
+from tests.bench.cells import ALONE, CELLS, ZLIB, Cell
+from tests.bench.measure import FULL, QUICK, Effort, measured
+from tests.bench.servers import SERVERS, House, Wsd
+from tests.certificates import Authority
+from wsd.frames import choose
 
-HEAD = (
-    b"GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
-    b"Origin: http://localhost\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-    b"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36\r\n"
-    b"Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-GB,en;q=0.9\r\nCache-Control: no-cache\r\n\r\n"
-)
-CONNECTIONS = 500
-SIZES = {125: 20_000, 4096: 10_000, 65536: 1_000, 1 << 20: 100}
-"""Bytes of a message -> how many are sent."""
-
-
-def main() -> None:
-    """Print one line for each measurement."""
-    rounds = 20_000
-    print(f"a browser's request head   {timeit(lambda: parseHead(HEAD[:-4]), number=rounds) / rounds * 1e6:9.1f} us")
-    with runningDaemon() as daemon:
-        seconds, size = connecting(daemon)
-        print(f"a connection opened        {seconds * 1e6:9.1f} us")
-        print(f"an idle connection         {size / 1024:9.1f} KiB")
-        for size, count in SIZES.items():
-            rate = echoing(daemon.port(), size, count)
-            print(f"echo of {size:>8} bytes     {rate:9.0f} messages/s  {rate * size / 1e6:8.1f} MB/s each way")
+TITLES = {name: server.title for name, server in SERVERS.items()} | {ALONE: "wsd, these alone", ZLIB: "zlib level 6"}
+FILES = 12_000
+"""Descriptors that a server of ten thousand connections needs."""
 
 
-def connecting(daemon: RunningDaemon) -> tuple[float, float]:
-    """Seconds to open one of many connections, one after the other, and bytes of memory that each keeps."""
-    opened(daemon.port()).close()
-    before, began = daemon.memory, time.perf_counter()
-    connections = [opened(daemon.port()) for _ in range(CONNECTIONS)]
-    seconds, grown = time.perf_counter() - began, daemon.memory - before
-    for connection in connections:
-        connection.close()
-    return seconds / CONNECTIONS, grown / CONNECTIONS
+def main(words: Sequence[str]) -> int:
+    """Measure what is asked for, print the table; the status is 0 whatever the figures are."""
+    asked = _options(words)
+    names = asked.servers.split(",") if asked.servers else None
+    cells = [cell for cell in CELLS if not asked.only or any(_isMeant(only, cell) for only in asked.only)]
+    if not cells or (names and not set(names) <= set(SERVERS)):
+        print(f"the cells are: {'; '.join(cell.name for cell in CELLS)}\nthe servers are: {', '.join(SERVERS)}")
+        return 2
+    _prepare()
+    effort = Effort(asked.rounds or (QUICK if asked.quick else FULL).rounds, *_times(asked.quick))
+    results = []
+    print(*table.HEADING, sep="\n", flush=True)
+    with TemporaryDirectory(prefix="wsd-bench-") as folder:
+        house = House(Path(folder), _pem(Path(folder)))
+        for cell in cells:
+            if not _isServed(cell):
+                continue
+            samples = measured(cell, _entrants(cell, names), house, effort)
+            print(*table.lines(cell, samples, TITLES), sep="\n", flush=True)
+            results.append((cell, samples))
+    print("", table.summary(results), sep="\n")
+    return 0
 
 
-def echoing(port: int, size: int, count: int) -> float:
-    """Messages of this size that one connection has echoed in a second, sent without waiting for the answers."""
-    frame, answer = masked(os.urandom(size)), len(header(size, masked=False)) + size
-    with opened(port) as connection:
-        began = time.perf_counter()
-        sender = threading.Thread(target=connection.sendall, args=(frame * count,))
-        sender.start()
-        left = count * answer
-        while left:
-            got = len(connection.recv(1 << 18))
-            assert got, "the daemon closed the connection"
-            left -= got
-        sender.join()
-        return count / (time.perf_counter() - began)
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="What wsd costs beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--rounds", type=int, help="how many")
+    parser.add_argument(
+        "--only", action="append", metavar="CELL", help="the cells whose name holds this; may be repeated"
+    )
+    parser.add_argument("--servers", metavar="NAME,...", help="these servers only")
+    return parser.parse_args(words)
 
 
-def opened(port: int) -> socket.socket:
-    """A connection to /echo, past its handshake, without compression."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
-    connection.sendall(HEAD)
-    answer = b""
-    while not answer.endswith(b"\r\n\r\n"):
-        answer += connection.recv(1)
-    assert answer.startswith(b"HTTP/1.1 101 "), answer
-    return connection
+def _isMeant(only: str, cell: Cell) -> bool:
+    """A whole name means that cell alone, a part of one every cell that has it."""
+    return only == cell.name or (only in cell.name and only not in {each.name for each in CELLS})
 
 
-def header(size: int, masked: bool) -> bytes:
-    """The first bytes of a whole binary message (RFC 6455 5.2)."""
-    bit = 0x80 if masked else 0
-    if size < 126:
-        return bytes((0x82, bit | size))
-    if size < 65536:
-        return bytes((0x82, bit | 126)) + size.to_bytes(2)
-    return bytes((0x82, bit | 127)) + size.to_bytes(8)
+def _times(quick: bool) -> tuple[float, float]:
+    effort = QUICK if quick else FULL
+    return effort.seconds, effort.warmUp
 
 
-def masked(payload: bytes) -> bytes:
-    """A binary message as a client sends it."""
-    size, key = len(payload), os.urandom(4)
-    mask = (key * (size // 4 + 1))[:size]
-    return header(size, masked=True) + key + (int.from_bytes(payload) ^ int.from_bytes(mask)).to_bytes(size)
+def _prepare() -> None:
+    """The programs are there, and there are descriptors enough."""
+    if shutil.which("taskset") is None:
+        raise SystemExit("bench: taskset is missing; it comes with: apt-get install util-linux")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < FILES:
+        raise SystemExit(f"bench: a process may open {hard} files; {FILES} are needed: ulimit -Hn {FILES}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    build.generator()
+    build.python()
+    build.modules()
+
+
+def _pem(folder: Path) -> Path:
+    """One file with certificate and key, as every server here takes it."""
+    pair = Authority(folder).server("server", "localhost", "127.0.0.1")
+    pem = folder / "server.pem"
+    pem.write_bytes(Path(pair.cert).read_bytes() + Path(pair.key).read_bytes())
+    return pem
+
+
+def _isServed(cell: Cell) -> bool:
+    """Whether the plane of its subject is there."""
+    server = SERVERS[cell.subject]
+    assert isinstance(server, Wsd)
+    try:
+        choose(server.plane)
+    except ValueError as error:
+        print(f"| {cell.name} | not measured: {error} |")
+        return False
+    return True
+
+
+def _entrants(cell: Cell, names: list[str] | None) -> list[str]:
+    """The subject, and who of the others is asked for."""
+    others = [name for name in cell.servers if names is None or name == ALONE or name in names]
+    return [cell.subject, *others]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

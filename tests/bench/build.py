@@ -1,0 +1,71 @@
+"""What a measurement needs: the load generator, compiled, and the peers, installed; all of it under .cache/bench."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PEERS = HERE / "peers"
+CACHE = ROOT / ".cache" / "bench"
+GENERATOR = CACHE / "wsload"
+PYTHON = CACHE / "venv" / "bin" / "python"
+MODULES = CACHE / "node_modules"
+
+
+def generator() -> Path:
+    """The compiled load generator."""
+    source = HERE / "wsload.c"
+    if _isOlder(GENERATOR, source):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        flags = ["-O3", "-march=native", "-Wall", "-Wextra"]
+        _run(["gcc", *flags, "-o", GENERATOR, source, "-lssl", "-lcrypto", "-lz"], "apt-get install gcc libssl-dev")
+    return GENERATOR
+
+
+def python() -> Path:
+    """The Python of the peers' own virtual environment."""
+    wanted = PEERS / "requirements.txt"
+
+    def install() -> None:
+        _run([sys.executable, "-m", "venv", CACHE / "venv"], "apt-get install python3-venv")
+        _run([PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-U", "-r", wanted], "see above")
+
+    _once("python", [wanted], install)
+    return PYTHON
+
+
+def modules() -> Path:
+    """Where node finds ws."""
+    wanted = PEERS / "package.json"
+
+    def install() -> None:
+        (CACHE / "package.json").write_text(wanted.read_text("utf-8"), "utf-8")
+        quiet = ["--no-package-lock", "--no-audit", "--no-fund", "--silent"]
+        _run(["npm", "install", "--prefix", CACHE, *quiet], "apt-get install nodejs npm")
+
+    _once("node", [wanted], install)
+    return MODULES
+
+
+def _isOlder(made: Path, source: Path) -> bool:
+    return not made.exists() or made.stat().st_mtime < source.stat().st_mtime
+
+
+def _once(name: str, sources: Iterable[Path], install: Callable[[], None]) -> None:
+    mark = CACHE / f"{name}.installed"
+    if any(_isOlder(mark, source) for source in sources):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        print(f"installing the peers on {name} into {CACHE}", flush=True)
+        install()
+        mark.touch()
+
+
+def _run(command: Iterable[str | Path], remedy: str) -> None:
+    try:
+        subprocess.run([*command], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"bench: {error}; what it needs comes with: {remedy}") from error

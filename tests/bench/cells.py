@@ -1,0 +1,220 @@
+"""The cells of the table: what is done to the servers in each, and what wsd is to reach there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from tests.bench.servers import Kind
+
+PLAIN = Kind()
+
+
+class Quantity(Enum):
+    """What a cell measures of a server; the value is its unit."""
+
+    cpu = "us"
+    """Of the server's CPU a message, summed over its threads and children."""
+    rate = "/s"
+    """Opening handshakes in a second of the server's CPU."""
+    memory = "KiB"
+    """Resident, a connection."""
+    wire = "B"
+    """Bytes of payload on the wire, a message."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the generator does: its options."""
+
+    mode: str = "echo"
+    size: int = 32
+    kind: str = "text"
+    connections: int = 100
+    depth: int = 1
+    idle: int = 0
+    messages: int = 0
+    plain: bool = False
+
+    def options(self) -> list[str]:
+        """As the generator takes them."""
+        options = [f"--{name}={value}" for name, value in vars(self).items() if name != "plain"]
+        return [*options, "--plain"] if self.plain else options
+
+
+@dataclass(frozen=True)
+class Target:
+    """How `subject`'s figure must stand to that of the best of a group: so many times as good, or at most so much."""
+
+    against: str
+    limit: float
+    atMost: bool = False
+    subject: str = ""
+    """"" is the cell's own subject."""
+    quantity: Quantity | None = None
+    """None is the cell's own."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement of several servers, one of which is ours: the `subject`."""
+
+    name: str
+    load: Load
+    targets: tuple[Target, ...]
+    quantity: Quantity = Quantity.cpu
+    kind: Kind = PLAIN
+    subject: str = "wsd"
+    servers: tuple[str, ...] = ()
+    """The peers, and what else of ours is measured beside the subject."""
+
+    def loadOf(self, name: str) -> Load:
+        """What is done to this one; "wsd alone" has no idle connections beside it."""
+        return replace(self.load, idle=0) if name == ALONE else self.load
+
+
+ALONE = "wsd-alone"
+"""wsd itself, as another entrant of a cell: without the idle connections."""
+ZLIB = "zlib"
+"""No server: the same messages by zlib at level 6."""
+
+GROUPS = {
+    "autobahn": ("autobahn",),
+    "websockets": ("websockets", "websockets-uvloop"),
+    "aiohttp": ("aiohttp", "aiohttp-uvloop"),
+    "node": ("node",),
+    "picows": ("picows",),
+    "uvloop": ("raw-uvloop",),
+}
+"""Whom a target names -> the servers of which the best counts. A name that is not here is a server's own."""
+
+_WEBSOCKET = ("autobahn", "websockets", "websockets-uvloop", "aiohttp", "aiohttp-uvloop", "node", "picows")
+_RAW = ("raw-twisted", "raw-uvloop")
+_COMPRESSING = _WEBSOCKET[:-1]
+_ENTRY = Target("wsd", 1.2, atMost=True, subject="wsd-entry")
+
+
+def _atLeast(
+    autobahn: float,
+    websockets: float,
+    node: float,
+    picows: float | None = None,
+    uvloop: float | None = None,
+    aiohttp: float | None = None,
+) -> tuple[Target, ...]:
+    limits = vars().copy()
+    return tuple(Target(name, limit) for name, limit in limits.items() if limit is not None)
+
+
+def _small(name: str, load: Load, targets: tuple[Target, ...], kind: Kind = PLAIN, peers: tuple[str, ...] = ()) -> Cell:
+    """A cell that another package's protocol is measured in, too."""
+    return Cell(name, load, (*targets, _ENTRY), kind=kind, servers=("wsd-entry", *(peers or _WEBSOCKET)))
+
+
+_TLS = Kind(tls=True)
+_DEFLATE = Kind(deflate=True)
+_UTF8 = Load(size=1024, kind="utf8")
+_CANVAS = Load(size=512_000, kind="binary")
+
+CELLS = (
+    _small("32 B x1", Load(connections=1), (), peers=_WEBSOCKET + _RAW),
+    _small("32 B x100", Load(), _atLeast(8, 4, 1.7, 1.1, 0.85), peers=_WEBSOCKET + _RAW),
+    _small("32 B x100, depth 10", Load(depth=10), _atLeast(20, 15, 5, 3, 0.55), peers=_WEBSOCKET + _RAW),
+    _small("1 KiB x100", Load(size=1024), _atLeast(8, 4, 2, 1.2, 0.8), peers=_WEBSOCKET + _RAW),
+    _small("1 KiB non-ASCII x100", _UTF8, _atLeast(6, 3, 1.1, 0.8, 0.6), peers=_WEBSOCKET + _RAW),
+    Cell(
+        "64 KiB x100",
+        Load(size=65536, kind="binary"),
+        _atLeast(3.5, 2, 2.5, 1.4, 0.65),
+        servers=_WEBSOCKET + _RAW,
+    ),
+    Cell(
+        "512,000 B x1",
+        replace(_CANVAS, connections=1),
+        _atLeast(3.5, 1.6, 1.4, 1.4, 0.7),
+        servers=_WEBSOCKET + _RAW,
+    ),
+    Cell("512,000 B x100", _CANVAS, _atLeast(3.5, 1.6, 1.4, 1.4, 0.7), servers=_WEBSOCKET + _RAW),
+    Cell(
+        "16 MiB x1",
+        Load(size=16 << 20, kind="binary", connections=1),
+        _atLeast(2.8, 2, 1.2, 1.1, 0.65),
+        servers=_WEBSOCKET + _RAW,
+    ),
+    _small(
+        "deflate 1 KiB JSON x100",
+        Load(size=1024, kind="json"),
+        (
+            *_atLeast(4, 2, 4, aiohttp=1.8),
+            Target(ZLIB, 1.12, atMost=True, quantity=Quantity.wire),
+        ),
+        _DEFLATE,
+        _COMPRESSING,
+    ),
+    _small("deflate negotiated, 32 B x100 sent plain", Load(plain=True), _atLeast(6, 3, 1.3), _DEFLATE, _COMPRESSING),
+    _small("wss 32 B x100", Load(), _atLeast(6, 2.5, 1.2, 0.9), _TLS),
+    _small("wss 1 KiB x100", Load(size=1024), _atLeast(6, 2.5, 1.2, 0.9), _TLS),
+    Cell(
+        "wss 64 KiB x20",
+        Load(size=65536, kind="binary", connections=20),
+        _atLeast(2, 1.1, 1, 0.9),
+        kind=_TLS,
+        servers=_WEBSOCKET,
+    ),
+    Cell("pure Python, 32 B x100", Load(), _atLeast(4, 2, 0.9, 0.55), subject="wsd-python", servers=_WEBSOCKET),
+    Cell(
+        "pure Python, 32 B x100, depth 10",
+        Load(depth=10),
+        _atLeast(8, 6, 2, 1.4),
+        subject="wsd-python",
+        servers=_WEBSOCKET,
+    ),
+    Cell(
+        "handshakes",
+        Load("handshakes", connections=50),
+        _atLeast(2.5, 4, 0.7, 0.6),
+        Quantity.rate,
+        servers=_WEBSOCKET,
+    ),
+    Cell(
+        "wss handshakes",
+        Load("handshakes", connections=50),
+        _atLeast(2, 1.5, 0.9, 0.6),
+        Quantity.rate,
+        _TLS,
+        servers=_WEBSOCKET,
+    ),
+    Cell(
+        "fan-out of 1 KiB to 1,000",
+        Load("fanout", size=1024, kind="binary", connections=1000),
+        _atLeast(2.8, 1.3, 1.05, 0.95),
+        kind=Kind(fanout=True),
+        servers=("autobahn", "websockets", "websockets-uvloop", "node", "picows"),
+    ),
+    Cell(
+        "32 B x100 among 10,000 open",
+        Load(idle=10_000),
+        (Target(ALONE, 1.3, atMost=True),),
+        servers=(ALONE,),
+    ),
+    Cell(
+        "idle connection",
+        Load("hold", connections=5000),
+        (
+            Target("autobahn", 1.1, atMost=True),
+            Target("websockets", 0.75, atMost=True),
+            Target("node", 1.3, atMost=True),
+            Target("picows", 0.5, atMost=True),
+        ),
+        Quantity.memory,
+        servers=_WEBSOCKET,
+    ),
+    Cell(
+        "idle connection, deflate, after ten messages",
+        Load("hold", size=1024, kind="json", connections=2000, messages=10),
+        (Target("websockets", 0.5, atMost=True),),
+        Quantity.memory,
+        _DEFLATE,
+        servers=_COMPRESSING,
+    ),
+)
