@@ -14,7 +14,8 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("wsd/**/*.py"))
 
 FLOORS = (
     ("wsd", "wsd.head", "wsd.config"),
-    ("wsd.metrics", "wsd.logs", "wsd.frames"),
+    ("wsd.metrics", "wsd.logs"),
+    ("wsd.frames",),
     ("wsd.policies",),
     ("wsd.connection",),
     ("wsd.protocols",),

@@ -61,7 +61,7 @@ class TestTheFormat:
 
     def test_is_the_same_numbers_in_both(self) -> None:
         metrics = Metrics()
-        metrics.route("/echo").messagesIn += 7
+        metrics.route("/echo").traffic.messagesIn += 7
         families = {family.name: family for family in readOpenMetrics(metrics.render(OPEN)[1].decode())}
         assert families["wsd_messages_received"].samples[0].value == 7
         assert value(metrics, "wsd_messages_received_total", route="/echo") == 7

@@ -15,6 +15,7 @@ from wsd import protocols
 from wsd.config import Config, ConfigError, parse
 from wsd.config.reading import BUILT_IN
 from wsd.connection import Factory
+from wsd.frames import choose
 from wsd.protocols.echo import EchoFactory
 from wsd.service import Daemon
 
@@ -126,7 +127,7 @@ class TestAReload:
             running.reload(2)
         assert "reload.refused" in [event.get("event") for event in events]
         assert factoryOf(running) is before
-        assert running.daemon._readiness() == (True, "plain", ["/lived"], [])
+        assert running.daemon._readiness() == (True, choose("auto").name, ["/lived"], [])
 
     def test_sets_the_limits_of_admission_too(self, running: Running) -> None:
         running.start()

@@ -23,6 +23,7 @@ from websockets.uri import parse_uri
 
 from wsd.config import Config, Policies, Route
 from wsd.connection import Factory
+from wsd.frames import choose
 from wsd.listen.transport import TCPTransport
 from wsd.metrics import Metrics
 from wsd.policies.address import Trust
@@ -32,6 +33,9 @@ from wsd.web.door import Door
 from wsd.web.site import Site, SiteRoute
 
 DEFAULTS = Config()
+
+PLANE = choose("auto")
+"""The plane that frames are read and written by; tests/connection has a fixture that goes through all."""
 
 
 class Daemon:
@@ -49,7 +53,7 @@ class Daemon:
         self.reactor = MemoryReactorClock()
         self.timer = Timer(self.reactor)
         self.timer.start()
-        self.metrics = Metrics()
+        self.metrics = Metrics(PLANE.traffic)
         self.admission = Admission(policies, self.timer)
         self.factories: dict[str, Any] = {}
         built = []
@@ -63,7 +67,7 @@ class Daemon:
                 **route,
             )
             self.factories[path] = factory(
-                settings, options or factory.Options(), self.reactor, self.timer, self.metrics
+                settings, options or factory.Options(), self.reactor, self.timer, self.metrics, plane=PLANE
             )
             built.append(SiteRoute(settings, {None: self.factories[path]}))
         self.site = Site(
@@ -119,6 +123,7 @@ class Wire:
         """Let the daemon do all it can with what is in the kernel's buffers."""
         reactor, transport = self.daemon.reactor, self.transport
         for _ in range(100_000):
+            reactor.advance(0)
             if transport.disconnected:
                 return
             reading = [transport] if transport in reactor.readers else []

@@ -68,7 +68,7 @@ class Daemon(Service):
         self._plane = choosePlane(config.frames)
         self._timer = Timer(reactor)
         self._ring: Any = None
-        self.metrics = Metrics()
+        self.metrics = Metrics(self._plane.traffic)
         self._retired: list[Factory] = []
         self._beats: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
@@ -131,7 +131,7 @@ class Daemon(Service):
 
     def _buildFactory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None) -> Factory:
         build = protocols.load(name)
-        return build(route, route.options[name], self.reactor, self._timer, self.metrics, subprotocols)
+        return build(route, route.options[name], self.reactor, self._timer, self.metrics, subprotocols, self._plane)
 
     def _addPages(self) -> None:
         addConsole(self.site)
@@ -155,11 +155,11 @@ class Daemon(Service):
         reasons = list(self._notReady)
         for path, route in self._routes.items():
             reasons += [f"{path}: {reason}" for factory in route.distinct() if (reason := factory.ready()) is not None]
-        return not reasons, self._plane, list(self._routes), reasons
+        return not reasons, self._plane.name, list(self._routes), reasons
 
     def _describeMetrics(self) -> None:
         metrics = self.metrics
-        metrics.info(__version__, self._plane, type(self.reactor).__name__)
+        metrics.info(__version__, self._plane.name, type(self.reactor).__name__)
         metrics.setConnections(lambda: self.site.admission.connections)
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self._connections()])
         metrics.setLag(lambda: self._timer.lag)
@@ -178,7 +178,7 @@ class Daemon(Service):
             "wsd {version} starts: plane {plane}, {descriptors} descriptors",
             event="daemon.starts",
             version=__version__,
-            plane=self._plane,
+            plane=self._plane.name,
             descriptors=descriptors,
         )
         for notice in self._notices:

@@ -1,9 +1,13 @@
-"""Properties of what follows the handshake: chunking changes nothing, and no bytes at all raise out of the protocol."""
+"""
+Properties of what follows the handshake: neither chunking nor the plane changes anything, and no bytes at all raise out
+of the protocol.
+"""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +17,10 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 
-from tests.every import Every, EveryFactory
+from tests.every import Every, EveryFactory, Streaming
 from wsd.config import Policies, Route
-from wsd.connection import Request
+from wsd.connection import Factory, Request
+from wsd.frames import PLANES, Plane
 from wsd.head import parseHead
 from wsd.metrics import Metrics
 from wsd.policies.address import Peer
@@ -47,30 +52,47 @@ class NotingFactory(EveryFactory):
     connection = Noting
 
 
-def opened() -> tuple[Every, Stream]:
+class Joining(Streaming):
+    """Notes the pieces of a message as one: where they are cut is for nobody to see."""
+
+    def arrived(self, data: bytes) -> None:
+        if isinstance(self.said[-1], bytes):
+            self.said[-1] += data
+        else:
+            self.said.append(data)
+
+
+class JoiningFactory(Factory):
+    connection = Joining
+
+
+def opened(plane: Plane, build: type[Factory]) -> tuple[Any, Stream, Clock]:
     clock = Clock()
     route = Route(path="/", single="test", policies=Policies(max_message=LIMIT))
-    factory = NotingFactory(route, NotingFactory.Options(), clock, Timer(clock), Metrics())
+    factory = build(route, build.Options(), clock, Timer(clock), Metrics(plane.traffic), plane=plane)
     connection, stream = factory.build(), Stream()
-    assert isinstance(connection, Every)
     head = parseHead(HEAD)
     connection.makeConnection(stream)
     connection.begin(
         Request(head, Peer("127.0.0.1", 1), None, (), offeredExtensions(head.headers)), b"", lambda refused: None
     )
     stream.clear()
-    return connection, stream
+    return connection, stream, clock
 
 
-def outcome(data: bytes, cuts: list[int]) -> tuple[Any, list[bytes]]:
+def outcome(
+    data: bytes, cuts: Iterable[int] = (), plane: Plane = PLANES["plain"], build: type[Factory] = NotingFactory
+) -> tuple[Any, list[bytes]]:
     """What the protocol was told and what was answered, when `data` comes in the pieces that `cuts` make of it."""
-    connection, stream = opened()
+    connection, stream, clock = opened(plane, build)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
     with capturedLogs() as events:
         for start, end in pairwise(edges):
             if stream.disconnecting or stream.aborted:
                 break
             connection.dataReceived(data[start:end])
+            while clock.getDelayedCalls():
+                clock.advance(0)
         connection.connectionLost(None)
     assert [event["log_failure"] for event in events if "log_failure" in event] == []
     return connection.said, answered(stream.value())
@@ -110,18 +132,33 @@ def frames(draw: st.DrawFn) -> bytes:
     return bytes([fin | reserved | opcode]) + length + mask + masked
 
 
-@settings(deadline=None, max_examples=150)
-@given(st.lists(frames(), max_size=8).map(b"".join), st.lists(st.integers(0, 2000), max_size=12))
-def test_any_chunking_of_the_same_frames_gives_the_same_hooks_and_answers(data: bytes, cuts: list[int]) -> None:
-    whole = outcome(data, [])
-    assert outcome(data, cuts) == whole
-    assert outcome(data, list(range(len(data)))) == whole
+anyFrames = given(st.lists(frames(), max_size=8).map(b"".join), st.lists(st.integers(0, 2000), max_size=12))
+
+
+@settings(deadline=None, max_examples=200)
+@anyFrames
+def test_any_plane_and_chunking_give_the_hooks_and_answers_of_autobahn(data: bytes, cuts: list[int]) -> None:
+    expected = outcome(data)
+    for plane in PLANES.values():
+        assert outcome(data, plane=plane) == expected
+        assert outcome(data, cuts, plane) == expected
+        assert outcome(data, range(len(data)), plane) == expected
+
+
+@settings(deadline=None, max_examples=200)
+@anyFrames
+def test_in_the_streaming_form_too(data: bytes, cuts: list[int]) -> None:
+    said, answers = outcome(data, range(len(data)), build=JoiningFactory)
+    for plane in PLANES.values():
+        assert outcome(data, cuts, plane, JoiningFactory)[1] == answers
+        assert outcome(data, range(len(data)), plane, JoiningFactory) == (said, answers)
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.binary(max_size=64) | frames(), max_size=8))
 def test_no_bytes_at_all_raise_out_of_the_protocol(pieces: list[bytes]) -> None:
     data = b"".join(pieces)
-    said, answers = outcome(data, [])
-    assert said[0][0] == "opening"
-    assert sum(map(len, answers)) < 100_000
+    for plane in PLANES.values():
+        said, answers = outcome(data, plane=plane)
+        assert said[0][0] == "opening"
+        assert sum(map(len, answers)) < 100_000

@@ -167,8 +167,8 @@ class Config:
     """Whether the trusted proxies begin each connection with a PROXY header (version 1 or 2)."""
     metrics_allow: tuple[str, ...] = _texts(each=network)
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
-    frames: str = _choice("auto", "plain")
-    """How frames are read: by the fastest way there is, or by Autobahn's own."""
+    frames: str = _choice("auto", "_fast", "fast", "plain")
+    """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
     handlers: str | None = field(default=None, metadata={"each": notYet})
     """A folder of pywebsocket handlers; not served yet."""
     policies: Policies = Policies()

@@ -12,9 +12,6 @@ from twisted.python.failure import Failure
 from wsd.connection.opening import Opening
 from wsd.metrics import Cause
 
-_EARLY = 65536
-"""Bytes that may come while nothing is read, before the connection is open or after; then the peer has to wait."""
-
 _PIECE = 16384
 """Autobahn copies what is left with each frame it reads, so it is given no more than this of small frames at once."""
 
@@ -25,20 +22,27 @@ _SMALL = 4096
 class Connection(Opening):
     """One WebSocket connection; `wsd.connection.contract` says what a protocol overrides and calls."""
 
-    __streams = False
+    streams = False
+    """Whether messages are passed on in pieces, as they arrive."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__streams = cls.began is not Connection.began or cls.arrived is not Connection.arrived
+        cls.streams = cls.began is not Connection.began or cls.arrived is not Connection.arrived
 
     # -- the transport brings -------------------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer."""
-        self._heard = True
-        if self._raw is not None:
+        if self.frames is not None:
+            self.frames.feed(data)
+        elif self._raw is not None:
             self._raw.dataReceived(data)
-            return
+        else:
+            self.readPlain(data)
+
+    def readPlain(self, data: bytes) -> None:
+        """Autobahn reads this, or keeps it until it may."""
+        self.heard = True
         if len(data) <= _PIECE:
             self.__feed(data)
         else:
@@ -47,8 +51,8 @@ class Connection(Opening):
                 end = start + max(_PIECE, self.lacking)
                 self.__feed(data[start:end])
                 start = end
-        if self._held and len(self.data) > _EARLY:
-            self.transport.pauseProducing()
+        if self.held:
+            self.waits(len(self.data))
 
     def __feed(self, data: bytes) -> None:
         if self.state != self.STATE_CLOSED:
@@ -75,6 +79,9 @@ class Connection(Opening):
         deflater, self._perMessageCompress = self._perMessageCompress, None
         if deflater is not None:
             deflater.close()
+        frames, self.frames = self.frames, None
+        if frames is not None:
+            frames.close()
         self._makeRoom()
 
     def __ended(self) -> None:
@@ -100,11 +107,31 @@ class Connection(Opening):
         )
         self._call(self.closed, code, sentence)
 
+    # -- the plane brings -----------------------------------------------------------------------------------------
+
+    def messageReceived(self, payload: bytes, isBinary: bool) -> None:
+        """A message, whole and checked."""
+        self._call(self.received, payload, isBinary)
+
+    def messageBegan(self, isBinary: bool) -> None:
+        """In the streaming form: a message begins."""
+        self._call(self.began, isBinary)
+
+    def messageArrived(self, data: bytes) -> None:
+        """In the streaming form: some of it."""
+        self._call(self.arrived, data)
+
+    def messageEnded(self) -> None:
+        """In the streaming form: it is whole."""
+        self._call(self.ended)
+
+    # -- Autobahn brings ------------------------------------------------------------------------------------------
+
     def onMessageBegin(self, isBinary: bool) -> None:
         """A message begins, in Autobahn's words."""
         super().onMessageBegin(isBinary)
-        if self.__streams and self.state == self.STATE_OPEN:
-            self._call(self.began, isBinary)
+        if self.streams and self.state == self.STATE_OPEN:
+            self.messageBegan(isBinary)
 
     def onMessageFrameData(self, payload: bytes) -> None:
         """Some bytes of a message, unmasked, inflated and checked."""
@@ -112,7 +139,7 @@ class Connection(Opening):
             return
         if not payload:
             return
-        if not self.__streams:
+        if not self.streams:
             chunks: list[Any] = self.message_data
             if len(payload) >= _SMALL or not chunks:
                 chunks.append(payload)
@@ -121,8 +148,8 @@ class Connection(Opening):
             else:
                 chunks.append(bytearray(payload))
         else:
-            self.factory.counters.bytesIn += len(payload)
-            self._call(self.arrived, payload)
+            self.factory.counters.traffic.bytesIn += len(payload)
+            self.messageArrived(payload)
 
     def onMessageFrameEnd(self) -> None:
         """The end of a frame says nothing: its bytes are with the message already."""
@@ -132,12 +159,12 @@ class Connection(Opening):
         chunks, self.message_data = self.message_data, []
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
-        counters = self.factory.counters
-        counters.messagesIn += 1
-        if self.__streams:
-            self._call(self.ended)
+        traffic = self.factory.counters.traffic
+        traffic.messagesIn += 1
+        if self.streams:
+            self.messageEnded()
             return
         payload = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         del chunks
-        counters.bytesIn += len(payload)
-        self._call(self.received, payload, self.message_is_binary)
+        traffic.bytesIn += len(payload)
+        self.messageReceived(payload, self.message_is_binary)

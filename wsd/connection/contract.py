@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from wsd.connection.deflate import BINARY, TEXT, Prepared
+from wsd.connection.deflate import Prepared
 from wsd.connection.engine import Engine, fitReason
 from wsd.connection.request import Accept, Request
 from wsd.metrics import Cause
@@ -164,20 +164,8 @@ class Contract(Engine):
         `fragment` is the most bytes a frame carries, 0 for a single frame; `deflate` False sends it as it is. On a
         connection that is not open any more nothing happens: `closed` tells.
         """
-        if self.state != self.STATE_OPEN:
-            return
-        counters = self.factory.counters
-        counters.messagesOut += 1
-        if isinstance(payload, Prepared):
-            counters.bytesOut += len(payload.payload)
-            self.__sendPrepared(payload)
-        else:
-            if isinstance(payload, str):
-                payload, isBinary = payload.encode(), False
-            counters.bytesOut += len(payload)
-            self.__sendMessage(payload, BINARY if isBinary else TEXT, fragment, deflate)
-        if self._wire.unsent > self.factory.policies.max_unsent:
-            self.drop(Cause.overrun)
+        if self.state == self.STATE_OPEN:
+            self.frames.send(payload, isBinary, fragment, deflate)
 
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping of at most 125 bytes."""
@@ -217,30 +205,6 @@ class Contract(Engine):
     def release(self) -> None:
         """Take back one `hold`; with the last, reading goes on."""
         raise NotImplementedError
-
-    # -- sending --------------------------------------------------------------------------------------------------
-
-    def __sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:
-        compressed = deflate and self._perMessageCompress is not None
-        if compressed:
-            assert self._perMessageCompress is not None
-            payload = self._perMessageCompress.deflate(payload)
-        if not 0 < fragment < len(payload):
-            self.sendDataFrame(opcode, payload, True, compressed)
-            return
-        for start in range(0, len(payload), fragment):
-            last = start + fragment >= len(payload)
-            self.sendDataFrame(
-                0 if start else opcode, payload[start : start + fragment], last, compressed and not start
-            )
-
-    def __sendPrepared(self, prepared: Prepared) -> None:
-        deflater = self._perMessageCompress
-        if deflater is None:
-            self.transport.write(prepared.plain)
-        else:
-            self.transport.write(prepared.deflated(deflater.key))
-            deflater.forget()
 
     # -- hooks are called -----------------------------------------------------------------------------------------
 

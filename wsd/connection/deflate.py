@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 import zlib
 
 from autobahn.exception import PayloadCorruptError, PayloadExceededError
 
 from wsd.frames.deflate import Corrupt, Deflater, Key, TooBig, newStream
+from wsd.frames.writing import BINARY, TEXT, frameHead
 
-TEXT = 1
-BINARY = 2
-_FIN = 0x80
-_COMPRESSED = 0x40
 _TAIL = 4
 """A flushed block ends on 00 00 FF FF, which RFC 7692 7.2.1 leaves out."""
-
-
-def frameHead(opcode: int, length: int, fin: bool = True, compressed: bool = False) -> bytes:
-    """The head of a frame that a server sends: unmasked, in the shortest form of its length (RFC 6455 5.2)."""
-    first = opcode | (_FIN if fin else 0) | (_COMPRESSED if compressed else 0)
-    if length < 126:
-        return bytes((first, length))
-    if length < 65536:
-        return struct.pack("!BBH", first, 126, length)
-    return struct.pack("!BBQ", first, 127, length)
-
 
 _NO_LIMIT = sys.maxsize - 1
 

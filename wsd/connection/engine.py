@@ -12,16 +12,15 @@ from functools import cached_property
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
-from autobahn.websocket.protocol import TrafficStats
+from autobahn.websocket.protocol import FrameHeader, TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
+from autobahn.websocket.xormasker import XorMaskerNull, create_xor_masker  # type: ignore[attr-defined]
 
-from wsd.connection.deflate import frameHead
+from wsd.frames.deflate import TooBig
+from wsd.frames.writing import CLOSE, CONTINUATION, PING, PONG, frameHead
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
 
-_CLOSE = 8
-_PING = 9
-_PONG = 10
 _MAX_CONTROL = 125
 """Bytes of payload a control frame may have (RFC 6455 5.5)."""
 
@@ -29,12 +28,6 @@ _MAX_REASON = 123
 """Bytes of UTF-8 a close frame has room for beside its code (RFC 6455 5.5)."""
 
 _CAUSES = {1002: Cause.protocol_error, 1007: Cause.invalid_payload, 1009: Cause.too_big, 1011: Cause.internal_error}
-
-_GATHERED = 16384
-"""A payload up to this size is copied behind its frame's head; a larger one is sent beside it."""
-
-_PORTION = 262144
-"""What a transport that copies, as TLS does, is given at a time, so that its copies stay small."""
 
 
 def fitReason(sentence: str) -> bytes:
@@ -83,7 +76,10 @@ class Engine(WebSocketServerProtocol):
     copies = True
     """Whether the transport copies what it is given."""
 
-    _held = 0
+    held = 0
+    """How many ask that nothing is read."""
+    frames: Any = None
+    """What reads and writes the frames of the open connection: see `wsd.frames`."""
     _consuming = False
 
     def __init__(self) -> None:
@@ -109,7 +105,7 @@ class Engine(WebSocketServerProtocol):
 
     def processData(self) -> bool:
         """One step of Autobahn's reading, or none while reading is held; a step that finds a fault is not the last."""
-        if self._held:
+        if self.held:
             return False
         sound = not self.failedByMe
         return bool(super().processData()) or (sound and self.failedByMe and bool(self.data))
@@ -125,11 +121,11 @@ class Engine(WebSocketServerProtocol):
         """A frame is whole; its message goes on when reading is not held any more."""
         if self.failedByMe and not self.__isClose:
             opcode, self.current_frame = self.current_frame.opcode, None
-            if opcode == _CLOSE:
+            if opcode == CLOSE:
                 # Too long to be looked into, and the peer's last frame all the same (RFC 6455 5.5.1).
                 self.remoteClosed()
             return None
-        if self._held and self.current_frame.opcode < _CLOSE:
+        if self.held and self.current_frame.opcode < CLOSE:
             return False
         found: bool | None = super().onFrameEnd()
         return found
@@ -142,12 +138,50 @@ class Engine(WebSocketServerProtocol):
     @property
     def __isClose(self) -> bool:
         frame = self.current_frame
-        return bool(frame.opcode == _CLOSE and frame.length <= _MAX_CONTROL)
+        return bool(frame.opcode == CLOSE and frame.length <= _MAX_CONTROL)
 
     @property
     def lacking(self) -> int:
         """Bytes that the present frame still lacks, 0 between frames."""
         return 0 if self.current_frame is None else self.current_frame.length - self.current_frame_masker.pointer()
+
+    def fallBack(self, rest: bytes, left: int, final: bool, inside: bool, total: int) -> None:
+        """Autobahn reads on from here; see `wsd.frames.sink.Sink`."""
+        self.data = rest
+        if inside:
+            self.inside_message = self.message_is_binary = True
+            self.message_data: list[bytes] = []
+            self.message_data_total_length = total
+            self.utf8validateIncomingCurrentMessage = False
+        if left:
+            self.current_frame = FrameHeader(CONTINUATION, final, 0, left, None)  # type: ignore[arg-type]
+            self.current_frame_masker = XorMaskerNull()
+            self.frame_data = []
+        self.consumeData()
+
+    def notText(self, isCut: bool) -> None:
+        """A text message is not UTF-8, or ends within a character (RFC 6455 8.1)."""
+        self._invalid_payload(
+            "UTF-8 text message payload ended within Unicode code point"
+            if isCut
+            else "encountered invalid UTF-8 while processing text message"
+        )
+
+    def inflateFailed(self, error: Exception) -> None:
+        """A message cannot be inflated, or not within its limit (RFC 7692 6.2)."""
+        most = self.factory.maxMessagePayloadSize
+        if isinstance(error, TooBig):
+            self._max_message_size_exceeded(
+                most, most, f"received WebSocket message exceeds payload limit of {most} octets after decompression"
+            )
+        else:
+            self._invalid_payload(f"received WebSocket message cannot be decompressed: {error}")
+
+    @staticmethod
+    def unmask(data: bytes, mask: bytes) -> bytes:
+        """A large payload without its mask (RFC 6455 5.3)."""
+        unmasked: bytes = create_xor_masker(mask, len(data)).process(data)
+        return unmasked
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -155,25 +189,13 @@ class Engine(WebSocketServerProtocol):
         """Hand bytes to the transport."""
         self.transport.write(data)
 
-    def sendDataFrame(self, opcode: int, payload: bytes, fin: bool = True, compressed: bool = False) -> None:
-        """Send one frame, unmasked; a large payload is not copied."""
-        head = frameHead(opcode, len(payload), fin, compressed)
-        if len(payload) <= _GATHERED:
-            self.transport.write(head + payload)
-        elif not self.copies:
-            self.transport.writeSequence((head, payload))
-        else:
-            self.transport.write(head)
-            for start in range(0, len(payload), _PORTION):
-                self.transport.write(payload[start : start + _PORTION])
-
     def sendPingFrame(self, payload: bytes) -> None:
         """Send a ping."""
-        self.transport.write(frameHead(_PING, len(payload)) + payload)
+        self.frames.write(frameHead(PING, len(payload)) + payload)
 
     def sendPongFrame(self, payload: bytes) -> None:
         """Send a pong."""
-        self.transport.write(frameHead(_PONG, len(payload)) + payload)
+        self.frames.write(frameHead(PONG, len(payload)) + payload)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -182,7 +204,7 @@ class Engine(WebSocketServerProtocol):
         if self.state != self.STATE_OPEN:
             return
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
-        self.transport.write(frameHead(_CLOSE, len(body)) + body)
+        self.frames.write(frameHead(CLOSE, len(body)) + body)
         self.state = self.STATE_CLOSING
         self.closedByMe = not isReply
         self.localCloseCode = code
@@ -199,6 +221,8 @@ class Engine(WebSocketServerProtocol):
         self.failedByMe = True
         if self.state != self.STATE_OPEN:
             return
+        # Where in a message the fault was met is told by one plane only.
+        reason = reason.partition(" at payload octet index")[0]
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
         self.because(_CAUSES.get(code, Cause.protocol_error))
         self.sendCloseFrame(code, fitReason(reason))
@@ -208,6 +232,8 @@ class Engine(WebSocketServerProtocol):
         if self.state == self.STATE_CLOSED:
             return
         self.state = self.STATE_CLOSED
+        if self.frames is not None:
+            self.frames.flush()
         self.leaving()
         if abort and not self.wasClean:
             self.transport.abortConnection()

@@ -15,6 +15,9 @@ from wsd.config import Policies, Route
 from wsd.connection.awake import Awake
 from wsd.connection.connection import Connection
 from wsd.connection.deflate import Prepared
+from wsd.frames import Plane
+from wsd.frames import choose as choosePlane
+from wsd.frames.sink import Terms
 from wsd.head import Refused
 from wsd.metrics import Metrics, RouteCounters
 from wsd.policies.negotiation import choose
@@ -46,6 +49,7 @@ class Factory(WebSocketServerFactory):
         timer: Timer,
         metrics: Metrics,
         subprotocols: tuple[str, ...] | None = None,
+        plane: Plane | None = None,
     ) -> None:
         super().__init__(reactor=clock)
         self.route = route
@@ -58,6 +62,14 @@ class Factory(WebSocketServerFactory):
         self.awake = Awake(timer)
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
+        self.plane = plane or choosePlane("auto")
+        self.terms = Terms(
+            self.counters.traffic,
+            self.maxMessage,
+            self.policies.max_frame or self.maxMessage,
+            self.policies.max_unsent,
+            self.connection.streams,
+        )
         # In one call, since each call that leaves allowNullOrigin out sets it to False.
         self.setProtocolOptions(
             maxMessagePayloadSize=self.maxMessage,

@@ -16,6 +16,9 @@ from wsd.metrics import Cause
 
 NEVER = float("inf")
 
+_EARLY = 65536
+"""Bytes that may come while nothing is read, before the connection is open or after; then the peer has to wait."""
+
 
 @implementer(IPushProducer)
 class Flow(Contract):
@@ -26,7 +29,8 @@ class Flow(Contract):
     isFull = False
     """What waits to be sent passed the high water mark, and is not below the low one yet."""
 
-    _heard = True
+    heard = True
+    """Whether anything has come since the last ping."""
     __pinged: float | None = None
     _pingAt = 0.0
     __pingStart = 0
@@ -42,21 +46,34 @@ class Flow(Contract):
         """Stop reading, before the next message even within what has arrived. Counted: each needs its `release`."""
         if self.state not in (self.STATE_OPEN, self.STATE_CONNECTING):
             return
-        self._held += 1
-        if self._held == 1:
+        self.held += 1
+        if self.held == 1:
             self.factory.counters.holds += 1
             self.transport.pauseProducing()
 
     def release(self) -> None:
         """Take back one `hold`; with the last, reading goes on."""
-        if not self._held:
+        if not self.held:
             return
-        self._held -= 1
-        if self._held or self.state == self.STATE_CONNECTING:
+        self.held -= 1
+        if self.held or self.state == self.STATE_CONNECTING:
             return
-        self.consumeData()
-        if not self._held and self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+        if self.frames is not None:
+            self.frames.goOn()
+        if not self.held and self.state in (self.STATE_OPEN, self.STATE_CLOSING):
             self.transport.resumeProducing()
+
+    def breathe(self) -> None:
+        """Hold reading until the others have had their turn."""
+        self.held += 1
+        if self.held == 1:
+            self.transport.pauseProducing()
+        self.factory.clock.callLater(0, self.release)
+
+    def waits(self, size: int) -> None:
+        """So many bytes wait to be read; beyond a little the peer has to wait."""
+        if size > _EARLY:
+            self.transport.pauseProducing()
 
     def room(self) -> Deferred[None]:
         """Fires when there is room to send: at once unless the connection is full, and when it is gone."""
@@ -100,6 +117,10 @@ class Flow(Contract):
         roomers, self.__roomers = self.__roomers, None
         for waiting in roomers or ():
             waiting.callback(None)
+
+    def overrun(self) -> None:
+        """More waits to be sent than may."""
+        self.drop(Cause.overrun)
 
     def onPing(self, payload: bytes) -> None:
         """Answer with a pong; while we are full only the newest waits (RFC 6455 5.5.3 allows it)."""
@@ -153,9 +174,9 @@ class Flow(Contract):
         if not policies.ping_interval:
             return NEVER
         if self.__pinged is not None:
-            if self._heard:
+            if self.heard:
                 self.__pinged = None
-            elif self._held:
+            elif self.held:
                 self.__pinged = now
             elif now - self.__pinged >= policies.ping_timeout and not self.__pingIsOnItsWay(now):
                 self.drop(Cause.ping_timeout)
@@ -163,7 +184,7 @@ class Flow(Contract):
         if self.__pinged is None and now >= self._pingAt:
             self._pingAt = now + policies.ping_interval
             if not self.isFull:
-                self._heard = False
+                self.heard = False
                 self.__pinged = now
                 self.__pingStart, self.__pingSeen = self._wire.written(), self._wire.acknowledged()
                 self.ping()
@@ -179,10 +200,10 @@ class Flow(Contract):
 
     def closing(self) -> None:
         """The end has begun: it is forced after `closing_timeout`. What was held is read, to find the peer's close."""
-        if self._held and self.state == self.STATE_CLOSING:
-            self._held = 0
+        if self.held and self.state == self.STATE_CLOSING:
+            self.held = 0
             self.transport.resumeProducing()
-            self.consumeData()
+            self.frames.goOn()
         timer = self.factory.timer
         timer.schedule(self, timer.now + self.factory.policies.closing_timeout)
 

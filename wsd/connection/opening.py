@@ -49,7 +49,7 @@ class Opening(Flow):
         self.tls = request.tls
         self.data = rest
         self.__refuse = refuse
-        self._held = 1
+        self.held = 1
         opening, context = self.opening(request), copy_context()
         try:
             # Most decide at once: then there is no need for a Deferred.
@@ -109,6 +109,8 @@ class Opening(Flow):
         factory = self.factory
         self.state = self.STATE_OPEN
         del self.__refuse
+        early = self.data
+        self.__read()
         self.transport.registerProducer(self, True)
         factory.counters.opened += 1
         factory.metrics.handshake("accepted")
@@ -126,11 +128,19 @@ class Opening(Flow):
         self._call(self.opened)
         if self.isOpen:
             factory.timer.sooner(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
-        if self._held == 1 and not self.data:
+        if self.held == 1 and not early:
             # Nothing came meanwhile: there is nothing to read, and the transport was never paused.
-            self._held = 0
+            self.held = 0
         else:
             self.release()
+
+    def __read(self) -> None:
+        """From here on the route's plane reads and writes."""
+        factory = self.factory
+        rest, self.data = self.data, b""
+        self.frames = frames = factory.plane.frames(self, self.transport, factory.terms, self._perMessageCompress, rest)
+        if self._wire is self.transport:
+            self.transport.setReader(frames)
 
     def __giveAway(self) -> None:
         """The stream belongs to another protocol now; we only pass on what the transport brings."""
@@ -138,7 +148,7 @@ class Opening(Flow):
         self._raw = raw = self.request.raw
         assert raw is not None
         self.factory.timer.cancel(self)
-        self._held = 0
+        self.held = 0
         raw.makeConnection(self.transport)
         rest, self.data = self.data, b""
         if rest:

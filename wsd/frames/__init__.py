@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-PLANES = ("plain",)
-"""The planes there are, the fastest first. `plain` is Autobahn's own reading and writing of frames."""
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wsd.frames.fast import Fast
+from wsd.frames.plain import Plain
+from wsd.metrics import Traffic
 
 
-def choose(wanted: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One way to read and write frames: what is built for each connection, and what its messages are counted in."""
+
+    name: str
+    frames: Any
+    traffic: Callable[[], Traffic] = Traffic
+
+
+PLANES = {plane.name: plane for plane in (Plane("fast", Fast), Plane("plain", Plain))}
+"""The planes there are, the fastest first. `plain` is Autobahn's own reading of frames."""
+
+
+def choose(wanted: str) -> Plane:
     """The plane for the key `frames`: `auto` takes the fastest there is. Raises ValueError for a name that is none."""
     if wanted == "auto":
-        return PLANES[0]
+        return next(iter(PLANES.values()))
     if wanted not in PLANES:
         raise ValueError(f'"{wanted}" is no plane; write one of auto, {", ".join(PLANES)}')
-    return wanted
+    return PLANES[wanted]

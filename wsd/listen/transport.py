@@ -91,10 +91,18 @@ class Sending(_Base):
             return main.CONNECTION_DONE
         self._gathering = []
         try:
-            self.protocol.dataReceived(data)
+            self.feed(data)
         finally:
             self._flushGathered()
         return None
+
+    def feed(self, data: bytes) -> None:
+        """What was read goes to the protocol, or to what it has put in its place."""
+        self.protocol.dataReceived(data)
+
+    def setReader(self, reader: Any) -> None:
+        """What is read goes straight to `reader.feed` from now on."""
+        self.feed = reader.feed  # type: ignore[method-assign]
 
     def _flushGathered(self) -> None:
         gathered, self._gathering = self._gathering, None
@@ -235,6 +243,7 @@ class Sending(_Base):
         self.disconnected, self.connected = 1, 0
         self._queue = self._gathering = None
         self.unsent = 0
+        self.__dict__.pop("feed", None)
         producer, self.producer = self.producer, None
         if producer is not None:
             producer.stopProducing()

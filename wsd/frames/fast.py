@@ -1,0 +1,340 @@
+"""
+fast: frames read in Python (RFC 6455 5, RFC 7692 6), several times faster than Autobahn reads them.
+
+Read here is what an open connection normally sends. At the first byte of anything else, the peer's close or a fault in
+a frame's head, Autobahn reads on: it knows every rule, and its answer is the same on every plane.
+"""
+
+from __future__ import annotations
+
+import codecs
+from time import perf_counter
+from typing import Any
+
+from wsd.frames.deflate import Corrupt, TooBig
+from wsd.frames.sink import Sink, Terms
+from wsd.frames.writing import BINARY, COMPRESSED, CONTINUATION, FIN, OPEN, PING, PONG, TEXT, Writer
+
+_MASKED = 0x80
+
+_TURN = 64
+"""Frames of one connection that are read before the others have their turn."""
+
+_TURN_SECONDS = 0.001
+"""Seconds after which they have it sooner."""
+
+_SMALL = 4096
+"""Pieces of a message below this size are joined as they come: an object of its own costs more than such a piece."""
+
+_newDecoder = codecs.getincrementaldecoder("utf-8")
+
+
+def isText(payload: bytes) -> bool:
+    """Whether it is UTF-8 (RFC 3629)."""
+    if payload.isascii():
+        return True
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def unmask(data: bytes, mask: bytes) -> bytes:
+    """A few KiB of payload without its mask (RFC 6455 5.3): the bytes as one number, which Python adds fast."""
+    size = len(data)
+    key = (mask * ((size >> 2) + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
+
+
+class Fast(Writer):
+    """Reads and writes the frames of one open connection."""
+
+    __slots__ = (
+        "_compressed",
+        "_decoder",
+        "_fedOut",
+        "_feeding",
+        "_fellBack",
+        "_final",
+        "_inFrame",
+        "_inMessage",
+        "_isBinary",
+        "_left",
+        "_mask",
+        "_maxFrame",
+        "_maxMessage",
+        "_most",
+        "_parts",
+        "_rest",
+        "_streams",
+        "_total",
+    )
+
+    def __init__(self, connection: Sink, transport: Any, terms: Terms, deflater: Any, rest: bytes) -> None:
+        """`rest` came before the connection was open; it is read with the first `goOn`."""
+        super().__init__(connection, transport, terms, deflater)
+        self._maxMessage = terms.maxMessage
+        self._maxFrame = terms.maxFrame
+        self._streams = terms.streams
+        self._most = min(terms.maxMessage, terms.maxFrame)
+        self._rest = rest
+        self._feeding = self._fellBack = self._inFrame = self._inMessage = self._fedOut = False
+        self._left = self._total = 0
+        self._parts: list[Any] = []
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    # -- bytes arrive ---------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        connection = self._connection
+        if self._fellBack:
+            connection.readPlain(data)
+            return
+        connection.heard = True
+        if self._rest:
+            data = self._rest + data
+        if self._feeding or connection.held:
+            self._rest = data
+            connection.waits(len(data))
+            return
+        self._rest = b""
+        self._run(data)
+
+    def goOn(self) -> None:
+        """Reading is not held any more."""
+        if self._fellBack:
+            self._connection.consumeData()
+        elif not self._feeding:
+            data, self._rest = self._rest, b""
+            self._run(data)
+
+    def _run(self, data: bytes) -> None:
+        self._feeding, self._batch = True, []
+        try:
+            self._read(data)
+        finally:
+            self._feeding = False
+            self.flush()
+            self._batch = None
+
+    def _read(self, data: bytes) -> None:
+        """Read frames until the bytes are used up, reading is held, or the others have their turn."""
+        connection, position, end = self._connection, 0, len(data)
+        frames, began = 0, 0.0
+        while connection.state == OPEN and not connection.held:
+            before = position
+            if self._inFrame:
+                position = self._payload(data, position)
+            else:
+                position = self._message(data, position)
+                if position == before:
+                    position = self._head(data, position)
+                    if position == before:
+                        break
+            if position < 0:
+                return
+            if position == end and (self._left or not self._inFrame):
+                return
+            if not frames:
+                began = perf_counter()
+            frames += 1
+            if frames == _TURN or perf_counter() - began > _TURN_SECONDS:
+                connection.breathe()
+        if connection.state == OPEN:
+            self._rest = data[position:]
+        else:
+            self._fallBack(data[position:])
+
+    def _message(self, data: bytes, position: int) -> int:
+        """Read one whole message of one whole frame, which most are; what is not that is left where it is."""
+        start = position + 6
+        if len(data) < start or self._inMessage or self._streams:
+            return position
+        first, length = data[position], data[position + 1] - _MASKED
+        if first != FIN | TEXT and first != FIN | BINARY:
+            return position
+        if length == 126:
+            start += 2
+            length = data[position + 2] << 8 | data[position + 3]
+            if length < 126:
+                return position
+        elif not 0 <= length < 126:
+            return position
+        end = start + length
+        if end > len(data) or length > self._most:
+            return position
+        payload = self._unmasked(data[start:end], data[start - 4 : start])
+        if first == FIN | TEXT and not isText(payload):
+            return position
+        self._deliver(payload, first == FIN | BINARY)
+        return end
+
+    def _unmasked(self, data: bytes, mask: bytes) -> bytes:
+        if len(data) <= _SMALL:
+            return unmask(data, mask)
+        payload: bytes = self._connection.unmask(data, mask)
+        return payload
+
+    def _deliver(self, payload: bytes, isBinary: bool) -> None:
+        traffic = self._traffic
+        traffic.messagesIn += 1
+        traffic.bytesIn += len(payload)
+        self._connection.messageReceived(payload, isBinary)
+
+    # -- one frame after the other --------------------------------------------------------------------------------
+
+    def _head(self, data: bytes, position: int) -> int:
+        """Read a frame's head, or a ping or pong as a whole: where it ends, or where it began when more is needed."""
+        have = len(data) - position
+        if have < 2:
+            return position
+        first, second = data[position], data[position + 1]
+        if not self._isSound(first, second):
+            return self._fallBack(data[position:])
+        length, start = second & 127, position + 6
+        if length == 126:
+            start += 2
+            length = int.from_bytes(data[position + 2 : position + 4], "big")
+        elif length == 127:
+            start += 8
+            length = int.from_bytes(data[position + 2 : position + 10], "big")
+        if len(data) < start:
+            return position
+        if first & 8:
+            return self._control(data, position, start, start + length)
+        if not self._isAllowed(second & 127, length):
+            return self._fallBack(data[position:])
+        self._begin(first, length, data[start - 4 : start])
+        return start
+
+    def _isSound(self, first: int, second: int) -> bool:
+        """Whether a frame may begin like this here and is nothing that Autobahn should read."""
+        opcode, reserved = first & 15, first & 0x70
+        if second < _MASKED or (reserved and (reserved != COMPRESSED or self._deflater is None)):
+            return False
+        if opcode in (PING, PONG):
+            return bool(first & FIN) and not reserved and second & 127 < 126
+        if opcode == CONTINUATION:
+            return self._inMessage and not reserved
+        return opcode in (TEXT, BINARY) and not self._inMessage
+
+    def _isAllowed(self, short: int, length: int) -> bool:
+        """Whether a data frame's length is in its shortest form, and within what may be received."""
+        if (short == 126 and length < 126) or (short == 127 and length < 65536):
+            return False
+        return length <= self._maxFrame and length + (self._total if self._inMessage else 0) <= self._maxMessage
+
+    def _control(self, data: bytes, position: int, start: int, end: int) -> int:
+        if end > len(data):
+            return position
+        payload = unmask(data[start:end], data[start - 4 : start])
+        if data[position] & 15 == PING:
+            self._connection.onPing(payload)
+        else:
+            self._connection.onPong(payload)
+        return end
+
+    def _begin(self, first: int, length: int, mask: bytes) -> None:
+        self._inFrame, self._fedOut = True, False
+        self._final = bool(first & FIN)
+        self._left = length
+        self._mask = mask
+        if self._inMessage:
+            return
+        self._inMessage = True
+        self._total = 0
+        self._isBinary = first & 15 == BINARY
+        self._compressed = bool(first & COMPRESSED)
+        self._decoder = None
+        if self._compressed:
+            self._deflater.begin()
+        if self._streams:
+            self._connection.messageBegan(self._isBinary)
+
+    def _payload(self, data: bytes, position: int) -> int:
+        """Read what there is of a frame's payload, and end the frame when that is all."""
+        if not self._fedOut:
+            end = min(position + self._left, len(data))
+            piece = self._unmasked(data[position:end], self._mask)
+            size = end - position
+            self._mask = self._mask[size & 3 :] + self._mask[: size & 3]
+            self._left -= size
+            self._fedOut = not self._left
+            position = end
+            if not self._piece(piece):
+                return self._fallBack(data[position:])
+            if self._connection.held or self._connection.state != OPEN:
+                return position
+        if self._fedOut:
+            self._inFrame = False
+            if self._final:
+                self._end()
+        return position
+
+    def _piece(self, piece: bytes) -> bool:
+        """Take a piece of a message; False when it cannot be accepted, which the peer has been told then."""
+        last = self._final and self._fedOut
+        if self._compressed:
+            try:
+                piece = self._deflater.inflate(piece, last, self._maxMessage - self._total)
+            except (TooBig, Corrupt) as error:
+                self._connection.inflateFailed(error)
+                return False
+        self._total += len(piece)
+        if not self._isBinary and not self._isTextSoFar(piece, last):
+            return False
+        if not piece:
+            return True
+        if self._streams:
+            self._traffic.bytesIn += len(piece)
+            self._connection.messageArrived(piece)
+        elif self._parts and len(piece) < _SMALL:
+            if not isinstance(self._parts[-1], bytearray):
+                self._parts.append(bytearray())
+            self._parts[-1] += piece
+        else:
+            self._parts.append(piece)
+        return True
+
+    def _isTextSoFar(self, piece: bytes, last: bool) -> bool:
+        """Check UTF-8 as it comes: a message that will never be text is refused at once."""
+        if self._decoder is None:
+            if last and isText(piece):
+                return True
+            self._decoder = _newDecoder()
+        try:
+            self._decoder.decode(piece, last)
+        except UnicodeDecodeError as error:
+            self._connection.notText(error.reason == "unexpected end of data")
+            return False
+        return True
+
+    def _end(self) -> None:
+        """A message is whole."""
+        self._inMessage = False
+        parts, self._parts = self._parts, []
+        if self._streams:
+            self._traffic.messagesIn += 1
+            self._connection.messageEnded()
+        else:
+            self._deliver(parts[0] if len(parts) == 1 else b"".join(parts), self._isBinary)
+
+    # -- ending ---------------------------------------------------------------------------------------------------
+
+    def _fallBack(self, rest: bytes) -> int:
+        """Let Autobahn read on from here."""
+        self._fellBack = True
+        self._parts = []
+        if self._connection is not None:
+            left = self._left if self._inFrame else 0
+            inside = self._inMessage and not (self._inFrame and self._fedOut and self._final)
+            self._connection.fallBack(rest, left, self._final if left else False, inside, self._total)
+        return -1
+
+    def close(self) -> None:
+        """The connection is gone."""
+        super().close()
+        self._parts = []
+        self._rest = b""

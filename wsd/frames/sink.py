@@ -1,0 +1,99 @@
+"""What a plane is given, and what it calls: the connection whose frames it reads and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from wsd.metrics import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for the frames of a route's connections."""
+
+    traffic: Traffic
+    maxMessage: int
+    maxFrame: int
+    """Bytes, after inflating."""
+    maxUnsent: int
+    """Bytes that may wait to be sent before the connection is dropped."""
+    streams: bool
+    """Whether messages are passed on in pieces, as they arrive."""
+
+
+class Prepared(Protocol):
+    """A message that is framed already, for many connections."""
+
+    payload: bytes
+    plain: bytes
+
+    def deflated(self, key: tuple[int, int, int]) -> bytes:
+        """The whole frame, deflated with these parameters."""
+
+
+class Sink(Protocol):
+    """A connection, as its plane sees it."""
+
+    state: int
+    """Autobahn's; a plane reads and writes messages while it is `OPEN`."""
+    held: int
+    """How many ask that nothing is read; looked at before each message."""
+    heard: bool
+    """Set with everything that arrives."""
+    copies: bool
+    """Whether the transport copies what it is given."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait to be sent."""
+
+    def messageReceived(self, payload: bytes, isBinary: bool) -> None:
+        """A message has come, whole and checked."""
+
+    def messageBegan(self, isBinary: bool) -> None:
+        """In the streaming form: a message begins."""
+
+    def messageArrived(self, data: bytes) -> None:
+        """In the streaming form: some of it, inflated and checked."""
+
+    def messageEnded(self) -> None:
+        """In the streaming form: it is whole."""
+
+    def onPing(self, payload: bytes) -> None:
+        """A ping has come."""
+
+    def onPong(self, payload: bytes) -> None:
+        """A pong has come."""
+
+    def inflateFailed(self, error: Exception) -> None:
+        """A message cannot be inflated, or not within its limit: close."""
+
+    def notText(self, isCut: bool) -> None:
+        """A text message is not UTF-8, or ends within a character: close."""
+
+    def fallBack(self, rest: bytes, left: int, final: bool, inside: bool, total: int) -> None:
+        """
+        Autobahn reads on from here, with `rest`.
+
+        Its first `left` bytes belong to a frame that nobody looks at any more, the `final` one of its message or not;
+        `inside` a message of `total` bytes so far.
+        """
+
+    def readPlain(self, data: bytes) -> None:
+        """Autobahn reads this."""
+
+    def consumeData(self) -> None:
+        """Autobahn reads what it has kept."""
+
+    def waits(self, size: int) -> None:
+        """So many bytes wait while reading is held."""
+
+    def breathe(self) -> None:
+        """Hold reading until the others have had their turn."""
+
+    def overrun(self) -> None:
+        """More waits to be sent than may: drop the connection."""
+
+    def unmask(self, data: bytes, mask: bytes) -> bytes:
+        """A large payload without its mask."""

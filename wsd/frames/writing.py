@@ -1,0 +1,129 @@
+"""The writing half of every plane: messages become frames (RFC 6455 5.2, RFC 7692 6.1)."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from wsd.frames.sink import Prepared, Sink, Terms
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+"""Opcodes (RFC 6455 11.8)."""
+
+FIN = 0x80
+COMPRESSED = 0x40
+"""The first bit that RFC 6455 reserves, which RFC 7692 takes for a message that is deflated."""
+
+OPEN = 3
+"""The state of a connection in which messages are read and written, as Autobahn numbers it."""
+
+_GATHERED = 16384
+"""A payload up to this size is copied behind its frame's head; a larger one is sent beside it."""
+
+_BATCH = 65536
+"""Bytes gathered while a read is answered before they are sent."""
+
+_PORTION = 262144
+"""What a transport that copies, as TLS does, is given at a time, so that its copies stay small."""
+
+
+def frameHead(opcode: int, length: int, fin: bool = True, compressed: bool = False) -> bytes:
+    """The head of a frame that a server sends: unmasked, in the shortest form of its length (RFC 6455 5.2)."""
+    first = opcode | (FIN if fin else 0) | (COMPRESSED if compressed else 0)
+    if length < 126:
+        return bytes((first, length))
+    if length < 65536:
+        return struct.pack("!BBH", first, 126, length)
+    return struct.pack("!BBQ", first, 127, length)
+
+
+class Writer:
+    """
+    Writes the messages of one open connection.
+
+    What is sent while a read is being answered leaves as one write at its end.
+    """
+
+    __slots__ = ("_batch", "_connection", "_deflater", "_gathered", "_maxUnsent", "_traffic", "_transport")
+
+    def __init__(self, connection: Sink, transport: Any, terms: Terms, deflater: Any) -> None:
+        """`deflater` is what was agreed on of RFC 7692, None for nothing."""
+        self._connection: Any = connection
+        self._transport: Any = transport
+        self._traffic = terms.traffic
+        self._deflater = deflater
+        self._maxUnsent = terms.maxUnsent
+        self._batch: list[bytes] | None = None
+        self._gathered = 0
+
+    def send(
+        self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
+    ) -> None:
+        """Send a message, as `Connection.send` says."""
+        connection = self._connection
+        if connection is None or connection.state != OPEN:
+            return
+        self._traffic.messagesOut += 1
+        if isinstance(payload, str):
+            payload, isBinary = payload.encode(), False
+        if not isinstance(payload, (bytes, bytearray, memoryview)):
+            self._traffic.bytesOut += len(payload.payload)
+            self._sendPrepared(payload)
+        else:
+            self._traffic.bytesOut += len(payload)
+            self._sendMessage(payload, BINARY if isBinary else TEXT, fragment, deflate)
+        if connection.unsent > self._maxUnsent:
+            connection.overrun()
+
+    def _sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:
+        compressed = deflate and self._deflater is not None
+        if compressed:
+            payload = self._deflater.deflate(payload)
+        if not 0 < fragment < len(payload):
+            self._frame(frameHead(opcode, len(payload), True, compressed), payload)
+            return
+        for start in range(0, len(payload), fragment):
+            piece, last = payload[start : start + fragment], start + fragment >= len(payload)
+            self._frame(frameHead(0 if start else opcode, len(piece), last, compressed and not start), piece)
+
+    def _sendPrepared(self, prepared: Prepared) -> None:
+        if self._deflater is None:
+            self.write(prepared.plain)
+        else:
+            self.write(prepared.deflated(self._deflater.key))
+            self._deflater.forget()
+
+    def _frame(self, head: bytes, payload: bytes) -> None:
+        if len(payload) <= _GATHERED:
+            self.write(head + payload)
+            return
+        self.flush()
+        if not self._connection.copies:
+            self._transport.writeSequence((head, payload))
+            return
+        self._transport.write(head)
+        for start in range(0, len(payload), _PORTION):
+            self._transport.write(payload[start : start + _PORTION])
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame that is made already."""
+        batch = self._batch
+        if batch is None:
+            self._transport.write(frame)
+            return
+        batch.append(frame)
+        self._gathered += len(frame)
+        if self._gathered > _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        batch = self._batch
+        if batch:
+            self._transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
+            self._gathered = 0
+            batch.clear()
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self._connection = self._transport = self._batch = None
