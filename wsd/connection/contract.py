@@ -52,6 +52,9 @@ class Wire(Protocol):
     def acknowledged(self) -> int:
         """Those of them that have reached the peer."""
 
+    def setReader(self, reader: Any) -> None:
+        """What is read goes straight to `reader.feed` from now on."""
+
 
 class _NoWire:
     """Another's transport: what waits in it is not known, only whether it is too much."""
@@ -65,6 +68,9 @@ class _NoWire:
     def acknowledged(self) -> int:
         """It is not known."""
         return 0
+
+    def setReader(self, reader: Any) -> None:
+        """The protocol's `dataReceived` passes it on."""
 
 
 def maySend(code: int) -> bool:

@@ -140,7 +140,7 @@ class Opening(Flow):
         rest, self.data = self.data, b""
         self.frames = frames = factory.plane.frames(self, self.transport, factory.terms, self._perMessageCompress, rest)
         if self._wire is self.transport:
-            self.transport.setReader(frames)
+            self._wire.setReader(frames)
 
     def __giveAway(self) -> None:
         """The stream belongs to another protocol now; we only pass on what the transport brings."""

@@ -8,6 +8,7 @@ a frame's head, Autobahn reads on: it knows every rule, and its answer is the sa
 from __future__ import annotations
 
 import codecs
+from io import BytesIO
 from time import perf_counter
 from typing import Any
 
@@ -24,7 +25,7 @@ _TURN_SECONDS = 0.001
 """Seconds after which they have it sooner."""
 
 _SMALL = 4096
-"""Pieces of a message below this size are joined as they come: an object of its own costs more than such a piece."""
+"""Bytes up to which a payload is unmasked here; beyond, Autobahn's compiled masker is faster."""
 
 _newDecoder = codecs.getincrementaldecoder("utf-8")
 
@@ -81,7 +82,7 @@ class Fast(Writer):
         self._rest = rest
         self._feeding = self._fellBack = self._inFrame = self._inMessage = self._fedOut = False
         self._left = self._total = 0
-        self._parts: list[Any] = []
+        self._parts = BytesIO()
         self._decoder: codecs.IncrementalDecoder | None = None
 
     # -- bytes arrive ---------------------------------------------------------------------------------------------
@@ -290,12 +291,8 @@ class Fast(Writer):
         if self._streams:
             self._traffic.bytesIn += len(piece)
             self._connection.messageArrived(piece)
-        elif self._parts and len(piece) < _SMALL:
-            if not isinstance(self._parts[-1], bytearray):
-                self._parts.append(bytearray())
-            self._parts[-1] += piece
         else:
-            self._parts.append(piece)
+            self._parts.write(piece)
         return True
 
     def _isTextSoFar(self, piece: bytes, last: bool) -> bool:
@@ -314,19 +311,22 @@ class Fast(Writer):
     def _end(self) -> None:
         """A message is whole."""
         self._inMessage = False
-        parts, self._parts = self._parts, []
+        # Its value is what it has written into, without a copy.
+        parts, self._parts = self._parts, BytesIO()
         if self._streams:
             self._traffic.messagesIn += 1
             self._connection.messageEnded()
         else:
-            self._deliver(parts[0] if len(parts) == 1 else b"".join(parts), self._isBinary)
+            payload = parts.getvalue()
+            del parts
+            self._deliver(payload, self._isBinary)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def _fallBack(self, rest: bytes) -> int:
         """Let Autobahn read on from here."""
         self._fellBack = True
-        self._parts = []
+        self._parts = BytesIO()
         if self._connection is not None:
             left = self._left if self._inFrame else 0
             inside = self._inMessage and not (self._inFrame and self._fedOut and self._final)
@@ -336,5 +336,5 @@ class Fast(Writer):
     def close(self) -> None:
         """The connection is gone."""
         super().close()
-        self._parts = []
+        self._parts = BytesIO()
         self._rest = b""
