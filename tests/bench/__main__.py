@@ -7,10 +7,11 @@ import resource
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench import build, table
+from tests.bench import build, report, table
 from tests.bench.cells import ALONE, CELLS, ZLIB, Cell
 from tests.bench.measure import FULL, QUICK, Effort, measured
 from tests.bench.servers import SERVERS, House, Wsd
@@ -43,6 +44,8 @@ def main(words: Sequence[str]) -> int:
             print(*table.lines(cell, samples, TITLES), sep="\n", flush=True)
             results.append((cell, samples))
     print("", table.summary(results), sep="\n")
+    if asked.write:
+        report.write(results, datetime.now(UTC).date().isoformat())
     return 0
 
 
@@ -54,6 +57,7 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
         "--only", action="append", metavar="CELL", help="the cells whose name holds this; may be repeated"
     )
     parser.add_argument("--servers", metavar="NAME,...", help="these servers only")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.*")
     return parser.parse_args(words)
 
 

@@ -14,7 +14,7 @@ from tests.bench.cells import ALONE, ZLIB, Cell, Quantity
 from tests.bench.servers import CORE, SERVERS, House, Started
 
 GENERATOR_CORE = 1 - CORE
-SETTLING = 3.0
+SETTLING = 10.0
 """Seconds that idle connections are left alone before memory is read."""
 WARM = 200
 """Connections that a server has had before the memory of others is measured."""
@@ -59,7 +59,7 @@ Samples = dict[str, list[Sample]]
 def measured(cell: Cell, names: list[str], house: House, effort: Effort) -> Samples:
     """The rounds of the subject and of those entrants of the cell that are named."""
     if cell.quantity is Quantity.memory:
-        return {name: [_memory(cell, name, house) for _ in range(min(effort.rounds, 3))] for name in names}
+        return {name: [_memory(cell, name, house) for _ in range(min(effort.rounds, 2))] for name in names}
     samples: Samples = {name: [] for name in names}
     with house.running([name for name in names if name != ALONE], cell.kind) as running:
         for number in range(effort.rounds):
@@ -128,7 +128,7 @@ def _memory(cell: Cell, name: str, house: House) -> Sample:
             assert holding.stdout is not None
             if holding.stdout.readline() != "open\n":
                 raise SystemExit(f"bench: {cell.name}, {name}: its connections could not be opened and kept")
-            time.sleep(SETTLING)
+            time.sleep(SETTLING if count == load.connections else 0.5)
             grown = server.memory - before
             holding.stdin.close()
             if holding.wait():

@@ -103,25 +103,26 @@ def _row(cell: Cell, name: str, samples: Samples, quantity: Quantity, title: str
     isOurs = name == cell.subject
     timed = cell.quantity is Quantity.cpu and name != ZLIB
     p50, p99 = (f"{median(getattr(sample, at) for sample in rounds):,.0f}" if timed else "" for at in ("p50", "p99"))
-    shown = found.ratio if found is not None else None
-    if shown is None and not isOurs and name != ZLIB and samples.get(cell.subject):
-        shown = ratio(samples[cell.subject], rounds, quantity, quantity is Quantity.memory)
+    part = found.ratio if found is not None else None
+    if part is None and not isOurs and name != ZLIB and samples.get(cell.subject):
+        part = ratio(samples[cell.subject], rounds, quantity, quantity is Quantity.memory)
     sign = "" if found is None else ("<= " if found.target.atMost else ">= ") + f"{found.target.limit:g}"
     reached = {None: "", True: "yes", False: "**no**"}[found.isReached if found is not None else None]
     cells = [
         cell.name if isOurs else "",
         title,
-        f"{_number(figure(rounds, quantity))} {quantity.value}",
+        f"{shown(figure(rounds, quantity))} {quantity.value}",
         p50,
         p99,
-        "" if isOurs or shown is None else f"{shown:.2f}",
+        "" if isOurs or part is None else f"{part:.2f}",
         sign,
         reached,
     ]
     return "| " + " | ".join(cells) + " |"
 
 
-def _number(value: float) -> str:
+def shown(value: float) -> str:
+    """Three digits of a figure, or all before the point."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
@@ -143,4 +144,5 @@ def summary(results: Sequence[tuple[Cell, Samples]]) -> str:
 def missedOf(found: Verdict) -> str:
     """One that is not reached, in words."""
     sign = "at most" if found.target.atMost else "at least"
-    return f"against {found.against}: {found.ratio:.2f}, where {sign} {found.target.limit:g} is asked"
+    who = f"{found.target.subject} " if found.target.subject else ""
+    return f"{who}against {found.against}: {found.ratio:.2f}, where {sign} {found.target.limit:g} is asked"
