@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
+from wsd.connection import Prepared
 from wsd.frames.deflate import TAIL, Corrupt, Deflater, TooBig
 from wsd.frames.libraries import choose, installed
 from wsd.policies.negotiation import Deflate
@@ -68,6 +69,22 @@ def test_what_is_sent_is_read_by_a_foreign_client(
             deflater.sleep()
         frame = Frame(Opcode.BINARY, deflater.deflate(message), rsv1=True)
         assert peer.decode(frame, max_size=LIMIT).data == message
+
+
+@settings(deadline=None, max_examples=100)
+@given(AGREED, st.lists(st.tuples(payloads(), st.sampled_from(["own", "prepared", "nap"])), max_size=8))
+def test_prepared_messages_and_others_are_read_in_any_order(agreed: Deflate, doings: list[tuple[bytes, str]]) -> None:
+    deflater, peer = Deflater(agreed, 6, 8), client(agreed)
+    for message, doing in doings:
+        if doing == "nap":
+            deflater.sleep()
+            continue
+        if doing == "own":
+            data = deflater.deflate(message)
+        else:
+            frame = Prepared(message, True).deflated(deflater)
+            data = frame[{126: 4, 127: 10}.get(frame[1], 2) :]
+        assert peer.decode(Frame(Opcode.BINARY, data, rsv1=True), max_size=LIMIT).data == message
 
 
 @settings(deadline=None, max_examples=60)

@@ -7,11 +7,8 @@ import zlib
 
 from autobahn.exception import PayloadCorruptError, PayloadExceededError
 
-from wsd.frames.deflate import Corrupt, Deflater, Key, TooBig, newStream
+from wsd.frames.deflate import TAIL, Corrupt, Deflater, Key, TooBig, newStream
 from wsd.frames.writing import BINARY, TEXT, frameHead
-
-_TAIL = 4
-"""A flushed block ends on 00 00 FF FF, which RFC 7692 7.2.1 leaves out."""
 
 _NO_LIMIT = sys.maxsize - 1
 
@@ -47,11 +44,19 @@ class AutobahnDeflater(Deflater):
             raise PayloadCorruptError(str(error)) from error
 
 
+_WINDOW = 4096
+"""Bytes before a prepared message that it may refer to. Of 1 KiB of JSON they save as much as 32 KiB would, in a third
+of the time, and a connection that rests holds on to no more."""
+
+_VARIANTS = 8
+"""Different bytes before, from which on a prepared message refers to nothing instead of being deflated once more."""
+
+
 class Prepared:
     """
     One message for many connections: framed once, and deflated once for each set of parameters among them.
 
-    It is deflated with a window of its own, so every receiver can inflate it whatever it had before.
+    Where the last they were sent was a prepared message too, it is referred to.
     """
 
     __slots__ = ("_deflated", "isBinary", "payload", "plain")
@@ -60,14 +65,25 @@ class Prepared:
         self.payload = payload
         self.isBinary = isBinary
         self.plain = frameHead(BINARY if isBinary else TEXT, len(payload)) + payload
-        self._deflated: dict[Key, bytes] = {}
+        self._deflated: dict[tuple[Key, bytes], tuple[bytes, bytes]] = {}
 
-    def deflated(self, key: Key) -> bytes:
-        """The whole frame for connections whose `Deflater.key` is this."""
-        frame = self._deflated.get(key)
-        if frame is None:
-            stream = newStream(key)
-            body = (stream.compress(self.payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-_TAIL]
-            frame = frameHead(BINARY if self.isBinary else TEXT, len(body), compressed=True) + body
-            self._deflated[key] = frame
+    def deflated(self, deflater: Deflater) -> bytes:
+        """The whole frame for this connection, whose next message may refer to it then."""
+        key, before = deflater.key, deflater.before
+        found = self._deflated.get((key, before))
+        if found is None:
+            if len(self._deflated) >= _VARIANTS:
+                before = b""
+                found = self._deflated.get((key, before))
+            if found is None:
+                found = self._deflated[key, before] = self._deflate(key, before)
+        frame, after = found
+        deflater.forget(after)
         return frame
+
+    def _deflate(self, key: Key, before: bytes) -> tuple[bytes, bytes]:
+        """The frame, and the last bytes that its receiver then has."""
+        stream = newStream(key, before)
+        body = (stream.compress(self.payload) + stream.flush(zlib.Z_SYNC_FLUSH))[: -len(TAIL)]
+        frame = frameHead(BINARY if self.isBinary else TEXT, len(body), compressed=True) + body
+        return frame, (before + self.payload[-_WINDOW:])[-min(_WINDOW, 1 << key[0]) :]

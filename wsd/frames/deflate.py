@@ -79,6 +79,7 @@ class Deflater:
         "_inflating",
         "_progress",
         "_window",
+        "before",
         "key",
         "used",
     )
@@ -97,7 +98,9 @@ class Deflater:
         self.used = False
         """Whether anything was deflated or inflated since somebody set it to False."""
         self.key: Key = (agreed.serverBits, level, memory)
-        """Connections with the same key can be sent the same deflated bytes."""
+        """Connections with the same key can be sent the same deflated bytes, when `before` is the same too."""
+        self.before = b""
+        """The last bytes that the other side has and the next message may refer to, unless our own stream knows."""
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -107,16 +110,19 @@ class Deflater:
             return _EMPTY
         stream = self._deflating
         if stream is None:
-            stream = newStream(self.key, self._choice)
+            stream = newStream(self.key, self.before, self._choice)
+            self.before = b""
             if not self._agreed.serverNoContext:
                 self._deflating = stream
                 self._wake()
         self.used = True
         return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
-    def forget(self) -> None:
-        """Refer to nothing before: somebody else's bytes were sent in between."""
+    def forget(self, before: bytes = b"") -> None:
+        """Bytes that our own stream does not know were sent: refer to no others, and to these if they are given."""
         self._deflating = None
+        if not self._agreed.serverNoContext:
+            self.before = before
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
@@ -203,7 +209,7 @@ class Deflater:
             self._awake.left(self)
 
 
-def newStream(key: Key, choice: Choice | None = None) -> Deflating:
-    """A stream that deflates, with nothing to refer to."""
+def newStream(key: Key, before: bytes = b"", choice: Choice | None = None) -> Deflating:
+    """A stream that deflates, with nothing to refer to but `before`."""
     bits, level, memory = key
-    return (choice or chosen()).deflates[level].deflating(bits, level, memory)
+    return (choice or chosen()).deflates[level].deflating(bits, level, memory, before)

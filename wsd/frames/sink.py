@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from wsd.frames.deflate import Deflater
 from wsd.metrics import Traffic
 
 
@@ -28,8 +29,8 @@ class Prepared(Protocol):
     payload: bytes
     plain: bytes
 
-    def deflated(self, key: tuple[int, int, int]) -> bytes:
-        """The whole frame, deflated with these parameters."""
+    def deflated(self, deflater: Deflater) -> bytes:
+        """The whole frame, deflated for this connection."""
 
 
 class Sink(Protocol):

@@ -90,8 +90,7 @@ class Writer:
         if self._deflater is None:
             self.write(prepared.plain)
         else:
-            self.write(prepared.deflated(self._deflater.key))
-            self._deflater.forget()
+            self.write(prepared.deflated(self._deflater))
 
     def _frame(self, head: bytes, payload: bytes) -> None:
         if len(payload) <= _GATHERED:
