@@ -86,13 +86,13 @@ class TestTheNumbers:
         metrics.setSendBuffers(lambda: depths)
         metrics.setLag(lambda: 0.25)
         metrics.setCertificates(lambda: {"localhost": 1.8e9})
-        metrics.info("1.0", "plain", "EPollReactor")
+        metrics.info("1.0", "plain", "zlib", "EPollReactor")
         assert value(metrics, "wsd_connections") == 2
         assert value(metrics, "wsd_send_buffer_bytes") == 8
         assert value(metrics, "wsd_send_buffer_bytes_max") == 5
         assert value(metrics, "wsd_reactor_lag_seconds") == 0.25
         assert value(metrics, "wsd_certificate_expiry_seconds", name="localhost") == 1.8e9
-        assert value(metrics, "wsd_info", version="1.0", plane="plain", reactor="EPollReactor") == 1
+        assert value(metrics, "wsd_info", version="1.0", plane="plain", deflate="zlib", reactor="EPollReactor") == 1
         depths.clear()
         assert value(metrics, "wsd_send_buffer_bytes_max") == 0
 
@@ -169,7 +169,7 @@ class TestThePage:
 
     def test_names_every_metric_with_its_labels_and_no_other(self) -> None:
         metrics = Metrics()
-        metrics.info("1.0", "plain", "EPollReactor")
+        metrics.info("1.0", "plain", "zlib", "EPollReactor")
         metrics.route("/echo")
         metrics.handshake("accepted")
         metrics.refusal(404)

@@ -112,9 +112,9 @@ class Metrics:
         """Where the reactor's lag is asked for, in seconds."""
         self._lag = read
 
-    def info(self, version: str, plane: str, reactor: str) -> None:
+    def info(self, version: str, plane: str, deflate: str, reactor: str) -> None:
         """What is running."""
-        self._info = {"version": version, "plane": plane, "reactor": reactor}
+        self._info = {"version": version, "plane": plane, "deflate": deflate, "reactor": reactor}
 
     def render(self, accept: str) -> tuple[str, bytes]:
         """

@@ -19,6 +19,7 @@ from wsd import __version__, protocols
 from wsd.config import Config, ConfigError, Route
 from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
+from wsd.frames.libraries import chosen
 from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
@@ -159,7 +160,7 @@ class Daemon(Service):
 
     def _describeMetrics(self) -> None:
         metrics = self.metrics
-        metrics.info(__version__, self._plane.name, type(self.reactor).__name__)
+        metrics.info(__version__, self._plane.name, chosen().name, type(self.reactor).__name__)
         metrics.setConnections(lambda: self.site.admission.connections)
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self._connections()])
         metrics.setLag(lambda: self._timer.lag)
@@ -175,10 +176,11 @@ class Daemon(Service):
         descriptors = raiseDescriptorLimit()
         self._timer.start()
         self.log.info(
-            "wsd {version} starts: plane {plane}, {descriptors} descriptors",
+            "wsd {version} starts: plane {plane}, deflate {deflate}, {descriptors} descriptors",
             event="daemon.starts",
             version=__version__,
             plane=self._plane.name,
+            deflate=chosen().name,
             descriptors=descriptors,
         )
         for notice in self._notices:

@@ -72,9 +72,9 @@ class Policies:
     deflate: bool = True
     """Whether permessage-deflate (RFC 7692) is agreed to when it is offered."""
     deflate_level: int = _count(6, "1 to 9", 1, 9)
-    """How hard to compress, 1 (fast) to 9 (small)."""
+    """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` says which library does it."""
     deflate_memory: int = _count(8, "1 to 9", 1, 9)
-    """Memory for compressing: 2 ** (this + 9) bytes a connection, 1 to 9, beside its window."""
+    """Memory for compressing: 2 ** (this + 9) bytes, 1 to 9, beside the window; igzip takes no notice of it."""
     max_connections: int = _count(20000, "connections", 1, daemon=True)
     """Connections at one time, of all routes and of HTTP."""
     max_connections_per_address: int = _count(1000, "connections", 1, daemon=True)
