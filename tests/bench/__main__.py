@@ -14,9 +14,8 @@ from tempfile import TemporaryDirectory
 from tests.bench import build, report, table
 from tests.bench.cells import ALONE, CELLS, ZLIB, Cell
 from tests.bench.measure import FULL, QUICK, Effort, measured
-from tests.bench.servers import SERVERS, House, Wsd
+from tests.bench.servers import SERVERS, House
 from tests.certificates import Authority
-from wsd.frames import choose
 
 TITLES = {name: server.title for name, server in SERVERS.items()} | {ALONE: "wsd, these alone", ZLIB: "zlib level 6"}
 FILES = 12_000
@@ -38,8 +37,6 @@ def main(words: Sequence[str]) -> int:
     with TemporaryDirectory(prefix="wsd-bench-") as folder:
         house = House(Path(folder), _pem(Path(folder)))
         for cell in cells:
-            if not _isServed(cell):
-                continue
             samples = measured(cell, _entrants(cell, names), house, effort)
             print(*table.lines(cell, samples, TITLES), sep="\n", flush=True)
             results.append((cell, samples))
@@ -90,18 +87,6 @@ def _pem(folder: Path) -> Path:
     pem = folder / "server.pem"
     pem.write_bytes(Path(pair.cert).read_bytes() + Path(pair.key).read_bytes())
     return pem
-
-
-def _isServed(cell: Cell) -> bool:
-    """Whether the plane of its subject is there."""
-    server = SERVERS[cell.subject]
-    assert isinstance(server, Wsd)
-    try:
-        choose(server.plane)
-    except ValueError as error:
-        print(f"| {cell.name} | not measured: {error} |")
-        return False
-    return True
 
 
 def _entrants(cell: Cell, names: list[str] | None) -> list[str]:

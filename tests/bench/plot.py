@@ -22,7 +22,8 @@ def across(ratio: float) -> float:
 
 
 def drawn(results: Sequence[tuple[Cell, Samples]], columns: Mapping[str, str]) -> str:
-    """The plot as SVG."""
+    """The plot as SVG; a cell in which no peer was measured has no row."""
+    results = [(cell, samples) for cell, samples in results if _peers(cell, samples, columns)]
     height = TOP + ROW * len(results) + 16
     box, font = f"0 0 960 {height}", 'font-family="sans-serif" font-size="13"'
     return "\n".join(
@@ -37,6 +38,12 @@ def drawn(results: Sequence[tuple[Cell, Samples]], columns: Mapping[str, str]) -
             "",
         ]
     )
+
+
+def _peers(cell: Cell, samples: Samples, columns: Mapping[str, str]) -> dict[str, str]:
+    """Of each column that was measured, the best."""
+    found = {group: table.best(samples, group, cell.quantity) for group in columns}
+    return {group: name for group, name in found.items() if name is not None}
 
 
 def _legend(columns: Mapping[str, str]) -> Iterator[str]:
@@ -57,10 +64,9 @@ def _row(number: int, cell: Cell, samples: Samples, columns: Mapping[str, str]) 
     y = TOP + ROW * number + ROW // 2
     yield f'<text x="{LEFT - 14}" y="{y + 4}" text-anchor="end">{escape(cell.name)}</text>'
     targets = {target.against: target for target in cell.targets}
-    for colour, group in zip(COLOURS, columns, strict=True):
-        name = table.best(samples, group, cell.quantity)
-        if name is None:
-            continue
+    colours = dict(zip(columns, COLOURS, strict=True))
+    for group, name in _peers(cell, samples, columns).items():
+        colour = colours[group]
         better = table.ratio(samples[cell.subject], samples[name], cell.quantity, cell.quantity is Quantity.memory)
         target = targets.get(group)
         inverse = cell.quantity is Quantity.memory

@@ -16,6 +16,7 @@ from tests.bench import build, plot, table
 from tests.bench.cells import CELLS, GROUPS, Cell, Quantity
 from tests.bench.measure import Sample
 from tests.bench.table import Samples, Verdict
+from wsd.frames import choose
 
 DOCS = build.ROOT / "docs"
 PAGE, STORE, PLOT = DOCS / "performance.md", DOCS / "performance.json", DOCS / "performance.svg"
@@ -86,7 +87,7 @@ def part(kept: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"{about['processor']}, {about['cores']} cores; {about['system']}; Python {about['python']}; {versions}. "
-            f"Measured on {about['day']}.",
+            f"`frames` was `{about['plane']}` where a cell says nothing else. Measured on {about['day']}.",
             "",
             *rows(results),
             "",
@@ -141,6 +142,7 @@ def machine(begun: str) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"Linux {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
+        "plane": choose("auto").name,
         "day": begun,
         "versions": {**_fromPython(PEERS), **_node()},
     }

@@ -47,6 +47,7 @@ class TestThePlot:
 
     def test_it_has_a_dot_for_each_peer_and_a_mark_for_each_target(self, cell: Cell) -> None:
         before = ElementTree.fromstring(plot.drawn([(cell, {"wsd": TWO["wsd"]})], report.COLUMNS))
+        assert cell.name not in ElementTree.tostring(before, "unicode")
         after = ElementTree.fromstring(plot.drawn([(cell, TWO)], report.COLUMNS))
         name = "{http://www.w3.org/2000/svg}"
         assert len(after.findall(f"{name}circle")) == len(before.findall(f"{name}circle")) + 1
