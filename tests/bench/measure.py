@@ -14,7 +14,7 @@ from tests.bench.cells import ALONE, ZLIB, Cell, Quantity
 from tests.bench.servers import CORE, SERVERS, House, Started
 
 GENERATOR_CORE = 1 - CORE
-SETTLING = 10.0
+SETTLING = 20.0
 """Seconds that idle connections are left alone before memory is read."""
 WARM = 200
 """Connections that a server has had before the memory of others is measured."""
