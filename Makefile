@@ -14,10 +14,10 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
 
-run: $(VENV)/run  ## serve on PORT (9998), with ARGS="--tls-self-signed ..." if you like
+run: $(VENV)/run $(VENV)/fast  ## serve on PORT (9998), with ARGS="--tls-self-signed ..." if you like
 	$(VENV)/bin/twistd -n --pidfile= wsd --port $(PORT) $(ARGS)
 
-test: $(VENV)/test tests/node_modules  ## every test; ARGS="-k name" for some
+test: $(VENV)/test $(VENV)/fast tests/node_modules  ## every test; ARGS="-k name" for some
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 test-all:  ## every test with each Python there is, and under the asyncio reactor
@@ -29,22 +29,22 @@ check: $(VENV)/test  ## style, types, architecture
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -q tests/test_architecture.py
 
-conformance: $(VENV)/test  ## the Autobahn suite, all 517 cases, and its groups 1 to 10 over TLS; ten minutes
+conformance: $(VENV)/test $(VENV)/fast  ## the Autobahn suite, all 517 cases, and its groups 1 to 10 over TLS; ten minutes
 	$(VENV)/bin/python -m tests.conformance $(ARGS)
 
-conformance-short: $(VENV)/test  ## a minute's part of it
+conformance-short: $(VENV)/test $(VENV)/fast  ## a minute's part of it
 	$(VENV)/bin/python -m tests.conformance --short $(ARGS)
 
-bench: $(VENV)/test  ## what messages, connections and handshakes cost beside its peers; ARGS="--quick --only 'wss 32 B x100'"
+bench: $(VENV)/test $(VENV)/fast  ## what messages, connections and handshakes cost beside its peers; ARGS="--quick --only 'wss 32 B x100'"
 	$(VENV)/bin/python -m tests.bench $(ARGS)
 
-soak: $(VENV)/test  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost
+soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)
 
 clean:  ## removes whatever these verbs made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
-	rm -f twisted/plugins/dropin.cache
+	rm -f twisted/plugins/dropin.cache wsd/frames/_fast.*.so
 
 # The project itself is not installed (docs/development.md says why): its requirements are, and PYTHONPATH names the tree.
 define require
@@ -59,14 +59,19 @@ $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "missing: venv; get it with: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run: setup.cfg tools/requirements.py | $(VENV)/pyvenv.cfg
-	$(call require,tls)
+$(VENV)/run: setup.cfg pyproject.toml tools/requirements.py | $(VENV)/pyvenv.cfg
+	$(call require,build tls)
+
+# The compiled plane, where there is a compiler.
+$(VENV)/fast: setup.py pyproject.toml wsd/frames/_fast.pyx wsd/frames/payload.h | $(VENV)/run
+	@! command -v cc >/dev/null || $(VENV)/bin/python setup.py --quiet build_ext --inplace
+	@if $(VENV)/bin/python -c "import wsd.frames._fast"; then touch $@; else echo "_fast is not built: frames are read in Python"; fi
 
 programs:
 	@tools/need
 
-$(VENV)/test: setup.cfg tools/requirements.py | programs $(VENV)/run
-	$(call require,all test)
+$(VENV)/test: setup.cfg pyproject.toml tools/requirements.py | programs $(VENV)/run
+	$(call require,build all test)
 
 tests/node_modules: tests/package.json | programs
 	npm install --prefix tests --no-package-lock --no-audit --no-fund --silent

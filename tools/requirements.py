@@ -1,18 +1,26 @@
 """Print what setup.cfg requires, and what the named extras add, one requirement a line, for `pip install -r`.
 
+`build` stands for what building takes.
+
 The project itself is not installed for development (docs/development.md says why), so pip cannot be asked for it.
 """
 
 import re
 import sys
+import tomllib
 from configparser import ConfigParser
 from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
 
 
 def requirements(setup: ConfigParser, extras: list[str]) -> list[str]:
     """The lines of install_requires and of the extras, with `wsd[extra]` replaced by what it stands for."""
     found = setup["options"]["install_requires"].split("\n")
     for extra in extras:
+        if extra == "build":
+            found += tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+            continue
         for line in setup["options.extras_require"][extra].split("\n"):
             own = re.fullmatch(r"wsd\[(.*)\]", line)
             found += requirements(setup, own[1].split(",")) if own else [line]
@@ -21,5 +29,5 @@ def requirements(setup: ConfigParser, extras: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     parser = ConfigParser()
-    parser.read_string((Path(__file__).parent.parent / "setup.cfg").read_text())
+    parser.read_string((ROOT / "setup.cfg").read_text())
     print("\n".join(requirements(parser, sys.argv[1:])))

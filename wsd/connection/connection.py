@@ -81,6 +81,7 @@ class Connection(Opening):
             deflater.close()
         frames, self.frames = self.frames, None
         if frames is not None:
+            self.__dict__.pop("send", None)
             frames.close()
         self._makeRoom()
 
@@ -112,6 +113,14 @@ class Connection(Opening):
     def messageReceived(self, payload: bytes, isBinary: bool) -> None:
         """A message, whole and checked."""
         self._call(self.received, payload, isBinary)
+
+    def hookReturned(self, result: Any) -> None:
+        """The plane called `received` itself, and this is what it returned."""
+        self._await(result)
+
+    def hookFailed(self) -> None:
+        """The plane called `received` itself, which raised what is being handled."""
+        self._failed(Failure())
 
     def messageBegan(self, isBinary: bool) -> None:
         """In the streaming form: a message begins."""

@@ -219,18 +219,20 @@ class Contract(Engine):
         try:
             result = hook(*arguments)
         except Exception:
-            self.__hookFailed(Failure())
+            self._failed(Failure())
         else:
-            if result is not None and isawaitable(result):
-                self.__await(result)
+            if result is not None:
+                self._await(result)
 
-    def __await(self, result: Awaitable[Any]) -> None:
-        self.hold()
-        done = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_done(result))
-        done.addErrback(self.__hookFailed)
-        done.addBoth(lambda _: self.release())
+    def _await(self, result: Any) -> None:
+        """A hook has returned this: reading is held until it is done, if it can be awaited."""
+        if isawaitable(result):
+            self.hold()
+            done = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_done(result))
+            done.addErrback(self._failed)
+            done.addBoth(lambda _: self.release())
 
-    def __hookFailed(self, failure: Failure) -> None:
+    def _failed(self, failure: Failure) -> None:
         error = failure.value
         if isinstance(error, Closed):
             self.close(error.code, error.sentence)

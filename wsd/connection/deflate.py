@@ -16,32 +16,28 @@ _NO_LIMIT = sys.maxsize - 1
 class AutobahnDeflater(Deflater):
     """The same in Autobahn's words, for the messages that it reads."""
 
-    __slots__ = ("_most",)
+    __slots__ = ("last",)
 
     EXTENSION_NAME = "permessage-deflate"
 
+    last: bool
+    """Whether the bytes that Autobahn asks for next are the last of a message."""
+
     def start_decompress_message(self) -> None:
         """A compressed message begins."""
-        self._most = 0
         self.begin()
 
     def decompress_message_data(self, data: bytes, max_output_len: int | None) -> bytes:
         """Some plain bytes of it; Autobahn counts how many there may still be."""
-        self._most = _NO_LIMIT if max_output_len is None else max_output_len
-        return self._inflated(data, False)
-
-    def end_decompress_message(self) -> None:
-        """It is whole; Autobahn takes no more bytes of it."""
-        if self._inflated(b"", True):
-            raise PayloadCorruptError("it goes on behind its end")
-
-    def _inflated(self, data: bytes, last: bool) -> bytes:
         try:
-            return self.inflate(data, last, self._most)
+            return self.inflate(data, self.last, _NO_LIMIT if max_output_len is None else max_output_len)
         except TooBig as error:
             raise PayloadExceededError(str(error)) from error
         except Corrupt as error:
             raise PayloadCorruptError(str(error)) from error
+
+    def end_decompress_message(self) -> None:
+        """It was whole with its last bytes."""
 
 
 _WINDOW = 4096

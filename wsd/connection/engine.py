@@ -114,6 +114,8 @@ class Engine(WebSocketServerProtocol):
         """Some bytes of a frame; after a fault only those of the peer's close are looked at."""
         if self.failedByMe and not self.__isClose:
             return None
+        if self._isMessageCompressed:
+            self._perMessageCompress.last = self.current_frame.fin and not self.lacking
         found: bool | None = super().onFrameData(payload)
         return found
 

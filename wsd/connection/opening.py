@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
+from wsd.connection.contract import Contract
 from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.flow import NEVER, Flow
 from wsd.connection.request import Accept, Request
@@ -139,6 +140,8 @@ class Opening(Flow):
         factory = self.factory
         rest, self.data = self.data, b""
         self.frames = frames = factory.plane.frames(self, self.transport, factory.terms, self._perMessageCompress, rest)
+        if type(self).send is Contract.send:
+            self.send = frames.send  # type: ignore[method-assign]
         if self._wire is self.transport:
             self._wire.setReader(frames)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,17 @@ class Plane:
     traffic: Callable[[], Traffic] = Traffic
 
 
-PLANES = {plane.name: plane for plane in (Plane("fast", Fast), Plane("plain", Plain))}
-"""The planes there are, the fastest first. `plain` is Autobahn's own reading of frames."""
+def _found() -> dict[str, Plane]:
+    planes = [Plane("fast", Fast), Plane("plain", Plain)]
+    with suppress(ImportError):
+        from wsd.frames import _fast
+
+        planes.insert(0, Plane("_fast", _fast.Frames, _fast.Traffic))
+    return {plane.name: plane for plane in planes}
+
+
+PLANES = _found()
+"""The planes there are, the fastest first. `plain` is Autobahn's own reading of frames; `_fast` may not be built."""
 
 
 def choose(wanted: str) -> Plane:

@@ -18,10 +18,10 @@ from wsd.frames.writing import BINARY, COMPRESSED, CONTINUATION, FIN, OPEN, PING
 
 _MASKED = 0x80
 
-_TURN = 64
+TURN = 64
 """Frames of one connection that are read before the others have their turn."""
 
-_TURN_SECONDS = 0.001
+TURN_SECONDS = 0.001
 """Seconds after which they have it sooner."""
 
 _SMALL = 4096
@@ -82,7 +82,7 @@ class Fast(Writer):
         self._rest = rest
         self._feeding = self._fellBack = self._inFrame = self._inMessage = self._fedOut = False
         self._left = self._total = 0
-        self._parts = BytesIO()
+        self._parts: BytesIO | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
     # -- bytes arrive ---------------------------------------------------------------------------------------------
@@ -112,13 +112,13 @@ class Fast(Writer):
             self._run(data)
 
     def _run(self, data: bytes) -> None:
-        self._feeding, self._batch = True, []
+        self._feeding = True
+        self.gather()
         try:
             self._read(data)
         finally:
             self._feeding = False
-            self.flush()
-            self._batch = None
+            self.release()
 
     def _read(self, data: bytes) -> None:
         """Read frames until the bytes are used up, reading is held, or the others have their turn."""
@@ -141,7 +141,7 @@ class Fast(Writer):
             if not frames:
                 began = perf_counter()
             frames += 1
-            if frames == _TURN or perf_counter() - began > _TURN_SECONDS:
+            if frames == TURN or perf_counter() - began > TURN_SECONDS:
                 connection.breathe()
         if connection.state == OPEN:
             self._rest = data[position:]
@@ -270,21 +270,21 @@ class Fast(Writer):
                 return position
         if self._fedOut:
             self._inFrame = False
-            if self._final:
-                self._end()
+            if self._final and not self._end():
+                return self._fallBack(data[position:])
         return position
 
     def _piece(self, piece: bytes) -> bool:
         """Take a piece of a message; False when it cannot be accepted, which the peer has been told then."""
-        last = self._final and self._fedOut
         if self._compressed:
             try:
+                last = self._final and self._fedOut
                 piece = self._deflater.inflate(piece, last, self._maxMessage - self._total)
             except (TooBig, Corrupt) as error:
                 self._connection.inflateFailed(error)
                 return False
         self._total += len(piece)
-        if not self._isBinary and not self._isTextSoFar(piece, last):
+        if not self._isBinary and not self._isTextSoFar(piece):
             return False
         if not piece:
             return True
@@ -292,41 +292,58 @@ class Fast(Writer):
             self._traffic.bytesIn += len(piece)
             self._connection.messageArrived(piece)
         else:
+            if self._parts is None:
+                self._parts = BytesIO()
             self._parts.write(piece)
         return True
 
-    def _isTextSoFar(self, piece: bytes, last: bool) -> bool:
+    def _isTextSoFar(self, piece: bytes) -> bool:
         """Check UTF-8 as it comes: a message that will never be text is refused at once."""
         if self._decoder is None:
-            if last and isText(piece):
+            if isText(piece):
                 return True
             self._decoder = _newDecoder()
         try:
-            self._decoder.decode(piece, last)
-        except UnicodeDecodeError as error:
-            self._connection.notText(error.reason == "unexpected end of data")
+            self._decoder.decode(piece)
+        except UnicodeDecodeError:
+            self._connection.notText(False)
             return False
         return True
 
-    def _end(self) -> None:
-        """A message is whole."""
+    def _end(self) -> bool:
+        """A message is whole; False when it ends within a character, which the peer has been told then."""
         self._inMessage = False
+        if self._decoder is not None and self._decoder.getstate()[0]:
+            self._connection.notText(True)
+            return False
         # Its value is what it has written into, without a copy.
-        parts, self._parts = self._parts, BytesIO()
+        parts, self._parts = self._parts, None
         if self._streams:
             self._traffic.messagesIn += 1
             self._connection.messageEnded()
         else:
-            payload = parts.getvalue()
+            payload = b"" if parts is None else parts.getvalue()
             del parts
             self._deliver(payload, self._isBinary)
+        return True
+
+    @property
+    def isIdle(self) -> bool:
+        """Whether the next byte begins a message."""
+        return not (self._inFrame or self._inMessage or self._rest or self._fellBack)
 
     # -- ending ---------------------------------------------------------------------------------------------------
+
+    def handOver(self, rest: bytes, left: int) -> None:
+        """The connection closes in the middle of a message whose last frame lacks `left` bytes, or between two."""
+        self._inFrame = self._inMessage = left > 0
+        self._left, self._final, self._fedOut = left, True, False
+        self._fallBack(rest)
 
     def _fallBack(self, rest: bytes) -> int:
         """Let Autobahn read on from here."""
         self._fellBack = True
-        self._parts = BytesIO()
+        self._parts = None
         if self._connection is not None:
             left = self._left if self._inFrame else 0
             inside = self._inMessage and not (self._inFrame and self._fedOut and self._final)
@@ -336,5 +353,5 @@ class Fast(Writer):
     def close(self) -> None:
         """The connection is gone."""
         super().close()
-        self._parts = BytesIO()
+        self._parts = None
         self._rest = b""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from wsd.frames.deflate import Deflater
 from wsd.metrics import Traffic
@@ -51,6 +51,15 @@ class Sink(Protocol):
 
     def messageReceived(self, payload: bytes, isBinary: bool) -> None:
         """A message has come, whole and checked."""
+
+    def received(self, payload: bytes, isBinary: bool) -> Any:
+        """The protocol's own hook, for a plane that spares the call of `messageReceived`."""
+
+    def hookReturned(self, result: Any) -> None:
+        """What `received` returned, which was not None."""
+
+    def hookFailed(self) -> None:
+        """`received` raised what is being handled."""
 
     def messageBegan(self, isBinary: bool) -> None:
         """In the streaming form: a message begins."""

@@ -66,12 +66,12 @@ class Writer:
         self._traffic.messagesOut += 1
         if isinstance(payload, str):
             payload, isBinary = payload.encode(), False
-        if not isinstance(payload, (bytes, bytearray, memoryview)):
+        if isinstance(payload, (bytes, bytearray, memoryview)):
+            self._traffic.bytesOut += len(payload)
+            self._sendMessage(bytes(payload), BINARY if isBinary else TEXT, fragment, deflate)
+        else:
             self._traffic.bytesOut += len(payload.payload)
             self._sendPrepared(payload)
-        else:
-            self._traffic.bytesOut += len(payload)
-            self._sendMessage(payload, BINARY if isBinary else TEXT, fragment, deflate)
         if connection.unsent > self._maxUnsent:
             connection.overrun()
 
@@ -114,6 +114,15 @@ class Writer:
         self._gathered += len(frame)
         if self._gathered > _BATCH:
             self.flush()
+
+    def gather(self) -> None:
+        """Keep what is written until `release`."""
+        self._batch = []
+
+    def release(self) -> None:
+        """Send what was gathered, and what is written from now on at once."""
+        self.flush()
+        self._batch = None
 
     def flush(self) -> None:
         """Send what was gathered."""

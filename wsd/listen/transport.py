@@ -52,6 +52,10 @@ class Sending(_Base):
     unsent = 0
     _sent = 0
 
+    isPlain = True
+    """Whether what a protocol writes is what the socket carries."""
+
+    _reader: Any = None
     _queue: deque[bytes | memoryview] | None = None
     _gathering: list[bytes] | None = None
 
@@ -62,7 +66,12 @@ class Sending(_Base):
 
     def written(self) -> int:
         """Bytes written since the connection began."""
-        return self._sent + self.unsent
+        return self._taken + self.unsent
+
+    @property
+    def _taken(self) -> int:
+        """Bytes that the kernel took, from here or from a reader that sends for itself."""
+        return self._sent if self._reader is None else self._sent + int(self._reader.sent)
 
     def acknowledged(self) -> int:
         """
@@ -73,7 +82,7 @@ class Sending(_Base):
         """
         waiting = bytearray(4)
         ioctl(self.socket, TIOCOUTQ, waiting)
-        return self._sent - int.from_bytes(waiting, sys.byteorder)
+        return self._taken - int.from_bytes(waiting, sys.byteorder)
 
     def setWaterMarks(self, high: int, low: int) -> None:
         """Bytes waiting above which a producer is paused, and at which it is resumed."""
@@ -101,8 +110,16 @@ class Sending(_Base):
         self.protocol.dataReceived(data)
 
     def setReader(self, reader: Any) -> None:
-        """What is read goes straight to `reader.feed` from now on."""
+        """
+        What is read goes straight to `reader.feed` from now on.
+
+        One that has a `doRead` reads from the socket itself, and may send to it while nothing waits here.
+        """
         self.feed = reader.feed  # type: ignore[method-assign]
+        if self.isPlain and hasattr(reader, "doRead"):
+            self._reader = reader
+            reader.attach(self.fileno())
+            self.doRead = reader.doRead  # type: ignore[method-assign]
 
     def _flushGathered(self) -> None:
         gathered, self._gathering = self._gathering, None
@@ -243,6 +260,9 @@ class Sending(_Base):
         self.disconnected, self.connected = 1, 0
         self._queue = self._gathering = None
         self.unsent = 0
+        if self._reader is not None:
+            self._sent, self._reader = self._taken, None
+            self.__dict__.pop("doRead", None)
         self.__dict__.pop("feed", None)
         producer, self.producer = self.producer, None
         if producer is not None:

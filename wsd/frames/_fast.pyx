@@ -1,0 +1,549 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
+"""
+_fast: what nearly all messages are, read and written in C: whole frames with no extension.
+
+Everything else is handed, from the first byte of its frame, to the plane in Python (`wsd.frames.fast`), which knows all
+that an open connection may send; so the rules stand there alone. On a plain socket this reads and sends for itself.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_XDECREF
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy
+
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+
+from wsd.frames.deflate import Corrupt, TooBig
+from wsd.frames.fast import TURN, TURN_SECONDS, Fast
+
+cdef extern from "Python.h":
+    int _PyBytes_Resize(PyObject** string, Py_ssize_t size) except -1
+    PyObject* newBytes "PyBytes_FromStringAndSize"(const char* value, Py_ssize_t size) except NULL
+    char* bytesOf "PyBytes_AS_STRING"(PyObject* string)
+
+cdef extern from "sys/socket.h" nogil:
+    ssize_t recv(int descriptor, void* buffer, size_t size, int flags)
+    ssize_t send(int descriptor, const void* buffer, size_t size, int flags)
+    int MSG_DONTWAIT
+    int MSG_NOSIGNAL
+
+cdef extern from "time.h" nogil:
+    ctypedef long time_t
+    cdef struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec* found)
+    int CLOCK_MONOTONIC
+
+cdef extern from "payload.h" nogil:
+    void unmask(uint8_t* to, const uint8_t* data, size_t size, uint32_t mask, size_t offset)
+    uint32_t checkText(uint32_t state, const uint8_t* text, size_t size)
+    uint32_t NOT_TEXT
+
+
+cdef enum:
+    OPEN = 3
+    TEXT = 0x81
+    BINARY = 0x82
+    DEFLATED_TEXT = 0xC1
+    DEFLATED_BINARY = 0xC2
+    PING = 0x89
+    PONG = 0x8A
+    READ = 262144      # bytes asked for at a time
+    GATHERED = 16384   # a payload up to this size is copied behind its frame's head
+    BATCH = 65536      # bytes gathered while a read is answered before they are sent
+    FIRST = 65536      # bytes made ready for a message before any of it has come: its declared length alone is no reason
+
+cdef int _TURN = TURN
+cdef double _TURN_SECONDS = TURN_SECONDS
+
+cdef uint8_t* _shared = <uint8_t*>malloc(READ)
+cdef bint _sharedIsTaken = False
+
+
+cdef double _now() noexcept nogil:
+    cdef timespec found
+    clock_gettime(CLOCK_MONOTONIC, &found)
+    return found.tv_sec + found.tv_nsec * 1e-9
+
+
+cdef class Traffic:
+    """`wsd.metrics.Traffic`, counted in C."""
+
+    cdef public unsigned long long messagesIn, messagesOut, bytesIn, bytesOut
+
+
+class Unusual(Fast):
+    """Reads in Python what is not read here; what it writes is gathered here, behind what was before."""
+
+    def gather(self):
+        """Its transport gathers."""
+
+
+cdef class Frames:
+    """Reads and writes the frames of one open connection: the twin of `wsd.frames.fast.Fast`."""
+
+    cdef object _connection, _transport, _received, _terms, _deflater, _slow
+    cdef Traffic _traffic
+    cdef bint _streams, _feeding, _isSlow
+    cdef int _descriptor
+    cdef uint64_t _most
+    cdef bytes _rest
+
+    # A message of which some is missing: its payload so far, unmasked and, if it is text, checked.
+    cdef PyObject* _message
+    cdef Py_ssize_t _room, _got, _length
+    cdef uint8_t _first
+    cdef uint32_t _mask, _text
+
+    # What was gathered to be sent.
+    cdef uint8_t* _out
+    cdef Py_ssize_t _outSize, _outRoom
+
+    cdef readonly unsigned long long sent
+    """Bytes sent to the socket from here, past the transport."""
+
+    def __init__(self, connection, transport, terms, deflater, bytes rest):
+        """`rest` came before the connection was open; it is read with the first `goOn`."""
+        self._connection = connection
+        self._transport = transport
+        self._received = connection.received
+        self._terms = terms
+        self._deflater = deflater
+        self._traffic = terms.traffic
+        self._streams = terms.streams
+        self._most = min(terms.maxMessage, terms.maxFrame)
+        self._descriptor = -1
+        self._rest = rest
+        self._isSlow = terms.streams
+
+    def __dealloc__(self):
+        free(self._out)
+        Py_XDECREF(self._message)
+
+    def close(self):
+        """The connection is gone."""
+        self._descriptor = -1
+        if self._slow is not None:
+            self._slow.close()
+        self._connection = self._transport = self._received = self._deflater = self._slow = None
+        self._rest = b""
+        self._dropMessage()
+
+    # -- bytes arrive ---------------------------------------------------------------------------------------------
+
+    def attach(self, int descriptor):
+        """Read from this socket, which does not block, with `doRead`, and send to it; -1 ends that."""
+        self._descriptor = descriptor
+
+    def doRead(self):
+        """Read once, and answer; what is returned is why the connection is lost."""
+        global _sharedIsTaken
+        cdef ssize_t got
+        cdef uint8_t* buffer
+        if self._message != NULL and not self._isSlow:
+            got = self._readMessage()
+        elif _sharedIsTaken:
+            # A protocol runs the reactor while it is called.
+            buffer = <uint8_t*>malloc(READ)
+            try:
+                got = self._readInto(buffer)
+            finally:
+                free(buffer)
+        else:
+            _sharedIsTaken = True
+            try:
+                got = self._readInto(_shared)
+            finally:
+                _sharedIsTaken = False
+        if got > 0:
+            return None
+        if got == 0:
+            return CONNECTION_DONE
+        return None if errno in (EAGAIN, EINTR) else CONNECTION_LOST
+
+    cdef ssize_t _readInto(self, uint8_t* buffer) except -2:
+        cdef ssize_t got = recv(self._descriptor, buffer, READ, MSG_DONTWAIT)
+        if got > 0:
+            self._feed(buffer, got)
+        return got
+
+    cdef ssize_t _readMessage(self) except -2:
+        """Straight into the message that lacks it."""
+        cdef uint8_t* place
+        cdef ssize_t got
+        connection = self._connection
+        self._makeRoom()
+        place = <uint8_t*>bytesOf(self._message) + self._got
+        got = recv(self._descriptor, place, self._room - self._got, MSG_DONTWAIT)
+        if got <= 0:
+            return got
+        connection.heard = True
+        if connection.state != OPEN or connection.held:
+            self._feed(place, got)
+            return got
+        unmask(place, place, got, self._mask, self._got)
+        self._feeding = True
+        try:
+            self._advance(got)
+            if not self._isSlow and connection.state != OPEN:
+                self._handOver(_shared, 0)
+        finally:
+            self._feeding = False
+            self._flush()
+        return got
+
+    def feed(self, bytes data):
+        """Bytes from the peer."""
+        self._feed(<const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+    cdef int _feed(self, const uint8_t* data, Py_ssize_t size) except -1:
+        cdef bytes whole
+        connection = self._connection
+        if connection is None:
+            return 0
+        connection.heard = True
+        if self._isSlow and not self._rest:
+            return self._feedSlow(data, size)
+        if self._rest or self._feeding or connection.held:
+            whole = self._rest + PyBytes_FromStringAndSize(<const char*>data, size)
+            if self._feeding or connection.held:
+                self._rest = whole
+                connection.waits(len(whole))
+                return 0
+            self._rest = b""
+            return self._run(<const uint8_t*>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole))
+        return self._run(data, size)
+
+    def goOn(self):
+        """Reading is not held any more."""
+        cdef bytes rest
+        if self._feeding:
+            return
+        if self._isSlow:
+            self._goOnSlow()
+        if not self._isSlow or self._rest:
+            rest, self._rest = self._rest, b""
+            self._run(<const uint8_t*>PyBytes_AS_STRING(rest), PyBytes_GET_SIZE(rest))
+
+    cdef int _run(self, const uint8_t* data, Py_ssize_t size) except -1:
+        self._feeding = True
+        try:
+            self._read(data, size)
+        finally:
+            self._feeding = False
+            self._flush()
+        return 0
+
+    cdef int _read(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Read frames until the bytes are used up, reading is held, or the others have their turn."""
+        cdef Py_ssize_t position = 0, before
+        cdef int frames = 0
+        cdef double began = 0
+        connection = self._connection
+        while True:
+            if connection.held:
+                self._rest = PyBytes_FromStringAndSize(<const char*>data + position, size - position)
+                return 0
+            if connection.state != OPEN:
+                return self._handOver(data + position, size - position)
+            before = position
+            position += self._frame(data + position, size - position)
+            if self._isSlow or position == size:
+                return 0
+            if position == before:
+                self._rest = PyBytes_FromStringAndSize(<const char*>data + position, size - position)
+                return 0
+            if frames == 0:
+                began = _now()
+            frames += 1
+            if frames == _TURN or _now() - began > _TURN_SECONDS:
+                connection.breathe()
+
+    cdef Py_ssize_t _frame(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Read the next frame, or what there is of it: how many bytes that took, 0 when its head is not whole."""
+        cdef Py_ssize_t head = 6, end
+        cdef uint64_t length
+        cdef uint8_t first
+        cdef uint32_t mask
+        cdef bytes payload
+        cdef uint8_t* place
+        if self._message != NULL:
+            return self._more(data, size)
+        if size < 2:
+            return 0
+        first = data[0]
+        if data[1] < 0x80 or not self._isOurs(first, data[1]):
+            return self._giveSlow(data, size)
+        length = data[1] & 0x7F
+        if length == 126:
+            head = 8
+        elif length == 127:
+            head = 14
+        if size < head:
+            return 0
+        if length == 126:
+            length = (<uint64_t>data[2] << 8) | data[3]
+            if length < 126:
+                return self._giveSlow(data, size)
+        elif length == 127:
+            length = 0
+            for end in range(2, 10):
+                length = (length << 8) | data[end]
+            if length < 65536:
+                return self._giveSlow(data, size)
+        if length > self._most:
+            return self._giveSlow(data, size)
+        memcpy(&mask, data + head - 4, 4)
+        end = head + <Py_ssize_t>length
+        if end > size:
+            if first & 0x48:
+                return 0 if first & 0x08 else self._giveSlow(data, size)
+            return self._beginMessage(first, length, mask, head, data, size)
+        payload = PyBytes_FromStringAndSize(NULL, length)
+        place = <uint8_t*>PyBytes_AS_STRING(payload)
+        unmask(place, data + head, length, mask, 0)
+        if first & 0x48:
+            return self._unusual(first, payload, end, data, size)
+        if first == TEXT and checkText(0, place, length) != 0:
+            return self._giveSlow(data, size)
+        self._deliver(payload, first == BINARY)
+        return end
+
+    cdef bint _isOurs(self, uint8_t first, uint8_t second) noexcept:
+        """Whether such a frame is read here: a message of a single frame, deflated too, a ping or a pong."""
+        if first == TEXT or first == BINARY:
+            return True
+        if first == PING or first == PONG:
+            return second <= 0xFD
+        return self._deflater is not None and (first == DEFLATED_TEXT or first == DEFLATED_BINARY)
+
+    cdef Py_ssize_t _unusual(
+        self, uint8_t first, bytes payload, Py_ssize_t end, const uint8_t* data, Py_ssize_t size
+    ) except -1:
+        """A ping, a pong, or a message that is deflated."""
+        cdef bytes message
+        connection = self._connection
+        if first == PING:
+            connection.onPing(payload)
+            return end
+        if first == PONG:
+            connection.onPong(payload)
+            return end
+        self._deflater.begin()
+        try:
+            message = self._deflater.inflate(payload, True, self._terms.maxMessage)
+        except (TooBig, Corrupt) as error:
+            connection.inflateFailed(error)
+            self._handOver(data + end, size - end)
+            return size
+        if first == DEFLATED_TEXT:
+            state = checkText(0, <const uint8_t*>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
+            if state != 0:
+                connection.notText(state != NOT_TEXT)
+                self._handOver(data + end, size - end)
+                return size
+        self._deliver(message, first == DEFLATED_BINARY)
+        return end
+
+    cdef int _deliver(self, bytes payload, bint isBinary) except -1:
+        self._traffic.messagesIn += 1
+        self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
+        try:
+            result = self._received(payload, isBinary)
+        except Exception:
+            self._connection.hookFailed()
+        else:
+            if result is not None:
+                self._connection.hookReturned(result)
+        return 0
+
+    # -- a message that comes in pieces ---------------------------------------------------------------------------
+
+    cdef Py_ssize_t _beginMessage(
+        self, uint8_t first, uint64_t length, uint32_t mask, Py_ssize_t head, const uint8_t* data, Py_ssize_t size
+    ) except -1:
+        self._room = min(<Py_ssize_t>length, max(<Py_ssize_t>FIRST, 2 * (size - head)))
+        self._message = newBytes(NULL, self._room)
+        self._got = 0
+        self._length = length
+        self._first = first
+        self._mask = mask
+        self._text = 0
+        return head + self._more(data + head, size - head)
+
+    cdef Py_ssize_t _more(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Some more of a message."""
+        cdef Py_ssize_t taken
+        if size == 0:
+            return 0
+        self._makeRoom()
+        taken = min(size, self._room - self._got)
+        unmask(<uint8_t*>bytesOf(self._message) + self._got, data, taken, self._mask, self._got)
+        if self._advance(taken) and taken < size and self._message != NULL:
+            taken += self._more(data + taken, size - taken)
+        elif self._isSlow:
+            # It is not text, and what follows is nobody's.
+            self._connection.readPlain(PyBytes_FromStringAndSize(<const char*>data + taken, size - taken))
+            taken = size
+        return taken
+
+    cdef int _makeRoom(self) except -1:
+        """Room grows with what has come, up to four times of that."""
+        if self._got == self._room:
+            self._room = min(self._length, 4 * self._room)
+            _PyBytes_Resize(&self._message, self._room)
+        return 0
+
+    cdef int _advance(self, Py_ssize_t taken) except -1:
+        """So many bytes of it have come: check them, and deliver it when it is whole. 0 when it is not text."""
+        cdef bytes payload
+        if self._first == TEXT:
+            self._text = checkText(self._text, <uint8_t*>bytesOf(self._message) + self._got, taken)
+            if self._text == NOT_TEXT or (self._text != 0 and self._got + taken == self._length):
+                self._connection.notText(self._text != NOT_TEXT)
+                self._got += taken
+                self._handOver(_shared, 0)
+                return 0
+        self._got += taken
+        if self._got == self._length:
+            payload = <bytes>self._message
+            self._dropMessage()
+            self._deliver(payload, self._first == BINARY)
+        return 1
+
+    cdef int _dropMessage(self) except -1:
+        Py_XDECREF(self._message)
+        self._message = NULL
+        return 0
+
+    # -- what Python reads ----------------------------------------------------------------------------------------
+
+    cdef object _python(self):
+        if self._slow is None:
+            self._slow = Unusual(self._connection, self, self._terms, self._deflater, b"")
+        return self._slow
+
+    cdef Py_ssize_t _giveSlow(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """The next frame is not for us; neither is what has come with it."""
+        self._isSlow = True
+        self._feedSlow(data, size)
+        return size
+
+    cdef int _feedSlow(self, const uint8_t* data, Py_ssize_t size) except -1:
+        cdef bint feeding = self._feeding
+        self._feeding = True
+        try:
+            self._python().feed(PyBytes_FromStringAndSize(<const char*>data, size))
+        finally:
+            self._feeding = feeding
+            self._isSlow = self._streams or not self._slow.isIdle
+            if not feeding:
+                self._flush()
+        return 0
+
+    cdef int _goOnSlow(self) except -1:
+        self._feeding = True
+        try:
+            self._python().goOn()
+        finally:
+            self._feeding = False
+            self._isSlow = self._streams or not self._slow.isIdle
+            self._flush()
+        return 0
+
+    cdef int _handOver(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """The connection closes: Autobahn reads on, and looks only for the peer's close."""
+        cdef Py_ssize_t left = 0
+        if self._message != NULL:
+            left = self._length - self._got
+            self._dropMessage()
+        self._isSlow = True
+        self._python().handOver(PyBytes_FromStringAndSize(<const char*>data, size), left)
+        return 0
+
+    # -- sending --------------------------------------------------------------------------------------------------
+
+    def send(self, payload, bint isBinary=True, fragment=0, bint deflate=True):
+        """Send a message, as `Connection.send` says."""
+        cdef uint8_t head[4]
+        cdef Py_ssize_t size
+        connection = self._connection
+        if connection is None or connection.state != OPEN:
+            return
+        if not PyBytes_CheckExact(payload) or fragment or PyBytes_GET_SIZE(payload) > GATHERED:
+            self._python().send(payload, isBinary, fragment, deflate)
+            return
+        self._traffic.messagesOut += 1
+        self._traffic.bytesOut += PyBytes_GET_SIZE(payload)
+        head[0] = BINARY if isBinary else TEXT
+        if deflate and self._deflater is not None:
+            payload = self._deflater.deflate(payload)
+            head[0] |= 0x40
+        size = PyBytes_GET_SIZE(payload)
+        if size < 126:
+            head[1] = size
+            self._gather(head, 2)
+        else:
+            head[1] = 126
+            head[2] = size >> 8
+            head[3] = size & 0xFF
+            self._gather(head, 4)
+        self._gather(<const uint8_t*>PyBytes_AS_STRING(payload), size)
+        if not self._feeding or self._outSize > BATCH:
+            self._flush()
+
+    def write(self, bytes frame):
+        """Send a frame that is made already."""
+        self._gather(<const uint8_t*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+        if not self._feeding or self._outSize > BATCH:
+            self._flush()
+
+    def writeSequence(self, pieces):
+        """Send several pieces without joining them."""
+        self._flush()
+        self._transport.writeSequence(pieces)
+
+    def flush(self):
+        """Send what was gathered."""
+        self._flush()
+
+    cdef int _gather(self, const uint8_t* data, Py_ssize_t size) except -1:
+        cdef uint8_t* out
+        if self._outSize + size > self._outRoom:
+            self._outRoom = 2 * (self._outSize + size)
+            out = <uint8_t*>realloc(self._out, self._outRoom)
+            if out == NULL:
+                raise MemoryError
+            self._out = out
+        memcpy(self._out + self._outSize, data, size)
+        self._outSize += size
+        return 0
+
+    cdef int _flush(self) except -1:
+        """Send what was gathered: at once if nothing waits before it, the rest through the transport."""
+        cdef Py_ssize_t size = self._outSize
+        cdef ssize_t taken = 0
+        if size == 0:
+            return 0
+        self._outSize = 0
+        transport = self._transport
+        if transport is None:
+            return 0
+        if self._descriptor >= 0 and transport.unsent == 0:
+            taken = send(self._descriptor, self._out, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+            if taken < 0:
+                taken = 0
+            self.sent += taken
+        if taken < size:
+            transport.write(PyBytes_FromStringAndSize(<const char*>self._out + taken, size - taken))
+            if self._connection is not None and self._connection.unsent > self._terms.maxUnsent:
+                self._connection.overrun()
+        # An idle connection keeps nothing.
+        free(self._out)
+        self._out = NULL
+        self._outRoom = 0
+        return 0
