@@ -17,7 +17,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from wsd.listen.ring import Ring, ringOf
+from wsd.listen import _turn
+from wsd.listen.ring import Ring, pythonTurn, ringOf
 from wsd.listen.transport import TCPTransport
 
 
@@ -52,8 +53,11 @@ def reactor() -> MemoryReactorClock:
     return MemoryReactorClock()
 
 
-@pytest.fixture
-def ring(reactor: MemoryReactorClock) -> Iterator[Ring]:
+@pytest.fixture(params=[_turn.turn, pythonTurn], ids=["compiled", "python"])
+def ring(
+    reactor: MemoryReactorClock, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Ring]:
+    monkeypatch.setattr("wsd.listen.ring.turn", request.param)
     ring = Ring(reactor)
     yield ring
     for source in ring.removeAll():

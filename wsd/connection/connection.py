@@ -42,7 +42,6 @@ class Connection(Opening):
 
     def readPlain(self, data: bytes) -> None:
         """Autobahn reads this, or keeps it until it may."""
-        self.heard = True
         if len(data) <= _PIECE:
             self.__feed(data)
         else:

@@ -43,7 +43,6 @@ class Engine(WebSocketServerProtocol):
     log: ConnectionLog
 
     # What Autobahn sets for each connection, and most connections never change: it stays with the class.
-    state = WebSocketServerProtocol.STATE_CONNECTING
     send_state = WebSocketServerProtocol.SEND_STATE_GROUND
     data = b""
     send_queue: Any = ()
@@ -76,11 +75,11 @@ class Engine(WebSocketServerProtocol):
     copies = True
     """Whether the transport copies what it is given."""
 
-    held = 0
-    """How many ask that nothing is read."""
     frames: Any = None
     """What reads and writes the frames of the open connection: see `wsd.frames`."""
     _consuming = False
+    __state = WebSocketServerProtocol.STATE_CONNECTING
+    __held = 0
 
     def __init__(self) -> None:
         """Autobahn's own makes two Deferreds and a record of the transport for each connection; none is asked for."""
@@ -89,6 +88,28 @@ class Engine(WebSocketServerProtocol):
     def utf8validator(self) -> Utf8Validator:  # type: ignore[override]
         """Made with the first text message."""
         return Utf8Validator()
+
+    @property
+    def state(self) -> int:
+        """Autobahn's number for how far the connection is."""
+        return self.__state
+
+    @state.setter
+    def state(self, state: int) -> None:
+        self.__state = state
+        if self.frames is not None:
+            self.frames.isOpen = state == self.STATE_OPEN
+
+    @property
+    def held(self) -> int:
+        """How many ask that nothing is read."""
+        return self.__held
+
+    @held.setter
+    def held(self, held: int) -> None:
+        self.__held = held
+        if self.frames is not None:
+            self.frames.held = held
 
     # -- reading --------------------------------------------------------------------------------------------------
 

@@ -29,8 +29,6 @@ class Flow(Contract):
     isFull = False
     """What waits to be sent passed the high water mark, and is not below the low one yet."""
 
-    heard = True
-    """Whether anything has come since the last ping."""
     __pinged: float | None = None
     _pingAt = 0.0
     __pingStart = 0
@@ -174,7 +172,7 @@ class Flow(Contract):
         if not policies.ping_interval:
             return NEVER
         if self.__pinged is not None:
-            if self.heard:
+            if self.frames.heard:
                 self.__pinged = None
             elif self.held:
                 self.__pinged = now
@@ -184,7 +182,7 @@ class Flow(Contract):
         if self.__pinged is None and now >= self._pingAt:
             self._pingAt = now + policies.ping_interval
             if not self.isFull:
-                self.heard = False
+                self.frames.heard = False
                 self.__pinged = now
                 self.__pingStart, self.__pingSeen = self._wire.written(), self._wire.acknowledged()
                 self.ping()

@@ -88,7 +88,8 @@ cdef class Frames:
 
     cdef object _connection, _transport, _received, _terms, _deflater, _slow
     cdef Traffic _traffic
-    cdef bint _streams, _feeding, _isSlow
+    cdef bint _streams, _feeding, _isSlow, _isOpen
+    cdef int _held
     cdef int _descriptor
     cdef uint64_t _most
     cdef bytes _rest
@@ -106,6 +107,9 @@ cdef class Frames:
     cdef readonly unsigned long long sent
     """Bytes sent to the socket from here, past the transport."""
 
+    cdef public bint heard
+    """Whether anything has come since this was set to False."""
+
     def __init__(self, connection, transport, terms, deflater, bytes rest):
         """`rest` came before the connection was open; it is read with the first `goOn`."""
         self._connection = connection
@@ -119,6 +123,9 @@ cdef class Frames:
         self._descriptor = -1
         self._rest = rest
         self._isSlow = terms.streams
+        self._isOpen = connection.state == OPEN
+        self._held = connection.held
+        self.heard = True
 
     def __dealloc__(self):
         free(self._out)
@@ -133,11 +140,33 @@ cdef class Frames:
         self._rest = b""
         self._dropMessage()
 
+    @property
+    def isOpen(self):
+        """Whether messages are read and written."""
+        return self._isOpen
+
+    @isOpen.setter
+    def isOpen(self, bint isOpen):
+        self._isOpen = isOpen
+        if self._slow is not None:
+            self._slow.isOpen = isOpen
+
+    @property
+    def held(self):
+        """How many ask that nothing is read."""
+        return self._held
+
+    @held.setter
+    def held(self, int held):
+        self._held = held
+        if self._slow is not None:
+            self._slow.held = held
+
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
-    def attach(self, int descriptor):
-        """Read from this socket, which does not block, with `doRead`, and send to it; -1 ends that."""
-        self._descriptor = descriptor
+    def attach(self, socket):
+        """Read from this socket, which does not block, with `doRead`, and send to it."""
+        self._descriptor = socket.fileno()
 
     def doRead(self):
         """Read once, and answer; what is returned is why the connection is lost."""
@@ -181,15 +210,15 @@ cdef class Frames:
         got = recv(self._descriptor, place, self._room - self._got, MSG_DONTWAIT)
         if got <= 0:
             return got
-        connection.heard = True
-        if connection.state != OPEN or connection.held:
+        self.heard = True
+        if not self._isOpen or self._held:
             self._feed(place, got)
             return got
         unmask(place, place, got, self._mask, self._got)
         self._feeding = True
         try:
             self._advance(got)
-            if not self._isSlow and connection.state != OPEN:
+            if not self._isSlow and not self._isOpen:
                 self._handOver(_shared, 0)
         finally:
             self._feeding = False
@@ -202,17 +231,16 @@ cdef class Frames:
 
     cdef int _feed(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef bytes whole
-        connection = self._connection
-        if connection is None:
+        if self._connection is None:
             return 0
-        connection.heard = True
+        self.heard = True
         if self._isSlow and not self._rest:
             return self._feedSlow(data, size)
-        if self._rest or self._feeding or connection.held:
+        if self._rest or self._feeding or self._held:
             whole = self._rest + PyBytes_FromStringAndSize(<const char*>data, size)
-            if self._feeding or connection.held:
+            if self._feeding or self._held:
                 self._rest = whole
-                connection.waits(len(whole))
+                self._connection.waits(len(whole))
                 return 0
             self._rest = b""
             return self._run(<const uint8_t*>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole))
@@ -243,12 +271,11 @@ cdef class Frames:
         cdef Py_ssize_t position = 0, before
         cdef int frames = 0
         cdef double began = 0
-        connection = self._connection
         while True:
-            if connection.held:
+            if self._held:
                 self._rest = PyBytes_FromStringAndSize(<const char*>data + position, size - position)
                 return 0
-            if connection.state != OPEN:
+            if not self._isOpen:
                 return self._handOver(data + position, size - position)
             before = position
             position += self._frame(data + position, size - position)
@@ -261,7 +288,7 @@ cdef class Frames:
                 began = _now()
             frames += 1
             if frames == _TURN or _now() - began > _TURN_SECONDS:
-                connection.breathe()
+                self._connection.breathe()
 
     cdef Py_ssize_t _frame(self, const uint8_t* data, Py_ssize_t size) except -1:
         """Read the next frame, or what there is of it: how many bytes that took, 0 when its head is not whole."""
@@ -471,8 +498,7 @@ cdef class Frames:
         """Send a message, as `Connection.send` says."""
         cdef uint8_t head[4]
         cdef Py_ssize_t size
-        connection = self._connection
-        if connection is None or connection.state != OPEN:
+        if not self._isOpen:
             return
         if not PyBytes_CheckExact(payload) or fragment or PyBytes_GET_SIZE(payload) > GATHERED:
             self._python().send(payload, isBinary, fragment, deflate)

@@ -12,11 +12,19 @@ from io import BytesIO
 from time import perf_counter
 from typing import Any
 
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+
 from wsd.frames.deflate import Corrupt, TooBig
 from wsd.frames.sink import Sink, Terms
-from wsd.frames.writing import BINARY, COMPRESSED, CONTINUATION, FIN, OPEN, PING, PONG, TEXT, Writer
+from wsd.frames.writing import BINARY, COMPRESSED, CONTINUATION, FIN, PING, PONG, TEXT, Writer
 
 _MASKED = 0x80
+
+_TEXT, _BINARY = FIN | TEXT, FIN | BINARY
+"""How a message of one frame begins."""
+
+_number = int.from_bytes
+"""Bytes are unmasked as one number, which Python adds fast."""
 
 TURN = 64
 """Frames of one connection that are read before the others have their turn."""
@@ -26,6 +34,9 @@ TURN_SECONDS = 0.001
 
 _SMALL = 4096
 """Bytes up to which a payload is unmasked here; beyond, Autobahn's compiled masker is faster."""
+
+_READ = 256 * 1024
+"""Bytes asked for at a time: a large message comes in few pieces."""
 
 _newDecoder = codecs.getincrementaldecoder("utf-8")
 
@@ -41,13 +52,6 @@ def isText(payload: bytes) -> bool:
     return True
 
 
-def unmask(data: bytes, mask: bytes) -> bytes:
-    """A few KiB of payload without its mask (RFC 6455 5.3): the bytes as one number, which Python adds fast."""
-    size = len(data)
-    key = (mask * ((size >> 2) + 1))[:size]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
-
-
 class Fast(Writer):
     """Reads and writes the frames of one open connection."""
 
@@ -58,6 +62,7 @@ class Fast(Writer):
         "_feeding",
         "_fellBack",
         "_final",
+        "_frames",
         "_inFrame",
         "_inMessage",
         "_isBinary",
@@ -67,6 +72,7 @@ class Fast(Writer):
         "_maxMessage",
         "_most",
         "_parts",
+        "_received",
         "_rest",
         "_streams",
         "_total",
@@ -75,28 +81,46 @@ class Fast(Writer):
     def __init__(self, connection: Sink, transport: Any, terms: Terms, deflater: Any, rest: bytes) -> None:
         """`rest` came before the connection was open; it is read with the first `goOn`."""
         super().__init__(connection, transport, terms, deflater)
+        self._received: Any = connection.received
         self._maxMessage = terms.maxMessage
         self._maxFrame = terms.maxFrame
         self._streams = terms.streams
         self._most = min(terms.maxMessage, terms.maxFrame)
         self._rest = rest
         self._feeding = self._fellBack = self._inFrame = self._inMessage = self._fedOut = False
-        self._left = self._total = 0
+        self._left = self._total = self._frames = 0
         self._parts: BytesIO | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
+    def attach(self, socket: Any) -> None:
+        """Read from this socket, which does not block, with `doRead`, and send to it."""
+        self._socket = socket
+
+    def doRead(self) -> Any:
+        """Read once, and answer; what is returned is why the connection is lost."""
+        try:
+            data = self._socket.recv(_READ)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        self.feed(data)
+        return None
+
     def feed(self, data: bytes) -> None:
         """Bytes from the peer."""
         connection = self._connection
+        self.heard = True
         if self._fellBack:
             connection.readPlain(data)
             return
-        connection.heard = True
         if self._rest:
             data = self._rest + data
-        if self._feeding or connection.held:
+        if self._feeding or self.held:
             self._rest = data
             connection.waits(len(data))
             return
@@ -122,14 +146,15 @@ class Fast(Writer):
 
     def _read(self, data: bytes) -> None:
         """Read frames until the bytes are used up, reading is held, or the others have their turn."""
-        connection, position, end = self._connection, 0, len(data)
-        frames, began = 0, 0.0
-        while connection.state == OPEN and not connection.held:
+        position, end, began = 0, len(data), 0.0
+        self._frames = 0
+        while self.isOpen and not self.held:
             before = position
             if self._inFrame:
                 position = self._payload(data, position)
             else:
-                position = self._message(data, position)
+                if not self._inMessage and not self._streams:
+                    position = self._messages(data, position)
                 if position == before:
                     position = self._head(data, position)
                     if position == before:
@@ -138,51 +163,67 @@ class Fast(Writer):
                 return
             if position == end and (self._left or not self._inFrame):
                 return
-            if not frames:
+            if not self._frames:
                 began = perf_counter()
-            frames += 1
-            if frames == TURN or perf_counter() - began > TURN_SECONDS:
-                connection.breathe()
-        if connection.state == OPEN:
+            self._frames += 1
+            if self._frames >= TURN or perf_counter() - began > TURN_SECONDS:
+                self._connection.breathe()
+        if self.isOpen:
             self._rest = data[position:]
         else:
             self._fallBack(data[position:])
 
-    def _message(self, data: bytes, position: int) -> int:
-        """Read one whole message of one whole frame, which most are; what is not that is left where it is."""
-        start = position + 6
-        if len(data) < start or self._inMessage or self._streams:
-            return position
-        first, length = data[position], data[position + 1] - _MASKED
-        if first != FIN | TEXT and first != FIN | BINARY:
-            return position
-        if length == 126:
-            start += 2
-            length = data[position + 2] << 8 | data[position + 3]
-            if length < 126:
-                return position
-        elif not 0 <= length < 126:
-            return position
-        end = start + length
-        if end > len(data) or length > self._most:
-            return position
-        payload = self._unmasked(data[start:end], data[start - 4 : start])
-        if first == FIN | TEXT and not isText(payload):
-            return position
-        self._deliver(payload, first == FIN | BINARY)
-        return end
+    def _messages(self, data: bytes, position: int) -> int:
+        """Read messages of one whole frame, which most are; what is not that is left where it is."""
+        end, began = len(data), 0.0
+        while self._frames < TURN:
+            start = position + 6
+            if start > end:
+                break
+            first, length = data[position], data[position + 1] - _MASKED
+            if (first != _TEXT and first != _BINARY) or length < 0 or length > 126:
+                break
+            if length == 126:
+                start += 2
+                length = data[position + 2] << 8 | data[position + 3]
+                if length < 126:
+                    break
+            stop = start + length
+            if stop > end or length > self._most:
+                break
+            payload = self._unmasked(data[start:stop], data[start - 4 : start])
+            if first == _TEXT and not payload.isascii() and not isText(payload):
+                break
+            position = stop
+            self._deliver(payload, first == _BINARY)
+            if position == end or self.held or not self.isOpen:
+                break
+            self._frames += 1
+            if not began:
+                began = perf_counter()
+            elif perf_counter() - began > TURN_SECONDS:
+                self._frames = TURN
+        return position
 
     def _unmasked(self, data: bytes, mask: bytes) -> bytes:
-        if len(data) <= _SMALL:
-            return unmask(data, mask)
-        payload: bytes = self._connection.unmask(data, mask)
-        return payload
+        size = len(data)
+        if size > _SMALL:
+            payload: bytes = self._connection.unmask(data, mask)
+            return payload
+        key = (mask * ((size >> 2) + 1))[:size]
+        return (_number(data, "little") ^ _number(key, "little")).to_bytes(size, "little")
 
     def _deliver(self, payload: bytes, isBinary: bool) -> None:
         traffic = self._traffic
         traffic.messagesIn += 1
         traffic.bytesIn += len(payload)
-        self._connection.messageReceived(payload, isBinary)
+        try:
+            result = self._received(payload, isBinary)
+        except Exception:
+            self._connection.hookFailed()
+        else:
+            if result is not None:
+                self._connection.hookReturned(result)
 
     # -- one frame after the other --------------------------------------------------------------------------------
 
@@ -230,7 +271,7 @@ class Fast(Writer):
     def _control(self, data: bytes, position: int, start: int, end: int) -> int:
         if end > len(data):
             return position
-        payload = unmask(data[start:end], data[start - 4 : start])
+        payload = self._unmasked(data[start:end], data[start - 4 : start])
         if data[position] & 15 == PING:
             self._connection.onPing(payload)
         else:
@@ -266,7 +307,7 @@ class Fast(Writer):
             position = end
             if not self._piece(piece):
                 return self._fallBack(data[position:])
-            if self._connection.held or self._connection.state != OPEN:
+            if self.held or not self.isOpen:
                 return position
         if self._fedOut:
             self._inFrame = False
@@ -353,5 +394,5 @@ class Fast(Writer):
     def close(self) -> None:
         """The connection is gone."""
         super().close()
-        self._parts = None
+        self._received = self._parts = None
         self._rest = b""

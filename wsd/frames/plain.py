@@ -20,6 +20,7 @@ class Plain(Writer):
 
     def feed(self, data: bytes) -> None:
         """Bytes from the peer."""
+        self.heard = True
         self._connection.readPlain(data)
 
     def goOn(self) -> None:

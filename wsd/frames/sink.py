@@ -37,11 +37,9 @@ class Sink(Protocol):
     """A connection, as its plane sees it."""
 
     state: int
-    """Autobahn's; a plane reads and writes messages while it is `OPEN`."""
+    """Autobahn's; a plane reads and writes messages while it is `OPEN`. A change is told by the plane's `isOpen`."""
     held: int
-    """How many ask that nothing is read; looked at before each message."""
-    heard: bool
-    """Set with everything that arrives."""
+    """How many ask that nothing is read. A change is told by the plane's `held`."""
     copies: bool
     """Whether the transport copies what it is given."""
 

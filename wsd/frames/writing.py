@@ -37,6 +37,11 @@ def frameHead(opcode: int, length: int, fin: bool = True, compressed: bool = Fal
     return struct.pack("!BBQ", first, 127, length)
 
 
+_TEXT_HEADS = tuple(frameHead(TEXT, length) for length in range(126))
+_BINARY_HEADS = tuple(frameHead(BINARY, length) for length in range(126))
+"""Of the messages whose length is in the second byte."""
+
+
 class Writer:
     """
     Writes the messages of one open connection.
@@ -44,7 +49,20 @@ class Writer:
     What is sent while a read is being answered leaves as one write at its end.
     """
 
-    __slots__ = ("_batch", "_connection", "_deflater", "_gathered", "_maxUnsent", "_traffic", "_transport")
+    __slots__ = (
+        "_batch",
+        "_connection",
+        "_deflater",
+        "_gathered",
+        "_maxUnsent",
+        "_socket",
+        "_traffic",
+        "_transport",
+        "heard",
+        "held",
+        "isOpen",
+        "sent",
+    )
 
     def __init__(self, connection: Sink, transport: Any, terms: Terms, deflater: Any) -> None:
         """`deflater` is what was agreed on of RFC 7692, None for nothing."""
@@ -55,25 +73,34 @@ class Writer:
         self._maxUnsent = terms.maxUnsent
         self._batch: list[bytes] | None = None
         self._gathered = 0
+        self._socket: Any = None
+        self.sent = 0
+        """Bytes sent to the socket from here, past the transport."""
+        self.isOpen = connection.state == OPEN
+        self.held = connection.held
+        self.heard = True
+        """Whether anything has come since this was set to False."""
 
     def send(
         self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
     ) -> None:
         """Send a message, as `Connection.send` says."""
-        connection = self._connection
-        if connection is None or connection.state != OPEN:
+        if not self.isOpen:
             return
-        self._traffic.messagesOut += 1
+        traffic = self._traffic
+        traffic.messagesOut += 1
         if isinstance(payload, str):
             payload, isBinary = payload.encode(), False
+        if type(payload) is bytes and len(payload) < 126 and self._deflater is None and not fragment:
+            traffic.bytesOut += len(payload)
+            self.write((_BINARY_HEADS if isBinary else _TEXT_HEADS)[len(payload)] + payload)
+            return
         if isinstance(payload, (bytes, bytearray, memoryview)):
-            self._traffic.bytesOut += len(payload)
+            traffic.bytesOut += len(payload)
             self._sendMessage(bytes(payload), BINARY if isBinary else TEXT, fragment, deflate)
         else:
-            self._traffic.bytesOut += len(payload.payload)
+            traffic.bytesOut += len(payload.payload)
             self._sendPrepared(payload)
-        if connection.unsent > self._maxUnsent:
-            connection.overrun()
 
     def _sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:
         compressed = deflate and self._deflater is not None
@@ -99,16 +126,17 @@ class Writer:
         self.flush()
         if not self._connection.copies:
             self._transport.writeSequence((head, payload))
-            return
-        self._transport.write(head)
-        for start in range(0, len(payload), _PORTION):
-            self._transport.write(payload[start : start + _PORTION])
+        else:
+            self._transport.write(head)
+            for start in range(0, len(payload), _PORTION):
+                self._transport.write(payload[start : start + _PORTION])
+        self._lookBack()
 
     def write(self, frame: bytes) -> None:
         """Send a frame that is made already."""
         batch = self._batch
         if batch is None:
-            self._transport.write(frame)
+            self._put(frame)
             return
         batch.append(frame)
         self._gathered += len(frame)
@@ -128,10 +156,32 @@ class Writer:
         """Send what was gathered."""
         batch = self._batch
         if batch:
-            self._transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
+            data = batch[0] if len(batch) == 1 else b"".join(batch)
             self._gathered = 0
             batch.clear()
+            self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        """Send at once if nothing waits before it, the rest through the transport."""
+        if self._socket is not None and not self._transport.unsent:
+            try:
+                taken = self._socket.send(data)
+            except OSError:
+                # It is met again, and reported, by the transport.
+                taken = 0
+            self.sent += taken
+            if taken == len(data):
+                return
+            data = data[taken:]
+        self._transport.write(data)
+        self._lookBack()
+
+    def _lookBack(self) -> None:
+        """Whether more waits to be sent than may."""
+        connection = self._connection
+        if connection is not None and connection.unsent > self._maxUnsent:
+            connection.overrun()
 
     def close(self) -> None:
         """The connection is gone."""
-        self._connection = self._transport = self._batch = None
+        self._connection = self._transport = self._batch = self._socket = None

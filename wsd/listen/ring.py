@@ -28,6 +28,9 @@ _REASONS: dict[type[BaseException], Failure] = {
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
+Other = Callable[["Source", int, BaseException | None], None]
+"""Told of an event that is more than that a source can be read, or of why reading found that it is lost."""
+
 
 class Source(Protocol):
     """What lives on the ring: a transport of Twisted's."""
@@ -43,6 +46,34 @@ class Source(Protocol):
 
     def connectionLost(self, reason: Failure) -> None:
         """It is lost."""
+
+
+def pythonTurn(epoll: select.epoll, sources: dict[int, Source], other: Other) -> None:
+    """Read from the sources that are ready, a batch of them: what `wsd.listen._turn` does, where that is not built."""
+    for descriptor, event in epoll.poll(0, _BATCH):
+        source = sources.get(descriptor)
+        if source is None:
+            continue
+        if event != _IN:
+            other(source, event, None)
+            continue
+        try:
+            why = source.doRead()
+        except Exception as raised:
+            why = raised
+        if why is not None:
+            other(source, _IN, why)
+
+
+def _found() -> Callable[[select.epoll, dict[int, Source], Other], None]:
+    try:
+        from wsd.listen._turn import turn
+    except ImportError:
+        return pythonTurn
+    return turn
+
+
+turn = _found()
 
 
 def ringOf(reactor: Any) -> Any:
@@ -75,18 +106,20 @@ class Ring:
 
     def doRead(self) -> None:
         """Serve a batch of the connections that are ready."""
-        sources = self._sources
-        for descriptor, event in self._epoll.poll(0, _BATCH):
-            source = sources.get(descriptor)
-            if source is None:
-                continue
+        turn(self._epoll, self._sources, self._other)
+
+    def _other(self, source: Source, event: int, why: BaseException | None) -> None:
+        """It can be written, or is lost."""
+        if why is None:
             try:
-                why = source.doRead() if event == _IN else self._serve(source, event)
+                why = self._serve(source, event)
             except Exception as raised:
-                self.log.failure("a connection failed", event="connection.error")
                 why = raised
-            if why is not None:
-                self._lose(source, why, bool(event & _IN))
+        if why is None:
+            return
+        if type(why) not in _REASONS:
+            self.log.failure("a connection failed", Failure(why), event="connection.error")
+        self._lose(source, why, bool(event & _IN))
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor stops."""

@@ -118,7 +118,7 @@ class Sending(_Base):
         self.feed = reader.feed  # type: ignore[method-assign]
         if self.isPlain and hasattr(reader, "doRead"):
             self._reader = reader
-            reader.attach(self.fileno())
+            reader.attach(self.socket)
             self.doRead = reader.doRead  # type: ignore[method-assign]
 
     def _flushGathered(self) -> None:

@@ -113,6 +113,7 @@ class Echo(Connection):
     """Sends back what it receives; while the peer does not read, it does not read either."""
 
     switches = Switches()
+    _isPlain = True
     _pushing: LoopingCall | None = None
     _waiting: Deferred[Any] | None = None
 
@@ -120,6 +121,7 @@ class Echo(Connection):
         """Read the switches; `protocol` chooses among what is offered."""
         if request.queries:
             self.switches = readSwitches(request.queries, self.options)
+            self._isPlain = self.switches.isPlain
         switches = self.switches
         if switches.protocol is None:
             chosen = self.factory.choose(request.subprotocols)
@@ -146,7 +148,7 @@ class Echo(Connection):
 
     def received(self, payload: bytes, isBinary: bool) -> Any:
         """Answer."""
-        if self.switches.isPlain:
+        if self._isPlain:
             self.send(payload, isBinary)
             return None
         return self._answer(payload, isBinary)

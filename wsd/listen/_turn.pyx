@@ -1,0 +1,47 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+"""_turn: the connections that are ready, served in C; `wsd.listen.ring` does the same in Python."""
+
+from cpython.object cimport PyObject
+from libc.errno cimport EINTR, errno
+from libc.stdint cimport uint32_t
+
+cdef extern from "Python.h":
+    object PyObject_CallMethodNoArgs(object source, object name)
+    PyObject* PyDict_GetItemWithError(object mapping, object key) except? NULL
+
+cdef extern from "sys/epoll.h" nogil:
+    ctypedef union epoll_data_t:
+        int fd
+    cdef struct epoll_event:
+        uint32_t events
+        epoll_data_t data
+    int epoll_wait(int descriptor, epoll_event* events, int most, int timeout)
+    int EPOLLIN
+
+cdef enum:
+    MOST = 256
+
+cdef object _DO_READ = "doRead"
+
+
+def turn(epoll, dict sources, other):
+    """Read from the sources that are ready, a batch of them, as `wsd.listen.ring.pythonTurn` does."""
+    cdef epoll_event[MOST] events
+    cdef PyObject* found
+    cdef int count = epoll_wait(epoll.fileno(), events, MOST, 0), index
+    if count < 0 and errno != EINTR:
+        raise OSError(errno, "epoll_wait")
+    for index in range(count):
+        found = PyDict_GetItemWithError(sources, events[index].data.fd)
+        if found == NULL:
+            continue
+        source = <object>found
+        if events[index].events != EPOLLIN:
+            other(source, events[index].events, None)
+            continue
+        try:
+            why = PyObject_CallMethodNoArgs(source, _DO_READ)
+        except Exception as raised:
+            why = raised
+        if why is not None:
+            other(source, EPOLLIN, why)
