@@ -9,6 +9,7 @@ with the code a failure has instead of dropping the connection, and it stops bet
 from __future__ import annotations
 
 from functools import cached_property
+from time import perf_counter
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
@@ -17,6 +18,7 @@ from autobahn.websocket.utf8validator import Utf8Validator
 from autobahn.websocket.xormasker import XorMaskerNull, create_xor_masker  # type: ignore[attr-defined]
 
 from wsd.frames.deflate import TooBig
+from wsd.frames.fast import TURN, TURN_SECONDS
 from wsd.frames.writing import CLOSE, CONTINUATION, PING, PONG, frameHead
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
@@ -26,6 +28,9 @@ _MAX_CONTROL = 125
 
 _MAX_REASON = 123
 """Bytes of UTF-8 a close frame has room for beside its code (RFC 6455 5.5)."""
+
+_STEPS = 2 * TURN
+"""Autobahn reads a frame in two steps, its head and its payload."""
 
 _CAUSES = {1002: Cause.protocol_error, 1007: Cause.invalid_payload, 1009: Cause.too_big, 1011: Cause.internal_error}
 
@@ -118,9 +123,12 @@ class Engine(WebSocketServerProtocol):
         if self._consuming or self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
             return
         self._consuming = True
+        steps, began = 0, perf_counter()
         try:
             while self.processData() and self.state != self.STATE_CLOSED:
-                pass
+                steps += 1
+                if steps % _STEPS == 0 or perf_counter() - began > TURN_SECONDS:
+                    self.breathe()
         finally:
             self._consuming = False
 
@@ -268,6 +276,10 @@ class Engine(WebSocketServerProtocol):
         """Note why the connection ends, unless that is known already."""
         if self.cause is None:
             self.cause = cause
+
+    def breathe(self) -> None:
+        """Hold reading until the others have had their turn."""
+        raise NotImplementedError
 
     def closing(self) -> None:
         """The end has begun and must not take for ever."""

@@ -12,12 +12,13 @@ from cpython.ref cimport Py_XDECREF
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove, memset
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
 from wsd.frames.deflate import Corrupt, TooBig
 from wsd.frames.fast import TURN, TURN_SECONDS, Fast
+from wsd.frames.writing import LEAST_DEFLATED
 
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject** string, Py_ssize_t size) except -1
@@ -27,6 +28,13 @@ cdef extern from "Python.h":
 cdef extern from "sys/socket.h" nogil:
     ssize_t recv(int descriptor, void* buffer, size_t size, int flags)
     ssize_t send(int descriptor, const void* buffer, size_t size, int flags)
+    cdef struct iovec:
+        void* iov_base
+        size_t iov_len
+    cdef struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    ssize_t sendmsg(int descriptor, const msghdr* message, int flags)
     int MSG_DONTWAIT
     int MSG_NOSIGNAL
 
@@ -58,6 +66,7 @@ cdef enum:
     FIRST = 65536      # bytes made ready for a message before any of it has come: its declared length alone is no reason
 
 cdef int _TURN = TURN
+cdef Py_ssize_t _LEAST_DEFLATED = LEAST_DEFLATED
 cdef double _TURN_SECONDS = TURN_SECONDS
 
 cdef uint8_t* _shared = <uint8_t*>malloc(READ)
@@ -496,28 +505,37 @@ cdef class Frames:
 
     def send(self, payload, bint isBinary=True, fragment=0, bint deflate=True):
         """Send a message, as `Connection.send` says."""
-        cdef uint8_t head[4]
+        cdef uint8_t head[10]
         cdef Py_ssize_t size
+        cdef int index
         if not self._isOpen:
             return
-        if not PyBytes_CheckExact(payload) or fragment or PyBytes_GET_SIZE(payload) > GATHERED:
+        if not PyBytes_CheckExact(payload) or fragment:
             self._python().send(payload, isBinary, fragment, deflate)
             return
         self._traffic.messagesOut += 1
         self._traffic.bytesOut += PyBytes_GET_SIZE(payload)
         head[0] = BINARY if isBinary else TEXT
-        if deflate and self._deflater is not None:
+        if deflate and self._deflater is not None and PyBytes_GET_SIZE(payload) >= _LEAST_DEFLATED:
             payload = self._deflater.deflate(payload)
             head[0] |= 0x40
         size = PyBytes_GET_SIZE(payload)
         if size < 126:
             head[1] = size
             self._gather(head, 2)
-        else:
+        elif size < 65536:
             head[1] = 126
             head[2] = size >> 8
             head[3] = size & 0xFF
             self._gather(head, 4)
+        else:
+            head[1] = 127
+            for index in range(8):
+                head[2 + index] = (size >> (56 - 8 * index)) & 0xFF
+            self._gather(head, 10)
+        if size > GATHERED:
+            self._sendBeside(payload)
+            return
         self._gather(<const uint8_t*>PyBytes_AS_STRING(payload), size)
         if not self._feeding or self._outSize > BATCH:
             self._flush()
@@ -549,27 +567,66 @@ cdef class Frames:
         self._outSize += size
         return 0
 
+    cdef int _sendBeside(self, bytes payload) except -1:
+        """Send what was gathered and, without a copy, a large payload behind it."""
+        cdef iovec pieces[2]
+        cdef msghdr message
+        cdef ssize_t taken
+        if self._descriptor < 0 or self._transport.unsent != 0:
+            self._flush()
+            self._transport.writeSequence((payload,))
+            return self._lookBack()
+        memset(&message, 0, sizeof(message))
+        pieces[0].iov_base, pieces[0].iov_len = self._out, self._outSize
+        pieces[1].iov_base, pieces[1].iov_len = PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)
+        message.msg_iov, message.msg_iovlen = pieces, 2
+        taken = sendmsg(self._descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+        if taken < 0:
+            # It is met again, and reported, by the transport.
+            taken = 0
+        self.sent += taken
+        if taken < self._outSize:
+            self._outSize -= taken
+            memmove(self._out, self._out + taken, self._outSize)
+            self._flush()
+            taken = 0
+        else:
+            taken -= self._outSize
+            self._dropGathered()
+        if taken < PyBytes_GET_SIZE(payload):
+            self._transport.writeSequence((memoryview(payload)[taken:],))
+        return self._lookBack()
+
+    cdef int _lookBack(self) except -1:
+        """Whether more waits to be sent than may."""
+        if self._connection is not None and self._connection.unsent > self._terms.maxUnsent:
+            self._connection.overrun()
+        return 0
+
+    cdef int _dropGathered(self) noexcept:
+        """An idle connection keeps nothing."""
+        free(self._out)
+        self._out = NULL
+        self._outSize = self._outRoom = 0
+        return 0
+
     cdef int _flush(self) except -1:
         """Send what was gathered: at once if nothing waits before it, the rest through the transport."""
         cdef Py_ssize_t size = self._outSize
         cdef ssize_t taken = 0
         if size == 0:
             return 0
-        self._outSize = 0
         transport = self._transport
         if transport is None:
-            return 0
+            return self._dropGathered()
         if self._descriptor >= 0 and transport.unsent == 0:
             taken = send(self._descriptor, self._out, size, MSG_DONTWAIT | MSG_NOSIGNAL)
             if taken < 0:
                 taken = 0
             self.sent += taken
         if taken < size:
-            transport.write(PyBytes_FromStringAndSize(<const char*>self._out + taken, size - taken))
-            if self._connection is not None and self._connection.unsent > self._terms.maxUnsent:
-                self._connection.overrun()
-        # An idle connection keeps nothing.
-        free(self._out)
-        self._out = NULL
-        self._outRoom = 0
-        return 0
+            rest = PyBytes_FromStringAndSize(<const char*>self._out + taken, size - taken)
+            self._dropGathered()
+            transport.write(rest)
+            return self._lookBack()
+        return self._dropGathered()

@@ -23,6 +23,9 @@ _GATHERED = 16384
 _BATCH = 65536
 """Bytes gathered while a read is answered before they are sent."""
 
+LEAST_DEFLATED = 128
+"""Bytes from which on a message is deflated: of a shorter one less would be saved than its packet's heads take."""
+
 _PORTION = 262144
 """What a transport that copies, as TLS does, is given at a time, so that its copies stay small."""
 
@@ -91,7 +94,7 @@ class Writer:
         traffic.messagesOut += 1
         if isinstance(payload, str):
             payload, isBinary = payload.encode(), False
-        if type(payload) is bytes and len(payload) < 126 and self._deflater is None and not fragment:
+        if type(payload) is bytes and len(payload) < 126 and not fragment:
             traffic.bytesOut += len(payload)
             self.write((_BINARY_HEADS if isBinary else _TEXT_HEADS)[len(payload)] + payload)
             return
@@ -103,7 +106,7 @@ class Writer:
             self._sendPrepared(payload)
 
     def _sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:
-        compressed = deflate and self._deflater is not None
+        compressed = deflate and self._deflater is not None and len(payload) >= LEAST_DEFLATED
         if compressed:
             payload = self._deflater.deflate(payload)
         if not 0 < fragment < len(payload):
@@ -114,7 +117,7 @@ class Writer:
             self._frame(frameHead(0 if start else opcode, len(piece), last, compressed and not start), piece)
 
     def _sendPrepared(self, prepared: Prepared) -> None:
-        if self._deflater is None:
+        if self._deflater is None or len(prepared.payload) < LEAST_DEFLATED:
             self.write(prepared.plain)
         else:
             self.write(prepared.deflated(self._deflater))
