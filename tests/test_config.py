@@ -73,10 +73,10 @@ class TestDefaults:
         assert (policies.ping_interval, policies.ping_timeout) == (25, 20)
         assert policies.stall_timeout == 60
 
-    def test_there_are_five_routes(self) -> None:
+    def test_there_are_these_routes(self) -> None:
         routes = read("").routes
-        assert list(routes) == ["/", "/echo", "/ws", "/describe", "/blob"]
-        assert [routes[path].single for path in routes] == ["echo", "echo", None, "describe", "blob"]
+        assert list(routes) == ["/", "/echo", "/ws", "/describe", "/blob", "/xmpp", "/xmpp-websocket"]
+        assert [routes[path].single for path in routes] == ["echo", "echo", None, "describe", "blob", "xmpp", "xmpp"]
 
     def test_echo_takes_messages_of_32_mib_and_offers_soap_and_xmpp(self) -> None:
         echo = read("").routes["/echo"]
@@ -343,7 +343,7 @@ class TestPolicies:
 class TestRoutes:
     def test_a_files_routes_are_added_to_the_built_in_ones(self) -> None:
         routes = read('[route."/x"]\nprotocol = "parrot"').routes
-        assert list(routes) == ["/", "/echo", "/ws", "/describe", "/blob", "/x"]
+        assert list(routes) == ["/", "/echo", "/ws", "/describe", "/blob", "/xmpp", "/xmpp-websocket", "/x"]
         assert (routes["/x"].path, routes["/x"].prefix, routes["/x"].single) == ("/x", False, "parrot")
 
     def test_a_trailing_star_makes_a_prefix(self) -> None:

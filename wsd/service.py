@@ -117,10 +117,15 @@ class Daemon(Service):
 
     def _buildRoutes(self, config: Config, before: Mapping[str, SiteRoute]) -> dict[str, SiteRoute]:
         """The routes of a configuration; one that did not change keeps its factories, and so what they hold."""
-        return {
+        routes = {
             key: before[key] if key in before and before[key].route == route else self._buildRoute(route)
             for key, route in config.routes.items()
         }
+        known = [factory for route in before.values() for factory in route.distinct()] + self._retired
+        for factory in [factory for route in routes.values() for factory in route.distinct() if factory not in known]:
+            factory.meet(known)
+            known.append(factory)
+        return routes
 
     def _buildRoute(self, route: Route) -> SiteRoute:
         if route.single is not None:

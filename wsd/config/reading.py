@@ -22,9 +22,11 @@ BUILT_IN: Mapping[str, Mapping[str, object]] = {
         "max_message": "32 MiB",
         "max_frame": "32 MiB",
     },
-    "/ws": {"protocol": {"": "echo", "echo": "echo"}},
+    "/ws": {"protocol": {"": "echo", "echo": "echo", "xmpp": "xmpp"}},
     "/describe": {"protocol": "describe", "origins": ["same-host", "null"]},
     "/blob": {"protocol": "blob", "deflate": False},
+    "/xmpp": {"protocol": "xmpp"},
+    "/xmpp-websocket": {"protocol": "xmpp"},
 }
 """The routes there are without a file, as a file would write them."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -120,6 +120,9 @@ class Factory(WebSocketServerFactory):
         return Prepared(payload, isBinary)
 
     # -- hooks ----------------------------------------------------------------------------------------------------
+
+    def meet(self, others: Sequence[Factory]) -> None:
+        """Before `started`: the factories that were built before, of this daemon's other routes."""
 
     def started(self) -> Deferred[Any] | None:
         """The daemon starts: threads, files, connections to others. It listens when the Deferred has fired."""

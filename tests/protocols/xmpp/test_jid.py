@@ -1,0 +1,56 @@
+"""Addresses are prepared as RFC 6122 has it, and refused when they cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from wsd.protocols.xmpp.jid import parseJid
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("a@b", "a@b"),
+        ("a@b/c", "a@b/c"),
+        ("b", "b"),
+        ("b/c", "b/c"),
+        ("ALICE@Example.COM/Home", "alice@example.com/Home"),
+        ("Ünï@bücher.example/😀", "ünï@bücher.example/😀"),
+        ("a@b/c@d/e", "a@b/c@d/e"),
+        ("a@example.com.", "a@example.com"),
+        ("a@[::1]/x", "a@[::1]/x"),
+        ("Ａ@b", "a@b"),
+    ],
+)
+def test_an_address_is_prepared(text: str, full: str) -> None:
+    assert parseJid(text).full == full
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "@b",
+        "a@",
+        "a@b/",
+        "/c",
+        "a b@c",
+        "a@b c",
+        "a@-b",
+        'a"@b',
+        "a<@b",
+        "a@b@c",
+        "a@b/\x00",
+        "a@[::1",
+        "a@b..c",
+        "x" * 1024 + "@b",
+        "a@b/" + "x" * 1024,
+        "ü" * 512 + "@b",
+        "a@" + "x" * 300,
+        "x" * 4000,
+        "a@b/\ue000",
+    ],
+)
+def test_what_cannot_be_one_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parseJid(text)

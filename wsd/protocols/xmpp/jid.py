@@ -1,0 +1,90 @@
+"""Addresses: RFC 6122 (nodeprep, nameprep, resourceprep), as the servers that clients know prepare them."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from ipaddress import IPv6Address
+from typing import NamedTuple
+
+from twisted.words.protocols.jabber.xmpp_stringprep import Profile, nameprep, nodeprep, resourceprep
+
+_PLAIN_LOCAL = re.compile(r"[!#-%(-.0-9;=?\[-~]+")
+_PLAIN_DOMAIN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
+)
+_PLAIN_RESOURCE = re.compile(r"[ -~]+")
+_DOMAIN = re.compile(r"[^\x00- \"&'/:<>@\\\x7f]+")
+
+# Characters that Unicode 3.2 did not have, such as most emoji, are what RFC 7622 allows and other servers let in.
+_NODE = Profile(nodeprep.mappings, prohibiteds=nodeprep.prohibiteds, check_unassigneds=False)
+_RESOURCE = Profile(resourceprep.mappings, prohibiteds=resourceprep.prohibiteds, check_unassigneds=False)
+
+
+class JID(NamedTuple):
+    """An address, prepared; what it does not have is ""."""
+
+    local: str
+    domain: str
+    resource: str
+
+    @property
+    def bare(self) -> str:
+        """Without the resource."""
+        return f"{self.local}@{self.domain}" if self.local else self.domain
+
+    @property
+    def full(self) -> str:
+        """The whole."""
+        return f"{self.bare}/{self.resource}" if self.resource else self.bare
+
+
+def _prepared(part: str, kind: str) -> str:
+    try:
+        if kind == "local":
+            prepared = part if _PLAIN_LOCAL.fullmatch(part) else str(_NODE.prepare(part))
+        elif kind == "domain":
+            prepared = _domain(part)
+        else:
+            prepared = part if _PLAIN_RESOURCE.fullmatch(part) else str(_RESOURCE.prepare(part))
+    except UnicodeError as error:
+        raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: {error}") from None
+    if not 0 < len(prepared.encode("utf-8", "surrogatepass")) < 1024:
+        raise ValueError(f"the {kind} part of an address has 1 to 1023 bytes")
+    return prepared
+
+
+def _domain(part: str) -> str:
+    part = part.removesuffix(".")
+    if part.startswith("[") and part.endswith("]"):
+        return f"[{IPv6Address(part[1:-1])}]"
+    lower = part.lower() if part.isascii() else str(nameprep.prepare(part))
+    if not _PLAIN_DOMAIN.fullmatch(lower) and (lower.isascii() or not _DOMAIN.fullmatch(lower)):
+        raise ValueError(f"{part[:80]!r} is not the name of a domain")
+    return lower
+
+
+def prepareLocal(text: str) -> str:
+    """A local part, prepared. Raises ValueError."""
+    return _prepared(text, "local")
+
+
+def prepareResource(text: str) -> str:
+    """A resource, prepared. Raises ValueError."""
+    return _prepared(text, "resource")
+
+
+@lru_cache(4096)
+def parseJid(text: str) -> JID:
+    """The address that a text is. Raises ValueError with a sentence."""
+    if len(text) > 3071:
+        raise ValueError("an address has 3071 bytes at the most")
+    rest, slash, resource = text.partition("/")
+    local, at, domain = rest.rpartition("@")
+    if (at and not local) or (slash and not resource) or not domain:
+        raise ValueError(f"{text[:80]!r} is not an address; one is user@domain/resource")
+    return JID(
+        prepareLocal(local) if local else "",
+        _prepared(domain, "domain"),
+        prepareResource(resource) if resource else "",
+    )

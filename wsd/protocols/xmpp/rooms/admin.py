@@ -1,0 +1,202 @@
+"""What moderators, admins and owners do: roles, affiliations, settings, the end of a room (XEP-0045 8 to 10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.rooms.config import FORM, form, submitted
+from wsd.protocols.xmpp.rooms.room import AFFILIATIONS, MUC, ROLES, USER, Occupant, Room
+from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, result
+
+if TYPE_CHECKING:
+    from wsd.protocols.xmpp.session import Session
+
+ADMIN = f"{MUC}#admin"
+OWNER = f"{MUC}#owner"
+
+_BANNED, _KICKED, _UNAFFILIATED, _MEMBERS_ONLY = 301, 307, 321, 322
+_MOST_AFFILIATED = 10_000
+
+
+def _refuseBut(room: Room, session: Session, *affiliations: str) -> None:
+    if room.affiliation(session.user.bare) not in affiliations:
+        raise StanzaError("forbidden", f"this is for who is {' or '.join(affiliations)}")
+
+
+# -- lists -------------------------------------------------------------------------------------------------------------
+
+
+def listed(room: Room, session: Session, iq: Element, query: Element) -> Element:
+    """Who has an affiliation, or a role."""
+    asked = query.first()
+    affiliation, role = ("", "") if asked is None else (asked.get("affiliation"), asked.get("role"))
+    occupant = room.occupantOf(session)
+    if role in ROLES:
+        if occupant is None or occupant.role != "moderator":
+            raise StanzaError("forbidden", "moderators ask for roles")
+        items = [
+            _item({"nick": each.nick, "jid": each.address, "role": role, "affiliation": room.affiliation(each.bare)})
+            for each in room.occupants.values()
+            if each.role == role
+        ]
+    elif affiliation in AFFILIATIONS:
+        isMember = not room.config.open and room.affiliation(session.user.bare) == "member"
+        if not (isMember and affiliation != "outcast"):
+            _refuseBut(room, session, "admin", "owner")
+        items = [
+            _item({"jid": bare, "affiliation": affiliation})
+            for bare, held in room.affiliations.items()
+            if held == affiliation
+        ]
+    else:
+        raise StanzaError("bad-request", "ask for an affiliation or a role")
+    return result(iq, Element(ADMIN, "query", {}, *items))
+
+
+def _item(attrs: dict[str, str]) -> Element:
+    return Element(ADMIN, "item", attrs)
+
+
+def changed(room: Room, session: Session, iq: Element, query: Element) -> Element:
+    """Change roles and affiliations: all that is asked for, or nothing."""
+    items = [child for child in query.elements() if child.name == "item"]
+    if not items:
+        raise StanzaError("bad-request", "say whom to change")
+    changes = [_changeOf(room, session, item) for item in items]
+    for item, target, affiliation, role in changes:
+        if affiliation:
+            _affiliate(room, session, target, affiliation, item)
+        else:
+            _enrole(room, session, room.occupants[target], role, item)
+    return result(iq)
+
+
+def _changeOf(room: Room, session: Session, item: Element) -> tuple[Element, str, str, str]:
+    """What an item asks for: whose address, or name, and the affiliation or the role. Raises StanzaError."""
+    affiliation, role = item.get("affiliation"), item.get("role")
+    if affiliation:
+        bare = _addressOf(room, item)
+        _mayAffiliate(room, session, bare, affiliation)
+        return item, bare, affiliation, ""
+    if role not in ROLES or item.get("nick") not in room.occupants:
+        raise StanzaError("bad-request" if role not in ROLES else "item-not-found", "a role is given to who is here")
+    _mayEnrole(room, session, room.occupants[item.get("nick")], role)
+    return item, item.get("nick"), "", role
+
+
+def _addressOf(room: Room, item: Element) -> str:
+    occupant = room.occupants.get(item.get("nick"))
+    if not item.get("jid") and occupant is not None:
+        return occupant.bare
+    try:
+        return parseJid(item.get("jid")).bare
+    except ValueError as error:
+        raise StanzaError("jid-malformed", str(error)) from None
+
+
+def _mayAffiliate(room: Room, session: Session, bare: str, affiliation: str) -> None:
+    if affiliation not in AFFILIATIONS:
+        raise StanzaError("bad-request", f"affiliations are {', '.join(AFFILIATIONS)}")
+    _refuseBut(room, session, "admin", "owner")
+    before = room.affiliation(bare)
+    isOwner = room.affiliation(session.user.bare) == "owner"
+    if not isOwner and (affiliation in ("admin", "owner") or before in ("admin", "owner")):
+        raise StanzaError("not-allowed", "owners make and unmake admins and owners")
+    if before == "owner" != affiliation and list(room.affiliations.values()).count("owner") == 1:
+        raise StanzaError("conflict", "a room has an owner")
+    if before == "none" and len(room.affiliations) >= _MOST_AFFILIATED:
+        raise StanzaError("resource-constraint", f"a room has {_MOST_AFFILIATED} affiliations at the most")
+
+
+def _mayEnrole(room: Room, session: Session, target: Occupant, role: str) -> None:
+    actor = room.occupantOf(session)
+    if actor is None or actor.role != "moderator":
+        raise StanzaError("forbidden", "moderators give roles")
+    ranks = [AFFILIATIONS.index(room.affiliation(each.bare)) for each in (actor, target)]
+    isAdmin = room.affiliation(actor.bare) in ("admin", "owner")
+    if ranks[1] > ranks[0] or (room.affiliation(target.bare) in ("admin", "owner") and role != "moderator"):
+        raise StanzaError("not-allowed", "who stands higher keeps the role")
+    if not isAdmin and (role == "moderator" or target.role == "moderator"):
+        raise StanzaError("forbidden", "admins make and unmake moderators")
+
+
+def _enrole(room: Room, session: Session, target: Occupant, role: str, item: Element) -> None:
+    if role == "none":
+        room.leave(target, (_KICKED,), *_why(room, session, item))
+        return
+    target.role = role
+    room.tell(target)
+
+
+def _affiliate(room: Room, session: Session, bare: str, affiliation: str, item: Element) -> None:
+    room.affiliate(bare, affiliation)
+    for occupant in [each for each in room.occupants.values() if each.bare == bare]:
+        if affiliation == "outcast":
+            room.leave(occupant, (_BANNED,), *_why(room, session, item))
+        elif affiliation == "none" and room.config.members_only:
+            room.leave(occupant, (_UNAFFILIATED,), *_why(room, session, item))
+        else:
+            occupant.role = room.roleOf(bare)
+            room.tell(occupant)
+
+
+def _why(room: Room, session: Session, item: Element) -> list[Element]:
+    actor = room.occupantOf(session)
+    why = [Element(USER, "actor", {"nick": actor.nick})] if actor is not None else []
+    reason = item.textOf(ADMIN, "reason")
+    return [*why, Element(USER, "reason", {}, reason)] if reason else why
+
+
+# -- owners ------------------------------------------------------------------------------------------------------------
+
+
+def settings(room: Room, session: Session, iq: Element, query: Element) -> Element:
+    """The form of the settings."""
+    _refuseBut(room, session, "owner")
+    return result(iq, Element(OWNER, "query", {}, form(room.config)))
+
+
+def set(room: Room, session: Session, iq: Element, query: Element) -> bool:
+    """Change the settings: False when the room ends, by its owner's wish. Raises StanzaError."""
+    _refuseBut(room, session, "owner")
+    end = query.child(OWNER, "destroy")
+    if end is not None:
+        destroy(room, end)
+        return False
+    x = query.child(FORM, "x")
+    if x is None or x.get("type") not in ("submit", "cancel"):
+        raise StanzaError("bad-request", "send the form back, or <destroy/>")
+    if x.get("type") == "cancel":
+        if room.isLocked:
+            destroy(room, Element(OWNER, "destroy"))
+            return False
+        return True
+    before, after = room.config, submitted(room.config, x)
+    room.configure(after)
+    wasLocked, room.isLocked = room.isLocked, False
+    if after.members_only and not before.members_only:
+        for occupant in list(room.occupants.values()):
+            if room.affiliation(occupant.bare) == "none":
+                room.leave(occupant, (_MEMBERS_ONLY,))
+    if after != before and not wasLocked:
+        whois = () if after.open == before.open else ((173,) if after.open else (172,))
+        room.announce(104, *whois)
+    return True
+
+
+def destroy(room: Room, end: Element) -> None:
+    """All leave, and are told where to go instead (XEP-0045 10.9)."""
+    attrs = {"jid": end.get("jid")} if end.get("jid") else {}
+    told = Element(USER, "destroy", attrs)
+    reason = end.textOf(OWNER, "reason")
+    if reason:
+        told.children.append(Element(USER, "reason", {}, reason))
+    for occupant in list(room.occupants.values()):
+        for session in occupant.sessions.values():
+            x = Element(USER, "x", {}, Element(USER, "item", {"affiliation": "none", "role": "none"}), told)
+            attrs = {"type": "unavailable", "from": f"{room.jid}/{occupant.nick}", "to": session.jid}
+            session.send(Element(CLIENT, "presence", attrs, x))
+            session.rooms.pop(room.jid, None)
+    room.occupants.clear()
+    room.destroyed()

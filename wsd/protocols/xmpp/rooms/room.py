@@ -1,0 +1,211 @@
+"""Room: who is in it, what each may do, and who is told (XEP-0045 5 and 7)."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.rooms.config import Config
+from wsd.protocols.xmpp.stanza import CLIENT, Element
+from wsd.protocols.xmpp.store import Store
+
+if TYPE_CHECKING:
+    from wsd.protocols.xmpp.server import Server
+    from wsd.protocols.xmpp.session import Session
+
+MUC = "http://jabber.org/protocol/muc"
+USER = f"{MUC}#user"
+
+ROOM, AFFILIATION, HISTORY = "room", "affiliation", "history"
+"""Kinds of records, and of entries."""
+
+AFFILIATIONS = ("outcast", "none", "member", "admin", "owner")
+ROLES = ("none", "visitor", "participant", "moderator")
+"""Each from the least to the most."""
+
+
+@dataclass(slots=True)
+class Occupant:
+    """Who is in a room under a name, with one session or more."""
+
+    nick: str
+    bare: str
+    role: str
+    presence: Element
+    sessions: dict[str, Session] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The full address that it is known by to who may know."""
+        return next(reversed(self.sessions), self.bare)
+
+
+@dataclass(slots=True)
+class Kept:
+    """What the store has of a room."""
+
+    jid: str
+    config: str
+    subject: str
+    affiliations: dict[str, str]
+    history: list[tuple[int, str]]
+
+
+def restore(store: Store) -> list[Kept]:
+    """What the store has of all rooms."""
+    kept = []
+    for jid in store.owners(ROOM):
+        records = store.load(ROOM, jid)
+        kept.append(
+            Kept(
+                jid,
+                records.get("config", "{}"),
+                records.get("subject", ""),
+                store.load(AFFILIATION, jid),
+                store.entries(HISTORY, jid),
+            )
+        )
+    return kept
+
+
+class Room:
+    """One room."""
+
+    def __init__(self, server: Server, jid: str, isStored: bool) -> None:
+        self.server = server
+        self.jid = jid
+        self.isStored = isStored
+        self.isLocked = False
+        """Nobody else comes in before its owner has set it up (XEP-0045 10.1)."""
+        self.config = Config()
+        self.affiliations: dict[str, str] = {}
+        """By bare address; "none" is not kept."""
+        self.occupants: dict[str, Occupant] = {}
+        """By their names."""
+        self.subject: Element | None = None
+        self.history: deque[tuple[int, Element]] = deque()
+
+    def restore(self, kept: Kept, caps: Caps) -> None:
+        """Be what was kept."""
+        self.config = Config.read(kept.config)
+        self.affiliations = kept.affiliations
+        self.subject = parse(kept.subject.encode(), caps) if kept.subject else None
+        self.history = deque((id, parse(xml.encode(), caps)) for id, xml in kept.history)
+
+    # -- what is kept ---------------------------------------------------------------------------------------------
+
+    def keep(self, key: str, value: str | None, kind: str = ROOM) -> None:
+        """Write a record."""
+        if self.isStored:
+            self.server.vault.put(kind, self.jid, key, value)
+
+    def configure(self, config: Config) -> None:
+        """Have these settings."""
+        self.config = config
+        self.keep("config", config.write())
+
+    def affiliation(self, bare: str) -> str:
+        """What somebody is to the room, here or not."""
+        return self.affiliations.get(bare, "none")
+
+    def affiliate(self, bare: str, affiliation: str) -> None:
+        """Make somebody that."""
+        if affiliation == "none":
+            self.affiliations.pop(bare, None)
+            self.keep(bare, None, AFFILIATION)
+        else:
+            self.affiliations[bare] = affiliation
+            self.keep(bare, affiliation, AFFILIATION)
+
+    def destroyed(self) -> None:
+        """Nothing of it is kept."""
+        if self.isStored:
+            self.server.vault.forget(self.jid)
+
+    # -- who is here ----------------------------------------------------------------------------------------------
+
+    def occupantOf(self, session: Session) -> Occupant | None:
+        """Who a session is here."""
+        nick = session.rooms.get(self.jid)
+        return None if nick is None else self.occupants.get(nick)
+
+    def roleOf(self, bare: str) -> str:
+        """What somebody may do at first (XEP-0045 5.1.2)."""
+        affiliation = self.affiliation(bare)
+        if affiliation in ("admin", "owner"):
+            return "moderator"
+        return "visitor" if self.config.moderated and affiliation == "none" else "participant"
+
+    def item(
+        self, occupant: Occupant, isOpen: bool, role: str | None = None, affiliation: str | None = None
+    ) -> Element:
+        """What is told of an occupant; `isOpen` whether its address is."""
+        attrs = {
+            "affiliation": affiliation or self.affiliation(occupant.bare),
+            "role": role or occupant.role,
+        }
+        if isOpen:
+            attrs["jid"] = occupant.address
+        return Element(USER, "item", attrs)
+
+    # -- who is told ----------------------------------------------------------------------------------------------
+
+    def presenceOf(self, occupant: Occupant, to: Occupant, codes: tuple[int, ...] = ()) -> Element:
+        """The presence of an occupant as another sees it."""
+        isOpen = not self.config.open or to.role == "moderator" or to is occupant
+        x = Element(USER, "x", {}, self.item(occupant, isOpen))
+        x.children += [Element(USER, "status", {"code": str(code)}) for code in codes]
+        shown = occupant.presence.copy(**{"from": f"{self.jid}/{occupant.nick}"})
+        shown.children = [
+            child for child in shown.children if not (isinstance(child, Element) and child.ns in (MUC, USER))
+        ]
+        shown.children.append(x)
+        return shown
+
+    def tell(self, occupant: Occupant, codes: tuple[int, ...] = ()) -> None:
+        """All see an occupant as it is now."""
+        for other in self.occupants.values():
+            seen = self.presenceOf(occupant, other, (110, *codes) if other is occupant else codes)
+            for session in other.sessions.values():
+                session.send(seen.copy(to=session.jid))
+
+    def leave(self, occupant: Occupant, codes: tuple[int, ...] = (), *more: Element, affiliation: str = "") -> None:
+        """An occupant goes; all are told, with these codes and what else is in the item."""
+        for other in self.occupants.values():
+            self._tellGone(occupant, other, codes, more, affiliation)
+        self.occupants.pop(occupant.nick, None)
+        for session in occupant.sessions.values():
+            session.rooms.pop(self.jid, None)
+        occupant.sessions.clear()
+
+    def _tellGone(
+        self,
+        occupant: Occupant,
+        other: Occupant,
+        codes: tuple[int, ...],
+        more: tuple[Element, ...],
+        affiliation: str,
+    ) -> None:
+        isOpen = not self.config.open or other.role == "moderator" or other is occupant
+        item = self.item(occupant, isOpen, "none", affiliation or None)
+        item.children += more
+        told = (*codes, 110) if other is occupant else codes
+        x = Element(USER, "x", {}, item, *(Element(USER, "status", {"code": str(code)}) for code in told))
+        isLeaving = occupant.presence.get("type") == "unavailable"
+        shown = [each for each in occupant.presence.elements() if each.name == "status"] if isLeaving else []
+        attrs = {"type": "unavailable", "from": f"{self.jid}/{occupant.nick}"}
+        for session in other.sessions.values():
+            session.send(Element(CLIENT, "presence", {**attrs, "to": session.jid}, *shown, x))
+
+    def announce(self, *codes: int) -> None:
+        """All are told that something about the room is new."""
+        x = Element(USER, "x", {}, *(Element(USER, "status", {"code": str(code)}) for code in codes))
+        self.broadcast(Element(CLIENT, "message", {"type": "groupchat", "from": self.jid}, x))
+
+    def broadcast(self, message: Element) -> None:
+        """Send to all."""
+        for occupant in self.occupants.values():
+            for session in occupant.sessions.values():
+                session.send(message.copy(to=session.jid))

@@ -1,0 +1,339 @@
+"""Server: the users, sessions and rooms of some domains, above one store."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+
+from wsd.protocols.xmpp import credentials
+from wsd.protocols.xmpp.credentials import Keys
+from wsd.protocols.xmpp.framing import Caps, StreamError
+from wsd.protocols.xmpp.guard import BY_ADDRESS, BY_USER, Guard
+from wsd.protocols.xmpp.jid import JID, parseJid
+from wsd.protocols.xmpp.offline import Offline
+from wsd.protocols.xmpp.options import XmppOptions
+from wsd.protocols.xmpp.presence import Presence
+from wsd.protocols.xmpp.queries import Queries
+from wsd.protocols.xmpp.rooms.room import restore
+from wsd.protocols.xmpp.rooms.service import Rooms
+from wsd.protocols.xmpp.routing import Router
+from wsd.protocols.xmpp.sasl import SaslFailure
+from wsd.protocols.xmpp.session import Link, Session
+from wsd.protocols.xmpp.stanza import Element
+from wsd.protocols.xmpp.store import Vault
+from wsd.protocols.xmpp.streammanagement import failed, numberOf
+from wsd.protocols.xmpp.threads import Threads
+from wsd.protocols.xmpp.user import STREAM, Kept, User, load
+
+_IDLE = 60.0
+"""Seconds for which a user without sessions stays in memory at the least."""
+_DERIVING = 100
+"""Passwords that wait to be derived at the most."""
+
+
+class Server:
+    """Whatever the sessions of some domains share."""
+
+    def __init__(
+        self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: Vault, deriving: Threads
+    ) -> None:
+        self.options = options
+        self.clock = clock
+        self.now = now
+        self.vault = vault
+        self.deriving = deriving
+        self.domains = frozenset(options.domains)
+        self.users: dict[str, User] = {}
+        """Those in memory, by their bare addresses: all who have sessions, and some who were asked for."""
+        self.caps = Caps(size=options.max_stanza)
+        self.storedCaps = Caps(options.max_stanza * 8, 200, 100_000, 200)
+        """What was let in once, with what was put around it, is read again under wider caps."""
+        self.byAddress = Guard(clock, BY_ADDRESS)
+        self.byUser = Guard(clock, BY_USER)
+        self.forms: list[Element] = []
+        """What disco tells of the server beside its features (XEP-0128)."""
+        self.resumable: dict[str, Session] = {}
+        self.presence = Presence(self)
+        self.router = Router(self)
+        self.offline = Offline(self)
+        self.queries = Queries(self)
+        self.rooms = Rooms(self) if options.rooms else None
+        self._lastEntry = 0
+        self._ids = 0
+        self._secret: bytes | None = None
+        self._touched: dict[str, float] = {}
+        self._finding: dict[str, list[Deferred[User | None]]] = {}
+        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping.clock = clock
+
+    async def start(self, hasStore: bool) -> None:
+        """Begin; a store that is there already has rooms."""
+        self.vault.start()
+        self.deriving.start()
+        self._sweeping.start(_IDLE, now=False)
+        if hasStore and self.rooms is not None:
+            self.rooms.restore(await self.vault.read(restore))
+
+    async def stop(self) -> None:
+        """End the sessions that wait to be resumed: what they were not sent is kept."""
+        if self._sweeping.running:
+            self._sweeping.stop()
+        for user in list(self.users.values()):
+            for session in list(user.sessions.values()):
+                self.end(session, forgets=False)
+        await self.vault.stop()
+        self.deriving.stop()
+
+    def newId(self, prefix: str) -> str:
+        """The id of a stanza of our own."""
+        self._ids += 1
+        return f"{prefix}{self._ids}"
+
+    def newEntry(self) -> int:
+        """The id of an entry of the store: they grow, after a restart too."""
+        self._lastEntry = max(self._lastEntry + 1, int(self.now() * 1_000_000))
+        return self._lastEntry
+
+    # -- users ----------------------------------------------------------------------------------------------------
+
+    async def find(self, bare: str) -> User | None:
+        """The user of a bare address, None when there is none."""
+        known = self.users.get(bare)
+        if known is not None:
+            self._touched[bare] = self.clock.seconds()
+            return known
+        jid = parseJid(bare)
+        if not jid.local or jid.domain not in self.domains:
+            return None
+        waiting = self._finding.get(bare)
+        if waiting is None:
+            self._finding[bare] = waiting = []
+            self.vault.read(load, bare, self.now()).addBoth(self._found, bare)
+        if bare in self._finding:
+            found: Deferred[User | None] = Deferred()
+            waiting.append(found)
+            return await found
+        return self.users.get(bare)
+
+    def _found(self, kept: Any, bare: str) -> None:
+        user = None
+        if isinstance(kept, Kept) and kept.exists:
+            user = self.users.setdefault(bare, User(bare, False, kept))
+            self._touched[bare] = self.clock.seconds()
+        for found in self._finding.pop(bare):
+            found.callback(user)
+
+    def forgetUser(self, bare: str) -> None:
+        """What is in memory of a user without sessions is not true any more."""
+        if bare in self.users and not self.users[bare].sessions:
+            del self.users[bare]
+
+    def _sweep(self) -> None:
+        now = self.clock.seconds()
+        for bare, then in list(self._touched.items()):
+            if bare not in self.users or self.users[bare].sessions:
+                del self._touched[bare]
+            elif now - then >= _IDLE:
+                del self._touched[bare], self.users[bare]
+
+    async def remove(self, user: User) -> None:
+        """An account is given up, with all that is its."""
+        for contact in list(user.roster):
+            for session in list(user.sessions.values())[:1]:
+                for type in ("unsubscribe", "unsubscribed"):
+                    stanza = Element("jabber:client", "presence", {"type": type, "to": contact})
+                    await self.presence.subscription(session, stanza, parseJid(contact))
+        for session in list(user.sessions.values()):
+            link = session.link
+            self.end(session)
+            if link is not None:
+                self.clock.callLater(0, link.supplant)
+        self.users.pop(user.bare, None)
+        self.vault.forget(user.bare)
+
+    # -- sessions -------------------------------------------------------------------------------------------------
+
+    async def bind(self, jid: JID, isAnonymous: bool, link: Link) -> Session:
+        """A new session of a user (RFC 6120 7); one that has the resource already ends. Raises StreamError."""
+        user = self.users.get(jid.bare)
+        if user is None and isAnonymous:
+            user = self.users[jid.bare] = User(jid.bare, True, Kept(False, {}, {}, 0))
+        elif user is None:
+            user = await self.find(jid.bare)
+        if user is None:
+            raise StreamError("not-authorized", "this account is gone")
+        old = user.sessions.get(jid.resource)
+        if old is not None:
+            self.oust(old)
+        elif len(user.sessions) >= self.options.sessions:
+            raise StreamError("resource-constraint", f"a user has {self.options.sessions} sessions at the most")
+        session = Session(self, user, jid.resource, link)
+        user.sessions[jid.resource] = session
+        return session
+
+    def oust(self, session: Session) -> None:
+        """Another takes its place."""
+        link = session.link
+        self.end(session)
+        if link is not None:
+            link.supplant()
+
+    def sessionOf(self, address: str) -> Session | None:
+        """The session that has this full address."""
+        bare, _, resource = address.partition("/")
+        user = self.users.get(bare)
+        return None if user is None else user.sessions.get(resource)
+
+    def lost(self, session: Session) -> None:
+        """The stream of a session is gone without its end."""
+        if session.hasEnded:
+            return
+        if session.resumeId is None:
+            self.end(session)
+            return
+        session.detach()
+        session.expiry = self.clock.callLater(self.options.resume, self.end, session)
+
+    def overrun(self, session: Session) -> None:
+        """A session takes nothing of what it is sent."""
+        link = session.link
+        self.end(session)
+        if link is not None:
+            self.clock.callLater(0, link.supplant)
+
+    def end(self, session: Session, forgets: bool = True) -> None:
+        """A session is over: others are told, and what it has not got goes elsewhere."""
+        if session.hasEnded:
+            return
+        session.cease()
+        user = session.user
+        if user.sessions.get(session.resource) is session:
+            del user.sessions[session.resource]
+        session.link = None
+        if session.resumeId is not None:
+            self.resumable.pop(session.resumeId, None)
+            if forgets and not user.isAnonymous:
+                self.vault.put(STREAM, user.bare, session.resumeId, None)
+        self.presence.leave(session)
+        if self.rooms is not None:
+            self.rooms.left(session)
+        self._reroute(session)
+        if user.isAnonymous and not user.sessions:
+            self.users.pop(user.bare, None)
+        elif not user.sessions:
+            self._touched[user.bare] = self.clock.seconds()
+
+    def _reroute(self, session: Session) -> None:
+        user, isAlone = session.user, not session.user.best()
+        entries = [*session.pinged.queue, *session.outbound.queue]
+        session.pinged.queue.clear()
+        session.outbound.queue.clear()
+        for entry in entries:
+            if entry.spooled and isAlone:
+                self.offline.letGo(entry.spooled)
+            else:
+                if entry.spooled:
+                    self.offline.drop(user, entry.spooled)
+                self.router.again(user, entry.stanza, entry.receipt)
+            receipt, entry.receipt = entry.receipt, None
+            if receipt is not None:
+                receipt.entries = [each for each in receipt.entries if each[1] is not entry]
+                receipt.sender.progress()
+
+    # -- stream management ----------------------------------------------------------------------------------------
+
+    def makeResumable(self, session: Session) -> str:
+        """The id by which a session may be resumed."""
+        session.resumeId = id = secrets.token_urlsafe(18)
+        self.resumable[id] = session
+        return id
+
+    def keepCount(self, session: Session) -> int:
+        """Write down how much a session has handled: the number of the write, 0 where there is no need."""
+        if session.resumeId is None or session.inbound is None or session.user.isAnonymous or session.hasEnded:
+            return 0
+        value = f"{session.inbound.handled} {self.now()}"
+        return self.vault.put(STREAM, session.user.bare, session.resumeId, value)
+
+    async def resume(self, bare: str, element: Element, link: Link) -> Session | Element:
+        """The session that goes on on this stream, or the answer why not. Raises StreamError."""
+        id, handled = element.get("previd"), numberOf(element)
+        session = self.resumable.get(id)
+        if session is None or session.user.bare != bare:
+            kept = await self.vault.get(STREAM, bare, id)
+            count = int(kept.partition(" ")[0]) if kept is not None else None
+            return failed("item-not-found", count)
+        if session.link is not None:
+            old, session.link = session.link, None
+            old.supplant()
+        session.acknowledge(handled)
+        return session
+
+    def spool(self, user: User, stanza: Element) -> tuple[int, int]:
+        """Store what a session has been sent and may not get; 0 and 0 where there is nothing to store."""
+        if user.isAnonymous:
+            return 0, 0
+        id, number = self.offline.keep(user, stanza)
+        self.offline.hold(id)
+        return id, number
+
+    def unspool(self, user: User, id: int) -> None:
+        """It has got it."""
+        self.offline.drop(user, id)
+
+    # -- passwords ------------------------------------------------------------------------------------------------
+
+    async def derive(self, password: str) -> str:
+        """The keys of a password. Raises ValueError."""
+        return await self.deriving.run(credentials.derive, password)
+
+    async def secret(self) -> bytes:
+        """What decoys are made from."""
+        if self._secret is None:
+            self._secret = await self.vault.read(credentials.secretOf)
+        return self._secret
+
+
+class Logins:
+    """Whom the exchanges of one stream ask: `wsd.protocols.xmpp.sasl.Credentials`."""
+
+    def __init__(self, server: Server, domain: str, address: str) -> None:
+        self._server = server
+        self._domain = domain
+        self._address = address
+
+    def admit(self) -> None:
+        """Raises SaslFailure: too many have failed from this address."""
+        if not self._server.byAddress.admits(self._address):
+            raise SaslFailure("temporary-auth-failure", "too many logins have failed; try again later")
+
+    async def keys(self, user: str, mechanism: str) -> Keys:
+        """The keys of a user, those of a decoy for one that there is not. Raises SaslFailure."""
+        self._admitUser(user)
+        secret = await self._server.secret()
+        kept = await self._server.vault.get(credentials.USER, f"{user}@{self._domain}", "keys")
+        if kept is None:
+            return credentials.decoy(secret, f"{user}@{self._domain}", mechanism)
+        return credentials.readKeys(kept, mechanism)
+
+    async def verify(self, user: str, password: str) -> bool:
+        """Whether a password is the user's. Raises SaslFailure."""
+        self._admitUser(user)
+        deriving = self._server.deriving
+        if deriving.waiting >= _DERIVING:
+            raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
+        kept = await self._server.vault.get(credentials.USER, f"{user}@{self._domain}", "keys")
+        return await deriving.run(credentials.check, password, kept)
+
+    def failed(self, user: str) -> None:
+        """It was not."""
+        self._server.byAddress.failed(self._address)
+        self._server.byUser.failed(f"{user}@{self._domain}")
+
+    def _admitUser(self, user: str) -> None:
+        if not self._server.byUser.admits(f"{user}@{self._domain}"):
+            raise SaslFailure("temporary-auth-failure", "too many logins of this user have failed; try again later")

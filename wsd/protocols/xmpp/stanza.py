@@ -1,0 +1,179 @@
+"""Elements of XML, and what RFC 6120 8 says of the three stanzas and their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+CLIENT = "jabber:client"
+STREAMS = "http://etherx.jabber.org/streams"
+FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
+STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
+STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+LANG = "xml:lang"
+XML = "http://www.w3.org/XML/1998/namespace"
+
+KINDS = ("message", "presence", "iq")
+
+_TYPES = {
+    "bad-request": "modify",
+    "forbidden": "auth",
+    "internal-server-error": "wait",
+    "jid-malformed": "modify",
+    "not-acceptable": "modify",
+    "not-authorized": "auth",
+    "policy-violation": "modify",
+    "registration-required": "auth",
+    "resource-constraint": "wait",
+    "unexpected-request": "wait",
+}
+"""A condition to the type its error has (RFC 6120 8.3.3); the others cancel."""
+
+
+class Element:
+    """
+    One element: its namespace and name, its attributes by name, and its children in their order.
+
+    A namespaced attribute has the key "NAMESPACE NAME", those of XML itself "xml:lang".
+    """
+
+    __slots__ = ("attrs", "children", "name", "ns")
+
+    def __init__(self, ns: str, name: str, attrs: dict[str, str] | None = None, *children: Element | str) -> None:
+        self.ns = ns
+        self.name = name
+        self.attrs = {} if attrs is None else attrs
+        self.children: list[Element | str] = list(children)
+
+    def get(self, name: str, default: str = "") -> str:
+        """An attribute's value, or the default."""
+        return self.attrs.get(name, default)
+
+    def elements(self) -> Iterator[Element]:
+        """The children that are elements."""
+        return (child for child in self.children if isinstance(child, Element))
+
+    def child(self, ns: str, name: str) -> Element | None:
+        """The first child of that name."""
+        for child in self.children:
+            if isinstance(child, Element) and child.name == name and child.ns == ns:
+                return child
+        return None
+
+    def first(self) -> Element | None:
+        """The first child that is an element."""
+        return next(self.elements(), None)
+
+    @property
+    def text(self) -> str:
+        """The text right in it."""
+        return "".join(child for child in self.children if isinstance(child, str))
+
+    def textOf(self, ns: str, name: str) -> str:
+        """The text of the first child of that name, "" when there is none."""
+        found = self.child(ns, name)
+        return "" if found is None else found.text
+
+    def copy(self, **attrs: str | None) -> Element:
+        """The same with other attributes, None for none; the children are shared."""
+        changed = {**self.attrs, **attrs}
+        return Element(
+            self.ns,
+            self.name,
+            {key: value for key, value in changed.items() if value is not None},
+            *self.children,
+        )
+
+    def toXml(self) -> str:
+        """As a document of its own, with all its namespaces."""
+        out: list[str] = []
+        _write(self, None, out)
+        return "".join(out)
+
+
+def _escape(text: str) -> str:
+    if "&" in text:
+        text = text.replace("&", "&amp;")
+    if "<" in text:
+        text = text.replace("<", "&lt;")
+    if ">" in text:
+        text = text.replace(">", "&gt;")
+    if "\r" in text:
+        text = text.replace("\r", "&#13;")
+    return text
+
+
+def _quote(text: str) -> str:
+    text = _escape(text)
+    if '"' in text:
+        text = text.replace('"', "&quot;")
+    if "\n" in text or "\t" in text:
+        text = text.replace("\n", "&#10;").replace("\t", "&#9;")
+    return text
+
+
+def _write(element: Element, inherited: str | None, out: list[str]) -> None:
+    ns, name = element.ns, element.name
+    if ns == STREAMS:
+        # Clients look for the name with this prefix, and the namespace of streams is no default for their children.
+        name, declared, inherited = f"stream:{name}", f' xmlns:stream="{STREAMS}"', None
+    elif ns != inherited:
+        declared, inherited = f' xmlns="{_quote(ns)}"', ns
+    else:
+        declared = ""
+    out.append(f"<{name}{declared}")
+    for number, (key, value) in enumerate(element.attrs.items()):
+        space, _, local = key.rpartition(" ")
+        if space:
+            out.append(f' xmlns:a{number}="{_quote(space)}" a{number}:{local}="{_quote(value)}"')
+        else:
+            out.append(f' {key}="{_quote(value)}"')
+    if not element.children:
+        out.append("/>")
+        return
+    out.append(">")
+    for child in element.children:
+        if isinstance(child, str):
+            out.append(_escape(child))
+        else:
+            _write(child, inherited, out)
+    out.append(f"</{name}>")
+
+
+class StanzaError(Exception):
+    """Why a stanza is answered with an error: a condition of RFC 6120 8.3.3, a sentence, and what else is told."""
+
+    def __init__(self, condition: str, sentence: str = "", extra: Element | None = None) -> None:
+        super().__init__(condition, sentence)
+        self.condition = condition
+        self.sentence = sentence
+        self.extra = extra
+
+
+def errorOf(stanza: Element, error: StanzaError) -> Element:
+    """The answer to a stanza that was refused, to its sender."""
+    told = Element(CLIENT, "error", {"type": _TYPES.get(error.condition, "cancel")}, Element(STANZAS, error.condition))
+    if error.sentence:
+        told.children.append(Element(STANZAS, "text", {LANG: "en"}, error.sentence))
+    if error.extra is not None:
+        told.children.append(error.extra)
+    return reply(stanza, "error", told)
+
+
+def reply(stanza: Element, type: str, *children: Element) -> Element:
+    """An answer to a stanza: its id, and its addresses the other way round."""
+    attrs = {"type": type}
+    for theirs, ours in (("id", "id"), ("from", "to"), ("to", "from")):
+        if stanza.get(theirs):
+            attrs[ours] = stanza.get(theirs)
+    return Element(CLIENT, stanza.name, attrs, *children)
+
+
+def result(iq: Element, *children: Element) -> Element:
+    """The result of an iq."""
+    return reply(iq, "result", *children)
+
+
+def mayBeAnswered(stanza: Element) -> bool:
+    """Whether an error may be the answer: never to an error, nor to the result of an iq (RFC 6120 8.3.1)."""
+    type = stanza.get("type")
+    return type != "error" and not (stanza.name == "iq" and type == "result")
