@@ -62,6 +62,7 @@ cdef enum:
     PONG = 0x8A
     READ = 262144      # bytes asked for at a time
     GATHERED = 16384   # a payload up to this size is copied behind its frame's head
+    PORTION = 262144   # what a transport that copies is given at a time, so that its copies stay small
     BATCH = 65536      # bytes gathered while a read is answered before they are sent
     FIRST = 65536      # bytes made ready for a message before any of it has come: its declared length alone is no reason
 
@@ -69,6 +70,7 @@ cdef int _TURN = TURN
 cdef Py_ssize_t _LEAST_DEFLATED = LEAST_DEFLATED
 cdef double _TURN_SECONDS = TURN_SECONDS
 
+cdef int FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL
 cdef uint8_t* _shared = <uint8_t*>malloc(READ)
 cdef bint _sharedIsTaken = False
 
@@ -98,6 +100,7 @@ cdef class Frames:
     cdef object _connection, _transport, _received, _terms, _deflater, _slow
     cdef Traffic _traffic
     cdef bint _streams, _feeding, _isSlow, _isOpen
+    cdef bint _waits   # whether something may wait in the transport before what is sent
     cdef int _held
     cdef int _descriptor
     cdef uint64_t _most
@@ -132,6 +135,7 @@ cdef class Frames:
         self._descriptor = -1
         self._rest = rest
         self._isSlow = terms.streams
+        self._waits = True
         self._isOpen = connection.state == OPEN
         self._held = connection.held
         self.heard = True
@@ -143,6 +147,7 @@ cdef class Frames:
     def close(self):
         """The connection is gone."""
         self._descriptor = -1
+        self._waits = True
         if self._slow is not None:
             self._slow.close()
         self._connection = self._transport = self._received = self._deflater = self._slow = None
@@ -511,7 +516,10 @@ cdef class Frames:
         if not self._isOpen:
             return
         if not PyBytes_CheckExact(payload) or fragment:
-            self._python().send(payload, isBinary, fragment, deflate)
+            if isinstance(payload, (str, bytes, bytearray, memoryview)):
+                self._python().send(payload, isBinary, fragment, deflate)
+            else:
+                self._sendPrepared(payload)
             return
         self._traffic.messagesOut += 1
         self._traffic.bytesOut += PyBytes_GET_SIZE(payload)
@@ -540,8 +548,21 @@ cdef class Frames:
         if not self._feeding or self._outSize > BATCH:
             self._flush()
 
-    def write(self, bytes frame):
+    cdef int _sendPrepared(self, prepared) except -1:
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(prepared.payload)
+        self._traffic.messagesOut += 1
+        self._traffic.bytesOut += size
+        if self._deflater is None or size < _LEAST_DEFLATED:
+            self.write(prepared.plain)
+        else:
+            self.write(prepared.deflated(self._deflater))
+        return 0
+
+    cpdef write(self, bytes frame):
         """Send a frame that is made already."""
+        if PyBytes_GET_SIZE(frame) > GATHERED or (not self._feeding and self._outSize == 0):
+            self._sendBeside(frame)
+            return
         self._gather(<const uint8_t*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
         if not self._feeding or self._outSize > BATCH:
             self._flush()
@@ -549,6 +570,7 @@ cdef class Frames:
     def writeSequence(self, pieces):
         """Send several pieces without joining them."""
         self._flush()
+        self._waits = True
         self._transport.writeSequence(pieces)
 
     def flush(self):
@@ -568,34 +590,56 @@ cdef class Frames:
         return 0
 
     cdef int _sendBeside(self, bytes payload) except -1:
-        """Send what was gathered and, without a copy, a large payload behind it."""
+        """Send what was gathered and, without a copy, this behind it."""
+        cdef Py_ssize_t taken = 0
+        transport = self._transport
+        if transport is None:
+            return 0
+        if self._isFree():
+            taken = self._sendBoth(payload)
+        else:
+            self._flush()
+        if taken == PyBytes_GET_SIZE(payload):
+            return 0
+        self._waits = True
+        if self._connection is not None and self._connection.copies:
+            for taken in range(0, PyBytes_GET_SIZE(payload), PORTION):
+                transport.write(payload[taken : taken + PORTION])
+        else:
+            transport.writeSequence((memoryview(payload)[taken:] if taken else payload,))
+        return self._lookBack()
+
+    cdef bint _isFree(self) except -1:
+        """Whether the socket may be written to, since nothing waits before."""
+        if self._waits and self._descriptor >= 0:
+            self._waits = self._transport.unsent != 0
+        return not self._waits
+
+    cdef Py_ssize_t _sendBoth(self, bytes payload) except -1:
+        """How much of the payload the kernel took; what it did not take of the rest waits in the transport then."""
         cdef iovec pieces[2]
         cdef msghdr message
         cdef ssize_t taken
-        if self._descriptor < 0 or self._transport.unsent != 0:
-            self._flush()
-            self._transport.writeSequence((payload,))
-            return self._lookBack()
-        memset(&message, 0, sizeof(message))
-        pieces[0].iov_base, pieces[0].iov_len = self._out, self._outSize
-        pieces[1].iov_base, pieces[1].iov_len = PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)
-        message.msg_iov, message.msg_iovlen = pieces, 2
-        taken = sendmsg(self._descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+        if self._outSize == 0:
+            taken = send(self._descriptor, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), FLAGS)
+        else:
+            memset(&message, 0, sizeof(message))
+            pieces[0].iov_base, pieces[0].iov_len = self._out, self._outSize
+            pieces[1].iov_base, pieces[1].iov_len = PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload)
+            message.msg_iov, message.msg_iovlen = pieces, 2
+            taken = sendmsg(self._descriptor, &message, FLAGS)
         if taken < 0:
             # It is met again, and reported, by the transport.
             taken = 0
         self.sent += taken
-        if taken < self._outSize:
-            self._outSize -= taken
-            memmove(self._out, self._out + taken, self._outSize)
-            self._flush()
-            taken = 0
-        else:
+        if taken >= self._outSize:
             taken -= self._outSize
             self._dropGathered()
-        if taken < PyBytes_GET_SIZE(payload):
-            self._transport.writeSequence((memoryview(payload)[taken:],))
-        return self._lookBack()
+            return taken
+        self._outSize -= taken
+        memmove(self._out, self._out + taken, self._outSize)
+        self._flush()
+        return 0
 
     cdef int _lookBack(self) except -1:
         """Whether more waits to be sent than may."""
@@ -619,14 +663,15 @@ cdef class Frames:
         transport = self._transport
         if transport is None:
             return self._dropGathered()
-        if self._descriptor >= 0 and transport.unsent == 0:
-            taken = send(self._descriptor, self._out, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+        if self._isFree():
+            taken = send(self._descriptor, self._out, size, FLAGS)
             if taken < 0:
                 taken = 0
             self.sent += taken
         if taken < size:
             rest = PyBytes_FromStringAndSize(<const char*>self._out + taken, size - taken)
             self._dropGathered()
+            self._waits = True
             transport.write(rest)
             return self._lookBack()
         return self._dropGathered()
