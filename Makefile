@@ -29,10 +29,10 @@ check: $(VENV)/test  ## style, types, architecture
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -q tests/test_architecture.py
 
-conformance: $(VENV)/test $(VENV)/fast  ## the Autobahn suite, all 517 cases, and its groups 1 to 10 over TLS; ten minutes
+conformance: $(VENV)/test $(VENV)/fast  ## the Autobahn suite, all 517 cases on each plane, and its groups 1 to 10 over TLS; half an hour
 	$(VENV)/bin/python -m tests.conformance $(ARGS)
 
-conformance-short: $(VENV)/test $(VENV)/fast  ## a minute's part of it
+conformance-short: $(VENV)/test $(VENV)/fast  ## three minutes' part of it
 	$(VENV)/bin/python -m tests.conformance --short $(ARGS)
 
 bench: $(VENV)/test $(VENV)/fast  ## what messages, connections and handshakes cost beside its peers; ARGS="--quick --only 'wss 32 B x100'"
