@@ -1,4 +1,4 @@
-"""XMPP in memory: a daemon whose threads are done with at once, and clients that say stanzas by hand."""
+"""XMPP in memory: a server whose threads are done with at once, and clients that say stanzas by hand."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import Any, TypeVar
 
 from scramp import ScramClient
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import Clock
 
-from tests.wire import Client, Daemon
+from tests.wire import Client
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.protocol import XmppFactory
+from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import Element
+from wsd.protocols.xmpp.store import Vault
+from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
 
 _T = TypeVar("_T")
@@ -25,6 +29,8 @@ _T = TypeVar("_T")
 OPEN = '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="localhost" version="1.0"/>'
 CLOSE = '<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>'
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+LOCAL = Facts("127.0.0.1", True, True, 5)
+REMOTE = Facts("192.0.2.1", False, False, 5)
 CAPS = Caps(1 << 20, 200, 100_000, 200)
 
 _KEYS: dict[str, str] = {}
@@ -70,7 +76,7 @@ def keysOf(password: str) -> str:
 
 
 class Host:
-    """A daemon with XMPP at /xmpp, and a store below `folder`; each user's password is its name."""
+    """A server without a network, and a store below `folder`; each user's password is its name."""
 
     def __init__(self, folder: Path, *users: str, **keys: Any) -> None:
         self.folder = folder
@@ -83,18 +89,19 @@ class Host:
         self.start()
 
     def start(self) -> None:
-        self.daemon = Daemon({"/xmpp": XmppAtOnce}, options=self.options)
-        self.factory = self.daemon.factories["/xmpp"]
-        self.factory.meet([])
-        self.factory.started()
-        self.server = self.factory.server
+        self.clock = Clock()
+        self.clock.advance(1_000_000_000)
+        self.disk = AtOnce(None, 1, "xmpp")
+        vault = Vault(self.disk, lambda: SqliteStore(self.folder / "xmpp.sqlite"))
+        self.server = Server(self.options, self.clock, self.clock.seconds, vault, AtOnce(None, 1, "scram"))
+        Deferred.fromCoroutine(self.server.start(True))
 
     def kill(self) -> None:
         """The process dies, and another begins: nothing is set down."""
         self.start()
 
-    def connect(self) -> Talker:
-        return Talker(self)
+    def connect(self, facts: Facts = LOCAL) -> Talker:
+        return Talker(Wire(self.server, facts))
 
     def login(self, user: str, resource: str = "", presence: bool = True, **more: Any) -> Talker:
         """Somebody who is there."""
@@ -106,37 +113,83 @@ class Host:
         return talker
 
     def pass_(self, seconds: float) -> None:
-        self.daemon.reactor.advance(seconds)
+        self.clock.advance(seconds)
+
+
+class Wire:
+    """What a stream runs on: each ping is answered when its client looks, unless it is `frozen`."""
+
+    def __init__(self, server: Server, facts: Facts) -> None:
+        self.sent: list[str] = []
+        self.pings: list[bytes] = []
+        self.closeCode: int | None = None
+        self.frozen = False
+        self.stream = Stream(server, self, facts)
+
+    def text(self, message: str) -> None:
+        self.sent.append(message)
+
+    def ping(self, payload: bytes = b"") -> None:
+        self.pings.append(payload)
+
+    def finish(self) -> None:
+        self.closeCode = 1000
+
+    def say(self, message: str) -> None:
+        self.stream.received(message.encode("utf-8", "surrogatepass"))
+
+    def messages(self) -> list[str]:
+        """All that has come."""
+        while self.pings and not self.frozen:
+            self.stream.ponged(self.pings.pop(0))
+        return self.sent
+
+    def lose(self) -> None:
+        self.stream.lost()
+
+
+class Socket:
+    """A real WebSocket to a daemon, as a `Wire`."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    @property
+    def closeCode(self) -> int | None:
+        return self.client.closeCode
+
+    def say(self, message: str) -> None:
+        self.client.say(message)
+
+    def messages(self) -> list[str]:
+        self.client.exchange()
+        return [str(message) for message in self.client.messages()]
+
+    def lose(self) -> None:
+        self.client.wire.close()
 
 
 class Talker:
     """One client."""
 
-    def __init__(self, host: Host) -> None:
-        self.client: Client = host.daemon.open("/xmpp", subprotocols=["xmpp"])
-        self.host = host
+    def __init__(self, wire: Any) -> None:
+        self.wire = wire
         self.jid = ""
         self._seen = 0
 
     def heard(self) -> list[Element]:
         """What has come since the last look."""
-        self.client.exchange()
-        messages = self.client.messages()
+        messages = self.wire.messages()
         new, self._seen = messages[self._seen :], len(messages)
-        assert all(isinstance(message, str) for message in new)
-        return [parse(str(message).encode(), CAPS) for message in new]
+        return [parse(message.encode(), CAPS) for message in new]
 
     def forget(self) -> None:
         self.heard()
 
     def say(self, message: str) -> list[Element]:
         """Say it: what came in answer."""
-        self.client.say(message)
+        self.wire.say(message)
         return self.heard()
-
-    def tell(self, message: str) -> None:
-        """Say it, and leave the answers for later."""
-        self.client.say(message)
 
     def ask(self, type: str, payload: str, to: str = "", id: str = "q") -> Element:
         """The answer to an iq."""
@@ -154,10 +207,10 @@ class Talker:
 
     def authenticate(self, user: str, mechanism: str, password: str) -> Element:
         if mechanism == "ANONYMOUS":
-            return self.say(f'<auth xmlns="{SASL}" mechanism="ANONYMOUS"/>')[-1]
+            return self.say(f'<auth xmlns="{SASL}" mechanism="ANONYMOUS"/>')[0]
         if mechanism == "PLAIN":
             data = b64encode(f"\0{user}\0{password}".encode()).decode()
-            return self.say(f'<auth xmlns="{SASL}" mechanism="PLAIN">{data}</auth>')[-1]
+            return self.say(f'<auth xmlns="{SASL}" mechanism="PLAIN">{data}</auth>')[0]
         scram = ScramClient([mechanism], user, password)
         first = b64encode(scram.get_client_first().encode()).decode()
         (challenge,) = self.say(f'<auth xmlns="{SASL}" mechanism="{mechanism}">{first}</auth>')
@@ -184,7 +237,7 @@ class Talker:
 
     def lose(self) -> None:
         """The connection ends without a word."""
-        self.client.wire.close()
+        self.wire.lose()
 
 
 def message(to: str, body: str = "hello", type: str = "chat", id: str = "m") -> str:

@@ -59,6 +59,8 @@ async def change(server: Server, session: Session, iq: Element, query: Element) 
     if query.child(REGISTER, "remove") is not None:
         if not server.options.register:
             raise StanzaError("not-allowed", "accounts are made and removed by who runs this server")
+        # The last that is sent to it: with the account its sessions end.
+        session.send(result(iq))
         await server.remove(session.user)
         return result(iq)
     name, password = query.textOf(REGISTER, "username"), query.textOf(REGISTER, "password")

@@ -1,0 +1,237 @@
+"""The roster, subscriptions in each of their states, and presence: RFC 6121 2 to 4."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.protocols.xmpp.talk import CLOSE, Host, Talker, condition
+from wsd.protocols.xmpp.roster import Item, came, sent
+from wsd.protocols.xmpp.stanza import Element
+
+NONE = Item("c", isListed=True)
+OUT = replace(NONE, asks=True)
+IN = replace(NONE, request="r")
+BOTH_PENDING = replace(NONE, asks=True, request="r")
+TO = replace(NONE, hasTo=True)
+TO_IN = replace(TO, request="r")
+FROM = replace(NONE, hasFrom=True)
+FROM_OUT = replace(FROM, asks=True)
+BOTH = replace(NONE, hasTo=True, hasFrom=True)
+
+# RFC 6121 A.2: what a user sends; the state after, and whether it goes on.
+SENT = [
+    ("subscribe", {NONE: (OUT, 1), OUT: (OUT, 1), IN: (BOTH_PENDING, 1), TO: (TO, 0), FROM: (FROM_OUT, 1)}),
+    ("subscribe", {TO_IN: (TO_IN, 0), FROM_OUT: (FROM_OUT, 1), BOTH: (BOTH, 0), BOTH_PENDING: (BOTH_PENDING, 1)}),
+    ("unsubscribe", {NONE: (NONE, 0), OUT: (NONE, 1), IN: (IN, 0), TO: (NONE, 1), FROM: (FROM, 0)}),
+    ("unsubscribe", {TO_IN: (IN, 1), FROM_OUT: (FROM, 1), BOTH: (FROM, 1), BOTH_PENDING: (IN, 1)}),
+    ("subscribed", {NONE: (NONE, 0), OUT: (OUT, 0), IN: (FROM, 1), TO: (TO, 0), FROM: (FROM, 0)}),
+    ("subscribed", {TO_IN: (BOTH, 1), FROM_OUT: (FROM_OUT, 0), BOTH: (BOTH, 0), BOTH_PENDING: (FROM_OUT, 1)}),
+    ("unsubscribed", {NONE: (NONE, 0), OUT: (OUT, 0), IN: (NONE, 1), TO: (TO, 0), FROM: (NONE, 1)}),
+    ("unsubscribed", {TO_IN: (TO, 1), FROM_OUT: (OUT, 1), BOTH: (TO, 1), BOTH_PENDING: (OUT, 1)}),
+]
+# RFC 6121 A.3: what comes from the contact; the state after, and whether the user is told.
+CAME = [
+    ("subscribe", {NONE: (IN, 1), OUT: (BOTH_PENDING, 1), IN: (IN, 0), TO: (TO_IN, 1), FROM: (FROM, 0)}),
+    ("subscribe", {TO_IN: (TO_IN, 0), FROM_OUT: (FROM_OUT, 0), BOTH: (BOTH, 0), BOTH_PENDING: (BOTH_PENDING, 0)}),
+    ("unsubscribe", {NONE: (NONE, 0), OUT: (OUT, 0), IN: (NONE, 1), TO: (TO, 0), FROM: (NONE, 1)}),
+    ("unsubscribe", {TO_IN: (TO, 1), FROM_OUT: (OUT, 1), BOTH: (TO, 1), BOTH_PENDING: (OUT, 1)}),
+    ("subscribed", {NONE: (NONE, 0), OUT: (TO, 1), IN: (IN, 0), TO: (TO, 0), FROM: (FROM, 0)}),
+    ("subscribed", {TO_IN: (TO_IN, 0), FROM_OUT: (BOTH, 1), BOTH: (BOTH, 0), BOTH_PENDING: (TO_IN, 1)}),
+    ("unsubscribed", {NONE: (NONE, 0), OUT: (NONE, 1), IN: (IN, 0), TO: (NONE, 1), FROM: (FROM, 0)}),
+    ("unsubscribed", {TO_IN: (IN, 1), FROM_OUT: (FROM, 1), BOTH: (FROM, 1), BOTH_PENDING: (IN, 1)}),
+]
+
+
+class TestTheStatesOfSubscriptions:
+    @pytest.mark.parametrize(("type", "table"), SENT)
+    def test_what_is_sent(self, type: str, table: dict[Item, tuple[Item, int]]) -> None:
+        for before, (after, goesOn) in table.items():
+            assert sent(before, type) == (after, bool(goesOn)), before
+
+    @pytest.mark.parametrize(("type", "table"), CAME)
+    def test_what_comes(self, type: str, table: dict[Item, tuple[Item, int]]) -> None:
+        for before, (after, isTold) in table.items():
+            assert came(before, type, "r") == (after, bool(isTold)), before
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path, "alice", "bob", "carol")
+
+
+def presence(type: str, to: str) -> str:
+    return f"<presence xmlns='jabber:client' type='{type}' to='{to}'/>"
+
+
+def roster(talker: Talker) -> dict[str, tuple[str, str]]:
+    answer = talker.ask("get", "<query xmlns='jabber:iq:roster'/>")
+    query = answer.first()
+    assert query is not None
+    return {item.get("jid"): (item.get("subscription"), item.get("ask")) for item in query.elements()}
+
+
+def add(talker: Talker, jid: str, inner: str = "", **attrs: str) -> Element:
+    more = " ".join(f"{name}='{value}'" for name, value in attrs.items())
+    return talker.ask("set", f"<query xmlns='jabber:iq:roster'><item jid='{jid}' {more}>{inner}</item></query>")
+
+
+def befriend(one: Talker, other: Talker) -> None:
+    for asking, asked in ((one, other), (other, one)):
+        asking.say(presence("subscribe", asked.bare))
+        asked.say(presence("subscribed", asking.bare))
+    one.forget()
+    other.forget()
+
+
+def presences(heard: list[Element]) -> list[tuple[str, str]]:
+    return [(each.get("from"), each.get("type")) for each in heard if each.name == "presence"]
+
+
+class TestRoster:
+    def test_contacts_are_added_changed_kept_and_removed(self, host: Host) -> None:
+        alice = host.login("alice")
+        assert add(alice, "Bob@localhost/x", "<group>Friends</group>", name="Bob").get("type") == "result"
+        host.kill()
+        alice = host.login("alice")
+        told = alice.ask("get", "<query xmlns='jabber:iq:roster'/>").toXml()
+        assert '<item jid="bob@localhost" subscription="none" name="Bob"><group>Friends</group></item>' in told
+        assert add(alice, "bob@localhost", subscription="remove").get("type") == "result"
+        assert roster(alice) == {}
+
+    def test_each_change_is_pushed_to_each_session_that_asked(self, host: Host) -> None:
+        one, two, silent = host.login("alice", "1"), host.login("alice", "2"), host.login("alice", "3")
+        roster(one), roster(two)
+        silent.forget()
+        add(one, "bob@localhost", name="Bob")
+        pushes = [each for each in two.heard() if each.name == "iq"]
+        assert [each.get("type") for each in pushes] == ["set"]
+        assert [each for each in silent.heard() if each.name == "iq"] == []
+
+    @pytest.mark.parametrize(
+        ("item", "expected"),
+        [
+            ("", "bad-request"),
+            ("<item jid='b@c'/><item jid='d@e'/>", "bad-request"),
+            ("<item/>", "bad-request"),
+            ("<item jid='@'/>", "jid-malformed"),
+            ("<item jid='alice@localhost'/>", "not-allowed"),
+            ("<item jid='b@c' subscription='remove'/>", "item-not-found"),
+            ("<item jid='b@c'><group/></item>", "not-acceptable"),
+            ("<item jid='b@c'><group>x</group><group>x</group></item>", "bad-request"),
+            (f"<item jid='b@c' name='{'x' * 1024}'/>", "not-acceptable"),
+        ],
+    )
+    def test_what_is_wrong_is_refused(self, host: Host, item: str, expected: str) -> None:
+        alice = host.login("alice")
+        assert condition(alice.ask("set", f"<query xmlns='jabber:iq:roster'>{item}</query>")) == expected
+
+    def test_it_has_so_many_contacts_and_no_more(self, tmp_path: Path) -> None:
+        alice = Host(tmp_path, "alice", contacts=1).login("alice")
+        add(alice, "b@c")
+        assert condition(add(alice, "d@e")) == "resource-constraint"
+
+    def test_removing_a_friend_ends_both_subscriptions(self, host: Host) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        befriend(alice, bob)
+        add(alice, "bob@localhost", subscription="remove")
+        assert (roster(alice), roster(bob)) == ({}, {"alice@localhost": ("none", "")})
+        bob.say("<presence xmlns='jabber:client'><show>away</show></presence>")
+        assert presences(alice.heard()) == []
+
+
+class TestSubscribing:
+    def test_it_is_asked_granted_and_seen(self, host: Host) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        roster(alice), roster(bob)
+        heard = alice.say(presence("subscribe", "bob@localhost"))
+        assert 'ask="subscribe"' in heard[0].toXml()
+        (asked,) = bob.heard()
+        assert (asked.get("type"), asked.get("from"), asked.get("to")) == (
+            "subscribe",
+            "alice@localhost",
+            "bob@localhost",
+        )
+        bob.say(presence("subscribed", "alice@localhost"))
+        heard = alice.heard()
+        assert presences(heard) == [("bob@localhost", "subscribed"), (bob.jid, "")]
+        assert roster(alice) == {"bob@localhost": ("to", "")}
+        assert roster(bob) == {"alice@localhost": ("from", "")}
+
+    def test_a_request_waits_for_who_is_away_and_outlives_the_process(self, host: Host) -> None:
+        host.login("alice").say(presence("subscribe", "bob@localhost"))
+        for _ in range(2):
+            host.kill()
+            bob = host.login("bob", presence=False)
+            assert ("alice@localhost", "subscribe") in presences(bob.say("<presence xmlns='jabber:client'/>"))
+        assert roster(bob) == {}
+        bob.say(presence("subscribed", "alice@localhost"))
+        host.kill()
+        assert roster(host.login("alice")) == {"bob@localhost": ("to", "")}
+
+    def test_it_is_denied(self, host: Host) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        roster(alice)
+        alice.say(presence("subscribe", "bob@localhost"))
+        bob.say(presence("unsubscribed", "alice@localhost"))
+        assert ("bob@localhost", "unsubscribed") in presences(alice.heard())
+        assert roster(alice) == {"bob@localhost": ("none", "")}
+
+    def test_what_was_granted_is_taken_back(self, host: Host) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        roster(alice), roster(bob)
+        befriend(alice, bob)
+        bob.say(presence("unsubscribed", "alice@localhost"))
+        assert (bob.jid, "unavailable") in presences(alice.heard())
+        assert roster(alice) == {"bob@localhost": ("from", "")}
+
+    def test_nobody_learns_who_there_is_not(self, host: Host) -> None:
+        assert presences(host.login("alice").say(presence("subscribe", "nobody@localhost"))) == []
+
+    def test_who_may_see_already_is_told_so_again(self, host: Host) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        befriend(alice, bob)
+        add(alice, "bob@localhost", subscription="remove")
+        roster(alice), roster(bob)
+        bob.say(presence("subscribe", "alice@localhost"))
+        alice.say(presence("subscribed", "bob@localhost"))
+        assert ("alice@localhost", "subscribed") in presences(bob.heard())
+
+
+class TestBeingThere:
+    def test_friends_see_each_other_come_change_and_go(self, host: Host) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        befriend(alice, bob)
+        bob.say(CLOSE)
+        assert presences(alice.heard()) == [(bob.jid, "unavailable")]
+        bob = host.login("bob", presence=False)
+        assert (alice.jid, "") in presences(bob.say("<presence xmlns='jabber:client'/>"))
+        assert presences(alice.heard()) == [(bob.jid, "")]
+        bob.say("<presence xmlns='jabber:client'><show>away</show></presence>")
+        assert alice.heard()[0].textOf("jabber:client", "show") == "away"
+
+    def test_who_is_lost_is_seen_to_go(self, host: Host) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        befriend(alice, bob)
+        bob.lose()
+        assert presences(alice.heard()) == [(bob.jid, "unavailable")]
+
+    def test_strangers_see_nothing(self, host: Host) -> None:
+        alice, carol = host.login("alice"), host.login("carol")
+        alice.say("<presence xmlns='jabber:client'><show>away</show></presence>")
+        assert carol.heard() == []
+
+    def test_ones_own_sessions_see_each_other(self, host: Host) -> None:
+        one, two = host.login("alice", "1"), host.login("alice", "2", presence=False)
+        heard = two.say("<presence xmlns='jabber:client'/>")
+        assert set(presences(heard)) == {(one.jid, ""), (two.jid, "")}
+        assert presences(one.heard()) == [(two.jid, "")]
+
+    def test_presence_may_be_directed_and_ends_with_the_session(self, host: Host) -> None:
+        alice, carol = host.login("alice"), host.login("carol")
+        alice.say(f"<presence xmlns='jabber:client' to='{carol.jid}'/>")
+        assert presences(carol.heard()) == [(alice.jid, "")]
+        alice.lose()
+        assert presences(carol.heard()) == [(alice.jid, "unavailable")]

@@ -1,0 +1,87 @@
+"""The route: XMPP on a real WebSocket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.protocols.xmpp.talk import CLOSE, OPEN, Socket, Talker, XmppAtOnce, condition, message
+from tests.wire import Daemon
+from wsd.protocols.xmpp.options import XmppOptions
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Daemon:
+    options = XmppOptions(store=str(tmp_path / "xmpp.sqlite"))
+    daemon = Daemon({"/xmpp": XmppAtOnce, "/xmpp-websocket": XmppAtOnce}, options=options)
+    first, second = daemon.factories.values()
+    for factory, others in ((first, []), (second, [first])):
+        factory.meet(others)
+        factory.started()
+    return daemon
+
+
+def connect(daemon: Daemon, path: str = "/xmpp", **arguments: object) -> Talker:
+    return Talker(Socket(daemon.open(path, subprotocols=["xmpp"], **arguments)))
+
+
+def anonymous(daemon: Daemon, path: str = "/xmpp") -> Talker:
+    talker = connect(daemon, path)
+    talker.login("", mechanism="ANONYMOUS")
+    return talker
+
+
+class TestTheRoute:
+    def test_two_talk(self, daemon: Daemon) -> None:
+        one, two = anonymous(daemon), anonymous(daemon)
+        one.say(message(two.jid, "&lt;&amp;&gt; ünï 😀"))
+        assert "<body>&lt;&amp;&gt; ünï 😀</body>" in two.heard()[0].toXml()
+
+    def test_routes_of_the_same_domains_and_store_are_one_server(self, daemon: Daemon) -> None:
+        one, two = anonymous(daemon), anonymous(daemon, "/xmpp-websocket")
+        one.say(message(two.jid))
+        assert len(two.heard()) == 1
+
+    def test_nobody_without_the_subprotocol_comes_in(self, daemon: Daemon) -> None:
+        client = daemon.open("/xmpp")
+        assert client.response is not None
+        assert client.response.status_code == 400
+
+    def test_binary_is_closed_with_1003(self, daemon: Daemon) -> None:
+        client = daemon.open("/xmpp", subprotocols=["xmpp"])
+        client.say(OPEN.encode())
+        assert client.closeCode == 1003
+
+    def test_the_client_closes_first(self, daemon: Daemon) -> None:
+        talker = anonymous(daemon)
+        assert [each.name for each in talker.say(CLOSE)] == ["close"]
+        assert talker.wire.closeCode == 1000
+
+    def test_the_server_closes_first(self, daemon: Daemon) -> None:
+        talker = connect(daemon)
+        assert condition(talker.say("<a/>")[1]) == "invalid-namespace"
+        talker.say(CLOSE)
+        assert talker.wire.closeCode == 1000
+
+    def test_what_comes_through_a_proxy_is_not_local(self, daemon: Daemon) -> None:
+        talker = connect(daemon, headers={"X-Forwarded-For": "192.0.2.1"})
+        features = talker.say(OPEN)[1].toXml()
+        assert "PLAIN" not in features
+        assert "ANONYMOUS" not in features
+
+    def test_a_message_in_many_frames_is_one(self, daemon: Daemon) -> None:
+        one, two = anonymous(daemon), anonymous(daemon)
+        said = message(two.jid, "x" * 100_000).encode()
+        client = one.wire.client
+        client.protocol.send_text(said[:10], fin=False)
+        client.protocol.send_continuation(said[10:], fin=True)
+        client.exchange()
+        assert len(two.heard()[0].toXml()) > 100_000
+
+    def test_one_over_the_largest_is_a_stream_error(self, tmp_path: Path) -> None:
+        options = XmppOptions(store=str(tmp_path / "s"), max_stanza=10_000)
+        daemon = Daemon({"/xmpp": XmppAtOnce}, options=options)
+        daemon.factories["/xmpp"].meet([])
+        talker = connect(daemon)
+        assert condition(talker.say("<a>" + "x" * 10_000 + "</a>")[1]) == "policy-violation"
