@@ -86,7 +86,7 @@ class TestWhileAway:
         bob = host.login("bob", presence=False)
         heard = bob.say("<presence xmlns='jabber:client'/>")
         assert bodies(heard) == ["one", "two"]
-        delay = [each for each in heard if each.name == "message"][0].child("urn:xmpp:delay", "delay")
+        delay = next(each for each in heard if each.name == "message").child("urn:xmpp:delay", "delay")
         assert delay is not None
         assert delay.get("from") == "localhost"
         assert delay.get("stamp").endswith("Z")
