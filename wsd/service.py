@@ -216,7 +216,7 @@ class Daemon(Service):
         factory: Any = self.site
         if secure:
             assert self.certificates is not None
-            factory = self.certificates.wrap(factory, self.reactor)
+            factory = self.certificates.wrap(factory)
         if self.config.proxy_protocol:
             factory = ProxyFactory(self.reactor, factory, self.site.trust.trusts, self.config.policies.opening_timeout)
         return factory

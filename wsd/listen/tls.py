@@ -1,41 +1,34 @@
 """
 TLS on accepted connections: certificates by name (SNI), clients' certificates, ALPN, and renewal without a restart.
 
-pyOpenSSL behind Twisted's memory BIO. Contexts are built whole and swapped, so a handshake meets the old ones or the
-new ones, and an open connection keeps those it began with.
+Contexts are built whole and swapped, so a handshake meets the old ones or the new ones, and an open connection keeps
+those it began with.
 """
 
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from OpenSSL import SSL
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
-from zope.interface import implementer
 
 from wsd.config import Certificate, ConfigError, Tls
+from wsd.listen.hello import Hello
 from wsd.listen.pairs import Pair, readFile, readPair
+from wsd.listen.secure import ALPN, SecureFactory, SecureTransport, reasonOf
 from wsd.listen.selfsigned import ensureSelfSigned
 from wsd.policies.address import TlsInfo
 
-_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2: forward secrecy and authenticated encryption only; TLS 1.3 has nothing else."""
 
-_ALPN = b"http/1.1"
-
-_VERIFY = {
-    "none": SSL.VERIFY_NONE,
-    "optional": SSL.VERIFY_PEER,
-    "required": SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
-}
+_VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 _log = Logger(namespace="wsd")
 
@@ -44,11 +37,11 @@ _log = Logger(namespace="wsd")
 class _Contexts:
     """What one reading of all files gave."""
 
-    default: SSL.Context
-    byName: Mapping[str, SSL.Context]
+    default: ssl.SSLContext
+    byName: Mapping[str, ssl.SSLContext]
     pairs: tuple[Pair, ...]
 
-    def forName(self, name: str) -> SSL.Context:
+    def forName(self, name: str) -> ssl.SSLContext:
         """The context for a server name: its own, else that of `*.` its parent (RFC 6125 6.4.3), else the first."""
         name = name.rstrip(".").lower()
         exact = self.byName.get(name)
@@ -97,9 +90,9 @@ class Certificates:
         files = self._files(tls)
         self._seen = _stateOf(files, tls)
         pairs = tuple(readPair(pair) for pair in files)
-        shared: dict[tuple[str, ...], SSL.Context] = {}
+        shared: dict[tuple[str, ...], ssl.SSLContext] = {}
         used: set[tuple[tuple[str, ...], str]] = set()
-        byName: dict[str, SSL.Context] = {}
+        byName: dict[str, ssl.SSLContext] = {}
         for pair in pairs:
             names = tuple(sorted(pair.names))
             if names not in shared:
@@ -124,26 +117,19 @@ class Certificates:
                     fault="has expired" if now > pair.end else "is not valid yet",
                 )
 
-    def _context(self, tls: Tls) -> SSL.Context:
-        context = SSL.Context(SSL.TLS_SERVER_METHOD)
-        context.set_min_proto_version(SSL.TLS1_2_VERSION)
-        context.set_cipher_list(_CIPHERS)
-        context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-        # Sessions are resumed by tickets, which cost no memory here. Without an id a client that has shown its
-        # certificate could not resume one.
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        context.set_session_id(b"wsd")
-        context.set_tlsext_servername_callback(self._choose)
-        context.set_alpn_select_callback(_selectProtocol)
+    def _context(self, tls: Tls) -> ssl.SSLContext:
+        """Its sessions are resumed by tickets, under keys of its own."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(_CIPHERS)
+        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+        context.set_alpn_protocols([ALPN])
         if tls.client_auth != "none":
             _askClients(context, tls)
         return context
 
-    def _choose(self, connection: SSL.Connection) -> None:
-        name = connection.get_servername()
-        if name:
-            connection.set_context(self._contexts.forName(name.decode("latin-1")))
+    def _choose(self, hello: Hello) -> ssl.SSLContext:
+        return self._contexts.default if hello.name is None else self._contexts.forName(hello.name)
 
     # -- renewal --------------------------------------------------------------------------------------------------
 
@@ -180,64 +166,14 @@ class Certificates:
 
     # -- serving --------------------------------------------------------------------------------------------------
 
-    def wrap(self, factory: IProtocolFactory, clock: IReactorTime) -> IProtocolFactory:
+    def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
         """TLS in front of what `factory` builds."""
-        return TLSMemoryBIOFactory(_Creator(self), False, factory, clock)
-
-    def newConnection(self) -> SSL.Connection:
-        """The beginning of a handshake."""
-        return _Connection(self._contexts.default, None)
-
-
-class _Connection(SSL.Connection):
-    """A connection of OpenSSL's that tells the log why a handshake failed; its app data is its transport."""
-
-    def do_handshake(self) -> None:
-        """Go on with the handshake. Raises SSL.Error."""
-        try:
-            super().do_handshake()
-        except SSL.WantReadError:
-            raise
-        except SSL.Error as error:
-            _log.info(
-                "no TLS with {peer}: {reason}",
-                event="tls.refused",
-                peer=getattr(self.get_app_data().getPeer(), "host", "unix"),
-                reason=_reasonOf(error),
-            )
-            raise
-
-
-@implementer(IOpenSSLServerConnectionCreator)
-class _Creator:
-    """Gives each connection the contexts of the moment."""
-
-    def __init__(self, certificates: Certificates) -> None:
-        self._certificates = certificates
-
-    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        """For one connection."""
-        connection = self._certificates.newConnection()
-        connection.set_app_data(tlsProtocol)
-        return connection
+        return SecureFactory(self._choose, factory)
 
 
 def tlsOf(transport: Any) -> TlsInfo | None:
     """What the TLS handshake of a transport agreed on, None without TLS."""
-    connection = transport.getHandle() if hasattr(transport, "getHandle") else None
-    if not isinstance(connection, SSL.Connection):
-        return None
-    certificate = connection.get_peer_certificate(as_cryptography=True)
-    alpn = connection.get_alpn_proto_negotiated()
-    sni = connection.get_servername()
-    return TlsInfo(
-        connection.get_protocol_version_name(),
-        connection.get_cipher_name() or "",
-        sni.decode("latin-1") if sni else None,
-        alpn.decode("latin-1") if alpn else None,
-        certificate.subject.rfc4514_string() if certificate is not None else None,
-        certificate.public_bytes(serialization.Encoding.PEM) if certificate is not None else None,
-    )
+    return transport.info if isinstance(transport, SecureTransport) and transport.connected else None
 
 
 def _tellKept(error: ConfigError) -> None:
@@ -256,31 +192,16 @@ def _stateOf(files: Iterable[Certificate], tls: Tls) -> object:
     return state
 
 
-def _selectProtocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:
-    """http/1.1 or nothing: WebSockets over HTTP/2 are not spoken. Raises SSL.Error, which is alert 120 (RFC 7301)."""
-    if _ALPN in offered:
-        return _ALPN
-    raise SSL.Error([("", "", "no application protocol in common, only http/1.1 is spoken")])
-
-
-def _reasonOf(error: SSL.Error) -> str:
-    """OpenSSL's words for the last of its errors."""
-    errors = error.args[0] if error.args else None
-    return str(errors[-1][2]) if errors else "the connection was lost"
-
-
-def _use(context: SSL.Context, pair: Pair) -> None:
+def _use(context: ssl.SSLContext, pair: Pair) -> None:
     """Put a pair into a context, the whole chain with it; a second pair of another kind of key stands beside."""
     try:
-        context.use_certificate_chain_file(pair.files.cert)
-        context.use_privatekey(pair.key)  # type: ignore[arg-type]
-        context.check_privatekey()
-    except (SSL.Error, TypeError) as error:
-        reason = _reasonOf(error) if isinstance(error, SSL.Error) else str(error)
+        context.load_cert_chain(pair.files.cert, pair.files.key, password="")
+    except (ssl.SSLError, OSError) as error:
+        reason = reasonOf(error) if isinstance(error, ssl.SSLError) else str(error)
         raise ConfigError(f"tls: {pair.files.cert} with {pair.files.key} cannot be used: {reason}") from None
 
 
-def _askClients(context: SSL.Context, tls: Tls) -> None:
+def _askClients(context: ssl.SSLContext, tls: Tls) -> None:
     """Ask clients for a certificate of the authorities in `client_ca`."""
     if tls.client_ca is None:
         raise ConfigError("tls.client_ca: is needed with client_auth; name the PEM file of the authorities")
@@ -288,9 +209,8 @@ def _askClients(context: SSL.Context, tls: Tls) -> None:
     try:
         x509.load_pem_x509_certificates(content)
         context.load_verify_locations(tls.client_ca)
-        context.load_client_ca(os.fsencode(tls.client_ca))
-    except (ValueError, SSL.Error):
+    except (ValueError, ssl.SSLError):
         raise ConfigError(
             f"tls.client_ca: {tls.client_ca} is not PEM; it begins with -----BEGIN CERTIFICATE-----"
         ) from None
-    context.set_verify(_VERIFY[tls.client_auth])
+    context.verify_mode = _VERIFY[tls.client_auth]
