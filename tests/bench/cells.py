@@ -19,6 +19,8 @@ class Quantity(Enum):
     """Opening handshakes in a second of the server's CPU."""
     memory = "KiB"
     """Resident, a connection."""
+    p99 = "us p99"
+    """From sending to having the answer, of 99 in 100 messages."""
     wire = "B"
     """Bytes of payload on the wire, a message."""
 
@@ -33,6 +35,7 @@ class Load:
     connections: int = 100
     depth: int = 1
     idle: int = 0
+    flood: int = 0
     messages: int = 0
     plain: bool = False
 
@@ -69,12 +72,12 @@ class Cell:
     """The peers, and what else of ours is measured beside the subject."""
 
     def loadOf(self, name: str) -> Load:
-        """What is done to this one; "wsd alone" has no idle connections beside it."""
-        return replace(self.load, idle=0) if name == ALONE else self.load
+        """What is done to this one; "wsd alone" has no other connections beside it."""
+        return replace(self.load, idle=0, flood=0) if name == ALONE else self.load
 
 
 ALONE = "wsd-alone"
-"""wsd itself, as another entrant of a cell: without the idle connections."""
+"""wsd itself, as another entrant of a cell: without the other connections."""
 ZLIB = "zlib"
 """No server: the same messages by zlib at level 6."""
 
@@ -195,6 +198,13 @@ CELLS = (
         "32 B x100 among 10,000 open",
         Load(idle=10_000),
         (Target(ALONE, 1.3, atMost=True),),
+        servers=(ALONE,),
+    ),
+    Cell(
+        "32 B x100 beside a flood",
+        Load(flood=1000),
+        (Target(ALONE, 3, atMost=True),),
+        Quantity.p99,
         servers=(ALONE,),
     ),
     Cell(

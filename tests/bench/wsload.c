@@ -42,7 +42,7 @@ static const char *const KINDS[] = {"text", "utf8", "json", "binary", NULL};
 static struct {
     enum mode mode;
     enum kind kind;
-    int port, connections, idle, depth, messages, inFlight, rate;
+    int port, connections, idle, depth, flood, messages, inFlight, rate;
     size_t size;
     double seconds, warmUp;
     const char *path;
@@ -62,6 +62,7 @@ static const char HELP[] =
     "  --size BYTES       of a message (32)\n"
     "  --kind KIND        text (default), utf8 (beyond ASCII), json, binary\n"
     "  --depth N          messages in flight on a connection (1)\n"
+    "  --flood N          echo: one more connection keeps N in flight; it is not measured (0)\n"
     "  --messages N       hold: exchanged on each connection before it is left alone (0)\n"
     "  --rate N           fanout: messages a second (80)\n"
     "  --deflate          offer permessage-deflate as a browser does, and compress; the server must accept\n"
@@ -100,7 +101,7 @@ static void readOptions(int count, char **words) {
     static const struct option options[] = {
         {"mode", 1, 0, 'm'},    {"path", 1, 0, 'P'},   {"connections", 1, 0, 'n'}, {"idle", 1, 0, 'i'},
         {"size", 1, 0, 's'},    {"kind", 1, 0, 'k'},   {"depth", 1, 0, 'd'},       {"messages", 1, 0, 'M'},
-        {"rate", 1, 0, 'R'},    {"deflate", 0, 0, 'c'}, {"plain", 0, 0, 'u'},      {"tls", 0, 0, 't'},
+        {"rate", 1, 0, 'R'},    {"flood", 1, 0, 'F'},      {"deflate", 0, 0, 'c'}, {"plain", 0, 0, 'u'},      {"tls", 0, 0, 't'},
         {"raw", 0, 0, 'r'},     {"seconds", 1, 0, 'T'}, {"warm-up", 1, 0, 'w'},    {"pids", 1, 0, 'S'},
         {"in-flight", 1, 0, 'f'}, {"port", 1, 0, 'p'}, {"help", 0, 0, 'h'},        {0, 0, 0, 0},
     };
@@ -114,6 +115,7 @@ static void readOptions(int count, char **words) {
         case 's': asked.size = strtoull(optarg, NULL, 10); break;
         case 'd': asked.depth = atoi(optarg); break;
         case 'M': asked.messages = atoi(optarg); break;
+        case 'F': asked.flood = atoi(optarg); break;
         case 'R': asked.rate = atoi(optarg); break;
         case 'c': asked.deflate = true; break;
         case 'u': asked.plain = true; break;
@@ -205,6 +207,7 @@ static uint64_t percentile(double part, uint64_t count) {
 /* -- the messages, made once --------------------------------------------------------------------------------------- */
 
 static int messageCount;           /* different ones, sent in turn; all frames twice in `frames`, so that any run is one piece */
+static int window;                 /* the most of them in flight on a connection */
 static uint8_t **payloads;         /* what comes back: payloads, or for raw echo the frames */
 static size_t payloadSize, *rawSizes;
 static uint8_t *frames;
@@ -289,7 +292,8 @@ static void measureZlib(void) {
 static void makeMessages(void) {
     /* 64 of 1 KiB are more than deflate's window, so that none is found there again. */
     messageCount = asked.size > 65536 ? 2 : 64;
-    while (messageCount < asked.depth) messageCount *= 2;
+    window = asked.flood > asked.depth ? asked.flood : asked.depth;
+    while (messageCount < window) messageCount *= 2;
     payloadSize = asked.size;
     payloads = calloc(messageCount, sizeof *payloads);
     rawSizes = calloc(messageCount, sizeof *rawSizes);
@@ -342,7 +346,7 @@ struct connection {
     int answerUsed;
 };
 
-static struct connection *connections;
+static struct connection *connections, *flooding;
 static int polled, openCount;
 static SSL_CTX *tlsContext;
 static char request[1024];
@@ -404,7 +408,7 @@ static void flush(struct connection *c) {
 
 static void say(struct connection *c, int count) {
     uint64_t time = now();
-    for (int i = 0; i < count; i++) c->sentAt[(c->sent + c->queued + i) % asked.depth] = time;
+    for (int i = 0; i < count; i++) c->sentAt[(c->sent + c->queued + i) % window] = time;
     c->queued += count;
     flush(c);
 }
@@ -422,9 +426,10 @@ static void sayTime(struct connection *c) {
 /* -- what comes back ----------------------------------------------------------------------------------------------- */
 
 static void messageEnded(struct connection *c, uint64_t sentAt) {
+    c->received++;
+    if (c == flooding) return;
     histogram[stepOf(now() - sentAt)]++;
     messages++;
-    c->received++;
 }
 
 static bool inflatedWell(struct connection *c) {
@@ -446,7 +451,7 @@ static void collectedEnded(struct connection *c) {
         memcpy(&sentAt, c->collected, 8);
         if (c->got != payloadSize || memcmp(c->collected + 8, payloads[0] + 8, payloadSize - 8)) wrong++;
     } else {
-        sentAt = c->sentAt[c->received % asked.depth];
+        sentAt = c->sentAt[c->received % window];
         if (!inflatedWell(c)) wrong++;
     }
     messageEnded(c, sentAt);
@@ -501,7 +506,7 @@ static void frameEnded(struct connection *c) {
     else if (c->isFinal && (c->compressed || asked.mode == FANOUT)) collectedEnded(c);
     else if (c->isFinal) {
         if (c->got != payloadSize) wrong++;
-        messageEnded(c, c->sentAt[c->received % asked.depth]);
+        messageEnded(c, c->sentAt[c->received % window]);
     }
 }
 
@@ -533,7 +538,7 @@ static void readRaw(struct connection *c, const uint8_t *data, size_t size) {
         wireBytes += piece;
         if (c->got == rawSizes[index]) {
             c->got = 0;
-            messageEnded(c, c->sentAt[c->received % asked.depth]);
+            messageEnded(c, c->sentAt[c->received % window]);
         }
     }
 }
@@ -569,7 +574,7 @@ static void connectTo(struct connection *c) {
     c->answerUsed = 0;
     c->headNeeded = 2;
     if (!c->answer) c->answer = malloc(4097);
-    if (!c->sentAt) c->sentAt = calloc(asked.depth, sizeof *c->sentAt);
+    if (!c->sentAt) c->sentAt = calloc(window, sizeof *c->sentAt);
     if (!c->collected && (asked.deflate || asked.mode == FANOUT)) c->collected = malloc(payloadSize + 1028);
     struct epoll_event event = {.events = EPOLLOUT | EPOLLIN, .data.ptr = c};
     c->wantsWrite = true;
@@ -711,7 +716,9 @@ static void serve(uint64_t until, uint64_t enough, bool goesOn) {
 }
 
 static int echo(void) {
-    openAll(asked.idle + asked.connections);
+    if (asked.flood) flooding = connections + asked.idle + asked.connections;
+    openAll(asked.idle + asked.connections + !!asked.flood);
+    if (flooding) say(flooding, asked.flood);
     for (int i = 0; i < asked.connections; i++) say(connections + asked.idle + i, asked.depth);
     serve(later(asked.warmUp), UINT64_MAX, true);
     begin();

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -146,6 +146,7 @@ def test_any_plane_and_chunking_give_the_hooks_and_answers_of_autobahn(data: byt
 
 
 @settings(deadline=None, max_examples=200)
+@example(b"\x81\x82\0\0\0\0\xed\xa0", [])
 @anyFrames
 def test_in_the_streaming_form_too(data: bytes, cuts: list[int]) -> None:
     said, answers = outcome(data, range(len(data)), build=JoiningFactory)

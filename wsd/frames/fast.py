@@ -39,6 +39,8 @@ _READ = 256 * 1024
 """Bytes asked for at a time: a large message comes in few pieces."""
 
 _newDecoder = codecs.getincrementaldecoder("utf-8")
+_HALF_SURROGATES = frozenset(bytes([0xED, second]) for second in range(0xA0, 0xC0))
+"""What Python's decoder waits for the rest of, for its own `surrogatepass`, though it begins no character."""
 
 
 def isText(payload: bytes) -> bool:
@@ -191,7 +193,11 @@ class Fast(Writer):
             stop = start + length
             if stop > end or length > self._most:
                 break
-            payload = self._unmasked(data[start:stop], data[start - 4 : start])
+            if length <= _SMALL:
+                key = (data[start - 4 : start] * ((length >> 2) + 1))[:length]
+                payload = (_number(data[start:stop], "little") ^ _number(key, "little")).to_bytes(length, "little")
+            else:
+                payload = self._connection.unmask(data[start:stop], data[start - 4 : start])
             if first == _TEXT and not payload.isascii() and not isText(payload):
                 break
             position = stop
@@ -346,10 +352,12 @@ class Fast(Writer):
             self._decoder = _newDecoder()
         try:
             self._decoder.decode(piece)
+            isSound = self._decoder.getstate()[0] not in _HALF_SURROGATES
         except UnicodeDecodeError:
+            isSound = False
+        if not isSound:
             self._connection.notText(False)
-            return False
-        return True
+        return isSound
 
     def _end(self) -> bool:
         """A message is whole; False when it ends within a character, which the peer has been told then."""

@@ -92,12 +92,12 @@ class Writer:
             return
         traffic = self._traffic
         traffic.messagesOut += 1
-        if isinstance(payload, str):
-            payload, isBinary = payload.encode(), False
         if type(payload) is bytes and len(payload) < 126 and not fragment:
             traffic.bytesOut += len(payload)
             self.write((_BINARY_HEADS if isBinary else _TEXT_HEADS)[len(payload)] + payload)
             return
+        if isinstance(payload, str):
+            payload, isBinary = payload.encode(), False
         if isinstance(payload, (bytes, bytearray, memoryview)):
             traffic.bytesOut += len(payload)
             self._sendMessage(bytes(payload), BINARY if isBinary else TEXT, fragment, deflate)
