@@ -473,7 +473,7 @@ class TestASlowDisk:
         uploader.client.protocol.send_binary(chunk)
         data = b"".join(uploader.client.protocol.data_to_send())
         taken = uploader.client.wire.push(data)
-        assert disk.waiting < 2 << 20
+        assert disk.waiting < 4 << 20
         assert taken < len(data)
         disk.catchUp()
         uploader.client.wire.send(data[taken:])

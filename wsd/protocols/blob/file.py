@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from wsd.protocols.blob.crc import crc32
 from wsd.protocols.blob.errors import BlobError, told
 from wsd.protocols.blob.names import HEAD
 
@@ -24,7 +24,8 @@ class PartFile:
     One open file, written by us alone: a lock on it keeps out every other writer, of other processes too.
 
     `written` is where the next byte goes, `durable` how much is on disk for good. A piece that is checked is between
-    `mark` and `check`: when it is not what it should be, it is taken back. Blocking; raises OSError and BlobError.
+    `mark` and `check`: when it is not what it should be, it is taken back; `checked` bytes are no part of such a piece.
+    Blocking; raises OSError and BlobError.
     """
 
     def __init__(self, path: Path, durable: int) -> None:
@@ -47,7 +48,7 @@ class PartFile:
 
     def _replay(self, durable: int) -> None:
         """What was there for good is hashed again; what may or may not be there is cut off."""
-        self.written = self.durable = min(durable, os.fstat(self._file).st_size)
+        self.written = self.checked = self.durable = min(durable, os.fstat(self._file).st_size)
         os.ftruncate(self._file, self.written)
         at = 0
         while at < self.written:
@@ -77,10 +78,12 @@ class PartFile:
         for piece in pieces:
             self._take(piece)
             if self._marked is not None:
-                self._crc = zlib.crc32(piece, self._crc)
+                self._crc = crc32(piece, self._crc)
                 if self._check is not None:
                     self._check.update(piece)
         self.written += size
+        if self._marked is None:
+            self.checked = self.written
 
     def mark(self, check: Any = None) -> None:
         """A piece begins that will be checked: by its CRC-32, and by a hash of hashlib's where one is given."""
@@ -98,6 +101,7 @@ class PartFile:
             told = f"CRC-32 {crc:08x} was announced, {got:08x} came" if crc is not None else "the checksum is another"
             raise BlobError("checksum", f"the piece at {start} is not what was sent ({told}); send it again")
         self._marked = None
+        self.checked = self.written
 
     def takeBack(self) -> None:
         """Forget what was written since `mark`, if it has not been checked; else what is not on disk for good stays."""
@@ -107,13 +111,8 @@ class PartFile:
         self._marked = None
         os.ftruncate(self._file, self.written)
 
-    @property
-    def checked(self) -> int:
-        """Bytes that are not part of a piece which is still to be checked."""
-        return self.written if self._marked is None else self._marked[0]
-
     def sync(self) -> int:
-        """Bring all of it to the disk; how much of it counts."""
+        """Bring all of it to the disk; how much of it counts. More may be written meanwhile, on another thread."""
         checked = self.checked
         os.fdatasync(self._file)
         return checked

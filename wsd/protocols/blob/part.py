@@ -65,6 +65,11 @@ class Part:
         return self.file.durable
 
     @property
+    def checked(self) -> int:
+        """Bytes of it that belong to no piece which is still to be checked."""
+        return self.file.checked
+
+    @property
     def size(self) -> int | None:
         """Bytes that were announced."""
         return self._row.size

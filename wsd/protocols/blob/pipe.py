@@ -17,9 +17,9 @@ from wsd.protocols.blob.part import Part
 
 _T = TypeVar("_T")
 
-_BATCH = 4 << 20
-"""Bytes that one turn on the pool writes at most."""
-_HIGH = 1 << 20
+_BATCH = 1 << 20
+"""Bytes that one turn on the pool writes at most, or a piece more."""
+_HIGH = 3 << 20
 """Bytes of one file that may wait to be written; then its sender waits."""
 
 
@@ -76,8 +76,9 @@ class Pipe:
         self._busy = False
         self._paused = False
         self._ended = False
-        self._isBreaking = False
-        """Something went wrong, and nobody has been told yet: who asks now is told with the others."""
+        self._isSyncing = False
+        self._failure: Failure | None = None
+        """What went wrong, until it is told: who asks meanwhile is told with the others."""
         self._later: Any = None
         self._synced = clock.seconds()
         self.gone: Deferred[None] = Deferred()
@@ -121,10 +122,10 @@ class Pipe:
     def ask(self, work: Callable[[Part], _T]) -> Deferred[_T]:
         """As `do`, and say what comes of it. Fails with BlobError."""
         done: Deferred[_T] = Deferred()
-        if self._ended and not self._isBreaking:
+        if self._ended and self._failure is None:
             return fail(BlobError("no_transfer", "this transfer is over; begin it again"))
         self._pending.append(_Step(work, done))
-        if not self._isBreaking:
+        if self._failure is None:
             self._turn()
         return done
 
@@ -162,29 +163,26 @@ class Pipe:
         if self._busy or not self._pending:
             return
         batch, size = self._batch()
-        self._busy = True
-        sync = self._isDue(size)
-        working = self._disk.run(self._work, batch, sync)
-        working.addCallbacks(self._worked, self._broke, callbackArgs=(size, sync), errbackArgs=(batch, size))
+        if batch:
+            self._busy = True
+            working = self._disk.run(self._work, batch)
+            working.addCallbacks(self._worked, self._workFailed, callbackArgs=(size,), errbackArgs=(batch,))
 
     def _batch(self) -> tuple[list[bytes | _Step], int]:
-        pending, size, count = self._pending, 0, 0
-        for item in pending:
-            size += len(item) if isinstance(item, bytes) else 0
+        """What is written next. Who asks has to wait while a sync goes on beside."""
+        size = count = 0
+        for item in self._pending:
+            if isinstance(item, bytes):
+                size += len(item)
+            elif item.done is not None and self._isSyncing:
+                break
             count += 1
             if size >= _BATCH:
                 break
-        self._pending = pending[count:]
-        return pending[:count], size
+        batch, self._pending = self._pending[:count], self._pending[count:]
+        return batch, size
 
-    def _isDue(self, size: int) -> bool:
-        syncing = self._syncing
-        if syncing.policy != "interval":
-            return syncing.policy == "each"
-        late = self._clock.seconds() - self._synced >= syncing.seconds
-        return late or self.written + size - self.durable >= syncing.bytes
-
-    def _work(self, batch: Sequence[bytes | _Step], sync: bool) -> list[tuple[Deferred[Any], Any]]:
+    def _work(self, batch: Sequence[bytes | _Step]) -> list[tuple[Deferred[Any], Any]]:
         """On a thread of the pool."""
         part, data = self._part, []
         results: list[tuple[Deferred[Any], Any]] = []
@@ -200,50 +198,78 @@ class Pipe:
                 results.append((item.done, result))
         if data:
             part.append(data)
-        if sync and part.isOpen:
-            part.sync()
         return results
 
-    def _worked(self, results: list[tuple[Deferred[Any], Any]], size: int, sync: bool) -> None:
+    def _worked(self, results: list[tuple[Deferred[Any], Any]], size: int) -> None:
         self._busy = False
-        self._waiting -= size
-        if sync:
-            self._synced = self._clock.seconds()
         self._note()
-        over = not self._part.isOpen
         for done, result in results:
             done.callback(result)
-        if over:
+        if self._failure is not None:
+            self._setDown()
+            return
+        self._waiting -= size
+        if not self._part.isOpen:
             self._over()
         else:
-            self._syncLater()
+            self._syncIfDue()
             self._watcher.progressed()
         self._disk.taken(size)
         self._turn()
 
-    def _syncLater(self) -> None:
-        """What comes last before a pause counts in time as well."""
-        idle = self._later is None or not self._later.active()
-        if self._syncing.policy == "interval" and self.written > self.durable and idle and not self._ended:
-            self._later = self._clock.callLater(self._syncing.seconds, self._syncNow)
+    # -- to the disk for good -------------------------------------------------------------------------------------
 
-    def _syncNow(self) -> None:
-        if not self._ended and self.written > self.durable:
-            self._synced = float("-inf")
-            self.do(lambda part: None)
+    def _syncIfDue(self) -> None:
+        """Beside the writing, which goes on meanwhile."""
+        if self._ended or self._isSyncing or self._part.checked <= self.durable or self._syncing.policy == "end":
+            return
+        syncing, now = self._syncing, self._clock.seconds()
+        at = self._synced + syncing.seconds
+        if syncing.policy == "each" or now >= at or self._part.checked - self.durable >= syncing.bytes:
+            self._isSyncing, self._synced = True, now
+            self._disk.run(self._part.sync).addCallbacks(self._syncDone, self._syncFailed)
+        elif self._later is None or not self._later.active():
+            # What comes last before a pause counts in time as well.
+            self._later = self._clock.callLater(at - now, self._syncIfDue)
 
-    def _broke(self, failure: Failure, batch: list[bytes | _Step], size: int) -> None:
+    def _syncDone(self, _: int) -> None:
+        self._isSyncing = False
+        self._note()
+        if self._failure is not None:
+            self._setDown()
+            return
+        self._watcher.progressed()
+        self._syncIfDue()
+        self._turn()
+
+    # -- going wrong ----------------------------------------------------------------------------------------------
+
+    def _workFailed(self, failure: Failure, batch: list[bytes | _Step]) -> None:
+        self._busy = False
+        self._fail(failure, batch)
+
+    def _syncFailed(self, failure: Failure) -> None:
+        self._isSyncing = False
+        self._fail(failure, [])
+
+    def _fail(self, failure: Failure, batch: list[bytes | _Step]) -> None:
         """Nothing more is done with the part but to set it down."""
-        self._ended = self._isBreaking = True
+        self._ended = True
+        self._failure = self._failure or failure
         self._pending = [item for item in (*batch, *self._pending) if isinstance(item, _Step)]
         size, self._waiting = self._waiting, 0
         self._disk.taken(size)
-        setDown = self._disk.run(self._part.close)
-        setDown.addErrback(lambda _: None)
-        setDown.addCallback(lambda _: self._tell(failure))
+        self._setDown()
 
-    def _tell(self, failure: Failure) -> None:
-        self._isBreaking = False
+    def _setDown(self) -> None:
+        if not self._busy and not self._isSyncing:
+            setDown = self._disk.run(self._part.close)
+            setDown.addErrback(lambda _: None)
+            setDown.addCallback(lambda _: self._tell())
+
+    def _tell(self) -> None:
+        failure, self._failure = self._failure, None
+        assert failure is not None
         self._note()
         self._over()
         steps, self._pending = self._pending, []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from struct import Struct
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from wsd.protocols.blob.crc import crc32
 from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.file import Reader
@@ -75,7 +75,7 @@ class Sending:
         data = self._reader.read(offset, size)
         if len(data) != size:
             raise BlobError("unavailable", "the file is shorter than it was; run wsd blob verify there")
-        return _HEAD.pack(offset, zlib.crc32(data)) + data
+        return _HEAD.pack(offset, crc32(data)) + data
 
     def _over(self, result: Failure | None) -> None:
         self._reader.close()
