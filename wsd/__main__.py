@@ -4,29 +4,53 @@ from __future__ import annotations
 
 import sys
 from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from wsd import __version__, client, tap
+from wsd import __version__, tap
+from wsd.client import echo
 from wsd.config import ConfigError, defaultText
+from wsd.protocols import tools
+
+Command = tuple[str, Callable[[ArgumentParser], None], Callable[[Namespace], None]]
+"""What it does in a sentence, what it takes, and what runs it."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command. Raises SystemExit: 0, or one line on stderr and 1, or 2 when the command line is no command."""
-    told = "\n".join(f"  {name:<8} {description}" for name, (description, _, _) in _COMMANDS.items())
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    told = {**{name: command[0] for name, command in _COMMANDS.items()}, **{n: t for n, (t, _) in _GROUPS.items()}}
+    about = "Tools beside the WebSocket daemon. The daemon itself: twistd -n wsd --help"
+    name, rest = _choose("wsd", about, told, arguments)
+    if name in _COMMANDS:
+        _run(f"wsd {name}", _COMMANDS[name], rest)
+        return
+    about, commands = _GROUPS[name][0], _GROUPS[name][1]()
+    action, rest = _choose(f"wsd {name}", about, {each: commands[each][0] for each in commands}, rest)
+    _run(f"wsd {name} {action}", commands[action], rest)
+
+
+def _choose(prog: str, about: str, told: Mapping[str, str], argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The command, and what is left for it."""
+    lines = "\n".join(f"  {name:<8} {description}" for name, description in sorted(told.items()))
     parser = ArgumentParser(
-        prog="wsd",
-        description="Tools beside the WebSocket daemon. The daemon itself: twistd -n wsd --help",
-        epilog=f"commands:\n{told}\n\nwsd COMMAND --help tells more of one.",
+        prog=prog,
+        description=about,
+        epilog=f"commands:\n{lines}\n\n{prog} COMMAND --help tells more of one.",
         formatter_class=RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"wsd {__version__}")
-    parser.add_argument("command", metavar="COMMAND", choices=_COMMANDS, help="one of those below")
+    if prog == "wsd":
+        parser.add_argument("--version", action="version", version=f"wsd {__version__}")
+    parser.add_argument("command", metavar="COMMAND", choices=sorted(told), help="one of those below")
     parser.add_argument("arguments", metavar="...", nargs=REMAINDER, help="what the command takes")
-    given = parser.parse_args(list(sys.argv[1:] if argv is None else argv) or ["--help"])
-    description, addArguments, run = _COMMANDS[given.command]
-    command = ArgumentParser(prog=f"wsd {given.command}", description=description)
-    addArguments(command)
-    run(command.parse_intermixed_args(given.arguments))
+    given = parser.parse_args(list(argv) or ["--help"])
+    return given.command, given.arguments
+
+
+def _run(prog: str, command: Command, argv: Sequence[str]) -> None:
+    description, addArguments, run = command
+    parser = ArgumentParser(prog=prog, description=description)
+    addArguments(parser)
+    run(parser.parse_intermixed_args(argv))
 
 
 def _takesFile(parser: ArgumentParser) -> None:
@@ -49,12 +73,23 @@ def _config(arguments: Namespace) -> None:
     sys.stdout.write(defaultText())
 
 
-_COMMANDS = {
+def _blobs() -> Mapping[str, Command]:
+    from wsd.client import blob
+
+    return {**blob.COMMANDS, **tools("blob")}
+
+
+_COMMANDS: Mapping[str, Command] = {
     "check": ("Say ok of a configuration file, or what is wrong in one line.", _takesFile, _check),
     "config": ("Print a configuration file with every key and its default.", _takesNothing, _config),
-    "echo": ("Say something to a server, show the handshake, time the answer.", client.addArguments, client.run),
+    "echo": ("Say something to a server, show the handshake, time the answer.", echo.addArguments, echo.run),
 }
-"""A command's name to what it does in a sentence, what it takes, and what runs it."""
+"""The commands by name."""
+
+_GROUPS = {
+    "blob": ("Upload and download files, and look after a store of them.", _blobs),
+}
+"""Commands with commands of their own: what they are for, and what gives those."""
 
 if __name__ == "__main__":
     main()

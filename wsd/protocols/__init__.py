@@ -8,6 +8,8 @@ may be missing until then.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from wsd.connection import Factory
 
 GROUP = "wsd.protocols"
+
+_TOOLS = {"blob": "wsd.protocols.blob.tool"}
+"""A protocol's name to the module of its tools."""
 
 _FACTORIES = {
     "echo": "wsd.protocols.echo:EchoFactory",
@@ -57,3 +62,9 @@ def load(name: str) -> type[Factory]:
 def optionsOf(name: str) -> type[Any]:
     """The frozen dataclass of a protocol's own keys. Raises ConfigError as `load` does."""
     return load(name).Options
+
+
+def tools(name: str) -> Mapping[str, Any]:
+    """What a protocol of ours has for the command line: its `COMMANDS`, as `wsd.__main__` has them."""
+    commands: Mapping[str, Any] = import_module(_TOOLS[name]).COMMANDS
+    return commands

@@ -1,14 +1,12 @@
 """
-The small client of `wsd echo URL`: shows the handshake, says messages, times the way there and back, and closes.
-
-It is a client of its own (RFC 6455 4.1), for a person who wants to see whether a server answers, and how.
+The client's side of a WebSocket (RFC 6455 4.1): connects for a person, and says in one sentence what did not work.
 """
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from statistics import median
-from typing import Any, NoReturn, TypeVar
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -29,20 +27,19 @@ from twisted.internet.error import (
     TimeoutError,
 )
 from twisted.internet.protocol import connectionDone
-from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from wsd import __version__
-from wsd.config.values import printable, token
+from wsd.config.values import printable
 
 _T = TypeVar("_T")
 
-_OPENING = 5.0
+OPENING = 5.0
 """Seconds to wait for the connection, and for the handshake."""
-_ANSWER = 10.0
+ANSWER = 10.0
 """Seconds to wait for each answer, and for the close."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
-_WIDTH = 200
+WIDTH = 200
 """Characters that are shown of a message."""
 
 
@@ -50,78 +47,14 @@ class Unanswered(Exception):
     """One sentence: what did not work, and what may help."""
 
 
-def addArguments(parser: ArgumentParser) -> None:
-    """What `wsd echo` may be given."""
-    parser.add_argument("url", metavar="URL", help="ws://HOST:PORT/PATH, or wss:// for TLS")
-    parser.add_argument(
-        "message", nargs="*", type=_message, help='what to say, each as one text message (default: "hello")'
-    )
-    parser.add_argument(
-        "--subprotocol",
-        action="append",
-        default=[],
-        type=_subprotocol,
-        metavar="NAME",
-        help="offer it; repeatable, in order",
-    )
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="say it all N times (default: 1)")
+def addTrust(parser: ArgumentParser) -> None:
+    """Whose certificates are believed."""
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file, and no others")
     trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
 
 
-def _message(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise ArgumentTypeError("is not UTF-8, and a text message must be") from None
-
-
-def _subprotocol(text: str) -> str:
-    try:
-        return token(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from None
-
-
-def run(arguments: Namespace) -> None:
-    """Talk as the arguments say. Raises SystemExit: 0, or with one line for stderr."""
-    if arguments.count < 1:
-        raise SystemExit(f"wsd: --count: {arguments.count} is too little; write 1 or more")
-    react(lambda reactor: ensureDeferred(_run(reactor, arguments)))
-
-
-async def _run(reactor: Any, arguments: Namespace) -> None:
-    try:
-        await talk(reactor, arguments)
-    except Unanswered as error:
-        raise SystemExit(f"wsd: {arguments.url}: {error}") from None
-
-
-async def talk(reactor: Any, arguments: Namespace) -> None:
-    """Connect, say each message and print what comes back, and close. Raises `Unanswered`."""
-    talker = await connect(reactor, arguments)
-    hint = "; does it want ws://?" if talker.factory.isSecure else ""
-    await _soon(talker.opened, reactor, _OPENING, "the server did not answer the handshake within {:g} seconds" + hint)
-    times: list[float] = []
-    for payload in (arguments.message or [b"hello"]) * arguments.count:
-        print(f"sent {shown(payload, False)}")
-        began = reactor.seconds()
-        talker.sendMessage(payload)
-        answer, isBinary, arrived = await _soon(talker.next(), reactor, _ANSWER, "no answer came within {:g} seconds")
-        times.append((arrived - began) * 1000)
-        print(f"got  {shown(answer, isBinary)} after {times[-1]:.2f} ms")
-    if len(times) > 1:
-        print(
-            f"{len(times)} round trips: {min(times):.2f} ms at least, {median(times):.2f} ms in the middle, "
-            f"{max(times):.2f} ms at most"
-        )
-    talker.sendClose(1000)
-    said = await _soon(talker.gone, reactor, _ANSWER, "the server did not close within {:g} seconds")
-    print(f"closed {said}")
-
-
-def _soon(waiting: Deferred[_T], reactor: Any, patience: float, otherwise: str) -> Deferred[_T]:
+def soon(waiting: Deferred[_T], reactor: Any, patience: float, otherwise: str) -> Deferred[_T]:
     """What comes, or `Unanswered` when it takes longer than the patience in seconds."""
 
     def late(result: object, seconds: float) -> NoReturn:
@@ -130,34 +63,26 @@ def _soon(waiting: Deferred[_T], reactor: Any, patience: float, otherwise: str) 
     return waiting.addTimeout(patience, reactor, onTimeoutCancel=late)
 
 
-def shown(payload: bytes, isBinary: bool) -> str:
-    """A message for a person: how it begins, and how long it is."""
-    whole = payload.hex(" ") if isBinary else payload.decode()
-    begin = printable(whole[:_WIDTH]) + ("..." if len(whole) > _WIDTH else "")
-    quote = "" if isBinary else '"'
-    return f"{quote}{begin}{quote} ({'binary' if isBinary else 'text'}, {len(payload)} byte{'s' * (len(payload) != 1)})"
-
-
-# -- connecting -------------------------------------------------------------------------------------------------------
-
-
-async def connect(reactor: Any, arguments: Namespace) -> Talker:
-    """Connect; the handshake has begun. Raises `Unanswered`."""
+async def connect(
+    reactor: Any, arguments: Namespace, subprotocols: Sequence[str], kind: type[Talker] | None = None
+) -> Talker:
+    """Connect to `arguments.url` and offer these; the handshake has begun. Raises `Unanswered`."""
+    kind = kind or Talker
     try:
         factory = WebSocketClientFactory(
-            arguments.url, protocols=arguments.subprotocol, useragent=f"wsd/{__version__}", reactor=reactor
+            arguments.url, protocols=list(subprotocols), useragent=f"wsd/{__version__}", reactor=reactor
         )
         parts = urlsplit(arguments.url)
         port = parts.port or (443 if factory.isSecure else 80)
     except (ValueError, TypeError) as error:
         raise Unanswered(f"is not the URL of a WebSocket ({error}); write ws://HOST:PORT/PATH") from None
-    factory.protocol = Talker
+    factory.protocol = kind
     factory.setProtocolOptions(
         openHandshakeTimeout=0,
-        perMessageCompressionOffers=[PerMessageDeflateOffer()],
+        perMessageCompressionOffers=[PerMessageDeflateOffer()] if kind.deflates else [],
         perMessageCompressionAccept=_acceptDeflate,
     )
-    endpoint: Any = HostnameEndpoint(reactor, factory.host, port, _OPENING)
+    endpoint: Any = HostnameEndpoint(reactor, factory.host, port, OPENING)
     if factory.isSecure:
         endpoint = wrapClientTLS(_trust(factory.host, arguments), endpoint)
     place = f"{factory.host} port {port}"
@@ -168,7 +93,7 @@ async def connect(reactor: Any, arguments: Namespace) -> Talker:
     except DNSLookupError:
         raise Unanswered(f"there is no host {factory.host}; look for a slip in its name") from None
     except TimeoutError:
-        raise Unanswered(f"{place} does not answer within {_OPENING:g} seconds") from None
+        raise Unanswered(f"{place} does not answer within {OPENING:g} seconds") from None
     except ConnectError as error:
         raise Unanswered(f"{place} cannot be reached: {error}") from None
     return talker
@@ -205,6 +130,11 @@ def _trust(host: str, arguments: Namespace) -> Any:
 class Talker(WebSocketClientProtocol):
     """Our side of the connection: what happens on it, to be awaited."""
 
+    showsHeads: ClassVar[bool] = True
+    """Whether the handshake is printed."""
+    deflates: ClassVar[bool] = True
+    """Whether compression is offered."""
+
     def __init__(self) -> None:
         super().__init__()
         self.opened: Deferred[None] = Deferred()
@@ -239,6 +169,8 @@ class Talker(WebSocketClientProtocol):
 
     def onConnect(self, response: ConnectionResponse) -> None:
         """The server agrees."""
+        if not self.showsHeads:
+            return
         self._showHeads()
         print(f"subprotocol: {printable(response.protocol or 'none')}")
         print(f"extensions: {printable(response.headers.get('sec-websocket-extensions', 'none'))}")
@@ -253,12 +185,13 @@ class Talker(WebSocketClientProtocol):
 
     def failHandshake(self, reason: str) -> None:
         """The server refuses, or answers nonsense: its status, and the first line of its text, are the reason."""
-        self._showHeads()
+        if self.showsHeads:
+            self._showHeads()
         head, _, body = self.data.partition(b"\r\n\r\n")
         status = head.split(b" ", 1)[-1].split(b"\r\n")[0].decode("latin-1")
         line = body.decode("utf-8", "replace").strip().split("\n")[0] if b"text/plain" in head.lower() else ""
         if status[:3].isdigit() and not status.startswith("101"):
-            self._refused = f"refused with {printable(status)}" + (f": {printable(line[:_WIDTH])}" if line else "")
+            self._refused = f"refused with {printable(status)}" + (f": {printable(line[:WIDTH])}" if line else "")
         else:
             self._refused = f"is no WebSocket server: {printable(reason)}"
         super().failHandshake(reason)

@@ -1,0 +1,228 @@
+"""`wsd blob`: files up and down, which go on by themselves, and the tools of who owns a store."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import environment
+from tests.daemon import RunningDaemon, runningDaemon
+
+MIB = 1 << 20
+
+
+def daemonIn(folder: Path, port: int = 0, **keys: object) -> Any:
+    lines = [
+        '[route."/blob"]',
+        'sync_bytes = "1 MiB"',
+        *(f"{name} = {json.dumps(value)}" for name, value in keys.items()),
+    ]
+    return runningDaemon("-p", str(port), config="\n".join(lines), environ={"STATE_DIRECTORY": str(folder / "state")})
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[RunningDaemon]:
+    with daemonIn(tmp_path) as daemon:
+        yield daemon
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "wsd", "blob", *arguments],
+        cwd=folder,
+        env=environment(STATE_DIRECTORY=str(folder / "state")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def blob(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    process = start(folder, *arguments)
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def url(daemon: RunningDaemon, scheme: str = "ws") -> str:
+    return f"{scheme}://127.0.0.1:{daemon.port()}/blob"
+
+
+def put(folder: Path, daemon: RunningDaemon, content: bytes, *more: str) -> Any:
+    (folder / "a.bin").write_bytes(content)
+    done = blob(folder, "put", url(daemon), "a.bin", *more)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def onDisk(folder: Path, least: int) -> None:
+    while sum(path.stat().st_size for path in folder.glob("state/blob/parts/*")) < least:
+        time.sleep(0.002)
+
+
+class TestPut:
+    def test_it_prints_the_receipt(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        content = os.urandom(3 * MIB)
+        receipt = put(tmp_path, daemon, content, "--name", "größe.bin", "--type", "application/x-of-mine")
+        assert receipt["sha256"] == sha256(content).hexdigest()
+        assert (receipt["name"], receipt["type"], receipt["size"]) == ("größe.bin", "application/x-of-mine", 3 * MIB)
+
+    def test_an_empty_file_too(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        assert put(tmp_path, daemon, b"")["size"] == 0
+
+    def test_it_goes_on_when_the_daemon_was_killed(self, tmp_path: Path) -> None:
+        content = os.urandom(100 * MIB)
+        (tmp_path / "a.bin").write_bytes(content)
+        with daemonIn(tmp_path) as first:
+            port = first.port()
+            process = start(tmp_path, "put", url(first), "a.bin")
+            onDisk(tmp_path, 10 * MIB)
+            first.stop(signal.SIGKILL)
+        with daemonIn(tmp_path, port):
+            out, err = process.communicate(timeout=60)
+            assert (process.returncode, err) == (0, "")
+            assert json.loads(out)["sha256"] == sha256(content).hexdigest()
+
+    def test_a_later_run_goes_on_where_one_was_stopped(self, tmp_path: Path) -> None:
+        content = os.urandom(100 * MIB)
+        (tmp_path / "a.bin").write_bytes(content)
+        with daemonIn(tmp_path) as daemon:
+            process = start(tmp_path, "put", url(daemon), "a.bin")
+            onDisk(tmp_path, 10 * MIB)
+            process.kill()
+            process.communicate()
+            (part,) = tmp_path.glob("state/blob/parts/*")
+            inode = part.stat().st_ino
+            assert (
+                json.loads(blob(tmp_path, "put", url(daemon), "a.bin").stdout)["sha256"] == sha256(content).hexdigest()
+            )
+            (file,) = tmp_path.glob("state/blob/files/*/*")
+            assert file.stat().st_ino == inode
+            assert list(tmp_path.glob("state/uploads/*")) == []
+
+    def test_on_a_terminal_there_is_a_bar(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        (tmp_path / "a.bin").write_bytes(bytes(MIB))
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wsd", "blob", "put", url(daemon), "a.bin"],
+            cwd=tmp_path,
+            env=environment(STATE_DIRECTORY=str(tmp_path / "state")),
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+        )
+        assert process.wait(60) == 0
+        assert "[####" in os.read(ours, 65536).decode()
+        os.close(ours)
+        os.close(theirs)
+
+    @pytest.mark.parametrize(
+        ("keys", "sentence"),
+        [
+            ({"max_file": 1000}, "too_large: the file is 2000 bytes; 1000 is the most here"),
+            ({"quota": 1000}, "quota: "),
+        ],
+    )
+    def test_a_refusal_is_one_line(self, tmp_path: Path, keys: dict[str, Any], sentence: str) -> None:
+        (tmp_path / "a.bin").write_bytes(bytes(2000))
+        with daemonIn(tmp_path, **keys) as daemon:
+            done = blob(tmp_path, "put", url(daemon), "a.bin")
+        assert done.returncode == 1
+        assert re.fullmatch(rf"wsd: ws://\S+: {re.escape(sentence)}.*\n", done.stderr)
+
+    def test_what_is_not_there_is_one_line(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        (tmp_path / "a.bin").write_bytes(b"")
+        for arguments, sentence in (
+            (("put", url(daemon), "b.bin"), "b.bin: cannot be read: No such file"),
+            (("put", url(daemon).replace("/blob", "/echo"), "a.bin", "--patience", "0"), "does not speak blob.wsd.v1"),
+            (("put", "ws://127.0.0.1:1/blob", "a.bin", "--patience", "0"), "nothing listens"),
+            (("get", f"{url(daemon)}/{'0' * 40}", "c.bin"), "unknown: there is no such file"),
+        ):
+            done = blob(tmp_path, *arguments)
+            assert done.returncode == 1
+            assert done.stderr.startswith("wsd: ")
+            assert sentence in done.stderr
+            assert done.stderr.count("\n") == 1
+        assert list(tmp_path.glob("c.bin*")) == []
+
+
+class TestGet:
+    @pytest.mark.parametrize("scheme", ["ws", "http"])
+    def test_it_is_what_was_put(self, tmp_path: Path, daemon: RunningDaemon, scheme: str) -> None:
+        content = os.urandom(20 * MIB)
+        receipt = put(tmp_path, daemon, content)
+        done = blob(tmp_path, "get", f"{url(daemon, scheme)}/{receipt['id']}", "b.bin")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "b.bin").read_bytes() == content
+        assert done.stdout.startswith(f"b.bin: {20 * MIB} bytes, ")
+
+    def test_a_later_run_goes_on_where_one_was_stopped(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        content = os.urandom(100 * MIB)
+        receipt = put(tmp_path, daemon, content)
+        process = start(tmp_path, "get", f"{url(daemon)}/{receipt['id']}", "b.bin")
+        while not (parts := list(tmp_path.glob("b.bin.*.part"))) or parts[0].stat().st_size < 10 * MIB:
+            time.sleep(0.002)
+        process.kill()
+        process.communicate()
+        inode = parts[0].stat().st_ino
+        assert blob(tmp_path, "get", f"{url(daemon)}/{receipt['id']}", "b.bin").returncode == 0
+        assert (tmp_path / "b.bin").stat().st_ino == inode
+        assert (tmp_path / "b.bin").read_bytes() == content
+
+    def test_what_is_not_the_file_is_not_taken_for_it(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        receipt = put(tmp_path, daemon, b"0123456789")
+        (tmp_path / f"b.bin.{receipt['id'][:16]}.part").write_bytes(b"01x")
+        done = blob(tmp_path, "get", f"{url(daemon)}/{receipt['id']}", "b.bin")
+        assert done.returncode == 1
+        assert "SHA-256 is another" in done.stderr
+        assert blob(tmp_path, "get", f"{url(daemon)}/{receipt['id']}", "b.bin").returncode == 0
+
+
+class TestTheStore:
+    """The tools work beside the daemon."""
+
+    def test_ls_tells_each(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        receipt = put(tmp_path, daemon, b"hello", "--name", "a b.txt")
+        line = blob(tmp_path, "ls").stdout
+        assert re.fullmatch(rf"{receipt['id']} +5  \S+  text/plain  local  a b.txt\n", line)
+
+    def test_rm_removes(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        receipt = put(tmp_path, daemon, b"hello")
+        assert blob(tmp_path, "rm", receipt["id"]).returncode == 0
+        assert blob(tmp_path, "ls").stdout == ""
+        again = blob(tmp_path, "rm", receipt["id"])
+        assert (again.returncode, again.stderr) == (
+            1,
+            f"wsd: {receipt['id']}: there is no such file, or not any more\n",
+        )
+
+    def test_verify_finds_what_is_damaged(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        receipt = put(tmp_path, daemon, b"hello")
+        assert blob(tmp_path, "verify").stdout == "ok: 1 files are what was uploaded\n"
+        (tmp_path / "state" / "blob" / "files" / receipt["id"][:2] / receipt["id"]).write_bytes(b"hallo")
+        done = blob(tmp_path, "verify", "--store", str(tmp_path / "state" / "blob"))
+        assert done.returncode == 1
+        assert done.stdout.startswith(f"{receipt['id']} is not what was uploaded")
+
+    def test_none_is_made_where_none_is(self, tmp_path: Path) -> None:
+        done = blob(tmp_path, "ls", "--store", "nowhere")
+        assert (done.returncode, done.stderr) == (
+            1,
+            "wsd: nowhere is no store of blobs; name one with --store FOLDER\n",
+        )
+        assert not (tmp_path / "nowhere").exists()
+
+    def test_help_tells_each_command(self, tmp_path: Path) -> None:
+        said = blob(tmp_path, "--help").stdout
+        for command in ("put", "get", "ls", "rm", "verify"):
+            assert re.search(rf"^  {command} +[A-Z].*\.$", said, re.MULTILINE)

@@ -1,0 +1,72 @@
+"""`wsd blob ls`, `rm` and `verify`: for who owns a store, beside the daemon or without it."""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wsd.config import stateFolder
+from wsd.config.values import printable
+from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.store import Limits, Store
+
+
+def _storeOf(arguments: Namespace) -> Store:
+    folder = Path(arguments.store or Path(stateFolder(os.environ)) / "blob")
+    if not (folder / "index.sqlite").exists():
+        raise SystemExit(f"wsd: {folder} is no store of blobs; name one with --store FOLDER")
+    try:
+        return Store(folder, Limits(), time.time)
+    except BlobError as error:
+        raise SystemExit(f"wsd: {folder}: {error.sentence}") from None
+
+
+def ls(arguments: Namespace) -> None:
+    """A line for each file, oldest first: id, size, time, type, whose it is, name."""
+    store = _storeOf(arguments)
+    for blob in store.list():
+        when = datetime.fromtimestamp(blob.at, UTC).isoformat(timespec="seconds")
+        print(f"{blob.id}  {blob.size:>12}  {when}  {blob.type}  {printable(blob.user)}  {printable(blob.name)}")
+
+
+def rm(arguments: Namespace) -> None:
+    """Remove files. Raises SystemExit when one is not there."""
+    store = _storeOf(arguments)
+    for id in arguments.id:
+        try:
+            store.blob(id)
+            store.remove(id)
+        except BlobError as error:
+            raise SystemExit(f"wsd: {printable(id)}: {error.sentence}") from None
+
+
+def verify(arguments: Namespace) -> None:
+    """Read every file, and say which is not what was uploaded. Raises SystemExit (1) when there is one."""
+    store = _storeOf(arguments)
+    found = 0
+    for id, sentence in store.verify():
+        found += 1
+        print(f"{printable(id)} {sentence}")
+    if found:
+        raise SystemExit(f"wsd: {found} of the files are not as they should be")
+    print(f"ok: {len(store.list())} files are what was uploaded")
+
+
+def _takesStore(parser: ArgumentParser) -> None:
+    parser.add_argument("--store", metavar="FOLDER", help='the store (default: "blob" in the state folder)')
+
+
+def _takesIds(parser: ArgumentParser) -> None:
+    _takesStore(parser)
+    parser.add_argument("id", metavar="ID", nargs="+", help="the file's id, as ls shows it")
+
+
+COMMANDS = {
+    "ls": ("List the files of a store.", _takesStore, ls),
+    "rm": ("Remove files from a store.", _takesIds, rm),
+    "verify": ("Read every file of a store, and say which is not what was uploaded.", _takesStore, verify),
+}
+"""As in `wsd.__main__`."""
