@@ -324,6 +324,10 @@ class TestThroughEach:
         page = place.get("/")
         assert (page.status, page.headers.get_content_type()) == (200, "text/html")
 
+    def test_host_meta_names_the_way_through_the_proxy(self, place: Place) -> None:
+        (link,) = json.loads(place.get("/.well-known/host-meta.json").read())["links"]
+        assert link["href"] == f"{'ws' if place.plain else 'wss'}://{NAME}/xmpp"
+
     def test_who_comes_through_it_is_not_this_machine(self, place: Place) -> None:
         assert place.get("/metrics").status == 403
 

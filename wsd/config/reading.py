@@ -76,7 +76,7 @@ def parse(
         policies=policies,
         tls=_tls(tableOf(table.get("tls", {}), "tls"), folder),
         log=_log(tableOf(table.get("log", {}), "log"), folder),
-        routes=_routes(tableOf(table.get("route", {}), "route"), policies, optionsOf),
+        routes=_routes(tableOf(table.get("route", {}), "route"), policies, optionsOf, folder),
     )
     if config.port is None and not (config.listen or config.tls.port is not None or config.tls.listen):
         raise ConfigError(
@@ -186,7 +186,9 @@ def _log(table: Mapping[str, Any], folder: str) -> Log:
 # -- routes -----------------------------------------------------------------------------------------------------------
 
 
-def _routes(tables: Mapping[str, Any], policies: Policies, optionsOf: Callable[[str], type]) -> dict[str, Route]:
+def _routes(
+    tables: Mapping[str, Any], policies: Policies, optionsOf: Callable[[str], type], folder: str
+) -> dict[str, Route]:
     routes = {}
     for key in [*BUILT_IN, *(key for key in tables if key not in BUILT_IN)]:
         where = f'route."{key}"'
@@ -197,7 +199,7 @@ def _routes(tables: Mapping[str, Any], policies: Policies, optionsOf: Callable[[
         except ValueError as error:
             raise ConfigError(f"{where}.enabled: {error}") from None
         if enabled:
-            routes[key] = _route(key, table, policies, optionsOf)
+            routes[key] = _route(key, table, policies, optionsOf, folder)
     return routes
 
 
@@ -210,7 +212,7 @@ def _checkPath(key: str, where: str) -> None:
             raise ConfigError(f"{where}: {own} belongs to the daemon itself; choose another path")
 
 
-def _route(key: str, table: dict[str, Any], policies: Policies, optionsOf: Callable[[str], type]) -> Route:
+def _route(key: str, table: dict[str, Any], policies: Policies, optionsOf: Callable[[str], type], folder: str) -> Route:
     where = f'route."{key}".'
     single, protocol = _protocol(table.get("protocol"), where)
     shapes = _shapes({single} if single is not None else set(protocol.values()), where, optionsOf)
@@ -228,7 +230,7 @@ def _route(key: str, table: dict[str, Any], policies: Policies, optionsOf: Calla
         prefix=key.endswith("/*"),
         protocol=protocol,
         single=single,
-        options={name: _options(shape, table, where) for name, shape in shapes.items()},
+        options={name: _options(shape, table, where, folder) for name, shape in shapes.items()},
         policies=_checked(replace(policies, **readFields(Policies, table, where)), table, where),
         **values,
     )
@@ -275,8 +277,8 @@ def _spoken(given: tuple[str, ...] | None, protocol: Mapping[str, str], where: s
     return given
 
 
-def _options(shape: type, table: Mapping[str, Any], where: str) -> object:
+def _options(shape: type, table: Mapping[str, Any], where: str, folder: str) -> object:
     try:
-        return shape(**readFields(shape, table, where))
+        return shape(**readFields(shape, table, where, folder))
     except ValueError as error:
         raise ConfigError(f"{where}{error}") from None

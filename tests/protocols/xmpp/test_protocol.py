@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,7 @@ from wsd.protocols.xmpp.options import XmppOptions
 @pytest.fixture
 def daemon(tmp_path: Path) -> Daemon:
     options = XmppOptions(store=str(tmp_path / "xmpp.sqlite"))
-    daemon = Daemon({"/xmpp": XmppAtOnce, "/xmpp-websocket": XmppAtOnce}, options=options)
-    first, second = daemon.factories.values()
-    for factory, others in ((first, []), (second, [first])):
-        factory.meet(others)
-        factory.started()
-    return daemon
+    return daemonOf(**{"xmpp": options, "xmpp-websocket": options})
 
 
 def connect(daemon: Daemon, path: str = "/xmpp", **arguments: object) -> Talker:
@@ -32,6 +28,19 @@ def anonymous(daemon: Daemon, path: str = "/xmpp") -> Talker:
     return talker
 
 
+def daemonOf(**options: XmppOptions) -> Daemon:
+    """One with a route for each of these, in their order."""
+    daemon = Daemon({f"/{name}": XmppAtOnce for name in options})
+    met: list[Any] = []
+    for given, factory in zip(options.values(), daemon.factories.values(), strict=True):
+        factory.options = given
+        factory.meet(met)
+        met.append(factory)
+    for factory in met:
+        factory.started()
+    return daemon
+
+
 class TestTheRoute:
     def test_two_talk(self, daemon: Daemon) -> None:
         one, two = anonymous(daemon), anonymous(daemon)
@@ -42,6 +51,20 @@ class TestTheRoute:
         one, two = anonymous(daemon), anonymous(daemon, "/xmpp-websocket")
         one.say(message(two.jid))
         assert len(two.heard()) == 1
+
+    def test_a_route_that_says_nothing_is_the_first_that_does(self, tmp_path: Path) -> None:
+        said = XmppOptions(store=str(tmp_path / "s"), domains=("example.com",))
+        daemon = daemonOf(ws=XmppOptions(), xmpp=said, other=XmppOptions(store=str(tmp_path / "other")))
+        ws, xmpp, other = daemon.factories.values()
+        assert ws.server is xmpp.server
+        assert ws.server.domains == {"example.com"}
+        assert other.server is not xmpp.server
+
+    def test_the_server_ends_with_the_last_of_its_routes(self, tmp_path: Path) -> None:
+        said = XmppOptions(store=str(tmp_path / "s"))
+        one, two = daemonOf(one=said, two=said).factories.values()
+        assert one.stopped() is None
+        assert two.stopped() is not None
 
     def test_nobody_without_the_subprotocol_comes_in(self, daemon: Daemon) -> None:
         client = daemon.open("/xmpp")
@@ -81,7 +104,6 @@ class TestTheRoute:
 
     def test_one_over_the_largest_is_a_stream_error(self, tmp_path: Path) -> None:
         options = XmppOptions(store=str(tmp_path / "s"), max_stanza=10_000)
-        daemon = Daemon({"/xmpp": XmppAtOnce}, options=options)
-        daemon.factories["/xmpp"].meet([])
+        daemon = daemonOf(xmpp=options)
         talker = connect(daemon)
         assert condition(talker.say("<a>" + "x" * 10_000 + "</a>")[1]) == "policy-violation"

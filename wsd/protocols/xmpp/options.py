@@ -76,3 +76,8 @@ class XmppOptions:
     """The PEM file of the authorities that its certificate is checked against; None is the system's."""
     upstream_proxy: bool = False
     """Whether it is told the client's address by a PROXY header."""
+
+    @property
+    def isOwn(self) -> bool:
+        """Whether anything is said: a route that says nothing is what another one is."""
+        return self != XmppOptions()

@@ -138,9 +138,9 @@ class Presence:
 
     # -- subscriptions --------------------------------------------------------------------------------------------
 
-    async def subscription(self, session: Session, stanza: Element, to: JID) -> None:
+    async def subscription(self, user: User, stanza: Element, to: JID) -> None:
         """A user asks to see a contact, or lets a contact see (RFC 6121 3)."""
-        user, type, contact = session.user, stanza.get("type"), to.bare
+        type, contact = stanza.get("type"), to.bare
         if contact == user.bare:
             return
         before = user.roster.get(contact, Item(contact))

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
+from twisted.web.resource import IResource
 
-from wsd.config import ConfigError, stateFolder
+from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.credentials import hasScram
+from wsd.protocols.xmpp.hostmeta import HostMeta
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import Vault
 from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
+from wsd.protocols.xmpp.users import storeOf
 
 
 class XmppConnection(Connection):
@@ -71,7 +74,7 @@ class XmppConnection(Connection):
 
 
 class XmppFactory(Factory):
-    """A server of XMPP at a route; routes for the same domains and the same store are one server."""
+    """A server of XMPP at a route; routes with the same domains and the same store are one."""
 
     connection = XmppConnection
     subprotocols = ("xmpp",)
@@ -84,42 +87,86 @@ class XmppFactory(Factory):
         if options.store is not None and not hasScram():
             raise ConfigError('store: users log in with scramp, which is not installed; pip install "wsd[xmpp]"')
         self.users = 0
-        """Routes that use our server, once it has started."""
-        self.host: XmppFactory = self
+        """Routes that use our server."""
+        self._all: list[XmppFactory] = [self]
+        self._host: XmppFactory | None = None
+        self._server: Server | None = None
+        self._hostMeta = {b"host-meta": HostMeta(self._url, False), b"host-meta.json": HostMeta(self._url, True)}
 
     @property
-    def path(self) -> Path:
-        """The store's file."""
-        return Path(self.options.store or Path(stateFolder(os.environ)) / "xmpp.sqlite")
+    def host(self) -> XmppFactory:
+        """The route whose keys hold here: our own, or that of the first that serves the same."""
+        return self._host or self
 
     @property
     def server(self) -> Server:
         """The server, which may be another route's too."""
-        return self.host._server
+        server = self.host._server
+        assert server is not None
+        return server
 
     def meet(self, others: Sequence[Factory]) -> None:
-        """Be one with the route that serves the same."""
-        mine = (self.options.domains, self.path)
+        """Know the others of the daemon."""
         for other in others:
-            if isinstance(other, XmppFactory) and (other.options.domains, other.path) == mine:
-                self.host = other.host
+            if isinstance(other, XmppFactory):
+                self._all = other._all
+                self._all.append(self)
                 break
-        if self.host is self:
-            vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(self.path))
-            self._server = Server(self.options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
+
+    def _leader(self) -> XmppFactory:
+        """
+        With whom we are one: a route that says nothing of its own is what the first is that does.
+
+        Else two routes with the same domains and the same store would tread on one another.
+        """
+        options = next((each.options for each in self._all if each.options.isOwn), self.options)
+        if self.options.isOwn:
+            options = self.options
+        key = _key(options)
+        alike = [each for each in self._all if _key(each.options) == key]
+        return next((each for each in alike if each.users), alike[0])
 
     def started(self) -> Deferred[None] | None:
         """Begin."""
-        self.host.users += 1
-        if self.host.users > 1:
-            return None
-        return Deferred.fromCoroutine(self.server.start(self.path.exists()))
+        self._host = host = self._leader()
+        host.users += 1
+        return Deferred.fromCoroutine(host._begin()) if host.users == 1 else None
+
+    async def _begin(self) -> None:
+        path = storeOf(self.options, os.environ)
+        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path))
+        self._server = Server(self.options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
+        await self._server.start(path.exists())
 
     def stopped(self) -> Deferred[None] | None:
         """Keep what was not sent, and end."""
-        self.host.users -= 1
-        return None if self.host.users else Deferred.fromCoroutine(self.server.stop())
+        self._all.remove(self)
+        host = self.host
+        host.users -= 1
+        return None if host.users or host._server is None else Deferred.fromCoroutine(host._server.stop())
+
+    def wellKnown(self) -> Mapping[bytes, IResource]:
+        """XEP-0156."""
+        return self._hostMeta
+
+    def _url(self, request: Any) -> str:
+        """Where a client finds us: what we were told, else where its question came to."""
+        host = self._leader()
+        if host.options.url is not None:
+            return str(host.options.url)
+        # Of routes that are one, that which is for XMPP alone.
+        alike = [each for each in self._all if each._leader() is host]
+        shown = min(alike, key=lambda each: (not each.options.isOwn, each.route.single is None))
+        scheme = "wss" if request.peer.secure else "ws"
+        name = (request.getHeader(b"host") or b"localhost").decode("latin-1")
+        return f"{scheme}://{name}{shown.route.path}"
 
     def ready(self) -> str | None:
         """Why the store cannot be had."""
-        return self.server.vault.fault
+        server = self.host._server
+        return None if server is None else server.vault.fault
+
+
+def _key(options: XmppOptions) -> tuple[tuple[str, ...], Path, str | None]:
+    """Routes that have this in common are one server."""
+    return options.domains, storeOf(options, os.environ), options.upstream

@@ -163,7 +163,8 @@ async def _remove(server: Server, session: Session, item: Item) -> None:
         raise StanzaError("item-not-found", f"{item.jid} is not in the roster")
     for type, holds in (("unsubscribe", item.hasTo or item.asks), ("unsubscribed", item.hasFrom or bool(item.request))):
         if holds:
-            await server.presence.subscription(session, Element(CLIENT, "presence", {"type": type}), parseJid(item.jid))
+            stanza = Element(CLIENT, "presence", {"type": type})
+            await server.presence.subscription(session.user, stanza, parseJid(item.jid))
     keep(server, session.user, Item(item.jid))
 
 

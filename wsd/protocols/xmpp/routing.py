@@ -154,7 +154,7 @@ class Router:
         if type in ("", "subscribe", "subscribed"):
             refuseBlocked(session.user, to.full)
         if type in SUBSCRIPTIONS:
-            await presence.subscription(session, stanza, to)
+            await presence.subscription(session.user, stanza, to)
         elif type in ("", "unavailable"):
             presence.direct(session, stanza, to)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
 
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.credentials import Keys
@@ -23,7 +24,7 @@ from wsd.protocols.xmpp.rooms.service import Rooms
 from wsd.protocols.xmpp.routing import Router
 from wsd.protocols.xmpp.sasl import SaslFailure
 from wsd.protocols.xmpp.session import Link, Session
-from wsd.protocols.xmpp.stanza import Element
+from wsd.protocols.xmpp.stanza import CLIENT, Element
 from wsd.protocols.xmpp.store import Vault
 from wsd.protocols.xmpp.streammanagement import failed, numberOf
 from wsd.protocols.xmpp.threads import Threads
@@ -37,6 +38,8 @@ _DERIVING = 100
 
 class Server:
     """Whatever the sessions of some domains share."""
+
+    log = Logger(namespace="wsd")
 
     def __init__(
         self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: Vault, deriving: Threads
@@ -139,14 +142,23 @@ class Server:
                 del self._touched[bare]
             elif now - then >= _IDLE:
                 del self._touched[bare], self.users[bare]
+        if any(not user.isAnonymous for user in self.users.values()):
+            self.vault.read(lambda store: frozenset(store.owners(credentials.USER))).addCallback(self._endGone)
+
+    def _endGone(self, known: frozenset[str]) -> None:
+        """`wsd xmpp deluser` has removed somebody who is here."""
+        for user in list(self.users.values()):
+            if not user.isAnonymous and user.bare not in known:
+                Deferred.fromCoroutine(self.remove(user)).addErrback(
+                    lambda failure: self.log.failure("a user could not be removed", failure, event="xmpp.store")
+                )
 
     async def remove(self, user: User) -> None:
         """An account is given up, with all that is its."""
         for contact in list(user.roster):
-            for session in list(user.sessions.values())[:1]:
-                for type in ("unsubscribe", "unsubscribed"):
-                    stanza = Element("jabber:client", "presence", {"type": type, "to": contact})
-                    await self.presence.subscription(session, stanza, parseJid(contact))
+            for type in ("unsubscribe", "unsubscribed"):
+                stanza = Element(CLIENT, "presence", {"type": type, "to": contact})
+                await self.presence.subscription(user, stanza, parseJid(contact))
         for session in list(user.sessions.values()):
             link = session.link
             self.end(session)

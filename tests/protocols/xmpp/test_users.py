@@ -1,0 +1,158 @@
+"""`wsd xmpp`: users are added, changed, removed and listed, while a server runs or not."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.protocols.xmpp.talk import Host
+from tests.protocols.xmpp.test_presence import befriend
+from wsd.__main__ import main
+from wsd.protocols.xmpp.credentials import check
+from wsd.protocols.xmpp.sqlite import SqliteStore
+
+
+class Command:
+    """`wsd xmpp`, in this process, about a store in a folder."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self.store = folder / "xmpp.sqlite"
+        self.config = folder / "wsd.toml"
+        self.config.write_text('[route."/xmpp"]\ndomains = ["localhost", "example.com"]\nstore = "xmpp.sqlite"\n')
+        self._patch = patch
+        self._capture = capture
+
+    def __call__(self, *arguments: str, password: bytes = b"") -> str:
+        """What it prints."""
+        self._patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(password)))
+        main(["xmpp", *arguments, "--config", str(self.config)])
+        return self._capture.readouterr().out
+
+    def fails(self, *arguments: str, password: bytes = b"") -> str:
+        """What it says instead."""
+        with pytest.raises(SystemExit) as ended:
+            self(*arguments, password=password)
+        return str(ended.value)
+
+    def keys(self, user: str) -> str | None:
+        return SqliteStore(self.store).get("user", user, "keys")
+
+
+@pytest.fixture
+def wsd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(tmp_path, monkeypatch, capsys)
+
+
+class TestAdduser:
+    def test_the_password_is_standard_input_without_its_newline(self, wsd: Command) -> None:
+        wsd("adduser", "alice@localhost", password=b"secret\n")
+        assert check("secret", wsd.keys("alice@localhost"))
+
+    def test_a_single_newline_is_stripped_and_nothing_else(self, wsd: Command) -> None:
+        wsd("adduser", "alice@localhost", password="  pässword ".encode() + b"\n")
+        assert check("  pässword ", wsd.keys("alice@localhost"))
+
+    def test_the_password_itself_is_not_stored(self, wsd: Command) -> None:
+        wsd("adduser", "alice@localhost", password=b"open sesame")
+        kept = b"".join(path.read_bytes() for path in wsd.store.parent.glob("xmpp.sqlite*"))
+        assert b"SCRAM-SHA-256" in kept
+        assert b"sesame" not in kept
+
+    def test_the_name_is_prepared_as_that_of_a_login_is(self, wsd: Command) -> None:
+        wsd("adduser", "Alice@EXAMPLE.com", password=b"secret")
+        assert wsd("list") == "alice@example.com\n"
+
+    def test_who_is_added_may_log_in_at_once(self, wsd: Command) -> None:
+        host = Host(wsd.store.parent)
+        wsd("adduser", "alice@localhost", password=b"alice\n")
+        assert host.login("alice").jid.startswith("alice@localhost/")
+
+    @pytest.mark.parametrize(
+        ("user", "password", "says"),
+        [
+            ("alice", b"x", 'wsd: xmpp: "alice" is not a user; write one such as alice@localhost'),
+            ("alice@localhost/a", b"x", "is not a user"),
+            ("alice@elsewhere", b"x", "elsewhere is served by no route; the domains are example.com, localhost"),
+            ("al ice@localhost", b"x", "'al ice' cannot be the local part"),
+            ("alice@localhost", b"", "there is no password; give it on standard input"),
+            ("alice@localhost", b"\n", "there is no password"),
+            ("alice@localhost", b"\xff", "not UTF-8"),
+            ("alice@localhost", b"a\x00b", "cannot be a password"),
+        ],
+    )
+    def test_what_is_wrong_is_one_line(self, wsd: Command, user: str, password: bytes, says: str) -> None:
+        told = wsd.fails("adduser", user, password=password)
+        assert says in told
+        assert "\n" not in told
+
+    def test_a_name_is_given_once(self, wsd: Command) -> None:
+        wsd("adduser", "alice@localhost", password=b"one")
+        assert "there is alice@localhost already" in wsd.fails("adduser", "alice@localhost", password=b"two")
+        assert check("one", wsd.keys("alice@localhost"))
+
+    def test_a_file_that_is_not_there_is_told(self, wsd: Command) -> None:
+        wsd.config.unlink()
+        assert "cannot be read" in wsd.fails("adduser", "alice@localhost")
+
+    def test_a_store_that_cannot_be_had_is_told(self, wsd: Command) -> None:
+        wsd.store.write_bytes(b"no database" * 100)
+        assert "the store cannot be had" in wsd.fails("adduser", "alice@localhost", password=b"x")
+
+
+class TestPasswd:
+    def test_the_new_password_holds_and_the_old_does_not(self, wsd: Command) -> None:
+        wsd("adduser", "alice@localhost", password=b"old")
+        wsd("passwd", "alice@localhost", password=b"new")
+        assert check("new", wsd.keys("alice@localhost"))
+        assert not check("old", wsd.keys("alice@localhost"))
+
+    def test_nobody_is_made_by_it(self, wsd: Command) -> None:
+        assert "there is no alice@localhost" in wsd.fails("passwd", "alice@localhost", password=b"new")
+        assert wsd("list") == ""
+
+
+class TestDeluser:
+    def test_nothing_is_left(self, wsd: Command) -> None:
+        wsd("adduser", "alice@localhost", password=b"x")
+        wsd("deluser", "alice@localhost")
+        assert wsd("list") == ""
+        assert "there is no alice@localhost" in wsd.fails("deluser", "alice@localhost")
+
+    def test_who_gets_the_name_next_is_nobodys_friend(self, wsd: Command) -> None:
+        host = Host(wsd.store.parent, "alice", "bob")
+        befriend(host.login("alice"), host.login("bob"))
+        host.kill()
+        wsd("deluser", "bob@localhost")
+        wsd("adduser", "bob@localhost", password=b"bob")
+        host.login("bob")
+        alice = host.login("alice", presence=False)
+        roster = alice.ask("get", "<query xmlns='jabber:iq:roster'/>").toXml()
+        assert 'jid="bob@localhost" subscription="none"' in roster
+
+    def test_sessions_end_within_a_minute(self, wsd: Command) -> None:
+        host = Host(wsd.store.parent, "alice", "bob")
+        alice, bob = host.login("alice"), host.login("bob")
+        befriend(alice, bob)
+        wsd("deluser", "bob@localhost")
+        host.pass_(60)
+        host.pass_(1)
+        assert [each.name for each in bob.heard()[-2:]] == ["error", "close"]
+        assert any(each.get("type") == "unavailable" for each in alice.heard())
+
+
+class TestList:
+    def test_it_lists_all_in_order(self, wsd: Command) -> None:
+        for name in ("bob@localhost", "alice@localhost"):
+            wsd("adduser", name, password=b"x")
+        assert wsd("list") == "alice@localhost\nbob@localhost\n"
+
+    def test_it_takes_no_user_and_the_others_take_one(self, wsd: Command) -> None:
+        assert "takes none" in wsd.fails("list", "alice@localhost")
+        assert "name a user" in wsd.fails("adduser")
+
+    def test_a_gateway_has_no_users(self, wsd: Command) -> None:
+        wsd.config.write_text('[route."/xmpp"]\nupstream = "tcp:localhost:5222"\n')
+        assert "the domains are none" in wsd.fails("adduser", "alice@localhost", password=b"x")

@@ -1,0 +1,152 @@
+"""`wsd xmpp`: the users of a route of XMPP, added, changed, removed and listed, while the daemon runs or not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from getpass import getpass
+from pathlib import Path
+from sqlite3 import Error
+from typing import Any
+
+from wsd.config import Config, ConfigError, stateFolder
+from wsd.protocols.xmpp import credentials
+from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.options import XmppOptions
+from wsd.protocols.xmpp.roster import ROSTER, Item, came
+from wsd.protocols.xmpp.sqlite import SqliteStore
+
+
+def storeOf(options: XmppOptions, environ: Mapping[str, str]) -> Path:
+    """The file of a route's store."""
+    return Path(options.store or Path(stateFolder(environ)) / "xmpp.sqlite")
+
+
+def addArguments(parser: ArgumentParser) -> None:
+    """What `wsd xmpp` may be given."""
+    parser.add_argument("action", choices=_ACTIONS, help="what to do")
+    parser.add_argument("user", nargs="?", metavar="USER@DOMAIN", help="whom it is about; not with list")
+    parser.add_argument("--config", "-c", metavar="FILE", help="the daemon's configuration file, where it has one")
+
+
+def run(arguments: Namespace, config: Config) -> None:
+    """Do it. Raises ConfigError, one sentence."""
+    work, needsUser = _ACTIONS[arguments.action]
+    if needsUser != (arguments.user is not None):
+        raise ConfigError(
+            f"xmpp {arguments.action}: name a user, such as alice@localhost"
+            if needsUser
+            else "xmpp list: it lists all users, and takes none"
+        )
+    try:
+        if not needsUser:
+            for path in sorted({storeOf(options, os.environ) for options in _routes(config)}):
+                if path.exists():
+                    with closing(SqliteStore(path)) as store:
+                        work(store, "")
+            return
+        user, path = _find(config, arguments.user)
+        with closing(SqliteStore(path)) as store:
+            work(store, user)
+    except (Error, OSError) as error:
+        raise ConfigError(f"xmpp: the store cannot be had: {error}; run this as the daemon's user") from None
+
+
+def _routes(config: Config) -> list[XmppOptions]:
+    """The options of the routes that serve users themselves."""
+    given = [options for route in config.routes.values() for options in route.options.values()]
+    routes = [options for options in given if isinstance(options, XmppOptions)]
+    own = [options for options in routes if options.isOwn]
+    return [options for options in own or routes[:1] if options.upstream is None]
+
+
+def _find(config: Config, text: str) -> tuple[str, Path]:
+    """A user's address, prepared, and the store that it belongs into."""
+    try:
+        jid = parseJid(text)
+    except ValueError as error:
+        raise ConfigError(f"xmpp: {error}") from None
+    if not jid.local or jid.resource:
+        raise ConfigError(f'xmpp: "{text}" is not a user; write one such as alice@localhost')
+    routes = _routes(config)
+    for options in routes:
+        if jid.domain in options.domains:
+            return jid.bare, storeOf(options, os.environ)
+    domains = sorted({domain for options in routes for domain in options.domains})
+    raise ConfigError(f"xmpp: {jid.domain} is served by no route; the domains are {', '.join(domains) or 'none'}")
+
+
+def _password() -> str:
+    """From standard input, without the newline at its end; asked for at a terminal."""
+    if sys.stdin.isatty():
+        return getpass("password: ")
+    try:
+        return sys.stdin.buffer.read().decode().removesuffix("\n")
+    except UnicodeDecodeError:
+        raise ConfigError("xmpp: the password on standard input is not UTF-8") from None
+
+
+def _keys() -> str:
+    if not credentials.hasScram():
+        raise ConfigError('xmpp: passwords need scramp, which is not installed; pip install "wsd[xmpp]"')
+    password = _password()
+    if not password:
+        raise ConfigError("xmpp: there is no password; give it on standard input")
+    try:
+        return credentials.derive(password)
+    except ValueError as error:
+        raise ConfigError(f"xmpp: {error}") from None
+
+
+def _add(store: SqliteStore, user: str) -> None:
+    kept = _keys()
+    with store.transaction():
+        isNew = credentials.add(store, user, kept)
+    if not isNew:
+        raise ConfigError(f"xmpp: there is {user} already; wsd xmpp passwd changes the password")
+
+
+def _change(store: SqliteStore, user: str) -> None:
+    kept = _keys()
+    with store.transaction():
+        isThere = credentials.change(store, user, kept)
+    if not isThere:
+        raise _Nobody(user)
+
+
+def _remove(store: SqliteStore, user: str) -> None:
+    with store.transaction():
+        if not credentials.has(store, user):
+            raise _Nobody(user)
+        # Who gets the name after this one shall not be taken for a friend.
+        for contact in store.load(ROSTER, user):
+            kept = store.load(ROSTER, contact).get(user)
+            if kept is not None:
+                item, _ = came(Item.read(user, kept), "unsubscribe", "")
+                item, _ = came(item, "unsubscribed", "")
+                store.put(ROSTER, contact, user, item.write())
+        store.forget(user)
+
+
+def _list(store: SqliteStore, _: str) -> None:
+    for user in sorted(store.owners(credentials.USER)):
+        print(user)
+
+
+class _Nobody(ConfigError):
+    """There is no such user."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(f"xmpp: there is no {user}; wsd xmpp list tells who there is")
+
+
+_ACTIONS: dict[str, tuple[Callable[[SqliteStore, str], Any], bool]] = {
+    "adduser": (_add, True),
+    "passwd": (_change, True),
+    "deluser": (_remove, True),
+    "list": (_list, False),
+}
+"""An action's name to what does it, and whether it is about one user."""
