@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from wsd import __version__, tap
 from wsd.client import echo
-from wsd.config import ConfigError, defaultText
+from wsd.config import Config, ConfigError, defaultText
 from wsd.protocols import tools
 
 Command = tuple[str, Callable[[ArgumentParser], None], Callable[[Namespace], None]]
@@ -79,6 +79,21 @@ def _blobs() -> Mapping[str, Command]:
     return {**blob.COMMANDS, **tools("blob")}
 
 
+def _users() -> Mapping[str, Command]:
+    """Those of xmpp look into the daemon's configuration: they raise ConfigError too."""
+
+    def configured(run: Callable[[Namespace, Config], None]) -> Callable[[Namespace], None]:
+        def runs(arguments: Namespace) -> None:
+            try:
+                run(arguments, tap.readFile(arguments.config))
+            except ConfigError as error:
+                raise SystemExit(f"wsd: {error}") from None
+
+        return runs
+
+    return {name: (about, takes, configured(run)) for name, (about, takes, run) in tools("xmpp").items()}
+
+
 _COMMANDS: Mapping[str, Command] = {
     "check": ("Say ok of a configuration file, or what is wrong in one line.", _takesFile, _check),
     "config": ("Print a configuration file with every key and its default.", _takesNothing, _config),
@@ -88,6 +103,7 @@ _COMMANDS: Mapping[str, Command] = {
 
 _GROUPS = {
     "blob": ("Upload and download files, and look after a store of them.", _blobs),
+    "xmpp": ("Add, change, remove and list the users of XMPP.", _users),
 }
 """Commands with commands of their own: what they are for, and what gives those."""
 

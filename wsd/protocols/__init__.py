@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 GROUP = "wsd.protocols"
 
-_TOOLS = {"blob": "wsd.protocols.blob.tool"}
+_TOOLS = {"blob": "wsd.protocols.blob.tool", "xmpp": "wsd.protocols.xmpp.tool"}
 """A protocol's name to the module of its tools."""
 
 _FACTORIES = {

@@ -22,7 +22,7 @@ from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import Vault
 from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
-from wsd.protocols.xmpp.users import storeOf
+from wsd.protocols.xmpp.tool import storeOf
 
 
 class XmppConnection(Connection):

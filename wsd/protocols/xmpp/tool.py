@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from getpass import getpass
 from pathlib import Path
 from sqlite3 import Error
-from typing import Any
 
 from wsd.config import Config, ConfigError, stateFolder
 from wsd.protocols.xmpp import credentials
@@ -25,32 +24,31 @@ def storeOf(options: XmppOptions, environ: Mapping[str, str]) -> Path:
     return Path(options.store or Path(stateFolder(environ)) / "xmpp.sqlite")
 
 
-def addArguments(parser: ArgumentParser) -> None:
-    """What `wsd xmpp` may be given."""
-    parser.add_argument("action", choices=_ACTIONS, help="what to do")
-    parser.add_argument("user", nargs="?", metavar="USER@DOMAIN", help="whom it is about; not with list")
+def _takesConfig(parser: ArgumentParser) -> None:
     parser.add_argument("--config", "-c", metavar="FILE", help="the daemon's configuration file, where it has one")
 
 
-def run(arguments: Namespace, config: Config) -> None:
-    """Do it. Raises ConfigError, one sentence."""
-    work, needsUser = _ACTIONS[arguments.action]
-    if needsUser != (arguments.user is not None):
-        raise ConfigError(
-            f"xmpp {arguments.action}: name a user, such as alice@localhost"
-            if needsUser
-            else "xmpp list: it lists all users, and takes none"
-        )
-    try:
-        if not needsUser:
-            for path in sorted({storeOf(options, os.environ) for options in _routes(config)}):
-                if path.exists():
-                    with closing(SqliteStore(path)) as store:
-                        work(store, "")
-            return
+def _takesUser(parser: ArgumentParser) -> None:
+    _takesConfig(parser)
+    parser.add_argument("user", metavar="USER@DOMAIN", help="whom it is about; a password is read from standard input")
+
+
+def _about(work: Callable[[SqliteStore, str], None]) -> Callable[[Namespace, Config], None]:
+    """A command about one user. Raises ConfigError."""
+
+    def run(arguments: Namespace, config: Config) -> None:
         user, path = _find(config, arguments.user)
-        with closing(SqliteStore(path)) as store:
+        with _opened(path) as store:
             work(store, user)
+
+    return run
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[SqliteStore]:
+    try:
+        with closing(SqliteStore(path)) as store:
+            yield store
     except (Error, OSError) as error:
         raise ConfigError(f"xmpp: the store cannot be had: {error}; run this as the daemon's user") from None
 
@@ -131,9 +129,12 @@ def _remove(store: SqliteStore, user: str) -> None:
         store.forget(user)
 
 
-def _list(store: SqliteStore, _: str) -> None:
-    for user in sorted(store.owners(credentials.USER)):
-        print(user)
+def _list(arguments: Namespace, config: Config) -> None:
+    for path in sorted({storeOf(options, os.environ) for options in _routes(config)}):
+        if path.exists():
+            with _opened(path) as store:
+                for user in sorted(store.owners(credentials.USER)):
+                    print(user)
 
 
 class _Nobody(ConfigError):
@@ -143,10 +144,10 @@ class _Nobody(ConfigError):
         super().__init__(f"xmpp: there is no {user}; wsd xmpp list tells who there is")
 
 
-_ACTIONS: dict[str, tuple[Callable[[SqliteStore, str], Any], bool]] = {
-    "adduser": (_add, True),
-    "passwd": (_change, True),
-    "deluser": (_remove, True),
-    "list": (_list, False),
+COMMANDS = {
+    "adduser": ("Add a user, with the password on standard input.", _takesUser, _about(_add)),
+    "passwd": ("Change a user's password, to what is on standard input.", _takesUser, _about(_change)),
+    "deluser": ("Remove a user, and all that is kept of it.", _takesUser, _about(_remove)),
+    "list": ("List the users.", _takesConfig, _list),
 }
-"""An action's name to what does it, and whether it is about one user."""
+"""As in `wsd.__main__`, but that what runs them takes the configuration too, and raises ConfigError."""

@@ -149,10 +149,6 @@ class TestList:
             wsd("adduser", name, password=b"x")
         assert wsd("list") == "alice@localhost\nbob@localhost\n"
 
-    def test_it_takes_no_user_and_the_others_take_one(self, wsd: Command) -> None:
-        assert "takes none" in wsd.fails("list", "alice@localhost")
-        assert "name a user" in wsd.fails("adduser")
-
     def test_a_gateway_has_no_users(self, wsd: Command) -> None:
         wsd.config.write_text('[route."/xmpp"]\nupstream = "tcp:localhost:5222"\n')
         assert "the domains are none" in wsd.fails("adduser", "alice@localhost", password=b"x")
