@@ -204,6 +204,8 @@ NOT_RUN = {
     r"make\b": "it installs; the verb `test` is what runs this, and .ci/run runs the others",
     r"(\S+/)?pip install": "it installs; tests/test_packaging.py does so with the wheel",
     r"export PYTHONPATH": "the test sets it for every command",
+    r"wsd blob (get|ls|rm|verify)": "it is about what the reader has in a store; tests/client/test_blob.py runs each",
+    r"wsd blob put .*holiday": "it is about a file of the reader's; tests/client/test_blob.py runs it",
     r"curl .*https://": "it is about a server under a name of the reader's, with a certificate for it",
 }
 """Commands that are shown and not run here, each with the reason."""
@@ -233,7 +235,7 @@ def steps(block: Block) -> Iterator[tuple[str, str]]:
 def plain(text: str) -> str:
     """An output without what is different each time: times, ids, keys, ports of clients."""
     text = re.sub(r"after \d+\.\d\d ms", "after N ms", text)
-    text = re.sub(r'"id": "[0-9a-f]{10}"', '"id": "ID"', text)
+    text = re.sub(r'"id": "([0-9a-f]{40}|[0-9a-f]{10})"', '"id": "ID"', text)
     return re.sub(r'"port": \d+', '"port": N', text)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Daemon, running
+from tests.browser.conftest import PAGES, Daemon, running
+from tests.browser.console import Console
 
 MIB = 1 << 20
 CONFIG = """
@@ -196,7 +197,68 @@ class TestThePage:
         assert blobs.page.evaluate("refused") == "too_large"
 
 
+class TestTheConsole:
+    """Its tab for files has both ways: one message on its connection, and the module's."""
+
+    def console(self, blobs: Blobs, content: bytes) -> Console:
+        console = Console(blobs.page, blobs.base)
+        console.open()
+        console.choose("File")
+        console.at("#file").set_input_files(blobs.file("kept.bin", content))
+        return console
+
+    def testSendsABareFileAndShowsItsReceipt(self, blobs: Blobs) -> None:
+        console = self.console(blobs, b"hello")
+        console.connect(f"ws://localhost:{blobs.port}/blob")
+        console.press("Send file")
+        expect(console.previews("received")).to_contain_text(sha256(b"hello").hexdigest())
+
+    def testKeepsAFileThoughTheDaemonIsKilledAndStartedAgain(self, blobs: Blobs) -> None:
+        content = os.urandom(48 * MIB)
+        console = self.console(blobs, content)
+        console.press("Upload")
+        blobs.onDisk(8 * MIB)
+        blobs.kill()
+        with start(blobs.folder, blobs.port) as daemon:
+            blobs.serve(daemon)
+            expect(console.at("#keep-note")).to_contain_text(f"sha256 {sha256(content).hexdigest()}")
+            (line,) = console.exported()
+            assert (line["event"], line["name"]) == ("kept", "kept.bin")
+            with urllib.request.urlopen(blobs.base + line["url"]) as answer:
+                assert answer.read() == content
+
+    def testCallsOneOff(self, blobs: Blobs) -> None:
+        console = self.console(blobs, os.urandom(48 * MIB))
+        console.press("Upload")
+        blobs.onDisk(MIB)
+        console.press("Cancel")
+        expect(console.at("#keep-note")).to_have_text("Not kept: kept.bin was called off.")
+        expect(console.at("#keep")).to_have_text("Upload")
+
+    def testSaysWhatIsMissingOrWrong(self, blobs: Blobs) -> None:
+        console = Console(blobs.page, blobs.base)
+        console.open()
+        console.choose("File")
+        console.press("Upload")
+        expect(console.at("#send-wrong")).to_have_text("Choose a file first.")
+        console.at("#file").set_input_files(blobs.file("a", b""))
+        console.at("#place").fill("ftp://localhost/blob")
+        console.at("#place").press("Enter")
+        expect(console.at("#send-wrong")).to_have_text("“ftp:” is not a WebSocket scheme; write ws:// or wss://.")
+        expect(console.rows("event")).to_have_count(0)
+
+
 class TestTheModule:
+    def testIsAllThatAPageNeeds(self, blobs: Blobs) -> None:
+        """The page of docs/blob.md."""
+        page = blobs.page
+        page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        page.goto(f"{blobs.base}/describe")
+        page.set_content((PAGES / "blob.html").read_text())
+        page.locator("#input").set_input_files(blobs.file("a.bin", b"hello"))
+        expect(page.locator("body")).to_contain_text("/blob/")
+        assert page.locator("#bar").evaluate("bar => bar.value") == 1
+
     def testDownloadsWhatItUploaded(self, blobs: Blobs) -> None:
         blobs.open()
         answer = blobs.page.evaluate(

@@ -128,7 +128,8 @@ class TestRanges:
 
 class TestOtherSites:
     def test_a_page_of_another_site_is_refused(self, daemon: Daemon) -> None:
-        assert ask(daemon, f"GET {put(daemon)['url']}", "Origin: https://evil.test").status == 403
+        answer = ask(daemon, f"GET {put(daemon)['url']}", "Origin: https://evil.test")
+        assert (answer.status, answer.error) == (403, "forbidden")
 
     def test_one_that_the_route_lets_in_is_told_so(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path, origins=("https://app.test",))

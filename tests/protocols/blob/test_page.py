@@ -42,5 +42,12 @@ class TestTheRoute:
 
     def test_what_it_does_not_do_is_told_with_what_it_does(self, tmp_path: Path) -> None:
         answer = ask(daemonOf(tmp_path), "PUT /blob/0000", "Content-Length: 5", body=b"hello")
-        assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, OPTIONS")
-        assert ask(daemonOf(tmp_path), "DELETE /blob").status == 405
+        assert (answer.status, answer.error) == (405, "bad_method")
+        assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS"
+        answer = ask(daemonOf(tmp_path), "DELETE /blob")
+        assert (answer.status, answer.error) == (405, "bad_method")
+
+    def test_what_is_nowhere_is_told_as_all_errors_are(self, tmp_path: Path) -> None:
+        for line in ("GET /blob/a/b", "DELETE /blob/a%00b"):
+            answer = ask(daemonOf(tmp_path), line)
+            assert (answer.status, answer.error) == (404, "unknown")

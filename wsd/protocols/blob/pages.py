@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
@@ -13,6 +14,7 @@ from wsd.connection.body import IBody, IStreamed
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.blob.answers import answer, finish, say
 from wsd.protocols.blob.download import Download
+from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.page import Page
 from wsd.protocols.blob.store import Store
 from wsd.protocols.blob.tus import Tus
@@ -20,6 +22,7 @@ from wsd.protocols.blob.tus import Tus
 if TYPE_CHECKING:
     from wsd.protocols.blob.protocol import BlobFactory
 
+_ALLOWED = "DELETE, GET, HEAD, OPTIONS"
 _ASK = (
     "Content-Type, Range, If-Range, If-None-Match, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, "
     "Upload-Checksum, X-HTTP-Method-Override, X-Requested-With, X-Request-ID"
@@ -43,20 +46,32 @@ class Files(Resource):
         self._page = Page(factory.route.path)
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Only tus has bodies."""
-        self._letIn(request)
+        """Only tus has bodies; one that is refused is not read."""
+        try:
+            self._letIn(request)
+        except BlobError:
+            return None
         return self._tus.bodyOf(request) if _isTus(request) else None
 
     def render(self, request: Any) -> Any:
         """Answer; other sites' pages only where the route lets them (CORS, as the Fetch standard has it)."""
-        self._letIn(request)
-        return self._tus.render(request) if _isTus(request) else super().render(request)
+        try:
+            self._letIn(request)
+            return self._tus.render(request) if _isTus(request) else super().render(request)
+        except BlobError as error:
+            return answer(request, _refuse(error))
+        except UnsupportedMethod:
+            request.setHeader(b"Allow", _ALLOWED.encode())
+            return answer(request, _refuse(BlobError("bad_method", f"a file is asked for with one of {_ALLOWED}")))
 
     def _letIn(self, request: Any) -> None:
         origin = request.head.headers.get("Origin")
         if origin is None:
             return
-        checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
+        try:
+            checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
+        except Refused as refused:
+            raise BlobError("forbidden", refused.sentence) from None
         fields = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _TELL, "Vary": "Origin"}
         if "Access-Control-Request-Method" in request.head.headers:
             fields["Access-Control-Allow-Methods"] = "OPTIONS, GET, HEAD, POST, PATCH, DELETE"
@@ -67,7 +82,7 @@ class Files(Resource):
 
     def render_OPTIONS(self, request: Any) -> int:
         """What a browser asks before a page of another site may ask."""
-        request.setHeader(b"Allow", b"OPTIONS, GET, HEAD, DELETE")
+        request.setHeader(b"Allow", _ALLOWED.encode())
         return answer(request, _nothing(request))
 
     def render_GET(self, request: Any) -> int | bytes:
@@ -95,12 +110,17 @@ class Files(Resource):
         """Remove one."""
         id = _idOf(request)
         if not id:
-            raise Refused(405, "a file is removed by its id: DELETE /blob/ID", [("Allow", "OPTIONS, GET, HEAD")])
+            request.setHeader(b"Allow", b"GET, HEAD, OPTIONS")
+            raise BlobError("bad_method", "a file is removed by its id: DELETE /blob/ID")
         return answer(request, self._delete(request, id))
 
     async def _delete(self, request: Any, id: str) -> None:
         await self._factory.remove(id, self._factory.ownerOf(request))
         await _nothing(request)
+
+
+async def _refuse(error: BlobError) -> None:
+    raise error
 
 
 async def _nothing(request: Any) -> None:
@@ -116,5 +136,5 @@ def _idOf(request: Any) -> str:
     if parts in ([], [""]):
         return ""
     if len(parts) != 1 or not parts[0].isalnum():
-        raise Refused(404, f"nothing answers at {request.head.path[:80]}")
+        raise BlobError("unknown", f"nothing is at {request.head.path[:80]}; a file is asked for by its id")
     return parts[0]

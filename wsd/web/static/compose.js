@@ -2,6 +2,7 @@
 
 import {formatSize, parseHex, utf8} from "./bytes.js";
 import {checkJson} from "./checks.js";
+import {Keeper} from "./keep.js";
 import {say, Wrong} from "./language.js";
 import {Pad} from "./pad.js";
 
@@ -11,11 +12,15 @@ export class Composer {
   #file = null;
   #tabs = [...document.querySelectorAll("[role=tab]")];
 
-  /** `send` takes a string, Blob or ArrayBuffer and says whether it went out; `announce` takes a sentence. */
-  constructor(send, announce) {
+  /**
+   * `send` takes a string, Blob or ArrayBuffer and says whether it went out; `announce` takes a sentence, `tell` an event
+   * {key, values} for the log.
+   */
+  constructor(send, announce, tell) {
     this.send = send;
     this.announce = announce;
     this.pad = new Pad(announce);
+    this.keeper = new Keeper(() => this.#chosen(), (wrong) => this.#wrong(wrong), tell);
     this.#serve("text", () => element("text").value);
     this.#serve("json", () => checkJson(element("json").value));
     this.#serve("hex", () => parseHex(element("hex").value).buffer);

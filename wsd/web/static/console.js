@@ -25,6 +25,7 @@ const PRESETS = [
   ["/echo?nodeflate", "presetNodeflate"],
   ["/ws", "presetWs"],
   ["/describe", "presetDescribe"],
+  ["/blob", "presetBlob"],
 ];
 
 const wire = new Wire();
@@ -150,6 +151,12 @@ wire.addEventListener("event", ({detail}) => {
   announce(`${state} ${sentence(detail)}`);
 });
 
+/** What has happened beside the connection. */
+function tell(event) {
+  log.add({direction: "event", ...event});
+  announce(sentence(event));
+}
+
 onSubmit("connect-form", connect);
 onSubmit("close-form", close);
 element("reason").addEventListener("input", drawReasonLeft);
@@ -165,7 +172,8 @@ wire.reconnect(element("again").checked);
 wire.setBinaryType(document.querySelector("[name=binary-type]:checked").value);
 
 element("url").value = startUrl() || `${home}/echo`;
-new Composer((payload) => wire.send(payload), announce);
+element("place").value = `${home}/blob`;
+new Composer((payload) => wire.send(payload), announce, tell);
 document.addEventListener("tongue", drawWords);
 listen();
 speak(preferred());

@@ -35,6 +35,13 @@ const en = {
   drop: "or drop one anywhere on this page",
   fileNote: "{name}, {size}",
   fileNone: "No file yet. It is sent as it is, as one binary message.",
+  place: "Or keep it at a route of files, by blob.wsd.v1",
+  keep: "Upload",
+  abandon: "Cancel",
+  keeping: "{name}: {kept} of {size} on the server's disk",
+  eventKept: "Kept: {name} is at {url}, sha256 {sha256}.",
+  eventNotKept: "Not kept: {name}: {why}.",
+  eventAbandoned: "Not kept: {name} was called off.",
   padLabel: "Drawing, 400 by 320 pixels",
   padHint: "Draw with a pointer; or with the keys: arrows move, Space sets the pen down or lifts it, Delete clears.",
   penDown: "Pen down.",
@@ -132,6 +139,7 @@ const en = {
   presetNodeflate: "no compression",
   presetWs: "chosen by subprotocol",
   presetDescribe: "the request as the server saw it",
+  presetBlob: "each binary message is a file that is kept",
 };
 
 const zh = {
@@ -169,6 +177,13 @@ const zh = {
   drop: "或将文件拖放到页面任意位置",
   fileNote: "{name}，{size}",
   fileNone: "尚未选择文件。文件将原样作为一条二进制消息发送。",
+  place: "或经 blob.wsd.v1 保存到文件路由",
+  keep: "上传",
+  abandon: "取消",
+  keeping: "{name}：{size} 中的 {kept} 已写入服务器磁盘",
+  eventKept: "已保存：{name} 位于 {url}，sha256 {sha256}。",
+  eventNotKept: "未保存：{name}：{why}。",
+  eventAbandoned: "未保存：{name} 已取消。",
   padLabel: "画布，400 × 320 像素",
   padHint: "可用鼠标、触摸或手写笔绘制；也可用键盘：方向键移动，空格键落笔或提笔，Delete 键清除。",
   penDown: "已落笔。",
@@ -266,6 +281,7 @@ const zh = {
   presetNodeflate: "不压缩",
   presetWs: "按子协议选择",
   presetDescribe: "服务器所见的请求",
+  presetBlob: "每条二进制消息都是一个被保存的文件",
 };
 
 export const words = {en, zh};
