@@ -8,7 +8,7 @@ one's own, processing instructions, comments, the XML declaration; and with caps
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from xml.parsers.expat import ExpatError, ParserCreate, XMLParserType
 
 from wsd.protocols.xmpp.stanza import FRAMING, LANG, STREAM_ERRORS, STREAMS, XML, Element
@@ -82,6 +82,9 @@ class Builder:
     def whole(self, element: Element) -> None:
         """In a stream that is cut: one of its children is whole."""
 
+    def ended(self) -> None:
+        """In a stream that is cut: its root has ended."""
+
     def _refuse(self, *_: Any) -> None:
         raise StreamError(
             "restricted-xml",
@@ -120,10 +123,64 @@ class Builder:
         if self._cut and len(self._stack) == self._cut:
             self._elements = 0
             self.whole(element)
+        elif self._cut and not self._stack:
+            self.ended()
 
     def _text(self, data: str) -> None:
         if len(self._stack) > self._cut:
             self._stack[-1].children.append(data)
+
+
+class Listener(Protocol):
+    """Who hears of a stream that is cut."""
+
+    def begun(self, root: Element) -> None:
+        """Its root has begun."""
+
+    def whole(self, element: Element) -> None:
+        """A child of the root is whole."""
+
+    def ended(self) -> None:
+        """The root has ended."""
+
+
+class Cutter(Builder):
+    """The stream of RFC 6120 that another server sends, cut into its elements."""
+
+    def __init__(self, caps: Caps, listener: Listener) -> None:
+        super().__init__(caps, 1)
+        self._listener: Listener | None = listener
+        self._expat = self.parser()
+        # That server says which XML it means, and expat is not to wait for more bytes than an element has.
+        self._expat.XmlDeclHandler = None
+        if hasattr(self._expat, "SetReparseDeferralEnabled"):
+            self._expat.SetReparseDeferralEnabled(False)
+
+    def feed(self, data: bytes) -> None:
+        """Some bytes. Raises StreamError."""
+        try:
+            self._expat.Parse(data, False)
+        except ExpatError as error:
+            raise StreamError("not-well-formed", str(error)) from None
+
+    def mute(self) -> None:
+        """Another stream has begun: whatever is still to come of this one is not heard."""
+        self._listener = None
+
+    def begun(self, root: Element) -> None:
+        """Tell."""
+        if self._listener is not None:
+            self._listener.begun(root)
+
+    def whole(self, element: Element) -> None:
+        """Tell."""
+        if self._listener is not None:
+            self._listener.whole(element)
+
+    def ended(self) -> None:
+        """Tell."""
+        if self._listener is not None:
+            self._listener.ended()
 
 
 def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:

@@ -28,6 +28,13 @@ def _upstream(text: str) -> str:
     return text
 
 
+def upstreamOf(text: str) -> tuple[str, int]:
+    """Host and port of the server behind."""
+    match = _UPSTREAM.fullmatch(text)
+    assert match is not None
+    return match["host"].strip("[]"), int(match["port"])
+
+
 def _url(text: str) -> str:
     if not re.fullmatch(r"wss?://[^\s/]+/\S*", text):
         raise ValueError(f'"{text}" is not the URL of a WebSocket; write "wss://example.com/xmpp"')

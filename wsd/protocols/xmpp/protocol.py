@@ -15,6 +15,7 @@ from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.credentials import hasScram
+from wsd.protocols.xmpp.gateway import Gateway, Upstream
 from wsd.protocols.xmpp.hostmeta import HostMeta
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
@@ -29,7 +30,7 @@ class XmppConnection(Connection):
     """One WebSocket, and the stream on it."""
 
     factory: XmppFactory
-    _stream: Stream
+    _stream: Stream | Gateway
 
     async def opening(self, request: Request) -> Accept:
         """Only who speaks XMPP comes in."""
@@ -40,10 +41,13 @@ class XmppConnection(Connection):
     def opened(self) -> None:
         """The client speaks first."""
         peer = self.peer
-        facts = Facts(
-            accountOf(peer.address), peer.secure or peer.direct, peer.direct, self.factory.policies.closing_timeout
-        )
-        self._stream = Stream(self.factory.server, self, facts)
+        closing = self.factory.policies.closing_timeout
+        facts = Facts(accountOf(peer.address), peer.secure or peer.direct, peer.direct, closing)
+        upstream = self.factory.host.upstream
+        if upstream is None:
+            self._stream = Stream(self.factory.server, self, facts)
+        else:
+            self._stream = Gateway(upstream, self, facts, (peer.address, peer.port))
 
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
         """One message is one element."""
@@ -61,6 +65,18 @@ class XmppConnection(Connection):
         super().onPong(payload)
         if payload:
             self._stream.ponged(bytes(payload))
+
+    def full(self) -> None:
+        """The client does not read: nor do we, neither it nor what is for it."""
+        self.hold()
+        if isinstance(self._stream, Gateway):
+            self._stream.full()
+
+    def drained(self) -> None:
+        """It does again."""
+        self.release()
+        if isinstance(self._stream, Gateway):
+            self._stream.drained()
 
     # -- the stream says ------------------------------------------------------------------------------------------
 
@@ -91,6 +107,8 @@ class XmppFactory(Factory):
         self._all: list[XmppFactory] = [self]
         self._host: XmppFactory | None = None
         self._server: Server | None = None
+        self.upstream: Upstream | None = None
+        """The server behind, where we are the gateway to one."""
         self._hostMeta = {b"host-meta": HostMeta(self._url, False), b"host-meta.json": HostMeta(self._url, True)}
 
     @property
@@ -133,6 +151,9 @@ class XmppFactory(Factory):
         return Deferred.fromCoroutine(host._begin()) if host.users == 1 else None
 
     async def _begin(self) -> None:
+        if self.options.upstream is not None:
+            self.upstream = Upstream(self.options, self.clock)
+            return
         path = storeOf(self.options, os.environ)
         vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path))
         self._server = Server(self.options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))

@@ -1,0 +1,258 @@
+"""Other people's XMPP servers on loopback, and a client that says stanzas over a real WebSocket to any of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scramp import ScramClient
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from tests.certificates import Authority
+from tests.commands import PATIENCE, until
+from tests.process.test_proxies import freePorts, isOpen
+from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.stanza import Element
+
+OPEN = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>"
+CLOSE = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+BIND = "urn:ietf:params:xml:ns:xmpp-bind"
+SM = "urn:xmpp:sm:3"
+_CAPS = Caps(1 << 24, 200, 100_000, 200)
+
+_PROSODY = """
+run_as_root = true
+daemonize = false
+pidfile = "{folder}/prosody.pid"
+data_path = "{folder}/data"
+certificates = "{folder}"
+log = {{ info = "{folder}/prosody.log" }}
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {port} }}
+http_ports = {{ {web} }}
+http_interfaces = {{ "127.0.0.1" }}
+https_ports = {{ }}
+modules_enabled = {{
+  "roster"; "saslauth"; "tls"; "disco"; "posix"; "ping"; "time"; "version"; "carbons"; "blocklist"; "smacks";
+  "offline"; "register_ibr"; "websocket"; "vcard4"; "vcard_legacy"; "pep"; "private"; "bookmarks";
+}}
+modules_disabled = {{ "s2s" }}
+allow_registration = true
+authentication = "internal_hashed"
+c2s_require_encryption = {tls}
+consider_websocket_secure = true
+consider_bosh_secure = true
+cross_domain_websocket = true
+smacks_hibernation_time = 300
+VirtualHost "localhost"
+ssl = {{ certificate = "{cert}"; key = "{key}"; }}
+Component "conference.localhost" "muc"
+"""
+
+_EJABBERD = """
+hosts: [localhost]
+loglevel: info
+certfiles: ["{cert}", "{key}"]
+listen:
+  - port: {port}
+    ip: "127.0.0.1"
+    module: ejabberd_c2s
+    starttls_required: true
+  - port: {proxied}
+    ip: "127.0.0.1"
+    module: ejabberd_c2s
+    starttls_required: true
+    use_proxy_protocol: true
+auth_password_format: scram
+registration_timeout: infinity
+acl: {{ loopback: {{ ip: [127.0.0.0/8, 192.0.2.0/24] }} }}
+modules:
+  mod_disco: {{}}
+  mod_ping: {{}}
+  mod_roster: {{}}
+  mod_offline: {{}}
+  mod_muc: {{}}
+  mod_last: {{}}
+  mod_register: {{ ip_access: all, access: all, password_strength: 0 }}
+  mod_stream_mgmt: {{ resend_on_timeout: if_offline }}
+"""
+
+
+class Server:
+    """A server that runs: its port for clients, and another one."""
+
+    def __init__(
+        self, folder: Path, port: int, second: int, authority: Authority, process: subprocess.Popen[bytes]
+    ) -> None:
+        self.folder = folder
+        self.port = port
+        self.second = second
+        """Prosody's own WebSockets (HTTP), ejabberd's port that expects a PROXY header."""
+        self.authority = authority
+        self._process = process
+
+    @property
+    def log(self) -> str:
+        return "".join(path.read_text() for path in self.folder.glob("*.log"))
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(PATIENCE)
+
+
+@contextmanager
+def _run(folder: Path, command: list[str], ports: list[int], **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "out.log").open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **environ}
+        )
+    try:
+        until(lambda: process.poll() is not None or all(map(isOpen, ports)), f"{command[0]} listens")
+        assert process.poll() is None, (folder / "out.log").read_text()
+        yield process
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+
+
+@contextmanager
+def prosody(folder: Path, tls: bool = True) -> Iterator[Server]:
+    """Prosody for the domain localhost, where clients make accounts by themselves."""
+    authority = Authority(folder)
+    pair = authority.server("localhost", "localhost")
+    port, web = freePorts(2)
+    (folder / "data").mkdir()
+    file = folder / "prosody.cfg.lua"
+    file.write_text(
+        _PROSODY.format(folder=folder, port=port, web=web, cert=pair.cert, key=pair.key, tls=str(tls).lower())
+    )
+    with _run(folder, ["prosody", "-F", "--config", str(file)], [port, web]) as process:
+        yield Server(folder, port, web, authority, process)
+
+
+@contextmanager
+def ejabberd(folder: Path) -> Iterator[Server]:
+    """ejabberd for the same, without Erlang's network between nodes."""
+    authority = Authority(folder)
+    pair = authority.server("localhost", "localhost")
+    port, proxied = freePorts(2)
+    file = folder / "ejabberd.yml"
+    file.write_text(_EJABBERD.format(port=port, proxied=proxied, cert=pair.cert, key=pair.key))
+    command = ["erl", "-noinput", "-mnesia", "dir", f'"{folder}/spool"', "-s", "ejabberd"]
+    environ = {
+        "EJABBERD_CONFIG_PATH": str(file),
+        "EJABBERD_LOG_PATH": str(folder / "ejabberd.log"),
+        "ERL_LIBS": "/usr/lib/x86_64-linux-gnu",
+        "HOME": str(folder),
+    }
+    with _run(folder, command, [port, proxied], **environ) as process:
+        yield Server(folder, port, proxied, authority, process)
+
+
+class Ended(Exception):
+    """The WebSocket has been closed: its code."""
+
+
+class Client:
+    """A client that says one stanza after the other, and waits for what it is told."""
+
+    def __init__(self, url: str, **arguments: Any) -> None:
+        self.socket = connect(
+            url, subprotocols=[Subprotocol("xmpp")], max_size=None, proxy=None, close_timeout=2, **arguments
+        )
+        self.jid = ""
+
+    def say(self, message: str | bytes) -> None:
+        self.socket.send(message)
+
+    def hear(self, seconds: float = PATIENCE) -> Element:
+        """The next element. Raises Ended with the close's code."""
+        try:
+            message = self.socket.recv(seconds)
+        except ConnectionClosed as closed:
+            raise Ended(closed.rcvd.code if closed.rcvd else 1006) from None
+        assert isinstance(message, str)
+        return parse(message.encode(), _CAPS)
+
+    def until(self, name: str, **attrs: str) -> Element:
+        """The next element of that name with these attributes; others are passed over."""
+        while True:
+            element = self.hear()
+            if element.name == name and all(element.get(key) == value for key, value in attrs.items()):
+                return element
+
+    def open(self, message: str = OPEN) -> Element:
+        """The features."""
+        self.say(message)
+        return self.until("features")
+
+    def ask(self, type: str, payload: str, to: str = "", id: str = "q") -> Element:
+        address = f" to='{to}'" if to else ""
+        self.say(f"<iq xmlns='jabber:client' type='{type}' id='{id}'{address}>{payload}</iq>")
+        return self.until("iq", id=id)
+
+    def register(self, user: str, password: str) -> Element:
+        """In-band, before the login."""
+        fields = f"<username>{user}</username><password>{password}</password>"
+        return self.ask("set", f"<query xmlns='jabber:iq:register'>{fields}</query>", id="r")
+
+    def authenticate(self, user: str, password: str, mechanism: str = "SCRAM-SHA-1") -> Element:
+        scram = ScramClient([mechanism], user, password)
+        first = b64encode(scram.get_client_first().encode()).decode()
+        self.say(f"<auth xmlns='{SASL}' mechanism='{mechanism}'>{first}</auth>")
+        answer = self.hear()
+        if answer.name != "challenge":
+            return answer
+        scram.set_server_first(b64decode(answer.text).decode())
+        self.say(f"<response xmlns='{SASL}'>{b64encode(scram.get_client_final().encode()).decode()}</response>")
+        answer = self.hear()
+        if answer.name == "success":
+            scram.set_server_final(b64decode(answer.text).decode())
+        return answer
+
+    def bind(self, resource: str = "") -> Element:
+        inner = f"<resource>{resource}</resource>" if resource else ""
+        answer = self.ask("set", f"<bind xmlns='{BIND}'>{inner}</bind>", id="b")
+        bound = answer.child(BIND, "bind")
+        if bound is not None:
+            self.jid = bound.textOf(BIND, "jid")
+        return answer
+
+    def login(self, user: str, password: str = "secret", resource: str = "", register: bool = False) -> Client:
+        """Somebody who is there, unless that fails the test."""
+        self.open()
+        if register:
+            assert self.register(user, password).get("type") == "result"
+        assert self.authenticate(user, password).name == "success"
+        self.open()
+        assert self.bind(resource).get("type") == "result"
+        return self
+
+    def come(self) -> Client:
+        """Be available."""
+        self.say("<presence xmlns='jabber:client'/>")
+        self.until("presence", **{"from": self.jid})
+        return self
+
+    def cut(self) -> None:
+        """The connection is gone, without a close."""
+        self.socket.socket.shutdown(2)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def message(to: str, body: str, id: str = "m") -> str:
+    return f"<message xmlns='jabber:client' type='chat' to='{to}' id='{id}'><body>{body}</body></message>"
+
+
+def body(element: Element) -> str:
+    return element.textOf("jabber:client", "body")
