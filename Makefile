@@ -44,7 +44,7 @@ soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of u
 clean:  ## removes whatever these verbs made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules
 	find . -name __pycache__ -prune -exec rm -rf {} +
-	rm -f twisted/plugins/dropin.cache wsd/*/_*.so
+	rm -f twisted/plugins/dropin.cache wsd/*/*.so
 
 # The project itself is not installed (docs/development.md says why): its requirements are, and PYTHONPATH names the tree.
 define require
@@ -63,7 +63,7 @@ $(VENV)/run: setup.cfg pyproject.toml tools/requirements.py | $(VENV)/pyvenv.cfg
 	$(call require,build tls)
 
 # The compiled plane, where there is a compiler.
-$(VENV)/fast: setup.py pyproject.toml wsd/frames/_fast.pyx wsd/frames/payload.h wsd/listen/_turn.pyx | $(VENV)/run
+$(VENV)/fast: setup.py pyproject.toml $(wildcard wsd/*/*.pyx wsd/*/*.pxd wsd/*/*.h) wsd/listen/records.py wsd/listen/secure.py | $(VENV)/run
 	@! command -v cc >/dev/null || $(VENV)/bin/python setup.py --quiet build_ext --inplace
 	@if $(VENV)/bin/python -c "import wsd.frames._fast, wsd.listen._turn" 2>/dev/null; then touch $@; else echo "not compiled: frames are read in Python"; fi
 

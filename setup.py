@@ -3,23 +3,29 @@
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-COMPILED = {"wsd.frames._fast": ["wsd/frames/payload.h"], "wsd.listen._turn": []}
-"""Each module, and what it includes."""
+COMPILED = {
+    "wsd/frames/_fast.pyx": ["wsd/frames/payload.h"],
+    "wsd/listen/_turn.pyx": [],
+    "wsd/listen/records.py": ["wsd/listen/records.pxd"],
+    "wsd/listen/secure.py": ["wsd/listen/secure.pxd", "wsd/listen/records.pxd"],
+}
+"""Each source, and what it includes. What is Python stays what it is where there is no compiler."""
 
 setup(
     ext_modules=cythonize(
         [
             Extension(
-                name,
-                [name.replace(".", "/") + ".pyx"],
+                source.partition(".")[0].replace("/", "."),
+                [source],
                 depends=included,
                 include_dirs=["wsd/frames"],
                 extra_compile_args=["-O3"],
                 optional=True,
             )
-            for name, included in COMPILED.items()
+            for source, included in COMPILED.items()
         ],
         build_dir="build",
+        compiler_directives={"language_level": 3, "annotation_typing": False},
         quiet=True,
     )
 )

@@ -1,8 +1,7 @@
 """
 TLS on an accepted connection: a transport to what stands above it, a protocol to the transport or PROXY reader below.
 
-The standard library's ssl between two memory BIOs: one recv and one send carry what a socket's own BIO takes three
-calls for. What arrives in one read is delivered as one, and what is written meanwhile leaves as one.
+What arrives in one read is delivered as one, and what is written meanwhile leaves as one.
 """
 
 from __future__ import annotations
@@ -13,37 +12,24 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from twisted.internet import main
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import (
-    IAddress,
-    IConsumer,
-    IHalfCloseableProtocol,
-    IProtocolFactory,
-    IPushProducer,
-    ISSLTransport,
-)
-from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ISSLTransport
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from wsd.listen.hello import Hello, readHello
+from wsd.listen.records import RECORD, Records, reasonOf
+from wsd.listen.transport import LATER, READ
 from wsd.policies.address import TlsInfo
 
 ALPN = "http/1.1"
 """What is spoken here: WebSockets over HTTP/2 are not."""
 
-_RECORD = 16384
-"""Bytes of plain text in the largest record (RFC 8446 5.1)."""
-
-_HEAD = 5
-"""Bytes before each record, the last two of them its length."""
-
-_JOINED = 64 * 1024
-"""What was gathered is joined up to this size; beyond, each piece begins a record of its own."""
-
-_PORTION = 16
-"""Records handed to the transport below at a time."""
+_MOST = 64 * 1024
+"""What is gathered is sent from this size on, though a read is still being delivered."""
 
 _NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
 """The fatal alert no_application_protocol (RFC 7301 3.2)."""
@@ -54,9 +40,6 @@ _PLAIN = (
     b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
 )
 
-_plain = memoryview(bytearray(256 * 1024 + 2 * _RECORD))
-"""What every connection deciphers into: one read's worth, and a record that was only half there before."""
-
 _PASSED = {"setWaterMarks", "via", "getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
 """What is the transport's below, if it has it."""
 
@@ -66,7 +49,6 @@ Choose = Callable[[Hello], ssl.SSLContext]
 """Gives a client the context for what it asks for."""
 
 
-@implementer(ISSLTransport, IConsumer, IPushProducer)
 class SecureTransport:
     """
     One connection. The protocol above is connected before the handshake; what it writes meanwhile waits for that.
@@ -82,40 +64,37 @@ class SecureTransport:
         "_feed",
         "_gathered",
         "_hello",
-        "_incoming",
-        "_isBroken",
         "_isDeaf",
         "_isOpen",
-        "_isOver",
-        "_missing",
-        "_outgoing",
+        "_isRefused",
         "_producer",
+        "_pulls",
+        "_records",
         "_saidGoodbye",
         "_sni",
-        "_start",
-        "_tls",
+        "_socket",
         "_wire",
         "connected",
         "disconnecting",
         "protocol",
+        "sent",
     )
 
     def __init__(self, choose: Choose, protocol: Any) -> None:
         self.protocol = protocol
         self.connected = False
         self.disconnecting = False
+        self.sent = 0
         self._choose = choose
-        self._feed: Callable[[bytes], Any] = protocol.dataReceived
+        self._feed: Any = protocol.dataReceived
         self._gathered: list[bytes] | None = []
         self._bytes = 0
         self._hello = b""
         self._sni: str | None = None
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls: Any = None
-        self._start = b""
-        self._missing = 0
+        self._records: Any = None
         self._producer: Any = None
-        self._isOpen = self._isOver = self._isBroken = self._isDeaf = self._saidGoodbye = False
+        self._socket: Any = None
+        self._isOpen = self._isRefused = self._isDeaf = self._saidGoodbye = self._pulls = False
 
     # -- the transport below calls --------------------------------------------------------------------------------
 
@@ -128,146 +107,105 @@ class SecureTransport:
             self._wire.setReader(self)
         self.protocol.makeConnection(self)
 
+    def attach(self, socket: Any) -> None:
+        """The socket that `doRead` reads from, and that is sent to while nothing waits below."""
+        self._socket = socket
+
+    def doRead(self) -> BaseException | None:
+        """Read once and deliver it; what is returned is why the connection is lost."""
+        try:
+            data = self._socket.recv(READ)
+        except OSError as error:
+            return None if error.errno in LATER else main.CONNECTION_LOST
+        if not data:
+            return main.CONNECTION_DONE
+        self.feed(data)
+        return None
+
     def dataReceived(self, data: bytes) -> None:
         """What the peer sent."""
         self.feed(data)
 
     def feed(self, data: bytes) -> None:
         """Decipher what was read and deliver it; what is written meanwhile leaves as one."""
-        if self._isOver or not self.connected:
-            return
         if not self._isOpen:
-            if not self._shake(data):
+            rest = self._shake(data)
+            if rest is None:
                 return
-            data = self._incoming.read()
-        plain = self._decipher(data)
+            data = rest
+        records = self._records
+        if records is None or records.isOver:
+            return
+        plain = records.decipher(data)
         if plain and not self._isDeaf:
             self._gathered = []
             try:
                 self._feed(plain)
             finally:
                 self._flush()
-        self._settle()
-
-    def _settle(self) -> None:
-        """What OpenSSL itself has to say is sent, and an end that was met is carried out."""
-        if not self.connected:
-            return
-        if self._outgoing.pending:
-            self._below.write(self._outgoing.read())
-        if self._isOver:
+        elif self.connected and (said := records.said()):
+            self._send(said)
+        if records.isOver and self.connected:
             self._ended()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; without a goodbye it is cut."""
         if not self.connected:
             return
-        if not self._isOpen and self._hello and not self._isOver:
-            self._refused("the client went away")
-        if self._isOpen and not self._isOver and not self._saidGoodbye and reason.check(ConnectionDone):
+        if not self._isOpen and self._hello and not self._isRefused:
+            self._tellRefused("the client went away")
+        if self._isOpen and not self._records.isOver and not self._saidGoodbye and reason.check(ConnectionDone):
             reason = Failure(ConnectionLost("the peer ended without TLS's close_notify"))
         self.connected = False
-        self._tls = self._gathered = self._producer = None
-        protocol = self.protocol
-        del self.protocol, self._feed
+        self._records = self._gathered = self._producer = self._socket = None
+        self._feed = None
+        protocol, self.protocol = self.protocol, None
         protocol.connectionLost(reason)
 
     # -- the handshake --------------------------------------------------------------------------------------------
 
-    def _shake(self, data: bytes) -> bool:
-        """Go on with the handshake: whether it is done."""
-        if self._tls is None:
+    def _shake(self, data: bytes) -> bytes | None:
+        """Go on with the handshake: what came behind it when it is done."""
+        if self._isRefused or not self.connected:
+            return None
+        if self._records is None:
             self._hello += data
             hello = readHello(self._hello)
             if hello is None or not self._begin(hello):
-                return False
+                return None
             data = self._hello
         try:
-            self._incoming.write(data)
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._below.write(self._outgoing.read())
-            return False
+            rest: bytes | None = self._records.shake(data)
         except ssl.SSLError as error:
-            self._isOver = True
-            self._refused(reasonOf(error))
-            self._below.write(_PLAIN if error.reason == "HTTP_REQUEST" else self._outgoing.read())
-            self._below.loseConnection()
-            return False
-        self._isOpen = True
-        self._hello = b""
-        self._below.write(self._outgoing.read())
-        self._flush()
-        if self.disconnecting and self._producer is None:
-            self._sayGoodbye()
-        return self.connected
+            self._refuse(reasonOf(error), _PLAIN if error.reason == "HTTP_REQUEST" else self._records.said())
+            return None
+        self._below.write(self._records.said())
+        if rest is not None:
+            self._isOpen = True
+            self._hello = b""
+            self._flush()
+            if self.disconnecting and self._producer is None:
+                self._sayGoodbye()
+        return rest
 
     def _begin(self, hello: Hello) -> bool:
         """The client has said what it wants: choose, unless it wants what is not spoken."""
         if hello.protocols is not None and ALPN.encode() not in hello.protocols:
-            self._isOver = True
-            self._refused(f"no application protocol in common, only {ALPN} is spoken")
-            self._below.write(_NO_PROTOCOL)
-            self._below.loseConnection()
+            self._refuse(f"no application protocol in common, only {ALPN} is spoken", _NO_PROTOCOL)
             return False
         self._sni = hello.name
-        self._tls = self._choose(hello).wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._records = Records(self._choose(hello))
         return True
 
-    def _refused(self, reason: str) -> None:
+    def _refuse(self, reason: str, answer: bytes) -> None:
+        self._isRefused = True
+        self._tellRefused(reason)
+        self._below.write(answer)
+        self._below.loseConnection()
+
+    def _tellRefused(self, reason: str) -> None:
         peer = getattr(self.getPeer(), "host", "unix")
         _log.info("no TLS with {peer}: {reason}", event="tls.refused", peer=peer, reason=reason)
-
-    # -- reading --------------------------------------------------------------------------------------------------
-
-    def _decipher(self, data: bytes) -> bytes:
-        """
-        The plain text of what was read; `_isOver` is set when nothing comes after it.
-
-        OpenSSL is asked for whole records alone: for half a one it would raise an error, which costs more than it.
-        """
-        if self._start:
-            data, self._start = self._start + data, b""
-        view, incoming, read = memoryview(data), self._incoming, self._tls.read
-        size, at, got, whole = len(data), 0, 0, b""
-        while at < size and not self._isOver:
-            end = at + self._missing
-            if end == at:
-                if size - at < _HEAD:
-                    self._start = data[at:]
-                    break
-                end += _HEAD + (data[at + 3] << 8 | data[at + 4])
-            incoming.write(view[at:end])
-            self._missing = max(0, end - size)
-            at = end
-            if end > size:
-                break
-            if got > len(_plain) - _RECORD:
-                whole, got = whole + bytes(_plain[:got]), 0
-            try:
-                count = read(_RECORD, _plain[got:])
-            except ssl.SSLWantReadError:
-                # A record for TLS itself.
-                continue
-            except ssl.SSLZeroReturnError:
-                count = 0
-            except ssl.SSLError:
-                self._isOver = self._isBroken = True
-                break
-            got += count
-            self._isOver = not count
-        return whole + bytes(_plain[:got])
-
-    def _ended(self) -> None:
-        """The peer has said goodbye, or what it sends cannot be deciphered."""
-        if self._isBroken:
-            self._below.abortConnection()
-            return
-        half = None if self._isDeaf else IHalfCloseableProtocol(self.protocol, None)
-        if half is not None:
-            half.readConnectionLost()
-        else:
-            self._finish()
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -275,19 +213,24 @@ class SecureTransport:
         """Send, once the handshake is done."""
         if not isinstance(data, bytes):
             raise TypeError(f"a transport writes bytes, not {type(data).__name__}")
-        self.writeSequence((data,))
+        if data:
+            self._write((data,), len(data))
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Send several pieces in order."""
         pieces = [piece for piece in iovec if piece]
-        if not pieces or not self.connected or self._saidGoodbye:
+        if pieces:
+            self._write(pieces, sum(map(len, pieces)))
+
+    def _write(self, pieces: Iterable[bytes], size: int) -> None:
+        if not self.connected or self._saidGoodbye:
             return
         if self._gathered is None:
-            self._seal(pieces)
+            self._seal(list(pieces))
             return
         self._gathered += pieces
-        self._bytes += sum(map(len, pieces))
-        if self._bytes > _JOINED and self._isOpen:
+        self._bytes += size
+        if self._bytes > _MOST and self._isOpen:
             self._flush()
             self._gathered = []
 
@@ -298,28 +241,30 @@ class SecureTransport:
             self._seal(gathered)
 
     def _seal(self, pieces: list[bytes]) -> None:
-        """Encipher, and hand to the transport below."""
-        if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
-            pieces = [b"".join(pieces)]
-        write, read = self._tls.write, self._outgoing.read
+        """Encipher, and send."""
         try:
-            if len(pieces) == 1 and len(pieces[0]) <= _RECORD:
-                write(pieces[0])
-                self._below.write(read())
-                return
-            sealed = []
-            for piece in pieces:
-                view = memoryview(piece)
-                for start in range(0, len(piece), _RECORD):
-                    write(view[start : start + _RECORD])
-                    sealed.append(read())
-                    if len(sealed) == _PORTION:
-                        self._below.writeSequence(sealed)
-                        sealed = []
-            self._below.writeSequence(sealed)
+            if len(pieces) == 1 and len(pieces[0]) <= RECORD:
+                self._send(self._records.sealOne(pieces[0]))
+            else:
+                for sealed in self._records.seal(pieces):
+                    self._below.writeSequence(sealed)
         except ssl.SSLError:
-            self._isOver = self._isBroken = True
+            self._records.isOver = self._records.isBroken = True
             self._below.abortConnection()
+
+    def _send(self, data: bytes) -> None:
+        """Send at once if nothing waits before it, the rest through the transport below."""
+        if self._socket is not None and not self._wire.unsent and not self._pulls:
+            try:
+                sent = self._socket.send(data)
+            except OSError:
+                # It is met again, and reported, by the transport.
+                sent = 0
+            self.sent += sent
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._below.write(data)
 
     # -- what waits -----------------------------------------------------------------------------------------------
 
@@ -352,11 +297,13 @@ class SecureTransport:
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """It is told of what waits below."""
         self._producer = producer
+        self._pulls = not streaming
         self._below.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """It has given all; an end that waited for it comes now."""
         self._producer = None
+        self._pulls = False
         self._below.unregisterProducer()
         if self.disconnecting and self._isOpen:
             self._sayGoodbye()
@@ -375,6 +322,17 @@ class SecureTransport:
         self.loseConnection()
 
     # -- ending ---------------------------------------------------------------------------------------------------
+
+    def _ended(self) -> None:
+        """The peer has said goodbye, or what it sends cannot be deciphered."""
+        if self._records.isBroken:
+            self._below.abortConnection()
+            return
+        half = None if self._isDeaf else IHalfCloseableProtocol(self.protocol, None)
+        if half is not None:
+            half.readConnectionLost()
+        else:
+            self._finish()
 
     def loseConnection(self) -> None:
         """End after what waits has been sent, and both have said goodbye; nothing is delivered any more."""
@@ -405,15 +363,8 @@ class SecureTransport:
             return
         self._flush()
         self._saidGoodbye = True
-        try:
-            self._tls.unwrap()
-        except ssl.SSLError:
-            # The peer has not said it yet.
-            pass
-        else:
-            self._isOver = True
-        self._below.write(self._outgoing.read())
-        if self._isOver:
+        self._below.write(self._records.sayGoodbye())
+        if self._records.isOver:
             self._finish()
 
     def _finish(self) -> None:
@@ -430,9 +381,9 @@ class SecureTransport:
     @property
     def info(self) -> TlsInfo:
         """What was agreed on; before the handshake is done, what of it is known."""
-        tls = self._tls
         if not self._isOpen:
             return TlsInfo("", "")
+        tls = self._records.tls
         der = tls.getpeercert(True)
         certificate = x509.load_der_x509_certificate(der) if der else None
         return TlsInfo(
@@ -446,7 +397,7 @@ class SecureTransport:
 
     def getPeerCertificate(self) -> bytes | None:
         """The client's certificate in DER."""
-        return self._tls.getpeercert(True) if self._isOpen and self.connected else None
+        return self._records.tls.getpeercert(True) if self._isOpen and self.connected else None
 
     def getPeer(self) -> Any:
         """Who is there."""
@@ -462,29 +413,4 @@ class SecureTransport:
         raise AttributeError(name)
 
 
-def reasonOf(error: ssl.SSLError) -> str:
-    """OpenSSL's words."""
-    return error.reason.replace("_", " ").lower() if error.reason else str(error)
-
-
-class SecureFactory(Factory):
-    """Builds TLS in front of what `inner` builds."""
-
-    noisy = False
-
-    def __init__(self, choose: Choose, inner: IProtocolFactory) -> None:
-        self._choose = choose
-        self.inner = inner
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """For a connection that was accepted."""
-        inner = self.inner.buildProtocol(addr)  # type: ignore[arg-type]
-        return None if inner is None else SecureTransport(self._choose, inner)
-
-    def doStart(self) -> None:
-        """Start what stands behind."""
-        self.inner.doStart()
-
-    def doStop(self) -> None:
-        """Stop it."""
-        self.inner.doStop()
+classImplements(SecureTransport, ISSLTransport, IConsumer, IPushProducer)

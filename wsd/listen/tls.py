@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
-from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.interfaces import IAddress, IProtocolFactory
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from wsd.config import Certificate, ConfigError, Tls
 from wsd.listen.hello import Hello
 from wsd.listen.pairs import Pair, readFile, readPair
-from wsd.listen.secure import ALPN, SecureFactory, SecureTransport, reasonOf
+from wsd.listen.records import reasonOf
+from wsd.listen.secure import ALPN, Choose, SecureTransport
 from wsd.listen.selfsigned import ensureSelfSigned
 from wsd.policies.address import TlsInfo
 
@@ -169,6 +171,29 @@ class Certificates:
     def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
         """TLS in front of what `factory` builds."""
         return SecureFactory(self._choose, factory)
+
+
+class SecureFactory(Factory):
+    """Builds TLS in front of what `inner` builds."""
+
+    noisy = False
+
+    def __init__(self, choose: Choose, inner: IProtocolFactory) -> None:
+        self._choose = choose
+        self.inner = inner
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """For a connection that was accepted."""
+        inner = self.inner.buildProtocol(addr)  # type: ignore[arg-type]
+        return None if inner is None else SecureTransport(self._choose, inner)
+
+    def doStart(self) -> None:
+        """Start what stands behind."""
+        self.inner.doStart()
+
+    def doStop(self) -> None:
+        """Stop it."""
+        self.inner.doStop()
 
 
 def tlsOf(transport: Any) -> TlsInfo | None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-_READ = 256 * 1024
+READ = 256 * 1024
 """Bytes asked for at a time: a large message comes in few pieces."""
 
 _VECTOR = 64
@@ -36,7 +36,7 @@ _VECTOR = 64
 _JOINED = 64 * 1024
 """What was gathered is joined up to this size, and sent as a vector beyond."""
 
-_LATER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
+LATER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
 
 
 class Sending(_Base):
@@ -93,9 +93,9 @@ class Sending(_Base):
     def doRead(self) -> Any:
         """Read once and deliver it; what is written meanwhile leaves as one."""
         try:
-            data = self.socket.recv(_READ)
+            data = self.socket.recv(READ)
         except OSError as error:
-            return None if error.errno in _LATER else main.CONNECTION_LOST
+            return None if error.errno in LATER else main.CONNECTION_LOST
         if not data:
             return main.CONNECTION_DONE
         self._gathering = []
@@ -200,7 +200,7 @@ class Sending(_Base):
             try:
                 sent = self.socket.sendmsg(list(islice(queue, _VECTOR)))
             except OSError as error:
-                return None if error.errno in _LATER else main.CONNECTION_LOST
+                return None if error.errno in LATER else main.CONNECTION_LOST
             self.unsent -= sent
             self._sent += sent
             while sent:
