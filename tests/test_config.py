@@ -75,8 +75,9 @@ class TestDefaults:
 
     def test_there_are_these_routes(self) -> None:
         routes = read("").routes
-        assert list(routes) == ["/", "/echo", "/ws", "/describe", "/blob", "/xmpp", "/xmpp-websocket"]
-        assert [routes[path].single for path in routes] == ["echo", "echo", None, "describe", "blob", "xmpp", "xmpp"]
+        assert list(routes) == ["/", "/echo", "/ws", "/describe", "/blob", "/canvas/*", "/xmpp", "/xmpp-websocket"]
+        singles = ["echo", "echo", None, "describe", "blob", "canvas", "xmpp", "xmpp"]
+        assert [routes[path].single for path in routes] == singles
 
     def test_echo_takes_messages_of_32_mib_and_offers_soap_and_xmpp(self) -> None:
         echo = read("").routes["/echo"]
@@ -343,7 +344,7 @@ class TestPolicies:
 class TestRoutes:
     def test_a_files_routes_are_added_to_the_built_in_ones(self) -> None:
         routes = read('[route."/x"]\nprotocol = "parrot"').routes
-        assert list(routes) == ["/", "/echo", "/ws", "/describe", "/blob", "/xmpp", "/xmpp-websocket", "/x"]
+        assert list(routes) == [*read("").routes, "/x"]
         assert (routes["/x"].path, routes["/x"].prefix, routes["/x"].single) == ("/x", False, "parrot")
 
     def test_a_trailing_star_makes_a_prefix(self) -> None:

@@ -304,7 +304,10 @@ class TestLinesForTheBrowser:
 
     RUN = "\n".join(
         path.read_text("utf-8")
-        for path in [*sorted(ROOT.glob("tests/browser/pages/*.html")), ROOT / "tests/browser/test_tutorial.py"]
+        for path in [
+            *sorted(ROOT.glob("tests/browser/pages/*.html")),
+            *(ROOT / f"tests/browser/test_{name}.py" for name in ("canvas", "tutorial")),
+        ]
     )
     RUN_LINES = frozenset(line.strip() for line in RUN.splitlines())
 

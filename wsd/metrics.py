@@ -55,6 +55,8 @@ class RouteCounters:
     pings: int = 0
     fulls: int = 0
     holds: int = 0
+    skipped: int = 0
+    """Messages that were not sent to somebody, since a newer one took their place."""
     drops: dict[Cause, int] = field(default_factory=dict)
 
 
@@ -176,6 +178,7 @@ class _Exposition(Collector):
             "pings": ("wsd_pings_sent", "Pings sent."),
             "fulls": ("wsd_send_buffer_full", "Times that the high water mark was passed."),
             "holds": ("wsd_reading_pauses", "Times that reading was held."),
+            "skipped": ("wsd_messages_skipped", "Messages that a newer one took the place of, for a slow client."),
         }
         for attribute, (name, text) in plain.items():
             family = CounterMetricFamily(name, text, labels=["route"])

@@ -25,6 +25,7 @@ BUILT_IN: Mapping[str, Mapping[str, object]] = {
     "/ws": {"protocol": {"": "echo", "echo": "echo", "xmpp": "xmpp"}},
     "/describe": {"protocol": "describe", "origins": ["same-host", "null"]},
     "/blob": {"protocol": "blob", "deflate": False},
+    "/canvas/*": {"protocol": "canvas", "deflate": False},
     "/xmpp": {"protocol": "xmpp"},
     "/xmpp-websocket": {"protocol": "xmpp"},
 }

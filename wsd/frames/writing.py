@@ -118,21 +118,29 @@ class Writer:
 
     def _sendPrepared(self, prepared: Prepared) -> None:
         if self._deflater is None or len(prepared.payload) < LEAST_DEFLATED:
-            self.write(prepared.plain)
+            frame = prepared.plain
         else:
-            self.write(prepared.deflated(self._deflater))
+            frame = prepared.deflated(self._deflater)
+        if len(frame) <= _GATHERED:
+            self.write(frame)
+        else:
+            self._sendLarge(frame)
 
     def _frame(self, head: bytes, payload: bytes) -> None:
         if len(payload) <= _GATHERED:
             self.write(head + payload)
-            return
+        else:
+            self._sendLarge(head, payload)
+
+    def _sendLarge(self, *pieces: bytes) -> None:
+        """Send what is not worth a copy, behind what was gathered."""
         self.flush()
         if not self._connection.copies:
-            self._transport.writeSequence((head, payload))
+            self._transport.writeSequence(pieces)
         else:
-            self._transport.write(head)
-            for start in range(0, len(payload), _PORTION):
-                self._transport.write(payload[start : start + _PORTION])
+            for piece in pieces:
+                for start in range(0, len(piece), _PORTION):
+                    self._transport.write(piece[start : start + _PORTION])
         self._lookBack()
 
     def write(self, frame: bytes) -> None:

@@ -28,6 +28,7 @@ _FACTORIES = {
     "echo": "wsd.protocols.echo:EchoFactory",
     "describe": "wsd.protocols.describe:DescribeFactory",
     "blob": "wsd.protocols.blob.protocol:BlobFactory",
+    "canvas": "wsd.protocols.canvas.protocol:CanvasFactory",
     "xmpp": "wsd.protocols.xmpp.protocol:XmppFactory",
 }
 """A protocol's name to its factory; behind it in brackets the extra of setup.cfg that brings the libraries it needs."""

@@ -1,0 +1,385 @@
+"""A canvas: who paints, who watches, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.protocols.canvas.canvases import SIZE, daemonOf, frame, lines, pictures, told
+from tests.wire import Client, Daemon
+from wsd.config import Policies
+
+
+def refusal(daemon: Daemon, path: str) -> tuple[int, str]:
+    """The status and the sentence that an opening gets."""
+    response = daemon.open(path).response
+    assert response is not None
+    return response.status_code, (response.body or b"").decode().strip()
+
+
+def errors(client: Client) -> list[str]:
+    return [each["error"]["code"] for each in lines(client) if "error" in each]
+
+
+def closing(client: Client) -> tuple[int | None, str]:
+    return client.closeCode, client.protocol.close_reason or ""
+
+
+class TestAFrame:
+    def test_reaches_everyone_else_at_that_name_and_nobody_at_another(self) -> None:
+        daemon = daemonOf()
+        painter, viewer, other = (daemon.open(f"/canvas/{name}") for name in ("a", "a", "b"))
+        painter.say(frame(1))
+        assert told(viewer) == [frame(1)]
+        assert told(other) == []
+
+    def test_reaches_its_sender_for_an_echo(self) -> None:
+        painter = daemonOf().open("/canvas/a?echo")
+        painter.say(frame(1))
+        assert pictures(painter) == [frame(1)]
+
+    def test_is_what_a_newcomer_sees_at_once(self) -> None:
+        daemon = daemonOf()
+        painter = daemon.open("/canvas/a")
+        for byte in (1, 2):
+            painter.say(frame(byte))
+        assert told(daemon.open("/canvas/a?role=viewer")) == [frame(2)]
+        assert pictures(daemon.open("/canvas/a?role=painter")) == [frame(2)]
+
+    def test_is_still_there_when_its_painter_has_left(self) -> None:
+        daemon = daemonOf()
+        painter = daemon.open("/canvas/a")
+        painter.say(frame(1))
+        painter.close()
+        assert told(daemon.open("/canvas/a")) == [frame(1)]
+
+    def test_is_receipted(self) -> None:
+        daemon = daemonOf()
+        painter = daemon.open("/canvas/a?role=painter")
+        daemon.open("/canvas/a?role=viewer")
+        daemon.open("/canvas/a?role=viewer")
+        painter.say(frame(1))
+        painter.say(frame(2))
+        assert lines(painter) == [
+            {"frame": 1, "bytes": SIZE, "viewers": 2},
+            {"frame": 2, "bytes": SIZE, "viewers": 2},
+        ]
+
+    def test_is_not_deflated_for_who_offers_it(self) -> None:
+        daemon = daemonOf(Policies(deflate=False))
+        viewer = daemon.open("/canvas/a", headers={"Sec-WebSocket-Extensions": "permessage-deflate"})
+        daemon.open("/canvas/a").say(frame(1))
+        assert told(viewer) == [frame(1)]
+        assert not any(each.rsv1 for each in viewer.frames)
+
+
+class TestItsSize:
+    def test_is_400_by_320_when_nobody_says_another(self) -> None:
+        client = daemonOf().open("/canvas/a")
+        client.say(frame(1, SIZE - 4))
+        assert errors(client) == ["bad_length"]
+        assert closing(client) == (1007, "expected 512000 bytes (400 x 320, four a pixel), got 511996")
+
+    def test_comes_from_the_query(self) -> None:
+        daemon = daemonOf()
+        viewer = daemon.open("/canvas/a?width=2&height=3")
+        daemon.open("/canvas/a?width=2&height=3").say(frame(1, 24))
+        assert told(viewer) == [frame(1, 24)]
+
+    def test_comes_from_a_line_until_the_next_one(self) -> None:
+        client = daemonOf().open("/canvas/a?width=9&height=9&echo")
+        client.say('{"width":2,"height":3}')
+        client.say(frame(1, 24))
+        client.say(frame(2, 24))
+        client.say('{"height":1,"width":1}')
+        client.say(frame(3, 4))
+        assert pictures(client) == [frame(1, 24), frame(2, 24), frame(3, 4)]
+
+    def test_is_told_to_who_cannot_know_it(self) -> None:
+        daemon = daemonOf()
+        viewer, sized = daemon.open("/canvas/a?role=viewer"), daemon.open("/canvas/a?role=viewer&width=2&height=3")
+        painter = daemon.open("/canvas/a?width=2&height=3")
+        daemon.reactor.advance(7.5)
+        painter.say(frame(1, 24))
+        painter.say(frame(2, 24))
+        painter.say('{"width":400,"height":320}')
+        painter.say(frame(3))
+        usual = {"width": 400, "height": 320, "frame": 3, "time": 7500}
+        assert told(viewer) == [
+            {"width": 2, "height": 3, "frame": 1, "time": 7500},
+            frame(1, 24),
+            frame(2, 24),
+            usual,
+            frame(3),
+        ]
+        assert told(sized) == [frame(1, 24), frame(2, 24), usual, frame(3)]
+
+    def test_is_told_with_each_frame_to_who_asks(self) -> None:
+        daemon = daemonOf()
+        viewer = daemon.open("/canvas/a?meta")
+        painter = daemon.open("/canvas/a")
+        for byte in (1, 2):
+            painter.say(frame(byte))
+        assert [line["frame"] for line in lines(viewer)] == [1, 2]
+        assert [type(each) for each in told(viewer)] == [dict, bytes] * 2
+
+    def test_has_a_cap(self) -> None:
+        daemon = daemonOf(max_pixels=128_000)
+        assert refusal(daemon, "/canvas/a?width=401&height=320") == (
+            400,
+            "401 x 320 are 128320 pixels; this route takes 128000 at the most",
+        )
+        client = daemon.open("/canvas/a")
+        client.say('{"width":401,"height":320}')
+        assert errors(client) == ["too_large"]
+        assert closing(client) == (1009, "401 x 320 are 128320 pixels; this route takes 128000 at the most")
+
+    def test_of_the_largest_picture_passes_whatever_max_message_says(self) -> None:
+        client = daemonOf(Policies(max_message=1000)).open("/canvas/a?width=1024&height=1024&echo")
+        client.say(frame(1, 4 << 20))
+        assert pictures(client) == [frame(1, 4 << 20)]
+
+    def test_when_it_is_wrong_leaves_the_last_good_frame(self) -> None:
+        daemon = daemonOf()
+        painter, viewer = daemon.open("/canvas/a"), daemon.open("/canvas/a")
+        painter.say(frame(1))
+        painter.say(frame(2, 5))
+        assert painter.closeCode == 1007
+        assert told(viewer) == [frame(1)]
+        assert told(daemon.open("/canvas/a")) == [frame(1)]
+
+
+class TestAPart:
+    def test_is_composed_and_everyone_sees_the_whole(self) -> None:
+        daemon = daemonOf()
+        painter, viewer = daemon.open("/canvas/a?width=3&height=2"), daemon.open("/canvas/a?width=3&height=2")
+        painter.say(b"aaaabbbbccccddddeeeeffff")
+        painter.say('{"x":1,"y":0,"width":1,"height":2}')
+        painter.say(b"XXXXYYYY")
+        assert told(viewer) == [b"aaaabbbbccccddddeeeeffff", b"aaaaXXXXccccddddYYYYffff"]
+        assert lines(painter)[-1] == {"frame": 2, "bytes": 8, "viewers": 1}
+
+    def test_is_the_next_message_only(self) -> None:
+        client = daemonOf().open("/canvas/a?width=2&height=1&echo")
+        client.say('{"x":0,"y":0,"width":1,"height":1}')
+        client.say(b"aaaa")
+        client.say(b"bbbbcccc")
+        assert pictures(client) == [b"aaaa\0\0\0\0", b"bbbbcccc"]
+
+    def test_may_lie_outside(self) -> None:
+        client = daemonOf().open("/canvas/a?width=2&height=1&echo")
+        client.say('{"x":-1,"y":0,"width":2,"height":1}')
+        client.say(b"aaaabbbb")
+        assert pictures(client) == [b"bbbb\0\0\0\0"]
+
+    def test_of_another_connection_goes_into_the_same_picture(self) -> None:
+        daemon = daemonOf()
+        daemon.open("/canvas/a?width=2&height=1").say(b"aaaabbbb")
+        other = daemon.open("/canvas/a?echo")
+        other.say('{"x":1,"y":0,"width":1,"height":1}')
+        other.say(b"XXXX")
+        assert pictures(other) == [b"aaaabbbb", b"aaaaXXXX"]
+
+    def test_of_another_length_closes(self) -> None:
+        client = daemonOf().open("/canvas/a")
+        client.say('{"x":0,"y":0,"width":2,"height":2}')
+        client.say(bytes(15))
+        assert closing(client) == (1007, "expected 16 bytes (2 x 2, four a pixel), got 15")
+
+    def test_is_forgotten_with_another_line(self) -> None:
+        client = daemonOf().open("/canvas/a?echo")
+        client.say('{"x":0,"y":0,"width":2,"height":2}')
+        client.say('{"width":1,"height":1}')
+        client.say(bytes(4))
+        assert pictures(client) == [bytes(4)]
+
+
+class TestAViewer:
+    def test_only_watches(self) -> None:
+        daemon = daemonOf()
+        viewer, other = daemon.open("/canvas/a?role=viewer"), daemon.open("/canvas/a")
+        viewer.say(frame(1))
+        assert errors(viewer) == ["viewer"]
+        assert closing(viewer) == (1008, "a viewer only watches; open the canvas without role=viewer to paint")
+        assert told(other) == []
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("Ping", "not a JSON object"),
+            ("[1]", "not a JSON object"),
+            ('{"width":1', "not a JSON object"),
+            ("[" * 1000, "not a JSON object"),
+            ('{"width":' + "1" * 1100 + "}", "1024 characters"),
+            ("{}", "a line has a width and a height"),
+            ('{"width":1}', "a line has a width and a height"),
+            ('{"x":1,"y":1}', "a line has a width and a height"),
+            ('{"x":1,"width":1,"height":1}', "both of x and y"),
+            ('{"width":1,"height":1,"depth":1}', "'depth' is not known"),
+            ('{"width":0,"height":1}', "width is 0; write a whole number from 1 on"),
+            ('{"width":1.5,"height":1}', "width is 1.5"),
+            ('{"width":true,"height":1}', "width is true"),
+            ('{"width":"1","height":1}', 'width is "1"'),
+            ('{"width":1,"height":null}', "height is null"),
+            ('{"width":1e400,"height":1}', "width is Infinity"),
+            ('{"x":0.5,"y":0,"width":1,"height":1}', "x is 0.5"),
+            ('{"x":0,"y":-2147483649,"width":1,"height":1}', "y is -2147483649"),
+        ],
+    )
+    def test_text_is_answered_and_the_connection_goes_on(self, text: str, said: str) -> None:
+        client = daemonOf().open("/canvas/a?echo")
+        client.say(text)
+        (answer,) = lines(client)
+        assert answer["error"]["code"] == "bad_message"
+        assert said in answer["error"]["message"]
+        client.say(frame(1))
+        assert pictures(client) == [frame(1)]
+
+    @pytest.mark.parametrize(
+        ("query", "said"),
+        [
+            ("role=judge", "role='judge' is no role; write painter or viewer"),
+            ("width=1", "width is given alone; write both, as width=400&height=320, or none"),
+            ("width=0&height=1", "width='0' is no number of pixels; write one from 1 on"),
+            ("width=1&height=-1", "height='-1' is no number of pixels; write one from 1 on"),
+            ("width=1&height=9999999999", "height='9999999999' is no number of pixels; write one from 1 on"),
+            ("width=%D9%A1&height=1", "width='١' is no number of pixels; write one from 1 on"),
+            ("meta=maybe", "meta='maybe' is no switch; write meta alone"),
+            ("ecko", "'ecko' is not known to a canvas; known are width, height, role, meta, echo"),
+            ("width=%ff", "the query cannot be read"),
+        ],
+    )
+    def test_a_query_that_cannot_be_is_refused_before_it_opens(self, query: str, said: str) -> None:
+        status, sentence = refusal(daemonOf(), f"/canvas/a?{query}")
+        assert status == 400
+        assert said in sentence
+
+    @pytest.mark.parametrize(
+        "name",
+        ["", ".", "..", "a/b", "..%2Fa", "a%00", "%0A", "%E4%BD%A0", "a%20b", "x" * 65, "x" * 8000, "a.png", ".png"],
+    )
+    def test_a_name_that_is_none_is_refused(self, name: str) -> None:
+        daemon = daemonOf()
+        status, sentence = refusal(daemon, f"/canvas/{name}")
+        assert status == 404
+        assert "is no name of a canvas; write 1 to 64 of" in sentence or "is the picture of a canvas" in sentence
+        assert len(daemon.factories["/canvas/*"].boards) == 0
+
+    @pytest.mark.parametrize("name", ["a", "x" * 64, "a..b", "A-b_c.1", "a.PNG", "%61"])
+    def test_every_other_name_is_one(self, name: str) -> None:
+        assert daemonOf().open(f"/canvas/{name}").response.status_code == 101  # type: ignore[union-attr]
+
+
+class TestASlowViewer:
+    """It reads nothing for a while: 4 MiB a frame is more than the kernel takes."""
+
+    SIZE = 4 << 20
+    PATH = "/canvas/a?width=1024&height=1024"
+
+    def opened(self) -> tuple[Daemon, Client, Client, Any]:
+        daemon = daemonOf()
+        slow = daemon.open(f"{self.PATH}&role=viewer")
+        (connection,) = daemon.connections
+        return daemon, daemon.open(self.PATH), slow, connection
+
+    def paint(self, painter: Client, *colours: int) -> None:
+        for colour in colours:
+            painter.say(frame(colour, self.SIZE))
+
+    def test_gets_the_newest_frame_and_none_of_those_between(self) -> None:
+        _, painter, slow, _ = self.opened()
+        self.paint(painter, *range(1, 9))
+        seen = [each[0] for each in pictures(slow)]
+        assert seen == sorted(seen)
+        assert (seen[0], seen[-1]) == (1, 8)
+        assert len(seen) <= 4
+
+    def test_holds_back_nobody_and_no_more_than_a_part_of_one_frame_waits_for_it(self) -> None:
+        daemon, painter, slow, connection = self.opened()
+        quick = daemon.open(f"{self.PATH}&role=viewer")
+        for colour in range(1, 9):
+            self.paint(painter, colour)
+            assert connection.unsent < self.SIZE + 100
+            quick.exchange()
+        assert [each[0] for each in pictures(quick)] == list(range(1, 9))
+        assert connection.isFull
+        assert pictures(slow)[-1] == frame(8, self.SIZE)
+
+    def test_its_skipped_frames_are_counted(self) -> None:
+        daemon, painter, slow, _ = self.opened()
+        self.paint(painter, *range(1, 9))
+        seen = len(pictures(slow))
+        assert daemon.metrics.route("/canvas").skipped == 8 - seen > 0
+
+    def test_is_dropped_when_it_takes_nothing_at_all(self) -> None:
+        daemon, painter, _, connection = self.opened()
+        self.paint(painter, 1, 2, 3)
+        daemon.pass_(125)
+        assert connection not in daemon.connections
+
+
+class TestAPainterThatDoesNotRead:
+    def test_has_to_wait_with_its_frames(self) -> None:
+        daemon = daemonOf()
+        painter = daemon.open("/canvas/a?width=1024&height=1024&echo")
+        (connection,) = daemon.connections
+        while not connection.isFull:
+            painter.protocol.send_binary(bytes(4 << 20))
+            painter.wire.send(b"".join(painter.protocol.data_to_send()))
+        painted = connection._board.frame.number
+        painter.protocol.send_text(b'{"width":1,"height":1}')
+        for _ in range(100):
+            painter.protocol.send_binary(bytes(4))
+        painter.wire.push(b"".join(painter.protocol.data_to_send()))
+        painter.wire.serve()
+        assert connection.held
+        assert connection._board.frame.number == painted + 16
+        painter.exchange()
+        assert not connection.held
+        assert [each["frame"] for each in lines(painter) if "viewers" in each] == list(range(1, painted + 101))
+
+
+class TestCanvases:
+    def test_are_dropped_when_they_were_idle_for_long_enough(self) -> None:
+        daemon = daemonOf(Policies(ping_interval=0), idle=100)
+        boards = daemon.factories["/canvas/*"].boards
+        painter = daemon.open("/canvas/a")
+        painter.say(frame(1))
+        daemon.pass_(200)
+        assert len(boards) == 1
+        painter.close()
+        daemon.pass_(99)
+        assert len(boards) == 1
+        daemon.pass_(40)
+        assert len(boards) == 0
+        assert told(daemon.open("/canvas/a")) == []
+
+    def test_that_nobody_painted_on_are_dropped_with_their_last_viewer(self) -> None:
+        daemon = daemonOf()
+        daemon.open("/canvas/a").close()
+        daemon.open("/canvas/b")
+        assert len(daemon.factories["/canvas/*"].boards) == 1
+
+    def test_have_a_count(self) -> None:
+        daemon = daemonOf(max_canvases=2, idle=100)
+        kept = [daemon.open(f"/canvas/{name}") for name in "ab"]
+        assert refusal(daemon, "/canvas/c") == (
+            503,
+            "there are 2 canvases, which is the most here; use one of those, or try again later",
+        )
+        assert daemon.open("/canvas/a").response.status_code == 101  # type: ignore[union-attr]
+        kept[1].close()
+        assert daemon.open("/canvas/c").response.status_code == 101  # type: ignore[union-attr]
+
+    def test_number_their_frames_anew_when_they_come_again(self) -> None:
+        daemon = daemonOf(idle=1)
+        for _ in range(2):
+            client = daemon.open("/canvas/a")
+            client.say(frame(1))
+            assert json.loads(str(client.messages()[0]))["frame"] == 1
+            client.close()
+            daemon.pass_(2)

@@ -1,0 +1,74 @@
+"""What a client of a canvas asks for in its URL: the canvas's name, and the query."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from wsd.connection import Refused
+from wsd.protocols.canvas.messages import tooLarge
+from wsd.protocols.canvas.picture import USUAL, Size
+
+PNG = ".png"
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_FIELDS = ("width", "height", "role", "meta", "echo")
+_ROLES = ("painter", "viewer")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a query asked for."""
+
+    size: Size = USUAL
+    """Of the frames that it sends, and of those it expects."""
+    isViewer: bool = False
+    meta: bool = False
+    """Whether each frame comes with a line before it."""
+    echo: bool = False
+    """Whether it is sent its own frames, too."""
+
+
+def nameOf(path: str) -> str:
+    """The name of a canvas from what its path, percent-encoded, has below the route's. Raises `Refused` (404)."""
+    name = unquote_to_bytes(path).decode("latin-1")
+    if not _NAME.fullmatch(name) or name in (".", ".."):
+        raise Refused(404, f"{name[:80]!r} is no name of a canvas; write 1 to 64 of letters, digits, '-', '_' and '.'")
+    if name.endswith(PNG):
+        raise Refused(404, f"{name!r} is the picture of a canvas, for GET; its WebSocket has no {PNG} at the end")
+    return name
+
+
+def readQuery(queries: dict[str, str], most: int) -> Asked:
+    """What a query asks for; a picture has `most` pixels. Raises `Refused` (400) with a sentence that names the bad."""
+    for name in queries:
+        if name not in _FIELDS:
+            raise Refused(400, f"{name[:40]!r} is not known to a canvas; known are {', '.join(_FIELDS)}")
+    role = queries.get("role", "painter")
+    if role not in _ROLES:
+        raise Refused(400, f"role={role[:40]!r} is no role; write painter or viewer")
+    meta, echo = (_flag(queries, name) for name in ("meta", "echo"))
+    return Asked(_size(queries, most), role == "viewer", meta, echo)
+
+
+def _size(queries: dict[str, str], most: int) -> Size:
+    given = [name for name in ("width", "height") if name in queries]
+    if not given:
+        return USUAL
+    if len(given) == 1:
+        raise Refused(400, f"{given[0]} is given alone; write both, as width=400&height=320, or none")
+    for name in given:
+        if not _NUMBER.fullmatch(queries[name]):
+            raise Refused(400, f"{name}={queries[name][:40]!r} is no number of pixels; write one from 1 on")
+    size = Size(int(queries["width"]), int(queries["height"]))
+    if size.pixels > most:
+        raise Refused(400, tooLarge(size, most))
+    return size
+
+
+def _flag(queries: dict[str, str], name: str) -> bool:
+    if queries.get(name, "1") not in ("", "1", "true"):
+        raise Refused(400, f"{name}={queries[name][:40]!r} is no switch; write {name} alone")
+    return name in queries
