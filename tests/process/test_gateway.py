@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,7 +62,7 @@ class Place:
 
     def end(self) -> None:
         for client in self._clients:
-            client.close()
+            client.cut()
 
 
 @pytest.fixture(scope="module")
@@ -187,12 +186,11 @@ class TestTheWay:
     def test_a_proxy_header_tells_the_clients_address(self, places: Callable[[str], Place]) -> None:
         place = places("ejabberd")
         port = place.daemon.port()
-        sock = socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0))
-        client = Client(f"ws://localhost:{port}/proxied", sock=sock)
+        client = Client(f"ws://localhost:{port}/proxied", "127.0.0.2")
         client.login(f"u{uuid4().hex[:8]}", register=True)
         until(lambda: f"{client.jid.partition('/')[0]}" in place.server.log, "the login is logged")
         assert "127.0.0.2" in place.server.log
-        client.close()
+        client.cut()
 
     def test_two_of_them_before_one_server_are_one(self, places: Callable[[str], Place], tmp_path: Path) -> None:
         """With the sample of docs/xmpp.md."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from base64 import b64decode, b64encode
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from scramp import ScramClient
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.client import ClientProtocol
+from websockets.frames import Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from tests.certificates import Authority
 from tests.commands import PATIENCE, until
@@ -26,7 +31,7 @@ CLOSE = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 SM = "urn:xmpp:sm:3"
-_CAPS = Caps(1 << 24, 200, 100_000, 200)
+_CAPS = Caps(1 << 24, 1_000, 100_000, 1_000)
 
 _PROSODY = """
 run_as_root = true
@@ -161,26 +166,78 @@ class Ended(Exception):
     """The WebSocket has been closed: its code."""
 
 
+class Line:
+    """A WebSocket of which nothing is read before it is asked for, and all that came then, whatever came after."""
+
+    def __init__(self, url: str, source: str = "127.0.0.1") -> None:
+        uri = parse_uri(url)
+        self.socket = socket.create_connection(("127.0.0.1", uri.port), PATIENCE, source_address=(source, 0))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._protocol = ClientProtocol(uri, subprotocols=[Subprotocol("xmpp")], max_size=None)
+        self._protocol.send_request(self._protocol.connect())
+        self._events: deque[Any] = deque()
+        self._parts: list[bytes] = []
+        self._flush()
+        assert isinstance(self._next(), Response)
+        assert self._protocol.state is State.OPEN, self._protocol.handshake_exc
+
+    def say(self, message: str | bytes) -> None:
+        """Say it; whether the other side is gone is heard."""
+        if self._protocol.state is State.OPEN:
+            send = self._protocol.send_text if isinstance(message, str) else self._protocol.send_binary
+            send(message.encode() if isinstance(message, str) else message)
+            self._flush()
+
+    def recv(self) -> str:
+        """The next message. Raises Ended with the close's code."""
+        while True:
+            frame = self._next()
+            if frame is None or frame.opcode is Opcode.CLOSE:
+                raise Ended(1006 if frame is None else int.from_bytes(frame.data[:2], "big"))
+            if frame.opcode in (Opcode.TEXT, Opcode.CONT):
+                self._parts.append(frame.data)
+                if frame.fin:
+                    whole, self._parts = b"".join(self._parts), []
+                    return whole.decode()
+
+    def _next(self) -> Any:
+        """The next event, None at the end."""
+        while not self._events:
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionError:
+                data = b""
+            if not data:
+                return None
+            self._protocol.receive_data(data)
+            self._flush()
+            self._events += self._protocol.events_received()
+        return self._events.popleft()
+
+    def _flush(self) -> None:
+        with suppress(ConnectionError):
+            for data in self._protocol.data_to_send():
+                if data:
+                    self.socket.sendall(data)
+
+    def close(self) -> None:
+        """Without a word."""
+        self.socket.close()
+
+
 class Client:
     """A client that says one stanza after the other, and waits for what it is told."""
 
-    def __init__(self, url: str, **arguments: Any) -> None:
-        self.socket = connect(
-            url, subprotocols=[Subprotocol("xmpp")], max_size=None, proxy=None, close_timeout=2, **arguments
-        )
+    def __init__(self, url: str, source: str = "127.0.0.1") -> None:
+        self.line = Line(url, source)
         self.jid = ""
 
     def say(self, message: str | bytes) -> None:
-        self.socket.send(message)
+        self.line.say(message)
 
-    def hear(self, seconds: float = PATIENCE) -> Element:
+    def hear(self) -> Element:
         """The next element. Raises Ended with the close's code."""
-        try:
-            message = self.socket.recv(seconds)
-        except ConnectionClosed as closed:
-            raise Ended(closed.rcvd.code if closed.rcvd else 1006) from None
-        assert isinstance(message, str)
-        return parse(message.encode(), _CAPS)
+        return parse(self.line.recv().encode(), _CAPS)
 
     def until(self, name: str, **attrs: str) -> Element:
         """The next element of that name with these attributes; others are passed over."""
@@ -244,10 +301,7 @@ class Client:
 
     def cut(self) -> None:
         """The connection is gone, without a close."""
-        self.socket.socket.shutdown(2)
-
-    def close(self) -> None:
-        self.socket.close()
+        self.line.close()
 
 
 def message(to: str, body: str, id: str = "m") -> str:

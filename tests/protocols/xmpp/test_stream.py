@@ -201,7 +201,7 @@ class TestInTheSession:
             ("<message xmlns='jabber:client' from='@' to='bob@localhost'/>", "invalid-from"),
             (message("bob@localhost") * 2, "not-well-formed"),
             (message("bob@localhost")[:-3], "not-well-formed"),
-            ("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", "not-authorized"),
+            ("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>", "unsupported-stanza-type"),
             (OPEN, "unsupported-stanza-type"),
         ],
     )

@@ -100,11 +100,12 @@ class Exchange:
         return Element(SASL, "challenge", {}, _encode(answer))
 
     def _finish(self, data: bytes) -> Element:
+        final = _utf8(data)
+        if not final.startswith("c="):
+            raise SaslFailure("malformed-request", "this is no final message of SCRAM")
         try:
-            self._scram.set_client_final(_utf8(data))
+            self._scram.set_client_final(final)
             answer = self._scram.get_server_final()
-        except SaslFailure:
-            raise
         except Exception:
             # scramp raises many things at what a stranger sends; each of them is the same to the stranger.
             self._credentials.failed(self._named)

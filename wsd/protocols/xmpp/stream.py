@@ -140,6 +140,7 @@ class Stream:
             return
         if self.state is State.OPENING:
             self._open(next(iter(self._server.options.domains)))
+        self._acknowledge()
         self._wire.text(error.element().toXml())
         self._close()
 
@@ -195,6 +196,7 @@ class Stream:
     def _framing(self, element: Element) -> None:
         if element.name == "close":
             if self.state is not State.ENDING:
+                self._acknowledge()
                 self._close()
             self._finish()
         elif self.state is State.ENDING:
@@ -205,6 +207,13 @@ class Stream:
             raise StreamError("unsupported-stanza-type", "the stream is open already")
         else:
             self._opened(element)
+
+    def _acknowledge(self) -> None:
+        """The last word on what was handled (XEP-0198 4)."""
+        session = self.session
+        if session is not None and session.inbound is not None:
+            session.inbound.advance(self._server.vault.written)
+            self.write(Element(SM, "a", {"h": str(session.inbound.handled)}).toXml())
 
     def _opened(self, element: Element) -> None:
         """The client opens its stream (RFC 6120 4.7): answer, and say what there is."""
@@ -386,7 +395,7 @@ class Stream:
             self._manage(session, element)
             return
         if element.ns == SASL:
-            raise StreamError("not-authorized", "this stream has had its login")
+            raise StreamError("unsupported-stanza-type", "this stream has had its login")
         check(session, element)
         if self._lang and element.name != "iq":
             element.attrs.setdefault(LANG, self._lang)
