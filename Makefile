@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short bench soak clean programs
+.PHONY: help run test test-all check conformance conformance-short bench bench-blob soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -37,6 +37,9 @@ conformance-short: $(VENV)/test $(VENV)/fast  ## three minutes' part of it
 
 bench: $(VENV)/test $(VENV)/fast  ## what messages, connections and handshakes cost beside its peers; ARGS="--quick --only 'wss 32 B x100'"
 	$(VENV)/bin/python -m tests.bench $(ARGS)
+
+bench-blob: $(VENV)/test $(VENV)/fast  ## what an upload of a gibibyte costs beside `websockets` and a plain program; ARGS="--rounds 5"
+	$(VENV)/bin/python -m tests.bench.blob $(ARGS)
 
 soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)

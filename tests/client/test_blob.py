@@ -19,6 +19,10 @@ import pytest
 
 from tests.commands import environment
 from tests.daemon import RunningDaemon, runningDaemon
+from wsd.__main__ import main
+from wsd.protocols.blob.index import Blob
+from wsd.protocols.blob.part import Part, Wanted
+from wsd.protocols.blob.store import Limits, Store
 
 MIB = 1 << 20
 
@@ -82,7 +86,7 @@ class TestPut:
         assert put(tmp_path, daemon, b"")["size"] == 0
 
     def test_it_goes_on_when_the_daemon_was_killed(self, tmp_path: Path) -> None:
-        content = os.urandom(100 * MIB)
+        content = os.urandom(64 * MIB)
         (tmp_path / "a.bin").write_bytes(content)
         with daemonIn(tmp_path) as first:
             port = first.port()
@@ -95,7 +99,7 @@ class TestPut:
             assert json.loads(out)["sha256"] == sha256(content).hexdigest()
 
     def test_a_later_run_goes_on_where_one_was_stopped(self, tmp_path: Path) -> None:
-        content = os.urandom(100 * MIB)
+        content = os.urandom(64 * MIB)
         (tmp_path / "a.bin").write_bytes(content)
         with daemonIn(tmp_path) as daemon:
             process = start(tmp_path, "put", url(daemon), "a.bin")
@@ -167,7 +171,7 @@ class TestGet:
         assert done.stdout.startswith(f"b.bin: {20 * MIB} bytes, ")
 
     def test_a_later_run_goes_on_where_one_was_stopped(self, tmp_path: Path, daemon: RunningDaemon) -> None:
-        content = os.urandom(100 * MIB)
+        content = os.urandom(64 * MIB)
         receipt = put(tmp_path, daemon, content)
         process = start(tmp_path, "get", f"{url(daemon)}/{receipt['id']}", "b.bin")
         while not (parts := list(tmp_path.glob("b.bin.*.part"))) or parts[0].stat().st_size < 10 * MIB:
@@ -189,40 +193,65 @@ class TestGet:
 
 
 class TestTheStore:
-    """The tools work beside the daemon."""
+    """What is for who owns it, beside the daemon."""
 
-    def test_ls_tells_each(self, tmp_path: Path, daemon: RunningDaemon) -> None:
-        receipt = put(tmp_path, daemon, b"hello", "--name", "a b.txt")
-        line = blob(tmp_path, "ls").stdout
-        assert re.fullmatch(rf"{receipt['id']} +5  \S+  text/plain  local  a b.txt\n", line)
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+        return tmp_path / "blob"
 
-    def test_rm_removes(self, tmp_path: Path, daemon: RunningDaemon) -> None:
-        receipt = put(tmp_path, daemon, b"hello")
-        assert blob(tmp_path, "rm", receipt["id"]).returncode == 0
-        assert blob(tmp_path, "ls").stdout == ""
-        again = blob(tmp_path, "rm", receipt["id"])
-        assert (again.returncode, again.stderr) == (
-            1,
-            f"wsd: {receipt['id']}: there is no such file, or not any more\n",
+    @staticmethod
+    def kept(folder: Path, content: bytes, name: str = "a") -> Blob:
+        """Keep a file, as the daemon does."""
+        store = Store(folder, Limits(), lambda: 1_000_000_000.0)
+        part = store.begin(Wanted("local", name))
+        assert isinstance(part, Part)
+        part.append([content])
+        return part.finish()
+
+    @staticmethod
+    def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+        main(["blob", *arguments])
+        return capsys.readouterr().out
+
+    def test_ls_tells_each(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        one = self.kept(folder, b"hello", "a b.txt")
+        two = self.kept(folder, b"\0\0", "z")
+        assert self.said(capsys, "ls").splitlines() == sorted(
+            [
+                f"{one.id}             5  2001-09-09T01:46:40+00:00  text/plain  local  a b.txt",
+                f"{two.id}             2  2001-09-09T01:46:40+00:00  application/octet-stream  local  z",
+            ]
         )
 
-    def test_verify_finds_what_is_damaged(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+    def test_rm_removes(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        blob = self.kept(folder, b"hello")
+        assert self.said(capsys, "rm", blob.id) == ""
+        assert self.said(capsys, "ls") == ""
+        with pytest.raises(SystemExit, match=f"^wsd: {blob.id}: there is no such file, or not any more$"):
+            main(["blob", "rm", blob.id])
+
+    def test_verify_finds_what_is_damaged(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        blob = self.kept(folder, b"hello")
+        assert self.said(capsys, "verify") == "ok: 1 checked\n"
+        (folder / "files" / blob.id[:2] / blob.id).write_bytes(b"hallo")
+        with pytest.raises(SystemExit, match=r"^wsd: not as it should be: 1 of 1$"):
+            main(["blob", "verify", "--store", str(folder)])
+        assert capsys.readouterr().out.startswith(f"{blob.id} is not what was uploaded")
+
+    def test_none_is_made_where_none_is(self, folder: Path) -> None:
+        with pytest.raises(SystemExit, match=r"blob is no store of blobs; name one with --store FOLDER$"):
+            main(["blob", "ls"])
+        assert not folder.exists()
+
+    def test_they_work_beside_the_daemon(self, tmp_path: Path, daemon: RunningDaemon) -> None:
         receipt = put(tmp_path, daemon, b"hello")
-        assert blob(tmp_path, "verify").stdout == "ok: 1 files are what was uploaded\n"
-        (tmp_path / "state" / "blob" / "files" / receipt["id"][:2] / receipt["id"]).write_bytes(b"hallo")
-        done = blob(tmp_path, "verify", "--store", str(tmp_path / "state" / "blob"))
-        assert done.returncode == 1
-        assert done.stdout.startswith(f"{receipt['id']} is not what was uploaded")
+        line = blob(tmp_path, "ls", "--store", str(tmp_path / "state" / "blob")).stdout
+        assert line.startswith(receipt["id"])
 
-    def test_none_is_made_where_none_is(self, tmp_path: Path) -> None:
-        done = blob(tmp_path, "ls", "--store", "nowhere")
-        assert (done.returncode, done.stderr) == (
-            1,
-            "wsd: nowhere is no store of blobs; name one with --store FOLDER\n",
-        )
-        assert not (tmp_path / "nowhere").exists()
-
-    def test_help_tells_each_command(self, tmp_path: Path) -> None:
-        said = blob(tmp_path, "--help").stdout
+    def test_help_tells_each_command(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            main(["blob", "--help"])
+        said = capsys.readouterr().out
         for command in ("put", "get", "ls", "rm", "verify"):
             assert re.search(rf"^  {command} +[A-Z].*\.$", said, re.MULTILINE)

@@ -410,6 +410,16 @@ class TestClientCertificates:
         assert not again.tls.session_reused
 
 
+class TestReading:
+    def test_a_protocol_may_put_another_reader_in_its_place(self, authority: Authority, client: ssl.SSLContext) -> None:
+        """As the door does when a request is one of HTTP's."""
+        reached, later = Client(Server(authority.server("a", "a.test")), client), Behind()
+        assert reached.say(b"head") == b"head"
+        reached.behind.dataReceived = later.dataReceived  # type: ignore[method-assign]
+        assert reached.say(b"body") == b"head"
+        assert later.got == b"body"
+
+
 class TestClosing:
     @pytest.fixture
     def reached(self, authority: Authority, client: ssl.SSLContext) -> Client:

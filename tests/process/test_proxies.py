@@ -76,14 +76,42 @@ class Place:
 
     def get(self, path: str, **headers: str) -> http.client.HTTPResponse:
         """An answer to a request through the proxy."""
+        return self.asked("GET", path, headers).getresponse()
+
+    def asked(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> http.client.HTTPConnection:
+        """A request through the proxy, whose answer is not read yet."""
         port = self.secure if self.plain is None else self.plain
         client = http.client.HTTPConnection(NAME, timeout=PATIENCE)
         client.sock = self._socket(port)
         if self.plain is None:
             context = ssl.create_default_context(cafile=self.certificate)
             client.sock = context.wrap_socket(client.sock, server_hostname=NAME)
-        client.request("GET", path, headers=headers)
-        return client.getresponse()
+        client.request(method, path, body, headers)
+        return client
+
+
+class Upload:
+    """An upload by tus, begun through the proxy."""
+
+    def __init__(self, place: Place, size: int) -> None:
+        self._place = place
+        self._version = {"Tus-Resumable": "1.0.0"}
+        answer = self._asked("POST", "/blob/tus", {"Upload-Length": str(size)}).getresponse()
+        self._path = str(answer.headers["Location"])
+
+    def _asked(self, method: str, path: str, more: Mapping[str, str], body: bytes = b"") -> http.client.HTTPConnection:
+        return self._place.asked(method, path, {**self._version, **more}, body)
+
+    def patch(self, content: bytes, size: int) -> http.client.HTTPConnection:
+        """Send this of a body of such a size."""
+        about = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0", "Content-Length": str(size)}
+        return self._asked("PATCH", self._path, about, content)
+
+    def head(self) -> int:
+        """How much of it is on disk."""
+        return int(self._asked("HEAD", self._path, {}).getresponse().headers["Upload-Offset"])
 
 
 def freePorts(count: int) -> list[int]:
@@ -323,6 +351,23 @@ class TestThroughEach:
         assert (answer.status, json.load(answer)["peer"]["address"]) == (200, CLIENT)
         page = place.get("/")
         assert (page.status, page.headers.get_content_type()) == (200, "text/html")
+
+    def test_a_file_larger_than_a_proxy_takes_by_itself_comes_through_bare_and_by_tus(self, place: Place) -> None:
+        content = os.urandom(3 << 20)
+        with place.open("/blob", compression=None) as client:
+            client.send(content)
+            receipt = json.loads(client.recv(PATIENCE))
+        assert place.get(receipt["url"]).read() == content
+        upload = Upload(place, len(content))
+        assert upload.patch(content, len(content)).getresponse().status == 204
+        assert upload.head() == len(content)
+
+    def test_a_body_is_passed_on_as_it_comes(self, place: Place) -> None:
+        """So that after a cut inside a PATCH, what has come is on disk."""
+        upload = Upload(place, 1 << 20)
+        patch = upload.patch(bytes(300_000), 1 << 20)
+        until(lambda: upload.head() >= 200_000, "what was sent is there")
+        patch.close()
 
     def test_host_meta_names_the_way_through_the_proxy(self, place: Place) -> None:
         (link,) = json.loads(place.get("/.well-known/host-meta.json").read())["links"]

@@ -11,6 +11,7 @@ cdef class SecureTransport:
     cdef public unsigned long long sent
 
     cpdef feed(self, bytes data)
+    cdef _deliver(self, bytes plain)
     cdef _write(self, pieces, Py_ssize_t size)
     cdef _flush(self)
     cdef _seal(self, list pieces)

@@ -86,7 +86,7 @@ class SecureTransport:
         self.disconnecting = False
         self.sent = 0
         self._choose = choose
-        self._feed: Any = protocol.dataReceived
+        self._feed: Any = None
         self._gathered: list[bytes] | None = []
         self._bytes = 0
         self._hello = b""
@@ -140,13 +140,20 @@ class SecureTransport:
         if plain and not self._isDeaf:
             self._gathered = []
             try:
-                self._feed(plain)
+                self._deliver(plain)
             finally:
                 self._flush()
         elif self.connected and (said := records.said()):
             self._send(said)
         if records.isOver and self.connected:
             self._ended()
+
+    def _deliver(self, plain: bytes) -> None:
+        """To the reader, or to what the protocol has for a `dataReceived` now: it may put another in its place."""
+        if self._feed is not None:
+            self._feed(plain)
+        else:
+            self.protocol.dataReceived(plain)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; without a goodbye it is cut."""

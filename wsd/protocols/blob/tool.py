@@ -51,8 +51,8 @@ def verify(arguments: Namespace) -> None:
         found += 1
         print(f"{printable(id)} {sentence}")
     if found:
-        raise SystemExit(f"wsd: {found} of the files are not as they should be")
-    print(f"ok: {len(store.list())} files are what was uploaded")
+        raise SystemExit(f"wsd: not as it should be: {found} of {len(store.list())}")
+    print(f"ok: {len(store.list())} checked")
 
 
 def _takesStore(parser: ArgumentParser) -> None:
