@@ -22,12 +22,13 @@ BUILT_IN: Mapping[str, Mapping[str, object]] = {
         "max_message": "32 MiB",
         "max_frame": "32 MiB",
     },
-    "/ws": {"protocol": {"": "echo", "echo": "echo", "xmpp": "xmpp"}},
+    "/ws": {"protocol": {"": "echo", "echo": "echo", "xmpp": "xmpp", "soap": "soap"}},
     "/describe": {"protocol": "describe", "origins": ["same-host", "null"]},
     "/blob": {"protocol": "blob", "deflate": False},
     "/canvas/*": {"protocol": "canvas", "deflate": False},
     "/xmpp": {"protocol": "xmpp"},
     "/xmpp-websocket": {"protocol": "xmpp"},
+    "/soap": {"protocol": "soap"},
 }
 """The routes there are without a file, as a file would write them."""
 

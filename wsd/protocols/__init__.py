@@ -30,6 +30,7 @@ _FACTORIES = {
     "blob": "wsd.protocols.blob.protocol:BlobFactory",
     "canvas": "wsd.protocols.canvas.protocol:CanvasFactory",
     "xmpp": "wsd.protocols.xmpp.protocol:XmppFactory",
+    "soap": "wsd.protocols.soap.protocol:SoapFactory",
 }
 """A protocol's name to its factory; behind it in brackets the extra of setup.cfg that brings the libraries it needs."""
 

@@ -1,0 +1,120 @@
+"""The service that is there without a file: it tries out what SOAP can do here."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+
+from wsd.protocols.soap.service import Call
+
+_FILES = {"hello.txt": (b"Hello!\n", date(2026, 1, 31))}
+_SECRET = ("secret.txt",)
+_MOST_WATCHES = 100
+"""Of all clients together."""
+
+
+class FileFault(Exception):
+    """A file that is not given out."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the file {name[:100]} is {why}; there is hello.txt")
+        self.name = name
+        self.why = why
+
+
+class PushFault(Exception):
+    """A client that cannot be pushed to."""
+
+    def __init__(self) -> None:
+        super().__init__("quotes are pushed over a WebSocket; over HTTP there is no way for them")
+        self.transport = "http"
+
+
+class Demonstration:
+    """Its functions, by the names in demonstration.wsdl."""
+
+    def __init__(self) -> None:
+        self.notes = 0
+        """How many there were."""
+        self._names = count(1)
+        self._watches: set[LoopingCall] = set()
+
+    def echo(self, text: str) -> str:
+        """The text."""
+        return text
+
+    def add(self, a: int, b: int) -> int:
+        """The sum; what is no xs:int any more is a fault of ours."""
+        return a + b
+
+    def readFile(self, name: str) -> dict[str, Any]:
+        """A file. Raises FileFault."""
+        if name in _SECRET:
+            raise FileFault(name, "forbidden")
+        if name not in _FILES:
+            raise FileFault(name, "missing")
+        content, modified = _FILES[name]
+        return {"name": name, "content": content, "modified": modified}
+
+    def order(
+        self, customer: str, line: list[Any], speed: str, call: Call, wanted: date | None = None, tags: Any = None
+    ) -> dict[str, Any]:
+        """What it costs: express comes the next day and costs a tenth more."""
+        total = sum((each.amount * each.price for each in line), Decimal())
+        isExpress = speed == "express"
+        total = (total * Decimal("1.1") if isExpress else total).quantize(Decimal("0.01"))
+        today = datetime.fromtimestamp(call.clock.seconds(), UTC).date()
+        delivery = max(wanted or date.min, today + timedelta(days=1 if isExpress else 3))
+        return {"total": total, "delivery": delivery, "speed": speed, "line": line, "tags": tags}
+
+    def note(self, text: str) -> None:
+        """One-way."""
+        self.notes += 1
+
+    def watch(self, symbol: str, quotes: int, call: Call, milliseconds: int | None = None) -> str:
+        """Push quotes for a while. Raises PushFault."""
+        if not call.canPush:
+            raise PushFault
+        name = f"watch-{next(self._names)}"
+        if len(self._watches) >= _MOST_WATCHES:
+            raise RuntimeError(f"{_MOST_WATCHES} watches are open")
+        ticker = _Ticker(name, symbol, quotes, call)
+        loop = LoopingCall(ticker.tick)
+        loop.clock = call.clock
+        ticker.end = lambda: loop.stop() if loop.running else None
+        self._watches.add(loop)
+        done = loop.start((milliseconds or 1000) / 1000, now=False)
+        done.addBoth(lambda _: self._watches.discard(loop))
+        call.whenClosed(ticker.end)
+        return name
+
+
+class _Ticker:
+    """Quotes of one symbol: the price goes up and down in a circle, so that two runs are alike."""
+
+    def __init__(self, watch: str, symbol: str, quotes: int, call: Call) -> None:
+        self._watch = watch
+        self._symbol = symbol
+        self._left = quotes
+        self._call = call
+        self._cents = 10_000 + sum(symbol.encode()) % 5_000
+        self.end: Any = None
+
+    def tick(self) -> None:
+        """One quote; a client that does not read misses it."""
+        self._left -= 1
+        self._cents += (self._left * 37) % 201 - 100
+        if not self._call.isFull:
+            self._call.push(
+                "Quote",
+                watch=self._watch,
+                symbol=self._symbol,
+                price=Decimal(self._cents) / 100,
+                at=datetime.fromtimestamp(self._call.clock.seconds(), UTC),
+            )
+        if self._left <= 0:
+            self.end()

@@ -1,0 +1,84 @@
+"""Faults: what went wrong, for the one who asked, in the shapes of SOAP 1.2 (part 1, 5.4) and SOAP 1.1 (4.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import escape
+
+from lxml import etree
+
+from wsd.protocols.soap.names import SOAP11, SOAP12, WSA, Version
+
+ADDRESSING_FAULT = f"{WSA}/fault"
+"""The Action of faults of addressing itself (WS-Addressing SOAP Binding, 6)."""
+SOAP_FAULT = f"{WSA}/soap/fault"
+"""The Action of SOAP's own faults."""
+
+
+class Fault(Exception):
+    """
+    A fault: `code` is one of 1.2's (Sender, Receiver, VersionMismatch, MustUnderstand), `reason` a sentence.
+
+    `subcode` names a fault of WS-Addressing, `detail` is an element, `notUnderstood` the header blocks that were not.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        code: str = "Sender",
+        subcode: str = "",
+        detail: Any = None,
+        notUnderstood: tuple[str, ...] = (),
+        action: str = "",
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+        self.subcode = subcode
+        self.detail = detail
+        self.notUnderstood = notUnderstood
+        self.action = action or (ADDRESSING_FAULT if subcode else SOAP_FAULT)
+
+
+def legible(text: str) -> str:
+    """What XML may hold of a text, escaped."""
+    return escape("".join(c if c.isprintable() or c in "\n\t" else "?" for c in text))
+
+
+def headersOf(fault: Fault, version: Version) -> str:
+    """Header blocks that go with a fault: Upgrade (SOAP 1.2 part 1, 5.4.7) and NotUnderstood (5.4.8)."""
+    if version is SOAP11:
+        return ""
+    if fault.code == "VersionMismatch":
+        return (
+            f'<s:Upgrade><s:SupportedEnvelope qname="n0:Envelope" xmlns:n0="{SOAP12.namespace}"/>'
+            f'<s:SupportedEnvelope qname="n1:Envelope" xmlns:n1="{SOAP11.namespace}"/></s:Upgrade>'
+        )
+    blocks = []
+    for name in fault.notUnderstood[:20]:
+        space, _, local = name[1:].rpartition("}") if name.startswith("{") else ("", "", name)
+        prefixed = f'qname="n:{legible(local)}" xmlns:n="{_quoted(space)}"' if space else f'qname="{legible(local)}"'
+        blocks.append(f"<s:NotUnderstood {prefixed}/>")
+    return "".join(blocks)
+
+
+def bodyOf(fault: Fault, version: Version) -> str:
+    """The Fault element; the prefix s is the envelope's, a that of addressing."""
+    detail = "" if fault.detail is None else etree.tostring(fault.detail, encoding="unicode", with_tail=False)
+    if version is SOAP11:
+        # Without subcodes, that of addressing takes the code's place (WS-Addressing SOAP Binding, 6.2).
+        code = f"a:{fault.subcode}" if fault.subcode else f"s:{version.codes.get(fault.code, fault.code)}"
+        told = f"<detail>{detail}</detail>" if detail else ""
+        return (
+            f"<s:Fault><faultcode>{code}</faultcode><faultstring>{legible(fault.reason)}</faultstring>{told}</s:Fault>"
+        )
+    subcode = f"<s:Subcode><s:Value>a:{fault.subcode}</s:Value></s:Subcode>" if fault.subcode else ""
+    told = f"<s:Detail>{detail}</s:Detail>" if detail else ""
+    return (
+        f"<s:Fault><s:Code><s:Value>s:{fault.code}</s:Value>{subcode}</s:Code>"
+        f'<s:Reason><s:Text xml:lang="en">{legible(fault.reason)}</s:Text></s:Reason>{told}</s:Fault>'
+    )
+
+
+def _quoted(text: str) -> str:
+    return legible(text).replace('"', "&quot;")

@@ -1,0 +1,55 @@
+"""The keys of a route of SOAP."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from wsd.config.values import MIB
+
+
+def _count(default: int, unit: str) -> Any:
+    return field(default=default, metadata={"unit": unit, "least": 1, "most": 10_000})
+
+
+def _service(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?", text):
+        raise ValueError(
+            f'"{text}" is no module of Python; write "quotes", "package.quotes" or "package.quotes:service"'
+        )
+    return text
+
+
+def _upstream(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", text):
+        raise ValueError(f'"{text}" is not the URL of a service; write "https://example.com/service"')
+    return text
+
+
+@dataclass(frozen=True)
+class SoapOptions:
+    """The service of a route, or the one that it is the gateway to; with neither, a demonstration."""
+
+    contract: str | None = field(default=None, metadata={"path": True})
+    """The WSDL or schema that says what the service offers; None for a service that says so itself."""
+    service: str | None = field(default=None, metadata={"each": _service})
+    """The module, or what in it, that answers: "package.module:name"."""
+    calls: int = _count(64, "calls")
+    """Calls of one connection that may be open at a time; with as many nothing more is read from it."""
+    threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})
+    """Threads for functions that block."""
+    upstream: str | None = field(default=None, metadata={"each": _upstream})
+    """The service behind: this route is its gateway, and serves nothing itself."""
+    upstream_timeout: float = field(default=30.0, metadata={"unit": "seconds", "least": 0.1})
+    """Seconds in which it must have answered."""
+    upstream_calls: int = _count(8, "calls")
+    """Calls of one connection that it is given at a time."""
+    max_answer: int = field(default=8 * MIB, metadata={"size": True, "least": 1024})
+    """Bytes of an answer of its."""
+
+    def __post_init__(self) -> None:
+        if self.contract is not None and self.service is None:
+            raise ValueError("contract: there is no service behind it; name the module that answers in service")
+        if self.upstream is not None and self.service is not None:
+            raise ValueError("upstream: a route is a gateway or has a service; leave one of them out")

@@ -1,0 +1,165 @@
+"""
+Schemas: the documents of XML Schema that a contract is made of, as one validator, and its declarations by name.
+
+Only files are read, never a URL: what an import leads to must lie beside the contract.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from lxml import etree
+
+from wsd.config import ConfigError
+from wsd.protocols.soap.names import WSDL, XSD
+
+_XSD = f"{{{XSD}}}"
+_URL = "wsd-schema:"
+
+
+def readXml(path: Path) -> Any:
+    """The root of a file of the contract's. Raises ConfigError."""
+    try:
+        parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True)
+        return etree.parse(str(path), parser).getroot()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    except etree.XMLSyntaxError as error:
+        raise ConfigError(f"{path} is not XML: {error}") from None
+
+
+class Schemas:
+    """What `add` has been given, by namespace; `finish` makes it a whole."""
+
+    def __init__(self) -> None:
+        self._documents: dict[str, list[Any]] = {}
+        self._seen: set[Path] = set()
+        self._declared: dict[tuple[str, str], Any] = {}
+        self.validator: Any = None
+
+    def addFile(self, path: Path, chameleon: str = "") -> None:
+        """A schema's file, and what it leads to."""
+        path = path.resolve()
+        if path in self._seen:
+            return
+        self._seen.add(path)
+        root = readXml(path)
+        if root.tag == f"{{{WSDL}}}definitions":
+            raise ConfigError(f"{path} is a WSDL where a schema was expected")
+        if root.tag != f"{_XSD}schema":
+            raise ConfigError(f"{path} is no schema; its root is {root.tag}")
+        self.add(root, path.parent, chameleon)
+
+    def add(self, schema: Any, folder: Path, chameleon: str = "") -> None:
+        """A schema element, which may stand in a WSDL; `chameleon` is the namespace of one that has none."""
+        space = schema.get("targetNamespace") or chameleon
+        copy = etree.fromstring(etree.tostring(schema, with_tail=False))
+        if space:
+            copy.set("targetNamespace", space)
+        if copy.find(f"{_XSD}redefine") is not None or copy.find(f"{_XSD}override") is not None:
+            raise ConfigError(f"the schema of {space} redefines another; write out what it means instead")
+        self._documents.setdefault(space, []).append(copy)
+        for kind in ("include", "import"):
+            for link in copy.findall(_XSD + kind):
+                location = link.get("schemaLocation")
+                if location:
+                    self._follow(location, folder, space if kind == "include" else "")
+                if kind == "include":
+                    copy.remove(link)
+        for child in copy:
+            name = child.get("name")
+            if isinstance(child.tag, str) and name:
+                self._declared[child.tag[len(_XSD) :], f"{{{space}}}{name}" if space else name] = child
+
+    def _follow(self, location: str, folder: Path, chameleon: str) -> None:
+        if urlsplit(location).scheme:
+            raise ConfigError(f"a schema leads to {location}; put that file beside the contract and name it there")
+        self.addFile(folder / location, chameleon)
+
+    def declared(self, kind: str, name: str) -> Any:
+        """A declaration at the top of a schema: an element, complexType, simpleType, group, ... or None."""
+        return self._declared.get((kind, name))
+
+    def elements(self) -> list[str]:
+        """The names of all elements at the top."""
+        return [name for kind, name in self._declared if kind == "element"]
+
+    def elementFormOf(self, node: Any, attribute: str = "elementFormDefault") -> bool:
+        """Whether local declarations are qualified in the document of a node."""
+        return bool(node.getroottree().getroot().get(attribute) == "qualified")
+
+    def finish(self) -> None:
+        """Make the validator. Raises ConfigError."""
+        documents: dict[str, bytes] = {}
+        spaces = list(self._documents)
+        whole = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD})
+        for number, space in enumerate(spaces):
+            etree.SubElement(whole, f"{_XSD}import", _location(space, f"{_URL}space-{number}"))
+            joined = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD})
+            if space:
+                joined.set("targetNamespace", space)
+            for part, schema in enumerate(self._documents[space]):
+                url = f"{_URL}part-{number}-{part}"
+                documents[url] = self._linked(schema, spaces)
+                etree.SubElement(joined, f"{_XSD}include", schemaLocation=url)
+            documents[f"{_URL}space-{number}"] = etree.tostring(joined)
+        parser = etree.XMLParser(no_network=True)
+        parser.resolvers.add(_Documents(documents))
+        try:
+            root = etree.fromstring(etree.tostring(whole), parser, base_url=f"{_URL}whole")
+            self.validator = etree.XMLSchema(root)
+        except (etree.XMLSchemaParseError, etree.XMLSyntaxError) as error:
+            raise ConfigError(f"the contract's schema is wrong: {error}") from None
+
+    def _linked(self, schema: Any, spaces: list[str]) -> bytes:
+        """A document with its imports leading to ours."""
+        copy = deepcopy(schema)
+        for link in copy.findall(f"{_XSD}import"):
+            space = link.get("namespace", "")
+            if space in spaces:
+                link.set("schemaLocation", f"{_URL}space-{spaces.index(space)}")
+        return bytes(etree.tostring(copy))
+
+    def documents(self) -> list[Any]:
+        """Copies of all documents, for who reads the contract: whole, each import by its namespace alone."""
+        copies = []
+        for space, schemas in self._documents.items():
+            copy = deepcopy(schemas[0])
+            for other in schemas[1:]:
+                copy.extend(deepcopy(child) for child in other if child.tag != f"{_XSD}import")
+            for link in copy.findall(f"{_XSD}import"):
+                link.attrib.pop("schemaLocation", None)
+            if space:
+                copy.set("targetNamespace", space)
+            copies.append(copy)
+        return copies
+
+
+class _Documents(etree.Resolver):
+    """Gives the validator our documents, and no others."""
+
+    def __init__(self, documents: dict[str, bytes]) -> None:
+        super().__init__()
+        self._documents = documents
+
+    def resolve(self, url: str, publicId: Any, context: Any) -> Any:
+        """One of ours."""
+        return self.resolve_string(self._documents.get(url, b"<none/>"), context, base_url=url)
+
+
+def _location(space: str, url: str) -> dict[str, str]:
+    return {"namespace": space, "schemaLocation": url} if space else {"schemaLocation": url}
+
+
+def qualified(node: Any, text: str) -> str:
+    """A prefixed name at a node as {namespace}name."""
+    prefix, _, local = text.strip().rpartition(":")
+    space = node.nsmap.get(prefix or None)
+    if prefix and space is None:
+        raise ConfigError(f"the prefix of {text} is not declared")
+    if not prefix and space is None:
+        return local
+    return f"{{{space}}}{local}"

@@ -1,0 +1,31 @@
+"""The pool of threads in which functions run that block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.threadpool import ThreadPool
+
+
+class Threads:
+    """A bounded pool of a route's own; what waits for it is bounded by the calls a connection may have open."""
+
+    def __init__(self, reactor: Any, most: int) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(0, most, "soap")
+
+    def start(self) -> None:
+        """Begin; threads are made when there is work."""
+        self._pool.start()
+
+    def stop(self) -> None:
+        """Wait for what is being done, and end the threads."""
+        self._pool.stop()
+
+    def run(self, work: Callable[..., Any], arguments: dict[str, Any]) -> Deferred[Any]:
+        """Do it on the pool."""
+        done: Deferred[Any] = deferToThreadPool(self._reactor, self._pool, work, **arguments)
+        return done
