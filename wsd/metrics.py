@@ -86,6 +86,11 @@ class Metrics:
             counters = self.routes[path] = RouteCounters(self._newTraffic())
         return counters
 
+    @property
+    def transferred(self) -> int:
+        """Bytes of all messages of all routes, in and out."""
+        return sum(counters.traffic.bytesIn + counters.traffic.bytesOut for counters in self.routes.values())
+
     def handshake(self, result: str) -> None:
         """Count an opening handshake: "accepted", "raw", "left", or the status it was refused with."""
         self.handshakes[result] = self.handshakes.get(result, 0) + 1

@@ -27,6 +27,7 @@ from wsd.listen.systemd import Systemd, recall
 from wsd.metrics import Cause, Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
+from wsd.policies.memory import Calm, keepFreed
 from wsd.policies.timer import Timer
 from wsd.web.pages import addConsole
 from wsd.web.probes import Health, MetricsPage, Ready
@@ -180,6 +181,8 @@ class Daemon(Service):
         self._catchSignals()
         descriptors = raiseDescriptorLimit()
         self._timer.start()
+        keepFreed()
+        Calm(self._timer, lambda: self.metrics.transferred).start()
         self.log.info(
             "wsd {version} starts: plane {plane}, deflate {deflate}, {descriptors} descriptors",
             event="daemon.starts",

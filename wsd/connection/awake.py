@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 
 from wsd.frames.deflate import Deflater
+from wsd.policies.memory import giveBack
 from wsd.policies.timer import Timer
 
 MOST = 2048
@@ -19,13 +19,6 @@ _AT_ONCE = 64
 
 _TRIES = 64
 """Connections looked at to find one that can be put away for another; in the middle of a message none can."""
-
-
-def giveBack() -> None:
-    """Let the system have the memory that was freed; glibc keeps what lies between pieces that are in use."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 class Awake:
