@@ -60,6 +60,14 @@ class TestTheRoute:
         assert ws.server.domains == {"example.com"}
         assert other.server is not xmpp.server
 
+    def test_also_when_what_it_says_is_about_something_else(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+        ws, xmpp = daemonOf(ws=XmppOptions(), xmpp=XmppOptions(register=True)).factories.values()
+        assert ws.server is xmpp.server
+        assert ws.server.options.register
+
     def test_the_server_ends_with_the_last_of_its_routes(self, tmp_path: Path) -> None:
         said = XmppOptions(store=str(tmp_path / "s"))
         one, two = daemonOf(one=said, two=said).factories.values()

@@ -142,7 +142,7 @@ class XmppFactory(Factory):
             options = self.options
         key = _key(options)
         alike = [each for each in self._all if _key(each.options) == key]
-        return next((each for each in alike if each.users), alike[0])
+        return max(alike, key=lambda each: (each.users > 0, each.options.isOwn))
 
     def started(self) -> Deferred[None] | None:
         """Begin."""
