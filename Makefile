@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short bench bench-blob soak clean programs
+.PHONY: help run test test-all check conformance conformance-short bench bench-blob bench-canvas soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -40,6 +40,9 @@ bench: $(VENV)/test $(VENV)/fast  ## what messages, connections and handshakes c
 
 bench-blob: $(VENV)/test $(VENV)/fast  ## what an upload of a gibibyte costs beside `websockets` and a plain program; ARGS="--rounds 5"
 	$(VENV)/bin/python -m tests.bench.blob $(ARGS)
+
+bench-canvas: $(VENV)/test $(VENV)/fast  ## 30 pictures a second to 50 viewers, beside one who does not read; ARGS="--seconds 60"
+	$(VENV)/bin/python -m tests.bench.canvas $(ARGS)
 
 soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)

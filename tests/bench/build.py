@@ -18,12 +18,12 @@ MODULES = CACHE / "node_modules"
 
 def generator() -> Path:
     """The compiled load generator."""
-    source = HERE / "wsload.c"
-    if _isOlder(GENERATOR, source):
-        CACHE.mkdir(parents=True, exist_ok=True)
-        flags = ["-O3", "-march=native", "-Wall", "-Wextra"]
-        _run(["gcc", *flags, "-o", GENERATOR, source, "-lssl", "-lcrypto", "-lz"], "apt-get install gcc libssl-dev")
-    return GENERATOR
+    return _compiled(GENERATOR, "-lssl", "-lcrypto", "-lz")
+
+
+def canvas() -> Path:
+    """The compiled painter and viewers of a canvas."""
+    return _compiled(CACHE / "canvas")
 
 
 def python() -> Path:
@@ -49,6 +49,15 @@ def modules() -> Path:
 
     _once("node", [wanted], install)
     return MODULES
+
+
+def _compiled(made: Path, *libraries: str) -> Path:
+    source = HERE / f"{made.name}.c"
+    if _isOlder(made, source):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        flags = ["-O3", "-march=native", "-Wall", "-Wextra"]
+        _run(["gcc", *flags, "-o", made, source, *libraries], "apt-get install gcc libssl-dev")
+    return made
 
 
 def _isOlder(made: Path, source: Path) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
+from fcntl import ioctl
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from zope.interface.verify import verifyObject
 from wsd.listen.transport import Sending, TCPTransport, UNIXTransport
 
 MIB = 1024 * 1024
+SIOCOUTQNSD = 0x894B
+"""Asks Linux for the bytes that a socket keeps and has not sent (linux/sockios.h)."""
 
 
 @implementer(IPushProducer)
@@ -162,6 +166,20 @@ class TestWriting:
         before = pair.transport.acknowledged()
         assert pair.drain() == 16 * MIB
         assert pair.transport.acknowledged() > before
+
+    def test_the_kernel_keeps_no_more_than_it_is_told_for_a_slow_peer(self) -> None:
+        pair = Pair("tcp", Recorder())
+        pair.transport.setKept(65536)
+        pair.transport.write(bytes(16 * MIB))
+        kept = int.from_bytes(ioctl(pair.transport.socket, SIOCOUTQNSD, bytes(4)), sys.byteorder)
+        assert kept < 2 * 65536
+        assert pair.drain() == 16 * MIB
+
+    def test_a_unix_socket_keeps_little_anyway(self) -> None:
+        pair = Pair("unix", Recorder())
+        pair.transport.setKept(65536)
+        pair.transport.write(bytes(16 * MIB))
+        assert pair.transport.unsent > 15 * MIB
 
 
 class TestProducers:

@@ -52,6 +52,9 @@ class Wire(Protocol):
     def acknowledged(self) -> int:
         """Those of them that have reached the peer."""
 
+    def setKept(self, size: int) -> None:
+        """Bytes that the kernel keeps beside what it has sent, at the most."""
+
     def setReader(self, reader: Any) -> None:
         """What is read goes straight to `reader.feed` from now on."""
 
@@ -68,6 +71,9 @@ class _NoWire:
     def acknowledged(self) -> int:
         """It is not known."""
         return 0
+
+    def setKept(self, size: int) -> None:
+        """It keeps what it keeps."""
 
     def setReader(self, reader: Any) -> None:
         """The protocol's `dataReceived` passes it on."""
@@ -172,6 +178,14 @@ class Contract(Engine):
         """
         if self.state == self.STATE_OPEN:
             self.frames.send(payload, isBinary, fragment, deflate)
+
+    def keepFresh(self, size: int) -> None:
+        """
+        Let no more than so many bytes wait beyond `unsent`, in the kernel, so that who reads slowly gets what is new.
+
+        The kernel is woken more often for it.
+        """
+        self._wire.setKept(size)
 
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping of at most 125 bytes."""

@@ -88,6 +88,9 @@ class Sending(_Base):
         """Bytes waiting above which a producer is paused, and at which it is resumed."""
         self.high, self.low = high, low
 
+    def setKept(self, size: int) -> None:
+        """Bytes that the kernel keeps beside what it has sent, at the most; only TCP has room for many."""
+
     # -- reading --------------------------------------------------------------------------------------------------
 
     def doRead(self) -> Any:
@@ -295,6 +298,10 @@ class TCPTransport(Sending, tcp.Server):
         self.sessionno = number
         self.startReading()
         self.connected = 1
+
+    def setKept(self, size: int) -> None:
+        """Bytes that the kernel keeps beside what it has sent, at the most: else it takes megabytes for a slow peer."""
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
     def logPrefix(self) -> str:
         """For Twisted's log."""

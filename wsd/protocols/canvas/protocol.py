@@ -2,7 +2,7 @@
 canvas: a picture that some paint and others watch.
 
 A binary message is a frame of RGBA pixels, and everyone else at that name is sent it. Who reads slower than frames come
-gets the newest when there is room, and never one that waited: the transport holds a part of one frame at the most.
+gets the newest when there is room, and never one that waited: a part of one frame waits here, and less in the kernel.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ _SWEEP = 30.0
 
 _ROOM = 65536
 """Bytes of a message beside a picture's: a line is not longer."""
+
+_KEPT = 262144
+"""Bytes that the kernel may keep for who reads slowly: half a frame, where it would take eight that grow old."""
 
 _RECEIPTS = 16
 """Receipts that may wait to be sent, behind a frame perhaps; then the painter has to wait."""
@@ -63,6 +66,7 @@ class CanvasConnection(Connection):
 
     def opened(self) -> None:
         """See what there is."""
+        self.keepFresh(_KEPT)
         self._board.join(self)
 
     def closed(self, code: int, reason: str) -> None:
