@@ -20,6 +20,7 @@ from wsd.protocols.soap.media import versionOf
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.node import Answer, Node
 from wsd.protocols.soap.options import SoapOptions
+from wsd.protocols.soap.pages import Pages
 from wsd.protocols.soap.reading import Reader
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.threads import Threads
@@ -133,7 +134,7 @@ class SoapFactory(Factory):
         super().__init__(*arguments, **named)
         options: SoapOptions = self.options
         self.threads = self.pool(self.clock, options.threads)
-        self.service = _serviceOf(options)
+        self.service: Service = _serviceOf(options)
         self.node = Node(self.service, self.threads, self.route.path)
 
     def started(self) -> None:
@@ -145,8 +146,8 @@ class SoapFactory(Factory):
         self.threads.stop()
 
     def resource(self) -> IResource | None:
-        """None yet."""
-        return None
+        """The service over HTTP, unless the route is shared with other protocols."""
+        return Pages(self) if self.route.single is not None else None
 
 
 def _serviceOf(options: SoapOptions) -> Service:

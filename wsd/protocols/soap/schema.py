@@ -124,17 +124,11 @@ class Schemas:
         return bytes(etree.tostring(copy))
 
     def documents(self) -> list[Any]:
-        """Copies of all documents, for who reads the contract: whole, each import by its namespace alone."""
-        copies = []
-        for space, schemas in self._documents.items():
-            copy = deepcopy(schemas[0])
-            for other in schemas[1:]:
-                copy.extend(deepcopy(child) for child in other if child.tag != f"{_XSD}import")
+        """Copies of all documents, to be published together: an import is by its namespace alone."""
+        copies = [deepcopy(schema) for schemas in self._documents.values() for schema in schemas]
+        for copy in copies:
             for link in copy.findall(f"{_XSD}import"):
                 link.attrib.pop("schemaLocation", None)
-            if space:
-                copy.set("targetNamespace", space)
-            copies.append(copy)
         return copies
 
 

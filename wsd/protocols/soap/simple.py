@@ -7,14 +7,14 @@ import binascii
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SimpleType:
     """`read` and `write` raise ValueError or TypeError for what they cannot take; `python` is for a person."""
 
@@ -24,6 +24,8 @@ class SimpleType:
     python: Any
     choices: tuple[str, ...] = ()
     """The texts of an enumeration."""
+    least: str = ""
+    """The text of the least value, where the contract names one."""
 
 
 def _textOf(value: Any) -> str:
@@ -142,8 +144,6 @@ BUILT_IN: dict[str, SimpleType] = {
     "anySimpleType": _STRING,
     "boolean": SimpleType("boolean", _readBool, _writeBool, bool),
     "decimal": SimpleType("decimal", _readDecimal, _writeDecimal, Decimal),
-    "float": _FLOAT,
-    "double": _FLOAT,
     "date": SimpleType("date", _readDate, _writeDate, date),
     "dateTime": SimpleType("dateTime", lambda text: datetime.fromisoformat(text.strip()), _writeDateTime, datetime),
     "time": SimpleType("time", lambda text: time.fromisoformat(text.strip()), _writeTime, time),
@@ -154,18 +154,23 @@ BUILT_IN: dict[str, SimpleType] = {
     "hexBinary": SimpleType(
         "hexBinary", lambda text: bytes.fromhex(text), lambda value: _bytesOf(value).hex().upper(), bytes
     ),
-    **dict.fromkeys(
-        ("integer", "nonPositiveInteger", "negativeInteger", "long", "int", "short", "byte", "nonNegativeInteger",
-         "unsignedLong", "unsignedInt", "unsignedShort", "unsignedByte", "positiveInteger"),
-        _WHOLE,
+}
+"""By their local names."""
+_ALIKE = {
+    _WHOLE: (
+        "integer nonPositiveInteger negativeInteger long int short byte nonNegativeInteger unsignedLong unsignedInt "
+        "unsignedShort unsignedByte positiveInteger"
     ),
-    **dict.fromkeys(
-        ("normalizedString", "token", "language", "Name", "NCName", "NMTOKEN", "ID", "IDREF", "ENTITY", "anyURI",
-         "QName", "NOTATION", "gYear", "gYearMonth", "gMonth", "gMonthDay", "gDay"),
-        _TOKEN,
+    # Those of years, months and days alone are texts.
+    _TOKEN: (
+        "normalizedString token language Name NCName NMTOKEN ID IDREF ENTITY anyURI QName NOTATION "
+        "gYear gYearMonth gMonth gMonthDay gDay"
     ),
-}  # fmt: skip
-"""By their local names; those of years, months and days alone are texts."""
+    _FLOAT: "float double",
+}
+for _alike, _names in _ALIKE.items():
+    for _name in _names.split():
+        BUILT_IN[_name] = replace(_alike, name=_name)
 for _name in ("NMTOKENS", "IDREFS", "ENTITIES"):
     BUILT_IN[_name] = SimpleType(_name, str.split, lambda value: " ".join(map(_textOf, value)), list[str])
 

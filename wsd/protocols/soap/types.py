@@ -234,7 +234,9 @@ class Types:
         if texts and base.python is str:
             known = self._classes.get(name)
             return enumOf(local, base, texts, known if isinstance(known, type) and issubclass(known, Enum) else None)
-        return SimpleType(local, base.read, base.write, base.python, texts or base.choices)
+        bound = inner.find(f"{_XSD}minInclusive")
+        least = base.least if bound is None else bound.get("value")
+        return SimpleType(local, base.read, base.write, base.python, texts or base.choices, least)
 
     def _simpleOf(self, node: Any, attribute: str, name: str) -> SimpleType:
         given = node.get(attribute)

@@ -1,0 +1,87 @@
+"""Samples: what a request of an operation looks like, for a person to begin with."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from lxml import etree
+
+from wsd.protocols.soap.contract import Message, Operation
+from wsd.protocols.soap.names import SOAP12, WSA
+from wsd.protocols.soap.simple import SimpleType
+from wsd.protocols.soap.types import ComplexType, Field
+
+_VALUES: dict[Any, Any] = {
+    str: "text",
+    int: 1,
+    bool: True,
+    float: 1.5,
+    Decimal: Decimal("1.50"),
+    bytes: b"bytes",
+    date: date(2026, 1, 31),
+    datetime: datetime(2026, 1, 31, 12),  # noqa: DTZ001 - a sample for a person, without a zone
+    time: time(12),
+    timedelta: timedelta(seconds=90),
+}
+_DEPTH = 6
+
+
+def sample(operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8000-000000000001") -> str:
+    """An addressed envelope of SOAP 1.2 that asks for it, indented."""
+    message = operation.input
+    assert message is not None
+    envelope = etree.Element(f"{{{SOAP12.namespace}}}Envelope", nsmap={"s": SOAP12.namespace, "a": WSA})
+    header = etree.SubElement(envelope, f"{{{SOAP12.namespace}}}Header")
+    etree.SubElement(header, f"{{{WSA}}}Action").text = message.action
+    etree.SubElement(header, f"{{{WSA}}}MessageID").text = messageId
+    etree.SubElement(envelope, f"{{{SOAP12.namespace}}}Body").append(_element(message))
+    etree.indent(envelope)
+    return str(etree.tostring(envelope, encoding="unicode"))
+
+
+def _element(message: Message) -> Any:
+    space = message.element[1:].rpartition("}")[0]
+    names = {None if _isQualified(message.type) else "n": space} if space else None
+    element = etree.Element(message.element, nsmap=names)
+    _fill(element, message.type, 0)
+    return element
+
+
+def _isQualified(type: SimpleType | ComplexType) -> bool:
+    """Whether children are in a namespace, so that one may be the default."""
+    return isinstance(type, SimpleType) or all(each.tag.startswith("{") for each in type.fields)
+
+
+def _fill(element: Any, type: SimpleType | ComplexType, depth: int) -> None:
+    if isinstance(type, SimpleType):
+        element.text = _text(type)
+        return
+    if type.text is not None:
+        element.text = _text(type.text)
+    for each in type.attributes:
+        if each.least:
+            element.set(each.tag, _text(each.type))
+    for each in type.fields:
+        if each.type is not None and depth < _DEPTH and (each.least or depth < 2):
+            _fill(etree.SubElement(element, each.tag), each.type, depth + 1)
+
+
+def _text(type: SimpleType) -> str:
+    if type.choices:
+        return type.choices[0]
+    if type.least:
+        return type.least
+    try:
+        return type.write(_VALUES.get(type.python, "text"))
+    except (TypeError, ValueError):
+        return "text"
+
+
+def kindOf(each: Field) -> str:
+    """A field's type and how often it is there, for a person."""
+    name = "any" if each.type is None else each.type.name
+    choices = f" ({', '.join(each.type.choices)})" if isinstance(each.type, SimpleType) and each.type.choices else ""
+    often = "[]" if each.isList else "" if each.least else "?"
+    return f"{name}{often}{choices}"
