@@ -93,6 +93,14 @@ class Unusual(Fast):
     def gather(self):
         """Its transport gathers."""
 
+    def _unmasked(self, bytes data, bytes mask):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        cdef bytes payload = PyBytes_FromStringAndSize(NULL, size)
+        cdef uint32_t key
+        memcpy(&key, PyBytes_AS_STRING(mask), 4)
+        unmask(<uint8_t*>PyBytes_AS_STRING(payload), <const uint8_t*>PyBytes_AS_STRING(data), size, key, 0)
+        return payload
+
 
 cdef class Frames:
     """Reads and writes the frames of one open connection: the twin of `wsd.frames.fast.Fast`."""

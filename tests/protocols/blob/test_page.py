@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.protocols.blob.stores import ask, daemonOf
+import pytest
+
+from tests.protocols.blob.stores import ask, daemonOf, told
 
 HTML = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
 
@@ -51,3 +53,15 @@ class TestTheRoute:
         for line in ("GET /blob/a/b", "DELETE /blob/a%00b"):
             answer = ask(daemonOf(tmp_path), line)
             assert (answer.status, answer.error) == (404, "unknown")
+
+    def test_a_file_that_has_had_its_time_is_gone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [1000.0]
+        monkeypatch.setattr("time.time", lambda: now[0])
+        daemon = daemonOf(tmp_path, keep=90.0)
+        client = daemon.open("/blob")
+        client.say(b"hello")
+        (receipt,) = told(client)
+        for seconds, status in ((60, 200), (60, 404)):
+            now[0] += seconds
+            daemon.reactor.advance(seconds)
+            assert ask(daemon, f"GET {receipt['url']}").status == status
