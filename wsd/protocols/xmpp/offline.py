@@ -106,6 +106,10 @@ class Offline:
             return
         for id, xml in entries:
             if id not in self._held:
+                if session.waiting >= self._server.options.unacknowledged // 2:
+                    # The rest when those have arrived: more at once would be more than a session may owe us.
+                    session.isOwed = True
+                    return
                 self._held.add(id)
                 message = parse(xml.encode(), self._server.storedCaps)
                 session.send(message.copy(to=session.jid) if message.ns == CLIENT else message, None, id)

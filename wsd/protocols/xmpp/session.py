@@ -65,12 +65,19 @@ class Session:
         self.resumeId: str | None = None
         self.expiry: IDelayedCall | None = None
         """The end of a session without a stream."""
+        self.isOwed = False
+        """Whether more messages are stored for it than could be sent at once."""
         self.hasEnded = False
         self._asked = False
         self._requested = False
         self._isPinging = False
         self._timer: IDelayedCall | None = None
         self._isAnswering = False
+
+    @property
+    def waiting(self) -> int:
+        """Stanzas that it was sent, and has not acknowledged."""
+        return len(self.outbound.queue) + len(self.pinged.queue)
 
     # -- to the client --------------------------------------------------------------------------------------------
 
@@ -122,6 +129,9 @@ class Session:
             if entry.spooled:
                 self.server.unspool(self.user, entry.spooled)
             self.settle(entry)
+        if self.isOwed and not self.waiting:
+            self.isOwed = False
+            self.server.offline.deliver(self)
         self._ask()
 
     def spool(self, entry: Entry) -> None:

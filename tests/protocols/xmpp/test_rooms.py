@@ -1,0 +1,355 @@
+"""Rooms (XEP-0045): coming in, talking, history, roles and affiliations, settings, and the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.protocols.xmpp.talk import Host, Talker, condition
+from wsd.protocols.xmpp.stanza import Element
+
+MUC = "http://jabber.org/protocol/muc"
+ROOM = "den@conference.localhost"
+CONFIG = "muc#roomconfig_"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path, "alice", "bob", "carol")
+
+
+def join(talker: Talker, nick: str, inner: str = "") -> list[Element]:
+    return talker.say(f"<presence xmlns='jabber:client' to='{ROOM}/{nick}'><x xmlns='{MUC}'>{inner}</x></presence>")
+
+
+def leave(talker: Talker, nick: str) -> list[Element]:
+    return talker.say(f"<presence xmlns='jabber:client' to='{ROOM}/{nick}' type='unavailable'/>")
+
+
+def say(talker: Talker, body: str, inner: str = "") -> list[Element]:
+    return talker.say(
+        f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat' id='g'><body>{body}</body>{inner}</message>"
+    )
+
+
+def configure(talker: Talker, **fields: str) -> Element:
+    values = {f"{CONFIG}{name}": value for name, value in fields.items()}
+    inner = "".join(f"<field var='{name}'><value>{value}</value></field>" for name, value in values.items())
+    form = f"<x xmlns='jabber:x:data' type='submit'>{inner}</x>"
+    return talker.ask("set", f"<query xmlns='{MUC}#owner'>{form}</query>", ROOM)
+
+
+def change(talker: Talker, **item: str) -> Element:
+    attrs = " ".join(f"{key}='{value}'" for key, value in item.items())
+    return talker.ask("set", f"<query xmlns='{MUC}#admin'><item {attrs}/></query>", ROOM)
+
+
+def codes(presence: Element) -> list[str]:
+    x = presence.child(f"{MUC}#user", "x")
+    assert x is not None
+    return sorted(each.get("code") for each in x.elements() if each.name == "status")
+
+
+def item(presence: Element) -> tuple[str, str]:
+    """Affiliation and role."""
+    x = presence.child(f"{MUC}#user", "x")
+    assert x is not None
+    found = x.child(f"{MUC}#user", "item")
+    assert found is not None
+    return found.get("affiliation"), found.get("role")
+
+
+def bodies(heard: list[Element]) -> list[str]:
+    return [
+        each.textOf("jabber:client", "body")
+        for each in heard
+        if each.name == "message" and each.child("jabber:client", "body")
+    ]
+
+
+def opened(host: Host, *names: str, **fields: str) -> list[Talker]:
+    """A room in which these are, the first its owner."""
+    talkers = [host.login(name) for name in names]
+    join(talkers[0], names[0])
+    assert configure(talkers[0], **fields).get("type") == "result"
+    for talker, name in list(zip(talkers, names, strict=True))[1:]:
+        join(talker, name)
+    for talker in talkers:
+        talker.forget()
+    return talkers
+
+
+class TestComingIn:
+    def test_the_first_makes_the_room_and_owns_it(self, host: Host) -> None:
+        presence, subject = join(host.login("alice"), "alice")
+        assert (presence.get("from"), item(presence)) == (f"{ROOM}/alice", ("owner", "moderator"))
+        assert codes(presence) == ["110", "201"]
+        assert subject.child("jabber:client", "subject") is not None
+
+    def test_nobody_else_comes_in_before_it_is_set_up(self, host: Host) -> None:
+        join(host.login("alice"), "alice")
+        (error,) = join(host.login("bob"), "bob")
+        assert condition(error) == "item-not-found"
+
+    def test_who_comes_sees_all_and_is_seen(self, host: Host) -> None:
+        (alice,) = opened(host, "alice")
+        heard = join(host.login("bob"), "bob")
+        assert [each.get("from") for each in heard if each.name == "presence"] == [f"{ROOM}/alice", f"{ROOM}/bob"]
+        (seen,) = alice.heard()
+        assert (seen.get("from"), item(seen)) == (f"{ROOM}/bob", ("none", "participant"))
+
+    def test_addresses_are_for_moderators_unless_all_may_see_them(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        join(host.login("carol"), "carol")
+        assert "carol@localhost/" in alice.heard()[0].toXml()
+        assert "carol@localhost/" not in bob.heard()[0].toXml()
+        configure(alice, whois="anyone")
+        bob.forget()
+        join(host.login("carol"), "carol")
+        assert "carol@localhost/" in bob.heard()[0].toXml()
+
+    @pytest.mark.parametrize(
+        ("fields", "inner", "expected"),
+        [
+            ({"membersonly": "1"}, "", "registration-required"),
+            ({"roomsecret": "sesame", "passwordprotectedroom": "1"}, "", "not-authorized"),
+            ({"roomsecret": "sesame", "passwordprotectedroom": "1"}, "<password>other</password>", "not-authorized"),
+            ({"maxusers": "1"}, "", "service-unavailable"),
+        ],
+    )
+    def test_who_may_not_is_told_why(self, host: Host, fields: dict[str, str], inner: str, expected: str) -> None:
+        opened(host, "alice", **fields)
+        (error,) = join(host.login("bob"), "bob", inner)
+        assert condition(error) == expected
+
+    def test_who_knows_the_password_does(self, host: Host) -> None:
+        opened(host, "alice", roomsecret="sesame", passwordprotectedroom="1")
+        assert len(join(host.login("bob"), "bob", "<password>sesame</password>")) == 3
+
+    def test_a_name_is_had_once(self, host: Host) -> None:
+        opened(host, "alice")
+        (error,) = join(host.login("bob"), "alice")
+        assert condition(error) == "conflict"
+
+    def test_nor_without_a_name(self, host: Host) -> None:
+        (error,) = host.login("alice").say(f"<presence xmlns='jabber:client' to='{ROOM}'/>")
+        assert condition(error) == "jid-malformed"
+
+    def test_another_session_of_the_same_user_shares_the_name(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        other = host.login("bob")
+        assert len(join(other, "bob")) == 3
+        say(alice, "both")
+        assert bodies(bob.heard()) == bodies(other.heard()) == ["both"]
+
+    def test_another_name_is_told(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        bob.say(f"<presence xmlns='jabber:client' to='{ROOM}/robert'/>")
+        gone, there = alice.heard()
+        assert (codes(gone), 'nick="robert"' in gone.toXml()) == (["303"], True)
+        assert there.get("from") == f"{ROOM}/robert"
+
+
+class TestTalking:
+    def test_all_hear_it_and_so_does_who_said_it(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        (heard,) = say(alice, "&lt;&amp;&gt; ünï 😀")
+        (other,) = bob.heard()
+        assert heard.get("id") == other.get("id") == "g"
+        assert other.get("from") == f"{ROOM}/alice"
+        assert bodies([other]) == ["<&> ünï 😀"]
+
+    def test_who_is_not_in_it_may_not(self, host: Host) -> None:
+        opened(host, "alice")
+        (error,) = say(host.login("bob"), "hello")
+        assert condition(error) == "not-acceptable"
+
+    def test_a_private_message_is_for_one(self, host: Host) -> None:
+        alice, bob, carol = opened(host, "alice", "bob", "carol")
+        alice.say(f"<message xmlns='jabber:client' type='chat' to='{ROOM}/bob'><body>psst</body></message>")
+        (heard,) = bob.heard()
+        assert (heard.get("from"), bodies([heard])) == (f"{ROOM}/alice", ["psst"])
+        assert heard.child(f"{MUC}#user", "x") is not None
+        assert carol.heard() == []
+
+    def test_the_subject_is_the_moderators_unless_anyone_may(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        subject = f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat'><subject>cats</subject></message>"
+        (error,) = bob.say(subject)
+        assert condition(error) == "forbidden"
+        alice.say(subject)
+        assert bob.heard()[-1].textOf("jabber:client", "subject") == "cats"
+        assert join(host.login("carol"), "carol")[-1].textOf("jabber:client", "subject") == "cats"
+        configure(alice, changesubject="1")
+        assert bob.say(subject)[-1].get("type") == "groupchat"
+
+    def test_without_a_voice_nobody_speaks_in_a_moderated_room(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob", moderatedroom="1")
+        assert condition(say(bob, "hello")[0]) == "forbidden"
+        change(alice, nick="bob", role="participant")
+        bob.forget()
+        assert bodies(say(bob, "hello")) == ["hello"]
+
+
+class TestHistory:
+    def test_who_comes_later_reads_it_with_its_times(self, host: Host) -> None:
+        (alice,) = opened(host, "alice")
+        say(alice, "one")
+        host.pass_(60)
+        say(alice, "two")
+        heard = join(host.login("bob"), "bob")
+        assert bodies(heard) == ["one", "two"]
+        late = next(each for each in heard if bodies([each]) == ["one"])
+        delay = late.child("urn:xmpp:delay", "delay")
+        assert delay is not None
+        assert delay.get("from") == ROOM
+
+    @pytest.mark.parametrize(
+        ("wanted", "expected"),
+        [
+            ("maxstanzas='1'", ["two"]),
+            ("maxstanzas='0'", []),
+            ("maxchars='0'", []),
+            ("seconds='30'", ["two"]),
+            ("since='2001-09-09T01:46:50Z'", ["two"]),
+        ],
+    )
+    def test_as_much_as_is_wanted(self, host: Host, wanted: str, expected: list[str]) -> None:
+        (alice,) = opened(host, "alice")
+        say(alice, "one")
+        host.pass_(60)
+        say(alice, "two")
+        assert bodies(join(host.login("bob"), "bob", f"<history {wanted}/>")) == expected
+
+    def test_a_room_remembers_so_many(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", history=3)
+        (alice,) = opened(host, "alice", persistentroom="1")
+        for number in range(5):
+            say(alice, str(number))
+        assert bodies(join(host.login("bob"), "bob")) == ["2", "3", "4"]
+        host.kill()
+        assert bodies(join(host.login("bob"), "bob")) == ["2", "3", "4"]
+
+
+class TestRolesAndAffiliations:
+    def test_a_kick_is_told_to_all(self, host: Host) -> None:
+        alice, bob, carol = opened(host, "alice", "bob", "carol")
+        assert change(alice, nick="bob", role="none").get("type") == "result"
+        assert codes(bob.heard()[0]) == ["110", "307"]
+        assert codes(carol.heard()[0]) == ["307"]
+
+    def test_a_ban_lasts(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        change(alice, jid="bob@localhost", affiliation="outcast")
+        assert codes(bob.heard()[0]) == ["110", "301"]
+        assert condition(join(bob, "bob")[0]) == "forbidden"
+
+    def test_members_come_into_a_room_for_members(self, host: Host) -> None:
+        (alice,) = opened(host, "alice", membersonly="1")
+        change(alice, jid="bob@localhost", affiliation="member")
+        assert item(join(host.login("bob"), "bob")[1]) == ("member", "participant")
+
+    def test_who_is_no_member_leaves_when_it_becomes_one(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        configure(alice, membersonly="1")
+        assert codes(bob.heard()[0]) == ["110", "322"]
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"jid": "bob@localhost", "affiliation": "owner"}, "forbidden"),
+            ({"nick": "alice", "role": "none"}, "forbidden"),
+            ({"nick": "nobody", "role": "none"}, "item-not-found"),
+            ({"nick": "alice", "role": "king"}, "bad-request"),
+            ({"jid": "@", "affiliation": "member"}, "jid-malformed"),
+        ],
+    )
+    def test_who_may_not_is_refused(self, host: Host, changes: dict[str, str], expected: str) -> None:
+        _, bob = opened(host, "alice", "bob")
+        assert condition(change(bob, **changes)) == expected
+
+    def test_a_room_keeps_an_owner(self, host: Host) -> None:
+        (alice,) = opened(host, "alice")
+        assert condition(change(alice, jid="alice@localhost", affiliation="none")) == "conflict"
+
+    def test_lists_are_for_who_may_see_them(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        change(alice, jid="carol@localhost", affiliation="member")
+        asked = f"<query xmlns='{MUC}#admin'><item affiliation='member'/></query>"
+        assert 'jid="carol@localhost"' in alice.ask("get", asked, ROOM).toXml()
+        assert condition(bob.ask("get", asked, ROOM)) == "forbidden"
+
+
+class TestSettings:
+    def test_they_are_a_form_of_the_owners(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob", roomname="The den")
+        asked = f"<query xmlns='{MUC}#owner'/>"
+        assert "The den" in alice.ask("get", asked, ROOM).toXml()
+        assert condition(bob.ask("get", asked, ROOM)) == "forbidden"
+
+    def test_a_change_is_told(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        configure(alice, roomname="New")
+        assert codes(bob.heard()[0]) == ["104"]
+
+    @pytest.mark.parametrize("fields", [{"maxusers": "many"}, {"publicroom": "maybe"}, {"passwordprotectedroom": "1"}])
+    def test_what_they_cannot_be_is_refused(self, host: Host, fields: dict[str, str]) -> None:
+        (alice,) = opened(host, "alice")
+        assert condition(configure(alice, **fields)) == "not-acceptable"
+
+    def test_a_room_that_is_public_is_found_and_another_is_not(self, host: Host) -> None:
+        (alice,) = opened(host, "alice")
+        items = "<query xmlns='http://jabber.org/protocol/disco#items'/>"
+        info = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+        assert ROOM in alice.ask("get", items, "conference.localhost").toXml()
+        assert "muc_open" in alice.ask("get", info, ROOM).toXml()
+        configure(alice, publicroom="0")
+        assert ROOM not in alice.ask("get", items, "conference.localhost").toXml()
+
+    def test_an_invitation_arrives_and_makes_a_member(self, host: Host) -> None:
+        (alice,) = opened(host, "alice", membersonly="1")
+        bob = host.login("bob")
+        alice.say(
+            f"<message xmlns='jabber:client' to='{ROOM}'>"
+            f"<x xmlns='{MUC}#user'><invite to='bob@localhost'/></x></message>"
+        )
+        assert "<invite" in bob.heard()[0].toXml()
+        assert item(join(bob, "bob")[1]) == ("member", "participant")
+
+
+class TestTheEnd:
+    def test_who_leaves_is_seen_to(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        (own,) = leave(bob, "bob")
+        assert codes(own) == ["110"]
+        assert alice.heard()[0].get("type") == "unavailable"
+
+    def test_who_is_lost_has_left(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        bob.lose()
+        assert alice.heard()[0].get("type") == "unavailable"
+
+    def test_a_room_that_nobody_is_in_is_gone_unless_it_is_to_stay(self, host: Host) -> None:
+        (alice,) = opened(host, "alice")
+        leave(alice, "alice")
+        bob = host.login("bob")
+        assert codes(join(bob, "bob")[0]) == ["110", "201"]
+        configure(bob, persistentroom="1")
+        leave(bob, "bob")
+        assert codes(join(alice, "alice")[0]) == ["110"]
+
+    def test_its_owner_ends_it_and_says_where_to_go(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        alice.ask("set", f"<query xmlns='{MUC}#owner'><destroy jid='other@conference.localhost'/></query>", ROOM)
+        assert 'destroy jid="other@conference.localhost"' in bob.heard()[0].toXml()
+        assert condition(say(bob, "hello")[0]) == "item-not-found"
+
+    def test_what_is_to_stay_outlives_the_process(self, host: Host) -> None:
+        (alice,) = opened(host, "alice", persistentroom="1", roomname="The den")
+        change(alice, jid="bob@localhost", affiliation="admin")
+        say(alice, "kept")
+        host.kill()
+        heard = join(host.login("bob"), "bob")
+        assert item(heard[0]) == ("admin", "moderator")
+        assert bodies(heard) == ["kept"]

@@ -1,0 +1,249 @@
+"""Stream management (XEP-0198): what is acknowledged is kept, and what was missed comes once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.protocols.xmpp.talk import CLOSE, OPEN, Host, Talker, condition, message
+from wsd.protocols.xmpp.stanza import Element
+
+SM = "urn:xmpp:sm:3"
+R = f"<r xmlns='{SM}'/>"
+
+
+def a(number: int | str) -> str:
+    return f"<a xmlns='{SM}' h='{number}'/>"
+
+
+def bodies(heard: list[Element]) -> list[str]:
+    return [each.textOf("jabber:client", "body") for each in heard if each.name == "message"]
+
+
+def handled(heard: list[Element]) -> list[str]:
+    return [each.get("h") for each in heard if each.name == "a"]
+
+
+def managed(host: Host, user: str, resume: bool = True) -> tuple[Talker, str]:
+    """Somebody with stream management, and the id to resume by."""
+    talker = host.login(user)
+    (enabled,) = talker.say(f"<enable xmlns='{SM}' resume='{str(resume).lower()}'/>")
+    assert enabled.name == "enabled"
+    return talker, enabled.get("id")
+
+
+def resume(host: Host, user: str, id: str, number: int) -> tuple[Talker, list[Element]]:
+    """Another connection, which resumes: what comes."""
+    talker = host.connect()
+    talker.say(OPEN)
+    talker.authenticate(user, "SCRAM-SHA-256", user)
+    talker.say(OPEN)
+    return talker, talker.say(f"<resume xmlns='{SM}' previd='{id}' h='{number}'/>")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path, "alice", "bob")
+
+
+class TestWhatIsAcknowledged:
+    def test_nothing_before_something_has_come(self, host: Host) -> None:
+        alice, _ = managed(host, "alice")
+        assert handled(alice.say(R)) == ["0"]
+
+    def test_a_change_when_it_is_written_and_not_before(self, host: Host) -> None:
+        alice, _ = managed(host, "alice")
+        host.disk.slow = True
+        alice.say(
+            "<iq xmlns='jabber:client' type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='c@d'/></query></iq>"
+        )
+        assert handled(alice.say(R)) == []
+        host.disk.catchUp()
+        assert handled(alice.heard()) == ["1"]
+
+    def test_a_message_for_who_is_away_when_it_is_written_and_not_before(self, host: Host) -> None:
+        alice, _ = managed(host, "alice")
+        host.disk.slow = True
+        alice.say(message("bob@localhost"))
+        assert handled(alice.say(R)) == []
+        host.disk.catchUp()
+        assert handled(alice.heard()) == ["1"]
+
+    def test_a_message_for_who_is_there_when_it_has_been_acknowledged(self, host: Host) -> None:
+        (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
+        alice.say(message(bob.jid))
+        assert handled(alice.say(R)) == []
+        heard = bob.heard()
+        assert [each.name for each in heard] == ["message", "r"]
+        bob.say(a(1))
+        assert handled(alice.heard()) == ["1"]
+
+    def test_by_a_client_without_stream_management_with_the_pong_after_it(self, host: Host) -> None:
+        (alice, _), bob = managed(host, "alice"), host.login("bob")
+        bob.wire.frozen = True
+        alice.say(message(bob.jid))
+        assert handled(alice.say(R)) == []
+        bob.wire.frozen = False
+        assert bodies(bob.heard()) == ["hello"]
+        assert handled(alice.heard()) == ["1"]
+
+    def test_or_after_a_while_when_it_is_stored_for_who_does_not_acknowledge(self, host: Host) -> None:
+        (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
+        alice.say(message(bob.jid))
+        assert handled(alice.say(R)) == []
+        host.pass_(0.5)
+        assert handled(alice.heard()) == ["1"]
+        host.kill()
+        assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["hello"]
+
+    def test_what_comes_later_does_not_count_before(self, host: Host) -> None:
+        (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
+        alice.say(message(bob.jid))
+        alice.say("<iq xmlns='jabber:client' type='get' id='1' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>")
+        assert handled(alice.say(R)) == []
+        bob.say(a(1))
+        assert handled(alice.heard()) == ["2"]
+
+    def test_a_store_that_cannot_be_written_acknowledges_nothing_more(self, host: Host) -> None:
+        alice, _ = managed(host, "alice")
+        alice.say(R)
+        store = host.server.vault._store
+        assert store is not None
+        store.close()
+        alice.say(message("bob@localhost"))
+        assert handled(alice.say(R)) == []
+        assert "cannot be written" in str(host.server.vault.fault)
+
+    def test_before_a_close_it_is_said_once_more(self, host: Host) -> None:
+        alice, _ = managed(host, "alice")
+        alice.say(message("bob@localhost"))
+        assert [each.name for each in alice.say(CLOSE)] == ["a", "close"]
+
+
+class TestAcknowledgementsOfTheClient:
+    def test_less_than_before_is_no_fault(self, host: Host) -> None:
+        (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
+        for _ in range(2):
+            alice.say(message(bob.jid))
+        bob.say(a(2))
+        assert bob.say(a(1)) == bob.say(a(0)) == []
+
+    @pytest.mark.parametrize(
+        ("number", "expected"), [(9, "undefined-condition"), ("x", "bad-format"), ("", "bad-format")]
+    )
+    def test_what_was_never_sent_is_one(self, host: Host, number: int | str, expected: str) -> None:
+        alice, _ = managed(host, "alice")
+        error = next(each for each in alice.say(a(number)) if each.name == "error")
+        assert condition(error) == expected
+
+    def test_it_is_told_how_much_was_sent(self, host: Host) -> None:
+        alice, _ = managed(host, "alice")
+        told = "".join(each.toXml() for each in alice.say(a(9)))
+        assert '<handled-count-too-high xmlns="urn:xmpp:sm:3" h="9" send-count="0"/>' in told
+
+    def test_who_acknowledges_nothing_is_sent_so_much_and_no_more(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", unacknowledged=10)
+        alice, (bob, _) = host.login("alice"), managed(host, "bob")
+        for _ in range(11):
+            alice.say(message(bob.jid))
+        host.pass_(0)
+        assert [each.name for each in bob.heard()][-2:] == ["error", "close"]
+        again = host.login("bob", presence=False)
+        heard = again.say("<presence xmlns='jabber:client'/>")
+        assert len(bodies(heard)) == 11
+
+
+class TestResume:
+    def test_each_missed_stanza_comes_once_and_in_order(self, host: Host) -> None:
+        alice, (bob, id) = host.login("alice"), managed(host, "bob")
+        alice.say(message(bob.jid, "0"))
+        bob.heard()
+        bob.lose()
+        for number in range(1, 4):
+            alice.say(message(bob.jid, str(number)))
+        again, heard = resume(host, "bob", id, 1)
+        assert heard[0].name == "resumed"
+        assert bodies(heard) == ["1", "2", "3"]
+        again.say(a(4))
+        alice.say(message(bob.jid, "4"))
+        assert bodies(again.heard()) == ["4"]
+        again.say(CLOSE)
+        assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["4"]
+
+    def test_it_says_how_much_of_the_clients_was_handled(self, host: Host) -> None:
+        alice, id = managed(host, "alice")
+        alice.say(message("bob@localhost"))
+        alice.lose()
+        _, heard = resume(host, "alice", id, 0)
+        assert (heard[0].get("previd"), heard[0].get("h")) == (id, "1")
+
+    def test_nobody_saw_it_leave(self, host: Host) -> None:
+        alice, other = managed(host, "alice")[0], host.login("alice")
+        alice.forget()
+        other.forget()
+        alice.lose()
+        host.pass_(299)
+        assert other.heard() == []
+        host.pass_(2)
+        assert [each.get("type") for each in other.heard()] == ["unavailable"]
+
+    def test_a_connection_that_is_still_there_ends(self, host: Host) -> None:
+        bob, id = managed(host, "bob")
+        _, heard = resume(host, "bob", id, 0)
+        assert heard[0].name == "resumed"
+        assert [each.name for each in bob.heard()][-2:] == ["error", "close"]
+
+    @pytest.mark.parametrize("id", ["none", ""])
+    def test_of_nothing_there_is_none_and_a_resource_may_be_bound(self, host: Host, id: str) -> None:
+        talker, heard = resume(host, "bob", id, 0)
+        assert heard[0].toXml().startswith('<failed xmlns="urn:xmpp:sm:3"><item-not-found')
+        assert talker.bind().get("type") == "result"
+
+    def test_anothers_session_is_nobodys(self, host: Host) -> None:
+        bob, id = managed(host, "bob")
+        bob.lose()
+        _, heard = resume(host, "alice", id, 0)
+        assert heard[0].name == "failed"
+
+    def test_after_its_time_what_it_missed_waits(self, host: Host) -> None:
+        alice, (bob, id) = host.login("alice"), managed(host, "bob")
+        bob.lose()
+        alice.say(message(bob.jid, "late"))
+        host.pass_(301)
+        again, heard = resume(host, "bob", id, 0)
+        assert heard[0].name == "failed"
+        again.bind()
+        assert bodies(again.say("<presence xmlns='jabber:client'/>")) == ["late"]
+
+    def test_where_there_is_none_it_is_not_promised(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "bob", resume=0)
+        (enabled,) = host.login("bob").say(f"<enable xmlns='{SM}' resume='true'/>")
+        assert enabled.attrs == {}
+
+
+class TestAfterTheProcessHasDied:
+    def test_resume_fails_and_says_how_much_was_handled(self, host: Host) -> None:
+        alice, id = managed(host, "alice")
+        for _ in range(3):
+            alice.say(message("bob@localhost"))
+        assert handled(alice.say(R)) == ["3"]
+        host.kill()
+        _, heard = resume(host, "alice", id, 0)
+        assert (heard[0].name, heard[0].get("h")) == ("failed", "3")
+
+    def test_what_was_acknowledged_to_the_sender_and_not_by_the_receiver_waits(self, host: Host) -> None:
+        (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
+        alice.say(message(bob.jid, "kept"))
+        alice.say(R)
+        host.pass_(0.5)
+        assert handled(alice.heard()) == ["1"]
+        host.kill()
+        assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["kept"]
+
+    def test_what_the_receiver_has_acknowledged_does_not_come_again(self, host: Host) -> None:
+        (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
+        alice.say(message(bob.jid, "had"))
+        bob.say(a(1))
+        host.kill()
+        assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == []
