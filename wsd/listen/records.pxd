@@ -8,5 +8,6 @@ cdef class Records:
     cpdef bytes decipher(self, bytes data)
     cdef bytes _record(self, Py_ssize_t size)
     cdef bytes _several(self, bytes data)
-    cpdef bytes sealOne(self, bytes piece)
+    cdef Py_ssize_t _whole(self, bytes data)
+    cpdef bytes seal(self, data)
     cpdef bytes said(self)

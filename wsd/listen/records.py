@@ -7,19 +7,12 @@ A socket's own BIO takes three calls of the system for what one recv and one sen
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
 
 RECORD = 16384
 """Bytes of plain text in the largest record (RFC 8446 5.1)."""
 
 _HEAD = 5
 """Bytes before each record, the last two of them its length."""
-
-_JOINED = 64 * 1024
-"""Pieces are joined up to this size; beyond, each begins a record of its own."""
-
-_PORTION = 16
-"""Records given out at a time."""
 
 _plain = memoryview(bytearray(256 * 1024 + 2 * RECORD))
 """What every connection deciphers into: one read's worth, and a record that was only half there before."""
@@ -80,54 +73,48 @@ class Records:
         return plain
 
     def _several(self, data: bytes) -> bytes:
-        view, incoming, read = memoryview(data), self._incoming, self.tls.read
-        size, at, got, whole = len(data), 0, 0, b""
-        while at < size and not self.isOver:
-            end = at + self._missing
-            if end == at:
-                if size - at < _HEAD:
-                    self._start = data[at:]
-                    break
-                end += _HEAD + (data[at + 3] << 8 | data[at + 4])
-            incoming.write(view[at:end])
-            self._missing = max(0, end - size)
-            at = end
-            if end > size:
-                break
+        incoming, read = self._incoming, self.tls.read
+        got, whole = 0, b""
+        count = self._whole(data)
+        incoming.write(memoryview(data)[: len(data) - len(self._start)])
+        for _ in range(count):
             if got > len(_plain) - RECORD:
                 whole, got = whole + bytes(_plain[:got]), 0
             try:
-                count: int = read(RECORD, _plain[got:])  # type: ignore[assignment]
+                size: int = read(RECORD, _plain[got:])  # type: ignore[assignment]
             except ssl.SSLWantReadError:
                 continue
             except ssl.SSLZeroReturnError:
-                count = 0
+                size = 0
             except ssl.SSLError:
                 self.isBroken = True
-                count = 0
-            got += count
-            self.isOver = not count
+                size = 0
+            got += size
+            self.isOver = not size
+            if self.isOver:
+                break
         return whole + bytes(_plain[:got])
 
-    def seal(self, pieces: Sequence[bytes]) -> Iterator[list[bytes]]:
-        """Encipher pieces: the records, a portion at a time. Raises ssl.SSLError."""
-        if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
-            pieces = (b"".join(pieces),)
-        write, read = self.tls.write, self._outgoing.read
-        sealed = []
-        for piece in pieces:
-            view = memoryview(piece)
-            for start in range(0, len(piece), RECORD):
-                write(view[start : start + RECORD])
-                sealed.append(read())
-                if len(sealed) == _PORTION:
-                    yield sealed
-                    sealed = []
-        yield sealed
+    def _whole(self, data: bytes) -> int:
+        """How many records end in it; `_missing` is what the last one lacks, `_start` the start of a record's head."""
+        size, at, count = len(data), self._missing, 0
+        if at > size:
+            self._missing = at - size
+            return 0
+        count = 1 if at else 0
+        self._missing = 0
+        while size - at >= _HEAD:
+            at += _HEAD + (data[at + 3] << 8 | data[at + 4])
+            if at > size:
+                self._missing = at - size
+                return count
+            count += 1
+        self._start = data[at:]
+        return count
 
-    def sealOne(self, piece: bytes) -> bytes:
-        """Encipher what fits into one record. Raises ssl.SSLError."""
-        self.tls.write(piece)
+    def seal(self, data: bytes | memoryview) -> bytes:
+        """Encipher what is to be sent, in as many records as it takes. Raises ssl.SSLError."""
+        self.tls.write(data)
         return self._outgoing.read()
 
     def sayGoodbye(self) -> bytes:

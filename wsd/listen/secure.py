@@ -21,15 +21,18 @@ from twisted.python.failure import Failure
 from zope.interface import classImplements
 
 from wsd.listen.hello import Hello, readHello
-from wsd.listen.records import RECORD, Records, reasonOf
+from wsd.listen.records import Records, reasonOf
 from wsd.listen.transport import LATER, READ
 from wsd.policies.address import TlsInfo
 
 ALPN = "http/1.1"
 """What is spoken here: WebSockets over HTTP/2 are not."""
 
-_MOST = 64 * 1024
-"""What is gathered is sent from this size on, though a read is still being delivered."""
+_JOINED = 64 * 1024
+"""What is gathered is joined up to this size; from there on it is sent, though a read is still being delivered."""
+
+_PORTION = 256 * 1024
+"""What is enciphered at a time."""
 
 _NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
 """The fatal alert no_application_protocol (RFC 7301 3.2)."""
@@ -237,7 +240,7 @@ class SecureTransport:
             return
         self._gathered += pieces
         self._bytes += size
-        if self._bytes > _MOST and self._isOpen:
+        if self._bytes > _JOINED and self._isOpen:
             self._flush()
             self._gathered = []
 
@@ -249,12 +252,16 @@ class SecureTransport:
 
     def _seal(self, pieces: list[bytes]) -> None:
         """Encipher, and send."""
+        if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
+            pieces = [b"".join(pieces)]
         try:
-            if len(pieces) == 1 and len(pieces[0]) <= RECORD:
-                self._send(self._records.sealOne(pieces[0]))
-            else:
-                for sealed in self._records.seal(pieces):
-                    self._below.writeSequence(sealed)
+            for piece in pieces:
+                if len(piece) <= _PORTION:
+                    self._send(self._records.seal(piece))
+                    continue
+                view = memoryview(piece)
+                for start in range(0, len(piece), _PORTION):
+                    self._send(self._records.seal(view[start : start + _PORTION]))
         except ssl.SSLError:
             self._records.isOver = self._records.isBroken = True
             self._below.abortConnection()
