@@ -18,7 +18,7 @@ run: $(VENV)/run $(VENV)/fast  ## serve on PORT (9998), with ARGS="--tls-self-si
 	$(VENV)/bin/twistd -n --pidfile= wsd --port $(PORT) $(ARGS)
 
 test: $(VENV)/test $(VENV)/fast tests/node_modules  ## every test; ARGS="-k name" for some
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all:  ## every test with each Python there is, and under the asyncio reactor
 	tools/test-all

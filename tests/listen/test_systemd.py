@@ -62,7 +62,7 @@ class TestDescriptors:
     def test_of_others_are_not_ours(self, environ: dict[str, str]) -> None:
         assert inherited(environ) == []
 
-    @pytest.mark.parametrize("process", [OWN, "1"])
+    @pytest.mark.parametrize("process", [OWN, "1"], ids=["ours", "not ours"])
     def test_are_not_told_to_children(self, process: str) -> None:
         environ = {"LISTEN_PID": process, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a", "HOME": "/"}
         inherited(environ)
