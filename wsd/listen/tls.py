@@ -120,8 +120,9 @@ class Certificates:
                 )
 
     def _context(self, tls: Tls) -> ssl.SSLContext:
-        """Its sessions are resumed by tickets, under keys of its own."""
+        """Its sessions are resumed by tickets, under keys of its own: one each, for a WebSocket is reopened alone."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.num_tickets = 1
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_CIPHERS)
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
