@@ -44,7 +44,8 @@ bench-blob: $(VENV)/test $(VENV)/fast  ## what an upload of a gibibyte costs bes
 bench-canvas: $(VENV)/test $(VENV)/fast  ## 30 pictures a second to 50 viewers, beside one who does not read; ARGS="--seconds 60"
 	$(VENV)/bin/python -m tests.bench.canvas $(ARGS)
 
-soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost
+soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost; uploads of 2 GiB
+	$(VENV)/bin/python -m pytest -m soak
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)
 
 clean:  ## removes whatever these verbs made

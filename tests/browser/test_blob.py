@@ -8,12 +8,11 @@ import urllib.request
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import PAGES, Daemon, running
+from tests.browser.conftest import PAGES, Daemon
 from tests.browser.console import Console
 
 MIB = 1 << 20
@@ -26,13 +25,40 @@ delete = true
 """
 
 
-class Blobs:
-    """A page at /blob, and its daemon, which can be killed and started again."""
+class Server:
+    """A daemon that can be killed and started again, on the port and with the store that it had."""
 
-    def __init__(self, page: Page, folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = 0
+        self._process: Daemon | None = None
+        (folder / "wsd.toml").write_text(CONFIG)
+
+    def start(self) -> None:
+        self._process = Daemon(self.folder, "-c", str(self.folder / "wsd.toml"), "-p", str(self.port))
+        self.port = self._process.port("ws")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.process.kill()
+        self._process.process.wait()
+
+    def parts(self) -> set[Path]:
+        return set(self.folder.glob("blob/parts/*"))
+
+    def files(self) -> set[Path]:
+        return set(self.folder.glob("blob/files/*/*"))
+
+
+class Blobs:
+    """A page of the server's. A test looks at the parts and files that it has made itself."""
+
+    def __init__(self, page: Page, server: Server, folder: Path) -> None:
         self.page = page
+        self.server = server
         self.folder = folder
         self.faults: list[str] = []
+        self._old = server.parts() | server.files()
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("console", lambda message: self._heard(message.type, message.text))
 
@@ -41,13 +67,9 @@ class Blobs:
         if kind in ("error", "warning") and "WebSocket connection to" not in text:
             self.faults.append(text)
 
-    def serve(self, daemon: Daemon) -> None:
-        self.daemon = daemon
-        self.port = daemon.port("ws")
-
     @property
     def base(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"http://localhost:{self.server.port}"
 
     def open(self) -> None:
         self.page.goto(f"{self.base}/blob")
@@ -70,30 +92,34 @@ class Blobs:
             content: bytes = answer.read()
         return content
 
+    def parts(self) -> set[Path]:
+        return self.server.parts() - self._old
+
+    def files(self) -> set[Path]:
+        return self.server.files() - self._old
+
     def onDisk(self, least: int) -> None:
         """Wait until so much of a file is on the daemon's disk."""
-        while sum(path.stat().st_size for path in self.folder.glob("blob/parts/*")) < least:
+        while sum(path.stat().st_size for path in self.parts()) < least:
+            assert not self.files(), "it was whole before it could be interrupted"
             self.page.wait_for_timeout(5)
 
-    def kill(self) -> None:
-        self.daemon.process.kill()
-        self.daemon.process.wait()
 
-
-def start(folder: Path, port: int = 0) -> Any:
-    (folder / "wsd.toml").write_text(CONFIG)
-    return running(folder, "-c", str(folder / "wsd.toml"), "-p", str(port))
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("blob"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
-def blobs(browser: Browser, tmp_path: Path) -> Iterator[Blobs]:
+def blobs(browser: Browser, server: Server, tmp_path: Path) -> Iterator[Blobs]:
     context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
     context.set_default_timeout(30_000)
-    with start(tmp_path) as daemon:
-        blobs = Blobs(context.new_page(), tmp_path)
-        blobs.serve(daemon)
-        yield blobs
-        assert blobs.faults == []
+    blobs = Blobs(context.new_page(), server, tmp_path)
+    yield blobs
+    assert blobs.faults == []
     context.close()
 
 
@@ -110,7 +136,7 @@ class TestTheTutorialsLine:
                 };
                 connection.onmessage = function (e) { resolve(JSON.parse(e.data)); };
             })""",
-            f"ws://localhost:{blobs.port}/blob",
+            f"ws://localhost:{blobs.server.port}/blob",
         )
         assert receipt["sha256"] == sha256("一个文件".encode()).hexdigest()
         assert receipt["type"] == "text/plain"
@@ -134,15 +160,14 @@ class TestThePage:
         assert [blobs.kept(row) for row in range(3)] == [*reversed(contents)]
 
     def testGoesOnWhenTheDaemonIsKilledAndStartedAgain(self, blobs: Blobs) -> None:
-        content = os.urandom(48 * MIB)
+        content = os.urandom(16 * MIB)
         blobs.open()
         blobs.send(blobs.file("large.bin", content))
-        blobs.onDisk(8 * MIB)
-        blobs.kill()
-        with start(blobs.folder, blobs.port) as daemon:
-            blobs.serve(daemon)
-            expect(blobs.state()).to_have_text("kept")
-            assert sha256(blobs.kept()).digest() == sha256(content).digest()
+        blobs.onDisk(2 * MIB)
+        blobs.server.kill()
+        blobs.server.start()
+        expect(blobs.state()).to_have_text("kept")
+        assert sha256(blobs.kept()).digest() == sha256(content).digest()
 
     def testSaysOfABareOneThatItWasLostAndSendsItAgain(self, blobs: Blobs) -> None:
         content = os.urandom(48 * MIB)
@@ -150,20 +175,19 @@ class TestThePage:
         file = blobs.file("large.bin", content)
         blobs.send(file, way="bare")
         blobs.onDisk(MIB)
-        blobs.kill()
+        blobs.server.kill()
         expect(blobs.state()).to_have_text("not kept: the connection was lost")
-        with start(blobs.folder, blobs.port) as daemon:
-            blobs.serve(daemon)
-            blobs.send(file, way="bare")
-            expect(blobs.state()).to_have_text("kept")
-            assert sha256(blobs.kept()).digest() == sha256(content).digest()
+        blobs.server.start()
+        blobs.send(file, way="bare")
+        expect(blobs.state()).to_have_text("kept")
+        assert sha256(blobs.kept()).digest() == sha256(content).digest()
 
     def testGoesOnAfterAReload(self, blobs: Blobs) -> None:
-        content = os.urandom(48 * MIB)
+        content = os.urandom(16 * MIB)
         blobs.open()
         file = blobs.file("large.bin", content)
         blobs.send(file)
-        blobs.onDisk(8 * MIB)
+        blobs.onDisk(2 * MIB)
         blobs.page.reload()
         frames: list[str] = []
         blobs.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
@@ -175,13 +199,13 @@ class TestThePage:
 
     def testCancelsAndLeavesNothing(self, blobs: Blobs) -> None:
         blobs.open()
-        blobs.send(blobs.file("large.bin", os.urandom(48 * MIB)))
+        blobs.send(blobs.file("large.bin", os.urandom(16 * MIB)))
         blobs.onDisk(MIB)
         blobs.page.get_by_role("button", name="Cancel").click()
         expect(blobs.state()).to_have_text("canceled")
-        while list(blobs.folder.glob("blob/parts/*")):
+        while blobs.parts():
             blobs.page.wait_for_timeout(20)
-        assert list(blobs.folder.glob("blob/files/*/*")) == []
+        assert blobs.files() == set()
 
     def testSaysWhatTheServerRefuses(self, blobs: Blobs) -> None:
         blobs.open()
@@ -209,26 +233,25 @@ class TestTheConsole:
 
     def testSendsABareFileAndShowsItsReceipt(self, blobs: Blobs) -> None:
         console = self.console(blobs, b"hello")
-        console.connect(f"ws://localhost:{blobs.port}/blob")
+        console.connect(f"ws://localhost:{blobs.server.port}/blob")
         console.press("Send file")
         expect(console.previews("received")).to_contain_text(sha256(b"hello").hexdigest())
 
     def testKeepsAFileThoughTheDaemonIsKilledAndStartedAgain(self, blobs: Blobs) -> None:
-        content = os.urandom(48 * MIB)
+        content = os.urandom(16 * MIB)
         console = self.console(blobs, content)
         console.press("Upload")
-        blobs.onDisk(8 * MIB)
-        blobs.kill()
-        with start(blobs.folder, blobs.port) as daemon:
-            blobs.serve(daemon)
-            expect(console.at("#keep-note")).to_contain_text(f"sha256 {sha256(content).hexdigest()}")
-            (line,) = console.exported()
-            assert (line["event"], line["name"]) == ("kept", "kept.bin")
-            with urllib.request.urlopen(blobs.base + line["url"]) as answer:
-                assert answer.read() == content
+        blobs.onDisk(2 * MIB)
+        blobs.server.kill()
+        blobs.server.start()
+        expect(console.at("#keep-note")).to_contain_text(f"sha256 {sha256(content).hexdigest()}")
+        (line,) = console.exported()
+        assert (line["event"], line["name"]) == ("kept", "kept.bin")
+        with urllib.request.urlopen(blobs.base + line["url"]) as answer:
+            assert answer.read() == content
 
     def testCallsOneOff(self, blobs: Blobs) -> None:
-        console = self.console(blobs, os.urandom(48 * MIB))
+        console = self.console(blobs, os.urandom(16 * MIB))
         console.press("Upload")
         blobs.onDisk(MIB)
         console.press("Cancel")

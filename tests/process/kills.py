@@ -2,20 +2,22 @@
 Kills the daemon at random points of transfers, and sees that nothing acknowledged is lost: `make soak` runs it whole.
 
 Clients of the `websockets` package upload files of all sizes by blob.wsd.v1, and bare ones beside, while the daemon
-is killed (-9) and started again. After each loss a client asks where it is: never before what was acknowledged. In the
-end every file is there, byte for byte, and nothing else.
+is killed (-9) and started again, with another policy of syncing each time. After each loss a client asks where it is:
+never before what was acknowledged. In the end every file is there, byte for byte, and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import random
 import signal
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +33,7 @@ from wsd.protocols.blob.store import Limits, Store
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = 4
+POLICIES = ("interval", "each", "end")
 LOST = (ConnectionClosed, InvalidHandshake, OSError, TimeoutError)
 
 CONFIG = """
@@ -67,13 +70,16 @@ class Run:
 class Daemon:
     """The daemon, over and over."""
 
-    def __init__(self, config: Path) -> None:
-        self._config = config
+    def __init__(self, folder: Path, policies: Sequence[str]) -> None:
+        self._folder = folder
+        self._policies = itertools.cycle(policies)
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> int:
         """Start it: its port."""
-        command = [sys.executable, "-m", "twisted", "wsd", "-c", str(self._config)]
+        config = self._folder / "wsd.toml"
+        config.write_text(CONFIG.format(store=self._folder / "store", sync=next(self._policies)))
+        command = [sys.executable, "-m", "twisted", "wsd", "-c", str(config)]
         self._process = await asyncio.create_subprocess_exec(
             *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
@@ -186,10 +192,9 @@ async def killer(run: Run, daemon: Daemon, kills: int) -> None:
     run.over = True
 
 
-async def main(kills: int, sync: str, seed: int, folder: Path) -> Run:
+async def main(kills: int, policies: Sequence[str], seed: int, folder: Path) -> Run:
     """All of it."""
-    (folder / "wsd.toml").write_text(CONFIG.format(store=folder / "store", sync=sync))
-    daemon = Daemon(folder / "wsd.toml")
+    daemon = Daemon(folder, policies)
     run = Run(random.Random(seed), asyncio.get_running_loop().create_future())
     run.port.set_result(await daemon.start())
     clients = [client(run) for _ in range(CLIENTS)]
@@ -226,7 +231,7 @@ def check(run: Run, folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Kill the daemon at random points of transfers.")
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--sync", default="interval", choices=("each", "interval", "end"))
+    parser.add_argument("--sync", nargs="+", default=POLICIES, choices=POLICIES)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)

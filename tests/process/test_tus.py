@@ -20,7 +20,7 @@ from tusclient.exceptions import TusCommunicationError
 from tests.daemon import RunningDaemon, runningDaemon
 
 MIB = 1 << 20
-CONTENT = os.urandom(80 * MIB)
+CONTENT = os.urandom(40 * MIB)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_tus_js_client_goes_on_after_the_daemon_was_killed_inside_its_one_patch(
         port = first.port()
         node = Node(f"http://127.0.0.1:{port}/blob/tus", file)
         try:
-            killedAt(first, tmp_path, 20 * MIB)
+            killedAt(first, tmp_path, 10 * MIB)
             with daemon(tmp_path, port):
                 *_, last = node.said()
                 assert last["resumed"] > 0
@@ -85,16 +85,16 @@ def test_tuspy_goes_on_after_the_daemon_was_killed(file: Path, tmp_path: Path) -
     with daemon(tmp_path) as first:
         port = first.port()
         uploader = TusClient(f"http://127.0.0.1:{port}/blob/tus").uploader(
-            str(file), chunk_size=8 * MIB, metadata={"filename": "a.bin"}, upload_checksum=True
+            str(file), chunk_size=4 * MIB, metadata={"filename": "a.bin"}, upload_checksum=True
         )
-        killer = threading.Thread(target=killedAt, args=(first, tmp_path, 20 * MIB))
+        killer = threading.Thread(target=killedAt, args=(first, tmp_path, 10 * MIB))
         killer.start()
         with pytest.raises(TusCommunicationError):
             uploader.upload()
         killer.join()
     with daemon(tmp_path, port):
         uploader.offset = uploader.get_offset()
-        assert uploader.offset >= 8 * MIB
+        assert uploader.offset >= 4 * MIB
         uploader.upload()
         assert uploader.offset == len(CONTENT)
         request = urllib.request.Request(str(uploader.url), method="HEAD", headers={"Tus-Resumable": "1.0.0"})

@@ -9,7 +9,7 @@ const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 let resumed = 0;
 const upload = new Upload(readFileSync(path), {
   endpoint,
-  retryDelays: Array(60).fill(500),
+  retryDelays: Array(300).fill(100),
   metadata: {filename: "größe.bin", filetype: "application/x-of-mine"},
   onProgress: (sent) => say({sent}),
   onAfterResponse: (request, response) => {
