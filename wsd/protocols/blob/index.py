@@ -129,9 +129,12 @@ class Index:
 
     def blobs(self, user: str | None = None, before: float | None = None) -> list[Blob]:
         """The files, oldest first: of one user, or all; those older than `before`, or all."""
-        query = f"SELECT {_BLOB} FROM blobs WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR at < ?2) ORDER BY at"
+        query = (
+            f"SELECT {_BLOB} FROM blobs WHERE (:user IS NULL OR user = :user) AND (:before IS NULL OR at < :before) "
+            "ORDER BY at"
+        )
         with self._lock:
-            return [Blob(*row) for row in self._db.execute(query, (user, before))]
+            return [Blob(*row) for row in self._db.execute(query, {"user": user, "before": before})]
 
     def removeBlob(self, id: str) -> None:
         """Forget a file, and that it was ever uploaded."""
@@ -150,7 +153,8 @@ class Index:
     def parts(self, before: float | None = None) -> list[PartRow]:
         """The unfinished files: those not touched since `before`, or all."""
         with self._lock:
-            rows = self._db.execute(f"SELECT {_PART} FROM parts WHERE ?1 IS NULL OR at < ?1", (before,)).fetchall()
+            query = f"SELECT {_PART} FROM parts WHERE :before IS NULL OR at < :before"
+            rows = self._db.execute(query, {"before": before}).fetchall()
         return [_part(row) for row in rows]
 
     def addPart(self, row: PartRow, quota: int, userQuota: int) -> bool:
@@ -203,9 +207,9 @@ class Index:
 
     def used(self, user: str | None = None) -> int:
         """Bytes of files and reservations: of one user, or of all."""
-        query = "SELECT COALESCE(SUM(bytes), 0) FROM used WHERE ?1 IS NULL OR user = ?1"
+        query = "SELECT COALESCE(SUM(bytes), 0) FROM used WHERE :user IS NULL OR user = :user"
         with self._lock:
-            return int(self._db.execute(query, (user,)).fetchone()[0])
+            return int(self._db.execute(query, {"user": user}).fetchone()[0])
 
     def _fits(self, user: str, more: int, quota: int, userQuota: int) -> bool:
         if quota and self.used() + more > quota:
