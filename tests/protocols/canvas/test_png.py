@@ -72,7 +72,15 @@ class TestThePng:
         assert ask(daemon, "GET /canvas/a.png").headers["last-modified"] == at(1000)
         assert ask(daemon, "GET /canvas/a.png", f"If-Modified-Since: {at(1000)}").status == 304
         assert ask(daemon, "GET /canvas/a.png", f"If-Modified-Since: {at(999)}").status == 200
-        assert ask(daemon, "GET /canvas/a.png", "If-Modified-Since: lately").status == 200
+        for field in ("lately", ""):
+            assert ask(daemon, "GET /canvas/a.png", f"If-Modified-Since: {field}").status == 200
+
+    def test_is_sent_again_where_a_second_has_two_of_them(self) -> None:
+        daemon = painted()
+        daemon.reactor.advance(0.2)
+        daemon.open("/canvas/a?width=3&height=2").say(bytes(24))
+        assert ask(daemon, "GET /canvas/a.png", f"If-Modified-Since: {at(1000)}").status == 200
+        assert ask(daemon, "GET /canvas/a.png", f"If-Modified-Since: {at(1001)}").status == 304
 
     def test_is_told_apart_by_its_tag_where_both_are_given(self) -> None:
         answer = ask(painted(), "GET /canvas/a.png", 'If-None-Match: "x"', f"If-Modified-Since: {at(1000)}")
@@ -150,6 +158,11 @@ class TestThePage:
     @pytest.mark.parametrize("name", ["", "a/b", "_page/x", "..", "%00", "a%2Fb", "x" * 65, ".png", "a.png.png"])
     def test_is_at_no_other(self, name: str) -> None:
         assert ask(daemonOf(), f"GET /canvas/{name}").status == 404
+
+    def test_is_refused_with_the_sentence_that_its_websocket_would_get(self) -> None:
+        answer = ask(daemonOf(), "GET /canvas/a?width=100000&height=100000")
+        sentence = "100000 x 100000 are 10000000000 pixels; this route takes 1048576 at the most\n"
+        assert (answer.status, answer.body.decode()) == (400, sentence)
 
     def test_takes_nothing_but_get(self) -> None:
         answer = ask(daemonOf(), "DELETE /canvas/a")

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 class Frame:
     """The picture as it was once: made ready for all who are sent it, one time."""
 
-    __slots__ = ("line", "number", "pixels", "size", "time")
+    __slots__ = ("isFirstOfSecond", "line", "number", "pixels", "size", "time")
 
-    def __init__(self, number: int, time: float, size: Size, pixels: bytes) -> None:
-        self.number = number
+    def __init__(self, before: Frame | None, time: float, size: Size, pixels: bytes) -> None:
+        self.number: int = 1 if before is None else before.number + 1
         self.time = time
         """Seconds since 1970."""
+        self.isFirstOfSecond = before is None or int(before.time) != int(time)
+        """Whether its time in whole seconds tells it from those before."""
         self.size = size
         self.pixels = Prepared(pixels, True)
-        self.line = line(width=size.width, height=size.height, frame=number, time=int(time * 1000))
+        self.line = line(width=size.width, height=size.height, frame=self.number, time=int(time * 1000))
 
 
 class Watcher(Protocol):
@@ -84,6 +86,5 @@ class Board:
         return self._picture
 
     def _framed(self, picture: Picture) -> Frame:
-        number = 1 if self.frame is None else self.frame.number + 1
-        self.frame, self.png = Frame(number, self._seconds(), picture.size, picture.pixels), None
+        self.frame, self.png = Frame(self.frame, self._seconds(), picture.size, picture.pixels), None
         return self.frame

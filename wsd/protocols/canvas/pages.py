@@ -14,8 +14,8 @@ from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from wsd.connection import Refused
-from wsd.protocols.canvas.asked import PNG, nameOf
+from wsd.connection import Refused, Request
+from wsd.protocols.canvas.asked import PNG, nameOf, readQuery
 from wsd.protocols.canvas.board import Board, Frame
 from wsd.protocols.canvas.boards import Boards
 from wsd.protocols.canvas.png import Encoder
@@ -36,8 +36,10 @@ class Canvases(Resource):
 
     isLeaf = True
 
-    def __init__(self, below: str, boards: Boards, pngs: Encoder) -> None:
+    def __init__(self, below: str, boards: Boards, pngs: Encoder, most: int) -> None:
+        """`most` is the pixels that a picture may have."""
         super().__init__()
+        self._most = most
         self._boards = boards
         self._pngs = pngs
         folder = files("wsd.protocols.canvas").joinpath("page")
@@ -54,6 +56,8 @@ class Canvases(Resource):
         name = parts[0].removesuffix(PNG)
         board = self._boards.find(nameOf(name))
         if name == parts[0]:
+            # The browser's WebSocket will ask the same, and would not tell why it is refused.
+            readQuery(Request(request.head, request.peer).queries, self._most)
             return self._file(request, "index.html")
         if board is None or board.frame is None:
             raise Refused(404, f"nobody has painted on the canvas {name!r} yet")
@@ -116,11 +120,11 @@ def _isCached(request: Any, board: Board, frame: Frame) -> bool:
     if tags is not None:
         named = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
         return "*" in named or _tag(board, frame) in named
-    since = headers.get("If-Modified-Since")
     try:
-        return since is not None and int(frame.time) <= http.stringToDatetime(since.encode("latin-1"))
-    except ValueError:
+        since = http.stringToDatetime(headers.get("If-Modified-Since", "never").encode("latin-1"))
+    except (ValueError, LookupError):
         return False
+    return bool(int(frame.time) < since or (int(frame.time) == since and frame.isFirstOfSecond))
 
 
 def _answer(request: Any, coroutine: Coroutine[Any, Any, None]) -> int:

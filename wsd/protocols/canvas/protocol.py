@@ -177,7 +177,7 @@ class CanvasFactory(Factory):
 
     def resource(self) -> IResource:
         """Their pages and pictures."""
-        return Canvases(self.below, self.boards, self.pngs)
+        return Canvases(self.below, self.boards, self.pngs, self.options.max_pixels)
 
 
 def _largest(options: CanvasOptions) -> int:

@@ -5,6 +5,7 @@ const WORDS = {
     title: "A canvas that others watch", role: "You", painter: "paint", viewer: "watch", colour: "Colour",
     brush: "Brush", clear: "Clear", png: "As PNG", opening: "connecting",
     empty: "connected; nobody has painted here yet", lost: "the connection was lost; trying again",
+    closed: "no connection could be made; trying again",
     refused: (why) => `the server closed: ${why}`, shown: (number, size) => `frame ${number}, ${size}`,
     painted: (number, viewers) => `frame ${number} is yours; sent on to ${viewers}`,
   },
@@ -12,6 +13,7 @@ const WORDS = {
     title: "众人可见的画布", role: "你", painter: "绘画", viewer: "观看", colour: "颜色",
     brush: "画笔", clear: "清空", png: "PNG 图片", opening: "正在连接",
     empty: "已连接；还没有人在这里画过", lost: "连接已中断；正在重试",
+    closed: "无法建立连接；正在重试",
     refused: (why) => `服务器已关闭连接：${why}`, shown: (number, size) => `第 ${number} 帧，${size}`,
     painted: (number, viewers) => `第 ${number} 帧由你绘制；已转发给 ${viewers} 个连接`,
   },
@@ -49,7 +51,11 @@ function connect() {
   sent = [];
   const mine = connection = new WebSocket(url);
   mine.binaryType = "arraybuffer";
-  mine.onopen = () => tell(say.empty);
+  let isOpen = false;
+  mine.onopen = () => {
+    isOpen = true;
+    tell(say.empty);
+  };
   mine.onmessage = ({data}) => {
     if (mine !== connection) return;
     if (typeof data === "string") hear(JSON.parse(data));
@@ -57,7 +63,7 @@ function connect() {
   };
   mine.onclose = ({reason}) => {
     if (mine !== connection) return;
-    tell(reason ? say.refused(reason) : say.lost);
+    tell(reason ? say.refused(reason) : isOpen ? say.lost : say.closed);
     setTimeout(() => mine === connection && connect(), AGAIN);
   };
 }
