@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -42,6 +45,14 @@ class Server:
         assert self._process is not None
         self._process.process.kill()
         self._process.process.wait()
+
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """Nothing goes on at the daemon meanwhile."""
+        assert self._process is not None
+        self._process.process.send_signal(signal.SIGSTOP)
+        yield
+        self._process.process.send_signal(signal.SIGCONT)
 
     def parts(self) -> set[Path]:
         return set(self.folder.glob("blob/parts/*"))
@@ -102,7 +113,7 @@ class Blobs:
         """Wait until so much of a file is on the daemon's disk."""
         while sum(path.stat().st_size for path in self.parts()) < least:
             assert not self.files(), "it was whole before it could be interrupted"
-            self.page.wait_for_timeout(5)
+            time.sleep(0.002)
 
 
 @pytest.fixture(scope="module")
@@ -182,13 +193,15 @@ class TestThePage:
         expect(blobs.state()).to_have_text("kept")
         assert sha256(blobs.kept()).digest() == sha256(content).digest()
 
-    def testGoesOnAfterAReload(self, blobs: Blobs) -> None:
+    def testGoesOnWhenThePageWasLeftAndOpenedAgain(self, blobs: Blobs) -> None:
         content = os.urandom(16 * MIB)
         blobs.open()
         file = blobs.file("large.bin", content)
         blobs.send(file)
         blobs.onDisk(2 * MIB)
-        blobs.page.reload()
+        with blobs.server.halted():
+            blobs.page.goto("about:blank")
+        blobs.open()
         frames: list[str] = []
         blobs.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
         blobs.send(file)
@@ -201,7 +214,8 @@ class TestThePage:
         blobs.open()
         blobs.send(blobs.file("large.bin", os.urandom(16 * MIB)))
         blobs.onDisk(MIB)
-        blobs.page.get_by_role("button", name="Cancel").click()
+        with blobs.server.halted():
+            blobs.page.get_by_role("button", name="Cancel").click()
         expect(blobs.state()).to_have_text("canceled")
         while blobs.parts():
             blobs.page.wait_for_timeout(20)
@@ -254,7 +268,8 @@ class TestTheConsole:
         console = self.console(blobs, os.urandom(16 * MIB))
         console.press("Upload")
         blobs.onDisk(MIB)
-        console.press("Cancel")
+        with blobs.server.halted():
+            console.press("Cancel")
         expect(console.at("#keep-note")).to_have_text("Not kept: kept.bin was called off.")
         expect(console.at("#keep")).to_have_text("Upload")
 
@@ -295,6 +310,38 @@ class TestTheModule:
             }"""
         )
         assert answer == [9_000_000, True, "application/x-of-mine", "a"]
+
+    def testGivesUpAtOnceWhenTheFileCannotBeReadAnyMore(self, blobs: Blobs) -> None:
+        blobs.open()
+        assert (
+            blobs.page.evaluate(
+                """async () => {
+                const {upload} = await import("/_wsd/wsd-blob.js");
+                const gone = () => Promise.reject(new DOMException("it was moved", "NotReadableError"));
+                const file = {size: 5, name: "gone", slice: () => ({arrayBuffer: gone})};
+                return upload("/blob", file).catch(({name}) => name);
+            }"""
+            )
+            == "NotReadableError"
+        )
+
+    def testIsCalledOffWhileItWaitsToTryAgain(self, blobs: Blobs) -> None:
+        blobs.open()
+        blobs.page.route_web_socket("**/*", lambda socket: socket.close())
+        ended = blobs.page.evaluate(
+            """async () => {
+                const {upload} = await import("/_wsd/wsd-blob.js");
+                const control = new AbortController();
+                const waiting = new Promise((waits) => {
+                    window.setTimeout = (_, pause) => { if (pause < 60_000) waits(); };  // and it waits for ever
+                });
+                const ended = upload("/blob", new Blob(["a"]), {signal: control.signal}).catch(({name}) => name);
+                await waiting;
+                control.abort();
+                return ended;
+            }"""
+        )
+        assert ended == "AbortError"
 
     def testHashesAsTheBrowserDoes(self, blobs: Blobs) -> None:
         blobs.open()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
+import threading
 import zlib
 from hashlib import sha256
 from pathlib import Path
@@ -53,6 +56,25 @@ class TestAFile:
 
     def test_an_empty_one_is_one(self, tmp_path: Path) -> None:
         assert part(storeOf(tmp_path), size=0).finish().size == 0
+
+    def test_only_its_owner_may_read_the_index(self, tmp_path: Path) -> None:
+        (tmp_path / "store").mkdir(mode=0o755)
+        put(storeOf(tmp_path), b"x")
+        index = list((tmp_path / "store").glob("index.sqlite*"))
+        assert len(index) == 3
+        assert [path.stat().st_mode & 0o77 for path in index] == [0, 0, 0]
+
+    def test_the_folders_that_it_lies_in_are_on_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        synced, fsync = set(), os.fsync
+
+        def noted(descriptor: int) -> None:
+            synced.add(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", noted)
+        store = storeOf(tmp_path / "new")
+        path = store.pathOf(put(store, b"x").id)
+        assert synced >= {tmp_path, tmp_path / "new", tmp_path / "new" / "store", store.parts, store.files, path.parent}
 
     def test_only_its_owner_may_read_the_folder(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
@@ -309,8 +331,21 @@ class TestAfterACrash:
             assert store.index.used() == 5
 
     @staticmethod
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
+
+    def test_one_that_was_being_removed_is_gone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = storeOf(tmp_path)
+        blob = put(store, b"hello")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", self.die)
+            with pytest.raises(KeyboardInterrupt):
+                store.remove(blob.id)
+        assert store.pathOf(blob.id).exists()
+        store = storeOf(tmp_path)
+        assert not store.pathOf(blob.id).exists()
+        assert list(store.verify()) == []
+        assert put(store, b"hello").id == blob.id
 
     def test_one_that_nobody_can_go_on_with_is_removed(self, tmp_path: Path) -> None:
         begun = part(storeOf(tmp_path), None)
@@ -326,6 +361,86 @@ class TestAfterACrash:
         storeOf(tmp_path)
         begun.append([b"world"])
         assert begun.finish().size == 10
+
+
+class TestADiskThatRefuses:
+    def test_what_it_did_not_take_counts_at_no_later_time(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, size=10)
+        begun.append([b"hello"])
+        begun.sync()
+        begun.append([b"world"])
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", self.refuse)
+            with pytest.raises(BlobError) as caught:
+                begun.sync()
+            assert code(caught) == "unavailable"
+        with pytest.raises(BlobError):
+            begun.close()
+        assert store.row(TOKEN).durable == 5
+        assert part(store, size=10).written == 5
+
+    @staticmethod
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "no")
+
+    @staticmethod
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def test_an_end_that_went_wrong_is_tried_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, size=5)
+        begun.append([b"hello"])
+        with monkeypatch.context() as patch:
+            patch.setattr(store.index, "finish", self.full)
+            with pytest.raises(BlobError) as caught:
+                begun.finish()
+            assert code(caught) == "disk_full"
+            begun.close()
+            assert list(store.files.glob("*/*")) == []
+        blob = store.begin(Wanted("ada", "a.txt", size=5), TOKEN)
+        assert isinstance(blob, Blob)
+        assert store.pathOf(blob.id).read_bytes() == b"hello"
+
+    def test_nothing_is_left_of_one_that_nobody_can_go_on_with(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = storeOf(tmp_path)
+        begun = part(store, None)
+        begun.append([b"hello"])
+        with monkeypatch.context() as patch:
+            patch.setattr(store.index, "finish", self.full)
+            with pytest.raises(BlobError):
+                begun.finish()
+        begun.close()
+        assert [*store.parts.iterdir(), *store.files.glob("*/*")] == []
+        assert store.index.used() == 0
+
+
+class TestTwoAtOnce:
+    def test_what_is_kept_anew_while_it_is_removed_is_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = storeOf(tmp_path)
+        blob = put(store, b"same")
+        begun = part(store, None)
+        begun.append([b"same"])
+        finishing = threading.Thread(target=begun.finish)
+        forget = store.index.removeBlob
+
+        def removeBlob(id: str) -> None:
+            forget(id)
+            finishing.start()
+            finishing.join(0.1)  # as long as it would take, if it did not have to wait
+
+        monkeypatch.setattr(store.index, "removeBlob", removeBlob)
+        store.remove(blob.id)
+        finishing.join()
+        assert store.blob(blob.id).size == 4
+        assert store.pathOf(blob.id).read_bytes() == b"same"
 
 
 class TestVerify:

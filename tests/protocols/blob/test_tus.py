@@ -111,6 +111,10 @@ class TestCreation:
     def test_location_is_a_path(self, daemon: Daemon) -> None:
         assert create(daemon).startswith("/blob/tus/")
 
+    def test_the_endpoint_may_end_with_a_slash(self, daemon: Daemon) -> None:
+        answer = ask(daemon, "POST /blob/tus/", TUS, "Upload-Length: 10")
+        assert patch(daemon, answer.headers["location"], 0, CONTENT).headers["upload-offset"] == "10"
+
     def test_name_and_type_come_with_it(self, daemon: Daemon) -> None:
         name = b64encode("größe.bin".encode()).decode()
         url = create(daemon, 10, f"Upload-Metadata: filename {name},filetype {b64encode(b'video/mp4').decode()},empty")
@@ -212,12 +216,13 @@ class TestWhatGoesWrong:
 
     def test_another_content_type_is_415(self, daemon: Daemon) -> None:
         fields = [TUS, "Upload-Offset: 0", "Content-Type: text/plain", "Content-Length: 10"]
-        assert ask(daemon, f"PATCH {create(daemon)}", *fields, body=CONTENT).status == 415
+        answer = ask(daemon, f"PATCH {create(daemon)}", *fields, body=CONTENT)
+        assert (answer.status, answer.error) == (415, "content_type")
 
     @pytest.mark.parametrize("fields", [[], ["Tus-Resumable: 0.2.2"]])
     def test_another_version_is_412(self, daemon: Daemon, fields: list[str]) -> None:
-        answer = ask(daemon, f"HEAD {create(daemon)}", *fields)
-        assert (answer.status, answer.headers["tus-version"]) == (412, "1.0.0")
+        answer = ask(daemon, "POST /blob/tus", "Upload-Length: 10", *fields)
+        assert (answer.status, answer.headers["tus-version"], answer.error) == (412, "1.0.0", "tus_version")
 
     def test_more_than_announced_is_refused(self, daemon: Daemon) -> None:
         url = create(daemon)

@@ -35,6 +35,7 @@ class PartFile:
         self._marked: tuple[int, Any, bytes] | None = None
         self._check: Any = None
         self._crc = 0
+        self._refused: OSError | None = None
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,7 +115,14 @@ class PartFile:
     def sync(self) -> int:
         """Bring all of it to the disk; how much of it counts. More may be written meanwhile, on another thread."""
         checked = self.checked
-        os.fdatasync(self._file)
+        if self._refused is not None:
+            raise self._refused
+        try:
+            os.fdatasync(self._file)
+        except OSError as refused:
+            # The kernel tells once of what it could not write, and forgets it: a later sync would vouch for nothing.
+            self._refused = refused
+            raise
         return checked
 
     @property
@@ -129,9 +137,22 @@ class PartFile:
             self._file = -1
 
 
+def openFolder(folder: Path) -> int:
+    """A descriptor of a folder, to sync it or to lock it."""
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def makeFolder(folder: Path) -> None:
+    """Make it, and what is above it, for us alone; what is made is on disk when this returns."""
+    if not folder.is_dir():
+        makeFolder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        syncFolder(folder.parent)
+
+
 def syncFolder(folder: Path) -> None:
     """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = openFolder(folder)
     try:
         os.fsync(descriptor)
     finally:

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS parts (
     done INTEGER NOT NULL DEFAULT 0, at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS parts_by_age ON parts (at);
+CREATE TABLE IF NOT EXISTS doomed (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS used (user TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS blob_comes AFTER INSERT ON blobs BEGIN
     INSERT INTO used VALUES (NEW.user, NEW.size) ON CONFLICT (user) DO UPDATE SET bytes = bytes + NEW.size;
@@ -43,7 +44,8 @@ END;
 """
 """
 A row of `parts` stays for a while when the file is done, so that a client which did not hear of it can ask again.
-`used` is kept by triggers, in the same transaction as what it counts: files, and what unfinished ones have reserved.
+`doomed` has the files whose rows are removed while their bytes may still be there. `used` is kept by triggers, in the
+same transaction as what it counts: files, and what unfinished ones have reserved.
 """
 
 
@@ -94,6 +96,7 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
+        path.touch(mode=0o600)  # what SQLite puts beside it is as private: it has the key, and everybody's names
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
@@ -137,10 +140,21 @@ class Index:
             return [Blob(*row) for row in self._db.execute(query, {"user": user, "before": before})]
 
     def removeBlob(self, id: str) -> None:
-        """Forget a file, and that it was ever uploaded."""
+        """Forget a file, and that it was ever uploaded; it is doomed until it is `buried`."""
         with self._writing() as db:
+            db.execute("INSERT OR IGNORE INTO doomed SELECT id FROM blobs WHERE id = ?", (id,))
             db.execute("DELETE FROM blobs WHERE id = ?", (id,))
             db.execute("DELETE FROM parts WHERE id = ? AND done", (id,))
+
+    def doomed(self) -> list[str]:
+        """The ids of removed files whose bytes may still be there."""
+        with self._lock:
+            return [id for (id,) in self._db.execute("SELECT id FROM doomed")]
+
+    def buried(self, id: str) -> None:
+        """Its bytes are gone."""
+        with self._writing() as db:
+            db.execute("DELETE FROM doomed WHERE id = ?", (id,))
 
     # -- unfinished -----------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wsd.protocols.blob.errors import BlobError, told
@@ -134,8 +134,7 @@ class Part:
             kind = typeOf(self.file.head, row.name, row.type)
             id = self._store.idOf(row.user, found)
             self._store.index.finishing(row.part, id, found, self.written, kind)
-            blob = Blob(id, row.user, row.name, kind, self.written, found, self._store.now())
-            blob = self._store.place(row, blob)
+            blob = self._store.place(replace(row, id=id, sha256=found, type=kind), self.written)
             self.isOpen = False
             self.file.close()
             return blob

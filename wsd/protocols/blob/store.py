@@ -11,7 +11,6 @@ All of it blocks, and belongs on a pool of threads. A method may be called from 
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from wsd.protocols.blob.errors import BlobError, told
-from wsd.protocols.blob.file import PartFile, Reader, isIdle, syncFolder
+from wsd.protocols.blob.file import PartFile, Reader, isIdle, makeFolder, syncFolder
 from wsd.protocols.blob.index import Blob, Index, PartRow
 from wsd.protocols.blob.part import Part, Wanted
+from wsd.protocols.blob.shelf import Shelf
 
 _PIECE = 1 << 20
 
@@ -61,13 +61,14 @@ class Store:
         self.files = root / "files"
         with told():
             for folder in (root, self.parts, self.files):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                makeFolder(folder)
             self.index = Index(root / "index.sqlite")
+            self._shelf = Shelf(self.files, self.index)
             self._recover()
 
     def pathOf(self, id: str) -> Path:
         """Where a finished file lies."""
-        return self.files / id[:2] / id
+        return self._shelf.pathOf(id)
 
     def idOf(self, user: str, digest: str) -> str:
         """The id of a user's file with this SHA-256: nobody else can tell it, or tell from it."""
@@ -91,7 +92,7 @@ class Store:
             if have is not None:
                 return have
             name = secrets.token_hex(20) if token is None else nameOf(token)
-            row = None if token is None else self.index.part(name)
+            row = None if token is None else self._rowOf(name)
             if row is not None and row.done:
                 blob = self.index.blob(row.id or "")
                 if blob is not None:
@@ -125,7 +126,7 @@ class Store:
     def row(self, token: str) -> PartRow:
         """What the index has of a token. Raises BlobError ("unknown")."""
         with told():
-            row = self.index.part(nameOf(token))
+            row = self._rowOf(nameOf(token))
             if row is None:
                 raise BlobError("unknown", "there is no such transfer, or not any more; begin it anew")
             return row
@@ -168,6 +169,22 @@ class Store:
             raise self.full(wanted.user, wanted.size or 0)
         return row
 
+    def _rowOf(self, name: str) -> PartRow | None:
+        """What the index has of a part. An end that was begun and went wrong is tried again before."""
+        row = self.index.part(name)
+        if row is not None and row.id is not None and not row.done and isIdle(self.parts / name):
+            self._settle(row)
+            row = self.index.part(name)
+        return row
+
+    def _settle(self, row: PartRow) -> None:
+        """A part whose end was begun becomes a file."""
+        path = self.parts / row.part
+        if path.exists() or self.pathOf(row.id or "").exists():
+            self.place(row, row.durable)
+        else:
+            self.index.removePart(row.part)
+
     def _part(self, row: PartRow) -> Part:
         part = Part(self, row, PartFile(self.parts / row.part, row.durable))
         syncFolder(self.parts)
@@ -200,8 +217,7 @@ class Store:
     def remove(self, id: str) -> None:
         """Remove a file; who reads it now may read it to its end."""
         with told():
-            self.index.removeBlob(id)
-            self.pathOf(id).unlink(missing_ok=True)
+            self._shelf.remove(id)
 
     def reader(self, id: str) -> tuple[Blob, Reader]:
         """A file and its bytes."""
@@ -232,39 +248,28 @@ class Store:
 
     def _recover(self) -> None:
         """What a crash has left becomes a resumable part or a finished file; what nobody can go on with is removed."""
+        self._shelf.recover()
         rows = {row.part: row for row in self.index.parts() if not row.done}
         for row in rows.values():
             path = self.parts / row.part
             if not isIdle(path):
                 continue
-            if row.id is not None and (path.exists() or self.pathOf(row.id).exists()):
-                self.place(row, self.blobOf(row, row.durable))
-            elif not row.resumable or row.id is not None:
+            if row.id is not None:
+                self._settle(row)
+            elif not row.resumable:
                 path.unlink(missing_ok=True)
                 self.index.removePart(row.part)
         for path in list(self.parts.iterdir()):
             if path.name not in rows and isIdle(path) and self.index.part(path.name) is None:
                 path.unlink(missing_ok=True)
 
-    def blobOf(self, row: PartRow, size: int) -> Blob:
-        """The file that a part becomes."""
+    def place(self, row: PartRow, size: int) -> Blob:
+        """Make a part that is whole, checked and on disk the file of its row; again, where a crash came between."""
         assert row.id is not None
         assert row.sha256 is not None
         assert row.type is not None
-        return Blob(row.id, row.user, row.name, row.type, size, row.sha256, self.now())
-
-    def place(self, row: PartRow, blob: Blob) -> Blob:
-        """Give a file that is whole, checked and on disk its name. What a crash interrupts is done again."""
-        path, target = self.parts / row.part, self.pathOf(blob.id)
-        if target.exists():
-            path.unlink(missing_ok=True)
-        else:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            os.rename(path, target)
-            syncFolder(target.parent)
-            syncFolder(self.files)
-        syncFolder(self.parts)
-        return self.index.finish(row.part, blob)
+        blob = Blob(row.id, row.user, row.name, row.type, size, row.sha256, self.now())
+        return self._shelf.put(self.parts / row.part, blob)
 
     def verify(self) -> Iterator[tuple[str, str]]:
         """What is wrong, as pairs of an id and a sentence: files that are missing, changed, or in no index."""

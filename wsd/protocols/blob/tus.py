@@ -66,7 +66,7 @@ class Tus:
             self._describe(request)
             return
         self._check(request)
-        if len(request.postpath) == 1 and method == "POST":
+        if request.postpath in ([b"tus"], [b"tus", b""]) and method == "POST":
             await self._create(request)
         elif len(request.postpath) == 2 and method in ("HEAD", "PATCH", "DELETE"):
             await getattr(self, f"_{method.lower()}")(request, _tokenOf(request))

@@ -188,9 +188,13 @@ async function persist({signal, patience = 600_000}, attempt, progress) {
     } catch (error) {
       if (signal?.aborted) throw signal.reason;
       if (error instanceof BlobError && !AGAIN.has(error.code)) throw error;
+      if (error instanceof DOMException) throw error; // the file cannot be read any more, the address cannot be
       if (progress() !== seen) [seen, since, pause] = [progress(), Date.now(), 250];
       if (Date.now() - since > patience) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      await new Promise((resolve) => {
+        setTimeout(resolve, pause);
+        signal?.addEventListener("abort", resolve, {once: true});
+      });
       pause = Math.min(pause * 2, 10_000);
     }
   }
