@@ -6,6 +6,7 @@ SOAP 1.2 part 1 (2.4 to 2.6, 5), SOAP 1.1 (4), WS-Addressing 1.0 Core and SOAP B
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -94,6 +95,21 @@ def readEnvelope(root: Any, spoken: Version, addressing: Addressing) -> Envelope
     if len(body) > 1:
         raise Fault("the Body has more than one element; one message is one request")
     return Envelope(version, body[0] if len(body) else None, addressing)
+
+
+def glance(root: Any, spoken: Version, addressing: Addressing) -> None:
+    """
+    Read what a message says of itself, for who passes it on: what must be understood is not looked at.
+
+    Raises `Fault` for another version, and for what has no Body.
+    """
+    version = versionOf(root, spoken)
+    if root.find(f"{{{version.namespace}}}Body") is None:
+        raise Fault("the Envelope has no Body")
+    for block in root.iterfind(f"{{{version.namespace}}}Header/*"):
+        # What is wrong with it is for the one behind to say.
+        with suppress(Fault):
+            _readAddressing(block, addressing)
 
 
 def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 from wsd.config.values import MIB
 
+_OURS = ("host", "connection", "upgrade", "transfer-encoding", "te", "trailer", "expect", "soapaction", "accept")
+"""Headers that are of one connection, or that the gateway writes itself."""
+
 
 def _count(default: int, unit: str) -> Any:
     return field(default=default, metadata={"unit": unit, "least": 1, "most": 10_000})
@@ -25,6 +28,13 @@ def _upstream(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", text):
         raise ValueError(f'"{text}" is not the URL of a service; write "https://example.com/service"')
     return text
+
+
+def _header(text: str) -> str:
+    name = text.lower()
+    if not re.fullmatch(r"[a-z0-9-]+", name) or name.startswith("content-") or name in _OURS:
+        raise ValueError(f'"{text}" is no header that may be passed on; write "authorization", say')
+    return name
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,8 @@ class SoapOptions:
     """Calls of one connection that it is given at a time."""
     max_answer: int = field(default=8 * MIB, metadata={"size": True, "least": 1024})
     """Bytes of an answer of its."""
+    upstream_headers: tuple[str, ...] = field(default=(), metadata={"each": _header})
+    """Headers of the client's opening handshake that are passed on to it."""
 
     def __post_init__(self) -> None:
         if self.contract is not None and self.service is None:

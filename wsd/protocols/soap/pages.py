@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from wsd.connection import Refused
 from wsd.connection.body import IBody, IStreamed
+from wsd.head import Head
 from wsd.policies.address import Peer
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.soap.media import parameters, versionOf
@@ -21,6 +22,7 @@ from wsd.protocols.soap.node import Answer
 from wsd.protocols.soap.page import Page
 from wsd.protocols.soap.publish import httpWsdl, webSocketWsdl
 from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.service import Service
 
 if TYPE_CHECKING:
     from wsd.protocols.soap.protocol import SoapFactory
@@ -34,10 +36,15 @@ class HttpLink:
     canPush = False
     isOpen = True
 
-    def __init__(self, clock: IReactorTime, peer: Peer) -> None:
+    def __init__(self, clock: IReactorTime, request: Any) -> None:
         self.clock = clock
-        self.peer = peer
+        self.peer: Peer = request.peer
+        self._head: Head = request.head
         self._goodbyes: list[Callable[[], None]] = []
+
+    def header(self, name: str) -> str | None:
+        """A header of the request."""
+        return self._head.headers.get(name)
 
     def deliver(self, text: str) -> None:
         """There is no way: a function looks at `canPush` before. Raises RuntimeError."""
@@ -87,7 +94,7 @@ class Pages(Resource):
     def __init__(self, factory: SoapFactory) -> None:
         super().__init__()
         self._factory = factory
-        self._page = Page(factory.route.path, factory.service)
+        self._page = None if factory.service is None else Page(factory.route.path, factory.service)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Only a POST has one. Raises `Refused`: 415 for what is no SOAP, 403 for another site's page."""
@@ -109,7 +116,7 @@ class Pages(Resource):
         if posted is None:
             raise Refused(400, "there is no envelope; write one into the body")
         version: Version = posted.version
-        link = HttpLink(self._factory.clock, request.peer)
+        link = HttpLink(self._factory.clock, request)
         answer = self._factory.node.process(posted.reader, version, link, _actionOf(request, version))
         if isinstance(answer, Answer):
             _say(request, answer, link)
@@ -121,6 +128,8 @@ class Pages(Resource):
 
     def render_GET(self, request: Any) -> bytes:
         """The contract, or the page, or one of its files."""
+        if self._page is None or self._factory.service is None:
+            raise Refused(404, "this route is a gateway; the contract is at the service behind it")
         if request.postpath not in ([], [b""]):
             name = request.postpath[-1].decode("latin-1")
             if len(request.postpath) > 1 or name not in self._page:
@@ -128,10 +137,10 @@ class Pages(Resource):
             return self._page.render(request, name)
         asked = {name.lower(): value for name, value in parse_qsl(request.head.query, keep_blank_values=True)}
         if "wsdl" in asked or "singlewsdl" in asked:
-            return self._contract(request, asked.get("transport", "websocket"))
+            return self._contract(request, self._factory.service, asked.get("transport", "websocket"))
         return self._page.render(request, "index.html")
 
-    def _contract(self, request: Any, transport: str) -> bytes:
+    def _contract(self, request: Any, service: Service, transport: str) -> bytes:
         if transport not in ("http", "websocket"):
             raise Refused(400, "the transport of a contract is http or websocket: ?wsdl&transport=http")
         isHttp = transport == "http"
@@ -139,7 +148,7 @@ class Pages(Resource):
         location = f"{scheme}://{request.head.headers.get('Host') or 'localhost'}{self._factory.route.path}"
         request.setHeader(b"Content-Type", b"text/xml; charset=utf-8")
         request.setHeader(b"Cache-Control", b"no-cache")
-        return (httpWsdl if isHttp else webSocketWsdl)(self._factory.service.contract, location)
+        return (httpWsdl if isHttp else webSocketWsdl)(service.contract, location)
 
 
 def _actionOf(request: Any, version: Version) -> str:

@@ -16,6 +16,7 @@ from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.demonstration import Demonstration
 from wsd.protocols.soap.envelope import Addressing
+from wsd.protocols.soap.gateway import Gateway
 from wsd.protocols.soap.media import versionOf
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.node import Answer, Node
@@ -76,7 +77,7 @@ class SoapConnection(Connection):
         done = answer.addBoth(self._answered, answer, isBinary)
         if not addressing.MessageID:
             return done
-        if len(self._pending) >= self.options.calls and not self._waits:
+        if len(self._pending) >= self.factory.calls and not self._waits:
             self._waits = True
             self.hold()
         return None
@@ -85,7 +86,7 @@ class SoapConnection(Connection):
         self._pending.discard(pending)
         if isinstance(result, Answer):
             self._deliver(result.text, isBinary)
-        if self._waits and len(self._pending) < self.options.calls:
+        if self._waits and len(self._pending) < self.factory.calls:
             self._waits = False
             self.release()
 
@@ -113,6 +114,10 @@ class SoapConnection(Connection):
 
     # -- a service says -------------------------------------------------------------------------------------------
 
+    def header(self, name: str) -> str | None:
+        """A header of the opening handshake."""
+        return self.request.head.headers.get(name)
+
     def deliver(self, text: str) -> None:
         """Push, in the opcode that the client used last."""
         self._deliver(text, self._isBinary)
@@ -134,16 +139,25 @@ class SoapFactory(Factory):
         super().__init__(*arguments, **named)
         options: SoapOptions = self.options
         self.threads = self.pool(self.clock, options.threads)
-        self.service: Service = _serviceOf(options)
-        self.node = Node(self.service, self.threads, self.route.path)
+        self.service: Service | None = None
+        self.calls = options.calls
+        """Of one connection, that may be open."""
+        self.node: Node | Gateway
+        if options.upstream is None:
+            self.service = _serviceOf(options)
+            self.node = Node(self.service, self.threads, self.route.path)
+        else:
+            self.calls = options.upstream_calls
+            self.node = Gateway(self.clock, options, self.route.path)
 
     def started(self) -> None:
         """Begin."""
         self.threads.start()
 
-    def stopped(self) -> None:
+    def stopped(self) -> Deferred[Any] | None:
         """End."""
         self.threads.stop()
+        return self.node.stop() if isinstance(self.node, Gateway) else None
 
     def resource(self) -> IResource | None:
         """The service over HTTP, unless the route is shared with other protocols."""

@@ -56,6 +56,9 @@ class Link(Protocol):
     def isOpen(self) -> bool:
         """Whether anybody is there."""
 
+    def header(self, name: str) -> str | None:
+        """A header of the request that opened the way."""
+
     def deliver(self, text: str) -> None:
         """Send an envelope."""
 

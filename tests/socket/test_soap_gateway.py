@@ -1,0 +1,299 @@
+"""The gateway of SOAP: real backends behind it, in Python, in node, and those that do what they should not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zeep
+from lxml import etree
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from tests.daemon import ROOT, RunningDaemon, runningDaemon
+from tests.protocols.soap.talk import S11, S12, add, addressed, envelope, fault, text
+from tests.socket.library import ENTITIES, OPERATIONS, wsdl
+from wsd.protocols.soap.zeeptransport import WebSocketTransport
+
+ANSWER = envelope("<x>it</x>")
+BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
+    "fine": (200, "application/soap+xml; charset=utf-8", ANSWER.encode()),
+    "fault": (500, "application/soap+xml", envelope("<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
+              '<s:Reason><s:Text xml:lang="en">no</s:Text></s:Reason></s:Fault>').encode()),
+    "empty": (200, "application/soap+xml", b""),
+    "accepted": (202, "text/plain", b""),
+    "html": (502, "text/html", b"<html><p>Bad gateway</html>"),
+    "other": (200, "text/xml", envelope("<x/>", space=S11).encode()),
+    "mtom": (200, 'multipart/related; type="application/xop+xml"', b"--x--"),
+    "huge": (200, "application/soap+xml", envelope("x" * 100_000).encode()),
+    "entities": (200, "application/soap+xml", b'<!DOCTYPE x [<!ENTITY a "b">]>' + ANSWER.encode()),
+    "moved": (302, "text/html", b""),
+}  # fmt: skip
+
+
+class Backend(BaseHTTPRequestHandler):
+    """Does what its path says, and notes what it was asked."""
+
+    asked: list[tuple[str, dict[str, str], bytes]] = []  # noqa: RUF012 - of all requests together
+    hangs = threading.Event()
+    left = threading.Event()
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        name = self.path.strip("/")
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append((name, {key.lower(): value for key, value in self.headers.items()}, body))
+        if name == "hang":
+            self.connection.settimeout(30)
+            self.hangs.set()
+            # The other end resets it when it has had enough.
+            with suppress(ConnectionError):
+                self.connection.recv(1)
+            self.left.set()
+        if name in ("cut", "hang"):
+            self.close_connection = True
+            return
+        status, kind, content = BEHAVIOURS[name]
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        if name == "moved":
+            self.send_header("Location", "/fine")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
+    """A daemon with a route for each behaviour, and one to node's backend."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Backend)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    contract = tmp_path_factory.mktemp("library") / "library.wsdl"
+    contract.write_text(wsdl("http://localhost/service"), "utf-8")
+    node = subprocess.Popen(
+        ["node", "tests/socket/soap.cjs", str(contract)],
+        cwd=ROOT,
+        env={**os.environ, "NODE_PATH": str(ROOT / "tests/node_modules")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert node.stdout is not None
+    nodePort = int(node.stdout.readline())
+    urls = {name: f"http://127.0.0.1:{server.server_port}/{name}" for name in (*BEHAVIOURS, "hang", "cut")}
+    urls |= {"nobody": "http://127.0.0.1:1/", "node": f"http://127.0.0.1:{nodePort}/service"}
+    config = "".join(
+        f'[route."/{name}"]\nprotocol = "soap"\nupstream = "{url}"\nmax_answer = "64 KiB"\n'
+        f'upstream_headers = ["X-Tenant"]\nupstream_timeout = {1.0 if name == "hang" else 20.0}\n'
+        for name, url in urls.items()
+    )
+    with runningDaemon(config=config) as daemon:
+        daemon.contract = contract  # type: ignore[attr-defined]
+        yield daemon
+    server.shutdown()
+    server.server_close()
+    node.kill()
+    node.wait()
+    node.stdout.close()
+
+
+class Line:
+    """A WebSocket to a route of the gateway."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    def say(self, message: str) -> None:
+        self.socket.send(message)
+
+    def hear(self, timeout: float = 10) -> Any:
+        got = self.socket.recv(timeout)
+        return etree.fromstring(got.encode() if isinstance(got, str) else got)
+
+    def ask(self, message: str) -> Any:
+        self.say(message)
+        return self.hear()
+
+
+@pytest.fixture
+def line(gateway: RunningDaemon, request: pytest.FixtureRequest) -> Iterator[Line]:
+    """To the route that the test's mark names, or to "fine"."""
+    name = getattr(request, "param", "fine")
+    headers = {"X-Tenant": "one", "Cookie": "secret=1", "soap-content-type": "application/soap+xml"}
+    url = f"ws://127.0.0.1:{gateway.port()}/{name}"
+    with connect(url, subprotocols=[Subprotocol("soap")], additional_headers=headers) as socket:
+        Backend.asked.clear()
+        yield Line(socket)
+
+
+class TestWhatIsPassedOn:
+    def test_1_2_has_its_action_in_the_content_type(self, line: Line) -> None:
+        line.ask(addressed(add(1, 2), "urn:n:1", "urn:act"))
+        ((_, headers, body),) = Backend.asked
+        assert headers["content-type"] == 'application/soap+xml; charset=utf-8; action="urn:act"'
+        assert text(etree.fromstring(body), "//d:a") == "1"
+
+    def test_of_the_clients_headers_only_those_the_route_lets_pass(self, line: Line) -> None:
+        line.ask(addressed(add(1, 2), "urn:n:1", "urn:act"))
+        ((_, headers, _),) = Backend.asked
+        assert headers["x-tenant"] == "one"
+        assert set(headers) <= {"x-tenant", "content-type", "accept", "host", "content-length", "connection"}
+
+    def test_the_answer_relates_to_the_request(self, line: Line) -> None:
+        answer = line.ask(addressed(add(1, 2), "urn:n:1", "urn:act"))
+        assert text(answer, "//x") == "it"
+        assert text(answer, "//a:RelatesTo") == "urn:n:1"
+
+    def test_what_needs_no_relation_gets_none(self, line: Line) -> None:
+        assert line.ask(envelope(add(1, 2))).find(f"{{{S12}}}Header") is None
+
+    def test_an_action_that_would_break_out_of_its_header_is_refused(self, line: Line) -> None:
+        answer = line.ask(addressed(add(1, 2), "urn:n:1", 'x"&#13;&#10;Evil: 1'))
+        assert text(answer, "//s:Subcode/s:Value") == "a:InvalidAddressingHeader"
+        assert Backend.asked == []
+
+    def test_what_is_malformed_does_not_reach_it(self, line: Line) -> None:
+        assert fault(line.ask("<!DOCTYPE x>" + ANSWER))[0] == "s:Sender"
+        assert Backend.asked == []
+
+    @pytest.mark.parametrize("line", ["fault"], indirect=True)
+    def test_a_fault_passes_as_it_is(self, line: Line) -> None:
+        assert fault(line.ask(envelope(add(1, 2)))) == ("s:Receiver", "no")
+
+    @pytest.mark.parametrize("line", ["empty", "accepted"], indirect=True)
+    def test_no_content_is_no_message(self, line: Line) -> None:
+        line.say(envelope(add(1, 2)))
+        with pytest.raises(TimeoutError):
+            line.hear(0.3)
+        assert len(Backend.asked) == 1
+
+
+class TestWhatGoesWrong:
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ("html", "answered 502 with what is no SOAP (text/html)"),
+            ("other", "where an Envelope of SOAP 1.2 was due"),
+            ("mtom", "MTOM"),
+            ("huge", "max_answer"),
+            ("entities", "what is no SOAP"),
+            ("moved", "answered 302 with what is no SOAP"),
+            ("nobody", "cannot be reached"),
+            ("cut", "cannot be reached"),
+            ("hang", "did not answer within 1 seconds"),
+        ],
+        indirect=["line"],
+    )
+    def test_it_is_the_receivers_fault_and_asked_but_once(self, line: Line, told: str) -> None:
+        began = time.monotonic()
+        answer = line.ask(addressed(add(1, 2), "urn:n:1", "urn:act"))
+        assert fault(answer)[0] == "s:Receiver"
+        assert told in fault(answer)[1]
+        assert text(answer, "//a:RelatesTo") == "urn:n:1"
+        assert time.monotonic() - began < 5
+        assert len(Backend.asked) <= 1
+        assert told in fault(line.ask(addressed(add(1, 2), "urn:n:2", "urn:act")))[1]
+
+    @pytest.mark.parametrize("line", ["hang"], indirect=True)
+    def test_who_leaves_calls_it_off(self, gateway: RunningDaemon, line: Line) -> None:
+        Backend.hangs.clear()
+        Backend.left.clear()
+        since = len(gateway.lines)
+        line.say(addressed(add(1, 2), "urn:n:1", "urn:act"))
+        assert Backend.hangs.wait(5)
+        line.socket.close()
+        assert Backend.left.wait(0.9)
+        assert not any("cannot be reached" in each for each in gateway.lines[since:])
+
+    @pytest.mark.parametrize("line", ["node"], indirect=True)
+    def test_one_that_answers_1_2_in_1_1_is_not_passed_on(self, line: Line) -> None:
+        answer = line.ask(envelope('<GetBook xmlns="urn:library"><id>1</id></GetBook>'))
+        code = fault(answer)[0]
+        assert code == "s:Receiver"
+
+
+@pytest.fixture
+def library(gateway: RunningDaemon) -> Iterator[Any]:
+    soap = WebSocketTransport(f"ws://localhost:{gateway.port()}/node", soap11=True)
+    contract: Path = gateway.contract  # type: ignore[attr-defined]
+    yield zeep.Client(str(contract), transport=soap, plugins=[soap]).service
+    soap.close()
+
+
+class TestNode:
+    def test_zeep_calls_every_operation_of_a_large_contract_typed(self, library: Any) -> None:
+        assert len(OPERATIONS) >= 20
+        address = [{"street": "Main", "place": {"code": "1", "city": "Zürich"}} for _ in range(2)]
+        thing = {"id": 7, "name": "<&>", "price": Decimal("1.50"), "since": date(2026, 1, 31), "address": address}
+        for entity in ENTITIES:
+            assert library[f"Get{entity}"](id=7) == 7
+            got = library[f"Put{entity}"](thing)
+            assert (got.id, got.name, got.price, got.since) == (7, "<&>", Decimal("1.50"), date(2026, 1, 31))
+            assert [each.place.city for each in got.address] == ["Zürich", "Zürich"]
+            assert [each.name for each in library[f"List{entity}"]([thing, thing])] == ["<&>", "<&>"]
+            assert library[f"Tag{entity}"](["a", "b"], thing).tag == ["a", "b"]
+
+    def test_faults_come_through(self, library: Any) -> None:
+        with pytest.raises(zeep.exceptions.Fault, match="it failed"):
+            library.Fail("x")
+
+    def test_calls_overtake_each_other(self, library: Any) -> None:
+        done: list[str] = []
+
+        def call(milliseconds: int) -> None:
+            done.append(library.Slow(milliseconds, str(milliseconds)).text)
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(call, [400, 1]))
+        assert done == ["1", "400"]
+
+
+class TestABackendThatDies:
+    def test_what_hangs_is_told_and_the_others_are_unharmed(self, tmp_path: Path) -> None:
+        """wsd itself is the backend: one call hangs in it, it is killed, and started anew on its port."""
+        waiting = (
+            f'[route."/waiting"]\nprotocol = "soap"\ncontract = "{ROOT}/tests/protocols/soap/waiting.xsd"\n'
+            'service = "tests.protocols.soap.waiting"\n'
+        )
+        hang = addressed(
+            '<w:Wait xmlns:w="urn:waiting"><number>0</number><of>9000</of></w:Wait>',
+            "urn:n:1",
+            "urn:waiting/waiting/Wait",
+        )
+        quick = hang.replace("9000", "1").replace("urn:n:1", "urn:n:2")
+        with runningDaemon(config=waiting) as backend:
+            port = backend.port()
+            config = (
+                f'[route."/gate"]\nprotocol = "soap"\nupstream = "http://127.0.0.1:{port}/waiting"\n'
+                "upstream_timeout = 1.5\n"
+            )
+            with (
+                runningDaemon(config=config) as gate,
+                connect(f"ws://127.0.0.1:{gate.port()}/gate", subprotocols=[Subprotocol("soap")]) as socket,
+            ):
+                line = Line(socket)
+                line.say(hang)
+                assert text(line.ask(quick), "//a:RelatesTo") == "urn:n:2"
+                timedOut = line.hear()
+                assert text(timedOut, "//a:RelatesTo") == "urn:n:1"
+                assert "did not answer within 1.5 seconds" in fault(timedOut)[1]
+                line.say(hang)
+                time.sleep(0.2)
+                backend.process.kill()
+                assert fault(line.hear())[1] == "the service behind cannot be reached"
+                assert fault(line.ask(quick))[1] == "the service behind cannot be reached"
+                with runningDaemon("-p", str(port), config=waiting):
+                    assert text(line.ask(quick), "//number") == "0"
