@@ -219,7 +219,10 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "200,000 elements": (envelope("<x>" + "<y/>" * 200_000 + "</x>"), "Sender", "50000 elements at the most"),
     "40,000 elements": (envelope(f'<Echo xmlns="{DEMO}">{"<text/>" * 40_000}</Echo>'), "Sender", "not expected"),
     "4,900 header blocks": (
-        envelope(add(1, 2), '<x xmlns="urn:x" s:mustUnderstand="1"/>' * 4_900), "MustUnderstand", "{urn:x}x",
+        envelope(add(1, 2), '<x xmlns="urn:x" s:mustUnderstand="1"/>' * 4_900), "Sender", "500 blocks at the most",
+    ),
+    "500 header blocks": (
+        envelope(add(1, 2), '<x xmlns="urn:x" s:mustUnderstand="1"/>' * 500), "MustUnderstand", "{urn:x}x",
     ),
     "a truncated envelope": (envelope(add(1, 2))[:-20], "Sender", "not well-formed"),
     "one that has hardly begun": ("<", "Sender", "no element begins"),

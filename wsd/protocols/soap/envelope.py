@@ -20,6 +20,8 @@ _TEXTS = {f"{_WSA}{name}": name for name in ("Action", "To", "MessageID", "Relat
 _ENDPOINTS = {f"{_WSA}{name}": name for name in ("ReplyTo", "FaultTo", "From")}
 _SECURITY = f"{{{WSSE}}}Security"
 _TRUE = ("1", "true")
+_MOST_BLOCKS = 500
+"""In a Header: with thousands it is the collection of garbage that takes its time."""
 
 
 @dataclass(slots=True)
@@ -114,6 +116,8 @@ def glance(root: Any, spoken: Version, addressing: Addressing) -> None:
 
 def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
     """Addressing is read first, so that a fault finds its way back; then what must be understood is looked at."""
+    if len(header) > _MOST_BLOCKS:
+        raise Fault(f"a Header has {_MOST_BLOCKS} blocks at the most")
     targeted = [block for block in header if _isForUs(block, version)]
     error: Fault | None = None
     for block in targeted:

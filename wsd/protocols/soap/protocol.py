@@ -20,6 +20,7 @@ from wsd.protocols.soap.gateway import Gateway
 from wsd.protocols.soap.media import versionOf
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.node import Answer, Node
+from wsd.protocols.soap.offer import Offer
 from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.pages import Pages
 from wsd.protocols.soap.reading import Reader
@@ -176,8 +177,8 @@ def _serviceOf(options: SoapOptions) -> Service:
         raise ConfigError(f"service: {options.service} cannot be had: {error}") from None
     if isinstance(found, type):
         found = found()
-    if isinstance(found, Service):
-        return found
+    if isinstance(found, Offer):
+        return found.service()
     if options.contract is None:
         raise ConfigError(f"contract: {options.service} does not say what it offers; name its WSDL or schema")
     return Service(readContract(Path(options.contract)), found)

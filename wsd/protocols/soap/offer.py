@@ -1,0 +1,256 @@
+"""
+Offer: a service whose contract is written by its own functions, from their annotations and those of dataclasses.
+
+    quotes = Offer("Quotes", "urn:quotes")
+
+    @quotes.operation(Unknown)
+    def price(symbol: str, day: date | None = None) -> Decimal: ...
+
+The operation is Price, its answer an element `result`. What has a default or may be None may be left out; a list may be
+empty. A text in `Annotated[int, "xs:int"]` names another simple type than the usual one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from inspect import Parameter, cleandoc, signature
+from keyword import iskeyword
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from lxml import etree
+
+from wsd.config import ConfigError
+from wsd.protocols.soap.contract import ofDefinitions
+from wsd.protocols.soap.names import WSDL, XSD
+from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.simple import BUILT_IN
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_C = TypeVar("_C", bound=type)
+_WSDL = f"{{{WSDL}}}"
+_XSD = f"{{{XSD}}}"
+_USUAL: dict[Any, str] = {
+    str: "string",
+    int: "long",
+    bool: "boolean",
+    float: "double",
+    Decimal: "decimal",
+    date: "date",
+    datetime: "dateTime",
+    time: "time",
+    timedelta: "duration",
+    bytes: "base64Binary",
+}
+
+
+class Offer:
+    """What a service offers: give its functions to `operation` and `oneWay`, what it sends of itself to `pushed`."""
+
+    def __init__(self, name: str, space: str, about: str = "") -> None:
+        self._name = name
+        self._space = space
+        self._about = about
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._faults: dict[str, tuple[type, ...]] = {}
+        self._oneWay: set[str] = set()
+        self._pushed: list[type] = []
+
+    def operation(self, *faults: type[Exception]) -> Callable[[_F], _F]:
+        """Marks a function that is answered; `faults` are what it raises, told with their annotated attributes."""
+
+        def mark(function: _F) -> _F:
+            self._faults[self._add(function)] = faults
+            return function
+
+        return mark
+
+    def oneWay(self, function: _F) -> _F:
+        """Marks a function that nobody is told the end of."""
+        self._oneWay.add(self._add(function))
+        return function
+
+    def pushed(self, kind: _C) -> _C:
+        """Marks a dataclass that `call.push` sends, by its name."""
+        self._pushed.append(kind)
+        return kind
+
+    def _add(self, function: Callable[..., Any]) -> str:
+        name = _operationName(function.__name__)
+        if name in self._functions:
+            raise ConfigError(f"{self._name} has two operations {name}; give one of the functions another name")
+        self._functions[name] = function
+        return name
+
+    def service(self) -> Service:
+        """The service. Raises ConfigError for what cannot be told in a contract."""
+        writer = _Writer(self._name, self._space, self._about)
+        for name, function in self._functions.items():
+            writer.operation(name, function, name in self._oneWay, self._faults.get(name, ()))
+        for kind in self._pushed:
+            writer.pushed(kind)
+        return Service(ofDefinitions(writer.root, Path(), writer.classes), self._functions)
+
+
+class _Writer:
+    """Writes the contract."""
+
+    def __init__(self, name: str, space: str, about: str) -> None:
+        self.root = etree.Element(
+            f"{_WSDL}definitions",
+            name=name,
+            targetNamespace=space,
+            nsmap={"wsdl": WSDL, "xs": XSD, "tns": space},
+        )
+        self.classes: dict[str, Any] = {}
+        """What makes a value, by the name of its type."""
+        self._space = space
+        types = etree.SubElement(self.root, f"{_WSDL}types")
+        self._schema = etree.SubElement(types, f"{_XSD}schema", targetNamespace=space, elementFormDefault="qualified")
+        self._portType = etree.SubElement(self.root, f"{_WSDL}portType", name=name)
+        self._document(self._portType, about)
+        self._messages: dict[str, Any] = {}
+        self._named: dict[str, type] = {}
+
+    def operation(self, name: str, function: Callable[..., Any], isOneWay: bool, faults: tuple[type, ...]) -> None:
+        """A function."""
+        hints = get_type_hints(function, include_extras=True)
+        node = etree.SubElement(self._portType, f"{_WSDL}operation", name=name)
+        self._document(node, function.__doc__)
+        taken = {}
+        for each in signature(function).parameters.values():
+            if each.name != "call":
+                if each.name not in hints:
+                    raise ConfigError(f"{function.__name__}: {each.name} has no type; write {each.name}: str, say")
+                taken[each.name] = hints[each.name], each.default is not Parameter.empty
+        self._message(node, "input", name, function.__name__, taken)
+        if isOneWay:
+            return
+        given = hints.get("return", NoneType)
+        answered = {} if given is NoneType else {"result": (given, False)}
+        self._message(node, "output", f"{name}Response", function.__name__, answered)
+        for fault in faults:
+            told = {each: (hint, False) for each, hint in get_type_hints(fault, include_extras=True).items()}
+            self._message(node, "fault", fault.__name__, fault.__name__, told, fault)
+
+    def pushed(self, kind: type) -> None:
+        """A dataclass of its own."""
+        node = etree.SubElement(self._portType, f"{_WSDL}operation", name=kind.__name__)
+        self._document(node, kind.__doc__)
+        self._message(node, "output", kind.__name__, kind.__name__, _fieldsOf(kind), kind)
+
+    def _document(self, node: Any, text: str | None) -> None:
+        # A dataclass without a docstring is given its signature as one.
+        if text and not re.match(r"\w+\(", text):
+            etree.SubElement(node, f"{_WSDL}documentation").text = cleandoc(text)
+
+    def _message(
+        self, node: Any, role: str, name: str, where: str, parts: Mapping[str, tuple[Any, bool]], kind: Any = None
+    ) -> None:
+        """A message, its element, and that an operation has it; a fault may be that of several."""
+        told = etree.SubElement(node, _WSDL + role, message=f"tns:{name}")
+        if role == "fault":
+            told.set("name", name)
+        if name in self._messages:
+            if kind is None or self._messages[name] is not kind:
+                raise ConfigError(f"{where}: there is another {name}; choose another name")
+            return
+        self._messages[name] = kind
+        message = etree.Element(f"{_WSDL}message", name=name)
+        self._portType.addprevious(message)
+        etree.SubElement(message, f"{_WSDL}part", name="parameters", element=f"tns:{name}")
+        self._complex(etree.SubElement(self._schema, f"{_XSD}element", name=name), where, parts)
+
+    def _complex(self, parent: Any, where: str, parts: Mapping[str, tuple[Any, bool]], **more: str) -> None:
+        sequence = etree.SubElement(etree.SubElement(parent, f"{_XSD}complexType", more), f"{_XSD}sequence")
+        for name, (hint, isOptional) in parts.items():
+            bare = name[:-1] if name.endswith("_") and iskeyword(name[:-1]) else name
+            node = etree.SubElement(sequence, f"{_XSD}element", name=bare)
+            hint, isNone = _without(hint)
+            if get_origin(hint) is list:
+                (hint,) = get_args(hint)
+                node.set("maxOccurs", "unbounded")
+                isOptional = True
+            if isOptional or isNone:
+                node.set("minOccurs", "0")
+            node.set("type", self._type(hint, f"{where}.{name}"))
+
+    def _type(self, hint: Any, where: str) -> str:
+        """The name of a type, which is declared if it is not yet."""
+        if get_origin(hint) is Annotated:
+            hint, told = get_args(hint)[:2]
+            local = str(told).removeprefix("xs:")
+            if local not in BUILT_IN:
+                raise ConfigError(f'{where}: {told!r} is no simple type; write Annotated[int, "xs:int"], say')
+            return f"xs:{local}"
+        if hint in _USUAL:
+            return f"xs:{_USUAL[hint]}"
+        isEnum = isinstance(hint, type) and issubclass(hint, Enum)
+        if not isEnum and not (isinstance(hint, type) and is_dataclass(hint)):
+            raise ConfigError(
+                f"{where}: {getattr(hint, '__name__', hint)} has no type in a contract; "
+                "write a simple type, an Enum, a dataclass, a list of these, or one | None"
+            )
+        name = hint.__name__
+        if self._named.setdefault(name, hint) is not hint:
+            raise ConfigError(f"{where}: there is another type {name}; choose another name")
+        key = f"{{{self._space}}}{name}"
+        if key not in self.classes:
+            self.classes[key] = hint if isEnum else _maker(hint)
+            if isEnum:
+                self._enum(hint, where)
+            else:
+                self._complex(self._schema, name, _fieldsOf(hint), name=name)
+        return f"tns:{name}"
+
+    def _enum(self, hint: type[Enum], where: str) -> None:
+        if not all(isinstance(each.value, str) for each in hint):
+            raise ConfigError(f"{where}: the values of {hint.__name__} must be texts")
+        node = etree.SubElement(self._schema, f"{_XSD}simpleType", name=hint.__name__)
+        restriction = etree.SubElement(node, f"{_XSD}restriction", base="xs:string")
+        for each in hint:
+            etree.SubElement(restriction, f"{_XSD}enumeration", value=each.value)
+
+
+def _fieldsOf(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """The types of a dataclass's fields, and whether each may be left out."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {each.name: (hints[each.name], _hasDefault(each)) for each in fields(kind)}
+
+
+def _hasDefault(each: Any) -> bool:
+    return each.default is not MISSING or each.default_factory is not MISSING
+
+
+def _maker(kind: Any) -> Callable[..., Any]:
+    """Makes one, with None or a list for what is left out and has no default."""
+    absent: dict[str, Callable[[], Any]] = {
+        name: list if get_origin(_without(hint)[0]) is list else lambda: None
+        for name, (hint, hasDefault) in _fieldsOf(kind).items()
+        if not hasDefault
+    }
+
+    def make(**values: Any) -> Any:
+        return kind(**{name: empty() for name, empty in absent.items() if name not in values}, **values)
+
+    return make
+
+
+def _without(hint: Any) -> tuple[Any, bool]:
+    """A type without `| None`, and whether that was there."""
+    if get_origin(hint) in (Union, UnionType):
+        others = [each for each in get_args(hint) if each is not NoneType]
+        if len(others) == 1:
+            return others[0], True
+    return hint, False
+
+
+def _operationName(name: str) -> str:
+    """read_file and readFile are ReadFile."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
