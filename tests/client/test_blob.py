@@ -121,6 +121,14 @@ class TestPut:
             assert file.stat().st_ino == inode
             assert list(tmp_path.glob("state/uploads/*")) == []
 
+    def test_by_another_name_it_is_another_upload(self, tmp_path: Path, daemon: RunningDaemon, place: Path) -> None:
+        (tmp_path / "a.bin").write_bytes(os.urandom(32 * MIB))
+        process = start(tmp_path, "put", url(daemon), "a.bin")
+        onDisk(place, 4 * MIB)
+        process.kill()
+        process.communicate()
+        assert json.loads(blob(tmp_path, "put", url(daemon), "a.bin", "--name", "b.bin").stdout)["name"] == "b.bin"
+
     def test_on_a_terminal_there_is_a_bar(self, tmp_path: Path, daemon: RunningDaemon) -> None:
         (tmp_path / "a.bin").write_bytes(bytes(MIB))
         ours, theirs = pty.openpty()

@@ -187,7 +187,7 @@ def put(arguments: Namespace) -> None:
     file = _opened(arguments.file, "rb", "read")
     memory = _memory(arguments, file)
     arguments.url = _webSocketOf(arguments.url)
-    token = memory.read_text() if memory.exists() else secrets.token_urlsafe(24)
+    token = (memory.read_text() if memory.exists() else "") or secrets.token_urlsafe(24)
     memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     memory.write_text(token)
 
@@ -212,7 +212,8 @@ def _opened(path: str | Path, mode: str, verb: str) -> Any:
 def _memory(arguments: Namespace, file: BinaryIO) -> Path:
     """Where the token of this upload is kept until it is done, so that a later run goes on with it."""
     status = os.fstat(file.fileno())
-    what = f"{arguments.url}\0{Path(arguments.file).resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    path = Path(arguments.file).resolve()
+    what = f"{arguments.url}\0{path}\0{arguments.name or path.name}\0{status.st_size}\0{status.st_mtime_ns}"
     return Path(stateFolder(os.environ)) / "uploads" / sha256(what.encode()).hexdigest()[:32]
 
 

@@ -7,14 +7,16 @@ import os
 import sqlite3
 import threading
 import zlib
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.protocols.blob.stores import storeOf
 from wsd.protocols.blob.errors import BlobError
-from wsd.protocols.blob.index import Blob
+from wsd.protocols.blob.index import Blob, Index
 from wsd.protocols.blob.part import Part, Wanted
 from wsd.protocols.blob.store import Store, nameOf
 
@@ -361,6 +363,100 @@ class TestAfterACrash:
         storeOf(tmp_path)
         begun.append([b"world"])
         assert begun.finish().size == 10
+
+
+class Dying:
+    """A process that dies at its n-th step to the disk, before or after it is done; what it had open is closed then."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, at: int) -> None:
+        self._left = at
+        self._held: set[int] = set()
+        self._open, self._close = os.open, os.close
+        patch.setattr(os, "open", self._hold)
+        patch.setattr(os, "close", self._letGo)
+        for place, names in (
+            (os, ("pwritev", "ftruncate", "fdatasync", "fsync", "rename")),
+            (Path, ("unlink", "mkdir")),
+            (Index, ("addPart", "reserve", "checkpoint", "finishing", "finish", "removePart", "removeBlob", "buried")),
+        ):
+            for name in names:
+                patch.setattr(place, name, self._step(getattr(place, name)))
+
+    def _hold(self, *given: Any) -> int:
+        file = self._open(*given)
+        self._held.add(file)
+        return file
+
+    def _letGo(self, file: int) -> None:
+        self._held.discard(file)
+        self._close(file)
+
+    def _step(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*given: Any, **named: Any) -> Any:
+            self._live()
+            result = work(*given, **named)
+            self._live()
+            return result
+
+        return step
+
+    def _live(self) -> None:
+        self._left -= 1
+        if not self._left:
+            raise KeyboardInterrupt
+
+    def close(self) -> None:
+        for file in list(self._held):
+            os.close(file)
+
+
+@pytest.mark.parametrize("token", [TOKEN, None], ids=["resumable", "bare"])
+def test_a_crash_at_any_point_leaves_a_part_to_go_on_with_or_a_finished_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
+) -> None:
+    def live(store: Store, acknowledged: list[int]) -> None:
+        begun = part(store, token, size=10)
+        begun.append([b"hello"])
+        acknowledged.append(begun.sync())
+        begun.append([b"world"])
+        blob = begun.finish()
+        acknowledged.append(0)  # it is about to be removed
+        store.remove(blob.id)
+
+    points = 0
+    while True:
+        folder, acknowledged = tmp_path / str(points), [0]
+        store = storeOf(folder)
+        with monkeypatch.context() as patch:
+            dying = Dying(patch, points + 1)
+            try:
+                live(store, acknowledged)
+            except KeyboardInterrupt:
+                points += 1
+            else:
+                break
+            finally:
+                dying.close()
+                store.close()
+        goesOn(storeOf(folder), token, acknowledged[-1])
+    assert points > 30
+
+
+def goesOn(store: Store, token: str | None, acknowledged: int) -> None:
+    """After a crash: what was acknowledged is there, the rest can be sent, and nothing else is left."""
+    if token is None:
+        assert list(store.parts.iterdir()) == []
+    begun = store.begin(Wanted("ada", "a.txt", size=10), token)
+    if isinstance(begun, Part):
+        if token is not None:
+            assert begun.written >= acknowledged
+        begun.append([b"helloworld"[begun.written :]])
+        begun = begun.finish()
+    assert store.pathOf(begun.id).read_bytes() == b"helloworld"
+    assert list(store.verify()) == []
+    assert list(store.parts.iterdir()) == []
+    assert store.index.used() == 10
+    store.close()
 
 
 class TestADiskThatRefuses:
