@@ -38,8 +38,22 @@ def python() -> Path:
     return PYTHON
 
 
+def spyne() -> Path:
+    """A Python that has Spyne, which needs 3.11 or older."""
+    wanted = PEERS / "spyne.txt"
+    folder = CACHE / "spyne"
+
+    def install() -> None:
+        own = sys.executable if sys.version_info < (3, 12) else "python3.11"
+        _run([own, "-m", "venv", folder], "a Python 3.11, of pyenv for instance")
+        _run([folder / "bin/python", "-m", "pip", "install", "-q", "-r", wanted], "see above")
+
+    _once("spyne", [wanted], install)
+    return folder / "bin/python"
+
+
 def modules() -> Path:
-    """Where node finds ws."""
+    """Where node finds ws and soap."""
     wanted = PEERS / "package.json"
 
     def install() -> None:
