@@ -1,0 +1,92 @@
+"""docs/soap.md: its services are served, and its clients of Python and node call the demonstration."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zeep
+
+from tests.daemon import ROOT, RunningDaemon, runningDaemon
+from tests.test_docs import TEXTS, of
+from wsd.protocols.soap.options import SoapOptions
+from wsd.protocols.soap.zeeptransport import WebSocketTransport
+
+PAGE = "docs/soap.md"
+QUOTES, LIBRARY, CLIENT = of("python", PAGE)
+SECRET = "the file secret.txt is forbidden; there is hello.txt"
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
+    """With the services of the page, in files of the names that it gives them."""
+    folder = tmp_path_factory.mktemp("services")
+    for block in (QUOTES, LIBRARY):
+        (folder / block.text.split('"""')[1]).write_text(block.text, "utf-8")
+    (schema,) = of("xml", PAGE)
+    (folder / "library.xsd").write_text(schema.text, "utf-8")
+    config = "".join(block.text for block in of("toml", PAGE)).replace('"library.xsd"', f'"{folder}/library.xsd"')
+    with runningDaemon(config=config, environ={"PYTHONPATH": f"{ROOT}:{folder}"}) as daemon:
+        yield daemon
+
+
+def bound(daemon: RunningDaemon, route: str, pushed: Any = None) -> tuple[zeep.Client, WebSocketTransport]:
+    soap = WebSocketTransport(f"ws://localhost:{daemon.port()}{route}", pushed)
+    contract = f"http://localhost:{daemon.port()}{route}?wsdl&transport=http"
+    return zeep.Client(contract, transport=soap, plugins=[soap]), soap
+
+
+def test_the_service_of_annotated_functions(daemon: RunningDaemon) -> None:
+    came: list[Any] = []
+    client, soap = bound(daemon, "/quotes", came.append)
+    assert client.service.Price("WSD") == Decimal("1.50")
+    assert client.service.Value([{"symbol": "WSD", "amount": 4}]) == Decimal("6.00")
+    with pytest.raises(zeep.exceptions.Fault, match="nobody deals in X") as caught:
+        client.service.Price("X")
+    assert caught.value.detail.findtext(".//{*}symbol") == "X"
+    assert client.service.Note("x") is None
+    client.service.Follow("WSD")
+    assert came[0].findtext(".//{*}Tick/{*}price") == "1.50"
+    soap.close()
+
+
+def test_the_service_behind_a_schema(daemon: RunningDaemon) -> None:
+    client, soap = bound(daemon, "/library")
+    assert client.service.GetBook(3).tags == ["novel", "1815"]
+    for id, told in ((-1, "an id is not negative"), (11, "there is no such book")):
+        with pytest.raises(zeep.exceptions.Fault, match=told):
+            client.service.GetBook(id)
+    soap.close()
+
+
+def test_the_client_of_zeep(daemon: RunningDaemon) -> None:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(CLIENT.text.replace("9998", str(daemon.port())), str(CLIENT), "exec"), {})
+    assert said.getvalue() == f"{SECRET}\n"
+
+
+def test_the_client_of_node(daemon: RunningDaemon, tmp_path: Path) -> None:
+    (block,) = of("javascript", PAGE)
+    (tmp_path / "client.cjs").write_text(block.text.replace("9998", str(daemon.port())), "utf-8")
+    environ = {**os.environ, "NODE_PATH": str(ROOT / "tests/node_modules")}
+    done = subprocess.run(
+        ["node", tmp_path / "client.cjs"], env=environ, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, timeout=30
+    )
+    assert done.stdout.splitlines()[0] == "11 12 13"
+    assert SECRET in done.stdout.splitlines()[1]
+
+
+def test_each_key_is_told() -> None:
+    table = TEXTS[PAGE].partition("## Keys")[2]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {each.name for each in fields(SoapOptions)}
