@@ -22,12 +22,13 @@ FLOORS = (
     ("wsd.web", "wsd.listen"),
     ("wsd.service",),
     ("wsd.tap", "wsd.client"),
+    ("wsd.standalone",),
     ("wsd.__main__",),
 )
 """Rooms from the lowest floor up. A room knows the floors below its own, and of its own floor itself alone."""
 
 AUTOBAHN = ("wsd.connection", "wsd.web.door", "wsd.client")
-REACTOR = ("wsd.tap", "wsd.service")
+REACTOR = ("wsd.tap", "wsd.service", "wsd.standalone.serving")
 
 
 def nameOf(path: Path) -> str:

@@ -233,8 +233,9 @@ class TestSlips:
     def test_letters_of_any_language_stay_readable(self) -> None:
         assert sentence('hosts = ["主机/"]').startswith('hosts: "主机/" is not a host name')
 
-    def test_handlers_are_not_yet_served(self) -> None:
-        assert sentence('handlers = "/h"') == "handlers: pywebsocket handlers are not served yet; leave it out"
+    def test_handlers_are_in_a_folder(self) -> None:
+        told = "handlers: /h is not a folder; name the one where the *_wsh.py files are"
+        assert sentence('handlers = "/h"') == told
 
     @given(
         st.dictionaries(

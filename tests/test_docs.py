@@ -274,6 +274,7 @@ class TestCommands:
         command = command.removeprefix(".venv/bin/")
         if command.startswith("twist"):
             command += " --check"
+        (folder / "handlers").mkdir(exist_ok=True)
         tool = folder / "bin" / "wsd"
         tool.parent.mkdir(exist_ok=True)
         tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m wsd "$@"\n')

@@ -15,6 +15,7 @@ keeps it so:
     listen        how bytes arrive: TCP, unix, systemd; then PROXY; then TLS
     service       puts the house together: start, reload, drain, stop
     tap           the command line of `twistd wsd`
+    standalone    the command line of pywebsocket's standalone.py
     client        the small client of `wsd echo`
     __main__      `wsd COMMAND`: the small tools beside the daemon
 

@@ -6,7 +6,7 @@ import sys
 from argparse import REMAINDER, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 
-from wsd import __version__, tap
+from wsd import __version__, standalone, tap
 from wsd.client import echo
 from wsd.config import Config, ConfigError, defaultText
 from wsd.protocols import tools
@@ -63,7 +63,7 @@ def _takesNothing(parser: ArgumentParser) -> None:
 
 def _check(arguments: Namespace) -> None:
     try:
-        tap.checkCertificates(tap.readFile(arguments.file))
+        tap.checkFiles(tap.readFile(arguments.file))
     except ConfigError as error:
         raise SystemExit(f"wsd: {error}") from None
     print("ok")
@@ -97,6 +97,11 @@ def _users() -> Mapping[str, Command]:
 _COMMANDS: Mapping[str, Command] = {
     "check": ("Say ok of a configuration file, or what is wrong in one line.", _takesFile, _check),
     "config": ("Print a configuration file with every key and its default.", _takesNothing, _config),
+    "standalone": (
+        "Serve pywebsocket handlers with the flags of its standalone.py.",
+        standalone.addArguments,
+        standalone.run,
+    ),
     "echo": ("Say something to a server, show the handshake, time the answer.", echo.addArguments, echo.run),
 }
 """The commands by name."""

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from twisted.application.service import IService, MultiService
@@ -63,8 +64,19 @@ def readFile(path: str | None, overrides: dict[str, Any] | None = None) -> Confi
         raise ConfigError(f"{path}: {error}") from None
 
 
-def checkCertificates(config: Config) -> None:
-    """Load the certificates and keys that the configuration names, and no others. Raises ConfigError."""
+def checkFiles(config: Config) -> None:
+    """Load the certificates and whatever else the configuration names; warnings go to stderr. Raises ConfigError."""
+    for route in config.routes.values():
+        for options in route.options.values():
+            check = getattr(options, "check", None)
+            if check is None:
+                continue
+            try:
+                warnings = check()
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+            for warning in warnings:
+                print(f"wsd: warning: {warning}", file=sys.stderr)
     if config.tls.certificate:
         from wsd.listen.tls import Certificates
 
@@ -81,7 +93,7 @@ class Options(UsageOptions):
         ["tls-cert", None, None, "The certificate for TLS: a PEM file with the whole chain."],
         ["tls-key", None, None, "Its private key: a PEM file.  [default: the file of --tls-cert]"],
         ["config", "c", None, "A configuration file; options win over it."],
-        ["handlers", "w", None, "A folder of pywebsocket handlers (not served yet)."],
+        ["handlers", "w", None, "A folder of pywebsocket handlers, NAME_wsh.py: each answers at /NAME."],
         ["log-format", None, None, "How the log is written: text or json.  [default: text]"],
         ["log-level", None, None, "The least level to log: debug, info, warn or error.  [default: info]"],
     ]
@@ -95,6 +107,8 @@ class Options(UsageOptions):
     ]
 
     config: Config
+    turning: Mapping[str, Any] = MappingProxyType({})
+    """When a log file that is not the configuration's turns: what twisted's LogFile takes."""
 
     def opt_host(self, host: str) -> None:
         """An address to listen on, repeatable; 0.0.0.0 and :: let other machines in.  [default: 127.0.0.1 and ::1]"""
@@ -131,7 +145,7 @@ class Options(UsageOptions):
             self._overrides = self._given()
             self.config = self.reread()
             if self["check"]:
-                checkCertificates(self.config)
+                checkFiles(self.config)
         except ConfigError as error:
             raise SystemExit(f"wsd: {error}") from None
         if self["check"]:
@@ -209,7 +223,7 @@ class Logged(MultiService):
         """Where twistd would log: its --logfile, or the terminal, or as a daemon twistd.log. Its files turn by size."""
         path = parent.get("logfile") or ("-" if parent.get("nodaemon", True) else "twistd.log")
         if path != "-":
-            file = LogFile.fromFullPath(path)
+            file = LogFile.fromFullPath(path, **self._options.turning)
             self._turn = file.rotate
             return file
         if not parent.get("nodaemon", True):

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from importlib.resources import files
-from os.path import expanduser, join
+from os.path import expanduser, isdir, isfile, join
 from typing import Any
 
 from wsd.config.shape import Certificate, Config, Log, Policies, Route, Tls
@@ -31,6 +31,15 @@ BUILT_IN: Mapping[str, Mapping[str, object]] = {
     "/soap": {"protocol": "soap"},
 }
 """The routes there are without a file, as a file would write them."""
+
+HANDLERS: Mapping[str, object] = {
+    "protocol": "pywebsocket",
+    "origins": ["*"],
+    "opening_timeout": 60.0,
+    "max_message": "32 MiB",
+    "max_frame": "32 MiB",
+}
+"""The route of `handlers`: handlers decide themselves who may come, and may take their time for it."""
 
 _OWN = ("/healthz", "/readyz", "/metrics", "/_wsd")
 _PATH = re.compile(r"/[!$%&'()+,\-./0-9:;=@A-Z_a-z~]*", re.ASCII)
@@ -73,12 +82,13 @@ def parse(
         _override(table, key, value)
     policies = _policies(tableOf(table.get("policies", {}), "policies"))
     values = _top(table, folder)
+    tables = tableOf(table.get("route", {}), "route")
     config = Config(
         **values,
         policies=policies,
         tls=_tls(tableOf(table.get("tls", {}), "tls"), folder),
         log=_log(tableOf(table.get("log", {}), "log"), folder),
-        routes=_routes(tableOf(table.get("route", {}), "route"), policies, optionsOf, folder),
+        routes=_routes(tables, _builtIn(values, tables), policies, optionsOf, folder),
     )
     if config.port is None and not (config.listen or config.tls.port is not None or config.tls.listen):
         raise ConfigError(
@@ -189,13 +199,17 @@ def _log(table: Mapping[str, Any], folder: str) -> Log:
 
 
 def _routes(
-    tables: Mapping[str, Any], policies: Policies, optionsOf: Callable[[str], type], folder: str
+    tables: Mapping[str, Any],
+    builtIn: Mapping[str, Mapping[str, object]],
+    policies: Policies,
+    optionsOf: Callable[[str], type],
+    folder: str,
 ) -> dict[str, Route]:
     routes = {}
-    for key in [*BUILT_IN, *(key for key in tables if key not in BUILT_IN)]:
+    for key in [*builtIn, *(key for key in tables if key not in builtIn)]:
         where = f'route."{key}"'
         _checkPath(key, where)
-        table = {**BUILT_IN.get(key, {}), **tableOf(tables.get(key, {}), where)}
+        table = {**builtIn.get(key, {}), **tableOf(tables.get(key, {}), where)}
         try:
             enabled = read(bool, {}, table.pop("enabled", True))
         except ValueError as error:
@@ -203,6 +217,20 @@ def _routes(
         if enabled:
             routes[key] = _route(key, table, policies, optionsOf, folder)
     return routes
+
+
+def _builtIn(values: Mapping[str, Any], tables: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
+    """The routes there are beside those of the file; a handler of the folder takes the place of one of them."""
+    handlers = values.get("handlers")
+    if handlers is None:
+        return BUILT_IN
+    if not isdir(handlers):
+        raise ConfigError(f"handlers: {handlers} is not a folder; name the one where the *_wsh.py files are")
+    kept = {key: table for key, table in BUILT_IN.items() if key in tables or not isfile(f"{handlers}{key}_wsh.py")}
+    return {
+        **kept,
+        "/*": {**HANDLERS, "handlers": handlers, "handlers_strict": values.get("handlers_strict", False)},
+    }
 
 
 def _checkPath(key: str, where: str) -> None:

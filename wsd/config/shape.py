@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsd.config.values import KIB, MIB, endpoint, hostName, network, notYet, origin, proxy, token
+from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, proxy, token
 
 
 def _size(default: int, least: int = 1) -> Any:
@@ -169,8 +169,10 @@ class Config:
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
     frames: str = _choice("auto", "_fast", "fast", "plain")
     """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
-    handlers: str | None = field(default=None, metadata={"each": notYet})
-    """A folder of pywebsocket handlers; not served yet."""
+    handlers: str | None = _path()
+    """A folder of pywebsocket handlers: each answers at its path, before a built-in route of that path."""
+    handlers_strict: bool = False
+    """Whether a handler that cannot be loaded ends the daemon at its start, instead of a warning."""
     policies: Policies = Policies()
     tls: Tls = Tls()
     log: Log = Log()

@@ -116,11 +116,6 @@ def endpoint(text: str) -> str:
     return text
 
 
-def notYet(text: str) -> str:
-    """A key that is kept for what is to come."""
-    raise ValueError("pywebsocket handlers are not served yet; leave it out")
-
-
 # -- values and tables ------------------------------------------------------------------------------------------------
 
 

@@ -77,6 +77,9 @@ class Engine(WebSocketServerProtocol):
     cause: Cause | None = None
     """Why this connection ended or is about to; the first cause counts."""
 
+    explains = True
+    """Whether the close of a failed connection says what was wrong."""
+
     copies = True
     """Whether the transport copies what it is given."""
 
@@ -256,7 +259,7 @@ class Engine(WebSocketServerProtocol):
         reason = reason.partition(" at payload octet index")[0]
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
         self.because(_CAUSES.get(code, Cause.protocol_error))
-        self.sendCloseFrame(code, fitReason(reason))
+        self.sendCloseFrame(code, fitReason(reason) if self.explains else b"")
 
     def dropConnection(self, abort: bool = False) -> None:
         """End the TCP connection: after what waits has been sent, or with `abort` at once unless the end is clean."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from autobahn.twisted.websocket import WebSocketServerFactory
@@ -40,6 +41,8 @@ class Factory(WebSocketServerFactory):
     connection: ClassVar[type[Connection]] = Connection
     subprotocols: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Any]] = NoOptions
+    statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
+    """Statuses of refused opening handshakes that this protocol's clients know by another number."""
 
     def __init__(
         self,

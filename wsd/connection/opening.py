@@ -92,9 +92,10 @@ class Opening(Flow):
             self.subprotocol = accept.subprotocol
             lines.append(f"Sec-WebSocket-Protocol: {accept.subprotocol}")
         policies = self.factory.policies
-        offers = self.request.extensions
-        agreed = acceptDeflate(offers) if offers and accept.deflate and policies.deflate else None
-        if agreed is not None:
+        offers, agreed = self.request.extensions, accept.deflate if policies.deflate else None
+        if agreed is True:
+            agreed = acceptDeflate(offers) if offers else None
+        if agreed:
             self._perMessageCompress = AutobahnDeflater(
                 agreed, policies.deflate_level, policies.deflate_memory, self.factory.awake
             )

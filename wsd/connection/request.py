@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IProtocol
 
 from wsd.head import Head, Refused
 from wsd.policies.address import Peer, TlsInfo
-from wsd.policies.negotiation import Offers
+from wsd.policies.negotiation import Deflate, Offers
 
 _MAX_QUERY_FIELDS = 100
 
@@ -34,12 +34,12 @@ class Accept:
     What `Connection.opening` returns: the connection opens.
 
     `subprotocol` is one that was offered, or None; `headers` are put into the answer; `deflate` False leaves
-    permessage-deflate out though it was offered.
+    permessage-deflate out though it was offered, and a `Deflate` is what the protocol has agreed on itself.
     """
 
     subprotocol: str | None = None
     headers: Sequence[tuple[str, str]] = ()
-    deflate: bool = True
+    deflate: bool | Deflate = True
 
 
 class Request:

@@ -31,6 +31,7 @@ _FACTORIES = {
     "canvas": "wsd.protocols.canvas.protocol:CanvasFactory",
     "xmpp": "wsd.protocols.xmpp.protocol:XmppFactory",
     "soap": "wsd.protocols.soap.protocol:SoapFactory",
+    "pywebsocket": "wsd.protocols.pywebsocket.protocol:HandlerFactory",
 }
 """A protocol's name to its factory; behind it in brackets the extra of setup.cfg that brings the libraries it needs."""
 

@@ -137,7 +137,8 @@ class Door(Protocol):
                 self._upgrade(head, peer, tls, rest)
                 return
         except Refused as refused:
-            self.refuseBytes(refused, head)
+            route = self._site.routeFor(head.path) if head is not None and head.isUpgrade else None
+            self.refuseBytes(refused if route is None else route.known(refused), head)
             return
         self._wait(self._policies.http_body_timeout)
         self._bodySeen, self._bodySince = 0, self._site.timer.now

@@ -61,6 +61,12 @@ class SiteRoute:
             raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
         return factory
 
+    def known(self, refused: Refused) -> Refused:
+        """A refusal by the status that the route's clients expect."""
+        statuses = next(iter(self.factories.values())).statuses
+        status = statuses.get(refused.status)
+        return refused if status is None else Refused(status, refused.sentence, refused.headers)
+
     def resource(self) -> IResource | None:
         """What answers HTTP here: the first factory's that has a resource."""
         return next((resource for resource in self._resources.values() if resource is not None), None)
@@ -134,7 +140,7 @@ class Site(ProtocolFactory):
         """What answers an HTTP request. Raises `Refused` (404)."""
         path = request.head.path
         page = self.pages.get(path)
-        if page is not None:
+        if page is not None and not (path == "/" and self._hasRootOfItsOwn()):
             return page
         for prefix, folder in self.folders.items():
             if path.startswith(prefix):
@@ -152,6 +158,11 @@ class Site(ProtocolFactory):
         if route is None:
             raise Refused(404, f"nothing answers at {path[:80]}")
         return self._webSocketOnly
+
+    def _hasRootOfItsOwn(self) -> bool:
+        """Whether a route of everything has pages, and none of `/` alone is left: then the console has no place."""
+        route = self.routeFor("/")
+        return route is not None and route.route.prefix and route.resource() is not None
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
         """The exact route that `path` lies under, if its protocol answers HTTP there."""

@@ -1,0 +1,27 @@
+"""Basic authentication for a whole route (RFC 7617)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hmac import compare_digest
+
+from wsd.connection import Refused
+from wsd.head import Head
+
+_CHALLENGE = 'Basic realm="wsd", charset="UTF-8"'
+
+
+class Access:
+    """Who may come: everyone, or who knows the one name and password."""
+
+    def __init__(self, credential: str | None) -> None:
+        """`credential` is "name:password"; None lets everyone in."""
+        self._expected = None if credential is None else b64encode(credential.encode())
+
+    def check(self, head: Head) -> None:
+        """Raises `Refused` (401) for who may not come."""
+        if self._expected is None:
+            return
+        scheme, _, given = head.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic" or not compare_digest(given.strip().encode("latin-1"), self._expected):
+            raise Refused(401, "a name and a password are asked for here", [("WWW-Authenticate", _CHALLENGE)])

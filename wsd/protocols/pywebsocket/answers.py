@@ -1,0 +1,102 @@
+"""What a handler's results and exceptions become: an answer to the handshake, or a close code."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from wsd.connection import Accept, Refused
+from wsd.policies.negotiation import Deflate
+from wsd.protocols.pywebsocket.api import common
+from wsd.protocols.pywebsocket.api._stream_exceptions import (
+    ConnectionTerminatedException,
+    InvalidFrameException,
+    InvalidUTF8Exception,
+    UnsupportedFrameException,
+)
+from wsd.protocols.pywebsocket.api.handshake.base import (
+    AbortedByUserException,
+    HandshakeException,
+    VersionException,
+    validate_subprotocol,
+)
+from wsd.protocols.pywebsocket.request import HandlerRequest
+
+_KNOWN = {status.value for status in HTTPStatus if status.value >= 300}
+
+
+class Abort(Exception):
+    """The connection ends without an answer."""
+
+
+def answer(request: HandlerRequest) -> Accept:
+    """What the request has become in the handshake's hook. Raises HandshakeException."""
+    chosen = request.ws_protocol
+    if request.ws_requested_protocols is not None:
+        if chosen is None:
+            raise HandshakeException("the handler chose none of the subprotocols in ws_protocol", 400)
+        try:
+            validate_subprotocol(chosen)
+        except HandshakeException as error:
+            error.status = 400
+            raise
+    elif chosen is not None:
+        raise HandshakeException("the handler set ws_protocol, but no subprotocol was offered", 400)
+    headers = [(str(name), str(value)) for name, value in request.extra_headers]
+    if chosen is not None and chosen not in (request.ws_requested_protocols or ()):
+        # Tests of clients choose what was not offered.
+        headers.insert(0, (common.SEC_WEBSOCKET_PROTOCOL_HEADER, chosen))
+        chosen = None
+    return Accept(chosen, headers, _agreed(request) or False)
+
+
+def _agreed(request: HandlerRequest) -> Deflate | None:
+    """What the first processor that accepts has agreed on."""
+    for processor in request.ws_extension_processors:
+        response = processor.get_extension_response()
+        if response is not None:
+            request.ws_extensions = [response]
+            bits = response.get_parameter_value("server_max_window_bits")
+            return Deflate(
+                serverNoContext=response.has_parameter("server_no_context_takeover"),
+                # Whatever the client was asked for, larger windows are inflated as well.
+                clientNoContext=False,
+                serverBits=int(bits or 15),
+                clientBits=15,
+                answer=common.format_extension(response),
+            )
+    return None
+
+
+def refusalOf(error: BaseException) -> Exception:
+    """What an exception of the handshake's hook is for the client: Abort, or Refused, 403 unless it says more."""
+    if isinstance(error, AbortedByUserException):
+        return Abort()
+    if isinstance(error, VersionException):
+        versions = [("Sec-WebSocket-Version", error.supported_versions)] if error.supported_versions else ()
+        return Refused(400, "this version of the WebSocket protocol is not spoken here", versions)
+    status = error.status if isinstance(error, HandshakeException) else None
+    if status == common.HTTP_STATUS_BAD_REQUEST:
+        return Refused(400, "the handler here cannot open this connection")
+    return Refused(status if status in _KNOWN else 403, "the handler here refused this connection")
+
+
+def closeOf(error: BaseException) -> int | None:
+    """The code that a connection closes with at an exception of a handler; None ends it without a close."""
+    if isinstance(error, InvalidFrameException):
+        return common.STATUS_PROTOCOL_ERROR
+    if isinstance(error, (AbortedByUserException, ConnectionTerminatedException)):
+        return None
+    if isinstance(error, UnsupportedFrameException):
+        return common.STATUS_UNSUPPORTED_DATA
+    if isinstance(error, InvalidUTF8Exception):
+        return common.STATUS_INVALID_FRAME_PAYLOAD_DATA
+    return common.STATUS_INTERNAL_ENDPOINT_ERROR
+
+
+def passive(returned: Any) -> tuple[int | None, str]:
+    """Code and reason with which the peer's close is answered, as the hook returned them; 1000 without a hook."""
+    if returned is None:
+        return common.STATUS_NORMAL_CLOSURE, ""
+    code, reason = returned
+    return code, (reason or "") if code is not None else ""

@@ -1,0 +1,230 @@
+"""Handlers that are coroutines: each runs on the reactor, without a thread."""
+
+from __future__ import annotations
+
+from collections import deque
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+from wsd.connection import Accept
+from wsd.protocols.pywebsocket.answers import Abort, answer, closeOf, passive, refusalOf
+from wsd.protocols.pywebsocket.api import common
+from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminatedException
+from wsd.protocols.pywebsocket.handlers import Handler
+from wsd.protocols.pywebsocket.request import HandlerRequest
+from wsd.protocols.pywebsocket.stream import Stream
+from wsd.protocols.pywebsocket.threads import BINARY, CLOSE, EACH, LITTLE, LOST, MUCH, OPENED, PING, PONG, TEXT, Item
+
+if TYPE_CHECKING:
+    from wsd.protocols.pywebsocket.protocol import HandlerConnection
+
+
+async def _awaited(value: Any) -> Any:
+    """What a hook returned, awaited where it can be: hooks may be coroutines or not."""
+    return await value if isawaitable(value) else value
+
+
+class AwaitedStream(Stream):
+    """`request.ws_stream` of a coroutine: what blocks elsewhere is awaited here, and messages can be iterated over."""
+
+    def __init__(self, request: HandlerRequest, talk: Awaited) -> None:
+        super().__init__(request)
+        self._talk = talk
+
+    def __aiter__(self) -> AwaitedStream:
+        """`async for message in request.ws_stream`, until the peer closes."""
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        """The next message."""
+        message = await self.receive_message()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    async def send_message(self, message: Any, end: bool = True, binary: bool = False) -> None:
+        """Send a message, or with `end` False a fragment of one; waits while the peer does not read."""
+        for piece in self._pieces(message, end, binary):
+            await self._talk.room()
+            self._talk.connection.sendPiece(piece)
+
+    async def send_ping(self, body: Any, binary: bool = False) -> None:
+        """Send a ping."""
+        piece = self._ping(body)
+        await self._talk.room()
+        self._talk.connection.sendPiece(piece)
+
+    async def receive_message(self) -> str | bytes | None:
+        """The next message, waited for; None when the peer has closed."""
+        self._mayReceive()
+        while True:
+            item = kind, content = await self._talk.take()
+            if kind in (TEXT, BINARY):
+                return self._message(item)
+            if kind == CLOSE:
+                await self._answer(*content)
+                return None
+            if kind == PING:
+                await _awaited(self._request.on_ping_handler(self._request, content))
+            elif kind == PONG:
+                await _awaited(self._request.on_pong_handler(self._request, content))
+            else:
+                self._lost(item)
+                return None
+
+    async def _answer(self, code: int | None, reason: str | None) -> None:
+        self._peerClosed(code, reason)
+        if not self._request.server_terminated:
+            hook = self._talk.handler.closing
+            returned = await _awaited(hook and hook(self._request))
+            self._talk.connection.closeWith(*self._closing(*passive(returned)))
+
+    async def close_connection(
+        self, code: int | None = common.STATUS_NORMAL_CLOSURE, reason: Any = "", wait_response: bool = True
+    ) -> None:
+        """Close, and unless told otherwise wait until the peer has closed too."""
+        if self._request.server_terminated:
+            return
+        self._talk.connection.closeWith(*self._closing(code, reason))
+        if wait_response and code not in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR):
+            while not self._request.client_terminated:
+                item = await self._talk.take()
+                if item[0] == CLOSE:
+                    self._peerClosed(*item[1])
+                elif item[0] >= LOST - 1:
+                    self._lost(item)
+
+
+class AwaitedConnection:
+    """`request.connection` of a coroutine."""
+
+    def __init__(self, connection: HandlerConnection) -> None:
+        self._connection = connection
+        self.remote_addr = connection.remoteAddress
+        self.local_addr = connection.localAddress
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are, before the answer to the handshake or between messages."""
+        self._connection.writeRaw(bytes(memoryview(data)))
+
+    def read(self, length: int) -> bytes:
+        """Bytes are read by handlers that block."""
+        raise OSError("a coroutine does not read bytes: await request.ws_stream.receive_message()")
+
+
+class Awaited:
+    """One connection's coroutine, and what has come for it."""
+
+    def __init__(self, connection: HandlerConnection, handler: Handler, uri: str) -> None:
+        self.connection = connection
+        self.handler = handler
+        self._request = HandlerRequest(connection.request, uri, AwaitedConnection(connection))
+        self._items: deque[tuple[int, Item]] = deque()
+        self._size = 0
+        self._isHeld = self._isFull = self._hasEnded = False
+        self._taking: Deferred[None] | None = None
+        self._sending: list[Deferred[None]] = []
+        self._running: Deferred[None] | None = None
+
+    async def opening(self) -> Accept | None:
+        """Run the handshake's hook. Raises Refused."""
+        try:
+            await _awaited(self.handler.handshake(self._request))
+            return answer(self._request)
+        except CancelledError:
+            raise
+        except Exception as error:
+            self.connection.handshakeFailed(Failure())
+            refusal = refusalOf(error)
+            if isinstance(refusal, Abort):
+                self.connection.hangUp()
+                return None
+            raise refusal from error
+
+    # -- what comes -----------------------------------------------------------------------------------------------
+
+    def put(self, kind: int, content: Any, size: int = 0) -> None:
+        """Something for the handler; too much of it holds the connection."""
+        if kind == OPENED:
+            self._running = Deferred.fromCoroutine(self._transfer())
+            return
+        self._items.append((size + EACH, (kind, content)))
+        self._size += size + EACH
+        if self._size > MUCH and not self._isHeld:
+            self._isHeld = True
+            self.connection.hold()
+        self._wake()
+
+    def wants(self, kind: int) -> bool:
+        """Whether the handler sees to pings, or pongs, itself."""
+        request = self._request
+        return (request.on_ping_handler if kind == PING else request.on_pong_handler) is not None
+
+    def _wake(self) -> None:
+        taking, self._taking = self._taking, None
+        if taking is not None:
+            taking.callback(None)
+
+    async def take(self) -> Item:
+        """What has come, waited for; the end comes again and again."""
+        while not self._items:
+            self._taking = Deferred()
+            await self._taking
+        size, item = self._items[0]
+        if item[0] == LOST:
+            return item
+        self._items.popleft()
+        self._size -= size
+        if self._isHeld and self._size <= LITTLE:
+            self._isHeld = False
+            self.connection.release()
+        return item
+
+    def end(self, kind: int, content: Any) -> None:
+        """The connection is gone: who waits for it hears of it, who waits for something else is cancelled."""
+        if self._hasEnded:
+            return
+        self._hasEnded = True
+        self._items.append((0, (kind, content)))
+        waits = self._taking is not None or bool(self._sending)
+        self.full(False)
+        self._wake()
+        if kind == LOST and not waits and self._running is not None:
+            self._running.cancel()
+
+    # -- what is sent ---------------------------------------------------------------------------------------------
+
+    def full(self, isFull: bool) -> None:
+        """Whether too much waits for the peer."""
+        self._isFull = isFull
+        if not isFull:
+            sending, self._sending = self._sending, []
+            for each in sending:
+                each.callback(None)
+
+    async def room(self) -> None:
+        """Wait until something may be sent. Raises ConnectionTerminatedException when the connection is gone."""
+        while self._isFull and not self._hasEnded:
+            waiting: Deferred[None] = Deferred()
+            self._sending.append(waiting)
+            await waiting
+        if self._hasEnded:
+            raise ConnectionTerminatedException("the connection is gone")
+
+    async def _transfer(self) -> None:
+        request, connection = self._request, self.connection
+        request.ws_stream = AwaitedStream(request, self)
+        code: int | None = common.STATUS_NORMAL_CLOSURE
+        try:
+            await self.handler.transfer(request)
+        except CancelledError:
+            code = None
+        except BaseException as error:
+            code = closeOf(error)
+            if code == common.STATUS_INTERNAL_ENDPOINT_ERROR:
+                connection.handlerFailed(Failure(), self.handler.path)
+        if not request.server_terminated or code is None:
+            connection.finish(code)

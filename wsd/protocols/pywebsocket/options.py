@@ -1,0 +1,68 @@
+"""The keys of a route of handlers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from os.path import isdir
+
+from wsd.protocols.pywebsocket.handlers import Handlers
+
+
+def _path() -> str | None:
+    found: str | None = field(default=None, metadata={"path": True})
+    return found
+
+
+@dataclass(frozen=True)
+class HandlerOptions:
+    """Where the handlers are, and what beside them is served."""
+
+    handlers: str | None = _path()
+    """The folder of the handlers, files NAME_wsh.py; each answers at /NAME below the route."""
+    handlers_strict: bool = False
+    """Whether a file that cannot be loaded ends the daemon at its start, instead of a warning."""
+    handlers_scan: str | None = _path()
+    """The part of the folder in which files are looked for; None is all of it."""
+    handlers_map: str | None = _path()
+    """A file of other paths for handlers: lines "/alias /existing"."""
+    handlers_outside: bool = False
+    """Whether symbolic links that lead out of the folder are followed."""
+    handlers_encoding: str | None = None
+    """The encoding of the files; None is what each says itself, or UTF-8."""
+    threads: int = field(default=2048, metadata={"unit": "threads", "least": 1, "most": 32768})
+    """Threads in which handlers run that are not coroutines; beyond, opening is refused with 503."""
+
+    document_root: str | None = _path()
+    """A folder of files to serve beside the handlers, by HTTP; None serves none."""
+    cgi_paths: tuple[str, ...] = ()
+    """Paths below the document root whose files are CGI programs, such as "/cgi-bin"."""
+    basic_auth: str | None = None
+    """The name and password, "name:password", that everyone is asked for; None asks nobody."""
+
+    def folder(self) -> Handlers:
+        """The handlers, not loaded yet."""
+        assert self.handlers is not None
+        return Handlers(
+            self.handlers, self.handlers_scan, self.handlers_map, self.handlers_outside, self.handlers_encoding
+        )
+
+    def check(self) -> list[str]:
+        """Load the handlers: what is wrong with them. Raises ValueError when that is not allowed."""
+        handlers = self.folder()
+        handlers.load()
+        if self.handlers_strict and handlers.warnings:
+            raise ValueError(f"{handlers.warnings[0]}; mend it, or set handlers_strict = false")
+        return handlers.warnings
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.handlers is None:
+            raise ValueError('handlers: is missing; write handlers = "FOLDER", where the *_wsh.py files are')
+        for name in ("handlers", "handlers_scan", "document_root"):
+            folder = getattr(self, name)
+            if folder is not None and not isdir(folder):
+                raise ValueError(f"{name}: {folder} is not a folder; name one that is there")
+        if self.cgi_paths and self.document_root is None:
+            raise ValueError("cgi_paths: are below the document root; write document_root too")
+        if self.basic_auth is not None and ":" not in self.basic_auth:
+            raise ValueError('basic_auth: has no colon; write "name:password"')

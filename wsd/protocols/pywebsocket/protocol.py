@@ -1,0 +1,293 @@
+"""
+A route of handlers: each connection runs the handler of its path, on a thread or as a coroutine.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+from twisted.web.resource import IResource
+
+from wsd.config import ConfigError
+from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.frames.writing import frameHead
+from wsd.metrics import Cause
+from wsd.protocols.pywebsocket.access import Access
+from wsd.protocols.pywebsocket.api._stream_exceptions import (
+    InvalidFrameException,
+    InvalidUTF8Exception,
+    UnsupportedFrameException,
+)
+from wsd.protocols.pywebsocket.awaited import Awaited
+from wsd.protocols.pywebsocket.blocking import Blocking
+from wsd.protocols.pywebsocket.cgi import Programs
+from wsd.protocols.pywebsocket.files import Files
+from wsd.protocols.pywebsocket.handlers import Handler
+from wsd.protocols.pywebsocket.options import HandlerOptions
+from wsd.protocols.pywebsocket.stream import Ended, Piece
+from wsd.protocols.pywebsocket.threads import BINARY, CLOSE, FAULT, LOST, OPENED, PING, PONG, TEXT, Threads
+
+_LOOK = 1.0
+"""Seconds between two looks at the files."""
+
+_FAULTS = {1003: UnsupportedFrameException, 1007: InvalidUTF8Exception}
+
+
+class HandlerConnection(Connection):
+    """One connection and its handler."""
+
+    factory: HandlerFactory
+    explains = False
+    _talk: Any = None
+    _peerCloses = False
+    _wroteRaw = False
+
+    async def opening(self, request: Request) -> Accept | None:
+        """Ask the handler."""
+        self.factory.access.check(request.head)
+        handler, uri = self.factory.find(request)
+        talk = Awaited(self, handler, uri) if handler.isAsync else Blocking(self, handler, self.factory.threads, uri)
+        accept = await talk.opening()
+        self._talk = talk
+        return accept
+
+    @property
+    def remoteAddress(self) -> tuple[str, int]:
+        """The peer's address and port."""
+        return self.peer.address, self.peer.port
+
+    @property
+    def localAddress(self) -> tuple[str, int]:
+        """Ours."""
+        host = self.transport.getHost()
+        return getattr(host, "host", ""), getattr(host, "port", 0)
+
+    # -- what comes -----------------------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The handler goes on."""
+        self._talk.put(OPENED, None)
+
+    def received(self, payload: bytes, isBinary: bool) -> None:
+        """A message for the handler."""
+        self._talk.put(BINARY if isBinary else TEXT, payload, len(payload))
+
+    def onPing(self, payload: bytes) -> None:
+        """A ping, which a handler may see to itself."""
+        if self._talk.wants(PING):
+            self._talk.put(PING, payload, len(payload))
+        else:
+            super().onPing(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """A pong, which a handler may be told of."""
+        if self._talk.wants(PONG):
+            self._talk.put(PONG, payload, len(payload))
+
+    def full(self) -> None:
+        """The handler's next send waits."""
+        self._talk.full(True)
+
+    def drained(self) -> None:
+        """It goes on."""
+        self._talk.full(False)
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """The handler hears of it, also while the connection is not open yet."""
+        isClean = self.wasClean
+        super().connectionLost(reason)
+        if self._talk is not None:
+            code = 1005 if self.remoteCloseCode is None else self.remoteCloseCode
+            self._talk.end(LOST, Ended(code if isClean else 1006, self.remoteCloseReason or "", isClean))
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def _fail_connection(self, code: int = 1001, reason: str = "going away") -> None:
+        """What the peer sent is wrong: of frames that nobody knows handlers expect 1003."""
+        if code == 1002 and (reason.startswith("RSV = ") or "reserved opcode" in reason):
+            code = 1003
+        if self._talk is not None and self.state == self.STATE_OPEN:
+            self._talk.end(FAULT, _FAULTS.get(code, InvalidFrameException)(reason))
+        super()._fail_connection(code, reason)
+
+    def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
+        """Autobahn answers a close at once; here the handler does, when it has received what came before."""
+        if isReply and self.state == self.STATE_OPEN and not self._peerCloses:
+            self._peerCloses = True
+            self._talk.put(CLOSE, (self.remoteCloseCode, self.remoteCloseReason))
+        else:
+            super().sendCloseFrame(code, reasonUtf8, isReply)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Autobahn ends a connection that it has answered; here the answer is still to come."""
+        if not self._peerCloses or abort or self.state != self.STATE_OPEN:
+            super().dropConnection(abort)
+
+    def closeWith(self, code: int | None, reason: bytes) -> None:
+        """The handler's close, or its answer to the peer's."""
+        if self.state != self.STATE_OPEN:
+            return
+        if self._peerCloses:
+            self.sendCloseFrame(code, reason, isReply=True)
+            self.dropConnection()
+        else:
+            self.because(Cause.closed)
+            self.sendCloseFrame(code, reason)
+
+    def finish(self, code: int | None) -> None:
+        """The handler is done; None ends the connection without a close, as bytes of its own may be half a frame."""
+        if code is None or (self._wroteRaw and code == 1011):
+            self.hangUp()
+        else:
+            self.closeWith(code, b"")
+
+    def hangUp(self) -> None:
+        """End after what was sent, without a close."""
+        self.because(Cause.aborted)
+        self._peerCloses = self.wasClean = False
+        if self.state == self.STATE_CONNECTING:
+            self.request.takeRaw(_HangUp())
+        else:
+            self.dropConnection()
+
+    def handlerFailed(self, failure: Failure, path: str) -> None:
+        """An exception that the handler let through: where in its file."""
+        self.because(Cause.internal_error)
+        self.log.failure(
+            "the handler failed at {file}:{line}",
+            failure,
+            event="handler.error",
+            file=path,
+            line=_lineOf(failure, path),
+        )
+
+    def handshakeFailed(self, failure: Failure) -> None:
+        """An exception of the handshake's hook."""
+        self.log.info("the handler refused: {reason}", event="handler.refused", reason=failure.getErrorMessage())
+
+    # -- what is sent ---------------------------------------------------------------------------------------------
+
+    def sendPiece(self, piece: Piece) -> None:
+        """Send a frame; a whole message is deflated when that was agreed on, however short it is."""
+        if self.state != self.STATE_OPEN:
+            return
+        payload, opcode, isLast = piece
+        if opcode >= PING:
+            self.frames.write(frameHead(opcode, len(payload)) + payload)
+            return
+        deflater = self._perMessageCompress
+        if opcode == 0 or not isLast:
+            self.frames.write(frameHead(opcode, len(payload), isLast) + payload)
+        elif deflater is None:
+            self.send(payload, opcode == BINARY)
+        else:
+            traffic = self.factory.counters.traffic
+            traffic.messagesOut += 1
+            traffic.bytesOut += len(payload)
+            payload = deflater.deflate(payload)
+            self.frames.write(frameHead(opcode, len(payload), True, True) + payload)
+
+    def writeRaw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._wroteRaw = True
+        if self.state == self.STATE_CONNECTING:
+            self.transport.write(data)
+        elif self.state == self.STATE_OPEN:
+            self.frames.write(data)
+
+
+class _HangUp(Protocol):
+    """Takes the bare stream to end it."""
+
+    def connectionMade(self) -> None:
+        """End."""
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+
+def _lineOf(failure: Failure, path: str) -> int:
+    """The last line of the file that took part."""
+    return max((line for _, file, line, _, _ in failure.frames if file == path), default=0)
+
+
+class HandlerFactory(Factory):
+    """The handlers of a folder, at a route."""
+
+    connection = HandlerConnection
+    Options = HandlerOptions
+    statuses = MappingProxyType({421: 404, 426: 400})
+    log = Logger(namespace="wsd")
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Raises ConfigError when a handler is broken, and that is not allowed."""
+        super().__init__(*arguments, **named)
+        options: HandlerOptions = self.options
+        self.threads = Threads(self.clock, options.threads)
+        self.handlers = options.folder()
+        self._pool = ThreadPool(0, 1, "handlers")
+        self._looking: LoopingCall | None = None
+        self._load()
+        if options.handlers_strict and self.handlers.warnings:
+            raise ConfigError(f"{self.handlers.warnings[0]}; mend it, or set handlers_strict = false")
+        self.access = Access(options.basic_auth)
+        self.programs = Programs(self.clock)
+
+    def find(self, request: Request) -> tuple[Handler, str]:
+        """The handler of a request, and the URI that it is told. Raises Refused (404)."""
+        head, route = request.head, self.route
+        path = head.path[len(route.path) :] if route.prefix else head.path[head.path.rindex("/") :]
+        handler = self.handlers.find(path)
+        if handler is None:
+            raise Refused(404, f"no handler answers at {head.path[:80]}")
+        return handler, head.path + (f"?{head.query}" if head.query or head.target.endswith("?") else "")
+
+    def started(self) -> Deferred[Any] | None:
+        """From now on look whether files have changed."""
+        self._pool.start()
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = self.clock
+        self._looking.start(_LOOK, now=False)
+        return None
+
+    def _load(self) -> None:
+        for sentence in self.handlers.load():
+            self.log.info("{sentence}", event="handler.loaded", sentence=sentence)
+        for warning in self.handlers.warnings:
+            self.log.warn("{sentence}", event="handler.broken", sentence=warning)
+
+    def _look(self) -> Deferred[None]:
+        """What a handler does while it is loaded may take its time: not on the reactor's thread."""
+
+        def look() -> None:
+            if self.handlers.hasChanged():
+                self._load()
+
+        reactor: Any = self.clock
+        looked: Deferred[None] = deferToThreadPool(reactor, self._pool, look)
+        return looked.addErrback(
+            lambda failure: self.log.failure("the handlers cannot be read", failure, event="handler.broken")
+        )
+
+    def resource(self) -> IResource | None:
+        """The files beside the handlers."""
+        options: HandlerOptions = self.options
+        if options.document_root is None:
+            return None
+        return Files(options.document_root, options.cgi_paths, self.programs, self.access, self.policies.max_message)
+
+    def stopped(self) -> Deferred[Any] | None:
+        """Let the threads and programs end."""
+        if self._looking is not None:
+            self._looking.stop()
+            self._pool.stop()
+        self.programs.stop()
+        self.threads.stop()
+        return None

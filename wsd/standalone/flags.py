@@ -1,0 +1,142 @@
+"""The flags of standalone.py, from the command line and from an ini file."""
+
+from __future__ import annotations
+
+from argparse import SUPPRESS, ArgumentError, ArgumentParser, Namespace
+from collections.abc import Mapping
+from configparser import ConfigParser
+from configparser import Error as IniError
+from typing import Any
+
+from wsd.config import ConfigError
+from wsd.config.values import nearest
+
+_SECTION = "pywebsocket"
+
+LEVELS = {
+    "fine": "debug",
+    "debug": "debug",
+    "info": "info",
+    "warning": "warn",
+    "warn": "warn",
+    "error": "error",
+    "critical": "error",
+}
+"""Its log levels, and ours for them."""
+
+_DEFAULTS: Mapping[str, Any] = {
+    "port": 80,
+    "websock_handlers": ".",
+    "document_root": ".",
+    "basic_auth_credential": "test:test",
+    "log_level": "warn",
+    "log_max": 256 * 1024,
+    "log_count": 5,
+}
+"""What holds when neither the command line nor the file says it: what standalone.py has, where there is something."""
+
+_FLAGS: Mapping[str, str] = {
+    "tls": "speak TLS on the port, and nothing else (wss, https)",
+    "tls-client-auth": "ask clients for a certificate, and refuse those without one",
+    "tls-client-cert-optional": "ask for one, and admit those without",
+    "basic-auth": "ask everyone for a name and a password",
+    "allow-handlers-outside-root-dir": "follow symbolic links that lead out of the folder of handlers",
+}
+"""What is either given or not."""
+
+_VALUES: Mapping[str, tuple[str, str]] = {
+    "server-host": ("HOST", "where to listen; 0.0.0.0 and :: let other machines in (default: this machine alone)"),
+    "validation-host": ("HOST", "one more name that requests may ask for on this machine"),
+    "websock-handlers": ("DIR", "the folder of the *_wsh.py files (default: the document root)"),
+    "websock-handlers-map-file": ("FILE", 'other paths for handlers: lines "/alias /existing"'),
+    "scan-dir": ("DIR", "the part of the folder in which handlers are looked for (default: all of it)"),
+    "document-root": ("DIR", "what is served beside the handlers (default: the working folder)"),
+    "cgi-paths": ("PATHS", "where in the document root CGI programs are: /cgi-bin,/other"),
+    "private-key": ("FILE", "the private key for TLS, a PEM file"),
+    "certificate": ("FILE", "the certificate for TLS, a PEM file with the whole chain"),
+    "tls-client-ca": ("FILE", "the authorities that clients' certificates are checked against, a PEM file"),
+    "basic-auth-credential": ("NAME:PASSWORD", "who --basic-auth admits (default: test:test)"),
+    "log-file": ("FILE", "where the log goes (default: the terminal)"),
+    "handler-encoding": ("NAME", "the encoding of the handlers' files (default: UTF-8, or what each says itself)"),
+}
+
+_NUMBERS: Mapping[str, tuple[str, str]] = {
+    "port": ("PORT", "the port (default: 80); 0 takes a free one"),
+    "validation-port": ("PORT", "not needed: requests may ask for any port"),
+    "log-max": ("BYTES", "the size at which the log file is put aside and a new one begun (default: 262144)"),
+    "log-count": ("N", "how many of those are kept (default: 5)"),
+    "queue": ("N", "not needed: as many connections wait as the system lets"),
+    "thread-monitor-interval-in-sec": ("SECONDS", "not needed: /metrics tells of the threads at any time"),
+}
+
+_SHORT = {
+    "server-host": "-H",
+    "validation-host": "-V",
+    "port": "-p",
+    "validation-port": "-P",
+    "websock-handlers": "-w",
+    "websock-handlers-map-file": "-m",
+    "scan-dir": "-s",
+    "document-root": "-d",
+    "cgi-paths": "-x",
+    "tls": "-t",
+    "private-key": "-k",
+    "certificate": "-c",
+    "log-file": "-l",
+    "queue": "-q",
+}
+
+
+def addArguments(parser: ArgumentParser) -> None:
+    """The flags of standalone.py; an underscore may stand for a dash in each."""
+
+    def names(name: str) -> list[str]:
+        return list(dict.fromkeys([*filter(None, [_SHORT.get(name)]), f"--{name}", f"--{name.replace('-', '_')}"]))
+
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"an ini file, long names below [{_SECTION}]; the command line wins over it"
+    )
+    for name, (metavar, about) in _VALUES.items():
+        parser.add_argument(*names(name), metavar=metavar, help=about, default=SUPPRESS)
+    for name, (metavar, about) in _NUMBERS.items():
+        parser.add_argument(*names(name), metavar=metavar, help=about, default=SUPPRESS, type=int)
+    for name, about in _FLAGS.items():
+        parser.add_argument(*names(name), action="store_true", help=about, default=SUPPRESS)
+    for name, about in (("log-level", "what is logged (default: warn)"), ("deflate-log-level", "not needed")):
+        parser.add_argument(
+            *names(name), choices=LEVELS, metavar="LEVEL", help=f"{about}: {', '.join(LEVELS)}", default=SUPPRESS
+        )
+
+
+def given(arguments: Namespace) -> dict[str, Any]:
+    """Every flag's value: the command line's, else the file's, else the default. Raises ConfigError."""
+    own = {name: value for name, value in vars(arguments).items() if name != "config"}
+    return {**_DEFAULTS, **(_readIni(arguments.config) if arguments.config else {}), **own}
+
+
+def _readIni(path: str) -> dict[str, Any]:
+    """What an ini file says: for a flag that takes no value any value counts as given, as it always did."""
+    ini = ConfigParser()
+    try:
+        with open(path, encoding="utf-8") as file:
+            ini.read_file(file)
+        items = ini.items(_SECTION)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except IniError as error:
+        raise ConfigError(
+            f"{path}: is no configuration: {' '.join(str(error).split())}; begin it with [{_SECTION}]"
+        ) from None
+    parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
+    addArguments(parser)
+    found = Namespace()
+    for key, value in items:
+        name = key.replace("_", "-")
+        if name not in {*_FLAGS, *_VALUES, *_NUMBERS, "log-level", "deflate-log-level"}:
+            known = [*_FLAGS, *_VALUES, *_NUMBERS, "log-level"]
+            raise ConfigError(f"{path}: {key}: there is no such key here; {nearest(name, known)}")
+        try:
+            parser.parse_args([f"--{name}"] if name in _FLAGS else [f"--{name}={value}"], found)
+        except ArgumentError as error:
+            raise ConfigError(f"{path}: {key}: {error.message}") from None
+    return {name: value for name, value in vars(found).items() if name != "config"}
