@@ -64,6 +64,7 @@ function show(text) {
   body.textContent = pretty(root);
   item.append(title, after, body);
   element("none").hidden = true;
+  element("state").textContent = "";
   element("messages").prepend(item);
   while (element("messages").children.length > MOST) element("messages").lastElementChild.remove();
 }
