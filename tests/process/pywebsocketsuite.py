@@ -1,9 +1,10 @@
 """
-pywebsocket's own end-to-end tests against `wsd standalone`, run by the package's sources, unchanged.
+pywebsocket's own tests, run from the package's sources, unchanged, against wsd.
 
-`python -m tests.process.pywebsocketsuite FOLDER` runs those of the unpacked package in FOLDER and prints a line of
-JSON: for each test what it came to. Two things are told to them: the command to start, and when the server listens;
-theirs is to wait for a fifth of a second. The server cannot import the real package.
+`python -m tests.process.pywebsocketsuite endtoend FOLDER` runs those of the unpacked package in FOLDER that start a
+server, `dispatch` those of handlers without one, and prints a line of JSON: for each test what it came to. Two things
+are told to the first: the command to start, and when the server listens; theirs is to wait for a fifth of a second. The
+server cannot import the real package. For the second, `pywebsocket3` is what handlers get under that name.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import unittest
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from wsd.protocols.pywebsocket.loading import API
 
 _SERVE = """
 import os, sys
@@ -51,8 +54,8 @@ class _Results(unittest.TestResult):
         self.outcomes[test.id().rpartition(".")[2]] = self.failures[-1][1]
 
 
-def run(folder: Path) -> dict[str, str]:
-    """Run them all: by name "ok", or the traceback."""
+def endtoend(folder: Path) -> Any:
+    """The tests that start a server."""
     os.environ["PYWEBSOCKET"], os.environ["WSD"] = str(folder), str(Path(__file__).parents[2])
     command = folder / "served.py"
     command.write_text(_SERVE)
@@ -72,9 +75,15 @@ def run(folder: Path) -> dict[str, str]:
         return server
 
     base.setUp, base._run_server = setUpOurs, runAndWait
-    results = _Results()
-    unittest.defaultTestLoader.loadTestsFromModule(suite).run(results)
-    return results.outcomes
+    return suite
+
+
+def dispatch(folder: Path) -> Any:
+    """The tests of handlers, which import ours where they name the package."""
+    sys.path[:0] = [str(folder), str(folder / "test")]
+    for module in ("", ".common", ".util", ".stream", ".msgutil", ".handshake", ".dispatch"):
+        sys.modules[f"pywebsocket3{module}"] = import_module(f"{API}{module}")
+    return import_module("test_dispatch")
 
 
 def _wait(port: int) -> None:
@@ -89,4 +98,7 @@ def _wait(port: int) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(Path(sys.argv[1]).resolve())))
+    suite = {"endtoend": endtoend, "dispatch": dispatch}[sys.argv[1]](Path(sys.argv[2]).resolve())
+    results = _Results()
+    unittest.defaultTestLoader.loadTestsFromModule(suite).run(results)
+    print(json.dumps(results.outcomes))
