@@ -33,6 +33,6 @@ class Bench(ServiceBase):
 service = Application([Bench], SPACE, in_protocol=Soap11(validator="lxml"), out_protocol=Soap11())
 # waitress warns of each request that has to wait.
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-server = create_server(WsgiApplication(service), host="127.0.0.1", port=0, threads=4)
+server = create_server(WsgiApplication(service), host="127.0.0.1", port=0, threads=1)
 print(f"listening {server.effective_port}", flush=True)
 server.run()

@@ -137,6 +137,13 @@ class TestErrors:
     def test_a_value_that_is_no_element_of_its_own(self, talker: Talker) -> None:
         assert text(self.fail(talker, "fine"), "//s:Body/*") == "fine"
 
+    def test_what_has_a_meaning_in_xml_is_escaped(self, talker: Talker) -> None:
+        assert text(self.fail(talker, "&#13;\n&lt;x>&amp;]]&gt;\"'"), "//s:Body/*") == "\r\n<x>&]]>\"'"
+
+    def test_what_xml_cannot_hold_is_the_receivers(self, talker: Talker) -> None:
+        told = "the service answered what its contract does not allow"
+        assert fault(self.fail(talker, "NUL")) == ("s:Receiver", told)
+
     def test_one_named_in_the_contract_is_typed(self, talker: Talker) -> None:
         answer = self.fail(talker, "typed")
         assert fault(answer) == ("s:Sender", "too small")

@@ -32,7 +32,7 @@ def fail(value: str) -> str:
         raise Fault("not now", "Receiver")
     if value == "bug":
         raise KeyError("a secret")
-    return value
+    return "\x00" if value == "NUL" else value
 
 
 seen: list[Any] = []

@@ -16,7 +16,8 @@ from wsd.config import ConfigError
 from wsd.protocols.soap.names import WSAM, WSAW, WSDL, WSDL_SOAP11, WSDL_SOAP12, XSD
 from wsd.protocols.soap.schema import Schemas, qualified, readXml
 from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.types import ComplexType, Types
+from wsd.protocols.soap.types import Types
+from wsd.protocols.soap.values import ComplexType
 
 _WSDL = f"{{{WSDL}}}"
 
@@ -28,6 +29,11 @@ class Message:
     element: str
     type: SimpleType | ComplexType
     action: str
+
+    @property
+    def name(self) -> str:
+        """The element's, without its namespace."""
+        return self.element.rpartition("}")[2]
 
 
 @dataclass(slots=True)

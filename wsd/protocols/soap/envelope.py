@@ -84,9 +84,9 @@ def readEnvelope(root: Any, spoken: Version, addressing: Addressing) -> Envelope
     header, body = None, None
     for part in root:
         name = part.tag
-        if name == f"{{{version.namespace}}}Body" and body is None:
+        if name == version.body and body is None:
             body = part
-        elif name == f"{{{version.namespace}}}Header" and header is None and body is None:
+        elif name == version.header and header is None and body is None:
             header = part
         elif body is None or version is SOAP12:
             raise Fault(f"{_local(name)} is out of place: an Envelope is a Header, which may be left out, and a Body")
@@ -106,7 +106,7 @@ def glance(root: Any, spoken: Version, addressing: Addressing) -> None:
     Raises `Fault` for another version, and for what has no Body.
     """
     version = versionOf(root, spoken)
-    if root.find(f"{{{version.namespace}}}Body") is None:
+    if root.find(version.body) is None:
         raise Fault("the Envelope has no Body")
     for block in root.iterfind(f"{{{version.namespace}}}Header/*"):
         # What is wrong with it is for the one behind to say.
@@ -125,10 +125,7 @@ def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
             _readAddressing(block, addressing)
         except Fault as fault:
             error = error or fault
-    mandatory = f"{{{version.namespace}}}mustUnderstand"
-    missed = tuple(
-        block.tag for block in targeted if _isMandatory(block, mandatory, version) and not _isUnderstood(block.tag)
-    )
+    missed = tuple(block.tag for block in targeted if _isMandatory(block, version) and not _isUnderstood(block.tag))
     if missed:
         raise Fault(_missed(missed), "MustUnderstand", notUnderstood=missed)
     if error is not None:
@@ -153,12 +150,12 @@ def _missed(missed: tuple[str, ...]) -> str:
 
 
 def _isForUs(block: Any, version: Version) -> bool:
-    role = block.get(f"{{{version.namespace}}}{version.roleName}")
+    role = block.get(version.role)
     return not role or role in (version.next, version.ultimate)
 
 
-def _isMandatory(block: Any, name: str, version: Version) -> bool:
-    value = block.get(name)
+def _isMandatory(block: Any, version: Version) -> bool:
+    value = block.get(version.mandatory)
     if value is None:
         return False
     value = value.strip()

@@ -42,6 +42,8 @@ class Fault(Exception):
 
 def legible(text: str) -> str:
     """What XML may hold of a text, escaped."""
+    if text.isprintable():
+        return escape(text) if "&" in text or "<" in text or ">" in text else text
     return escape("".join(c if c.isprintable() or c in "\n\t" else "?" for c in text))
 
 

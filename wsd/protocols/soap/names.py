@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 XSD = "http://www.w3.org/2001/XMLSchema"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -38,6 +38,16 @@ class Version:
     """The attribute of a header block that says for whom it is."""
     codes: dict[str, str]
     """Fault codes of 1.2 to this version's."""
+    # Names of elements and attributes, which each message is searched for.
+    header: str = field(init=False)
+    body: str = field(init=False)
+    role: str = field(init=False)
+    mandatory: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = {"header": "Header", "body": "Body", "role": self.roleName, "mandatory": "mustUnderstand"}
+        for attribute, local in names.items():
+            object.__setattr__(self, attribute, f"{{{self.namespace}}}{local}")
 
 
 SOAP12 = Version(

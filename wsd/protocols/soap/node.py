@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -67,7 +66,7 @@ class Node:
                 result = bound.function(**arguments)
         except Exception as error:
             return self._failed(version, bound, addressing, error)
-        if isawaitable(result):
+        if hasattr(result, "__await__"):
             return Deferred.fromCoroutine(self._later(version, bound, addressing, result))
         return self._answer(version, bound.operation, addressing, result)
 

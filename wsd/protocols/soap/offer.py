@@ -230,11 +230,13 @@ def _hasDefault(each: Any) -> bool:
 
 def _maker(kind: Any) -> Callable[..., Any]:
     """Makes one, with None or a list for what is left out and has no default."""
-    absent: dict[str, Callable[[], Any]] = {
-        name: list if get_origin(_without(hint)[0]) is list else lambda: None
-        for name, (hint, hasDefault) in _fieldsOf(kind).items()
-        if not hasDefault
-    }
+    absent: dict[str, Callable[[], Any]] = {}
+    for name, (hint, hasDefault) in _fieldsOf(kind).items():
+        bare, isNone = _without(hint)
+        if not hasDefault and (isNone or get_origin(bare) is list):
+            absent[name] = list if get_origin(bare) is list else lambda: None
+    if not absent:
+        return kind  # type: ignore[no-any-return]
 
     def make(**values: Any) -> Any:
         return kind(**{name: empty() for name, empty in absent.items() if name not in values}, **values)

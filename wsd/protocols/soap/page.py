@@ -12,7 +12,7 @@ from twisted.web import http
 from wsd.protocols.soap.contract import Message, Operation
 from wsd.protocols.soap.sample import kindOf, sample
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.types import ComplexType
+from wsd.protocols.soap.values import ComplexType
 
 _TYPES = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 

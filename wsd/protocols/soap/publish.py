@@ -57,7 +57,7 @@ class _Writer:
         for operation in self._operations:
             for message in (operation.input, operation.output, *operation.faults.values()):
                 if message is not None:
-                    found[_nameOf(message)] = message
+                    found[message.name] = message
         return found
 
     def write(self) -> bytes:
@@ -88,10 +88,10 @@ class _Writer:
                 if message is not None:
                     self._reference(node, kind, message)
             for message in _faultsOf(operation):
-                self._reference(node, "fault", message, name=_nameOf(message))
+                self._reference(node, "fault", message, name=message.name)
 
     def _reference(self, node: Any, kind: str, message: Message, **more: str) -> None:
-        told = etree.SubElement(node, _WSDL + kind, message=f"tns:{_nameOf(message)}", **more)
+        told = etree.SubElement(node, _WSDL + kind, message=f"tns:{message.name}", **more)
         told.set(f"{{{WSAM}}}Action", message.action)
 
     def _binding(self, name: str, space: str, transport: str) -> None:
@@ -114,8 +114,8 @@ class _Writer:
                 if message is not None:
                     etree.SubElement(etree.SubElement(node, _WSDL + kind), f"{soap}body", use="literal")
             for message in _faultsOf(operation):
-                fault = etree.SubElement(node, f"{_WSDL}fault", name=_nameOf(message))
-                etree.SubElement(fault, f"{soap}fault", name=_nameOf(message), use="literal")
+                fault = etree.SubElement(node, f"{_WSDL}fault", name=message.name)
+                etree.SubElement(fault, f"{soap}fault", name=message.name, use="literal")
 
     def _service(self) -> None:
         service = etree.SubElement(self._root, f"{_WSDL}service", name=self._contract.name)
@@ -124,10 +124,6 @@ class _Writer:
         for name, space, _ in self._ports:
             port = etree.SubElement(service, f"{_WSDL}port", name=name, binding=f"tns:{self._contract.name}{name}")
             etree.SubElement(port, f"{{{space}}}address", location=self._location)
-
-
-def _nameOf(message: Message) -> str:
-    return message.element.rpartition("}")[2]
 
 
 def _faultsOf(operation: Operation) -> list[Message]:

@@ -15,6 +15,7 @@ from lxml import etree
 from wsd.protocols.soap.faults import Fault
 
 _SKIPPED = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s(?P<declared>[^>]*)\?>)?(?:\s+|<!--.*?-->)*", re.DOTALL)
+_BEGUN = re.compile(rb"<[A-Za-z]")
 _ENCODING = re.compile(rb"encoding\s*=\s*[\"']([^\"']*)[\"']")
 _UTF8 = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
 _NO_INSTRUCTIONS = "an envelope must not have processing instructions (SOAP 1.2 part 1, 5)"
@@ -39,7 +40,7 @@ def _parser() -> Any:
 class Reader:
     """One message after the other: `feed` its bytes, then `close` for the root element."""
 
-    __slots__ = ("_attributes", "_fault", "_marks", "_parser", "_prolog")
+    __slots__ = ("_attributes", "_fault", "_marks", "_mayInstruct", "_parser", "_prolog")
 
     def __init__(self) -> None:
         self._parser = _parser()
@@ -48,6 +49,7 @@ class Reader:
     def _begin(self) -> None:
         self._prolog: bytes | None = b""
         self._marks = 0
+        self._mayInstruct = False
         self._attributes = 0
         self._fault: Fault | None = None
 
@@ -64,10 +66,12 @@ class Reader:
     def _feed(self, data: bytes) -> None:
         if self._prolog is not None:
             data = self._prolog + data
-            if not _isProlog(data):
+            if not _BEGUN.match(data) and not _isProlog(data):
                 self._prolog = data
                 return
             self._prolog = None
+        # Most have none of its marks, and are not searched.
+        self._mayInstruct = self._mayInstruct or b"?" in data
         self._marks += data.count(b"<")
         self._attributes += data.count(b'="') + data.count(b"='")
         if self._marks > _MOST_MARKS:
@@ -82,7 +86,7 @@ class Reader:
 
     def close(self) -> Any:
         """The root of a whole message. Raises `Fault` (Sender)."""
-        fault, waiting = self._fault, self._prolog
+        fault, waiting, mayInstruct = self._fault, self._prolog, self._mayInstruct
         self._begin()
         if fault is not None:
             raise fault
@@ -93,7 +97,7 @@ class Reader:
         except etree.XMLSyntaxError as error:
             self._parser = _parser()
             raise _malformed(error) from None
-        if any(True for _ in root.iter(etree.ProcessingInstruction)) or _isBesides(root):
+        if mayInstruct and (_isBesides(root) or any(True for _ in root.iter(etree.ProcessingInstruction))):
             raise Fault(_NO_INSTRUCTIONS)
         return root
 

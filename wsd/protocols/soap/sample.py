@@ -11,7 +11,7 @@ from lxml import etree
 from wsd.protocols.soap.contract import Message, Operation
 from wsd.protocols.soap.names import SOAP12, WSA
 from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.types import ComplexType, Field
+from wsd.protocols.soap.values import ComplexType, Field
 
 _VALUES: dict[Any, Any] = {
     str: "text",

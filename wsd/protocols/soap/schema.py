@@ -79,6 +79,11 @@ class Schemas:
             raise ConfigError(f"a schema leads to {location}; put that file beside the contract and name it there")
         self.addFile(folder / location, chameleon)
 
+    @property
+    def space(self) -> str:
+        """The namespace of the first document."""
+        return next(iter(self._documents), "")
+
     def declared(self, kind: str, name: str) -> Any:
         """A declaration at the top of a schema: an element, complexType, simpleType, group, ... or None."""
         return self._declared.get((kind, name))

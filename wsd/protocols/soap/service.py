@@ -25,12 +25,14 @@ from wsd.protocols.soap.envelope import Addressing, newMessageId, write
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.types import ComplexType, writeInto
+from wsd.protocols.soap.values import ComplexType, rootMarksOf, writeElement
 
 __all__ = ["Call", "Fault", "Service", "blocking"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _BLOCKING = "_wsd_soap_blocking"
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+"""Of what was written here."""
 
 
 def blocking(function: _F) -> _F:
@@ -105,10 +107,10 @@ class Call:
         Raises ValueError for values that are not as the contract says.
         """
         message = self._service.pushed(operation)
-        element = self._service.element(message, values)
+        body = self._service.text(message, values)
         name = newMessageId()
         if self._link.isOpen:
-            self._link.deliver(write(self._version, _xml(element), message.action, messageId=name))
+            self._link.deliver(write(self._version, body, message.action, messageId=name))
         return name
 
 
@@ -180,17 +182,26 @@ class Service:
         type = message.type
         if isinstance(type, ComplexType) and type.text is None and not type.attributes and len(type.fields) < 2:
             result = {each.name: result for each in type.fields}
-        return _xml(self.element(message, result))
+        return self.text(message, result)
 
-    def element(self, message: Message, value: Any) -> Any:
-        """A message's element, valid. Raises ValueError."""
-        space = message.element[1:].rpartition("}")[0]
-        element = etree.Element(message.element, nsmap={"n": space} if space else None)
-        writeInto(element, message.type, value, message.element.rpartition("}")[2])
+    def text(self, message: Message, value: Any) -> str:
+        """A message's element, valid, as XML. Raises ValueError."""
+        return self._written(message, value)[0]
+
+    def _written(self, message: Message, value: Any) -> tuple[str, Any]:
+        """The same with the element itself."""
+        pieces: list[str] = []
+        marks = rootMarksOf(message.element, self.contract.types.space)
+        writeElement(pieces, marks, message.type, value, message.name)
+        text = "".join(pieces)
+        try:
+            element = etree.fromstring(text, _PARSER)
+        except etree.XMLSyntaxError as error:
+            raise ValueError(f"the value has what XML cannot hold: {error}") from None
         wrong = self.contract.valid(element)
         if wrong:
             raise ValueError(wrong)
-        return element
+        return text, element
 
     def pushed(self, name: str) -> Message:
         """What the server sends of itself under this name. Raises ValueError."""
@@ -206,17 +217,13 @@ class Service:
         if message is None:
             return None
         isSimple = isinstance(message.type, SimpleType)
-        detail = self.element(message, error.args[0] if isSimple and error.args else error)
+        detail = self._written(message, error.args[0] if isSimple and error.args else error)[1]
         return Fault(_sentence(error), detail=detail, action=message.action)
 
 
 def _sentence(error: Exception) -> str:
     told = error.args[0] if error.args and isinstance(error.args[0], str) else ""
     return told or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__)
-
-
-def _xml(element: Any) -> str:
-    return str(etree.tostring(element, encoding="unicode"))
 
 
 def _functionOf(functions: Any, name: str) -> Callable[..., Any] | None:

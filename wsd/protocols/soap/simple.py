@@ -55,15 +55,17 @@ def _writeInt(value: Any) -> str:
 
 def _readDecimal(text: str) -> Decimal:
     try:
-        return Decimal(text.strip())
+        return Decimal(text)
     except InvalidOperation:
         raise ValueError(f"{text!r} is not a decimal") from None
 
 
 def _writeDecimal(value: Any) -> str:
-    if not isinstance(value, (Decimal, int)) or isinstance(value, bool) or not math.isfinite(value):
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value, "f")
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{value!r} is not a Decimal")
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return str(value)
 
 
 def _writeFloat(value: Any) -> str:
@@ -78,6 +80,8 @@ _ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)$")
 
 
 def _readDate(text: str) -> date:
+    if len(text) == 10:
+        return date.fromisoformat(text)
     return date.fromisoformat(_ZONE.sub("", text.strip()))
 
 

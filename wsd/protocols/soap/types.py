@@ -1,154 +1,26 @@
 """
-Complex types: from an element to a value of Python and back, as the contract says.
+Types: those of a contract, from its schemas.
 
-A type is a dataclass, generated unless one of the author's own is known for its name: an attribute a child, lists where
-a child may be there more than once, None for what may be left out and is.
+A complex type is a dataclass, generated unless one of the author's own is known for its name: an attribute a child,
+lists where a child may be there more than once, None for what may be left out and is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, make_dataclass
+from collections.abc import Mapping
+from dataclasses import field, make_dataclass, replace
 from enum import Enum
 from keyword import iskeyword
 from typing import Any
 
-from lxml import etree
-
 from wsd.config import ConfigError
-from wsd.protocols.soap.names import XSD, XSI
+from wsd.protocols.soap.names import XSD
 from wsd.protocols.soap.schema import Schemas, qualified
 from wsd.protocols.soap.simple import BUILT_IN, SimpleType, enumOf, listOf, memberName, unionOf
+from wsd.protocols.soap.values import ComplexType, Field
 
 _XSD = f"{{{XSD}}}"
-_NIL = f"{{{XSI}}}nil"
-_TYPE = f"{{{XSI}}}type"
 _GROUPS = ("sequence", "choice", "all")
-
-
-@dataclass(slots=True)
-class Field:
-    """A child or an attribute: its name in Python and in XML, its type, and how often it is there."""
-
-    name: str
-    tag: str
-    type: Any
-    """A SimpleType or a ComplexType; None takes any element as it is."""
-    least: int = 1
-    isList: bool = False
-    isNillable: bool = False
-    isAttribute: bool = False
-    repeats: int = 0
-    """Which repeated sequence it stands in, 0 for none."""
-
-
-@dataclass(slots=True)
-class ComplexType:
-    """A type with children or attributes; it is filled in after it is made, since types may hold themselves."""
-
-    name: str
-    fields: list[Field] = field(default_factory=list)
-    byTag: dict[str, Field] = field(default_factory=dict)
-    attributes: list[Field] = field(default_factory=list)
-    text: SimpleType | None = None
-    """Of simple content, in the field `value`."""
-    python: Any = None
-    types: Types | None = None
-
-    def read(self, element: Any) -> Any:
-        """The value of an element that is valid. Raises ValueError for what Python cannot hold."""
-        return self.python(**self.readFields(element))
-
-    def readFields(self, element: Any) -> dict[str, Any]:
-        """The same as keywords, those alone that are there."""
-        values: dict[str, Any] = {}
-        if self.text is not None:
-            values["value"] = self.text.read(element.text or "")
-        for each in self.attributes:
-            given = element.get(each.tag)
-            if given is not None:
-                values[each.name] = each.type.read(given)
-        byTag = self.byTag
-        for child in element:
-            found = byTag.get(child.tag) or byTag["*"]
-            value = self._readChild(child, found)
-            if found.isList:
-                values.setdefault(found.name, []).append(value)
-            else:
-                values[found.name] = value
-        return values
-
-    def _readChild(self, child: Any, found: Field) -> Any:
-        type = found.type
-        if type is None:
-            return child
-        if child.attrib:
-            if child.get(_NIL) in ("true", "1"):
-                return None
-            if _TYPE in child.attrib and self.types is not None:
-                type = self.types.named(qualified(child, child.get(_TYPE)))
-        return type.read(child.text or "") if isinstance(type, SimpleType) else type.read(child)
-
-    def write(self, element: Any, value: Any) -> None:
-        """Fill an element. Raises ValueError or TypeError that name the field."""
-        get: Callable[[str], Any] = value.get if isinstance(value, Mapping) else lambda name: getattr(value, name, None)
-        if self.text is not None:
-            element.text = self.text.write(get("value"))
-        for each in self.attributes:
-            given = get(each.name)
-            if given is not None:
-                element.set(each.tag, each.type.write(given))
-        fields = iter(self.fields)
-        for each in fields:
-            if each.repeats:
-                together = [other for other in self.fields if other.repeats == each.repeats]
-                for _ in together[1:]:
-                    next(fields)
-                _writeRows(element, together, get)
-            else:
-                given = get(each.name)
-                for item in _given(each, given):
-                    writeField(element, each, item)
-
-
-def _given(each: Field, value: Any) -> Iterable[Any]:
-    if each.isList:
-        if isinstance(value, (str, bytes, Mapping)):
-            raise TypeError(f"{each.name}: {type(value).__name__} is not a list")
-        return value or ()
-    return () if value is None and not (each.isNillable and each.least) else (value,)
-
-
-def _writeRows(element: Any, together: list[Field], get: Callable[[str], Any]) -> None:
-    """A sequence that repeats: the first of each field, then the second."""
-    columns = [list(_given(each, get(each.name))) for each in together]
-    for row in range(max(map(len, columns))):
-        for each, column in zip(together, columns, strict=True):
-            if row < len(column):
-                writeField(element, each, column[row])
-
-
-def writeField(parent: Any, each: Field, value: Any) -> None:
-    """One child."""
-    if each.type is None:
-        parent.append(value)
-        return
-    child = etree.SubElement(parent, each.tag)
-    if value is None:
-        child.set(_NIL, "true")
-        return
-    writeInto(child, each.type, value, each.name)
-
-
-def writeInto(element: Any, type: SimpleType | ComplexType, value: Any, name: str) -> None:
-    """Fill an element of this type. Raises ValueError that names what was wrong with which part of the value."""
-    try:
-        if isinstance(type, SimpleType):
-            element.text = type.write(value)
-        else:
-            type.write(element, value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 class Types:
@@ -156,6 +28,8 @@ class Types:
 
     def __init__(self, schemas: Schemas, classes: Mapping[str, Any] | None = None) -> None:
         self._schemas = schemas
+        self.space = schemas.space
+        """The namespace whose prefix is n in what is written."""
         self._classes = classes or {}
         self._made: dict[str, Any] = {}
         self._repeats = 0
@@ -174,14 +48,14 @@ class Types:
             node = self._schemas.declared("complexType", name)
             if node is None:
                 raise ConfigError(f"the contract has no type {name}")
-            made = self._made[name] = ComplexType(_local(name), types=self)
+            made = self._made[name] = ComplexType(_local(name), self)
             self._fill(made, node, name)
         found: SimpleType | ComplexType = self._made[name]
         return found
 
     def _builtIn(self, local: str) -> SimpleType | ComplexType:
         if local == "anyType":
-            return ComplexType("anyType", python=lambda **values: values, types=self)
+            return ComplexType("anyType", self, python=lambda **values: values)
         if local not in BUILT_IN:
             raise ConfigError(f"xs:{local} is not supported; the simple types of XML Schema 1.0 are")
         return BUILT_IN[local]
@@ -204,7 +78,7 @@ class Types:
         if given is not None:
             found = self.named(qualified(node, given))
         elif inner is not None:
-            found = self._made[key] = ComplexType(name, types=self)
+            found = self._made[key] = ComplexType(name, self)
             self._fill(found, inner, key)
         elif node.find(f"{_XSD}simpleType") is not None:
             found = self._simple(node.find(f"{_XSD}simpleType"), name)
@@ -257,7 +131,6 @@ class Types:
             while each.name in names:
                 each.name += "_"
             names.add(each.name)
-        made.byTag = {each.tag: each for each in made.fields}
         made.python = self._classes.get(key) or _classOf(made)
 
     def _content(self, made: ComplexType, node: Any) -> None:
@@ -281,9 +154,9 @@ class Types:
         elif isSimple:
             made.text = base.text
         elif isExtension:
-            made.fields += [_copy(each) for each in base.fields]
+            made.fields += [replace(each) for each in base.fields]
         if isinstance(base, ComplexType):
-            made.attributes += [_copy(each) for each in base.attributes]
+            made.attributes += [replace(each) for each in base.attributes]
         for part in node:
             local = _local(part.tag)
             if local in _GROUPS or local == "group":
@@ -360,12 +233,6 @@ class Types:
         return Field(_pythonName(_local(tag)), tag, type, least, isAttribute=True)
 
 
-def _copy(each: Field) -> Field:
-    return Field(
-        each.name, each.tag, each.type, each.least, each.isList, each.isNillable, each.isAttribute, each.repeats
-    )
-
-
 def _isMany(node: Any) -> bool:
     most = node.get("maxOccurs", "1")
     return bool(most == "unbounded" or int(most) > 1)
@@ -390,13 +257,3 @@ def _classOf(made: ComplexType) -> type:
 
 def _default(each: Field) -> Any:
     return field(default_factory=list) if each.isList else field(default=None)
-
-
-def walk(type: SimpleType | ComplexType, seen: set[int]) -> Iterator[ComplexType]:
-    """Every complex type that is within one, itself included."""
-    if isinstance(type, ComplexType) and id(type) not in seen:
-        seen.add(id(type))
-        yield type
-        for each in type.fields:
-            if each.type is not None:
-                yield from walk(each.type, seen)
