@@ -85,11 +85,13 @@ class TestTheNumbers:
         metrics.setConnections(lambda: len(depths))
         metrics.setSendBuffers(lambda: depths)
         metrics.setLag(lambda: 0.25)
+        metrics.setThreads("/*", lambda: 7)
         metrics.setCertificates(lambda: {"localhost": 1.8e9})
         metrics.info("1.0", "plain", "zlib", "EPollReactor")
         assert value(metrics, "wsd_connections") == 2
         assert value(metrics, "wsd_send_buffer_bytes") == 8
         assert value(metrics, "wsd_send_buffer_bytes_max") == 5
+        assert value(metrics, "wsd_handler_threads", route="/*") == 7
         assert value(metrics, "wsd_reactor_lag_seconds") == 0.25
         assert value(metrics, "wsd_certificate_expiry_seconds", name="localhost") == 1.8e9
         assert value(metrics, "wsd_info", version="1.0", plane="plain", deflate="zlib", reactor="EPollReactor") == 1
@@ -175,6 +177,7 @@ class TestThePage:
         metrics.refusal(404)
         metrics.httpDrop("idle")
         metrics.setCertificates(lambda: {"localhost": 1.8e9})
+        metrics.setThreads("/*", lambda: 3)
         exposed = {
             (name, tuple(sorted(label for label, _ in labels)))
             for name, labels in samples(metrics)

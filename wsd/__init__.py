@@ -19,6 +19,18 @@ keeps it so:
     client        the small client of `wsd echo`
     __main__      `wsd COMMAND`: the small tools beside the daemon
 
+A handler as pywebsocket knew them is a file NAME_wsh.py in a folder that `twistd wsd -w FOLDER` is given, and answers
+at /NAME with two functions, on a thread of its own or, written with `async def`, as a coroutine:
+
+    def web_socket_do_extra_handshake(request):
+        pass  # Let everyone in.
+
+    def web_socket_transfer_data(request):
+        while (message := request.ws_stream.receive_message()) is not None:
+            request.ws_stream.send_message(message)
+
+docs/handlers.md has the rest, and docs/migrating.md the flags of standalone.py, which `wsd standalone` takes.
+
 Words: a *listener* takes *connections*; the *door* gives each to the *route* of its path, where a *protocol* answers,
 or to a *page* of the site; a *policy* says who may and how much.
 """

@@ -72,6 +72,7 @@ class Metrics:
         self._connections: Callable[[], int] = lambda: 0
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
+        self._threads: dict[str, Callable[[], int]] = {}
         self._lag: Callable[[], float] = lambda: 0.0
         self._info: dict[str, str] = {}
         self._registry = CollectorRegistry()
@@ -119,6 +120,10 @@ class Metrics:
         """Where the reactor's lag is asked for, in seconds."""
         self._lag = read
 
+    def setThreads(self, route: str, read: Callable[[], int]) -> None:
+        """Where the threads of a route in which handlers run are asked for."""
+        self._threads[route] = read
+
     def info(self, version: str, plane: str, deflate: str, reactor: str) -> None:
         """What is running."""
         self._info = {"version": version, "plane": plane, "deflate": deflate, "reactor": reactor}
@@ -164,6 +169,10 @@ class _Exposition(Collector):
         yield GaugeMetricFamily(
             "wsd_send_buffer_bytes_max", "Bytes that wait on the fullest connection.", max(depths, default=0)
         )
+        threads = GaugeMetricFamily("wsd_handler_threads", "Threads in which handlers run.", labels=["route"])
+        for path, read in metrics._threads.items():
+            threads.add_metric([path], read())
+        yield threads
         yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer came.", metrics._lag())
         certificates = GaugeMetricFamily(
             "wsd_certificate_expiry_seconds", "When a certificate ends, since 1970.", labels=["name"]

@@ -54,6 +54,22 @@ def web_socket_transfer_data(request):
     request.ws_stream.send_message(request.ws_stream.receive_message())
     request.ws_stream.close_connection(4000, "that was all")
 """,
+    "reads_wsh.py": """
+import struct
+
+
+def web_socket_do_extra_handshake(request):
+    if "refuse" in request.uri:
+        raise ValueError("no")
+
+
+def web_socket_transfer_data(request):
+    first, second = request.connection.read(2)
+    mask, payload = request.ws_stream.receive_bytes(4), request.ws_stream.receive_bytes(second & 127)
+    plain = bytes(byte ^ mask[number % 4] for number, byte in enumerate(payload))
+    request.connection.write(struct.pack("!BB", first, len(plain)) + plain[::-1])
+    request.ws_stream.send_message(request.ws_stream.receive_message().upper())
+""",
     "later_wsh.py": """
 async def web_socket_do_extra_handshake(request):
     request.extra_headers.append(("X-Later", "yes"))
@@ -204,6 +220,25 @@ class TestAHandler:
             assert (refused.value.response.status_code, refused.value.response.headers["Retry-After"]) == (503, "5")
 
 
+class TestAHandlerThatReadsBytes:
+    def test_meets_the_frames_as_they_are(self, daemon: RunningDaemon) -> None:
+        with opened(daemon, "/reads") as socket:
+            socket.send("abc")
+            assert socket.recv(timeout=20) == "cba"
+            socket.send("and a message")
+            assert socket.recv(timeout=20) == "AND A MESSAGE"
+            assert closeCode(socket) == 1000
+
+    def test_refuses_as_the_others_do(self, daemon: RunningDaemon) -> None:
+        with pytest.raises(InvalidStatus) as refused:
+            opened(daemon, "/reads?refuse")
+        assert refused.value.response.status_code == 403
+
+    def test_ends_with_its_peer(self, daemon: RunningDaemon) -> None:
+        with opened(daemon, "/reads") as client:
+            client.socket.close()
+
+
 class TestACoroutine:
     def test_answers_without_a_thread(self, daemon: RunningDaemon) -> None:
         threads = len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir()))
@@ -333,16 +368,17 @@ class TestLoading:
             daemon.waitFor("more_wsh.py answers at /more")
 
 
-class TestThePage:
-    @pytest.fixture(scope="class")
-    def shown(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
-        folder = tmp_path_factory.mktemp("shown")
-        page = (ROOT / "docs" / "handlers.md").read_text()
-        for code, name in re.findall(r'```python\n("""handlers/(.*?)""".*?)```', page, re.DOTALL):
-            (folder / name).write_text(code)
-        with runningDaemon("-w", str(folder)) as daemon:
-            yield daemon
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
+    folder = tmp_path_factory.mktemp("shown")
+    page = (ROOT / "docs" / "handlers.md").read_text()
+    for code, name in re.findall(r'```python\n("""handlers/(.*?)""".*?)```', page, re.DOTALL):
+        (folder / name).write_text(code)
+    with runningDaemon("-w", str(folder)) as daemon:
+        yield daemon
 
+
+class TestThePage:
     @pytest.mark.parametrize(("path", "answer"), [("/greet", "hello, you"), ("/shout", "YOU")])
     def test_shows_handlers_that_answer(self, shown: RunningDaemon, path: str, answer: str) -> None:
         with opened(shown, path) as socket:

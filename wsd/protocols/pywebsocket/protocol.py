@@ -28,6 +28,7 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import (
 )
 from wsd.protocols.pywebsocket.awaited import Awaited
 from wsd.protocols.pywebsocket.blocking import Blocking
+from wsd.protocols.pywebsocket.bytewise import Bytewise
 from wsd.protocols.pywebsocket.cgi import Programs
 from wsd.protocols.pywebsocket.files import Files
 from wsd.protocols.pywebsocket.handlers import Handler
@@ -54,6 +55,9 @@ class HandlerConnection(Connection):
         """Ask the handler."""
         self.factory.access.check(request.head)
         handler, uri = self.factory.find(request)
+        if handler.readsBytes:
+            request.takeRaw(Bytewise(self, handler, self.factory.threads, uri))
+            return None
         talk = Awaited(self, handler, uri) if handler.isAsync else Blocking(self, handler, self.factory.threads, uri)
         accept = await talk.opening()
         self._talk = talk
@@ -231,6 +235,7 @@ class HandlerFactory(Factory):
         super().__init__(*arguments, **named)
         options: HandlerOptions = self.options
         self.threads = Threads(self.clock, options.threads)
+        self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
         self.handlers = options.folder()
         self._pool = ThreadPool(0, 1, "handlers")
         self._looking: LoopingCall | None = None

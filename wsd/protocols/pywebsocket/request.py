@@ -39,6 +39,7 @@ class HandlerRequest:
         self.on_ping_handler: Any = None
         self.on_pong_handler: Any = None
         self.ws_stream: Any = None
+        self._dispatcher: Any = None
 
     @cached_property
     def headers_in(self) -> HTTPMessage:

@@ -1,0 +1,182 @@
+"""Handlers that read the connection's bytes themselves: each has the bare stream, on a thread of its own."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.protocol import Protocol
+from twisted.python.failure import Failure
+
+from wsd.connection import Accept, Refused
+from wsd.policies.upgrade import acceptKey
+from wsd.protocols.pywebsocket.answers import answer, closeOf, passive, refusalOf
+from wsd.protocols.pywebsocket.api import common
+from wsd.protocols.pywebsocket.api._stream_exceptions import (
+    BadOperationException,
+    ConnectionTerminatedException,
+    InvalidUTF8Exception,
+    UnsupportedFrameException,
+)
+from wsd.protocols.pywebsocket.api.stream import Stream, StreamOptions
+from wsd.protocols.pywebsocket.handlers import Handler
+from wsd.protocols.pywebsocket.request import HandlerRequest
+from wsd.protocols.pywebsocket.threads import BINARY, LOST, OPENED, Line, NoThread, Threads
+
+if TYPE_CHECKING:
+    from wsd.protocols.pywebsocket.protocol import HandlerConnection
+
+_FAULTS = (InvalidUTF8Exception, UnsupportedFrameException)
+"""What a peer may still do wrong while it is closed."""
+
+
+class BytewiseConnection:
+    """`request.connection`: the bytes of the stream, behind the head of the request."""
+
+    def __init__(self, line: Line, talk: Bytewise, connection: HandlerConnection) -> None:
+        self._line = line
+        self._talk = talk
+        self._rest = b""
+        self.remote_addr = connection.remoteAddress
+        self.local_addr = connection.localAddress
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; waits while the peer does not read."""
+        self._line.send(len(data), self._talk.write, bytes(memoryview(data)))
+
+    def read(self, length: int) -> bytes:
+        """So many bytes, waited for; fewer when the peer ends before."""
+        pieces, missing = [], length
+        while missing > 0:
+            if not self._rest:
+                kind, content = self._line.take()
+                if kind == LOST:
+                    break
+                self._rest = content
+            piece, self._rest = self._rest[:missing], self._rest[missing:]
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
+
+
+class Bytewise(Protocol):
+    """One connection's bytes and its handler."""
+
+    transport: Any
+
+    def __init__(self, connection: HandlerConnection, handler: Handler, threads: Threads, uri: str) -> None:
+        """Begin the thread. Raises Refused."""
+        self._connection = connection
+        self._handler = handler
+        self._key = connection.request.key
+        self._line = Line(threads, self)
+        self._request = HandlerRequest(connection.request, uri, BytewiseConnection(self._line, self, connection))
+        try:
+            threads.start(self._run)
+        except NoThread:
+            raise Refused(503, "as many handlers run as may; try again", [("Retry-After", "5")]) from None
+
+    # -- on the reactor -------------------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """The stream is here."""
+        self.transport.registerProducer(self, True)
+        self._line.put(OPENED, None)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes for the handler."""
+        self._line.put(BINARY, data, len(data))
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """The stream has ended."""
+        self._line.end(LOST, None)
+
+    def hold(self) -> None:
+        """Read no more."""
+        self.transport.pauseProducing()
+
+    def release(self) -> None:
+        """Read again."""
+        self.transport.resumeProducing()
+
+    def pauseProducing(self) -> None:
+        """The peer does not read."""
+        self._line.full(True)
+
+    def resumeProducing(self) -> None:
+        """It reads."""
+        self._line.full(False)
+
+    def stopProducing(self) -> None:
+        """It is gone: connectionLost follows."""
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        self.transport.write(data)
+
+    def _finish(self) -> None:
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    # -- on the thread --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        if self._line.take()[0] != OPENED:
+            return
+        request, connection = self._request, self._request.connection
+        try:
+            self._handler.handshake(request)
+            connection.write(self._accepted(answer(request)))
+        except BaseException as error:
+            refusal = refusalOf(error)
+            self._line.leave(self._connection.handshakeFailed, Failure())
+            if isinstance(refusal, Refused) and not self._line.hasEnded:
+                connection.write(_refused(refusal))
+        else:
+            self._transfer()
+        self._line.leave(self._finish)
+
+    def _accepted(self, accept: Accept) -> bytes:
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {acceptKey(self._key)}",
+            *([f"Sec-WebSocket-Protocol: {accept.subprotocol}"] if accept.subprotocol else []),
+            *(f"{name}: {value}" for name, value in accept.headers),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+    def _transfer(self) -> None:
+        """Run the handler, and close with what it came to."""
+        request = self._request
+        request.ws_stream = Stream(request, StreamOptions())
+        request._dispatcher = self
+        try:
+            self._handler.transfer(request)
+            code: int | None = common.STATUS_NORMAL_CLOSURE
+        except BaseException as error:
+            code = closeOf(error)
+            if code == common.STATUS_INTERNAL_ENDPOINT_ERROR:
+                self._line.leave(self._connection.handlerFailed, Failure(), self._handler.path)
+        if code is None or request.server_terminated:
+            return
+        with suppress(BadOperationException, ConnectionTerminatedException, *_FAULTS):
+            request.ws_stream.close_connection(code)
+
+    def passive_closing_handshake(self, request: Any) -> tuple[int | None, str]:
+        """Code and reason with which the peer's close is answered."""
+        hook = self._handler.closing
+        return passive(hook and hook(request))
+
+
+def _refused(refusal: Refused) -> bytes:
+    body = f"{refusal.sentence}\n"
+    lines = [
+        f"HTTP/1.1 {refusal.status} {refusal.phrase}",
+        *(f"{name}: {value}" for name, value in refusal.headers),
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    return ("\r\n".join(lines) + f"\r\n\r\n{body}").encode("latin-1", "replace")
