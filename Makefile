@@ -50,9 +50,10 @@ bench-soap: $(VENV)/test $(VENV)/fast  ## what a validated call of 1 KiB costs, 
 bench-handlers: $(VENV)/test $(VENV)/fast  ## what a message costs pywebsocket handlers, beside the old server; 10,000 of them; ARGS="--rounds 9"
 	$(VENV)/bin/python -m tests.bench.pywebsocket $(ARGS)
 
-soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads; nothing it acknowledged may be lost; uploads of 2 GiB
+soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads, 100 times of a talk; nothing it acknowledged may be lost; uploads of 2 GiB
 	$(VENV)/bin/python -m pytest -m soak
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)
+	$(VENV)/bin/python -m tests.process.xmppkills
 
 clean:  ## removes whatever these verbs made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules

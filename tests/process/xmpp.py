@@ -231,6 +231,8 @@ class Client:
     def __init__(self, url: str, source: str = "127.0.0.1") -> None:
         self.line = Line(url, source)
         self.jid = ""
+        self.handled = 0
+        """Stanzas that have come since stream management began, where a test counts them."""
 
     def say(self, message: str | bytes) -> None:
         self.line.say(message)
