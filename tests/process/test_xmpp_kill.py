@@ -9,7 +9,7 @@ from tests.process.xmppkills import Talk
 
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     """`make soak` does it a hundred times, at other moments."""
-    talk = Talk(tmp_path, 1)
+    talk = Talk(tmp_path, 3)
     talk.begin()
     talk.live()
     assert talk.acknowledged

@@ -83,8 +83,7 @@ class Talk:
         said: list[str] = []
         handled = 0
         for _ in range(self.random.randrange(1, 4)):
-            for _ in range(self.random.randrange(1, 12)):
-                said.append(self._say(alice))
+            said += [self._say(alice) for _ in range(self.random.randrange(1, 12))]
             alice.say(R)
             if bob is not None and self.random.random() < 0.5:
                 self._acknowledge(bob)
