@@ -55,6 +55,8 @@ def versionOf(root: Any, spoken: Version) -> Version:
 
     Raises `Fault`: VersionMismatch (SOAP 1.2 part 1, 5.4.7), or Sender for what is no envelope at all.
     """
+    if root.tag == spoken.envelope:
+        return spoken
     space, _, local = root.tag[1:].rpartition("}") if root.tag.startswith("{") else ("", "", root.tag)
     if local != "Envelope":
         raise Fault(f"the message is a {local[:80]}; it must be an Envelope of SOAP {spoken.number}")
@@ -70,8 +72,7 @@ def versionOf(root: Any, spoken: Version) -> Version:
 
 def answerVersion(root: Any, spoken: Version) -> Version:
     """What a fault is written in: the sender's own version where it has one (SOAP 1.2 part 1, appendix A)."""
-    space = root.tag[1:].rpartition("}")[0] if root is not None and root.tag.startswith("{") else ""
-    return SOAP11 if space == SOAP11.namespace else spoken
+    return SOAP11 if root.tag.startswith(f"{{{SOAP11.namespace}}}") else spoken
 
 
 def readEnvelope(root: Any, spoken: Version, addressing: Addressing) -> Envelope:
@@ -150,7 +151,8 @@ def _missed(missed: tuple[str, ...]) -> str:
 
 
 def _isForUs(block: Any, version: Version) -> bool:
-    role = block.get(version.role)
+    # Most have no attribute at all.
+    role = block.keys() and block.get(version.role)
     return not role or role in (version.next, version.ultimate)
 
 

@@ -39,13 +39,15 @@ class Version:
     codes: dict[str, str]
     """Fault codes of 1.2 to this version's."""
     # Names of elements and attributes, which each message is searched for.
+    envelope: str = field(init=False)
     header: str = field(init=False)
     body: str = field(init=False)
     role: str = field(init=False)
     mandatory: str = field(init=False)
 
     def __post_init__(self) -> None:
-        names = {"header": "Header", "body": "Body", "role": self.roleName, "mandatory": "mustUnderstand"}
+        names = {"envelope": "Envelope", "header": "Header", "body": "Body"}
+        names |= {"role": self.roleName, "mandatory": "mustUnderstand"}
         for attribute, local in names.items():
             object.__setattr__(self, attribute, f"{{{self.namespace}}}{local}")
 

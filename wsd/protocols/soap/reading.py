@@ -24,6 +24,8 @@ _MOST_MARKS = 100_000
 """Tags, of beginnings and ends: what 1 MiB of an honest list has at the most."""
 _MOST_ATTRIBUTES = 10_000
 """Of the whole envelope; to read 50,000 in one tag takes 20 ms, and to validate them a multiple."""
+_SMALL = 4 * _MOST_ATTRIBUTES
+"""Bytes in which there is no room for so many of either."""
 
 
 def _parser() -> Any:
@@ -40,7 +42,7 @@ def _parser() -> Any:
 class Reader:
     """One message after the other: `feed` its bytes, then `close` for the root element."""
 
-    __slots__ = ("_attributes", "_fault", "_marks", "_mayInstruct", "_parser", "_prolog")
+    __slots__ = ("_attributes", "_early", "_fault", "_marks", "_mayInstruct", "_parser", "_prolog", "_size")
 
     def __init__(self) -> None:
         self._parser = _parser()
@@ -48,6 +50,8 @@ class Reader:
 
     def _begin(self) -> None:
         self._prolog: bytes | None = b""
+        self._early: list[bytes] = []
+        self._size = 0
         self._marks = 0
         self._mayInstruct = False
         self._attributes = 0
@@ -72,13 +76,21 @@ class Reader:
             self._prolog = None
         # Most have none of its marks, and are not searched.
         self._mayInstruct = self._mayInstruct or b"?" in data
+        self._early.append(data)
+        self._size += len(data)
+        if self._size > _SMALL:
+            self._count(b"".join(self._early))
+            self._early.clear()
+        self._parser.feed(data)
+
+    def _count(self, data: bytes) -> None:
+        """Raises `Fault` for more than what is bearable."""
         self._marks += data.count(b"<")
         self._attributes += data.count(b'="') + data.count(b"='")
         if self._marks > _MOST_MARKS:
             raise Fault(f"an envelope has {_MOST_MARKS // 2} elements at the most; send less at once")
         if self._attributes > _MOST_ATTRIBUTES:
             raise Fault(f"an envelope has {_MOST_ATTRIBUTES} attributes at the most")
-        self._parser.feed(data)
 
     def _fail(self, fault: Fault) -> None:
         self._fault = fault
