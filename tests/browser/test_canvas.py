@@ -132,6 +132,38 @@ def test_the_tutorials_line_paints_and_the_documents_watch(page: Page, served: i
     assert run(WATCH) == [NOTHING, [10, 20, 30, 255]]
 
 
+@pytest.mark.parametrize(("path", "logged"), [("echo", ["512000"]), ("canvas/lines?echo", ["undefined", "512000"])])
+def test_the_tutorials_lines_about_binary_run_as_they_stand(
+    page: Page, served: int, daemon: str, path: str, logged: list[str]
+) -> None:
+    """What is no ArrayBuffer has no byteLength: the receipt of the canvas is text, and comes first."""
+    heard: list[str] = []
+    page.on("console", lambda message: heard.append(message.text))
+    page.goto(f"http://localhost:{served}/blank.html")
+    page.evaluate(
+        """([url, most]) => new Promise(resolve => {
+            var canvas_context = document.querySelector('canvas').getContext('2d');
+            var connection = new WebSocket(url);
+            let count = 0;
+            connection.addEventListener('message', () => { if (++count === most) setTimeout(resolve); });
+            connection.onopen = function () {
+                var img = canvas_context.getImageData(0, 0, 400, 320);
+                var binary = new Uint8Array(img.data.length);
+                for (var i = 0; i < img.data.length; i++) {
+                  binary[i] = img.data[i];
+                }
+                connection.send(binary.buffer);
+            };
+            connection.binaryType = 'arraybuffer';
+            connection.onmessage = function(e) {
+              console.log(e.data.byteLength); // ArrayBuffer object if binary
+            };
+        })""",
+        [f"ws://{daemon}/{path}", len(logged)],
+    )
+    assert heard == logged
+
+
 class TestThePage:
     def test_shows_in_one_tab_what_is_painted_in_another(self, tab: Opener) -> None:
         painter, viewer = tab(), tab("?role=viewer")
