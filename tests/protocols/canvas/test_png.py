@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from io import BytesIO
+from queue import SimpleQueue
+from threading import get_ident
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from tests.protocols.canvas.canvases import Answer, ask, daemonOf, frame, request
 from tests.wire import Daemon
+from wsd.protocols.canvas.png import Encoder
 
 
 def painted(colour: bytes = b"\x01\x02\x03\xff") -> Daemon:
@@ -136,6 +142,21 @@ class TestThePng:
         viewer.exchange()
         assert viewer.messages()[-1] == frame(7, 24)
         assert ask(daemon, "GET /canvas/a").status == 200
+
+
+class TestTheThreads:
+    def test_are_where_pictures_are_made_and_what_is_made_comes_back_to_the_reactor(self) -> None:
+        calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        encoder = Encoder(SimpleNamespace(callFromThread=lambda *call: calls.put(partial(*call))), 1)
+        encoder.start()
+        made: list[int] = []
+        encoder.run(get_ident).addCallback(made.append)
+        comesBack = calls.get(timeout=10)
+        assert made == []
+        comesBack()
+        encoder.stop()
+        assert len(made) == 1
+        assert made != [get_ident()]
 
 
 class TestThePage:
