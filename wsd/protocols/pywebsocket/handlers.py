@@ -91,6 +91,7 @@ class Handlers:
         changed = {path for path, stamp in self._stamps.items() if _stamp(path) != stamp}
         for path in changed:
             self.loader.forget(path)
+        self._stamps = {path: stamp for path in self._stamps if (stamp := _stamp(path)) is not None}
         told = []
         found: dict[str, Handler] = {}
         for path in self._files():
