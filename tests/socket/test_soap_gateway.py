@@ -21,6 +21,7 @@ from lxml import etree
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests.certificates import Authority
 from tests.daemon import ROOT, RunningDaemon, runningDaemon
 from tests.protocols.soap.talk import S11, S12, add, addressed, envelope, fault, text
 from tests.socket.library import ENTITIES, OPERATIONS, wsdl
@@ -297,3 +298,23 @@ class TestABackendThatDies:
                 assert fault(line.ask(quick))[1] == "the service behind cannot be reached"
                 with runningDaemon("-p", str(port), config=waiting):
                     assert text(line.ask(quick), "//number") == "0"
+
+
+class TestTls:
+    def test_who_answers_must_prove_its_name(self, tmp_path: Path) -> None:
+        authority = Authority(tmp_path)
+        pair = authority.server("localhost", "localhost")
+        served = f'[tls]\nport = 0\n[[tls.certificate]]\ncert = "{pair.cert}"\nkey = "{pair.key}"\n'
+        with runningDaemon(config=served) as backend:
+            config = "".join(
+                f'[route."/{host}"]\nprotocol = "soap"\nupstream = "https://{host}:{backend.port("wss")}/soap"\n'
+                for host in ("localhost", "127.0.0.1")
+            )
+            with runningDaemon(config=config, environ={"SSL_CERT_FILE": str(authority.path)}) as gate:
+                answers = []
+                for host in ("localhost", "127.0.0.1"):
+                    url = f"ws://127.0.0.1:{gate.port()}/{host}"
+                    with connect(url, subprotocols=[Subprotocol("soap")]) as socket:
+                        answers.append(Line(socket).ask(envelope(add(1, 2))))
+        assert text(answers[0], "//d:sum") == "3"
+        assert fault(answers[1])[1] == "the service behind cannot be reached"
