@@ -16,6 +16,7 @@ from wsd.config import Policies, Route
 from wsd.connection.awake import Awake
 from wsd.connection.connection import Connection
 from wsd.connection.deflate import Prepared
+from wsd.connection.slots import Slots
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.sink import Terms
@@ -125,7 +126,7 @@ class Factory(WebSocketServerFactory):
     # -- hooks ----------------------------------------------------------------------------------------------------
 
     def meet(self, others: Sequence[Factory]) -> None:
-        """Before `started`: the factories that were built before, of this daemon's other routes."""
+        """Before `started`: the factories of this daemon's other routes, to which those built later are added."""
 
     def started(self) -> Deferred[Any] | None:
         """The daemon starts: threads, files, connections to others. It listens when the Deferred has fired."""
@@ -142,6 +143,10 @@ class Factory(WebSocketServerFactory):
     def wellKnown(self) -> Mapping[bytes, IResource]:
         """Resources under /.well-known/ by name."""
         return {}
+
+    def slots(self) -> Slots | None:
+        """Where other routes have files put and fetched; None when this one keeps none."""
+        return None
 
     def ready(self) -> str | None:
         """A sentence when this route cannot serve now: /readyz answers 503 with it."""

@@ -18,7 +18,7 @@ from tests.protocols.blob.stores import storeOf
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.index import Blob, Index
 from wsd.protocols.blob.part import Part, Wanted
-from wsd.protocols.blob.store import Store, nameOf
+from wsd.protocols.blob.store import SLOT, Store, nameOf
 
 TOKEN = "a token of the client's"
 
@@ -288,6 +288,21 @@ class TestTime:
         now[0] = 2000.0
         assert store.expire() == (0, 0)
         begun.append([b"hello"])
+
+    @pytest.mark.parametrize(("user", "isKnown"), [("ada", False), (f"{SLOT}ada", True)])
+    def test_the_token_of_a_slot_stands_for_its_file_as_long_as_that_is_kept(
+        self, tmp_path: Path, user: str, isKnown: bool
+    ) -> None:
+        now = [1000.0]
+        store = self.store(tmp_path, now, expire=60)
+        begun = part(store, size=5, user=user)
+        begun.append([b"hello"])
+        blob = begun.finish()
+        now[0] = 5000.0
+        assert store.expire() == (0, 0)
+        assert (store.index.part(nameOf(TOKEN)) is not None) == isKnown
+        store.remove(blob.id)
+        assert store.index.part(nameOf(TOKEN)) is None
 
     def test_a_finished_one_is_kept_as_long_as_told(self, tmp_path: Path) -> None:
         now = [1000.0]

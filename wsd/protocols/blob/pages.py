@@ -16,6 +16,7 @@ from wsd.protocols.blob.answers import answer, finish, say
 from wsd.protocols.blob.download import Download
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.page import Page
+from wsd.protocols.blob.slots import BlobSlots
 from wsd.protocols.blob.store import Store
 from wsd.protocols.blob.tus import Tus
 
@@ -43,6 +44,7 @@ class Files(Resource):
         super().__init__()
         self._factory = factory
         self._tus = Tus(factory)
+        self._slots = BlobSlots(factory)
         self._page = Page(factory.route.path)
 
     def bodyOf(self, request: Any) -> IBody | None:
@@ -51,13 +53,17 @@ class Files(Resource):
             self._letIn(request)
         except BlobError:
             return None
-        return self._tus.bodyOf(request) if _isTus(request) else None
+        if _isAt(request, b"slot"):
+            return self._slots.bodyOf(request)
+        return self._tus.bodyOf(request) if _isAt(request, b"tus") else None
 
     def render(self, request: Any) -> Any:
         """Answer; other sites' pages only where the route lets them (CORS, as the Fetch standard has it)."""
         try:
             self._letIn(request)
-            return self._tus.render(request) if _isTus(request) else super().render(request)
+            if _isAt(request, b"slot"):
+                return self._slots.render(request)
+            return self._tus.render(request) if _isAt(request, b"tus") else super().render(request)
         except BlobError as error:
             return answer(request, _refuse(error))
         except UnsupportedMethod:
@@ -74,7 +80,7 @@ class Files(Resource):
             raise BlobError("forbidden", refused.sentence) from None
         fields = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _TELL, "Vary": "Origin"}
         if "Access-Control-Request-Method" in request.head.headers:
-            fields["Access-Control-Allow-Methods"] = "OPTIONS, GET, HEAD, POST, PATCH, DELETE"
+            fields["Access-Control-Allow-Methods"] = "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE"
             fields["Access-Control-Allow-Headers"] = _ASK
             fields["Access-Control-Max-Age"] = "86400"
         for name, value in fields.items():
@@ -127,8 +133,8 @@ async def _nothing(request: Any) -> None:
     finish(request, 204, {})
 
 
-def _isTus(request: Any) -> bool:
-    return bool(request.postpath[:1] == [b"tus"])
+def _isAt(request: Any, name: bytes) -> bool:
+    return bool(request.postpath[:1] == [name])
 
 
 def _idOf(request: Any) -> str:

@@ -29,6 +29,7 @@ from wsd.protocols.blob.options import BlobOptions
 from wsd.protocols.blob.pages import Files
 from wsd.protocols.blob.pipe import Syncing
 from wsd.protocols.blob.reliable import Reliable
+from wsd.protocols.blob.slots import BlobSlots
 from wsd.protocols.blob.store import Limits, Store
 from wsd.protocols.blob.transfers import Transfers
 
@@ -136,6 +137,7 @@ class BlobFactory(Factory):
         self.disk = self.pool(self.clock, options.threads, options.buffer)
         syncing = Syncing(options.sync, options.sync_interval, options.sync_bytes)
         self.transfers = Transfers(self.disk, self._store, syncing, self.clock)
+        self._hasStopped = False
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = self.clock
 
@@ -178,6 +180,7 @@ class BlobFactory(Factory):
 
     def stopped(self) -> Deferred[None]:
         """Set everything down."""
+        self._hasStopped = True
         if self._sweeping.running:
             self._sweeping.stop()
         return Deferred.fromCoroutine(self._stop())
@@ -225,6 +228,10 @@ class BlobFactory(Factory):
             "type": blob.type,
             "url": self.urlOf(blob.id),
         }
+
+    def slots(self) -> BlobSlots | None:
+        """Where other routes have files put, until we are stopped."""
+        return None if self._hasStopped else BlobSlots(self)
 
     def resource(self) -> IResource | None:
         """The files, by their ids."""

@@ -42,6 +42,10 @@ class Limits:
     """Seconds for which a finished one is kept."""
 
 
+SLOT = "slot "
+"""How the users begin whose files are known by the token of their slot: it is kept as long as the file."""
+
+
 def nameOf(token: str) -> str:
     """The name of the part that a token stands for: who reads the index cannot go on with it."""
     return sha256(token.encode()).hexdigest()[:40]
@@ -240,7 +244,7 @@ class Store:
 
     def _expirePart(self, row: PartRow) -> bool:
         path = self.parts / row.part
-        if not isIdle(path):
+        if not isIdle(path) or (row.done and row.user.startswith(SLOT)):
             return False
         path.unlink(missing_ok=True)
         self.index.removePart(row.part)

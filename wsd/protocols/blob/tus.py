@@ -49,7 +49,7 @@ class Tus:
             self._check(request)
             if methodOf(request) != "PATCH":
                 return None
-            request.patch = Patch(request, self._factory)
+            request.patch = self._patchOf(request)
         except BlobError:
             return None
         patch: Patch = request.patch
@@ -115,9 +115,16 @@ class Tus:
         finish(request, 200, {**self._progress(row), **fields})
 
     async def _patch(self, request: Any, token: str) -> None:
-        patch = getattr(request, "patch", None) or Patch(request, self._factory)
+        patch = getattr(request, "patch", None) or self._patchOf(request)
         await patch.finish()
         finish(request, 204, self._progress(await self._transfers.row(token)))
+
+    def _patchOf(self, request: Any) -> Patch:
+        headers = request.head.headers
+        if headers.get("Content-Type") != _PIECES:
+            raise BlobError("content_type", f"a PATCH has Content-Type: {_PIECES}")
+        offset, checksum = _numberIn(request, "Upload-Offset"), _checksum(headers.get("Upload-Checksum"))
+        return Patch(request, self._factory, _tokenOf(request), offset, checksum)
 
     async def _delete(self, request: Any, token: str) -> None:
         row = await self._transfers.row(token)
@@ -140,22 +147,27 @@ class Tus:
 
 @implementer(IBody)
 class Patch:
-    """The body of one PATCH, on its way into the store. Raises BlobError."""
+    """The body of one PATCH or PUT, on its way into the store. Raises BlobError."""
 
-    def __init__(self, request: Any, factory: BlobFactory) -> None:
-        headers = request.head.headers
-        if headers.get("Content-Type") != _PIECES:
-            raise BlobError("content_type", f"a PATCH has Content-Type: {_PIECES}")
+    def __init__(
+        self,
+        request: Any,
+        factory: BlobFactory,
+        token: str,
+        offset: int,
+        checksum: tuple[Any, bytes | None] = (None, None),
+    ) -> None:
+        """It goes on at `offset` of what the token stands for; a checksum is a hash to feed and what it has to be."""
         self._request = request
-        self._offset = _numberIn(request, "Upload-Offset")
-        self._hash, self._digest = _checksum(headers.get("Upload-Checksum"))
+        self._offset = offset
+        self._hash, self._digest = checksum
         self._early: list[bytes] = []
         self._pipe: Pipe | None = None
         self._error: BlobError | None = None
         self._isWhole = self._isLost = False
         request.hold()
         self._begun: Deferred[None] = Deferred()
-        Deferred.fromCoroutine(self._begin(factory, _tokenOf(request))).addErrback(self._notBegun)
+        Deferred.fromCoroutine(self._begin(factory, token)).addErrback(self._notBegun)
 
     async def _begin(self, factory: BlobFactory, token: str) -> None:
         pipe = await factory.transfers.resume(token, self)

@@ -13,6 +13,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.gateway import Gateway, Upstream
@@ -24,6 +25,7 @@ from wsd.protocols.xmpp.store import Vault
 from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
+from wsd.protocols.xmpp.upload import Upload
 
 
 class XmppConnection(Connection):
@@ -42,7 +44,8 @@ class XmppConnection(Connection):
         """The client speaks first."""
         peer = self.peer
         closing = self.factory.policies.closing_timeout
-        facts = Facts(accountOf(peer.address), peer.secure or peer.direct, peer.direct, closing)
+        web = f"{'https' if peer.secure else 'http'}://{self.request.head.host}"
+        facts = Facts(accountOf(peer.address), peer.secure or peer.direct, peer.direct, closing, web)
         upstream = self.factory.host.upstream
         if upstream is None:
             self._stream = Stream(self.factory.server, self, facts)
@@ -105,6 +108,7 @@ class XmppFactory(Factory):
         self.users = 0
         """Routes that use our server."""
         self._all: list[XmppFactory] = [self]
+        self._others: Sequence[Factory] = ()
         self._host: XmppFactory | None = None
         self._server: Server | None = None
         self.upstream: Upstream | None = None
@@ -125,6 +129,7 @@ class XmppFactory(Factory):
 
     def meet(self, others: Sequence[Factory]) -> None:
         """Know the others of the daemon."""
+        self._others = others
         for other in others:
             if isinstance(other, XmppFactory):
                 self._all = other._all
@@ -157,7 +162,13 @@ class XmppFactory(Factory):
         path = storeOf(self.options, os.environ)
         vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path))
         self._server = Server(self.options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
+        if self._slots() is not None:
+            Upload(self._server, self._slots)
         await self._server.start(path.exists())
+
+    def _slots(self) -> Slots | None:
+        """Where files may be put: at the last route that keeps some."""
+        return next((slots for each in reversed(self._others) if (slots := each.slots()) is not None), None)
 
     def stopped(self) -> Deferred[None] | None:
         """Keep what was not sent, and end."""

@@ -27,6 +27,10 @@ _REQUEST = Element(SM, "r").toXml()
 class Link(Protocol):
     """The stream that a session has at the moment."""
 
+    @property
+    def web(self) -> str:
+        """The scheme and the authority of URLs by which its client comes here."""
+
     def write(self, xml: str) -> None:
         """Send."""
 

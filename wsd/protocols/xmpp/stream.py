@@ -43,6 +43,8 @@ class Facts:
     """Whether it is on this machine, and nobody between."""
     closing: float
     """Seconds to wait for its <close/>."""
+    web: str = ""
+    """The scheme and the authority of URLs by which it comes here: "https://chat.example.com"."""
 
 
 class Wire(Protocol):
@@ -89,6 +91,11 @@ class Stream:
         self._user = ""
         self._tries = 0
         self._timer: IDelayedCall | None = server.clock.callLater(_LOGIN, self._tooLate)
+
+    @property
+    def web(self) -> str:
+        """The scheme and the authority of URLs by which the client comes here."""
+        return self._facts.web
 
     # -- messages -------------------------------------------------------------------------------------------------
 
