@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short bench bench-blob bench-canvas bench-soap bench-handlers soak clean programs
+.PHONY: help run test test-all check conformance conformance-short bench bench-blob bench-canvas bench-soap bench-handlers bench-xmpp soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -49,6 +49,9 @@ bench-soap: $(VENV)/test $(VENV)/fast  ## what a validated call of 1 KiB costs, 
 
 bench-handlers: $(VENV)/test $(VENV)/fast  ## what a message costs pywebsocket handlers, beside the old server; 10,000 of them; ARGS="--rounds 9"
 	$(VENV)/bin/python -m tests.bench.pywebsocket $(ARGS)
+
+bench-xmpp: $(VENV)/test $(VENV)/fast  ## messages of a chat beside Prosody, 5,000 sessions, logins under attack; ARGS="--sessions 1000"
+	$(VENV)/bin/python -m tests.bench.xmpp $(ARGS)
 
 soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads, 100 times of a talk; nothing it acknowledged may be lost; uploads of 2 GiB
 	$(VENV)/bin/python -m pytest -m soak

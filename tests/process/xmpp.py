@@ -108,6 +108,10 @@ class Server:
     def log(self) -> str:
         return "".join(path.read_text() for path in self.folder.glob("*.log"))
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(PATIENCE)
