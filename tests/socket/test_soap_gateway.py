@@ -40,6 +40,7 @@ BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
     "huge": (200, "application/soap+xml", envelope("x" * 100_000).encode()),
     "entities": (200, "application/soap+xml", b'<!DOCTYPE x [<!ENTITY a "b">]>' + ANSWER.encode()),
     "moved": (302, "text/html", b""),
+    "many": (200, "application/soap+xml", envelope('<x>' + '<y a="1"/>' * 60_000 + "</x>").encode()),
 }  # fmt: skip
 
 
@@ -97,8 +98,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]
     urls = {name: f"http://127.0.0.1:{server.server_port}/{name}" for name in (*BEHAVIOURS, "hang", "cut")}
     urls |= {"nobody": "http://127.0.0.1:1/", "node": f"http://127.0.0.1:{nodePort}/service"}
     config = "".join(
-        f'[route."/{name}"]\nprotocol = "soap"\nupstream = "{url}"\nmax_answer = "64 KiB"\n'
-        f'upstream_headers = ["X-Tenant"]\nupstream_timeout = {1.0 if name == "hang" else 20.0}\n'
+        f'[route."/{name}"]\nprotocol = "soap"\nupstream = "{url}"\n'
+        + ('max_answer = "64 KiB"\n' if name == "huge" else "")
+        + f'upstream_headers = ["X-Tenant"]\nupstream_timeout = {1.0 if name == "hang" else 20.0}\n'
         for name, url in urls.items()
     )
     with runningDaemon(config=config) as daemon:
@@ -173,6 +175,11 @@ class TestWhatIsPassedOn:
     @pytest.mark.parametrize("line", ["fault"], indirect=True)
     def test_a_fault_passes_as_it_is(self, line: Line) -> None:
         assert fault(line.ask(envelope(add(1, 2)))) == ("s:Receiver", "no")
+
+    @pytest.mark.parametrize("line", ["many"], indirect=True)
+    def test_a_long_answer_passes_whole(self, line: Line) -> None:
+        """What a request may not have, an answer may: max_answer alone bounds it."""
+        assert len(line.ask(envelope(add(1, 2))).find(".//x")) == 60_000
 
     @pytest.mark.parametrize("line", ["empty", "accepted"], indirect=True)
     def test_no_content_is_no_message(self, line: Line) -> None:
@@ -260,6 +267,18 @@ class TestNode:
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(call, [400, 1]))
         assert done == ["1", "400"]
+
+    def test_a_hundred_at_a_time_each_get_their_own(self, library: Any) -> None:
+        done: list[int] = []
+
+        def call(number: int) -> str:
+            answer = library.Slow((100 - number) % 10 * 5, str(number)).text
+            done.append(int(answer))
+            return str(answer)
+
+        with ThreadPoolExecutor(100) as threads:
+            assert list(threads.map(call, range(100))) == [str(number) for number in range(100)]
+        assert done != sorted(done)
 
 
 class TestABackendThatDies:

@@ -1,4 +1,4 @@
-"""zeep, over the WebSocket transport that is shipped and over HTTP: the same service, the same typed values."""
+"""zeep, over the WebSocket transport that is shipped, over HTTP, and through a gateway: the same typed values."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def daemon() -> Iterator[RunningDaemon]:
         yield daemon
 
 
+@pytest.fixture(scope="module")
+def gateway(daemon: RunningDaemon) -> Iterator[RunningDaemon]:
+    """Another daemon, in front of the first one's HTTP."""
+    upstream = f'[route."/soap"]\nprotocol = "soap"\nupstream = "http://127.0.0.1:{daemon.port()}/soap"\n'
+    with runningDaemon(config=upstream) as gateway:
+        yield gateway
+
+
 def wsdl(daemon: RunningDaemon, path: str = "/soap") -> str:
     return f"http://localhost:{daemon.port()}{path}?wsdl&transport=http"
 
@@ -40,14 +48,15 @@ def pushed() -> Queue[Any]:
     return Queue()
 
 
-@pytest.fixture(params=["WebSocket 1.2", "WebSocket 1.1", "HTTP 1.2", "HTTP 1.1"])
+@pytest.fixture(params=[f"{way} {version}" for way in ("WebSocket", "HTTP", "gateway") for version in ("1.2", "1.1")])
 def service(request: pytest.FixtureRequest, daemon: RunningDaemon, pushed: Queue[Any]) -> Iterator[Any]:
     transport, _, version = request.param.partition(" ")
     port = f"Soap{version.replace('.', '')}"
     if transport == "HTTP":
         yield zeep.Client(wsdl(daemon)).bind("Demonstration", port)
         return
-    soap = WebSocketTransport(f"ws://localhost:{daemon.port()}/soap", pushed.put, soap11=version == "1.1")
+    asked = request.getfixturevalue("gateway") if transport == "gateway" else daemon
+    soap = WebSocketTransport(f"ws://localhost:{asked.port()}/soap", pushed.put, soap11=version == "1.1")
     yield zeep.Client(wsdl(daemon), transport=soap, plugins=[soap]).bind("Demonstration", port)
     soap.close()
 
@@ -76,8 +85,10 @@ class TestTheDemonstration:
             service.Add(2**31, 0)
         assert service.Add(1, 1) == 2
 
-    def test_quotes_are_pushed_over_a_websocket_alone(self, service: Any, pushed: Queue[Any]) -> None:
-        if not isinstance(service._client.transport, WebSocketTransport):
+    def test_quotes_are_pushed_over_a_websocket_alone(
+        self, service: Any, pushed: Queue[Any], request: pytest.FixtureRequest
+    ) -> None:
+        if "WebSocket" not in request.node.name:
             with pytest.raises(zeep.exceptions.Fault, match="pushed over a WebSocket") as caught:
                 service.Watch("WSD", 2, 10)
             assert caught.value.detail[0][0].text == "http"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from lxml import etree
 
 from tests.protocols.soap.talk import (
     DEMO,
@@ -247,6 +248,16 @@ class TestWhatIsRefused:
         cost = talker.client.wire.daemon.factories["/soap"].cost
         assert text(talker.ask(envelope(add(1, 2))), "//d:sum") == "3"
         assert cost < 0.05
+
+    @pytest.mark.parametrize("name", ["a bad int", "an unknown action", "a DTD", "a truncated envelope", "UTF-16"])
+    def test_a_fault_comes_in_the_opcode_of_its_request(self, talker: Talker, name: str) -> None:
+        message, code, _ = BAD[name]
+        said = message.encode() if isinstance(message, str) else message
+        (answer,) = talker.client.messages(talker.client.say(said))
+        assert isinstance(answer, bytes)
+        assert fault(etree.fromstring(answer))[0] == f"s:{code}"
+        (answer,) = talker.client.messages(talker.client.say(envelope(add(1, 2))))
+        assert isinstance(answer, str)
 
     def test_what_is_too_large_closes_with_1009(self, talker: Talker) -> None:
         talker.say(envelope("x" * 1_100_000))

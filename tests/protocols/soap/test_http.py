@@ -9,7 +9,8 @@ import pytest
 from lxml import etree
 
 from tests.protocols.soap.talk import DEMO, S11, S12, add, daemonOf, envelope, fault, text
-from tests.wire import Daemon
+from tests.protocols.soap.test_envelope import BAD
+from tests.wire import Daemon, Wire
 from wsd.protocols.soap.contract import readContract
 
 WSDL = {
@@ -38,6 +39,15 @@ def ask(daemon: Daemon, line: str, *headers: str, body: str = "") -> Answer:
     status, *fields = first.decode("latin-1").split("\r\n")
     told = dict(field.lower().split(": ", 1) for field in fields)
     return Answer(int(status.split()[1]), told, rest)
+
+
+def exchange(wire: Wire, message: str | bytes, kind: str = "application/soap+xml") -> tuple[int, bytes]:
+    """A request on a connection that stays: the status, and the content of its answer."""
+    said = message.encode() if isinstance(message, str) else message
+    head = f"POST /soap HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(said)}\r\n\r\n"
+    got = wire.exchange(head.encode() + said)
+    first, _, content = got.partition(b"\r\n\r\n")
+    return int(first.split()[1]), content
 
 
 def post(daemon: Daemon, body: str, kind: str = "application/soap+xml; charset=utf-8", *more: str) -> Answer:
@@ -100,6 +110,21 @@ class TestPost:
 
     def test_what_is_too_large_is_413(self, daemon: Daemon) -> None:
         assert post(daemon, envelope("x" * 1_100_000)).status == 413
+
+    @pytest.mark.parametrize("name", [name for name, (message, *_) in BAD.items() if message])
+    def test_what_is_refused_gets_its_fault_and_the_connection_stays(self, daemon: Daemon, name: str) -> None:
+        message, code, reason = BAD[name]
+        wire = daemon.connect()
+        status, answer = exchange(wire, message)
+        assert status == (400 if code == "Sender" else 500)
+        assert fault(etree.fromstring(answer))[0] == f"s:{code}"
+        assert reason in fault(etree.fromstring(answer))[1]
+        assert text(etree.fromstring(exchange(wire, envelope(add(1, 2)))[1]), "//d:sum") == "3"
+
+    def test_after_a_wrong_content_type_the_connection_stays(self, daemon: Daemon) -> None:
+        wire = daemon.connect()
+        assert exchange(wire, envelope(add(1, 2)), "application/soap+msbin1")[0] == 415
+        assert text(etree.fromstring(exchange(wire, envelope(add(1, 2)))[1]), "//d:sum") == "3"
 
     def test_a_page_of_another_site_is_refused(self, daemon: Daemon) -> None:
         assert post(daemon, envelope(add(1, 2)), "text/xml", "Origin: http://example.com").status == 403

@@ -137,13 +137,14 @@ class Gateway:
             return Answer("", version)
         if kind.lower().startswith("multipart/"):
             raise Fault("the service behind answers with MTOM, which is not passed on", "Receiver")
-        reader = Reader()
+        # The configuration names who wrote it, and max_answer bounds it.
+        reader = Reader(isCounted=False)
         reader.feed(content)
         try:
             root = reader.close()
-        except Fault:
-            told = kind.partition(";")[0][:80] or "no content type"
-            raise Fault(f"the service behind answered {status} with what is no SOAP ({told})", "Receiver") from None
+        except Fault as wrong:
+            told = f"{kind.partition(';')[0][:80] or 'no content type'}): {wrong.reason}"
+            raise Fault(f"the service behind answered {status} with what is no SOAP ({told}", "Receiver") from None
         if root.tag != f"{{{version.namespace}}}Envelope":
             raise Fault(
                 f"the service behind answered {status} with {root.tag[:200]}, where an Envelope of SOAP "

@@ -63,10 +63,16 @@ class HttpLink:
 
 @implementer(IBody)
 class Posted:
-    """The envelope of a request, parsed as it arrives."""
+    """The envelope of a request, parsed as it arrives; what is no SOAP is passed over, so that the connection stays."""
 
-    def __init__(self, version: Version, most: int) -> None:
-        self.version = version
+    def __init__(self, kind: str | None, most: int) -> None:
+        self.refused: Refused | None = None
+        try:
+            if kind is None:
+                raise Refused(415, "Content-Type is missing; write application/soap+xml (1.2) or text/xml (1.1)")
+            self.version = versionOf(kind, "Content-Type")
+        except Refused as refused:
+            self.refused = refused
         self.reader = Reader()
         self._left = most
         self._most = most
@@ -76,7 +82,8 @@ class Posted:
         self._left -= len(data)
         if self._left < 0:
             raise Refused(413, f"an envelope has {self._most} bytes at the most here")
-        self.reader.feed(data)
+        if self.refused is None:
+            self.reader.feed(data)
 
     def ended(self) -> None:
         """It is whole."""
@@ -97,25 +104,24 @@ class Pages(Resource):
         self._page = None if factory.service is None else Page(factory.route.path, factory.service)
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Only a POST has one. Raises `Refused`: 415 for what is no SOAP, 403 for another site's page."""
+        """Only a POST has one. Raises `Refused`: 403 for another site's page."""
         origin = request.head.headers.get("Origin")
         if origin is not None:
             checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
         if request.head.method != "POST" or request.postpath not in ([], [b""]):
             return None
-        kind = request.head.headers.get("Content-Type")
-        if kind is None:
-            raise Refused(415, "Content-Type is missing; write application/soap+xml (1.2) or text/xml (1.1)")
-        request.posted = Posted(versionOf(kind, "Content-Type"), self._factory.maxMessage)
+        request.posted = Posted(request.head.headers.get("Content-Type"), self._factory.maxMessage)
         body: IBody = request.posted
         return body
 
     def render_POST(self, request: Any) -> int:
-        """Answer a request."""
-        posted = getattr(request, "posted", None)
+        """Answer a request. Raises `Refused`: 415 for what is no SOAP."""
+        posted: Posted | None = getattr(request, "posted", None)
         if posted is None:
             raise Refused(400, "there is no envelope; write one into the body")
-        version: Version = posted.version
+        if posted.refused is not None:
+            raise posted.refused
+        version = posted.version
         link = HttpLink(self._factory.clock, request)
         answer = self._factory.node.process(posted.reader, version, link, _actionOf(request, version))
         if isinstance(answer, Answer):

@@ -40,11 +40,26 @@ def _parser() -> Any:
 
 
 class Reader:
-    """One message after the other: `feed` its bytes, then `close` for the root element."""
+    """
+    One message after the other: `feed` its bytes, then `close` for the root element.
 
-    __slots__ = ("_attributes", "_early", "_fault", "_marks", "_mayInstruct", "_parser", "_prolog", "_size")
+    `isCounted` bounds its elements and attributes; who knows where a message comes from may do without.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_attributes",
+        "_early",
+        "_fault",
+        "_isCounted",
+        "_marks",
+        "_mayInstruct",
+        "_parser",
+        "_prolog",
+        "_size",
+    )
+
+    def __init__(self, isCounted: bool = True) -> None:
+        self._isCounted = isCounted
         self._parser = _parser()
         self._begin()
 
@@ -76,11 +91,12 @@ class Reader:
             self._prolog = None
         # Most have none of its marks, and are not searched.
         self._mayInstruct = self._mayInstruct or b"?" in data
-        self._early.append(data)
-        self._size += len(data)
-        if self._size > _SMALL:
-            self._count(b"".join(self._early))
-            self._early.clear()
+        if self._isCounted:
+            self._early.append(data)
+            self._size += len(data)
+            if self._size > _SMALL:
+                self._count(b"".join(self._early))
+                self._early.clear()
         self._parser.feed(data)
 
     def _count(self, data: bytes) -> None:
