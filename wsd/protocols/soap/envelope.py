@@ -119,14 +119,19 @@ def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
     """Addressing is read first, so that a fault finds its way back; then what must be understood is looked at."""
     if len(header) > _MOST_BLOCKS:
         raise Fault(f"a Header has {_MOST_BLOCKS} blocks at the most")
-    targeted = [block for block in header if _isForUs(block, version)]
     error: Fault | None = None
-    for block in targeted:
+    marked = []
+    for block in header:
+        # Most have no attribute at all: they are for us, and need not be understood.
+        if block.keys():
+            if not _isForUs(block, version):
+                continue
+            marked.append(block)
         try:
             _readAddressing(block, addressing)
         except Fault as fault:
             error = error or fault
-    missed = tuple(block.tag for block in targeted if _isMandatory(block, version) and not _isUnderstood(block.tag))
+    missed = tuple(block.tag for block in marked if _isMandatory(block, version) and not _isUnderstood(block.tag))
     if missed:
         raise Fault(_missed(missed), "MustUnderstand", notUnderstood=missed)
     if error is not None:
@@ -151,8 +156,7 @@ def _missed(missed: tuple[str, ...]) -> str:
 
 
 def _isForUs(block: Any, version: Version) -> bool:
-    # Most have no attribute at all.
-    role = block.keys() and block.get(version.role)
+    role = block.get(version.role)
     return not role or role in (version.next, version.ultimate)
 
 

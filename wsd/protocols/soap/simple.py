@@ -29,6 +29,8 @@ class SimpleType:
 
 
 def _textOf(value: Any) -> str:
+    if type(value) is str:
+        return value
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a str")
     return str(value.value) if isinstance(value, Enum) else value
@@ -48,6 +50,8 @@ def _writeBool(value: Any) -> str:
 
 
 def _writeInt(value: Any) -> str:
+    if type(value) is int:
+        return str(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{value!r} is not an int")
     return str(int(value))
@@ -62,7 +66,8 @@ def _readDecimal(text: str) -> Decimal:
 
 def _writeDecimal(value: Any) -> str:
     if isinstance(value, Decimal) and value.is_finite():
-        return format(value, "f")
+        text = str(value)
+        return format(value, "f") if "E" in text else text
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{value!r} is not a Decimal")
     return str(value)
@@ -86,6 +91,8 @@ def _readDate(text: str) -> date:
 
 
 def _writeDate(value: Any) -> str:
+    if type(value) is date:
+        return value.isoformat()
     if not isinstance(value, date) or isinstance(value, datetime):
         raise TypeError(f"{value!r} is not a date")
     return value.isoformat()

@@ -109,7 +109,9 @@ class ComplexType:
 
     def write(self, out: list[str], value: Any) -> None:
         """The attributes and the content of an element that has been opened. Raises ValueError or TypeError."""
-        get: Callable[..., Any] = value.get if isinstance(value, (dict, Mapping)) else partial(getattr, value)
+        # Whether it is a Mapping takes longer to tell than most of its values take to write.
+        isObject = type(value) is self.python or not isinstance(value, Mapping)
+        get: Callable[..., Any] = partial(getattr, value) if isObject else value.get
         for each in self.attributes:
             given = get(each.name, None)
             if given is not None:
@@ -119,26 +121,27 @@ class ComplexType:
             out.append(escaped(self.text.write(get("value", None))))
         writers = iter(self._writers or self._makeWriters())
         for name, opened, closed, write, each in writers:
-            if each.repeats:
-                together = [other for other in self.fields if other.repeats == each.repeats]
-                for _ in together[1:]:
-                    next(writers)
-                self._writeRows(out, together, get)
-                continue
             given = get(name, None)
             if write is not None and given is not None:
                 try:
                     out.append(f"{opened}{write(given)}{closed}")
                 except (TypeError, ValueError) as error:
                     raise ValueError(f"{name}: {error}") from None
+            elif each.repeats:
+                together = [other for other in self.fields if other.repeats == each.repeats]
+                for _ in together[1:]:
+                    next(writers)
+                self._writeRows(out, together, get)
             else:
+                marks = marksOf(each.tag, self.types.space)
                 for item in _given(each, given):
-                    _writeField(out, each, marksOf(each.tag, self.types.space), item)
+                    _writeField(out, each, marks, item)
 
     def _makeWriters(self) -> _Writers:
         for each in self.fields:
             marks = marksOf(each.tag, self.types.space)
-            write = _writerOf(each.type) if isinstance(each.type, SimpleType) and not each.isList else None
+            isOne = isinstance(each.type, SimpleType) and not each.isList and not each.repeats
+            write = _writerOf(each.type) if isOne else None
             self._writers.append((each.name, f"{marks.opened}>", marks.closed, write, each))
         return self._writers
 
