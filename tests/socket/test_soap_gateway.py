@@ -43,6 +43,9 @@ BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
     "many": (200, "application/soap+xml", envelope('<x>' + '<y a="1"/>' * 60_000 + "</x>").encode()),
 }  # fmt: skip
 
+WAITS = {"hang": 1.0, "stalls": 0.5}
+"""Those that never answer, or never all of it, and the seconds that they are given."""
+
 
 class Backend(BaseHTTPRequestHandler):
     """Does what its path says, and notes what it was asked."""
@@ -56,14 +59,17 @@ class Backend(BaseHTTPRequestHandler):
         name = self.path.strip("/")
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.asked.append((name, {key.lower(): value for key, value in self.headers.items()}, body))
-        if name == "hang":
+        if name == "stalls":
+            # It begins to answer, and that is all.
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/soap+xml\r\nContent-Length: 99\r\n\r\n<s:")
+        if name in WAITS:
             self.connection.settimeout(30)
             self.hangs.set()
             # The other end resets it when it has had enough.
             with suppress(ConnectionError):
                 self.connection.recv(1)
             self.left.set()
-        if name in ("cut", "hang"):
+        if name == "cut" or name in WAITS:
             self.close_connection = True
             return
         status, kind, content = BEHAVIOURS[name]
@@ -95,12 +101,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]
     )
     assert node.stdout is not None
     nodePort = int(node.stdout.readline())
-    urls = {name: f"http://127.0.0.1:{server.server_port}/{name}" for name in (*BEHAVIOURS, "hang", "cut")}
+    urls = {name: f"http://127.0.0.1:{server.server_port}/{name}" for name in (*BEHAVIOURS, *WAITS, "cut")}
     urls |= {"nobody": "http://127.0.0.1:1/", "node": f"http://127.0.0.1:{nodePort}/service"}
     config = "".join(
         f'[route."/{name}"]\nprotocol = "soap"\nupstream = "{url}"\n'
         + ('max_answer = "64 KiB"\n' if name == "huge" else "")
-        + f'upstream_headers = ["X-Tenant"]\nupstream_timeout = {1.0 if name == "hang" else 20.0}\n'
+        + f'upstream_headers = ["X-Tenant"]\nupstream_timeout = {WAITS.get(name, 20.0)}\n'
         for name, url in urls.items()
     )
     with runningDaemon(config=config) as daemon:
@@ -202,6 +208,7 @@ class TestWhatGoesWrong:
             ("nobody", "cannot be reached"),
             ("cut", "cannot be reached"),
             ("hang", "did not answer within 1 seconds"),
+            ("stalls", "did not answer within 0.5 seconds"),
         ],
         indirect=["line"],
     )
