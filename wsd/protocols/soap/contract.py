@@ -103,7 +103,8 @@ def _ofSchema(path: Path, root: Any, classes: Mapping[str, Any] | None) -> Contr
     schemas = Schemas()
     schemas.addFile(path)
     schemas.finish()
-    space = root.get("targetNamespace") or ""
+    # A WSDL has a namespace, even where its elements have none.
+    space = root.get("targetNamespace") or f"urn:{path.stem}"
     contract = Contract(path.stem, space, path.stem, schemas, Types(schemas, classes))
     names = schemas.elements()
     base = f"{space.rstrip('/')}/{path.stem}"
@@ -134,10 +135,7 @@ class _Wsdl:
         self._gather(root, path.parent)
         self._schemas.finish()
         self._types = Types(self._schemas, classes)
-        portTypes = [each for each in self._all("portType") if len(each.findall(f"{_WSDL}operation"))]
-        if len(portTypes) != 1:
-            raise ConfigError(f"{path} has {len(portTypes)} portTypes with operations; a service is one")
-        portType = portTypes[0]
+        portType = self._onePortType()
         self._space = portType.getroottree().getroot().get("targetNamespace", "")
         self._portType = portType.get("name")
         service = next(iter(self._all("service")), None)
@@ -164,6 +162,17 @@ class _Wsdl:
 
     def _all(self, kind: str) -> list[Any]:
         return [each for root in self._roots for each in root.findall(_WSDL + kind)]
+
+    def _onePortType(self) -> Any:
+        """That with operations; of several the one that a binding of SOAP names. Raises ConfigError."""
+        found = [each for each in self._all("portType") if len(each.findall(f"{_WSDL}operation"))]
+        if len(found) > 1:
+            # Others are those of HTTP GET and POST.
+            bound = {qualified(each, each.get("type", "")) for each in self._all("binding") if _isOfSoap(each)}
+            found = [each for each in found if self._nameOf(each) in bound]
+        if len(found) != 1:
+            raise ConfigError(f"{self._path} has {len(found)} portTypes with operations for SOAP; a service is one")
+        return found[0]
 
     def _soapActions(self) -> dict[str, str]:
         """The SOAPAction of each operation; anything but document/literal is refused."""
@@ -224,6 +233,10 @@ class _Wsdl:
     @staticmethod
     def _nameOf(node: Any) -> str:
         return f"{{{node.getroottree().getroot().get('targetNamespace', '')}}}{node.get('name')}"
+
+
+def _isOfSoap(binding: Any) -> bool:
+    return any(binding.find(f"{{{space}}}binding") is not None for space in (WSDL_SOAP11, WSDL_SOAP12))
 
 
 def _documentation(node: Any) -> str:

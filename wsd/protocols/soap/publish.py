@@ -49,7 +49,8 @@ class _Writer:
         )
 
     def _elementSpaces(self) -> list[str]:
-        return list(dict.fromkeys(message.element[1:].rpartition("}")[0] for message in self._messages().values()))
+        elements = [message.element for message in self._messages().values()]
+        return list(dict.fromkeys(each.lstrip("{").rpartition("}")[0] for each in elements))
 
     def _messages(self) -> dict[str, Message]:
         """Every message by a name of its own: that of its element, which is one in the contract."""
@@ -64,7 +65,7 @@ class _Writer:
         """The whole, as UTF-8."""
         etree.SubElement(self._root, f"{_WSDL}types")
         for name, message in self._messages().items():
-            space, _, local = message.element[1:].rpartition("}")
+            space, _, local = message.element.lstrip("{").rpartition("}")
             node = etree.SubElement(self._root, f"{_WSDL}message", name=name)
             element = f"{self._spaces[space]}:{local}" if space else local
             etree.SubElement(node, f"{_WSDL}part", name="parameters", element=element)

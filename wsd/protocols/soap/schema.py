@@ -61,7 +61,9 @@ class Schemas:
             copy.set("targetNamespace", space)
         if copy.find(f"{_XSD}redefine") is not None or copy.find(f"{_XSD}override") is not None:
             raise ConfigError(f"the schema of {space} redefines another; write out what it means instead")
-        self._documents.setdefault(space, []).append(copy)
+        if any(child.tag != f"{_XSD}import" for child in copy.iterchildren("*")):
+            # One that only leads to others holds nothing, and is of no namespace.
+            self._documents.setdefault(space, []).append(copy)
         for kind in ("include", "import"):
             for link in copy.findall(_XSD + kind):
                 location = link.get("schemaLocation")
@@ -100,7 +102,8 @@ class Schemas:
         """Make the validator. Raises ConfigError."""
         documents: dict[str, bytes] = {}
         spaces = list(self._documents)
-        whole = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD})
+        # It has a namespace of its own, without which it could not import what has none.
+        whole = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD}, targetNamespace=f"{_URL}whole")
         for number, space in enumerate(spaces):
             etree.SubElement(whole, f"{_XSD}import", _location(space, f"{_URL}space-{number}"))
             joined = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD})
