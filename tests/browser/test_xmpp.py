@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -218,6 +219,13 @@ class Converse:
         expect(shown, "\n".join(self.received[-20:])).to_have_count(1, timeout=15_000)
         expect(shown).to_be_visible()
 
+    def hears(self, part: str) -> None:
+        """Waits until a message of the WebSocket has it; the page may know of it before we do."""
+        end = time.monotonic() + 15
+        while not any(part in message for message in self.received):
+            assert time.monotonic() < end, "\n".join(self.received[-20:])
+            self.page.wait_for_timeout(20)
+
     def close(self) -> None:
         self._context.close()
 
@@ -259,6 +267,6 @@ class TestConverse:
         alice.say(bob.user, "while the page was away")
         bob.page.go_back()
         bob._come()
-        assert any("<resumed" in message for message in bob.received)
+        bob.hears("<resumed")
         bob.open(alice.user)
         bob.shows("while the page was away")
