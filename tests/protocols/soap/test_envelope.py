@@ -219,6 +219,16 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "200,000 elements": (envelope("<x>" + "<y/>" * 200_000 + "</x>"), "Sender", "50000 elements at the most"),
     "40,000 elements": (envelope(f'<Echo xmlns="{DEMO}">{"<text/>" * 40_000}</Echo>'), "Sender", "not expected"),
+    "49,900 wrong lines": (
+        envelope(f'<Order xmlns="{DEMO}"><customer>x</customer>{"<line/>" * 49_900}<speed>express</speed></Order>'),
+        "Sender",
+        "Missing child element",
+    ),
+    "50,000 attributes with blanks before their values": (
+        envelope(add(1, 2).replace("<a>", f"<a {many(50_000).replace('=', '= ')}>")),
+        "Sender",
+        "10000 attributes at the most",
+    ),
     "4,900 header blocks": (
         envelope(add(1, 2), '<x xmlns="urn:x" s:mustUnderstand="1"/>' * 4_900), "Sender", "500 blocks at the most",
     ),
@@ -258,6 +268,16 @@ class TestWhatIsRefused:
         assert fault(etree.fromstring(answer))[0] == f"s:{code}"
         (answer,) = talker.client.messages(talker.client.say(envelope(add(1, 2))))
         assert isinstance(answer, str)
+
+    def test_an_attribute_counts_that_comes_in_pieces(self, talker: Talker) -> None:
+        said = envelope(add(1, 2).replace("<a>", f"<a {many(12_000)}>")).encode().split(b"=")
+        protocol = talker.client.protocol
+        protocol.send_text(said[0] + b"=", fin=False)
+        for piece in said[1:-1]:
+            protocol.send_continuation(piece + b"=", fin=False)
+        protocol.send_continuation(said[-1], fin=True)
+        (answer,) = talker.heard()
+        assert "10000 attributes at the most" in fault(answer)[1]
 
     def test_what_is_too_large_closes_with_1009(self, talker: Talker) -> None:
         talker.say(envelope("x" * 1_100_000))

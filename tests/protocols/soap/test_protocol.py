@@ -144,6 +144,26 @@ class TestPush:
         assert {text(quote, "//a:Action") for quote in quotes} == {f"{DEMO}:Demonstration:Quote"}
         assert {text(quote, "//a:RelatesTo") for quote in quotes} == {""}
 
+    def test_watches_that_have_ended_are_forgotten(self, daemon: Daemon) -> None:
+        talker = Talker(daemon)
+        (connection,) = daemon.connections
+        for _ in range(3):
+            talker.ask(envelope(self.WATCH))
+        assert len(connection._goodbyes) == 3
+        daemon.pass_(5)
+        assert len(connection._goodbyes) == 0
+
+    def test_one_more_than_there_may_be_is_the_receivers_fault(self, daemon: Daemon) -> None:
+        talker = Talker(daemon)
+        for _ in range(100):
+            talker.ask(envelope(self.WATCH))
+        assert fault(talker.ask(envelope(self.WATCH))) == (
+            "s:Receiver", "100 watches are open; ask again when one has ended",
+        )  # fmt: skip
+        daemon.pass_(5)
+        talker.heard()
+        assert text(talker.ask(envelope(self.WATCH)), "//d:watch")
+
     def test_nobody_is_pushed_to_who_is_gone(self, daemon: Daemon) -> None:
         talker = Talker(daemon)
         talker.ask(envelope(self.WATCH))

@@ -17,6 +17,7 @@ from wsd.protocols.soap.names import WSAM, WSAW, WSDL, WSDL_SOAP11, WSDL_SOAP12,
 from wsd.protocols.soap.schema import Schemas, qualified, readXml
 from wsd.protocols.soap.simple import SimpleType
 from wsd.protocols.soap.types import Types
+from wsd.protocols.soap.validating import Validator
 from wsd.protocols.soap.values import ComplexType
 
 _WSDL = f"{{{WSDL}}}"
@@ -58,6 +59,7 @@ class Contract:
         self.portType = portType
         self.schemas = schemas
         self.types = types
+        self._validator = Validator(schemas.validator, schemas.documents())
         self.operations: dict[str, Operation] = {}
         self.byElement: dict[str, Operation] = {}
         self.byAction: dict[str, Operation] = {}
@@ -75,13 +77,14 @@ class Contract:
         if operation.soapAction:
             self.byAction[operation.soapAction] = operation
 
-    def valid(self, element: Any) -> str:
-        """ "" when an element is as the contract says, else the first thing that is wrong."""
-        validator = self.schemas.validator
-        if validator.validate(element):
-            return ""
-        error = validator.error_log.last_error if not validator.error_log else validator.error_log[0]
-        return str(error.message)[:400]
+    def valid(self, element: Any, size: int) -> str:
+        """ "" when an element of so many bytes is as the contract says, else the first thing that is wrong."""
+        return self._validator.check(element, size)
+
+    @property
+    def isCostly(self) -> bool:
+        """Whether validation had better be done in a thread."""
+        return self._validator.isCostly
 
 
 def readContract(path: Path, classes: Mapping[str, Any] | None = None) -> Contract:

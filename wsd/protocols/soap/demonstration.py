@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.task import LoopingCall
 
-from wsd.protocols.soap.service import Call
+from wsd.protocols.soap.service import Call, Fault
 
 _FILES = {"hello.txt": (b"Hello!\n", date(2026, 1, 31))}
 _SECRET = ("secret.txt",)
@@ -81,15 +81,15 @@ class Demonstration:
             raise PushFault
         name = f"watch-{next(self._names)}"
         if len(self._watches) >= _MOST_WATCHES:
-            raise RuntimeError(f"{_MOST_WATCHES} watches are open")
+            raise Fault(f"{_MOST_WATCHES} watches are open; ask again when one has ended", "Receiver")
         ticker = _Ticker(name, symbol, quotes, call)
         loop = LoopingCall(ticker.tick)
         loop.clock = call.clock
         ticker.end = lambda: loop.stop() if loop.running else None
         self._watches.add(loop)
+        forget = call.whenClosed(ticker.end)
         done = loop.start((milliseconds or 1000) / 1000, now=False)
-        done.addBoth(lambda _: self._watches.discard(loop))
-        call.whenClosed(ticker.end)
+        done.addBoth(lambda _: self._watches.discard(loop)).addBoth(lambda _: forget())
         return name
 
 

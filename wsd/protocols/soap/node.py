@@ -47,17 +47,45 @@ class Node:
         """
         addressing = addressing or Addressing()
         version = spoken
-        bound: Bound | None = None
         try:
             root = reader.close()
             version = answerVersion(root, spoken)
-            envelope = readEnvelope(root, spoken, addressing)
-            if _isFault(envelope.body, version):
+            body = readEnvelope(root, spoken, addressing).body
+            if _isFault(body, version):
                 # A fault is never answered with a fault: that could go on for ever.
                 return Answer("", version)
-            found = self.service.select(envelope.body, addressing.Action or action)
-            arguments = self.service.arguments(found, envelope.body)
-            bound = found
+            bound = self.service.select(body, addressing.Action or action)
+            if self.service.contract.isCostly:
+                return Deferred.fromCoroutine(self._inThread(version, bound, addressing, body, reader.size, link))
+            wrong = self.service.contract.valid(body, reader.size)
+        except Exception as error:
+            return self._failed(version, None, addressing, error)
+        return self._carryOut(version, bound, addressing, body, wrong, link)
+
+    async def _inThread(
+        self, version: Version, bound: Bound, addressing: Addressing, body: Any, size: int, link: Link
+    ) -> Answer:
+        """The answer to a request whose validation may take its time."""
+        try:
+            wrong = await self._threads.run(self.service.contract.valid, {"element": body, "size": size})
+        except CancelledError:
+            raise
+        except Exception as error:
+            return self._failed(version, None, addressing, error)
+        answer = self._carryOut(version, bound, addressing, body, wrong, link)
+        return await answer if isinstance(answer, Deferred) else answer
+
+    def _carryOut(
+        self, version: Version, bound: Bound, addressing: Addressing, body: Any, wrong: str, link: Link
+    ) -> Answer | Deferred[Answer]:
+        """The answer of the function; `wrong` is what the contract has against its request."""
+        try:
+            if wrong:
+                raise Fault(f"the request is not as the contract says: {wrong}")
+            arguments = self.service.arguments(bound, body)
+        except Fault as fault:
+            return self._told(version, addressing, fault)
+        try:
             if bound.wantsCall:
                 arguments["call"] = Call(self.service, version, link, addressing)
             if bound.isBlocking:

@@ -50,9 +50,10 @@ class HttpLink:
         """There is no way: a function looks at `canPush` before. Raises RuntimeError."""
         raise RuntimeError("over HTTP nothing can be pushed")
 
-    def whenClosed(self, call: Callable[[], None]) -> None:
-        """Remember whom to tell."""
+    def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Remember whom to tell. There is one call, and its end is that of the request."""
         self._goodbyes.append(call)
+        return lambda: None
 
     def end(self) -> None:
         """It has been answered, or nobody waits any more."""
@@ -73,7 +74,7 @@ class Posted:
             self.version = versionOf(kind, "Content-Type")
         except Refused as refused:
             self.refused = refused
-        self.reader = Reader()
+        self.reader = Reader(most)
         self._left = most
         self._most = most
 

@@ -54,9 +54,9 @@ class SoapConnection(Connection):
 
     def opened(self) -> None:
         """The client speaks first."""
-        self._reader = Reader()
+        self._reader = Reader(self.factory.maxMessage)
         self._pending: set[Deferred[Any]] = set()
-        self._goodbyes: list[Callable[[], None]] = []
+        self._goodbyes: dict[object, Callable[[], None]] = {}
         self._waits = False
 
     def began(self, isBinary: bool) -> None:
@@ -110,7 +110,7 @@ class SoapConnection(Connection):
         """Whoever works for this client may stop."""
         for pending in list(self._pending):
             pending.cancel()
-        for call in self._goodbyes:
+        for call in list(self._goodbyes.values()):
             call()
 
     # -- a service says -------------------------------------------------------------------------------------------
@@ -123,9 +123,15 @@ class SoapConnection(Connection):
         """Push, in the opcode that the client used last."""
         self._deliver(text, self._isBinary)
 
-    def whenClosed(self, call: Callable[[], None]) -> None:
-        """Remember whom to tell."""
-        self._goodbyes.append(call)
+    def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Remember whom to tell, until what is returned is called."""
+        name = object()
+        self._goodbyes[name] = call
+
+        def forget() -> None:
+            self._goodbyes.pop(name, None)
+
+        return forget
 
 
 class SoapFactory(Factory):

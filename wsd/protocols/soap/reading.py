@@ -12,13 +12,16 @@ from typing import Any
 
 from lxml import etree
 
+from wsd.protocols.soap.dictionary import Dictionary, parser, parseShort
 from wsd.protocols.soap.faults import Fault
 
 _SKIPPED = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s(?P<declared>[^>]*)\?>)?(?:\s+|<!--.*?-->)*", re.DOTALL)
 _BEGUN = re.compile(rb"<[A-Za-z]")
 _ENCODING = re.compile(rb"encoding\s*=\s*[\"']([^\"']*)[\"']")
+_ATTRIBUTE = re.compile(rb"=\s*[\"']")
 _UTF8 = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
 _NO_INSTRUCTIONS = "an envelope must not have processing instructions (SOAP 1.2 part 1, 5)"
+_NO_ELEMENT = "this is no envelope: no element begins in it"
 _MOST_PROLOG = 4096
 _MOST_MARKS = 100_000
 """Tags, of beginnings and ends: what 1 MiB of an honest list has at the most."""
@@ -26,83 +29,110 @@ _MOST_ATTRIBUTES = 10_000
 """Of the whole envelope; to read 50,000 in one tag takes 20 ms, and to validate them a multiple."""
 _SMALL = 4 * _MOST_ATTRIBUTES
 """Bytes in which there is no room for so many of either."""
-
-
-def _parser() -> Any:
-    return etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        remove_comments=True,
-    )
+_SHORT = 65536
+"""Bytes of a message that is parsed at once, when it comes in one piece."""
+_MOST_TEXT = 10_000_000
+"""Bytes of one text that libxml2 takes unless it is told to take any."""
+_MOST_LEVELS = 256
+_TOO_DEEP = etree.XPath(f"boolean({'/*' * (_MOST_LEVELS + 1)})")
 
 
 class Reader:
     """
     One message after the other: `feed` its bytes, then `close` for the root element.
 
-    `isCounted` bounds its elements and attributes; who knows where a message comes from may do without.
+    `most` is what its caller takes in bytes; no text is longer. `isCounted` bounds its elements and attributes; who
+    knows where a message comes from may do without.
     """
 
     __slots__ = (
         "_attributes",
+        "_begun",
         "_early",
         "_fault",
+        "_first",
         "_isCounted",
         "_marks",
         "_mayInstruct",
+        "_most",
+        "_names",
         "_parser",
         "_prolog",
-        "_size",
+        "size",
     )
 
-    def __init__(self, isCounted: bool = True) -> None:
+    def __init__(self, most: int = _MOST_TEXT, isCounted: bool = True) -> None:
+        self._most = most
         self._isCounted = isCounted
-        self._parser = _parser()
+        self.size = 0
+        """Bytes of the message that was closed last."""
         self._begin()
 
     def _begin(self) -> None:
+        self._first: bytes | None = None
         self._prolog: bytes | None = b""
+        self._parser: Any = None
+        self._names: Dictionary | None = None
         self._early: list[bytes] = []
-        self._size = 0
+        self._begun = 0
         self._marks = 0
-        self._mayInstruct = False
         self._attributes = 0
+        self._mayInstruct = False
         self._fault: Fault | None = None
 
     def feed(self, data: bytes) -> None:
         """Some bytes; what is wrong with them is told at `close`, and nothing more is parsed."""
-        if self._fault is None:
-            try:
-                self._feed(data)
-            except Fault as fault:
-                self._fail(fault)
-            except etree.XMLSyntaxError as error:
-                self._fail(_malformed(error))
+        if self._fault is not None:
+            return
+        if not self._begun and len(data) <= _SHORT:
+            # Most messages come in one piece.
+            self._first = data
+            self._begun = len(data)
+            return
+        first, self._first = self._first, None
+        self._begun += len(data)
+        self._parse(data if first is None else first + data)
 
-    def _feed(self, data: bytes) -> None:
-        if self._prolog is not None:
-            data = self._prolog + data
-            if not _BEGUN.match(data) and not _isProlog(data):
-                self._prolog = data
-                return
-            self._prolog = None
-        # Most have none of its marks, and are not searched.
+    def _parse(self, data: bytes) -> None:
+        """Some of a message that comes in pieces, with names of its own."""
+        if self._names is None:
+            self._names = Dictionary()
+            with self._names:
+                self._parser = parser(isHuge=self._most > _MOST_TEXT)
+        try:
+            if self._isMarkup(data):
+                data, self._prolog = (self._prolog or b"") + data, None
+                self._check(data)
+                with self._names:
+                    self._parser.feed(data)
+        except Fault as fault:
+            self._fail(fault)
+        except etree.XMLSyntaxError as error:
+            self._fail(_malformed(error))
+
+    def _isMarkup(self, data: bytes) -> bool:
+        """Whether the root element has begun; what comes before is kept until then. Raises `Fault`."""
+        if self._prolog is None:
+            return True
+        data = self._prolog + data
+        if _BEGUN.match(data) or _isProlog(data):
+            return True
+        self._prolog = data
+        return False
+
+    def _check(self, data: bytes) -> None:
+        """Raises `Fault` for more elements and attributes than what is bearable."""
         self._mayInstruct = self._mayInstruct or b"?" in data
         if self._isCounted:
             self._early.append(data)
-            self._size += len(data)
-            if self._size > _SMALL:
+            if self._begun > _SMALL:
                 self._count(b"".join(self._early))
-                self._early.clear()
-        self._parser.feed(data)
 
     def _count(self, data: bytes) -> None:
-        """Raises `Fault` for more than what is bearable."""
         self._marks += data.count(b"<")
-        self._attributes += data.count(b'="') + data.count(b"='")
+        self._attributes += len(_ATTRIBUTE.findall(data))
+        # The quotation mark may be in the next piece.
+        self._early = [b"="] if data.rstrip().endswith(b"=") else []
         if self._marks > _MOST_MARKS:
             raise Fault(f"an envelope has {_MOST_MARKS // 2} elements at the most; send less at once")
         if self._attributes > _MOST_ATTRIBUTES:
@@ -110,24 +140,46 @@ class Reader:
 
     def _fail(self, fault: Fault) -> None:
         self._fault = fault
-        self._parser = _parser()
+        self._parser = self._names = None
 
     def close(self) -> Any:
         """The root of a whole message. Raises `Fault` (Sender)."""
-        fault, waiting, mayInstruct = self._fault, self._prolog, self._mayInstruct
-        self._begin()
-        if fault is not None:
-            raise fault
-        if waiting is not None:
-            raise Fault("this is no envelope: no element begins in it")
+        self.size = self._begun
         try:
-            root = self._parser.close()
+            if self._first is not None:
+                return self._whole(self._first)
+            return self._last()
         except etree.XMLSyntaxError as error:
-            self._parser = _parser()
             raise _malformed(error) from None
-        if mayInstruct and (_isBesides(root) or any(True for _ in root.iter(etree.ProcessingInstruction))):
+        finally:
+            self._begin()
+
+    def _whole(self, data: bytes) -> Any:
+        if not _BEGUN.match(data) and not _isProlog(data):
+            raise Fault(_NO_ELEMENT)
+        if len(data) > _SMALL and self._isCounted:
+            self._count(data)
+        root = parseShort(data)
+        if b"?" in data and _hasInstructions(root):
             raise Fault(_NO_INSTRUCTIONS)
         return root
+
+    def _last(self) -> Any:
+        if self._fault is not None:
+            raise self._fault
+        if self._names is None or self._prolog is not None:
+            raise Fault(_NO_ELEMENT)
+        with self._names:
+            root = self._parser.close()
+        if self._most > _MOST_TEXT and _TOO_DEEP(root):
+            raise Fault(f"an envelope has {_MOST_LEVELS} levels at the most")
+        if self._mayInstruct and _hasInstructions(root):
+            raise Fault(_NO_INSTRUCTIONS)
+        return root
+
+
+def _hasInstructions(root: Any) -> bool:
+    return _isBesides(root) or any(True for _ in root.iter(etree.ProcessingInstruction))
 
 
 def _isBesides(root: Any) -> bool:

@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IReactorTime
 from wsd.config import ConfigError
 from wsd.policies.address import Peer
 from wsd.protocols.soap.contract import Contract, Message, Operation
+from wsd.protocols.soap.dictionary import parseAny
 from wsd.protocols.soap.envelope import Addressing, newMessageId, write
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import Version
@@ -31,8 +32,6 @@ __all__ = ["Call", "Fault", "Service", "blocking"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _BLOCKING = "_wsd_soap_blocking"
-_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
-"""Of what was written here."""
 
 
 def blocking(function: _F) -> _F:
@@ -64,8 +63,8 @@ class Link(Protocol):
     def deliver(self, text: str) -> None:
         """Send an envelope."""
 
-    def whenClosed(self, call: Callable[[], None]) -> None:
-        """Call this when it ends."""
+    def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Call this when it ends; what is returned is called once that is no longer needed."""
 
 
 class Call:
@@ -96,9 +95,13 @@ class Call:
         """Whether the client reads slower than it is sent to: what can be left out is better left out."""
         return self._link.isFull
 
-    def whenClosed(self, call: Callable[[], None]) -> None:
-        """Call this once the connection has ended."""
-        self._link.whenClosed(call)
+    def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
+        """
+        Call this once the connection has ended.
+
+        A connection may last for days: what is returned makes it forget, once there is nothing left to end.
+        """
+        return self._link.whenClosed(call)
 
     def push(self, operation: str, **values: Any) -> str:
         """
@@ -162,10 +165,7 @@ class Service:
         return bound
 
     def arguments(self, bound: Bound, body: Any) -> dict[str, Any]:
-        """The values of a request. Raises `Fault` (Sender) when it is not as the contract says."""
-        wrong = self.contract.valid(body)
-        if wrong:
-            raise Fault(f"the request is not as the contract says: {wrong}")
+        """The values of a valid request. Raises `Fault` (Sender) for one that cannot be held."""
         assert bound.operation.input is not None
         type = bound.operation.input.type
         try:
@@ -195,10 +195,10 @@ class Service:
         writeElement(pieces, marks, message.type, value, message.name)
         text = "".join(pieces)
         try:
-            element = etree.fromstring(text, _PARSER)
+            element = parseAny(text)
         except etree.XMLSyntaxError as error:
             raise ValueError(f"the value has what XML cannot hold: {error}") from None
-        wrong = self.contract.valid(element)
+        wrong = self.contract.valid(element, len(text))
         if wrong:
             raise ValueError(wrong)
         return text, element

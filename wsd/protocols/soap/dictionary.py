@@ -1,0 +1,113 @@
+"""
+Dictionary: where libxml2 keeps each name, and each short run of blanks, that it has read.
+
+lxml has one dictionary for each thread, and frees it when the thread ends. Names that strangers send would pile up
+there until the daemon stops, and at 10 MB libxml2 takes no more. So documents of strangers are parsed with dictionaries
+that are given up after a while.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from threading import local
+from typing import Any
+
+from lxml import etree
+
+_KEY = "_ParserDictionaryContext"
+"""lxml keeps the dictionary in the state of its thread, under this name. A test fails when it no longer does."""
+_MOST_SHARED = 1 << 20
+"""Bytes that are read before the shared dictionary is replaced. They make 8 MiB of names at the most."""
+
+_stateOfThread = ctypes.pythonapi.PyThreadState_GetDict
+_stateOfThread.restype = ctypes.c_void_p
+_stateOfThread.argtypes = ()
+
+
+def parser(isHuge: bool = False, **options: Any) -> Any:
+    """A parser for documents of strangers. `isHuge` lifts libxml2's own bounds, 10 MB of text and 256 levels."""
+    return etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=isHuge,
+        remove_comments=True,
+        **options,
+    )
+
+
+class _State(local):
+    """The state of the thread that asks."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, Any] = ctypes.cast(_stateOfThread(), ctypes.py_object).value
+
+
+_state = _State()
+
+
+class Dictionary:
+    """
+    A dictionary of its own: `with dictionary:` all that is parsed puts its names there.
+
+    A parser that is fed must be made, fed and closed under the same one.
+    """
+
+    __slots__ = ("_context", "_outer")
+
+    def __init__(self) -> None:
+        self._context: Any = None
+
+    def __enter__(self) -> None:
+        state = _state.names
+        self._outer = state.pop(_KEY, None)
+        if self._context is not None:
+            state[_KEY] = self._context
+
+    def __exit__(self, *raised: object) -> None:
+        state = _state.names
+        self._context = state.pop(_KEY, None)
+        if self._outer is not None:
+            state[_KEY] = self._outer
+
+
+class _Shared(local):
+    """The dictionary that short documents of a thread share for a while, and its parser."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Give up the dictionary; documents made with it keep it until they end."""
+        self.dictionary = Dictionary()
+        self.left = _MOST_SHARED
+        with self.dictionary:
+            self.parser = parser()
+
+
+_shared = _Shared()
+
+
+_SHORT = 65536
+
+
+def parseAny(text: str) -> Any:
+    """The root of a document of any length that is here whole. Raises lxml's XMLSyntaxError."""
+    data = text.encode()
+    if len(data) <= _SHORT:
+        return parseShort(data)
+    with Dictionary():
+        return etree.fromstring(data, parser(isHuge=True))
+
+
+def parseShort(data: bytes) -> Any:
+    """The root of a short document that is here whole. Raises lxml's XMLSyntaxError."""
+    shared = _shared
+    shared.left -= len(data)
+    if shared.left < 0:
+        shared.renew()
+    with shared.dictionary:
+        # To feed a parser takes lxml a fifth less than fromstring.
+        shared.parser.feed(data)
+        return shared.parser.close()
