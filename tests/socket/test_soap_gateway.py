@@ -28,6 +28,7 @@ from tests.socket.library import ENTITIES, OPERATIONS, wsdl
 from wsd.protocols.soap.zeeptransport import WebSocketTransport
 
 ANSWER = envelope("<x>it</x>")
+OLD = envelope("<x>Zürich</x>", space=S11)
 BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
     "fine": (200, "application/soap+xml; charset=utf-8", ANSWER.encode()),
     "fault": (500, "application/soap+xml", envelope("<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
@@ -40,9 +41,20 @@ BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
     "huge": (200, "application/soap+xml", envelope("x" * 100_000).encode()),
     "entities": (200, "application/soap+xml", b'<!DOCTYPE x [<!ENTITY a "b">]>' + ANSWER.encode()),
     "moved": (302, "text/html", b""),
+    "latin-1": (200, "text/xml; charset=ISO-8859-1", OLD.encode("latin-1")),
+    "latin-1-within": (200, "text/xml", f'<?xml version="1.0" encoding="ISO-8859-1"?>{OLD}'.encode("latin-1")),
+    "header-wins": (200, "text/xml; charset=utf-8", f'<?xml version="1.0" encoding="ISO-8859-1"?>{OLD}'.encode()),
+    "utf-16": (200, "text/xml", f'<?xml version="1.0" encoding="UTF-16"?>{OLD}'.encode("utf-16")),
+    "utf-16-be": (200, "text/xml; charset=utf-16", OLD.encode("utf-16-be")),
+    "utf-8-mark": (200, "text/xml", OLD.encode("utf-8-sig")),
+    "unknown": (200, "text/xml; charset=rot13", OLD.encode()),
+    "wrong": (200, "text/xml; charset=iso-2022-jp", OLD.encode("latin-1")),
+    "long": (200, "application/soap+xml", envelope(f"<x>{'é' * 6_000_000}</x>").encode()),
     "many": (200, "application/soap+xml", envelope('<x>' + '<y a="1"/>' * 60_000 + "</x>").encode()),
 }  # fmt: skip
 
+OF_1_1 = ("latin-1", "latin-1-within", "header-wins", "utf-16", "utf-16-be", "utf-8-mark", "unknown", "wrong")
+"""Those that are asked in SOAP 1.1."""
 WAITS = {"hang": 1.0, "stalls": 0.5}
 """Those that never answer, or never all of it, and the seconds that they are given."""
 
@@ -105,7 +117,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]
     urls |= {"nobody": "http://127.0.0.1:1/", "node": f"http://127.0.0.1:{nodePort}/service"}
     config = "".join(
         f'[route."/{name}"]\nprotocol = "soap"\nupstream = "{url}"\n'
-        + ('max_answer = "64 KiB"\n' if name == "huge" else "")
+        + {"huge": 'max_answer = "64 KiB"\n', "long": 'max_answer = "16 MiB"\n'}.get(name, "")
         + f'upstream_headers = ["X-Tenant"]\nupstream_timeout = {WAITS.get(name, 20.0)}\n'
         for name, url in urls.items()
     )
@@ -141,9 +153,11 @@ class Line:
 def line(gateway: RunningDaemon, request: pytest.FixtureRequest) -> Iterator[Line]:
     """To the route that the test's mark names, or to "fine"."""
     name = getattr(request, "param", "fine")
-    headers = {"X-Tenant": "one", "Cookie": "secret=1", "soap-content-type": "application/soap+xml"}
+    kind = "text/xml" if name in OF_1_1 else "application/soap+xml"
+    headers = {"X-Tenant": "one", "Cookie": "secret=1", "soap-content-type": kind}
     url = f"ws://127.0.0.1:{gateway.port()}/{name}"
-    with connect(url, subprotocols=[Subprotocol("soap")], additional_headers=headers) as socket:
+    subprotocols = [Subprotocol("soap")]
+    with connect(url, subprotocols=subprotocols, additional_headers=headers, max_size=1 << 24) as socket:
         Backend.asked.clear()
         yield Line(socket)
 
@@ -186,6 +200,30 @@ class TestWhatIsPassedOn:
     def test_a_long_answer_passes_whole(self, line: Line) -> None:
         """What a request may not have, an answer may: max_answer alone bounds it."""
         assert len(line.ask(envelope(add(1, 2))).find(".//x")) == 60_000
+
+    @pytest.mark.parametrize(
+        "line", ["latin-1", "latin-1-within", "header-wins", "utf-16", "utf-16-be", "utf-8-mark"], indirect=True
+    )
+    def test_an_answer_in_an_old_encoding_is_read_and_passed_on_in_utf_8(self, line: Line) -> None:
+        assert text(line.ask(envelope(add(1, 2), space=S11)), "//x") == "Zürich"
+
+    @pytest.mark.parametrize("line", ["long"], indirect=True)
+    def test_a_text_may_be_as_long_as_the_answer(self, line: Line) -> None:
+        line.say(envelope(add(1, 2)))
+        got = line.socket.recv(20)
+        assert isinstance(got, str)
+        assert got.count("é") == 6_000_000
+
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ("unknown", "answers in the encoding 'rot13', which is not read here"),
+            ("wrong", "answers with bytes that are not iso-2022-jp"),
+        ],
+        indirect=["line"],
+    )
+    def test_an_encoding_that_is_none_is_told(self, line: Line, told: str) -> None:
+        assert told in fault(line.ask(envelope(add(1, 2), space=S11)))[1]
 
     @pytest.mark.parametrize("line", ["empty", "accepted"], indirect=True)
     def test_no_content_is_no_message(self, line: Line) -> None:

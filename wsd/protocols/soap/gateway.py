@@ -22,6 +22,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from wsd.config import ConfigError
+from wsd.protocols.soap.charset import toUtf8
 from wsd.protocols.soap.envelope import Addressing, answerVersion, glance, writeFault
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, WSA, Version
@@ -138,8 +139,8 @@ class Gateway:
         if kind.lower().startswith("multipart/"):
             raise Fault("the service behind answers with MTOM, which is not passed on", "Receiver")
         # The configuration names who wrote it, and max_answer bounds it.
-        reader = Reader(isCounted=False)
-        reader.feed(content)
+        reader = Reader(self._options.max_answer, isCounted=False)
+        reader.feed(toUtf8(content, kind))
         try:
             root = reader.close()
         except Fault as wrong:
