@@ -90,6 +90,28 @@ class TestCalls:
         (answer,) = talker.heard()
         assert text(answer, "//text").startswith("done in")
 
+    def test_one_that_takes_too_long_is_told_so(self) -> None:
+        daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", timeout=2.0)
+        talker = Talker(daemon)
+        message = addressed(wait(1, 1001), "urn:n:1", f"{SPACE}/waiting/Wait")
+        assert talker.say(message) == []
+        daemon.pass_(2)
+        (answer,) = talker.heard()
+        assert fault(answer) == ("s:Receiver", "the service did not answer within 2 seconds")
+        assert text(answer, "//a:RelatesTo") == "urn:n:1"
+        daemon.pass_(10)
+        assert talker.heard() == []
+
+    def test_so_is_one_that_blocks(self) -> None:
+        daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", timeout=2.0)
+        daemon.factories["/soap"].threads.isSlow = True
+        talker = Talker(daemon)
+        assert talker.say(envelope(f'<w:Block xmlns:w="{SPACE}"><text>done</text></w:Block>')) == []
+        daemon.pass_(2)
+        (answer,) = talker.heard()
+        assert fault(answer)[1] == "the service did not answer within 2 seconds"
+        assert text(talker.ask(envelope(wait(3, 3))), "//number") == "3"
+
 
 class TestValues:
     def test_each_is_of_its_type_and_comes_back(self, talker: Talker) -> None:

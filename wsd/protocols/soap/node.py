@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -32,10 +34,12 @@ class Node:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, service: Service, threads: Threads, route: str) -> None:
+    def __init__(self, service: Service, threads: Threads, route: str, clock: IReactorTime, timeout: float) -> None:
         self.service = service
         self._threads = threads
         self._route = route
+        self._clock = clock
+        self._timeout = timeout
 
     def process(
         self, reader: Reader, spoken: Version, link: Link, action: str = "", addressing: Addressing | None = None
@@ -66,8 +70,10 @@ class Node:
         self, version: Version, bound: Bound, addressing: Addressing, body: Any, size: int, link: Link
     ) -> Answer:
         """The answer to a request whose validation may take its time."""
+        checked = self._threads.run(self.service.contract.valid, {"element": body, "size": size})
+        checked.addTimeout(self._timeout, self._clock, partial(self._late, bound.operation))
         try:
-            wrong = await self._threads.run(self.service.contract.valid, {"element": body, "size": size})
+            wrong = await checked
         except CancelledError:
             raise
         except Exception as error:
@@ -99,8 +105,10 @@ class Node:
         return self._answer(version, bound.operation, addressing, result)
 
     async def _later(self, version: Version, bound: Bound, addressing: Addressing, result: Any) -> Answer:
+        pending = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_awaited(result))
+        pending.addTimeout(self._timeout, self._clock, partial(self._late, bound.operation))
         try:
-            done = await result
+            done = await pending
         except CancelledError:
             raise
         except Exception as error:
@@ -126,6 +134,16 @@ class Node:
         action = output.action if addressing.used else ""
         return Answer(write(version, body, action, addressing.MessageID), version)
 
+    def _late(self, operation: Operation, value: object, seconds: float) -> None:
+        self.log.warn(
+            "{route}: {operation} did not answer within {seconds} seconds",
+            event="soap.timeout",
+            route=self._route,
+            operation=operation.name,
+            seconds=seconds,
+        )
+        raise Fault(f"the service did not answer within {seconds:g} seconds", "Receiver")
+
     def _failed(self, version: Version, bound: Bound | None, addressing: Addressing, error: Exception) -> Answer:
         fault = error if isinstance(error, Fault) else None
         if fault is None and bound is not None:
@@ -145,6 +163,10 @@ class Node:
         if (addressing.FaultTo or addressing.ReplyTo) == NONE:
             return Answer("", version, fault)
         return Answer(writeFault(version, fault, addressing), version, fault)
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
 
 
 def _isFault(body: Any, version: Version) -> bool:

@@ -152,7 +152,7 @@ class SoapFactory(Factory):
         self.node: Node | Gateway
         if options.upstream is None:
             self.service = _serviceOf(options)
-            self.node = Node(self.service, self.threads, self.route.path)
+            self.node = Node(self.service, self.threads, self.route.path, self.clock, options.timeout)
         else:
             self.calls = options.upstream_calls
             self.node = Gateway(self.clock, options, self.route.path)
