@@ -146,9 +146,15 @@ class Engine(WebSocketServerProtocol):
         """Some bytes of a frame; after a fault only those of the peer's close are looked at."""
         if self.failedByMe and not self.__isClose:
             return None
-        if self._isMessageCompressed:
-            self._perMessageCompress.last = self.current_frame.fin and not self.lacking
-        found: bool | None = super().onFrameData(payload)
+        if not self._isMessageCompressed:
+            found: bool | None = super().onFrameData(payload)
+            return found
+        lacking = self.lacking
+        self._perMessageCompress.last = self.current_frame.fin and not lacking
+        # Autobahn counts what has not come yet as part of the message, deflated as it is.
+        self.message_data_total_length -= lacking
+        found = super().onFrameData(payload)
+        self.message_data_total_length += lacking
         return found
 
     def onFrameEnd(self) -> bool | None:
