@@ -72,6 +72,8 @@ cdef double _TURN_SECONDS = TURN_SECONDS
 
 cdef int FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL
 cdef uint8_t* _shared = <uint8_t*>malloc(READ)
+if _shared == NULL:
+    raise MemoryError
 cdef bint _sharedIsTaken = False
 
 
@@ -200,6 +202,8 @@ cdef class Frames:
         elif _sharedIsTaken:
             # A protocol runs the reactor while it is called.
             buffer = <uint8_t*>malloc(READ)
+            if buffer == NULL:
+                raise MemoryError
             try:
                 got = self._readInto(buffer)
             finally:
@@ -226,7 +230,6 @@ cdef class Frames:
         """Straight into the message that lacks it."""
         cdef uint8_t* place
         cdef ssize_t got
-        connection = self._connection
         self._makeRoom()
         place = <uint8_t*>bytesOf(self._message) + self._got
         got = recv(self._descriptor, place, self._room - self._got, MSG_DONTWAIT)
@@ -234,14 +237,15 @@ cdef class Frames:
             return got
         self.heard = True
         if not self._isOpen or self._held:
-            self._feed(place, got)
+            # What reads on may drop the message, and `place` with it.
+            self.feed(PyBytes_FromStringAndSize(<const char*>place, got))
             return got
         unmask(place, place, got, self._mask, self._got)
         self._feeding = True
         try:
             self._advance(got)
             if not self._isSlow and not self._isOpen:
-                self._handOver(_shared, 0)
+                self._handOver(NULL, 0)
         finally:
             self._feeding = False
             self._flush()
@@ -271,7 +275,7 @@ cdef class Frames:
     def goOn(self):
         """Reading is not held any more."""
         cdef bytes rest
-        if self._feeding:
+        if self._feeding or self._connection is None:
             return
         if self._isSlow:
             self._goOnSlow()
@@ -301,7 +305,7 @@ cdef class Frames:
                 return self._handOver(data + position, size - position)
             before = position
             position += self._frame(data + position, size - position)
-            if self._isSlow or position == size:
+            if self._isSlow or position == size or self._connection is None:
                 return 0
             if position == before:
                 self._rest = PyBytes_FromStringAndSize(<const char*>data + position, size - position)
@@ -401,13 +405,15 @@ cdef class Frames:
     cdef int _deliver(self, bytes payload, bint isBinary) except -1:
         self._traffic.messagesIn += 1
         self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
+        # Held here: the hook may lose the connection, and with it what we know.
+        connection = self._connection
         try:
             result = self._received(payload, isBinary)
         except Exception:
-            self._connection.hookFailed()
+            connection.hookFailed()
         else:
             if result is not None:
-                self._connection.hookReturned(result)
+                connection.hookReturned(result)
         return 0
 
     # -- a message that comes in pieces ---------------------------------------------------------------------------
@@ -415,8 +421,9 @@ cdef class Frames:
     cdef Py_ssize_t _beginMessage(
         self, uint8_t first, uint64_t length, uint32_t mask, Py_ssize_t head, const uint8_t* data, Py_ssize_t size
     ) except -1:
-        self._room = min(<Py_ssize_t>length, max(<Py_ssize_t>FIRST, 2 * (size - head)))
-        self._message = newBytes(NULL, self._room)
+        cdef Py_ssize_t room = min(<Py_ssize_t>length, max(<Py_ssize_t>FIRST, 2 * (size - head)))
+        self._message = newBytes(NULL, room)
+        self._room = room
         self._got = 0
         self._length = length
         self._first = first
@@ -434,7 +441,7 @@ cdef class Frames:
         unmask(<uint8_t*>bytesOf(self._message) + self._got, data, taken, self._mask, self._got)
         if self._advance(taken) and taken < size and self._message != NULL:
             taken += self._more(data + taken, size - taken)
-        elif self._isSlow:
+        elif self._isSlow and self._connection is not None:
             # It is not text, and what follows is nobody's.
             self._connection.readPlain(PyBytes_FromStringAndSize(<const char*>data + taken, size - taken))
             taken = size
@@ -442,9 +449,12 @@ cdef class Frames:
 
     cdef int _makeRoom(self) except -1:
         """Room grows with what has come, up to four times of that."""
+        cdef Py_ssize_t room
         if self._got == self._room:
-            self._room = min(self._length, 4 * self._room)
-            _PyBytes_Resize(&self._message, self._room)
+            room = min(self._length, 4 * self._room)
+            # Where this fails there is no message any more.
+            _PyBytes_Resize(&self._message, room)
+            self._room = room
         return 0
 
     cdef int _advance(self, Py_ssize_t taken) except -1:
@@ -455,7 +465,7 @@ cdef class Frames:
             if self._text == NOT_TEXT or (self._text != 0 and self._got + taken == self._length):
                 self._connection.notText(self._text != NOT_TEXT)
                 self._got += taken
-                self._handOver(_shared, 0)
+                self._handOver(NULL, 0)
                 return 0
         self._got += taken
         if self._got == self._length:
@@ -465,8 +475,9 @@ cdef class Frames:
         return 1
 
     cdef int _dropMessage(self) except -1:
-        Py_XDECREF(self._message)
+        cdef PyObject* message = self._message
         self._message = NULL
+        Py_XDECREF(message)
         return 0
 
     # -- what Python reads ----------------------------------------------------------------------------------------
@@ -484,34 +495,39 @@ cdef class Frames:
 
     cdef int _feedSlow(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef bint feeding = self._feeding
+        slow = self._python()
         self._feeding = True
         try:
-            self._python().feed(PyBytes_FromStringAndSize(<const char*>data, size))
+            slow.feed(PyBytes_FromStringAndSize(<const char*>data, size))
         finally:
             self._feeding = feeding
-            self._isSlow = self._streams or not self._slow.isIdle
+            self._isSlow = self._streams or not slow.isIdle
             if not feeding:
                 self._flush()
         return 0
 
     cdef int _goOnSlow(self) except -1:
+        slow = self._python()
         self._feeding = True
         try:
-            self._python().goOn()
+            slow.goOn()
         finally:
             self._feeding = False
-            self._isSlow = self._streams or not self._slow.isIdle
+            self._isSlow = self._streams or not slow.isIdle
             self._flush()
         return 0
 
     cdef int _handOver(self, const uint8_t* data, Py_ssize_t size) except -1:
         """The connection closes: Autobahn reads on, and looks only for the peer's close."""
         cdef Py_ssize_t left = 0
+        # Copied before anything is dropped: the bytes may lie in what is.
+        cdef bytes rest = PyBytes_FromStringAndSize(<const char*>data, size)
         if self._message != NULL:
             left = self._length - self._got
             self._dropMessage()
         self._isSlow = True
-        self._python().handOver(PyBytes_FromStringAndSize(<const char*>data, size), left)
+        if self._connection is not None:
+            self._python().handOver(rest, left)
         return 0
 
     # -- sending --------------------------------------------------------------------------------------------------
@@ -587,12 +603,12 @@ cdef class Frames:
 
     cdef int _gather(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef uint8_t* out
+        cdef Py_ssize_t room = 2 * (self._outSize + size)
         if self._outSize + size > self._outRoom:
-            self._outRoom = 2 * (self._outSize + size)
-            out = <uint8_t*>realloc(self._out, self._outRoom)
+            out = <uint8_t*>realloc(self._out, room)
             if out == NULL:
                 raise MemoryError
-            self._out = out
+            self._out, self._outRoom = out, room
         memcpy(self._out + self._outSize, data, size)
         self._outSize += size
         return 0
@@ -664,14 +680,20 @@ cdef class Frames:
 
     cdef int _flush(self) except -1:
         """Send what was gathered: at once if nothing waits before it, the rest through the transport."""
-        cdef Py_ssize_t size = self._outSize
+        cdef Py_ssize_t size
         cdef ssize_t taken = 0
-        if size == 0:
+        cdef bint isFree
+        if self._outSize == 0:
             return 0
         transport = self._transport
         if transport is None:
             return self._dropGathered()
-        if self._isFree():
+        isFree = self._isFree()
+        # Looked at after the transport was asked, which is Python and might send.
+        size = self._outSize
+        if size == 0:
+            return 0
+        if isFree:
             taken = send(self._descriptor, self._out, size, FLAGS)
             if taken < 0:
                 taken = 0

@@ -168,7 +168,7 @@ class Fast(Writer):
             if not self._frames:
                 began = perf_counter()
             self._frames += 1
-            if self._frames >= TURN or perf_counter() - began > TURN_SECONDS:
+            if (self._frames >= TURN or perf_counter() - began > TURN_SECONDS) and self.isOpen:
                 self._connection.breathe()
         if self.isOpen:
             self._rest = data[position:]
@@ -223,13 +223,15 @@ class Fast(Writer):
         traffic = self._traffic
         traffic.messagesIn += 1
         traffic.bytesIn += len(payload)
+        # Held here: the hook may lose the connection, and with it what we know.
+        connection = self._connection
         try:
             result = self._received(payload, isBinary)
         except Exception:
-            self._connection.hookFailed()
+            connection.hookFailed()
         else:
             if result is not None:
-                self._connection.hookReturned(result)
+                connection.hookReturned(result)
 
     # -- one frame after the other --------------------------------------------------------------------------------
 

@@ -254,16 +254,18 @@ class SecureTransport:
         """Encipher, and send."""
         if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
             pieces = [b"".join(pieces)]
+        # Held here: who is told that too much waits may lose the connection.
+        records = self._records
         try:
             for piece in pieces:
                 if len(piece) <= _PORTION:
-                    self._send(self._records.seal(piece))
+                    self._send(records.seal(piece))
                     continue
                 view = memoryview(piece)
                 for start in range(0, len(piece), _PORTION):
-                    self._send(self._records.seal(view[start : start + _PORTION]))
+                    self._send(records.seal(view[start : start + _PORTION]))
         except ssl.SSLError:
-            self._records.isOver = self._records.isBroken = True
+            records.isOver = records.isBroken = True
             self._below.abortConnection()
 
     def _send(self, data: bytes) -> None:
@@ -375,10 +377,11 @@ class SecureTransport:
     def _sayGoodbye(self) -> None:
         if self._saidGoodbye or not self.connected:
             return
+        records = self._records
         self._flush()
         self._saidGoodbye = True
-        self._below.write(self._records.sayGoodbye())
-        if self._records.isOver:
+        self._below.write(records.sayGoodbye())
+        if records.isOver and self.connected:
             self._finish()
 
     def _finish(self) -> None:
@@ -394,8 +397,8 @@ class SecureTransport:
 
     @property
     def info(self) -> TlsInfo:
-        """What was agreed on; before the handshake is done, what of it is known."""
-        if not self._isOpen:
+        """What was agreed on; before the handshake is done, and when the connection is gone, nothing is known."""
+        if not self._isOpen or not self.connected:
             return TlsInfo("", "")
         tls = self._records.tls
         der = tls.getpeercert(True)
