@@ -17,7 +17,7 @@ from wsd.frames import PLANES
 from wsd.metrics import Cause
 
 LARGE = 48 * 1024 * 1024
-"""Bytes of a message: as much is a mapping of its own in the C library, so that using it after its end is no accident."""
+"""Bytes of a message: the C library unmaps so many when they are freed, and whoever still uses them is found out."""
 
 CLOSE = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 """A close frame with 1000, under a mask of zeros."""
@@ -104,6 +104,8 @@ def test_text_that_is_none_ends_the_connection_amid_its_message() -> None:
 
 class Loser(Connection):
     """Its transport is lost while its hook runs, as when a hook runs the reactor."""
+
+    factory: LosingFactory
 
     def opened(self) -> None:
         self.got = 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
@@ -129,6 +131,17 @@ class TestABodyThatIsRefused:
             assert status(wire.exchange(self.PLAIN)) == 500
         (failure,) = failures(events)
         assert "id" in failure
+
+    def test_holding_and_releasing_it_when_the_client_is_gone_does_nothing(self) -> None:
+        _ours, wire = serving(Taking("never", RuntimeError("broken")))
+        wire.send(self.PLAIN[:-2])
+        (request,) = wire.door._channel.requests  # type: ignore[union-attr]
+        request.hold()
+        wire.transport.connectionLost(Failure(ConnectionDone()))
+        request.release()
+        request.hold()
+        request.release()
+        assert (request.channel, request.held) == (None, 0)
 
     def test_an_error_as_the_client_goes_is_one_line_and_leaves_nothing(self) -> None:
         ours, wire = serving(Taking("lost", RuntimeError("broken")))
