@@ -164,8 +164,8 @@ class Contract(Engine):
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait to be sent; 0 on a transport that does not tell."""
-        return self._wire.unsent
+        """Bytes that wait to be sent, and those that are still being deflated; a transport may not tell."""
+        return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))
 
     def send(
         self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True

@@ -24,6 +24,7 @@ from wsd.head import Refused
 from wsd.metrics import Metrics, RouteCounters
 from wsd.policies.negotiation import choose
 from wsd.policies.timer import Timer
+from wsd.policies.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Factory(WebSocketServerFactory):
         self.metrics = metrics
         self.counters: RouteCounters = metrics.route(route.path)
         self.awake = Awake(timer)
+        self.turns = Turns(clock)
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         self.plane = plane or choosePlane("auto")

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from wsd.connection.contract import Contract
 from wsd.metrics import Cause
+from wsd.policies.turns import Step
 
 NEVER = float("inf")
 
@@ -74,15 +75,29 @@ class Flow(Contract):
             self.transport.pauseProducing()
 
     def room(self) -> Deferred[None]:
-        """Fires when there is room to send: at once unless the connection is full, and when it is gone."""
+        """
+        Fires when there is room to send, and when the connection is gone: with the next turn of the reactor at the
+        soonest, so that who sends much does not hold up the others.
+        """
         waiting: Deferred[None] = Deferred()
-        if self.isFull and self.state != self.STATE_CLOSED:
+        if self.state != self.STATE_CLOSED and (self.isFull or (self.frames is not None and self.frames.isBusy)):
             if self.__roomers is None:
                 self.__roomers = []
             self.__roomers.append(waiting)
         else:
-            waiting.callback(None)
+            self.factory.clock.callLater(0, waiting.callback, None)
         return waiting
+
+    def deflates(self, step: Step) -> None:
+        """A large message is deflated in steps; nothing is read meanwhile, since it would wait behind it."""
+        self.hold()
+        self.factory.turns.add(step)
+
+    def hasDeflated(self) -> None:
+        """It is sent."""
+        self.release()
+        if not self.isFull and not self.frames.isBusy:
+            self._makeRoom()
 
     # -- the transport takes --------------------------------------------------------------------------------------
 
@@ -106,7 +121,8 @@ class Flow(Contract):
         if pong is not None and self.state == self.STATE_OPEN:
             self.sendPongFrame(pong)
         self._call(self.drained)
-        self._makeRoom()
+        if self.frames is None or not self.frames.isBusy:
+            self._makeRoom()
 
     def stopProducing(self) -> None:
         """The transport is gone; `connectionLost` says so too."""

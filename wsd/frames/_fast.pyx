@@ -18,6 +18,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
 from wsd.frames.deflate import Corrupt, TooBig
 from wsd.frames.fast import TURN, TURN_SECONDS, Fast
+from wsd.frames.large import AT_ONCE
 from wsd.frames.writing import LEAST_DEFLATED
 
 cdef extern from "Python.h":
@@ -68,6 +69,7 @@ cdef enum:
 
 cdef int _TURN = TURN
 cdef Py_ssize_t _LEAST_DEFLATED = LEAST_DEFLATED
+cdef Py_ssize_t _AT_ONCE = AT_ONCE
 cdef double _TURN_SECONDS = TURN_SECONDS
 
 cdef int FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL
@@ -94,6 +96,15 @@ class Unusual(Fast):
 
     def gather(self):
         """Its transport gathers."""
+
+    def _deflateInSteps(self, large):
+        self._transport.isBusy = True
+        super()._deflateInSteps(large)
+
+    def _hasDeflated(self):
+        if self._transport is not None:
+            self._transport.isBusy = self.isBusy
+        super()._hasDeflated()
 
     def _unmasked(self, bytes data, bytes mask):
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
@@ -129,6 +140,9 @@ cdef class Frames:
     cdef readonly unsigned long long sent
     """Bytes sent to the socket from here, past the transport."""
 
+    cdef public bint isBusy
+    """Whether a message is still being deflated."""
+
     cdef public bint heard
     """Whether anything has come since this was set to False."""
 
@@ -160,6 +174,7 @@ cdef class Frames:
         self._waits = True
         if self._slow is not None:
             self._slow.close()
+        self.isBusy = False
         self._connection = self._transport = self._received = self._deflater = self._slow = None
         self._rest = b""
         self._dropMessage()
@@ -539,11 +554,14 @@ cdef class Frames:
         cdef int index
         if not self._isOpen:
             return
-        if not PyBytes_CheckExact(payload) or fragment:
-            if isinstance(payload, (str, bytes, bytearray, memoryview)):
+        if self.isBusy or not PyBytes_CheckExact(payload) or fragment:
+            if self.isBusy or isinstance(payload, (str, bytes, bytearray, memoryview)):
                 self._python().send(payload, isBinary, fragment, deflate)
             else:
                 self._sendPrepared(payload)
+            return
+        if PyBytes_GET_SIZE(payload) > _AT_ONCE and deflate and self._deflater is not None:
+            self._python().send(payload, isBinary, fragment, deflate)
             return
         self._traffic.messagesOut += 1
         self._traffic.bytesOut += PyBytes_GET_SIZE(payload)
@@ -581,6 +599,23 @@ cdef class Frames:
         else:
             self.write(prepared.deflated(self._deflater))
         return 0
+
+    def writeInTurn(self, bytes frame):
+        """Send a frame of a message, made already, behind all that was sent before."""
+        if self.isBusy:
+            self._python().writeInTurn(frame)
+        else:
+            self.write(frame)
+
+    def hurry(self):
+        """Send what is still being deflated as it is, and what waits behind it: a close comes."""
+        if self.isBusy:
+            self._python().hurry()
+
+    @property
+    def waiting(self):
+        """Bytes of what is still being deflated, and of what waits behind it."""
+        return self._slow.waiting if self.isBusy else 0
 
     cpdef write(self, bytes frame):
         """Send a frame that is made already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -99,6 +100,12 @@ class Sink(Protocol):
 
     def breathe(self) -> None:
         """Hold reading until the others have had their turn."""
+
+    def deflates(self, step: Callable[[], bool]) -> None:
+        """A message is deflated in steps: hold reading, and call `step` a turn until it says that none is left."""
+
+    def hasDeflated(self) -> None:
+        """It is sent: read on."""
 
     def overrun(self) -> None:
         """More waits to be sent than may: drop the connection."""

@@ -18,7 +18,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
-from wsd.frames.writing import frameHead
+from wsd.frames.writing import LEAST_DEFLATED, frameHead
 from wsd.metrics import Cause
 from wsd.protocols.pywebsocket.access import Access
 from wsd.protocols.pywebsocket.api._stream_exceptions import (
@@ -189,8 +189,8 @@ class HandlerConnection(Connection):
             return
         deflater = self._perMessageCompress
         if opcode == 0 or not isLast:
-            self.frames.write(frameHead(opcode, len(payload), isLast) + payload)
-        elif deflater is None:
+            self.frames.writeInTurn(frameHead(opcode, len(payload), isLast) + payload)
+        elif deflater is None or len(payload) >= LEAST_DEFLATED or self.frames.isBusy:
             self.send(payload, opcode == BINARY)
         else:
             traffic = self.factory.counters.traffic
@@ -205,7 +205,7 @@ class HandlerConnection(Connection):
         if self.state == self.STATE_CONNECTING:
             self.transport.write(data)
         elif self.state == self.STATE_OPEN:
-            self.frames.write(data)
+            self.frames.writeInTurn(data)
 
 
 class _HangUp(Protocol):
