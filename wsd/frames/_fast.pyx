@@ -97,6 +97,9 @@ class Unusual(Fast):
     def gather(self):
         """Its transport gathers."""
 
+    def _settle(self):
+        """Its transport tells."""
+
     def _deflateInSteps(self, large):
         self._transport.isBusy = True
         super()._deflateInSteps(large)
@@ -129,7 +132,7 @@ cdef class Frames:
 
     # A message of which some is missing: its payload so far, unmasked and, if it is text, checked.
     cdef PyObject* _message
-    cdef Py_ssize_t _room, _got, _length
+    cdef Py_ssize_t _room, _got, _length, _kept
     cdef uint8_t _first
     cdef uint32_t _mask, _text
 
@@ -264,6 +267,7 @@ cdef class Frames:
         finally:
             self._feeding = False
             self._flush()
+            self._settle()
         return got
 
     def feed(self, bytes data):
@@ -282,6 +286,7 @@ cdef class Frames:
             if self._feeding or self._held:
                 self._rest = whole
                 self._connection.waits(len(whole))
+                self._settle()
                 return 0
             self._rest = b""
             return self._run(<const uint8_t*>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole))
@@ -305,6 +310,19 @@ cdef class Frames:
         finally:
             self._feeding = False
             self._flush()
+            self._settle()
+        return 0
+
+    cdef int _settle(self) except -1:
+        """Tell how much is kept of what has come and was not passed on yet, when that has changed."""
+        cdef Py_ssize_t kept = PyBytes_GET_SIZE(self._rest)
+        if self._message != NULL:
+            kept += self._room
+        if self._isSlow and self._slow is not None:
+            kept += self._slow.kept
+        if kept != self._kept and self._connection is not None:
+            self._kept = kept
+            self._connection.keeps(kept)
         return 0
 
     cdef int _read(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -428,7 +446,7 @@ cdef class Frames:
             connection.hookFailed()
         else:
             if result is not None:
-                connection.hookReturned(result)
+                connection.hookReturned(result, PyBytes_GET_SIZE(payload))
         return 0
 
     # -- a message that comes in pieces ---------------------------------------------------------------------------
@@ -519,6 +537,7 @@ cdef class Frames:
             self._isSlow = self._streams or not slow.isIdle
             if not feeding:
                 self._flush()
+                self._settle()
         return 0
 
     cdef int _goOnSlow(self) except -1:
@@ -530,6 +549,7 @@ cdef class Frames:
             self._feeding = False
             self._isSlow = self._streams or not slow.isIdle
             self._flush()
+            self._settle()
         return 0
 
     cdef int _handOver(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -702,8 +722,11 @@ cdef class Frames:
 
     cdef int _lookBack(self) except -1:
         """Whether more waits to be sent than may."""
-        if self._connection is not None and self._connection.unsent > self._terms.maxUnsent:
-            self._connection.overrun()
+        connection = self._connection
+        if connection is not None:
+            connection.wrote()
+            if connection.unsent > self._terms.maxUnsent:
+                connection.overrun()
         return 0
 
     cdef int _dropGathered(self) noexcept:

@@ -161,6 +161,7 @@ class Writer:
             send(*given)
         else:
             self._large.add(size, send, given)
+            self._defers()
             self._lookBack()
 
     def writeInTurn(self, frame: bytes) -> None:
@@ -170,6 +171,11 @@ class Writer:
     def _deflateInSteps(self, large: Large) -> None:
         self._large = large
         self._connection.deflates(self._step)
+        self._defers()
+
+    def _defers(self) -> None:
+        if self._connection is not None:
+            self._connection.defers(self.waiting)
 
     def _step(self) -> bool:
         """Deflate some more of it; with the last send it, and what waits behind it."""
@@ -191,6 +197,7 @@ class Writer:
         elif self._large is not None:
             # One behind it is large too: the others wait for that.
             self._large.follow(large)
+        self._defers()
         self._hasDeflated()
 
     def _hasDeflated(self) -> None:
@@ -262,8 +269,10 @@ class Writer:
     def _lookBack(self) -> None:
         """Whether more waits to be sent than may."""
         connection = self._connection
-        if connection is not None and connection.unsent > self._maxUnsent:
-            connection.overrun()
+        if connection is not None:
+            connection.wrote()
+            if connection.unsent > self._maxUnsent:
+                connection.overrun()
 
     def close(self) -> None:
         """The connection is gone."""

@@ -43,7 +43,16 @@ _PLAIN = (
     b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
 )
 
-_PASSED = {"setWaterMarks", "setKept", "via", "getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
+_PASSED = {
+    "setWaterMarks",
+    "setKept",
+    "tellUnsent",
+    "via",
+    "getTcpNoDelay",
+    "setTcpNoDelay",
+    "getTcpKeepAlive",
+    "setTcpKeepAlive",
+}
 """What is the transport's below, if it has it."""
 
 _log = Logger(namespace="wsd")
