@@ -42,6 +42,9 @@ __all__ = ["Daemon", "Unusable", "makeService"]
 _WATCH = 5.0
 """Seconds between two looks at the certificates' files."""
 
+_STOPPING = 10.0
+"""Seconds that a route may take to stop: what then still hangs ends with the process."""
+
 
 def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> IService:
     """
@@ -387,7 +390,8 @@ class Daemon(Service):
         return gatherResults([self._stopRoute(factory) for factory in self._factories()])
 
     def _stopRoute(self, factory: Factory) -> Deferred[Any]:
-        return maybeDeferred(factory.stopped).addErrback(
+        stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self.reactor)
+        return stopped.addErrback(
             lambda failure: self.log.failure("a route did not stop", failure, event="route.unstopped")
         )
 

@@ -238,6 +238,23 @@ class TestWriting:
             talk.secure.write("text")
 
 
+class TestLeaving:
+    def test_does_not_wait_for_the_peers_goodbye(self, talk: Talk) -> None:
+        talk.secure.write(b"last")
+        talk.secure.leave()
+        talk.turn()
+        talk.take()
+        assert talk.heard() == b"last"
+        assert not talk.secure.connected
+
+    def test_before_the_handshake_is_done_is_at_once(self, transports: Any) -> None:
+        secure = transports(lambda hello: None, Recorder())
+        pair = Pair("tcp", secure)
+        secure.leave()
+        pair.reactor.advance(0)
+        assert not secure.connected
+
+
 class TestALossMeanwhile:
     """A hook may run the reactor, and the connection be lost within a call of ours."""
 

@@ -231,6 +231,30 @@ class TestTheEnd:
         assert status(wire.exchange(b"")) == 200
         assert wire.ended
 
+    @pytest.mark.parametrize("sent", [b"", get(b"/page")], ids=["nothing asked yet", "answered"])
+    def test_of_the_daemon_is_at_once_for_who_waits_for_nothing(self, sent: bytes) -> None:
+        later = Later()
+        ours, wire = serving(later)
+        if sent:
+            wire.send(sent)
+            later.requests[0].write(b"hello")
+            later.requests[0].finish()
+            assert wire.exchange(b"").endswith(b"hello\r\n0\r\n\r\n")
+        for door in list(ours.site.doors):
+            door.end()
+        wire.serve()
+        wire.read()
+        assert (wire.ended, ours.site.doors) == (True, set())
+
+    def test_is_not_for_who_has_not_taken_the_answer(self) -> None:
+        ours, wire = serving(Big())
+        wire.send(get(b"/page"))
+        (door,) = ours.site.doors
+        door.end()
+        assert ours.site.doors == {door}
+        assert len(wire.exchange(b"")) > 24 * MIB
+        assert wire.ended
+
     def test_is_seen_although_reading_was_paused(self) -> None:
         later = Later()
         ours, wire = serving(later)

@@ -371,6 +371,14 @@ class SecureTransport:
         if self._isOpen and self._producer is None:
             self._sayGoodbye()
 
+    def leave(self) -> None:
+        """End after what waits has been sent, and our goodbye; the peer's is not waited for."""
+        if self._isOpen and self.connected:
+            self.disconnecting = self._isDeaf = True
+            self._finish()
+        else:
+            self.abortConnection()
+
     def loseWriteConnection(self) -> None:
         """Say goodbye after what waits; the peer may go on until it says so too."""
         if self._isOpen and self.connected:

@@ -7,7 +7,8 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
+
+from wsd.policies.pool import Pool
 
 
 class Threads:
@@ -15,15 +16,15 @@ class Threads:
 
     def __init__(self, reactor: Any, most: int) -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(0, most, "soap")
+        self._pool = Pool(reactor, most, "soap")
 
     def start(self) -> None:
         """Begin; threads are made when there is work."""
         self._pool.start()
 
-    def stop(self) -> None:
-        """Wait for what is being done, and end the threads."""
-        self._pool.stop()
+    def stop(self) -> Deferred[None]:
+        """Fires when what is being done is done, or has had its time."""
+        return self._pool.end()
 
     def run(self, work: Callable[..., Any], arguments: dict[str, Any]) -> Deferred[Any]:
         """Do it on the pool."""

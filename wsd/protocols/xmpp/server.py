@@ -89,7 +89,7 @@ class Server:
             for session in list(user.sessions.values()):
                 self.end(session, forgets=False)
         await self.vault.stop()
-        self.deriving.stop()
+        await self.deriving.stop()
 
     def newId(self, prefix: str) -> str:
         """The id of a stanza of our own."""
