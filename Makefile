@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short bench bench-blob bench-canvas bench-soap bench-handlers bench-xmpp soak clean programs
+.PHONY: help run test test-all check conformance conformance-short asan bench bench-blob bench-canvas bench-soap bench-handlers bench-xmpp soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -34,6 +34,9 @@ conformance: $(VENV)/test $(VENV)/fast  ## the Autobahn suite, all 517 cases on 
 
 conformance-short: $(VENV)/test $(VENV)/fast  ## three minutes' part of it
 	$(VENV)/bin/python -m tests.conformance --short $(ARGS)
+
+asan: $(VENV)/test $(VENV)/fast  ## what is compiled under AddressSanitizer: tests, and frames cut at any byte; ARGS="--seconds 600"
+	VENV=$(VENV) tools/asan $(ARGS)
 
 bench: $(VENV)/test $(VENV)/fast  ## what messages, connections and handshakes cost beside its peers; ARGS="--quick --only 'wss 32 B x100'"
 	$(VENV)/bin/python -m tests.bench $(ARGS)

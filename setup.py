@@ -25,7 +25,8 @@ setup(
             for source, included in COMPILED.items()
         ],
         build_dir="build",
-        compiler_directives={"language_level": 3, "annotation_typing": False},
+        # Without nonecheck, C reads what is not there where Python would raise AttributeError.
+        compiler_directives={"language_level": 3, "annotation_typing": False, "nonecheck": True},
         quiet=True,
     )
 )

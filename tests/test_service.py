@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 
-from wsd import protocols
+from wsd import protocols, service
 from wsd.config import Config, ConfigError, parse
 from wsd.config.reading import BUILT_IN
 from wsd.connection import Factory
 from wsd.frames import choose
+from wsd.policies.budget import Part
 from wsd.protocols.echo import EchoFactory
 from wsd.service import Daemon
 
@@ -25,13 +27,15 @@ class Lived(EchoFactory):
 
     life: list[str]
     gate: Deferred[None] | None = None
+    last: Deferred[None] | None = None
 
     def started(self) -> Deferred[None] | None:
         self.life.append(f"started {self.options.max_repeat}")
         return self.gate
 
-    def stopped(self) -> None:
+    def stopped(self) -> Deferred[None] | None:
         self.life.append(f"stopped {self.options.max_repeat}")
+        return self.last
 
 
 def config(repeat: int, more: str = "") -> Config:
@@ -64,6 +68,7 @@ def life(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lived: list[str] = []
     monkeypatch.setattr(Lived, "life", lived, raising=False)
     monkeypatch.setattr(Lived, "gate", None)
+    monkeypatch.setattr(Lived, "last", None)
     monkeypatch.setattr(protocols, "load", lambda name: Lived)
     return lived
 
@@ -135,6 +140,15 @@ class TestAReload:
         admission = running.daemon.site.admission
         assert [admission.arrive() for _ in range(8)] == [True] * 7 + [False]
 
+    def test_sets_the_memory_for_all_too(self, running: Running) -> None:
+        running.start()
+        running.reload(1, '[policies]\nmax_memory = "1 KiB"\n')
+        budget = factoryOf(running).budget
+        account = budget.open(SimpleNamespace(relieve=lambda size: None))
+        account.put(Part.unsent, 1025)
+        running.reactor.advance(0)
+        assert budget.relieved == 1
+
     def test_while_the_daemon_stops_is_nothing(self, running: Running, life: list[str]) -> None:
         running.start()
         running.daemon.stopService()
@@ -154,3 +168,29 @@ class TestAStop:
         assert [event.get("event") for event in events] == []
         assert not running.reactor.readers
         assert life == ["started 1", "stopped 1"]
+
+    def test_does_not_wait_for_ever_for_a_route_that_hangs(self, running: Running, life: list[str]) -> None:
+        Lived.last = Deferred()
+        running.start()
+        stopped: list[Any] = []
+        with capturedLogs() as events:
+            running.daemon.stopService().addCallback(stopped.append)
+            running.reactor.pump([0.1] * 50)
+            assert (life, stopped) == (["started 1", "stopped 1"], [])
+            running.reactor.pump([0.1] * 100)
+        assert len(stopped) == 1
+        assert "route.unstopped" in [event.get("event") for event in events]
+
+    def test_half_messages_are_traffic_whose_memory_is_given_back(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[Callable[[], int]] = []
+
+        def calm(timer: Any, transferred: Callable[[], int]) -> Any:
+            seen.append(transferred)
+            return SimpleNamespace(start=lambda: None)
+
+        monkeypatch.setattr(service, "Calm", calm)
+        running.start()
+        factoryOf(running).budget.open(SimpleNamespace(relieve=lambda size: None)).put(Part.received, 1 << 24)
+        assert seen[0]() == 1 << 24

@@ -30,6 +30,7 @@ from wsd.listen.transport import TCPTransport
 from wsd.metrics import Metrics
 from wsd.policies.address import Trust
 from wsd.policies.admission import Admission
+from wsd.policies.budget import Budget
 from wsd.policies.timer import GRAIN, Timer
 from wsd.web.door import Door
 from wsd.web.site import Site, SiteRoute
@@ -62,6 +63,7 @@ class Daemon:
         self.timer.start()
         self.metrics = Metrics(PLANE.traffic)
         self.admission = Admission(policies, self.timer)
+        self.budget = Budget(policies, self.reactor)
         self.factories: dict[str, Any] = {}
         built = []
         for path, factory in (routes or {}).items():
@@ -74,7 +76,13 @@ class Daemon:
                 **route,
             )
             self.factories[path] = factory(
-                settings, options or factory.Options(), self.reactor, self.timer, self.metrics, plane=PLANE
+                settings,
+                options or factory.Options(),
+                self.reactor,
+                self.timer,
+                self.metrics,
+                plane=PLANE,
+                budget=self.budget,
             )
             built.append(SiteRoute(settings, {None: self.factories[path]}))
         self.site = Site(

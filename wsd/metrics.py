@@ -28,6 +28,7 @@ class Cause(StrEnum):
     closing_timeout = "closing_timeout"
     stalled = "stalled"
     overrun = "overrun"
+    memory = "memory"
     protocol_error = "protocol_error"
     invalid_payload = "invalid_payload"
     too_big = "too_big"
@@ -73,6 +74,7 @@ class Metrics:
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
         self._threads: dict[str, Callable[[], int]] = {}
+        self._memory: Callable[[], int] = lambda: 0
         self._lag: Callable[[], float] = lambda: 0.0
         self._info: dict[str, str] = {}
         self._registry = CollectorRegistry()
@@ -111,6 +113,10 @@ class Metrics:
     def setSendBuffers(self, read: Callable[[], Iterable[int]]) -> None:
         """Where the bytes that wait to be sent are asked for, one number a connection."""
         self._sendBuffers = read
+
+    def setMemory(self, read: Callable[[], int]) -> None:
+        """Where the bytes that are held for all WebSockets are asked for."""
+        self._memory = read
 
     def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
         """Where the certificates' ends are asked for: a name to seconds since 1970."""
@@ -169,6 +175,7 @@ class _Exposition(Collector):
         yield GaugeMetricFamily(
             "wsd_send_buffer_bytes_max", "Bytes that wait on the fullest connection.", max(depths, default=0)
         )
+        yield GaugeMetricFamily("wsd_memory_bytes", "Bytes held for WebSockets, up to max_memory.", metrics._memory())
         threads = GaugeMetricFamily("wsd_handler_threads", "Threads in which handlers run.", labels=["route"])
         for path, read in metrics._threads.items():
             threads.add_metric([path], read())

@@ -27,6 +27,7 @@ from wsd.listen.systemd import Systemd, recall
 from wsd.metrics import Cause, Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
+from wsd.policies.budget import Budget
 from wsd.policies.memory import Calm, keepFreed
 from wsd.policies.timer import Timer
 from wsd.web.pages import addConsole
@@ -40,6 +41,9 @@ __all__ = ["Daemon", "Unusable", "makeService"]
 
 _WATCH = 5.0
 """Seconds between two looks at the certificates' files."""
+
+_STOPPING = 10.0
+"""Seconds that a route may take to stop: what then still hangs ends with the process."""
 
 
 def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> IService:
@@ -79,6 +83,7 @@ class Daemon(Service):
         self._tlsOf: Callable[[Any], TlsInfo | None] = lambda transport: None
         if config.tls.port is not None or config.tls.listen:
             self._loadTls()
+        self._budget = Budget(config.policies, reactor)
         self._routes = self._buildRoutes(config, {})
         self._admission = Admission(config.policies, self._timer)
         self.site = Site(
@@ -138,7 +143,8 @@ class Daemon(Service):
 
     def _buildFactory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None) -> Factory:
         build = protocols.load(name)
-        return build(route, route.options[name], self.reactor, self._timer, self.metrics, subprotocols, self._plane)
+        arguments = (route, route.options[name], self.reactor, self._timer, self.metrics)
+        return build(*arguments, subprotocols, self._plane, self._budget)
 
     def _addPages(self) -> None:
         addConsole(self.site)
@@ -169,6 +175,7 @@ class Daemon(Service):
         metrics.info(__version__, self._plane.name, chosen().name, type(self.reactor).__name__)
         metrics.setConnections(lambda: self.site.admission.connections)
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self._connections()])
+        metrics.setMemory(lambda: self._budget.used)
         metrics.setLag(lambda: self._timer.lag)
         if self.certificates is not None:
             metrics.setCertificates(self.certificates.expiry)
@@ -182,7 +189,7 @@ class Daemon(Service):
         descriptors = raiseDescriptorLimit()
         self._timer.start()
         keepFreed()
-        Calm(self._timer, lambda: self.metrics.transferred).start()
+        Calm(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
         self.log.info(
             "wsd {version} starts: plane {plane}, deflate {deflate}, {descriptors} descriptors",
             event="daemon.starts",
@@ -322,6 +329,7 @@ class Daemon(Service):
             )
         self._retired += _onlyIn(old, routes)
         self._admission.configure(config.policies)
+        self._budget.configure(config.policies)
         self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))
         self.site.replaceRoutes(routes.values())
         self.log.info("reloaded", event="reload.done")
@@ -382,7 +390,8 @@ class Daemon(Service):
         return gatherResults([self._stopRoute(factory) for factory in self._factories()])
 
     def _stopRoute(self, factory: Factory) -> Deferred[Any]:
-        return maybeDeferred(factory.stopped).addErrback(
+        stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self.reactor)
+        return stopped.addErrback(
             lambda failure: self.log.failure("a route did not stop", failure, event="route.unstopped")
         )
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IPushProducer, ISSLTransport
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from tests.certificates import Authority
@@ -235,3 +236,53 @@ class TestWriting:
     def test_only_bytes_are_written(self, talk: Talk) -> None:
         with pytest.raises(TypeError, match="a transport writes bytes, not str"):
             talk.secure.write("text")
+
+
+class TestLeaving:
+    def test_does_not_wait_for_the_peers_goodbye(self, talk: Talk) -> None:
+        talk.secure.write(b"last")
+        talk.secure.leave()
+        talk.turn()
+        talk.take()
+        assert talk.heard() == b"last"
+        assert not talk.secure.connected
+
+    def test_before_the_handshake_is_done_is_at_once(self, transports: Any) -> None:
+        secure = transports(lambda hello: None, Recorder())
+        pair = Pair("tcp", secure)
+        secure.leave()
+        pair.reactor.advance(0)
+        assert not secure.connected
+
+
+class TestALossMeanwhile:
+    """A hook may run the reactor, and the connection be lost within a call of ours."""
+
+    def test_nothing_more_is_enciphered_when_who_is_told_to_pause_loses_it(self, talk: Talk) -> None:
+        class Loser(Producer):
+            def pauseProducing(self) -> None:
+                super().pauseProducing()
+                talk.transport.connectionLost(Failure(ConnectionDone()))
+
+        producer = Loser()
+        talk.secure.registerProducer(producer, True)
+        talk.secure.write(bytes(16 * MIB))
+        assert producer.told == ["pause", "stop"]
+        assert not talk.secure.connected
+
+    def test_nor_when_that_happens_with_the_last_bytes(self, talk: Talk) -> None:
+        def lose(data: bytes) -> None:
+            talk.secure.write(bytes(16 * MIB))
+            talk.secure.loseConnection()
+            talk.transport.connectionLost(Failure(ConnectionDone()))
+            talk.secure.write(b"late")
+
+        talk.secure.setReader(type("Reader", (), {"feed": staticmethod(lose)}))
+        talk.tls.write(b"go")
+        talk.exchange()
+        assert not talk.secure.connected
+
+    def test_of_a_connection_that_is_gone_nothing_is_known(self, talk: Talk) -> None:
+        assert talk.secure.info.version == "TLSv1.3"
+        talk.transport.connectionLost(Failure(ConnectionDone()))
+        assert (talk.secure.info.version, talk.secure.getPeerCertificate()) == ("", None)

@@ -6,6 +6,7 @@ import pytest
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 
+from tests.connection.test_large import turn
 from tests.wire import Client, Daemon
 from wsd.config import Policies
 from wsd.metrics import Cause
@@ -216,3 +217,38 @@ class TestSwitches:
         client = echo("/?delay=100", Daemon({"/": EchoFactory}, options=EchoOptions(max_delay=50)))
         assert client.response is not None
         assert client.response.status_code == 400
+
+
+class TestRepeated:
+    """What `repeat` and `size` come to together is bounded, and each answer is a turn of its own."""
+
+    def test_more_than_all_answers_may_be_is_refused_with_the_product(self) -> None:
+        client = echo("/?size=33554432&repeat=3")
+        assert client.response is not None
+        assert client.response.status_code == 400
+        assert client.response.body == b"repeat=3 of size=33554432 is 100663296 bytes; ask for 67108864 at the most\n"
+
+    def test_as_much_as_they_may_be_is_not(self) -> None:
+        client = echo("/?size=33554432&repeat=2")
+        assert client.response is not None
+        assert client.response.status_code == 101
+
+    def test_a_message_that_would_be_more_closes_with_1009(self) -> None:
+        daemon = Daemon({"/": EchoFactory}, options=EchoOptions(max_answer=1000))
+        client = echo("/?repeat=3", daemon)
+        client.say("a" * 334)
+        assert (client.messages(), client.closeCode) == ([], 1009)
+        assert client.protocol.close_reason == "3 times 334 bytes is over 1000; send less"
+
+    def test_each_answer_waits_for_the_turn_of_the_others(self) -> None:
+        daemon = Daemon({"/": EchoFactory}, Policies(ping_interval=0))
+        client = echo("/?repeat=5", daemon)
+        client.protocol.send_text(b"again")
+        client.wire.socket.send(b"".join(client.protocol.data_to_send()))
+        (connection,) = daemon.connections
+        client.wire.transport.doRead()
+        traffic = daemon.factories["/"].counters.traffic
+        for number in range(5):
+            assert traffic.messagesOut == number
+            turn(daemon)
+        assert (traffic.messagesOut, connection.held) == (5, 0)

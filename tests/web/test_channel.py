@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.error import ConnectionDone
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
@@ -130,6 +132,17 @@ class TestABodyThatIsRefused:
         (failure,) = failures(events)
         assert "id" in failure
 
+    def test_holding_and_releasing_it_when_the_client_is_gone_does_nothing(self) -> None:
+        _ours, wire = serving(Taking("never", RuntimeError("broken")))
+        wire.send(self.PLAIN[:-2])
+        (request,) = wire.door._channel.requests  # type: ignore[union-attr]
+        request.hold()
+        wire.transport.connectionLost(Failure(ConnectionDone()))
+        request.release()
+        request.hold()
+        request.release()
+        assert (request.channel, request.held) == (None, 0)
+
     def test_an_error_as_the_client_goes_is_one_line_and_leaves_nothing(self) -> None:
         ours, wire = serving(Taking("lost", RuntimeError("broken")))
         wire.send(self.PLAIN[:-2])
@@ -216,6 +229,30 @@ class TestTheEnd:
             door.end()
         later.requests[0].finish()
         assert status(wire.exchange(b"")) == 200
+        assert wire.ended
+
+    @pytest.mark.parametrize("sent", [b"", get(b"/page")], ids=["nothing asked yet", "answered"])
+    def test_of_the_daemon_is_at_once_for_who_waits_for_nothing(self, sent: bytes) -> None:
+        later = Later()
+        ours, wire = serving(later)
+        if sent:
+            wire.send(sent)
+            later.requests[0].write(b"hello")
+            later.requests[0].finish()
+            assert wire.exchange(b"").endswith(b"hello\r\n0\r\n\r\n")
+        for door in list(ours.site.doors):
+            door.end()
+        wire.serve()
+        wire.read()
+        assert (wire.ended, ours.site.doors) == (True, set())
+
+    def test_is_not_for_who_has_not_taken_the_answer(self) -> None:
+        ours, wire = serving(Big())
+        wire.send(get(b"/page"))
+        (door,) = ours.site.doors
+        door.end()
+        assert ours.site.doors == {door}
+        assert len(wire.exchange(b"")) > 24 * MIB
         assert wire.ended
 
     def test_is_seen_although_reading_was_paused(self) -> None:

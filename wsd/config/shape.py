@@ -9,8 +9,9 @@ from typing import Any
 from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, proxy, token
 
 
-def _size(default: int, least: int = 1) -> Any:
-    return field(default=default, metadata={"size": True, "least": least})
+def _size(default: int, least: int = 1, daemon: bool = False) -> Any:
+    """As `_count`, in bytes."""
+    return field(default=default, metadata={"size": True, "least": least, "daemon": daemon})
 
 
 def _seconds(default: float, least: float = 0.1) -> Any:
@@ -41,12 +42,12 @@ def _path() -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """Who may, and how much, fixed when a connection opens. A route's table may override all but the last three."""
+    """Who may, and how much, fixed when a connection opens. A route's table may override all but the last four."""
 
     max_message: int = _size(MIB)
     """Bytes of a received message, after inflating; a larger one closes with 1009."""
     max_frame: int = _size(0, least=0)
-    """Bytes of one received frame, after inflating; 0 is as `max_message`."""
+    """Bytes of one received frame as its head declares them, so before inflating; 0 is as `max_message`."""
     opening_timeout: float = _seconds(10.0)
     """Seconds from the connection to its request head, and from there to the answer."""
     closing_timeout: float = _seconds(5.0)
@@ -75,6 +76,8 @@ class Policies:
     """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` says which library does it."""
     deflate_memory: int = _count(8, "1 to 9", 1, 9)
     """Memory for compressing: 2 ** (this + 9) bytes, 1 to 9, beside the window; igzip takes no notice of it."""
+    max_memory: int = _size(1024 * MIB, daemon=True)
+    """Bytes held for all WebSockets together, received or unsent; beyond it those that hold the most are closed."""
     max_connections: int = _count(20000, "connections", 1, daemon=True)
     """Connections at one time, of all routes and of HTTP."""
     max_connections_per_address: int = _count(1000, "connections", 1, daemon=True)

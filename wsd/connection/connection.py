@@ -52,6 +52,8 @@ class Connection(Opening):
                 start = end
         if self.held:
             self.waits(len(self.data))
+        isWithin = self.inside_message and not self.streams and self.state == self.STATE_OPEN
+        self.keeps(len(self.data) + (self.message_data_total_length if isWithin else 0))
 
     def __feed(self, data: bytes) -> None:
         if self.state != self.STATE_CLOSED:
@@ -75,6 +77,7 @@ class Connection(Opening):
             factory.metrics.handshake("left")
             self.log.info("the client left before it was answered", event="connection.left")
         self.data = b""
+        self.holdsNothing()
         deflater, self._perMessageCompress = self._perMessageCompress, None
         if deflater is not None:
             deflater.close()
@@ -111,11 +114,20 @@ class Connection(Opening):
 
     def messageReceived(self, payload: bytes, isBinary: bool) -> None:
         """A message, whole and checked."""
-        self._call(self.received, payload, isBinary)
+        try:
+            result = self.received(payload, isBinary)
+        except Exception:
+            self.hookFailed()
+        else:
+            if result is not None:
+                self.hookReturned(result, len(payload))
 
-    def hookReturned(self, result: Any) -> None:
-        """The plane called `received` itself, and this is what it returned."""
-        self._await(result)
+    def hookReturned(self, result: Any, size: int) -> None:
+        """The plane called `received` itself, and this is what it returned: until it is done it has the message."""
+        done = self._await(result)
+        if done is not None and not done.called:
+            self.handles(size)
+            done.addBoth(lambda _: self.handles(-size))
 
     def hookFailed(self) -> None:
         """The plane called `received` itself, which raised what is being handled."""

@@ -55,6 +55,9 @@ class Wire(Protocol):
     def setKept(self, size: int) -> None:
         """Bytes that the kernel keeps beside what it has sent, at the most."""
 
+    def tellUnsent(self, tell: Callable[[int], None]) -> None:
+        """Tell how many bytes wait now, and each time that fewer do, until none does."""
+
     def setReader(self, reader: Any) -> None:
         """What is read goes straight to `reader.feed` from now on."""
 
@@ -74,6 +77,9 @@ class _NoWire:
 
     def setKept(self, size: int) -> None:
         """It keeps what it keeps."""
+
+    def tellUnsent(self, tell: Callable[[int], None]) -> None:
+        """It is not counted."""
 
     def setReader(self, reader: Any) -> None:
         """The protocol's `dataReceived` passes it on."""
@@ -164,8 +170,8 @@ class Contract(Engine):
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait to be sent; 0 on a transport that does not tell."""
-        return self._wire.unsent
+        """Bytes that wait to be sent, and those that are still being deflated; a transport may not tell."""
+        return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))
 
     def send(
         self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
@@ -238,13 +244,15 @@ class Contract(Engine):
             if result is not None:
                 self._await(result)
 
-    def _await(self, result: Any) -> None:
-        """A hook has returned this: reading is held until it is done, if it can be awaited."""
-        if isawaitable(result):
-            self.hold()
-            done = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_done(result))
-            done.addErrback(self._failed)
-            done.addBoth(lambda _: self.release())
+    def _await(self, result: Any) -> Deferred[Any] | None:
+        """A hook has returned this: reading is held until it is done, if it can be awaited. It is returned then."""
+        if not isawaitable(result):
+            return None
+        self.hold()
+        done = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_done(result))
+        done.addErrback(self._failed)
+        done.addBoth(lambda _: self.release())
+        return done
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value

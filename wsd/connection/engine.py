@@ -244,6 +244,7 @@ class Engine(WebSocketServerProtocol):
         if self.state != self.STATE_OPEN:
             return
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
+        self.frames.hurry()
         self.frames.write(frameHead(CLOSE, len(body)) + body)
         self.state = self.STATE_CLOSING
         self.closedByMe = not isReply

@@ -22,8 +22,10 @@ from wsd.frames import choose as choosePlane
 from wsd.frames.sink import Terms
 from wsd.head import Refused
 from wsd.metrics import Metrics, RouteCounters
+from wsd.policies.budget import Budget
 from wsd.policies.negotiation import choose
 from wsd.policies.timer import Timer
+from wsd.policies.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Factory(WebSocketServerFactory):
         metrics: Metrics,
         subprotocols: tuple[str, ...] | None = None,
         plane: Plane | None = None,
+        budget: Budget | None = None,
     ) -> None:
         super().__init__(reactor=clock)
         self.route = route
@@ -64,6 +67,8 @@ class Factory(WebSocketServerFactory):
         self.metrics = metrics
         self.counters: RouteCounters = metrics.route(route.path)
         self.awake = Awake(timer)
+        self.turns = Turns(clock)
+        self.budget = budget or Budget(route.policies, clock)
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         self.plane = plane or choosePlane("auto")

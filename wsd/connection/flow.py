@@ -13,6 +13,8 @@ from zope.interface import implementer
 
 from wsd.connection.contract import Contract
 from wsd.metrics import Cause
+from wsd.policies.budget import Account, Part
+from wsd.policies.turns import Step
 
 NEVER = float("inf")
 
@@ -37,6 +39,8 @@ class Flow(Contract):
     _takenAt = 0.0
     __pong: bytes | None = None
     __roomers: list[Deferred[None]] | None = None
+    __account: Account | None = None
+    __handled = 0
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -74,15 +78,29 @@ class Flow(Contract):
             self.transport.pauseProducing()
 
     def room(self) -> Deferred[None]:
-        """Fires when there is room to send: at once unless the connection is full, and when it is gone."""
+        """
+        Fires when there is room to send, and when the connection is gone: with the next turn of the reactor at the
+        soonest, so that who sends much does not hold up the others.
+        """
         waiting: Deferred[None] = Deferred()
-        if self.isFull and self.state != self.STATE_CLOSED:
+        if self.state != self.STATE_CLOSED and (self.isFull or (self.frames is not None and self.frames.isBusy)):
             if self.__roomers is None:
                 self.__roomers = []
             self.__roomers.append(waiting)
         else:
-            waiting.callback(None)
+            self.factory.clock.callLater(0, waiting.callback, None)
         return waiting
+
+    def deflates(self, step: Step) -> None:
+        """A large message is deflated in steps; nothing is read meanwhile, since it would wait behind it."""
+        self.hold()
+        self.factory.turns.add(step)
+
+    def hasDeflated(self) -> None:
+        """It is sent."""
+        self.release()
+        if not self.isFull and not self.frames.isBusy:
+            self._makeRoom()
 
     # -- the transport takes --------------------------------------------------------------------------------------
 
@@ -106,7 +124,8 @@ class Flow(Contract):
         if pong is not None and self.state == self.STATE_OPEN:
             self.sendPongFrame(pong)
         self._call(self.drained)
-        self._makeRoom()
+        if self.frames is None or not self.frames.isBusy:
+            self._makeRoom()
 
     def stopProducing(self) -> None:
         """The transport is gone; `connectionLost` says so too."""
@@ -131,6 +150,55 @@ class Flow(Contract):
 
     def onPong(self, payload: bytes) -> None:
         """Any byte counts as a sign of life, this one too."""
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def keeps(self, size: int) -> None:
+        """So many bytes are kept of what has come and was not passed on yet."""
+        self._holds(Part.received, size)
+
+    def handles(self, more: int) -> None:
+        """A hook has a message of so many bytes and is not done with it, or now is."""
+        self.__handled += more
+        self._holds(Part.handled, self.__handled)
+
+    def defers(self, size: int) -> None:
+        """So many bytes are kept of what is still being deflated, and what waits behind it."""
+        self._holds(Part.deflated, size)
+
+    def wrote(self) -> None:
+        """Something waits in the transport, which tells from now on how much."""
+        if self._wire.unsent:
+            self._wire.tellUnsent(self.__unsentIs)
+
+    def __unsentIs(self, size: int) -> None:
+        self._holds(Part.unsent, size)
+
+    def _holds(self, part: Part, size: int) -> None:
+        account = self.__account
+        if account is None:
+            if not size or self.state == self.STATE_CLOSED:
+                return
+            self.__account = account = self.factory.budget.open(self)
+        account.put(part, size)
+        if not account.size:
+            self.holdsNothing()
+
+    def holdsNothing(self) -> None:
+        """Nothing is kept here any more."""
+        account, self.__account = self.__account, None
+        if account is not None:
+            self.factory.budget.close(account)
+
+    def relieve(self, size: int) -> None:
+        """Too much is held for all connections together, and the most of it here: end, at once unless that frees it."""
+        self.__account = None
+        if self.state != self.STATE_OPEN or self.unsent or self.__handled:
+            self.drop(Cause.memory)
+            return
+        self.close(1013, "the server holds too much for all its clients; try again later", Cause.memory)
+        self.message_data = []
+        self.frames.goOn()
 
     # -- time -----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
 from wsd.frames.deflate import Corrupt, TooBig
 from wsd.frames.fast import TURN, TURN_SECONDS, Fast
+from wsd.frames.large import AT_ONCE
 from wsd.frames.writing import LEAST_DEFLATED
 
 cdef extern from "Python.h":
@@ -68,10 +69,13 @@ cdef enum:
 
 cdef int _TURN = TURN
 cdef Py_ssize_t _LEAST_DEFLATED = LEAST_DEFLATED
+cdef Py_ssize_t _AT_ONCE = AT_ONCE
 cdef double _TURN_SECONDS = TURN_SECONDS
 
 cdef int FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL
 cdef uint8_t* _shared = <uint8_t*>malloc(READ)
+if _shared == NULL:
+    raise MemoryError
 cdef bint _sharedIsTaken = False
 
 
@@ -92,6 +96,18 @@ class Unusual(Fast):
 
     def gather(self):
         """Its transport gathers."""
+
+    def _settle(self):
+        """Its transport tells."""
+
+    def _deflateInSteps(self, large):
+        self._transport.isBusy = True
+        super()._deflateInSteps(large)
+
+    def _hasDeflated(self):
+        if self._transport is not None:
+            self._transport.isBusy = self.isBusy
+        super()._hasDeflated()
 
     def _unmasked(self, bytes data, bytes mask):
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
@@ -116,7 +132,7 @@ cdef class Frames:
 
     # A message of which some is missing: its payload so far, unmasked and, if it is text, checked.
     cdef PyObject* _message
-    cdef Py_ssize_t _room, _got, _length
+    cdef Py_ssize_t _room, _got, _length, _kept
     cdef uint8_t _first
     cdef uint32_t _mask, _text
 
@@ -126,6 +142,9 @@ cdef class Frames:
 
     cdef readonly unsigned long long sent
     """Bytes sent to the socket from here, past the transport."""
+
+    cdef public bint isBusy
+    """Whether a message is still being deflated."""
 
     cdef public bint heard
     """Whether anything has come since this was set to False."""
@@ -158,6 +177,7 @@ cdef class Frames:
         self._waits = True
         if self._slow is not None:
             self._slow.close()
+        self.isBusy = False
         self._connection = self._transport = self._received = self._deflater = self._slow = None
         self._rest = b""
         self._dropMessage()
@@ -200,6 +220,8 @@ cdef class Frames:
         elif _sharedIsTaken:
             # A protocol runs the reactor while it is called.
             buffer = <uint8_t*>malloc(READ)
+            if buffer == NULL:
+                raise MemoryError
             try:
                 got = self._readInto(buffer)
             finally:
@@ -226,7 +248,6 @@ cdef class Frames:
         """Straight into the message that lacks it."""
         cdef uint8_t* place
         cdef ssize_t got
-        connection = self._connection
         self._makeRoom()
         place = <uint8_t*>bytesOf(self._message) + self._got
         got = recv(self._descriptor, place, self._room - self._got, MSG_DONTWAIT)
@@ -234,17 +255,19 @@ cdef class Frames:
             return got
         self.heard = True
         if not self._isOpen or self._held:
-            self._feed(place, got)
+            # What reads on may drop the message, and `place` with it.
+            self.feed(PyBytes_FromStringAndSize(<const char*>place, got))
             return got
         unmask(place, place, got, self._mask, self._got)
         self._feeding = True
         try:
             self._advance(got)
             if not self._isSlow and not self._isOpen:
-                self._handOver(_shared, 0)
+                self._handOver(NULL, 0)
         finally:
             self._feeding = False
             self._flush()
+            self._settle()
         return got
 
     def feed(self, bytes data):
@@ -263,6 +286,7 @@ cdef class Frames:
             if self._feeding or self._held:
                 self._rest = whole
                 self._connection.waits(len(whole))
+                self._settle()
                 return 0
             self._rest = b""
             return self._run(<const uint8_t*>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole))
@@ -271,7 +295,7 @@ cdef class Frames:
     def goOn(self):
         """Reading is not held any more."""
         cdef bytes rest
-        if self._feeding:
+        if self._feeding or self._connection is None:
             return
         if self._isSlow:
             self._goOnSlow()
@@ -286,6 +310,19 @@ cdef class Frames:
         finally:
             self._feeding = False
             self._flush()
+            self._settle()
+        return 0
+
+    cdef int _settle(self) except -1:
+        """Tell how much is kept of what has come and was not passed on yet, when that has changed."""
+        cdef Py_ssize_t kept = PyBytes_GET_SIZE(self._rest)
+        if self._message != NULL:
+            kept += self._room
+        if self._isSlow and self._slow is not None:
+            kept += self._slow.kept
+        if kept != self._kept and self._connection is not None:
+            self._kept = kept
+            self._connection.keeps(kept)
         return 0
 
     cdef int _read(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -301,7 +338,7 @@ cdef class Frames:
                 return self._handOver(data + position, size - position)
             before = position
             position += self._frame(data + position, size - position)
-            if self._isSlow or position == size:
+            if self._isSlow or position == size or self._connection is None:
                 return 0
             if position == before:
                 self._rest = PyBytes_FromStringAndSize(<const char*>data + position, size - position)
@@ -401,13 +438,15 @@ cdef class Frames:
     cdef int _deliver(self, bytes payload, bint isBinary) except -1:
         self._traffic.messagesIn += 1
         self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
+        # Held here: the hook may lose the connection, and with it what we know.
+        connection = self._connection
         try:
             result = self._received(payload, isBinary)
         except Exception:
-            self._connection.hookFailed()
+            connection.hookFailed()
         else:
             if result is not None:
-                self._connection.hookReturned(result)
+                connection.hookReturned(result, PyBytes_GET_SIZE(payload))
         return 0
 
     # -- a message that comes in pieces ---------------------------------------------------------------------------
@@ -415,8 +454,9 @@ cdef class Frames:
     cdef Py_ssize_t _beginMessage(
         self, uint8_t first, uint64_t length, uint32_t mask, Py_ssize_t head, const uint8_t* data, Py_ssize_t size
     ) except -1:
-        self._room = min(<Py_ssize_t>length, max(<Py_ssize_t>FIRST, 2 * (size - head)))
-        self._message = newBytes(NULL, self._room)
+        cdef Py_ssize_t room = min(<Py_ssize_t>length, max(<Py_ssize_t>FIRST, 2 * (size - head)))
+        self._message = newBytes(NULL, room)
+        self._room = room
         self._got = 0
         self._length = length
         self._first = first
@@ -434,7 +474,7 @@ cdef class Frames:
         unmask(<uint8_t*>bytesOf(self._message) + self._got, data, taken, self._mask, self._got)
         if self._advance(taken) and taken < size and self._message != NULL:
             taken += self._more(data + taken, size - taken)
-        elif self._isSlow:
+        elif self._isSlow and self._connection is not None:
             # It is not text, and what follows is nobody's.
             self._connection.readPlain(PyBytes_FromStringAndSize(<const char*>data + taken, size - taken))
             taken = size
@@ -442,9 +482,12 @@ cdef class Frames:
 
     cdef int _makeRoom(self) except -1:
         """Room grows with what has come, up to four times of that."""
+        cdef Py_ssize_t room
         if self._got == self._room:
-            self._room = min(self._length, 4 * self._room)
-            _PyBytes_Resize(&self._message, self._room)
+            room = min(self._length, 4 * self._room)
+            # Where this fails there is no message any more.
+            _PyBytes_Resize(&self._message, room)
+            self._room = room
         return 0
 
     cdef int _advance(self, Py_ssize_t taken) except -1:
@@ -455,7 +498,7 @@ cdef class Frames:
             if self._text == NOT_TEXT or (self._text != 0 and self._got + taken == self._length):
                 self._connection.notText(self._text != NOT_TEXT)
                 self._got += taken
-                self._handOver(_shared, 0)
+                self._handOver(NULL, 0)
                 return 0
         self._got += taken
         if self._got == self._length:
@@ -465,8 +508,9 @@ cdef class Frames:
         return 1
 
     cdef int _dropMessage(self) except -1:
-        Py_XDECREF(self._message)
+        cdef PyObject* message = self._message
         self._message = NULL
+        Py_XDECREF(message)
         return 0
 
     # -- what Python reads ----------------------------------------------------------------------------------------
@@ -484,34 +528,41 @@ cdef class Frames:
 
     cdef int _feedSlow(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef bint feeding = self._feeding
+        slow = self._python()
         self._feeding = True
         try:
-            self._python().feed(PyBytes_FromStringAndSize(<const char*>data, size))
+            slow.feed(PyBytes_FromStringAndSize(<const char*>data, size))
         finally:
             self._feeding = feeding
-            self._isSlow = self._streams or not self._slow.isIdle
+            self._isSlow = self._streams or not slow.isIdle
             if not feeding:
                 self._flush()
+                self._settle()
         return 0
 
     cdef int _goOnSlow(self) except -1:
+        slow = self._python()
         self._feeding = True
         try:
-            self._python().goOn()
+            slow.goOn()
         finally:
             self._feeding = False
-            self._isSlow = self._streams or not self._slow.isIdle
+            self._isSlow = self._streams or not slow.isIdle
             self._flush()
+            self._settle()
         return 0
 
     cdef int _handOver(self, const uint8_t* data, Py_ssize_t size) except -1:
         """The connection closes: Autobahn reads on, and looks only for the peer's close."""
         cdef Py_ssize_t left = 0
+        # Copied before anything is dropped: the bytes may lie in what is.
+        cdef bytes rest = PyBytes_FromStringAndSize(<const char*>data, size)
         if self._message != NULL:
             left = self._length - self._got
             self._dropMessage()
         self._isSlow = True
-        self._python().handOver(PyBytes_FromStringAndSize(<const char*>data, size), left)
+        if self._connection is not None:
+            self._python().handOver(rest, left)
         return 0
 
     # -- sending --------------------------------------------------------------------------------------------------
@@ -523,11 +574,14 @@ cdef class Frames:
         cdef int index
         if not self._isOpen:
             return
-        if not PyBytes_CheckExact(payload) or fragment:
-            if isinstance(payload, (str, bytes, bytearray, memoryview)):
+        if self.isBusy or not PyBytes_CheckExact(payload) or fragment:
+            if self.isBusy or isinstance(payload, (str, bytes, bytearray, memoryview)):
                 self._python().send(payload, isBinary, fragment, deflate)
             else:
                 self._sendPrepared(payload)
+            return
+        if PyBytes_GET_SIZE(payload) > _AT_ONCE and deflate and self._deflater is not None:
+            self._python().send(payload, isBinary, fragment, deflate)
             return
         self._traffic.messagesOut += 1
         self._traffic.bytesOut += PyBytes_GET_SIZE(payload)
@@ -566,6 +620,23 @@ cdef class Frames:
             self.write(prepared.deflated(self._deflater))
         return 0
 
+    def writeInTurn(self, bytes frame):
+        """Send a frame of a message, made already, behind all that was sent before."""
+        if self.isBusy:
+            self._python().writeInTurn(frame)
+        else:
+            self.write(frame)
+
+    def hurry(self):
+        """Send what is still being deflated as it is, and what waits behind it: a close comes."""
+        if self.isBusy:
+            self._python().hurry()
+
+    @property
+    def waiting(self):
+        """Bytes of what is still being deflated, and of what waits behind it."""
+        return self._slow.waiting if self.isBusy else 0
+
     cpdef write(self, bytes frame):
         """Send a frame that is made already."""
         if PyBytes_GET_SIZE(frame) > GATHERED or (not self._feeding and self._outSize == 0):
@@ -587,12 +658,12 @@ cdef class Frames:
 
     cdef int _gather(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef uint8_t* out
+        cdef Py_ssize_t room = 2 * (self._outSize + size)
         if self._outSize + size > self._outRoom:
-            self._outRoom = 2 * (self._outSize + size)
-            out = <uint8_t*>realloc(self._out, self._outRoom)
+            out = <uint8_t*>realloc(self._out, room)
             if out == NULL:
                 raise MemoryError
-            self._out = out
+            self._out, self._outRoom = out, room
         memcpy(self._out + self._outSize, data, size)
         self._outSize += size
         return 0
@@ -651,8 +722,11 @@ cdef class Frames:
 
     cdef int _lookBack(self) except -1:
         """Whether more waits to be sent than may."""
-        if self._connection is not None and self._connection.unsent > self._terms.maxUnsent:
-            self._connection.overrun()
+        connection = self._connection
+        if connection is not None:
+            connection.wrote()
+            if connection.unsent > self._terms.maxUnsent:
+                connection.overrun()
         return 0
 
     cdef int _dropGathered(self) noexcept:
@@ -664,14 +738,20 @@ cdef class Frames:
 
     cdef int _flush(self) except -1:
         """Send what was gathered: at once if nothing waits before it, the rest through the transport."""
-        cdef Py_ssize_t size = self._outSize
+        cdef Py_ssize_t size
         cdef ssize_t taken = 0
-        if size == 0:
+        cdef bint isFree
+        if self._outSize == 0:
             return 0
         transport = self._transport
         if transport is None:
             return self._dropGathered()
-        if self._isFree():
+        isFree = self._isFree()
+        # Looked at after the transport was asked, which is Python and might send.
+        size = self._outSize
+        if size == 0:
+            return 0
+        if isFree:
             taken = send(self._descriptor, self._out, size, FLAGS)
             if taken < 0:
                 taken = 0

@@ -108,6 +108,11 @@ class Deflater:
         """The payload of a compressed message, from that of a plain one."""
         if not payload:
             return _EMPTY
+        stream = self.stream()
+        return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    def stream(self) -> Deflating:
+        """What the next message is deflated with."""
         stream = self._deflating
         if stream is None:
             stream = newStream(self.key, self.before, self._choice)
@@ -116,7 +121,7 @@ class Deflater:
                 self._deflating = stream
                 self._wake()
         self.used = True
-        return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        return stream
 
     def forget(self, before: bytes = b"") -> None:
         """Bytes that our own stream does not know were sent: refer to no others, and to these if they are given."""

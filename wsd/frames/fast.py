@@ -68,6 +68,7 @@ class Fast(Writer):
         "_inFrame",
         "_inMessage",
         "_isBinary",
+        "_kept",
         "_left",
         "_mask",
         "_maxFrame",
@@ -90,7 +91,7 @@ class Fast(Writer):
         self._most = min(terms.maxMessage, terms.maxFrame)
         self._rest = rest
         self._feeding = self._fellBack = self._inFrame = self._inMessage = self._fedOut = False
-        self._left = self._total = self._frames = 0
+        self._left = self._total = self._frames = self._kept = 0
         self._parts: BytesIO | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 
@@ -125,6 +126,7 @@ class Fast(Writer):
         if self._feeding or self.held:
             self._rest = data
             connection.waits(len(data))
+            self._settle()
             return
         self._rest = b""
         self._run(data)
@@ -145,6 +147,19 @@ class Fast(Writer):
         finally:
             self._feeding = False
             self.release()
+            self._settle()
+
+    @property
+    def kept(self) -> int:
+        """Bytes kept of what has come and was not passed on yet."""
+        return len(self._rest) + (0 if self._parts is None else self._total)
+
+    def _settle(self) -> None:
+        """Tell how much that is when it has changed."""
+        kept = self.kept
+        if kept != self._kept and self._connection is not None:
+            self._kept = kept
+            self._connection.keeps(kept)
 
     def _read(self, data: bytes) -> None:
         """Read frames until the bytes are used up, reading is held, or the others have their turn."""
@@ -168,7 +183,7 @@ class Fast(Writer):
             if not self._frames:
                 began = perf_counter()
             self._frames += 1
-            if self._frames >= TURN or perf_counter() - began > TURN_SECONDS:
+            if (self._frames >= TURN or perf_counter() - began > TURN_SECONDS) and self.isOpen:
                 self._connection.breathe()
         if self.isOpen:
             self._rest = data[position:]
@@ -223,13 +238,15 @@ class Fast(Writer):
         traffic = self._traffic
         traffic.messagesIn += 1
         traffic.bytesIn += len(payload)
+        # Held here: the hook may lose the connection, and with it what we know.
+        connection = self._connection
         try:
             result = self._received(payload, isBinary)
         except Exception:
-            self._connection.hookFailed()
+            connection.hookFailed()
         else:
             if result is not None:
-                self._connection.hookReturned(result)
+                connection.hookReturned(result, len(payload))
 
     # -- one frame after the other --------------------------------------------------------------------------------
 

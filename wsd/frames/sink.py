@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,8 +16,9 @@ class Terms:
 
     traffic: Traffic
     maxMessage: int
+    """Bytes of a message, after inflating."""
     maxFrame: int
-    """Bytes, after inflating."""
+    """Bytes of a frame as its head declares them, so before inflating."""
     maxUnsent: int
     """Bytes that may wait to be sent before the connection is dropped."""
     streams: bool
@@ -53,8 +55,8 @@ class Sink(Protocol):
     def received(self, payload: bytes, isBinary: bool) -> Any:
         """The protocol's own hook, for a plane that spares the call of `messageReceived`."""
 
-    def hookReturned(self, result: Any) -> None:
-        """What `received` returned, which was not None."""
+    def hookReturned(self, result: Any, size: int) -> None:
+        """What `received` returned for a message of this size, which was not None."""
 
     def hookFailed(self) -> None:
         """`received` raised what is being handled."""
@@ -99,6 +101,21 @@ class Sink(Protocol):
 
     def breathe(self) -> None:
         """Hold reading until the others have had their turn."""
+
+    def deflates(self, step: Callable[[], bool]) -> None:
+        """A message is deflated in steps: hold reading, and call `step` a turn until it says that none is left."""
+
+    def hasDeflated(self) -> None:
+        """It is sent: read on."""
+
+    def keeps(self, size: int) -> None:
+        """So many bytes are kept of what has come and was not passed on yet."""
+
+    def defers(self, size: int) -> None:
+        """So many bytes are kept of what is still being deflated, and what waits behind it."""
+
+    def wrote(self) -> None:
+        """Something waits in the transport."""
 
     def overrun(self) -> None:
         """More waits to be sent than may: drop the connection."""

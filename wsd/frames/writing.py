@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
+from wsd.frames.large import AT_ONCE, Large
 from wsd.frames.sink import Prepared, Sink, Terms
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -57,6 +59,7 @@ class Writer:
         "_connection",
         "_deflater",
         "_gathered",
+        "_large",
         "_maxUnsent",
         "_socket",
         "_traffic",
@@ -76,6 +79,7 @@ class Writer:
         self._maxUnsent = terms.maxUnsent
         self._batch: list[bytes] | None = None
         self._gathered = 0
+        self._large: Large | None = None
         self._socket: Any = None
         self.sent = 0
         """Bytes sent to the socket from here, past the transport."""
@@ -92,7 +96,7 @@ class Writer:
             return
         traffic = self._traffic
         traffic.messagesOut += 1
-        if type(payload) is bytes and len(payload) < 126 and not fragment:
+        if type(payload) is bytes and len(payload) < 126 and not fragment and self._large is None:
             traffic.bytesOut += len(payload)
             self.write((_BINARY_HEADS if isBinary else _TEXT_HEADS)[len(payload)] + payload)
             return
@@ -100,15 +104,21 @@ class Writer:
             payload, isBinary = payload.encode(), False
         if isinstance(payload, (bytes, bytearray, memoryview)):
             traffic.bytesOut += len(payload)
-            self._sendMessage(bytes(payload), BINARY if isBinary else TEXT, fragment, deflate)
+            self._sendInTurn(
+                len(payload), self._sendMessage, bytes(payload), BINARY if isBinary else TEXT, fragment, deflate
+            )
         else:
             traffic.bytesOut += len(payload.payload)
-            self._sendPrepared(payload)
+            self._sendInTurn(len(payload.payload), self._sendPrepared, payload)
 
     def _sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:
         compressed = deflate and self._deflater is not None and len(payload) >= LEAST_DEFLATED
-        if compressed:
-            payload = self._deflater.deflate(payload)
+        if compressed and len(payload) > AT_ONCE:
+            self._deflateInSteps(Large(self._deflater, payload, opcode, fragment))
+            return
+        self._sendFrames(self._deflater.deflate(payload) if compressed else payload, opcode, fragment, compressed)
+
+    def _sendFrames(self, payload: bytes, opcode: int, fragment: int, compressed: bool) -> None:
         if not 0 < fragment < len(payload):
             self._frame(frameHead(opcode, len(payload), True, compressed), payload)
             return
@@ -142,6 +152,75 @@ class Writer:
                 for start in range(0, len(piece), _PORTION):
                     self._transport.write(piece[start : start + _PORTION])
         self._lookBack()
+
+    # -- a large message ------------------------------------------------------------------------------------------
+
+    def _sendInTurn(self, size: int, send: Callable[..., None], *given: Any) -> None:
+        """Send now, or behind a large message that is still being deflated."""
+        if self._large is None:
+            send(*given)
+        else:
+            self._large.add(size, send, given)
+            self._defers()
+            self._lookBack()
+
+    def writeInTurn(self, frame: bytes) -> None:
+        """Send a frame of a message, made already, behind all that was sent before."""
+        self._sendInTurn(len(frame), self.write, frame)
+
+    def _deflateInSteps(self, large: Large) -> None:
+        self._large = large
+        self._connection.deflates(self._step)
+        self._defers()
+
+    def _defers(self) -> None:
+        if self._connection is not None:
+            self._connection.defers(self.waiting)
+
+    def _step(self) -> bool:
+        """Deflate some more of it; with the last send it, and what waits behind it."""
+        large = self._large
+        if large is None:
+            return False
+        payload = large.step()
+        if payload is not None:
+            self._finish(large, payload, True)
+        return payload is None
+
+    def _finish(self, large: Large, payload: bytes, compressed: bool) -> None:
+        self._sendFrames(payload, large.opcode, large.fragment, compressed)
+        while self._large is large and self.isOpen and large.behind:
+            send, given = large.next()
+            send(*given)
+        if self._large is large:
+            self._large = None
+        elif self._large is not None:
+            # One behind it is large too: the others wait for that.
+            self._large.follow(large)
+        self._defers()
+        self._hasDeflated()
+
+    def _hasDeflated(self) -> None:
+        if self._connection is not None:
+            self._connection.hasDeflated()
+
+    def hurry(self) -> None:
+        """Send what is still being deflated as it is, and what waits behind it: a close comes."""
+        while (large := self._large) is not None:
+            self._deflater.forget()
+            self._finish(large, large.payload, False)
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether a message is still being deflated."""
+        return self._large is not None
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of it, and of what waits behind it."""
+        return 0 if self._large is None else self._large.size
+
+    # -- frames ---------------------------------------------------------------------------------------------------
 
     def write(self, frame: bytes) -> None:
         """Send a frame that is made already."""
@@ -190,9 +269,11 @@ class Writer:
     def _lookBack(self) -> None:
         """Whether more waits to be sent than may."""
         connection = self._connection
-        if connection is not None and connection.unsent > self._maxUnsent:
-            connection.overrun()
+        if connection is not None:
+            connection.wrote()
+            if connection.unsent > self._maxUnsent:
+                connection.overrun()
 
     def close(self) -> None:
         """The connection is gone."""
-        self._connection = self._transport = self._batch = self._socket = None
+        self._connection = self._transport = self._batch = self._socket = self._large = None

@@ -43,7 +43,16 @@ _PLAIN = (
     b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
 )
 
-_PASSED = {"setWaterMarks", "setKept", "via", "getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
+_PASSED = {
+    "setWaterMarks",
+    "setKept",
+    "tellUnsent",
+    "via",
+    "getTcpNoDelay",
+    "setTcpNoDelay",
+    "getTcpKeepAlive",
+    "setTcpKeepAlive",
+}
 """What is the transport's below, if it has it."""
 
 _log = Logger(namespace="wsd")
@@ -254,16 +263,18 @@ class SecureTransport:
         """Encipher, and send."""
         if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
             pieces = [b"".join(pieces)]
+        # Held here: who is told that too much waits may lose the connection.
+        records = self._records
         try:
             for piece in pieces:
                 if len(piece) <= _PORTION:
-                    self._send(self._records.seal(piece))
+                    self._send(records.seal(piece))
                     continue
                 view = memoryview(piece)
                 for start in range(0, len(piece), _PORTION):
-                    self._send(self._records.seal(view[start : start + _PORTION]))
+                    self._send(records.seal(view[start : start + _PORTION]))
         except ssl.SSLError:
-            self._records.isOver = self._records.isBroken = True
+            records.isOver = records.isBroken = True
             self._below.abortConnection()
 
     def _send(self, data: bytes) -> None:
@@ -360,6 +371,14 @@ class SecureTransport:
         if self._isOpen and self._producer is None:
             self._sayGoodbye()
 
+    def leave(self) -> None:
+        """End after what waits has been sent, and our goodbye; the peer's is not waited for."""
+        if self._isOpen and self.connected:
+            self.disconnecting = self._isDeaf = True
+            self._finish()
+        else:
+            self.abortConnection()
+
     def loseWriteConnection(self) -> None:
         """Say goodbye after what waits; the peer may go on until it says so too."""
         if self._isOpen and self.connected:
@@ -375,10 +394,11 @@ class SecureTransport:
     def _sayGoodbye(self) -> None:
         if self._saidGoodbye or not self.connected:
             return
+        records = self._records
         self._flush()
         self._saidGoodbye = True
-        self._below.write(self._records.sayGoodbye())
-        if self._records.isOver:
+        self._below.write(records.sayGoodbye())
+        if records.isOver and self.connected:
             self._finish()
 
     def _finish(self) -> None:
@@ -394,8 +414,8 @@ class SecureTransport:
 
     @property
     def info(self) -> TlsInfo:
-        """What was agreed on; before the handshake is done, what of it is known."""
-        if not self._isOpen:
+        """What was agreed on; before the handshake is done, and when the connection is gone, nothing is known."""
+        if not self._isOpen or not self.connected:
             return TlsInfo("", "")
         tls = self._records.tls
         der = tls.getpeercert(True)

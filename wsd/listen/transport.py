@@ -11,7 +11,7 @@ import errno
 import socket
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fcntl import ioctl
 from itertools import islice
 from termios import TIOCOUTQ
@@ -51,6 +51,7 @@ class Sending(_Base):
     low = 0
     unsent = 0
     _sent = 0
+    _tell: Callable[[int], None] | None = None
 
     isPlain = True
     """Whether what a protocol writes is what the socket carries."""
@@ -90,6 +91,18 @@ class Sending(_Base):
 
     def setKept(self, size: int) -> None:
         """Bytes that the kernel keeps beside what it has sent, at the most; only TCP has room for many."""
+
+    def tellUnsent(self, tell: Callable[[int], None]) -> None:
+        """Tell how many bytes wait now, and each time that fewer do, until none does."""
+        self._tell = tell
+        self._tellUnsent()
+
+    def _tellUnsent(self) -> None:
+        tell = self._tell
+        if tell is not None:
+            if not self.unsent:
+                self._tell = None
+            tell(self.unsent)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -181,6 +194,7 @@ class Sending(_Base):
             sent = 0
         self.unsent -= sent
         self._sent += sent
+        self._tellUnsent()
         return self._after(pieces, sent)
 
     @staticmethod
@@ -206,6 +220,7 @@ class Sending(_Base):
                 return None if error.errno in LATER else main.CONNECTION_LOST
             self.unsent -= sent
             self._sent += sent
+            self._tellUnsent()
             while sent:
                 piece = queue[0]
                 if sent < len(piece):
@@ -263,6 +278,7 @@ class Sending(_Base):
         self.disconnected, self.connected = 1, 0
         self._queue = self._gathering = None
         self.unsent = 0
+        self._tellUnsent()
         if self._reader is not None:
             self._sent, self._reader = self._taken, None
             self.__dict__.pop("doRead", None)

@@ -15,7 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
-from wsd.connection import Accept, Connection, Factory, Refused, Request, maySend
+from wsd.connection import Accept, Closed, Connection, Factory, Refused, Request, maySend
 from wsd.metrics import Cause
 
 
@@ -29,6 +29,8 @@ class EchoOptions:
     """Times that `repeat` may ask for."""
     max_size: int = field(default=32 * 1024 * 1024, metadata={"size": True})
     """Bytes that `size` may ask for."""
+    max_answer: int = field(default=64 * 1024 * 1024, metadata={"size": True})
+    """Bytes that all the answers to one message may come to, where `repeat` asks for several."""
     max_fragments: int = field(default=4_096)
     """Frames that `fragment` may cut a message into; those of a larger message are larger."""
     max_pings: int = field(default=100)
@@ -106,7 +108,14 @@ def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
     for name in queries:
         if name not in readers:
             raise Refused(400, f"{name[:40]!r} is no switch of echo; the switches are {', '.join(readers)}")
-    return Switches(**{name: readers[name](text) for name, text in queries.items()})
+    switches = Switches(**{name: readers[name](text) for name, text in queries.items()})
+    if switches.repeat > 1 and switches.repeat * (switches.size or 0) > o.max_answer:
+        raise Refused(
+            400,
+            f"repeat={switches.repeat} of size={switches.size} is {switches.repeat * (switches.size or 0)} bytes; "
+            f"ask for {o.max_answer} at the most",
+        )
+    return switches
 
 
 class Echo(Connection):
@@ -158,6 +167,10 @@ class Echo(Connection):
         await self._delay()
         if switches.size is not None:
             payload = _filler(switches.size)
+        if switches.repeat > 1 and switches.repeat * len(payload) > self.options.max_answer:
+            raise Closed(
+                1009, f"{switches.repeat} times {len(payload)} bytes is over {self.options.max_answer}; send less"
+            )
         least = -(-len(payload) // self.options.max_fragments)
         fragment = max(switches.fragment, least) if switches.fragment else 0
         for _ in range(switches.repeat):

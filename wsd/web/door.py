@@ -339,6 +339,16 @@ class Door(Protocol):
         self._wait(self._policies.http_body_timeout)
 
     def end(self) -> None:
-        """The daemon stops: a connection that is no WebSocket ends when it owes no answer."""
-        if self._connection is None and (self._channel is None or self._channel.waiting != "answer"):
-            self.linger()
+        """The daemon stops: a connection that is no WebSocket ends when it owes no answer, an idle one at once."""
+        if self._connection is not None or (self._channel is not None and self._channel.waiting == "answer"):
+            return
+        isIdle = not self.lingering and self._hasAll() and (self._channel is None or self._channel.waiting == "head")
+        self.linger()
+        if isIdle:
+            leave = getattr(self.transport, "leave", self.transport.loseConnection)
+            leave()
+
+    def _hasAll(self) -> bool:
+        """Whether the peer has all that it was sent, so that nothing is lost with the connection."""
+        wire = getattr(self.transport, "wire", None)
+        return wire is None or bool(wire.acknowledged() >= wire.written())

@@ -116,7 +116,7 @@ class Request(server.Request):
     def hold(self) -> None:
         """Read no more of the body for now. Counted: each needs its `release`."""
         self.held += 1
-        if self.held == 1:
+        if self.held == 1 and self.channel is not None:
             self.channel.transport.pauseProducing()
 
     def release(self) -> None:

@@ -9,7 +9,7 @@ from struct import pack
 from typing import Any, TypeVar
 from zlib import crc32
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from tests.wire import Client, Daemon
 from wsd.protocols.blob.disk import Disk
@@ -32,8 +32,8 @@ class AtOnce(Disk):
     def start(self) -> None:
         pass
 
-    def stop(self) -> None:
-        pass
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         if not self.slow:

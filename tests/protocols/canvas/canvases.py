@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from tests.wire import Client, Daemon
 from wsd.protocols.canvas.options import CanvasOptions
@@ -31,8 +31,8 @@ class AtOnce(Encoder):
     def start(self) -> None:
         pass
 
-    def stop(self) -> None:
-        pass
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         self.made += 1

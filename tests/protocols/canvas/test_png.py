@@ -154,6 +154,7 @@ class TestTheThreads:
         comesBack = calls.get(timeout=10)
         assert made == []
         comesBack()
+        calls.get(timeout=10)()
         encoder.stop()
         assert len(made) == 1
         assert made != [get_ident()]

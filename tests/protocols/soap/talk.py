@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lxml import etree
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from tests.wire import Client, Daemon
 from wsd.protocols.soap.options import SoapOptions
@@ -32,8 +32,8 @@ class AtOnce(Threads):
     def start(self) -> None:
         pass
 
-    def stop(self) -> None:
-        pass
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
 
     def run(self, work: Callable[..., Any], arguments: dict[str, Any]) -> Deferred[Any]:
         if not self.isSlow:

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from wsd.protocols.soap.threads import Threads
 
 
-class Turns:
+class Turns(Clock):
     """A reactor as far as threads know it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._due: Queue[Callable[[], object]] = Queue()
 
     def callFromThread(self, call: Callable[..., object], *arguments: Any) -> None:

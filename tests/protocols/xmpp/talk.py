@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from scramp import ScramClient
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.task import Clock
 
 from tests.wire import Client
@@ -48,8 +48,8 @@ class AtOnce(Threads):
     def start(self) -> None:
         pass
 
-    def stop(self) -> None:
-        pass
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         if not self.slow:

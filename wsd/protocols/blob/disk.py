@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
+
+from wsd.policies.pool import Pool
 
 if TYPE_CHECKING:
     from wsd.protocols.blob.pipe import Pipe
@@ -24,7 +25,7 @@ class Disk:
 
     def __init__(self, reactor: Any, threads: int, most: int) -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(0, threads, "blob")
+        self._pool = Pool(reactor, threads, "blob")
         self.most = most
         self.waiting = 0
         self.paused: set[Pipe] = set()
@@ -33,9 +34,9 @@ class Disk:
         """Begin; threads are made when there is work."""
         self._pool.start()
 
-    def stop(self) -> None:
-        """Wait for what is being done, and end the threads."""
-        self._pool.stop()
+    def stop(self) -> Deferred[None]:
+        """Fires when what is being done is done, or has had its time."""
+        return self._pool.end()
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         """Do it on the pool."""

@@ -189,7 +189,7 @@ class BlobFactory(Factory):
         try:
             await self.transfers.stop()
         finally:
-            self.disk.stop()
+            await self.disk.stop()
 
     def ready(self) -> str | None:
         """Why the store cannot be had."""

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from wsd.connection import Refused
+from wsd.policies.pool import Pool
 from wsd.protocols.canvas.board import Board, Frame
 
 _T = TypeVar("_T")
@@ -41,16 +41,16 @@ class Encoder:
 
     def __init__(self, reactor: Any, threads: int) -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(0, threads, "canvas")
+        self._pool = Pool(reactor, threads, "canvas")
         self._waiting: dict[Board, list[Deferred[None]]] = {}
 
     def start(self) -> None:
         """Begin; threads are made when there is work."""
         self._pool.start()
 
-    def stop(self) -> None:
-        """Wait for what is being made, and end the threads."""
-        self._pool.stop()
+    def stop(self) -> Deferred[None]:
+        """Fires when what is being done is done, or has had its time."""
+        return self._pool.end()
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         """Do it on the pool."""

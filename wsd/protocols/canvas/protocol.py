@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.web.resource import IResource
@@ -169,11 +170,11 @@ class CanvasFactory(Factory):
         self.pngs.start()
         self._sweeping.start(_SWEEP)
 
-    def stopped(self) -> None:
+    def stopped(self) -> Deferred[None]:
         """Set everything down."""
         if self._sweeping.running:
             self._sweeping.stop()
-        self.pngs.stop()
+        return self.pngs.stop()
 
     def resource(self) -> IResource:
         """Their pages and pictures."""

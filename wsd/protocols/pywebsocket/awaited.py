@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from inspect import isawaitable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from wsd.connection import Accept
+from wsd.frames.fast import TURN_SECONDS
 from wsd.protocols.pywebsocket.answers import Abort, answer, closeOf, passive, refusalOf
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminatedException
@@ -128,6 +130,8 @@ class Awaited:
         self._taking: Deferred[None] | None = None
         self._sending: list[Deferred[None]] = []
         self._running: Deferred[None] | None = None
+        self._began = 0.0
+        """When it was its turn, on a clock of its own: it is not for long, however much it sends."""
 
     async def opening(self) -> Accept | None:
         """Run the handshake's hook. Raises Refused."""
@@ -173,6 +177,7 @@ class Awaited:
         while not self._items:
             self._taking = Deferred()
             await self._taking
+            self._began = perf_counter()
         size, item = self._items[0]
         if item[0] == LOST:
             return item
@@ -207,6 +212,9 @@ class Awaited:
 
     async def room(self) -> None:
         """Wait until something may be sent. Raises ConnectionTerminatedException when the connection is gone."""
+        if perf_counter() - self._began > TURN_SECONDS and not self._hasEnded:
+            await self.connection.room()
+            self._began = perf_counter()
         while self._isFull and not self._hasEnded:
             waiting: Deferred[None] = Deferred()
             self._sending.append(waiting)

@@ -13,13 +13,13 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
-from wsd.frames.writing import frameHead
+from wsd.frames.writing import LEAST_DEFLATED, frameHead
 from wsd.metrics import Cause
+from wsd.policies.pool import Pool
 from wsd.protocols.pywebsocket.access import Access
 from wsd.protocols.pywebsocket.api._stream_exceptions import (
     InvalidFrameException,
@@ -189,8 +189,8 @@ class HandlerConnection(Connection):
             return
         deflater = self._perMessageCompress
         if opcode == 0 or not isLast:
-            self.frames.write(frameHead(opcode, len(payload), isLast) + payload)
-        elif deflater is None:
+            self.frames.writeInTurn(frameHead(opcode, len(payload), isLast) + payload)
+        elif deflater is None or len(payload) >= LEAST_DEFLATED or self.frames.isBusy:
             self.send(payload, opcode == BINARY)
         else:
             traffic = self.factory.counters.traffic
@@ -205,7 +205,7 @@ class HandlerConnection(Connection):
         if self.state == self.STATE_CONNECTING:
             self.transport.write(data)
         elif self.state == self.STATE_OPEN:
-            self.frames.write(data)
+            self.frames.writeInTurn(data)
 
 
 class _HangUp(Protocol):
@@ -237,7 +237,7 @@ class HandlerFactory(Factory):
         self.threads = Threads(self.clock, options.threads)
         self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
         self.handlers = options.folder()
-        self._pool = ThreadPool(0, 1, "handlers")
+        self._pool = Pool(self.clock, 1, "handlers")
         self._looking: LoopingCall | None = None
         self._load()
         if options.handlers_strict and self.handlers.warnings:
@@ -292,7 +292,6 @@ class HandlerFactory(Factory):
         """Let the threads and programs end."""
         if self._looking is not None:
             self._looking.stop()
-            self._pool.stop()
         self.programs.stop()
         self.threads.stop()
-        return None
+        return self._pool.end()

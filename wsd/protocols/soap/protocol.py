@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
@@ -163,8 +163,8 @@ class SoapFactory(Factory):
 
     def stopped(self) -> Deferred[Any] | None:
         """End."""
-        self.threads.stop()
-        return self.node.stop() if isinstance(self.node, Gateway) else None
+        ended = [self.threads.stop(), *([self.node.stop()] if isinstance(self.node, Gateway) else [])]
+        return gatherResults(ended, consumeErrors=True)
 
     def resource(self) -> IResource | None:
         """The service over HTTP, unless the route is shared with other protocols."""

@@ -9,7 +9,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
+
+from wsd.policies.pool import Pool
 
 _MOST_REPLACED = 4
 """Times as many threads as the route has, when some of them hang."""
@@ -26,15 +27,15 @@ class Threads:
         self._reactor = reactor
         self._most = most
         self._hanging = 0
-        self._pool = ThreadPool(0, most, "soap")
+        self._pool = Pool(reactor, most, "soap")
 
     def start(self) -> None:
         """Begin; threads are made when there is work."""
         self._pool.start()
 
-    def stop(self) -> None:
-        """Wait for what is being done, and end the threads."""
-        self._pool.stop()
+    def stop(self) -> Deferred[None]:
+        """Fires when what is being done is done, or has had its time."""
+        return self._pool.end()
 
     def run(self, work: Callable[..., Any], arguments: dict[str, Any]) -> Deferred[Any]:
         """Do it on the pool; to cancel it, when it has not begun, is to leave it out."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from wsd.protocols.xmpp import credentials
@@ -89,7 +89,7 @@ class Server:
             for session in list(user.sessions.values()):
                 self.end(session, forgets=False)
         await self.vault.stop()
-        self.deriving.stop()
+        await self.deriving.stop()
 
     def newId(self, prefix: str) -> str:
         """The id of a stanza of our own."""
@@ -159,6 +159,8 @@ class Server:
             for type in ("unsubscribe", "unsubscribed"):
                 stanza = Element(CLIENT, "presence", {"type": type, "to": contact})
                 await self.presence.subscription(user, stanza, parseJid(contact))
+            # Its contacts may be many, and all of this be done at once.
+            await deferLater(self.clock, 0)
         for session in list(user.sessions.values()):
             link = session.link
             self.end(session)

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
+
+from wsd.policies.pool import Pool
 
 _T = TypeVar("_T")
 
@@ -19,15 +20,15 @@ class Threads:
         self.waiting = 0
         """Works that are not done."""
         self._reactor = reactor
-        self._pool = ThreadPool(0, most, name)
+        self._pool = Pool(reactor, most, name)
 
     def start(self) -> None:
         """Begin; threads are made when there is work."""
         self._pool.start()
 
-    def stop(self) -> None:
-        """Wait for what is being done, and end the threads."""
-        self._pool.stop()
+    def stop(self) -> Deferred[None]:
+        """Fires when what is being done is done, or has had its time."""
+        return self._pool.end()
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         """Do it on the pool."""
