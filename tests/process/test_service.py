@@ -64,6 +64,14 @@ class TestStarting:
             daemon.stop()
         assert not path.exists()
 
+    @pytest.mark.parametrize("mode", ["600", "660", "666"])
+    def test_a_unix_socket_keeps_its_mode_while_the_daemon_runs(self, mode: str, tmp_path: Any) -> None:
+        path = tmp_path / "wsd.sock"
+        with runningDaemon("--listen", f"unix:{path}:mode={mode}") as daemon:
+            daemon.waitFor(r"listening ws\+unix:")
+            with unix_connect(str(path), uri="ws://anything/echo"):
+                assert f"{path.stat().st_mode & 0o777:o}" == mode
+
     def test_another_endpoint_of_twisteds_serves_too(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             number = free.getsockname()[1]

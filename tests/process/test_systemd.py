@@ -240,6 +240,29 @@ class TestSocketsThatArePassed:
             assert echoes(urlOf(two[0]))
             assert echoes(urlOf(two[1]))
 
+    def test_a_unix_socket_keeps_the_mode_that_it_was_made_with(self, manager: Manager, tmp_path: Path) -> None:
+        path = tmp_path / "wsd.sock"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            path.chmod(0o660)
+            listening.listen()
+            with activated(tmp_path, [listening], "wsd", NOTIFY_SOCKET=manager.address):
+                manager.hear("READY=1")
+                with unix_connect(str(path), uri="ws://localhost/echo"):
+                    assert path.stat().st_mode & 0o777 == 0o660
+
+    def test_a_unix_socket_may_lie_where_the_daemon_has_no_business(self, manager: Manager, tmp_path: Path) -> None:
+        # Its path cannot be changed, nor even be found: the daemon has a root, or a user, of its own.
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(tmp_path / "before.sock"))
+            listening.listen()
+            (tmp_path / "before.sock").rename(tmp_path / "elsewhere.sock")
+            with activated(tmp_path, [listening], "wsd", NOTIFY_SOCKET=manager.address):
+                manager.hear("READY=1")
+                with unix_connect(str(tmp_path / "elsewhere.sock"), uri="ws://localhost/echo") as client:
+                    client.send("hello")
+                    assert client.recv(10) == "hello"
+
     def test_they_answer_in_a_daemon_that_left_its_terminal(self, two: list[socket.socket], tmp_path: Path) -> None:
         with activated(tmp_path, two, "wsd:wsd", mode="twistd") as process:
             assert process.wait(PATIENCE) == 0
@@ -382,6 +405,11 @@ class TestTheUnits:
         most = re.search(r"^max_connections = (\d+)", (CONF / "wsd.toml").read_text(), re.MULTILINE)
         assert most is not None
         assert int(value("LimitNOFILE")) > int(most[1]) + 1000
+
+    def test_let_nobody_into_the_folder_of_sockets_but_a_group(self) -> None:
+        assert value("RuntimeDirectoryMode") == "0750"
+        lines = (CONF / "tmpfiles.conf").read_text()
+        assert re.search(r"^d +/run/wsd +0750 ", lines, re.MULTILINE)
 
     def test_listen_where_the_configuration_does(self) -> None:
         streams = re.findall("^ListenStream=(.*)$", (CONF / "wsd.socket").read_text(), re.MULTILINE)

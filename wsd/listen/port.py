@@ -73,6 +73,17 @@ class UNIXPort(unix.Port):
     transport = UNIXTransport
     ownsPath = True
 
+    def startListening(self) -> None:
+        """Begin to accept; the path keeps the mode that whoever bound it gave it, where Twisted's own sets 666."""
+        tcp._reservedFD.reserve()
+        own: Any = self
+        own.factory.doStart()
+        own.socket, own._preexistingSocket = own._preexistingSocket, None
+        own.fileno = own.socket.fileno
+        self.connected = True
+        self.numberAccepts = _BATCH
+        self.startReading()
+
     def _logConnectionLostMsg(self) -> None:
         """The daemon says itself that it stops."""
 
