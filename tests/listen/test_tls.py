@@ -75,8 +75,10 @@ class Client:
         name: str | None = "a.test",
         session: ssl.SSLSession | None = None,
         first: bytes = b"",
+        spread: int | None = None,
     ) -> None:
         self.server = server
+        self._spread = spread
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         protocol = server.wrapped.buildProtocol(PEER)
@@ -114,13 +116,21 @@ class Client:
         """Move what waits on both sides: whether there was something."""
         moved = False
         if data := self._outgoing.read():
-            self.transport.bufferReceived(data)
+            self.transport.bufferReceived(self._cut(data))
             moved = True
         self.server.clock.advance(0)
         if data := self.transport.getOutBuffer():
             self._incoming.write(data)
             moved = True
         return moved
+
+    def _cut(self, data: bytes) -> bytes:
+        """The first message of all, the hello, in records of `spread` bytes."""
+        size, self._spread = self._spread, None
+        if size is None:
+            return data
+        pieces = [data[at : at + size] for at in range(5, len(data), size)]
+        return b"".join(data[:3] + len(piece).to_bytes(2, "big") + piece for piece in pieces)
 
     def _until(self, call: Any) -> Any:
         while True:
@@ -223,6 +233,35 @@ class TestServerNames:
         server = Server(authority.server("nameless"), authority.server("a", "a.test"))
         assert Client(server, mute, "other.test").shown == "nameless"
         assert Client(server, mute, "a.test").shown == "a"
+
+
+class TestAHelloInPieces:
+    """RFC 8446 5.1: a message may be spread over several records."""
+
+    @pytest.fixture
+    def server(self, authority: Authority) -> Server:
+        return Server(authority.server("first", "first.test"), authority.server("a", "a.test"))
+
+    @pytest.mark.parametrize("size", [1, 9, 40])
+    def test_chooses_the_certificate_and_the_protocol_as_a_whole_one(
+        self, server: Server, client: ssl.SSLContext, size: int
+    ) -> None:
+        client.set_alpn_protocols(["http/1.1"])
+        reached = Client(server, client, spread=size)
+        assert reached.shown == "a"
+        assert (reached.info.sni, reached.info.alpn) == ("a.test", "http/1.1")
+
+    def test_is_refused_without_a_protocol_in_common_too(self, server: Server, client: ssl.SSLContext) -> None:
+        client.set_alpn_protocols(["h2"])
+        with pytest.raises(ssl.SSLError, match="no application protocol"):
+            Client(server, client, spread=20)
+
+    def test_that_does_not_end_is_refused(self, server: Server) -> None:
+        with capturedLogs() as events:
+            transport = knock(server, b"\x16\x03\x01\x00\x00" * 60_000)
+        assert transport.getOutBuffer() == b"\x15\x03\x03\x00\x02\x02\x2f"
+        assert transport.disconnecting
+        assert [event["reason"] for event in events] == ["no whole hello came in 256 KiB"]
 
 
 class TestKeysAndChains:

@@ -48,7 +48,7 @@ class Policies:
     max_frame: int = _size(0, least=0)
     """Bytes of one received frame, after inflating; 0 is as `max_message`."""
     opening_timeout: float = _seconds(10.0)
-    """Seconds from the connection to its request head, and from there to the answer."""
+    """Seconds from the connection to its request head, what comes before included; and from there to the answer."""
     closing_timeout: float = _seconds(5.0)
     """Seconds for the closing handshake, then the connection is dropped; also the daemon's own patience at its end."""
     http_idle_timeout: float = _seconds(60.0)
