@@ -25,6 +25,7 @@ from twisted.python.usage import UsageError
 from wsd import __version__
 from wsd.config import Config, ConfigError, parse
 from wsd.logs import LineObserver, observer
+from wsd.policies.timer import keepTime
 from wsd.protocols import optionsOf
 
 _LONG = """\
@@ -267,6 +268,7 @@ def makeService(options: Options) -> IService:
 
     from wsd import service
 
+    keepTime(reactor)
     try:
         logged = Logged(options, reactor)
     except ConfigError as error:
