@@ -69,7 +69,9 @@ class Metrics:
         self.handshakes: dict[str, int] = {}
         self.refusals: dict[int, int] = {}
         self.httpDrops: dict[str, int] = {}
+        self.acceptFailures: dict[str, int] = {}
         self._connections: Callable[[], int] = lambda: 0
+        self._mostConnections: Callable[[], int] = lambda: 0
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
         self._threads: dict[str, Callable[[], int]] = {}
@@ -104,9 +106,13 @@ class Metrics:
         """Count an HTTP connection that was ended without an answer: "idle", or "stalled" when it took none."""
         self.httpDrops[reason] = self.httpDrops.get(reason, 0) + 1
 
-    def setConnections(self, read: Callable[[], int]) -> None:
-        """Where the number of open connections is asked for."""
-        self._connections = read
+    def acceptFailure(self, error: str, count: int) -> None:
+        """Count connections that could not be accepted, by the name of the error: "EMFILE"."""
+        self.acceptFailures[error] = self.acceptFailures.get(error, 0) + count
+
+    def setConnections(self, read: Callable[[], int], most: Callable[[], int] = lambda: 0) -> None:
+        """Where the number of open connections is asked for, and that of those that there may be."""
+        self._connections, self._mostConnections = read, most
 
     def setSendBuffers(self, read: Callable[[], Iterable[int]]) -> None:
         """Where the bytes that wait to be sent are asked for, one number a connection."""
@@ -149,6 +155,15 @@ class _Exposition(Collector):
         metrics = self._metrics
         yield InfoMetricFamily("wsd", "The daemon that is running.", metrics._info)
         yield GaugeMetricFamily("wsd_connections", "Connections open now, HTTP and WebSocket.", metrics._connections())
+        yield GaugeMetricFamily(
+            "wsd_connections_limit", "Connections that may be open at one time.", metrics._mostConnections()
+        )
+        failures = CounterMetricFamily(
+            "wsd_accept_failures", "Connections that could not be accepted.", labels=["error"]
+        )
+        for error in sorted({"EMFILE", *metrics.acceptFailures}):
+            failures.add_metric([error], metrics.acceptFailures.get(error, 0))
+        yield failures
         yield from self._routes(metrics.routes)
         handshakes = CounterMetricFamily("wsd_handshakes", "Opening handshakes by result.", labels=["result"])
         for result, count in metrics.handshakes.items():

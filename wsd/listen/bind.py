@@ -22,7 +22,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from wsd.config import Config
-from wsd.listen.port import TCPPort, UNIXPort
+from wsd.listen.port import Shortage, TCPPort, UNIXPort
 from wsd.listen.systemd import NotListening, adopt, inherited
 from wsd.policies.address import isLoopback
 
@@ -31,6 +31,10 @@ _BACKLOG = 4096
 
 _TRIES = 20
 """How often a free port is looked for that is free on every host."""
+
+
+_OTHERS = 64
+"""Descriptors at the least that are for other things than connections."""
 
 
 class Unusable(Exception):
@@ -50,11 +54,17 @@ class Listener:
     inherited: bool = False
     ports: list[IListeningPort] = field(default_factory=list)
 
-    def adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any = None) -> Deferred[Any]:
-        """Accept connections for `factory`, which live on `ring` (on the reactor without one); fires when it does."""
-        return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring)
+    def adopt(
+        self, reactor: Any, factory: IProtocolFactory, ring: Any = None, shortage: Shortage | None = None
+    ) -> Deferred[Any]:
+        """
+        Accept connections for `factory`, which live on `ring` (on the reactor without one); fires when it does.
 
-    def _adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any) -> Any:
+        `shortage` ends those for whom there is no descriptor.
+        """
+        return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring, shortage)
+
+    def _adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any, shortage: Shortage | None) -> Any:
         if self.socket is None:
             assert self.endpoint is not None
             return serverFromString(reactor, self.endpoint).listen(factory).addCallback(self._heard)
@@ -67,6 +77,10 @@ class Listener:
         else:
             port = TCPPort._fromListeningDescriptor(reactor, descriptor, self.socket.family, factory)
         port.transport = _onRing(port.transport, ring)
+        port.shortage = shortage
+        if self.secure:
+            # Whoever waits there would not understand it.
+            port.answer = b""
         port.startListening()
         self.socket.close()
         self.socket = None
@@ -125,6 +139,19 @@ def raiseDescriptorLimit() -> int:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def roomIn(descriptors: int) -> int:
+    """
+    The connections that there is room for: a tenth of the descriptors is for files, threads, other servers, and for
+    those who are told that there is no room.
+    """
+    return max(1, descriptors - max(_OTHERS, descriptors // 10))
+
+
+def descriptorsFor(connections: int) -> int:
+    """The fewest descriptors with room for so many connections."""
+    return connections + max(_OTHERS, (connections - 1) // 9)
 
 
 def _bindHosts(hosts: Sequence[str], port: int, secure: bool, notices: list[str]) -> list[Listener]:
