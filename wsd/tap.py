@@ -7,11 +7,14 @@ the exit status 1, without a traceback and before it becomes a daemon.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from io import FileIO
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -203,6 +206,8 @@ class Logged(MultiService):
         self._reactor = reactor
         self._observer: ILogObserver | None = None
         self._turn: Callable[[], object] = lambda: None
+        self._path: str | None = None
+        self._stacks: Any = None
         parent: Any = options.parent or {}
         if "fileLogObserverFactory" in parent:
             written = self._written(parent["logFile"])
@@ -217,7 +222,7 @@ class Logged(MultiService):
         if log.file is None:
             return observer(LineObserver(log.format, stream=stream), log.level)
         lines = LineObserver(log.format, log.file)
-        self._turn = lines.reopen
+        self._turn, self._path = lines.reopen, log.file
         return observer(lines, log.level)
 
     def _stream(self, parent: Mapping[str, Any]) -> Any:
@@ -225,7 +230,7 @@ class Logged(MultiService):
         path = parent.get("logfile") or ("-" if parent.get("nodaemon", True) else "twistd.log")
         if path != "-":
             file = LogFile.fromFullPath(path, **self._options.turning)
-            self._turn = file.rotate
+            self._turn, self._path = file.rotate, file.path
             return file
         if not parent.get("nodaemon", True):
             raise ConfigError(
@@ -242,12 +247,23 @@ class Logged(MultiService):
     def startService(self) -> None:
         """From now on USR1, which logrotate sends, turns the file."""
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.turn))
+        self._keepStacks()
         super().startService()
+
+    def _keepStacks(self) -> None:
+        """Let a crash, and the SIGABRT of systemd's watchdog, leave the stack of each thread where the log goes."""
+        before = self._stacks
+        with suppress(OSError):
+            self._stacks = sys.__stderr__ if self._path is None else FileIO(self._path, "a")
+            faulthandler.enable(self._stacks)
+            if before is not None and before is not sys.__stderr__:
+                before.close()
 
     def turn(self) -> None:
         """Go on in a new file; in the old one when there can be no new one."""
         try:
             self._turn()
+            self._keepStacks()
         except OSError as error:
             Logger().warn("the log stays in its old file: {reason}", event="log.kept", reason=str(error))
 

@@ -26,7 +26,7 @@ from urllib.request import urlopen
 import pytest
 from websockets.sync.client import connect, unix_connect
 
-from tests.commands import PATIENCE, ROOT, commandLine, environment, running, until
+from tests.commands import MODES, PATIENCE, ROOT, commandLine, environment, running, until
 
 CONF = ROOT / "conf"
 TWISTD = str(Path(sysconfig.get_path("scripts")) / "twistd")
@@ -157,6 +157,39 @@ class TestTheNotifySocket:
             (tmp_path / "wsd.toml").write_text("prot = 1")
             daemon.send(signal.SIGHUP)
             assert "prot: there is no such key here" in manager.hear("READY=1").split("\nSTATUS=not reloaded: ")[1]
+
+
+class TestTheJournal:
+    """$JOURNAL_STREAM, and what a watchdog leaves there."""
+
+    def test_lines_have_priorities_and_no_time(self, tmp_path: Path) -> None:
+        with (tmp_path / "journal").open("w") as journal:
+            found = os.fstat(journal.fileno())
+            process = subprocess.Popen(
+                commandLine("twistd -n", "-p", "0"),
+                cwd=tmp_path,
+                env=environment(JOURNAL_STREAM=f"{found.st_dev}:{found.st_ino}"),
+                stdin=subprocess.DEVNULL,
+                stdout=journal,
+                stderr=journal,
+            )
+        try:
+            until(lambda: "listening ws://[::1]" in (tmp_path / "journal").read_text(), "listening")
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+        lines = (tmp_path / "journal").read_text().splitlines()
+        assert any(line.startswith("<6>info  wsd ") for line in lines)
+        assert all(re.match(r"<[2-7]>\w+ +\S", line) for line in lines)
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_a_daemon_that_is_aborted_leaves_its_stacks(self, mode: str, tmp_path: Path) -> None:
+        with running(tmp_path, mode, "-p", "0") as daemon:
+            daemon.url()
+            daemon.send(signal.SIGUSR1)
+            daemon.stop(signal.SIGABRT)
+            daemon.logged("^Fatal Python error: Aborted")
+            daemon.logged(r"^  File .*/twisted/internet/\w+\.py")
 
 
 # -- sockets that are passed ------------------------------------------------------------------------------------------
@@ -408,8 +441,6 @@ class TestTheUnits:
 
     def test_let_nobody_into_the_folder_of_sockets_but_a_group(self) -> None:
         assert value("RuntimeDirectoryMode") == "0750"
-        lines = (CONF / "tmpfiles.conf").read_text()
-        assert re.search(r"^d +/run/wsd +0750 ", lines, re.MULTILINE)
 
     def test_listen_where_the_configuration_does(self) -> None:
         streams = re.findall("^ListenStream=(.*)$", (CONF / "wsd.socket").read_text(), re.MULTILINE)
@@ -506,7 +537,7 @@ class TestTheFolders:
             found[name] = (oct(status.st_mode)[-3:], status.st_uid, status.st_gid)
         assert found == {
             "etc/wsd": ("755", 0, 0),
-            "run/wsd": ("755", 990, 990),
+            "run/wsd": ("750", 990, 990),
             "var/lib/wsd": ("700", 990, 990),
             "var/log/wsd": ("750", 990, 4),
         }
