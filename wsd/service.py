@@ -20,7 +20,7 @@ from wsd.config import Config, ConfigError, Route
 from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
-from wsd.listen.bind import Unusable, bind, descriptorsFor, raiseDescriptorLimit, roomIn
+from wsd.listen.bind import Listener, Unusable, bind, descriptorsFor, raiseDescriptorLimit, roomIn
 from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
@@ -105,7 +105,7 @@ class Daemon(Service):
         for listener in self.listeners:
             if listener.endpoint is not None:
                 failed: list[Failure] = []
-                listener.adopt(self.reactor, self._compose(listener.secure)).addErrback(failed.append)
+                listener.adopt(self.reactor, self._compose(listener)).addErrback(failed.append)
                 if failed:
                     raise Unusable(f"listen {listener.endpoint!r}: {failed[0].getErrorMessage()}")
 
@@ -226,20 +226,20 @@ class Daemon(Service):
             self._ring = ringOf(self.reactor)
         return gatherResults(
             [
-                listener.adopt(self.reactor, self._compose(listener.secure), self._ring, self._shortage)
+                listener.adopt(self.reactor, self._compose(listener), self._ring, self._shortage)
                 for listener in self.listeners
                 if listener.endpoint is None and self.running
             ],
             consumeErrors=True,
         )
 
-    def _compose(self, secure: bool) -> Any:
+    def _compose(self, listener: Listener) -> Any:
         """What a listener builds: PROXY, then TLS, then the door, in the order in which real proxies send them."""
         factory: Any = self.site
-        if secure:
+        if listener.secure:
             assert self.certificates is not None
             factory = self.certificates.wrap(factory)
-        if self.config.proxy_protocol:
+        if self.config.proxy_protocol if listener.proxied is None else listener.proxied:
             factory = ProxyFactory(self.reactor, factory, self.site.trust.trusts, self.config.policies.opening_timeout)
         return factory
 

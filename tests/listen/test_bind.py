@@ -113,8 +113,31 @@ class TestEndpointStrings:
             listen(bound, Config(port=None, listen=(f"unix:{path}",)))
         assert path.read_text() == "data"
 
+    @pytest.mark.parametrize("place", ["tcp:0:interface=127.0.0.1", r"tcp6:0:interface=\:\:1", "unix:{}/wsd.sock"])
+    @pytest.mark.parametrize(("part", "proxied"), [("", None), (":proxy=true", True), (":proxy=false", False)])
+    def test_each_may_say_whether_connections_begin_with_a_proxy_header(
+        self, bound: list[Listener], tmp_path: Path, place: str, part: str, proxied: bool | None
+    ) -> None:
+        string = place.format(tmp_path) + part
+        plain, secure = listen(bound, Config(port=None, listen=(string,))), []
+        if place.startswith("tcp"):
+            secure = listen(bound, Config(port=None, tls=Tls(listen=(string,))))
+        assert {listener.proxied for listener in [*plain, *secure]} == {proxied}
+
     @pytest.mark.parametrize(
-        "string", ["tcp:", "tcp:http", "tcp:0:colour=red", "tcp:1:2", "unix:", "unix:/x:mode=9", "bogus:1", "systemd:x"]
+        "string",
+        [
+            "tcp:0:proxy=on",
+            "unix:/x:proxy=",
+            "tcp:",
+            "tcp:http",
+            "tcp:0:colour=red",
+            "tcp:1:2",
+            "unix:",
+            "unix:/x:mode=9",
+            "bogus:1",
+            "systemd:x",
+        ],
     )
     def test_a_string_that_is_wrong_is_named(self, bound: list[Listener], string: str) -> None:
         with pytest.raises(Unusable) as caught:

@@ -164,7 +164,7 @@ class Config:
     proxy_header: str = _choice("x-forwarded-for", "forwarded")
     """The header in which the trusted proxies say it; the other one is what clients sent, and ignored."""
     proxy_protocol: bool = False
-    """Whether the trusted proxies begin each connection with a PROXY header (version 1 or 2)."""
+    """Whether the trusted proxies begin each connection with a PROXY header, unless a `listen` says it itself."""
     metrics_allow: tuple[str, ...] = _texts(each=network)
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
     frames: str = _choice("auto", "_fast", "fast", "plain")

@@ -52,6 +52,8 @@ class Listener:
     wide: bool = False
     """Reachable from other machines."""
     inherited: bool = False
+    proxied: bool | None = None
+    """Whether its endpoint string says that connections begin with a PROXY header, or do not; None when it does not."""
     ports: list[IListeningPort] = field(default_factory=list)
 
     def adopt(
@@ -225,12 +227,17 @@ def _sentence(host: str, port: int, error: OSError) -> str:
 
 def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
     kind, _, rest = string.partition(":")
-    if kind in ("tcp", "tcp4", "tcp6"):
-        return _bindTCP(string, kind, rest, secure)
-    if kind == "unix":
-        return _bindUNIX(string, rest, secure)
-    if kind == "systemd":
-        return _bindInherited(string, rest, secure, passed)
+    if kind in ("tcp", "tcp4", "tcp6", "unix", "systemd"):
+        positional, named = _fields(string, rest)
+        proxied = _proxied(string, named.pop("proxy", None))
+        if kind == "unix":
+            listener = _bindUNIX(string, positional, named, secure)
+        elif kind == "systemd":
+            listener = _bindInherited(string, positional, named, secure, passed)
+        else:
+            listener = _bindTCP(string, kind, positional, named, secure)
+        listener.proxied = proxied
+        return listener
     try:
         serverFromString(_NoReactor(), string)
     except Exception as error:
@@ -266,9 +273,14 @@ def _known(string: str, named: Mapping[str, str], known: Sequence[str]) -> None:
             raise Unusable(f"listen {string!r} has the part {name!r}; it may have {', '.join(known)}")
 
 
-def _bindTCP(string: str, kind: str, rest: str, secure: bool) -> Listener:
-    positional, named = _fields(string, rest)
-    _known(string, named, ("port", "interface", "backlog"))
+def _proxied(string: str, value: str | None) -> bool | None:
+    if value not in (None, "true", "false"):
+        raise Unusable(f"listen {string!r} has proxy={value}; write proxy=true or proxy=false")
+    return None if value is None else value == "true"
+
+
+def _bindTCP(string: str, kind: str, positional: list[str], named: dict[str, str], secure: bool) -> Listener:
+    _known(string, named, ("port", "interface", "backlog", "proxy"))
     port = (positional or [named.get("port", "")])[0]
     if not port.isdigit() or int(port) > 65535:
         raise Unusable(f"listen {string!r} has no port; write tcp:PORT or tcp:PORT:interface=ADDRESS")
@@ -278,9 +290,8 @@ def _bindTCP(string: str, kind: str, rest: str, secure: bool) -> Listener:
     return listener
 
 
-def _bindUNIX(string: str, rest: str, secure: bool) -> Listener:
-    positional, named = _fields(string, rest)
-    _known(string, named, ("address", "mode", "backlog", "lockfile"))
+def _bindUNIX(string: str, positional: list[str], named: dict[str, str], secure: bool) -> Listener:
+    _known(string, named, ("address", "mode", "backlog", "lockfile", "proxy"))
     path = (positional or [named.get("address", "")])[0]
     mode = named.get("mode", "666")
     if not path or not re.fullmatch("[0-7]{3,4}", mode):
@@ -318,10 +329,11 @@ def _removeStale(path: str) -> None:
             os.unlink(path)
 
 
-def _bindInherited(string: str, rest: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
+def _bindInherited(
+    string: str, positional: list[str], named: dict[str, str], secure: bool, passed: list[tuple[str, int]]
+) -> Listener:
     """One socket that systemd passed, by index or by name; a name that several have gives the next one unused."""
-    positional, named = _fields(string, rest)
-    _known(string, named, ("domain", "index", "name"))
+    _known(string, named, ("domain", "index", "name", "proxy"))
     if positional or ("index" in named) == ("name" in named):
         raise Unusable(f"listen {string!r} is not systemd:index=N or systemd:name=NAME")
     wanted = next(
