@@ -74,6 +74,7 @@ class Metrics:
         self._mostConnections: Callable[[], int] = lambda: 0
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
+        self._revoked: Callable[[], float | None] = lambda: None
         self._threads: dict[str, Callable[[], int]] = {}
         self._lag: Callable[[], float] = lambda: 0.0
         self._info: dict[str, str] = {}
@@ -121,6 +122,10 @@ class Metrics:
     def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
         """Where the certificates' ends are asked for: a name to seconds since 1970."""
         self._certificates = read
+
+    def setRevoked(self, read: Callable[[], float | None]) -> None:
+        """Where the end of the lists of revoked certificates is asked for: seconds since 1970, None without any."""
+        self._revoked = read
 
     def setLag(self, read: Callable[[], float]) -> None:
         """Where the reactor's lag is asked for, in seconds."""
@@ -195,6 +200,10 @@ class _Exposition(Collector):
         for name, end in metrics._certificates().items():
             certificates.add_metric([name], end)
         yield certificates
+        if (revokedEnd := metrics._revoked()) is not None:
+            yield GaugeMetricFamily(
+                "wsd_client_crl_expiry_seconds", "When the first list of revocations ends, since 1970.", revokedEnd
+            )
 
     @staticmethod
     def _routes(routes: Mapping[str, RouteCounters]) -> Iterator[Metric]:

@@ -175,6 +175,7 @@ class Daemon(Service):
         metrics.setLag(lambda: self._timer.lag)
         if self.certificates is not None:
             metrics.setCertificates(self.certificates.expiry)
+            metrics.setRevoked(self.certificates.revokedEnd)
 
     # -- starting -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wsd.config.subjects import subject
 from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, proxy, token
 
 
@@ -105,6 +106,8 @@ class Tls:
     """The certificates; the first answers when no name fits."""
     client_ca: str | None = _path()
     """A PEM file of the authorities that clients' certificates are checked against."""
+    client_crl: str | None = _path()
+    """A PEM file of the lists of certificates that those authorities have revoked."""
     client_auth: str = _choice("none", "optional", "required")
     """Whether clients are asked for a certificate, and refused without one."""
 
@@ -141,6 +144,8 @@ class Route:
     """Whether a client without a subprotocol in common is refused (400) or opens without one."""
     origins: tuple[str, ...] = _texts("same-host", each=origin)
     """Whose pages may open it: "same-host", "null", "*", or origins in full."""
+    clients: tuple[str, ...] = _texts(each=subject)
+    """Whose certificates may open it, by their subject; with none, no certificate is asked for."""
     options: Mapping[str, object] = field(default_factory=dict)
     """A protocol's name to an instance of its Options: the route's own keys."""
     policies: Policies = Policies()

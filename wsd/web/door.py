@@ -23,6 +23,7 @@ from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo, isLoopback
 from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
 from wsd.policies.origin import checkHost, checkOrigin
+from wsd.policies.subject import checkClient
 from wsd.policies.upgrade import checkUpgrade
 from wsd.web.channel import Channel
 
@@ -178,6 +179,7 @@ class Door(Protocol):
         if route is None:
             raise Refused(404, f"no WebSocket answers at {head.path[:80]}")
         key = checkUpgrade(head)
+        checkClient(tls, route.route.clients)
         checkOrigin(head.headers.byName.get("origin"), route.origins, head.host, site.hosts)
         site.checkServing()
         if not peer.direct:
