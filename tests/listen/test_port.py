@@ -222,7 +222,7 @@ class TestWithoutDescriptors:
     def test_a_port_that_stops_meanwhile_stays_stopped(self, full: Listening) -> None:
         full.connect()
         full.port.doRead()
-        full.port.connected = False
+        full.port.stopListening()
         self.clock.advance(0.3)
         assert full.port not in self.clock.readers
 

@@ -31,6 +31,10 @@ _PAUSE = 0.25
 _QUIET = 10.0
 """Seconds between two lines about it."""
 
+_NO_DESCRIPTOR = (
+    "the process has no descriptor left; raise LimitNOFILE= of the unit (ulimit -n), or lower max_connections"
+)
+
 _SENTENCE = b"the server has no descriptor left for your connection; try again\n"
 _ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -81,18 +85,20 @@ class Shortage:
             finally:
                 self.prepare()
         self.prepare()
-        self._tell(errno.errorcode[error.errno or 0], max(failed, 1))
+        self._tell(error, max(failed, 1))
 
-    def _tell(self, name: str, failed: int) -> None:
+    def _tell(self, error: OSError, failed: int) -> None:
+        name = errno.errorcode.get(error.errno or 0, "unknown")
         self._count(name, failed)
         self._failed += failed
         now = self._seconds()
         if self._toldAt is None or now - self._toldAt >= _QUIET:
             self.log.error(
-                "{count} connections could not be accepted ({error}): raise LimitNOFILE=, or lower max_connections",
+                "{count} connections could not be accepted: {reason}",
                 event="listener.short",
                 count=self._failed,
                 error=name,
+                reason=_NO_DESCRIPTOR if name == "EMFILE" else error.strerror,
             )
             self._toldAt, self._failed = now, 0
 
@@ -148,7 +154,7 @@ class _Accepting(_Base):
         self.numberAccepts = min(most + 20, _BATCH)
 
     def _resume(self) -> None:
-        if self.connected:
+        if self.connected and not self.disconnecting:
             self.startReading()
 
     def _begin(self, client: Any, name: Any) -> None:

@@ -284,7 +284,7 @@ class Door(Protocol):
     def visit(self, now: float) -> None:
         """The time is up for what the peer owed us, unless it has done its part meanwhile."""
         if not getattr(self.transport, "isOpen", True):
-            self.transport.giveUp(self._policies.opening_timeout)
+            self.transport.giveUp(self._policies.closing_timeout if self.lingering else self._policies.opening_timeout)
             return
         waiting = "head" if self._channel is None else self._channel.waiting
         isTaking = self._isTaking(now)
