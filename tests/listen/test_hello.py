@@ -6,7 +6,7 @@ import ssl
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsd.listen.hello import Hello, HelloReader, TooLong
@@ -99,6 +99,7 @@ class TestAHello:
     def test_may_be_long(self, more: int, size: int) -> None:
         assert readHello(recordsOf(*cut(longer(WHOLE[5:], more), size))) == ASKED
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 600), max_size=30), st.integers(0, 20))
     def test_is_read_wherever_openssl_reads_one(self, sizes: list[int], empty: int) -> None:
         message, pieces = WHOLE[5:], [b""] * empty
