@@ -27,7 +27,7 @@ from twisted.python.usage import UsageError
 
 from wsd import __version__
 from wsd.config import Config, ConfigError, parse
-from wsd.logs import LineObserver, observer
+from wsd.logs import LineObserver, isJournal, observer
 from wsd.policies.timer import keepTime
 from wsd.protocols import optionsOf
 
@@ -87,6 +87,12 @@ def checkFiles(config: Config) -> None:
         Certificates(replace(config.tls, self_signed=False), os.environ)
 
 
+def _end(sentence: str) -> SystemExit:
+    """What ends the command with this line; in the journal it is an error."""
+    priority = "<3>" if isJournal(sys.stderr, os.environ) else ""
+    return SystemExit(f"{priority}wsd: {sentence}")
+
+
 class Options(UsageOptions):
     """The options; after parsing, `config` is what they and the file make together."""
 
@@ -139,7 +145,7 @@ class Options(UsageOptions):
         try:
             super().parseOptions(options)
         except UsageError as error:
-            raise SystemExit(f"wsd: {error}; see --help") from None
+            raise _end(f"{error}; see --help") from None
 
     def postOptions(self) -> None:
         """Read the file, and put the options over it; with --check that is all."""
@@ -151,7 +157,7 @@ class Options(UsageOptions):
             if self["check"]:
                 checkFiles(self.config)
         except ConfigError as error:
-            raise SystemExit(f"wsd: {error}") from None
+            raise _end(str(error)) from None
         if self["check"]:
             print("ok")
             raise SystemExit(0)
@@ -288,13 +294,13 @@ def makeService(options: Options) -> IService:
     try:
         logged = Logged(options, reactor)
     except ConfigError as error:
-        raise SystemExit(f"wsd: {error}") from None
+        raise _end(str(error)) from None
     except OSError as error:
-        raise SystemExit(
-            f"wsd: log.file: {error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
+        raise _end(
+            f"log.file: {error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
         ) from None
     try:
         service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
     except (ConfigError, service.Unusable) as error:
-        raise SystemExit(f"wsd: {error}") from None
+        raise _end(str(error)) from None
     return logged

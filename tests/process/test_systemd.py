@@ -182,6 +182,22 @@ class TestTheJournal:
         assert any(line.startswith("<6>info  wsd ") for line in lines)
         assert all(re.match(r"<[2-7]>\w+ +\S", line) for line in lines)
 
+    @pytest.mark.parametrize("options", [["--check"], []])
+    def test_what_keeps_it_from_starting_is_an_error(self, options: list[str], tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text("prot = 1")
+        with (tmp_path / "journal").open("w") as journal:
+            found = os.fstat(journal.fileno())
+            done = subprocess.run(
+                commandLine("twistd -n", "-c", "wsd.toml", *options),
+                cwd=tmp_path,
+                env=environment(JOURNAL_STREAM=f"{found.st_dev}:{found.st_ino}"),
+                stderr=journal,
+                timeout=PATIENCE,
+            )
+        assert done.returncode == 1
+        said = (tmp_path / "journal").read_text()
+        assert said.startswith(f"<3>wsd: {tmp_path}/wsd.toml: prot: there is no such key here")
+
     @pytest.mark.parametrize("mode", MODES)
     def test_a_daemon_that_is_aborted_leaves_its_stacks(self, mode: str, tmp_path: Path) -> None:
         with running(tmp_path, mode, "-p", "0") as daemon:
