@@ -9,24 +9,26 @@ COMPILED = {
     "wsd/listen/records.py": ["wsd/listen/records.pxd"],
     "wsd/listen/secure.py": ["wsd/listen/secure.pxd", "wsd/listen/records.pxd"],
 }
-"""Each source, and what it includes. What is Python stays what it is where there is no compiler."""
+"""Each source, and what it includes. What is Python stays what it is where there is no compiler, or no Python.h."""
 
-setup(
-    ext_modules=cythonize(
-        [
-            Extension(
-                source.partition(".")[0].replace("/", "."),
-                [source],
-                depends=included,
-                include_dirs=["wsd/frames"],
-                extra_compile_args=["-O3"],
-                optional=True,
-            )
-            for source, included in COMPILED.items()
-        ],
-        build_dir="build",
-        # Without nonecheck, C reads what is not there where Python would raise AttributeError.
-        compiler_directives={"language_level": 3, "annotation_typing": False, "nonecheck": True},
-        quiet=True,
-    )
+extensions = cythonize(
+    [
+        Extension(
+            source.partition(".")[0].replace("/", "."),
+            [source],
+            depends=included,
+            include_dirs=["wsd/frames"],
+            extra_compile_args=["-O3"],
+        )
+        for source, included in COMPILED.items()
+    ],
+    build_dir="build",
+    # Without nonecheck, C reads what is not there where Python would raise AttributeError.
+    compiler_directives={"language_level": 3, "annotation_typing": False, "nonecheck": True},
+    quiet=True,
 )
+for extension in extensions:
+    # Cython makes extensions of its own from those above, and forgets this when it does.
+    extension.optional = True
+
+setup(ext_modules=extensions)

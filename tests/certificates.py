@@ -85,6 +85,19 @@ class Authority:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         return self._write(stem, builder.sign(self.key, hashes.SHA256()), key)
 
+    def revoke(self, *certificates: Certificate, days: int = 30) -> str:
+        """The path of this authority's list of revoked certificates, which ends in so many days."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self.name)
+        builder = builder.last_update(now - 60 * _DAY).next_update(now + days * _DAY)
+        for files in certificates:
+            serial = x509.load_pem_x509_certificate(Path(files.cert).read_bytes()).serial_number
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - _DAY).build()
+            builder = builder.add_revoked_certificate(revoked)
+        path = self.path.with_suffix(".crl")
+        path.write_bytes(builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return str(path)
+
     def _write(self, stem: str, certificate: x509.Certificate, key: Key) -> Certificate:
         chain, issuer = [certificate], self
         while issuer.parent is not None:

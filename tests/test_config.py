@@ -118,7 +118,12 @@ class TestTheDefaultFile:
     def test_what_is_commented_out_in_it_is_right_too(self, tmp_path: Path) -> None:
         for name in ("port = 9999", "listen = []", 'client_ca = "clients-ca.pem"', "[[tls.certificate]]"):
             assert f"\n# {name}" in defaultText()
-        text = re.sub(r"^# ((port|listen|client_ca|file|cert|key) = |\[\[)", r"\1", defaultText(), flags=re.MULTILINE)
+        text = re.sub(
+            r"^# ((port|listen|client_ca|client_crl|clients|file|cert|key) = |\[\[)",
+            r"\1",
+            defaultText(),
+            flags=re.MULTILINE,
+        )
         text = text.replace('client_auth = "none"', 'client_auth = "optional"')
         config = parse(text, optionsOf, folder=str(tmp_path))
         assert config.tls.port == 9999
@@ -384,6 +389,19 @@ class TestRoutes:
         told = sentence('[route."/x"]\nprotocol = "ecko"')
         assert told == 'route."/x".protocol: there is no protocol "ecko"; did you mean "echo"?'
 
+    def test_clients_are_subjects_of_certificates(self) -> None:
+        tls = '[tls]\nport = 0\nclient_ca = "a"\nclient_auth = "optional"\n[[tls.certificate]]\ncert = "c"\n'
+        config = read(tls + '[route."/echo"]\nclients = ["CN=me,O=Doors", "*"]')
+        assert config.routes["/echo"].clients == ("CN=me,O=Doors", "*")
+        told = sentence(tls + '[route."/echo"]\nclients = "me"')
+        assert told.startswith(
+            'route."/echo".clients: "me" is no subject of certificates; write it as /describe shows it'
+        )
+
+    def test_clients_must_be_asked_for_a_certificate(self) -> None:
+        told = sentence('[route."/echo"]\nclients = "*"')
+        assert told.startswith('route."/echo".clients: no client is asked for a certificate; set tls.client_auth')
+
     @pytest.mark.parametrize(
         "written", ["https://example.com", "http://localhost:8000", "https://[::1]:1", "chrome-extension://abc"]
     )
@@ -492,6 +510,7 @@ class TestTls:
             ('[tls.certificate]\ncert = "/c"', "tls.certificate: a table is not a list of tables"),
             ('client_auth = "required"', 'tls.client_auth: "required" needs tls.client_ca'),
             ('client_ca = "/a"', "tls.client_ca: is not used while"),
+            ('client_crl = "/a"', "tls.client_crl: is not used without tls.client_ca"),
         ],
     )
     def test_what_does_not_go_together_is_told(self, keys: str, key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +15,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import ILogObserver, Logger, LogPublisher, eventAsText, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher, eventAsText, formatEvent, globalLogPublisher
 from twisted.python import log as oldLog
 from twisted.python.failure import Failure
 
 from tests.wire import Daemon
-from wsd.logs import ConnectionLog, LineObserver, escaped, jsonLine, observer, textLine
+from wsd.logs import ConnectionLog, LineObserver, escaped, forJournal, isJournal, jsonLine, observer, textLine
 from wsd.protocols.echo import EchoFactory
 
 NASTY = "a\r\n2026-11-23 [root] \x1b[2J\x00\x7f\x85\u2028\u202e\ud800\t\\end"
@@ -258,3 +259,45 @@ class TestOfConnections:
         assert (entry["event"], entry["status"]) == ("request.refused", 404)
         assert entry["line"] == "GET /nowhere?... HTTP/1.1"
         assert entry["id"]
+
+
+def raised() -> Failure:
+    """With a traceback."""
+    try:
+        raise ValueError("why")
+    except ValueError:
+        return Failure()
+
+
+class TestTheJournal:
+    """sd-daemon(3), systemd.exec(5)."""
+
+    @pytest.mark.parametrize(
+        ("level", "priority"), [("debug", 7), ("info", 6), ("warn", 4), ("error", 3), ("critical", 2)]
+    )
+    def test_a_line_has_a_priority_and_no_time(self, level: str, priority: int) -> None:
+        event = {"log_time": 1.0, "log_level": LogLevel.levelWithName(level), "log_format": "hello", "id": "3f9a1b2c"}
+        assert forJournal(textLine)(event) == f"<{priority}>{level:5} [3f9a1b2c] hello\n"
+
+    def test_each_line_of_a_traceback_has_one(self) -> None:
+        event = {"log_time": 1.0, "log_level": LogLevel.critical, "log_format": "no", "log_failure": raised()}
+        lines = forJournal(textLine)(event).splitlines()
+        assert len(lines) > 2
+        assert {line[:3] for line in lines} == {"<2>"}
+
+    def test_nobody_writes_priorities_of_his_own(self) -> None:
+        event = {"log_time": 1.0, "log_level": LogLevel.info, "log_format": "{said}", "said": f"{NASTY}\n<0>panic"}
+        assert forJournal(textLine)(event).count("\n") == 1
+
+    def test_json_is_what_it_was_behind_it(self) -> None:
+        event = {"log_time": 1.0, "log_level": LogLevel.warn, "log_format": "hello"}
+        assert forJournal(jsonLine)(event) == "<4>" + jsonLine(event)
+
+    def test_is_known_by_its_name_alone(self, tmp_path: Path) -> None:
+        with (tmp_path / "journal").open("w") as stream, (tmp_path / "file").open("w") as other:
+            found = os.fstat(stream.fileno())
+            environ = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+            assert isJournal(stream, environ)
+            assert not isJournal(other, environ)
+            assert not isJournal(stream, {})
+            assert not isJournal(io.StringIO(), environ)

@@ -177,6 +177,7 @@ class TestThePage:
         metrics.refusal(404)
         metrics.httpDrop("idle")
         metrics.setCertificates(lambda: {"localhost": 1.8e9})
+        metrics.setRevoked(lambda: 1.8e9)
         metrics.setThreads("/*", lambda: 3)
         exposed = {
             (name, tuple(sorted(label for label, _ in labels)))

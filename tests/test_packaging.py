@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from zipfile import ZipFile
 
 import pytest
 
+from tests.commands import until
 from tests.daemon import runningDaemon
 from wsd import __version__
 
@@ -24,21 +28,32 @@ ALONE = {**os.environ, "PYTHONPATH": "", "PYTHONSAFEPATH": "1", "PIP_DISABLE_PIP
 """An environment in which Python finds what is installed, and not this tree."""
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def run(*command: str | Path, cwd: Path, **environ: str) -> str:
     """What a command says; the test fails, and shows it, when the command does."""
     done = subprocess.run(
-        command, cwd=cwd, env=ALONE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600
+        command,
+        cwd=cwd,
+        env={**ALONE, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
+def copyOf(folder: Path, *without: str) -> Path:
+    """The tree without what was made in it; a build folder that lies there from before would be packed as well."""
+    made = (".*", "build", "dist", "*.egg-info", "node_modules", "__pycache__", "dropin.cache", *without)
+    return copytree(ROOT, folder / "tree", ignore=ignore_patterns(*made))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: a build folder that lies in the tree from before would be packed as well."""
+    """Built from a copy."""
     folder = tmp_path_factory.mktemp("wheel")
-    ignored = ignore_patterns(".*", "build", "dist", "*.egg-info", "node_modules", "__pycache__", "dropin.cache")
-    tree = copytree(ROOT, folder / "tree", ignore=ignored)
+    tree = copyOf(folder)
     run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, tree, cwd=folder)
     return next(folder.glob("*.whl"))
 
@@ -94,3 +109,67 @@ class TestACleanInstallation:
             port = daemon.port()
             assert "你好" in run(clean / "wsd", "echo", f"ws://localhost:{port}/echo", "你好", cwd=tmp_path)
             assert "<!doctype html>" in run("curl", "-sS", f"http://localhost:{port}/", cwd=tmp_path).lower()
+
+
+_WITHOUT_HEADERS = """#!/bin/sh
+for word; do
+    shift
+    case "$word" in -I*) test -e "${word#-I}/Python.h" && continue ;; esac
+    set -- "$@" "$word"
+done
+exec cc "$@"
+"""
+"""A compiler that finds no Python.h, as on a machine that has gcc and not Python's development files."""
+
+
+class TestWithoutACompiler:
+    """What is compiled is left out, and all works in Python."""
+
+    @pytest.fixture(params=["no compiler", "no Python.h"])
+    def compiler(self, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+        if request.param == "no compiler":
+            return str(tmp_path / "missing")
+        path = tmp_path / "cc"
+        path.write_text(_WITHOUT_HEADERS)
+        path.chmod(0o755)
+        return str(path)
+
+    @pytest.fixture
+    def tree(self, tmp_path: Path) -> Path:
+        return copyOf(tmp_path, "*.so")
+
+    def test_an_installation_from_source_succeeds_and_serves(self, compiler: str, tree: Path, tmp_path: Path) -> None:
+        target = tmp_path / "installed"
+        options = ("--quiet", "--no-deps", "--no-build-isolation", "--target", target)
+        run(sys.executable, "-m", "pip", "install", *options, tree, cwd=tmp_path, CC=compiler)
+        assert not list(target.rglob("*.so"))
+        with runningDaemon(environ={**ALONE, "PYTHONPATH": str(target)}) as daemon:
+            answer = run("curl", "-sS", f"http://localhost:{daemon.port()}/readyz", cwd=tmp_path)
+        assert json.loads(answer)["plane"] == "fast"
+
+    def test_make_run_serves(self, compiler: str, tree: Path, tmp_path: Path) -> None:
+        # An environment that make finds made, with what this one has.
+        venv = tmp_path / "venv"
+        venv.mkdir()
+        for name in ("bin", "lib", "pyvenv.cfg"):
+            (venv / name).symlink_to(Path(sys.prefix) / name)
+        (venv / "run").touch()
+        process = subprocess.Popen(
+            ["make", "run", f"VENV={venv}", "PORT=0"],
+            cwd=tree,
+            env={**ALONE, "CC": compiler, "XDG_STATE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+            stdout=(tmp_path / "out").open("w"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            until(
+                lambda: process.poll() is not None or "listening ws://" in (tmp_path / "out").read_text(), "it serves"
+            )
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+        said = (tmp_path / "out").read_text()
+        assert "not compiled: frames are read in Python" in said
+        assert "listening ws://127.0.0.1:" in said, said

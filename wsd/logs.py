@@ -1,5 +1,5 @@
 """
-The log: one line an event, with the id of the connection it is about; for people, or JSON for machines.
+The log: one line an event, with the id of the connection it is about; for people, or JSON for machines, or the journal.
 
 What comes from outside is escaped before it is written, so that nobody writes lines of his own into the log; payloads
 are never in it.
@@ -8,8 +8,9 @@ are never in it.
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -35,6 +36,16 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _OF_TWISTED = frozenset({"time", "level", "message", "traceback", "isError", "system", "format", "failure", "why"})
 """What Twisted's older log adds to an event, and our own keys: no fields of a line."""
+
+
+_PRIORITIES = {
+    LogLevel.debug: 7,
+    LogLevel.info: 6,
+    LogLevel.warn: 4,
+    LogLevel.error: 3,
+    LogLevel.critical: 2,
+}
+"""Levels as syslog(3) counts them."""
 
 
 class ConnectionLog:
@@ -117,9 +128,13 @@ def _message(event: LogEvent) -> str:
 
 def textLine(event: LogEvent) -> str:
     """A line for people; a traceback follows on lines of its own."""
+    return f"{_time(event)} {_timeless(event)}"
+
+
+def _timeless(event: LogEvent) -> str:
     level = event.get("log_level", LogLevel.info).name
     id = f"[{event['id']}] " if "id" in event else ""
-    line = f"{_time(event)} {level:5} {id}{_message(event)}\n"
+    line = f"{level:5} {id}{_message(event)}\n"
     if "log_failure" in event or "failure" in event:
         line += "".join(f"    {escaped(part)}\n" for part in _traceback(event).splitlines())
     return line
@@ -151,14 +166,40 @@ def jsonLine(event: LogEvent) -> str:
     return line + "\n"
 
 
+def forJournal(line: Callable[[LogEvent], str]) -> Callable[[LogEvent], str]:
+    """Each line with its priority before it, as sd-daemon(3) has it; the journal keeps the time itself."""
+    told = _timeless if line is textLine else line
+
+    def prioritized(event: LogEvent) -> str:
+        priority = _PRIORITIES.get(event.get("log_level", LogLevel.info), 6)
+        return "".join(f"<{priority}>{part}\n" for part in told(event).splitlines())
+
+    return prioritized
+
+
+def isJournal(stream: IO[str], environ: Mapping[str, str]) -> bool:
+    """Whether what is written to a stream goes to systemd's journal: $JOURNAL_STREAM (systemd.exec(5)) names it."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
 @implementer(ILogObserver)
 class LineObserver:
-    """Writes each event as a line to a stream, or to a file that can be opened anew when logrotate has moved it."""
+    """
+    Writes each event as a line to a stream, or to a file that can be opened anew when logrotate has moved it.
+
+    A stream that is the journal's gets lines as the journal wants them.
+    """
 
     def __init__(self, format: str, path: str | None = None, stream: IO[str] | None = None) -> None:
         self._line: Callable[[LogEvent], str] = jsonLine if format == "json" else textLine
         self._path = path
         self._stream = stream or sys.stdout
+        if path is None and isJournal(self._stream, os.environ):
+            self._line = forJournal(self._line)
         self._file = self._open()
 
     def _open(self) -> FileIO | None:

@@ -70,9 +70,12 @@ class Metrics:
         self.handshakes: dict[str, int] = {}
         self.refusals: dict[int, int] = {}
         self.httpDrops: dict[str, int] = {}
+        self.acceptFailures: dict[str, int] = {}
         self._connections: Callable[[], int] = lambda: 0
+        self._mostConnections: Callable[[], int] = lambda: 0
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
+        self._revoked: Callable[[], float | None] = lambda: None
         self._threads: dict[str, Callable[[], int]] = {}
         self._memory: Callable[[], int] = lambda: 0
         self._lag: Callable[[], float] = lambda: 0.0
@@ -106,9 +109,13 @@ class Metrics:
         """Count an HTTP connection that was ended without an answer: "idle", or "stalled" when it took none."""
         self.httpDrops[reason] = self.httpDrops.get(reason, 0) + 1
 
-    def setConnections(self, read: Callable[[], int]) -> None:
-        """Where the number of open connections is asked for."""
-        self._connections = read
+    def acceptFailure(self, error: str, count: int) -> None:
+        """Count connections that could not be accepted, by the name of the error: "EMFILE"."""
+        self.acceptFailures[error] = self.acceptFailures.get(error, 0) + count
+
+    def setConnections(self, read: Callable[[], int], most: Callable[[], int] = lambda: 0) -> None:
+        """Where the number of open connections is asked for, and that of those that there may be."""
+        self._connections, self._mostConnections = read, most
 
     def setSendBuffers(self, read: Callable[[], Iterable[int]]) -> None:
         """Where the bytes that wait to be sent are asked for, one number a connection."""
@@ -121,6 +128,10 @@ class Metrics:
     def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
         """Where the certificates' ends are asked for: a name to seconds since 1970."""
         self._certificates = read
+
+    def setRevoked(self, read: Callable[[], float | None]) -> None:
+        """Where the end of the lists of revoked certificates is asked for: seconds since 1970, None without any."""
+        self._revoked = read
 
     def setLag(self, read: Callable[[], float]) -> None:
         """Where the reactor's lag is asked for, in seconds."""
@@ -155,6 +166,15 @@ class _Exposition(Collector):
         metrics = self._metrics
         yield InfoMetricFamily("wsd", "The daemon that is running.", metrics._info)
         yield GaugeMetricFamily("wsd_connections", "Connections open now, HTTP and WebSocket.", metrics._connections())
+        yield GaugeMetricFamily(
+            "wsd_connections_limit", "Connections that may be open at one time.", metrics._mostConnections()
+        )
+        failures = CounterMetricFamily(
+            "wsd_accept_failures", "Connections that could not be accepted.", labels=["error"]
+        )
+        for error in sorted({"EMFILE", *metrics.acceptFailures}):
+            failures.add_metric([error], metrics.acceptFailures.get(error, 0))
+        yield failures
         yield from self._routes(metrics.routes)
         handshakes = CounterMetricFamily("wsd_handshakes", "Opening handshakes by result.", labels=["result"])
         for result, count in metrics.handshakes.items():
@@ -187,6 +207,10 @@ class _Exposition(Collector):
         for name, end in metrics._certificates().items():
             certificates.add_metric([name], end)
         yield certificates
+        if (revokedEnd := metrics._revoked()) is not None:
+            yield GaugeMetricFamily(
+                "wsd_client_crl_expiry_seconds", "When the first list of revocations ends, since 1970.", revokedEnd
+            )
 
     @staticmethod
     def _routes(routes: Mapping[str, RouteCounters]) -> Iterator[Metric]:

@@ -20,7 +20,8 @@ from wsd.config import Config, ConfigError, Route
 from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
-from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
+from wsd.listen.bind import Listener, Unusable, bind, descriptorsFor, raiseDescriptorLimit, roomIn
+from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
 from wsd.listen.systemd import Systemd, recall
@@ -75,6 +76,8 @@ class Daemon(Service):
         self._timer = Timer(reactor)
         self._ring: Any = None
         self.metrics = Metrics(self._plane.traffic)
+        self._shortage = Shortage(reactor.seconds, self.metrics.acceptFailure)
+        self._descriptors = 0
         self._retired: list[Factory] = []
         self._beats: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
@@ -107,7 +110,7 @@ class Daemon(Service):
         for listener in self.listeners:
             if listener.endpoint is not None:
                 failed: list[Failure] = []
-                listener.adopt(self.reactor, self._compose(listener.secure)).addErrback(failed.append)
+                listener.adopt(self.reactor, self._compose(listener)).addErrback(failed.append)
                 if failed:
                     raise Unusable(f"listen {listener.endpoint!r}: {failed[0].getErrorMessage()}")
 
@@ -173,12 +176,13 @@ class Daemon(Service):
     def _describeMetrics(self) -> None:
         metrics = self.metrics
         metrics.info(__version__, self._plane.name, chosen().name, type(self.reactor).__name__)
-        metrics.setConnections(lambda: self.site.admission.connections)
+        metrics.setConnections(lambda: self.site.admission.connections, lambda: self.site.admission.most)
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self._connections()])
         metrics.setMemory(lambda: self._budget.used)
         metrics.setLag(lambda: self._timer.lag)
         if self.certificates is not None:
             metrics.setCertificates(self.certificates.expiry)
+            metrics.setRevoked(self.certificates.revokedEnd)
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -186,7 +190,8 @@ class Daemon(Service):
         """Start the routes, then listen; what cannot be started ends the daemon with one line."""
         super().startService()
         self._catchSignals()
-        descriptors = raiseDescriptorLimit()
+        self._descriptors = raiseDescriptorLimit()
+        self._shortage.prepare()
         self._timer.start()
         keepFreed()
         Calm(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
@@ -196,12 +201,27 @@ class Daemon(Service):
             version=__version__,
             plane=self._plane.name,
             deflate=chosen().name,
-            descriptors=descriptors,
+            descriptors=self._descriptors,
         )
+        self._admission.setRoom(roomIn(self._descriptors))
+        self._tellRoom()
         for notice in self._notices:
             self.log.warn("{notice}", event="listener.skipped", notice=notice)
         # Not before the reactor minds its signals: who hears that we are ready may end us at once, and properly.
         self.reactor.callWhenRunning(self._startRoutes)
+
+    def _tellRoom(self) -> None:
+        wanted = self.config.policies.max_connections
+        if self._admission.most < wanted:
+            self.log.warn(
+                "max_connections is {wanted}, but with {descriptors} descriptors there is room for {most}: give it "
+                "{needed} (LimitNOFILE= of the unit, or ulimit -n), or lower max_connections",
+                event="daemon.descriptors",
+                wanted=wanted,
+                descriptors=self._descriptors,
+                most=self._admission.most,
+                needed=descriptorsFor(wanted),
+            )
 
     def _startRoutes(self) -> None:
         started = gatherResults([maybeDeferred(factory.started) for factory in self._factories()], consumeErrors=True)
@@ -214,20 +234,20 @@ class Daemon(Service):
             self._ring = ringOf(self.reactor)
         return gatherResults(
             [
-                listener.adopt(self.reactor, self._compose(listener.secure), self._ring)
+                listener.adopt(self.reactor, self._compose(listener), self._ring, self._shortage)
                 for listener in self.listeners
                 if listener.endpoint is None and self.running
             ],
             consumeErrors=True,
         )
 
-    def _compose(self, secure: bool) -> Any:
+    def _compose(self, listener: Listener) -> Any:
         """What a listener builds: PROXY, then TLS, then the door, in the order in which real proxies send them."""
         factory: Any = self.site
-        if secure:
+        if listener.secure:
             assert self.certificates is not None
             factory = self.certificates.wrap(factory)
-        if self.config.proxy_protocol:
+        if self.config.proxy_protocol if listener.proxied is None else listener.proxied:
             factory = ProxyFactory(self.reactor, factory, self.site.trust.trusts, self.config.policies.opening_timeout)
         return factory
 
@@ -330,6 +350,8 @@ class Daemon(Service):
         self._retired += _onlyIn(old, routes)
         self._admission.configure(config.policies)
         self._budget.configure(config.policies)
+        if config.policies.max_connections != before.policies.max_connections:
+            self._tellRoom()
         self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))
         self.site.replaceRoutes(routes.values())
         self.log.info("reloaded", event="reload.done")
@@ -387,6 +409,7 @@ class Daemon(Service):
             listener.close()
         if isinstance(self._ring, Ring):
             self._ring.stop()
+        self._shortage.close()
         return gatherResults([self._stopRoute(factory) for factory in self._factories()])
 
     def _stopRoute(self, factory: Factory) -> Deferred[Any]:

@@ -7,11 +7,14 @@ the exit status 1, without a traceback and before it becomes a daemon.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from io import FileIO
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -24,7 +27,8 @@ from twisted.python.usage import UsageError
 
 from wsd import __version__
 from wsd.config import Config, ConfigError, parse
-from wsd.logs import LineObserver, observer
+from wsd.logs import LineObserver, isJournal, observer
+from wsd.policies.timer import keepTime
 from wsd.protocols import optionsOf
 
 _LONG = """\
@@ -83,6 +87,12 @@ def checkFiles(config: Config) -> None:
         Certificates(replace(config.tls, self_signed=False), os.environ)
 
 
+def _end(sentence: str) -> SystemExit:
+    """What ends the command with this line; in the journal it is an error."""
+    priority = "<3>" if isJournal(sys.stderr, os.environ) else ""
+    return SystemExit(f"{priority}wsd: {sentence}")
+
+
 class Options(UsageOptions):
     """The options; after parsing, `config` is what they and the file make together."""
 
@@ -135,7 +145,7 @@ class Options(UsageOptions):
         try:
             super().parseOptions(options)
         except UsageError as error:
-            raise SystemExit(f"wsd: {error}; see --help") from None
+            raise _end(f"{error}; see --help") from None
 
     def postOptions(self) -> None:
         """Read the file, and put the options over it; with --check that is all."""
@@ -147,7 +157,7 @@ class Options(UsageOptions):
             if self["check"]:
                 checkFiles(self.config)
         except ConfigError as error:
-            raise SystemExit(f"wsd: {error}") from None
+            raise _end(str(error)) from None
         if self["check"]:
             print("ok")
             raise SystemExit(0)
@@ -202,6 +212,8 @@ class Logged(MultiService):
         self._reactor = reactor
         self._observer: ILogObserver | None = None
         self._turn: Callable[[], object] = lambda: None
+        self._path: str | None = None
+        self._stacks: Any = None
         parent: Any = options.parent or {}
         if "fileLogObserverFactory" in parent:
             written = self._written(parent["logFile"])
@@ -216,7 +228,7 @@ class Logged(MultiService):
         if log.file is None:
             return observer(LineObserver(log.format, stream=stream), log.level)
         lines = LineObserver(log.format, log.file)
-        self._turn = lines.reopen
+        self._turn, self._path = lines.reopen, log.file
         return observer(lines, log.level)
 
     def _stream(self, parent: Mapping[str, Any]) -> Any:
@@ -224,7 +236,7 @@ class Logged(MultiService):
         path = parent.get("logfile") or ("-" if parent.get("nodaemon", True) else "twistd.log")
         if path != "-":
             file = LogFile.fromFullPath(path, **self._options.turning)
-            self._turn = file.rotate
+            self._turn, self._path = file.rotate, file.path
             return file
         if not parent.get("nodaemon", True):
             raise ConfigError(
@@ -241,12 +253,23 @@ class Logged(MultiService):
     def startService(self) -> None:
         """From now on USR1, which logrotate sends, turns the file."""
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.turn))
+        self._keepStacks()
         super().startService()
+
+    def _keepStacks(self) -> None:
+        """Let a crash, and the SIGABRT of systemd's watchdog, leave the stack of each thread where the log goes."""
+        before = self._stacks
+        with suppress(OSError):
+            self._stacks = sys.__stderr__ if self._path is None else FileIO(self._path, "a")
+            faulthandler.enable(self._stacks)
+            if before is not None and before is not sys.__stderr__:
+                before.close()
 
     def turn(self) -> None:
         """Go on in a new file; in the old one when there can be no new one."""
         try:
             self._turn()
+            self._keepStacks()
         except OSError as error:
             Logger().warn("the log stays in its old file: {reason}", event="log.kept", reason=str(error))
 
@@ -267,16 +290,17 @@ def makeService(options: Options) -> IService:
 
     from wsd import service
 
+    keepTime(reactor)
     try:
         logged = Logged(options, reactor)
     except ConfigError as error:
-        raise SystemExit(f"wsd: {error}") from None
+        raise _end(str(error)) from None
     except OSError as error:
-        raise SystemExit(
-            f"wsd: log.file: {error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
+        raise _end(
+            f"log.file: {error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
         ) from None
     try:
         service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
     except (ConfigError, service.Unusable) as error:
-        raise SystemExit(f"wsd: {error}") from None
+        raise _end(str(error)) from None
     return logged

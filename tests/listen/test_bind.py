@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wsd.config import Config, Tls
-from wsd.listen.bind import Listener, Unusable, bind
+from wsd.listen.bind import Listener, Unusable, bind, descriptorsFor, roomIn
 
 
 @pytest.fixture
@@ -111,8 +113,31 @@ class TestEndpointStrings:
             listen(bound, Config(port=None, listen=(f"unix:{path}",)))
         assert path.read_text() == "data"
 
+    @pytest.mark.parametrize("place", ["tcp:0:interface=127.0.0.1", r"tcp6:0:interface=\:\:1", "unix:{}/wsd.sock"])
+    @pytest.mark.parametrize(("part", "proxied"), [("", None), (":proxy=true", True), (":proxy=false", False)])
+    def test_each_may_say_whether_connections_begin_with_a_proxy_header(
+        self, bound: list[Listener], tmp_path: Path, place: str, part: str, proxied: bool | None
+    ) -> None:
+        string = place.format(tmp_path) + part
+        plain, secure = listen(bound, Config(port=None, listen=(string,))), []
+        if place.startswith("tcp"):
+            secure = listen(bound, Config(port=None, tls=Tls(listen=(string,))))
+        assert {listener.proxied for listener in [*plain, *secure]} == {proxied}
+
     @pytest.mark.parametrize(
-        "string", ["tcp:", "tcp:http", "tcp:0:colour=red", "tcp:1:2", "unix:", "unix:/x:mode=9", "bogus:1", "systemd:x"]
+        "string",
+        [
+            "tcp:0:proxy=on",
+            "unix:/x:proxy=",
+            "tcp:",
+            "tcp:http",
+            "tcp:0:colour=red",
+            "tcp:1:2",
+            "unix:",
+            "unix:/x:mode=9",
+            "bogus:1",
+            "systemd:x",
+        ],
     )
     def test_a_string_that_is_wrong_is_named(self, bound: list[Listener], string: str) -> None:
         with pytest.raises(Unusable) as caught:
@@ -131,3 +156,17 @@ class TestInheritedSockets:
         environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"}
         with pytest.raises(Unusable, match="passed none"):
             listen(bound, Config(port=None, listen=("systemd:index=0",)), environ)
+
+
+class TestDescriptors:
+    """A connection is one, and other things are too."""
+
+    @pytest.mark.parametrize(("descriptors", "room"), [(20, 1), (100, 36), (1024, 922), (65536, 58983)])
+    def test_make_room_for_fewer_connections(self, descriptors: int, room: int) -> None:
+        assert roomIn(descriptors) == room
+
+    @given(st.integers(1, 1_000_000))
+    def test_are_told_as_few_as_will_do(self, connections: int) -> None:
+        needed = descriptorsFor(connections)
+        assert roomIn(needed) >= connections
+        assert connections == 1 or roomIn(needed - 1) < connections

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 
-from wsd.listen.port import TCPPort
+from wsd.listen.port import Shortage, TCPPort, UNIXPort
 
 
 class Noting(Factory):
@@ -44,7 +45,9 @@ class Listening:
         with socket.create_server((host, 0), family=family) as bound:
             bound.setblocking(False)
             self.number = bound.getsockname()[1]
-            self.port = TCPPort._fromListeningDescriptor(MemoryReactorClock(), bound.fileno(), family, self.factory)
+            self.port: Any = TCPPort._fromListeningDescriptor(
+                MemoryReactorClock(), bound.fileno(), family, self.factory
+            )
             self.port.startListening()
         self.clients: list[socket.socket] = []
 
@@ -63,6 +66,27 @@ class Listening:
         for transport in self.accepted:
             transport.socket.close()
         self.port.socket.close()
+
+
+class ListeningUnix(Listening):
+    """A unix port."""
+
+    def __init__(self, path: str) -> None:
+        self.factory = Noting()
+        self.path = path
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(path)
+            bound.listen()
+            bound.setblocking(False)
+            self.port = UNIXPort._fromListeningDescriptor(MemoryReactorClock(), bound.fileno(), self.factory)
+            self.port.startListening()
+        self.clients = []
+
+    def connect(self, host: str = "") -> socket.socket:
+        self.clients.append(socket.socket(socket.AF_UNIX))
+        self.clients[-1].connect(self.path)
+        self.clients[-1].settimeout(5)
+        return self.clients[-1]
 
 
 @pytest.fixture
@@ -120,6 +144,87 @@ def test_what_goes_wrong_in_accepting_is_twisteds_to_handle(here: Listening) -> 
     here.port.doRead()
     assert [event["acceptError"] for event in events] == ["ECONNABORTED"]
     assert len(here.accepted) == 1
+
+
+class Full:
+    """A listening socket whose process has no descriptor left, unless it has just given one up."""
+
+    def __init__(self, real: socket.socket, shortage: Any) -> None:
+        self._real = real
+        self._shortage = shortage
+
+    def accept(self) -> Any:
+        if self._shortage._spare is not None:
+            raise OSError(errno.EMFILE, "too many open files")
+        return self._real.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class TestWithoutDescriptors:
+    """accept(2): EMFILE."""
+
+    @pytest.fixture(params=["tcp", "unix"])
+    def full(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Listening]:
+        listening = Listening("127.0.0.1") if request.param == "tcp" else ListeningUnix(str(tmp_path / "socket"))
+        self.clock: Any = listening.port.reactor
+        self.counted: list[tuple[str, int]] = []
+        shortage = Shortage(self.clock.seconds, lambda error, count: self.counted.append((error, count)))
+        shortage.prepare()
+        listening.port.shortage = shortage
+        self.real = listening.port.socket
+        listening.port.socket = Full(self.real, shortage)
+        yield listening
+        listening.port.socket = self.real
+        shortage.close()
+        listening.close()
+
+    def test_they_who_wait_are_told_so_and_counted(self, full: Listening) -> None:
+        clients = [full.connect() for _ in range(3)]
+        clients[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
+        full.port.doRead()
+        for client in clients:
+            answer = b"".join(iter(lambda client=client: client.recv(4096), b""))  # type: ignore[misc]
+            assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n")
+            assert answer.endswith(b"\r\n\r\nthe server has no descriptor left for your connection; try again\n")
+        assert self.counted == [("EMFILE", 3)]
+        assert full.accepted == []
+
+    def test_they_of_tls_see_an_end(self, full: Listening) -> None:
+        full.port.answer = b""
+        client = full.connect()
+        full.port.doRead()
+        assert client.recv(1) == b""
+
+    def test_the_log_has_a_line_in_ten_seconds(self, full: Listening) -> None:
+        with capturedLogs() as events:
+            for _ in range(25):
+                full.connect()
+                full.port.doRead()
+                self.clock.advance(1)
+        assert [(event["event"], event["count"]) for event in events] == [
+            ("listener.short", count) for count in (1, 10, 10)
+        ]
+        assert sum(count for _, count in self.counted) == 25
+
+    def test_accepting_pauses_and_goes_on(self, full: Listening) -> None:
+        full.connect()
+        full.port.doRead()
+        assert full.port not in self.clock.readers
+        self.clock.advance(0.3)
+        assert full.port in self.clock.readers
+        full.port.socket = self.real
+        full.connect()
+        full.port.doRead()
+        assert len(full.accepted) == 1
+
+    def test_a_port_that_stops_meanwhile_stays_stopped(self, full: Listening) -> None:
+        full.connect()
+        full.port.doRead()
+        full.port.stopListening()
+        self.clock.advance(0.3)
+        assert full.port not in self.clock.readers
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,10 @@ class Client:
         name: str | None = "a.test",
         session: ssl.SSLSession | None = None,
         first: bytes = b"",
+        spread: int | None = None,
     ) -> None:
         self.server = server
+        self._spread = spread
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name, session=session)
         protocol = server.wrapped.buildProtocol(PEER)
@@ -114,13 +117,21 @@ class Client:
         """Move what waits on both sides: whether there was something."""
         moved = False
         if data := self._outgoing.read():
-            self.transport.bufferReceived(data)
+            self.transport.bufferReceived(self._cut(data))
             moved = True
         self.server.clock.advance(0)
         if data := self.transport.getOutBuffer():
             self._incoming.write(data)
             moved = True
         return moved
+
+    def _cut(self, data: bytes) -> bytes:
+        """The first message of all, the hello, in records of `spread` bytes."""
+        size, self._spread = self._spread, None
+        if size is None:
+            return data
+        pieces = [data[at : at + size] for at in range(5, len(data), size)]
+        return b"".join(data[:3] + len(piece).to_bytes(2, "big") + piece for piece in pieces)
 
     def _until(self, call: Any) -> Any:
         while True:
@@ -223,6 +234,35 @@ class TestServerNames:
         server = Server(authority.server("nameless"), authority.server("a", "a.test"))
         assert Client(server, mute, "other.test").shown == "nameless"
         assert Client(server, mute, "a.test").shown == "a"
+
+
+class TestAHelloInPieces:
+    """RFC 8446 5.1: a message may be spread over several records."""
+
+    @pytest.fixture
+    def server(self, authority: Authority) -> Server:
+        return Server(authority.server("first", "first.test"), authority.server("a", "a.test"))
+
+    @pytest.mark.parametrize("size", [1, 9, 40])
+    def test_chooses_the_certificate_and_the_protocol_as_a_whole_one(
+        self, server: Server, client: ssl.SSLContext, size: int
+    ) -> None:
+        client.set_alpn_protocols(["http/1.1"])
+        reached = Client(server, client, spread=size)
+        assert reached.shown == "a"
+        assert (reached.info.sni, reached.info.alpn) == ("a.test", "http/1.1")
+
+    def test_is_refused_without_a_protocol_in_common_too(self, server: Server, client: ssl.SSLContext) -> None:
+        client.set_alpn_protocols(["h2"])
+        with pytest.raises(ssl.SSLError, match="no application protocol"):
+            Client(server, client, spread=20)
+
+    def test_that_does_not_end_is_refused(self, server: Server) -> None:
+        with capturedLogs() as events:
+            transport = knock(server, b"\x16\x03\x01\x00\x00" * 60_000)
+        assert transport.getOutBuffer() == b"\x15\x03\x03\x00\x02\x02\x2f"
+        assert transport.disconnecting
+        assert [event["reason"] for event in events] == ["no whole hello came in 256 KiB"]
 
 
 class TestKeysAndChains:
@@ -373,7 +413,8 @@ class TestClientCertificates:
         stranger = authority.client("stranger")
         with capturedLogs() as events, pytest.raises(ssl.SSLError):
             Client(server, self.with_(client, stranger)).hear()
-        assert [event["reason"] for event in events] == ["certificate verify failed"]
+        [event] = events
+        assert event["reason"].startswith("certificate verify failed: self-signed certificate")
 
     def test_a_servers_certificate_is_none(self, pair: Certificate, people: Authority, client: ssl.SSLContext) -> None:
         server = Server(pair, client_ca=str(people.path), client_auth="required")
@@ -408,6 +449,129 @@ class TestClientCertificates:
         assert server.certificates.reload()
         again = Client(server, client, session=first.tls.session)
         assert not again.tls.session_reused
+
+
+class TestRevocation:
+    """RFC 5280 5: `client_crl`."""
+
+    @pytest.fixture
+    def pair(self, authority: Authority) -> Certificate:
+        return authority.server("a", "a.test")
+
+    @pytest.fixture
+    def people(self, tmp_path: Path) -> Authority:
+        return Authority(tmp_path, "people")
+
+    def server(self, pair: Certificate, people: Authority, crl: str, auth: str = "required") -> Server:
+        return Server(pair, client_ca=str(people.path), client_crl=crl, client_auth=auth)
+
+    def with_(self, authority: Authority, pair: Certificate) -> ssl.SSLContext:
+        context = trusting(authority)
+        context.load_cert_chain(pair.cert, pair.key)
+        return context
+
+    def refusal(self, server: Server, context: ssl.SSLContext) -> str:
+        """What the log says of a handshake that fails."""
+        with capturedLogs() as events, pytest.raises(ssl.SSLError):
+            Client(server, context).hear()
+        [reason] = [event["reason"] for event in events if event.get("event") == "tls.refused"]
+        return str(reason).partition(" (")[0]
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    @pytest.mark.parametrize("auth", ["optional", "required"])
+    def test_who_is_on_the_list_is_refused_and_who_is_not_comes_in(
+        self, pair: Certificate, people: Authority, authority: Authority, auth: str, version: ssl.TLSVersion
+    ) -> None:
+        good, bad = people.client("good"), people.client("bad")
+        server = self.server(pair, people, people.revoke(bad), auth)
+        contexts = [self.with_(authority, each) for each in (good, bad)]
+        for context in contexts:
+            context.maximum_version = version
+        assert Client(server, contexts[0]).info.client == "CN=good"
+        assert self.refusal(server, contexts[1]) == "certificate verify failed: certificate revoked"
+
+    def test_a_changed_list_is_for_the_next_handshake_and_no_session_outlives_it(
+        self, pair: Certificate, people: Authority, authority: Authority
+    ) -> None:
+        mine = people.client("me")
+        server = self.server(pair, people, people.revoke())
+        context = self.with_(authority, mine)
+        reached = Client(server, context)
+        reached.behind.transport.write(b"x")  # type: ignore[union-attr]
+        assert reached.hear() == b"x"
+        people.revoke(mine)
+        server.certificates.poll()
+        assert reached.say(b"still here") == b"still here"
+        with capturedLogs() as events, pytest.raises(ssl.SSLError):
+            Client(server, context, session=reached.tls.session).hear()
+        assert "certificate revoked" in events[0]["reason"]
+
+    def test_it_is_read_on_a_reload_and_a_broken_one_leaves_what_was(
+        self, pair: Certificate, people: Authority, authority: Authority
+    ) -> None:
+        mine = people.client("me")
+        server = self.server(pair, people, people.revoke(mine))
+        Path(people.path).with_suffix(".crl").write_text("nonsense")
+        with capturedLogs() as events:
+            assert not server.certificates.reload()
+        assert "is not PEM; it begins with -----BEGIN X509 CRL-----" in events[0]["sentence"]
+        assert "certificate revoked" in self.refusal(server, self.with_(authority, mine))
+        people.revoke()
+        assert server.certificates.reload()
+        assert Client(server, self.with_(authority, mine)).info.client == "CN=me"
+
+    def test_one_between_is_revoked_as_well(self, tmp_path: Path, pair: Certificate, authority: Authority) -> None:
+        root = Authority(tmp_path, "root")
+        between = Authority(tmp_path, "between", root)
+        mine = between.client("me")
+        lists = tmp_path / "lists"
+
+        def put(*revoked: Certificate) -> None:
+            lists.write_bytes(Path(root.revoke(*revoked)).read_bytes() + Path(between.revoke()).read_bytes())
+
+        put()
+        server = self.server(pair, root, str(lists))
+        assert Client(server, self.with_(authority, mine)).info.client == "CN=me"
+        put(Certificate(str(between.path), ""))
+        server.certificates.poll()
+        assert "certificate revoked" in self.refusal(server, self.with_(authority, mine))
+
+    def test_when_a_list_has_ended_nobody_comes_in_and_the_log_says_so_once(
+        self, pair: Certificate, people: Authority, authority: Authority
+    ) -> None:
+        mine = people.client("me")
+        with capturedLogs() as events:
+            server = self.server(pair, people, people.revoke(days=-1))
+            server.certificates.poll()
+        assert [event["event"] for event in events] == ["certificate.crl"]
+        assert self.refusal(server, self.with_(authority, mine)) == "certificate verify failed: CRL has expired"
+
+    def test_it_tells_when_the_first_list_ends(self, pair: Certificate, people: Authority) -> None:
+        assert Server(pair).certificates.revokedEnd() is None
+        end = self.server(pair, people, people.revoke(days=7)).certificates.revokedEnd()
+        assert end is not None
+        assert 6.9 < (end - time.time()) / 86400 < 7.1
+
+    def test_what_cannot_be_used_is_told(self, pair: Certificate, people: Authority, tmp_path: Path) -> None:
+        path = tmp_path / "lists"
+
+        def told(content: bytes) -> str:
+            path.write_bytes(content)
+            with pytest.raises(ConfigError) as caught:
+                self.server(pair, people, str(path))
+            return str(caught.value).removeprefix(f"tls.client_crl: {path} ")
+
+        own = Path(people.revoke()).read_bytes()
+        other = Path(Authority(tmp_path, "other").revoke()).read_bytes()
+        (tmp_path / "again").mkdir()
+        forged = Path(Authority(tmp_path / "again", "people").revoke()).read_bytes()
+        lacks = "has no list of CN=people, which client_ca names; put the lists of all authorities into it"
+        assert told(other) == told(forged) == lacks
+        assert told(own[:100] + own[-60:]) == "is damaged; copy it again, whole"
+        assert told(own + people.path.read_bytes()) == "has a certificate in it; that belongs in client_ca"
+        path.unlink()
+        with pytest.raises(ConfigError, match=r"client_crl .* cannot be read: No such file"):
+            self.server(pair, people, str(path))
 
 
 class TestReading:

@@ -30,6 +30,15 @@ class TestConnections:
         assert ours.arrive()
         assert ours.connections == 2
 
+    def test_no_more_than_there_is_room_for(self) -> None:
+        _, ours = admission(max_connections=5)
+        ours.setRoom(2)
+        assert [ours.arrive(), ours.arrive(), ours.arrive()] == [True, True, False]
+        ours.configure(Policies(max_connections=1))
+        assert ours.most == 1
+        ours.configure(Policies(max_connections=9))
+        assert ours.most == 2
+
     def test_as_many_of_one_address_as_it_may_have(self) -> None:
         _, ours = admission(max_connections_per_address=2)
         ours.take("203.0.113.7")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
+from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
-from wsd.policies.timer import GRAIN, Timer
+from wsd.policies.timer import GRAIN, Timer, keepTime
 
 
 class Thing:
@@ -143,3 +146,22 @@ class TestTime:
         timer.stop()
         timer.stop()
         assert clock.getDelayedCalls() == []
+
+
+class TestAReactorsClock:
+    """The one that nobody sets."""
+
+    def test_is_the_monotonic_one(self) -> None:
+        reactor = SelectReactor()
+        keepTime(reactor)
+        assert monotonic() <= reactor.seconds() <= monotonic()
+        call = reactor.callLater(100, list)
+        assert 99 < call.getTime() - monotonic() <= 100
+
+    def test_leaves_what_waits_the_time_that_it_has_left(self) -> None:
+        reactor = SelectReactor()
+        calls = [reactor.callLater(seconds, list) for seconds in (100, 0)]
+        keepTime(reactor)
+        assert 99 < calls[0].getTime() - monotonic() <= 100
+        reactor.runUntilCurrent()
+        assert [call.active() for call in calls] == [1, 0]

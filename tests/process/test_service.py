@@ -8,6 +8,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
+from tests.commands import until
 from tests.daemon import RunningDaemon, runningDaemon
 from wsd.frames import choose
 
@@ -63,6 +65,14 @@ class TestStarting:
                 assert client.recv(10) == "hello"
             daemon.stop()
         assert not path.exists()
+
+    @pytest.mark.parametrize("mode", ["600", "660", "666"])
+    def test_a_unix_socket_keeps_its_mode_while_the_daemon_runs(self, mode: str, tmp_path: Any) -> None:
+        path = tmp_path / "wsd.sock"
+        with runningDaemon("--listen", f"unix:{path}:mode={mode}") as daemon:
+            daemon.waitFor(r"listening ws\+unix:")
+            with unix_connect(str(path), uri="ws://anything/echo"):
+                assert f"{path.stat().st_mode & 0o777:o}" == mode
 
     def test_another_endpoint_of_twisteds_serves_too(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -164,6 +174,46 @@ class TestMetrics:
             request = urllib.request.Request(url, headers={"X-Forwarded-For": "127.0.0.1"})
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 urllib.request.urlopen(request, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def few() -> Iterator[RunningDaemon]:
+    """A daemon with 120 descriptors, of which 64 are for other things than connections."""
+    with runningDaemon(prefix=("sh", "-c", 'ulimit -n 120; exec "$@"', "sh")) as daemon:
+        yield daemon
+
+
+class TestFewDescriptors:
+    """Less than `max_connections` needs."""
+
+    def test_are_told_at_the_start(self, few: RunningDaemon) -> None:
+        few.waitFor("max_connections is 20000, but with 120 descriptors there is room for 56: give it 22222 ")
+
+    def test_are_no_reason_to_be_reset(self, few: RunningDaemon) -> None:
+        places = [socket.create_connection(("127.0.0.1", few.port()), timeout=30) for _ in range(200)]
+        answers = []
+        for place in places:
+            place.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answers.append(place.recv(12))
+        assert answers.count(b"HTTP/1.1 200") == 56
+        assert answers.count(b"HTTP/1.1 503") == 144
+        metrics = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        kept = next(place for place, answer in zip(places, answers, strict=True) if answer.endswith(b"200"))
+        kept.sendall(metrics)
+        read = b"".join(iter(lambda: kept.recv(65536), b""))
+        assert b"\nwsd_connections_limit 56.0\n" in read
+        assert len([line for line in few.lines if "could not be accepted" in line]) <= 3
+        assert not [line for line in few.lines if "EMFILE" in line and "could not be accepted" not in line]
+        for place in places:
+            place.close()
+
+    def test_do_for_who_comes_when_the_others_have_gone(self, few: RunningDaemon) -> None:
+        def isServed() -> bool:
+            with socket.create_connection(("127.0.0.1", few.port()), timeout=30) as client:
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return client.recv(12) == b"HTTP/1.1 200"
+
+        until(isServed, "a place is free")
 
 
 def test_the_soft_limit_of_descriptors_is_raised() -> None:

@@ -26,7 +26,7 @@ from urllib.request import urlopen
 import pytest
 from websockets.sync.client import connect, unix_connect
 
-from tests.commands import PATIENCE, ROOT, commandLine, environment, running, until
+from tests.commands import MODES, PATIENCE, ROOT, commandLine, environment, running, until
 
 CONF = ROOT / "conf"
 TWISTD = str(Path(sysconfig.get_path("scripts")) / "twistd")
@@ -159,6 +159,55 @@ class TestTheNotifySocket:
             assert "prot: there is no such key here" in manager.hear("READY=1").split("\nSTATUS=not reloaded: ")[1]
 
 
+class TestTheJournal:
+    """$JOURNAL_STREAM, and what a watchdog leaves there."""
+
+    def test_lines_have_priorities_and_no_time(self, tmp_path: Path) -> None:
+        with (tmp_path / "journal").open("w") as journal:
+            found = os.fstat(journal.fileno())
+            process = subprocess.Popen(
+                commandLine("twistd -n", "-p", "0"),
+                cwd=tmp_path,
+                env=environment(JOURNAL_STREAM=f"{found.st_dev}:{found.st_ino}"),
+                stdin=subprocess.DEVNULL,
+                stdout=journal,
+                stderr=journal,
+            )
+        try:
+            until(lambda: "listening ws://[::1]" in (tmp_path / "journal").read_text(), "listening")
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+        lines = (tmp_path / "journal").read_text().splitlines()
+        assert any(line.startswith("<6>info  wsd ") for line in lines)
+        assert all(re.match(r"<[2-7]>\w+ +\S", line) for line in lines)
+
+    @pytest.mark.parametrize("options", [["--check"], []])
+    def test_what_keeps_it_from_starting_is_an_error(self, options: list[str], tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text("prot = 1")
+        with (tmp_path / "journal").open("w") as journal:
+            found = os.fstat(journal.fileno())
+            done = subprocess.run(
+                commandLine("twistd -n", "-c", "wsd.toml", *options),
+                cwd=tmp_path,
+                env=environment(JOURNAL_STREAM=f"{found.st_dev}:{found.st_ino}"),
+                stderr=journal,
+                timeout=PATIENCE,
+            )
+        assert done.returncode == 1
+        said = (tmp_path / "journal").read_text()
+        assert said.startswith(f"<3>wsd: {tmp_path}/wsd.toml: prot: there is no such key here")
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_a_daemon_that_is_aborted_leaves_its_stacks(self, mode: str, tmp_path: Path) -> None:
+        with running(tmp_path, mode, "-p", "0") as daemon:
+            daemon.url()
+            daemon.send(signal.SIGUSR1)
+            daemon.stop(signal.SIGABRT)
+            daemon.logged("^Fatal Python error: Aborted")
+            daemon.logged(r"^  File .*/twisted/internet/\w+\.py")
+
+
 # -- sockets that are passed ------------------------------------------------------------------------------------------
 
 _PASS = """
@@ -239,6 +288,29 @@ class TestSocketsThatArePassed:
             manager.hear("READY=1")
             assert echoes(urlOf(two[0]))
             assert echoes(urlOf(two[1]))
+
+    def test_a_unix_socket_keeps_the_mode_that_it_was_made_with(self, manager: Manager, tmp_path: Path) -> None:
+        path = tmp_path / "wsd.sock"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            path.chmod(0o660)
+            listening.listen()
+            with activated(tmp_path, [listening], "wsd", NOTIFY_SOCKET=manager.address):
+                manager.hear("READY=1")
+                with unix_connect(str(path), uri="ws://localhost/echo"):
+                    assert path.stat().st_mode & 0o777 == 0o660
+
+    def test_a_unix_socket_may_lie_where_the_daemon_has_no_business(self, manager: Manager, tmp_path: Path) -> None:
+        # Its path cannot be changed, nor even be found: the daemon has a root, or a user, of its own.
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(tmp_path / "before.sock"))
+            listening.listen()
+            (tmp_path / "before.sock").rename(tmp_path / "elsewhere.sock")
+            with activated(tmp_path, [listening], "wsd", NOTIFY_SOCKET=manager.address):
+                manager.hear("READY=1")
+                with unix_connect(str(tmp_path / "elsewhere.sock"), uri="ws://localhost/echo") as client:
+                    client.send("hello")
+                    assert client.recv(10) == "hello"
 
     def test_they_answer_in_a_daemon_that_left_its_terminal(self, two: list[socket.socket], tmp_path: Path) -> None:
         with activated(tmp_path, two, "wsd:wsd", mode="twistd") as process:
@@ -383,6 +455,9 @@ class TestTheUnits:
         assert most is not None
         assert int(value("LimitNOFILE")) > int(most[1]) + 1000
 
+    def test_let_nobody_into_the_folder_of_sockets_but_a_group(self) -> None:
+        assert value("RuntimeDirectoryMode") == "0750"
+
     def test_listen_where_the_configuration_does(self) -> None:
         streams = re.findall("^ListenStream=(.*)$", (CONF / "wsd.socket").read_text(), re.MULTILINE)
         assert streams == ["127.0.0.1:9998", "[::1]:9998"]
@@ -478,7 +553,7 @@ class TestTheFolders:
             found[name] = (oct(status.st_mode)[-3:], status.st_uid, status.st_gid)
         assert found == {
             "etc/wsd": ("755", 0, 0),
-            "run/wsd": ("755", 990, 990),
+            "run/wsd": ("750", 990, 990),
             "var/lib/wsd": ("700", 990, 990),
             "var/log/wsd": ("750", 990, 4),
         }

@@ -170,13 +170,14 @@ class TestSwitches:
         client = echo("/?ping=3")
         assert [frame.opcode for frame in client.frames] == [Opcode.PING] * 3
 
-    def test_push_sends_the_servers_clock_until_the_client_closes(self) -> None:
+    def test_push_sends_the_servers_clock_until_the_client_closes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         daemon = Daemon({"/": EchoFactory})
         client = echo("/?push=100", daemon)
+        monkeypatch.setattr("wsd.protocols.echo.time", lambda: 1_000_000_000.5)
         for _ in range(5):
             daemon.reactor.advance(0.1)
             client.exchange()
-        assert client.messages()[-1] == "1970-01-01T00:00:00.500+00:00"
+        assert client.messages()[-1] == "2001-09-09T01:46:40.500+00:00"
         assert len(client.messages()) == 6
         client.close()
         assert daemon.connections == []

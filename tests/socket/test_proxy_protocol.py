@@ -37,7 +37,7 @@ def serving(folder: Path, trusted: str) -> Iterator[RunningDaemon]:
     pair = Authority(folder).server("a", "a.test")
     config = f"""
         port = 0
-        listen = ["unix:{folder / "wsd.sock"}"]
+        listen = ["unix:{folder / "wsd.sock"}", "unix:{folder / "bare.sock"}:proxy=false"]
         proxy_protocol = true
         trusted_proxies = [{trusted}]
         [tls]
@@ -213,3 +213,36 @@ class TestTheRealHaproxy:
                 peer = described(get(wrapped))["peer"]
         assert (peer["address"], peer["port"]) == mine
         assert (peer["via"], peer["secure"], peer["direct"]) == ("127.0.0.1", True, False)
+
+
+class TestAListenerOfItsOwn:
+    """A part of its endpoint string, whatever holds for the others."""
+
+    def test_may_be_without_headers(self, behind: RunningDaemon, folder: Path) -> None:
+        for path in ("/metrics", "/describe"):
+            with closing(socket.socket(socket.AF_UNIX)) as bare:
+                bare.connect(str(folder / "bare.sock"))
+                answer = get(bare, path)
+            assert answer.startswith("HTTP/1.1 200 ")
+        assert described(answer)["peer"]["direct"] is True
+
+    def test_takes_no_header_then(self, behind: RunningDaemon, folder: Path) -> None:
+        with closing(socket.socket(socket.AF_UNIX)) as bare:
+            bare.connect(str(folder / "bare.sock"))
+            bare.sendall(V1)
+            assert get(bare).startswith("HTTP/1.1 400 ")
+
+    def test_may_be_the_only_one_with_them(self, tmp_path: Path) -> None:
+        config = f"""
+            port = 0
+            listen = ["unix:{tmp_path / "proxied.sock"}:proxy=true"]
+            trusted_proxies = ["unix"]
+        """
+        with runningDaemon(config=config) as daemon:
+            with closing(reach(daemon)) as bare:
+                assert described(get(bare))["peer"]["direct"] is True
+            daemon.waitFor("listening ws.unix:")
+            with closing(socket.socket(socket.AF_UNIX)) as bare:
+                bare.connect(str(tmp_path / "proxied.sock"))
+                bare.sendall(V1)
+                assert described(get(bare))["peer"] == {**BY_V1, "via": "unix"}

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.certificates import Authority
@@ -94,9 +95,11 @@ class Reach:
 
 
 @contextmanager
-def serving(authority: Authority, *pairs: Certificate, more: str = "", top: str = "") -> Iterator[Reach]:
+def serving(
+    authority: Authority, *pairs: Certificate, more: str = "", top: str = "", last: str = ""
+) -> Iterator[Reach]:
     hosts = 'hosts = ["localhost", "127.0.0.1", "[::1]", "a.test", "b.test", "x.a.test"]\n'
-    with runningDaemon(config=top + hosts + tables(*pairs, more=more)) as daemon:
+    with runningDaemon(config=top + hosts + tables(*pairs, more=more) + last) as daemon:
         yield Reach(daemon, authority.path)
 
 
@@ -243,6 +246,76 @@ class TestClientCertificates:
             resumed = reach.openssl("-sess_in", session, "-ign_eof", text=request)
             assert "Reused, TLSv1.3" in resumed
             assert "HTTP/1.1 200 OK" in resumed
+
+
+class TestClientsOfARoute:
+    """Certificates, revocations and rules, with curl and WebSockets."""
+
+    @pytest.fixture
+    def authority(self, tmp_path: Path) -> Authority:
+        return Authority(tmp_path)
+
+    @staticmethod
+    def status(reach: Reach, path: str, pair: Certificate | None, *arguments: str) -> str:
+        """What curl got: a status, or 000 when there was no TLS."""
+        mine = () if pair is None else ("--cert", pair.cert, "--key", pair.key)
+        url = f"https://a.test:{reach.port}{path}"
+        resolve = ("--resolve", f"a.test:{reach.port}:127.0.0.1", "--cacert", str(reach.authority))
+        return run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", *resolve, *mine, *arguments, url)
+
+    @staticmethod
+    def opens(reach: Reach, path: str, pair: Certificate | None) -> int:
+        """The status of an opening handshake."""
+        context = reach.context
+        if pair is not None:
+            context.load_cert_chain(pair.cert, pair.key)
+        try:
+            with reach.open(path=path, context=context):
+                return 101
+        except InvalidStatus as refused:
+            return refused.response.status_code
+
+    def test_are_those_whom_its_rules_fit(self, authority: Authority) -> None:
+        me = authority.client("me", [(NameOID.ORGANIZATION_NAME, "Doors")])
+        you = authority.client("you", [(NameOID.ORGANIZATION_NAME, "Windows")])
+        more = f'client_ca = "{authority.path}"\nclient_auth = "optional"'
+        routes = """
+            [route."/describe"]
+            clients = ["CN=nobody", "O=Doors"]
+            [route."/blob"]
+            clients = "*"
+            [route."/"]
+            clients = "*"
+            [route."/soap"]
+            clients = "CN=you"
+        """
+        pair = authority.server("a", "a.test")
+        with serving(authority, pair, more=more, last=routes) as reach:
+            seen = {who and who.cert: self.opens(reach, "/describe", who) for who in (me, you, None)}
+            assert seen == {me.cert: 101, you.cert: 403, None: 403}
+            assert [self.status(reach, "/describe", who) for who in (me, you, None)] == ["200", "403", "403"]
+            assert [self.status(reach, "/soap?wsdl", who) for who in (me, you, None)] == ["403", "200", "403"]
+            assert [self.status(reach, "/blob/tus", who, "-X", "OPTIONS") for who in (me, None)] == ["204", "403"]
+            assert [self.status(reach, "/", who) for who in (me, None)] == ["200", "403"]
+            assert [self.opens(reach, "/echo", who) for who in (me, None)] == [101, 101]
+            plain = run("curl", "-s", f"http://localhost:{reach.daemon.port()}/describe")
+            assert plain == "this route is for clients with a certificate: come by TLS, and show one\n"
+
+    def test_are_none_who_have_been_revoked_meanwhile(self, authority: Authority) -> None:
+        me, you = authority.client("me"), authority.client("you")
+        crl = authority.revoke(you)
+        more = f'client_ca = "{authority.path}"\nclient_crl = "{crl}"\nclient_auth = "required"'
+        with serving(authority, authority.server("a", "a.test"), more=more) as reach:
+            assert [self.status(reach, "/healthz", who) for who in (me, you)] == ["200", "000"]
+            reach.daemon.waitFor("no TLS with 127.0.0.1: certificate verify failed: certificate revoked")
+            authority.revoke(me)
+            reach.daemon.waitFor("the certificates were read anew")
+            assert [self.status(reach, "/healthz", who) for who in (me, you)] == ["000", "200"]
+            authority.revoke(me, you)
+            said = len(reach.daemon.lines)
+            reach.daemon.process.send_signal(signal.SIGHUP)
+            reach.daemon.waitFor("the certificates were read anew", said)
+            assert [self.status(reach, "/healthz", who) for who in (me, you)] == ["000", "000"]
 
 
 class TestRenewal:

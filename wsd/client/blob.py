@@ -26,6 +26,7 @@ from twisted.internet.task import deferLater, react
 from wsd.client.talker import OPENING, Talker, Unanswered, addTrust, connect, soon
 from wsd.config import stateFolder
 from wsd.config.values import printable
+from wsd.policies.timer import keepTime
 
 SUBPROTOCOL = "blob.wsd.v1"
 
@@ -317,6 +318,7 @@ def _react(run: Callable[[Any], Awaitable[None]]) -> None:
     """Run it, and come back when it went well: `react` itself ends the process in any case."""
 
     async def main(reactor: Any) -> None:
+        keepTime(reactor)
         await run(reactor)
 
     try:

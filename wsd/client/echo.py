@@ -11,6 +11,7 @@ from twisted.internet.task import react
 
 from wsd.client.talker import ANSWER, OPENING, WIDTH, Unanswered, addTrust, connect, soon
 from wsd.config.values import printable, token
+from wsd.policies.timer import keepTime
 
 
 def addArguments(parser: ArgumentParser) -> None:
@@ -53,6 +54,7 @@ def run(arguments: Namespace) -> None:
 
 
 async def _run(reactor: Any, arguments: Namespace) -> None:
+    keepTime(reactor)
     try:
         await talk(reactor, arguments)
     except Unanswered as error:

@@ -45,7 +45,7 @@ _OWN = ("/healthz", "/readyz", "/metrics", "/_wsd")
 _PATH = re.compile(r"/[!$%&'()+,\-./0-9:;=@A-Z_a-z~]*", re.ASCII)
 _POLICIES = {field.name for field in fields(Policies)}
 _DAEMON = {field.name for field in fields(Policies) if field.metadata.get("daemon")}
-_ROUTE = {"protocol", "subprotocols", "prefer", "require_subprotocol", "origins", "enabled"}
+_ROUTE = {"protocol", "subprotocols", "prefer", "require_subprotocol", "origins", "clients", "enabled"}
 _TABLES = ("policies", "tls", "log", "route")
 
 
@@ -94,6 +94,12 @@ def parse(
         raise ConfigError(
             "port: false leaves nothing to listen on; write a port, or some listen, tls.port or tls.listen"
         )
+    for key, route in config.routes.items():
+        if route.clients and config.tls.client_auth == "none":
+            raise ConfigError(
+                f'route."{key}".clients: no client is asked for a certificate; set tls.client_auth to "optional" '
+                'or "required"'
+            )
     return config
 
 
@@ -169,6 +175,10 @@ def _tls(table: Mapping[str, Any], folder: str) -> Tls:
     if tls.client_ca is not None and tls.client_auth == "none":
         raise ConfigError(
             'tls.client_ca: is not used while tls.client_auth is "none"; set that to "optional" or "required"'
+        )
+    if tls.client_crl is not None and tls.client_ca is None:
+        raise ConfigError(
+            "tls.client_crl: is not used without tls.client_ca; name the file of the authorities to trust"
         )
     return tls
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wsd.config.subjects import subject
 from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, proxy, token
 
 
@@ -49,7 +50,7 @@ class Policies:
     max_frame: int = _size(0, least=0)
     """Bytes of one received frame as its head declares them, so before inflating; 0 is as `max_message`."""
     opening_timeout: float = _seconds(10.0)
-    """Seconds from the connection to its request head, and from there to the answer."""
+    """Seconds from the connection to its request head, what comes before included; and from there to the answer."""
     closing_timeout: float = _seconds(5.0)
     """Seconds for the closing handshake, then the connection is dropped; also the daemon's own patience at its end."""
     http_idle_timeout: float = _seconds(60.0)
@@ -108,6 +109,8 @@ class Tls:
     """The certificates; the first answers when no name fits."""
     client_ca: str | None = _path()
     """A PEM file of the authorities that clients' certificates are checked against."""
+    client_crl: str | None = _path()
+    """A PEM file of the lists of certificates that those authorities have revoked."""
     client_auth: str = _choice("none", "optional", "required")
     """Whether clients are asked for a certificate, and refused without one."""
 
@@ -144,6 +147,8 @@ class Route:
     """Whether a client without a subprotocol in common is refused (400) or opens without one."""
     origins: tuple[str, ...] = _texts("same-host", each=origin)
     """Whose pages may open it: "same-host", "null", "*", or origins in full."""
+    clients: tuple[str, ...] = _texts(each=subject)
+    """Whose certificates may open it, by their subject; with none, no certificate is asked for."""
     options: Mapping[str, object] = field(default_factory=dict)
     """A protocol's name to an instance of its Options: the route's own keys."""
     policies: Policies = Policies()
@@ -167,7 +172,7 @@ class Config:
     proxy_header: str = _choice("x-forwarded-for", "forwarded")
     """The header in which the trusted proxies say it; the other one is what clients sent, and ignored."""
     proxy_protocol: bool = False
-    """Whether the trusted proxies begin each connection with a PROXY header (version 1 or 2)."""
+    """Whether the trusted proxies begin each connection with a PROXY header, unless a `listen` says it itself."""
     metrics_allow: tuple[str, ...] = _texts(each=network)
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
     frames: str = _choice("auto", "_fast", "fast", "plain")

@@ -22,7 +22,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from wsd.config import Config
-from wsd.listen.port import TCPPort, UNIXPort
+from wsd.listen.port import Shortage, TCPPort, UNIXPort
 from wsd.listen.systemd import NotListening, adopt, inherited
 from wsd.policies.address import isLoopback
 
@@ -31,6 +31,10 @@ _BACKLOG = 4096
 
 _TRIES = 20
 """How often a free port is looked for that is free on every host."""
+
+
+_OTHERS = 64
+"""Descriptors at the least that are for other things than connections."""
 
 
 class Unusable(Exception):
@@ -48,13 +52,21 @@ class Listener:
     wide: bool = False
     """Reachable from other machines."""
     inherited: bool = False
+    proxied: bool | None = None
+    """Whether its endpoint string says that connections begin with a PROXY header, or do not; None when it does not."""
     ports: list[IListeningPort] = field(default_factory=list)
 
-    def adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any = None) -> Deferred[Any]:
-        """Accept connections for `factory`, which live on `ring` (on the reactor without one); fires when it does."""
-        return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring)
+    def adopt(
+        self, reactor: Any, factory: IProtocolFactory, ring: Any = None, shortage: Shortage | None = None
+    ) -> Deferred[Any]:
+        """
+        Accept connections for `factory`, which live on `ring` (on the reactor without one); fires when it does.
 
-    def _adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any) -> Any:
+        `shortage` ends those for whom there is no descriptor.
+        """
+        return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring, shortage)
+
+    def _adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any, shortage: Shortage | None) -> Any:
         if self.socket is None:
             assert self.endpoint is not None
             return serverFromString(reactor, self.endpoint).listen(factory).addCallback(self._heard)
@@ -67,6 +79,10 @@ class Listener:
         else:
             port = TCPPort._fromListeningDescriptor(reactor, descriptor, self.socket.family, factory)
         port.transport = _onRing(port.transport, ring)
+        port.shortage = shortage
+        if self.secure:
+            # Whoever waits there would not understand it.
+            port.answer = b""
         port.startListening()
         self.socket.close()
         self.socket = None
@@ -125,6 +141,19 @@ def raiseDescriptorLimit() -> int:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def roomIn(descriptors: int) -> int:
+    """
+    The connections that there is room for: a tenth of the descriptors is for files, threads, other servers, and for
+    those who are told that there is no room.
+    """
+    return max(1, descriptors - max(_OTHERS, descriptors // 10))
+
+
+def descriptorsFor(connections: int) -> int:
+    """The fewest descriptors with room for so many connections."""
+    return connections + max(_OTHERS, (connections - 1) // 9)
 
 
 def _bindHosts(hosts: Sequence[str], port: int, secure: bool, notices: list[str]) -> list[Listener]:
@@ -198,12 +227,17 @@ def _sentence(host: str, port: int, error: OSError) -> str:
 
 def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
     kind, _, rest = string.partition(":")
-    if kind in ("tcp", "tcp4", "tcp6"):
-        return _bindTCP(string, kind, rest, secure)
-    if kind == "unix":
-        return _bindUNIX(string, rest, secure)
-    if kind == "systemd":
-        return _bindInherited(string, rest, secure, passed)
+    if kind in ("tcp", "tcp4", "tcp6", "unix", "systemd"):
+        positional, named = _fields(string, rest)
+        proxied = _proxied(string, named.pop("proxy", None))
+        if kind == "unix":
+            listener = _bindUNIX(string, positional, named, secure)
+        elif kind == "systemd":
+            listener = _bindInherited(string, positional, named, secure, passed)
+        else:
+            listener = _bindTCP(string, kind, positional, named, secure)
+        listener.proxied = proxied
+        return listener
     try:
         serverFromString(_NoReactor(), string)
     except Exception as error:
@@ -239,9 +273,14 @@ def _known(string: str, named: Mapping[str, str], known: Sequence[str]) -> None:
             raise Unusable(f"listen {string!r} has the part {name!r}; it may have {', '.join(known)}")
 
 
-def _bindTCP(string: str, kind: str, rest: str, secure: bool) -> Listener:
-    positional, named = _fields(string, rest)
-    _known(string, named, ("port", "interface", "backlog"))
+def _proxied(string: str, value: str | None) -> bool | None:
+    if value not in (None, "true", "false"):
+        raise Unusable(f"listen {string!r} has proxy={value}; write proxy=true or proxy=false")
+    return None if value is None else value == "true"
+
+
+def _bindTCP(string: str, kind: str, positional: list[str], named: dict[str, str], secure: bool) -> Listener:
+    _known(string, named, ("port", "interface", "backlog", "proxy"))
     port = (positional or [named.get("port", "")])[0]
     if not port.isdigit() or int(port) > 65535:
         raise Unusable(f"listen {string!r} has no port; write tcp:PORT or tcp:PORT:interface=ADDRESS")
@@ -251,9 +290,8 @@ def _bindTCP(string: str, kind: str, rest: str, secure: bool) -> Listener:
     return listener
 
 
-def _bindUNIX(string: str, rest: str, secure: bool) -> Listener:
-    positional, named = _fields(string, rest)
-    _known(string, named, ("address", "mode", "backlog", "lockfile"))
+def _bindUNIX(string: str, positional: list[str], named: dict[str, str], secure: bool) -> Listener:
+    _known(string, named, ("address", "mode", "backlog", "lockfile", "proxy"))
     path = (positional or [named.get("address", "")])[0]
     mode = named.get("mode", "666")
     if not path or not re.fullmatch("[0-7]{3,4}", mode):
@@ -291,10 +329,11 @@ def _removeStale(path: str) -> None:
             os.unlink(path)
 
 
-def _bindInherited(string: str, rest: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
+def _bindInherited(
+    string: str, positional: list[str], named: dict[str, str], secure: bool, passed: list[tuple[str, int]]
+) -> Listener:
     """One socket that systemd passed, by index or by name; a name that several have gives the next one unused."""
-    positional, named = _fields(string, rest)
-    _known(string, named, ("domain", "index", "name"))
+    _known(string, named, ("domain", "index", "name", "proxy"))
     if positional or ("index" in named) == ("name" in named):
         raise Unusable(f"listen {string!r} is not systemd:index=N or systemd:name=NAME")
     wanted = next(

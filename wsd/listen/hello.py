@@ -12,10 +12,14 @@ _PROTOCOLS = 16
 
 _RECORD_HEAD = 5
 _MESSAGE_HEAD = 4
-_MAX_RECORDS = 8
-"""Records that a ClientHello may come in; one does for all that is common."""
-_MAX_HELLO = 64 * 1024
-"""Bytes of a ClientHello, far above those with keys for after quantum computers."""
+_MAX_HELLO = 131396
+"""Bytes of the longest ClientHello that can be written, and that OpenSSL takes."""
+_MAX_RECEIVED = 256 * 1024
+"""Bytes of all its records with their heads: enough for any hello, in one record or in one for each few bytes."""
+
+
+class TooLong(Exception):
+    """A hello comes in more bytes than anybody needs for one: one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,34 +30,45 @@ class Hello:
     protocols: tuple[bytes, ...] | None = None
 
 
-def readHello(data: bytes) -> Hello | None:
+class HelloReader:
     """
-    The hello at the beginning of what a client sent; None when more is needed.
+    Reads the hello at the beginning of what a client sends, however that is cut into records and reads.
 
-    What is none, or is broken, asks for nothing: it is OpenSSL that says what is wrong with it.
+    `received` is all that came, for OpenSSL. What is no hello, or is broken, asks for nothing: it is OpenSSL that says
+    what is wrong with it.
     """
-    message = b""
-    start = 0
-    for _ in range(_MAX_RECORDS):
-        if data[start : start + 1] not in (b"", b"\x16"):
-            return Hello()
-        if len(data) < start + _RECORD_HEAD:
-            return None
-        (length,) = unpack_from("!H", data, start + 3)
-        start += _RECORD_HEAD
-        if len(data) < start + length:
-            return None
-        message += data[start : start + length]
-        start += length
-        if message and message[0] != _CLIENT_HELLO:
-            return Hello()
-        if len(message) >= _MESSAGE_HEAD:
-            size = _MESSAGE_HEAD + int.from_bytes(message[1:_MESSAGE_HEAD], "big")
-            if size > _MAX_HELLO:
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self._message = bytearray()
+        self._start = 0
+
+    def feed(self, data: bytes) -> Hello | None:
+        """The hello, None when more is needed. Raises `TooLong`. Each byte is looked at once."""
+        self.received += data
+        received, message = self.received, self._message
+        while len(received) > self._start:
+            if received[self._start] != _HANDSHAKE:
                 return Hello()
-            if len(message) >= size:
-                return _read(message[:size])
-    return Hello()
+            body = self._start + _RECORD_HEAD
+            if len(received) < body:
+                break
+            end = body + int.from_bytes(received[body - 2 : body], "big")
+            if len(received) < end:
+                break
+            message += received[body:end]
+            self._start = end
+            if message and message[0] != _CLIENT_HELLO:
+                return Hello()
+            if len(message) >= _MESSAGE_HEAD:
+                size = _MESSAGE_HEAD + int.from_bytes(message[1:_MESSAGE_HEAD], "big")
+                if size > _MAX_HELLO:
+                    return Hello()
+                if len(message) >= size:
+                    return _read(bytes(message[:size]))
+        if len(received) > _MAX_RECEIVED:
+            raise TooLong(f"no whole hello came in {_MAX_RECEIVED // 1024} KiB")
+        return None
 
 
 def _read(message: bytes) -> Hello:

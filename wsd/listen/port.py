@@ -1,26 +1,183 @@
-"""Listening sockets: Twisted's ports with the house's transports, which accept all that wait in one turn."""
+"""
+Listening sockets: Twisted's ports with the house's transports, which accept all that wait in one turn.
+
+Where nothing can be accepted for want of descriptors, those who wait are turned away by the one that is kept spare.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp, unix
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wsd.listen.transport import TCPTransport, UNIXTransport
+from wsd.listen.transport import READ, TCPTransport, UNIXTransport
 
 _ANY = ("0.0.0.0", "::")
 _BATCH = 256
 """Connections accepted a turn."""
 
+_SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""No descriptor, or no memory, is left for another connection: it goes on waiting."""
+_PAUSE = 0.25
+"""Seconds without accepting after that, so that those who wait do not keep the daemon from all else."""
+_QUIET = 10.0
+"""Seconds between two lines about it."""
 
-class TCPPort(tcp.Port):
-    """Twisted's TCP port."""
+_NO_DESCRIPTOR = (
+    "the process has no descriptor left; raise LimitNOFILE= of the unit (ulimit -n), or lower max_connections"
+)
+
+_SENTENCE = b"the server has no descriptor left for your connection; try again\n"
+_ANSWER = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
+)
+
+
+class Shortage:
+    """
+    Turns away who cannot be accepted, by a descriptor that is kept spare: in one line of the log every ten seconds.
+
+    `count` is told how many could not be accepted, and the name of the error.
+    """
+
+    log = Logger(namespace="wsd")
+
+    def __init__(self, seconds: Callable[[], float], count: Callable[[str, int], object]) -> None:
+        self._seconds = seconds
+        self._count = count
+        self._spare: int | None = None
+        self._failed = 0
+        self._toldAt: float | None = None
+
+    def prepare(self) -> None:
+        """Open the spare descriptor, if there is none."""
+        if self._spare is None:
+            with suppress(OSError):
+                self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Give up the spare descriptor."""
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
+
+    def turnAway(self, listening: socket.socket, error: OSError, answer: bytes) -> None:
+        """End those who wait with this answer, as many as fit into a turn."""
+        failed = 0
+        while failed < _BATCH and self._spare is not None:
+            self.close()
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                break
+            else:
+                failed += 1
+                _end(client, answer)
+            finally:
+                self.prepare()
+        self.prepare()
+        self._tell(error, max(failed, 1))
+
+    def _tell(self, error: OSError, failed: int) -> None:
+        name = errno.errorcode.get(error.errno or 0, "unknown")
+        self._count(name, failed)
+        self._failed += failed
+        now = self._seconds()
+        if self._toldAt is None or now - self._toldAt >= _QUIET:
+            self.log.error(
+                "{count} connections could not be accepted: {reason}",
+                event="listener.short",
+                count=self._failed,
+                error=name,
+                reason=_NO_DESCRIPTOR if name == "EMFILE" else error.strerror,
+            )
+            self._toldAt, self._failed = now, 0
+
+
+def _end(client: socket.socket, answer: bytes) -> None:
+    """Say it and end; what has come is read, since an end that leaves something unread would take the answer back."""
+    with client, suppress(OSError):
+        client.setblocking(False)
+        client.send(answer)
+        client.shutdown(socket.SHUT_WR)
+        client.recv(READ)
+
+
+if TYPE_CHECKING:
+    _Base = tcp.Port
+else:
+    _Base = object
+
+
+class _Accepting(_Base):
+    """Mixed into Twisted's ports: the accepting."""
 
     log = Logger()
+
+    shortage: Shortage | None = None
+    """What to do when nothing more can be accepted; without it Twisted's own logs each failure."""
+    answer = _ANSWER
+    """What they who are turned away then are sent."""
+
+    def doRead(self) -> None:
+        """Accept those that wait; what is out of the ordinary is left to Twisted's own, which is twice as slow."""
+        most = self.numberAccepts
+        own: Any = self
+        for accepted in range(most):
+            try:
+                client, name = own.socket.accept()
+            except BlockingIOError:
+                # As many next time: then nobody has to find out that no more have come.
+                self.numberAccepts = max(1, accepted)
+                return
+            except OSError as error:
+                if self.shortage is None or error.errno not in _SHORT:
+                    super().doRead()
+                    return
+                self.shortage.turnAway(own.socket, error, self.answer)
+                self.stopReading()
+                own.reactor.callLater(_PAUSE, self._resume)
+                return
+            try:
+                self._begin(client, name)
+            except Exception:
+                self.log.failure("a connection could not begin", event="connection.error")
+        self.numberAccepts = min(most + 20, _BATCH)
+
+    def _resume(self) -> None:
+        if self.connected and not self.disconnecting:
+            self.startReading()
+
+    def _begin(self, client: Any, name: Any) -> None:
+        factory: Any = self.factory
+        build: Any = self.transport
+        protocol = factory.buildProtocol(self._addressOf(name))
+        if protocol is None:
+            client.close()
+            return
+        self.sessionno += 1
+        protocol.makeConnection(build(client, protocol, name, self, self.sessionno, self.reactor))
+
+    def _addressOf(self, name: Any) -> IAddress:
+        """Who connected."""
+        raise NotImplementedError
+
+    def _logConnectionLostMsg(self) -> None:
+        """The daemon says itself that it stops."""
+
+
+class TCPPort(_Accepting, tcp.Port):
+    """Twisted's TCP port."""
+
     transport = TCPTransport  # type: ignore[assignment]
 
     host: IAddress | None = None
@@ -32,49 +189,37 @@ class TCPPort(tcp.Port):
         host = self.getHost()
         self.host = None if host.host in _ANY else host
 
-    def doRead(self) -> None:
-        """Accept those that wait; what is out of the ordinary is left to Twisted's own, which is twice as slow."""
-        most = self.numberAccepts
-        for accepted in range(most):
-            try:
-                client, name = self.socket.accept()
-            except BlockingIOError:
-                # As many next time: then nobody has to find out that no more have come.
-                self.numberAccepts = max(1, accepted)
-                return
-            except OSError:
-                super().doRead()
-                return
-            try:
-                self._begin(client, name)
-            except Exception:
-                self.log.failure("a connection could not begin", event="connection.error")
-        self.numberAccepts = min(most + 20, _BATCH)
-
     def _begin(self, client: Any, name: Any) -> None:
         if len(name) == 4 and name[3]:
             # The interface of a link-local address belongs to its text.
             name = (socket.getnameinfo(name, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0], *name[1:])
-        factory: Any = self.factory
-        protocol = factory.buildProtocol(self._addressType("TCP", *name))
-        if protocol is None:
-            client.close()
-            return
-        self.sessionno += 1
-        protocol.makeConnection(self.transport(client, protocol, name, self, self.sessionno, self.reactor))
+        super()._begin(client, name)
 
-    def _logConnectionLostMsg(self) -> None:
-        """The daemon says itself that it stops."""
+    def _addressOf(self, name: Any) -> IAddress:
+        address: IAddress = self._addressType("TCP", *name)
+        return address
 
 
-class UNIXPort(unix.Port):
+class UNIXPort(_Accepting, unix.Port):
     """Twisted's unix port; a socket that somebody else made keeps its path."""
 
     transport = UNIXTransport
     ownsPath = True
 
-    def _logConnectionLostMsg(self) -> None:
-        """The daemon says itself that it stops."""
+    def startListening(self) -> None:
+        """Begin to accept; the path keeps the mode that whoever bound it gave it, where Twisted's own sets 666."""
+        tcp._reservedFD.reserve()
+        own: Any = self
+        own.factory.doStart()
+        own.socket, own._preexistingSocket = own._preexistingSocket, None
+        own.fileno = own.socket.fileno
+        self.connected = True
+        self.numberAccepts = _BATCH
+        self.startReading()
+
+    def _addressOf(self, name: Any) -> IAddress:
+        address: IAddress = self._buildAddr(name)
+        return address
 
     def connectionLost(self, reason: Failure) -> None:
         """Stop, and remove the path if it is ours."""

@@ -120,13 +120,15 @@ class Told:
     """
     A transport whose addresses are those that the header told; everything else is the real one's.
 
-    `via` is the proxy's address: whoever is behind it is not on this machine, whatever the header says.
+    `via` is the proxy's address: whoever is behind it is not on this machine, whatever the header says. `waited` is how
+    many seconds the header took, of those in which a connection must be open.
     """
 
-    def __init__(self, transport: Any, header: ProxyHeader, via: str) -> None:
+    def __init__(self, transport: Any, header: ProxyHeader, via: str, waited: float = 0.0) -> None:
         self._transport = transport
         self._header = header
         self.via = via
+        self.waited = waited
         directlyProvides(self, providedBy(transport))
         # What every message needs does not go by __getattr__.
         self.write, self.writeSequence = transport.write, transport.writeSequence
@@ -161,6 +163,7 @@ class ProxyProtocol(Protocol):
         self._buffer = b""
         self._inner: IProtocol | None = None
         self._timeout: IDelayedCall | None = None
+        self._since = factory.clock.seconds()
 
     def connectionMade(self) -> None:
         """A trusted proxy has its time-out to send the header; anybody else goes straight on."""
@@ -183,7 +186,8 @@ class ProxyProtocol(Protocol):
         header, length = read
         rest, self._buffer = self._buffer[length:], b""
         self._waitNoMore()
-        told = Told(self.transport, header, _textOf(self.transport.getPeer()))
+        waited = self._factory.clock.seconds() - self._since
+        told = Told(self.transport, header, _textOf(self.transport.getPeer()), waited)
         self._begin(told, told.getPeer())
         if rest and self._inner is not None:
             self._inner.dataReceived(rest)

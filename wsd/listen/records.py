@@ -131,4 +131,6 @@ class Records:
 
 def reasonOf(error: ssl.SSLError) -> str:
     """OpenSSL's words."""
-    return error.reason.replace("_", " ").lower() if error.reason else str(error)
+    reason = error.reason.replace("_", " ").lower() if error.reason else str(error)
+    fault = getattr(error, "verify_message", None)
+    return f"{reason}: {fault}" if fault else reason

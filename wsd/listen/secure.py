@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
-from wsd.listen.hello import Hello, readHello
+from wsd.listen.hello import Hello, HelloReader, TooLong
 from wsd.listen.records import Records, reasonOf
 from wsd.listen.transport import LATER, READ
 from wsd.policies.address import TlsInfo
@@ -37,22 +37,17 @@ _PORTION = 256 * 1024
 _NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
 """The fatal alert no_application_protocol (RFC 7301 3.2)."""
 
+_TOO_LONG = b"\x15\x03\x03\x00\x02\x02\x2f"
+"""The fatal alert illegal_parameter, which OpenSSL has for a message of excessive size too."""
+
 _SENTENCE = b"this port speaks TLS; open it with wss:// or https://\n"
 _PLAIN = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
     b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
 )
 
-_PASSED = {
-    "setWaterMarks",
-    "setKept",
-    "tellUnsent",
-    "via",
-    "getTcpNoDelay",
-    "setTcpNoDelay",
-    "getTcpKeepAlive",
-    "setTcpKeepAlive",
-}
+_PASSED = {"setWaterMarks", "setKept", "tellUnsent", "via", "waited"}
+_PASSED |= {"getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
 """What is the transport's below, if it has it."""
 
 _log = Logger(namespace="wsd")
@@ -101,7 +96,7 @@ class SecureTransport:
         self._feed: Any = None
         self._gathered: list[bytes] | None = []
         self._bytes = 0
-        self._hello = b""
+        self._hello: HelloReader | None = HelloReader()
         self._sni: str | None = None
         self._records: Any = None
         self._producer: Any = None
@@ -171,7 +166,7 @@ class SecureTransport:
         """The connection is gone; without a goodbye it is cut."""
         if not self.connected:
             return
-        if not self._isOpen and self._hello and not self._isRefused:
+        if not self._isOpen and not self._isRefused and (self._hello is None or self._hello.received):
             self._tellRefused("the client went away")
         if self._isOpen and not self._records.isOver and not self._saidGoodbye and reason.check(ConnectionDone):
             reason = Failure(ConnectionLost("the peer ended without TLS's close_notify"))
@@ -187,12 +182,11 @@ class SecureTransport:
         """Go on with the handshake: what came behind it when it is done."""
         if self._isRefused or not self.connected:
             return None
-        if self._records is None:
-            self._hello += data
-            hello = readHello(self._hello)
-            if hello is None or not self._begin(hello):
+        if self._hello is not None:
+            begun = self._greet(self._hello, data)
+            if begun is None:
                 return None
-            data = self._hello
+            data = begun
         try:
             rest: bytes | None = self._records.shake(data)
         except ssl.SSLError as error:
@@ -201,11 +195,22 @@ class SecureTransport:
         self._below.write(self._records.said())
         if rest is not None:
             self._isOpen = True
-            self._hello = b""
             self._flush()
             if self.disconnecting and self._producer is None:
                 self._sayGoodbye()
         return rest
+
+    def _greet(self, reader: HelloReader, data: bytes) -> bytes | None:
+        """All that came, once the hello is whole and answered; None before, and when it is refused."""
+        try:
+            hello = reader.feed(data)
+        except TooLong as fault:
+            self._refuse(str(fault), _TOO_LONG)
+            return None
+        if hello is None or not self._begin(hello):
+            return None
+        self._hello = None
+        return bytes(reader.received)
 
     def _begin(self, hello: Hello) -> bool:
         """The client has said what it wants: choose, unless it wants what is not spoken."""
@@ -215,6 +220,17 @@ class SecureTransport:
         self._sni = hello.name
         self._records = Records(self._choose(hello))
         return True
+
+    @property
+    def isOpen(self) -> bool:
+        """Whether the handshake is done."""
+        return bool(self._isOpen)
+
+    def giveUp(self, seconds: float) -> None:
+        """The handshake has not been done in the time there was for it: end at once."""
+        self._isRefused = True
+        self._tellRefused(f"no whole handshake came within {seconds:g} seconds")
+        self._below.abortConnection()
 
     def _refuse(self, reason: str, answer: bytes) -> None:
         self._isRefused = True

@@ -23,6 +23,7 @@ from wsd.config import Certificate, ConfigError, Tls
 from wsd.listen.hello import Hello
 from wsd.listen.pairs import Pair, readFile, readPair
 from wsd.listen.records import reasonOf
+from wsd.listen.revoked import readRevoked
 from wsd.listen.secure import ALPN, Choose, SecureTransport
 from wsd.listen.selfsigned import ensureSelfSigned
 from wsd.policies.address import TlsInfo
@@ -42,6 +43,8 @@ class _Contexts:
     default: ssl.SSLContext
     byName: Mapping[str, ssl.SSLContext]
     pairs: tuple[Pair, ...]
+    revokedEnd: float | None
+    """When the first list of revoked certificates ends, in seconds since 1970."""
 
     def forName(self, name: str) -> ssl.SSLContext:
         """The context for a server name: its own, else that of `*.` its parent (RFC 6125 6.4.3), else the first."""
@@ -66,6 +69,7 @@ class Certificates:
         self.selfSignedPath: str | None = None
         """What to trust, with `self_signed`: the authority's certificate."""
         self._seen: object = None
+        self._toldEnd: float | None = None
         self._contexts = self._read(tls)
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -92,6 +96,7 @@ class Certificates:
         files = self._files(tls)
         self._seen = _stateOf(files, tls)
         pairs = tuple(readPair(pair) for pair in files)
+        revokedEnd = _checkRevoked(tls)
         shared: dict[tuple[str, ...], ssl.SSLContext] = {}
         used: set[tuple[tuple[str, ...], str]] = set()
         byName: dict[str, ssl.SSLContext] = {}
@@ -105,7 +110,8 @@ class Certificates:
             for name in names:
                 byName.setdefault(name, shared[names])
         self._warn(pairs)
-        return _Contexts(next(iter(shared.values())), byName, pairs)
+        self._warnRevoked(revokedEnd)
+        return _Contexts(next(iter(shared.values())), byName, pairs, revokedEnd)
 
     def _warn(self, pairs: Iterable[Pair]) -> None:
         now = self._clock()
@@ -118,6 +124,16 @@ class Certificates:
                     name=pair.name,
                     fault="has expired" if now > pair.end else "is not valid yet",
                 )
+
+    def _warnRevoked(self, end: float | None) -> None:
+        """Once for each end."""
+        if end is not None and end < self._clock() and end != self._toldEnd:
+            self._toldEnd = end
+            _log.error(
+                "a list of revoked certificates has ended: every client's certificate is refused; put a new one into "
+                "client_crl",
+                event="certificate.crl",
+            )
 
     def _context(self, tls: Tls) -> ssl.SSLContext:
         """Its sessions are resumed by tickets, under keys of its own: one each, for a WebSocket is reopened alone."""
@@ -159,6 +175,7 @@ class Certificates:
             return
         if changed:
             self.reload()
+        self._warnRevoked(self._contexts.revokedEnd)
 
     def expiry(self) -> Mapping[str, float]:
         """When each certificate ends, by its first name, in seconds since 1970."""
@@ -166,6 +183,10 @@ class Certificates:
         for pair in self._contexts.pairs:
             ends[pair.name] = min(pair.end, ends.get(pair.name, pair.end))
         return ends
+
+    def revokedEnd(self) -> float | None:
+        """When the first list of revoked certificates ends, in seconds since 1970; None without any."""
+        return self._contexts.revokedEnd
 
     # -- serving --------------------------------------------------------------------------------------------------
 
@@ -209,7 +230,7 @@ def _tellKept(error: ConfigError) -> None:
 def _stateOf(files: Iterable[Certificate], tls: Tls) -> object:
     """What tells that a file, or who may read it, has changed."""
     state = []
-    for path in [path for pair in files for path in (pair.cert, pair.key)] + [tls.client_ca]:
+    for path in [path for pair in files for path in (pair.cert, pair.key)] + [tls.client_ca, tls.client_crl]:
         try:
             found = os.stat(path) if path is not None else None
         except OSError:
@@ -231,12 +252,29 @@ def _askClients(context: ssl.SSLContext, tls: Tls) -> None:
     """Ask clients for a certificate of the authorities in `client_ca`."""
     if tls.client_ca is None:
         raise ConfigError("tls.client_ca: is needed with client_auth; name the PEM file of the authorities")
-    content = readFile(tls.client_ca, "client_ca")
+    _authoritiesIn(tls.client_ca)
     try:
-        x509.load_pem_x509_certificates(content)
         context.load_verify_locations(tls.client_ca)
-    except (ValueError, ssl.SSLError):
-        raise ConfigError(
-            f"tls.client_ca: {tls.client_ca} is not PEM; it begins with -----BEGIN CERTIFICATE-----"
-        ) from None
+    except ssl.SSLError as error:
+        raise ConfigError(f"tls.client_ca: {tls.client_ca} cannot be used: {reasonOf(error)}") from None
     context.verify_mode = _VERIFY[tls.client_auth]
+    if tls.client_crl is not None:
+        try:
+            context.load_verify_locations(tls.client_crl)
+        except (ssl.SSLError, OSError):
+            raise ConfigError(f"tls.client_crl: {tls.client_crl} changed while it was read") from None
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+
+
+def _checkRevoked(tls: Tls) -> float | None:
+    """When the lists of `client_crl` end; None where there are none. Raises ConfigError."""
+    if tls.client_crl is None or tls.client_ca is None or tls.client_auth == "none":
+        return None
+    return readRevoked(tls.client_crl, _authoritiesIn(tls.client_ca))
+
+
+def _authoritiesIn(path: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(readFile(path, "client_ca"))
+    except ValueError:
+        raise ConfigError(f"tls.client_ca: {path} is not PEM; it begins with -----BEGIN CERTIFICATE-----") from None

@@ -36,7 +36,11 @@ class Admission:
     is known late when a proxy stands between.
     """
 
+    most: int
+    """Connections at one time: `max_connections`, or as many as there is room for."""
+
     def __init__(self, policies: Policies, timer: Timer) -> None:
+        self._room: int | None = None
         self.configure(policies)
         self._timer = timer
         self._held: dict[str, int] = {}
@@ -47,10 +51,16 @@ class Admission:
     def configure(self, policies: Policies) -> None:
         """Admit under these from now on; who is in stays."""
         self._policies = policies
+        self.most = policies.max_connections if self._room is None else min(policies.max_connections, self._room)
+
+    def setRoom(self, room: int) -> None:
+        """Admit no more than there is room for, whatever the policies say."""
+        self._room = room
+        self.configure(self._policies)
 
     def arrive(self) -> bool:
-        """A connection is accepted: False when there are `max_connections` already (nothing is counted then)."""
-        if self.connections >= self._policies.max_connections:
+        """A connection is accepted: False when there are as many as there may be (nothing is counted then)."""
+        if self.connections >= self.most:
             return False
         self.connections += 1
         return True

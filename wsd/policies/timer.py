@@ -1,8 +1,13 @@
-"""One coarse timer for every connection: time-outs are kept in buckets, not in a delayed call a connection."""
+"""
+Time: measured by a clock that nobody sets, and one coarse timer on it for every connection.
+
+Time-outs are kept in buckets, not in a delayed call a connection.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from time import monotonic
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -12,9 +17,23 @@ GRAIN = 0.25
 """Seconds between two looks at the clock: how much later than asked a visit may come."""
 
 _STEP = 5.0
-"""The most seconds one turn counts: that the process was stopped, or the clock set, is no peer's fault."""
+"""The most seconds one turn counts: that the process was stopped is no peer's fault."""
 
 _NEVER = -1
+
+
+def keepTime(reactor: Any) -> None:
+    """
+    Let a reactor of Twisted's go by the monotonic clock: all that is called later then comes after so many seconds.
+
+    By itself it goes by the time of day, so that everything would come late, or at once, when that is set. What waits
+    already keeps the time it has left.
+    """
+    before, reactor.seconds = reactor.seconds, monotonic
+    for call in reactor.getDelayedCalls():
+        left = call.getTime() - before()
+        call.seconds = monotonic
+        call.reset(left)
 
 
 class Timed(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import time
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -195,7 +196,7 @@ class Echo(Connection):
     def _push(self) -> None:
         """The server's clock, without being asked; one that is not read is not pushed."""
         if not self.isFull:
-            now = datetime.fromtimestamp(self.clock.seconds(), UTC)
+            now = datetime.fromtimestamp(time(), UTC)
             self.send(now.isoformat(timespec="milliseconds"))
 
     def full(self) -> None:

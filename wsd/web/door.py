@@ -23,6 +23,7 @@ from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo, isLoopback
 from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
 from wsd.policies.origin import checkHost, checkOrigin
+from wsd.policies.subject import checkClient
 from wsd.policies.upgrade import checkUpgrade
 from wsd.web.channel import Channel
 
@@ -56,6 +57,7 @@ class Door(Protocol):
     _connection: Connection | None = None
     _place: str | None = None
     _counted = False
+    _isOverdue = False
     _bodySeen = 0
     _bodySince = 0.0
     _taken = -1
@@ -75,7 +77,7 @@ class Door(Protocol):
             setWaterMarks(self._policies.high_water, self._policies.low_water)
         site.doors.add(self)
         self._counted = site.admission.arrive()
-        self._wait(self._policies.opening_timeout)
+        self._wait(self._policies.opening_timeout - getattr(self.transport, "waited", 0.0))
         if not self._counted:
             self.refuseBytes(
                 Refused(503, "the server has all the connections it may have; try again", [("Retry-After", "5")])
@@ -177,6 +179,7 @@ class Door(Protocol):
         if route is None:
             raise Refused(404, f"no WebSocket answers at {head.path[:80]}")
         key = checkUpgrade(head)
+        checkClient(tls, route.route.clients)
         checkOrigin(head.headers.byName.get("origin"), route.origins, head.host, site.hosts)
         site.checkServing()
         if not peer.direct:
@@ -280,9 +283,15 @@ class Door(Protocol):
 
     def visit(self, now: float) -> None:
         """The time is up for what the peer owed us, unless it has done its part meanwhile."""
+        if not getattr(self.transport, "isOpen", True):
+            self.transport.giveUp(self._policies.closing_timeout if self.lingering else self._policies.opening_timeout)
+            return
         waiting = "head" if self._channel is None else self._channel.waiting
         isTaking = self._isTaking(now)
-        if isTaking is False:
+        if self.lingering and (self._isOverdue or not self._counted):
+            # Nothing was sent but one sentence: that it is not taken is no reason to wait, or to give it a place.
+            self.transport.abortConnection()
+        elif isTaking is False:
             self._site.metrics.httpDrop("stalled")
             self.transport.abortConnection()
         elif self.lingering and isTaking:
@@ -317,6 +326,7 @@ class Door(Protocol):
             self._site.metrics.httpDrop("idle")
             self.linger()
         else:
+            self._isOverdue = True
             self.refuseBytes(
                 Refused(408, f"no whole request head came within {self._policies.opening_timeout:g} seconds")
             )

@@ -17,6 +17,7 @@ from wsd.metrics import Metrics
 from wsd.policies.address import Peer, TlsInfo, Trust
 from wsd.policies.admission import Admission
 from wsd.policies.negotiation import choose
+from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
 from wsd.web.door import Door
 from wsd.web.request import Request
@@ -137,10 +138,12 @@ class Site(ProtocolFactory):
             raise Refused(503, "the server is going away; try again", [("Retry-After", "1")])
 
     def resourceFor(self, request: Request) -> IResource:
-        """What answers an HTTP request. Raises `Refused` (404)."""
+        """What answers an HTTP request. Raises `Refused` (404, 403)."""
         path = request.head.path
         page = self.pages.get(path)
         if page is not None and not (path == "/" and self._hasRootOfItsOwn()):
+            if path in self._exact:
+                checkClient(request.tls, self._exact[path].route.clients)
             return page
         for prefix, folder in self.folders.items():
             if path.startswith(prefix):
@@ -152,6 +155,8 @@ class Site(ProtocolFactory):
         if route is None and path != "/" and path.endswith("/"):
             route = self._exact.get(path[:-1])
         owner = route or self._ownerOf(path)
+        if owner is not None:
+            checkClient(request.tls, owner.route.clients)
         resource = owner.resource() if owner is not None else None
         if resource is not None and owner is not None:
             return self._under(resource, request, owner.route.path.rstrip("/") + "/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from time import time
 from typing import Any
 
 from twisted.internet.task import LoopingCall
@@ -67,7 +68,7 @@ class Demonstration:
         total = sum((each.amount * each.price for each in line), Decimal())
         isExpress = speed == "express"
         total = (total * Decimal("1.1") if isExpress else total).quantize(Decimal("0.01"))
-        today = datetime.fromtimestamp(call.clock.seconds(), UTC).date()
+        today = datetime.fromtimestamp(time(), UTC).date()
         delivery = max(wanted or date.min, today + timedelta(days=1 if isExpress else 3))
         return {"total": total, "delivery": delivery, "speed": speed, "line": line, "tags": tags}
 
@@ -114,7 +115,7 @@ class _Ticker:
                 watch=self._watch,
                 symbol=self._symbol,
                 price=Decimal(self._cents) / 100,
-                at=datetime.fromtimestamp(self._call.clock.seconds(), UTC),
+                at=datetime.fromtimestamp(time(), UTC),
             )
         if self._left <= 0:
             self.end()

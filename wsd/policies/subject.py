@@ -1,0 +1,36 @@
+"""Whose certificates may come in: what a route asks of the subject of a client's certificate."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from wsd.config.subjects import ANY, attributesOf
+from wsd.head import Refused, shown
+from wsd.policies.address import TlsInfo
+
+
+def checkClient(tls: TlsInfo | None, clients: tuple[str, ...]) -> None:
+    """
+    Whether a client may open a route with these rules: everybody where there are none. Raises `Refused` (403).
+
+    A rule fits a subject that has all of its attributes, in whatever order; "*" fits any certificate.
+    """
+    if not clients:
+        return
+    if tls is None or tls.client is None:
+        raise Refused(403, "this route is for clients with a certificate: come by TLS, and show one")
+    if not _fits(tls.client, clients):
+        raise Refused(
+            403, f"the client {shown(tls.client)} may not open this route; add it to its `clients` if it should"
+        )
+
+
+@lru_cache(1024)
+def _fits(subject: str, clients: tuple[str, ...]) -> bool:
+    if ANY in clients:
+        return True
+    try:
+        attributes = attributesOf(subject)
+    except ValueError:
+        return False
+    return any(attributesOf(rule) <= attributes for rule in clients)
