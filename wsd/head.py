@@ -19,6 +19,9 @@ MAX_HEAD = 16384
 MAX_HEADERS = 100
 """Header fields a head may have."""
 
+END = b"\r\n\r\n"
+"""What ends a head."""
+
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _HEAD = re.compile(
     rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\x84\x86-\xff]*+)*)\Z"
@@ -174,6 +177,22 @@ class Head:
         return "transfer-encoding" in values or ("content-length" in values and bool(self.length))
 
 
+def afterBlankLines(data: bytes) -> bytes:
+    """The bytes without the empty lines before a head (RFC 9112 2.2)."""
+    start = 0
+    while data.startswith(b"\r\n", start):
+        start += 2
+    return data[start:] if start else data
+
+
+def endOfHead(data: bytes, searched: int = 0) -> int:
+    """Where the head that begins here ends, -1 when more is needed. Raises `Refused` (431) for one too large."""
+    end = data.find(END, max(0, searched - len(END) + 1))
+    if end > MAX_HEAD or (end < 0 and len(data) > MAX_HEAD):
+        raise _tooLarge()
+    return end
+
+
 def parseHead(data: bytes) -> Head:
     """The head of a request, without the empty line that ends it. Raises `Refused`."""
     text = data.decode("latin-1")
@@ -205,7 +224,7 @@ def shown(text: str) -> str:
 def _fault(text: str) -> Refused:
     """What is wrong with a text that is no head."""
     if len(text) > MAX_HEAD:
-        return Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
+        return _tooLarge()
     line, *fields = text.split("\r\n")
     if re.search("[\r\n]", line + "".join(fields)):
         return Refused(400, "a line of the request head ends with CR or LF alone; end each with CR LF")
@@ -215,6 +234,10 @@ def _fault(text: str) -> Refused:
         return Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
     faults = (fault for field in fields if (fault := _faultOfField(field)) is not None)
     return Refused(400, next(faults, "the request head is malformed; write it as RFC 9112 says"))
+
+
+def _tooLarge() -> Refused:
+    return Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
 
 
 def _faultOfLine(line: str) -> str | None:

@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 
 from wsd.connection.request import Request, newId
-from wsd.head import MAX_HEAD, Head, Refused, parseHead
+from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo, isLoopback
 from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
@@ -29,8 +30,6 @@ from wsd.web.channel import Channel
 if TYPE_CHECKING:
     from wsd.connection import Connection
     from wsd.web.site import Site
-
-_END = b"\r\n\r\n"
 
 _TLS = b"\x16\x03"
 """How a TLS handshake begins (RFC 8446 5.1)."""
@@ -50,6 +49,8 @@ class Door(Protocol):
     transport: Any
     due = -1
     lingering = False
+    isEnded = False
+    """Whether the peer has ended its half of the connection."""
 
     _buffer = b""
     _channel: Channel | None = None
@@ -107,20 +108,17 @@ class Door(Protocol):
         if buffer.startswith(_TLS):
             self.refuseBytes(Refused(400, "this port speaks without TLS; open it with ws:// or http://"))
             return
-        start = 0
-        while buffer.startswith(b"\r\n", start):
-            start += 2
-        buffer = buffer[start:]
-        end = buffer.find(_END, max(0, len(self._buffer) - 3))
-        if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD):
-            self.refuseBytes(
-                Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
-            )
-        elif end < 0:
+        buffer = afterBlankLines(buffer)
+        try:
+            end = endOfHead(buffer, len(self._buffer))
+        except Refused as refused:
+            self.refuseBytes(refused)
+            return
+        if end < 0:
             self._buffer = buffer
         else:
             self._buffer = b""
-            self.headReceived(buffer[:end], lambda: buffer[end + 4 :])
+            self.headReceived(buffer[:end], lambda: buffer[end + len(END) :])
 
     def headBegan(self) -> None:
         """The first bytes of a later head are here."""
@@ -236,12 +234,36 @@ class Door(Protocol):
         self.transport.unregisterProducer()
         self.transport.resumeProducing()
         loseWriteConnection = getattr(self.transport, "loseWriteConnection", None)
-        if loseWriteConnection is None or self._site.tlsOf(self.transport) is not None:
+        if self.isEnded or loseWriteConnection is None or self._site.tlsOf(self.transport) is not None:
             self.transport.loseConnection()
             self._wait(self._policies.closing_timeout)
         else:
             loseWriteConnection()
             self._wait(_LINGER)
+
+    # -- the peer ends its half -----------------------------------------------------------------------------------
+
+    @property
+    def isHttp(self) -> bool:
+        """Whether requests are read here: it has not become a WebSocket, nor does it end."""
+        return self._connection is None and not self.lingering
+
+    def __conform__(self, interface: Any) -> Door | None:
+        """For HTTP a peer may end its half and still get its answer; the end of a WebSocket is its end."""
+        return self if interface is IHalfCloseableProtocol and self._connection is None else None
+
+    def readConnectionLost(self) -> None:
+        """The peer sends nothing more; what it has asked for before is answered whole."""
+        self.isEnded = True
+        if self.lingering:
+            self.transport.loseConnection()
+        elif self._channel is None:
+            self.linger()
+        else:
+            self._channel.peerEnded()
+
+    def writeConnectionLost(self) -> None:
+        """Our own half has ended, as we asked for."""
 
     def _ignore(self, data: bytes) -> None:
         """Nobody reads this any more."""
