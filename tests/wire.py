@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from websockets.client import ClientProtocol
@@ -90,9 +91,12 @@ class Daemon:
             lambda transport: None,
         )
 
-    def connect(self, chunk: int | None = None) -> Wire:
-        """A client's bare connection."""
-        return Wire(self, chunk)
+    def connect(self, chunk: int | None = None, at: IAddress | None = None) -> Wire:
+        """A client's bare connection; `at` is where it seems to have come in."""
+        wire = Wire(self, chunk)
+        if at is not None:
+            wire.transport.getHost = lambda: at  # type: ignore[method-assign]
+        return wire
 
     def open(self, path: str = "/", **arguments: Any) -> Client:
         """A client whose opening handshake is done."""

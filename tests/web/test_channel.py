@@ -410,6 +410,30 @@ class TestAClientThatEndsItsHalf:
         assert ours.site.doors == set()
         assert ours.admission.connections == 0
 
+    def test_and_is_shown_nothing_of_its_answer_is_dropped(self) -> None:
+        later = Later()
+        ours, wire = serving(later, stall_timeout=10)
+        wire.exchange(get(b"/page"))
+        wire.endHalf()
+        later.requests[0].write(b"some")
+        wire.serve()
+        ours.pass_(15)
+        assert ours.site.doors
+        ours.pass_(15)
+        assert ours.site.doors == set()
+        assert later.lost == 1
+
+    def test_is_dropped_sooner_where_the_answer_says_so(self) -> None:
+        later = Later()
+        ours, wire = serving(later)
+        wire.exchange(get(b"/page"))
+        later.requests[0].patience = 2.0
+        wire.endHalf()
+        ours.pass_(1)
+        assert ours.site.doors
+        ours.pass_(2)
+        assert later.lost == 1
+
     def test_and_takes_no_answer_is_dropped(self) -> None:
         ours, wire = serving(Big(), stall_timeout=10)
         wire.send(get(b"/page"))

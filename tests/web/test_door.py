@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pytest
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
 
 from tests.every import EveryFactory
 from tests.wire import Daemon, Wire
@@ -30,8 +34,8 @@ def upgrade(path: bytes = b"/echo", *fields: bytes, method: bytes = b"GET", host
     return b"\r\n".join([method + b" " + path + b" HTTP/1.1", *kept, *written, b"", b""])
 
 
-def get(path: bytes = b"/describe", *fields: bytes, method: bytes = b"GET") -> bytes:
-    return b"\r\n".join([method + b" " + path + b" HTTP/1.1", b"Host: localhost", *fields, b"", b""])
+def get(path: bytes = b"/describe", *fields: bytes, method: bytes = b"GET", host: bytes = b"localhost") -> bytes:
+    return b"\r\n".join([method + b" " + path + b" HTTP/1.1", b"Host: " + host, *fields, b"", b""])
 
 
 def daemon(**arguments: object) -> Daemon:
@@ -86,6 +90,55 @@ class TestAnUpgrade:
     def test_a_prefix_route_takes_all_below_it(self) -> None:
         assert status(daemon().connect().exchange(upgrade(b"/deep/er/still?push=20"))) == 101
         assert status(daemon().connect().exchange(upgrade(b"/deeper"))) == 404
+
+
+class TestHost:
+    """Whatever address a request comes to, it must be meant for this daemon: a stranger's name may point there too."""
+
+    WIDE = (
+        IPv4Address("TCP", "192.0.2.5", 9998),
+        IPv6Address("TCP", "2001:db8::5", 9998),
+        UNIXAddress(b"/run/wsd.sock"),
+    )
+
+    @pytest.mark.parametrize("address", WIDE, ids=["IPv4", "IPv6", "unix"])
+    def test_is_checked_on_a_wider_listener_too(self, address: IAddress) -> None:
+        relayed = b"X-Forwarded-For: 192.0.2.1"
+        for request_ in (
+            upgrade(b"/echo", relayed, host=b"evil.example"),
+            get(b"/describe", relayed, host=b"evil.example"),
+        ):
+            wire = daemon().connect(at=address)
+            answer = wire.exchange(request_)
+            assert status(answer) == 421
+            assert b"`hosts`" in answer
+
+    @pytest.mark.parametrize("address", WIDE, ids=["IPv4", "IPv6", "unix"])
+    @pytest.mark.parametrize("host", [b"192.0.2.5:9998", b"[2001:db8::5]:9998", b"localhost", b"198.51.100.1"])
+    def test_may_be_an_address_there(self, address: IAddress, host: bytes) -> None:
+        wire = daemon().connect(at=address)
+        assert status(wire.exchange(upgrade(host=host))) == 101
+
+    def test_is_any_name_that_a_program_gives_a_unix_socket(self) -> None:
+        wire = daemon().connect(at=self.WIDE[2])
+        assert status(wire.exchange(upgrade(host=b"anything"))) == 101
+
+    def test_may_be_missing_there_as_it_is_where_balancers_ask(self) -> None:
+        wire = daemon().connect(at=self.WIDE[0])
+        assert wire.exchange(b"GET /describe HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200")
+
+    @pytest.mark.parametrize("host", [b"evil.example", b"a.example.com"])
+    def test_may_be_any_where_any_is_served(self, host: bytes) -> None:
+        ours = daemon(config=Config(hosts=("*",)))
+        assert status(ours.connect().exchange(upgrade(host=host))) == 101
+
+    def test_that_is_refused_is_421_to_the_clients_of_every_protocol(self) -> None:
+        class Renaming(EchoFactory):
+            statuses = MappingProxyType({421: 404, 403: 404})
+
+        ours = Daemon({"/echo": Renaming})
+        assert status(ours.connect().exchange(upgrade(host=b"evil.example"))) == 421
+        assert status(ours.connect().exchange(upgrade(b"/echo", b"Origin: http://evil.example"))) == 404
 
 
 class TestAnUpgradeThatIsRefused:

@@ -213,6 +213,11 @@ class Channel(http.HTTPChannel):
         return "body" if self.requests else "head"
 
     @property
+    def patience(self) -> float | None:
+        """Seconds that the present answer may show nothing to a peer that has ended its half; None for the usual."""
+        return self.requests[0].patience if self.requests else None
+
+    @property
     def received(self) -> int:
         """Bytes of the present body that have arrived."""
         return self.requests[-1].received if self.requests else 0

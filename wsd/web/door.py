@@ -51,6 +51,7 @@ class Door(Protocol):
     lingering = False
     isEnded = False
     """Whether the peer has ended its half of the connection."""
+    _takenSinceEnd = -1
 
     _buffer = b""
     _channel: Channel | None = None
@@ -131,12 +132,15 @@ class Door(Protocol):
         try:
             head = parseHead(data)
             peer = self._admit(head, tls is not None)
-            if head.isUpgrade:
-                self._upgrade(head, peer, tls, rest)
-                return
         except Refused as refused:
-            route = self._site.routeFor(head.path) if head is not None and head.isUpgrade else None
-            self.refuseBytes(refused if route is None else route.known(refused), head)
+            self.refuseBytes(refused, head)
+            return
+        if head.isUpgrade:
+            try:
+                self._upgrade(head, peer, tls, rest)
+            except Refused as refused:
+                route = self._site.routeFor(head.path)
+                self.refuseBytes(refused if route is None else route.known(refused), head)
             return
         self._wait(self._policies.http_body_timeout)
         self._bodySeen, self._bodySince = 0, self._site.timer.now
@@ -161,8 +165,9 @@ class Door(Protocol):
             secure,
             head.headers,
         )
-        if not isinstance(host, UNIXAddress) and isLoopback(host.host):
-            checkHost(head.host, self._site.hosts)
+        isUnix = isinstance(host, UNIXAddress)
+        if not isUnix or not peer.direct:
+            checkHost(head.host, self._site.hosts, isUnix or not isLoopback(host.host))
         via = getattr(self.transport, "via", None)
         return peer if via is None else replace(peer, direct=False, via=peer.via or via)
 
@@ -261,6 +266,8 @@ class Door(Protocol):
             self.linger()
         else:
             self._channel.peerEnded()
+            if not self.lingering:
+                self._answerDue(self._channel.patience)
 
     def writeConnectionLost(self) -> None:
         """Our own half has ended, as we asked for."""
@@ -314,7 +321,7 @@ class Door(Protocol):
         elif waiting == "body":
             self._bodyDue(now)
         elif waiting == "answer" or isTaking:
-            self._wait(self._policies.stall_timeout)
+            self._answerDue(self._channel.patience if self._channel is not None else None)
         else:
             self._headOverdue()
 
@@ -333,6 +340,18 @@ class Door(Protocol):
         if taken != self._taken:
             self._taken, self._takenAt = taken, now
         return bool(now - self._takenAt < self._policies.stall_timeout)
+
+    def _answerDue(self, patience: float | None) -> None:
+        """A peer that has ended its half must be shown something of its answer now and then: it may as well be gone."""
+        if self.isEnded:
+            wire = getattr(self.transport, "wire", None)
+            taken = -1 if wire is None else wire.acknowledged()
+            if wire is not None and taken == self._takenSinceEnd:
+                self._site.metrics.httpDrop("stalled")
+                self.transport.abortConnection()
+                return
+            self._takenSinceEnd = taken
+        self._wait(self._policies.stall_timeout if patience is None or not self.isEnded else patience)
 
     def _headOverdue(self) -> None:
         if self._channel is not None:

@@ -47,6 +47,9 @@ class Request(server.Request):
     pieces = 0
     """In how many pieces the body has come so far."""
 
+    patience: float | None = None
+    """Seconds that the answer may show nothing to a client that has ended its half; None is `stall_timeout`."""
+
     site: Any
     _resource: Any = None
     _refused: Refused | None = None
