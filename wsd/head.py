@@ -23,18 +23,16 @@ END = b"\r\n\r\n"
 """What ends a head."""
 
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_HEAD = re.compile(
-    rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\x84\x86-\xff]*+)*)\Z"
-)
+_HEAD = re.compile(rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\xff]*+)*)\Z")
 """
-A head as latin-1 text: no control bytes, and none at which str.splitlines() begins a line, so that no value can become
-two fields elsewhere. Nothing in it is tried twice: 16 KiB of anything take no longer to refuse than to read. (Only
-single
+A head as latin-1 text: no control bytes, so that no value can become two fields elsewhere. The bytes from 0x80 on are
+opaque (RFC 9110 5.5): 0x85 is half of many letters of UTF-8, and a line's end to str.splitlines() alone, which nothing
+here is given. Nothing in it is tried twice: 16 KiB of anything take no longer to refuse than to read. (Only single
 characters are repeated possessively: with groups, Python before 3.11.5 goes wrong.)
 """
 _METHOD = re.compile(rf"{_TCHAR}{{1,32}}\Z")
 _NAME = re.compile(rf"{_TCHAR}+\Z")
-_BAD_BYTE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85]")
+_BAD_BYTE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _ABSOLUTE = re.compile(r"(?:https?|wss?)://([^/?]*+)(.*)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(?:[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
@@ -313,7 +311,7 @@ def _checkFraming(headers: Headers, version: tuple[int, int]) -> None:
     codings = headers.all("Transfer-Encoding")
     if lengths and codings:
         raise Refused(400, "the request has both Content-Length and Transfer-Encoding; send one of them")
-    if lengths and (len(set(lengths)) > 1 or not _LENGTH.match(lengths[0])):
+    if lengths and (len(lengths) > 1 or not _LENGTH.match(lengths[0])):
         raise Refused(400, f"Content-Length {shown(', '.join(lengths))} is not one number of bytes; send it once")
     if codings and version != (1, 1):
         raise Refused(400, "Transfer-Encoding is not for HTTP/1.0; send Content-Length")

@@ -68,7 +68,7 @@ FIELDS = {
     "a NUL": (get(b"A: b\x00c"), 400),
     **{
         f"byte {byte:#04x}, at which other parsers begin a line": (get(b"A: b%cContent-Length: 5" % byte), 400)
-        for byte in (0x0B, 0x0C, 0x1C, 0x1D, 0x1E, 0x85)
+        for byte in (0x0B, 0x0C, 0x1C, 0x1D, 0x1E)
     },
     "101 fields": (get(*[b"A: b"] * 100), 431),
     "17000 bytes in a field": (get(b"A: " + b"b" * 17000), 431),
@@ -79,6 +79,7 @@ FRAMING = {
     "a length and chunks": (get(b"Content-Length: 5", b"Transfer-Encoding: chunked"), 400),
     "chunks and a length": (get(b"Transfer-Encoding: chunked", b"Content-Length: 5"), 400),
     "two lengths": (get(b"Content-Length: 5", b"Content-Length: 6"), 400),
+    "one length twice": (get(b"Content-Length: 5", b"Content-Length: 5"), 400),
     "two lengths in one field": (get(b"Content-Length: 5, 6"), 400),
     "a length with a sign": (get(b"Content-Length: +5"), 400),
     "a negative length": (get(b"Content-Length: -5"), 400),

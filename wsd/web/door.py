@@ -133,14 +133,14 @@ class Door(Protocol):
             head = parseHead(data)
             peer = self._admit(head, tls is not None)
         except Refused as refused:
-            self.refuseBytes(refused, head)
+            # What a refused Host gets is the same everywhere; a refused target is of the route's own kind.
+            self.refuseBytes(self._known(refused, head) if head is not None and head.authority else refused, head)
             return
         if head.isUpgrade:
             try:
                 self._upgrade(head, peer, tls, rest)
             except Refused as refused:
-                route = self._site.routeFor(head.path)
-                self.refuseBytes(refused if route is None else route.known(refused), head)
+                self.refuseBytes(self._known(refused, head), head)
             return
         self._wait(self._policies.http_body_timeout)
         self._bodySeen, self._bodySince = 0, self._site.timer.now
@@ -153,6 +153,11 @@ class Door(Protocol):
         channel.begin(head, peer, tls)
         if data := rest():
             channel.dataReceived(data)
+
+    def _known(self, refused: Refused, head: Head) -> Refused:
+        """A refusal as the clients of the route that was asked for know it."""
+        route = self._site.routeFor(head.path) if head.isUpgrade else None
+        return refused if route is None else route.known(refused)
 
     def _admit(self, head: Head, secure: bool) -> Peer:
         """Who it is, and whether the daemon is meant at all: loopback is not trust."""

@@ -227,7 +227,7 @@ class HandlerFactory(Factory):
 
     connection = HandlerConnection
     Options = HandlerOptions
-    statuses = MappingProxyType({426: 400})
+    statuses = MappingProxyType({421: 404, 426: 400})
     log = Logger(namespace="wsd")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
