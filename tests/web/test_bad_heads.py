@@ -117,7 +117,6 @@ HANDSHAKES = {
     "two keys": (upgrade(KEY), 400),
     "a short key": (upgrade(b"Sec-WebSocket-Key: c2hvcnQ=", without=b"Sec-WebSocket-K"), 400),
     "a key with a blank": (upgrade(KEY[:30] + b" " + KEY[30:], without=b"Sec-WebSocket-K"), 400),
-    "a key with bits that count for nothing": (upgrade(KEY[:-3] + b"R==", without=b"Sec-WebSocket-K"), 400),
     "a body": (upgrade(b"Content-Length: 11"), 400),
     "a body in chunks": (upgrade(b"Transfer-Encoding: chunked"), 400),
     "another method": (upgrade(line=b"POST /echo HTTP/1.1"), 405),
@@ -130,7 +129,7 @@ HANDSHAKES = {
     "no Origin to speak of": (upgrade(b"Origin: null"), 403),
     "a subprotocol twice": (upgrade(b"Sec-WebSocket-Protocol: a, b", b"Sec-WebSocket-Protocol: a"), 400),
     "a subprotocol that is no token": (upgrade(b"Sec-WebSocket-Protocol: a/b"), 400),
-    "no subprotocol between commas": (upgrade(b"Sec-WebSocket-Protocol: a,,b"), 400),
+    "no subprotocol at all": (upgrade(b"Sec-WebSocket-Protocol: , "), 400),
     "extensions that cannot be read": (upgrade(b"Sec-WebSocket-Extensions: permessage-deflate; =1"), 400),
     "an open quote in extensions": (upgrade(b'Sec-WebSocket-Extensions: permessage-deflate; a="b'), 400),
     "a key behind a byte that other parsers fold": (
