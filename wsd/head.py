@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import overload
+from urllib.parse import unquote
 
 MAX_HEAD = 16384
 """Bytes a head may have."""
@@ -33,6 +34,7 @@ characters are repeated possessively: with groups, Python before 3.11.5 goes wro
 _METHOD = re.compile(rf"{_TCHAR}{{1,32}}\Z")
 _NAME = re.compile(rf"{_TCHAR}+\Z")
 _BAD_BYTE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_KEPT = re.compile(r"%(2[5f])", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _ABSOLUTE = re.compile(r"(?:https?|wss?)://([^/?]*+)(.*)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(?:[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
@@ -173,6 +175,21 @@ class Head:
         """Whether a body follows."""
         values = self.headers.byName
         return "transfer-encoding" in values or ("content-length" in values and bool(self.length))
+
+
+@lru_cache(256)
+def decodedPath(path: str) -> str:
+    """
+    A path in the one form that compares: percent-decoded once, as UTF-8 (RFC 3986 6.2.2.2).
+
+    An encoded slash and an encoded percent sign stay as they are, and so does all of a path that is no UTF-8.
+    """
+    if "%" not in path:
+        return path
+    try:
+        return unquote(_KEPT.sub(lambda kept: f"%25{kept[1].upper()}", path), errors="strict")
+    except UnicodeDecodeError:
+        return path
 
 
 def afterBlankLines(data: bytes) -> bytes:

@@ -103,6 +103,67 @@ class TestAnUpgrade:
         assert status(daemon().connect().exchange(upgrade(b"/deeper"))) == 404
 
 
+class TestAPath:
+    """Percent-decoded once, as UTF-8, it is its route's; for HTTP and for upgrades alike."""
+
+    ROUTES = ("/echo", "/~user", "/caf%C3%A9", "/deep/*", "/a%2Fb", "/describe")
+
+    def asked(self, path: bytes) -> tuple[int, int]:
+        """What HTTP gets there, and what an upgrade gets."""
+        routes = {path: DescribeFactory if path == "/describe" else EchoFactory for path in self.ROUTES}
+        return status(Daemon(routes).connect().exchange(get(path))), status(
+            Daemon(routes).connect().exchange(upgrade(path))
+        )
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            b"/echo",
+            b"/echo/",
+            b"/%65ch%6F",
+            b"/echo/?delay=0",
+            b"/~user",
+            b"/%7Euser",
+            b"/%7euser/",
+            b"/caf%C3%A9",
+            b"/caf%c3%a9",
+            b"/%63af%C3%A9/",
+            b"/deep/er%2F%FF",
+            b"/%64eep/%00",
+            b"/a%2fb",
+        ],
+    )
+    def test_has_one_answer(self, path: bytes) -> None:
+        assert self.asked(path) == (426, 101)
+
+    @pytest.mark.parametrize("path", [b"/describe", b"/describe/", b"/%64escribe"])
+    def test_has_one_answer_where_there_is_a_page_too(self, path: bytes) -> None:
+        assert self.asked(path) == (200, 101)
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            b"/echo//",
+            b"/echo%2F",
+            b"//echo",
+            b"/Echo",
+            b"/%2565cho",
+            b"/%2Fecho",
+            b"/echo%00",
+            b"/caf%E9",
+            b"/caf%C3",
+            b"/caf%C3%A9%FF",
+            b"/a/b",
+            b"/a%252Fb",
+            b"/ech%6",
+            b"/ech%zz",
+            b"/deep",
+        ],
+    )
+    def test_is_nothing_else(self, path: bytes) -> None:
+        assert self.asked(path) == (404, 404)
+
+
 class TestHost:
     """Whatever address a request comes to, it must be meant for this daemon: a stranger's name may point there too."""
 
