@@ -85,7 +85,7 @@ def origin(text: str) -> str:
         return lower
     match = _ORIGIN.fullmatch(lower)
     if match is not None:
-        scheme, host, port = match[1], _asciiName(match[2]), match[3] or ""
+        scheme, host, port = match[1], asciiName(match[2]), match[3] or ""
         if _HOST.fullmatch(host) or (not host and not port and scheme not in _WEB):
             return scheme + host + port
     raise ValueError(
@@ -113,7 +113,7 @@ def hostName(text: str) -> str:
     """A host name as in a Host header, without a port; "*.NAME" is all that lies under a name, "*" any host."""
     if text == "*":
         return text
-    name = _asciiName(text)
+    name = asciiName(text)
     if _HOST.fullmatch(name):
         return canonicalHost(name)
     raise ValueError(
@@ -122,7 +122,7 @@ def hostName(text: str) -> str:
     )
 
 
-def _asciiName(name: str) -> str:
+def asciiName(name: str) -> str:
     """A name as requests have it: in lower case, and its international labels in ASCII (RFC 5891)."""
     labels = normalize("NFKC", name).lower().split(".")
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
