@@ -381,6 +381,31 @@ class TestAClientThatEndsItsHalf:
         assert later.lost == 0
         assert ours.site.doors == set()
 
+    def test_gets_its_answer_however_often_its_end_is_read(self) -> None:
+        later = Later()
+        _ours, wire = serving(later)
+        wire.socket.send(get(b"/page") * 2)
+        wire.endHalf()
+        for _ in range(3):
+            later.requests[0].hold()
+            later.requests[0].release()
+            wire.serve()
+        for number in range(2):
+            later.requests[number].finish()
+            wire.serve()
+        assert wire.read().count(b"HTTP/1.1 200") == 2
+        assert wire.ended
+
+    def test_in_the_midst_of_a_long_answer_gets_the_rest(self) -> None:
+        _ours, wire = serving(Big())
+        wire.send(get(b"/page"))
+        wire.received = wire.socket.recv(MIB)
+        wire.endHalf()
+        while not wire.ended:
+            wire.read()
+            wire.serve()
+        assert len(wire.received) > 24 * MIB
+
     def test_gets_a_long_answer_whole(self) -> None:
         _ours, wire = serving(Big())
         wire.socket.send(get(b"/page"))

@@ -263,15 +263,15 @@ class Door(Protocol):
         return self if interface is IHalfCloseableProtocol and self._connection is None else None
 
     def readConnectionLost(self) -> None:
-        """The peer sends nothing more; what it has asked for before is answered whole."""
-        self.isEnded = True
+        """The peer sends nothing more; what it has asked for is answered whole. Told anew whenever reading goes on."""
+        before, self.isEnded = self.isEnded, True
         if self.lingering:
             self.transport.loseConnection()
         elif self._channel is None:
             self.linger()
         else:
             self._channel.peerEnded()
-            if not self.lingering:
+            if not before and not self.lingering:
                 self._answerDue(self._channel.patience)
 
     def writeConnectionLost(self) -> None:
