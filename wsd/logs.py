@@ -203,6 +203,11 @@ class Ration:
         self._lines: Counter[str] = Counter()
         self._told = self._omitted = 0
 
+    @property
+    def isShort(self) -> bool:
+        """Whether lines were left out that are not told yet."""
+        return self._omitted > 0
+
     def allows(self, event: LogEvent) -> bool:
         """Whether there is a line left for this event."""
         if event.get("event") not in _REFUSED:
@@ -260,11 +265,13 @@ class _Kept:
     def __call__(self, event: LogEvent) -> None:
         if event.get("log_level") not in self._levels or ("id" not in event and _isNoise(event)):
             return
-        omitted = self._ration.omitted(event)
-        if omitted is not None:
-            self._lines(omitted)
-        if self._ration.allows(event):
-            self._lines(event)
+        if event.get("event") in _REFUSED or self._ration.isShort:
+            omitted = self._ration.omitted(event)
+            if omitted is not None:
+                self._lines(omitted)
+            if not self._ration.allows(event):
+                return
+        self._lines(event)
 
 
 def observer(lines: LineObserver, level: str) -> ILogObserver:

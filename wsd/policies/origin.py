@@ -93,16 +93,17 @@ def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: 
     if origin is None or "*" in allowed:
         return
     parsed = _parse(origin)
-    if parsed is not None and parsed in map(_parse, allowed):
-        return
+    if parsed is not None:
+        if "same-host" in allowed and parsed[0] in _PORTS and _isSameHost(parsed[1], hostName(host), hosts):
+            return
+        if parsed in map(_parse, allowed):
+            return
     if origin in ("null", "") or (parsed is not None and parsed[0] in _OPAQUE and not parsed[1]):
         if "null" not in allowed:
             raise Refused(403, 'a page of a file, or in a sandbox, may not open this route: its `origins` lack "null"')
         return
     if parsed is None:
         raise Refused(403, f"Origin {shown(origin)} is not an origin; write scheme://host or scheme://host:port")
-    if "same-host" in allowed and parsed[0] in _PORTS and _isSameHost(parsed[1], hostName(host), hosts):
-        return
     raise Refused(403, f"pages of {shown(origin)} may not open this route; add it to its `origins` if they should")
 
 
