@@ -335,6 +335,19 @@ class TestPipelinedRequests:
         assert 0 < counting.answered <= TURN + 1
         assert ours.site.doors == set()
 
+    def test_that_break_the_daemon_end_their_connection_with_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        counting = Counting()
+        ours, wire = serving(counting)
+        wire.socket.send(get(b"/page") * 100)
+        select.select([wire.transport], [], [], 10)
+        wire.transport.doRead()
+        monkeypatch.setattr(wire.door, "headReceived", None)
+        with capturedLogs() as events:
+            wire.serve()
+        (failure,) = failures(events)
+        assert failure["event"] == "connection.error"
+        assert ours.site.doors == set()
+
     def test_leave_others_their_turn(self) -> None:
         counting = Counting()
         ours, wire = serving(counting)

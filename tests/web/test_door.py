@@ -157,6 +157,7 @@ class TestAPath:
             b"/a%252Fb",
             b"/ech%6",
             b"/ech%zz",
+            b"/.well-known/%E5%85%AC",
             b"/deep",
         ],
     )

@@ -9,7 +9,9 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
 
+from wsd.connection.request import newId
 from wsd.head import END, MAX_HEAD, Head, Refused, afterBlankLines, endOfHead
+from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
 from wsd.web.request import Request
 
@@ -74,7 +76,7 @@ class Channel(http.HTTPChannel):
         try:
             while self._buffer and not (self._handlingRequest or self._waitingForTransport):
                 if heads == TURN or self._pieces > _PIECES:
-                    self._later = self.site.clock.callLater(0, self._readOn)
+                    self._readLater()
                     break
                 if not self.line_mode:
                     self._readBody()
@@ -85,6 +87,18 @@ class Channel(http.HTTPChannel):
         finally:
             self._busyReceiving = False
         self._settle()
+
+    def _readLater(self) -> None:
+        """Read on when the others had their turn."""
+        self._later = self.site.clock.callLater(0, self._nextTurn)
+
+    def _nextTurn(self) -> None:
+        try:
+            self._readOn()
+        except Exception:
+            # As the transport does it for what comes from there.
+            ConnectionLog(newId()).failure("a connection failed", Failure(), event="connection.error")
+            self.transport.abortConnection()
 
     def _settle(self) -> None:
         """Let the peer send on, unless there is enough to read; and end with a peer that has ended."""
@@ -197,7 +211,7 @@ class Channel(http.HTTPChannel):
         """The answers are taken: requests that have waited for that go on."""
         super().resumeProducing()
         if self._later is None and not self._busyReceiving and not self._handlingRequest:
-            self._later = self.site.clock.callLater(0, self._readOn)
+            self._readLater()
 
     def peerEnded(self) -> None:
         """Nothing more will come; what has come is answered."""

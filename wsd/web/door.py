@@ -170,11 +170,14 @@ class Door(Protocol):
             secure,
             head.headers,
         )
+        via = getattr(self.transport, "via", None)
+        if via is not None:
+            peer = replace(peer, direct=False, via=peer.via or via)
         isUnix = isinstance(host, UNIXAddress)
+        # No browser opens a unix socket: what comes there for a stranger's name comes through a proxy.
         if not isUnix or not peer.direct:
             checkHost(head.host, self._site.hosts, isUnix or not isLoopback(host.host))
-        via = getattr(self.transport, "via", None)
-        return peer if via is None else replace(peer, direct=False, via=peer.via or via)
+        return peer
 
     # -- upgrades -------------------------------------------------------------------------------------------------
 

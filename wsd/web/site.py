@@ -177,7 +177,7 @@ class Site(ProtocolFactory):
     def _wellKnown(self, path: str) -> IResource | None:
         if not path.startswith("/.well-known/"):
             return None
-        name = path.removeprefix("/.well-known/").encode("latin-1")
+        name = path.removeprefix("/.well-known/").encode()
         for route in self.routes:
             for factory in route.distinct():
                 resource = factory.wellKnown().get(name)
