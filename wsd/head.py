@@ -177,7 +177,7 @@ class Head:
         return "transfer-encoding" in values or ("content-length" in values and bool(self.length))
 
 
-@lru_cache(256)
+@lru_cache(64)
 def decodedPath(path: str) -> str:
     """
     A path in the one form that compares: percent-decoded once, as UTF-8 (RFC 3986 6.2.2.2).

@@ -128,7 +128,7 @@ def asciiName(name: str) -> str:
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
 
 
-@lru_cache(256)
+@lru_cache(64)
 def canonicalHost(name: str) -> str:
     """
     A host without its port, in the one form that compares: in lower case, without a final dot.
