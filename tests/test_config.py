@@ -314,6 +314,27 @@ class TestWhoIsThere:
     def test_hosts_compare_in_small_letters(self) -> None:
         assert read('hosts = ["Example.COM"]').hosts == ("example.com",)
 
+    @pytest.mark.parametrize(
+        ("written", "meant"),
+        [
+            ("*", "*"),
+            ("*.localhost", "*.localhost"),
+            ("Example.com.", "example.com"),
+            ("[0:0:0:0:0:0:0:1]", "[::1]"),
+            ("[::ffff:127.0.0.1]", "127.0.0.1"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("straße.example", "xn--strae-oqa.example"),
+            ("*.Bücher.example", "*.xn--bcher-kva.example"),
+        ],
+    )
+    def test_hosts_have_one_form_however_they_are_written(self, written: str, meant: str) -> None:
+        assert read(f'hosts = ["{written}"]').hosts == (meant,)
+
+    @pytest.mark.parametrize("written", ["*example.com", "a.*.example.com", "**", "*.", "bü cher", "ü..example"])
+    def test_other_hosts_are_told(self, written: str) -> None:
+        assert sentence(f'hosts = ["{written}"]').startswith(f'hosts: "{written}" is not a host name; write ')
+
     def test_metrics_are_allowed_to_networks(self) -> None:
         assert read('metrics_allow = "192.0.2.0/24"').metrics_allow == ("192.0.2.0/24",)
         assert sentence('metrics_allow = "all"').startswith('metrics_allow: "all" is not an address or network')
@@ -402,6 +423,13 @@ class TestRoutes:
         told = sentence('[route."/echo"]\nclients = "*"')
         assert told.startswith('route."/echo".clients: no client is asked for a certificate; set tls.client_auth')
 
+    def test_origins_are_written_in_full_of_international_names_in_either_form(self) -> None:
+        assert route('origins = "https://Bücher.example:444"').origins == ("https://xn--bcher-kva.example:444",)
+
+    @pytest.mark.parametrize("written", ["file://", "qrc://", "app://-", "tauri://localhost", "chrome-extension://abc"])
+    def test_origins_of_programs_are_named_as_they_send_them(self, written: str) -> None:
+        assert route(f'origins = "{written}"').origins == (written,)
+
     @pytest.mark.parametrize(
         "written", ["https://example.com", "http://localhost:8000", "https://[::1]:1", "chrome-extension://abc"]
     )
@@ -409,7 +437,17 @@ class TestRoutes:
         assert route(f'origins = "{written}"').origins == (written,)
 
     @pytest.mark.parametrize(
-        "written", ["example.com", "https://example.com/", "https://a b", "https://u@h", "https://*.x"]
+        "written",
+        [
+            "example.com",
+            "https://example.com/",
+            "https://a b",
+            "https://u@h",
+            "https://*.x",
+            "https://",
+            "file://:1",
+            "https://é b",
+        ],
     )
     def test_other_origins_are_told(self, written: str) -> None:
         told = sentence(f'[route."/x"]\nprotocol = "parrot"\norigins = ["{written}"]')

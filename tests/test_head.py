@@ -209,7 +209,14 @@ class TestFields:
         assert refusal.status == 400
         assert word in refusal.sentence
 
-    @pytest.mark.parametrize("byte", [*range(9), *range(10, 32), 0x7F, 0x85])
+    @pytest.mark.parametrize("letter", ["\xe4", "х", "م", "Å", "公", "\x85", "\u2028"])
+    def test_have_values_that_are_opaque_beyond_ascii(self, letter: str) -> None:
+        for value in (f"a={letter}", letter, f"{letter}a"):
+            read = parseHead(f"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {value}\r\nA: b".encode())
+            assert read.headers.byName["cookie"].encode("latin-1").decode() == value
+            assert len(read.headers) == 3
+
+    @pytest.mark.parametrize("byte", [*range(9), *range(10, 32), 0x7F])
     def test_have_no_control_byte_and_none_that_another_parser_takes_for_a_line_end(self, byte: int) -> None:
         for value in (b"a%cEvil: b", b"%ca", b"a%c"):
             data = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + value.replace(b"%c", bytes([byte]))
@@ -304,9 +311,6 @@ class TestTheLengthOfTheBody:
         read = head("content-length: 0")
         assert (read.length, read.chunked, read.hasBody) == (0, False, False)
 
-    def test_may_be_there_twice_if_it_is_the_same(self) -> None:
-        assert head("Content-Length: 10", "Content-Length: 10").length == 10
-
     @pytest.mark.parametrize(
         "length", ["", "+10", "-10", "0x10", "1e3", "10.0", "1 0", "10,10", "10, 11", "1_0", "\xb2", "9" * 19, "10;"]
     )
@@ -314,7 +318,7 @@ class TestTheLengthOfTheBody:
         assert refused(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}".encode("latin-1")).status == 400
 
     def test_has_one_answer(self) -> None:
-        for second in ("11", "010", ""):
+        for second in ("10", "11", "010", ""):
             data = f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nContent-Length: {second}"
             assert refused(data.encode()).status == 400
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from tests.commands import Running, running, wsd
 from wsd import __version__
 from wsd.config import defaultText
+from wsd.policies.upgrade import acceptKey
 
 SAYS = re.compile(
     r'^sent "(.*)" \(text, (\d+) bytes?\)\ngot  "(.*)" \(text, (\d+) bytes?\) after \d+\.\d\d ms$', re.MULTILINE
@@ -143,6 +146,68 @@ class TestEcho:
         done = wsd(tmp_path, "echo", "ws://localhost/", "--subprotocol", "a b")
         assert done.returncode == 2
         assert '"a b" is not the name of a subprotocol' in done.stderr.splitlines()[-1]
+
+
+class TestEchoOfOthers:
+    """Servers that are not ours."""
+
+    @contextmanager
+    def serving(self, answer: Callable[[bytes], bytes]) -> Iterator[tuple[str, list[bytes]]]:
+        """A server that gives one answer to one head: where it is, and the head that came."""
+        heads: list[bytes] = []
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+
+            def serve() -> None:
+                client, _ = listening.accept()
+                with client:
+                    head = b""
+                    while not head.endswith(b"\r\n\r\n"):
+                        head += client.recv(65536)
+                    heads.append(head)
+                    client.sendall(answer(head))
+                    client.shutdown(socket.SHUT_WR)
+                    with suppress(ConnectionResetError):
+                        while client.recv(65536):
+                            pass
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            yield f"127.0.0.1:{listening.getsockname()[1]}", heads
+            thread.join(20)
+
+    @staticmethod
+    def accepted(head: bytes) -> bytes:
+        """Headers in latin-1, at one of whose bytes some begin a line; then a message, and a close without a code."""
+        key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)
+        assert key is not None
+        return (
+            b"HTTP/1.1 101 D\xe9j\xe0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"X-Name: caf\xe9 \x85Sec-WebSocket-Protocol: evil\r\n"
+            b"Sec-WebSocket-Accept: " + acceptKey(key[1].decode()).encode() + b"\r\n\r\n\x81\x05hello\x88\x00"
+        )
+
+    def test_a_header_beyond_ascii_and_a_close_without_a_code_are_shown(self, tmp_path: Path) -> None:
+        with self.serving(self.accepted) as (place, _heads):
+            done = wsd(tmp_path, "echo", f"ws://{place}/")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "< HTTP/1.1 101 Déjà\n" in done.stdout
+        assert "< X-Name: café \\x85Sec-WebSocket-Protocol: evil\n" in done.stdout
+        assert done.stdout.endswith("closed without a code\n")
+
+    def test_a_refusal_beyond_ascii_is_one_line(self, tmp_path: Path) -> None:
+        with self.serving(lambda head: b"HTTP/1.1 404 Pas trouv\xe9\r\nContent-Length: 0\r\n\r\n") as (place, _heads):
+            done = wsd(tmp_path, "echo", f"ws://{place}/")
+        assert (done.returncode, done.stderr) == (1, f"wsd: ws://{place}/: refused with 404 Pas trouvé\n")
+
+    def test_a_url_is_encoded_and_its_user_told_in_a_header(self, tmp_path: Path) -> None:
+        with self.serving(lambda head: b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n") as (place, heads):
+            done = wsd(tmp_path, "echo", f"ws://me:secret@{place}/a b?name=José")
+        assert heads[0].startswith(b"GET /a%20b?name=Jos%C3%A9 HTTP/1.1\r\n")
+        assert b"\r\nAuthorization: Basic bWU6c2VjcmV0\r\n" in heads[0]
+        assert f"\r\nHost: {place}\r\n".encode() in heads[0]
+        assert done.stderr == f"wsd: ws://{place}/a b?name=José: refused with 401 Unauthorized\n"
+        assert "secret" not in done.stdout
+        assert "bWU6c2VjcmV0" not in done.stdout
 
 
 class TestEchoOverTls:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IAddress
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from websockets.client import ClientProtocol
@@ -97,9 +99,12 @@ class Daemon:
             lambda transport: None,
         )
 
-    def connect(self, chunk: int | None = None) -> Wire:
-        """A client's bare connection."""
-        return Wire(self, chunk)
+    def connect(self, chunk: int | None = None, at: IAddress | None = None) -> Wire:
+        """A client's bare connection; `at` is where it seems to have come in."""
+        wire = Wire(self, chunk)
+        if at is not None:
+            wire.transport.getHost = lambda: at  # type: ignore[method-assign]
+        return wire
 
     def open(self, path: str = "/", **arguments: Any) -> Client:
         """A client whose opening handshake is done."""
@@ -144,17 +149,23 @@ class Wire:
                 return
             reading = [transport] if transport in reactor.readers else []
             writing = [transport] if transport in reactor.writers else []
-            if not reading and not writing:
+            if not reading and not writing and not self._isCalled():
                 return
             readable, writable, _failed = select.select(reading, writing, [], 0 if self._isThere() else 0.002)
-            if not readable and not writable:
+            if not readable and not writable and not self._isCalled():
                 return
             for ready, do in ((readable, transport.doRead), (writable, transport.doWrite)):
                 why = do() if ready and not transport.disconnected else None
                 if why is not None:
-                    half = ready is readable and transport.protocol is not None
+                    reactor.removeReader(transport)
+                    half = ready is readable and isinstance(why, ConnectionDone)
                     transport.readConnectionLost(Failure(why)) if half else transport.connectionLost(Failure(why))
         raise AssertionError("the daemon has more to do than any test asks for")
+
+    def _isCalled(self) -> bool:
+        """Whether a call of the reactor's is due."""
+        now = self.daemon.reactor.seconds()
+        return any(call.getTime() <= now for call in self.daemon.reactor.getDelayedCalls())
 
     def _isThere(self) -> bool:
         """Whether all that the client sent has come to the daemon's kernel, so that nothing need be waited for."""
@@ -234,6 +245,16 @@ class Wire:
     def close(self) -> None:
         self.socket.close()
         self.serve()
+
+    def endHalf(self) -> None:
+        """Send nothing more, and wait for what comes."""
+        self.socket.shutdown(socket.SHUT_WR)
+        self.serve()
+
+    def reset(self) -> None:
+        """Go without a goodbye."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
 
 class Client:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import overload
+from urllib.parse import unquote
 
 MAX_HEAD = 16384
 """Bytes a head may have."""
@@ -19,19 +20,21 @@ MAX_HEAD = 16384
 MAX_HEADERS = 100
 """Header fields a head may have."""
 
+END = b"\r\n\r\n"
+"""What ends a head."""
+
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_HEAD = re.compile(
-    rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\x84\x86-\xff]*+)*)\Z"
-)
+_HEAD = re.compile(rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\xff]*+)*)\Z")
 """
-A head as latin-1 text: no control bytes, and none at which str.splitlines() begins a line, so that no value can become
-two fields elsewhere. Nothing in it is tried twice: 16 KiB of anything take no longer to refuse than to read. (Only
-single
+A head as latin-1 text: no control bytes, so that no value can become two fields elsewhere. The bytes from 0x80 on are
+opaque (RFC 9110 5.5): 0x85 is half of many letters of UTF-8, and a line's end to str.splitlines() alone, which nothing
+here is given. Nothing in it is tried twice: 16 KiB of anything take no longer to refuse than to read. (Only single
 characters are repeated possessively: with groups, Python before 3.11.5 goes wrong.)
 """
 _METHOD = re.compile(rf"{_TCHAR}{{1,32}}\Z")
 _NAME = re.compile(rf"{_TCHAR}+\Z")
-_BAD_BYTE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85]")
+_BAD_BYTE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_KEPT = re.compile(r"%(2[5f])", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _ABSOLUTE = re.compile(r"(?:https?|wss?)://([^/?]*+)(.*)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(?:[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
@@ -174,6 +177,37 @@ class Head:
         return "transfer-encoding" in values or ("content-length" in values and bool(self.length))
 
 
+@lru_cache(64)
+def decodedPath(path: str) -> str:
+    """
+    A path in the one form that compares: percent-decoded once, as UTF-8 (RFC 3986 6.2.2.2).
+
+    An encoded slash and an encoded percent sign stay as they are, and so does all of a path that is no UTF-8.
+    """
+    if "%" not in path:
+        return path
+    try:
+        return unquote(_KEPT.sub(lambda kept: f"%25{kept[1].upper()}", path), errors="strict")
+    except UnicodeDecodeError:
+        return path
+
+
+def afterBlankLines(data: bytes) -> bytes:
+    """The bytes without the empty lines before a head (RFC 9112 2.2)."""
+    start = 0
+    while data.startswith(b"\r\n", start):
+        start += 2
+    return data[start:] if start else data
+
+
+def endOfHead(data: bytes, searched: int = 0) -> int:
+    """Where the head that begins here ends, -1 when more is needed. Raises `Refused` (431) for one too large."""
+    end = data.find(END, max(0, searched - len(END) + 1))
+    if end > MAX_HEAD or (end < 0 and len(data) > MAX_HEAD):
+        raise _tooLarge()
+    return end
+
+
 def parseHead(data: bytes) -> Head:
     """The head of a request, without the empty line that ends it. Raises `Refused`."""
     text = data.decode("latin-1")
@@ -205,7 +239,7 @@ def shown(text: str) -> str:
 def _fault(text: str) -> Refused:
     """What is wrong with a text that is no head."""
     if len(text) > MAX_HEAD:
-        return Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
+        return _tooLarge()
     line, *fields = text.split("\r\n")
     if re.search("[\r\n]", line + "".join(fields)):
         return Refused(400, "a line of the request head ends with CR or LF alone; end each with CR LF")
@@ -215,6 +249,10 @@ def _fault(text: str) -> Refused:
         return Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
     faults = (fault for field in fields if (fault := _faultOfField(field)) is not None)
     return Refused(400, next(faults, "the request head is malformed; write it as RFC 9112 says"))
+
+
+def _tooLarge() -> Refused:
+    return Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
 
 
 def _faultOfLine(line: str) -> str | None:
@@ -290,7 +328,7 @@ def _checkFraming(headers: Headers, version: tuple[int, int]) -> None:
     codings = headers.all("Transfer-Encoding")
     if lengths and codings:
         raise Refused(400, "the request has both Content-Length and Transfer-Encoding; send one of them")
-    if lengths and (len(set(lengths)) > 1 or not _LENGTH.match(lengths[0])):
+    if lengths and (len(lengths) > 1 or not _LENGTH.match(lengths[0])):
         raise Refused(400, f"Content-Length {shown(', '.join(lengths))} is not one number of bytes; send it once")
     if codings and version != (1, 1):
         raise Refused(400, "Transfer-Encoding is not for HTTP/1.0; send Content-Length")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -223,6 +224,75 @@ class LineObserver:
         self._stream.flush()
 
 
+_REFUSED = frozenset({"request.refused", "handler.refused", "tls.refused", "proxy.dropped"})
+"""Events that strangers can cause as often as they like."""
+
+
+class Ration:
+    """
+    How many lines a minute the log has for what was refused: so many for one address, and so many in all.
+
+    What is left out is counted, and told in one line by the first event after the minute.
+    """
+
+    MINUTE = 60.0
+    OF_ONE = 60
+    OF_ALL = 600
+
+    def __init__(self) -> None:
+        self._begin = 0.0
+        self._lines: Counter[str] = Counter()
+        self._told = self._omitted = 0
+
+    @property
+    def isShort(self) -> bool:
+        """Whether lines were left out that are not told yet."""
+        return self._omitted > 0
+
+    def allows(self, event: LogEvent) -> bool:
+        """Whether there is a line left for this event."""
+        if event.get("event") not in _REFUSED:
+            return True
+        address = _addressIn(str(event.get("peer", "")))
+        if self._told < self.OF_ALL and self._lines[address] < self.OF_ONE:
+            self._lines[address] += 1
+            self._told += 1
+            return True
+        self._omitted += 1
+        return False
+
+    def omitted(self, event: LogEvent) -> LogEvent | None:
+        """Where an event begins another minute: the event that tells what was left out of the one before, if any."""
+        now = event.get("log_time", 0.0)
+        if self._begin <= now < self._begin + self.MINUTE:
+            return None
+        count, self._begin = self._omitted, now
+        self._told = self._omitted = 0
+        self._lines.clear()
+        if not count:
+            return None
+        sentence = "left out {count} lines about what was refused; a minute has {each} for an address, {most} in all"
+        return _warning(now, sentence, event="log.omitted", count=count, each=self.OF_ONE, most=self.OF_ALL)
+
+
+def _warning(now: float, format: str, **fields: object) -> LogEvent:
+    """An event of the log's own."""
+    return {
+        **fields,
+        "log_format": format,
+        "log_level": LogLevel.warn,
+        "log_namespace": _logger.namespace,
+        "log_time": now,
+    }
+
+
+def _addressIn(peer: str) -> str:
+    """The address of a peer as the log has it, without its port."""
+    if peer.startswith("["):
+        return peer[1 : peer.find("]")]
+    return peer.partition(":")[0] if peer.count(":") == 1 else peer
+
+
 @implementer(ILogObserver)
 class _Kept:
     """Passes on the events from a level on, without what Twisted says of each factory and port."""
@@ -231,10 +301,18 @@ class _Kept:
         least = LogLevel.levelWithName(level)
         self._levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
         self._lines = lines
+        self._ration = Ration()
 
     def __call__(self, event: LogEvent) -> None:
-        if event.get("log_level") in self._levels and ("id" in event or not _isNoise(event)):
-            self._lines(event)
+        if event.get("log_level") not in self._levels or ("id" not in event and _isNoise(event)):
+            return
+        if event.get("event") in _REFUSED or self._ration.isShort:
+            omitted = self._ration.omitted(event)
+            if omitted is not None:
+                self._lines(omitted)
+            if not self._ration.allows(event):
+                return
+        self._lines(event)
 
 
 def observer(lines: LineObserver, level: str) -> ILogObserver:

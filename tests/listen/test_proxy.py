@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
-from zope.interface import alsoProvides
+from zope.interface import alsoProvides, directlyProvides
 
 from wsd.listen.proxy import Malformed, ProxyFactory, ProxyHeader, readHeader
 
@@ -238,6 +238,10 @@ class Accepted(Factory):
     def dropped(self) -> bool:
         return self.transport.disconnecting
 
+    def half(self) -> Any:
+        """What is told when the peer ends its half, if anything lets it."""
+        return IHalfCloseableProtocol(self.reader, None)
+
     @property
     def behind(self) -> Behind:
         [behind] = self.built
@@ -309,6 +313,15 @@ class TestATrustedProxy:
         reason = Failure(ConnectionResetError())
         accepted.reader.connectionLost(reason)
         assert accepted.behind.lost is reason
+
+    @pytest.mark.parametrize("lets", [True, False])
+    def test_may_end_its_half_where_what_stands_behind_lets_it(self, lets: bool) -> None:
+        accepted = Accepted()
+        assert accepted.half() is None
+        accepted.reader.dataReceived(V1)
+        if lets:
+            directlyProvides(accepted.behind, IHalfCloseableProtocol)
+        assert accepted.half() is (accepted.behind if lets else None)
 
     @given(st.sampled_from(HEADERS), st.lists(st.integers(1, 40), max_size=12), st.binary(max_size=50))
     def test_where_the_header_is_cut_makes_no_difference(self, data: bytes, cuts: list[int], rest: bytes) -> None:

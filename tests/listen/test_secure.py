@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from tests.certificates import Authority
-from tests.listen.test_transport import MIB, Pair, Producer, Recorder
+from tests.listen.test_transport import MIB, HalfClosing, Pair, Producer, Recorder
 from wsd.listen import records, secure
 
 LISTEN = Path(secure.__file__).parent
@@ -55,11 +55,11 @@ def transports(request: pytest.FixtureRequest) -> Any:
 class Talk(Pair):
     """A client of Python's ssl module at the other end; the handshake is done."""
 
-    def __init__(self, transports: Any, authority: Authority, kind: str = "tcp") -> None:
+    def __init__(self, transports: Any, authority: Authority, kind: str = "tcp", above: Any = None) -> None:
         pair = authority.server("a", "a.test")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair.cert, pair.key)
-        self.above = Recorder()
+        self.above: Any = above or Recorder()
         self.secure = transports(lambda hello: context, self.above)
         super().__init__(kind, self.secure)
         self.peer.setblocking(False)
@@ -103,7 +103,7 @@ class Talk(Pair):
         while True:
             try:
                 data = self.tls.read(65536)
-            except (ssl.SSLWantReadError, ssl.SSLEOFError):
+            except (ssl.SSLWantReadError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 return found
             if not data:
                 return found
@@ -139,7 +139,7 @@ class TestReading:
 
     def test_what_was_read_at_once_is_delivered_at_once(self, talk: Talk) -> None:
         pieces: list[bytes] = []
-        talk.above.dataReceived = pieces.append  # type: ignore[method-assign, assignment]
+        talk.above.dataReceived = pieces.append
         talk.secure.setReader(type("Reader", (), {"feed": staticmethod(pieces.append)}))
         for word in (b"one ", b"two ", b"three"):
             talk.tls.write(word)
@@ -168,6 +168,41 @@ class TestReading:
             while talk.secure.connected:
                 talk.turn()
         assert [talk.above.reason.type for talk in (cut, done) if talk.above.reason] == [ConnectionLost, ConnectionDone]
+
+
+class TestAPeerThatEndsItsHalf:
+    @pytest.fixture
+    def half(self, transports: Any, authority: Authority) -> Talk:
+        return Talk(transports, authority, above=HalfClosing())
+
+    @pytest.mark.parametrize("goodbye", [True, False])
+    def test_still_gets_what_is_written_to_it(self, half: Talk, goodbye: bool) -> None:
+        if goodbye:
+            with pytest.raises(ssl.SSLWantReadError):
+                half.tls.unwrap()
+            half.exchange()
+        half.peer.shutdown(socket.SHUT_WR)
+        half.turn()
+        assert half.above.halves == ["read"]
+        half.secure.write(b"late")
+        half.secure.loseConnection()
+        while half.secure.connected:
+            half.turn()
+        half.take()
+        assert half.heard() == b"late"
+        assert half.above.reason.check(ConnectionDone)
+
+    def test_after_our_goodbye_still_gets_what_waits(self, half: Talk) -> None:
+        half.secure.write(bytes(8 * MIB))
+        half.secure.loseConnection()
+        half.peer.shutdown(socket.SHUT_WR)
+        got = 0
+        while half.secure.connected:
+            half.turn()
+            half.take()
+            got += len(half.heard())
+        half.take()
+        assert got + len(half.heard()) == 8 * MIB
 
 
 class TestWriting:

@@ -41,6 +41,8 @@ class TestHost:
         "host",
         [
             "",
+            "192.0.2.1",
+            "[2001:db8::1]:9998",
             "evil.example",
             "evil.example:9998",
             "localhost.evil.example",
@@ -62,9 +64,55 @@ class TestHost:
         assert caught.value.status == 421
         assert "`hosts`" in caught.value.sentence
 
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "[0:0:0:0:0:0:0:1]",
+            "[::0001]:9998",
+            "[::ffff:127.0.0.1]",
+            "[::FFFF:7f00:1]:80",
+            "127.0.0.1.",
+            "LOCALHOST.:80",
+        ],
+    )
+    def test_is_ours_however_its_address_is_written(self, host: str) -> None:
+        checkHost(host, HOSTS)
+
+    def test_may_be_anything_under_a_name(self) -> None:
+        hosts = ("*.localhost", "[::1]")
+        for host in ("a.localhost", "b.a.localhost:9998", "A.LocalHost."):
+            checkHost(host, hosts)
+        for host in ("localhost", "alocalhost", "a.localhost.evil.example"):
+            with pytest.raises(Refused):
+                checkHost(host, hosts)
+
+    def test_may_be_any(self) -> None:
+        checkHost("evil.example", ("*",))
+        checkHost("", ("*",))
+
+    @pytest.mark.parametrize(
+        "host", ["192.0.2.1", "192.0.2.1:9998", "[2001:db8::1]:9998", "10.0.0.1.", "localhost", ""]
+    )
+    def test_on_a_wider_listener_is_an_address_too_or_none(self, host: str) -> None:
+        checkHost(host, HOSTS, True)
+
+    @pytest.mark.parametrize("host", ["evil.example", "192.0.2.1.evil.example", "192.0.2.1.2", "1.2.3", "0x7f000001"])
+    def test_on_a_wider_listener_is_no_strangers_name(self, host: str) -> None:
+        with pytest.raises(Refused) as caught:
+            checkHost(host, HOSTS, True)
+        assert caught.value.status == 421
+
     def test_name_is_lower_case_without_port_and_final_dot(self) -> None:
         names = [hostName(host) for host in ("Example.COM.:80", "[2001:DB8::1]:80", "a", "")]
         assert names == ["example.com", "[2001:db8::1]", "a", ""]
+
+
+class TestNamesUnderAName:
+    def test_are_no_reason_to_trust_pages_of_one_at_another(self) -> None:
+        hosts = ("*.example.com", "*")
+        with pytest.raises(Refused):
+            checkOrigin("https://a.example.com", SAME, "b.example.com", hosts)
+        checkOrigin("https://a.example.com", SAME, "a.example.com", hosts)
 
 
 class TestNoPage:
@@ -86,6 +134,11 @@ class TestSameHost:
             "https://localhost:8443",
             "HTTP://LOCALHOST",
             "http://localhost.",
+            "http://localhost/",
+            "http://localhost:9998/",
+            "http://localhost:80",
+            "https://localhost:443/",
+            "ws://localhost:9998",
         ],
     )
     def test_is_the_name_with_any_port_and_either_scheme(self, origin: str) -> None:
@@ -100,6 +153,8 @@ class TestSameHost:
         assert not refuses("https://example.com", host="EXAMPLE.com:9998")
         assert not refuses("https://example.com.", host="example.com")
         assert not refuses("https://[2001:DB8::1]", host="[2001:db8::1]:9998")
+        assert not refuses("https://[2001:db8:0::0:1]/", host="[2001:db8::1]:9998")
+        assert not refuses("http://[::ffff:192.0.2.1]", host="192.0.2.1:80")
 
     @pytest.mark.parametrize(
         "origin",
@@ -126,7 +181,6 @@ class TestMalformed:
     @pytest.mark.parametrize(
         "origin",
         [
-            "",
             " ",
             "localhost",
             "localhost:9998",
@@ -134,7 +188,7 @@ class TestMalformed:
             "http:localhost",
             "http://",
             "http:///",
-            "http://localhost/",
+            "http://localhost//",
             "http://localhost/path",
             "http://localhost?",
             "http://localhost#",
@@ -153,7 +207,10 @@ class TestMalformed:
             "NULL",
             "Null",
             "null ",
-            "file://",
+            "http:/localhost",
+            "://localhost",
+            "https:///",
+            "ws://",
             "http://[::1",
             "http://::1",
             "http://localhost..",
@@ -186,11 +243,32 @@ class TestNull:
         assert not refuses("null", ("same-host", "null"))
         assert not refuses("null", ("*",))
 
+    @pytest.mark.parametrize("origin", ["", "file://", "FILE://", "file:///", "qrc://", "qrc:///"])
+    def test_is_what_programs_send_for_pages_from_no_host(self, origin: str) -> None:
+        assert refuses(origin)
+        assert refuses(origin, ("https://example.com",))
+        assert not refuses(origin, ("same-host", "null"))
+        assert not refuses(origin, ("*",))
+
+    @pytest.mark.parametrize("origin", ["content://", "app://", "file://localhost", "qrc://somewhere", "data:"])
+    def test_is_nothing_else(self, origin: str) -> None:
+        assert refuses(origin, ("same-host", "null"))
+
 
 class TestTheAllowList:
     """Origins in full."""
 
-    ALLOWED = ("https://example.com", "http://localhost:8000", "https://[2001:db8::1]:444", "chrome-extension://abcdef")
+    ALLOWED = (
+        "https://example.com",
+        "http://localhost:8000",
+        "https://[2001:db8::1]:444",
+        "chrome-extension://abcdef",
+        "app://-",
+        "tauri://localhost",
+        "capacitor://localhost",
+        "file://",
+        "http://192.0.2.1",
+    )
 
     @pytest.mark.parametrize(
         "origin",
@@ -201,7 +279,17 @@ class TestTheAllowList:
             "https://example.com.",
             "http://localhost:8000",
             "https://[2001:DB8::1]:444",
+            "https://[2001:db8:0:0::1]:444/",
+            "https://example.com/",
             "chrome-extension://abcdef",
+            "chrome-extension://abcdef/",
+            "app://-",
+            "tauri://localhost",
+            "capacitor://localhost",
+            "file://",
+            "file:///",
+            "http://192.0.2.1:80",
+            "http://[::ffff:c000:201]",
         ],
     )
     def test_lets_in_what_it_names(self, origin: str) -> None:
@@ -219,6 +307,11 @@ class TestTheAllowList:
             "http://localhost:9998",
             "https://[2001:db8::1]",
             "moz-extension://abcdef",
+            "app://",
+            "tauri://localhost:1",
+            "capacitor://app",
+            "qrc://",
+            "",
             "null",
         ],
     )

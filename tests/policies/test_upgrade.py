@@ -91,6 +91,12 @@ class TestTheKey:
         key = base64.b64encode(nonce).decode()
         assert checkUpgrade(upgrade(key=key)) == key
 
+    @pytest.mark.parametrize("key", ["AQIDBAUGBwgJCgsMDQ4PEC==", KEY[:-3] + "R==", KEY[:-3] + "f=="])
+    def test_may_have_bits_behind_those_that_count(self, key: str) -> None:
+        """4.1's note has an example: all of these decode to 16 bytes."""
+        assert len(base64.b64decode(key)) == 16
+        assert checkUpgrade(upgrade(key=key)) == key
+
     @pytest.mark.parametrize(
         "key",
         [
@@ -105,7 +111,6 @@ class TestTheKey:
             KEY[:4] + " " + KEY[4:],
             KEY[:4] + "\t" + KEY[4:],
             KEY[:4] + "-_" + KEY[6:],
-            KEY[:-3] + "R==",
             KEY + ", " + KEY,
             '"' + KEY + '"',
             KEY + "\xa0",

@@ -72,7 +72,7 @@ def web_socket_transfer_data(request):
 """,
     "later_wsh.py": """
 async def web_socket_do_extra_handshake(request):
-    request.extra_headers.append(("X-Later", "yes"))
+    request.extra_headers.append(("X-Later", "yes\\r\\nX-Second: too"))
 
 
 async def web_socket_transfer_data(request):
@@ -250,6 +250,7 @@ class TestACoroutine:
             assert len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir())) <= threads
             assert all[0].response is not None
             assert all[0].response.headers["X-Later"] == "yes"
+            assert all[0].response.headers["X-Second"] == "too"
 
     def test_closes_as_it_likes(self, daemon: RunningDaemon) -> None:
         with opened(daemon, "/later") as socket:

@@ -48,10 +48,22 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "sub" / "a.txt").write_text("content")
     (root / ".hidden").write_text("secret")
     (root / "echo_wsh.py").write_text(ECHO)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "secret.txt").write_text("secret")
+    (elsewhere / "index.html").write_text("secret")
+    (elsewhere / "program").write_text(PROGRAM)
+    (elsewhere / "program").chmod(0o755)
+    (root / "out.txt").symlink_to(elsewhere / "secret.txt")
+    (root / "out").symlink_to(elsewhere)
+    (root / "sub" / "index.html").symlink_to(elsewhere / "index.html")
+    (root / "in.txt").symlink_to(root / "sub" / "a.txt")
+    (root / "shown.txt").symlink_to(root / ".hidden")
+    (root / "source.txt").symlink_to(root / "echo_wsh.py")
     (root / "cgi-bin").mkdir()
     (root / "cgi-bin" / "says").write_text(PROGRAM)
     (root / "cgi-bin" / "says").chmod(0o755)
     (root / "cgi-bin" / "plain").write_text(PROGRAM)
+    (root / "cgi-bin" / "out").symlink_to(elsewhere / "program")
     (root / "cgi-bin" / "waits").write_text("#!/bin/sh\necho $$ > waits.pid\nexec sleep 100\n")
     (root / "cgi-bin" / "waits").chmod(0o755)
     return root
@@ -106,6 +118,21 @@ class TestFiles:
         status, _, fields = ask(port, "GET", "/sub?x=1")
         assert (status, fields["location"].endswith("/sub/?x=1")) == (302, True)
         assert "a.txt" in ask(port, "GET", "/sub/")[1]
+
+    @pytest.mark.parametrize(
+        "path", ["/out.txt", "/out/", "/out/secret.txt", "/shown.txt", "/source.txt", "/cgi-bin/out"]
+    )
+    def test_that_only_a_link_leads_to_are_not_there(self, port: int, path: str) -> None:
+        assert ask(port, "GET", path)[0] == 404
+
+    def test_of_a_link_within_the_folder_are_there(self, port: int) -> None:
+        assert ask(port, "GET", "/in.txt")[:2] == (200, "content")
+
+    def test_that_are_not_there_are_not_listed(self, port: int) -> None:
+        status, listing, _ = ask(port, "GET", "/sub/")
+        assert status == 200
+        assert "a.txt" in listing
+        assert "index.html" not in listing
 
     @pytest.mark.parametrize(
         "path", ["/.hidden", "/echo_wsh.py", "/none", "/../etc/passwd", "/%2e%2e/etc/passwd", "/sub%2Fa.txt", "/%00"]

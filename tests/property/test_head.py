@@ -33,13 +33,13 @@ _MARKS = (
     b"\xa0",
     b"\xff",
 )
-_CONTROLS = [bytes([byte]) for byte in (*range(9), *range(10, 32), 0x7F, 0x85)]
+_CONTROLS = [bytes([byte]) for byte in (*range(9), *range(10, 32), 0x7F)]
 _PIECES = st.sampled_from([*_WORDS, *_MARKS])
 _TEXTS = st.lists(_PIECES | st.binary(max_size=3), max_size=30).map(b"".join)
 _NAMES = st.from_regex(rb"[A-Za-z-]{1,8}", fullmatch=True).filter(
     lambda name: name.lower() not in (b"host", b"content-length", b"transfer-encoding")
 )
-_VALUES = st.from_regex(rb"[ -~\x80-\x84\x86-\xff]{0,12}", fullmatch=True)
+_VALUES = st.from_regex(rb"[ -~\x80-\xff]{0,12}", fullmatch=True)
 _FIELDS = st.lists(st.tuples(_NAMES, _VALUES), max_size=8)
 _LINES = st.sampled_from(
     [b"GET / HTTP/1.1", b"POST /a?b=c HTTP/1.1", b"GET ws://localhost:1/x HTTP/1.1", b"OPTIONS * HTTP/1.1"]
@@ -63,7 +63,7 @@ def check(data: bytes) -> Head | None:
         assert len(head.headers) <= MAX_HEADERS
         assert head.length is None or not head.chunked
         assert head.path.startswith("/") or head.path == "*"
-        assert len(written(head).decode("latin-1").splitlines()) == len(head.headers) + 1
+        assert len(written(head).split(b"\r\n")) == len(head.headers) + 1
         return head
     assert refusal.status in (400, 431, 501, 505)
     assert refusal.sentence.isascii()

@@ -74,6 +74,10 @@ class TestWhereItListens:
     def test_takes_one_more_name_for_this_machine(self) -> None:
         assert "game.test" in overrides("-V", "game.test")["hosts"]
 
+    def test_has_the_name_it_listens_at(self) -> None:
+        assert overrides("-H", "localhost")["hosts"] == ["localhost", "127.0.0.1", "[::1]"]
+        assert "hosts" not in overrides("-H", "127.0.0.1")
+
 
 class TestTls:
     PAIR = ("-t", "-k", "key.pem", "-c", "cert.pem")

@@ -68,7 +68,7 @@ FIELDS = {
     "a NUL": (get(b"A: b\x00c"), 400),
     **{
         f"byte {byte:#04x}, at which other parsers begin a line": (get(b"A: b%cContent-Length: 5" % byte), 400)
-        for byte in (0x0B, 0x0C, 0x1C, 0x1D, 0x1E, 0x85)
+        for byte in (0x0B, 0x0C, 0x1C, 0x1D, 0x1E)
     },
     "101 fields": (get(*[b"A: b"] * 100), 431),
     "17000 bytes in a field": (get(b"A: " + b"b" * 17000), 431),
@@ -79,6 +79,7 @@ FRAMING = {
     "a length and chunks": (get(b"Content-Length: 5", b"Transfer-Encoding: chunked"), 400),
     "chunks and a length": (get(b"Transfer-Encoding: chunked", b"Content-Length: 5"), 400),
     "two lengths": (get(b"Content-Length: 5", b"Content-Length: 6"), 400),
+    "one length twice": (get(b"Content-Length: 5", b"Content-Length: 5"), 400),
     "two lengths in one field": (get(b"Content-Length: 5, 6"), 400),
     "a length with a sign": (get(b"Content-Length: +5"), 400),
     "a negative length": (get(b"Content-Length: -5"), 400),
@@ -116,7 +117,6 @@ HANDSHAKES = {
     "two keys": (upgrade(KEY), 400),
     "a short key": (upgrade(b"Sec-WebSocket-Key: c2hvcnQ=", without=b"Sec-WebSocket-K"), 400),
     "a key with a blank": (upgrade(KEY[:30] + b" " + KEY[30:], without=b"Sec-WebSocket-K"), 400),
-    "a key with bits that count for nothing": (upgrade(KEY[:-3] + b"R==", without=b"Sec-WebSocket-K"), 400),
     "a body": (upgrade(b"Content-Length: 11"), 400),
     "a body in chunks": (upgrade(b"Transfer-Encoding: chunked"), 400),
     "another method": (upgrade(line=b"POST /echo HTTP/1.1"), 405),
@@ -129,7 +129,7 @@ HANDSHAKES = {
     "no Origin to speak of": (upgrade(b"Origin: null"), 403),
     "a subprotocol twice": (upgrade(b"Sec-WebSocket-Protocol: a, b", b"Sec-WebSocket-Protocol: a"), 400),
     "a subprotocol that is no token": (upgrade(b"Sec-WebSocket-Protocol: a/b"), 400),
-    "no subprotocol between commas": (upgrade(b"Sec-WebSocket-Protocol: a,,b"), 400),
+    "no subprotocol at all": (upgrade(b"Sec-WebSocket-Protocol: , "), 400),
     "extensions that cannot be read": (upgrade(b"Sec-WebSocket-Extensions: permessage-deflate; =1"), 400),
     "an open quote in extensions": (upgrade(b'Sec-WebSocket-Extensions: permessage-deflate; a="b'), 400),
     "a key behind a byte that other parsers fold": (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import select
+import socket
 from typing import Any
 
 import pytest
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -16,6 +18,7 @@ from tests.web.test_door import daemon, get, status, upgrade
 from tests.wire import Daemon, Wire
 from wsd.config import Policies
 from wsd.head import Refused
+from wsd.web.channel import TURN
 from wsd.web.request import IBody, IStreamed
 
 MIB = 1024 * 1024
@@ -49,11 +52,61 @@ class Big(Resource):
         return bytes(24 * MIB)
 
 
+class Counting(Resource):
+    """Counts what it has answered, in so many bytes each."""
+
+    isLeaf = True
+
+    def __init__(self, size: int = 1) -> None:
+        super().__init__()
+        self.answered = 0
+        self.size = size
+
+    def render_GET(self, request: Any) -> bytes:
+        self.answered += 1
+        return bytes(self.size)
+
+
+class Producer:
+    """Produces nothing, and says when it is stopped."""
+
+    isStopped = False
+
+    def stopProducing(self) -> None:
+        self.isStopped = True
+
+
 class Failing(Resource):
     isLeaf = True
 
     def render_GET(self, request: Any) -> bytes:
         raise RuntimeError("render fails")
+
+
+@implementer(IStreamed)
+class Chunked(Resource):
+    """Counts in how many pieces a body has come."""
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces = 0
+
+    def bodyOf(self, request: Any) -> Any:
+        return self
+
+    def received(self, data: bytes) -> None:
+        self.pieces += 1
+
+    def ended(self) -> None:
+        pass
+
+    def lost(self) -> None:
+        pass
+
+    def render_POST(self, request: Any) -> bytes:
+        return b"%d" % self.pieces
 
 
 @implementer(IBody)
@@ -179,10 +232,55 @@ class TestAResource:
         ours, wire = serving(later)
         wire.exchange(get(b"/page"))
         with capturedLogs() as events:
-            wire.close()
+            wire.reset()
         assert later.lost == 1
         assert failures(events) == []
         assert ours.site.doors == set()
+
+    def test_that_answers_whom_nobody_can_tell_from_one_who_listens_leaves_nothing(self) -> None:
+        later = Later()
+        ours, wire = serving(later)
+        wire.exchange(get(b"/page"))
+        with capturedLogs() as events:
+            wire.close()
+            later.requests[0].write(b"at last")
+            later.requests[0].finish()
+            wire.serve()
+        assert failures(events) == []
+        assert ours.site.doors == set()
+        assert ours.admission.connections == 0
+
+    def test_may_do_all_it_does_for_a_client_that_is_gone(self) -> None:
+        later, producer = Later(), Producer()
+        _ours, wire = serving(later)
+        wire.exchange(get(b"/page"))
+        wire.reset()
+        (request,) = later.requests
+        gone: list[object] = []
+        with capturedLogs() as events:
+            request.notifyFinish().addErrback(gone.append)
+            request.hold()
+            request.release()
+            request.setHeader(b"X-A", b"a")
+            request.registerProducer(producer, True)
+            request.write(b"at last")
+            request.unregisterProducer()
+            request.refuse(Refused(404, "nothing"))
+            request.finish()
+        assert producer.isStopped
+        assert len(gone) == 1
+        assert failures(events) == []
+
+    def test_that_fails_for_a_client_that_is_gone_is_one_line(self) -> None:
+        later = Later()
+        _ours, wire = serving(later)
+        wire.exchange(get(b"/page"))
+        later.requests[0].write(b"half")
+        wire.reset()
+        with capturedLogs() as events:
+            later.requests[0].processingFailed(Failure(RuntimeError("broken")))
+        (failure,) = failures(events)
+        assert "id" in failure
 
     def test_keeps_a_client_that_sends_on_waiting(self) -> None:
         later = Later()
@@ -196,6 +294,201 @@ class TestAResource:
         wire.send(get(b"/page"))
         later.requests[0].write(bytes(24 * MIB))
         assert wire.push(get() * 500_000) < 12 * MIB
+
+
+class TestPipelinedRequests:
+    """RFC 9112 9.3.2: they are answered in order, one after the other, and others have their turn between."""
+
+    def test_that_come_in_one_read_are_answered_a_few_a_turn(self) -> None:
+        counting = Counting()
+        _ours, wire = serving(counting)
+        wire.socket.send(get(b"/page") * 100)
+        wire.transport.doRead()
+        assert 0 < counting.answered <= TURN + 1
+        assert wire.exchange(b"").count(b"HTTP/1.1 200") == 100
+
+    def test_in_any_pieces_are_answered_once_each(self) -> None:
+        counting = Counting()
+        _ours, wire = serving(counting)
+        wire.chunk = 7
+        assert wire.exchange(get(b"/page") * 20).count(b"HTTP/1.1 200") == 20
+        assert counting.answered == 20
+
+    def test_wait_while_the_answers_before_are_not_taken(self) -> None:
+        counting = Counting(MIB)
+        ours, wire = serving(counting)
+        wire.push(get(b"/page") * 1000)
+        wire.serve()
+        assert 0 < counting.answered < 20
+        assert wire.transport.unsent <= ours.site.policies.high_water + 2 * MIB
+        taken = 0
+        while taken < 30 * MIB:
+            select.select([wire.socket], [], [], 10)
+            taken += len(wire.socket.recv(4 * MIB))
+            wire.serve()
+        assert counting.answered >= 30
+
+    def test_of_a_client_that_ends_its_half_are_all_answered(self) -> None:
+        counting = Counting()
+        _ours, wire = serving(counting)
+        wire.socket.send(get(b"/page") * 50)
+        wire.socket.shutdown(socket.SHUT_WR)
+        assert wire.exchange(b"").count(b"HTTP/1.1 200") == 50
+        assert wire.ended
+
+    def test_of_a_client_that_goes_are_answered_no_more(self) -> None:
+        counting = Counting()
+        ours, wire = serving(counting)
+        wire.socket.send(get(b"/page") * 100)
+        wire.transport.doRead()
+        wire.transport.connectionLost(Failure(ConnectionLost()))
+        ours.reactor.advance(0)
+        assert 0 < counting.answered <= TURN + 1
+        assert ours.site.doors == set()
+
+    def test_that_break_the_daemon_end_their_connection_with_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        counting = Counting()
+        ours, wire = serving(counting)
+        wire.socket.send(get(b"/page") * 100)
+        select.select([wire.transport], [], [], 10)
+        wire.transport.doRead()
+        monkeypatch.setattr(wire.door, "headReceived", None)
+        with capturedLogs() as events:
+            wire.serve()
+        (failure,) = failures(events)
+        assert failure["event"] == "connection.error"
+        assert ours.site.doors == set()
+
+    def test_leave_others_their_turn(self) -> None:
+        counting = Counting()
+        ours, wire = serving(counting)
+        calm = ours.connect()
+        wire.socket.send(get(b"/page") * 100)
+        calm.socket.send(get())
+        for flooding in (wire, calm):
+            select.select([flooding.transport], [], [], 10)
+            flooding.transport.doRead()
+        select.select([calm.socket], [], [], 10)
+        assert status(calm.read()) == 200
+        assert counting.answered <= TURN + 1
+
+    def test_behind_bodies_are_answered_too(self) -> None:
+        _ours, wire = serving(Chunked())
+        post = b"POST /page HTTP/1.1\r\nHost: localhost\r\n"
+        requests = (post + b"Content-Length: 4\r\n\r\nbody" + post + TestABodyThatIsRefused.CHUNKED[len(post) :]) * 9
+        assert wire.exchange(requests).count(b"HTTP/1.1 200") == 18
+
+    def test_a_body_in_tiny_chunks_is_read_for_a_turn(self) -> None:
+        chunked = Chunked()
+        _ours, wire = serving(chunked)
+        head = b"POST /page HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        wire.socket.send(head + b"1\r\na\r\n" * 20_000)
+        wire.transport.doRead()
+        assert 0 < chunked.pieces < 4000
+        assert wire.exchange(b"0\r\n\r\n").endswith(b"20000")
+
+
+class TestAClientThatEndsItsHalf:
+    """It has said all it has to say; that is no reason to leave it without an answer (RFC 9112 9.6)."""
+
+    @pytest.mark.parametrize("field", [b"Connection: close", b"Connection: keep-alive"])
+    def test_gets_an_answer_that_comes_later(self, field: bytes) -> None:
+        later = Later()
+        ours, wire = serving(later)
+        wire.exchange(get(b"/page", field))
+        wire.endHalf()
+        assert ours.site.doors
+        later.requests[0].write(b"at last")
+        later.requests[0].finish()
+        assert b"at last" in wire.exchange(b"")
+        assert wire.ended
+        assert later.lost == 0
+        assert ours.site.doors == set()
+
+    def test_gets_its_answer_however_often_its_end_is_read(self) -> None:
+        later = Later()
+        _ours, wire = serving(later)
+        wire.socket.send(get(b"/page") * 2)
+        wire.endHalf()
+        for _ in range(3):
+            later.requests[0].hold()
+            later.requests[0].release()
+            wire.serve()
+        for number in range(2):
+            later.requests[number].finish()
+            wire.serve()
+        assert wire.read().count(b"HTTP/1.1 200") == 2
+        assert wire.ended
+
+    def test_in_the_midst_of_a_long_answer_gets_the_rest(self) -> None:
+        _ours, wire = serving(Big())
+        wire.send(get(b"/page"))
+        wire.received = wire.socket.recv(MIB)
+        wire.endHalf()
+        while not wire.ended:
+            wire.read()
+            wire.serve()
+        assert len(wire.received) > 24 * MIB
+
+    def test_gets_a_long_answer_whole(self) -> None:
+        _ours, wire = serving(Big())
+        wire.socket.send(get(b"/page"))
+        wire.socket.shutdown(socket.SHUT_WR)
+        wire.serve()
+        while not wire.ended:
+            wire.read()
+            wire.serve()
+        assert len(wire.received) > 24 * MIB
+
+    def test_gets_the_refusal_too(self) -> None:
+        _ours, wire = serving(Big())
+        wire.socket.send(b"nonsense\r\n\r\n")
+        wire.socket.shutdown(socket.SHUT_WR)
+        assert status(wire.exchange(b"")) == 400
+        assert wire.ended
+
+    @pytest.mark.parametrize(
+        "request_",
+        [b"", get()[:-2], b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbo", get(), upgrade()],
+        ids=["without a word", "in a head", "in a body", "after the answer", "as a WebSocket"],
+    )
+    def test_is_gone_when_nothing_is_owed(self, request_: bytes) -> None:
+        ours, wire = serving(Chunked())
+        wire.exchange(request_)
+        wire.endHalf()
+        assert ours.site.doors == set()
+        assert ours.admission.connections == 0
+
+    def test_and_is_shown_nothing_of_its_answer_is_dropped(self) -> None:
+        later = Later()
+        ours, wire = serving(later, stall_timeout=10)
+        wire.exchange(get(b"/page"))
+        wire.endHalf()
+        later.requests[0].write(b"some")
+        wire.serve()
+        ours.pass_(15)
+        assert ours.site.doors
+        ours.pass_(15)
+        assert ours.site.doors == set()
+        assert later.lost == 1
+
+    def test_is_dropped_sooner_where_the_answer_says_so(self) -> None:
+        later = Later()
+        ours, wire = serving(later)
+        wire.exchange(get(b"/page"))
+        later.requests[0].patience = 2.0
+        wire.endHalf()
+        ours.pass_(1)
+        assert ours.site.doors
+        ours.pass_(2)
+        assert later.lost == 1
+
+    def test_and_takes_no_answer_is_dropped(self) -> None:
+        ours, wire = serving(Big(), stall_timeout=10)
+        wire.send(get(b"/page"))
+        wire.endHalf()
+        ours.pass_(100)
+        assert ours.site.doors == set()
 
 
 class TestAnAnswer:

@@ -62,7 +62,8 @@ def gone(ours: Daemon) -> bool:
 class TestAClientThatGoes:
     def serving(self) -> Daemon:
         ours = daemon(policies=Policies(max_message=4 * MIB, ping_interval=25))
-        ours.site.pages["/later"] = Later()
+        self.later = Later()
+        ours.site.pages["/later"] = self.later
         return ours
 
     def test_leaves_nothing_behind(self, state: str, without_collection: None) -> None:
@@ -75,6 +76,10 @@ class TestAClientThatGoes:
                 # What is not read is not known to have ended either.
                 ours.connections[0].release()
             wire.close()
+            if state == "before an answer":
+                # It may have ended its half only, until something is sent to it.
+                self.later.requests.pop().finish()
+                wire.serve()
             assert gone(ours)
             del wire
         assert ours.timer._buckets == {}

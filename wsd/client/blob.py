@@ -24,6 +24,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater, react
 
 from wsd.client.talker import OPENING, Talker, Unanswered, addTrust, connect, soon
+from wsd.client.url import shownUrl
 from wsd.config import stateFolder
 from wsd.config.values import printable
 from wsd.policies.timer import keepTime
@@ -302,14 +303,14 @@ async def _persist(
             return await once()
         except Refusal as refusal:
             if refusal.code not in _AGAIN:
-                raise SystemExit(f"wsd: {arguments.url}: {refusal.code}: {refusal.sentence}") from None
+                raise SystemExit(f"wsd: {shownUrl(arguments.url)}: {refusal.code}: {refusal.sentence}") from None
             sentence = refusal.sentence
         except Unanswered as unanswered:
             sentence = str(unanswered)
         if reached() > best:
             pause, best, since = 0.25, reached(), reactor.seconds()
         if reactor.seconds() - since + pause > arguments.patience:
-            raise SystemExit(f"wsd: {arguments.url}: {sentence}")
+            raise SystemExit(f"wsd: {shownUrl(arguments.url)}: {sentence}")
         await deferLater(reactor, pause)
         pause = min(2 * pause, 10.0)
 

@@ -10,6 +10,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import react
 
 from wsd.client.talker import ANSWER, OPENING, WIDTH, Unanswered, addTrust, connect, soon
+from wsd.client.url import shownUrl
 from wsd.config.values import printable, token
 from wsd.policies.timer import keepTime
 
@@ -58,7 +59,7 @@ async def _run(reactor: Any, arguments: Namespace) -> None:
     try:
         await talk(reactor, arguments)
     except Unanswered as error:
-        raise SystemExit(f"wsd: {arguments.url}: {error}") from None
+        raise SystemExit(f"wsd: {shownUrl(arguments.url)}: {error}") from None
 
 
 async def talk(reactor: Any, arguments: Namespace) -> None:

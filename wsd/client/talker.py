@@ -4,6 +4,7 @@ The client's side of a WebSocket (RFC 6455 4.1): connects for a person, and says
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
@@ -30,6 +31,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from wsd import __version__
+from wsd.client.url import readUrl
 from wsd.config.values import printable
 
 _T = TypeVar("_T")
@@ -39,6 +41,8 @@ OPENING = 5.0
 ANSWER = 10.0
 """Seconds to wait for each answer, and for the close."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
+_OPAQUE = re.compile(rb"[^\t\r\n -~]")
+_PASSWORD = re.compile(r"(?<=^Authorization: Basic ).*", re.IGNORECASE)
 WIDTH = 200
 """Characters that are shown of a message."""
 
@@ -69,12 +73,12 @@ async def connect(
     """Connect to `arguments.url` and offer these; the handshake has begun. Raises `Unanswered`."""
     kind = kind or Talker
     try:
+        url, headers = readUrl(arguments.url)
         factory = WebSocketClientFactory(
-            arguments.url, protocols=list(subprotocols), useragent=f"wsd/{__version__}", reactor=reactor
+            url, protocols=list(subprotocols), useragent=f"wsd/{__version__}", headers=headers, reactor=reactor
         )
-        parts = urlsplit(arguments.url)
-        port = parts.port or (443 if factory.isSecure else 80)
-    except (ValueError, TypeError) as error:
+        port = urlsplit(url).port or (443 if factory.isSecure else 80)
+    except (ValueError, TypeError, LookupError) as error:
         raise Unanswered(f"is not the URL of a WebSocket ({error}); write ws://HOST:PORT/PATH") from None
     factory.protocol = kind
     factory.setProtocolOptions(
@@ -142,6 +146,7 @@ class Talker(WebSocketClientProtocol):
         self.gone: Deferred[str] = Deferred()
         """The connection has ended: the close code and reason, for a person."""
         self._answers: DeferredQueue[tuple[bytes, bool, float] | Unanswered] = DeferredQueue()
+        self._head: bytes | None = None
         self._refused: str | None = None
         self._lost: BaseException | None = None
 
@@ -163,9 +168,22 @@ class Talker(WebSocketClientProtocol):
             host=host,
             port=factory.port,
             resource=factory.resource,
+            headers=factory.headers,
             useragent=factory.useragent,
             protocols=factory.protocols,
         )
+
+    def processHandshake(self) -> None:
+        """
+        Autobahn reads the answer as UTF-8, and splits it at bytes that are no line's end.
+
+        Bytes beyond ASCII are opaque (RFC 9110 5.5), and nothing that it looks for has any.
+        """
+        end = self.data.find(b"\r\n\r\n")
+        if end >= 0:
+            self._head = self.data[:end]
+            self.data = _OPAQUE.sub(b"?", self._head) + self.data[end:]
+        super().processHandshake()
 
     def onConnect(self, response: ConnectionResponse) -> None:
         """The server agrees."""
@@ -187,7 +205,8 @@ class Talker(WebSocketClientProtocol):
         """The server refuses, or answers nonsense: its status, and the first line of its text, are the reason."""
         if self.showsHeads:
             self._showHeads()
-        head, _, body = self.data.partition(b"\r\n\r\n")
+        seen, _, body = self.data.partition(b"\r\n\r\n")
+        head = seen if self._head is None else self._head
         status = head.split(b" ", 1)[-1].split(b"\r\n")[0].decode("latin-1")
         line = body.decode("utf-8", "replace").strip().split("\n")[0] if b"text/plain" in head.lower() else ""
         if status[:3].isdigit() and not status.startswith("101"):
@@ -198,9 +217,9 @@ class Talker(WebSocketClientProtocol):
 
     def _showHeads(self) -> None:
         answer, _, _ = self.data.partition(b"\r\n\r\n")
-        for mark, head in ((">", self.http_request_data), ("<", self.http_response_data or answer)):
+        for mark, head in ((">", self.http_request_data), ("<", self._head or answer)):
             for line in head.decode("latin-1").strip("\r\n").split("\r\n"):
-                print(f"{mark} {printable(line)}")
+                print(f"{mark} {printable(_PASSWORD.sub('...', line))}")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; Autobahn calls `onClose`."""
@@ -209,9 +228,8 @@ class Talker(WebSocketClientProtocol):
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Whoever waits is told."""
-        said = (
-            f"{code}" + (f" {printable(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
-        )
+        said = "without a code" if code in (None, 1005) else str(code)
+        said += (f" {printable(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
         if not self.opened.called:
             self.opened.errback(Unanswered(self._refused or self._broken()))
         self._answers.put(Unanswered(f"the server closed instead of answering: {said}"))

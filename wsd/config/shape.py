@@ -166,7 +166,7 @@ class Config:
     listen: tuple[str, ...] = _texts(each=endpoint)
     """Twisted endpoint strings to listen at; when there are some, `port` holds only if it is given too."""
     hosts: tuple[str, ...] = _texts("localhost", "127.0.0.1", "[::1]", each=hostName)
-    """Names that a request which came to a loopback address may have in its Host."""
+    """Names that a request may have in its Host: whole ones, "*.NAME" for all under one, "*" for any."""
     trusted_proxies: tuple[str, ...] = _texts(each=proxy)
     """Whose word on a client's address is taken: addresses, networks, or "unix"."""
     proxy_header: str = _choice("x-forwarded-for", "forwarded")

@@ -14,10 +14,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
 from difflib import get_close_matches
-from ipaddress import ip_network
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_network
 from math import isfinite
 from os.path import join
 from typing import Any, get_type_hints
+from unicodedata import normalize
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -26,9 +28,10 @@ GIB = 1024 * MIB
 _UNITS = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": KIB, "mib": MIB, "gib": GIB}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", re.ASCII)
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*://)(\[[0-9a-f:.]+\]|[^][*:/?#@\s]*)(:[0-9]{1,5})?")
+_WEB = ("http://", "https://", "ws://", "wss://")
 _ENDPOINT = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*:.", re.ASCII)
-_HOST = re.compile(r"\[[0-9a-f:.]+\]|[a-z0-9_.-]+", re.ASCII)
+_HOST = re.compile(r"\[[0-9a-f:.]+\]|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.ASCII)
 
 
 def printable(text: str) -> str:
@@ -76,10 +79,15 @@ def token(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """An origin (RFC 6454), or "same-host", "null", "*"."""
+    """An origin (RFC 6454), or "same-host", "null", "*"; programs that are no browsers have such as "file://", too."""
     lower = text.lower()
-    if lower in ("same-host", "null", "*") or _ORIGIN.fullmatch(lower):
+    if lower in ("same-host", "null", "*"):
         return lower
+    match = _ORIGIN.fullmatch(lower)
+    if match is not None:
+        scheme, host, port = match[1], asciiName(match[2]), match[3] or ""
+        if _HOST.fullmatch(host) or (not host and not port and scheme not in _WEB):
+            return scheme + host + port
     raise ValueError(
         f'{show(text)} is not an origin; write one as "https://example.com" or "http://localhost:8000" (no path), '
         'or "same-host", "null", "*"'
@@ -102,11 +110,39 @@ def proxy(text: str) -> str:
 
 
 def hostName(text: str) -> str:
-    """A host name as in a Host header, without a port."""
-    lower = text.lower()
-    if not _HOST.fullmatch(lower):
-        raise ValueError(f'{show(text)} is not a host name; write "localhost", "127.0.0.1" or "[::1]", without a port')
-    return lower
+    """A host name as in a Host header, without a port; "*.NAME" is all that lies under a name, "*" any host."""
+    if text == "*":
+        return text
+    name = asciiName(text)
+    if _HOST.fullmatch(name):
+        return canonicalHost(name)
+    raise ValueError(
+        f'{show(text)} is not a host name; write "localhost", "127.0.0.1" or "[::1]", without a port, "*.example.com" '
+        'for all under a name, or "*" for any'
+    )
+
+
+def asciiName(name: str) -> str:
+    """A name as requests have it: in lower case, and its international labels in ASCII (RFC 5891)."""
+    labels = normalize("NFKC", name).lower().split(".")
+    return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+
+
+@lru_cache(64)
+def canonicalHost(name: str) -> str:
+    """
+    A host without its port, in the one form that compares: in lower case, without a final dot.
+
+    An IPv6 address is in its brackets and as short as can be (RFC 5952); one that stands for an IPv4 address is that.
+    """
+    name = name.lower().removesuffix(".")
+    if not name.startswith("["):
+        return name
+    try:
+        address = IPv6Address(name[1:].removesuffix("]"))
+    except ValueError:
+        return name
+    return str(address.ipv4_mapped or f"[{address}]")
 
 
 def endpoint(text: str) -> str:

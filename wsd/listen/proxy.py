@@ -14,7 +14,14 @@ from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -199,6 +206,12 @@ class ProxyProtocol(Protocol):
             return
         self.dataReceived = lambda data: inner.dataReceived(data)  # type: ignore[method-assign]
         inner.makeConnection(transport)
+
+    def __conform__(self, interface: Any) -> Any:
+        """Whether the peer may end its half is for the inner protocol to say, which is told of it."""
+        if interface is not IHalfCloseableProtocol or self._inner is None:
+            return None
+        return IHalfCloseableProtocol(self._inner, None)
 
     def _overdue(self) -> None:
         self._timeout = None

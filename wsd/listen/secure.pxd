@@ -5,7 +5,7 @@ cdef class SecureTransport:
     cdef list _gathered
     cdef Py_ssize_t _bytes
     cdef Records _records
-    cdef bint _isDeaf, _isOpen, _isRefused, _pulls, _saidGoodbye
+    cdef bint _isDeaf, _isEnded, _isOpen, _isRefused, _pulls, _saidGoodbye
     cdef public bint connected, disconnecting
     cdef public object protocol
     cdef public unsigned long long sent

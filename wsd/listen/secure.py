@@ -72,6 +72,7 @@ class SecureTransport:
         "_gathered",
         "_hello",
         "_isDeaf",
+        "_isEnded",
         "_isOpen",
         "_isRefused",
         "_producer",
@@ -101,7 +102,7 @@ class SecureTransport:
         self._records: Any = None
         self._producer: Any = None
         self._socket: Any = None
-        self._isOpen = self._isRefused = self._isDeaf = self._saidGoodbye = self._pulls = False
+        self._isOpen = self._isRefused = self._isDeaf = self._isEnded = self._saidGoodbye = self._pulls = False
 
     # -- the transport below calls --------------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class SecureTransport:
                 self._flush()
         elif self.connected and (said := records.said()):
             self._send(said)
-        if records.isOver and self.connected:
+        if (records.isOver or self._isEnded) and self.connected:
             self._ended()
 
     def _deliver(self, plain: bytes) -> None:
@@ -175,6 +176,24 @@ class SecureTransport:
         self._feed = None
         protocol, self.protocol = self.protocol, None
         protocol.connectionLost(reason)
+
+    def __conform__(self, interface: Any) -> SecureTransport | None:
+        """The peer may end its half where the protocol lets it, and where nothing more is delivered."""
+        if interface is not IHalfCloseableProtocol or not self.connected or not self._isOpen:
+            return None
+        return self if self._isDeaf or IHalfCloseableProtocol(self.protocol, None) is not None else None
+
+    def readConnectionLost(self) -> None:
+        """The peer's half has ended below, by TLS's goodbye or without; it still gets what is written to it."""
+        self._isEnded = True
+        if self._isDeaf:
+            if self._saidGoodbye:
+                self._below.loseConnection()
+        elif not self._records.isOver:
+            IHalfCloseableProtocol(self.protocol).readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """Our half has ended."""
 
     # -- the handshake --------------------------------------------------------------------------------------------
 

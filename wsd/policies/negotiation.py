@@ -26,14 +26,14 @@ def offeredSubprotocols(headers: Headers) -> tuple[str, ...]:
     """
     The subprotocols that a client offers, in its order; several fields are one list (RFC 6455 11.3.4).
 
-    Raises `Refused` (400) for what is no list of distinct tokens (4.1).
+    Empty elements are none (RFC 9110 5.6.1.2). Raises `Refused` (400) for what is no list of distinct tokens (4.1).
     """
     value = headers.byName.get("sec-websocket-protocol")
     if value is None:
         return ()
-    names = tuple(name.strip(" \t") for name in value.split(","))
+    names = tuple(name for element in value.split(",") if (name := element.strip(" \t")))
     seen = set()
-    for name in names:
+    for name in names or (value,):
         if not _NAME.match(name):
             raise Refused(400, f"Sec-WebSocket-Protocol offers {shown(name)}, which is no name; write them as one, two")
         if name in seen:

@@ -1,41 +1,87 @@
 """
 Whose pages may come in: the Host a request is meant for, and the Origin of the page that sent it (RFC 6455 10.2).
 
-Loopback is not trust. A page anywhere may open a socket to 127.0.0.1, and may give its own name that address: the first
-shows in Origin, the second in Host.
+An address is not trust. A page anywhere may open a socket to 127.0.0.1, or to an address of the visitor's own network,
+and may give its own name that address: the first shows in Origin, the second in Host.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv4Address
 
+from wsd.config.values import canonicalHost
 from wsd.head import Refused, shown
 
+ANY = "*"
+"""Among `hosts`, any host."""
+
 _ORIGIN = re.compile(
-    r"([a-z][a-z0-9+.-]*+)://([a-z0-9_-]++(?:\.[a-z0-9_-]++)*\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?\Z", re.IGNORECASE
+    r"([a-z][a-z0-9+.-]*+)://([a-z0-9_-]++(?:\.[a-z0-9_-]++)*\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?\Z", re.IGNORECASE
 )
-"""As browsers write it (RFC 6454 6.2): no path, no user name, international names in ASCII."""
+"""
+As browsers write it (RFC 6454 6.2): no user name, international names in ASCII. A path is none of it, but for the
+slash that programs add which take the origin for a URL.
+"""
+_HOSTLESS = re.compile(r"([a-z][a-z0-9+.-]*+):///?\Z", re.IGNORECASE)
+"""What programs send whose pages come from no host: `file://`, `qrc://`."""
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+_OPAQUE = ("file", "qrc")
+"""Schemes of pages that are as good as without an origin: where "null" is let in, these are."""
+
+Origin = tuple[str, str, int | None]
+"""Scheme, host name and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hosts:
+    """`hosts`, made ready to be asked: whole names, what names end with, and whether any will do."""
+
+    names: frozenset[str]
+    ends: tuple[str, ...]
+    isAny: bool
 
 
 @lru_cache(64)
 def hostName(host: str) -> str:
-    """The name in a Host: in lower case, without the port and without a final dot; IPv6 stays in its brackets."""
+    """The name in a Host, in the one form that compares, without the port."""
     if host.startswith("["):
-        return host[: host.find("]") + 1].lower()
-    return host.partition(":")[0].removesuffix(".").lower()
+        return canonicalHost(host[: host.find("]") + 1])
+    return canonicalHost(host.partition(":")[0])
 
 
 @lru_cache(4)
-def _names(hosts: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(map(hostName, hosts))
+def _read(hosts: tuple[str, ...]) -> _Hosts:
+    ends = tuple(host[1:] for host in hosts if host.startswith("*."))
+    return _Hosts(frozenset(map(hostName, hosts)), ends, ANY in hosts)
 
 
-def checkHost(host: str, hosts: tuple[str, ...]) -> None:
-    """On a loopback address: only names that are this daemon's, whatever the port. Raises `Refused` (421)."""
-    if hostName(host) not in _names(hosts):
-        raise Refused(421, f"Host {shown(host)} is not served here; add the name to `hosts` if it is yours")
+def checkHost(host: str, hosts: tuple[str, ...], isWide: bool = False) -> None:
+    """
+    Only names that are this daemon's, whatever the port. Raises `Refused` (421).
+
+    `isWide`: the request came to an address that others reach. There a Host that is an address is good, too: only a
+    name can be made to point here by a stranger. So is none: a browser always sends one.
+    """
+    ours, name = _read(hosts), hostName(host)
+    if name in ours.names or ours.isAny or name.endswith(ours.ends):
+        return
+    if not isWide or not (name == "" or _isAddress(name)):
+        raise Refused(
+            421, f'Host {shown(host)} is not served here; if it is yours, add the name to `hosts`, or "*" for any name'
+        )
+
+
+def _isAddress(name: str) -> bool:
+    if name.startswith("["):
+        return True
+    try:
+        IPv4Address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: tuple[str, ...]) -> None:
@@ -46,30 +92,33 @@ def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: 
     """
     if origin is None or "*" in allowed:
         return
-    if origin == "null":
+    parsed = _parse(origin)
+    if parsed is not None:
+        if "same-host" in allowed and parsed[0] in _PORTS and _isSameHost(parsed[1], hostName(host), hosts):
+            return
+        if parsed in map(_parse, allowed):
+            return
+    if origin in ("null", "") or (parsed is not None and parsed[0] in _OPAQUE and not parsed[1]):
         if "null" not in allowed:
             raise Refused(403, 'a page of a file, or in a sandbox, may not open this route: its `origins` lack "null"')
         return
-    parsed = _parse(origin)
     if parsed is None:
         raise Refused(403, f"Origin {shown(origin)} is not an origin; write scheme://host or scheme://host:port")
-    if "same-host" in allowed and parsed[0] in _PORTS and _isSameHost(parsed[1], hostName(host), hosts):
-        return
-    if parsed not in map(_parse, allowed):
-        raise Refused(403, f"pages of {shown(origin)} may not open this route; add it to its `origins` if they should")
+    raise Refused(403, f"pages of {shown(origin)} may not open this route; add it to its `origins` if they should")
 
 
 @lru_cache(64)
-def _parse(origin: str) -> tuple[str, str, int | None] | None:
+def _parse(origin: str) -> Origin | None:
     """Scheme, host name and port of an origin, in the one form that compares."""
     match = _ORIGIN.match(origin)
     if match is None:
-        return None
+        hostless = _HOSTLESS.match(origin)
+        return None if hostless is None or hostless[1].lower() in _PORTS else (hostless[1].lower(), "", None)
     scheme = match[1].lower()
     return scheme, hostName(match[2]), int(match[3]) if match[3] else _PORTS.get(scheme)
 
 
 def _isSameHost(name: str, host: str, hosts: tuple[str, ...]) -> bool:
-    """Whether the page's host is the one asked, or both are names of this daemon."""
-    ours = _names(hosts)
+    """Whether the page's host is the one asked, or both are names of this daemon: whole ones, not those under a "*"."""
+    ours = _read(hosts).names
     return name == host or (name in ours and host in ours)

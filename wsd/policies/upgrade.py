@@ -8,8 +8,8 @@ from hashlib import sha1
 
 from wsd.head import Head, Headers, Refused, shown
 
-_KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==\Z")
-"""The base64 of 16 bytes, in the one way to write it: the last digit carries two bits only."""
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==\Z")
+"""The base64 of 16 bytes. The last digit carries two bits only, and whatever its others are, it decodes to those."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 
 from wsd.config import ConfigError
@@ -41,8 +42,9 @@ def overridesOf(flags: Mapping[str, Any]) -> dict[str, Any]:
     }
     if host:
         overrides["host"] = _addresses(host)
-    if flags.get("validation_host"):
-        overrides["hosts"] = list(dict.fromkeys(["localhost", "127.0.0.1", "[::1]", flags["validation_host"]]))
+    names = [name for name in (flags.get("validation_host"), "" if _isAddress(host) else host) if name]
+    if names:
+        overrides["hosts"] = list(dict.fromkeys(["localhost", "127.0.0.1", "[::1]", *names]))
     return overrides
 
 
@@ -97,6 +99,14 @@ def _tls(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 def _path(path: str) -> str:
     return os.path.abspath(path)
+
+
+def _isAddress(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _addresses(host: str) -> list[str]:

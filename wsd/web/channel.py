@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from wsd.head import MAX_HEAD, Head, Refused
+from wsd.connection.request import newId
+from wsd.head import END, MAX_HEAD, Head, Refused, afterBlankLines, endOfHead
+from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
 from wsd.web.request import Request
 
@@ -17,12 +20,23 @@ if TYPE_CHECKING:
     from wsd.web.site import Site
 
 
+TURN = 4
+"""Requests of one connection that are answered before the others have their turn."""
+
+_PIECES = 512
+"""Pieces of bodies that one turn takes: with chunks of a byte, those of one read are forty thousand."""
+
+_PORTION = 16 * 1024
+"""Bytes of a chunked body that are read before the pieces are counted."""
+
+
 class Channel(http.HTTPChannel):
     """
-    Bodies, pipelining, persistence and answers are twisted.web's; the reading of heads is not.
+    Bodies, persistence and answers are twisted.web's; the reading of heads is not, nor is pipelining.
 
-    Each later head of the connection goes to the door, which knows what an upgrade is. No call of the reactor's is kept
-    for time-outs: the door looks at `waiting`.
+    Requests of a connection are answered one after the other, a few a turn, and none while the answers before are not
+    taken. Each later head goes to the door, which knows what an upgrade is. No call of the reactor's is kept for
+    time-outs: the door looks at `waiting`.
     """
 
     transport: Any
@@ -35,33 +49,107 @@ class Channel(http.HTTPChannel):
         super().__init__()
         self.door = door
         self.site = site
-        self._lines: list[bytes] = []
         self._early = False
+        self._began = False
+        self._isFull = False
+        self._pieces = 0
+        self._later: IDelayedCall | None = None
 
-    # -- heads ----------------------------------------------------------------------------------------------------
+    # -- reading --------------------------------------------------------------------------------------------------
 
-    def lineReceived(self, line: bytes) -> None:
-        """A line of a head; with the empty one the head is whole."""
-        if self._early or not self.persistent or self.door.lingering:
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of heads and bodies."""
+        if self._early or self.door.lingering:
             return
-        if line:
-            self._receivedHeaderSize += len(line) + 2
-            self._lines.append(line)
-            if self._receivedHeaderSize > MAX_HEAD:
-                self.lineLengthExceeded(line)
-            elif len(self._lines) == 1:
-                self.door.headBegan()
-        elif self._lines:
-            head = b"\r\n".join(self._lines)
-            self._lines, self._receivedHeaderSize = [], 0
-            self.door.headReceived(head, self.clearLineBuffer)
+        self._buffer += data
+        if not self._busyReceiving and self._later is None:
+            self._readOn()
+        else:
+            self._settle()
 
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """More of a head than anybody needs."""
-        self._lines = []
-        self.door.refuseBytes(
-            Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
-        )
+    def _readOn(self) -> None:
+        """Read what is here, until a request is not answered yet, or the others have their turn."""
+        self._later = None
+        self._busyReceiving = True
+        self._pieces = 0
+        heads = 0
+        try:
+            while self._buffer and not (self._handlingRequest or self._waitingForTransport):
+                if heads == TURN or self._pieces > _PIECES:
+                    self._readLater()
+                    break
+                if not self.line_mode:
+                    self._readBody()
+                elif not self._readHead():
+                    break
+                else:
+                    heads += 1
+        finally:
+            self._busyReceiving = False
+        self._settle()
+
+    def _readLater(self) -> None:
+        """Read on when the others had their turn."""
+        self._later = self.site.clock.callLater(0, self._nextTurn)
+
+    def _nextTurn(self) -> None:
+        try:
+            self._readOn()
+        except Exception:
+            # As the transport does it for what comes from there.
+            ConnectionLog(newId()).failure("a connection failed", Failure(), event="connection.error")
+            self.transport.abortConnection()
+
+    def _settle(self) -> None:
+        """Let the peer send on, unless there is enough to read; and end with a peer that has ended."""
+        if not self.door.isHttp:
+            return
+        if self.door.isEnded and not self.isBusy:
+            self.door.linger()
+        elif self.isBusy and len(self._buffer) > MAX_HEAD:
+            self._isFull = True
+            self.transport.pauseProducing()
+        elif self._isFull and not self.isHeld and not self._waitingForTransport:
+            self._isFull = False
+            self.transport.resumeProducing()
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether an answer is owed, or a request is here that has to wait."""
+        waits = self._waitingForTransport and bool(self._buffer)
+        return self._handlingRequest or self._later is not None or waits
+
+    def _readHead(self) -> bool:
+        """A head, if it is here whole; what is not for anybody is dropped."""
+        if self._early or not self.persistent or self.door.lingering:
+            self._buffer = b""
+            return False
+        self._buffer = buffer = afterBlankLines(self._buffer)
+        try:
+            end = endOfHead(buffer)
+        except Refused as refused:
+            self._buffer = b""
+            self.door.refuseBytes(refused)
+            return False
+        if end >= 0:
+            self._buffer = buffer[end + len(END) :]
+            self._began = False
+            self.door.headReceived(buffer[:end], self.clearLineBuffer)
+        elif buffer and not self._began:
+            self._began = True
+            self.door.headBegan()
+        return end >= 0
+
+    def _readBody(self) -> None:
+        """Some of a body; chunks may be small, and so many."""
+        size = _PORTION if self.requests and self.requests[-1].head.chunked else len(self._buffer)
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        before = self.requests[-1].pieces if self.requests else 0
+        self.rawDataReceived(data)
+        if self.requests:
+            self._pieces += self.requests[-1].pieces - before
+
+    # -- requests -------------------------------------------------------------------------------------------------
 
     def begin(self, head: Head, peer: Peer, tls: TlsInfo | None) -> None:
         """A request whose head is parsed: route it, then read its body if that is wanted, and answer."""
@@ -106,23 +194,42 @@ class Channel(http.HTTPChannel):
         if self._early or self.door.lingering:
             return
         super().rawDataReceived(data)
-        if self._handlingRequest and len(data) > MAX_HEAD:
-            # twisted.web goes on reading what comes behind a request while the answer to it is not taken.
-            self.transport.pauseProducing()
+
+    def _finishRequestBody(self, data: bytes) -> None:
+        """The body is whole; what came behind it is the next request's."""
+        self._buffer = data + self._buffer
+        self.allContentReceived()
 
     def requestDone(self, request: Request) -> None:
         """The answer is whole; what the next request brings comes after that."""
         self.door.answered()
         super().requestDone(request)
+        if not self._busyReceiving and self._later is None:
+            self._readOn()
+
+    def resumeProducing(self) -> None:
+        """The answers are taken: requests that have waited for that go on."""
+        super().resumeProducing()
+        if self._later is None and not self._busyReceiving and not self._handlingRequest:
+            self._readLater()
+
+    def peerEnded(self) -> None:
+        """Nothing more will come; what has come is answered."""
+        self._settle()
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> str:
         """What the peer owes us: "answer" (nothing, we owe), "body", or "head"."""
-        if self._handlingRequest:
+        if self.isBusy:
             return "answer"
         return "body" if self.requests else "head"
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds that the present answer may show nothing to a peer that has ended its half; None for the usual."""
+        return self.requests[0].patience if self.requests else None
 
     @property
     def received(self) -> int:
@@ -144,17 +251,18 @@ class Channel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone, and with it whoever waits for one of its requests."""
+        self._forgetTurn()
         super().connectionLost(reason)
         self.requests = []
         self._transferDecoder = None
 
-    def end(self) -> None:
-        """Nothing more is read, not even what is here already."""
-        self._early = True
-        self._lines = []
-        self.clearLineBuffer()
+    def _forgetTurn(self) -> None:
+        later, self._later = self._later, None
+        if later is not None:
+            later.cancel()
 
     def detach(self) -> None:
         """The connection becomes a WebSocket: nothing here is asked for any more."""
         self.transport.unregisterProducer()
+        self._forgetTurn()
         self.requests = []

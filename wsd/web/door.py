@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 
 from wsd.connection.request import Request, newId
-from wsd.head import MAX_HEAD, Head, Refused, parseHead
+from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo, isLoopback
 from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
@@ -30,8 +31,6 @@ from wsd.web.channel import Channel
 if TYPE_CHECKING:
     from wsd.connection import Connection
     from wsd.web.site import Site
-
-_END = b"\r\n\r\n"
 
 _TLS = b"\x16\x03"
 """How a TLS handshake begins (RFC 8446 5.1)."""
@@ -51,6 +50,9 @@ class Door(Protocol):
     transport: Any
     due = -1
     lingering = False
+    isEnded = False
+    """Whether the peer has ended its half of the connection."""
+    _takenSinceEnd = -1
 
     _buffer = b""
     _channel: Channel | None = None
@@ -109,20 +111,17 @@ class Door(Protocol):
         if buffer.startswith(_TLS):
             self.refuseBytes(Refused(400, "this port speaks without TLS; open it with ws:// or http://"))
             return
-        start = 0
-        while buffer.startswith(b"\r\n", start):
-            start += 2
-        buffer = buffer[start:]
-        end = buffer.find(_END, max(0, len(self._buffer) - 3))
-        if end > MAX_HEAD or (end < 0 and len(buffer) > MAX_HEAD):
-            self.refuseBytes(
-                Refused(431, f"the request head is larger than {MAX_HEAD} bytes; send fewer or shorter header fields")
-            )
-        elif end < 0:
+        buffer = afterBlankLines(buffer)
+        try:
+            end = endOfHead(buffer, len(self._buffer))
+        except Refused as refused:
+            self.refuseBytes(refused)
+            return
+        if end < 0:
             self._buffer = buffer
         else:
             self._buffer = b""
-            self.headReceived(buffer[:end], lambda: buffer[end + 4 :])
+            self.headReceived(buffer[:end], lambda: buffer[end + len(END) :])
 
     def headBegan(self) -> None:
         """The first bytes of a later head are here."""
@@ -135,12 +134,15 @@ class Door(Protocol):
         try:
             head = parseHead(data)
             peer = self._admit(head, tls is not None)
-            if head.isUpgrade:
-                self._upgrade(head, peer, tls, rest)
-                return
         except Refused as refused:
-            route = self._site.routeFor(head.path) if head is not None and head.isUpgrade else None
-            self.refuseBytes(refused if route is None else route.known(refused), head)
+            # What a refused Host gets is the same everywhere; a refused target is of the route's own kind.
+            self.refuseBytes(self._known(refused, head) if head is not None and head.authority else refused, head)
+            return
+        if head.isUpgrade:
+            try:
+                self._upgrade(head, peer, tls, rest)
+            except Refused as refused:
+                self.refuseBytes(self._known(refused, head), head)
             return
         self._wait(self._policies.http_body_timeout)
         self._bodySeen, self._bodySince = 0, self._site.timer.now
@@ -154,6 +156,11 @@ class Door(Protocol):
         if data := rest():
             channel.dataReceived(data)
 
+    def _known(self, refused: Refused, head: Head) -> Refused:
+        """A refusal as the clients of the route that was asked for know it."""
+        route = self._site.routeFor(head.path) if head.isUpgrade else None
+        return refused if route is None else route.known(refused)
+
     def _admit(self, head: Head, secure: bool) -> Peer:
         """Who it is, and whether the daemon is meant at all: loopback is not trust."""
         # Asked for only now: another's transport may know it better than when it was made.
@@ -165,10 +172,14 @@ class Door(Protocol):
             secure,
             head.headers,
         )
-        if not isinstance(host, UNIXAddress) and isLoopback(host.host):
-            checkHost(head.host, self._site.hosts)
         via = getattr(self.transport, "via", None)
-        return peer if via is None else replace(peer, direct=False, via=peer.via or via)
+        if via is not None:
+            peer = replace(peer, direct=False, via=peer.via or via)
+        isUnix = isinstance(host, UNIXAddress)
+        # No browser opens a unix socket: what comes there for a stranger's name comes through a proxy.
+        if not isUnix or not peer.direct:
+            checkHost(head.host, self._site.hosts, isUnix or not isLoopback(host.host))
+        return peer
 
     # -- upgrades -------------------------------------------------------------------------------------------------
 
@@ -239,12 +250,38 @@ class Door(Protocol):
         self.transport.unregisterProducer()
         self.transport.resumeProducing()
         loseWriteConnection = getattr(self.transport, "loseWriteConnection", None)
-        if loseWriteConnection is None or self._site.tlsOf(self.transport) is not None:
+        if self.isEnded or loseWriteConnection is None or self._site.tlsOf(self.transport) is not None:
             self.transport.loseConnection()
             self._wait(self._policies.closing_timeout)
         else:
             loseWriteConnection()
             self._wait(_LINGER)
+
+    # -- the peer ends its half -----------------------------------------------------------------------------------
+
+    @property
+    def isHttp(self) -> bool:
+        """Whether requests are read here: it has not become a WebSocket, nor does it end."""
+        return self._connection is None and not self.lingering
+
+    def __conform__(self, interface: Any) -> Door | None:
+        """For HTTP a peer may end its half and still get its answer; the end of a WebSocket is its end."""
+        return self if interface is IHalfCloseableProtocol and self._connection is None else None
+
+    def readConnectionLost(self) -> None:
+        """The peer sends nothing more; what it has asked for is answered whole. Told anew whenever reading goes on."""
+        before, self.isEnded = self.isEnded, True
+        if self.lingering:
+            self.transport.loseConnection()
+        elif self._channel is None:
+            self.linger()
+        else:
+            self._channel.peerEnded()
+            if not before and not self.lingering:
+                self._answerDue(self._channel.patience)
+
+    def writeConnectionLost(self) -> None:
+        """Our own half has ended, as we asked for."""
 
     def _ignore(self, data: bytes) -> None:
         """Nobody reads this any more."""
@@ -301,7 +338,7 @@ class Door(Protocol):
         elif waiting == "body":
             self._bodyDue(now)
         elif waiting == "answer" or isTaking:
-            self._wait(self._policies.stall_timeout)
+            self._answerDue(self._channel.patience if self._channel is not None else None)
         else:
             self._headOverdue()
 
@@ -320,6 +357,18 @@ class Door(Protocol):
         if taken != self._taken:
             self._taken, self._takenAt = taken, now
         return bool(now - self._takenAt < self._policies.stall_timeout)
+
+    def _answerDue(self, patience: float | None) -> None:
+        """A peer that has ended its half must be shown something of its answer now and then: it may as well be gone."""
+        if self.isEnded:
+            wire = getattr(self.transport, "wire", None)
+            taken = -1 if wire is None else wire.acknowledged()
+            if wire is not None and taken == self._takenSinceEnd:
+                self._site.metrics.httpDrop("stalled")
+                self.transport.abortConnection()
+                return
+            self._takenSinceEnd = taken
+        self._wait(self._policies.stall_timeout if patience is None or not self.isEnded else patience)
 
     def _headOverdue(self) -> None:
         if self._channel is not None:

@@ -6,6 +6,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
@@ -33,7 +35,7 @@ class Request(server.Request):
     It has `head`, the true `peer`, `tls` (None without), and an `id` that its log lines carry.
     """
 
-    channel: Channel
+    channel: Channel | None = None  # type: ignore[assignment]
     head: Head
     peer: Peer
     tls: TlsInfo | None
@@ -42,6 +44,11 @@ class Request(server.Request):
     """Bytes of the body that have arrived."""
     held = 0
     """How often reading is held."""
+    pieces = 0
+    """In how many pieces the body has come so far."""
+
+    patience: float | None = None
+    """Seconds that the answer may show nothing to a client that has ended its half; None is `stall_timeout`."""
 
     site: Any
     _resource: Any = None
@@ -83,6 +90,7 @@ class Request(server.Request):
     def handleContentChunk(self, data: bytes) -> None:
         """Some of the body."""
         self.received += len(data)
+        self.pieces += 1
         if self.body is not None and self._refused is None:
             self._give(self.body.received, data)
 
@@ -100,7 +108,7 @@ class Request(server.Request):
         except Exception:
             self.log.failure("a resource failed", Failure(), event="http.error")
             self._refused = Refused(500, "the server failed at this request; its log says why")
-        if self._refused is not None and not self.startedWriting:
+        if self._refused is not None and not self.startedWriting and self.channel is not None:
             self.channel.answerEarly(self)
 
     def connectionLost(self, reason: Failure) -> None:
@@ -124,6 +132,39 @@ class Request(server.Request):
         self.held -= 1
         if not self.held and self.channel is not None:
             self.channel.transport.resumeProducing()
+
+    # -- the client is gone: its answer, which may come late, goes nowhere ------------------------------------------
+
+    @property
+    def isLost(self) -> bool:
+        """Whether nobody is there to be answered any more."""
+        return bool(self._disconnected)
+
+    def notifyFinish(self) -> Deferred[None]:
+        """As Twisted's; for who is gone already, it fails at once."""
+        if self.isLost:
+            return fail(ConnectionLost("the client is gone"))
+        finished: Deferred[None] = super().notifyFinish()
+        return finished
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Let it produce, or stop it when nobody takes anything."""
+        if self.isLost:
+            producer.stopProducing()
+        else:
+            super().registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """It has produced all."""
+        if self.isLost:
+            self.producer = None
+        else:
+            super().unregisterProducer()
+
+    def finish(self) -> None:
+        """The answer is whole."""
+        if not self.isLost:
+            super().finish()
 
     # -- the answer -----------------------------------------------------------------------------------------------
 
@@ -170,7 +211,10 @@ class Request(server.Request):
     def processingFailed(self, reason: Failure) -> Failure:
         """An error of a resource's own: a log line for us, one sentence for the client."""
         self.log.failure("a resource failed", reason, event="http.error")
+        if self.isLost:
+            return reason
         if self.startedWriting:
+            assert self.channel is not None
             self.channel.loseConnection()
         else:
             self.refuse(Refused(500, "the server failed at this request; its log says why"))
@@ -178,6 +222,8 @@ class Request(server.Request):
 
     def refuse(self, refused: Refused) -> None:
         """Answer with a status and one sentence."""
+        if self.isLost:
+            return
         self.site.refused(self.log, self.head, self.peer, refused)
         sentence = f"{refused.sentence}\n".encode()
         self.setResponseCode(refused.status, refused.phrase.encode())

@@ -11,7 +11,7 @@ from twisted.web.resource import IResource, Resource, getChildForRequest
 
 from wsd.config import Policies, Route
 from wsd.connection import Factory
-from wsd.head import Head, Refused
+from wsd.head import Head, Refused, decodedPath
 from wsd.logs import ConnectionLog
 from wsd.metrics import Metrics
 from wsd.policies.address import Peer, TlsInfo, Trust
@@ -117,8 +117,9 @@ class Site(ProtocolFactory):
     def replaceRoutes(self, routes: Iterable[SiteRoute]) -> None:
         """Serve these routes from now on; connections that are open stay with the factories they have."""
         self.routes = list(routes)
-        self._exact = {route.route.path: route for route in self.routes if not route.route.prefix}
-        prefixes = [(f"{route.route.path.rstrip('/')}/", route) for route in self.routes if route.route.prefix]
+        paths = [(decodedPath(route.route.path), route) for route in self.routes]
+        self._exact = {path: route for path, route in paths if not route.route.prefix}
+        prefixes = [(f"{path.rstrip('/')}/", route) for path, route in paths if route.route.prefix]
         self._prefixes = sorted(prefixes, key=lambda pair: len(pair[0]), reverse=True)
 
     def buildProtocol(self, addr: IAddress | None) -> Door:
@@ -126,11 +127,13 @@ class Site(ProtocolFactory):
         return Door(self)
 
     def routeFor(self, path: str) -> SiteRoute | None:
-        """The route of a path: the exact one, else the one with the longest prefix."""
+        """The route of a path: the exact one, else that with the longest prefix, else that without a last slash."""
+        path = decodedPath(path)
         exact = self._exact.get(path)
         if exact is not None:
             return exact
-        return next((route for prefix, route in self._prefixes if path.startswith(prefix)), None)
+        prefixed = next((route for prefix, route in self._prefixes if path.startswith(prefix)), None)
+        return prefixed or self._exact.get(path.removesuffix("/"))
 
     def checkServing(self) -> None:
         """Raises `Refused` (503) while the daemon stops."""
@@ -139,7 +142,7 @@ class Site(ProtocolFactory):
 
     def resourceFor(self, request: Request) -> IResource:
         """What answers an HTTP request. Raises `Refused` (404, 403)."""
-        path = request.head.path
+        path = decodedPath(request.head.path)
         page = self.pages.get(path)
         if page is not None and not (path == "/" and self._hasRootOfItsOwn()):
             if path in self._exact:
@@ -151,9 +154,7 @@ class Site(ProtocolFactory):
         wellKnown = self._wellKnown(path)
         if wellKnown is not None:
             return wellKnown
-        route = self.routeFor(path)
-        if route is None and path != "/" and path.endswith("/"):
-            route = self._exact.get(path[:-1])
+        route = self.routeFor(request.head.path)
         owner = route or self._ownerOf(path)
         if owner is not None:
             checkClient(request.tls, owner.route.clients)
@@ -161,7 +162,7 @@ class Site(ProtocolFactory):
         if resource is not None and owner is not None:
             return self._under(resource, request, owner.route.path.rstrip("/") + "/")
         if route is None:
-            raise Refused(404, f"nothing answers at {path[:80]}")
+            raise Refused(404, f"nothing answers at {request.head.path[:80]}")
         return self._webSocketOnly
 
     def _hasRootOfItsOwn(self) -> bool:
@@ -181,7 +182,7 @@ class Site(ProtocolFactory):
     def _wellKnown(self, path: str) -> IResource | None:
         if not path.startswith("/.well-known/"):
             return None
-        name = path.removeprefix("/.well-known/").encode("latin-1")
+        name = path.removeprefix("/.well-known/").encode()
         for route in self.routes:
             for factory in route.distinct():
                 resource = factory.wellKnown().get(name)

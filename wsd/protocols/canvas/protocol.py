@@ -17,6 +17,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import Route
 from wsd.connection import Accept, Connection, Factory, Request
+from wsd.head import decodedPath
 from wsd.protocols.canvas.asked import Asked, nameOf, readQuery
 from wsd.protocols.canvas.board import Board, Frame
 from wsd.protocols.canvas.boards import Boards
@@ -58,7 +59,7 @@ class CanvasConnection(Connection):
     async def opening(self, request: Request) -> Accept:
         """Refuse what is no canvas, and what cannot be asked for."""
         options: CanvasOptions = self.options
-        name = nameOf(request.head.path.removeprefix(self.factory.below))
+        name = nameOf(decodedPath(request.head.path).removeprefix(decodedPath(self.factory.below)))
         self._asked = readQuery(request.queries, options.max_pixels)
         self._size = self._known = self._asked.size
         accept = Accept(self.factory.choose(request.subprotocols))

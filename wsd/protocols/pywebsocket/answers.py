@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
 from wsd.connection import Accept, Refused
+from wsd.head import shown
 from wsd.policies.negotiation import Deflate
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import (
@@ -22,6 +24,7 @@ from wsd.protocols.pywebsocket.api.handshake.base import (
 )
 from wsd.protocols.pywebsocket.request import HandlerRequest
 
+_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)\Z")
 _KNOWN = {status.value for status in HTTPStatus if status.value >= 300}
 
 
@@ -42,12 +45,27 @@ def answer(request: HandlerRequest) -> Accept:
             raise
     elif chosen is not None:
         raise HandshakeException("the handler set ws_protocol, but no subprotocol was offered", 400)
-    headers = [(str(name), str(value)) for name, value in request.extra_headers]
+    headers = [field for name, value in request.extra_headers for field in fieldsOf(str(name), str(value))]
     if chosen is not None and chosen not in (request.ws_requested_protocols or ()):
         # Tests of clients choose what was not offered.
         headers.insert(0, (common.SEC_WEBSOCKET_PROTOCOL_HEADER, chosen))
         chosen = None
     return Accept(chosen, headers, _agreed(request) or False)
+
+
+def fieldsOf(name: str, value: str) -> list[tuple[str, str]]:
+    """
+    The header fields that a name and a value are when they are written as they stand.
+
+    Browsers' tests put a line break and a second field into a value. Raises ValueError for what is no field.
+    """
+    fields = []
+    for line in f"{name}: {value}".split("\r\n"):
+        match = _FIELD.match(line)
+        if match is None:
+            raise ValueError(f"the handler's extra_headers have {shown(line)}, which is no header field")
+        fields.append((match[1], match[2]))
+    return fields
 
 
 def _agreed(request: HandlerRequest) -> Deflate | None:

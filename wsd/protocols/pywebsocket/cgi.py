@@ -21,6 +21,9 @@ _HEAD = 65536
 _ERRORS = 4096
 """Bytes of what a program writes to stderr that are kept for the log."""
 
+_PATIENCE = 2.0
+"""Seconds that a program may say nothing to a client that has ended its half of the connection, and so may be gone."""
+
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
 """What programs see of the daemon's own environment: what it holds besides is the daemon's."""
 
@@ -41,6 +44,7 @@ class Programs:
             raise Refused(403, "this is no program: its file is not executable")
         if len(self._running) >= MOST:
             raise Refused(503, "too many programs run already; try again", [("Retry-After", "1")])
+        request.patience = _PATIENCE
         request.postpath = [part.decode("utf-8", "replace") for part in request.postpath]
         return int(_Script(path, self).render(request))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from os.path import isfile, join
+from os.path import isfile, join, realpath, relpath
 from typing import Any
 
 from twisted.python.filepath import FilePath, InsecurePath
@@ -64,7 +64,8 @@ class Files(Resource):
         if path.isdir():
             if names and names[-1]:
                 return bytes(redirectTo(_withSlash(request), request))
-            index = next((path.child(name) for name in _INDEX if path.child(name).isfile()), None)
+            indices = (path.child(name) for name in _INDEX)
+            index = next((file for file in indices if file.isfile() and self._isInside(file.path)), None)
             if index is None:
                 return self._listing(path, request)
             path = index
@@ -81,14 +82,24 @@ class Files(Resource):
                 if not name or name.startswith(".") or name.endswith(_HANDLER):
                     raise InsecurePath(name)
                 path = path.child(name)
-            if path.exists() and (path.isdir() or path.isfile()):
+            if (path.isdir() or path.isfile()) and self._isInside(path.path):
                 return path
         except (InsecurePath, ValueError):
             pass
         raise Refused(404, f"nothing answers at {request.head.path[:80]}")
 
+    def _isInside(self, path: str) -> bool:
+        """Whether what links lead to lies in the folder, and is not hidden there."""
+        root = realpath(self._root)
+        parts = relpath(realpath(path), root).split("/")
+        return parts == ["."] or not any(name.startswith(".") or name.endswith(_HANDLER) for name in parts)
+
     def _listing(self, path: FilePath[str], request: Any) -> bytes:
-        shown = [name for name in path.listdir() if not (name.startswith(".") or name.endswith(_HANDLER))]
+        shown = [
+            name
+            for name in path.listdir()
+            if not (name.startswith(".") or name.endswith(_HANDLER)) and self._isInside(path.child(name).path)
+        ]
         content: str | bytes = DirectoryLister(path.path, sorted(shown)).render(request)
         return content.encode() if isinstance(content, str) else content
 
@@ -97,7 +108,8 @@ class Files(Resource):
         for folder in self._cgi:
             depth = len(folder) + 1
             if names[: len(folder)] == folder and len(names) >= depth and _isPlain(names[:depth]):
-                if isfile(join(self._root, *names[:depth])):
+                program = join(self._root, *names[:depth])
+                if isfile(program) and self._isInside(program):
                     return depth
                 raise Refused(404, f"there is no program {names[depth - 1]!r}")
         return 0

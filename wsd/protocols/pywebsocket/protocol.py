@@ -18,6 +18,7 @@ from twisted.web.resource import IResource
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.frames.writing import LEAST_DEFLATED, frameHead
+from wsd.head import decodedPath
 from wsd.metrics import Cause
 from wsd.policies.pool import Pool
 from wsd.protocols.pywebsocket.access import Access
@@ -248,7 +249,8 @@ class HandlerFactory(Factory):
     def find(self, request: Request) -> tuple[Handler, str]:
         """The handler of a request, and the URI that it is told. Raises Refused (404)."""
         head, route = request.head, self.route
-        path = head.path[len(route.path) :] if route.prefix else head.path[head.path.rindex("/") :]
+        own = decodedPath(route.path)
+        path = decodedPath(head.path)[len(own) :] if route.prefix else own[own.rindex("/") :]
         handler = self.handlers.find(path)
         if handler is None:
             raise Refused(404, f"no handler answers at {head.path[:80]}")

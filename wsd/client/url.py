@@ -1,0 +1,37 @@
+"""The URL that a person writes, as a request needs it: in ASCII (RFC 3986), and the user in a header (RFC 7617)."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from wsd.config.values import asciiName, printable
+
+_KEPT = "%/?:@!$&'()*+,;=[]~"
+"""What stays as it is in a path and a query: what is encoded already, and what has a meaning there."""
+
+_USER = re.compile(r"//[^/?#]*@")
+
+
+def readUrl(text: str) -> tuple[str, dict[str, str]]:
+    """The URL in ASCII and without its user, and the header fields that tell the user. Raises ValueError."""
+    parts = urlsplit(text.strip())
+    user, at, place = parts.netloc.rpartition("@")
+    host, colon, port = place.partition(":") if not place.isascii() else (place, "", "")
+    url = parts._replace(netloc=asciiName(host) + colon + port, path=_encoded(parts.path), query=_encoded(parts.query))
+    return urlunsplit(url), {"Authorization": f"Basic {_credentials(user)}"} if at else {}
+
+
+def shownUrl(text: str) -> str:
+    """The URL for a terminal or a log: without the user and the password."""
+    return printable(_USER.sub("//", text))
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe=_KEPT, errors="surrogateescape")
+
+
+def _credentials(user: str) -> str:
+    name, _, password = user.partition(":")
+    return b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
