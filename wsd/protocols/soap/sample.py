@@ -9,9 +9,10 @@ from typing import Any
 from lxml import etree
 
 from wsd.protocols.soap.contract import Message, Operation
+from wsd.protocols.soap.fields import Field
 from wsd.protocols.soap.names import SOAP12, WSA
 from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import ComplexType, Field
+from wsd.protocols.soap.values import ComplexType
 
 _VALUES: dict[Any, Any] = {
     str: "text",
@@ -26,6 +27,8 @@ _VALUES: dict[Any, Any] = {
     timedelta: timedelta(seconds=90),
 }
 _DEPTH = 6
+_SHOWN = 2
+"""Levels on which what may be left out is shown."""
 
 
 def sample(operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8000-000000000001") -> str:
@@ -63,9 +66,20 @@ def _fill(element: Any, type: SimpleType | ComplexType, depth: int) -> None:
     for each in type.attributes:
         if each.least:
             element.set(each.tag, _text(each.type))
-    for each in type.fields:
-        if each.type is not None and depth < _DEPTH and (each.least or depth < 2):
-            _fill(etree.SubElement(element, each.tag), each.type, depth + 1)
+    if type.model is not None and depth < _DEPTH:
+        _children(element, type.model, depth)
+
+
+def _children(element: Any, part: Any, depth: int) -> None:
+    """One turn of each group; of a choice the first, of a substitution group one that may stand there."""
+    if part.occurs[0] == 0 and depth >= _SHOWN:
+        return
+    if not isinstance(part, Field):
+        for each in part.parts[:1] if part.kind == "choice" else part.parts:
+            _children(element, each, depth)
+    elif part.type is not None:
+        shown = next(iter(part.members.values()), part) if part.isAbstract else part
+        _fill(etree.SubElement(element, shown.tag), shown.type, depth + 1)
 
 
 def _text(type: SimpleType) -> str:
