@@ -52,7 +52,11 @@ class Mirror:
 
     def read(self, content: str) -> Any:
         """What a function is given for an item's whole element."""
-        body = etree.fromstring(f"<Mirror {NAMES}>{content}</Mirror>")
+        return self.readMessage(f"<Mirror {NAMES}>{content}</Mirror>")
+
+    def readMessage(self, text: str) -> Any:
+        """The same for the element of the request."""
+        body = etree.fromstring(text)
         self._referee.assertValid(body)
         bound = self.service.select(body, "")
         bound.function(**self.service.arguments(bound, body))

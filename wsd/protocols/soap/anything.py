@@ -17,7 +17,7 @@ from lxml import etree
 
 from wsd.protocols.soap.derivations import TYPE_KEY
 from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import escaped, marksOf, typeMark
+from wsd.protocols.soap.marks import escaped, marksOf, nilMark, typeMark
 from wsd.protocols.soap.names import XSD, XSI
 from wsd.protocols.soap.schema import tagOf
 from wsd.protocols.soap.simple import BUILT_IN, SimpleType, simpleTypeOf
@@ -98,6 +98,6 @@ class Anything(ComplexType):
             writeField(out, field, value, self.types)
         elif value is None:
             marks = marksOf(tag, self.types.space)
-            out.append(f'{marks.opened} xmlns:i="{XSI}" i:nil="true">{marks.closed}')
+            out.append(f"{marks.opened}{nilMark()}>{marks.closed}")
         else:
             writeValue(out, tag, marksOf(tag, self.types.space), self, value, self.types)

@@ -47,11 +47,15 @@ class Group:
         """The elements and wildcards in it."""
         return [leaf for part in self.parts for leaf in (part.leaves() if isinstance(part, Group) else [part])]
 
-    def names(self) -> set[str]:
-        """Those of the fields that its values are in."""
+    def fields(self) -> list[Field]:
+        """Those that its values are in."""
         if self.rows is not None:
-            return {self.rows.name}
-        return {name for part in self.parts for name in (part.names() if isinstance(part, Group) else {part.name})}
+            return [self.rows]
+        return [each for part in self.parts for each in (part.fields() if isinstance(part, Group) else [part])]
+
+    def names(self) -> set[str]:
+        """The names of these."""
+        return {each.name for each in self.fields()}
 
     def needed(self) -> set[str]:
         """Those without which it cannot be."""
@@ -145,7 +149,11 @@ class Ordered:
 
     def _writePart(self, out: list[str], part: Field | Group, get: Callable[..., Any]) -> None:
         if isinstance(part, Field):
-            writeFields(out, part, get(part.name, None), self._types)
+            given = get(part.name, None)
+            if given is None and part.occurs[0] and part.mayBeBare:
+                writeField(out, part, None, self._types)
+            else:
+                writeFields(out, part, given, self._types)
         elif part.rows is not None:
             for row in _rowsOf(part.rows, get(part.rows.name, None)):
                 self._writeRow(out, part, part.rows, row)
@@ -153,7 +161,7 @@ class Ordered:
             writeColumns(out, part.leaves(), get, self._types)
         elif part.kind == "choice":
             self._writeChoice(out, part, get)
-        else:
+        elif part.occurs[0] or any(_isGiven(each, get(each.name, None)) for each in part.fields()):
             for each in part.parts:
                 self._writePart(out, each, get)
 
@@ -168,11 +176,11 @@ class Ordered:
         self._writePart(out, once, row.get if isinstance(row, Mapping) else partial(getattr, row))
 
     def _writeChoice(self, out: list[str], group: Group, get: Callable[..., Any]) -> None:
-        given = {name for name in group.names() if not _isAbsent(get(name, None))}
+        given = {each.name for each in group.fields() if _isGiven(each, get(each.name, None))}
         if not given:
-            nillable = [each for each in group.leaves() if each.isNillable]
-            if nillable and not mayBeEmpty(group):
-                writeField(out, nillable[0], None, self._types)
+            bare = [each for each in group.parts if isinstance(each, Field) and each.mayBeBare]
+            if bare and not mayBeEmpty(group):
+                writeField(out, bare[0], None, self._types)
             return
         fitting = [each for each in group.parts if given <= _namesOf(each)]
         if not fitting:
@@ -191,8 +199,8 @@ def _rowsOf(rows: Field, given: Any) -> Any:
     return given or ()
 
 
-def _isAbsent(value: Any) -> bool:
-    return value is None or (isinstance(value, (list, tuple)) and not value)
+def _isGiven(each: Field, value: Any) -> bool:
+    return bool(value) if each.isList else value is not None
 
 
 def _told(names: set[str]) -> str:

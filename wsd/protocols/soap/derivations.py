@@ -69,9 +69,13 @@ class Derivations:
         found: SimpleType | ComplexType = self._byClass[key]
         return found
 
+    def concrete(self, abstract: ComplexType) -> list[ComplexType]:
+        """Those that may stand for an abstract one."""
+        return [each for each in self._candidates(abstract) if not each.isAbstract]
+
     def choices(self, abstract: ComplexType) -> str:
         """What to write for an abstract type, for a person."""
-        names = ", ".join(each.name for each in self._candidates(abstract) if not each.isAbstract)
+        names = ", ".join(each.name for each in self.concrete(abstract))
         return f"say which type it is, by its class or by the key {TYPE_KEY} of a mapping: {names}"
 
     def _candidates(self, declared: SimpleType | ComplexType) -> list[ComplexType]:

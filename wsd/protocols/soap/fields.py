@@ -40,6 +40,11 @@ class Field:
     allows: Callable[[str], bool] | None = None
     """Of a wildcard: which tags it takes."""
 
+    @property
+    def mayBeBare(self) -> bool:
+        """Whether an element may be there for None: as nil, or empty for its default."""
+        return not self.isList and (self.isNillable or self.default is not None)
+
     def takes(self, tag: str) -> bool:
         """Whether an element of this tag may stand here."""
         return self.allows(tag) if self.allows is not None else tag == self.tag or tag in self.members

@@ -57,6 +57,11 @@ def _quoted(text: str) -> str:
     return escape(text, {'"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
 
 
+def nilMark(told: str = "") -> str:
+    """What says that an element is nil, beside what says its type."""
+    return f'{told} i:nil="true"' if told else f' xmlns:i="{XSI}" i:nil="true"'
+
+
 def typeMark(name: str, space: str) -> str:
     """What says that an element is of a narrower type; the prefix n stands for `space`."""
     own, _, local = name[1:].rpartition("}") if name.startswith("{") else ("", "", name)

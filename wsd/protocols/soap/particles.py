@@ -209,7 +209,16 @@ def _isOrdered(root: Group) -> bool:
         or len(wildcards) > 1
         or any(wildcard.takes(tag) for wildcard in wildcards for tag in tags)
         or _hasRows(root)
+        or _hasBare(root, False)
     )
+
+
+def _hasBare(part: Group | Field, isOptional: bool) -> bool:
+    """Whether None stands for an element where the group that it is in may be missing."""
+    if isinstance(part, Field):
+        return isOptional and part.occurs[0] > 0 and part.mayBeBare
+    isOptional = isOptional or part.kind == "choice" or part.occurs[0] == 0
+    return any(_hasBare(each, isOptional) for each in part.parts)
 
 
 def _hasRows(part: Group | Field) -> bool:

@@ -172,11 +172,14 @@ class Service:
         wrong = self.contract.valid(body)
         if wrong:
             raise Fault(f"the request is not as the contract says: {wrong}")
-        assert bound.operation.input is not None
+        message = bound.operation.input
+        assert message is not None
         try:
-            values = self.contract.types.readMessage(bound.operation.input.element, body)
+            values = self.contract.types.readMessage(message.element, message.type, body)
         except (ValueError, OverflowError) as error:
             raise Fault(f"the request has a value that cannot be held here: {str(error)[:200]}") from None
+        except RecursionError:
+            raise Fault("the request is nested too deeply to be held here") from None
         if bound.taken is not None and not bound.taken.issuperset(values):
             values = self._taken(bound, values)
         return {**bound.absent, **values} if bound.absent else values

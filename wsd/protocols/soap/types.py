@@ -123,11 +123,11 @@ class Types:
         except ConfigError as error:
             raise ValueError(str(error)) from None
 
-    def readMessage(self, name: str, element: Any) -> dict[str, Any]:
+    def readMessage(self, name: str, type: SimpleType | ComplexType, element: Any) -> dict[str, Any]:
         """The values of a whole message as keywords: its fields, or `value`. Raises ValueError."""
-        type = self.element(name)
-        if element.attrib and TYPE in element.attrib:
-            type = self.told(element, element.get(TYPE))
+        told = element.get(TYPE)
+        if told is not None:
+            type = self.told(element, told)
         if isinstance(type, ComplexType) and type is not self.anything:
             return type.readFields(element)
         return {"value": readField(self.top(name), self, element)}
@@ -153,6 +153,12 @@ class Types:
         if isinstance(found, ComplexType) and found.isAbstract:
             raise ValueError(f"{found.name} is abstract; {self.derivations.choices(found)}")
         return found, "" if found is type else typeMark(getattr(found, "key", ""), self.space)
+
+    def nilOf(self, type: SimpleType | ComplexType) -> str:
+        """What a nil element says of its type, which must be one that is not abstract even so."""
+        if isinstance(type, SimpleType) or not type.isAbstract:
+            return ""
+        return "".join(typeMark(each.key, self.space) for each in self.derivations.concrete(type)[:1])
 
     # -- simple types ---------------------------------------------------------------------------------------------
 

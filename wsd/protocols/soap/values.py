@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lxml.etree import iselement, tostring
 
 from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import Marks, attribute, escaped, marksOf
+from wsd.protocols.soap.marks import Marks, attribute, escaped, marksOf, nilMark
 from wsd.protocols.soap.names import XSI
 from wsd.protocols.soap.schema import tagOf
 from wsd.protocols.soap.simple import SimpleType
@@ -113,7 +113,8 @@ class ComplexType:
             # What a child says of its own type can only be narrower, but for that which is anything, or has attributes.
             isText = isinstance(type, SimpleType) and not each.isNillable and not self.types.mayNarrow(type)
             readText = None if not isText else type.read if each.default is None else _withDefault(type, each.default)
-            read = _asItIs if type is None else partial(readField, each, self.types)
+            isAsDeclared = type is not None and not each.members and each.default is None
+            read = partial(readValue, type, self.types) if isAsDeclared else partial(readField, each, self.types)
             self._readers[each.tag] = each.name, each.isList, readText, read
             for tag in each.members:
                 self._readers[tag] = each.name, each.isList, None, read
@@ -196,17 +197,18 @@ def writeFields(out: list[str], each: Field, given: Any, types: Types) -> None:
     """All children of a field."""
     type = each.type
     marks = marksOf(each.tag, types.space)
-    isPlain = type.__class__ is ComplexType and not type.isAbstract
+    isPlain = type.__class__ is ComplexType and not each.members and not types.mayNarrow(type)
     for item in _given(each, given):
-        if isPlain and item.__class__ is type.python:
-            # Most are just of the type that they are declared with.
-            writeElement(out, marks, type, item, each.name)
-        else:
+        if not isPlain or item is None or item.__class__ is Named:
             writeField(out, each, item, types)
-
-
-def _asItIs(element: Any) -> Any:
-    return element
+            continue
+        # As few frames as can be, since values may be nested as deep as XML.
+        out.append(marks.opened)
+        try:
+            type.write(out, item)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{each.name}: {error}") from None
+        out.append(marks.closed)
 
 
 def _writerOf(type: SimpleType) -> Callable[[Any], str]:
@@ -245,7 +247,7 @@ def _given(each: Field, value: Any) -> Iterable[Any]:
         if isinstance(value, (str, bytes, Mapping)):
             raise TypeError(f"{each.name}: {type(value).__name__} is not a list")
         return value or ()
-    return () if value is None and not (each.least and (each.isNillable or each.default is not None)) else (value,)
+    return () if value is None and not (each.least and each.mayBeBare) else (value,)
 
 
 def writeField(out: list[str], each: Field, value: Any, types: Types) -> None:
@@ -258,8 +260,8 @@ def writeField(out: list[str], each: Field, value: Any, types: Types) -> None:
         raise ValueError(f"{each.name} is abstract; write Named(name, value) with the name of what stands in its place")
     elif value is None:
         marks = marksOf(each.tag, types.space)
-        nil = f' xmlns:i="{XSI}" i:nil="true"' if each.isNillable or each.default is None else ""
-        out.append(f"{marks.opened}{nil}>{marks.closed}")
+        isNil = each.isNillable or each.default is None
+        out.append(f"{marks.opened}{nilMark(types.nilOf(each.type)) if isNil else ''}>{marks.closed}")
     elif each.default and value == "":
         raise ValueError(
             f"{each.name}: an empty element is read as its default, {each.default!r}; write something else"
