@@ -17,7 +17,7 @@ from lxml import etree
 
 from wsd.protocols.soap.derivations import TYPE_KEY
 from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import escaped, marksOf, nilMark, typeMark
+from wsd.protocols.soap.marks import escaped, newMarksOf, nilMark, typeMark
 from wsd.protocols.soap.names import XSD, XSI
 from wsd.protocols.soap.schema import tagOf
 from wsd.protocols.soap.simple import BUILT_IN, SimpleType, simpleTypeOf
@@ -96,8 +96,10 @@ class Anything(ComplexType):
         field = self._declared(tag)
         if field is not None:
             writeField(out, field, value, self.types)
-        elif value is None:
-            marks = marksOf(tag, self.types.space)
+            return
+        # Not remembered, since names under what is open may be a stranger's.
+        marks = newMarksOf(tag, self.types.space)
+        if value is None:
             out.append(f"{marks.opened}{nilMark()}>{marks.closed}")
         else:
-            writeValue(out, tag, marksOf(tag, self.types.space), self, value, self.types)
+            writeValue(out, tag, marks, self, value, self.types)

@@ -32,16 +32,23 @@ class Group:
     occurs: tuple[int, float] = (1, 1)
     rows: Field | None = None
     """The field of its rows, for one that repeats and is more than columns."""
-    _tags: frozenset[str] | None = None
-    _wildcards: list[Field] = field(default_factory=list)
+    _starts: dict[str, Field | Group] | None = None
+    _fields: list[Field] | None = None
 
     def takes(self, tag: str) -> bool:
         """Whether an element of this tag may be the first in it."""
-        if self._tags is None:
-            first = list(_firstOf(self))
-            self._wildcards = [each for each in first if each.allows is not None]
-            self._tags = frozenset(tag for each in first for tag in (each.tag, *each.members))
-        return tag in self._tags or any(each.takes(tag) for each in self._wildcards)
+        return self.starting(tag) is not None
+
+    def starting(self, tag: str) -> Field | Group | None:
+        """The part that an element of this tag, as the first, is in."""
+        if self._starts is None:
+            self._starts = {}
+            for part in _mayBeFirst(self):
+                for leaf in _firstOf(part):
+                    for each in (leaf.tag, *leaf.members) if leaf.allows is None else ():
+                        self._starts.setdefault(each, part)
+        found = self._starts.get(tag)
+        return found or next((part for part in _mayBeFirst(self) if part.takes(tag)), None)
 
     def leaves(self) -> list[Field]:
         """The elements and wildcards in it."""
@@ -51,7 +58,10 @@ class Group:
         """Those that its values are in."""
         if self.rows is not None:
             return [self.rows]
-        return [each for part in self.parts for each in (part.fields() if isinstance(part, Group) else [part])]
+        if self._fields is None:
+            found = [part.fields() if isinstance(part, Group) else [part] for part in self.parts]
+            self._fields = [each for fields in found for each in fields]
+        return self._fields
 
     def names(self) -> set[str]:
         """The names of these."""
@@ -73,12 +83,15 @@ class Group:
 def _firstOf(part: Field | Group) -> list[Field]:
     if isinstance(part, Field):
         return [part]
-    found: list[Field] = []
-    for each in part.parts:
-        found += _firstOf(each)
-        if part.kind == "sequence" and not mayBeEmpty(each):
-            break
-    return found
+    return [leaf for each in _mayBeFirst(part) for leaf in _firstOf(each)]
+
+
+def _mayBeFirst(group: Group) -> list[Field | Group]:
+    """Of a sequence, all up to the first that cannot be left out; of others any."""
+    if group.kind != "sequence":
+        return group.parts
+    end = next((at for at, each in enumerate(group.parts) if not mayBeEmpty(each)), len(group.parts))
+    return group.parts[: end + 1]
 
 
 def mayBeEmpty(part: Field | Group) -> bool:
@@ -134,11 +147,10 @@ class Ordered:
                 at = self._take(part, children, at, values)
             return at
         while at < len(children):
-            tag = children[at].tag
-            fitting = [part for part in group.parts if part.takes(tag)]
-            if not fitting:
+            fitting = group.starting(children[at].tag)
+            if fitting is None:
                 break
-            at = self._take(fitting[0], children, at, values)
+            at = self._take(fitting, children, at, values)
             if group.kind == "choice":
                 break
         return at
@@ -156,7 +168,7 @@ class Ordered:
                 writeFields(out, part, given, self._types)
         elif part.rows is not None:
             for row in _rowsOf(part.rows, get(part.rows.name, None)):
-                self._writeRow(out, part, part.rows, row)
+                self._writeRow(out, part.rows, row)
         elif part.occurs[1] > 1 and len(part.leaves()) > 1:
             writeColumns(out, part.leaves(), get, self._types)
         elif part.kind == "choice":
@@ -165,15 +177,18 @@ class Ordered:
             for each in part.parts:
                 self._writePart(out, each, get)
 
-    def _writeRow(self, out: list[str], group: Group, rows: Field, row: Any) -> None:
-        once = Group(group.kind, group.parts)
+    def _writeRow(self, out: list[str], rows: Field, row: Any) -> None:
+        once: Group = rows.type.model
         if isinstance(row, Mapping):
             unknown = [str(name) for name in row if name not in once.names()]
             if unknown:
                 raise ValueError(f"{rows.name}: a row has no {', '.join(unknown)}; it has {_told(once.names())}")
-        elif isinstance(row, (str, bytes, int, float, list, tuple)):
-            raise TypeError(f"{rows.name}: a row is a mapping or an object with {_told(once.names())}")
+        before = len(out)
         self._writePart(out, once, row.get if isinstance(row, Mapping) else partial(getattr, row))
+        if len(out) == before and not mayBeEmpty(once):
+            raise ValueError(
+                f"{rows.name}: a row is a mapping or an object with {_told(once.names())}; {row!r} has none"
+            )
 
     def _writeChoice(self, out: list[str], group: Group, get: Callable[..., Any]) -> None:
         given = {each.name for each in group.fields() if _isGiven(each, get(each.name, None))}

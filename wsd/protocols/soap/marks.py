@@ -19,7 +19,12 @@ class Marks:
 
 @lru_cache(4096)
 def marksOf(tag: str, space: str) -> Marks:
-    """Those of a tag, where the prefix n stands for `space`."""
+    """Those of a tag of the contract's, where the prefix n stands for `space`."""
+    return newMarksOf(tag, space)
+
+
+def newMarksOf(tag: str, space: str) -> Marks:
+    """Those of any tag."""
     own, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
     if not own:
         return Marks(f"<{local}", f"</{local}>")

@@ -24,12 +24,13 @@ from wsd.protocols.soap.anything import Anything
 from wsd.protocols.soap.contract import Contract, Message, Operation
 from wsd.protocols.soap.envelope import Addressing, newMessageId, write
 from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.fields import Named
 from wsd.protocols.soap.marks import rootMarksOf
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.simple import SimpleType
 from wsd.protocols.soap.values import ComplexType, writeValue
 
-__all__ = ["Call", "Fault", "Service", "blocking"]
+__all__ = ["Call", "Fault", "Named", "Service", "blocking"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _BLOCKING = "_wsd_soap_blocking"
