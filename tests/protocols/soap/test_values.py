@@ -14,6 +14,7 @@ from lxml import etree
 
 from tests.protocols.soap.features import CASES, Case, expected, item, plain
 from tests.protocols.soap.mirror import NAMES, SPACE, Mirror, schemaOf
+from wsd.protocols.soap.sample import sample
 
 KNOWN = {name: case for name, case in CASES.items() if case.isKnownToZeep}
 
@@ -25,6 +26,12 @@ class TestEachFeature:
         value = mirror.read(item(case.content))
         assert plain(value) == case.value
         assert mirror.write(value) == expected(case.answered or case.content)
+
+    @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+    def test_the_sample_of_it_is_valid(self, tmp_path: Path, case: Case) -> None:
+        contract = Mirror(tmp_path, schemaOf(case.schema)).contract
+        (body,) = etree.fromstring(sample(contract.operations["Mirror"]))[1]
+        assert contract.valid(body) == ""
 
     @pytest.mark.parametrize("case", KNOWN.values(), ids=KNOWN)
     def test_zeep_says_it(self, tmp_path: Path, case: Case) -> None:
