@@ -146,6 +146,17 @@ GROUPS = {
         },
         isKnownToZeep=False,
     ),
+    "a group that may be missing, of what may be nil": Case(
+        typeT(
+            sequence(
+                sequence(element("a", "xs:int", 'nillable="true"') + element("b"), 'minOccurs="0"')
+                + choice(element("c", "xs:int", 'nillable="true"') + element("d"))
+            )
+        ),
+        '<a i:nil="true"/><b>x</b><c i:nil="true"/>',
+        {"a": None, "b": "x", "c": None, "d": None},
+        isKnownToZeep=False,
+    ),
     "choice of what may be nil": Case(
         typeT(choice(element("a", "xs:int", 'nillable="true"') + element("b"), 'maxOccurs="3"')),
         '<a i:nil="true"/><b>x</b>',
@@ -267,6 +278,16 @@ OPEN = {
         + typeT(sequence(element("d", "xs:anyType", MANY))),
         '<d><top>5</top></d><d i:type="D" z="1"><x>2</x></d>',
         {"d": [{f"{{{SPACE}}}top": 5}, {"x": 2, "y": None, "z": 1}]},
+        isKnownToZeep=False,
+    ),
+    "a restriction of anyType": Case(
+        derived("T", "xs:anyType", sequence(element("a")), "restriction"), "<a>x</a>", {"a": "x"}
+    ),
+    "an extension of anyType": Case(
+        '<xs:complexType name="T" mixed="true"><xs:complexContent mixed="true"><xs:extension base="xs:anyType"/>'
+        "</xs:complexContent></xs:complexType>",
+        '<item q="1">text</item>',
+        {"content": ["text"], "any_attributes": {"q": "1"}},
         isKnownToZeep=False,
     ),
     "any simple type": Case(

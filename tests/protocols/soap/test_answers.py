@@ -213,3 +213,33 @@ class TestWholeMessages:
         content = '<xs:element name="Do" type="xs:int" default="5"/><xs:element name="DoResponse" type="xs:int"/>'
         service = messages(tmp_path, content, do=lambda value: value + 1)
         assert asked(service, f"<Do {NAMES}/>") == "<DoResponse>6</DoResponse>"
+
+    def test_one_of_a_fault_without_a_type_is_what_was_raised(self, tmp_path: Path) -> None:
+        class OddFault(Exception):
+            pass
+
+        service = messages(tmp_path, '<xs:element name="OddFault"/>')
+        fault = service.faultOf(service.contract.operations["Mirror"], OddFault({"why": 5}))
+        assert fault is not None
+        assert canonical(fault.detail) == f"<{{}}why type='{{{XSD}}}int'>5</{{}}why>"
+
+
+class TestDepth:
+    NESTED = typeT(sequence(element("kid", "T", MANY)))
+    IN_ROWS = typeT(sequence(element("n") + element("kid", "T", MANY), MANY))
+
+    def test_values_are_as_deep_as_an_envelope_may_be(self, tmp_path: Path) -> None:
+        mirror = Mirror(tmp_path, schemaOf(self.NESTED))
+        said = f"<item>{'<kid>' * 250}{'</kid>' * 250}</item>"
+        assert mirror.write(mirror.read(said)) == said
+
+    def test_what_is_too_deep_is_told(self, tmp_path: Path) -> None:
+        mirror = Mirror(tmp_path, schemaOf(self.IN_ROWS))
+        with pytest.raises(Fault, match="the request is nested too deeply"):
+            mirror.read(f"<item>{'<n>x</n><kid>' * 250}{'</kid>' * 250}</item>")
+
+    def test_what_holds_itself_is_told(self, tmp_path: Path) -> None:
+        circle: dict[str, Any] = {}
+        circle["kid"] = [circle]
+        with pytest.raises(ValueError, match="the value is nested too deeply, or holds itself"):
+            Mirror(tmp_path, schemaOf(self.NESTED)).write(circle)

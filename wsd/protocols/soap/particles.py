@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import field, make_dataclass, replace
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
@@ -225,6 +226,11 @@ def _hasRows(part: Group | Field) -> bool:
     return isinstance(part, Group) and (part.rows is not None or any(map(_hasRows, part.parts)))
 
 
+def anyContent() -> Group:
+    """What xs:anyType has (part 1, 3.4.7)."""
+    return Group("sequence", [Field("any", "*", None, occurs=(0, float("inf")), allows=lambda tag: True)])
+
+
 def copied(part: Any) -> Any:
     """A particle, to be a part of another type."""
     if isinstance(part, Field):
@@ -283,5 +289,6 @@ def _absent(each: Field) -> Any:
     if each.isList:
         return field(default_factory=list)
     if each.isAttribute and each.default is not None:
-        return field(default=each.type.read(each.default))
+        with suppress(ValueError):
+            return field(default=each.type.read(each.default))
     return field(default=None)

@@ -223,7 +223,10 @@ class Service:
         """The same with the element itself."""
         pieces: list[str] = []
         types = self.contract.types
-        writeValue(pieces, message.element, rootMarksOf(message.element, types.space), message.type, value, types)
+        try:
+            writeValue(pieces, message.element, rootMarksOf(message.element, types.space), message.type, value, types)
+        except RecursionError:
+            raise ValueError("the value is nested too deeply, or holds itself") from None
         text = "".join(pieces)
         try:
             element = etree.fromstring(text, _PARSER)
@@ -247,8 +250,8 @@ class Service:
         message = operation.faults.get(type(error).__name__)
         if message is None:
             return None
-        isSimple = isinstance(message.type, SimpleType)
-        detail = self._written(message, error.args[0] if isSimple and error.args else error)[1]
+        isBare = isinstance(message.type, SimpleType | Anything)
+        detail = self._written(message, error.args[0] if isBare and error.args else error)[1]
         return Fault(_sentence(error), detail=detail, action=message.action)
 
 
@@ -282,7 +285,7 @@ def _bind(operation: Operation, function: Callable[..., Any]) -> Bound:
         for each in parameters.values()
         if each.default is Parameter.empty and each.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     ]
-    spare = type.openAttributes if isinstance(type, ComplexType) else ""
+    spare = type.openAttributes if isinstance(type, ComplexType) and not isinstance(type, Anything) else ""
     allowed = {"call", spare, "value" if isinstance(type, Anything) else ""}
     wantsCall = "call" in parameters and "call" not in given
     missing = [name for name in given if name not in parameters and not isOpen]

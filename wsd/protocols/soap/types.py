@@ -20,7 +20,7 @@ from wsd.protocols.soap.derivations import Derivations
 from wsd.protocols.soap.fields import Field
 from wsd.protocols.soap.marks import typeMark
 from wsd.protocols.soap.names import XSD
-from wsd.protocols.soap.particles import GROUPS, Particles, classOf, copied, localName
+from wsd.protocols.soap.particles import GROUPS, Particles, anyContent, classOf, copied, localName
 from wsd.protocols.soap.schema import Schemas, qualified
 from wsd.protocols.soap.simple import BUILT_IN, SimpleType, collapsed, enumOf, listOf, replaced, unionOf
 from wsd.protocols.soap.values import TYPE, ComplexType, readField
@@ -47,7 +47,7 @@ class Types:
         self._generated: set[Any] = set()
         self._particles = Particles(self, schemas)
         self.derivations = Derivations(self, schemas)
-        self.anything = Anything("anyType", self)
+        self.anything = Anything("anyType", self, model=anyContent(), openAttributes="any_attributes")
 
     def named(self, name: str) -> SimpleType | ComplexType:
         """A type at the top of a schema. Raises ConfigError."""
@@ -257,7 +257,7 @@ class Types:
         made.attributes = [replace(each) for each in base.attributes]
         made.openAttributes = base.openAttributes if isExtension else ""
         self._particles.attributes(made, node)
-        inherited = [copied(base.model)] if isExtension and base.model is not None else []
+        inherited = [copied(base.model)] if isExtension else []
         return base, inherited + self._own(made, node)
 
     def _isMixed(self, node: Any) -> bool:
