@@ -62,6 +62,10 @@ class Mirror:
         bound.function(**self.service.arguments(bound, body))
         return self.seen
 
+    def wrong(self, element: Any) -> str:
+        """What the service has against an element, "" for nothing."""
+        return self.contract.valid(element)
+
     def write(self, value: Any) -> str:
         """The item's element in the answer, which is valid."""
         text = self.service.answer(self.contract.operations["Mirror"], value)

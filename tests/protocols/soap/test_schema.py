@@ -83,7 +83,14 @@ class TestAttributesOfXml:
             "value": " x", "lang": "de", "space": "preserve", "base": "http://a/", "id": "i",
         }  # fmt: skip
         assert mirror.write(mirror.seen) == canonical(etree.fromstring(f"<Mirror {NAMES}>{SAID}</Mirror>"))
-        assert mirror.contract.valid(etree.fromstring(f'<Mirror {NAMES}><item xml:lang="n n"/></Mirror>'))
+        assert mirror.wrong(etree.fromstring(f'<Mirror {NAMES}><item xml:lang="n n"/></Mirror>'))
+
+    def test_an_id_is_there_only_where_it_is_used(self, tmp_path: Path) -> None:
+        """To validate what is unique takes more than to validate the rest."""
+        only = '<xs:complexType name="T"><xs:attribute ref="xml:lang"/></xs:complexType>'
+        for content, isThere in ((only, False), (ATTRIBUTES, True), (GROUP, True)):
+            schemas = Mirror(tmp_path, schemaOf(content), isRefereed=False).contract.schemas
+            assert (schemas.declared("attribute", f"{{{XML}}}id") is not None) is isThere
 
     def test_a_file_beside_the_contract_comes_first(self, tmp_path: Path) -> None:
         own = (

@@ -43,6 +43,8 @@ class Schemas:
         self._declared: dict[tuple[str, str], Any] = {}
         self._wantsXml = False
         self.validator: Any = None
+        self._trier: Any = None
+        """Another, for texts that are tried: the errors of the first stay those of messages."""
 
     def addFile(self, path: Path, chameleon: str = "") -> None:
         """A schema's file, and what it leads to."""
@@ -109,7 +111,7 @@ class Schemas:
     def finish(self) -> None:
         """Make the validator. Raises ConfigError."""
         if self._wantsXml and XML not in self._documents:
-            self.addFile(_XML_XSD)
+            self._addXml()
         documents: dict[str, bytes] = {}
         spaces = list(self._documents)
         # It has a namespace of its own, without which it could not import what has none.
@@ -130,6 +132,8 @@ class Schemas:
         try:
             root = etree.fromstring(etree.tostring(whole), parser, base_url=f"{_URL}whole")
             self.validator = etree.XMLSchema(root)
+            if any(True for schemas in self._documents.values() for each in schemas for _ in each.iter(f"{_XSD}union")):
+                self._trier = etree.XMLSchema(root)
         except (etree.XMLSchemaParseError, etree.XMLSyntaxError) as error:
             raise ConfigError(f"the contract's schema is wrong: {error}") from None
 
@@ -139,7 +143,16 @@ class Schemas:
         probe = etree.Element(_PROBE, nsmap={"t": space} if space else None)
         probe.set(f"{{{XSI}}}type", f"t:{local}" if space else local)
         probe.text = text
-        return bool(self.validator.validate(probe))
+        return bool(self._trier.validate(probe))
+
+    def _addXml(self) -> None:
+        """The attributes of XML itself; what is an ID is costly to validate, and is there only if it is used."""
+        root = readXml(_XML_XSD)
+        used = {ref for schemas in self._documents.values() for each in schemas for ref in _refsOf(each)}
+        if used.isdisjoint(("xml:id", "xml:specialAttrs")):
+            for node in root.xpath("*[@name='id' or @name='specialAttrs']"):
+                root.remove(node)
+        self.add(root, _XML_XSD.parent)
 
     def _linked(self, schema: Any, spaces: list[str]) -> bytes:
         """A document with its imports leading to ours."""
@@ -170,10 +183,14 @@ def _adopted(schema: Any, space: str) -> Any:
 
 def _importXml(schema: Any) -> None:
     """Import the attributes of XML itself where they are used; some leave that out, and mean them all the same."""
-    told = [node.get("ref", "") for kind in ("attribute", "attributeGroup") for node in schema.iter(_XSD + kind)]
-    isTold = any(ref.startswith("xml:") for ref in told) and schema.get("targetNamespace") != XML
+    isTold = any(ref.startswith("xml:") for ref in _refsOf(schema)) and schema.get("targetNamespace") != XML
     if isTold and schema.find(f"{_XSD}import[@namespace='{XML}']") is None:
         schema.insert(0, etree.Element(f"{_XSD}import", namespace=XML))
+
+
+def _refsOf(schema: Any) -> list[str]:
+    """What is referred to as an attribute or a group of them."""
+    return [node.get("ref", "") for kind in ("attribute", "attributeGroup") for node in schema.iter(_XSD + kind)]
 
 
 def _isThere(folder: Path, location: str | None) -> bool:
