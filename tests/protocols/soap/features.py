@@ -134,6 +134,17 @@ GROUPS = {
         {"a": "x", "b": None, "c": "1"},
         isKnownToZeep=False,
     ),
+    "one element in alternatives of alternatives": Case(
+        typeT(
+            choice(
+                sequence(element("x") + element("a"))
+                + choice(sequence(element("y") + element("a")) + sequence(element("z") + element("a")))
+            )
+        ),
+        "<z>1</z><a>2</a>",
+        {"x": None, "a": "2", "y": None, "z": "1"},
+        isKnownToZeep=False,
+    ),
     "choice of groups, repeated": Case(
         typeT(choice(sequence(element("a") + element("b")) + element("c", more='maxOccurs="2"'), 'maxOccurs="4"')),
         "<c>1</c><c>2</c><a>x</a><b>y</b><c>3</c>",
@@ -335,6 +346,14 @@ SIMPLE = {
         derived("T", "xs:int", '<xs:attribute name="value" type="xs:int"/>', kind="simple"),
         '<item value="1">2</item>',
         {"value": 2, "value_": 1},
+    ),
+    "an attribute whose default is a list": Case(
+        '<xs:simpleType name="L"><xs:list itemType="xs:int"/></xs:simpleType>'
+        + typeT('<xs:attribute name="l" type="L" default="1 2"/>'),
+        "<item/>",
+        {"l": [1, 2]},
+        '<item l="1 2"/>',
+        isKnownToZeep=False,
     ),
     "qualified attributes": Case(
         typeT('<xs:attribute name="a" type="xs:int" form="qualified"/><xs:attribute name="b" type="xs:int"/>'),

@@ -18,6 +18,7 @@ from tests.protocols.soap.features import (
     GROUPS,
     MANY,
     RESTRICTED,
+    SHAPES,
     derived,
     element,
     expected,
@@ -86,6 +87,23 @@ class TestAnswers:
         assert plain(mirror.read(said)) == {"x": 1, "e": "2"}
         assert mirror.write(mirror.seen) == expected(said)
         assert mirror.write({"xsi:type": "E", "x": 1, "e": "2"}) == expected(said)
+
+    def test_members_of_one_name_are_told_by_their_namespace(self, tmp_path: Path) -> None:
+        dot = '<xs:element name="dot" substitutionGroup="m:shape"/>'
+        other = (
+            f'<xs:schema xmlns:xs="{XSD}" xmlns:m="{SPACE}" targetNamespace="urn:o">'
+            f'<xs:import namespace="{SPACE}" schemaLocation="mirror.xsd"/>{dot}</xs:schema>'
+        )
+        (tmp_path / "other.xsd").write_text(other, "utf-8")
+        link = '<xs:import namespace="urn:o" schemaLocation="other.xsd"/>'
+        content = typeT(sequence('<xs:element ref="shape" maxOccurs="5"/>'))
+        mirror = Mirror(tmp_path, schemaOf(link + SHAPES + dot + content))
+        said = '<item><dot>1</dot><o:dot xmlns:o="urn:o">2</o:dot><disc>3</disc></item>'
+        named = [Named(f"{{{SPACE}}}dot", "1"), Named("{urn:o}dot", "2"), Named("disc", "3")]
+        assert mirror.read(said).shape == named
+        assert mirror.write({"shape": named}) == expected(said)
+        with pytest.raises(ValueError, match="dot is not one of"):
+            mirror.write({"shape": [Named("dot", "1")]})
 
     @pytest.mark.parametrize(
         ("value", "told"),

@@ -51,7 +51,8 @@ class Field:
 
     def member(self, name: str) -> Field:
         """That of a name. Raises ValueError."""
-        for each in (self, *self.members.values()):
-            if not each.isAbstract and name in (each.tag, each.tag.rpartition("}")[2]):
-                return each
-        raise ValueError(f"{name} is none of {', '.join(each.name for each in self.members.values())}")
+        known = [each for each in (self, *self.members.values()) if not each.isAbstract]
+        found = [each for each in known if name in (each.tag, each.tag.rpartition("}")[2])]
+        if len(found) != 1:
+            raise ValueError(f"{name} is not one of {', '.join(each.tag for each in known)}")
+        return found[0]

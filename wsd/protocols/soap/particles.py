@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import field, make_dataclass, replace
+from functools import partial
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,8 @@ class Particles:
             while each.name in names:
                 each.name += "_"
             names.add(each.name)
-        for later, first in self._twins:
+        # The last are of the outermost choices, whose names those within share.
+        for later, first in reversed(self._twins):
             later.name = first.name
         if _isOrdered(root):
             made.content = Ordered(root, self._types)
@@ -290,5 +292,6 @@ def _absent(each: Field) -> Any:
         return field(default_factory=list)
     if each.isAttribute and each.default is not None:
         with suppress(ValueError):
-            return field(default=each.type.read(each.default))
+            each.type.read(each.default)
+            return field(default_factory=partial(each.type.read, each.default))
     return field(default=None)
