@@ -144,6 +144,12 @@ class TestAnswers:
         schema = typeT(sequence('<xs:any namespace="##local" processContents="lax"/>'))
         assert answered(tmp_path, schema, {"any": value}) == f"<item><{{}}x type='{{{XSD}}}int'>1</{{}}x></item>"
 
+    def test_mixed_content_may_be_written_by_its_elements_alone(self, tmp_path: Path) -> None:
+        schema = typeT(sequence(element("n", "xs:int") + element("b", more=MANY)), 'mixed="true"')
+        mirror = Mirror(tmp_path, schemaOf(schema))
+        assert mirror.write({"n": 5, "b": ["x", "y"]}) == "<item><n>5</n><b>x</b><b>y</b></item>"
+        assert mirror.write({"content": ["a ", Named("n", 5), " & c"]}) == "<item>a <n>5</n> & c</item>"
+
     def test_a_missing_attribute_or_child_has_its_default(self, tmp_path: Path) -> None:
         schema = typeT(
             sequence(element("a", "xs:int", 'fixed="5"')) + '<xs:attribute name="r" use="required" fixed="x"/>'

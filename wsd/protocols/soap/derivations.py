@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from wsd.protocols.soap.names import XSD
 from wsd.protocols.soap.schema import Schemas, qualified
@@ -36,7 +37,9 @@ class Derivations:
             if node.get("substitutionGroup") is not None:
                 self._members.setdefault(qualified(node, node.get("substitutionGroup")), []).append(name)
         self._extended: set[int] | None = None
-        self._byClass: dict[tuple[int, type], Any] = {}
+        # By the id of the declared type, which stays as long as the contract; a class may be a function's own.
+        self._known: dict[int, list[ComplexType]] = {}
+        self._byClass: WeakKeyDictionary[type, dict[int, Any]] = WeakKeyDictionary()
 
     def membersOf(self, element: str) -> list[str]:
         """The elements that may stand in place of one, directly or through another (XML Schema part 1, 2.2.2.2)."""
@@ -63,10 +66,10 @@ class Derivations:
         if isinstance(value, Mapping):
             told = value.get(TYPE_KEY)
             return declared if told is None else self._named(declared, str(told))
-        key = id(declared), type(value)
-        if key not in self._byClass:
-            self._byClass[key] = self._ofClass(declared, type(value))
-        found: SimpleType | ComplexType = self._byClass[key]
+        known = self._byClass.setdefault(type(value), {})
+        if id(declared) not in known:
+            known[id(declared)] = self._ofClass(declared, type(value))
+        found: SimpleType | ComplexType = known[id(declared)]
         return found
 
     def concrete(self, abstract: ComplexType) -> list[ComplexType]:
@@ -79,6 +82,11 @@ class Derivations:
         return f"say which type it is, by its class or by the key {TYPE_KEY} of a mapping: {names}"
 
     def _candidates(self, declared: SimpleType | ComplexType) -> list[ComplexType]:
+        if id(declared) not in self._known:
+            self._known[id(declared)] = self._find(declared)
+        return self._known[id(declared)]
+
+    def _find(self, declared: SimpleType | ComplexType) -> list[ComplexType]:
         if declared is self._types.anything:
             names = self._complex
         elif isinstance(declared, ComplexType):
@@ -104,7 +112,7 @@ class Derivations:
     def _named(self, declared: SimpleType | ComplexType, told: str) -> SimpleType | ComplexType:
         candidates = self._candidates(declared)
         if isinstance(declared, ComplexType):
-            candidates.append(declared)
+            candidates = [*candidates, declared]
         found = [each for each in candidates if told in (each.key, each.name)]
         if not found:
             known = ", ".join(each.name for each in candidates)
