@@ -233,6 +233,14 @@ class TestWholeMessages:
         with pytest.raises(Fault, match="Do takes no z here"):
             asked(service, content)
 
+    @pytest.mark.parametrize("answer", [lambda rows: rows, lambda rows: {"rows": rows}])
+    def test_rows_may_be_all_of_one(self, tmp_path: Path, answer: Any) -> None:
+        rows = GROUPS["choice repeated"].schema
+        content = f'{rows}<xs:element name="Do" type="T"/><xs:element name="DoResponse" type="T"/>'
+        service = messages(tmp_path, content, do=answer)
+        said = "<a>1</a><b>x</b><a>2</a>"
+        assert asked(service, f"<Do {NAMES}>{said}</Do>") == f"<DoResponse>{said}</DoResponse>"
+
     def test_an_empty_one_has_its_default(self, tmp_path: Path) -> None:
         content = '<xs:element name="Do" type="xs:int" default="5"/><xs:element name="DoResponse" type="xs:int"/>'
         service = messages(tmp_path, content, do=lambda value: value + 1)

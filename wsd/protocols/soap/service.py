@@ -210,6 +210,9 @@ class Service:
         """Whether what a function returned is not the whole of an answer, but the one thing in it."""
         if type.text is not None or type.attributes or len(type.fields) > 1 or isinstance(type, Anything):
             return False
+        if type.fields and not type.fields[0].tag:
+            # Rows, or mixed content: a list of these, or the whole with its one name.
+            return isinstance(result, list | tuple | str)
         types = self.contract.types
         return result.__class__ is not type.python and (
             not types.mayNarrow(type) or types.derivations.narrowed(type, result) is type
