@@ -144,6 +144,17 @@ class TestAnswers:
         schema = typeT(sequence('<xs:any namespace="##local" processContents="lax"/>'))
         assert answered(tmp_path, schema, {"any": value}) == f"<item><{{}}x type='{{{XSD}}}int'>1</{{}}x></item>"
 
+    @pytest.mark.parametrize(
+        ("case", "value", "told"),
+        [
+            ("choice repeated", {"a": [1, 2], "b": ["x"]}, "<a>1</a><a>2</a><b>x</b>"),
+            ("sequence repeated", {"k": ["1", "2"], "v": ["x", "y"]}, "<k>1</k><v>x</v><k>2</k><v>y</v>"),
+            ("sequence repeated", {"k": ["1", "2"]}, "<k>1</k><k>2</k>"),
+        ],
+    )
+    def test_rows_may_be_written_as_lists(self, tmp_path: Path, case: str, value: Any, told: str) -> None:
+        assert answered(tmp_path, GROUPS[case].schema, value) == f"<item>{told}</item>"
+
     def test_mixed_content_may_be_written_by_its_elements_alone(self, tmp_path: Path) -> None:
         schema = typeT(sequence(element("n", "xs:int") + element("b", more=MANY)), 'mixed="true"')
         mirror = Mirror(tmp_path, schemaOf(schema))
@@ -173,7 +184,8 @@ class TestAnswers:
             (GROUPS["choice repeated"].schema, "T", {"rows": [{"a": 1, "b": "x"}]}, "a, b exclude each other"),
             (GROUPS["choice repeated"].schema, "T", {"rows": ["x"]}, "an object with a, b; 'x' has none"),
             (GROUPS["choice repeated"].schema, "T", {"rows": [{}]}, "an object with a, b; {} has none"),
-            (GROUPS["choice repeated"].schema, "T", {"a": [1]}, "T has no a"),
+            (GROUPS["choice repeated"].schema, "T", {"c": [1]}, "T has no c"),
+            (GROUPS["sequence repeated"].schema, "T", {"k": ["1", "2"], "v": ["x"]}, "k, v are not of the same length"),
             (GROUPS["mixed"].schema, "T", {"content": ["x", 5]}, "5 is neither a text, a Named nor an element"),
             (GROUPS["mixed"].schema, "T", {"content": [Named("c", 5)]}, "c is none of b, n"),
             (

@@ -167,7 +167,7 @@ class Ordered:
             else:
                 writeFields(out, part, given, self._types)
         elif part.rows is not None:
-            for row in _rowsOf(part.rows, get(part.rows.name, None)):
+            for row in _rowsOf(part.rows, get(part.rows.name, None)) or self._fromColumns(part.rows, get):
                 self._writeRow(out, part.rows, row)
         elif part.occurs[1] > 1 and len(part.leaves()) > 1:
             writeColumns(out, part.leaves(), get, self._types)
@@ -176,6 +176,20 @@ class Ordered:
         elif part.occurs[0] or any(_isGiven(each, get(each.name, None)) for each in part.fields()):
             for each in part.parts:
                 self._writePart(out, each, get)
+
+    def _fromColumns(self, rows: Field, get: Callable[..., Any]) -> list[dict[str, Any]]:
+        """Rows of lists that are given for their elements: of a choice in its order, of a sequence side by side."""
+        once: Group = rows.type.model
+        own = self.root.names()
+        columns = {
+            each.name: get(each.name, None) for each in once.fields() if not each.isList and each.name not in own
+        }
+        given = {name: column for name, column in columns.items() if isinstance(column, (list, tuple)) and column}
+        if once.kind == "choice":
+            return [{name: item} for name, column in given.items() for item in column]
+        if len(set(map(len, given.values()))) > 1:
+            raise ValueError(f"{rows.name}: {_told(set(given))} are not of the same length; give {rows.name}")
+        return [dict(zip(given, items, strict=True)) for items in zip(*given.values(), strict=True)]
 
     def _writeRow(self, out: list[str], rows: Field, row: Any) -> None:
         once: Group = rows.type.model
