@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.zeeptransport import WebSocketTransport
 
 PAGE = "docs/soap.md"
-QUOTES, LIBRARY, CLIENT = of("python", PAGE)
+QUOTES, LIBRARY, LEDGER, CLIENT = of("python", PAGE)
 SECRET = "the file secret.txt is forbidden; there is hello.txt"
 
 
@@ -31,11 +32,11 @@ SECRET = "the file secret.txt is forbidden; there is hello.txt"
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
     """With the services of the page, in files of the names that it gives them."""
     folder = tmp_path_factory.mktemp("services")
-    for block in (QUOTES, LIBRARY):
+    for block in (QUOTES, LIBRARY, LEDGER):
         (folder / block.text.split('"""')[1]).write_text(block.text, "utf-8")
-    (schema,) = of("xml", PAGE)
-    (folder / "library.xsd").write_text(schema.text, "utf-8")
-    config = "".join(block.text for block in of("toml", PAGE)).replace('"library.xsd"', f'"{folder}/library.xsd"')
+    for name, schema in zip(("library", "ledger"), of("xml", PAGE), strict=True):
+        (folder / f"{name}.xsd").write_text(schema.text, "utf-8")
+    config = "".join(block.text for block in of("toml", PAGE)).replace('contract = "', f'contract = "{folder}/')
     with runningDaemon(config=config, environ={"PYTHONPATH": f"{ROOT}:{folder}"}) as daemon:
         yield daemon
 
@@ -66,6 +67,22 @@ def test_the_service_behind_a_schema(daemon: RunningDaemon) -> None:
     for id, told in ((-1, "an id is not negative"), (11, "there is no such book")):
         with pytest.raises(zeep.exceptions.Fault, match=told):
             client.service.GetBook(id)
+    soap.close()
+
+
+def test_the_service_with_values_of_every_shape(daemon: RunningDaemon) -> None:
+    client, soap = bound(daemon, "/ledger")
+    days = [date(2026, 1, 30), date(2026, 1, 31)]
+    rows = [{"day": days[0], "credit": Decimal("2.50")}, {"day": days[1], "debit": Decimal(1)}]
+    answer = client.service.Book(_value_1=rows, about=zeep.xsd.AnyObject(zeep.xsd.Int(), 5))
+    assert answer.total == Decimal("1.50")
+    card, cash = answer.payment
+    assert (type(card).__name__, card.amount, card.number) == ("Card", Decimal("1.50"), "4711")
+    assert (type(cash).__name__, cash.amount) == ("Cash", Decimal(2))
+    assert answer.thanks.name == "Emma"
+    assert [(each.tag, each.text) for each in answer.about] == [
+        ("days", "2026-01-30"), ("days", "2026-01-31"), ("asked", "5"),
+    ]  # fmt: skip
     soap.close()
 
 

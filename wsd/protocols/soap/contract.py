@@ -7,13 +7,15 @@ one-way, any other may be pushed; an element `XFault` is a fault of every operat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsd.config import ConfigError
+from wsd.protocols.soap.content import shownNames
 from wsd.protocols.soap.names import WSAM, WSAW, WSDL, WSDL_SOAP11, WSDL_SOAP12, XSD
+from wsd.protocols.soap.particles import localName, spaceOf
 from wsd.protocols.soap.schema import Schemas, qualified, readXml
 from wsd.protocols.soap.simple import SimpleType
 from wsd.protocols.soap.types import Types
@@ -109,23 +111,49 @@ def _ofSchema(path: Path, root: Any, classes: Mapping[str, Any] | None) -> Contr
     # A WSDL has a namespace, even where its elements have none.
     space = root.get("targetNamespace") or f"urn:{path.stem}"
     contract = Contract(path.stem, space, path.stem, schemas, Types(schemas, classes))
-    names = schemas.elements()
+    # Of two with one name it is the schema's own that has it.
+    names = sorted(schemas.names("element"), key=lambda name: spaceOf(name) != root.get("targetNamespace", ""))
     base = f"{space.rstrip('/')}/{path.stem}"
 
     def message(name: str, action: str) -> Message:
         return Message(name, contract.types.element(name), action)
 
-    locals = {name.rpartition("}")[2]: name for name in names}
-    faults = {
-        local: message(name, f"{base}/Fault/{local}") for local, name in locals.items() if local.endswith("Fault")
-    }
-    for local, name in locals.items():
-        response = locals.get(f"{local}Response")
-        if local in faults or (local.endswith("Response") and local[:-8] in locals):
+    locals = ownNames(names)
+    faults = {own: message(name, f"{base}/Fault/{own}") for name, own in locals.items() if name.endswith("Fault")}
+    responses = _responses(names)
+    for name, own in locals.items():
+        response = responses.get(name)
+        if own in faults or name in responses.values():
             continue
-        output = message(response, f"{base}/{local}Response") if response else None
-        contract.add(Operation(local, message(name, f"{base}/{local}"), output, dict(faults) if output else {}))
+        output = message(response, f"{base}/{own}Response") if response else None
+        contract.add(Operation(own, message(name, f"{base}/{own}"), output, dict(faults) if output else {}))
     return contract
+
+
+def _responses(names: list[str]) -> dict[str, str]:
+    """Which element answers which: that of its own namespace, or else of another."""
+    known: dict[str, list[str]] = {}
+    for name in names:
+        known.setdefault(localName(name), []).append(name)
+    found: dict[str, str] = {}
+    for name in names:
+        answers = known.get(f"{localName(name)}Response", [])
+        own = [each for each in answers if spaceOf(each) == spaceOf(name)]
+        if answers:
+            found[name] = (own or answers)[0]
+    return found
+
+
+def ownNames(elements: Iterable[str]) -> dict[str, str]:
+    """Each element's name without its namespace; the second of a name has an underscore behind it."""
+    found: dict[str, str] = {}
+    for each in elements:
+        if each not in found:
+            own = localName(each)
+            while own in found.values():
+                own += "_"
+            found[each] = own
+    return found
 
 
 class _Wsdl:
@@ -214,9 +242,10 @@ class _Wsdl:
             soapAction=soapAction,
         )
         for fault in node.findall(f"{_WSDL}fault"):
-            told = self._message(fault, f"{name}/Fault/{fault.get('name')}")
-            operation.faults[fault.get("name")] = told
-            operation.faults[told.element.rpartition("}")[2]] = told
+            operation.faults[fault.get("name")] = self._message(fault, f"{name}/Fault/{fault.get('name')}")
+        for told, own in shownNames({each.element: each for each in operation.faults.values()}).items():
+            message = next(each for each in operation.faults.values() if each.element == told)
+            operation.faults.setdefault(own, message)
         return operation
 
     def _message(self, node: Any, default: str, soapAction: str = "") -> Message:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.contract import Contract, Message, Operation
+from wsd.protocols.soap.contract import Contract, Message, Operation, ownNames
 from wsd.protocols.soap.names import (
     HTTP_TRANSPORT,
     WEBSOCKET_TRANSPORT,
@@ -39,6 +39,8 @@ class _Writer:
         self._ports = ports
         self._location = location
         self._operations = [each for each in contract.operations.values() if isPushed or each.input is not None]
+        self._names = ownNames(self._elements())
+        """What the message of each element is called."""
         self._spaces = {space: f"e{number}" for number, space in enumerate(self._elementSpaces())}
         names = {prefix: space for space, prefix in self._spaces.items() if space}
         self._root = etree.Element(
@@ -49,23 +51,22 @@ class _Writer:
         )
 
     def _elementSpaces(self) -> list[str]:
-        elements = [message.element for message in self._messages().values()]
-        return list(dict.fromkeys(each.lstrip("{").rpartition("}")[0] for each in elements))
+        return list(dict.fromkeys(each.lstrip("{").rpartition("}")[0] for each in self._names))
 
-    def _messages(self) -> dict[str, Message]:
-        """Every message by a name of its own: that of its element, which is one in the contract."""
-        found: dict[str, Message] = {}
-        for operation in self._operations:
-            for message in (operation.input, operation.output, *operation.faults.values()):
-                if message is not None:
-                    found[message.name] = message
-        return found
+    def _elements(self) -> list[str]:
+        """Those of all messages."""
+        return [
+            message.element
+            for operation in self._operations
+            for message in (operation.input, operation.output, *operation.faults.values())
+            if message is not None
+        ]
 
     def write(self) -> bytes:
         """The whole, as UTF-8."""
         etree.SubElement(self._root, f"{_WSDL}types")
-        for name, message in self._messages().items():
-            space, _, local = message.element.lstrip("{").rpartition("}")
+        for tag, name in self._names.items():
+            space, _, local = tag.lstrip("{").rpartition("}")
             node = etree.SubElement(self._root, f"{_WSDL}message", name=name)
             element = f"{self._spaces[space]}:{local}" if space else local
             etree.SubElement(node, f"{_WSDL}part", name="parameters", element=element)
@@ -89,10 +90,10 @@ class _Writer:
                 if message is not None:
                     self._reference(node, kind, message)
             for message in _faultsOf(operation):
-                self._reference(node, "fault", message, name=message.name)
+                self._reference(node, "fault", message, name=self._names[message.element])
 
     def _reference(self, node: Any, kind: str, message: Message, **more: str) -> None:
-        told = etree.SubElement(node, _WSDL + kind, message=f"tns:{message.name}", **more)
+        told = etree.SubElement(node, _WSDL + kind, message=f"tns:{self._names[message.element]}", **more)
         told.set(f"{{{WSAM}}}Action", message.action)
 
     def _binding(self, name: str, space: str, transport: str) -> None:
@@ -115,8 +116,8 @@ class _Writer:
                 if message is not None:
                     etree.SubElement(etree.SubElement(node, _WSDL + kind), f"{soap}body", use="literal")
             for message in _faultsOf(operation):
-                fault = etree.SubElement(node, f"{_WSDL}fault", name=message.name)
-                etree.SubElement(fault, f"{soap}fault", name=message.name, use="literal")
+                fault = etree.SubElement(node, f"{_WSDL}fault", name=self._names[message.element])
+                etree.SubElement(fault, f"{soap}fault", name=self._names[message.element], use="literal")
 
     def _service(self) -> None:
         service = etree.SubElement(self._root, f"{_WSDL}service", name=self._contract.name)

@@ -9,9 +9,11 @@ from typing import Any
 from lxml import etree
 
 from wsd.protocols.soap.contract import Message, Operation
-from wsd.protocols.soap.names import SOAP12, WSA
+from wsd.protocols.soap.fields import Field
+from wsd.protocols.soap.names import SOAP12, WSA, XSI
+from wsd.protocols.soap.particles import spaceOf
 from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import ComplexType, Field
+from wsd.protocols.soap.values import TYPE, ComplexType
 
 _VALUES: dict[Any, Any] = {
     str: "text",
@@ -26,6 +28,8 @@ _VALUES: dict[Any, Any] = {
     timedelta: timedelta(seconds=90),
 }
 _DEPTH = 6
+_SHOWN = 2
+"""Levels on which what may be left out is shown."""
 
 
 def sample(operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8000-000000000001") -> str:
@@ -36,17 +40,15 @@ def sample(operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8
     header = etree.SubElement(envelope, f"{{{SOAP12.namespace}}}Header")
     etree.SubElement(header, f"{{{WSA}}}Action").text = message.action
     etree.SubElement(header, f"{{{WSA}}}MessageID").text = messageId
-    etree.SubElement(envelope, f"{{{SOAP12.namespace}}}Body").append(_element(message))
+    _add(etree.SubElement(envelope, f"{{{SOAP12.namespace}}}Body"), message)
     etree.indent(envelope)
     return str(etree.tostring(envelope, encoding="unicode"))
 
 
-def _element(message: Message) -> Any:
+def _add(body: Any, message: Message) -> None:
     space = message.element[1:].rpartition("}")[0]
     names = {None if _isQualified(message.type) else "n": space} if space else None
-    element = etree.Element(message.element, nsmap=names)
-    _fill(element, message.type, 0)
-    return element
+    _fill(etree.SubElement(body, message.element, nsmap=names), message.type, 0)
 
 
 def _isQualified(type: SimpleType | ComplexType) -> bool:
@@ -63,9 +65,33 @@ def _fill(element: Any, type: SimpleType | ComplexType, depth: int) -> None:
     for each in type.attributes:
         if each.least:
             element.set(each.tag, _text(each.type))
-    for each in type.fields:
-        if each.type is not None and depth < _DEPTH and (each.least or depth < 2):
-            _fill(etree.SubElement(element, each.tag), each.type, depth + 1)
+    if type.model is not None and depth < _DEPTH:
+        _children(element, type.model, depth)
+
+
+def _children(element: Any, part: Any, depth: int) -> None:
+    """One turn of each group; of a choice the first, of a substitution group one that may stand there."""
+    if part.occurs[0] == 0 and depth >= _SHOWN:
+        return
+    if not isinstance(part, Field):
+        for each in part.parts[:1] if part.kind == "choice" else part.parts:
+            _children(element, each, depth)
+    elif part.type is not None:
+        shown = next(iter(part.members.values()), part) if part.isAbstract else part
+        child, type = _child(element, shown)
+        if shown.default is None:
+            _fill(child, type, depth + 1)
+
+
+def _child(element: Any, each: Field) -> tuple[Any, SimpleType | ComplexType]:
+    """A child and its type, which it says if the declared one is abstract."""
+    if isinstance(each.type, ComplexType) and each.type.isAbstract:
+        for actual in each.type.types.derivations.concrete(each.type):
+            space = spaceOf(actual.key)
+            child = etree.SubElement(element, each.tag, nsmap={"i": XSI, "t": space} if space else {"i": XSI})
+            child.set(TYPE, f"t:{actual.name}" if space else actual.name)
+            return child, actual
+    return etree.SubElement(element, each.tag), each.type
 
 
 def _text(type: SimpleType) -> str:
@@ -82,6 +108,8 @@ def _text(type: SimpleType) -> str:
 def kindOf(each: Field) -> str:
     """A field's type and how often it is there, for a person."""
     name = "any" if each.type is None else each.type.name
+    if not each.tag and isinstance(each.type, ComplexType):
+        name = f"({', '.join(f'{inner.name} {kindOf(inner)}' for inner in each.type.fields)})"
     choices = f" ({', '.join(each.type.choices)})" if isinstance(each.type, SimpleType) and each.type.choices else ""
     often = "[]" if each.isList else "" if each.least else "?"
     return f"{name}{often}{choices}"

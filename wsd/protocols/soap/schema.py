@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from wsd.config import ConfigError
-from wsd.protocols.soap.names import WSDL, XSD
+from wsd.protocols.soap.names import WSDL, XML, XSD, XSI
 
 _XSD = f"{{{XSD}}}"
 _URL = "wsd-schema:"
+_PROBE = f"{{{_URL}whole}}probe"
+"""An element of any type, by which a text is tried."""
+_XML_XSD = Path(__file__).with_name("xml.xsd")
 
 
 def readXml(path: Path) -> Any:
@@ -36,41 +39,48 @@ class Schemas:
 
     def __init__(self) -> None:
         self._documents: dict[str, list[Any]] = {}
-        self._seen: set[Path] = set()
+        self._seen: set[tuple[Path, str]] = set()
         self._declared: dict[tuple[str, str], Any] = {}
+        self._wantsXml = False
         self.validator: Any = None
+        self._trier: Any = None
+        """Another, for texts that are tried: the errors of the first stay those of messages."""
 
     def addFile(self, path: Path, chameleon: str = "") -> None:
         """A schema's file, and what it leads to."""
         path = path.resolve()
-        if path in self._seen:
-            return
-        self._seen.add(path)
         root = readXml(path)
         if root.tag == f"{{{WSDL}}}definitions":
             raise ConfigError(f"{path} is a WSDL where a schema was expected")
         if root.tag != f"{_XSD}schema":
             raise ConfigError(f"{path} is no schema; its root is {root.tag}")
-        self.add(root, path.parent, chameleon)
+        # One without a namespace is another schema in each that includes it.
+        key = path, root.get("targetNamespace") or chameleon
+        if key not in self._seen:
+            self._seen.add(key)
+            self.add(root, path.parent, chameleon)
 
     def add(self, schema: Any, folder: Path, chameleon: str = "") -> None:
         """A schema element, which may stand in a WSDL; `chameleon` is the namespace of one that has none."""
         space = schema.get("targetNamespace") or chameleon
         copy = etree.fromstring(etree.tostring(schema, with_tail=False))
-        if space:
-            copy.set("targetNamespace", space)
+        if space and not schema.get("targetNamespace"):
+            copy = _adopted(copy, space)
         if copy.find(f"{_XSD}redefine") is not None or copy.find(f"{_XSD}override") is not None:
             raise ConfigError(f"the schema of {space} redefines another; write out what it means instead")
+        _importXml(copy)
         if any(child.tag != f"{_XSD}import" for child in copy.iterchildren("*")):
             # One that only leads to others holds nothing, and is of no namespace.
             self._documents.setdefault(space, []).append(copy)
-        for kind in ("include", "import"):
-            for link in copy.findall(_XSD + kind):
-                location = link.get("schemaLocation")
-                if location:
-                    self._follow(location, folder, space if kind == "include" else "")
-                if kind == "include":
-                    copy.remove(link)
+        for link in copy.findall(f"{_XSD}include"):
+            self._follow(link.get("schemaLocation", ""), folder, space)
+            copy.remove(link)
+        for link in copy.findall(f"{_XSD}import"):
+            location = link.get("schemaLocation")
+            if link.get("namespace") == XML and not _isThere(folder, location):
+                self._wantsXml = True
+            elif location:
+                self._follow(location, folder, "")
         for child in copy:
             name = child.get("name")
             if isinstance(child.tag, str) and name:
@@ -90,9 +100,9 @@ class Schemas:
         """A declaration at the top of a schema: an element, complexType, simpleType, group, ... or None."""
         return self._declared.get((kind, name))
 
-    def elements(self) -> list[str]:
-        """The names of all elements at the top."""
-        return [name for kind, name in self._declared if kind == "element"]
+    def names(self, kind: str) -> list[str]:
+        """The names of all declarations of a kind at the top."""
+        return [name for each, name in self._declared if each == kind]
 
     def elementFormOf(self, node: Any, attribute: str = "elementFormDefault") -> bool:
         """Whether local declarations are qualified in the document of a node."""
@@ -100,6 +110,8 @@ class Schemas:
 
     def finish(self) -> None:
         """Make the validator. Raises ConfigError."""
+        if self._wantsXml and XML not in self._documents:
+            self._addXml()
         documents: dict[str, bytes] = {}
         spaces = list(self._documents)
         # It has a namespace of its own, without which it could not import what has none.
@@ -114,13 +126,33 @@ class Schemas:
                 documents[url] = self._linked(schema, spaces)
                 etree.SubElement(joined, f"{_XSD}include", schemaLocation=url)
             documents[f"{_URL}space-{number}"] = etree.tostring(joined)
+        etree.SubElement(whole, f"{_XSD}element", name="probe")
         parser = etree.XMLParser(no_network=True)
         parser.resolvers.add(_Documents(documents))
         try:
             root = etree.fromstring(etree.tostring(whole), parser, base_url=f"{_URL}whole")
             self.validator = etree.XMLSchema(root)
+            if any(True for schemas in self._documents.values() for each in schemas for _ in each.iter(f"{_XSD}union")):
+                self._trier = etree.XMLSchema(root)
         except (etree.XMLSchemaParseError, etree.XMLSyntaxError) as error:
             raise ConfigError(f"the contract's schema is wrong: {error}") from None
+
+    def fits(self, text: str, type: str) -> bool:
+        """Whether a text is one of a simple type's, by that type's name."""
+        space, _, local = type[1:].rpartition("}") if type.startswith("{") else ("", "", type)
+        probe = etree.Element(_PROBE, nsmap={"t": space} if space else None)
+        probe.set(f"{{{XSI}}}type", f"t:{local}" if space else local)
+        probe.text = text
+        return bool(self._trier.validate(probe))
+
+    def _addXml(self) -> None:
+        """The attributes of XML itself; what is an ID is costly to validate, and is there only if it is used."""
+        root = readXml(_XML_XSD)
+        used = {ref for schemas in self._documents.values() for each in schemas for ref in _refsOf(each)}
+        if used.isdisjoint(("xml:id", "xml:specialAttrs")):
+            for node in root.xpath("*[@name='id' or @name='specialAttrs']"):
+                root.remove(node)
+        self.add(root, _XML_XSD.parent)
 
     def _linked(self, schema: Any, spaces: list[str]) -> bytes:
         """A document with its imports leading to ours."""
@@ -140,6 +172,31 @@ class Schemas:
         return copies
 
 
+def _adopted(schema: Any, space: str) -> Any:
+    """A schema that has no namespace as a part of one that has: what it names without a prefix is there now (4.2.1)."""
+    known = {None: space} | schema.nsmap
+    made = etree.Element(schema.tag, schema.attrib, nsmap=known)
+    made.set("targetNamespace", space)
+    made.extend(list(schema))
+    return made
+
+
+def _importXml(schema: Any) -> None:
+    """Import the attributes of XML itself where they are used; some leave that out, and mean them all the same."""
+    isTold = any(ref.startswith("xml:") for ref in _refsOf(schema)) and schema.get("targetNamespace") != XML
+    if isTold and schema.find(f"{_XSD}import[@namespace='{XML}']") is None:
+        schema.insert(0, etree.Element(f"{_XSD}import", namespace=XML))
+
+
+def _refsOf(schema: Any) -> list[str]:
+    """What is referred to as an attribute or a group of them."""
+    return [node.get("ref", "") for kind in ("attribute", "attributeGroup") for node in schema.iter(_XSD + kind)]
+
+
+def _isThere(folder: Path, location: str | None) -> bool:
+    return location is not None and not urlsplit(location).scheme and (folder / location).is_file()
+
+
 class _Documents(etree.Resolver):
     """Gives the validator our documents, and no others."""
 
@@ -156,10 +213,23 @@ def _location(space: str, url: str) -> dict[str, str]:
     return {"namespace": space, "schemaLocation": url} if space else {"schemaLocation": url}
 
 
+def keyOf(node: Any) -> str:
+    """What no other node of a contract has; nodes themselves come and go."""
+    tree = node.getroottree()
+    return f"{id(tree.getroot())} {tree.getpath(node)}"
+
+
+def tagOf(name: Any) -> str:
+    """A name of an element as a tag. Raises ValueError or TypeError for what is none."""
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} is no name of an element")
+    return str(etree.QName(name).text)
+
+
 def qualified(node: Any, text: str) -> str:
     """A prefixed name at a node as {namespace}name."""
     prefix, _, local = text.strip().rpartition(":")
-    space = node.nsmap.get(prefix or None)
+    space = XML if prefix == "xml" else node.nsmap.get(prefix or None)
     if prefix and space is None:
         raise ConfigError(f"the prefix of {text} is not declared")
     if not prefix and space is None:

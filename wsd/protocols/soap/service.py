@@ -20,15 +20,18 @@ from twisted.internet.interfaces import IReactorTime
 
 from wsd.config import ConfigError
 from wsd.policies.address import Peer
+from wsd.protocols.soap.anything import Anything
 from wsd.protocols.soap.contract import Contract, Message, Operation
 from wsd.protocols.soap.dictionary import parseAny
 from wsd.protocols.soap.envelope import Addressing, newMessageId, write
 from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.fields import Named
+from wsd.protocols.soap.marks import rootMarksOf
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import ComplexType, rootMarksOf, writeElement
+from wsd.protocols.soap.values import ComplexType, writeValue
 
-__all__ = ["Call", "Fault", "Service", "blocking"]
+__all__ = ["Call", "Fault", "Named", "Service", "blocking"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _BLOCKING = "_wsd_soap_blocking"
@@ -127,6 +130,10 @@ class Bound:
     wantsCall: bool
     absent: dict[str, Any]
     """What it is given for what may be left out and is."""
+    taken: frozenset[str] | None
+    """The names that it takes, None for any."""
+    spare: str
+    """The name of the attributes that the contract leaves open, which it need not take."""
 
 
 class Service:
@@ -166,23 +173,50 @@ class Service:
 
     def arguments(self, bound: Bound, body: Any) -> dict[str, Any]:
         """The values of a valid request. Raises `Fault` (Sender) for one that cannot be held."""
-        assert bound.operation.input is not None
-        type = bound.operation.input.type
+        message = bound.operation.input
+        assert message is not None
         try:
-            if isinstance(type, ComplexType):
-                return {**bound.absent, **type.readFields(body)}
-            return {"value": type.read(body.text or "")}
+            values = self.contract.types.readMessage(message.element, message.type, body)
         except (ValueError, OverflowError) as error:
             raise Fault(f"the request has a value that cannot be held here: {str(error)[:200]}") from None
+        except RecursionError:
+            raise Fault("the request is nested too deeply to be held here") from None
+        if bound.taken is not None and not bound.taken.issuperset(values):
+            values = self._taken(bound, values)
+        return {**bound.absent, **values} if bound.absent else values
+
+    def _taken(self, bound: Bound, values: dict[str, Any]) -> dict[str, Any]:
+        """What a function takes of values that the contract leaves open. Raises `Fault` for what must not be lost."""
+        assert bound.taken is not None
+        more = [
+            name
+            for name, value in values.items()
+            if name != bound.spare and name not in bound.taken and value not in (None, "")
+        ]
+        if more:
+            raise Fault(f"{bound.operation.name} takes no {', '.join(more)} here")
+        return {name: value for name, value in values.items() if name in bound.taken}
 
     def answer(self, operation: Operation, result: Any) -> str:
         """What a function returned, as XML. Raises ValueError when it is not as the contract says."""
         message = operation.output
         assert message is not None
         type = message.type
-        if isinstance(type, ComplexType) and type.text is None and not type.attributes and len(type.fields) < 2:
+        if isinstance(type, ComplexType) and self._isOne(type, result):
             result = {each.name: result for each in type.fields}
         return self.text(message, result)
+
+    def _isOne(self, type: ComplexType, result: Any) -> bool:
+        """Whether what a function returned is not the whole of an answer, but the one thing in it."""
+        if type.text is not None or type.attributes or len(type.fields) > 1 or isinstance(type, Anything):
+            return False
+        if type.fields and not type.fields[0].tag:
+            # Rows, or mixed content: a list of these, or the whole with its one name.
+            return isinstance(result, list | tuple | str)
+        types = self.contract.types
+        return result.__class__ is not type.python and (
+            not types.mayNarrow(type) or types.derivations.narrowed(type, result) is type
+        )
 
     def text(self, message: Message, value: Any) -> str:
         """A message's element, valid, as XML. Raises ValueError."""
@@ -191,8 +225,11 @@ class Service:
     def _written(self, message: Message, value: Any) -> tuple[str, Any]:
         """The same with the element itself."""
         pieces: list[str] = []
-        marks = rootMarksOf(message.element, self.contract.types.space)
-        writeElement(pieces, marks, message.type, value, message.name)
+        types = self.contract.types
+        try:
+            writeValue(pieces, message.element, rootMarksOf(message.element, types.space), message.type, value, types)
+        except RecursionError:
+            raise ValueError("the value is nested too deeply, or holds itself") from None
         text = "".join(pieces)
         try:
             element = parseAny(text)
@@ -216,8 +253,8 @@ class Service:
         message = operation.faults.get(type(error).__name__)
         if message is None:
             return None
-        isSimple = isinstance(message.type, SimpleType)
-        detail = self._written(message, error.args[0] if isSimple and error.args else error)[1]
+        isBare = isinstance(message.type, SimpleType | Anything)
+        detail = self._written(message, error.args[0] if isBare and error.args else error)[1]
         return Fault(_sentence(error), detail=detail, action=message.action)
 
 
@@ -251,9 +288,11 @@ def _bind(operation: Operation, function: Callable[..., Any]) -> Bound:
         for each in parameters.values()
         if each.default is Parameter.empty and each.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     ]
+    spare = type.openAttributes if isinstance(type, ComplexType) and not isinstance(type, Anything) else ""
+    allowed = {"call", spare, "value" if isinstance(type, Anything) else ""}
     wantsCall = "call" in parameters and "call" not in given
     missing = [name for name in given if name not in parameters and not isOpen]
-    extra = [name for name in needed if name not in given and name != "call"]
+    extra = [name for name in needed if name not in given and name not in allowed]
     if missing or extra:
         raise ConfigError(
             f"the function for {operation.name} must take {', '.join(given) or 'nothing'}; "
@@ -264,4 +303,7 @@ def _bind(operation: Operation, function: Callable[..., Any]) -> Bound:
         for each in fields or ()
         if (each.isList or each.least == 0) and each.name in needed
     }
-    return Bound(operation, function, hasattr(function, _BLOCKING), wantsCall, absent)
+    if spare in needed:
+        absent[spare] = {}
+    taken = None if isOpen else frozenset(parameters)
+    return Bound(operation, function, hasattr(function, _BLOCKING), wantsCall, absent, taken, spare)

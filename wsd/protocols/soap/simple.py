@@ -7,11 +7,23 @@ import binascii
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
+
+from wsd.protocols.soap.times import (
+    readDate,
+    readDateTime,
+    readDuration,
+    readTime,
+    writeDate,
+    writeDateTime,
+    writeDuration,
+    writeTime,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +43,11 @@ class SimpleType:
 def _textOf(value: Any) -> str:
     if type(value) is str:
         return value
+    if isinstance(value, Enum):
+        value = value.value
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a str")
-    return str(value.value) if isinstance(value, Enum) else value
+    return str(value)
 
 
 def _readBool(text: str) -> bool:
@@ -81,55 +95,23 @@ def _writeFloat(value: Any) -> str:
     return repr(float(value)) if math.isfinite(value) else ("INF" if value > 0 else "-INF")
 
 
-_ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)$")
+def words(text: str) -> list[str]:
+    """What stands between the blanks of XML; a no-break space is none of them."""
+    return _BLANKS.sub(" ", text).strip(" ").split(" ") if text.strip("\t\n\r ") else []
 
 
-def _readDate(text: str) -> date:
-    if len(text) == 10:
-        return date.fromisoformat(text)
-    return date.fromisoformat(_ZONE.sub("", text.strip()))
+def collapsed(text: str) -> str:
+    """A text as `whiteSpace="collapse"` leaves it (part 2, 4.3.6)."""
+    return " ".join(words(text))
 
 
-def _writeDate(value: Any) -> str:
-    if type(value) is date:
-        return value.isoformat()
-    if not isinstance(value, date) or isinstance(value, datetime):
-        raise TypeError(f"{value!r} is not a date")
-    return value.isoformat()
+def replaced(text: str) -> str:
+    """A text as `whiteSpace="replace"` leaves it."""
+    return text.translate(_TO_SPACES)
 
 
-def _writeDateTime(value: Any) -> str:
-    if not isinstance(value, datetime):
-        raise TypeError(f"{value!r} is not a datetime")
-    return value.isoformat().replace("+00:00", "Z")
-
-
-def _writeTime(value: Any) -> str:
-    if not isinstance(value, time):
-        raise TypeError(f"{value!r} is not a time")
-    return value.isoformat().replace("+00:00", "Z")
-
-
-_DURATION = re.compile(r"(-)?P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?", re.ASCII)
-
-
-def _readDuration(text: str) -> timedelta:
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is a duration of months, whose days are not known; write days")
-    sign, days, hours, minutes, seconds = match.groups("0")
-    try:
-        length = timedelta(int(days), float(seconds), hours=int(hours), minutes=int(minutes))
-    except OverflowError:
-        raise ValueError(f"{text[:40]!r} is too long") from None
-    return -length if sign == "-" else length
-
-
-def _writeDuration(value: Any) -> str:
-    if not isinstance(value, timedelta):
-        raise TypeError(f"{value!r} is not a timedelta")
-    whole, micros = divmod(abs(value) // timedelta(microseconds=1), 1_000_000)
-    return f"{'-' if value < timedelta() else ''}PT{whole}{f'.{micros:06}' if micros else ''}S"
+_BLANKS = re.compile(r"[\t\n\r ]+")
+_TO_SPACES = str.maketrans("\t\n\r", "   ")
 
 
 def _readBase64(text: str) -> bytes:
@@ -146,19 +128,20 @@ def _bytesOf(value: Any) -> bytes:
 
 
 _STRING = SimpleType("string", str, _textOf, str)
-_TOKEN = SimpleType("token", lambda text: " ".join(text.split()), _textOf, str)
+_NORMALIZED = SimpleType("normalizedString", replaced, _textOf, str)
+_TOKEN = SimpleType("token", collapsed, _textOf, str)
 _WHOLE = SimpleType("integer", int, _writeInt, int)
 _FLOAT = SimpleType("double", lambda text: float(text.strip()), _writeFloat, float)
 
 BUILT_IN: dict[str, SimpleType] = {
     "string": _STRING,
-    "anySimpleType": _STRING,
+    "normalizedString": _NORMALIZED,
     "boolean": SimpleType("boolean", _readBool, _writeBool, bool),
     "decimal": SimpleType("decimal", _readDecimal, _writeDecimal, Decimal),
-    "date": SimpleType("date", _readDate, _writeDate, date),
-    "dateTime": SimpleType("dateTime", lambda text: datetime.fromisoformat(text.strip()), _writeDateTime, datetime),
-    "time": SimpleType("time", lambda text: time.fromisoformat(text.strip()), _writeTime, time),
-    "duration": SimpleType("duration", _readDuration, _writeDuration, timedelta),
+    "date": SimpleType("date", readDate, writeDate, date),
+    "dateTime": SimpleType("dateTime", readDateTime, writeDateTime, datetime),
+    "time": SimpleType("time", readTime, writeTime, time),
+    "duration": SimpleType("duration", readDuration, writeDuration, timedelta),
     "base64Binary": SimpleType(
         "base64Binary", _readBase64, lambda value: base64.b64encode(_bytesOf(value)).decode(), bytes
     ),
@@ -174,7 +157,7 @@ _ALIKE = {
     ),
     # Those of years, months and days alone are texts.
     _TOKEN: (
-        "normalizedString token language Name NCName NMTOKEN ID IDREF ENTITY anyURI QName NOTATION "
+        "token language Name NCName NMTOKEN ID IDREF ENTITY anyURI QName NOTATION "
         "gYear gYearMonth gMonth gMonthDay gDay"
     ),
     _FLOAT: "float double",
@@ -182,16 +165,14 @@ _ALIKE = {
 for _alike, _names in _ALIKE.items():
     for _name in _names.split():
         BUILT_IN[_name] = replace(_alike, name=_name)
-for _name in ("NMTOKENS", "IDREFS", "ENTITIES"):
-    BUILT_IN[_name] = SimpleType(_name, str.split, lambda value: " ".join(map(_textOf, value)), list[str])
 
 
 def listOf(name: str, item: SimpleType) -> SimpleType:
     """A list (part 2, 2.5.1.2): texts between blanks."""
     return SimpleType(
         name,
-        lambda text: [item.read(each) for each in text.split()],
-        lambda value: " ".join(item.write(each) for each in _items(value)),
+        lambda text: [item.read(each) for each in words(text)],
+        lambda value: " ".join(_item(item.write(each)) for each in _items(value)),
         list[item.python],  # type: ignore[name-defined]
     )
 
@@ -202,29 +183,71 @@ def _items(value: Any) -> Any:
     return value
 
 
-def unionOf(name: str, members: list[SimpleType]) -> SimpleType:
-    """A union (2.5.1.3): the first member that takes it."""
+def _item(text: str) -> str:
+    if not text or _BLANKS.search(text):
+        raise ValueError(f"{text!r} would not be one item of a list, whose items stand between blanks")
+    return text
 
-    def first(of: Callable[[SimpleType], Callable[[Any], Any]], value: Any) -> Any:
-        for member in members:
-            try:
-                return of(member)(value)
-            except (ValueError, TypeError):
-                continue
+
+for _name in ("NMTOKENS", "IDREFS", "ENTITIES"):
+    BUILT_IN[_name] = replace(listOf(_name, BUILT_IN["token"]), python=list[str])
+
+
+_BY_KIND = {kind: BUILT_IN[name] for kind, name in (
+    (str, "string"), (bool, "boolean"), (float, "double"), (Decimal, "decimal"), (datetime, "dateTime"),
+    (date, "date"), (time, "time"), (timedelta, "duration"), (bytes, "base64Binary"), (bytearray, "base64Binary"),
+)}  # fmt: skip
+
+
+def simpleTypeOf(value: Any) -> SimpleType:
+    """The built-in type that a value of Python has of itself. Raises TypeError when it has none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        name = "int" if -(1 << 31) <= value < 1 << 31 else "long" if -(1 << 63) <= value < 1 << 63 else "integer"
+        return BUILT_IN[name]
+    for kind in type(value).__mro__:
+        if kind in _BY_KIND:
+            return _BY_KIND[kind]
+    if isinstance(value, Enum):
+        return simpleTypeOf(value.value)
+    raise TypeError(f"{type(value).__name__} has no type in XML Schema")
+
+
+BUILT_IN["anySimpleType"] = SimpleType("anySimpleType", str, lambda value: simpleTypeOf(value).write(value), object)
+
+
+def unionOf(name: str, members: list[tuple[SimpleType, Callable[[str], bool]]]) -> SimpleType:
+    """A union (2.5.1.3): the first member that takes it, and whose texts it is one of."""
+
+    def read(text: str) -> Any:
+        for member, fits in members:
+            with suppress(ValueError, TypeError):
+                value = member.read(text)
+                if fits(text):
+                    return value
+        raise ValueError(f"{text[:40]!r} is of no type of {name}")
+
+    def write(value: Any) -> str:
+        for member, fits in members:
+            with suppress(ValueError, TypeError):
+                text = member.write(value)
+                if fits(text):
+                    return text
         raise ValueError(f"{value!r} is of no type of {name}")
 
-    return SimpleType(
-        name,
-        lambda text: first(lambda member: member.read, text),
-        lambda value: str(first(lambda member: member.write, value)),
-        object,
-    )
+    return SimpleType(name, read, write, object)
 
 
 def enumOf(name: str, base: SimpleType, texts: tuple[str, ...], known: type[Enum] | None) -> SimpleType:
     """An enumeration of texts: the members of an Enum, generated unless one is `known`; texts are taken as well."""
-    members: Any = known or Enum(name, {memberName(text): text for text in texts}, type=str)
+    texts = tuple(dict.fromkeys(map(base.read, texts)))
+    members: Any = known or Enum(name, _memberNames(texts), type=str)
     byText = {str(member.value): member for member in members}
+
+    def read(text: str) -> Any:
+        found = byText.get(base.read(text))
+        if found is None:
+            raise ValueError(f"{text[:40]!r} is none of {', '.join(byText)}")
+        return found
 
     def write(value: Any) -> str:
         text = str(value.value) if isinstance(value, Enum) else _textOf(value)
@@ -232,7 +255,23 @@ def enumOf(name: str, base: SimpleType, texts: tuple[str, ...], known: type[Enum
             raise ValueError(f"{text!r} is none of {', '.join(byText)}")
         return text
 
-    return SimpleType(name, lambda text: byText[base.read(text)], write, members, texts)
+    return SimpleType(name, read, write, members, texts)
+
+
+_RESERVED = re.compile(r"(__?)[^_](.*[^_])?\1")
+
+
+def _memberNames(texts: tuple[str, ...]) -> dict[str, str]:
+    """Texts by names that an Enum takes, each its own: "a-b" is a_b, and "a.b" beside it a_b_."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name = memberName(text)
+        # `mro`, and names like _this_ and __this__, are an Enum's own.
+        name = f"{name}_" if name == "mro" else f"x{name}" if _RESERVED.fullmatch(name) else name
+        while name in found:
+            name += "_"
+        found[name] = text
+    return found
 
 
 def memberName(text: str) -> str:

@@ -7,20 +7,28 @@ lists where a child may be there more than once, None for what may be left out a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field, make_dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
-from keyword import iskeyword
+from functools import partial
 from typing import Any
 
 from wsd.config import ConfigError
+from wsd.protocols.soap.anything import Anything
+from wsd.protocols.soap.content import Group, Mixed, Ordered
+from wsd.protocols.soap.derivations import Derivations
+from wsd.protocols.soap.fields import Field
+from wsd.protocols.soap.marks import typeMark
 from wsd.protocols.soap.names import XSD
+from wsd.protocols.soap.particles import GROUPS, Particles, anyContent, classOf, copied, localName
 from wsd.protocols.soap.schema import Schemas, qualified
-from wsd.protocols.soap.simple import BUILT_IN, SimpleType, enumOf, listOf, memberName, unionOf
-from wsd.protocols.soap.values import ComplexType, Field
+from wsd.protocols.soap.simple import BUILT_IN, SimpleType, collapsed, enumOf, listOf, replaced, unionOf
+from wsd.protocols.soap.values import TYPE, ComplexType, readField
 
 _XSD = f"{{{XSD}}}"
-_GROUPS = ("sequence", "choice", "all")
+_TRUE = ("true", "1")
+_TEXTS = SimpleType("mixed", str, str, str)
+"""Of mixed content, as its page tells it."""
 
 
 class Types:
@@ -32,7 +40,14 @@ class Types:
         """The namespace whose prefix is n in what is written."""
         self._classes = classes or {}
         self._made: dict[str, Any] = {}
-        self._repeats = 0
+        self._waiting: dict[int, tuple[ComplexType, Any, str]] = {}
+        self._isFilling = False
+        self._narrow: dict[int, bool] = {}
+        self._tops: dict[str, Field] = {}
+        self._generated: set[Any] = set()
+        self._particles = Particles(self, schemas)
+        self.derivations = Derivations(self, schemas)
+        self.anything = Anything("anyType", self, model=anyContent(), openAttributes="any_attributes")
 
     def named(self, name: str) -> SimpleType | ComplexType:
         """A type at the top of a schema. Raises ConfigError."""
@@ -48,14 +63,14 @@ class Types:
             node = self._schemas.declared("complexType", name)
             if node is None:
                 raise ConfigError(f"the contract has no type {name}")
-            made = self._made[name] = ComplexType(_local(name), self)
-            self._fill(made, node, name)
+            made = self._made[name] = ComplexType(localName(name), self, key=name)
+            self._later(made, node, name)
         found: SimpleType | ComplexType = self._made[name]
         return found
 
     def _builtIn(self, local: str) -> SimpleType | ComplexType:
         if local == "anyType":
-            return ComplexType("anyType", self, python=lambda **values: values)
+            return self.anything
         if local not in BUILT_IN:
             raise ConfigError(f"xs:{local} is not supported; the simple types of XML Schema 1.0 are")
         return BUILT_IN[local]
@@ -67,25 +82,83 @@ class Types:
             node = self._schemas.declared("element", name)
             if node is None:
                 raise ConfigError(f"the contract has no element {name}")
-            self._typeOf(node, key, _local(name))
+            self.typeOf(node, key, localName(name))
         made: SimpleType | ComplexType = self._made[key]
         return made
 
-    def _typeOf(self, node: Any, key: str, name: str) -> SimpleType | ComplexType:
+    def typeOf(self, node: Any, key: str, name: str) -> SimpleType | ComplexType:
         """The type of a declaration; an anonymous one is made under `key`."""
         found: SimpleType | ComplexType
         given, inner = node.get("type"), node.find(f"{_XSD}complexType")
         if given is not None:
             found = self.named(qualified(node, given))
         elif inner is not None:
-            found = self._made[key] = ComplexType(name, self)
-            self._fill(found, inner, key)
+            if key not in self._made:
+                made = self._made[key] = ComplexType(name, self)
+                self._later(made, inner, key)
+            found = self._made[key]
         elif node.find(f"{_XSD}simpleType") is not None:
             found = self._simple(node.find(f"{_XSD}simpleType"), name)
+        elif node.get("substitutionGroup") is not None:
+            found = self.element(qualified(node, node.get("substitutionGroup")))
         else:
-            found = self._builtIn("string" if node.tag == f"{_XSD}attribute" else "anyType")
+            found = self._builtIn("anySimpleType" if node.tag == f"{_XSD}attribute" else "anyType")
         self._made[key] = found
         return found
+
+    def top(self, name: str) -> Field:
+        """A reference to an element at the top. Raises ConfigError."""
+        if name not in self._tops:
+            self._tops[name] = self._particles.top(name)
+        return self._tops[name]
+
+    def hasElement(self, name: str) -> bool:
+        """Whether there is an element of this name at the top."""
+        return self._schemas.declared("element", name) is not None
+
+    def told(self, element: Any, name: str) -> SimpleType | ComplexType:
+        """The type that an element says it is of. Raises ValueError."""
+        try:
+            return self.named(qualified(element, name))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    def readMessage(self, name: str, type: SimpleType | ComplexType, element: Any) -> dict[str, Any]:
+        """The values of a whole message as keywords: its fields, or `value`. Raises ValueError."""
+        told = element.get(TYPE)
+        if told is not None:
+            type = self.told(element, told)
+        if isinstance(type, ComplexType) and type is not self.anything:
+            return type.readFields(element)
+        return {"value": readField(self.top(name), self, element)}
+
+    def mayNarrow(self, type: SimpleType | ComplexType) -> bool:
+        """Whether an element of this type may have another, which is read or written in another way."""
+        found = self._narrow.get(id(type))
+        if found is None:
+            if isinstance(type, SimpleType):
+                found = type.python is object or self.derivations.isExtended(type)
+            else:
+                found = type is self.anything or type.isAbstract or self.derivations.isBase(type)
+            self._narrow[id(type)] = found
+        return found
+
+    def actual(self, type: SimpleType | ComplexType, value: Any) -> tuple[SimpleType | ComplexType, str]:
+        """The type that a value is written as, and what says so where it is not `type`. Raises ValueError."""
+        if type is BUILT_IN["anySimpleType"]:
+            type = self.anything
+        if isinstance(type, Anything):
+            return type.actual(value)
+        found = type if value.__class__ is type.python else self.derivations.narrowed(type, value)
+        if isinstance(found, ComplexType) and found.isAbstract:
+            raise ValueError(f"{found.name} is abstract; {self.derivations.choices(found)}")
+        return found, "" if found is type else typeMark(getattr(found, "key", ""), self.space)
+
+    def nilOf(self, type: SimpleType | ComplexType) -> str:
+        """What a nil element says of its type, which must be one that is not abstract even so."""
+        if isinstance(type, SimpleType) or not type.isAbstract:
+            return ""
+        return "".join(typeMark(each.key, self.space) for each in self.derivations.concrete(type)[:1])
 
     # -- simple types ---------------------------------------------------------------------------------------------
 
@@ -96,14 +169,13 @@ class Types:
                 break
         else:
             raise ConfigError(f"the simple type {name} is neither a restriction, a list nor a union")
-        local = _local(name)
+        local = localName(name)
         if kind == "list":
             return listOf(local, self._simpleOf(inner, "itemType", local))
         if kind == "union":
-            members = [self._simpleNamed(inner, each) for each in inner.get("memberTypes", "").split()]
-            members += [self._simple(each, local) for each in inner.findall(f"{_XSD}simpleType")]
-            return unionOf(local, members)
+            return unionOf(local, self._members(inner, local))
         base = self._simpleOf(inner, "base", local)
+        base = _spaced(base, inner.find(f"{_XSD}whiteSpace"))
         texts = tuple(each.get("value") for each in inner.findall(f"{_XSD}enumeration"))
         if texts and base.python is str:
             known = self._classes.get(name)
@@ -111,6 +183,14 @@ class Types:
         bound = inner.find(f"{_XSD}minInclusive")
         least = base.least if bound is None else bound.get("value")
         return SimpleType(local, base.read, base.write, base.python, texts or base.choices, least)
+
+    def _members(self, union: Any, name: str) -> list[tuple[SimpleType, Callable[[str], bool]]]:
+        """Those of a union; whether a text is one's, the validator says where it has a name for it."""
+        found: list[tuple[SimpleType, Callable[[str], bool]]] = []
+        for each in union.get("memberTypes", "").split():
+            key = qualified(union, each)
+            found.append((self._simpleNamed(union, each), partial(self._schemas.fits, type=key)))
+        return found + [(self._simple(node, name), lambda text: True) for node in union.findall(f"{_XSD}simpleType")]
 
     def _simpleOf(self, node: Any, attribute: str, name: str) -> SimpleType:
         given = node.get(attribute)
@@ -124,136 +204,81 @@ class Types:
 
     # -- complex types --------------------------------------------------------------------------------------------
 
-    def _fill(self, made: ComplexType, node: Any, key: str) -> None:
-        self._content(made, node)
-        names: set[str] = set()
-        for each in [*made.attributes, *made.fields]:
-            while each.name in names:
-                each.name += "_"
-            names.add(each.name)
-        made.python = self._classes.get(key) or _classOf(made)
+    def _later(self, made: ComplexType, node: Any, key: str) -> None:
+        """Fill in a type when those that hold it are made: one that is derived needs all of its base."""
+        self._waiting[id(made)] = made, node, key
+        if self._isFilling:
+            return
+        self._isFilling = True
+        try:
+            while self._waiting:
+                self._fill(*self._waiting.popitem()[1])
+        finally:
+            self._isFilling = False
 
-    def _content(self, made: ComplexType, node: Any) -> None:
+    def _fill(self, made: ComplexType, node: Any, key: str) -> None:
+        made.isAbstract = node.get("abstract") in _TRUE
+        base, parts = self._content(made, node)
+        self._particles.complete(made, Group("sequence", parts))
+        if self._isMixed(node):
+            content = Field(_free("content", made.attributes), "", _TEXTS, 0, isList=True)
+            made.content = Mixed(content.name, Ordered(made.model, self), self)
+            made.fields = [content]
+        isDerived = base is not None and base.python in self._generated
+        made.python = self._classes.get(key) or classOf(made, (base.python,) if base is not None and isDerived else ())
+        if key not in self._classes:
+            self._generated.add(made.python)
+
+    def _content(self, made: ComplexType, node: Any) -> tuple[ComplexType | None, list[Any]]:
+        """Fill in attributes and text; the base, and the particles."""
         for kind in ("simpleContent", "complexContent"):
             inner = node.find(_XSD + kind)
             if inner is not None:
-                self._derived(made, inner[-1], kind == "simpleContent")
-                return
-        for part in node:
-            local = _local(part.tag)
-            if local in _GROUPS or local == "group":
-                made.fields += self._particles(made, part)
-        self._attributes(made, node)
+                return self._derived(made, inner[-1], kind == "simpleContent")
+        self._particles.attributes(made, node)
+        return None, self._own(made, node)
 
-    def _derived(self, made: ComplexType, node: Any, isSimple: bool) -> None:
-        name = qualified(node, node.get("base"))
-        base = self.named(name)
-        isExtension = _local(node.tag) == "extension"
+    def _own(self, made: ComplexType, node: Any) -> list[Any]:
+        return [self._particles.group(made, part) for part in node if localName(part.tag) in GROUPS]
+
+    def _derived(self, made: ComplexType, node: Any, isSimple: bool) -> tuple[ComplexType | None, list[Any]]:
+        base = self.named(qualified(node, node.get("base")))
+        isExtension = localName(node.tag) == "extension"
+        own = node.find(f"{_XSD}simpleType")
         if isinstance(base, SimpleType):
             made.text = base
-        elif isSimple:
-            made.text = base.text
-        elif isExtension:
-            made.fields += [replace(each) for each in base.fields]
-        if isinstance(base, ComplexType):
-            made.attributes += [replace(each) for each in base.attributes]
-        for part in node:
-            local = _local(part.tag)
-            if local in _GROUPS or local == "group":
-                made.fields += self._particles(made, part)
-        self._attributes(made, node)
+            self._particles.attributes(made, node)
+            return None, []
+        waiting = self._waiting.pop(id(base), None)
+        if waiting is not None:
+            self._fill(*waiting)
+        if isSimple:
+            made.text = base.text if own is None or base.text is not None else self._simple(own, made.name)
+        made.attributes = [replace(each) for each in base.attributes]
+        made.openAttributes = base.openAttributes if isExtension else ""
+        self._particles.attributes(made, node)
+        inherited = [copied(base.model)] if isExtension else []
+        return base, inherited + self._own(made, node)
 
-    def _particles(self, made: ComplexType, node: Any, optional: bool = False, many: bool = False) -> list[Field]:
-        """The children that a group of them allows, flat."""
-        local = _local(node.tag)
-        if local == "group" and node.get("ref"):
-            name = qualified(node, node.get("ref"))
-            group = self._schemas.declared("group", name)
-            if group is None:
-                raise ConfigError(f"the contract has no group {name}")
-            optional = optional or node.get("minOccurs") == "0"
-            return [each for part in group for each in self._particles(made, part, optional, many or _isMany(node))]
-        optional = optional or local == "choice" or node.get("minOccurs") == "0"
-        isRepeated = _isMany(node) and not many
-        found: list[Field] = []
-        for part in node:
-            kind = _local(part.tag)
-            if kind == "element":
-                found.append(self._child(made, part, optional, many or isRepeated))
-            elif kind == "any":
-                isList = many or isRepeated or _isMany(part)
-                found.append(Field("any", "*", None, 0, isList=isList))
-            elif kind in (*_GROUPS, "group"):
-                found += self._particles(made, part, optional, many or isRepeated)
-        if isRepeated and local == "sequence":
-            self._repeats += 1
-            for each in found:
-                each.repeats = self._repeats
-        return found
-
-    def _child(self, made: ComplexType, node: Any, optional: bool, many: bool) -> Field:
-        ref = node.get("ref")
-        if ref is not None:
-            tag = qualified(node, ref)
-            type = self.element(tag)
-            top = self._schemas.declared("element", tag)
-            isNillable = top.get("nillable") in ("true", "1")
-        else:
-            local, form = node.get("name"), node.get("form")
-            isQualified = form == "qualified" or (form is None and self._schemas.elementFormOf(node))
-            space = node.getroottree().getroot().get("targetNamespace")
-            tag = f"{{{space}}}{local}" if isQualified and space else local
-            type = self._typeOf(node, f"{made.name}.{local} {id(node)}", f"{made.name}_{local}")
-            isNillable = node.get("nillable") in ("true", "1")
-        least = 0 if optional else int(node.get("minOccurs", "1"))
-        return Field(_pythonName(_local(tag)), tag, type, least, many or _isMany(node), isNillable)
-
-    def _attributes(self, made: ComplexType, node: Any) -> None:
-        for part in node:
-            local = _local(part.tag)
-            if local == "attribute":
-                made.attributes.append(self._attribute(made, part))
-            elif local == "attributeGroup":
-                name = qualified(part, part.get("ref"))
-                group = self._schemas.declared("attributeGroup", name)
-                if group is None:
-                    raise ConfigError(f"the contract has no attributeGroup {name}")
-                self._attributes(made, group)
-
-    def _attribute(self, made: ComplexType, node: Any) -> Field:
-        least = 1 if node.get("use") == "required" else 0
-        ref = node.get("ref")
-        if ref is not None:
-            tag = qualified(node, ref)
-            top = self._schemas.declared("attribute", tag)
-            type = BUILT_IN["string"] if top is None else self._typeOf(top, f"attribute {tag}", _local(tag))
-        else:
-            tag = node.get("name")
-            type = self._typeOf(node, f"{made.name}@{tag} {id(node)}", f"{made.name}_{tag}")
-        return Field(_pythonName(_local(tag)), tag, type, least, isAttribute=True)
+    def _isMixed(self, node: Any) -> bool:
+        inner = node.find(f"{_XSD}complexContent")
+        if inner is None:
+            return node.get("mixed") in _TRUE and node.find(f"{_XSD}simpleContent") is None
+        if inner.get("mixed", node.get("mixed")) in _TRUE:
+            return True
+        base = self._schemas.declared("complexType", qualified(inner[-1], inner[-1].get("base")))
+        return localName(inner[-1].tag) == "extension" and base is not None and self._isMixed(base)
 
 
-def _isMany(node: Any) -> bool:
-    most = node.get("maxOccurs", "1")
-    return bool(most == "unbounded" or int(most) > 1)
+def _spaced(base: SimpleType, space: Any) -> SimpleType:
+    """A type whose blanks are replaced or collapsed before it is read (part 2, 4.3.6)."""
+    if space is None or space.get("value") == "preserve":
+        return base
+    normal = collapsed if space.get("value") == "collapse" else replaced
+    return replace(base, read=lambda text: base.read(normal(text)))
 
 
-def _local(name: Any) -> str:
-    return str(name).rpartition("}")[2].rpartition(" ")[2]
-
-
-def _pythonName(local: str) -> str:
-    name = memberName(local)
-    return f"{name}_" if iskeyword(name) else name
-
-
-def _classOf(made: ComplexType) -> type:
-    """A dataclass of the type's name; what is not given is None, or an empty list."""
-    fields: list[Any] = [(each.name, Any, _default(each)) for each in [*made.attributes, *made.fields]]
-    if made.text is not None:
-        fields.insert(0, ("value", Any, field(default=None)))
-    return make_dataclass(memberName(made.name), fields, kw_only=True)
-
-
-def _default(each: Field) -> Any:
-    return field(default_factory=list) if each.isList else field(default=None)
+def _free(name: str, fields: list[Field]) -> str:
+    while name in {each.name for each in fields}:
+        name += "_"
+    return name

@@ -6,43 +6,40 @@ What is written is text and not a tree, which takes half the time even though it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
-from lxml import etree
+from lxml.etree import iselement, tostring
 
-from wsd.protocols.soap.names import XML, XSI
-from wsd.protocols.soap.schema import qualified
+from wsd.protocols.soap.fields import Field, Named
+from wsd.protocols.soap.marks import Marks, attribute, escaped, marksOf, nilMark
+from wsd.protocols.soap.names import XSI
+from wsd.protocols.soap.schema import tagOf
 from wsd.protocols.soap.simple import SimpleType
 
 if TYPE_CHECKING:
     from wsd.protocols.soap.types import Types
 
 _NIL = f"{{{XSI}}}nil"
-_TYPE = f"{{{XSI}}}type"
+TYPE = f"{{{XSI}}}type"
+_NO_OBJECTS = (str, bytes, bytearray, int, float, Decimal, date, time, timedelta, list, tuple, set, frozenset)
+"""Whose attributes are no fields."""
 _PLAIN = (int, bool, float, Decimal, date, datetime, time, timedelta, bytes)
 """Whose texts have nothing to escape."""
 
 
-@dataclass(slots=True)
-class Field:
-    """A child or an attribute: its name in Python and in XML, its type, and how often it is there."""
+class Content(Protocol):
+    """Children whose places say more than a field for each of their tags can hold."""
 
-    name: str
-    tag: str
-    type: Any
-    """A SimpleType or a ComplexType; None takes any element as it is."""
-    least: int = 1
-    isList: bool = False
-    isNillable: bool = False
-    isAttribute: bool = False
-    repeats: int = 0
-    """Which repeated sequence it stands in, 0 for none."""
+    def read(self, element: Any, values: dict[str, Any]) -> None:
+        """Fill in the values of a valid element's children. Raises ValueError."""
+
+    def write(self, out: list[str], get: Callable[..., Any]) -> None:
+        """The children that values make. Raises ValueError or TypeError."""
 
 
 _Readers = dict[str, tuple[str, bool, Callable[[str], Any] | None, Callable[[Any], Any]]]
@@ -62,6 +59,15 @@ class ComplexType:
     text: SimpleType | None = None
     """Of simple content, in the field `value`."""
     python: Any = None
+    key: str = ""
+    """Its name as {namespace}name, "" for one that has none."""
+    isAbstract: bool = False
+    openAttributes: str = ""
+    """The field of attributes that are not named in the contract, where there may be such."""
+    model: Any = None
+    """The content model that the fields are of."""
+    content: Content | None = None
+    """For children that `fields` alone do not describe."""
     _readers: _Readers = field(default_factory=dict)
     _writers: _Writers = field(default_factory=list)
 
@@ -75,9 +81,14 @@ class ComplexType:
         if self.text is not None:
             values["value"] = self.text.read(element.text or "")
         for each in self.attributes:
-            given = element.get(each.tag)
+            given = element.get(each.tag, each.default)
             if given is not None:
                 values[each.name] = each.type.read(given)
+        if self.openAttributes:
+            self._readOpen(element, values)
+        if self.content is not None:
+            self.content.read(element, values)
+            return values
         readers = self._readers or self._makeReaders()
         for child in element:
             name, isList, readText, read = readers.get(child.tag) or readers["*"]
@@ -90,35 +101,43 @@ class ComplexType:
                 values[name] = [value]
         return values
 
+    def _readOpen(self, element: Any, values: dict[str, Any]) -> None:
+        known = {each.tag for each in self.attributes}
+        found = {tag: text for tag, text in element.items() if tag not in known and not tag.startswith(f"{{{XSI}}}")}
+        if found:
+            values[self.openAttributes] = found
+
     def _makeReaders(self) -> _Readers:
         for each in self.fields:
             type = each.type
-            # What a child says of its own type can only be narrower, but for that which is anything.
-            isText = isinstance(type, SimpleType) and not each.isNillable and type.name != "anySimpleType"
-            read = _asItIs if type is None else partial(self._readChild, type)
-            self._readers[each.tag] = each.name, each.isList, type.read if isText else None, read
+            # What a child says of its own type can only be narrower, but for that which is anything, or has attributes.
+            isText = isinstance(type, SimpleType) and not each.isNillable and not self.types.mayNarrow(type)
+            readText = None if not isText else type.read if each.default is None else _withDefault(type, each.default)
+            isAsDeclared = type is not None and not each.members and each.default is None
+            read = partial(readValue, type, self.types) if isAsDeclared else partial(readField, each, self.types)
+            self._readers[each.tag] = each.name, each.isList, readText, read
+            for tag in each.members:
+                self._readers[tag] = each.name, each.isList, None, read
         return self._readers
-
-    def _readChild(self, type: SimpleType | ComplexType, child: Any) -> Any:
-        if child.attrib:
-            if child.get(_NIL) in ("true", "1"):
-                return None
-            if _TYPE in child.attrib:
-                type = self.types.named(qualified(child, child.get(_TYPE)))
-        return type.read(child.text or "") if isinstance(type, SimpleType) else type.read(child)
 
     def write(self, out: list[str], value: Any) -> None:
         """The attributes and the content of an element that has been opened. Raises ValueError or TypeError."""
         # Whether it is a Mapping takes longer to tell than most of its values take to write.
         isObject = type(value) is self.python or not isinstance(value, Mapping)
         get: Callable[..., Any] = partial(getattr, value) if isObject else value.get
-        for each in self.attributes:
-            given = get(each.name, None)
-            if given is not None:
-                out.append(_attribute(each.tag, each.type.write(given)))
+        if self.attributes or self.openAttributes:
+            self._writeAttributes(out, get)
         out.append(">")
         if self.text is not None:
             out.append(escaped(self.text.write(get("value", None))))
+        if self.content is not None:
+            self.content.write(out, get)
+        else:
+            self._writeFields(out, get)
+        if out[-1] == ">" and type(value) is not self.python:
+            self._refuse(value)
+
+    def _writeFields(self, out: list[str], get: Callable[..., Any]) -> None:
         writers = iter(self._writers or self._makeWriters())
         for name, opened, closed, write, each in writers:
             given = get(name, None)
@@ -131,57 +150,65 @@ class ComplexType:
                 together = [other for other in self.fields if other.repeats == each.repeats]
                 for _ in together[1:]:
                     next(writers)
-                self._writeRows(out, together, get)
+                writeColumns(out, together, get, self.types)
             else:
-                marks = marksOf(each.tag, self.types.space)
-                for item in _given(each, given):
-                    _writeField(out, each, marks, item)
+                writeFields(out, each, given, self.types)
+
+    def _refuse(self, value: Any) -> None:
+        """Raises TypeError or ValueError for a value that made an empty element and is more than that."""
+        if isinstance(value, _NO_OBJECTS):
+            raise TypeError(f"{type(value).__name__} is no {self.name}")
+        names = {each.name for each in (*self.attributes, *self.fields)} | {self.openAttributes, "xsi:type"}
+        if isinstance(value, Mapping) and value and names.isdisjoint(value):
+            raise ValueError(f"{self.name} has no {', '.join(map(str, value))}")
+
+    def _writeAttributes(self, out: list[str], get: Callable[..., Any]) -> None:
+        for each in self.attributes:
+            given = get(each.name, None)
+            if given is not None:
+                out.append(attribute(each.tag, each.type.write(given), each.name))
+            elif each.least and each.default is not None:
+                out.append(attribute(each.tag, each.default, each.name))
+        more = (get(self.openAttributes, None) if self.openAttributes else None) or {}
+        for number, (tag, text) in enumerate(more.items()):
+            out.append(attribute(tagOf(tag), str(text), str(number)))
 
     def _makeWriters(self) -> _Writers:
         for each in self.fields:
             marks = marksOf(each.tag, self.types.space)
-            isOne = isinstance(each.type, SimpleType) and not each.isList and not each.repeats
-            write = _writerOf(each.type) if isOne else None
+            isOne = not each.isList and not each.repeats and not each.members and each.default is None
+            isText = isOne and isinstance(each.type, SimpleType) and not self.types.mayNarrow(each.type)
+            write = _writerOf(each.type) if isText else None
             self._writers.append((each.name, f"{marks.opened}>", marks.closed, write, each))
         return self._writers
 
-    def _writeRows(self, out: list[str], together: list[Field], get: Callable[..., Any]) -> None:
-        """A sequence that repeats: the first of each field, then the second."""
-        columns = [list(_given(each, get(each.name, None))) for each in together]
-        for row in range(max(map(len, columns))):
-            for each, column in zip(together, columns, strict=True):
-                if row < len(column):
-                    _writeField(out, each, marksOf(each.tag, self.types.space), column[row])
+
+def writeColumns(out: list[str], together: list[Field], get: Callable[..., Any], types: Types) -> None:
+    """A sequence that repeats: the first of each field, then the second."""
+    columns = [list(_given(each, get(each.name, None))) for each in together]
+    if len(set(map(len, columns))) > 1:
+        raise ValueError(f"{', '.join(each.name for each in together)}: these lists are not of the same length")
+    for row in range(len(columns[0])):
+        for each, column in zip(together, columns, strict=True):
+            writeField(out, each, column[row], types)
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What an element begins with, up to its attributes, and ends with."""
-
-    opened: str
-    closed: str
-
-
-@lru_cache(4096)
-def marksOf(tag: str, space: str) -> Marks:
-    """Those of a tag, where the prefix n stands for `space`."""
-    own, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
-    if not own:
-        return Marks(f"<{local}", f"</{local}>")
-    if own == space:
-        return Marks(f"<n:{local}", f"</n:{local}>")
-    return Marks(f'<m:{local} xmlns:m="{_quoted(own)}"', f"</m:{local}>")
-
-
-@lru_cache(4096)
-def rootMarksOf(tag: str, space: str) -> Marks:
-    """The same of the outermost element, which says what n stands for."""
-    marks = marksOf(tag, space)
-    return Marks(f'{marks.opened} xmlns:n="{_quoted(space)}"', marks.closed) if space else marks
-
-
-def _asItIs(element: Any) -> Any:
-    return element
+def writeFields(out: list[str], each: Field, given: Any, types: Types) -> None:
+    """All children of a field."""
+    type = each.type
+    marks = marksOf(each.tag, types.space)
+    isPlain = type.__class__ is ComplexType and not each.members and not types.mayNarrow(type)
+    for item in _given(each, given):
+        if not isPlain or item is None or item.__class__ is Named:
+            writeField(out, each, item, types)
+            continue
+        # As few frames as can be, since values may be nested as deep as XML.
+        out.append(marks.opened)
+        try:
+            type.write(out, item)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{each.name}: {error}") from None
+        out.append(marks.closed)
 
 
 def _writerOf(type: SimpleType) -> Callable[[Any], str]:
@@ -189,26 +216,81 @@ def _writerOf(type: SimpleType) -> Callable[[Any], str]:
     return write if type.python in _PLAIN else lambda value: escaped(write(value))
 
 
+def _withDefault(type: SimpleType, default: str) -> Callable[[str], Any]:
+    return lambda text: type.read(text or default)
+
+
+def readField(each: Field, types: Types, child: Any) -> Any:
+    """The value of a child that stands in a field. Raises ValueError."""
+    if each.type is None:
+        return child
+    if each.members and child.tag != each.tag:
+        member = each.members[child.tag]
+        return Named(member.name, readField(member, types, child))
+    if each.default is not None and not child.text and not len(child):
+        child.text = each.default
+    return readValue(each.type, types, child)
+
+
+def readValue(type: SimpleType | ComplexType, types: Types, element: Any) -> Any:
+    """The value of an element that says itself whether it is nil, or of a narrower type. Raises ValueError."""
+    if element.attrib:
+        if element.get(_NIL) in ("true", "1"):
+            return None
+        if TYPE in element.attrib:
+            type = types.told(element, element.get(TYPE))
+    return type.read(element.text or "") if isinstance(type, SimpleType) else type.read(element)
+
+
 def _given(each: Field, value: Any) -> Iterable[Any]:
     if each.isList:
         if isinstance(value, (str, bytes, Mapping)):
             raise TypeError(f"{each.name}: {type(value).__name__} is not a list")
         return value or ()
-    return () if value is None and not (each.isNillable and each.least) else (value,)
+    return () if value is None and not (each.least and each.mayBeBare) else (value,)
 
 
-def _writeField(out: list[str], each: Field, marks: Marks, value: Any) -> None:
-    """One child."""
+def writeField(out: list[str], each: Field, value: Any, types: Types) -> None:
+    """One child. Raises ValueError that names it."""
     if each.type is None:
-        out.append(etree.tostring(value, encoding="unicode", with_tail=False))
+        types.anything.writeChild(out, value)
+    elif isinstance(value, Named) and (each.members or each.type is not types.anything):
+        writeField(out, replace(each.member(value.name), members={}, isAbstract=False), value.value, types)
+    elif each.isAbstract:
+        raise ValueError(f"{each.name} is abstract; write Named(name, value) with the name of what stands in its place")
     elif value is None:
-        out.append(f'{marks.opened} xmlns:i="{XSI}" i:nil="true">{marks.closed}')
+        marks = marksOf(each.tag, types.space)
+        isNil = each.isNillable or each.default is None
+        out.append(f"{marks.opened}{nilMark(types.nilOf(each.type)) if isNil else ''}>{marks.closed}")
+    elif each.default and value == "":
+        raise ValueError(
+            f"{each.name}: an empty element is read as its default, {each.default!r}; write something else"
+        )
     else:
-        writeElement(out, marks, each.type, value, each.name)
+        writeValue(out, each.tag, marksOf(each.tag, types.space), each.type, value, types)
+
+
+def writeValue(
+    out: list[str], tag: str, marks: Marks, type: SimpleType | ComplexType, value: Any, types: Types
+) -> None:
+    """An element of this type, or of one derived from it, which it says. Raises ValueError."""
+    name = tag.rpartition("}")[2]
+    if not types.mayNarrow(type):
+        writeElement(out, marks, type, value, name)
+        return
+    if type is types.anything and getattr(value, "tag", None) == tag and iselement(value):
+        # What came as the element that it was.
+        out.append(tostring(value, encoding="unicode", with_tail=False))
+        return
+    try:
+        actual, told = types.actual(type, value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from None
+    writeElement(out, Marks(f"{marks.opened}{told}", marks.closed) if told else marks, actual, value, name)
 
 
 def writeElement(out: list[str], marks: Marks, type: SimpleType | ComplexType, value: Any, name: str) -> None:
-    """An element of this type. Raises ValueError that names what was wrong with which part of the value."""
+    """An element of just this type. Raises ValueError that names what was wrong with which part of the value."""
     out.append(marks.opened)
     try:
         if isinstance(type, SimpleType):
@@ -218,34 +300,3 @@ def writeElement(out: list[str], marks: Marks, type: SimpleType | ComplexType, v
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None
     out.append(marks.closed)
-
-
-def _attribute(tag: str, value: str) -> str:
-    space, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
-    if not space:
-        return f' {local}="{_quoted(value)}"'
-    if space == XML:
-        return f' xml:{local}="{_quoted(value)}"'
-    # The prefix is the attribute's own, since another may be of another namespace.
-    return f' xmlns:a-{local}="{_quoted(space)}" a-{local}:{local}="{_quoted(value)}"'
-
-
-def escaped(text: str) -> str:
-    """A text as an element holds it."""
-    if "&" in text or "<" in text or ">" in text or "\r" in text:
-        return escape(text, {"\r": "&#13;"})
-    return text
-
-
-def _quoted(text: str) -> str:
-    return escape(text, {'"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
-
-
-def walk(type: SimpleType | ComplexType, seen: set[int]) -> Iterator[ComplexType]:
-    """Every complex type that is within one, itself included."""
-    if isinstance(type, ComplexType) and id(type) not in seen:
-        seen.add(id(type))
-        yield type
-        for each in type.fields:
-            if each.type is not None:
-                yield from walk(each.type, seen)

@@ -1,0 +1,121 @@
+"""A service that gives back what it is given, for a schema: Mirror and MirrorResponse have one `item` of the type T."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import zeep
+from lxml import etree
+
+from tests.protocols.soap.talk import daemonOf
+from tests.protocols.soap.test_http import post
+from wsd.protocols.soap import schema as schemas
+from wsd.protocols.soap.contract import Contract, readContract
+from wsd.protocols.soap.publish import httpWsdl
+from wsd.protocols.soap.service import Service
+
+SPACE = "urn:mirror"
+XML_XSD = Path(schemas.__file__).with_name("xml.xsd")
+XSD = "http://www.w3.org/2001/XMLSchema"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+NAMES = f'xmlns="{SPACE}" xmlns:m="{SPACE}" xmlns:xs="{XSD}" xmlns:i="{XSI}"'
+_MESSAGE = '<xs:element name="{}"><xs:complexType><xs:sequence>{}</xs:sequence></xs:complexType></xs:element>'
+ITEM = '<xs:element name="item" type="T"/>'
+
+
+def schemaOf(content: str, item: str = ITEM, more: str = "") -> str:
+    """A schema with these declarations, and the two messages."""
+    messages = _MESSAGE.format("Mirror", item) + _MESSAGE.format("MirrorResponse", item)
+    return (
+        f'<xs:schema xmlns:xs="{XSD}" xmlns="{SPACE}" xmlns:m="{SPACE}" targetNamespace="{SPACE}" '
+        f'elementFormDefault="qualified" {more}>{content}{messages}</xs:schema>'
+    )
+
+
+class Mirror:
+    """One, in a folder of its own; `seen` is what the function was given last."""
+
+    def __init__(self, folder: Path, schema: str, isRefereed: bool = True) -> None:
+        self.path = folder / "mirror.xsd"
+        self.path.write_text(schema, "utf-8")
+        self.contract: Contract = readContract(self.path)
+        self.service = Service(self.contract, {"mirror": self._mirror})
+        # lxml itself does not know the attributes of XML.
+        self._referee = etree.XMLSchema(etree.parse(str(self.path))) if isRefereed else self.contract.schemas.validator
+        self.seen: Any = None
+
+    def _mirror(self, item: Any = None) -> Any:
+        self.seen = item
+        return item
+
+    def read(self, content: str) -> Any:
+        """What a function is given for an item's whole element."""
+        return self.readMessage(f"<Mirror {NAMES}>{content}</Mirror>")
+
+    def readMessage(self, text: str) -> Any:
+        """The same for the element of the request."""
+        body = etree.fromstring(text)
+        self._referee.assertValid(body)
+        bound = self.service.select(body, "")
+        bound.function(**self.service.arguments(bound, body))
+        return self.seen
+
+    def wrong(self, element: Any) -> str:
+        """What the service has against an element, "" for nothing."""
+        return self.contract.valid(element, len(etree.tostring(element)))
+
+    def write(self, value: Any) -> str:
+        """The item's element in the answer, which is valid."""
+        text = self.service.answer(self.contract.operations["Mirror"], value)
+        root = etree.fromstring(text)
+        self._referee.assertValid(root)
+        return canonical(root)
+
+    def zeep(self) -> zeep.Client:
+        """A client of the contract that is published, which calls this service."""
+        published = self.path.with_name("published.wsdl")
+        published.write_bytes(httpWsdl(self.contract, "http://localhost/soap"))
+        return zeep.Client(str(published), transport=Here(self.service))
+
+
+class Here(zeep.Transport):
+    """Calls a service in this process, and has the one schema that zeep fetches of itself."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__()
+        self._daemon = daemonOf()
+        factory = self._daemon.factories["/soap"]
+        factory.service = factory.node.service = service
+
+    def load(self, url: str) -> bytes:
+        """A file, or the schema of the attributes of XML."""
+        return XML_XSD.read_bytes() if url == "https://www.w3.org/2001/xml.xsd" else bytes(super().load(url))
+
+    def post_xml(self, address: str, message: Any, headers: Any) -> Any:
+        """Ask over HTTP."""
+        kind = headers["Content-Type"]
+        answer = post(self._daemon, etree.tostring(message, encoding="unicode"), kind)
+        return SimpleNamespace(
+            status_code=answer.status, content=answer.body, headers={"Content-Type": kind}, encoding="utf-8"
+        )
+
+
+def canonical(root: Any) -> str:
+    """The children of a message, with the same prefixes however they were written, and types by their full names."""
+    for each in root.iter("*"):
+        told = each.get(f"{{{XSI}}}type")
+        if told is not None:
+            prefix, _, local = told.rpartition(":")
+            each.set("type", f"{{{each.nsmap.get(prefix or None, '')}}}{local}")
+            del each.attrib[f"{{{XSI}}}type"]
+    return "".join(_plain(child) for child in root)
+
+
+def _plain(element: Any) -> str:
+    space, _, local = element.tag[1:].rpartition("}") if element.tag.startswith("{") else ("", "", element.tag)
+    name = local if space == SPACE else f"{{{space}}}{local}"
+    attributes = "".join(f" {tag}={value!r}" for tag, value in sorted(element.attrib.items()))
+    inner = (element.text or "") + "".join(_plain(child) + (child.tail or "") for child in element)
+    return f"<{name}{attributes}>{inner}</{name}>"

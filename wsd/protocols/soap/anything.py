@@ -1,0 +1,105 @@
+"""
+Anything: what has no type in the contract, xs:anyType and the elements of xs:any, still has a value.
+
+A text is a text, and what says its type (xsi:type) is of that type. Children are a dictionary by their names, in which
+what is there more than once is a list; what a dictionary cannot hold, an attribute or a text between children, stays
+the element that it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from lxml import etree
+
+from wsd.protocols.soap.derivations import TYPE_KEY
+from wsd.protocols.soap.fields import Field, Named
+from wsd.protocols.soap.marks import escaped, newMarksOf, nilMark, typeMark
+from wsd.protocols.soap.names import XSD, XSI
+from wsd.protocols.soap.schema import tagOf
+from wsd.protocols.soap.simple import BUILT_IN, SimpleType, simpleTypeOf
+from wsd.protocols.soap.values import ComplexType, readField, readValue, writeField, writeValue
+
+_STRING = BUILT_IN["string"]
+
+
+@dataclass(slots=True)
+class Anything(ComplexType):
+    """xs:anyType."""
+
+    def read(self, element: Any) -> Any:
+        """The value of an element without xsi:type. Raises ValueError."""
+        if any(not name.startswith(f"{{{XSI}}}") for name in element.attrib):
+            return element
+        if not len(element):
+            return element.text or ""
+        if any(text and text.strip() for text in (element.text, *(child.tail for child in element))):
+            return element
+        values: dict[str, Any] = {}
+        for tag, children in groupby(element, key=lambda child: child.tag):
+            if tag in values:
+                # Their order is more than a dictionary holds.
+                return element
+            found = [self._readChild(child) for child in children]
+            values[tag] = found if len(found) > 1 else found[0]
+        return values
+
+    def _readChild(self, child: Any) -> Any:
+        field = self._declared(child.tag)
+        return readValue(self, self.types, child) if field is None else readField(field, self.types, child)
+
+    def _declared(self, tag: str) -> Field | None:
+        return self.types.top(tag) if self.types.hasElement(tag) else None
+
+    def actual(self, value: Any) -> tuple[SimpleType | ComplexType, str]:
+        """The type of a value, and what says so. Raises ValueError."""
+        if value is None or isinstance(value, (str, list, tuple, Named)) or etree.iselement(value):
+            return self, ""
+        if isinstance(value, Mapping) and TYPE_KEY not in value:
+            return self, ""
+        narrowed = self.types.derivations.narrowed(self, value)
+        if narrowed is not self:
+            assert isinstance(narrowed, ComplexType)
+            return narrowed, typeMark(narrowed.key, self.types.space)
+        simple = simpleTypeOf(value)
+        return simple, typeMark(f"{{{XSD}}}{simple.name}", self.types.space)
+
+    def write(self, out: list[str], value: Any) -> None:
+        """What has no type that it says: texts, mappings, elements. Raises ValueError or TypeError."""
+        if value is None:
+            out.append(">")
+        elif isinstance(value, str):
+            out.append(f">{escaped(_STRING.write(value))}")
+        else:
+            out.append(">")
+            for each in value if isinstance(value, (list, tuple)) else (value,):
+                self.writeChild(out, each)
+
+    def writeChild(self, out: list[str], value: Any) -> None:
+        """Elements that a value is, or has: an lxml element, a Named, or a mapping. Raises ValueError or TypeError."""
+        if etree.iselement(value):
+            out.append(etree.tostring(value, encoding="unicode", with_tail=False))
+        elif isinstance(value, Named):
+            self._writeNamed(out, value.name, value.value)
+        elif isinstance(value, Mapping):
+            for name, items in value.items():
+                for item in items if isinstance(items, (list, tuple)) else (items,):
+                    self._writeNamed(out, name, item)
+        else:
+            raise TypeError(f"{type(value).__name__} is no element; write a mapping, Named(name, value) or an element")
+
+    def _writeNamed(self, out: list[str], name: Any, value: Any) -> None:
+        tag = tagOf(name)
+        field = self._declared(tag)
+        if field is not None:
+            writeField(out, field, value, self.types)
+            return
+        # Not remembered, since names under what is open may be a stranger's.
+        marks = newMarksOf(tag, self.types.space)
+        if value is None:
+            out.append(f"{marks.opened}{nilMark()}>{marks.closed}")
+        else:
+            writeValue(out, tag, marks, self, value, self.types)

@@ -1,0 +1,295 @@
+"""
+Content: children whose order, or whose place in a group, is a part of the value (XML Schema part 1, 3.8).
+
+What is valid fits its content model in one way (3.8.6, unique particle attribution), so that a look at the next child
+is enough to know where it belongs. A group that repeats is a list of rows: a row has what one turn of the group has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lxml import etree
+
+from wsd.protocols.soap.fields import Field, Named
+from wsd.protocols.soap.marks import escaped
+from wsd.protocols.soap.values import readField, writeColumns, writeField, writeFields
+
+if TYPE_CHECKING:
+    from wsd.protocols.soap.types import Types
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """A sequence, a choice, or all of some parts."""
+
+    kind: str
+    parts: list[Field | Group] = field(default_factory=list)
+    occurs: tuple[int, float] = (1, 1)
+    rows: Field | None = None
+    """The field of its rows, for one that repeats and is more than columns."""
+    _starts: dict[str, Field | Group] | None = None
+    _fields: list[Field] | None = None
+
+    def takes(self, tag: str) -> bool:
+        """Whether an element of this tag may be the first in it."""
+        return self.starting(tag) is not None
+
+    def starting(self, tag: str) -> Field | Group | None:
+        """The part that an element of this tag, as the first, is in."""
+        if self._starts is None:
+            self._starts = {}
+            for part in _mayBeFirst(self):
+                for leaf in _firstOf(part):
+                    for each in (leaf.tag, *leaf.members) if leaf.allows is None else ():
+                        self._starts.setdefault(each, part)
+        found = self._starts.get(tag)
+        return found or next((part for part in _mayBeFirst(self) if part.takes(tag)), None)
+
+    def leaves(self) -> list[Field]:
+        """The elements and wildcards in it."""
+        return [leaf for part in self.parts for leaf in (part.leaves() if isinstance(part, Group) else [part])]
+
+    def fields(self) -> list[Field]:
+        """Those that its values are in."""
+        if self.rows is not None:
+            return [self.rows]
+        if self._fields is None:
+            found = [part.fields() if isinstance(part, Group) else [part] for part in self.parts]
+            self._fields = [each for fields in found for each in fields]
+        return self._fields
+
+    def names(self) -> set[str]:
+        """The names of these."""
+        return {each.name for each in self.fields()}
+
+    def needed(self) -> set[str]:
+        """Those without which it cannot be."""
+        if self.rows is not None:
+            return {self.rows.name} if self.occurs[0] else set()
+        if self.kind == "choice":
+            return set()
+        found: set[str] = set()
+        for part in self.parts:
+            if part.occurs[0]:
+                found |= part.needed() if isinstance(part, Group) else {part.name}
+        return found
+
+
+def _firstOf(part: Field | Group) -> list[Field]:
+    if isinstance(part, Field):
+        return [part]
+    return [leaf for each in _mayBeFirst(part) for leaf in _firstOf(each)]
+
+
+def _mayBeFirst(group: Group) -> list[Field | Group]:
+    """Of a sequence, all up to the first that cannot be left out; of others any."""
+    if group.kind != "sequence":
+        return group.parts
+    end = next((at for at, each in enumerate(group.parts) if not mayBeEmpty(each)), len(group.parts))
+    return group.parts[: end + 1]
+
+
+def mayBeEmpty(part: Field | Group) -> bool:
+    """Whether a part may have no element at all."""
+    if part.occurs[0] == 0:
+        return True
+    if isinstance(part, Field):
+        return False
+    return (any if part.kind == "choice" else all)(map(mayBeEmpty, part.parts))
+
+
+class Ordered:
+    """Content with rows, or with elements of one tag in several places."""
+
+    def __init__(self, root: Group, types: Types) -> None:
+        self.root = root
+        self._types = types
+
+    def read(self, element: Any, values: dict[str, Any]) -> None:
+        """Fill in the values. Raises ValueError."""
+        children = list(element)
+        end = self._take(self.root, children, 0, values)
+        if end < len(children):
+            raise ValueError(f"{children[end].tag} has no place here")
+
+    def _take(self, part: Field | Group, children: list[Any], at: int, values: dict[str, Any]) -> int:
+        """All turns of a part, from a place on: the place behind them."""
+        turns = 0
+        while turns < part.occurs[1] and at < len(children) and part.takes(children[at].tag):
+            turns += 1
+            if isinstance(part, Group):
+                at = self._turn(part, children, at, values)
+                continue
+            value = readField(part, self._types, children[at])
+            if part.isList:
+                values.setdefault(part.name, []).append(value)
+            else:
+                values[part.name] = value
+            at += 1
+        return at
+
+    def _turn(self, group: Group, children: list[Any], at: int, values: dict[str, Any]) -> int:
+        if group.rows is None:
+            return self._once(group, children, at, values)
+        row: dict[str, Any] = {}
+        at = self._once(group, children, at, row)
+        values.setdefault(group.rows.name, []).append(group.rows.type.python(**row))
+        return at
+
+    def _once(self, group: Group, children: list[Any], at: int, values: dict[str, Any]) -> int:
+        if group.kind == "sequence":
+            for part in group.parts:
+                at = self._take(part, children, at, values)
+            return at
+        while at < len(children):
+            fitting = group.starting(children[at].tag)
+            if fitting is None:
+                break
+            at = self._take(fitting, children, at, values)
+            if group.kind == "choice":
+                break
+        return at
+
+    def write(self, out: list[str], get: Callable[..., Any]) -> None:
+        """The children, in order. Raises ValueError."""
+        self._writePart(out, self.root, get)
+
+    def _writePart(self, out: list[str], part: Field | Group, get: Callable[..., Any]) -> None:
+        if isinstance(part, Field):
+            given = get(part.name, None)
+            if given is None and part.occurs[0] and part.mayBeBare:
+                writeField(out, part, None, self._types)
+            else:
+                writeFields(out, part, given, self._types)
+        elif part.rows is not None:
+            for row in _rowsOf(part.rows, get(part.rows.name, None)) or self._fromColumns(part.rows, get):
+                self._writeRow(out, part.rows, row)
+        elif part.occurs[1] > 1 and len(part.leaves()) > 1:
+            writeColumns(out, part.leaves(), get, self._types)
+        elif part.kind == "choice":
+            self._writeChoice(out, part, get)
+        elif part.occurs[0] or any(_isGiven(each, get(each.name, None)) for each in part.fields()):
+            for each in part.parts:
+                self._writePart(out, each, get)
+
+    def _fromColumns(self, rows: Field, get: Callable[..., Any]) -> list[dict[str, Any]]:
+        """Rows of lists that are given for their elements: of a choice in its order, of a sequence side by side."""
+        once: Group = rows.type.model
+        own = self.root.names()
+        columns = {
+            each.name: get(each.name, None) for each in once.fields() if not each.isList and each.name not in own
+        }
+        given = {name: column for name, column in columns.items() if isinstance(column, (list, tuple)) and column}
+        if once.kind == "choice":
+            return [{name: item} for name, column in given.items() for item in column]
+        if len(set(map(len, given.values()))) > 1:
+            raise ValueError(f"{rows.name}: {_told(set(given))} are not of the same length; give {rows.name}")
+        return [dict(zip(given, items, strict=True)) for items in zip(*given.values(), strict=True)]
+
+    def _writeRow(self, out: list[str], rows: Field, row: Any) -> None:
+        once: Group = rows.type.model
+        if isinstance(row, Mapping):
+            unknown = [str(name) for name in row if name not in once.names()]
+            if unknown:
+                raise ValueError(f"{rows.name}: a row has no {', '.join(unknown)}; it has {_told(once.names())}")
+        before = len(out)
+        self._writePart(out, once, row.get if isinstance(row, Mapping) else partial(getattr, row))
+        if len(out) == before and not mayBeEmpty(once):
+            raise ValueError(
+                f"{rows.name}: a row is a mapping or an object with {_told(once.names())}; {row!r} has none"
+            )
+
+    def _writeChoice(self, out: list[str], group: Group, get: Callable[..., Any]) -> None:
+        given = {each.name for each in group.fields() if _isGiven(each, get(each.name, None))}
+        if not given:
+            bare = [each for each in group.parts if isinstance(each, Field) and each.mayBeBare]
+            if bare and not mayBeEmpty(group):
+                writeField(out, bare[0], None, self._types)
+            return
+        fitting = [each for each in group.parts if given <= _namesOf(each)]
+        if not fitting:
+            raise ValueError(f"{_told(given)} exclude each other; give one of them")
+        whole = [each for each in fitting if isinstance(each, Field) or each.needed() <= given]
+        self._writePart(out, (whole or fitting)[0], get)
+
+
+def _namesOf(part: Field | Group) -> set[str]:
+    return part.names() if isinstance(part, Group) else {part.name}
+
+
+def _rowsOf(rows: Field, given: Any) -> Any:
+    if isinstance(given, (str, bytes, Mapping)):
+        raise TypeError(f"{rows.name}: {type(given).__name__} is not a list of rows")
+    return given or ()
+
+
+def _isGiven(each: Field, value: Any) -> bool:
+    return bool(value) if each.isList else value is not None
+
+
+def _told(names: set[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+class Mixed:
+    """
+    Mixed content (part 1, 3.4.2): a list of texts and of elements by their names, as they come.
+
+    Without that list it is written like any other content, from the fields of its elements.
+    """
+
+    def __init__(self, name: str, ordered: Ordered, types: Types) -> None:
+        self.name = name
+        self._ordered = ordered
+        self._types = types
+        self._byTag: dict[str, Field] = {}
+        for leaf in ordered.root.leaves():
+            if leaf.type is not None:
+                self._byTag.setdefault(leaf.tag, replace(leaf, members={}))
+                self._byTag |= leaf.members
+        names = shownNames(self._byTag)
+        for tag, each in self._byTag.items():
+            self._byTag[tag] = replace(each, name=names[tag])
+
+    def read(self, element: Any, values: dict[str, Any]) -> None:
+        """Fill in the one value. Raises ValueError."""
+        pieces: list[Any] = [element.text] if element.text else []
+        for child in element:
+            each = self._byTag.get(child.tag)
+            pieces.append(child if each is None else Named(each.name, readField(each, self._types, child)))
+            if child.tail:
+                pieces.append(child.tail)
+        values[self.name] = pieces
+
+    def write(self, out: list[str], get: Callable[..., Any]) -> None:
+        """The texts and the elements. Raises ValueError or TypeError."""
+        pieces = get(self.name, None)
+        if pieces is None:
+            self._ordered.write(out, get)
+            return
+        for piece in [pieces] if isinstance(pieces, str) else pieces:
+            if isinstance(piece, str):
+                out.append(escaped(piece))
+            elif isinstance(piece, Named):
+                writeField(out, self._fieldOf(piece.name), piece.value, self._types)
+            elif etree.iselement(piece):
+                self._types.anything.writeChild(out, piece)
+            else:
+                raise TypeError(f"{self.name}: {piece!r} is neither a text, a Named nor an element")
+
+    def _fieldOf(self, name: str) -> Field:
+        for tag, each in self._byTag.items():
+            if name in (each.name, tag):
+                return each
+        raise ValueError(f"{self.name}: {name} is none of {_told({each.name for each in self._byTag.values()})}")
+
+
+def shownNames(tags: Collection[str]) -> dict[str, str]:
+    """Tags with their names for a person: without the namespace, unless two would be the same."""
+    locals = Counter(tag.rpartition("}")[2] for tag in tags)
+    return {tag: tag if locals[tag.rpartition("}")[2]] > 1 else tag.rpartition("}")[2] for tag in tags}
