@@ -24,6 +24,7 @@ from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
 from wsd.listen.systemd import Systemd, recall
+from wsd.logs import told
 from wsd.metrics import Cause, Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
@@ -32,6 +33,7 @@ from wsd.policies.timer import Timer
 from wsd.web.pages import addConsole
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
+from wsd.web.starting import start
 
 if TYPE_CHECKING:
     from wsd.listen.tls import Certificates
@@ -117,9 +119,17 @@ class Daemon(Service):
     # -- what is served -------------------------------------------------------------------------------------------
 
     def _buildRoutes(self, config: Config, before: Mapping[str, SiteRoute]) -> dict[str, SiteRoute]:
-        """The routes of a configuration; one that did not change keeps its factories, and so what they hold."""
+        """
+        The routes of a configuration; one that did not change keeps its factories, and so what they hold.
+
+        One that could not start is built anew: what was wrong may have been put right.
+        """
+
+        def keeps(old: SiteRoute | None, route: Route) -> bool:
+            return old is not None and old.route == route and not any(each.hasFailed for each in old.distinct())
+
         routes = {
-            key: before[key] if key in before and before[key].route == route else self._buildRoute(route)
+            key: before[key] if keeps(before.get(key), route) else self._buildRoute(route)
             for key, route in config.routes.items()
         }
         known = [factory for route in before.values() for factory in route.distinct()] + self._retired
@@ -138,7 +148,12 @@ class Daemon(Service):
 
     def _buildFactory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None) -> Factory:
         build = protocols.load(name)
-        return build(route, route.options[name], self.reactor, self._timer, self.metrics, subprotocols, self._plane)
+        try:
+            return build(route, route.options[name], self.reactor, self._timer, self.metrics, subprotocols, self._plane)
+        except (Exception, SystemExit) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f'{route.path}: the protocol "{name}" cannot be had: {told(error)}') from error
 
     def _addPages(self) -> None:
         addConsole(self.site)
@@ -161,7 +176,8 @@ class Daemon(Service):
         """For /readyz: whether, the plane of frames, the routes, and the reasons why not."""
         reasons = list(self._notReady)
         for path, route in self._routes.items():
-            reasons += [f"{path}: {reason}" for factory in route.distinct() if (reason := factory.ready()) is not None]
+            told = (factory.unusable or factory.ready() for factory in route.distinct())
+            reasons += [f"{path}: {reason}" for reason in told if reason is not None]
         return not reasons, self._plane.name, list(self._routes), reasons
 
     def _describeMetrics(self) -> None:
@@ -176,7 +192,7 @@ class Daemon(Service):
     # -- starting -------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
-        """Start the routes, then listen; what cannot be started ends the daemon with one line."""
+        """Start the routes, then listen. A route that cannot be started answers 503, and the others serve."""
         super().startService()
         self._catchSignals()
         descriptors = raiseDescriptorLimit()
@@ -197,7 +213,7 @@ class Daemon(Service):
         self.reactor.callWhenRunning(self._startRoutes)
 
     def _startRoutes(self) -> None:
-        started = gatherResults([maybeDeferred(factory.started) for factory in self._factories()], consumeErrors=True)
+        started = gatherResults([start(factory) for factory in self._factories()])
         started.addCallback(lambda _: self._listen())
         started.addCallbacks(lambda _: self._ready(), self._cannotStart)
 
@@ -256,7 +272,7 @@ class Daemon(Service):
         self._beats.append(loop)
 
     def _cannotStart(self, failure: Failure) -> None:
-        """A route or an endpoint that could not be had: say so, and end."""
+        """An endpoint that could not be had: say so, and end."""
         reason = failure.value
         cause = getattr(reason, "subFailure", failure)
         if not cause.check(Unusable, ConfigError, OSError):
@@ -278,27 +294,40 @@ class Daemon(Service):
         """
         Read the configuration and the certificates anew; a broken one keeps what was, and the log says why.
 
+        Modules of others run while it is read: whatever they raise, a call of exit too, is no end of ours.
+
         New connections get the new routes and policies. What is bound stays bound: other listeners need a new start.
         """
         if not self.running:
             return
         self._systemd.tell("RELOADING=1")
+        status = "not reloaded, its log says why"
+        try:
+            status = self._reloaded()
+        except Exception:
+            self.log.failure("not reloaded", event="reload.refused")
+        finally:
+            self._systemd.tell("READY=1", status)
+
+    def _reloaded(self) -> str:
+        """Do it: what `systemctl status` is to say from now on."""
         status = self._serving
         try:
             config = self._reread()
             routes = self._buildRoutes(config, self._routes)
-        except (ConfigError, Unusable) as error:
-            status = f"not reloaded: {error}"
+        except BaseException as error:
+            sentence = str(error) if isinstance(error, (ConfigError, Unusable)) else told(error)
+            status = f"not reloaded: {sentence}"
             self.log.error(
                 "not reloaded, the configuration stays as it was: {sentence}",
                 event="reload.refused",
-                sentence=str(error),
+                sentence=sentence,
             )
         else:
             self._replace(config, routes)
         if self.certificates is not None:
             self.certificates.reload(self.config.tls)
-        self._systemd.tell("READY=1", status)
+        return status
 
     def _replace(self, config: Config, routes: dict[str, SiteRoute]) -> None:
         before, self.config = self.config, config
@@ -317,9 +346,7 @@ class Daemon(Service):
         for factory in [
             factory for key in routes if routes[key] is not old.get(key) for factory in routes[key].distinct()
         ]:
-            maybeDeferred(factory.started).addErrback(
-                lambda failure: self.log.failure("a route did not start", failure, event="reload.error")
-            )
+            start(factory)
         self._retired += _onlyIn(old, routes)
         self._admission.configure(config.policies)
         self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))

@@ -235,13 +235,13 @@ class HandlerFactory(Factory):
         super().__init__(*arguments, **named)
         options: HandlerOptions = self.options
         self.threads = Threads(self.clock, options.threads)
-        self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
         self.handlers = options.folder()
         self._pool = ThreadPool(0, 1, "handlers")
         self._looking: LoopingCall | None = None
-        self._load()
+        loaded = self.handlers.load()
         if options.handlers_strict and self.handlers.warnings:
             raise ConfigError(f"{self.handlers.warnings[0]}; mend it, or set handlers_strict = false")
+        self._tell(loaded)
         self.access = Access(options.basic_auth)
         self.programs = Programs(self.clock)
 
@@ -256,14 +256,15 @@ class HandlerFactory(Factory):
 
     def started(self) -> Deferred[Any] | None:
         """From now on look whether files have changed."""
+        self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
         self._pool.start()
         self._looking = LoopingCall(self._look)
         self._looking.clock = self.clock
         self._looking.start(_LOOK, now=False)
         return None
 
-    def _load(self) -> None:
-        for sentence in self.handlers.load():
+    def _tell(self, loaded: list[str]) -> None:
+        for sentence in loaded:
             self.log.info("{sentence}", event="handler.loaded", sentence=sentence)
         for warning in self.handlers.warnings:
             self.log.warn("{sentence}", event="handler.broken", sentence=warning)
@@ -273,7 +274,7 @@ class HandlerFactory(Factory):
 
         def look() -> None:
             if self.handlers.hasChanged():
-                self._load()
+                self._tell(self.handlers.load())
 
         reactor: Any = self.clock
         looked: Deferred[None] = deferToThreadPool(reactor, self._pool, look)

@@ -13,6 +13,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.logs import told
 from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.demonstration import Demonstration
 from wsd.protocols.soap.envelope import Addressing
@@ -173,10 +174,12 @@ def _serviceOf(options: SoapOptions) -> Service:
     try:
         module: Any = import_module(name)
         found = getattr(module, attribute) if attribute else module
+        if isinstance(found, type):
+            found = found()
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"service: {options.service} cannot be had: {error}") from None
-    if isinstance(found, type):
-        found = found()
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"service: {options.service} cannot be had: {told(error)}") from error
     if isinstance(found, Offer):
         return found.service()
     if options.contract is None:

@@ -88,8 +88,10 @@ class Server:
         for user in list(self.users.values()):
             for session in list(user.sessions.values()):
                 self.end(session, forgets=False)
-        await self.vault.stop()
-        self.deriving.stop()
+        try:
+            await self.vault.stop()
+        finally:
+            self.deriving.stop()
 
     def newId(self, prefix: str) -> str:
         """The id of a stanza of our own."""
