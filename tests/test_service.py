@@ -317,6 +317,50 @@ class TestARouteThatCannotStart:
         assert running.upgrade("/lived").startswith("HTTP/1.1 101 ")
 
 
+class TestBuiltInRoutes:
+    """Whoever lets other machines in is told of each that nobody asked for."""
+
+    HOST = 'port = 0\nhost = "0.0.0.0"\n'
+    BUILT_IN = "/ /echo /ws /describe /blob /canvas/* /xmpp /xmpp-websocket /soap".split()
+
+    def warned(self, *texts: str) -> list[str]:
+        """The routes that a start under the first of these, and reloads under the others, warn of."""
+        configs = [parse(text, protocols.optionsOf) for text in texts]
+        current = iter(configs)
+        daemon = Daemon(next(current), MemoryReactorClock(), lambda: next(current), {})
+        for route in daemon._factories():
+            route.started = lambda: None  # type: ignore[method-assign]
+            route.stopped = lambda: None  # type: ignore[method-assign]
+        with capturedLogs() as events:
+            daemon.startService()
+            try:
+                daemon.reactor.run()
+                for _ in configs[1:]:
+                    daemon.reload()
+            finally:
+                daemon.stopService()
+                daemon.reactor.pump([0.1] * 100)
+        return [event["route"] for event in events if event.get("event") == "route.exposed"]
+
+    def test_a_wider_listener_warns_of_each(self) -> None:
+        assert self.warned(self.HOST) == self.BUILT_IN
+
+    def test_one_that_is_configured_is_meant(self) -> None:
+        text = f'{self.HOST}[route."/echo"]\norigins = "https://example.com"\n[route."/blob"]\nenabled = false\n'
+        assert self.warned(text) == [path for path in self.BUILT_IN if path not in ("/echo", "/blob")]
+
+    def test_this_machine_alone_is_not_warned_of(self) -> None:
+        assert self.warned('port = 0\nhost = "127.0.0.1"\n') == []
+
+    def test_without_them_nothing_is_warned_of(self) -> None:
+        assert self.warned(f'{self.HOST}built_in = false\n[route."/blob"]') == []
+
+    def test_a_reload_that_brings_some_warns_of_those(self) -> None:
+        text = "".join(f'[route."{path}"]\nenabled = false\n' for path in self.BUILT_IN if path != "/echo")
+        assert self.warned(f"{self.HOST}built_in = false\n", f"{self.HOST}{text}") == ["/echo"]
+        assert self.warned(f"{self.HOST}{text}", f"{self.HOST}{text}") == ["/echo"]
+
+
 def test_a_route_that_a_reload_brings_answers_503_until_it_has_started(running: Running, life: list[str]) -> None:
     running.start()
     gate: Deferred[None] = Deferred()

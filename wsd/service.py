@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
@@ -255,11 +255,25 @@ class Daemon(Service):
             self.log.info("listening {url}", event="listener.listening", url=listener.url)
             if listener.wide:
                 self.log.warn("{url} can be reached from other machines", event="listener.wide", url=listener.url)
+        self._warnOfBuiltIn(self._routes)
         self._systemd.tell("READY=1", self._serving)
         if self._systemd.watchdog is not None:
             self._beat(self._systemd.watchdog / 2, lambda: self._systemd.tell("WATCHDOG=1"))
         if self.certificates is not None:
             self._beat(_WATCH, self.certificates.poll)
+
+    def _warnOfBuiltIn(self, paths: Iterable[str]) -> None:
+        """Say which routes strangers can reach though nobody asked for them."""
+        wide = " ".join(listener.url for listener in self.listeners if listener.wide)
+        for path in paths:
+            if wide and self.config.routes[path].builtIn:
+                self.log.warn(
+                    "{route} is built in and can be reached from other machines at {urls}; set built_in = false and "
+                    "name the routes that you want",
+                    event="route.exposed",
+                    route=path,
+                    urls=wide,
+                )
 
     @property
     def _serving(self) -> str:
@@ -343,6 +357,7 @@ class Daemon(Service):
                 keys=", ".join(changed),
             )
         old, self._routes = self._routes, routes
+        self._warnOfBuiltIn(key for key in routes if key not in old or not old[key].route.builtIn)
         for factory in [
             factory for key in routes if routes[key] is not old.get(key) for factory in routes[key].distinct()
         ]:

@@ -145,6 +145,8 @@ class Route:
     """A protocol's name to an instance of its Options: the route's own keys."""
     policies: Policies = Policies()
     """The daemon's policies with what the route overrides."""
+    builtIn: bool = field(default=False, compare=False)
+    """Whether it is there as it is though nobody asked for it: one of the built-in routes, unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +171,8 @@ class Config:
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
     frames: str = _choice("auto", "_fast", "fast", "plain")
     """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
+    built_in: bool = True
+    """Whether the routes of `wsd.config.reading.BUILT_IN` are there without being named."""
     handlers: str | None = _path()
     """A folder of pywebsocket handlers: each answers at its path, before a built-in route of that path."""
     handlers_strict: bool = False

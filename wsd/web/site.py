@@ -188,9 +188,8 @@ class Site(ProtocolFactory):
         return self._webSocketOnly
 
     def _hasRootOfItsOwn(self) -> bool:
-        """Whether a route of everything has pages, and none of `/` alone is left: then the console has no place."""
-        route = self.routeFor("/")
-        return route is not None and route.route.prefix and route.resource() is not None
+        """Whether no route of `/` alone is left: then the console has no place."""
+        return "/" not in self._exact
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
         """The exact route that `path` lies under, if its protocol answers HTTP there."""
