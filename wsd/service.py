@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from wsd import __version__, protocols
 from wsd.config import Config, ConfigError, Route
+from wsd.config.changes import FIXED, changes, fixedOf
 from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
@@ -73,6 +74,8 @@ class Daemon(Service):
         self._timer = Timer(reactor)
         self._ring: Any = None
         self.metrics = Metrics(self._plane.traffic)
+        self._fixed = fixedOf(config)
+        self._proxies: list[ProxyFactory] = []
         self._retired: list[Factory] = []
         self._beats: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
@@ -238,6 +241,7 @@ class Daemon(Service):
             factory = self.certificates.wrap(factory)
         if self.config.proxy_protocol:
             factory = ProxyFactory(self.reactor, factory, self.site.trust.trusts, self.config.policies.opening_timeout)
+            self._proxies.append(factory)
         return factory
 
     def _ready(self) -> None:
@@ -345,17 +349,6 @@ class Daemon(Service):
 
     def _replace(self, config: Config, routes: dict[str, SiteRoute]) -> None:
         before, self.config = self.config, config
-        listening = ("port", "host", "listen", "proxy_protocol")
-        changed = [name for name in listening if getattr(before, name) != getattr(config, name)]
-        changed += [
-            f"tls.{name}" for name in ("port", "listen") if getattr(before.tls, name) != getattr(config.tls, name)
-        ]
-        if changed:
-            self.log.warn(
-                "{keys} changed: a new start is needed for that",
-                event="reload.partial",
-                keys=", ".join(changed),
-            )
         old, self._routes = self._routes, routes
         self._warnOfBuiltIn(key for key in routes if key not in old or not old[key].route.builtIn)
         for factory in [
@@ -364,9 +357,28 @@ class Daemon(Service):
             start(factory)
         self._retired += _onlyIn(old, routes)
         self._admission.configure(config.policies)
-        self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))
+        trust = Trust(config.trusted_proxies, config.proxy_header)
+        self.site.configure(config.policies, config.hosts, trust)
+        for proxies in self._proxies:
+            proxies.trusts, proxies.timeout = trust.trusts, config.policies.opening_timeout
         self.site.replaceRoutes(routes.values())
-        self.log.info("reloaded", event="reload.done")
+        self._tellChanges(before)
+
+    def _tellChanges(self, before: Config) -> None:
+        """Say what a reload has changed, and what has been changed since the start and needs a new one."""
+        taken = [key for key in changes(before, self.config) if key not in FIXED]
+        self.log.info(
+            "reloaded, changed: {keys}" if taken else "reloaded, nothing that a reload takes up has changed",
+            event="reload.done",
+            keys=", ".join(taken),
+        )
+        waiting = [key for key, value in fixedOf(self.config).items() if value != self._fixed[key]]
+        if waiting:
+            self.log.warn(
+                "{keys} changed: a new start is needed for that",
+                event="reload.partial",
+                keys=", ".join(waiting),
+            )
 
     def _stopRetired(self) -> None:
         """Stop the factories that a reload has replaced, when their last connection is gone."""

@@ -171,6 +171,8 @@ class Config:
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
     frames: str = _choice("auto", "_fast", "fast", "plain")
     """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
+    drain: float = _seconds(10.0, least=0)
+    """Seconds in which what is being answered may be finished when the daemon stops, before the rest is closed."""
     built_in: bool = True
     """Whether the routes of `wsd.config.reading.BUILT_IN` are there without being named."""
     handlers: str | None = _path()
