@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -21,16 +21,17 @@ from wsd.config.changes import FIXED, changes, fixedOf
 from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
-from wsd.listen.bind import Unusable, bind, raiseDescriptorLimit
+from wsd.listen.bind import Listener, Unusable, bind, raiseDescriptorLimit
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
 from wsd.listen.systemd import Systemd, recall
 from wsd.logs import told
-from wsd.metrics import Cause, Metrics
+from wsd.metrics import Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
 from wsd.policies.memory import Calm, keepFreed
 from wsd.policies.timer import Timer
+from wsd.web.draining import Drain
 from wsd.web.pages import addConsole
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
@@ -391,9 +392,10 @@ class Daemon(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Accept no more, close what is open with 1001, and wait for it; then stop the routes.
+        Finish what is being answered, close what is open with 1001, wait for that, and stop the routes.
 
-        It takes no longer than the longest `closing_timeout` and what the routes take to stop.
+        It takes no longer than `drain`, the longest `closing_timeout`, and what the routes take to stop. Meanwhile who
+        comes is told 503, at /readyz too; where systemd holds the socket, they wait there for the next daemon.
         """
         super().stopService()
         self._systemd.tell("STOPPING=1", "closing the connections")
@@ -402,28 +404,19 @@ class Daemon(Service):
                 loop.stop()
         self._notReady = ["the daemon stops"]
         self.site.stopping = True
-        stopped = gatherResults([done for listener in self.listeners for done in listener.stop()], consumeErrors=True)
-        for connection in self._connections():
-            connection.close(1001, "the server is going away", Cause.shutdown)
-        for door in list(self.site.doors):
-            door.end()
-        stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
-        stopped.addCallback(lambda _: self._gone())
-        stopped.addCallback(lambda _: self._stopRoutes())
-        return stopped
+        return Deferred.fromCoroutine(self._leave()).addCallback(lambda _: self._stopRoutes())
 
-    async def _drained(self) -> None:
-        patience = max(
-            [self.config.policies.closing_timeout, *(factory.policies.closing_timeout for factory in self._factories())]
-        )
-        end = self.reactor.seconds() + patience
-        while self.site.doors and self.reactor.seconds() < end:
-            await deferLater(self.reactor, 0.05)
-        for door in list(self.site.doors):
-            door.transport.abortConnection()
+    async def _leave(self) -> None:
+        drain = Drain(self.site, self._connections, self.reactor)
+        await self._stopListening(listener for listener in self.listeners if listener.inherited)
+        await drain.finish(self.config.drain)
+        await self._stopListening(self.listeners)
+        patience = [self.config.policies, *(factory.policies for factory in self._factories())]
+        await drain.close(max(policies.closing_timeout for policies in patience))
 
-    def _gone(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._drained())
+    async def _stopListening(self, listeners: Iterable[Listener]) -> None:
+        stopped = gatherResults([done for listener in listeners for done in listener.stop()], consumeErrors=True)
+        await stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
 
     def _stopRoutes(self) -> Deferred[Any]:
         self._timer.stop()

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -180,6 +181,48 @@ class TestStopping:
             began = time.monotonic()
             assert daemon.stop() in ENDED
             assert time.monotonic() - began < 4
+
+    def test_what_is_being_answered_is_finished(self) -> None:
+        with runningDaemon() as daemon:
+            clients = [open_(daemon, "/echo?delay=200") for _ in range(20)]
+            for client in clients:
+                for number in range(5):
+                    client.send(str(number))
+            daemon.process.send_signal(signal.SIGTERM)
+            for client in clients:
+                assert [client.recv(10) for _ in range(5)] == ["0", "1", "2", "3", "4"]
+                with pytest.raises(ConnectionClosed) as caught:
+                    client.recv(10)
+                assert caught.value.rcvd is not None
+                assert caught.value.rcvd.code == 1001
+            assert daemon.process.wait(10) in ENDED
+
+    def test_meanwhile_it_is_not_ready_and_lets_nobody_in(self) -> None:
+        with runningDaemon() as daemon, open_(daemon, "/echo?delay=2000") as client:
+            client.send("hello")
+            client.ping().wait(10)
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.waitFor("Received SIGTERM")
+            with pytest.raises(urllib.error.HTTPError, match="503") as answer:
+                fetch(daemon, "/readyz")
+            assert json.load(answer.value)["reasons"] == ["the daemon stops"]
+            with pytest.raises(InvalidStatus, match="503"):
+                open_(daemon)
+            assert client.recv(10) == "hello"
+
+    def test_clients_that_say_nothing_leave_no_connection_without_its_end_in_the_log(self) -> None:
+        config = "drain = 1\n[policies]\nclosing_timeout = 0.5\n"
+        with runningDaemon(config=config) as daemon, ExitStack() as stack:
+            for _ in range(200):
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port())))
+                client.sendall(
+                    b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                )
+                assert client.recv(4096).startswith(b"HTTP/1.1 101")
+            assert daemon.stop() in ENDED
+            for event in ("opened /echo", "closed: "):
+                assert sum(event in line for line in daemon.lines) == 200, event
 
 
 class TestReloading:

@@ -165,11 +165,12 @@ class Site(ProtocolFactory):
             raise Refused(503, "the server is going away; try again", [("Retry-After", "1")])
 
     def resourceFor(self, request: Request) -> IResource:
-        """What answers an HTTP request. Raises `Refused` (404)."""
+        """What answers an HTTP request. Raises `Refused`: 404, and while the daemon stops 503."""
         path = request.head.path
         page = self.pages.get(path)
         if page is not None and not (path == "/" and self._hasRootOfItsOwn()):
             return page
+        self.checkServing()
         for prefix, folder in self.folders.items():
             if path.startswith(prefix):
                 return self._under(folder, request, prefix)

@@ -96,6 +96,11 @@ class HandlerConnection(Connection):
         if self._talk.wants(PONG):
             self._talk.put(PONG, payload, len(payload))
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether the handler has received something, and has not come back for more."""
+        return super().isBusy or (self._talk is not None and self._talk.isBusy)
+
     def full(self) -> None:
         """The handler's next send waits."""
         self._talk.full(True)

@@ -97,6 +97,11 @@ class SoapConnection(Connection):
             payload = text.encode()
             self.send(payload, isBinary, fragment=_FRAGMENT if len(payload) > _FRAGMENT else 0)
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether a call is not answered yet."""
+        return super().isBusy or bool(self._pending)
+
     def full(self) -> None:
         """The client does not read: neither do we."""
         self.isFull = True
