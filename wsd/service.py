@@ -19,9 +19,11 @@ from wsd import __version__, protocols
 from wsd.config import Config, ConfigError, Route
 from wsd.config.changes import FIXED, changes, fixedOf
 from wsd.connection import Connection, Factory
+from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
 from wsd.listen.bind import Listener, Unusable, bind, raiseDescriptorLimit
+from wsd.listen.bind import check as checkListeners
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
 from wsd.listen.systemd import Systemd, recall
@@ -57,6 +59,37 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
     return Daemon(config, reactor, reread, os.environ)
 
 
+def check(config: Config, reactor: Any) -> None:
+    """
+    Build what the configuration names, and start nothing of it.
+
+    Raises `Unusable` or `ConfigError`, as `makeService` does, for what it would find before it binds a listener.
+    """
+    plane, timer = _planeOf(config), Timer(reactor)
+    metrics = Metrics(plane.traffic)
+    for route in config.routes.values():
+        for name in route.options:
+            _build(protocols.load(name), name, route, reactor, timer, metrics, None, plane)
+    checkListeners(config)
+
+
+def _planeOf(config: Config) -> Plane:
+    try:
+        return choosePlane(config.frames)
+    except ValueError as error:
+        raise ConfigError(f"frames: {error}") from None
+
+
+def _build(build: type[Factory], name: str, route: Route, *rest: Any) -> Factory:
+    """A factory of a route. Raises ConfigError for all that its protocol raises."""
+    try:
+        return build(route, route.options[name], *rest)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f'{route.path}: the protocol "{name}" cannot be had: {told(error)}') from error
+
+
 class Daemon(Service):
     """wsd, from its listeners to its routes."""
 
@@ -71,7 +104,7 @@ class Daemon(Service):
         self._reread = reread
         self._environ = environ
         self._systemd = Systemd(environ)
-        self._plane = choosePlane(config.frames)
+        self._plane = _planeOf(config)
         self._timer = Timer(reactor)
         self._ring: Any = None
         self.metrics = Metrics(self._plane.traffic)
@@ -151,13 +184,8 @@ class Daemon(Service):
         return SiteRoute(route, factories)
 
     def _buildFactory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None) -> Factory:
-        build = protocols.load(name)
-        try:
-            return build(route, route.options[name], self.reactor, self._timer, self.metrics, subprotocols, self._plane)
-        except (Exception, SystemExit) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f'{route.path}: the protocol "{name}" cannot be had: {told(error)}') from error
+        rest = (self.reactor, self._timer, self.metrics, subprotocols, self._plane)
+        return _build(protocols.load(name), name, route, *rest)
 
     def _addPages(self) -> None:
         addConsole(self.site)

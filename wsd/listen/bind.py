@@ -204,13 +204,44 @@ def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]]) -> L
         return _bindUNIX(string, rest, secure)
     if kind == "systemd":
         return _bindInherited(string, rest, secure, passed)
+    _readOther(string)
+    return Listener(string, secure, endpoint=string, wide=True)
+
+
+def check(config: Config) -> None:
+    """
+    What can be seen of the listeners before they are bound: endpoint strings, and addresses of this machine.
+
+    Raises `Unusable`. Ports may be taken meanwhile, by the daemon whose configuration this is.
+    """
+    for string in (*config.listen, *config.tls.listen):
+        kind, _, rest = string.partition(":")
+        if kind in ("tcp", "tcp4", "tcp6"):
+            _checkHost(_readTCP(string, kind, rest)[0])
+        elif kind == "unix":
+            _readUNIX(string, rest)
+        elif kind == "systemd":
+            _readInherited(string, rest)
+        else:
+            _readOther(string)
+    if config.port is not None or config.tls.port is not None:
+        for host in config.host:
+            _checkHost(host)
+
+
+def _checkHost(host: str) -> None:
+    listener = _bindHost(host, 0, False, [])
+    if listener is not None:
+        listener.close()
+
+
+def _readOther(string: str) -> None:
     try:
         serverFromString(_NoReactor(), string)
     except Exception as error:
         raise Unusable(
             f"listen {string!r} is no endpoint: {error}; write one such as tcp:9998 or unix:/run/wsd.sock"
         ) from None
-    return Listener(string, secure, endpoint=string, wide=True)
 
 
 class _NoReactor:
@@ -240,24 +271,35 @@ def _known(string: str, named: Mapping[str, str], known: Sequence[str]) -> None:
 
 
 def _bindTCP(string: str, kind: str, rest: str, secure: bool) -> Listener:
+    host, port = _readTCP(string, kind, rest)
+    listener = _bindHost(host, port, secure, [])
+    assert listener is not None
+    return listener
+
+
+def _readTCP(string: str, kind: str, rest: str) -> tuple[str, int]:
+    """Host and port."""
     positional, named = _fields(string, rest)
     _known(string, named, ("port", "interface", "backlog"))
     port = (positional or [named.get("port", "")])[0]
     if not port.isdigit() or int(port) > 65535:
         raise Unusable(f"listen {string!r} has no port; write tcp:PORT or tcp:PORT:interface=ADDRESS")
-    host = named.get("interface", "::" if kind == "tcp6" else "0.0.0.0")
-    listener = _bindHost(host, int(port), secure, [])
-    assert listener is not None
-    return listener
+    return named.get("interface", "::" if kind == "tcp6" else "0.0.0.0"), int(port)
 
 
-def _bindUNIX(string: str, rest: str, secure: bool) -> Listener:
+def _readUNIX(string: str, rest: str) -> tuple[str, str]:
+    """Path and mode."""
     positional, named = _fields(string, rest)
     _known(string, named, ("address", "mode", "backlog", "lockfile"))
     path = (positional or [named.get("address", "")])[0]
     mode = named.get("mode", "666")
     if not path or not re.fullmatch("[0-7]{3,4}", mode):
         raise Unusable(f"listen {string!r} is not unix:PATH or unix:PATH:mode=660")
+    return path, mode
+
+
+def _bindUNIX(string: str, rest: str, secure: bool) -> Listener:
+    path, mode = _readUNIX(string, rest)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _removeStale(path)
@@ -291,12 +333,18 @@ def _removeStale(path: str) -> None:
             os.unlink(path)
 
 
-def _bindInherited(string: str, rest: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
-    """One socket that systemd passed, by index or by name; a name that several have gives the next one unused."""
+def _readInherited(string: str, rest: str) -> dict[str, str]:
+    """Its index or its name."""
     positional, named = _fields(string, rest)
     _known(string, named, ("domain", "index", "name"))
     if positional or ("index" in named) == ("name" in named):
         raise Unusable(f"listen {string!r} is not systemd:index=N or systemd:name=NAME")
+    return named
+
+
+def _bindInherited(string: str, rest: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
+    """One socket that systemd passed, by index or by name; a name that several have gives the next one unused."""
+    named = _readInherited(string, rest)
     wanted = next(
         (
             entry
