@@ -290,5 +290,5 @@ def test_the_proxies_whose_header_is_read_are_those_of_now(reloaded: Reloaded, i
 
 def test_the_page_says_which_need_a_new_start() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
-    (told,) = re.findall(r"^A new start is needed for (.*?)\.$", text, re.MULTILINE | re.DOTALL)
+    (told,) = re.findall(r"^A new start is needed for (.*?)\. ", text, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"`([\w.]+)`", told)) == set(FIXED)

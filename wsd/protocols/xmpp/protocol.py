@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -156,9 +157,19 @@ class XmppFactory(Factory):
         """Begin."""
         self._host = host = self._leader()
         host.users += 1
+        if host._server is not None:
+            host.options = self._keysFor(host)
+            host._server.configure(host.options)
         if host._beginning is None:
             host._beginning = Deferred.fromCoroutine(host._attempt())
         return Deferred.fromCoroutine(_after(host._beginning))
+
+    def _keysFor(self, host: XmppFactory) -> XmppOptions:
+        """The keys that hold for a server that runs already: a reload has built routes anew, and the old ones end."""
+        newest: dict[Any, XmppOptions] = {(each.route.path, each.spoken): each.options for each in self._all}
+        ours = [options for options in newest.values() if options.isOwn and _key(options) == _key(host.options)]
+        own: XmppOptions = self.options
+        return ours[0] if ours else replace(own, domains=host.options.domains, store=host.options.store)
 
     async def _attempt(self) -> Exception | None:
         """Begin, for all routes that are one server: what went wrong."""
