@@ -95,6 +95,30 @@ class TestDefaults:
             read("").port = 1  # type: ignore[misc]
 
 
+class TestTheBuiltInRoutes:
+    """`built_in`."""
+
+    def test_without_them_those_that_are_named_are_left(self) -> None:
+        config = read('built_in = false\n[route."/mine"]\nprotocol = "echo"')
+        assert list(config.routes) == ["/mine"]
+
+    def test_one_that_is_named_keeps_its_other_keys(self) -> None:
+        config = read('built_in = false\n[route."/echo"]\norigins = "https://example.com"')
+        assert list(config.routes) == ["/echo"]
+        assert replace(config.routes["/echo"], origins=("same-host", "null")) == read("").routes["/echo"]
+
+    def test_handlers_are_none(self, tmp_path: Path) -> None:
+        (tmp_path / "one_wsh.py").write_text("")
+        assert list(read(f'built_in = false\nhandlers = "{tmp_path}"').routes) == ["/*"]
+
+    def test_it_is_known_which_nobody_asked_for(self) -> None:
+        text = '[policies]\nmax_frame = 7\n[route."/echo"]\nmax_delay = 1\n[route."/mine"]\nprotocol = "echo"\n'
+        routes = read(text).routes
+        assert [path for path in routes if not routes[path].builtIn] == ["/echo", "/mine"]
+        assert all(route.builtIn for route in parse(defaultText(), optionsOf).routes.values())
+        assert not any(route.builtIn for route in read('built_in = false\n[route."/blob"]').routes.values())
+
+
 class TestTheDefaultFile:
     def test_it_is_equal_to_the_defaults(self) -> None:
         assert parse(defaultText(), optionsOf) == parse("", optionsOf)
@@ -105,7 +129,7 @@ class TestTheDefaultFile:
     @pytest.mark.parametrize(
         ("shape", "without"),
         [(Config, {"policies", "tls", "log", "routes"}), (Policies, set()), (Tls, {"certificate"}), (Log, set()),
-         (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies"})],
+         (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies", "builtIn"})],
     )  # fmt: skip
     def test_it_has_every_key(self, shape: type, without: set[str]) -> None:
         for name in {each.name for each in fields(shape)} - without:
@@ -133,6 +157,7 @@ class TestTheDefaultFile:
         config = parse((ROOT / "conf" / "minimal.toml").read_text("utf-8"), optionsOf)
         assert config.port is None
         assert config.tls.port == 443
+        assert list(config.routes) == ["/echo"]
         assert config.routes["/echo"].origins == ("https://example.com",)
 
 

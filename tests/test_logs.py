@@ -302,6 +302,17 @@ class TestOfConnections:
         assert opened["id"] == closed["id"]
         assert (opened["route"], closed["code"], closed["cause"]) == ("/echo", 1000, "peer_closed")
 
+    @pytest.mark.parametrize(
+        ("route", "target", "path"),
+        [("/canvas/*", "/canvas/sunset?delay=1", "/canvas/sunset"), ("/*", "/chat_wsh", "/chat_wsh"),
+         ("/*", "/a%0Ab%1B%5B2J", "/a%0Ab%1B%5B2J"), ("/*", f"/{'x' * 1000}", f"/{'x' * 199}...")],
+        ids=["below a prefix", "a handler's", "control characters", "a long one"],
+    )  # fmt: skip
+    def test_the_first_has_the_path_that_was_asked_for(self, route: str, target: str, path: str) -> None:
+        with written("text") as text:
+            Daemon({route: EchoFactory}).open(target)
+        assert f"] opened {path} for 127.0.0.1:" in text()
+
     def test_payloads_headers_and_queries_are_in_none(self) -> None:
         with written("json", "debug") as text:
             daemon = Daemon({"/echo": EchoFactory})

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 
+from tests.wire import Wire
 from wsd import protocols, service
 from wsd.config import Config, ConfigError, parse
 from wsd.config.reading import BUILT_IN
-from wsd.connection import Factory
+from wsd.connection import CannotStart, Factory
 from wsd.frames import choose
 from wsd.policies.budget import Part
 from wsd.protocols.echo import EchoFactory
@@ -28,9 +32,12 @@ class Lived(EchoFactory):
     life: list[str]
     gate: Deferred[None] | None = None
     last: Deferred[None] | None = None
+    fault: Exception | None = None
 
     def started(self) -> Deferred[None] | None:
         self.life.append(f"started {self.options.max_repeat}")
+        if self.fault is not None:
+            raise self.fault
         return self.gate
 
     def stopped(self) -> Deferred[None] | None:
@@ -43,6 +50,14 @@ def config(repeat: int, more: str = "") -> Config:
     off = "".join(f'[route."{path}"]\nenabled = false\n' for path in BUILT_IN)
     text = f'port = 0\nhost = ["127.0.0.1"]\n{more}\n{off}[route."/lived"]\nprotocol = "echo"\nmax_repeat = {repeat}\n'
     return parse(text, protocols.optionsOf)
+
+
+UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
 
 
 class Running:
@@ -62,6 +77,20 @@ class Running:
         self.read = lambda: config(repeat, more)
         self.daemon.reload()
 
+    def ask(self, path: str, *fields: str) -> str:
+        """The answer to a request of this machine's."""
+        head = "".join(f"{line}\r\n" for line in (f"GET {path} HTTP/1.1", "Host: localhost", *fields, ""))
+        return Wire(self.daemon).exchange(head.encode()).decode()  # type: ignore[arg-type]
+
+    def upgrade(self, path: str) -> str:
+        """The answer to an opening handshake."""
+        return self.ask(path, *UPGRADE)
+
+    def ready(self) -> dict[str, Any]:
+        """What /readyz says, and its status."""
+        head, _, body = self.ask("/readyz").partition("\r\n\r\n")
+        return {"status": int(head.split()[1]), **json.loads(body)}
+
 
 @pytest.fixture
 def life(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -69,6 +98,7 @@ def life(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(Lived, "life", lived, raising=False)
     monkeypatch.setattr(Lived, "gate", None)
     monkeypatch.setattr(Lived, "last", None)
+    monkeypatch.setattr(Lived, "fault", None)
     monkeypatch.setattr(protocols, "load", lambda name: Lived)
     return lived
 
@@ -154,6 +184,209 @@ class TestAReload:
         running.daemon.stopService()
         running.reload(2)
         assert "started 2" not in life
+
+
+BROKEN = {
+    "a syntax error": ("def broken(:\n", "SyntaxError"),
+    "exit": ("raise SystemExit(3)\n", "SystemExit|calls exit"),
+    "sys.exit": ("import sys\nsys.exit()\n", "SystemExit|calls exit"),
+    "an error": ("1 / 0\n", "ZeroDivisionError: division by zero"),
+    "an import": ("import nowhere_at_all\n", "No module named 'nowhere_at_all'"),
+    "an interrupt": ("raise KeyboardInterrupt\n", "KeyboardInterrupt"),
+}
+"""What a module does while it is loaded, and what is said of it."""
+
+
+@pytest.mark.parametrize(("text", "sentence"), BROKEN.values(), ids=BROKEN)
+class TestAReloadThatLoadsABrokenModule:
+    """The old configuration serves on, the log has one line, and systemd hears that we are ready again."""
+
+    OFF = "".join(f'[route."{path}"]\nenabled = false\n' for path in BUILT_IN if path != "/echo")
+    SERVICE = '[route."/soap2"]\nprotocol = "soap"\nservice = "wsd_test_broken"\n'
+    HANDLERS = '[route."/*"]\nprotocol = "pywebsocket"\nhandlers = "{folder}"\nhandlers_strict = true\n'
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
+        for name in ("wsd_test_broken.py", "broken_wsh.py"):
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        return tmp_path
+
+    @pytest.mark.parametrize("route", [SERVICE, HANDLERS], ids=["a service", "a handler"])
+    def test_changes_nothing(self, monkeypatch: pytest.MonkeyPatch, folder: Path, route: str, sentence: str) -> None:
+        def read(more: str = "") -> Config:
+            return parse(f'port = 0\nhost = "127.0.0.1"\n{self.OFF}{more}', protocols.optionsOf)
+
+        wanted = [read()]
+        daemon = Daemon(wanted[0], MemoryReactorClock(), lambda: wanted[0], {})
+        told: list[tuple[str, ...]] = []
+        monkeypatch.setattr(daemon._systemd, "tell", lambda *words: told.append(words))
+        daemon.startService()
+        try:
+            daemon.reactor.run()
+            served = list(daemon.site.routes)
+            del told[:]
+            wanted[0] = read(route.format(folder=folder))
+            with capturedLogs() as events:
+                daemon.reload()
+            (line,) = [formatEvent(event) for event in events]
+            assert line is not None
+            assert line.startswith("not reloaded, the configuration stays as it was: ")
+            assert re.search(sentence, line)
+            assert [words[0] for words in told] == ["RELOADING=1", "READY=1"]
+            assert told[1][1].startswith("not reloaded: ")
+            assert daemon.site.routes == served
+            assert daemon._readiness()[0]
+        finally:
+            daemon.stopService()
+            daemon.reactor.pump([0.1] * 100)
+
+
+FAULTS = {
+    "the file is named": (
+        CannotStart("it is damaged", "/srv/store"),
+        "/srv/store: it is damaged",
+        "/lived: it could not be started: it is damaged",
+    ),
+    "an error of the system": (
+        PermissionError(13, "Permission denied", "/srv/store"),
+        "/srv/store: Permission denied",
+        "/lived: it could not be started: Permission denied",
+    ),
+    "anything": (
+        RuntimeError("no luck"),
+        "RuntimeError: no luck",
+        "/lived: it could not be started: RuntimeError: no luck",
+    ),
+}
+"""What a start raises, what the log says of it, and what /readyz says."""
+
+
+@pytest.mark.parametrize(("fault", "logged", "told"), FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("isLate", [False, True], ids=["at once", "by its Deferred"])
+@pytest.mark.parametrize("isReload", [False, True], ids=["at the start", "at a reload"])
+class TestARouteThatCannotStart:
+    """It answers 503, and everything else serves."""
+
+    OTHER = '[route."/other"]\nprotocol = "echo"\nmax_delay = 1\n'
+
+    @pytest.fixture(autouse=True)
+    def started(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch, fault: Exception, isLate: bool, isReload: bool
+    ) -> Iterator[Sequence[Any]]:
+        """The daemon with one route that starts and one that does not; the events of that start."""
+        started, gate = Lived.started, Deferred[None]()
+
+        def fails(factory: Lived) -> Deferred[None] | None:
+            if factory.route.path == "/other":
+                return None
+            if isLate:
+                return gate
+            raise fault
+
+        if isReload:
+            running.start()
+            monkeypatch.setattr(Lived, "started", fails)
+            with capturedLogs() as events:
+                running.reload(2, self.OTHER)
+                if isLate:
+                    gate.errback(fault)
+        else:
+            for listener in running.daemon.listeners:
+                listener.close()
+            running.read = lambda: config(1, self.OTHER)
+            running.daemon = Daemon(running.read(), running.reactor, lambda: running.read(), {})
+            monkeypatch.setattr(Lived, "started", fails)
+            with capturedLogs() as events:
+                running.start()
+                if isLate:
+                    gate.errback(fault)
+        yield events
+        monkeypatch.setattr(Lived, "started", started)
+
+    def test_it_answers_503_over_http_and_on_the_upgrade(self, running: Running, logged: str, told: str) -> None:
+        for answer in (running.ask("/lived"), running.upgrade("/lived")):
+            assert answer.startswith("HTTP/1.1 503 ")
+            assert answer.endswith("this route could not be started; the server's log says why\n")
+
+    def test_the_others_serve(self, running: Running, logged: str, told: str) -> None:
+        assert running.upgrade("/other").startswith("HTTP/1.1 101 ")
+
+    def test_the_log_has_one_line_with_the_cause(
+        self, running: Running, started: Sequence[Any], logged: str, told: str
+    ) -> None:
+        (line,) = [formatEvent(event) for event in started if event.get("event") == "route.unusable"]
+        assert line == f"/lived could not be started and answers 503, the other routes serve: {logged}"
+
+    def test_readiness_says_which_and_why(self, running: Running, logged: str, told: str) -> None:
+        ready = running.ready()
+        assert (ready["status"], ready["reasons"]) == (503, [told])
+
+    def test_a_reload_tries_again(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch, logged: str, told: str
+    ) -> None:
+        monkeypatch.setattr(Lived, "started", lambda factory: None)
+        running.daemon.reload()
+        assert running.ready()["status"] == 200
+        assert running.upgrade("/lived").startswith("HTTP/1.1 101 ")
+
+
+class TestBuiltInRoutes:
+    """Whoever lets other machines in is told of each that nobody asked for."""
+
+    HOST = 'port = 0\nhost = "0.0.0.0"\n'
+    BUILT_IN = "/ /echo /ws /describe /blob /canvas/* /xmpp /xmpp-websocket /soap".split()
+
+    def warned(self, *texts: str) -> list[str]:
+        """The routes that a start under the first of these, and reloads under the others, warn of."""
+        configs = [parse(text, protocols.optionsOf) for text in texts]
+        current = iter(configs)
+        daemon = Daemon(next(current), MemoryReactorClock(), lambda: next(current), {})
+        for route in daemon._factories():
+            route.started = lambda: None  # type: ignore[method-assign]
+            route.stopped = lambda: None  # type: ignore[method-assign]
+        with capturedLogs() as events:
+            daemon.startService()
+            try:
+                daemon.reactor.run()
+                for _ in configs[1:]:
+                    daemon.reload()
+            finally:
+                daemon.stopService()
+                daemon.reactor.pump([0.1] * 100)
+        return [event["route"] for event in events if event.get("event") == "route.exposed"]
+
+    def test_a_wider_listener_warns_of_each(self) -> None:
+        assert self.warned(self.HOST) == self.BUILT_IN
+
+    def test_one_that_is_configured_is_meant(self) -> None:
+        text = f'{self.HOST}[route."/echo"]\norigins = "https://example.com"\n[route."/blob"]\nenabled = false\n'
+        assert self.warned(text) == [path for path in self.BUILT_IN if path not in ("/echo", "/blob")]
+
+    def test_this_machine_alone_is_not_warned_of(self) -> None:
+        assert self.warned('port = 0\nhost = "127.0.0.1"\n') == []
+
+    def test_without_them_nothing_is_warned_of(self) -> None:
+        assert self.warned(f'{self.HOST}built_in = false\n[route."/blob"]') == []
+
+    def test_a_reload_that_brings_some_warns_of_those(self) -> None:
+        text = "".join(f'[route."{path}"]\nenabled = false\n' for path in self.BUILT_IN if path != "/echo")
+        assert self.warned(f"{self.HOST}built_in = false\n", f"{self.HOST}{text}") == ["/echo"]
+        assert self.warned(f"{self.HOST}{text}", f"{self.HOST}{text}") == ["/echo"]
+
+
+def test_a_route_that_a_reload_brings_answers_503_until_it_has_started(running: Running, life: list[str]) -> None:
+    running.start()
+    gate: Deferred[None] = Deferred()
+    Lived.gate = gate
+    running.reload(2)
+    answer = running.upgrade("/lived")
+    assert answer.startswith("HTTP/1.1 503 ")
+    assert "Retry-After: 1\r\n" in answer
+    assert running.ready()["reasons"] == ["/lived: it is being started"]
+    gate.callback(None)
+    assert running.ready()["status"] == 200
+    assert running.upgrade("/lived").startswith("HTTP/1.1 101 ")
 
 
 class TestAStop:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from tests.commands import MODES, commandLine, run, running, until
 from wsd import __version__
 from wsd.config import Certificate, ConfigError
+from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.tap import Options
 
 
@@ -266,6 +270,71 @@ class TestCheck:
         with pytest.raises(SystemExit):
             parsed("--check", "--tls-port", "0", "--tls-self-signed")
         assert not (tmp_path / "state").exists()
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ('listen = "tpc:8080"', "listen 'tpc:8080' is no endpoint: "),
+            ('listen = "tcp:eighty"', "listen 'tcp:eighty' has no port; "),
+            ('listen = "unix:/run/x:mode=rw"', "listen 'unix:/run/x:mode=rw' is not unix:PATH"),
+            ('listen = "systemd:domain=INET"', "listen 'systemd:domain=INET' is not systemd:index=N"),
+            ('host = "192.0.2.77"', "host '192.0.2.77' is no address of this machine; "),
+            ('[route."/s"]\nprotocol = "soap"\nservice = "nomod:x"', "service: nomod:x cannot be had: No module named"),
+            ('[route."/s"]\nprotocol = "soap"\nservice = "json:nothing"', "service: json:nothing cannot be had: "),
+            ('[route."/s"]\nprotocol = "soap"\nservice = "wsd_exits"', "service: wsd_exits cannot be had: SystemExit"),
+        ],
+    )
+    def test_it_finds_what_the_daemon_would_not_start_with(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
+    ) -> None:
+        (tmp_path / "wsd_exits.py").write_text("raise SystemExit(0)")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        (tmp_path / "wsd.toml").write_text(text)
+        told = refusal("--check", "-c", str(tmp_path / "wsd.toml"))
+        assert told.startswith(f"wsd: {sentence}")
+        assert "\n" not in told
+
+    @pytest.mark.parametrize("kind", ["xmpp", "blob"])
+    @pytest.mark.parametrize("spoilt", ["truncated", "no database", "a folder"])
+    def test_it_opens_the_stores_that_are_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, spoilt: str
+    ) -> None:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+        path = tmp_path / ("xmpp.sqlite" if kind == "xmpp" else "blob/index.sqlite")
+        path.parent.mkdir(exist_ok=True)
+        if spoilt == "truncated":
+            with closing(sqlite3.connect(path)) as store:
+                store.execute("CREATE TABLE record (value TEXT)")
+                store.executemany("INSERT INTO record VALUES (?)", [("x" * 1000,)] * 100)
+                store.commit()
+            os.truncate(path, path.stat().st_size // 2)
+        elif spoilt == "no database":
+            path.write_bytes(b"this is no database" * 100)
+        else:
+            path.mkdir()
+        told = refusal("--check")
+        assert told.startswith(f"wsd: store: {path} cannot be opened: ")
+
+    def test_it_leaves_no_trace_of_itself_in_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+        SqliteStore(tmp_path / "xmpp.sqlite").close()
+        before = (tmp_path / "xmpp.sqlite").read_bytes()
+        with pytest.raises(SystemExit) as caught:
+            parsed("--check")
+        assert caught.value.code == 0
+        assert [path.name for path in tmp_path.iterdir()] == ["xmpp.sqlite"]
+        assert (tmp_path / "xmpp.sqlite").read_bytes() == before
+
+    def test_it_reads_those_that_are_in_use(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+        store = SqliteStore(tmp_path / "xmpp.sqlite")
+        with store.transaction():
+            store.put("account", "ada@localhost", "", "x")
+        with pytest.raises(SystemExit) as caught:
+            parsed("--check")
+        assert caught.value.code == 0
+        assert store.get("account", "ada@localhost", "") == "x"
+        store.close()
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -93,6 +93,18 @@ def escaped(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def told(error: BaseException) -> str:
+    """An exception of somebody's module on one line: its kind, what it says, and where it was raised."""
+    kind, text = type(error).__name__, " ".join(str(error).split())
+    trace = error.__traceback__
+    if trace is None or isinstance(error, SyntaxError):
+        return f"{kind}: {text}"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno}"
+    return f"{kind}: {text} ({where})" if text else f"{kind} ({where})"
+
+
 def _time(event: LogEvent) -> str:
     time = event.get("log_time", 0.0)
     second = int(time)

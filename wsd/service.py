@@ -6,34 +6,40 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd import __version__, protocols
 from wsd.config import Config, ConfigError, Route
+from wsd.config.changes import FIXED, changes, fixedOf
 from wsd.connection import Connection, Factory
+from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
 from wsd.listen.bind import Listener, Unusable, bind, descriptorsFor, raiseDescriptorLimit, roomIn
+from wsd.listen.bind import check as checkListeners
 from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
 from wsd.listen.systemd import Systemd, recall
-from wsd.metrics import Cause, Metrics
+from wsd.logs import told
+from wsd.metrics import Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
 from wsd.policies.memory import Calm, keepFreed
 from wsd.policies.timer import Timer
+from wsd.web.draining import Drain
 from wsd.web.pages import addConsole
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
+from wsd.web.starting import start
 
 if TYPE_CHECKING:
     from wsd.listen.tls import Certificates
@@ -58,6 +64,37 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
     return Daemon(config, reactor, reread, os.environ)
 
 
+def check(config: Config, reactor: Any) -> None:
+    """
+    Build what the configuration names, and start nothing of it.
+
+    Raises `Unusable` or `ConfigError`, as `makeService` does, for what it would find before it binds a listener.
+    """
+    plane, timer = _planeOf(config), Timer(reactor)
+    metrics = Metrics(plane.traffic)
+    for route in config.routes.values():
+        for name in route.options:
+            _build(protocols.load(name), name, route, reactor, timer, metrics, None, plane)
+    checkListeners(config)
+
+
+def _planeOf(config: Config) -> Plane:
+    try:
+        return choosePlane(config.frames)
+    except ValueError as error:
+        raise ConfigError(f"frames: {error}") from None
+
+
+def _build(build: type[Factory], name: str, route: Route, *rest: Any) -> Factory:
+    """A factory of a route. Raises ConfigError for all that its protocol raises."""
+    try:
+        return build(route, route.options[name], *rest)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f'{route.path}: the protocol "{name}" cannot be had: {told(error)}') from error
+
+
 class Daemon(Service):
     """wsd, from its listeners to its routes."""
 
@@ -72,12 +109,14 @@ class Daemon(Service):
         self._reread = reread
         self._environ = environ
         self._systemd = Systemd(environ)
-        self._plane = choosePlane(config.frames)
+        self._plane = _planeOf(config)
         self._timer = Timer(reactor)
         self._ring: Any = None
         self.metrics = Metrics(self._plane.traffic)
         self._shortage = Shortage(reactor.seconds, self.metrics.acceptFailure)
         self._descriptors = 0
+        self._fixed = fixedOf(config)
+        self._proxies: list[ProxyFactory] = []
         self._retired: list[Factory] = []
         self._beats: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
@@ -125,9 +164,17 @@ class Daemon(Service):
     # -- what is served -------------------------------------------------------------------------------------------
 
     def _buildRoutes(self, config: Config, before: Mapping[str, SiteRoute]) -> dict[str, SiteRoute]:
-        """The routes of a configuration; one that did not change keeps its factories, and so what they hold."""
+        """
+        The routes of a configuration; one that did not change keeps its factories, and so what they hold.
+
+        One that could not start is built anew: what was wrong may have been put right.
+        """
+
+        def keeps(old: SiteRoute | None, route: Route) -> bool:
+            return old is not None and old.route == route and not any(each.hasFailed for each in old.distinct())
+
         routes = {
-            key: before[key] if key in before and before[key].route == route else self._buildRoute(route)
+            key: before[key] if keeps(before.get(key), route) else self._buildRoute(route)
             for key, route in config.routes.items()
         }
         known = [factory for route in before.values() for factory in route.distinct()] + self._retired
@@ -145,9 +192,8 @@ class Daemon(Service):
         return SiteRoute(route, factories)
 
     def _buildFactory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None) -> Factory:
-        build = protocols.load(name)
-        arguments = (route, route.options[name], self.reactor, self._timer, self.metrics)
-        return build(*arguments, subprotocols, self._plane, self._budget)
+        rest = (self.reactor, self._timer, self.metrics, subprotocols, self._plane, self._budget)
+        return _build(protocols.load(name), name, route, *rest)
 
     def _addPages(self) -> None:
         addConsole(self.site)
@@ -170,7 +216,8 @@ class Daemon(Service):
         """For /readyz: whether, the plane of frames, the routes, and the reasons why not."""
         reasons = list(self._notReady)
         for path, route in self._routes.items():
-            reasons += [f"{path}: {reason}" for factory in route.distinct() if (reason := factory.ready()) is not None]
+            told = (factory.unusable or factory.ready() for factory in route.distinct())
+            reasons += [f"{path}: {reason}" for reason in told if reason is not None]
         return not reasons, self._plane.name, list(self._routes), reasons
 
     def _describeMetrics(self) -> None:
@@ -187,7 +234,7 @@ class Daemon(Service):
     # -- starting -------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
-        """Start the routes, then listen; what cannot be started ends the daemon with one line."""
+        """Start the routes, then listen. A route that cannot be started answers 503, and the others serve."""
         super().startService()
         self._catchSignals()
         self._descriptors = raiseDescriptorLimit()
@@ -224,7 +271,7 @@ class Daemon(Service):
             )
 
     def _startRoutes(self) -> None:
-        started = gatherResults([maybeDeferred(factory.started) for factory in self._factories()], consumeErrors=True)
+        started = gatherResults([start(factory) for factory in self._factories()])
         started.addCallback(lambda _: self._listen())
         started.addCallbacks(lambda _: self._ready(), self._cannotStart)
 
@@ -249,6 +296,7 @@ class Daemon(Service):
             factory = self.certificates.wrap(factory)
         if self.config.proxy_protocol if listener.proxied is None else listener.proxied:
             factory = ProxyFactory(self.reactor, factory, self.site.trust.trusts, self.config.policies.opening_timeout)
+            self._proxies.append(factory)
         return factory
 
     def _ready(self) -> None:
@@ -266,11 +314,25 @@ class Daemon(Service):
             self.log.info("listening {url}", event="listener.listening", url=listener.url)
             if listener.wide:
                 self.log.warn("{url} can be reached from other machines", event="listener.wide", url=listener.url)
+        self._warnOfBuiltIn(self._routes)
         self._systemd.tell("READY=1", self._serving)
         if self._systemd.watchdog is not None:
             self._beat(self._systemd.watchdog / 2, lambda: self._systemd.tell("WATCHDOG=1"))
         if self.certificates is not None:
             self._beat(_WATCH, self.certificates.poll)
+
+    def _warnOfBuiltIn(self, paths: Iterable[str]) -> None:
+        """Say which routes strangers can reach though nobody asked for them."""
+        wide = " ".join(listener.url for listener in self.listeners if listener.wide)
+        for path in paths:
+            if wide and self.config.routes[path].builtIn:
+                self.log.warn(
+                    "{route} is built in and can be reached from other machines at {urls}; set built_in = false and "
+                    "name the routes that you want",
+                    event="route.exposed",
+                    route=path,
+                    urls=wide,
+                )
 
     @property
     def _serving(self) -> str:
@@ -283,7 +345,7 @@ class Daemon(Service):
         self._beats.append(loop)
 
     def _cannotStart(self, failure: Failure) -> None:
-        """A route or an endpoint that could not be had: say so, and end."""
+        """An endpoint that could not be had: say so, and end."""
         reason = failure.value
         cause = getattr(reason, "subFailure", failure)
         if not cause.check(Unusable, ConfigError, OSError):
@@ -305,56 +367,76 @@ class Daemon(Service):
         """
         Read the configuration and the certificates anew; a broken one keeps what was, and the log says why.
 
+        Modules of others run while it is read: whatever they raise, a call of exit too, is no end of ours.
+
         New connections get the new routes and policies. What is bound stays bound: other listeners need a new start.
         """
         if not self.running:
             return
         self._systemd.tell("RELOADING=1")
+        status = "not reloaded, its log says why"
+        try:
+            status = self._reloaded()
+        except Exception:
+            self.log.failure("not reloaded", event="reload.refused")
+        finally:
+            self._systemd.tell("READY=1", status)
+
+    def _reloaded(self) -> str:
+        """Do it: what `systemctl status` is to say from now on."""
         status = self._serving
         try:
             config = self._reread()
             routes = self._buildRoutes(config, self._routes)
-        except (ConfigError, Unusable) as error:
-            status = f"not reloaded: {error}"
+        except BaseException as error:
+            sentence = str(error) if isinstance(error, (ConfigError, Unusable)) else told(error)
+            status = f"not reloaded: {sentence}"
             self.log.error(
                 "not reloaded, the configuration stays as it was: {sentence}",
                 event="reload.refused",
-                sentence=str(error),
+                sentence=sentence,
             )
         else:
             self._replace(config, routes)
         if self.certificates is not None:
             self.certificates.reload(self.config.tls)
-        self._systemd.tell("READY=1", status)
+        return status
 
     def _replace(self, config: Config, routes: dict[str, SiteRoute]) -> None:
         before, self.config = self.config, config
-        listening = ("port", "host", "listen", "proxy_protocol")
-        changed = [name for name in listening if getattr(before, name) != getattr(config, name)]
-        changed += [
-            f"tls.{name}" for name in ("port", "listen") if getattr(before.tls, name) != getattr(config.tls, name)
-        ]
-        if changed:
-            self.log.warn(
-                "{keys} changed: a new start is needed for that",
-                event="reload.partial",
-                keys=", ".join(changed),
-            )
         old, self._routes = self._routes, routes
+        self._warnOfBuiltIn(key for key in routes if key not in old or not old[key].route.builtIn)
         for factory in [
             factory for key in routes if routes[key] is not old.get(key) for factory in routes[key].distinct()
         ]:
-            maybeDeferred(factory.started).addErrback(
-                lambda failure: self.log.failure("a route did not start", failure, event="reload.error")
-            )
+            start(factory)
         self._retired += _onlyIn(old, routes)
         self._admission.configure(config.policies)
         self._budget.configure(config.policies)
         if config.policies.max_connections != before.policies.max_connections:
             self._tellRoom()
-        self.site.configure(config.policies, config.hosts, Trust(config.trusted_proxies, config.proxy_header))
+        trust = Trust(config.trusted_proxies, config.proxy_header)
+        self.site.configure(config.policies, config.hosts, trust)
+        for proxies in self._proxies:
+            proxies.trusts, proxies.timeout = trust.trusts, config.policies.opening_timeout
         self.site.replaceRoutes(routes.values())
-        self.log.info("reloaded", event="reload.done")
+        self._tellChanges(before)
+
+    def _tellChanges(self, before: Config) -> None:
+        """Say what a reload has changed, and what has been changed since the start and needs a new one."""
+        taken = [key for key in changes(before, self.config) if key not in FIXED]
+        self.log.info(
+            "reloaded, changed: {keys}" if taken else "reloaded, nothing that a reload takes up has changed",
+            event="reload.done",
+            keys=", ".join(taken),
+        )
+        waiting = [key for key, value in fixedOf(self.config).items() if value != self._fixed[key]]
+        if waiting:
+            self.log.warn(
+                "{keys} changed: a new start is needed for that",
+                event="reload.partial",
+                keys=", ".join(waiting),
+            )
 
     def _stopRetired(self) -> None:
         """Stop the factories that a reload has replaced, when their last connection is gone."""
@@ -367,9 +449,10 @@ class Daemon(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Accept no more, close what is open with 1001, and wait for it; then stop the routes.
+        Finish what is being answered, close what is open with 1001, wait for that, and stop the routes.
 
-        It takes no longer than the longest `closing_timeout` and what the routes take to stop.
+        It takes no longer than `drain`, the longest `closing_timeout`, and what the routes take to stop. Meanwhile who
+        comes is told 503, at /readyz too; where systemd holds the socket, they wait there for the next daemon.
         """
         super().stopService()
         self._systemd.tell("STOPPING=1", "closing the connections")
@@ -378,28 +461,19 @@ class Daemon(Service):
                 loop.stop()
         self._notReady = ["the daemon stops"]
         self.site.stopping = True
-        stopped = gatherResults([done for listener in self.listeners for done in listener.stop()], consumeErrors=True)
-        for connection in self._connections():
-            connection.close(1001, "the server is going away", Cause.shutdown)
-        for door in list(self.site.doors):
-            door.end()
-        stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
-        stopped.addCallback(lambda _: self._gone())
-        stopped.addCallback(lambda _: self._stopRoutes())
-        return stopped
+        return Deferred.fromCoroutine(self._leave()).addCallback(lambda _: self._stopRoutes())
 
-    async def _drained(self) -> None:
-        patience = max(
-            [self.config.policies.closing_timeout, *(factory.policies.closing_timeout for factory in self._factories())]
-        )
-        end = self.reactor.seconds() + patience
-        while self.site.doors and self.reactor.seconds() < end:
-            await deferLater(self.reactor, 0.05)
-        for door in list(self.site.doors):
-            door.transport.abortConnection()
+    async def _leave(self) -> None:
+        drain = Drain(self.site, self._connections, self.reactor)
+        await self._stopListening(listener for listener in self.listeners if listener.inherited)
+        await drain.finish(self.config.drain)
+        await self._stopListening(self.listeners)
+        patience = [self.config.policies, *(factory.policies for factory in self._factories())]
+        await drain.close(max(policies.closing_timeout for policies in patience))
 
-    def _gone(self) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._drained())
+    async def _stopListening(self, listeners: Iterable[Listener]) -> None:
+        stopped = gatherResults([done for listener in listeners for done in listener.stop()], consumeErrors=True)
+        await stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
 
     def _stopRoutes(self) -> Deferred[Any]:
         self._timer.stop()

@@ -69,22 +69,35 @@ def readFile(path: str | None, overrides: dict[str, Any] | None = None) -> Confi
 
 
 def checkFiles(config: Config) -> None:
-    """Load the certificates and whatever else the configuration names; warnings go to stderr. Raises ConfigError."""
+    """
+    Load the certificates and whatever else the configuration names; warnings go to stderr. Raises ConfigError.
+
+    What only a start can show is left out: whether a port is free.
+    """
+    from twisted.internet import reactor
+
+    from wsd import service
+
+    warnings: dict[str, None] = {}
     for route in config.routes.values():
         for options in route.options.values():
             check = getattr(options, "check", None)
             if check is None:
                 continue
             try:
-                warnings = check()
+                warnings.update(dict.fromkeys(check()))
             except ValueError as error:
                 raise ConfigError(str(error)) from None
-            for warning in warnings:
-                print(f"wsd: warning: {warning}", file=sys.stderr)
+    for warning in warnings:
+        print(f"wsd: warning: {warning}", file=sys.stderr)
     if config.tls.certificate:
         from wsd.listen.tls import Certificates
 
         Certificates(replace(config.tls, self_signed=False), os.environ)
+    try:
+        service.check(config, reactor)
+    except service.Unusable as error:
+        raise ConfigError(str(error)) from None
 
 
 def _end(sentence: str) -> SystemExit:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests.commands import until
 from tests.daemon import RunningDaemon, runningDaemon
 from wsd.frames import choose
+from wsd.protocols.xmpp.sqlite import SqliteStore
 
 ENDED = (0, -signal.SIGTERM)
 """Twisted ends itself by the signal it was stopped with, when all is done."""
@@ -85,6 +89,75 @@ class TestStarting:
                 assert b"203.0.113.7" in b"".join(iter(lambda: client.recv(4096), b""))
 
 
+def stored(folder: Path) -> Path:
+    """A store of XMPP with a user in it."""
+    path = folder / "wsd" / "xmpp.sqlite"
+    store = SqliteStore(path)
+    with store.transaction():
+        for number in range(200):
+            store.put("account", f"user{number}@localhost", "", "x" * 100)
+    store.close()
+    return path
+
+
+def _truncated(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _none(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 100)
+
+
+def _anothers(path: Path) -> None:
+    path.parent.chmod(0o555)
+    path.chmod(0o444)
+
+
+class TestAStoreThatCannotBeOpened:
+    """Its routes answer 503, the others serve."""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        """One that other users may look into, as into pytest's they may not."""
+        with TemporaryDirectory(prefix="wsd-test-") as name:
+            Path(name).chmod(0o755)
+            yield Path(name)
+
+    @pytest.mark.parametrize(
+        ("spoil", "cause"),
+        [
+            (_truncated, "malformed"),
+            (_none, "not a database"),
+            (_anothers, "it belongs to user 0" if os.geteuid() == 0 else "readonly"),
+        ],
+        ids=["truncated", "no database", "a read-only folder of another user"],
+    )
+    def test_it_is_said_and_everything_else_serves(
+        self, folder: Path, spoil: Callable[[Path], None], cause: str
+    ) -> None:
+        path = stored(folder)
+        spoil(path)
+        # As another user than the one whose files these are, where the tests may do that.
+        isOther = spoil is _anothers and os.geteuid() == 0
+        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if isOther else ()
+        with runningDaemon(environ={"XDG_STATE_HOME": str(folder)}, prefix=prefix) as daemon:
+            for route in ("/xmpp", "/xmpp-websocket", "/ws"):
+                daemon.waitFor(rf"{route} could not be started and answers 503, .*{path}: .*({cause})")
+            with open_(daemon, "/echo") as client:
+                client.send("hello")
+                assert client.recv(10) == "hello"
+            with pytest.raises(InvalidStatus) as refused:
+                connect(f"ws://localhost:{daemon.port()}/xmpp", subprotocols=["xmpp"])  # type: ignore[list-item]
+            assert refused.value.response.status_code == 503
+            for page in ("/xmpp", "/readyz"):
+                with pytest.raises(urllib.error.HTTPError, match="503") as answer:
+                    fetch(daemon, page)
+            reasons = json.load(answer.value)["reasons"]
+            assert [reason.partition(":")[0] for reason in reasons] == ["/ws", "/xmpp", "/xmpp-websocket"]
+            assert not any(str(folder) in reason for reason in reasons)
+            assert daemon.stop() in ENDED
+
+
 class TestStopping:
     """TERM."""
 
@@ -117,6 +190,48 @@ class TestStopping:
             began = time.monotonic()
             assert daemon.stop() in ENDED
             assert time.monotonic() - began < 4
+
+    def test_what_is_being_answered_is_finished(self) -> None:
+        with runningDaemon() as daemon:
+            clients = [open_(daemon, "/echo?delay=200") for _ in range(20)]
+            for client in clients:
+                for number in range(5):
+                    client.send(str(number))
+            daemon.process.send_signal(signal.SIGTERM)
+            for client in clients:
+                assert [client.recv(10) for _ in range(5)] == ["0", "1", "2", "3", "4"]
+                with pytest.raises(ConnectionClosed) as caught:
+                    client.recv(10)
+                assert caught.value.rcvd is not None
+                assert caught.value.rcvd.code == 1001
+            assert daemon.process.wait(10) in ENDED
+
+    def test_meanwhile_it_is_not_ready_and_lets_nobody_in(self) -> None:
+        with runningDaemon() as daemon, open_(daemon, "/echo?delay=2000") as client:
+            client.send("hello")
+            client.ping().wait(10)
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.waitFor("Received SIGTERM")
+            with pytest.raises(urllib.error.HTTPError, match="503") as answer:
+                fetch(daemon, "/readyz")
+            assert json.load(answer.value)["reasons"] == ["the daemon stops"]
+            with pytest.raises(InvalidStatus, match="503"):
+                open_(daemon)
+            assert client.recv(10) == "hello"
+
+    def test_clients_that_say_nothing_leave_no_connection_without_its_end_in_the_log(self) -> None:
+        config = "drain = 1\n[policies]\nclosing_timeout = 0.5\n"
+        with runningDaemon(config=config) as daemon, ExitStack() as stack:
+            for _ in range(200):
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port())))
+                client.sendall(
+                    b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                )
+                assert client.recv(4096).startswith(b"HTTP/1.1 101")
+            assert daemon.stop() in ENDED
+            for event in ("opened /echo", "closed: "):
+                assert sum(event in line for line in daemon.lines) == 200, event
 
 
 class TestReloading:

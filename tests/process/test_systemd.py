@@ -446,9 +446,11 @@ class TestTheUnits:
             assert (done.returncode, done.stdout) == (0, "ok\n")
 
     def test_wait_longer_for_the_end_than_the_daemon_takes(self) -> None:
-        closing = re.search(r"^closing_timeout = ([\d.]+)", (CONF / "wsd.toml").read_text(), re.MULTILINE)
+        text = (CONF / "wsd.toml").read_text()
+        drain, closing = (re.search(rf"^{key} = ([\d.]+)", text, re.MULTILINE) for key in ("drain", "closing_timeout"))
+        assert drain is not None
         assert closing is not None
-        assert float(value("TimeoutStopSec")) >= 2 * float(closing[1])
+        assert float(value("TimeoutStopSec")) >= float(drain[1]) + 2 * float(closing[1])
 
     def test_allow_more_descriptors_than_connections(self) -> None:
         most = re.search(r"^max_connections = (\d+)", (CONF / "wsd.toml").read_text(), re.MULTILINE)

@@ -83,12 +83,16 @@ def parse(
     policies = _policies(tableOf(table.get("policies", {}), "policies"))
     values = _top(table, folder)
     tables = tableOf(table.get("route", {}), "route")
+    routes = _routes(tables, _builtIn(values, tables), policies, optionsOf, folder)
+    if values.get("built_in", True):
+        plain = _routes({}, BUILT_IN, policies, optionsOf, folder)
+        routes = {key: replace(route, builtIn=route == plain.get(key)) for key, route in routes.items()}
     config = Config(
         **values,
         policies=policies,
         tls=_tls(tableOf(table.get("tls", {}), "tls"), folder),
         log=_log(tableOf(table.get("log", {}), "log"), folder),
-        routes=_routes(tables, _builtIn(values, tables), policies, optionsOf, folder),
+        routes=routes,
     )
     if config.port is None and not (config.listen or config.tls.port is not None or config.tls.listen):
         raise ConfigError(
@@ -230,13 +234,18 @@ def _routes(
 
 
 def _builtIn(values: Mapping[str, Any], tables: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
-    """The routes there are beside those of the file; a handler of the folder takes the place of one of them."""
+    """
+    The routes there are beside those of the file; a handler of the folder takes the place of one of them.
+
+    Without `built_in` a file that names one of them still has its keys.
+    """
+    builtIn = {key: table for key, table in BUILT_IN.items() if key in tables or values.get("built_in", True)}
     handlers = values.get("handlers")
     if handlers is None:
-        return BUILT_IN
+        return builtIn
     if not isdir(handlers):
         raise ConfigError(f"handlers: {handlers} is not a folder; name the one where the *_wsh.py files are")
-    kept = {key: table for key, table in BUILT_IN.items() if key in tables or not isfile(f"{handlers}{key}_wsh.py")}
+    kept = {key: table for key, table in builtIn.items() if key in tables or not isfile(f"{handlers}{key}_wsh.py")}
     return {
         **kept,
         "/*": {**HANDLERS, "handlers": handlers, "handlers_strict": values.get("handlers_strict", False)},

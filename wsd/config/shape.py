@@ -52,7 +52,7 @@ class Policies:
     opening_timeout: float = _seconds(10.0)
     """Seconds from the connection to its request head, what comes before included; and from there to the answer."""
     closing_timeout: float = _seconds(5.0)
-    """Seconds for the closing handshake, then the connection is dropped; also the daemon's own patience at its end."""
+    """Seconds for the closing handshake, then the connection is dropped."""
     http_idle_timeout: float = _seconds(60.0)
     """Seconds an HTTP connection may lie idle between two requests."""
     http_body_timeout: float = _seconds(20.0)
@@ -153,6 +153,8 @@ class Route:
     """A protocol's name to an instance of its Options: the route's own keys."""
     policies: Policies = Policies()
     """The daemon's policies with what the route overrides."""
+    builtIn: bool = field(default=False, compare=False)
+    """Whether it is there as it is though nobody asked for it: one of the built-in routes, unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +179,10 @@ class Config:
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
     frames: str = _choice("auto", "_fast", "fast", "plain")
     """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
+    drain: float = _seconds(20.0, least=0)
+    """Seconds in which what is being answered may be finished when the daemon stops, before the rest is closed."""
+    built_in: bool = True
+    """Whether the routes of `wsd.config.reading.BUILT_IN` are there without being named."""
     handlers: str | None = _path()
     """A folder of pywebsocket handlers: each answers at its path, before a built-in route of that path."""
     handlers_strict: bool = False

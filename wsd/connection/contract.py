@@ -169,6 +169,15 @@ class Contract(Engine):
         return bool(self.state == self.STATE_OPEN)
 
     @property
+    def isBusy(self) -> bool:
+        """
+        Whether something that was received is still being answered: the end of the daemon waits for it, for `drain`.
+
+        It is while a hook has not returned, and while bytes wait to be sent; a protocol adds what else it has to do.
+        """
+        return bool(self.held or self.unsent)
+
+    @property
     def unsent(self) -> int:
         """Bytes that wait to be sent, and those that are still being deflated; a transport may not tell."""
         return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))

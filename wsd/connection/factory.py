@@ -33,6 +33,18 @@ class NoOptions:
     """A protocol without keys of its own."""
 
 
+class CannotStart(Exception):
+    """
+    Raised by `Factory.started`: what was wrong in a few words, and of which file.
+
+    The log names both, /readyz the first: who may ask there need not know where files lie.
+    """
+
+    def __init__(self, cause: str, file: str | None = None) -> None:
+        super().__init__(cause if file is None else f"{file}: {cause}")
+        self.cause = cause
+
+
 class Factory(WebSocketServerFactory):
     """
     What answers at a route.
@@ -46,6 +58,11 @@ class Factory(WebSocketServerFactory):
     Options: ClassVar[type[Any]] = NoOptions
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
     """Statuses of refused opening handshakes that this protocol's clients know by another number."""
+
+    unusable: str | None = None
+    """Why nobody is let in: the daemon sets it while the route starts, and for good when it could not."""
+    hasFailed = False
+    """Whether it could not start; a reload builds it anew."""
 
     def __init__(
         self,
@@ -134,11 +151,16 @@ class Factory(WebSocketServerFactory):
         """Before `started`: the factories of this daemon's other routes, to which those built later are added."""
 
     def started(self) -> Deferred[Any] | None:
-        """The daemon starts: threads, files, connections to others. It listens when the Deferred has fired."""
+        """
+        The daemon starts: threads, files, connections to others. It listens when the Deferred has fired.
+
+        What it raises, or the Deferred fails with, ends this route only: it answers 503. `CannotStart` is one line in
+        the log, and so is an OSError; anything else has its traceback there.
+        """
         return None
 
     def stopped(self) -> Deferred[Any] | None:
-        """The daemon has stopped, and no connection is left."""
+        """The daemon has stopped, and no connection is left; it is called after a start that failed, too."""
         return None
 
     def resource(self) -> IResource | None:

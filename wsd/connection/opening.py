@@ -19,13 +19,17 @@ from wsd.connection.contract import Contract
 from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.flow import NEVER, Flow
 from wsd.connection.request import Accept, Request
-from wsd.head import Refused
-from wsd.logs import ConnectionLog
+from wsd.head import Head, Refused
+from wsd.logs import ConnectionLog, escaped
 from wsd.metrics import Cause
 from wsd.policies.negotiation import acceptDeflate
 from wsd.policies.upgrade import acceptKey
 
 _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+
+
+_LOGGED = 200
+"""Characters of a path that the log has."""
 
 
 class Opening(Flow):
@@ -121,8 +125,9 @@ class Opening(Flow):
         policies = factory.policies
         self._pingAt = now + policies.ping_interval
         self.log.info(
-            "opened {route} for {peer}",
+            "opened {path} for {peer}",
             event="connection.opened",
+            path=_pathOf(self.request.head),
             route=factory.route.path,
             peer=str(self.peer),
             subprotocol=self.subprotocol,
@@ -197,6 +202,12 @@ class Opening(Flow):
             self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))
         else:
             super().close(code, sentence, cause)
+
+
+def _pathOf(head: Head) -> str:
+    """The path as it was asked for, for the log: without the query, which may hold a secret, and not without end."""
+    path = head.target.partition("?")[0]
+    return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")
 
 
 @coroutine

@@ -227,24 +227,55 @@ def _sentence(host: str, port: int, error: OSError) -> str:
 
 def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
     kind, _, rest = string.partition(":")
-    if kind in ("tcp", "tcp4", "tcp6", "unix", "systemd"):
-        positional, named = _fields(string, rest)
-        proxied = _proxied(string, named.pop("proxy", None))
-        if kind == "unix":
-            listener = _bindUNIX(string, positional, named, secure)
+    if kind in ("tcp", "tcp4", "tcp6"):
+        listener = _bindTCP(string, kind, rest, secure)
+    elif kind == "unix":
+        listener = _bindUNIX(string, rest, secure)
+    elif kind == "systemd":
+        listener = _bindInherited(string, rest, secure, passed)
+    else:
+        _readOther(string)
+        return Listener(string, secure, endpoint=string, wide=True)
+    listener.proxied = _proxied(string, rest)
+    return listener
+
+
+def check(config: Config) -> None:
+    """
+    What can be seen of the listeners before they are bound: endpoint strings, and addresses of this machine.
+
+    Raises `Unusable`. Ports may be taken meanwhile, by the daemon whose configuration this is.
+    """
+    for string in (*config.listen, *config.tls.listen):
+        kind, _, rest = string.partition(":")
+        if kind in ("tcp", "tcp4", "tcp6", "unix", "systemd"):
+            _proxied(string, rest)
+        if kind in ("tcp", "tcp4", "tcp6"):
+            _checkHost(_readTCP(string, kind, rest)[0])
+        elif kind == "unix":
+            _readUNIX(string, rest)
         elif kind == "systemd":
-            listener = _bindInherited(string, positional, named, secure, passed)
+            _readInherited(string, rest)
         else:
-            listener = _bindTCP(string, kind, positional, named, secure)
-        listener.proxied = proxied
-        return listener
+            _readOther(string)
+    if config.port is not None or config.tls.port is not None:
+        for host in config.host:
+            _checkHost(host)
+
+
+def _checkHost(host: str) -> None:
+    listener = _bindHost(host, 0, False, [])
+    if listener is not None:
+        listener.close()
+
+
+def _readOther(string: str) -> None:
     try:
         serverFromString(_NoReactor(), string)
     except Exception as error:
         raise Unusable(
             f"listen {string!r} is no endpoint: {error}; write one such as tcp:9998 or unix:/run/wsd.sock"
         ) from None
-    return Listener(string, secure, endpoint=string, wide=True)
 
 
 class _NoReactor:
@@ -273,29 +304,44 @@ def _known(string: str, named: Mapping[str, str], known: Sequence[str]) -> None:
             raise Unusable(f"listen {string!r} has the part {name!r}; it may have {', '.join(known)}")
 
 
-def _proxied(string: str, value: str | None) -> bool | None:
+def _proxied(string: str, rest: str) -> bool | None:
+    """Whether PROXY headers come there; None where `proxy_protocol` says it."""
+    value = _fields(string, rest)[1].get("proxy")
     if value not in (None, "true", "false"):
         raise Unusable(f"listen {string!r} has proxy={value}; write proxy=true or proxy=false")
     return None if value is None else value == "true"
 
 
-def _bindTCP(string: str, kind: str, positional: list[str], named: dict[str, str], secure: bool) -> Listener:
-    _known(string, named, ("port", "interface", "backlog", "proxy"))
-    port = (positional or [named.get("port", "")])[0]
-    if not port.isdigit() or int(port) > 65535:
-        raise Unusable(f"listen {string!r} has no port; write tcp:PORT or tcp:PORT:interface=ADDRESS")
-    host = named.get("interface", "::" if kind == "tcp6" else "0.0.0.0")
-    listener = _bindHost(host, int(port), secure, [])
+def _bindTCP(string: str, kind: str, rest: str, secure: bool) -> Listener:
+    host, port = _readTCP(string, kind, rest)
+    listener = _bindHost(host, port, secure, [])
     assert listener is not None
     return listener
 
 
-def _bindUNIX(string: str, positional: list[str], named: dict[str, str], secure: bool) -> Listener:
+def _readTCP(string: str, kind: str, rest: str) -> tuple[str, int]:
+    """Host and port."""
+    positional, named = _fields(string, rest)
+    _known(string, named, ("port", "interface", "backlog", "proxy"))
+    port = (positional or [named.get("port", "")])[0]
+    if not port.isdigit() or int(port) > 65535:
+        raise Unusable(f"listen {string!r} has no port; write tcp:PORT or tcp:PORT:interface=ADDRESS")
+    return named.get("interface", "::" if kind == "tcp6" else "0.0.0.0"), int(port)
+
+
+def _readUNIX(string: str, rest: str) -> tuple[str, str]:
+    """Path and mode."""
+    positional, named = _fields(string, rest)
     _known(string, named, ("address", "mode", "backlog", "lockfile", "proxy"))
     path = (positional or [named.get("address", "")])[0]
     mode = named.get("mode", "666")
     if not path or not re.fullmatch("[0-7]{3,4}", mode):
         raise Unusable(f"listen {string!r} is not unix:PATH or unix:PATH:mode=660")
+    return path, mode
+
+
+def _bindUNIX(string: str, rest: str, secure: bool) -> Listener:
+    path, mode = _readUNIX(string, rest)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _removeStale(path)
@@ -329,13 +375,18 @@ def _removeStale(path: str) -> None:
             os.unlink(path)
 
 
-def _bindInherited(
-    string: str, positional: list[str], named: dict[str, str], secure: bool, passed: list[tuple[str, int]]
-) -> Listener:
-    """One socket that systemd passed, by index or by name; a name that several have gives the next one unused."""
+def _readInherited(string: str, rest: str) -> dict[str, str]:
+    """Its index or its name."""
+    positional, named = _fields(string, rest)
     _known(string, named, ("domain", "index", "name", "proxy"))
     if positional or ("index" in named) == ("name" in named):
         raise Unusable(f"listen {string!r} is not systemd:index=N or systemd:name=NAME")
+    return named
+
+
+def _bindInherited(string: str, rest: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
+    """One socket that systemd passed, by index or by name; a name that several have gives the next one unused."""
+    named = _readInherited(string, rest)
     wanted = next(
         (
             entry

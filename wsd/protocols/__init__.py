@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsd.config import ConfigError
 from wsd.config.values import nearest
+from wsd.logs import told
 
 if TYPE_CHECKING:
     from wsd.connection import Factory
@@ -59,6 +60,8 @@ def load(name: str) -> type[Factory]:
         raise ConfigError(
             f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{package}{extras}"'
         ) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f'the protocol "{name}" cannot be loaded: {told(error)}') from error
     return factory
 
 

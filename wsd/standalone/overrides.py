@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from wsd.config import ConfigError
-from wsd.config.reading import BUILT_IN, HANDLERS
+from wsd.config.reading import HANDLERS
 from wsd.standalone.flags import LEVELS
 
 OPTIONS: Mapping[str, str] = {
@@ -37,7 +37,8 @@ def overridesOf(flags: Mapping[str, Any]) -> dict[str, Any]:
     overrides: dict[str, Any] = {
         "port": flags["port"],
         "log.level": LEVELS[flags["log_level"]],
-        "route": {**{path: {"enabled": False} for path in BUILT_IN}, "/*": _route(flags)},
+        "built_in": False,
+        "route": {"/*": _route(flags)},
         **_tls(flags),
     }
     if host:

@@ -397,6 +397,16 @@ class Door(Protocol):
         self._bodySeen = seen
         self._wait(self._policies.http_body_timeout)
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether a request is being answered, or a WebSocket's message, or an answer is not all taken yet."""
+        if self._connection is not None:
+            return self._connection.isOpen and self._connection.isBusy
+        if self._channel is not None and not self.lingering and self._channel.waiting != "head":
+            return True
+        wire = getattr(self.transport, "wire", None)
+        return wire is not None and bool(wire.acknowledged() < wire.written())
+
     def end(self) -> None:
         """The daemon stops: a connection that is no WebSocket ends when it owes no answer, an idle one at once."""
         if self._connection is not None or (self._channel is not None and self._channel.waiting == "answer"):

@@ -37,6 +37,14 @@ class WebSocketOnly(Resource):
         )
 
 
+def checkUsable(factory: Factory) -> None:
+    """Raises `Refused` (503) for a factory that has not started."""
+    if factory.hasFailed:
+        raise Refused(503, "this route could not be started; the server's log says why")
+    if factory.unusable is not None:
+        raise Refused(503, "this route is being started; try again", [("Retry-After", "1")])
+
+
 class SiteRoute:
     """One route of the configuration with the factories that answer at it: one, or one for each subprotocol."""
 
@@ -51,7 +59,16 @@ class SiteRoute:
         return list({id(factory): factory for factory in self.factories.values()}.values())
 
     def select(self, offered: tuple[str, ...]) -> Factory:
-        """The factory for the subprotocols that a client offers. Raises `Refused` (400) when none answers."""
+        """
+        The factory for the subprotocols that a client offers.
+
+        Raises `Refused`: 400 when none answers, 503 when it could not start.
+        """
+        factory = self._chosen(offered)
+        checkUsable(factory)
+        return factory
+
+    def _chosen(self, offered: tuple[str, ...]) -> Factory:
         single = self.factories.get(None)
         if single is not None:
             return single
@@ -69,8 +86,19 @@ class SiteRoute:
         return refused if status is None else Refused(status, refused.sentence, refused.headers)
 
     def resource(self) -> IResource | None:
-        """What answers HTTP here: the first factory's that has a resource."""
-        return next((resource for resource in self._resources.values() if resource is not None), None)
+        """
+        What answers HTTP here: the first factory's that has a resource. Raises `Refused` (503) when it could not start.
+
+        Where nothing answers but WebSockets, that is said only while one of them does.
+        """
+        for factory in self.distinct():
+            resource = self._resources[id(factory)]
+            if resource is not None:
+                checkUsable(factory)
+                return resource
+        if all(factory.unusable for factory in self.distinct()):
+            checkUsable(self.distinct()[0])
+        return None
 
 
 class Site(ProtocolFactory):
@@ -141,13 +169,14 @@ class Site(ProtocolFactory):
             raise Refused(503, "the server is going away; try again", [("Retry-After", "1")])
 
     def resourceFor(self, request: Request) -> IResource:
-        """What answers an HTTP request. Raises `Refused` (404, 403)."""
+        """What answers an HTTP request. Raises `Refused`: 404, 403, and while the daemon stops 503."""
         path = decodedPath(request.head.path)
         page = self.pages.get(path)
         if page is not None and not (path == "/" and self._hasRootOfItsOwn()):
             if path in self._exact:
                 checkClient(request.tls, self._exact[path].route.clients)
             return page
+        self.checkServing()
         for prefix, folder in self.folders.items():
             if path.startswith(prefix):
                 return self._under(folder, request, prefix)
@@ -166,9 +195,8 @@ class Site(ProtocolFactory):
         return self._webSocketOnly
 
     def _hasRootOfItsOwn(self) -> bool:
-        """Whether a route of everything has pages, and none of `/` alone is left: then the console has no place."""
-        route = self.routeFor("/")
-        return route is not None and route.route.prefix and route.resource() is not None
+        """Whether no route of `/` alone is left: then the console has no place."""
+        return "/" not in self._exact
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
         """The exact route that `path` lies under, if its protocol answers HTTP there."""
@@ -185,7 +213,7 @@ class Site(ProtocolFactory):
         name = path.removeprefix("/.well-known/").encode()
         for route in self.routes:
             for factory in route.distinct():
-                resource = factory.wellKnown().get(name)
+                resource = None if factory.unusable else factory.wellKnown().get(name)
                 if resource is not None:
                     return resource
         return None

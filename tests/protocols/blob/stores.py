@@ -16,6 +16,7 @@ from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.options import BlobOptions
 from wsd.protocols.blob.protocol import BlobFactory
 from wsd.protocols.blob.store import Limits, Store
+from wsd.web.starting import start
 
 _T = TypeVar("_T")
 
@@ -59,7 +60,7 @@ def daemonOf(folder: Path, **keys: Any) -> Daemon:
     origins = keys.pop("origins", ("same-host",))
     options = BlobOptions(store=str(folder / "store"), **keys)
     daemon = Daemon({"/blob": BlobsAtOnce}, options=options, origins=origins)
-    daemon.factories["/blob"].started()
+    start(daemon.factories["/blob"])
     return daemon
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.protocols.blob.stores import ask, daemonOf, told
 from tests.wire import Client
@@ -93,12 +94,35 @@ class TestWhatGoesWrong:
         assert list((tmp_path / "store" / "parts").iterdir()) == []
 
     def test_a_store_that_cannot_be_made_is_told_and_readyz_knows(self, tmp_path: Path) -> None:
-        (tmp_path / "store").write_text("not a folder")
         daemon = daemonOf(tmp_path)
+        (tmp_path / "store").write_text("not a folder")
         client = daemon.open("/blob")
         client.say(b"hello")
         self.refused(client, "unavailable", 1013)
         assert daemon.factories["/blob"].ready() is not None
+
+    def test_a_store_that_cannot_be_opened_at_the_start_lets_nobody_in(self, tmp_path: Path) -> None:
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / "index.sqlite").write_bytes(b"this is no database" * 100)
+        with capturedLogs() as events:
+            daemon = daemonOf(tmp_path)
+        (line,) = [formatEvent(event) for event in events if event.get("event") == "route.unusable"]
+        assert line is not None
+        assert line.endswith(f": {tmp_path}/store: the index of the store failed (file is not a database)")
+        client = daemon.open("/blob")
+        assert client.response is not None
+        assert client.response.status_code == 503
+        answer = daemon.connect().exchange(b"GET /blob/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+
+    def test_what_the_disk_does_not_do_is_in_the_log(self, tmp_path: Path) -> None:
+        daemon = daemonOf(tmp_path)
+        (tmp_path / "store").write_text("not a folder")
+        client = daemon.open("/blob")
+        with capturedLogs() as events:
+            client.say(b"hello")
+        (line,) = [formatEvent(event) for event in events if event.get("event") == "blob.store"]
+        assert line == f"blob: the store failed (File exists) at {tmp_path}/store"
 
     def test_a_text_of_any_length_is_not_gathered(self, tmp_path: Path) -> None:
         client = daemonOf(tmp_path).open("/blob")

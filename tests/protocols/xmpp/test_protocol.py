@@ -52,6 +52,31 @@ class TestTheRoute:
         one.say(message(two.jid))
         assert len(two.heard()) == 1
 
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [({}, {"anonymous": "never"}), ({"anonymous": "never"}, {}), ({"anonymous": "never"}, {"history": 3})],
+    )
+    def test_keys_that_a_reload_changes_hold_for_all_of_them(
+        self, tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
+    ) -> None:
+        def keys(more: dict[str, Any]) -> XmppOptions:
+            return XmppOptions(store=str(tmp_path / "xmpp.sqlite"), **more)
+
+        daemon = daemonOf(ws=XmppOptions(), xmpp=keys(before))
+
+        def letsIn(path: str) -> bool:
+            return "ANONYMOUS" in "".join(each.toXml() for each in connect(daemon, path).say(OPEN))
+
+        old = daemon.factories["/xmpp"]
+        assert letsIn("/ws") == ("anonymous" not in before)
+        new = XmppAtOnce(old.route, keys(after), old.clock, old.timer, old.metrics, plane=old.plane)
+        new.meet(list(daemon.factories.values()))
+        new.started()
+        assert letsIn("/ws") == ("anonymous" not in after)
+        assert new.server.options == keys(after)
+        old.stopped()
+        assert letsIn("/ws") == ("anonymous" not in after)
+
     def test_a_route_that_says_nothing_is_the_first_that_does(self, tmp_path: Path) -> None:
         said = XmppOptions(store=str(tmp_path / "s"), domains=("example.com",))
         daemon = daemonOf(ws=XmppOptions(), xmpp=said, other=XmppOptions(store=str(tmp_path / "other")))

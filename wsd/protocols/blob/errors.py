@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from twisted.logger import Logger
+
 CODES = {
     "bad_message": (400, 1007),
     "bad_name": (400, 1007),
@@ -33,6 +35,8 @@ CODES = {
     "unavailable": (503, 1013),
 }
 """A code to its HTTP status (460 is tus's own), and to the close code where an error ends a connection."""
+
+_log = Logger(namespace="wsd")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -64,13 +68,20 @@ class BlobError(Exception):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """What the disk and the index refuse becomes a `BlobError`."""
+    """What the disk and the index refuse becomes a `BlobError`; what was not to be expected is logged, too."""
     try:
         yield
     except OSError as error:
-        raise _ofSystem(error) from error
+        raise _logged(_ofSystem(error), error.filename) from error
     except sqlite3.Error as error:
-        raise _ofIndex(error) from error
+        raise _logged(_ofIndex(error)) from error
+
+
+def _logged(error: BlobError, file: object = None) -> BlobError:
+    if error.code == "unavailable":
+        where = "" if file is None else f" at {file}"
+        _log.error("blob: {sentence}{where}", event="blob.store", sentence=error.sentence, where=where)
+    return error
 
 
 def _ofSystem(error: OSError) -> BlobError:
@@ -78,7 +89,7 @@ def _ofSystem(error: OSError) -> BlobError:
         return BlobError("disk_full", "the disk of the store is full; what was acknowledged is kept, try again later")
     if error.errno in _READ_ONLY:
         return BlobError("read_only", f"the store cannot be written ({error.strerror}); its owner has to change that")
-    return BlobError("unavailable", f"the store failed ({error.strerror}); the server's log says more")
+    return BlobError("unavailable", f"the store failed ({error.strerror})")
 
 
 def _ofIndex(error: sqlite3.Error) -> BlobError:
@@ -87,4 +98,4 @@ def _ofIndex(error: sqlite3.Error) -> BlobError:
         return BlobError("disk_full", "the disk of the store is full; what was acknowledged is kept, try again later")
     if "readonly" in sentence or "unable to open" in sentence:
         return BlobError("read_only", f"the store's index cannot be written ({sentence}); its owner has to change that")
-    return BlobError("unavailable", f"the index of the store failed ({sentence}); the server's log says more")
+    return BlobError("unavailable", f"the index of the store failed ({sentence})")

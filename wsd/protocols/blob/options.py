@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from wsd.config import stateFolder
+from wsd.config.stores import checkStore
 from wsd.config.values import GIB, MIB
 
 _DAY = 86400.0
@@ -52,3 +57,7 @@ class BlobOptions:
     """Whether who asks is told of the files that are theirs."""
     delete: bool = False
     """Whether files may be removed over the network, by who uploaded them."""
+
+    def check(self) -> Sequence[str]:
+        """Look at the store: what is wrong with it. Raises ValueError when it could not be opened."""
+        return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")

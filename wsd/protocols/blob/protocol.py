@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from wsd.config import stateFolder
-from wsd.connection import Accept, Connection, Factory, Request
+from wsd.connection import Accept, CannotStart, Connection, Factory, Request
 from wsd.policies.address import Peer, TlsInfo
 from wsd.protocols.blob.bare import Bare
 from wsd.protocols.blob.disk import Disk
@@ -156,9 +156,19 @@ class BlobFactory(Factory):
         limits = Limits(options.quota, options.user_quota, options.max_file, options.expire, options.keep)
         return Store(self.root, limits, time.time)
 
-    def started(self) -> None:
+    def started(self) -> Deferred[None]:
         """Begin to look for what has had its time; a store that is not there yet is made when it is needed."""
         self.disk.start()
+        return Deferred.fromCoroutine(self._begin())
+
+    async def _begin(self) -> None:
+        if self.root.exists():
+            try:
+                await self.transfers.run(lambda store: None)
+            except BlobError as error:
+                # A disk that is full now has room again one day.
+                if error.code != "disk_full":
+                    raise CannotStart(error.sentence, str(self.root)) from error
         self._sweeping.start(_SWEEP)
 
     async def _sweep(self) -> None:

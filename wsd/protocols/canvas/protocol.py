@@ -66,6 +66,11 @@ class CanvasConnection(Connection):
         self._board = self.factory.boards.take(name)
         return accept
 
+    @property
+    def isBusy(self) -> bool:
+        """A picture that somebody watches is no answer: there is always another one."""
+        return bool(self.held)
+
     def opened(self) -> None:
         """See what there is."""
         self.keepFresh(_KEPT)

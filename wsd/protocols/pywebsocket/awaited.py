@@ -127,6 +127,7 @@ class Awaited:
         self._items: deque[tuple[int, Item]] = deque()
         self._size = 0
         self._isHeld = self._isFull = self._hasEnded = False
+        self._hasTaken = False
         self._taking: Deferred[None] | None = None
         self._sending: list[Deferred[None]] = []
         self._running: Deferred[None] | None = None
@@ -162,6 +163,11 @@ class Awaited:
             self.connection.hold()
         self._wake()
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether the handler has received a message, and has not come back for the next."""
+        return self._hasTaken and self._taking is None
+
     def wants(self, kind: int) -> bool:
         """Whether the handler sees to pings, or pongs, itself."""
         request = self._request
@@ -182,6 +188,7 @@ class Awaited:
         if item[0] == LOST:
             return item
         self._items.popleft()
+        self._hasTaken = self._hasTaken or item[0] in (TEXT, BINARY)
         self._size -= size
         if self._isHeld and self._size <= LITTLE:
             self._isHeld = False

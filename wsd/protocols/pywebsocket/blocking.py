@@ -134,6 +134,11 @@ class Blocking:
         request = self._request
         return (request.on_ping_handler if kind == PING else request.on_pong_handler) is not None
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether the handler has received something, and has not come back for more."""
+        return self._line.isBusy
+
     def full(self, isFull: bool) -> None:
         """Whether too much waits for the peer."""
         self._line.full(isFull)

@@ -97,6 +97,11 @@ class HandlerConnection(Connection):
         if self._talk.wants(PONG):
             self._talk.put(PONG, payload, len(payload))
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether the handler has received something, and has not come back for more."""
+        return super().isBusy or (self._talk is not None and self._talk.isBusy)
+
     def full(self) -> None:
         """The handler's next send waits."""
         self._talk.full(True)
@@ -236,13 +241,13 @@ class HandlerFactory(Factory):
         super().__init__(*arguments, **named)
         options: HandlerOptions = self.options
         self.threads = Threads(self.clock, options.threads)
-        self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
         self.handlers = options.folder()
         self._pool = Pool(self.clock, 1, "handlers")
         self._looking: LoopingCall | None = None
-        self._load()
+        loaded = self.handlers.load()
         if options.handlers_strict and self.handlers.warnings:
             raise ConfigError(f"{self.handlers.warnings[0]}; mend it, or set handlers_strict = false")
+        self._tell(loaded)
         self.access = Access(options.basic_auth)
         self.programs = Programs(self.clock)
 
@@ -258,14 +263,15 @@ class HandlerFactory(Factory):
 
     def started(self) -> Deferred[Any] | None:
         """From now on look whether files have changed."""
+        self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
         self._pool.start()
         self._looking = LoopingCall(self._look)
         self._looking.clock = self.clock
         self._looking.start(_LOOK, now=False)
         return None
 
-    def _load(self) -> None:
-        for sentence in self.handlers.load():
+    def _tell(self, loaded: list[str]) -> None:
+        for sentence in loaded:
             self.log.info("{sentence}", event="handler.loaded", sentence=sentence)
         for warning in self.handlers.warnings:
             self.log.warn("{sentence}", event="handler.broken", sentence=warning)
@@ -275,7 +281,7 @@ class HandlerFactory(Factory):
 
         def look() -> None:
             if self.handlers.hasChanged():
-                self._load()
+                self._tell(self.handlers.load())
 
         reactor: Any = self.clock
         looked: Deferred[None] = deferToThreadPool(reactor, self._pool, look)

@@ -138,6 +138,7 @@ class Line:
         self._waits = False
         self._left = self._done = 0
         self._isFull = False
+        self._hasTaken = self._isTaking = False
         self.hasEnded = False
 
     # -- on the reactor -------------------------------------------------------------------------------------------
@@ -155,6 +156,11 @@ class Line:
         if self._isHeld and self._came - self._taken <= LITTLE:
             self._isHeld = False
             self._connection.release()
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether the handler has received a message, and has not come back for the next."""
+        return self._hasTaken and not (self._isTaking and self._items.empty())
 
     def full(self, isFull: bool) -> None:
         """Whether too much waits for the peer."""
@@ -183,8 +189,11 @@ class Line:
 
     def take(self) -> Item:
         """What has come, waited for; the end comes again and again."""
+        self._isTaking = True
         item = self._items.get()
+        self._isTaking = False
         kind, content = item
+        self._hasTaken = self._hasTaken or kind in (TEXT, BINARY)
         if kind == LOST:
             self._items.put(item)
             return item

@@ -13,6 +13,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.logs import told
 from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.demonstration import Demonstration
 from wsd.protocols.soap.envelope import Addressing
@@ -95,6 +96,11 @@ class SoapConnection(Connection):
         if text:
             payload = text.encode()
             self.send(payload, isBinary, fragment=_FRAGMENT if len(payload) > _FRAGMENT else 0)
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether a call is not answered yet."""
+        return super().isBusy or bool(self._pending)
 
     def full(self) -> None:
         """The client does not read: neither do we."""
@@ -179,10 +185,12 @@ def _serviceOf(options: SoapOptions) -> Service:
     try:
         module: Any = import_module(name)
         found = getattr(module, attribute) if attribute else module
+        if isinstance(found, type):
+            found = found()
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"service: {options.service} cannot be had: {error}") from None
-    if isinstance(found, type):
-        found = found()
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"service: {options.service} cannot be had: {told(error)}") from error
     if isinstance(found, Offer):
         return found.service()
     if options.contract is None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from wsd.config import stateFolder
+from wsd.config.stores import checkStore
 from wsd.config.values import KIB
 
 _UPSTREAM = re.compile(r"tcp:(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
@@ -83,6 +87,12 @@ class XmppOptions:
     """The PEM file of the authorities that its certificate is checked against; None is the system's."""
     upstream_proxy: bool = False
     """Whether it is told the client's address by a PROXY header."""
+
+    def check(self) -> list[str]:
+        """Look at the store: what is wrong with it. Raises ValueError when it could not be opened."""
+        if self.upstream is not None:
+            return []
+        return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "xmpp.sqlite"))
 
     @property
     def isOwn(self) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
-from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
 from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.credentials import hasScram
@@ -111,6 +114,7 @@ class XmppFactory(Factory):
         self._others: Sequence[Factory] = ()
         self._host: XmppFactory | None = None
         self._server: Server | None = None
+        self._beginning: Deferred[Exception | None] | None = None
         self.upstream: Upstream | None = None
         """The server behind, where we are the gateway to one."""
         self._hostMeta = {b"host-meta": HostMeta(self._url, False), b"host-meta.json": HostMeta(self._url, True)}
@@ -146,14 +150,38 @@ class XmppFactory(Factory):
         if self.options.isOwn:
             options = self.options
         key = _key(options)
-        alike = [each for each in self._all if _key(each.options) == key]
+        alike = [each for each in self._all if _key(each.options) == key and not each.hasFailed]
         return max(alike, key=lambda each: (each.users > 0, each.options.isOwn))
 
     def started(self) -> Deferred[None] | None:
         """Begin."""
         self._host = host = self._leader()
         host.users += 1
-        return Deferred.fromCoroutine(host._begin()) if host.users == 1 else None
+        if host._server is not None:
+            host.options = self._keysFor(host)
+            host._server.configure(host.options)
+        if host._beginning is None:
+            host._beginning = Deferred.fromCoroutine(host._attempt())
+        return Deferred.fromCoroutine(_after(host._beginning))
+
+    def _keysFor(self, host: XmppFactory) -> XmppOptions:
+        """The keys that hold for a server that runs already: a reload has built routes anew, and the old ones end."""
+        newest: dict[Any, XmppOptions] = {(each.route.path, each.spoken): each.options for each in self._all}
+        ours = [options for options in newest.values() if options.isOwn and _key(options) == _key(host.options)]
+        own: XmppOptions = self.options
+        return ours[0] if ours else replace(own, domains=host.options.domains, store=host.options.store)
+
+    async def _attempt(self) -> Exception | None:
+        """Begin, for all routes that are one server: what went wrong."""
+        try:
+            await self._begin()
+        except Exception as error:
+            server, self._server = self._server, None
+            with suppress(Exception):
+                if server is not None:
+                    await server.stop()
+            return error
+        return None
 
     async def _begin(self) -> None:
         if self.options.upstream is not None:
@@ -164,7 +192,11 @@ class XmppFactory(Factory):
         self._server = Server(self.options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
         if self._slots() is not None:
             Upload(self._server, self._slots)
-        await self._server.start(path.exists())
+        try:
+            await self._server.start(path.exists())
+        except (sqlite3.Error, OSError) as error:
+            cause = error.strerror if isinstance(error, OSError) else error
+            raise CannotStart(f"the store cannot be opened: {cause}{_ownerOf(path)}", str(path)) from error
 
     def _slots(self) -> Slots | None:
         """Where files may be put: at the last route that keeps some."""
@@ -187,7 +219,7 @@ class XmppFactory(Factory):
         if host.options.url is not None:
             return str(host.options.url)
         # Of routes that are one, that which is for XMPP alone.
-        alike = [each for each in self._all if each._leader() is host]
+        alike = [each for each in self._all if not each.hasFailed and each._leader() is host]
         shown = min(alike, key=lambda each: (not each.options.isOwn, each.route.single is None))
         scheme = "wss" if request.peer.secure else "ws"
         name = (request.getHeader(b"host") or b"localhost").decode("latin-1")
@@ -197,6 +229,29 @@ class XmppFactory(Factory):
         """Why the store cannot be had."""
         server = self.host._server
         return None if server is None else server.vault.fault
+
+
+async def _after(beginning: Deferred[Exception | None]) -> None:
+    """Wait for a beginning that others wait for too. Raises what went wrong."""
+    waiting: Deferred[Exception | None] = Deferred()
+
+    def tell(error: Exception | None) -> Exception | None:
+        waiting.callback(error)
+        return error
+
+    beginning.addCallback(tell)
+    error = await waiting
+    if error is not None:
+        raise error
+
+
+def _ownerOf(path: Path) -> str:
+    """The end of a sentence, when a file is another user's."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return ""
+    return "" if owner == os.geteuid() else f"; it belongs to user {owner}, and the daemon is user {os.geteuid()}"
 
 
 def _key(options: XmppOptions) -> tuple[tuple[str, ...], Path, str | None]:

@@ -73,6 +73,15 @@ class Server:
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = clock
 
+    def configure(self, options: XmppOptions) -> None:
+        """Go by these keys from now on; the domains and the rooms are those of the start."""
+        if options.max_stanza > self.options.max_stanza:
+            self.storedCaps = Caps(options.max_stanza * 8, 200, 100_000, 200)
+        if options.rooms != self.options.rooms:
+            self.log.warn("{keys} changed: a new start is needed for that", event="reload.partial", keys="rooms")
+        self.caps = Caps(size=options.max_stanza)
+        self.options = options
+
     async def start(self, hasStore: bool) -> None:
         """Begin; a store that is there already has rooms."""
         self.vault.start()
@@ -88,8 +97,10 @@ class Server:
         for user in list(self.users.values()):
             for session in list(user.sessions.values()):
                 self.end(session, forgets=False)
-        await self.vault.stop()
-        await self.deriving.stop()
+        try:
+            await self.vault.stop()
+        finally:
+            await self.deriving.stop()
 
     def newId(self, prefix: str) -> str:
         """The id of a stanza of our own."""

@@ -86,10 +86,12 @@ class Vault:
 
     async def stop(self) -> None:
         """Do what was asked for, and end."""
-        if self.asked:
-            await self.read(lambda store: None)
-            await self._thread.run(self._close)
-        self._thread.stop()
+        try:
+            if self.asked:
+                await self.read(lambda store: None)
+                await self._thread.run(self._close)
+        finally:
+            self._thread.stop()
 
     def put(self, kind: str, owner: str, key: str, value: str | None) -> int:
         """Write a record: the number of the write."""

@@ -1,0 +1,300 @@
+"""Every key of the configuration, changed under a running daemon: a reload takes it up, or says that it does not."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
+
+from tests.certificates import Authority
+from tests.wire import Wire
+from wsd.config import Config, Log, Policies, Route, Tls, parse
+from wsd.config.changes import FIXED
+from wsd.policies.address import Trust
+from wsd.listen.bind import Listener
+from wsd.protocols import optionsOf
+from wsd.service import Daemon
+
+ROOT = Path(__file__).parent.parent
+
+TOP = """\
+port = 0
+host = "127.0.0.1"
+built_in = false
+"""
+ROUTES = """
+[route."/one"]
+protocol = "echo"
+[route."/describe"]
+"""
+
+
+class Reloaded:
+    """A daemon in memory, whose configuration is written anew."""
+
+    def __init__(self, folder: Path) -> None:
+        self.text = TOP + ROUTES
+        self.environ = {"STATE_DIRECTORY": str(folder)}
+        self.daemon: Any = None
+
+    def start(self, text: str) -> None:
+        self.text = text
+        self.daemon = Daemon(self.read(), MemoryReactorClock(), self.read, dict(self.environ))
+        self.daemon.startService()
+        self.daemon.reactor.run()
+
+    def read(self) -> Config:
+        return parse(self.text, optionsOf)
+
+    def reload(self, text: str) -> list[str]:
+        """The lines of the log."""
+        self.text = text
+        with capturedLogs() as events:
+            self.daemon.reload()
+        return [str(formatEvent(event)) for event in events]
+
+    def ask(self, path: str, *lines: str, host: str = "localhost") -> tuple[int, str]:
+        """Status and body of the answer to a GET."""
+        head = "".join(f"{line}\r\n" for line in (f"GET {path} HTTP/1.1", f"Host: {host}", *lines, ""))
+        head, _, body = Wire(self.daemon).exchange(head.encode()).decode().partition("\r\n\r\n")
+        return int(head.split()[1]), body
+
+    def peer(self, *lines: str) -> str:
+        """The address that the daemon sees."""
+        return str(json.loads(self.ask("/describe", *lines)[1])["peer"]["address"])
+
+    def stop(self) -> None:
+        if self.daemon is not None:
+            self.daemon.stopService()
+            self.daemon.reactor.pump([0.1] * 200)
+
+
+@pytest.fixture
+def reloaded(tmp_path: Path) -> Iterator[Reloaded]:
+    ours = Reloaded(tmp_path)
+    yield ours
+    ours.stop()
+
+
+def table(name: str, line: str) -> str:
+    return f"{TOP}[{name}]\n{line}\n{ROUTES}"
+
+
+def top(line: str) -> str:
+    return f"{TOP}{line}\n{ROUTES}"
+
+
+def route(*lines: str) -> str:
+    return TOP + ROUTES.replace('protocol = "echo"', "\n".join(lines))
+
+
+def routeKey(name: str) -> Callable[[Reloaded], Any]:
+    return lambda r: getattr(r.daemon.site.routeFor("/one").route, name)
+
+
+def policy(name: str) -> Callable[[Reloaded], Any]:
+    """What a new connection meets: that of its route, of the door, or of the whole daemon."""
+
+    def look(r: Reloaded) -> tuple[Any, ...]:
+        (factory,) = r.daemon.site.routeFor("/one").distinct()
+        door = Wire(r.daemon).door
+        return tuple(
+            getattr(policies, name) for policies in (factory.policies, door._policies, r.daemon._admission._policies)
+        )
+
+    return look
+
+
+XFF, FORWARDED = "X-Forwarded-For: 203.0.113.7", "Forwarded: for=203.0.113.8"
+TRUST = 'trusted_proxies = "127.0.0.1"\n'
+
+LOOKS: dict[str, tuple[str, str, Callable[[Reloaded], Any]]] = {
+    "hosts": (top(""), top('hosts = ["example.com"]'), lambda r: r.ask("/describe", host="example.com")[0]),
+    "trusted_proxies": (top(""), top(TRUST), lambda r: r.peer(XFF)),
+    "proxy_header": (top(TRUST), top(f'{TRUST}proxy_header = "forwarded"'), lambda r: r.peer(XFF, FORWARDED)),
+    "metrics_allow": (
+        top(TRUST),
+        top(f'{TRUST}metrics_allow = "203.0.113.0/24"'),
+        lambda r: r.ask("/metrics", XFF)[0],
+    ),
+    "built_in": (top(""), top("").replace("built_in = false", "built_in = true"), lambda r: r.ask("/echo")[0]),
+    "drain": (top(""), top("drain = 3"), lambda r: r.daemon.config.drain),
+    "handlers": (top(""), top('handlers = "{folder}"'), lambda r: r.ask("/good")[0]),
+    "handlers_strict": (
+        top('handlers = "{folder}"'),
+        top('handlers = "{folder}"\nhandlers_strict = true'),
+        lambda r: [f.options.handlers_strict for f in r.daemon.site.routeFor("/good").distinct()],
+    ),
+    "route.protocol": (route('protocol = "echo"'), route('protocol = "describe"'), lambda r: r.ask("/one")[0]),
+    "route.subprotocols": (
+        route('protocol = "echo"'),
+        route('protocol = "echo"', 'subprotocols = ["a"]'),
+        lambda r: [f.spoken for f in r.daemon.site.routeFor("/one").distinct()],
+    ),
+    "route.prefer": (route('protocol = "echo"'), route('protocol = "echo"', 'prefer = "server"'), routeKey("prefer")),
+    "route.require_subprotocol": (
+        route('protocol = "echo"'),
+        route('protocol = "echo"', "require_subprotocol = true"),
+        routeKey("require_subprotocol"),
+    ),
+    "route.origins": (route('protocol = "echo"'), route('protocol = "echo"', 'origins = "*"'), routeKey("origins")),
+    "route.enabled": (
+        route('protocol = "echo"'),
+        route('protocol = "echo"', "enabled = false"),
+        lambda r: r.ask("/one")[0],
+    ),
+}
+"""A key to a configuration, another one, and what tells which of them holds."""
+
+OTHER = {
+    "max_message": "2 MiB",
+    "max_frame": "1 KiB",
+    "http_body_rate": "2 KiB",
+    "high_water": "2 MiB",
+    "low_water": "1 KiB",
+    "max_unsent": "32 MiB",
+    "deflate": False,
+}
+"""Other values than the default, of policies to which one may not simply be added."""
+
+for each in fields(Policies):
+    value = OTHER.get(each.name, each.default + 1 if isinstance(each.default, (int, float)) else None)
+    LOOKS[f"policies.{each.name}"] = top(""), table("policies", f"{each.name} = {json.dumps(value)}"), policy(each.name)
+
+NEW: dict[str, tuple[str, str]] = {
+    "port": (top(""), top("").replace("port = 0", "port = 1")),
+    "host": (top(""), top("").replace("127.0.0.1", "127.0.0.2")),
+    "listen": (top(""), top('listen = "unix:/tmp/wsd-never-bound"')),
+    "proxy_protocol": (top(""), top("proxy_protocol = true")),
+    "frames": (top(""), top('frames = "plain"')),
+    "log.format": (top(""), table("log", 'format = "json"')),
+    "log.level": (top(""), table("log", 'level = "warn"')),
+    "log.file": (top(""), table("log", 'file = "/tmp/wsd-never-opened"')),
+    "tls.port": (top(""), table("tls", "port = 1\nself_signed = true")),
+    "tls.listen": (top(""), table("tls", 'listen = "tcp:1"\nself_signed = true')),
+}
+"""The keys that need a new start."""
+
+
+def keys() -> set[str]:
+    """Every key there is."""
+    names = {each.name for each in fields(Config)} - {"policies", "tls", "log", "routes"}
+    names |= {
+        f"{where}.{each.name}"
+        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log))
+        for each in fields(shape)
+    }
+    own = {"path", "prefix", "single", "options", "policies", "builtIn"}
+    return names | {f"route.{each.name}" for each in fields(Route) if each.name not in own} | {"route.enabled"}
+
+
+TLS = {"tls.self_signed", "tls.certificate", "tls.client_ca", "tls.client_auth", "tls.client_crl", "route.clients"}
+"""Those that have their own test, since they need certificates."""
+
+
+def test_every_key_is_changed_here() -> None:
+    assert {*LOOKS, *NEW, *TLS} == keys()
+    assert set(NEW) == set(FIXED)
+
+
+@pytest.mark.parametrize("key", LOOKS)
+def test_a_reload_takes_up(reloaded: Reloaded, tmp_path: Path, key: str) -> None:
+    (tmp_path / "good_wsh.py").write_text(
+        "async def web_socket_do_extra_handshake(request): pass\nasync def web_socket_transfer_data(request): pass\n"
+    )
+    before, after, look = LOOKS[key]
+    reloaded.start(before.replace("{folder}", str(tmp_path)))
+    seen = look(reloaded)
+    lines = reloaded.reload(after.replace("{folder}", str(tmp_path)))
+    assert look(reloaded) != seen
+    name = 'route."/one"' if key.startswith("route.") else key
+    assert any(re.search(rf"^reloaded, changed: (.*, )?{re.escape(name)}(,|$)", line) for line in lines)
+    assert not [line for line in lines if "new start" in line]
+
+
+@pytest.mark.parametrize("key", NEW)
+def test_a_new_start_is_needed_for(reloaded: Reloaded, key: str) -> None:
+    before, after = NEW[key]
+    reloaded.start(before)
+    lines = reloaded.reload(after)
+    assert f"{key} changed: a new start is needed for that" in lines
+    # It is not forgotten with the next reload, and no more true when it is as it was.
+    assert f"{key} changed: a new start is needed for that" in reloaded.reload(after)
+    assert not [line for line in reloaded.reload(before) if "new start" in line]
+    assert reloaded.reload(before) == ["reloaded, nothing that a reload takes up has changed"]
+
+
+@pytest.mark.parametrize("key", sorted(TLS))
+def test_a_reload_takes_up_what_tls_shows(reloaded: Reloaded, tmp_path: Path, key: str) -> None:
+    one, two = Authority(tmp_path, "one"), Authority(tmp_path, "two")
+    pairs = [authority.server(name, name) for authority, name in ((one, "one.example"), (two, "two.example"))]
+    shown = [f'certificate = [{{ cert = "{pair.cert}", key = "{pair.key}" }}]' for pair in pairs]
+    clients = [f'client_auth = "required"\nclient_ca = "{authority.path}"' for authority in (one, two)]
+    some = '[route."/some"]\nprotocol = "echo"\nclients = '
+    texts = {
+        "tls.self_signed": ("self_signed = true", shown[0]),
+        "tls.certificate": (shown[0], shown[1]),
+        "tls.client_auth": (shown[0], f"{shown[0]}\n{clients[0]}"),
+        "tls.client_crl": (f"{shown[0]}\n{clients[0]}", f'{shown[0]}\n{clients[0]}\nclient_crl = "{one.revoke()}"'),
+        "route.clients": (f'{shown[0]}\n{clients[0]}\n{some}"*"', f'{shown[0]}\n{clients[0]}\n{some}"CN=me"'),
+        "tls.client_ca": (f"{shown[0]}\n{clients[0]}", f"{shown[0]}\n{clients[1]}"),
+    }[key]
+
+    def look() -> Any:
+        context = reloaded.daemon.certificates._contexts.default
+        dates = list(reloaded.daemon.certificates.expiry()), reloaded.daemon.certificates.revokedEnd()
+        subjects = [route.route.clients for route in reloaded.daemon.site.routes]
+        return dates, subjects, context.verify_mode, context.get_ca_certs()
+
+    reloaded.start(table("tls", f"port = 0\n{texts[0]}"))
+    seen = look()
+    reloaded.reload(table("tls", f"port = 0\n{texts[1]}"))
+    assert look() != seen
+
+
+def pieces() -> list[Any]:
+    """All there are of what configurations are made of."""
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, (Config, Policies, Route, Trust))]
+
+
+def test_nothing_keeps_a_piece_of_the_old_configuration(reloaded: Reloaded) -> None:
+    others = {id(each) for each in pieces()}
+    text = f'proxy_protocol = true\ntrusted_proxies = "127.0.0.1"\n[policies]\nmax_message = 111\n{ROUTES}'
+    reloaded.start(TOP + text)
+    ours = {id(each) for each in pieces()} - others
+    reloaded.reload(TOP + text.replace("111", "222").replace("127.0.0.1", "127.0.0.2"))
+    reloaded.daemon.reactor.pump([1.0] * 20)
+    assert len(ours) > 5
+    assert [each for each in pieces() if id(each) in ours] == []
+
+
+@pytest.mark.parametrize("isTrusted", [True, False], ids=["a proxy that is new", "a proxy that is removed"])
+def test_the_proxies_whose_header_is_read_are_those_of_now(reloaded: Reloaded, isTrusted: bool) -> None:
+    texts = [f"proxy_protocol = true\n{line}" for line in ("", TRUST)]
+    before, after = texts if isTrusted else reversed(texts)
+    reloaded.start(top(before))
+    composed = reloaded.daemon._compose(Listener("tcp:0", False))
+    reloaded.reload(top(after))
+
+    class Listening:
+        site, reactor = composed, reloaded.daemon.reactor
+
+    asked = b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET /describe HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer = Wire(Listening()).exchange(asked)  # type: ignore[arg-type]
+    assert (b'"203.0.113.7"' in answer) == isTrusted
+    assert answer.startswith(b"HTTP/1.1 200 " if isTrusted else b"HTTP/1.1 400 ")
+
+
+def test_the_page_says_which_need_a_new_start() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    (told,) = re.findall(r"^A new start is needed for (.*?)\. ", text, re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"`([\w.]+)`", told)) == set(FIXED)

@@ -1,0 +1,168 @@
+"""The daemon's end, for those who are connected: what is being answered is finished, the rest is closed by and by."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock
+
+from tests.web.test_channel import Later
+from tests.web.test_door import daemon as daemonOf
+from tests.web.test_door import get
+from tests.wire import Client, Daemon
+from wsd.protocols.echo import EchoFactory
+from wsd.web.draining import Drain
+
+
+class Ending:
+    """A daemon that has been told to stop."""
+
+    def __init__(self, daemon: Daemon, patience: float = 20) -> None:
+        self.daemon = daemon
+        daemon.site.stopping = True
+        self.drain = Drain(daemon.site, lambda: daemon.connections, daemon.reactor)
+        self._finished = Deferred.fromCoroutine(self.drain.finish(patience))
+
+    def isOver(self) -> bool:
+        return self._finished.called
+
+    def pass_(self, seconds: float, *clients: Client) -> None:
+        """Time passes, in which the daemon and these clients do what they can."""
+        for _ in range(round(seconds / 0.05)):
+            self.daemon.reactor.advance(0.05)
+            for client in clients:
+                client.exchange()
+
+    def settle(self) -> None:
+        """What was sent is acknowledged, for which the kernel may take its own time."""
+        end = time.monotonic() + 2
+        while not self.isOver() and time.monotonic() < end:
+            self.pass_(0.05)
+
+
+class TestAWebSocket:
+    def test_that_is_idle_is_closed_at_once(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        client = daemon.open("/echo")
+        ending = Ending(daemon)
+        ending.pass_(0.1, client)
+        assert client.closeCode == 1001
+        assert ending.isOver()
+
+    def test_is_closed_when_every_message_is_answered(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        client = daemon.open("/echo?delay=300")
+        for number in range(10):
+            client.say(str(number))
+        ending = Ending(daemon)
+        ending.pass_(2.5, client)
+        assert not ending.isOver()
+        ending.pass_(1, client)
+        assert client.messages() == [str(number) for number in range(10)]
+        assert client.closeCode == 1001
+        assert ending.isOver()
+
+    def test_that_does_not_take_its_answer_is_waited_for(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        client = daemon.open("/echo?size=8000000&nodeflate")
+        client.protocol.send_text(b"more than the kernel holds")
+        client.wire.send(b"".join(client.protocol.data_to_send()))
+        ending = Ending(daemon)
+        ending.pass_(1)
+        assert not ending.isOver()
+        ending.pass_(1, client)
+        assert len(client.messages()[0]) == 8_000_000
+        assert client.closeCode == 1001
+
+    def test_is_not_waited_for_longer_than_that(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        client = daemon.open("/echo?delay=30000")
+        client.say("hello")
+        ending = Ending(daemon, patience=5)
+        ending.pass_(4, client)
+        assert not ending.isOver()
+        ending.pass_(1.1, client)
+        assert ending.isOver()
+        Deferred.fromCoroutine(ending.drain.close(5))
+        client.exchange()
+        assert client.closeCode == 1001
+
+    def test_that_is_being_opened_is_told_to_come_again(self) -> None:
+        daemon = daemonOf()
+        client = daemon.open("/every?wish=wait")
+        Ending(daemon)
+        client.exchange()
+        assert client.response is not None
+        assert client.response.status_code == 503
+
+
+class TestHttp:
+    def test_an_answer_that_is_not_there_yet_is_waited_for(self) -> None:
+        daemon = daemonOf()
+        later = Later()
+        daemon.site.pages["/later"] = later
+        wire = daemon.connect()
+        assert wire.exchange(get(b"/later")) == b""
+        ending = Ending(daemon)
+        ending.pass_(3)
+        assert not ending.isOver()
+        later.requests[0].write(b"late")
+        later.requests[0].finish()
+        assert wire.exchange(b"").endswith(b"late\r\n0\r\n\r\n")
+        ending.settle()
+        assert ending.isOver()
+
+    def test_a_body_that_has_begun_is_read(self) -> None:
+        daemon = daemonOf()
+        wire = daemon.connect()
+        wire.exchange(b"POST /every HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nbody")
+        ending = Ending(daemon)
+        ending.pass_(3)
+        assert not ending.isOver()
+        assert wire.exchange(b" ends").endswith(b"9 bytes")
+        ending.settle()
+        assert ending.isOver()
+
+    def test_an_idle_connection_is_ended_at_once(self) -> None:
+        daemon = daemonOf()
+        wire = daemon.connect()
+        wire.exchange(get(b"/every"))
+        assert Ending(daemon).isOver()
+        wire.exchange(b"")
+        assert wire.ended
+
+    def test_what_is_asked_for_anew_is_answered_with_503(self) -> None:
+        daemon = daemonOf()
+        daemon.site.stopping = True
+        assert daemon.connect().exchange(get(b"/every")).startswith(b"HTTP/1.1 503 ")
+        assert daemon.connect().exchange(get(b"/nowhere")).startswith(b"HTTP/1.1 503 ")
+
+
+class Fake:
+    """A connection that is open until it is closed."""
+
+    isOpen = True
+    isBusy = False
+
+    def close(self, *_: Any) -> None:
+        self.isOpen = False
+
+
+@pytest.mark.parametrize(("number", "patience", "seconds"), [(10_000, 20, 5), (10_000, 4, 2), (200, 20, 0.2)])
+def test_many_are_closed_over_some_time(number: int, patience: float, seconds: float) -> None:
+    clock: Any = MemoryReactorClock()
+    connections: list[Any] = [Fake() for _ in range(number)]
+    drain = Drain(Daemon().site, lambda: connections, clock)
+    finished = Deferred.fromCoroutine(drain.finish(patience))
+    closed = []
+    for _ in range(round(seconds / 0.05)):
+        assert not finished.called
+        clock.advance(0.05)
+        closed.append(sum(not each.isOpen for each in connections))
+    assert finished.called
+    assert closed[-1] == number
+    steps = [after - before for before, after in zip([0, *closed], closed, strict=False)]
+    assert max(steps) == max(50, number * 0.05 / seconds)

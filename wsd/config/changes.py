@@ -1,0 +1,65 @@
+"""What a reload changes: the keys in which two configurations differ, and those that only a new start takes up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+from wsd.config.shape import Config, Policies, Route
+
+FIXED = (
+    "port",
+    "host",
+    "listen",
+    "proxy_protocol",
+    "frames",
+    "tls.port",
+    "tls.listen",
+    "log.format",
+    "log.level",
+    "log.file",
+)
+"""The keys that hold from the start of the daemon to its end."""
+
+_TABLES = ("policies", "tls", "log")
+
+
+def fixedOf(config: Config) -> dict[str, Any]:
+    """The values of those keys."""
+    values = dict(_plain(config))
+    return {key: values[key] for key in FIXED}
+
+
+def changes(before: Config, after: Config) -> list[str]:
+    """The keys in which they differ, as they are written: `hosts`, `policies.deflate`, `route."/echo"`."""
+    old, new = dict(_plain(before)), dict(_plain(after))
+    changed = [key for key in old if old[key] != new[key]]
+    for key in {**before.routes, **after.routes}:
+        route, other = before.routes.get(key), after.routes.get(key)
+        if route is None or other is None or _differ(route, other, before.policies, after.policies):
+            changed.append(f'route."{key}"')
+    return changed
+
+
+def _differ(route: Route, other: Route, before: Policies, after: Policies) -> bool:
+    """Whether two routes differ in more than what the policies of all have brought them."""
+
+    def own(each: Route, policies: Policies) -> Iterator[object]:
+        yield from (
+            None
+            if getattr(each.policies, key.name) == getattr(policies, key.name)
+            else getattr(each.policies, key.name)
+            for key in fields(policies)
+        )
+
+    return replace(route, policies=other.policies) != other or list(own(route, before)) != list(own(other, after))
+
+
+def _plain(config: Config) -> Iterator[tuple[str, Any]]:
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if each.name in _TABLES:
+            yield from ((f"{each.name}.{key.name}", getattr(value, key.name)) for key in fields(value))
+        elif each.name != "routes":
+            yield each.name, value

@@ -1,0 +1,49 @@
+"""Whether a store in an SQLite file could be used, found out without touching it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+
+def checkStore(path: Path) -> list[str]:
+    """
+    Look at the file of a store: warnings, when it is not there and could not be made.
+
+    Raises ValueError when it is there and could not be opened. Nothing is written, and no file made: whoever asks may
+    be another user than the daemon.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return _faultsOfFolder(path)
+    except OSError as error:
+        raise ValueError(f"store: {path} cannot be looked at: {error.strerror}") from None
+    for each, mode in ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK)):
+        if not os.access(each, mode):
+            raise ValueError(f"store: {each} cannot be written by this user; the store belongs to the daemon's")
+    try:
+        _read(path)
+    except sqlite3.Error as error:
+        raise ValueError(f"store: {path} cannot be opened: {error}; put a good copy in its place") from None
+    return []
+
+
+def _faultsOfFolder(path: Path) -> list[str]:
+    there = next(folder for folder in path.parents if folder.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return []
+    return [f"the store {path} is not there yet, and this user cannot make it: {there} cannot be written"]
+
+
+def _read(path: Path) -> None:
+    # Where nobody has it open, SQLite would make files beside it that are ours, and stay.
+    isOpen = os.path.exists(f"{path}-wal")
+    store = sqlite3.connect(f"file:{quote(str(path))}?{'mode=ro' if isOpen else 'immutable=1'}", uri=True, timeout=10)
+    try:
+        for (table,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            store.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone()
+    finally:
+        store.close()

@@ -1,0 +1,53 @@
+"""Starting a route: what goes wrong there ends that route alone, which answers 503 until a reload builds it anew."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wsd.connection import CannotStart, Factory
+
+_log = Logger(namespace="wsd")
+
+
+def start(factory: Factory) -> Deferred[Any]:
+    """Start what answers at a route; nobody is let in before. Fires when it has started, or could not."""
+    factory.unusable = "it is being started"
+    return maybeDeferred(factory.started).addCallbacks(
+        lambda _: _started(factory), lambda failure: _failed(factory, failure)
+    )
+
+
+def _started(factory: Factory) -> None:
+    factory.unusable = None
+
+
+def _failed(factory: Factory, failure: Failure) -> None:
+    error, path = failure.value, factory.route.path
+    factory.hasFailed = True
+    factory.unusable = f"it could not be started: {_cause(error)}"
+    words = "{route} could not be started and answers 503, the other routes serve: {sentence}"
+    if isinstance(error, (CannotStart, OSError)):
+        _log.error(words, event="route.unusable", route=path, sentence=_sentence(error))
+    else:
+        _log.failure(words, failure, event="route.unusable", route=path, sentence=_cause(error))
+
+
+def _cause(error: BaseException | None) -> str:
+    """What was wrong, without the names of files."""
+    if isinstance(error, CannotStart):
+        return error.cause
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _sentence(error: CannotStart | OSError) -> str:
+    """What was wrong, and of which file."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {_cause(error)}"
+    return str(error) or _cause(error)
