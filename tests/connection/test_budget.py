@@ -11,6 +11,7 @@ from twisted.logger import capturedLogs
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from tests import wire
+from tests.every import EveryFactory
 from tests.wire import Client, Daemon
 from wsd.config import Policies
 from wsd.connection import Connection, Factory
@@ -119,9 +120,35 @@ class TestWhatIsCounted:
         daemon = keeping()
         client, connection = joined(daemon)
         connection.hold()
-        connection.dataReceived(b"x" * 1000)
-        assert daemon.budget.used == 1000
-        del client
+        client.protocol.send_binary(b"x" * 1000)
+        client.wire.push(b"".join(client.protocol.data_to_send()))
+        client.wire.transport.resumeProducing()
+        client.wire.serve()
+        assert daemon.budget.used == 1008
+        connection.release()
+        assert (connection.got, daemon.budget.used) == ([b"x" * 1000], 0)
+
+    def test_nothing_of_what_came_with_the_opening_handshake_once_it_is_read(self) -> None:
+        daemon = keeping()
+        client = Client(daemon.connect())
+        client.protocol.send_request(client.request)
+        client.wire.send(b"".join(client.protocol.data_to_send()) + b"\x82\x85" + bytes(4) + b"early")
+        (connection,) = daemon.connections
+        assert (connection.got, daemon.budget.used) == ([b"early"], 0)
+
+    def test_nor_while_the_protocol_decides_about_it(self) -> None:
+        factory = type("AFactory", (EveryFactory,), {})
+        daemon = Daemon({"/": factory}, Policies(ping_interval=0))
+        client = Client(daemon.connect(), "/?wish=wait")
+        client.protocol.send_request(client.request)
+        client.wire.send(b"".join(client.protocol.data_to_send()))
+        client.wire.transport.resumeProducing()
+        client.wire.send(b"\x82\x85" + bytes(4) + b"early")
+        assert daemon.budget.used == 11
+        daemon.factories["/"].gate.callback(None)
+        (connection,) = daemon.connections
+        assert connection.said[-1] == ("received", b"early", True)
+        assert daemon.budget.used == 0
 
     def test_what_waits_to_be_sent_to_the_byte_until_it_has_gone(self) -> None:
         daemon = keeping()

@@ -52,13 +52,17 @@ class Connection(Opening):
                 start = end
         if self.held:
             self.waits(len(self.data))
-        isWithin = self.inside_message and not self.streams and self.state == self.STATE_OPEN
-        self.keeps(len(self.data) + (self.message_data_total_length if isWithin else 0))
 
     def __feed(self, data: bytes) -> None:
         if self.state != self.STATE_CLOSED:
             self.data += data
             self.consumeData()
+
+    def consumeData(self) -> None:
+        """Autobahn reads what it has, and what then is left counts."""
+        super().consumeData()
+        isWithin = self.inside_message and not self.streams and self.state == self.STATE_OPEN
+        self.keeps(len(self.data) + (self.message_data_total_length if isWithin else 0))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The TCP connection is gone: count it, log it, tell the protocol once."""

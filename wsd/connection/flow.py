@@ -99,7 +99,7 @@ class Flow(Contract):
     def hasDeflated(self) -> None:
         """It is sent."""
         self.release()
-        if not self.isFull and not self.frames.isBusy:
+        if not self.isFull and (self.frames is None or not self.frames.isBusy):
             self._makeRoom()
 
     # -- the transport takes --------------------------------------------------------------------------------------

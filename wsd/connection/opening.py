@@ -160,6 +160,7 @@ class Opening(Flow):
         self.held = 0
         raw.makeConnection(self.transport)
         rest, self.data = self.data, b""
+        self.keeps(0)
         if rest:
             raw.dataReceived(rest)
         self.transport.resumeProducing()

@@ -161,6 +161,7 @@ cdef class Frames:
         self._most = min(terms.maxMessage, terms.maxFrame)
         self._descriptor = -1
         self._rest = rest
+        self._kept = PyBytes_GET_SIZE(rest)
         self._isSlow = terms.streams
         self._waits = True
         self._isOpen = connection.state == OPEN

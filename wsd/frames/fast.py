@@ -91,7 +91,8 @@ class Fast(Writer):
         self._most = min(terms.maxMessage, terms.maxFrame)
         self._rest = rest
         self._feeding = self._fellBack = self._inFrame = self._inMessage = self._fedOut = False
-        self._left = self._total = self._frames = self._kept = 0
+        self._left = self._total = self._frames = 0
+        self._kept = len(rest)
         self._parts: BytesIO | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
 

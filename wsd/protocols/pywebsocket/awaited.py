@@ -154,6 +154,7 @@ class Awaited:
     def put(self, kind: int, content: Any, size: int = 0) -> None:
         """Something for the handler; too much of it holds the connection."""
         if kind == OPENED:
+            self._began = perf_counter()
             self._running = Deferred.fromCoroutine(self._transfer())
             return
         self._items.append((size + EACH, (kind, content)))
