@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, fields
 from difflib import get_close_matches
+from functools import lru_cache
 from ipaddress import ip_network
 from math import isfinite
 from os.path import join
@@ -193,6 +194,7 @@ def read(kind: object, metadata: Mapping[str, Any], value: object, folder: str =
     return _text(value, metadata, folder)
 
 
+@lru_cache(64)
 def fieldsOf(shape: type) -> dict[str, tuple[Field[Any], Any]]:
     """A dataclass's fields by name, each with its annotation resolved."""
     hints = get_type_hints(shape)

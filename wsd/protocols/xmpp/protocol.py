@@ -157,9 +157,12 @@ class XmppFactory(Factory):
         """Begin."""
         self._host = host = self._leader()
         host.users += 1
-        if host._server is not None:
+        if host._server is not None or host.upstream is not None:
             host.options = self._keysFor(host)
-            host._server.configure(host.options)
+            if host._server is not None:
+                host._server.configure(host.options)
+            else:
+                host.upstream = Upstream(host.options, host.clock)
         if host._beginning is None:
             host._beginning = Deferred.fromCoroutine(host._attempt())
         return Deferred.fromCoroutine(_after(host._beginning))
@@ -168,8 +171,11 @@ class XmppFactory(Factory):
         """The keys that hold for a server that runs already: a reload has built routes anew, and the old ones end."""
         newest: dict[Any, XmppOptions] = {(each.route.path, each.spoken): each.options for each in self._all}
         ours = [options for options in newest.values() if options.isOwn and _key(options) == _key(host.options)]
+        if ours:
+            return ours[0]
+        before: XmppOptions = host.options
         own: XmppOptions = self.options
-        return ours[0] if ours else replace(own, domains=host.options.domains, store=host.options.store)
+        return replace(own, domains=before.domains, store=before.store, upstream=before.upstream)
 
     async def _attempt(self) -> Exception | None:
         """Begin, for all routes that are one server: what went wrong."""
