@@ -116,6 +116,8 @@ class TestTheBuiltInRoutes:
         routes = read(text).routes
         assert [path for path in routes if not routes[path].builtIn] == ["/echo", "/mine"]
         assert all(route.builtIn for route in parse(defaultText(), optionsOf).routes.values())
+        tight = '[policies]\nmax_unsent = "8 MiB"\n[route."/echo"]\nmax_message = "1 MiB"\n'
+        assert not read(tight).routes["/echo"].builtIn
         assert not any(route.builtIn for route in read('built_in = false\n[route."/blob"]').routes.values())
 
 

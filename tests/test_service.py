@@ -253,6 +253,11 @@ FAULTS = {
         "/srv/store: Permission denied",
         "/lived: it could not be started: Permission denied",
     ),
+    "a configuration that is wrong": (
+        ConfigError("upstream_ca: /srv/ca.pem cannot be read"),
+        "upstream_ca: /srv/ca.pem cannot be read",
+        "/lived: it could not be started: its configuration is wrong",
+    ),
     "anything": (
         RuntimeError("no luck"),
         "RuntimeError: no luck",

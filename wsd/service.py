@@ -456,12 +456,11 @@ class Daemon(Service):
         """
         super().stopService()
         self._systemd.tell("STOPPING=1", "closing the connections")
-        for loop in self._beats:
-            if loop.running:
-                loop.stop()
         self._notReady = ["the daemon stops"]
         self.site.stopping = True
-        return Deferred.fromCoroutine(self._leave()).addCallback(lambda _: self._stopRoutes())
+        left = Deferred.fromCoroutine(self._leave())
+        left.addErrback(lambda failure: self.log.failure("the connections did not end", failure))
+        return left.addCallback(lambda _: self._stopRoutes())
 
     async def _leave(self) -> None:
         drain = Drain(self.site, self._connections, self.reactor)
@@ -476,6 +475,9 @@ class Daemon(Service):
         await stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
 
     def _stopRoutes(self) -> Deferred[Any]:
+        for loop in self._beats:
+            if loop.running:
+                loop.stop()
         self._timer.stop()
         for number, handler in self._signals.items():
             signal.signal(number, handler)

@@ -146,6 +146,9 @@ class TestAStoreThatCannotBeOpened:
             with open_(daemon, "/echo") as client:
                 client.send("hello")
                 assert client.recv(10) == "hello"
+            with open_(daemon, "/ws") as client:
+                client.send("so does what shares a route with it")
+                assert client.recv(10) == "so does what shares a route with it"
             with pytest.raises(InvalidStatus) as refused:
                 connect(f"ws://localhost:{daemon.port()}/xmpp", subprotocols=["xmpp"])  # type: ignore[list-item]
             assert refused.value.response.status_code == 503

@@ -134,6 +134,13 @@ class TestHttp:
         wire.exchange(b"")
         assert wire.ended
 
+    def test_one_that_was_made_for_a_request_may_bring_it(self) -> None:
+        daemon = daemonOf()
+        busy, wire = daemon.open("/every"), daemon.connect()
+        busy.say("wait")
+        Ending(daemon).pass_(1, busy)
+        assert wire.exchange(get(b"/every")).startswith(b"HTTP/1.1 503 ")
+
     def test_what_is_asked_for_anew_is_answered_with_503(self) -> None:
         daemon = daemonOf()
         daemon.site.stopping = True

@@ -85,8 +85,7 @@ def parse(
     tables = tableOf(table.get("route", {}), "route")
     routes = _routes(tables, _builtIn(values, tables), policies, optionsOf, folder)
     if values.get("built_in", True):
-        plain = _routes({}, BUILT_IN, policies, optionsOf, folder)
-        routes = {key: replace(route, builtIn=route == plain.get(key)) for key, route in routes.items()}
+        routes = {key: replace(route, builtIn=_isBuiltIn(key, route, policies)) for key, route in routes.items()}
     config = Config(
         **values,
         policies=policies,
@@ -250,6 +249,16 @@ def _builtIn(values: Mapping[str, Any], tables: Mapping[str, Any]) -> Mapping[st
         **kept,
         "/*": {**HANDLERS, "handlers": handlers, "handlers_strict": values.get("handlers_strict", False)},
     }
+
+
+def _isBuiltIn(key: str, route: Route, policies: Policies) -> bool:
+    """Whether a route is the built-in one of its path as it would be if nobody had said anything of it."""
+    shapes = {name: type(options) for name, options in route.options.items()}
+    try:
+        return key in BUILT_IN and route == _route(key, dict(BUILT_IN[key]), policies, shapes.__getitem__, "")
+    except (ConfigError, KeyError):
+        # With these policies it had to be changed, or another protocol answers there.
+        return False
 
 
 def _checkPath(key: str, where: str) -> None:

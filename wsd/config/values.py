@@ -229,6 +229,7 @@ def read(kind: object, metadata: Mapping[str, Any], value: object, folder: str =
     return _text(value, metadata, folder)
 
 
+@lru_cache(64)
 def fieldsOf(shape: type) -> dict[str, tuple[Field[Any], Any]]:
     """A dataclass's fields by name, each with its annotation resolved."""
     hints = get_type_hints(shape)

@@ -398,6 +398,11 @@ class Door(Protocol):
         self._wait(self._policies.http_body_timeout)
 
     @property
+    def isNew(self) -> bool:
+        """Whether it has been made and not used yet: the request may be on its way."""
+        return self._connection is None and self._channel is None and not self.lingering
+
+    @property
     def isBusy(self) -> bool:
         """Whether a request is being answered, or a WebSocket's message, or an answer is not all taken yet."""
         if self._connection is not None:

@@ -69,7 +69,7 @@ class Drain:
 
     def _endIdle(self) -> None:
         for door in list(self._site.doors):
-            if not door.isBusy:
+            if not door.isBusy and not door.isNew:
                 door.end()
 
     async def _gone(self, patience: float) -> None:

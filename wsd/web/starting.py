@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.config import ConfigError
 from wsd.connection import CannotStart, Factory
 
 _log = Logger(namespace="wsd")
@@ -31,7 +32,7 @@ def _failed(factory: Factory, failure: Failure) -> None:
     factory.hasFailed = True
     factory.unusable = f"it could not be started: {_cause(error)}"
     words = "{route} could not be started and answers 503, the other routes serve: {sentence}"
-    if isinstance(error, (CannotStart, OSError)):
+    if isinstance(error, (CannotStart, ConfigError, OSError)):
         _log.error(words, event="route.unusable", route=path, sentence=_sentence(error))
     else:
         _log.failure(words, failure, event="route.unusable", route=path, sentence=_cause(error))
@@ -41,12 +42,14 @@ def _cause(error: BaseException | None) -> str:
     """What was wrong, without the names of files."""
     if isinstance(error, CannotStart):
         return error.cause
+    if isinstance(error, ConfigError):
+        return "its configuration is wrong"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _sentence(error: CannotStart | OSError) -> str:
+def _sentence(error: CannotStart | ConfigError | OSError) -> str:
     """What was wrong, and of which file."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {_cause(error)}"

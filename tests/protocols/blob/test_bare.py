@@ -87,6 +87,18 @@ class TestWhatGoesWrong:
         client.wire.send(header(1001))
         assert client.closeCode == 1009
 
+    def test_one_that_is_on_its_way_keeps_its_connection_at_the_end_of_the_daemon(self, tmp_path: Path) -> None:
+        daemon = daemonOf(tmp_path)
+        client = daemon.open("/blob")
+        (connection,) = daemon.connections
+        busy = [connection.isBusy]
+        for data in (header(1000) + bytes(500), bytes(500)):
+            client.wire.send(data)
+            busy.append(connection.isBusy)
+        client.exchange()
+        assert told(client)[0]["size"] == 1000
+        assert busy == [False, True, False]
+
     def test_one_over_the_quota_is_told_and_closed(self, tmp_path: Path) -> None:
         client = daemonOf(tmp_path, quota=1000).open("/blob")
         client.say(bytes(1001))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.logger import capturedLogs
 
 from tests.protocols.xmpp.talk import CLOSE, OPEN, Socket, Talker, XmppAtOnce, condition, message
 from tests.wire import Daemon
@@ -76,6 +77,17 @@ class TestTheRoute:
         assert new.server.options == keys(after)
         old.stopped()
         assert letsIn("/ws") == ("anonymous" not in after)
+
+    def test_keys_that_need_a_new_start_are_said(self, tmp_path: Path) -> None:
+        daemon = daemonOf(ws=XmppOptions(), xmpp=XmppOptions(store=str(tmp_path / "xmpp.sqlite")))
+        old = daemon.factories["/xmpp"]
+        options = XmppOptions(store=str(tmp_path / "other"), domains=("example.com",))
+        new = XmppAtOnce(old.route, options, old.clock, old.timer, old.metrics, plane=old.plane)
+        new.meet(list(daemon.factories.values()))
+        with capturedLogs() as events:
+            new.started()
+        (event,) = [event for event in events if event.get("event") == "reload.partial"]
+        assert (event["route"], event["keys"]) == ("/xmpp", "domains, store")
 
     def test_a_route_that_says_nothing_is_the_first_that_does(self, tmp_path: Path) -> None:
         said = XmppOptions(store=str(tmp_path / "s"), domains=("example.com",))

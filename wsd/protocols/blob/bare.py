@@ -27,6 +27,11 @@ class Bare:
         self._pipe: Pipe | None = None
         self._isGone = False
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether a file is on its way."""
+        return self._pipe is not None
+
     def text(self, message: str) -> None:
         """The name of what comes next."""
         try:

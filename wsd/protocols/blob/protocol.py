@@ -68,6 +68,10 @@ class Speaker(Protocol):
     def gone(self) -> None:
         """The connection is lost, or closed."""
 
+    @property
+    def isBusy(self) -> bool:
+        """Whether a file is on its way that would have to be sent again from its beginning."""
+
 
 class BlobConnection(Connection):
     """One connection, and what it speaks."""
@@ -107,6 +111,11 @@ class BlobConnection(Connection):
             return self._speaker.ended()
         text, self._text = self._text, None
         return self._speaker.text(text.decode()) if self.isOpen else None
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether a file is being taken or given."""
+        return super().isBusy or self._speaker.isBusy
 
     def closed(self, code: int, reason: str) -> None:
         """Set down what was being done."""

@@ -53,6 +53,11 @@ class Reliable:
 
     # -- text -----------------------------------------------------------------------------------------------------
 
+    @property
+    def isBusy(self) -> bool:
+        """An upload goes on where it was, with the next daemon too."""
+        return False
+
     async def text(self, message: str) -> None:
         """A message; nothing more is read before it is answered."""
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
@@ -29,6 +30,9 @@ from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
+
+_SHARED = ("domains", "store", "upstream")
+"""The keys that tell one server from another."""
 
 
 class XmppConnection(Connection):
@@ -102,6 +106,7 @@ class XmppFactory(Factory):
     subprotocols = ("xmpp",)
     Options = XmppOptions
     threads: ClassVar[type[Threads]] = Threads
+    log = Logger(namespace="wsd")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -155,21 +160,41 @@ class XmppFactory(Factory):
 
     def started(self) -> Deferred[None] | None:
         """Begin."""
+        self._warn()
         self._host = host = self._leader()
         host.users += 1
-        if host._server is not None:
+        if host._server is not None or host.upstream is not None:
             host.options = self._keysFor(host)
-            host._server.configure(host.options)
+            if host._server is not None:
+                host._server.configure(host.options)
+            else:
+                host.upstream = Upstream(host.options, host.clock)
         if host._beginning is None:
             host._beginning = Deferred.fromCoroutine(host._attempt())
         return Deferred.fromCoroutine(_after(host._beginning))
+
+    def _warn(self) -> None:
+        """Say that a reload parts this route from those that it was one with, until a new start."""
+        before = next((each for each in self._all if each._host and each.route.path == self.route.path), self)
+        changed = [name for name in _SHARED if getattr(before.options, name) != getattr(self.options, name)]
+        if changed:
+            self.log.warn(
+                "{route}: {keys} changed: a new start is needed for that, for routes without keys of their own stay "
+                "with the server that was",
+                event="reload.partial",
+                route=self.route.path,
+                keys=", ".join(changed),
+            )
 
     def _keysFor(self, host: XmppFactory) -> XmppOptions:
         """The keys that hold for a server that runs already: a reload has built routes anew, and the old ones end."""
         newest: dict[Any, XmppOptions] = {(each.route.path, each.spoken): each.options for each in self._all}
         ours = [options for options in newest.values() if options.isOwn and _key(options) == _key(host.options)]
+        if ours:
+            return ours[0]
+        before: XmppOptions = host.options
         own: XmppOptions = self.options
-        return ours[0] if ours else replace(own, domains=host.options.domains, store=host.options.store)
+        return replace(own, domains=before.domains, store=before.store, upstream=before.upstream)
 
     async def _attempt(self) -> Exception | None:
         """Begin, for all routes that are one server: what went wrong."""
