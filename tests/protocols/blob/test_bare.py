@@ -45,6 +45,22 @@ class TestOneMessageIsOneFile:
         client.say(b"two")
         assert [receipt["name"] for receipt in told(client)] == ["größe.txt", "blob"]
 
+    @pytest.mark.parametrize(
+        ("kind", "kept"),
+        [
+            ('"video/webm;codecs=vp9,opus"', "video/webm;codecs=vp9,opus"),
+            ('"jpg"', "application/octet-stream"),
+            ('""', "application/octet-stream"),
+            ("7", "application/octet-stream"),
+        ],
+    )
+    def test_the_line_may_have_a_type_for_it_alone(self, tmp_path: Path, kind: str, kept: str) -> None:
+        client = daemonOf(tmp_path).open("/blob")
+        client.say(f'{{"name": "recording", "type": {kind}}}')
+        client.say(b"\x00\x01")
+        client.say(b"\x00\x02")
+        assert [receipt["type"] for receipt in told(client)] == [kept, "application/octet-stream"]
+
     @pytest.mark.parametrize("chunk", [1, 7, 1000])
     def test_however_it_is_cut(self, tmp_path: Path, chunk: int) -> None:
         client = daemonOf(tmp_path).open("/blob", chunk=chunk)

@@ -17,6 +17,7 @@ CODES = {
     "no_transfer": (409, 1003),
     "too_large": (413, 1009),
     "quota": (507, 1013),
+    "too_many": (429, 1013),
     "offset": (409, 1008),
     "checksum": (460, 1007),
     "size": (400, 1009),

@@ -30,6 +30,8 @@ class BlobOptions:
     """Bytes of one user's files; 0 for no limit."""
     max_file: int = _size(GIB, least=1)
     """Bytes of one file, by whatever way it comes."""
+    max_unfinished: int = field(default=256, metadata={"unit": "files", "least": 1})
+    """Unfinished files of one user, and from one address."""
     max_chunk: int = _size(MIB, least=1024)
     """Bytes of a chunk of the reliable protocol."""
     credit: int = _size(4 * MIB, least=65536)

@@ -91,6 +91,11 @@ class Pipe:
         return self._part.name
 
     @property
+    def user(self) -> str:
+        """Whose file it is."""
+        return self._part.wanted.user
+
+    @property
     def size(self) -> int | None:
         """Bytes that were announced."""
         return self._part.size

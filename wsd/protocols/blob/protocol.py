@@ -22,6 +22,7 @@ from twisted.web.resource import IResource
 from wsd.config import stateFolder
 from wsd.connection import Accept, Connection, Factory, Request
 from wsd.policies.address import Peer, TlsInfo
+from wsd.policies.admission import accountOf
 from wsd.protocols.blob.bare import Bare
 from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError
@@ -75,12 +76,15 @@ class BlobConnection(Connection):
     factory: BlobFactory
     owner: str
     """Whose the files are that come on it."""
+    source: str
+    """The address that they come from, as far as addresses are told apart."""
     _speaker: Speaker
     _text: bytearray | None = None
 
     async def opening(self, request: Request) -> Accept:
         """Take whoever comes."""
         self.owner = userOf(self.user, request.tls, request.peer)
+        self.source = accountOf(request.peer.address)
         return Accept(self.factory.choose(request.subprotocols))
 
     def opened(self) -> None:
@@ -153,7 +157,14 @@ class BlobFactory(Factory):
 
     def _store(self) -> Store:
         options: BlobOptions = self.options
-        limits = Limits(options.quota, options.user_quota, options.max_file, options.expire, options.keep)
+        limits = Limits(
+            options.quota,
+            options.user_quota,
+            options.max_file,
+            options.expire,
+            options.keep,
+            options.max_unfinished,
+        )
         return Store(self.root, limits, time.time)
 
     def started(self) -> None:

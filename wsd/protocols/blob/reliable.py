@@ -72,7 +72,8 @@ class Reliable:
     ) -> None:
         await self._setDown()
         token = token or secrets.token_urlsafe(24)
-        begun = await self._transfers.begin(Wanted(self._connection.owner, name, type, size, sha256), token, self)
+        wanted = Wanted(self._connection.owner, name, type, size, sha256, self._connection.source)
+        begun = await self._transfers.begin(wanted, token, self)
         self._deaf = False
         if isinstance(begun, Blob):
             self._connection.tell("have", self._connection.factory.receipt(begun))

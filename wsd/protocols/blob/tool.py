@@ -29,7 +29,8 @@ def ls(arguments: Namespace) -> None:
     store = _storeOf(arguments)
     for blob in store.list():
         when = datetime.fromtimestamp(blob.at, UTC).isoformat(timespec="seconds")
-        print(f"{blob.id}  {blob.size:>12}  {when}  {blob.type}  {printable(blob.user)}  {printable(blob.name)}")
+        kind, user, name = map(printable, (blob.type, blob.user, blob.name))
+        print(f"{blob.id}  {blob.size:>12}  {when}  {kind}  {user}  {name}")
 
 
 def rm(arguments: Namespace) -> None:
