@@ -35,7 +35,7 @@ class AtOnce(Disk):
     def stop(self) -> None:
         pass
 
-    def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
+    def _start(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         if not self.slow:
             return maybeDeferred(work, *arguments)
         due: Deferred[None] = Deferred()

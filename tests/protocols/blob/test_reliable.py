@@ -11,6 +11,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.protocols.blob.stores import Uploader, daemonOf, told
 from wsd.protocols.blob.store import nameOf
@@ -559,3 +560,94 @@ class TestADiskThatRefuses:
         assert begin(uploader)["ready"]["offset"] == 5
         uploader.chunk(5, b"world")
         assert uploader.say("end")[-1]["done"]["sha256"] == sha256(b"helloworld").hexdigest()
+
+
+def slip(*_: object) -> Any:
+    raise ValueError("nobody has foreseen this")
+
+
+class TestWhatNobodyHasForeseen:
+    """It is told as a store that failed, the log has it, and nobody waits for ever."""
+
+    def test_of_a_chunk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        uploader = Uploader(daemonOf(tmp_path, sync="each"))
+        begin(uploader)
+        uploader.chunk(0, b"hello")
+        with monkeypatch.context() as patch, capturedLogs() as events:
+            patch.setattr("os.pwritev", slip)
+            assert code(uploader.chunk(5, b"world")) == "unavailable"
+        assert [event["event"] for event in events if "log_failure" in event] == ["blob.store"]
+        assert begin(uploader)["ready"]["offset"] == 5
+
+    @pytest.mark.parametrize("place", ["PartFile.sync", "PartFile.check"])
+    def test_of_what_is_done_beside(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+        uploader = Uploader(daemonOf(tmp_path, sync="each"))
+        begin(uploader)
+        with monkeypatch.context() as patch:
+            patch.setattr(f"wsd.protocols.blob.file.{place}", slip)
+            assert code(uploader.chunk(0, b"hello")) == "unavailable"
+        assert "ready" in begin(uploader)
+
+    def test_of_an_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        uploader = Uploader(daemonOf(tmp_path))
+        begin(uploader, size=5)
+        uploader.chunk(0, b"hello")
+        with monkeypatch.context() as patch:
+            patch.setattr("os.rename", slip)
+            assert code(uploader.say("end")) == "unavailable"
+        assert "have" in begin(uploader, size=5)
+
+    def test_of_a_download_after_which_there_may_be_another(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uploader = Uploader(daemonOf(tmp_path))
+        begin(uploader, size=5)
+        uploader.chunk(0, b"hello")
+        id = uploader.say("end")[0]["done"]["id"]
+        with monkeypatch.context() as patch:
+            patch.setattr("os.pread", slip)
+            assert code(uploader.say("get", id=id, credit=5)[1:]) == "unavailable"
+        assert uploader.say("get", id=id, credit=5)[-1] == {"sent": {"offset": 5}}
+
+    def test_of_a_store_that_is_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf(tmp_path)
+        uploader = Uploader(daemon)
+        with monkeypatch.context() as patch:
+            patch.setattr("wsd.protocols.blob.store.Index", slip)
+            assert code(uploader.say("begin", name="a", size=1)) == "unavailable"
+            assert daemon.factories["/blob"].ready() is not None
+        assert "ready" in begin(uploader)
+        assert daemon.factories["/blob"].ready() is None
+
+
+class TestTheLog:
+    def test_a_fault_of_the_store_is_there_once_a_minute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf(tmp_path)
+
+        def refuse(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device", "parts/x")
+
+        monkeypatch.setattr("os.pwritev", refuse)
+
+        def upload() -> None:
+            uploader = Uploader(daemon)
+            begin(uploader)
+            assert code(uploader.chunk(0, b"hello")) == "disk_full"
+
+        with capturedLogs() as events:
+            upload()
+            upload()
+            daemon.pass_(61)
+            upload()
+        lines = [formatEvent(event) for event in events if event.get("event") == "blob.store"]
+        assert len(lines) == 2
+        assert "/blob: the disk of the store is full" in lines[0]
+        assert "No space left on device" in lines[0]
+        assert "parts/x" in lines[0]
+
+    def test_what_a_client_does_wrong_is_not(self, tmp_path: Path) -> None:
+        uploader = Uploader(daemonOf(tmp_path))
+        begin(uploader)
+        with capturedLogs() as events:
+            assert code(uploader.chunk(0, b"hello", crc=7)) == "checksum"
+        assert [event for event in events if event.get("event") == "blob.store"] == []

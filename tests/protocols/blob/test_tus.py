@@ -232,6 +232,18 @@ class TestOtherSites:
 
 
 class TestWhatGoesWrong:
+    def test_what_nobody_has_foreseen_is_answered(self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+        def slip(*_: object) -> None:
+            raise ValueError("nobody has foreseen this")
+
+        url = create(daemon)
+        for place in ("store.PartFile", "file.PartFile.append"):
+            with monkeypatch.context() as context:
+                context.setattr(f"wsd.protocols.blob.{place}", slip)
+                answer = patch(daemon, url, 0, CONTENT)
+            assert (answer.status, answer.error) == (503, "unavailable")
+        assert patch(daemon, url, 0, CONTENT).status == 204
+
     def test_another_offset_is_409(self, daemon: Daemon) -> None:
         url = create(daemon)
         patch(daemon, url, 0, CONTENT[:4])

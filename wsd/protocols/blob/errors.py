@@ -8,6 +8,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+_log = Logger(namespace="wsd")
+
 CODES = {
     "bad_message": (400, 1007),
     "bad_name": (400, 1007),
@@ -61,6 +66,18 @@ class BlobError(Exception):
     def text(self) -> str:
         """As it is told, over HTTP and over a WebSocket: `{"error": {"code", "message"}}`."""
         return json.dumps({"error": {"code": self.code, "message": self.sentence}}, ensure_ascii=False)
+
+
+FAULTS = frozenset(("disk_full", "read_only", "unavailable"))
+"""Codes of what is wrong with the store, and with nothing that a client has sent."""
+
+
+def blobErrorOf(failure: Failure) -> BlobError:
+    """What is told of a failure. One that nobody has foreseen is in the log, and the store is unavailable for it."""
+    if isinstance(failure.value, BlobError):
+        return failure.value
+    _log.failure("the work of a store failed", failure, event="blob.store")
+    return BlobError("unavailable", "the store failed; the server's log says more")
 
 
 @contextmanager

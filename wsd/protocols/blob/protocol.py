@@ -138,7 +138,7 @@ class BlobFactory(Factory):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         options: BlobOptions = self.options
-        self.disk = self.pool(self.clock, options.threads, options.buffer)
+        self.disk = self.pool(self.clock, options.threads, options.buffer, self.route.path)
         syncing = Syncing(options.sync, options.sync_interval, options.sync_bytes)
         self.transfers = Transfers(self.disk, self._store, syncing, self.clock)
         self._hasStopped = False
@@ -173,13 +173,12 @@ class BlobFactory(Factory):
         self._sweeping.start(_SWEEP)
 
     async def _sweep(self) -> None:
-        if not self.root.exists():
+        if not await self.disk.run(os.path.exists, self.root):
             return
         try:
             parts, blobs = await self.transfers.run(Store.expire)
-        except BlobError as error:
-            self.log.error("{route}: {sentence}", event="blob.store", route=self.route.path, sentence=error.sentence)
-            return
+        except BlobError:
+            return  # The log has it.
         if parts or blobs:
             self.log.info(
                 "{route}: {parts} unfinished and {blobs} finished files had their time",

@@ -79,7 +79,7 @@ class Reliable:
             self._connection.tell("have", self._connection.factory.receipt(begun))
             return
         if not self._connection.isOpen:
-            begun.detach().addErrback(lambda _: None)
+            begun.letGo()
             return
         self._pipe = begun
         self._most = min(chunk or self._options.max_chunk, self._options.max_chunk)
@@ -111,7 +111,7 @@ class Reliable:
     async def _setDown(self) -> None:
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
             await pipe.gone
 
     async def _list(self) -> None:
@@ -178,7 +178,7 @@ class Reliable:
         """The transfer is set down; the client may begin it again with its token."""
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
         self._deaf = True
         self._connection.send(error.text)
 
@@ -186,7 +186,7 @@ class Reliable:
         """The connection is lost: what has come is kept for the next one."""
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
         if self._sending is not None:
             self._sending.stop()
 

@@ -58,7 +58,7 @@ class Transfers:
     async def stop(self) -> None:
         """Set down what is being written, and let go of the store."""
         for pipe in list(self._pipes.values()):
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
             await pipe.gone
         if self._store is not None:
             await self.disk.run(self._store.close)

@@ -20,7 +20,7 @@ from zope.interface import implementer
 from wsd.connection.body import IBody
 from wsd.policies.admission import accountOf
 from wsd.protocols.blob.answers import answer, finish
-from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.messages import token as checkToken
 from wsd.protocols.blob.names import checkName, checkType
 from wsd.protocols.blob.part import Part, Wanted
@@ -194,9 +194,8 @@ class Patch:
         self._request.release()
 
     def _notBegun(self, failure: Any) -> None:
-        failure.trap(BlobError)
         self._request.release()
-        self.failed(failure.value)
+        self.failed(blobErrorOf(failure))
         self._begun.callback(None)
 
     async def finish(self) -> None:
@@ -236,7 +235,7 @@ class Patch:
         self._isLost = True
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
 
     # -- the pipe tells -------------------------------------------------------------------------------------------
 
