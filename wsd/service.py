@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
@@ -17,6 +18,7 @@ from twisted.python.failure import Failure
 
 from wsd import __version__, protocols
 from wsd.config import Config, ConfigError, Route
+from wsd.config.state import Locks
 from wsd.connection import Connection, Factory
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
@@ -50,7 +52,13 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
     one sentence for the person at the terminal.
     """
     recall(os.environ)
-    return Daemon(config, reactor, reread, os.environ)
+    locks = Locks()
+    locks.take(_lockFiles(config, os.environ))
+    try:
+        return Daemon(config, reactor, reread, os.environ, locks)
+    except BaseException:
+        locks.close()
+        raise
 
 
 class Daemon(Service):
@@ -60,9 +68,15 @@ class Daemon(Service):
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, config: Config, reactor: Any, reread: Callable[[], Config], environ: MutableMapping[str, str]
+        self,
+        config: Config,
+        reactor: Any,
+        reread: Callable[[], Config],
+        environ: MutableMapping[str, str],
+        locks: Locks | None = None,
     ) -> None:
         self.reactor = reactor
+        self._locks = locks
         self.config = config
         self._reread = reread
         self._environ = environ
@@ -179,6 +193,8 @@ class Daemon(Service):
         """Start the routes, then listen; what cannot be started ends the daemon with one line."""
         super().startService()
         self._catchSignals()
+        if self._locks is not None:
+            self._locks.sign()
         descriptors = raiseDescriptorLimit()
         self._timer.start()
         keepFreed()
@@ -193,6 +209,8 @@ class Daemon(Service):
         )
         for notice in self._notices:
             self.log.warn("{notice}", event="listener.skipped", notice=notice)
+        for notice in self._locks.notices if self._locks is not None else ():
+            self.log.warn("{notice}", event="state.unwritable", notice=notice)
         # Not before the reactor minds its signals: who hears that we are ready may end us at once, and properly.
         self.reactor.callWhenRunning(self._startRoutes)
 
@@ -287,6 +305,8 @@ class Daemon(Service):
         try:
             config = self._reread()
             routes = self._buildRoutes(config, self._routes)
+            if self._locks is not None:
+                self._locks.take(_lockFiles(config, self._environ))
         except (ConfigError, Unusable) as error:
             status = f"not reloaded: {error}"
             self.log.error(
@@ -379,12 +399,28 @@ class Daemon(Service):
             listener.close()
         if isinstance(self._ring, Ring):
             self._ring.stop()
-        return gatherResults([self._stopRoute(factory) for factory in self._factories()])
+        stopped = gatherResults([self._stopRoute(factory) for factory in self._factories()])
+        return stopped.addCallback(self._unlock)
+
+    def _unlock(self, result: Any) -> Any:
+        if self._locks is not None:
+            self._locks.close()
+        return result
 
     def _stopRoute(self, factory: Factory) -> Deferred[Any]:
         return maybeDeferred(factory.stopped).addErrback(
             lambda failure: self.log.failure("a route did not stop", failure, event="route.unstopped")
         )
+
+
+def _lockFiles(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
+    """What has to be held for the routes that keep things."""
+    for route in config.routes.values():
+        for options in route.options.values():
+            lockFile = getattr(options, "lockFile", None)
+            path = None if lockFile is None else lockFile(environ)
+            if path is not None:
+                yield path
 
 
 def _onlyIn(routes: Mapping[str, SiteRoute], others: Mapping[str, SiteRoute]) -> list[Factory]:

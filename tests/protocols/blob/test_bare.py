@@ -83,6 +83,14 @@ class TestOneMessageIsOneFile:
         assert [each["sha256"] for each in told(client)] == [sha256(content).hexdigest() for content in contents]
 
 
+def test_a_store_is_made_when_it_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    daemon = daemonOf(tmp_path)
+    assert list((tmp_path / "store").iterdir()) == []
+    daemon.open("/blob").say(b"hello")
+    assert (tmp_path / "store" / "index.sqlite").exists()
+
+
 class TestWhatGoesWrong:
     def refused(self, client: Client, code: str, close: int) -> None:
         assert told(client)[-1]["error"]["code"] == code

@@ -100,7 +100,7 @@ def _ofSystem(error: OSError) -> BlobError:
 
 
 def _ofIndex(error: sqlite3.Error) -> BlobError:
-    sentence = str(error)
+    sentence = str(error.__cause__ or error)  # without the path, which is the owner's business
     if "full" in sentence:
         return BlobError("disk_full", "the disk of the store is full; what was acknowledged is kept, try again later")
     if "readonly" in sentence or "unable to open" in sentence:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from wsd.config.state import give
 from wsd.protocols.blob.crc import crc32
 from wsd.protocols.blob.errors import BlobError, told
 from wsd.protocols.blob.names import HEAD
@@ -147,6 +148,7 @@ def makeFolder(folder: Path) -> None:
     if not folder.is_dir():
         makeFolder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
+        give(folder)
         syncFolder(folder.parent)
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
+from wsd.config.state import makeFile
+
 _SHAPE = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS blobs (
@@ -108,7 +110,13 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        path.touch(mode=0o600)  # what SQLite puts beside it is as private: it has the key, and everybody's names
+        makeFile(path)  # what SQLite puts beside it is as private: it has the key, and everybody's names
+        try:
+            self._open(path)
+        except sqlite3.Error as error:
+            raise type(error)(f"{path}: {error}") from error
+
+    def _open(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from wsd.config import stateFolder
+from wsd.config.state import LOCK
 from wsd.config.values import GIB, MIB
 
 _DAY = 86400.0
@@ -54,3 +58,7 @@ class BlobOptions:
     """Whether who asks is told of the files that are theirs."""
     delete: bool = False
     """Whether files may be removed over the network, by who uploaded them."""
+
+    def lockFile(self, environ: Mapping[str, str]) -> Path:
+        """What the daemon holds, so that no other has the same store."""
+        return Path(self.store or stateFolder(environ)) / LOCK

@@ -31,7 +31,7 @@ from wsd.protocols.blob.pages import Files
 from wsd.protocols.blob.pipe import Syncing
 from wsd.protocols.blob.reliable import Reliable
 from wsd.protocols.blob.slots import BlobSlots
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.store import INDEX, Limits, Store
 from wsd.protocols.blob.transfers import Transfers
 
 RELIABLE = "blob.wsd.v1"
@@ -173,7 +173,7 @@ class BlobFactory(Factory):
         self._sweeping.start(_SWEEP)
 
     async def _sweep(self) -> None:
-        if not await self.disk.run(os.path.exists, self.root):
+        if not await self.disk.run(os.path.exists, self.root / INDEX):
             return
         try:
             parts, blobs = await self.transfers.run(Store.expire)

@@ -23,6 +23,9 @@ from wsd.protocols.blob.index import Blob, Index, PartRow
 from wsd.protocols.blob.part import Part, Wanted
 from wsd.protocols.blob.shelf import Shelf
 
+INDEX = "index.sqlite"
+"""Where there is none there is no store yet."""
+
 _PIECE = 1 << 20
 
 
@@ -76,7 +79,7 @@ class Store:
         with told():
             for folder in (root, self.parts, self.files):
                 makeFolder(folder)
-            self.index = Index(root / "index.sqlite")
+            self.index = Index(root / INDEX)
             self._shelf = Shelf(self.files, self.index)
             self._recover()
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from wsd.config import stateFolder
+from wsd.config.state import LOCK
 from wsd.config.values import KIB
 
 _UPSTREAM = re.compile(r"tcp:(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
@@ -83,6 +87,12 @@ class XmppOptions:
     """The PEM file of the authorities that its certificate is checked against; None is the system's."""
     upstream_proxy: bool = False
     """Whether it is told the client's address by a PROXY header."""
+
+    def lockFile(self, environ: Mapping[str, str]) -> Path | None:
+        """What the daemon holds, so that no other has the same store; the gateway to another server has none."""
+        if self.upstream is not None:
+            return None
+        return Path(f"{self.store}.lock") if self.store else Path(stateFolder(environ)) / LOCK
 
     @property
     def isOwn(self) -> bool:
