@@ -27,12 +27,6 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         makeFolder(path.parent)
         makeFile(path)
-        try:
-            self._open(path)
-        except sqlite3.Error as error:
-            raise type(error)(f"{path}: {error}") from error
-
-    def _open(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         path.chmod(0o600)
         # A write-ahead log, synced at each commit: what was committed outlives the process, and the machine's power.

@@ -63,7 +63,7 @@ def _opened(path: Path) -> Iterator[SqliteStore]:
 
 
 def _refusal(path: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"xmpp: the store cannot be had: {error}; run this as {whoMay(path)}")
+    return ConfigError(f"xmpp: {path}: the store cannot be had: {error}; run this as {whoMay(path)}")
 
 
 def _routes(config: Config) -> list[XmppOptions]:
