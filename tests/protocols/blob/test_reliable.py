@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from struct import pack, unpack
 from typing import Any
@@ -622,10 +623,10 @@ class TestWhatNobodyHasForeseen:
 
 class TestTheLog:
     def test_a_fault_of_the_store_is_there_once_a_minute(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        daemon = daemonOf(tmp_path)
+        daemon, numbers = daemonOf(tmp_path), count()
 
         def refuse(*_: object) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device", "parts/x")
+            raise OSError(errno.ENOSPC, "No space left on device", f"parts/{next(numbers)}")
 
         monkeypatch.setattr("os.pwritev", refuse)
 
@@ -643,7 +644,7 @@ class TestTheLog:
         assert len(lines) == 2
         assert "/blob: the disk of the store is full" in lines[0]
         assert "No space left on device" in lines[0]
-        assert "parts/x" in lines[0]
+        assert "parts/0" in lines[0]
 
     def test_what_a_client_does_wrong_is_not(self, tmp_path: Path) -> None:
         uploader = Uploader(daemonOf(tmp_path))

@@ -34,8 +34,8 @@ class Disk:
     def __init__(self, reactor: Any, threads: int, most: int, route: str) -> None:
         self._reactor = reactor
         self._route = route
-        self._logged = ("", 0.0)
-        """The fault that was logged last, and when."""
+        self._logged: dict[str, float] = {}
+        """When each fault was logged last."""
         self._pool = ThreadPool(0, threads, "blob")
         self.most = most
         self.waiting = 0
@@ -65,10 +65,10 @@ class Disk:
 
     def _tell(self, error: BlobError) -> None:
         """A store that has a fault has it for everyone who comes: it is logged once a minute."""
-        sentence, now = f"{error.sentence} ({error.__cause__})", self._reactor.seconds()
-        before, at = self._logged
-        if sentence != before or now - at >= _QUIET:
-            self._logged = sentence, now
+        now = self._reactor.seconds()
+        if now - self._logged.get(error.sentence, -_QUIET) >= _QUIET:
+            self._logged[error.sentence] = now
+            sentence = f"{error.sentence} ({error.__cause__})"
             self.log.error("{route}: {sentence}", event="blob.store", route=self._route, sentence=sentence)
 
     def taken(self, size: int) -> None:

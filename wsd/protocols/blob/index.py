@@ -98,6 +98,7 @@ class PartRow:
 
 
 _BLOB = "id, user, name, type, size, sha256, at"
+# In the order of the fields above.
 _PART = "part, user, name, type, size, resumable, durable, reserved, id, sha256, done, at, source, metadata"
 
 

@@ -201,7 +201,9 @@ class Store:
         )
         most = self.limits.unfinished
         if not self.index.addPart(row, most):
-            raise BlobError("too_many", f"you have {most} unfinished files, the most here; finish or abort one of them")
+            raise BlobError(
+                "too_many", f"{most} files of yours or from your address are unfinished; finish or abort one"
+            )
         return row
 
     def _rowOf(self, name: str) -> PartRow | None:
@@ -294,7 +296,7 @@ class Store:
             elif not row.resumable:
                 path.unlink(missing_ok=True)
                 self.index.removePart(row.part)
-            else:
+            elif row.reserved > row.durable:
                 self._cut(row.part)
         for path in list(self.parts.iterdir()):
             if path.name not in rows and isIdle(path) and self.index.part(path.name) is None:
