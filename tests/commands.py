@@ -47,7 +47,7 @@ def run(folder: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str
     return subprocess.run(
         command,
         cwd=folder,
-        env=environment(),
+        env=environment(**stateIn(folder, os.environ)),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
