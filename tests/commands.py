@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
+def stateIn(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
+    """A state folder of its own, for a daemon that is told of no other."""
+    return {} if {"STATE_DIRECTORY", "XDG_STATE_HOME"} & more.keys() else {"STATE_DIRECTORY": str(folder / "kept")}
+
+
 def commandLine(mode: str, *options: str) -> list[str]:
     """`twistd -n wsd OPTIONS`, `twistd wsd OPTIONS` or `twist wsd OPTIONS`; its files lie where it is started."""
     name, *own = mode.split()
@@ -42,7 +47,7 @@ def run(folder: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str
     return subprocess.run(
         command,
         cwd=folder,
-        env=environment(),
+        env=environment(**stateIn(folder, os.environ)),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -127,7 +132,7 @@ def running(folder: Path, mode: str, *options: str, log: str | None = None, **mo
         process = subprocess.Popen(
             commandLine(mode, *options),
             cwd=folder,
-            env=environment(**more),
+            env=environment(**more, **stateIn(folder, more)),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, Service
@@ -18,6 +19,7 @@ from twisted.python.failure import Failure
 from wsd import __version__, protocols
 from wsd.config import Config, ConfigError, Route
 from wsd.config.changes import FIXED, changes, fixedOf
+from wsd.config.state import Locks
 from wsd.connection import Connection, Factory
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
@@ -61,7 +63,13 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
     one sentence for the person at the terminal.
     """
     recall(os.environ)
-    return Daemon(config, reactor, reread, os.environ)
+    locks = Locks()
+    locks.take(_lockFiles(config, os.environ))
+    try:
+        return Daemon(config, reactor, reread, os.environ, locks)
+    except BaseException:
+        locks.close()
+        raise
 
 
 def check(config: Config, reactor: Any) -> None:
@@ -102,9 +110,15 @@ class Daemon(Service):
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, config: Config, reactor: Any, reread: Callable[[], Config], environ: MutableMapping[str, str]
+        self,
+        config: Config,
+        reactor: Any,
+        reread: Callable[[], Config],
+        environ: MutableMapping[str, str],
+        locks: Locks | None = None,
     ) -> None:
         self.reactor = reactor
+        self._locks = locks
         self.config = config
         self._reread = reread
         self._environ = environ
@@ -239,6 +253,8 @@ class Daemon(Service):
         self._catchSignals()
         self._descriptors = raiseDescriptorLimit()
         self._shortage.prepare()
+        if self._locks is not None:
+            self._locks.sign()
         self._timer.start()
         keepFreed()
         Calm(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
@@ -254,6 +270,8 @@ class Daemon(Service):
         self._tellRoom()
         for notice in self._notices:
             self.log.warn("{notice}", event="listener.skipped", notice=notice)
+        for notice in self._locks.notices if self._locks is not None else ():
+            self.log.warn("{notice}", event="state.unwritable", notice=notice)
         # Not before the reactor minds its signals: who hears that we are ready may end us at once, and properly.
         self.reactor.callWhenRunning(self._startRoutes)
 
@@ -388,6 +406,8 @@ class Daemon(Service):
         try:
             config = self._reread()
             routes = self._buildRoutes(config, self._routes)
+            if self._locks is not None:
+                self._locks.take(_lockFiles(config, self._environ))
         except BaseException as error:
             sentence = str(error) if isinstance(error, (ConfigError, Unusable)) else told(error)
             status = f"not reloaded: {sentence}"
@@ -486,13 +506,29 @@ class Daemon(Service):
         if isinstance(self._ring, Ring):
             self._ring.stop()
         self._shortage.close()
-        return gatherResults([self._stopRoute(factory) for factory in self._factories()])
+        stopped = gatherResults([self._stopRoute(factory) for factory in self._factories()])
+        return stopped.addCallback(self._unlock)
+
+    def _unlock(self, result: Any) -> Any:
+        if self._locks is not None:
+            self._locks.close()
+        return result
 
     def _stopRoute(self, factory: Factory) -> Deferred[Any]:
         stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self.reactor)
         return stopped.addErrback(
             lambda failure: self.log.failure("a route did not stop", failure, event="route.unstopped")
         )
+
+
+def _lockFiles(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
+    """What has to be held for the routes that keep things."""
+    for route in config.routes.values():
+        for options in route.options.values():
+            lockFile = getattr(options, "lockFile", None)
+            path = None if lockFile is None else lockFile(environ)
+            if path is not None:
+                yield path
 
 
 def _onlyIn(routes: Mapping[str, SiteRoute], others: Mapping[str, SiteRoute]) -> list[Factory]:

@@ -236,3 +236,8 @@ class TestThePage:
         expect(page.locator("#canvas")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         context.close()
+
+
+def test_a_name_that_is_refused_is_shown_as_it_was_written(page: Page, daemon: str) -> None:
+    page.goto(f"http://{daemon}/canvas/größe-你好")
+    expect(page.locator("body")).to_contain_text("'größe-你好' is no name of a canvas; write 1 to 64 of")

@@ -155,6 +155,13 @@ class TestPut:
                 assert done.returncode == 1
                 assert re.fullmatch(rf"wsd: ws://\S+: {re.escape(sentence)}.*\n", done.stderr)
 
+    def test_a_state_folder_that_cannot_be_written_is_one_line(self, tmp_path: Path, daemon: RunningDaemon) -> None:
+        (tmp_path / "a.bin").write_bytes(b"hello")
+        (tmp_path / "state").write_text("no folder")
+        done = blob(tmp_path, "put", url(daemon), "a.bin")
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert re.match(rf"wsd: {tmp_path}/state/uploads\S*: cannot be written: Not a directory; ", done.stderr)
+
     def test_what_is_not_there_is_one_line(self, tmp_path: Path, daemon: RunningDaemon) -> None:
         (tmp_path / "a.bin").write_bytes(b"")
         for arguments, sentence in (

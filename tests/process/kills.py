@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import random
 import signal
 import sys
@@ -81,7 +82,11 @@ class Daemon:
         config.write_text(CONFIG.format(store=self._folder / "store", sync=next(self._policies)))
         command = [sys.executable, "-m", "twisted", "wsd", "-c", str(config)]
         self._process = await asyncio.create_subprocess_exec(
-            *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *command,
+            cwd=ROOT,
+            env={**os.environ, "STATE_DIRECTORY": str(self._folder / "state")},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
         said = b""
         assert self._process.stdout is not None

@@ -26,7 +26,7 @@ from urllib.request import urlopen
 import pytest
 from websockets.sync.client import connect, unix_connect
 
-from tests.commands import MODES, PATIENCE, ROOT, commandLine, environment, running, until
+from tests.commands import MODES, PATIENCE, ROOT, commandLine, environment, running, stateIn, until
 
 CONF = ROOT / "conf"
 TWISTD = str(Path(sysconfig.get_path("scripts")) / "twistd")
@@ -232,7 +232,7 @@ def activated(
     process = subprocess.Popen(
         [sys.executable, "-c", _PASS, ",".join(map(str, numbers)), names, *commandLine(mode, *options)],
         cwd=folder,
-        env=environment(**environ),
+        env=environment(**environ, **stateIn(folder, environ)),
         pass_fds=numbers,
         stdin=subprocess.DEVNULL,
         stdout=(folder / "out.log").open("w"),
@@ -362,7 +362,7 @@ class TestSocketsThatArePassed:
         places = [two[0].getsockname()[1], two[1].getsockname()[1]]
         for listening in two:
             listening.close()
-        passed = ["PATH", "PYTHONPATH", "PYTHONUNBUFFERED"]
+        passed = ["PATH", "PYTHONPATH", "PYTHONUNBUFFERED", "STATE_DIRECTORY"]
         process = subprocess.Popen(
             [
                 "systemd-socket-activate",
@@ -372,7 +372,7 @@ class TestSocketsThatArePassed:
                 *commandLine("twistd -n"),
             ],
             cwd=tmp_path,
-            env=environment(),
+            env=environment(**stateIn(tmp_path, {})),
             stdout=(tmp_path / "out.log").open("w"),
             stderr=subprocess.STDOUT,
         )

@@ -26,6 +26,7 @@ from twisted.internet.task import deferLater, react
 from wsd.client.talker import OPENING, Talker, Unanswered, addTrust, connect, soon
 from wsd.client.url import shownUrl
 from wsd.config import stateFolder
+from wsd.config.state import makeFile, makeFolder
 from wsd.config.values import printable
 from wsd.policies.timer import keepTime
 
@@ -189,9 +190,7 @@ def put(arguments: Namespace) -> None:
     file = _opened(arguments.file, "rb", "read")
     memory = _memory(arguments, file)
     arguments.url = _webSocketOf(arguments.url)
-    token = (memory.read_text() if memory.exists() else "") or secrets.token_urlsafe(24)
-    memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    memory.write_text(token)
+    token = _tokenIn(memory)
 
     async def run(reactor: Any) -> None:
         upload = Upload(reactor, arguments, file, token)
@@ -209,6 +208,21 @@ def _opened(path: str | Path, mode: str, verb: str) -> Any:
         return open(path, mode)
     except OSError as error:
         raise SystemExit(f"wsd: {path}: cannot be {verb}: {error.strerror}") from None
+
+
+def _tokenIn(memory: Path) -> str:
+    """The token that an earlier run has left there, or a new one."""
+    try:
+        makeFolder(memory.parent)
+        makeFile(memory)
+        token = memory.read_text() or secrets.token_urlsafe(24)
+        memory.write_text(token)
+    except OSError as error:
+        raise SystemExit(
+            f"wsd: {error.filename or memory}: cannot be written: {error.strerror}; it would keep how far the upload "
+            "is, so set STATE_DIRECTORY to a folder of your own"
+        ) from None
+    return token
 
 
 def _memory(arguments: Namespace, file: BinaryIO) -> Path:

@@ -12,5 +12,9 @@ class Slots(Protocol):
     def maxFile(self) -> int:
         """Bytes of a file."""
 
-    async def newSlot(self, owner: str, name: str, size: int, type: str | None) -> str:
-        """The path at which the owner's file of this name may be put (PUT) and then be fetched. Raises Refused."""
+    async def newSlot(self, owner: str, name: str, size: int, type: str | None, source: str | None = None) -> str:
+        """
+        The path at which the owner's file of this name may be put (PUT) and then be fetched. Raises Refused.
+
+        `source` is the address that asks, as far as addresses are told apart.
+        """

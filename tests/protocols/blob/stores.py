@@ -36,7 +36,7 @@ class AtOnce(Disk):
     def stop(self) -> Deferred[None]:
         return succeed(None)
 
-    def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
+    def _start(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         if not self.slow:
             return maybeDeferred(work, *arguments)
         due: Deferred[None] = Deferred()

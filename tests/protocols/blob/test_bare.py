@@ -46,6 +46,22 @@ class TestOneMessageIsOneFile:
         client.say(b"two")
         assert [receipt["name"] for receipt in told(client)] == ["größe.txt", "blob"]
 
+    @pytest.mark.parametrize(
+        ("kind", "kept"),
+        [
+            ('"video/webm;codecs=vp9,opus"', "video/webm;codecs=vp9,opus"),
+            ('"jpg"', "application/octet-stream"),
+            ('""', "application/octet-stream"),
+            ("7", "application/octet-stream"),
+        ],
+    )
+    def test_the_line_may_have_a_type_for_it_alone(self, tmp_path: Path, kind: str, kept: str) -> None:
+        client = daemonOf(tmp_path).open("/blob")
+        client.say(f'{{"name": "recording", "type": {kind}}}')
+        client.say(b"\x00\x01")
+        client.say(b"\x00\x02")
+        assert [receipt["type"] for receipt in told(client)] == [kept, "application/octet-stream"]
+
     @pytest.mark.parametrize("chunk", [1, 7, 1000])
     def test_however_it_is_cut(self, tmp_path: Path, chunk: int) -> None:
         client = daemonOf(tmp_path).open("/blob", chunk=chunk)
@@ -66,6 +82,14 @@ class TestOneMessageIsOneFile:
             client.protocol.send_binary(content)
         client.exchange()
         assert [each["sha256"] for each in told(client)] == [sha256(content).hexdigest() for content in contents]
+
+
+def test_a_store_is_made_when_it_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    daemon = daemonOf(tmp_path)
+    assert list((tmp_path / "store").iterdir()) == []
+    daemon.open("/blob").say(b"hello")
+    assert (tmp_path / "store" / "index.sqlite").exists()
 
 
 class TestWhatGoesWrong:
@@ -134,7 +158,9 @@ class TestWhatGoesWrong:
         with capturedLogs() as events:
             client.say(b"hello")
         (line,) = [formatEvent(event) for event in events if event.get("event") == "blob.store"]
-        assert line == f"blob: the store failed (File exists) at {tmp_path}/store"
+        assert line is not None
+        assert line.startswith("/blob: the store failed (File exists)")
+        assert line.endswith(f"'{tmp_path}/store')")
 
     def test_a_text_of_any_length_is_not_gathered(self, tmp_path: Path) -> None:
         client = daemonOf(tmp_path).open("/blob")

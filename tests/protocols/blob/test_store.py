@@ -224,14 +224,71 @@ class TestAPart:
 
 
 class TestQuota:
-    def test_what_is_announced_is_reserved_so_that_two_cannot_overshoot(self, tmp_path: Path) -> None:
+    def test_what_has_come_is_reserved_and_nothing_that_is_only_announced(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=1 << 30)
+        for number in range(64):
+            part(store, f"announced {number}", size=1 << 30)
+            part(store, None)
+        assert store.index.used() == 0
+        put(store, b"of another", user="eve")
+
+    def test_what_has_no_room_is_told_before_a_byte_of_it_has_come(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=10)
-        part(store, "one", size=6)
+        part(store, "one", size=6).append([b"hello "])
         with pytest.raises(BlobError) as caught:
             part(store, "two", size=5)
         assert code(caught) == "quota"
         assert "room for 4" in caught.value.sentence
         part(store, "three", size=4)
+
+    def test_two_cannot_overshoot_and_of_the_second_what_counts_is_kept(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=400_000)
+        one, two = part(store, "one", size=200_000), part(store, "two", size=300_000)
+        two.append([bytes(10_000)])
+        assert two.sync() == 10_000
+        one.append([bytes(140_000)])
+        with pytest.raises(BlobError) as caught:
+            two.append([bytes(60_000)])
+        assert code(caught) == "quota"
+        two.close()
+        one.append([bytes(60_000)])
+        blob = one.finish()
+        assert blob.size == 200_000
+        assert store.row("two").durable == 10_000
+        assert store.index.used() == 210_000
+        store.remove(blob.id)
+        assert part(store, "two", size=300_000).durable == 10_000
+
+    def test_one_whose_rest_has_no_room_is_told_so_when_it_goes_on(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=10)
+        begun = part(store, size=8)
+        begun.append([b"1234"])
+        begun.close()
+        put(store, b"others")
+        for again in (lambda: part(store, size=8), lambda: store.resume(TOKEN)):
+            with pytest.raises(BlobError) as caught:
+                again()
+            assert code(caught) == "quota"
+        assert store.row(TOKEN).durable == 4
+
+    def test_room_that_was_made_ahead_is_given_back_when_it_is_set_down(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=1 << 30)
+        begun = part(store, size=1 << 20)
+        begun.append([b"hello"])
+        assert store.index.used() < 1 << 17
+        begun.close()
+        assert store.index.used() == 5
+
+    def test_and_after_a_crash(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=1 << 30)
+        begun = part(store, size=1 << 20)
+        begun.append([b"hello"])
+        begun.sync()
+        begun.append([b"world"])
+        begun.file.close()
+        store = storeOf(tmp_path)
+        assert store.index.used() == 5
+        assert [path.stat().st_size for path in store.parts.iterdir()] == [5]
 
     def test_each_user_has_one(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=100, userQuota=10)
@@ -262,6 +319,75 @@ class TestQuota:
         with pytest.raises(BlobError) as caught:
             part(store, None).append([bytes(11)])
         assert code(caught) == "too_large"
+
+
+class TestUnfinished:
+    """Each has a file and a row, and who begins too many is told so."""
+
+    @pytest.mark.parametrize(
+        ("first", "second", "isRefused"),
+        [
+            (("ada", "192.0.2.1"), ("ada", "192.0.2.2"), True),
+            (("ada", "192.0.2.1"), ("eve", "192.0.2.1"), True),
+            (("ada", "192.0.2.1"), ("eve", "192.0.2.2"), False),
+            (("ada", None), ("eve", None), False),
+        ],
+    )
+    def test_a_user_and_an_address_have_so_many(
+        self, tmp_path: Path, first: tuple[str, str], second: tuple[str, str], isRefused: bool
+    ) -> None:
+        store = storeOf(tmp_path, unfinished=2)
+        for number in range(2):
+            part(store, f"one {number}", first[0], source=first[1]).close()
+        if isRefused:
+            with pytest.raises(BlobError) as caught:
+                part(store, "two", second[0], source=second[1])
+            assert code(caught) == "too_many"
+        else:
+            part(store, "two", second[0], source=second[1])
+
+    def test_one_that_is_finished_or_gone_counts_no_more(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, unfinished=1)
+        part(store, "one", size=0).finish()
+        part(store, "two").abort()
+        part(store, "three").close()
+        with pytest.raises(BlobError):
+            part(store, "four")
+
+    def test_one_that_is_there_is_gone_on_with(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, unfinished=1)
+        part(store, size=5).close()
+        begun = part(store, size=5)
+        begun.append([b"hello"])
+        assert begun.finish().size == 5
+
+
+class TestOfAnEarlierVersion:
+    def test_a_store_is_taken_over_as_it_is(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=100)
+        blob = put(store, b"kept")
+        begun = part(store, size=90)
+        begun.append([b"hello"])
+        begun.close()
+        with store.index._writing() as db:
+            db.execute("UPDATE parts SET reserved = size")
+            for name in ("unfinished_by_user", "unfinished_by_source"):
+                db.execute(f"DROP INDEX {name}")
+            for column in ("source", "metadata"):
+                db.execute(f"ALTER TABLE parts DROP COLUMN {column}")
+        store.close()
+        store = storeOf(tmp_path, quota=100)
+        assert store.blob(blob.id) == blob
+        assert store.index.used() == 9
+        assert part(store, size=90).durable == 5
+
+
+class TestTheIndex:
+    def test_what_is_committed_is_brought_to_the_disk(self, tmp_path: Path) -> None:
+        """FULL is 2: SQLite syncs the log of a transaction before it says that it is done."""
+        db = storeOf(tmp_path).index._db
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 class TestTime:

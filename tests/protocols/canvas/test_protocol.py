@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.protocols.canvas.canvases import SIZE, daemonOf, frame, lines, pictures, told
+from tests.protocols.canvas.canvases import SIZE, ask, daemonOf, frame, lines, pictures, told
 from tests.wire import Client, Daemon
 from wsd.config import Policies
 
@@ -276,6 +276,23 @@ class TestBadInput:
         assert status == 404
         assert "is no name of a canvas; write 1 to 64 of" in sentence or "is the picture of a canvas" in sentence
         assert len(daemon.factories["/canvas/*"].boards) == 0
+
+    @pytest.mark.parametrize(
+        ("path", "shown"),
+        [
+            ("%E4%BD%A0%E5%A5%BD", "'你好'"),
+            ("gr%C3%B6%C3%9Fe", "'größe'"),
+            ("%FF", "'\N{REPLACEMENT CHARACTER}'"),
+            ("%2541", "'%41'"),
+            ("a%0Ab", r"'a\nb'"),
+        ],
+    )
+    def test_it_is_shown_as_it_was_written_by_page_and_connection_alike(self, path: str, shown: str) -> None:
+        daemon = daemonOf()
+        sentence = f"{shown} is no name of a canvas; write 1 to 64 of letters, digits, '-', '_' and '.'"
+        assert refusal(daemon, f"/canvas/{path}") == (404, sentence)
+        answer = ask(daemon, f"GET /canvas/{path}")
+        assert (answer.status, answer.body.decode()) == (404, f"{sentence}\n")
 
     @pytest.mark.parametrize("name", ["a", "x" * 64, "a..b", "A-b_c.1", "a.PNG", "%61"])
     def test_every_other_name_is_one(self, name: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from tests.protocols.xmpp.talk import Host
 from tests.protocols.xmpp.test_presence import befriend
 from wsd.__main__ import main
+from wsd.config.state import whoMay
 from wsd.protocols.xmpp.credentials import check
 from wsd.protocols.xmpp.sqlite import SqliteStore
 
@@ -141,6 +145,60 @@ class TestDeluser:
         host.pass_(1)
         assert [each.name for each in bob.heard()[-2:]] == ["error", "close"]
         assert any(each.get("type") == "unavailable" for each in alice.heard())
+
+
+class TestTheStore:
+    """It is the daemon's: where that looks for it, and with the owner that that has."""
+
+    @pytest.fixture(autouse=True)
+    def _system(self, wsd: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        wsd.config.write_text('[route."/xmpp"]\ndomains = ["localhost"]\n')
+        monkeypatch.setattr("wsd.config.state.SYSTEM", tmp_path / "system")
+        monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    @pytest.mark.parametrize("place", ["wsd", "system"])
+    def test_it_says_where_it_is(self, wsd: Command, tmp_path: Path, place: str) -> None:
+        (tmp_path / place).mkdir()
+        path = tmp_path / place / "xmpp.sqlite"
+        assert wsd("adduser", "alice@localhost", password=b"x") == f"alice@localhost: added in {path}\n"
+        assert wsd("list") == "alice@localhost\n"
+        assert wsd("passwd", "alice@localhost", password=b"y") == f"alice@localhost: changed in {path}\n"
+        assert wsd("deluser", "alice@localhost") == f"alice@localhost: removed in {path}\n"
+
+    def test_a_list_makes_none(self, wsd: Command, tmp_path: Path) -> None:
+        assert wsd("list") == ""
+        assert not (tmp_path / "wsd").exists()
+
+    @pytest.mark.parametrize("arguments", [("adduser", "alice@localhost"), ("list",)])
+    def test_one_that_is_anothers_is_named_with_its_owner(
+        self, wsd: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+    ) -> None:
+        path = tmp_path / "wsd" / "xmpp.sqlite"
+        wsd("adduser", "bob@localhost", password=b"x")
+
+        def refuse(path: object, *_: object, **__: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr("os.open", refuse)
+        monkeypatch.setattr(sqlite3, "connect", refuse)
+        told = wsd.fails(*arguments, password=b"x")
+        assert str(path) in told
+        assert told.endswith(f"run this as {whoMay(path)}")
+
+    if os.geteuid() == 0:  # who is not root makes nothing for others
+
+        def test_root_makes_it_the_daemons(self, wsd: Command, tmp_path: Path) -> None:
+            folder = tmp_path / "system"
+            folder.mkdir(mode=0o700)
+            os.chown(folder, 12345, 23456)
+            wsd("adduser", "alice@localhost", password=b"x")
+            store = SqliteStore(folder / "xmpp.sqlite")
+            store.put("kind", "owner", "key", "value")
+            made = list(folder.iterdir())
+            assert len(made) == 3
+            assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12345, 23456)}
+            store.close()
 
 
 class TestList:

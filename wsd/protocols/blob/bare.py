@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.index import Blob
-from wsd.protocols.blob.names import checkName
+from wsd.protocols.blob.names import checkName, checkType
 from wsd.protocols.blob.part import Wanted
 from wsd.protocols.blob.pipe import Pipe
 
@@ -18,12 +18,16 @@ _NAMELESS = "blob"
 
 
 class Bare:
-    """A text message names the file that comes next: `{"name": "holiday.jpg"}`. Both ends keep the messages' order."""
+    """
+    A text message names the file that comes next: `{"name": "holiday.jpg"}`, with "type" where the content does not
+    show it. Both ends keep the messages' order.
+    """
 
     def __init__(self, connection: BlobConnection) -> None:
         self._connection = connection
         self._transfers = connection.factory.transfers
         self._name = _NAMELESS
+        self._type: str | None = None
         self._pipe: Pipe | None = None
         self._isGone = False
 
@@ -35,13 +39,15 @@ class Bare:
     def text(self, message: str) -> None:
         """The name of what comes next."""
         try:
-            self._name = _nameIn(message)
+            self._name, self._type = _read(message)
         except BlobError as error:
             self._connection.send(error.text)
 
     async def began(self) -> None:
         """A file comes; nothing of it is read before there is a place for it."""
-        wanted, self._name = Wanted(self._connection.owner, self._name), _NAMELESS
+        connection = self._connection
+        wanted = Wanted(connection.owner, self._name, self._type, source=connection.source)
+        self._name, self._type = _NAMELESS, None
         try:
             begun = await self._transfers.begin(wanted, None, self)
         except BlobError as error:
@@ -95,11 +101,12 @@ class Bare:
         self._connection.refuse(error)
 
 
-def _nameIn(message: str) -> str:
+def _read(message: str) -> tuple[str, str | None]:
+    """Name and type."""
     try:
         told = json.loads(message)
     except (ValueError, RecursionError):
         told = None
-    if not isinstance(told, dict) or set(told) != {"name"}:
+    if not isinstance(told, dict) or "name" not in told or not set(told) <= {"name", "type"}:
         raise BlobError("bad_message", 'a text message names the next file: {"name": "holiday.jpg"}; files are binary')
-    return checkName(told["name"])
+    return checkName(told["name"]), checkType(told.get("type"))

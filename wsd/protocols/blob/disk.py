@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from wsd.policies.pool import Pool
+from wsd.protocols.blob.errors import FAULTS, BlobError, blobErrorOf
 
 if TYPE_CHECKING:
     from wsd.protocols.blob.pipe import Pipe
 
 _T = TypeVar("_T")
+
+_QUIET = 60.0
+"""Seconds for which a fault that was logged is not logged again."""
 
 
 class Disk:
@@ -23,8 +29,13 @@ class Disk:
     `waiting` counts the bytes that have come and are not written yet, of all pipes; above `most` nobody reads.
     """
 
-    def __init__(self, reactor: Any, threads: int, most: int) -> None:
+    log = Logger(namespace="wsd")
+
+    def __init__(self, reactor: Any, threads: int, most: int, route: str) -> None:
         self._reactor = reactor
+        self._route = route
+        self._logged: dict[str, float] = {}
+        """When each fault was logged last."""
         self._pool = Pool(reactor, threads, "blob")
         self.most = most
         self.waiting = 0
@@ -39,9 +50,26 @@ class Disk:
         return self._pool.end()
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
-        """Do it on the pool."""
+        """Do it on the pool. Fails with BlobError and nothing else; the log has what is wrong with the store."""
+        return self._start(work, *arguments).addErrback(self._failed)
+
+    def _start(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
         done: Deferred[_T] = deferToThreadPool(self._reactor, self._pool, work, *arguments)
         return done
+
+    def _failed(self, failure: Failure) -> NoReturn:
+        error = blobErrorOf(failure)
+        if error.code in FAULTS and error is failure.value:
+            self._tell(error)
+        raise error
+
+    def _tell(self, error: BlobError) -> None:
+        """A store that has a fault has it for everyone who comes: it is logged once a minute."""
+        now = self._reactor.seconds()
+        if now - self._logged.get(error.sentence, -_QUIET) >= _QUIET:
+            self._logged[error.sentence] = now
+            sentence = f"{error.sentence} ({error.__cause__})"
+            self.log.error("{route}: {sentence}", event="blob.store", route=self._route, sentence=sentence)
 
     def taken(self, size: int) -> None:
         """So many bytes do not wait any more."""

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+_log = Logger(namespace="wsd")
 
 CODES = {
     "bad_message": (400, 1007),
@@ -19,6 +22,7 @@ CODES = {
     "no_transfer": (409, 1003),
     "too_large": (413, 1009),
     "quota": (507, 1013),
+    "too_many": (429, 1013),
     "offset": (409, 1008),
     "checksum": (460, 1007),
     "size": (400, 1009),
@@ -35,8 +39,6 @@ CODES = {
     "unavailable": (503, 1013),
 }
 """A code to its HTTP status (460 is tus's own), and to the close code where an error ends a connection."""
-
-_log = Logger(namespace="wsd")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -66,22 +68,27 @@ class BlobError(Exception):
         return json.dumps({"error": {"code": self.code, "message": self.sentence}}, ensure_ascii=False)
 
 
+FAULTS = frozenset(("disk_full", "read_only", "unavailable"))
+"""Codes of what is wrong with the store, and with nothing that a client has sent."""
+
+
+def blobErrorOf(failure: Failure) -> BlobError:
+    """What is told of a failure. One that nobody has foreseen is in the log, and the store is unavailable for it."""
+    if isinstance(failure.value, BlobError):
+        return failure.value
+    _log.failure("the work of a store failed", failure, event="blob.store")
+    return BlobError("unavailable", "the store failed; the server's log says more")
+
+
 @contextmanager
 def told() -> Iterator[None]:
-    """What the disk and the index refuse becomes a `BlobError`; what was not to be expected is logged, too."""
+    """What the disk and the index refuse becomes a `BlobError`."""
     try:
         yield
     except OSError as error:
-        raise _logged(_ofSystem(error), error.filename) from error
+        raise _ofSystem(error) from error
     except sqlite3.Error as error:
-        raise _logged(_ofIndex(error)) from error
-
-
-def _logged(error: BlobError, file: object = None) -> BlobError:
-    if error.code == "unavailable":
-        where = "" if file is None else f" at {file}"
-        _log.error("blob: {sentence}{where}", event="blob.store", sentence=error.sentence, where=where)
-    return error
+        raise _ofIndex(error) from error
 
 
 def _ofSystem(error: OSError) -> BlobError:
@@ -93,7 +100,7 @@ def _ofSystem(error: OSError) -> BlobError:
 
 
 def _ofIndex(error: sqlite3.Error) -> BlobError:
-    sentence = str(error)
+    sentence = str(error.__cause__ or error)  # without the path, which is the owner's business
     if "full" in sentence:
         return BlobError("disk_full", "the disk of the store is full; what was acknowledged is kept, try again later")
     if "readonly" in sentence or "unable to open" in sentence:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from wsd.config.state import give
 from wsd.protocols.blob.crc import crc32
 from wsd.protocols.blob.errors import BlobError, told
 from wsd.protocols.blob.names import HEAD
@@ -147,6 +148,7 @@ def makeFolder(folder: Path) -> None:
     if not folder.is_dir():
         makeFolder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
+        give(folder)
         syncFolder(folder.parent)
 
 
@@ -186,6 +188,20 @@ def isIdle(path: Path) -> bool:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(file)
+    return True
+
+
+def cut(path: Path, size: Callable[[], int]) -> bool:
+    """Cut off what is behind `size()`, which is asked when nobody else can write it; False where somebody does."""
+    with suppress(FileNotFoundError):
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(file, min(size(), os.fstat(file).st_size))
         except BlockingIOError:
             return False
         finally:

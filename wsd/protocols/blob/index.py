@@ -7,8 +7,10 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+
+from wsd.config.state import makeFile
 
 _SHAPE = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -21,7 +23,7 @@ CREATE INDEX IF NOT EXISTS blobs_by_user ON blobs (user, at);
 CREATE TABLE IF NOT EXISTS parts (
     part TEXT PRIMARY KEY, user TEXT NOT NULL, name TEXT NOT NULL, type TEXT, size INTEGER, resumable INTEGER NOT NULL,
     durable INTEGER NOT NULL DEFAULT 0, reserved INTEGER NOT NULL, id TEXT, sha256 TEXT,
-    done INTEGER NOT NULL DEFAULT 0, at REAL NOT NULL
+    done INTEGER NOT NULL DEFAULT 0, at REAL NOT NULL, source TEXT, metadata TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS parts_by_age ON parts (at);
 CREATE TABLE IF NOT EXISTS doomed (id TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -46,6 +48,14 @@ END;
 A row of `parts` stays for a while when the file is done, so that a client which did not hear of it can ask again.
 `doomed` has the files whose rows are removed while their bytes may still be there. `used` is kept by triggers, in the
 same transaction as what it counts: files, and what unfinished ones have reserved.
+"""
+
+_ADDED = ("source", "metadata")
+"""Columns of `parts` that stores made by an earlier version lack."""
+
+_UNFINISHED = """
+CREATE INDEX IF NOT EXISTS unfinished_by_user ON parts (user) WHERE NOT done;
+CREATE INDEX IF NOT EXISTS unfinished_by_source ON parts (source) WHERE NOT done;
 """
 
 
@@ -81,10 +91,15 @@ class PartRow:
     sha256: str | None
     done: bool
     at: float
+    source: str | None = None
+    """The address that it comes from, as far as addresses are told apart."""
+    metadata: str | None = None
+    """What its client said of it, in its own words."""
 
 
 _BLOB = "id, user, name, type, size, sha256, at"
-_PART = "part, user, name, type, size, resumable, durable, reserved, id, sha256, done, at"
+# In the order of the fields above.
+_PART = "part, user, name, type, size, resumable, durable, reserved, id, sha256, done, at, source, metadata"
 
 
 class Index:
@@ -96,14 +111,28 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        path.touch(mode=0o600)  # what SQLite puts beside it is as private: it has the key, and everybody's names
+        makeFile(path)  # what SQLite puts beside it is as private: it has the key, and everybody's names
+        try:
+            self._open(path)
+        except sqlite3.Error as error:
+            raise type(error)(f"{path}: {error}") from error
+
+    def _open(self, path: Path) -> None:
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.executescript(_SHAPE)
         with self._writing():
+            self._addColumns()
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('key', ?)", (secrets.token_bytes(32),))
+        self._db.executescript(_UNFINISHED)
         (self.key,) = self._db.execute("SELECT value FROM meta WHERE name = 'key'").fetchone()
+
+    def _addColumns(self) -> None:
+        there = {row[1] for row in self._db.execute("PRAGMA table_info(parts)")}
+        for column in _ADDED:
+            if column not in there:
+                self._db.execute(f"ALTER TABLE parts ADD COLUMN {column} TEXT")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -171,25 +200,34 @@ class Index:
             rows = self._db.execute(query, {"before": before}).fetchall()
         return [_part(row) for row in rows]
 
-    def addPart(self, row: PartRow, quota: int, userQuota: int) -> bool:
-        """Begin one, and reserve its bytes; False when that is more than there is room for."""
+    def addPart(self, row: PartRow, mostUnfinished: int) -> bool:
+        """Begin one; False when its user, or the address it comes from, has as many unfinished ones as may be."""
         with self._writing() as db:
-            if not self._fits(row.user, row.reserved, quota, userQuota):
+            if mostUnfinished and self._unfinished(row) >= mostUnfinished:
                 return False
-            values = (
-                row.part, row.user, row.name, row.type, row.size, row.resumable, row.durable, row.reserved, row.id,
-                row.sha256, row.done, row.at,
-            )  # fmt: skip
-            db.execute(f"INSERT INTO parts ({_PART}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", values)
+            db.execute(f"INSERT INTO parts ({_PART}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", astuple(row))
             return True
 
-    def reserve(self, part: str, user: str, more: int, quota: int, userQuota: int) -> bool:
-        """Reserve more bytes for one whose size was not announced; False when there is no room."""
+    def _unfinished(self, row: PartRow) -> int:
+        query = "SELECT COUNT(*) FROM parts WHERE NOT done AND {} = ?"
+        counts = [
+            self._db.execute(query.format(column), (value,)).fetchone()[0]
+            for column, value in (("user", row.user), ("source", row.source))
+        ]
+        return int(max(counts))
+
+    def reserve(self, part: str, user: str, more: int, needed: int, quota: int, userQuota: int) -> bool:
+        """Reserve more bytes for one; False when there is no room for those that it needs in all."""
         with self._writing() as db:
-            if not self._fits(user, more, quota, userQuota):
+            if not self._fits(user, max(more, needed), quota, userQuota):
                 return False
             db.execute("UPDATE parts SET reserved = reserved + ? WHERE part = ?", (more, part))
             return True
+
+    def release(self, part: str) -> None:
+        """Give back what was reserved for one beyond what is on disk for good."""
+        with self._writing() as db:
+            db.execute("UPDATE parts SET reserved = durable WHERE part = ? AND reserved > durable", (part,))
 
     def checkpoint(self, part: str, durable: int, at: float) -> None:
         """So many bytes of it are on disk for good."""
@@ -225,7 +263,14 @@ class Index:
         with self._lock:
             return int(self._db.execute(query, {"user": user}).fetchone()[0])
 
+    def fits(self, user: str, more: int, quota: int, userQuota: int) -> bool:
+        """Whether there is room for so many bytes more of a user's."""
+        with self._lock:
+            return self._fits(user, more, quota, userQuota)
+
     def _fits(self, user: str, more: int, quota: int, userQuota: int) -> bool:
+        if more <= 0:
+            return True
         if quota and self.used() + more > quota:
             return False
         return not userQuota or self.used(user) + more <= userQuota
@@ -233,10 +278,7 @@ class Index:
 
 def _part(row: tuple[object, ...]) -> PartRow:
     part = PartRow(*row)  # type: ignore[arg-type]
-    return PartRow(
-        part.part, part.user, part.name, part.type, part.size, bool(part.resumable), part.durable, part.reserved,
-        part.id, part.sha256, bool(part.done), part.at,
-    )  # fmt: skip
+    return replace(part, resumable=bool(part.resumable), done=bool(part.done))
 
 
 def _values(blob: Blob) -> tuple[object, ...]:

@@ -21,9 +21,16 @@ _SURE = 3
 
 _MOST = 255
 """Bytes of UTF-8 that a name may have: what file systems take."""
-_TYPE = re.compile(
-    r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}(; ?charset=[a-z0-9-]{1,30})?", re.IGNORECASE
-)
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_ABOVE = r"\x80-\ud7ff\ue000-\U0010ffff"
+_QUOTED = rf'"(?:[\t !#-\[\]-~{_ABOVE}]|\\[\t -~{_ABOVE}])*+"'
+_VALUE = rf"(?:{_QUOTED}|{_TOKEN}(?:,{_TOKEN})*+)"
+"""Of a parameter. Browsers write codecs=vp9,opus for what they record, without the quotation marks that are due."""
+_PARAMETER = re.compile(rf"[ \t]*+;[ \t]*+(?:({_TOKEN})={_VALUE})?")
+_TYPE = re.compile(rf"({_TOKEN}/{_TOKEN})((?:[ \t]*+;[ \t]*+(?:{_TOKEN}={_VALUE})?)*+)")
+_MOST_TYPE = 1024
+_MEDIA = ("audio", "video", "application")
+"""What a container of sound and pictures may be called, each with the same name behind the slash."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """What turns the direction of writing, so that a name reads as another one."""
 _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "text/plain")
@@ -48,11 +55,17 @@ def checkName(name: object) -> str:
     return name
 
 
-def checkType(kind: object) -> str:
-    """A media type (RFC 9110 8.3.1) in lower case. Raises BlobError."""
-    if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
-        raise BlobError("bad_message", 'the type is no media type; write "type": "image/png", or leave it out')
-    return kind.lower()
+def checkType(kind: object) -> str | None:
+    """A media type (RFC 9110 8.3.1) with its parameters; None for what is none: then the type is not known."""
+    match = _TYPE.fullmatch(kind.strip(" \t")) if isinstance(kind, str) and len(kind) <= _MOST_TYPE else None
+    if match is None or "*" in match[1].split("/"):
+        return None
+    return match[1].lower() + match[2]
+
+
+def essenceOf(kind: str) -> str:
+    """A media type without its parameters."""
+    return kind.partition(";")[0].rstrip(" \t")
 
 
 def typeOf(head: bytes, name: str = "", told: str | None = None) -> str:
@@ -62,11 +75,18 @@ def typeOf(head: bytes, name: str = "", told: str | None = None) -> str:
     Where the bytes go with several, what was told or the name decides. Two bytes show nothing.
     """
     found = _typesOf(head, name)
-    if told is not None and (told in found or not found):
+    if told is not None and (not found or any(_isAlike(essenceOf(told), each) for each in found)):
         return told
     if found:
         return _ZIP if head.startswith(_PK) and len(found) > 1 else found[0]
     return _TEXT if _isText(head) else UNKNOWN
+
+
+def _isAlike(kind: str, other: str) -> bool:
+    """Whether two types name one format: a container is known as audio, video and application, and with x- or not."""
+    (kindOf, name), (otherOf, otherName) = kind.split("/"), other.split("/")
+    isMedia = kindOf in _MEDIA and otherOf in _MEDIA
+    return kind == other or (isMedia and name.removeprefix("x-") == otherName.removeprefix("x-"))
 
 
 def _typesOf(head: bytes, name: str) -> list[str]:
@@ -95,12 +115,13 @@ def _isText(head: bytes) -> bool:
 
 def contentType(kind: str) -> str:
     """The Content-Type of a download: text is UTF-8 where nothing else is said."""
-    return f"{kind}; charset=utf-8" if kind.startswith("text/") and "charset" not in kind else kind
+    named = [name.lower() for name in _PARAMETER.findall(kind.removeprefix(essenceOf(kind)))]
+    return f"{kind}; charset=utf-8" if kind.startswith("text/") and "charset" not in named else kind
 
 
 def disposition(name: str, kind: str) -> str:
     """The Content-Disposition of a download: shown only where that does no harm, and named in every script."""
-    shown = kind.partition(";")[0] in _SHOWN or kind.startswith(("audio/", "video/"))
+    shown = essenceOf(kind) in _SHOWN or kind.startswith(("audio/", "video/"))
     plain = name if _PLAIN.fullmatch(name) else "".join(c if _PLAIN.fullmatch(c) else "_" for c in name)
     label = f'{"inline" if shown else "attachment"}; filename="{plain}"'
     return label if plain == name else f"{label}; filename*=UTF-8''{quote(name, safe='')}"

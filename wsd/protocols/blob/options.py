@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsd.config import stateFolder
+from wsd.config.state import LOCK
 from wsd.config.stores import checkStore
 from wsd.config.values import GIB, MIB
 
@@ -35,6 +36,8 @@ class BlobOptions:
     """Bytes of one user's files; 0 for no limit."""
     max_file: int = _size(GIB, least=1)
     """Bytes of one file, by whatever way it comes."""
+    max_unfinished: int = field(default=256, metadata={"unit": "files", "least": 1})
+    """Unfinished files of one user, and from one address."""
     max_chunk: int = _size(MIB, least=1024)
     """Bytes of a chunk of the reliable protocol."""
     credit: int = _size(4 * MIB, least=65536)
@@ -61,3 +64,7 @@ class BlobOptions:
     def check(self) -> Sequence[str]:
         """Look at the store: what is wrong with it. Raises ValueError when it could not be opened."""
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")
+
+    def lockFile(self, environ: Mapping[str, str]) -> Path:
+        """What the daemon holds, so that no other has the same store."""
+        return Path(self.store or stateFolder(environ)) / LOCK

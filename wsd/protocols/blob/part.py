@@ -14,8 +14,12 @@ from wsd.protocols.blob.names import typeOf
 if TYPE_CHECKING:
     from wsd.protocols.blob.store import Store
 
+_LEAST = 1 << 16
 _STEP = 16 << 20
-"""Bytes that are reserved at a time for a file whose size was not announced."""
+"""
+Bytes that are reserved at a time: as many as have come already, and these at least, so that not every piece is a
+transaction. Where nobody said how large the file is, no more than `_STEP`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,10 @@ class Wanted:
     type: str | None = None
     size: int | None = None
     sha256: str | None = None
+    source: str | None = None
+    """The address that it comes from, as far as addresses are told apart."""
+    metadata: str | None = None
+    """What its client said of it, in its own words."""
 
 
 class Part:
@@ -52,7 +60,7 @@ class Part:
     def wanted(self) -> Wanted:
         """What was announced of it."""
         row = self._row
-        return Wanted(row.user, row.name, row.type, row.size, row.sha256)
+        return Wanted(row.user, row.name, row.type, row.size, row.sha256, row.source, row.metadata)
 
     @property
     def written(self) -> int:
@@ -86,15 +94,24 @@ class Part:
             raise BlobError("size", f"{size} bytes were announced, and more have come; announce what you send")
         if most and end > most:
             raise BlobError("too_large", f"the file is larger than {most} bytes, which is the most here")
-        if end <= self._reserved:
-            return
-        least = end - self._reserved
-        for more in (max(least, _STEP), least):
+        if end > self._reserved:
+            self._reserve(end - self._reserved)
+
+    def _reserve(self, least: int) -> None:
+        """Room for so many bytes; where the size is known, only if all of the file has room: half is of no use."""
+        ahead = max(least, self._reserved, _LEAST)
+        if self._row.size is None:
+            needed = least
+            steps = [max(least, min(ahead, _STEP)), least]
+        else:
+            needed = self._row.size - self._reserved
+            steps = [min(ahead, needed)]
+        for more in steps:
             limits = self._store.limits
-            if self._store.index.reserve(self.name, self._row.user, more, limits.quota, limits.userQuota):
+            if self._store.index.reserve(self.name, self._row.user, more, needed, limits.quota, limits.userQuota):
                 self._reserved += more
                 return
-        raise self._store.full(self._row.user, least)
+        raise self._store.full(self._row.user, needed)
 
     def mark(self, check: Any = None) -> None:
         """A piece begins that will be checked: by its CRC-32, and by a hash of hashlib's where one is given."""
@@ -159,5 +176,12 @@ class Part:
             with told():
                 self.file.takeBack()
             self.sync()
+            self._release()
         finally:
             self.file.close()
+
+    def _release(self) -> None:
+        """Nobody writes it for now: it has room for what counts, and no more."""
+        if self._reserved > self.durable:
+            with told():
+                self._store.index.release(self.name)

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from wsd.protocols.blob.disk import Disk
-from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.index import Blob
 from wsd.protocols.blob.part import Part
 
@@ -91,6 +91,11 @@ class Pipe:
         return self._part.name
 
     @property
+    def user(self) -> str:
+        """Whose file it is."""
+        return self._part.wanted.user
+
+    @property
     def size(self) -> int | None:
         """Bytes that were announced."""
         return self._part.size
@@ -145,10 +150,14 @@ class Pipe:
         """Write what has come, and set it down."""
         return self.last(Part.close)
 
+    def letGo(self) -> None:
+        """As `detach`, for who cannot do anything about what goes wrong with it; the log has that."""
+        self.detach().addErrback(lambda _: None)
+
     def giveWay(self) -> None:
         """Somebody else goes on with this transfer: it is set down, and its sender told."""
         if not self._ended:
-            self.detach().addErrback(lambda _: None)
+            self.letGo()
             self._watcher.failed(BlobError("taken_over", "a newer connection goes on with this transfer"))
 
     def last(self, work: Callable[[Part], _T]) -> Deferred[_T]:
@@ -277,10 +286,7 @@ class Pipe:
         for done in asked:
             done.errback(failure)
         if not asked:
-            error = failure.value
-            if not isinstance(error, BlobError):
-                failure.raiseException()
-            self._watcher.failed(error)
+            self._watcher.failed(blobErrorOf(failure))
 
     def _over(self) -> None:
         self._ended = True

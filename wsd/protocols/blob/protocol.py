@@ -22,6 +22,7 @@ from twisted.web.resource import IResource
 from wsd.config import stateFolder
 from wsd.connection import Accept, CannotStart, Connection, Factory, Request
 from wsd.policies.address import Peer, TlsInfo
+from wsd.policies.admission import accountOf
 from wsd.protocols.blob.bare import Bare
 from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError
@@ -30,7 +31,7 @@ from wsd.protocols.blob.pages import Files
 from wsd.protocols.blob.pipe import Syncing
 from wsd.protocols.blob.reliable import Reliable
 from wsd.protocols.blob.slots import BlobSlots
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.store import INDEX, Limits, Store
 from wsd.protocols.blob.transfers import Transfers
 
 RELIABLE = "blob.wsd.v1"
@@ -79,12 +80,15 @@ class BlobConnection(Connection):
     factory: BlobFactory
     owner: str
     """Whose the files are that come on it."""
+    source: str
+    """The address that they come from, as far as addresses are told apart."""
     _speaker: Speaker
     _text: bytearray | None = None
 
     async def opening(self, request: Request) -> Accept:
         """Take whoever comes."""
         self.owner = userOf(self.user, request.tls, request.peer)
+        self.source = accountOf(request.peer.address)
         return Accept(self.factory.choose(request.subprotocols))
 
     def opened(self) -> None:
@@ -143,7 +147,7 @@ class BlobFactory(Factory):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         options: BlobOptions = self.options
-        self.disk = self.pool(self.clock, options.threads, options.buffer)
+        self.disk = self.pool(self.clock, options.threads, options.buffer, self.route.path)
         syncing = Syncing(options.sync, options.sync_interval, options.sync_bytes)
         self.transfers = Transfers(self.disk, self._store, syncing, self.clock)
         self._hasStopped = False
@@ -162,7 +166,14 @@ class BlobFactory(Factory):
 
     def _store(self) -> Store:
         options: BlobOptions = self.options
-        limits = Limits(options.quota, options.user_quota, options.max_file, options.expire, options.keep)
+        limits = Limits(
+            options.quota,
+            options.user_quota,
+            options.max_file,
+            options.expire,
+            options.keep,
+            options.max_unfinished,
+        )
         return Store(self.root, limits, time.time)
 
     def started(self) -> Deferred[None]:
@@ -171,7 +182,7 @@ class BlobFactory(Factory):
         return Deferred.fromCoroutine(self._begin())
 
     async def _begin(self) -> None:
-        if self.root.exists():
+        if (self.root / INDEX).exists():
             try:
                 await self.transfers.run(lambda store: None)
             except BlobError as error:
@@ -181,13 +192,12 @@ class BlobFactory(Factory):
         self._sweeping.start(_SWEEP)
 
     async def _sweep(self) -> None:
-        if not self.root.exists():
+        if not await self.disk.run(os.path.exists, self.root / INDEX):
             return
         try:
             parts, blobs = await self.transfers.run(Store.expire)
-        except BlobError as error:
-            self.log.error("{route}: {sentence}", event="blob.store", route=self.route.path, sentence=error.sentence)
-            return
+        except BlobError:
+            return  # The log has it.
         if parts or blobs:
             self.log.info(
                 "{route}: {parts} unfinished and {blobs} finished files had their time",

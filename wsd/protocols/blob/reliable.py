@@ -77,13 +77,14 @@ class Reliable:
     ) -> None:
         await self._setDown()
         token = token or secrets.token_urlsafe(24)
-        begun = await self._transfers.begin(Wanted(self._connection.owner, name, type, size, sha256), token, self)
+        wanted = Wanted(self._connection.owner, name, type, size, sha256, self._connection.source)
+        begun = await self._transfers.begin(wanted, token, self)
         self._deaf = False
         if isinstance(begun, Blob):
             self._connection.tell("have", self._connection.factory.receipt(begun))
             return
         if not self._connection.isOpen:
-            begun.detach().addErrback(lambda _: None)
+            begun.letGo()
             return
         self._pipe = begun
         self._most = min(chunk or self._options.max_chunk, self._options.max_chunk)
@@ -115,7 +116,7 @@ class Reliable:
     async def _setDown(self) -> None:
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
             await pipe.gone
 
     async def _list(self) -> None:
@@ -182,7 +183,7 @@ class Reliable:
         """The transfer is set down; the client may begin it again with its token."""
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
         self._deaf = True
         self._connection.send(error.text)
 
@@ -190,7 +191,7 @@ class Reliable:
         """The connection is lost: what has come is kept for the next one."""
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
         if self._sending is not None:
             self._sending.stop()
 

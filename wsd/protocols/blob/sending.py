@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from wsd.protocols.blob.crc import crc32
 from wsd.protocols.blob.disk import Disk
-from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.file import Reader
 
 if TYPE_CHECKING:
@@ -79,9 +79,4 @@ class Sending:
 
     def _over(self, result: Failure | None) -> None:
         self._reader.close()
-        if isinstance(result, Failure):
-            result.trap(BlobError)
-            assert isinstance(result.value, BlobError)
-            self.done.callback(result.value)
-        else:
-            self.done.callback(None)
+        self.done.callback(blobErrorOf(result) if isinstance(result, Failure) else None)

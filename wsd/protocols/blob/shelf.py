@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wsd.config.state import give
 from wsd.protocols.blob.file import openFolder, syncFolder
 from wsd.protocols.blob.index import Blob, Index
 
@@ -67,7 +68,9 @@ class Shelf:
     @contextmanager
     def _alone(self, id: str) -> Iterator[None]:
         folder = self.pathOf(id).parent
-        folder.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            give(folder)
         descriptor = openFolder(folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -36,12 +36,12 @@ class BlobSlots:
         """Bytes of a file."""
         return int(self._factory.options.max_file)
 
-    async def newSlot(self, owner: str, name: str, size: int, type: str | None) -> str:
+    async def newSlot(self, owner: str, name: str, size: int, type: str | None, source: str | None = None) -> str:
         """The path at which the owner's file of this name may be put, and then be fetched. Raises Refused."""
         token = secrets.token_urlsafe(24)
         try:
-            wanted = Wanted(f"{SLOT}{owner}", checkName(name), checkType(type) if type else None, size)
-            await self._factory.transfers.run(Store.create, wanted, token)
+            wanted = Wanted(f"{SLOT}{owner}", checkName(name), checkType(type), size, source=source)
+            await self._factory.transfers.run(Store.create, wanted, f"{SLOT}{token}")
         except BlobError as error:
             raise Refused(error.status, error.sentence) from None
         return f"{self._factory.route.path.rstrip('/')}/slot/{token}/{quote(name, safe='')}"
@@ -82,7 +82,7 @@ class BlobSlots:
 
     async def _get(self, request: Any, token: str) -> None:
         row = await self._factory.transfers.row(token)
-        if not row.done or row.id is None or not row.user.startswith(SLOT):
+        if not row.done or row.id is None:
             raise BlobError("unknown", "there is no such file yet, or not any more")
         blob, reader = await self._factory.transfers.run(Store.reader, row.id)
         try:
@@ -93,6 +93,6 @@ class BlobSlots:
 
 def _tokenOf(request: Any) -> str:
     try:
-        return checkToken(request.postpath[1].decode("latin-1"))
+        return SLOT + checkToken(request.postpath[1].decode("latin-1"))
     except BlobError:
         raise BlobError("unknown", "there is no such slot, or not any more; ask for a new one") from None

@@ -18,10 +18,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from wsd.protocols.blob.errors import BlobError, told
-from wsd.protocols.blob.file import PartFile, Reader, isIdle, makeFolder, syncFolder
+from wsd.protocols.blob.file import PartFile, Reader, cut, isIdle, makeFolder, syncFolder
 from wsd.protocols.blob.index import Blob, Index, PartRow
 from wsd.protocols.blob.part import Part, Wanted
 from wsd.protocols.blob.shelf import Shelf
+
+INDEX = "index.sqlite"
+"""Where there is none there is no store yet."""
 
 _PIECE = 1 << 20
 
@@ -40,15 +43,25 @@ class Limits:
     """Seconds for which an unfinished file is kept after its last byte."""
     keep: float = 0
     """Seconds for which a finished one is kept."""
+    unfinished: int = 0
+    """Unfinished files of one user, and from one address."""
 
 
 SLOT = "slot "
-"""How the users begin whose files are known by the token of their slot: it is kept as long as the file."""
+"""
+How the users begin whose files are known by the token of their slot, which is kept as long as the file, and how such a
+token begins. All who may read the file know it, so it opens nothing but the slot.
+"""
 
 
 def nameOf(token: str) -> str:
     """The name of the part that a token stands for: who reads the index cannot go on with it."""
-    return sha256(token.encode()).hexdigest()[:40]
+    return sha256(token.removeprefix(SLOT).encode()).hexdigest()[:40]
+
+
+def isSlot(name: str) -> bool:
+    """Whether a token, or a user, is that of a slot."""
+    return name.startswith(SLOT)
 
 
 class Store:
@@ -66,7 +79,7 @@ class Store:
         with told():
             for folder in (root, self.parts, self.files):
                 makeFolder(folder)
-            self.index = Index(root / "index.sqlite")
+            self.index = Index(root / INDEX)
             self._shelf = Shelf(self.files, self.index)
             self._recover()
 
@@ -97,6 +110,8 @@ class Store:
                 return have
             name = secrets.token_hex(20) if token is None else nameOf(token)
             row = None if token is None else self._rowOf(name)
+            if row is not None and isSlot(row.user) != isSlot(wanted.user):
+                raise BlobError("conflict", "this token is that of another file; take a new one for each file")
             if row is not None and row.done:
                 blob = self.index.blob(row.id or "")
                 if blob is not None:
@@ -104,11 +119,14 @@ class Store:
                 self.index.removePart(name)
                 row = None
             if row is None:
+                self._checkRoom(wanted.user, wanted.size or 0)
                 row = self._add(name, wanted, token is not None)
             elif (row.name, row.size) != (wanted.name, wanted.size):
                 raise BlobError(
                     "conflict", "this token is that of a file of another name or size; take a new one for each file"
                 )
+            else:
+                self._checkRest(row)
             return self._part(row)
 
     def create(self, wanted: Wanted, token: str) -> None:
@@ -125,13 +143,14 @@ class Store:
             row = self.row(token)
             if row.done:
                 raise BlobError("size", "this file is whole already; begin another")
+            self._checkRest(row)
             return self._part(row)
 
     def row(self, token: str) -> PartRow:
         """What the index has of a token. Raises BlobError ("unknown")."""
         with told():
             row = self._rowOf(nameOf(token))
-            if row is None:
+            if row is None or isSlot(row.user) != isSlot(token):
                 raise BlobError("unknown", "there is no such transfer, or not any more; begin it anew")
             return row
 
@@ -148,6 +167,15 @@ class Store:
         if size is not None and most and size > most:
             raise BlobError("too_large", f"the file is {size} bytes; {most} is the most here")
 
+    def _checkRoom(self, user: str, more: int) -> None:
+        """Nothing is reserved before it comes; what has no room now is told before a byte of it is sent."""
+        if not self.index.fits(user, more, self.limits.quota, self.limits.userQuota):
+            raise self.full(user, more)
+
+    def _checkRest(self, row: PartRow) -> None:
+        if row.size is not None:
+            self._checkRoom(row.user, row.size - row.reserved)
+
     def _have(self, wanted: Wanted) -> Blob | None:
         if wanted.sha256 is None:
             return None
@@ -163,14 +191,19 @@ class Store:
             size=wanted.size,
             resumable=resumable,
             durable=0,
-            reserved=wanted.size or 0,
+            reserved=0,
             id=None,
             sha256=wanted.sha256,
             done=False,
             at=self.now(),
+            source=wanted.source,
+            metadata=wanted.metadata,
         )
-        if not self.index.addPart(row, self.limits.quota, self.limits.userQuota):
-            raise self.full(wanted.user, wanted.size or 0)
+        most = self.limits.unfinished
+        if not self.index.addPart(row, most):
+            raise BlobError(
+                "too_many", f"{most} files of yours or from your address are unfinished; finish or abort one"
+            )
         return row
 
     def _rowOf(self, name: str) -> PartRow | None:
@@ -244,7 +277,7 @@ class Store:
 
     def _expirePart(self, row: PartRow) -> bool:
         path = self.parts / row.part
-        if not isIdle(path) or (row.done and row.user.startswith(SLOT)):
+        if not isIdle(path) or (row.done and isSlot(row.user)):
             return False
         path.unlink(missing_ok=True)
         self.index.removePart(row.part)
@@ -263,9 +296,21 @@ class Store:
             elif not row.resumable:
                 path.unlink(missing_ok=True)
                 self.index.removePart(row.part)
+            elif row.reserved > row.durable:
+                self._cut(row.part)
         for path in list(self.parts.iterdir()):
             if path.name not in rows and isIdle(path) and self.index.part(path.name) is None:
                 path.unlink(missing_ok=True)
+
+    def _cut(self, name: str) -> None:
+        """What did not count when its writer died, and the room for what was to come, are others' again."""
+
+        def durable() -> int:
+            row = self.index.part(name)
+            return 0 if row is None else row.durable
+
+        if cut(self.parts / name, durable):
+            self.index.release(name)
 
     def place(self, row: PartRow, size: int) -> Blob:
         """Make a part that is whole, checked and on disk the file of its row; again, where a crash came between."""

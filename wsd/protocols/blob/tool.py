@@ -8,20 +8,36 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wsd.config import stateFolder
+from wsd.config import ConfigError
+from wsd.config.state import foundFolder, whoMay
 from wsd.config.values import printable
 from wsd.protocols.blob.errors import BlobError
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.store import INDEX, Limits, Store
 
 
 def _storeOf(arguments: Namespace) -> Store:
-    folder = Path(arguments.store or Path(stateFolder(os.environ)) / "blob")
-    if not (folder / "index.sqlite").exists():
-        raise SystemExit(f"wsd: {folder} is no store of blobs; name one with --store FOLDER")
     try:
+        folder = Path(arguments.store or foundFolder(os.environ, "blob") / "blob")
+    except ConfigError as error:
+        raise SystemExit(f"wsd: {error}") from None
+    try:
+        os.stat(folder / INDEX)
         return Store(folder, Limits(), time.time)
-    except BlobError as error:
-        raise SystemExit(f"wsd: {folder}: {error.sentence}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise SystemExit(f"wsd: {folder} is no store of blobs; name one with --store FOLDER") from None
+    except (BlobError, OSError) as error:
+        raise SystemExit(f"wsd: {_refusal(folder, error)}") from None
+
+
+def _refusal(folder: Path, error: BlobError | OSError) -> str:
+    """What is wrong with a store, and who may do more."""
+    if isinstance(error, OSError):
+        sentence = f"{error.filename or folder} cannot be read: {error.strerror}"
+    elif error.code == "read_only":
+        sentence = f"{folder}: {error.__cause__ or error.sentence}"
+    else:
+        return f"{folder}: {error.sentence}"
+    return f"{sentence}; run this as {whoMay(folder)}"
 
 
 def ls(arguments: Namespace) -> None:
@@ -29,7 +45,8 @@ def ls(arguments: Namespace) -> None:
     store = _storeOf(arguments)
     for blob in store.list():
         when = datetime.fromtimestamp(blob.at, UTC).isoformat(timespec="seconds")
-        print(f"{blob.id}  {blob.size:>12}  {when}  {blob.type}  {printable(blob.user)}  {printable(blob.name)}")
+        kind, user, name = map(printable, (blob.type, blob.user, blob.name))
+        print(f"{blob.id}  {blob.size:>12}  {when}  {kind}  {user}  {name}")
 
 
 def rm(arguments: Namespace) -> None:

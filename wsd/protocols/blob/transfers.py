@@ -14,7 +14,7 @@ from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.index import Blob, PartRow
 from wsd.protocols.blob.part import Part, Wanted
 from wsd.protocols.blob.pipe import Pipe, Syncing, Watcher
-from wsd.protocols.blob.store import Store, nameOf
+from wsd.protocols.blob.store import Store, isSlot, nameOf
 
 _T = TypeVar("_T")
 
@@ -58,7 +58,7 @@ class Transfers:
     async def stop(self) -> None:
         """Set down what is being written, and let go of the store."""
         for pipe in list(self._pipes.values()):
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
             await pipe.gone
         if self._store is not None:
             await self.disk.run(self._store.close)
@@ -80,7 +80,7 @@ class Transfers:
 
     async def row(self, token: str) -> PartRow:
         """How far it is, after what has come is on disk."""
-        pipe = self._pipes.get(nameOf(token))
+        pipe = self._pipeOf(token)
         if pipe is not None:
             await _quietly(pipe.sync())
         return await self.run(Store.row, token)
@@ -95,7 +95,7 @@ class Transfers:
         lock = self._locks.setdefault(name, DeferredLock())
         await lock.acquire()
         try:
-            old = self._pipes.get(name)
+            old = self._pipeOf(token)
             if old is not None:
                 old.giveWay()
                 await old.gone
@@ -105,6 +105,11 @@ class Transfers:
             lock.release()
             if not lock.locked:
                 self._locks.pop(name, None)
+
+    def _pipeOf(self, token: str) -> Pipe | None:
+        """Who writes this transfer now."""
+        pipe = self._pipes.get(nameOf(token))
+        return pipe if pipe is not None and isSlot(pipe.user) == isSlot(token) else None
 
     def _pipe(self, begun: Part | Blob, watcher: Watcher) -> Pipe | Blob:
         if isinstance(begun, Blob):

@@ -18,8 +18,9 @@ from twisted.web import http
 from zope.interface import implementer
 
 from wsd.connection.body import IBody
+from wsd.policies.admission import accountOf
 from wsd.protocols.blob.answers import answer, finish
-from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.messages import token as checkToken
 from wsd.protocols.blob.names import checkName, checkType
 from wsd.protocols.blob.part import Part, Wanted
@@ -93,13 +94,16 @@ class Tus:
     async def _create(self, request: Any) -> None:
         headers = request.head.headers
         size = _numberIn(request, "Upload-Length")
-        known = _metadata(headers.get("Upload-Metadata") or "")
+        field = headers.get("Upload-Metadata")
+        known = _metadata(field or "")
         name, kind = known.get("filename") or known.get("name"), known.get("filetype") or known.get("type")
         wanted = Wanted(
             self._factory.ownerOf(request),
-            checkName(name) if name else "blob",
-            checkType(kind) if kind else None,
+            _nameOf(name) if name else "blob",
+            checkType(kind.decode("utf-8", "replace")) if kind else None,
             size,
+            source=accountOf(request.peer.address),
+            metadata=field,
         )
         token = secrets.token_urlsafe(24)
         await self._transfers.run(Store.create, wanted, token)
@@ -109,9 +113,10 @@ class Tus:
 
     async def _head(self, request: Any, token: str) -> None:
         row = await self._transfers.row(token)
-        known = f"filename {_encoded(row.name)}" + (f",filetype {_encoded(row.type)}" if row.type else "")
         length = str(row.durable if row.size is None else row.size)
-        fields = {"Upload-Length": length, "Upload-Metadata": known, "Cache-Control": "no-store"}
+        fields = {"Upload-Length": length, "Cache-Control": "no-store"}
+        if row.metadata is not None:
+            fields["Upload-Metadata"] = row.metadata
         finish(request, 200, {**self._progress(row), **fields})
 
     async def _patch(self, request: Any, token: str) -> None:
@@ -189,9 +194,8 @@ class Patch:
         self._request.release()
 
     def _notBegun(self, failure: Any) -> None:
-        failure.trap(BlobError)
         self._request.release()
-        self.failed(failure.value)
+        self.failed(blobErrorOf(failure))
         self._begun.callback(None)
 
     async def finish(self) -> None:
@@ -231,7 +235,7 @@ class Patch:
         self._isLost = True
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.detach().addErrback(lambda _: None)
+            pipe.letGo()
 
     # -- the pipe tells -------------------------------------------------------------------------------------------
 
@@ -279,20 +283,25 @@ def _numberIn(request: Any, name: str) -> int:
     return int(text)
 
 
-def _metadata(field: str) -> dict[str, str]:
-    """Upload-Metadata: keys, each with a value in base64 or none."""
+def _metadata(field: str) -> dict[str, bytes]:
+    """Upload-Metadata: keys in ASCII, each with a value in base64 or none."""
+    if not field.isascii():
+        raise BlobError("bad_message", "Upload-Metadata is not ASCII; write its values in base64")
     known = {}
     for pair in filter(None, (pair.strip() for pair in field.split(","))):
         key, _, value = pair.partition(" ")
         try:
-            known[key] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            raise BlobError("bad_message", f"Upload-Metadata: {key[:40]} is not UTF-8 in base64") from None
+            known[key] = base64.b64decode(value, validate=True)
+        except binascii.Error:
+            raise BlobError("bad_message", f"Upload-Metadata: {key[:40]} is not in base64") from None
     return known
 
 
-def _encoded(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
+def _nameOf(value: bytes) -> str:
+    try:
+        return checkName(value.decode())
+    except UnicodeDecodeError:
+        raise BlobError("bad_message", "Upload-Metadata: the file's name is not UTF-8 in base64") from None
 
 
 def _checksum(field: str | None) -> tuple[Any, bytes | None]:
@@ -304,5 +313,5 @@ def _checksum(field: str | None) -> tuple[Any, bytes | None]:
         raise BlobError("bad_message", f"Upload-Checksum: {name[:20]!r} is none of {', '.join(ALGORITHMS)}")
     try:
         return hashlib.new(name, usedforsecurity=False), base64.b64decode(value, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise BlobError("bad_message", "Upload-Checksum is not a name and a checksum in base64") from None

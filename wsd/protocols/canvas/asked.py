@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote
 
 from wsd.connection import Refused
 from wsd.protocols.canvas.messages import tooLarge
@@ -33,7 +33,11 @@ class Asked:
 
 def nameOf(path: str) -> str:
     """The name of a canvas from what its path, percent-encoded, has below the route's. Raises `Refused` (404)."""
-    name = unquote_to_bytes(path).decode("latin-1")
+    return checkName(unquote(path))
+
+
+def checkName(name: str) -> str:
+    """The name of a canvas. Raises `Refused` (404)."""
     if not _NAME.fullmatch(name) or name in (".", ".."):
         raise Refused(404, f"{name[:80]!r} is no name of a canvas; write 1 to 64 of letters, digits, '-', '_' and '.'")
     if name.endswith(PNG):

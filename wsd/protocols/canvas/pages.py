@@ -15,7 +15,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from wsd.connection import Refused, Request
-from wsd.protocols.canvas.asked import PNG, nameOf, readQuery
+from wsd.protocols.canvas.asked import PNG, checkName, readQuery
 from wsd.protocols.canvas.board import Board, Frame
 from wsd.protocols.canvas.boards import Boards
 from wsd.protocols.canvas.png import Encoder
@@ -48,13 +48,13 @@ class Canvases(Resource):
 
     def render_GET(self, request: Any) -> int | bytes:
         """A page, one of its files, or a picture."""
-        parts = [part.decode("latin-1") for part in request.postpath]
+        parts = [part.decode("utf-8", "replace") for part in request.postpath]
         if len(parts) == 2 and parts[0] == _FILES and parts[1] in _TYPES:
             return self._file(request, parts[1])
         if len(parts) != 1:
             raise Refused(404, f"nothing answers at {request.head.path[:80]}")
         name = parts[0].removesuffix(PNG)
-        board = self._boards.find(nameOf(name))
+        board = self._boards.find(checkName(name))
         if name == parts[0]:
             # The browser's WebSocket will ask the same, and would not tell why it is refused.
             readQuery(Request(request.head, request.peer).queries, self._most)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wsd.config import stateFolder
+from wsd.config.state import LOCK
 from wsd.config.stores import checkStore
 from wsd.config.values import KIB
 
@@ -93,6 +95,12 @@ class XmppOptions:
         if self.upstream is not None:
             return []
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "xmpp.sqlite"))
+
+    def lockFile(self, environ: Mapping[str, str]) -> Path | None:
+        """What the daemon holds, so that no other has the same store; the gateway to another server has none."""
+        if self.upstream is not None:
+            return None
+        return Path(f"{self.store}.lock") if self.store else Path(stateFolder(environ)) / LOCK
 
     @property
     def isOwn(self) -> bool:

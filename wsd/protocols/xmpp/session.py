@@ -31,6 +31,10 @@ class Link(Protocol):
     def web(self) -> str:
         """The scheme and the authority of URLs by which its client comes here."""
 
+    @property
+    def address(self) -> str:
+        """Its address, as far as addresses are told apart."""
+
     def write(self, xml: str) -> None:
         """Send."""
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from wsd.config.state import makeFile, makeFolder
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
     kind TEXT NOT NULL, owner TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
@@ -23,7 +25,8 @@ class SqliteStore:
     """`wsd.protocols.xmpp.store.Store`, in a file. Raises sqlite3.Error and OSError."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        makeFolder(path.parent)
+        makeFile(path)
         self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         path.chmod(0o600)
         # A write-ahead log, synced at each commit: what was committed outlives the process, and the machine's power.

@@ -97,6 +97,11 @@ class Stream:
         """The scheme and the authority of URLs by which the client comes here."""
         return self._facts.web
 
+    @property
+    def address(self) -> str:
+        """Its address, as far as addresses are told apart."""
+        return self._facts.address
+
     # -- messages -------------------------------------------------------------------------------------------------
 
     def received(self, message: bytes) -> Awaitable[None] | None:

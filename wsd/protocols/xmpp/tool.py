@@ -12,16 +12,24 @@ from pathlib import Path
 from sqlite3 import Error
 
 from wsd.config import Config, ConfigError, stateFolder
+from wsd.config.state import foundFolder, whoMay
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.roster import ROSTER, Item, came
 from wsd.protocols.xmpp.sqlite import SqliteStore
 
+_STORE = "xmpp.sqlite"
+
 
 def storeOf(options: XmppOptions, environ: Mapping[str, str]) -> Path:
     """The file of a route's store."""
-    return Path(options.store or Path(stateFolder(environ)) / "xmpp.sqlite")
+    return Path(options.store or Path(stateFolder(environ)) / _STORE)
+
+
+def _foundStore(options: XmppOptions) -> Path:
+    """The same, for who is not the daemon. Raises ConfigError."""
+    return Path(options.store or foundFolder(os.environ, _STORE) / _STORE)
 
 
 def _takesConfig(parser: ArgumentParser) -> None:
@@ -33,13 +41,14 @@ def _takesUser(parser: ArgumentParser) -> None:
     parser.add_argument("user", metavar="USER@DOMAIN", help="whom it is about; a password is read from standard input")
 
 
-def _about(work: Callable[[SqliteStore, str], None]) -> Callable[[Namespace, Config], None]:
-    """A command about one user. Raises ConfigError."""
+def _about(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Namespace, Config], None]:
+    """A command about one user, which says what is done where. Raises ConfigError."""
 
     def run(arguments: Namespace, config: Config) -> None:
         user, path = _find(config, arguments.user)
         with _opened(path) as store:
             work(store, user)
+        print(f"{user}: {done} in {path}")
 
     return run
 
@@ -50,7 +59,11 @@ def _opened(path: Path) -> Iterator[SqliteStore]:
         with closing(SqliteStore(path)) as store:
             yield store
     except (Error, OSError) as error:
-        raise ConfigError(f"xmpp: the store cannot be had: {error}; run this as the daemon's user") from None
+        raise _refusal(path, error) from None
+
+
+def _refusal(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"xmpp: {path}: the store cannot be had: {error}; run this as {whoMay(path)}")
 
 
 def _routes(config: Config) -> list[XmppOptions]:
@@ -72,7 +85,7 @@ def _find(config: Config, text: str) -> tuple[str, Path]:
     routes = _routes(config)
     for options in routes:
         if jid.domain in options.domains:
-            return jid.bare, storeOf(options, os.environ)
+            return jid.bare, _foundStore(options)
     domains = sorted({domain for options in routes for domain in options.domains})
     raise ConfigError(f"xmpp: {jid.domain} is served by no route; the domains are {', '.join(domains) or 'none'}")
 
@@ -130,11 +143,22 @@ def _remove(store: SqliteStore, user: str) -> None:
 
 
 def _list(arguments: Namespace, config: Config) -> None:
-    for path in sorted({storeOf(options, os.environ) for options in _routes(config)}):
-        if path.exists():
-            with _opened(path) as store:
-                for user in sorted(store.owners(credentials.USER)):
-                    print(user)
+    for path in sorted({_foundStore(options) for options in _routes(config)}):
+        if not _isThere(path):
+            continue
+        with _opened(path) as store:
+            for user in sorted(store.owners(credentials.USER)):
+                print(user)
+
+
+def _isThere(path: Path) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _refusal(path, error) from None
+    return True
 
 
 class _Nobody(ConfigError):
@@ -145,9 +169,9 @@ class _Nobody(ConfigError):
 
 
 COMMANDS = {
-    "adduser": ("Add a user, with the password on standard input.", _takesUser, _about(_add)),
-    "passwd": ("Change a user's password, to what is on standard input.", _takesUser, _about(_change)),
-    "deluser": ("Remove a user, and all that is kept of it.", _takesUser, _about(_remove)),
+    "adduser": ("Add a user, with the password on standard input.", _takesUser, _about(_add, "added")),
+    "passwd": ("Change a user's password, to what is on standard input.", _takesUser, _about(_change, "changed")),
+    "deluser": ("Remove a user, and all that is kept of it.", _takesUser, _about(_remove, "removed")),
     "list": ("List the users.", _takesConfig, _list),
 }
 """As in `wsd.__main__`, but that what runs them takes the configuration too, and raises ConfigError."""

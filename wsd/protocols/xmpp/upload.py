@@ -43,7 +43,8 @@ class Upload:
             most = Element(UPLOAD, "file-too-large", {}, Element(UPLOAD, "max-file-size", {}, str(slots.maxFile)))
             raise StanzaError("not-acceptable", f"{slots.maxFile} bytes are the most", most)
         try:
-            path = await slots.newSlot(session.user.bare, name, int(size), query.get("content-type") or None)
+            kind, source = query.get("content-type"), None if session.link is None else session.link.address
+            path = await slots.newSlot(session.user.bare, name, int(size), kind, source)
         except Refused as refused:
             condition = "bad-request" if refused.status == 400 else "resource-constraint"
             raise StanzaError(condition, refused.sentence) from None

@@ -104,7 +104,7 @@ function sendBare(file, row) {
     const connection = new WebSocket(new URL(route, location.href.replace(/^http/, "ws")));
     row.aborter.signal.addEventListener("abort", () => connection.close());
     connection.onopen = () => {
-      connection.send(JSON.stringify({name: file.name}));
+      connection.send(JSON.stringify({name: file.name, type: file.type}));
       connection.send(file);
       const look = setInterval(() => {
         const left = connection.bufferedAmount;
