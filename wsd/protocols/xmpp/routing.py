@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wsd.protocols.xmpp import carbons
+from wsd.protocols.xmpp import carbons, forgery
 from wsd.protocols.xmpp.blocking import blocks, refuseBlocked
 from wsd.protocols.xmpp.framing import StreamError
 from wsd.protocols.xmpp.jid import JID, parseJid
@@ -69,6 +69,9 @@ class Router:
             # RFC 6121 5.2.2: a type that is not known is a normal message.
             del stanza.attrs["type"]
         to = _addressOf(stanza)
+        if stanza.name != "iq":
+            isForRoom = to is not None and self._server.rooms is not None and to.domain in self._server.rooms.domains
+            forgery.strip(stanza, self._server.ownDomains, isForRoom)
         if to is not None and to.domain not in self._server.domains:
             await self._elsewhere(session, stanza, to, receipt)
         elif stanza.name == "message":
@@ -183,6 +186,7 @@ class Router:
             raise StanzaError("bad-request", "a request has one child")
         if to is not None and to.resource and to.local:
             refuseBlocked(session.user, to.full)
+            forgery.refusePush(stanza)
             user = self._server.users.get(to.bare)
             target = None if user is None else user.sessions.get(to.resource)
             if user is None or target is None or (isRequest and blocks(user, session.jid)):

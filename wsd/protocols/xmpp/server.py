@@ -65,6 +65,7 @@ class Server:
         self.offline = Offline(self)
         self.queries = Queries(self)
         self.rooms = Rooms(self) if options.rooms else None
+        self.ownDomains = self.domains if self.rooms is None else self.domains | self.rooms.domains
         self._lastEntry = 0
         self._ids = 0
         self._secret: bytes | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.rooms.config import Config
@@ -40,6 +40,21 @@ class Occupant:
     def address(self) -> str:
         """The full address that it is known by to who may know."""
         return next(reversed(self.sessions), self.bare)
+
+
+class Said(NamedTuple):
+    """A message that a room remembers."""
+
+    id: int
+    """Of its entry: the microsecond in which it came."""
+    message: Element
+    characters: int
+    """Of its XML."""
+
+    @property
+    def seconds(self) -> float:
+        """When it came, whatever a time in it says."""
+        return self.id / 1_000_000
 
 
 @dataclass(slots=True)
@@ -85,14 +100,14 @@ class Room:
         self.occupants: dict[str, Occupant] = {}
         """By their names."""
         self.subject: Element | None = None
-        self.history: deque[tuple[int, Element]] = deque()
+        self.history: deque[Said] = deque()
 
     def restore(self, kept: Kept, caps: Caps) -> None:
         """Be what was kept."""
         self.config = Config.read(kept.config)
         self.affiliations = kept.affiliations
         self.subject = parse(kept.subject.encode(), caps) if kept.subject else None
-        self.history = deque((id, parse(xml.encode(), caps)) for id, xml in kept.history)
+        self.history = deque(Said(id, parse(xml.encode(), caps), len(xml)) for id, xml in kept.history)
 
     # -- what is kept ---------------------------------------------------------------------------------------------
 

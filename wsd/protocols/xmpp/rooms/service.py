@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wsd.protocols.xmpp import forgery
 from wsd.protocols.xmpp.jid import JID, parseJid
 from wsd.protocols.xmpp.queries import INFO, ITEMS, PING, information
 from wsd.protocols.xmpp.rooms import admin, talk
@@ -73,6 +74,7 @@ class Rooms:
 
     def _join(self, room: Room | None, session: Session, stanza: Element, to: JID) -> None:
         x = stanza.child(MUC, "x")
+        wanted = talk.wantedOf(x, self._server.now())
         if len(to.resource) > _LONGEST_NICK:
             raise StanzaError("not-acceptable", f"a name has {_LONGEST_NICK} characters at the most")
         if len(session.rooms) >= _MOST_JOINED:
@@ -87,7 +89,7 @@ class Rooms:
         else:
             _mayEnter(room, session, "" if x is None else x.textOf(MUC, "password"), to.resource)
         self._enter(room, session, stanza, to.resource, (201,) if isNew else ())
-        talk.tellHistory(room, session, None if x is None else x.child(MUC, "history"))
+        talk.tellHistory(room, session, wanted)
 
     def _enter(self, room: Room, session: Session, stanza: Element, nick: str, codes: tuple[int, ...]) -> None:
         occupant = room.occupants.get(nick)
@@ -111,9 +113,10 @@ class Rooms:
         """Who is here says how it is, takes another name, or has forgotten that it is here."""
         if nick != occupant.nick:
             self._rename(room, session, occupant, stanza, nick)
-        elif stanza.child(MUC, "x") is not None:
+        elif (x := stanza.child(MUC, "x")) is not None:
+            wanted = talk.wantedOf(x, self._server.now())
             self._enter(room, session, stanza, nick, ())
-            talk.tellHistory(room, session, None)
+            talk.tellHistory(room, session, wanted)
         else:
             occupant.presence = stanza
             room.tell(occupant)
@@ -237,6 +240,7 @@ class Rooms:
 
     def _relay(self, room: Room, session: Session, iq: Element, nick: str) -> None:
         """A question to who is in the room, or the answer."""
+        forgery.refusePush(iq)
         occupant, other = room.occupantOf(session), room.occupants.get(nick)
         query = iq.first()
         if occupant is None:
