@@ -20,6 +20,9 @@ _DOMAIN = re.compile(r"[^\x00- \"&'/:<>@\\\x7f]+")
 _NODE = Profile(nodeprep.mappings, prohibiteds=nodeprep.prohibiteds, check_unassigneds=False)
 _RESOURCE = Profile(resourceprep.mappings, prohibiteds=resourceprep.prohibiteds, check_unassigneds=False)
 
+_SHORT = 200
+"""Characters of an address that is remembered at the most: the memory of those that strangers make up has a limit."""
+
 
 class JID(NamedTuple):
     """An address, prepared; what it does not have is ""."""
@@ -74,11 +77,19 @@ def prepareResource(text: str) -> str:
     return _prepared(text, "resource")
 
 
-@lru_cache(4096)
 def parseJid(text: str) -> JID:
     """The address that a text is. Raises ValueError with a sentence."""
     if len(text) > 3071:
         raise ValueError("an address has 3071 bytes at the most")
+    return _known(text) if len(text) <= _SHORT else _parsed(text)
+
+
+@lru_cache(4096)
+def _known(text: str) -> JID:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> JID:
     rest, slash, resource = text.partition("/")
     local, at, domain = rest.rpartition("@")
     if (at and not local) or (slash and not resource) or not domain:

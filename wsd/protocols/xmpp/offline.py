@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from wsd.protocols.xmpp.user import User
 
 DELAY = "urn:xmpp:delay"
+_MOST_BYTES = 64
+"""Characters of what waits for one user, in messages of the largest size."""
 _HINTS = "urn:xmpp:hints"
 _STATES = "http://jabber.org/protocol/chatstates"
 
@@ -56,9 +58,9 @@ class Offline:
         """Store one: its id, and the number of the write."""
         server = self._server
         id = server.newEntry()
-        user.waiting += 1
-        late = delayed(message, user.bare.partition("@")[2], server.now())
-        return id, server.vault.append(id, OFFLINE, user.bare, late.toXml())
+        xml = delayed(message, user.bare.partition("@")[2], server.now()).toXml()
+        user.waiting[id] = len(xml)
+        return id, server.vault.append(id, OFFLINE, user.bare, xml)
 
     def take(self, user: User, message: Element, receipt: Receipt | None) -> None:
         """A message for who is away. Raises StanzaError when it cannot be kept."""
@@ -66,7 +68,8 @@ class Offline:
             raise StanzaError("service-unavailable", "nobody is there")
         if not isKept(message):
             return
-        if user.waiting >= self._server.options.offline:
+        options = self._server.options
+        if len(user.waiting) >= options.offline or sum(user.waiting.values()) >= _MOST_BYTES * options.max_stanza:
             raise StanzaError("service-unavailable", "too many messages wait for this user")
         _, number = self.keep(user, message)
         if receipt is not None:
@@ -83,7 +86,7 @@ class Offline:
     def drop(self, user: User, id: int) -> None:
         """It has arrived."""
         self._held.discard(id)
-        user.waiting = max(0, user.waiting - 1)
+        user.waiting.pop(id, None)
         self._server.vault.discard([id])
 
     def deliver(self, session: Session) -> None:
@@ -101,12 +104,11 @@ class Offline:
         return None
 
     def _send(self, session: Session, entries: list[tuple[int, str]]) -> None:
-        session.user.waiting = len(entries)
         if session.hasEnded or session.presence is None or session.priority < 0:
             return
         for id, xml in entries:
-            if id not in self._held:
-                if session.waiting >= self._server.options.unacknowledged // 2:
+            if id not in self._held and id in session.user.waiting:
+                if session.owes >= 0.5:
                     # The rest when those have arrived: more at once would be more than a session may owe us.
                     session.isOwed = True
                     return

@@ -20,6 +20,8 @@ ROSTER = "jabber:iq:roster"
 _LONGEST = 1023
 """Characters of a name and of a group."""
 _MOST_GROUPS = 100
+_MOST_BYTES = 4
+"""Characters of a roster, in messages of the largest size: it is sent at each login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Item:
     def subscription(self) -> str:
         """As the roster says it."""
         return ("both" if self.hasFrom else "to") if self.hasTo else ("from" if self.hasFrom else "none")
+
+    @property
+    def size(self) -> int:
+        """Characters of what its user has said of it."""
+        return len(self.jid) + len(self.name) + sum(map(len, self.groups))
 
     def element(self) -> Element:
         """As it is sent."""
@@ -149,11 +156,11 @@ async def set(server: Server, session: Session, iq: Element, query: Element) -> 
         return result(iq)
     if not before.isListed and sum(item.isListed for item in session.user.roster.values()) >= server.options.contacts:
         raise StanzaError("resource-constraint", f"a roster has {server.options.contacts} contacts at the most")
-    keep(
-        server,
-        session.user,
-        replace(before, name=_nameOf(asked), groups=_groupsOf(asked), isListed=True),
-    )
+    after = replace(before, name=_nameOf(asked), groups=_groupsOf(asked), isListed=True)
+    size = sum(item.size for item in session.user.roster.values()) + after.size - before.size
+    if after.size > before.size and size > _MOST_BYTES * server.options.max_stanza:
+        raise StanzaError("resource-constraint", "the names and the groups of this roster are too long")
+    keep(server, session.user, after)
     return result(iq)
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp import carbons, forgery
 from wsd.protocols.xmpp.blocking import blocks, refuseBlocked
-from wsd.protocols.xmpp.framing import StreamError
+from wsd.protocols.xmpp.framing import StreamError, parse
 from wsd.protocols.xmpp.jid import JID, parseJid
-from wsd.protocols.xmpp.presence import SUBSCRIPTIONS
+from wsd.protocols.xmpp.ledger import weight
+from wsd.protocols.xmpp.presence import MOST_PRESENCE, SUBSCRIPTIONS
 from wsd.protocols.xmpp.stanza import CLIENT, KINDS, Element, StanzaError, errorOf, mayBeAnswered
 from wsd.protocols.xmpp.streammanagement import Receipt
 
@@ -68,6 +69,8 @@ class Router:
                 raise StanzaError("bad-request", f"there is no such type of {stanza.name}")
             # RFC 6121 5.2.2: a type that is not known is a normal message.
             del stanza.attrs["type"]
+        if stanza.name == "presence" and weight(stanza) > MOST_PRESENCE:
+            raise StanzaError("policy-violation", "this presence is too large")
         to = _addressOf(stanza)
         if stanza.name != "iq":
             isForRoom = to is not None and self._server.rooms is not None and to.domain in self._server.rooms.domains
@@ -134,13 +137,22 @@ class Router:
         if carbons.mayBeCopied(stanza):
             carbons.copy(user, stanza, "received", chosen)
 
-    def again(self, user: User, stanza: Element, receipt: Receipt | None) -> None:
+    def again(self, user: User, xml: str, receipt: Receipt | None) -> None:
         """A message that a session which is gone has not got: for the others, or kept (XEP-0198 5)."""
-        if stanza.name != "message" or stanza.get("type") == "groupchat":
+        if not xml.startswith("<message"):
             return
-        to = parseJid(user.bare)
+        stanza = parse(xml.encode(), self._server.storedCaps)
+        if stanza.get("type") == "groupchat":
+            return
+        to, willing = parseJid(user.bare), user.best()
         try:
-            self.message(user, to, stanza.copy(to=to.bare), receipt)
+            if all(each.link is not None and each.owes < 0.5 for each in willing):
+                self.message(user, to, stanza.copy(to=to.bare), receipt)
+                return
+            # What was too much for one session is not to be too much for the next: they get it when they have room.
+            self._server.offline.take(user, stanza, receipt)
+            for each in willing:
+                each.isOwed = True
         except StanzaError as error:
             if mayBeAnswered(stanza):
                 self.deliver(errorOf(stanza, error))
@@ -189,7 +201,7 @@ class Router:
             forgery.refusePush(stanza)
             user = self._server.users.get(to.bare)
             target = None if user is None else user.sessions.get(to.resource)
-            if user is None or target is None or (isRequest and blocks(user, session.jid)):
+            if user is None or target is None or blocks(user, session.jid):
                 raise StanzaError("service-unavailable", "nobody is there")
             target.send(stanza)
         elif isRequest:

@@ -14,7 +14,8 @@ from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.credentials import Keys
 from wsd.protocols.xmpp.framing import Caps, StreamError
 from wsd.protocols.xmpp.guard import BY_ADDRESS, BY_USER, Guard
-from wsd.protocols.xmpp.jid import JID, parseJid
+from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.ledger import Ledger
 from wsd.protocols.xmpp.offline import Offline
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.presence import Presence
@@ -60,6 +61,10 @@ class Server:
         self.forms: list[Element] = []
         """What disco tells of the server beside its features (XEP-0128)."""
         self.resumable: dict[str, Session] = {}
+        self.absent = Ledger(options.max_held)
+        """What is held for sessions without a stream, by the addresses of their clients."""
+        self.housed = Ledger(options.max_held)
+        """What rooms take, by the addresses of who made them."""
         self.presence = Presence(self)
         self.router = Router(self)
         self.offline = Offline(self)
@@ -170,23 +175,35 @@ class Server:
 
     # -- sessions -------------------------------------------------------------------------------------------------
 
-    async def bind(self, jid: JID, isAnonymous: bool, link: Link) -> Session:
-        """A new session of a user (RFC 6120 7); one that has the resource already ends. Raises StreamError."""
-        user = self.users.get(jid.bare)
+    async def owner(self, bare: str, isAnonymous: bool) -> User:
+        """The user who binds a resource. Raises StreamError."""
+        user = self.users.get(bare)
         if user is None and isAnonymous:
-            user = self.users[jid.bare] = User(jid.bare, True, Kept(False, {}, {}, 0))
-        elif user is None:
-            user = await self.find(jid.bare)
+            return User(bare, True, Kept(False, {}, {}, {}))
+        if user is None:
+            user = await self.find(bare)
         if user is None:
             raise StreamError("not-authorized", "this account is gone")
-        old = user.sessions.get(jid.resource)
+        return user
+
+    def bind(self, user: User, resource: str, link: Link) -> Session:
+        """A new session of a user (RFC 6120 7); one that has the resource already ends. Raises StreamError."""
+        old = user.sessions.get(resource)
         if old is not None:
             self.oust(old)
         elif len(user.sessions) >= self.options.sessions:
-            raise StreamError("resource-constraint", f"a user has {self.options.sessions} sessions at the most")
-        session = Session(self, user, jid.resource, link)
-        user.sessions[jid.resource] = session
+            self._makeRoom(user)
+        session = Session(self, user, resource, link)
+        user.sessions[resource] = session
+        self.users[user.bare] = user
         return session
+
+    def _makeRoom(self, user: User) -> None:
+        """Of the sessions that only wait to be resumed, the one that has waited longest ends. Raises StreamError."""
+        waiting = [(session.expiry.getTime(), session) for session in user.sessions.values() if session.expiry]
+        if not waiting:
+            raise StreamError("resource-constraint", f"a user has {self.options.sessions} sessions at the most")
+        self.end(min(waiting, key=lambda each: each[0])[1])
 
     def oust(self, session: Session) -> None:
         """Another takes its place."""
@@ -209,14 +226,33 @@ class Server:
             self.end(session)
             return
         session.detach()
+        self.release(session)
+        size = session.weight() + (0 if self.rooms is None else self.rooms.weightOf(session))
+        if not self.holds(session, size):
+            self.end(session)
+            return
         session.expiry = self.clock.callLater(self.options.resume, self.end, session)
 
+    def holds(self, session: Session, size: int) -> bool:
+        """Hold so much more for a session that has no stream: whether that may be."""
+        if session.hasEnded:
+            return True
+        if not self.absent.admits(session.holder, size):
+            return False
+        self.absent.take(session.holder, size)
+        session.held += size
+        return True
+
+    def release(self, session: Session) -> None:
+        """Nothing is held for it any more."""
+        self.absent.take(session.holder, -session.held)
+        session.held = 0
+
     def overrun(self, session: Session) -> None:
-        """A session takes nothing of what it is sent."""
-        link = session.link
-        self.end(session)
-        if link is not None:
-            self.clock.callLater(0, link.supplant)
+        """A session takes nothing of what it is sent: it ends, when all who are being told something have been."""
+        if not session.isOverrun and not session.hasEnded:
+            session.isOverrun = True
+            self.clock.callLater(0, self.oust, session)
 
     def end(self, session: Session, forgets: bool = True) -> None:
         """A session is over: others are told, and what it has not got goes elsewhere."""
@@ -235,6 +271,7 @@ class Server:
         if self.rooms is not None:
             self.rooms.left(session)
         self._reroute(session)
+        self.release(session)
         if user.isAnonymous and not user.sessions:
             self.users.pop(user.bare, None)
         elif not user.sessions:
@@ -242,16 +279,13 @@ class Server:
 
     def _reroute(self, session: Session) -> None:
         user, isAlone = session.user, not session.user.best()
-        entries = [*session.pinged.queue, *session.outbound.queue]
-        session.pinged.queue.clear()
-        session.outbound.queue.clear()
-        for entry in entries:
+        for entry in [*session.pinged.clear(), *session.outbound.clear()]:
             if entry.spooled and isAlone:
                 self.offline.letGo(entry.spooled)
             else:
                 if entry.spooled:
                     self.offline.drop(user, entry.spooled)
-                self.router.again(user, entry.stanza, entry.receipt)
+                self.router.again(user, entry.xml, entry.receipt)
             receipt, entry.receipt = entry.receipt, None
             if receipt is not None:
                 receipt.entries = [each for each in receipt.entries if each[1] is not entry]
@@ -272,14 +306,15 @@ class Server:
         value = f"{session.inbound.handled} {self.now()}"
         return self.vault.put(STREAM, session.user.bare, session.resumeId, value)
 
-    async def resume(self, bare: str, element: Element, link: Link) -> Session | Element:
-        """The session that goes on on this stream, or the answer why not. Raises StreamError."""
+    async def resume(self, bare: str, element: Element) -> Session | Element:
+        """The session that goes on on another stream, or the answer why not. Raises StreamError."""
         id, handled = element.get("previd"), numberOf(element)
         session = self.resumable.get(id)
         if session is None or session.user.bare != bare:
             kept = await self.vault.get(STREAM, bare, id)
             count = int(kept.partition(" ")[0]) if kept is not None else None
             return failed("item-not-found", count)
+        session.outbound.check(handled)
         if session.link is not None:
             old, session.link = session.link, None
             old.supplant()

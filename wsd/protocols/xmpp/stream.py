@@ -22,6 +22,7 @@ from wsd.protocols.xmpp.server import Logins, Server
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, FRAMING, LANG, STREAMS, Element, StanzaError, errorOf, result
 from wsd.protocols.xmpp.streammanagement import SM, Inbound, failed, numberOf
+from wsd.protocols.xmpp.values import boolean, number
 
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 _SESSION = "urn:ietf:params:xml:ns:xmpp-session"
@@ -96,6 +97,11 @@ class Stream:
     def web(self) -> str:
         """The scheme and the authority of URLs by which the client comes here."""
         return self._facts.web
+
+    @property
+    def address(self) -> str:
+        """Of the client, as far as addresses are counted."""
+        return self._facts.address
 
     # -- messages -------------------------------------------------------------------------------------------------
 
@@ -293,6 +299,8 @@ class Stream:
         try:
             self._logins.admit()
             answer = await self._exchange.receive(element)
+            if self.state is not State.AUTHENTICATING:
+                return
         except SaslFailure as failure:
             self.write(failure.element().toXml())
             self._tries += 1
@@ -334,8 +342,11 @@ class Stream:
             if not iq.get("id"):
                 raise StanzaError("bad-request", "an iq has an id")
             resource = prepareResource(asked) if asked else secrets.token_urlsafe(9)
-            jid = JID(self._user, self._domain, resource)
-            self.session = await self._server.bind(jid, self._exchange.isAnonymous, self)
+            bare = JID(self._user, self._domain, "").bare
+            user = await self._server.owner(bare, self._exchange.isAnonymous)
+            if self.state is not State.BINDING:
+                return
+            self.session = self._server.bind(user, resource, self)
         except ValueError as error:
             self.write(errorOf(iq, StanzaError("bad-request", str(error))).toXml())
             return
@@ -347,12 +358,7 @@ class Stream:
         self.write(result(iq, told).toXml())
 
     def _begun(self) -> None:
-        """There is a session; unless the WebSocket has gone meanwhile."""
-        if self.state is State.OVER:
-            session, self.session = self.session, None
-            if session is not None:
-                self._server.lost(session)
-            return
+        """There is a session."""
         self.state = State.BOUND
         self._stopTimer()
 
@@ -362,15 +368,15 @@ class Stream:
         if element.name != "resume":
             self.write(failed("unexpected-request").toXml())
             return
-        found = await self._server.resume(f"{self._user}@{self._domain}", element, self)
+        found = await self._server.resume(f"{self._user}@{self._domain}", element)
         if isinstance(found, Element):
             self.write(found.toXml())
             return
         assert found.inbound is not None
-        self.session = found
+        self.session, found.link = found, self
+        self._begun()
         attrs = {"previd": element.get("previd"), "h": str(found.inbound.handled)}
         self.write(Element(SM, "resumed", attrs).toXml())
-        self._begun()
         if self.session is found:
             found.attach(self)
 
@@ -385,9 +391,16 @@ class Stream:
             session.acknowledge(numberOf(element))
 
     def _enable(self, session: Session, element: Element) -> None:
+        try:
+            wantsResume = boolean(element.get("resume", "false"), "resume")
+            number(element.get("max", "0"), "max")
+        except StanzaError as error:
+            self.write(failed(error.condition).toXml())
+            return
         session.manage(Inbound())
         attrs = {}
-        if element.get("resume") in ("true", "1") and self._server.options.resume:
+        # Whoever is anonymous cannot log in again as the same, and so nothing is held for them.
+        if wantsResume and self._server.options.resume and not session.user.isAnonymous:
             id = self._server.makeResumable(session)
             attrs = {"id": id, "resume": "true", "max": f"{self._server.options.resume:.0f}"}
         self.write(Element(SM, "enabled", attrs).toXml())

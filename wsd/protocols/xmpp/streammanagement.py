@@ -8,6 +8,7 @@ receiver. No acknowledgement counts a later one before that.
 from __future__ import annotations
 
 from collections import deque
+from sys import getsizeof
 from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp.framing import StreamError
@@ -20,6 +21,8 @@ SM = "urn:xmpp:sm:3"
 
 _ROUND = 1 << 32
 """Counters begin again at 2 ** 32."""
+_ENTRY = 100
+"""Bytes of an entry beside its text."""
 
 
 class Receipt:
@@ -40,15 +43,20 @@ class Receipt:
 
 
 class Entry:
-    """A stanza that was sent, until its receiver has acknowledged it."""
+    """A stanza that was sent, until its receiver has acknowledged it: as text, whose size in memory is known."""
 
-    __slots__ = ("receipt", "spooled", "stanza")
+    __slots__ = ("receipt", "spooled", "xml")
 
-    def __init__(self, stanza: Element, receipt: Receipt | None, spooled: int) -> None:
-        self.stanza = stanza
+    def __init__(self, xml: str, receipt: Receipt | None, spooled: int) -> None:
+        self.xml = xml
         self.receipt = receipt
         self.spooled = spooled
         """The id of what is stored of it, 0 for nothing."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return getsizeof(self.xml) + _ENTRY
 
 
 class Inbound:
@@ -70,11 +78,25 @@ class Inbound:
 class Outbound:
     """What was sent to a client."""
 
-    __slots__ = ("acknowledged", "queue")
+    __slots__ = ("acknowledged", "queue", "size")
 
     def __init__(self) -> None:
         self.acknowledged = 0
         self.queue: deque[Entry] = deque()
+        self.size = 0
+        """Bytes that the queue takes."""
+
+    def add(self, entry: Entry) -> None:
+        """One more was sent."""
+        self.queue.append(entry)
+        self.size += entry.size
+
+    def clear(self) -> list[Entry]:
+        """Nothing is waited for any more: what there was."""
+        entries = list(self.queue)
+        self.queue.clear()
+        self.size = 0
+        return entries
 
     @property
     def sent(self) -> int:
@@ -83,17 +105,23 @@ class Outbound:
 
     def acknowledge(self, number: int) -> list[Entry]:
         """
-        The stanzas that this acknowledges for the first time. Raises StreamError when it is more than was sent.
+        The stanzas that this acknowledges for the first time. Raises StreamError, as `check`.
 
         Clients are known to say less than before: that is no news, and no fault.
         """
+        self.check(number)
         count = (number - self.acknowledged) % _ROUND
         if count >= _ROUND // 2:
             return []
-        if count > len(self.queue):
-            raise TooHigh(number, self.sent)
         self.acknowledged = number
-        return [self.queue.popleft() for _ in range(count)]
+        entries = [self.queue.popleft() for _ in range(count)]
+        self.size -= sum(entry.size for entry in entries)
+        return entries
+
+    def check(self, number: int) -> None:
+        """Raises StreamError when more is acknowledged than was sent."""
+        if len(self.queue) < (number - self.acknowledged) % _ROUND < _ROUND // 2:
+            raise TooHigh(number, self.sent)
 
 
 class TooHigh(StreamError):

@@ -26,7 +26,7 @@ class Kept(NamedTuple):
     exists: bool
     roster: dict[str, str]
     blocked: dict[str, str]
-    waiting: int
+    waiting: dict[int, int]
 
 
 def load(store: Store, bare: str, now: float) -> Kept:
@@ -38,7 +38,7 @@ def load(store: Store, bare: str, now: float) -> Kept:
         credentials.has(store, bare),
         store.load(ROSTER, bare),
         store.load(BLOCKED, bare),
-        len(store.entries(OFFLINE, bare)),
+        {id: len(value) for id, value in store.entries(OFFLINE, bare)},
     )
 
 
@@ -51,7 +51,7 @@ class User:
         self.roster = {jid: Item.read(jid, value) for jid, value in kept.roster.items()}
         self.blocked = set(kept.blocked)
         self.waiting = kept.waiting
-        """Messages that are stored."""
+        """The messages that are stored, each with its length."""
         self.sessions: dict[str, Session] = {}
         """By resource."""
 

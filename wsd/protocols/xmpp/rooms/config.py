@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
+from sys import getsizeof
 
 from wsd.protocols.xmpp.stanza import Element, StanzaError
 
@@ -35,6 +36,11 @@ class Config:
     """Whether members may invite where there are only members."""
     most: int = 0
     """Occupants at the most, 0 for any number."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that its texts take."""
+        return getsizeof(self.name) + getsizeof(self.description) + getsizeof(self.password)
 
     def write(self) -> str:
         """As it is stored."""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp import forgery
 from wsd.protocols.xmpp.jid import JID, parseJid
+from wsd.protocols.xmpp.ledger import weight
 from wsd.protocols.xmpp.queries import INFO, ITEMS, PING, information
 from wsd.protocols.xmpp.rooms import admin, talk
 from wsd.protocols.xmpp.rooms.config import FORM, field
-from wsd.protocols.xmpp.rooms.room import MUC, USER, Kept, Occupant, Room
+from wsd.protocols.xmpp.rooms.room import MUC, ROOM_SIZE, USER, Kept, Occupant, Room
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, result
 from wsd.protocols.xmpp.streammanagement import Receipt
 
@@ -38,7 +39,8 @@ class Rooms:
     def restore(self, kept: list[Kept]) -> None:
         """The rooms there were."""
         for each in kept:
-            self.rooms[each.jid] = room = Room(self._server, each.jid, True)
+            owner = next((bare for bare, held in each.affiliations.items() if held == "owner"), each.jid)
+            self.rooms[each.jid] = room = Room(self._server, each.jid, owner, True)
             room.restore(each, self._server.storedCaps)
 
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
@@ -81,7 +83,9 @@ class Rooms:
             raise StanzaError("resource-constraint", f"one is in {_MOST_JOINED} rooms at the most")
         isNew = room is None
         if room is None:
-            room = Room(self._server, to.bare, not session.user.isAnonymous)
+            if not self._server.housed.admits(session.holder, ROOM_SIZE):
+                raise StanzaError("resource-constraint", "rooms have no more memory")
+            room = Room(self._server, to.bare, session.holder, not session.user.isAnonymous)
             room.configure(room.config)
             room.affiliate(session.user.bare, "owner")
             room.isLocked = x is not None
@@ -170,6 +174,11 @@ class Rooms:
             if room is not None:
                 self._leave(room, session, gone)
 
+    def weightOf(self, session: Session) -> int:
+        """Bytes of what a session has said of itself in its rooms."""
+        occupants = (room.occupantOf(session) for jid in session.rooms if (room := self.rooms.get(jid)) is not None)
+        return sum(weight(occupant.presence) for occupant in occupants if occupant is not None)
+
     def _empty(self, room: Room) -> None:
         """A room in which nobody is ends, unless it is to stay."""
         if not room.occupants and not room.config.persistent and self.rooms.pop(room.jid, None) is not None:
@@ -241,12 +250,10 @@ class Rooms:
     def _relay(self, room: Room, session: Session, iq: Element, nick: str) -> None:
         """A question to who is in the room, or the answer."""
         forgery.refusePush(iq)
-        occupant, other = room.occupantOf(session), room.occupants.get(nick)
-        query = iq.first()
+        occupant, query = room.occupantOf(session), iq.first()
         if occupant is None:
             raise StanzaError("not-acceptable", "only who is in the room may talk in it")
-        if other is None:
-            raise StanzaError("item-not-found", "nobody of that name is in the room")
+        other = talk.occupantFor(room, occupant, nick)
         if other is occupant and query is not None and query.ns == PING and iq.get("type") == "get":
             session.send(result(iq))
             return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wsd.protocols.xmpp.blocking import blocks
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.offline import delayed
-from wsd.protocols.xmpp.rooms.room import HISTORY, MUC, USER, Occupant, Room, Said
+from wsd.protocols.xmpp.rooms.room import HISTORY, MUC, USER, Occupant, Room, saidOf
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError
 from wsd.protocols.xmpp.streammanagement import Receipt
 from wsd.protocols.xmpp.values import INT, dateTime, number
@@ -24,8 +24,7 @@ def said(room: Room, occupant: Occupant, message: Element) -> None:
     if _isSubject(message):
         if not room.config.subjects and occupant.role != "moderator":
             raise StanzaError("forbidden", "moderators change the subject")
-        room.subject = shown.copy(to=None)
-        room.keep("subject", room.subject.toXml())
+        room.setSubject(shown.copy(to=None))
     elif message.child(CLIENT, "body") is not None:
         _remember(room, shown)
     room.broadcast(shown)
@@ -48,17 +47,11 @@ def _isSubject(message: Element) -> bool:
 
 def _remember(room: Room, message: Element) -> None:
     server = room.server
-    if not server.options.history:
-        return
     id = server.newEntry()
     late = delayed(message.copy(to=None), room.jid, server.now())
     xml = late.toXml()
-    room.history.append(Said(id, late, len(xml)))
-    old = [room.history.popleft().id for _ in range(len(room.history) - server.options.history)]
-    if room.isStored:
+    if room.remember(saidOf(id, late, len(xml))) and room.isStored:
         server.vault.append(id, HISTORY, room.jid, xml)
-        if old:
-            server.vault.discard(old)
 
 
 class Wanted(NamedTuple):
@@ -106,13 +99,20 @@ def _recent(room: Room, wanted: Wanted) -> list[Element]:
     return chosen[::-1]
 
 
+def occupantFor(room: Room, occupant: Occupant, nick: str) -> Occupant:
+    """Whom an occupant talks to alone. Raises StanzaError: there is nobody, as there is for whom one has blocked."""
+    other = room.occupants.get(nick)
+    user = None if other is None else room.server.users.get(other.bare)
+    if other is None or (user and (blocks(user, occupant.address) or blocks(user, f"{room.jid}/{occupant.nick}"))):
+        raise StanzaError("item-not-found", "nobody of that name is in the room")
+    return other
+
+
 def whispered(room: Room, occupant: Occupant, message: Element, to: str, receipt: Receipt | None) -> None:
     """A private message. Raises StanzaError."""
     if message.get("type") == "groupchat":
         raise StanzaError("bad-request", "a groupchat is for the whole room")
-    other = room.occupants.get(to)
-    if other is None:
-        raise StanzaError("item-not-found", "nobody of that name is in the room")
+    other = occupantFor(room, occupant, to)
     shown = _shown(room, occupant, message)
     if message.get("type") != "error":
         shown.children.append(Element(USER, "x"))
@@ -133,14 +133,15 @@ async def _invite(room: Room, session: Session, occupant: Occupant, asked: Eleme
     except ValueError as error:
         raise StanzaError("jid-malformed", str(error)) from None
     isAdmin = room.affiliation(occupant.bare) in ("admin", "owner")
-    if asked.name == "invite" and room.config.members_only:
-        if not isAdmin and not room.config.invites:
-            raise StanzaError("forbidden", "admins invite members")
-        if room.affiliation(to.bare) == "none":
-            room.affiliate(to.bare, "member")
+    makesMember = asked.name == "invite" and room.config.members_only
+    if makesMember and not isAdmin and not room.config.invites:
+        raise StanzaError("forbidden", "admins invite members")
     user = await room.server.find(to.bare)
-    if user is None or blocks(user, session.jid):
+    if user is None or room.isGone or blocks(user, session.jid):
         raise StanzaError("item-not-found", "there is no such user")
+    if makesMember and room.affiliation(to.bare) == "none":
+        room.checkAffiliated([to.bare])
+        room.affiliate(to.bare, "member")
     passed = asked.copy(**{"to": None, "from": session.user.bare})
     x = Element(USER, "x", {}, passed)
     if room.config.password and asked.name == "invite":
@@ -161,7 +162,7 @@ async def declined(room: Room, session: Session, x: Element) -> None:
     if all(occupant.bare != to.bare for occupant in room.occupants.values()):
         raise StanzaError("item-not-found", "who is meant is not in the room")
     user = await room.server.find(to.bare)
-    if user is not None:
+    if user is not None and not blocks(user, session.jid):
         passed = Element(USER, "x", {}, decline.copy(**{"to": None, "from": session.user.bare}))
         message = Element(CLIENT, "message", {"from": room.jid, "to": to.full, "type": "normal"}, passed)
         room.server.router.message(user, to, message, None)
