@@ -233,6 +233,45 @@ class TestHistory:
         assert bodies(join(host.login("bob"), "bob")) == ["2", "3", "4"]
 
 
+class TestSelfPing:
+    """XEP-0410: whether one is still in a room, which only "not-acceptable" denies."""
+
+    def ping(self, talker: Talker, to: str) -> str:
+        answer = talker.ask("get", "<ping xmlns='urn:xmpp:ping'/>", to)
+        return "" if answer.get("type") == "result" else condition(answer)
+
+    def test_who_is_in_it_is_answered_by_the_room(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        assert self.ping(bob, f"{ROOM}/bob") == ""
+        assert (alice.heard(), bob.heard()) == ([], [])
+
+    def test_who_is_not_is_told_so(self, host: Host) -> None:
+        (_, bob) = opened(host, "alice", "bob")
+        other = host.login("bob")
+        assert self.ping(other, f"{ROOM}/bob") == "not-acceptable"
+        leave(bob, "bob")
+        assert self.ping(bob, f"{ROOM}/bob") == "not-acceptable"
+
+    def test_also_when_the_room_is_gone(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        alice.ask("set", f"<query xmlns='{MUC}#owner'><destroy/></query>", ROOM)
+        bob.forget()
+        assert self.ping(bob, f"{ROOM}/bob") == "not-acceptable"
+        assert self.ping(bob, "never@conference.localhost/bob") == "not-acceptable"
+
+    def test_who_has_another_name_meanwhile_is_still_in_it(self, host: Host) -> None:
+        _, bob = opened(host, "alice", "bob")
+        bob.say(f"<presence xmlns='jabber:client' to='{ROOM}/robert'/>")
+        bob.forget()
+        assert self.ping(bob, f"{ROOM}/bob") == "item-not-found"
+        assert self.ping(bob, f"{ROOM}/robert") == ""
+
+    def test_a_room_says_that_it_answers(self, host: Host) -> None:
+        (alice,) = opened(host, "alice")
+        info = alice.ask("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", ROOM).toXml()
+        assert 'var="http://jabber.org/protocol/muc#self-ping-optimization"' in info
+
+
 class TestRolesAndAffiliations:
     def test_a_kick_is_told_to_all(self, host: Host) -> None:
         alice, bob, carol = opened(host, "alice", "bob", "carol")
@@ -322,10 +361,9 @@ class TestSettings:
         configure(alice, roomname="New")
         assert codes(bob.heard()[0]) == ["104"]
 
-    @pytest.mark.parametrize("fields", [{"maxusers": "many"}, {"publicroom": "maybe"}, {"passwordprotectedroom": "1"}])
-    def test_what_they_cannot_be_is_refused(self, host: Host, fields: dict[str, str]) -> None:
+    def test_a_password_that_is_none_is_refused(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
-        assert condition(configure(alice, **fields)) == "not-acceptable"
+        assert condition(configure(alice, passwordprotectedroom="1")) == "not-acceptable"
 
     def test_a_room_that_is_public_is_found_and_another_is_not(self, host: Host) -> None:
         (alice,) = opened(host, "alice")

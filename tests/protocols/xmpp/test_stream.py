@@ -181,11 +181,11 @@ class TestBeforeTheSession:
         talker.say(OPEN)
         assert condition(talker.say(OPEN)[0]) == "unsupported-stanza-type"
 
-    def test_features_after_the_login_are_bind_session_and_stream_management(self, host: Host) -> None:
+    def test_features_after_the_login_are_bind_session_stream_management_and_capabilities(self, host: Host) -> None:
         talker = host.connect()
         talker.say(OPEN)
         talker.authenticate("alice", "PLAIN", "alice")
-        assert [each.name for each in talker.say(OPEN)[1].elements()] == ["bind", "session", "sm"]
+        assert [each.name for each in talker.say(OPEN)[1].elements()] == ["bind", "session", "sm", "c"]
 
 
 class TestBinding:

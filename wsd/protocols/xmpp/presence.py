@@ -8,8 +8,10 @@ from wsd.protocols.xmpp import roster
 from wsd.protocols.xmpp.blocking import blocks
 from wsd.protocols.xmpp.framing import parse
 from wsd.protocols.xmpp.jid import JID
+from wsd.protocols.xmpp.ledger import weight
 from wsd.protocols.xmpp.roster import Item
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError
+from wsd.protocols.xmpp.values import number
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.server import Server
@@ -22,7 +24,7 @@ _MOST_DIRECTED = 1_000
 """Addresses that one session may have sent presence to."""
 
 
-MOST_PRESENCE = 32 * 1024
+_MOST_PRESENCE = 32 * 1024
 """Bytes of memory that one presence takes at the most: each session, and each occupant of a room, has one."""
 _WORDS = ((CLIENT, "status"), ("http://jabber.org/protocol/nick", "nick"))
 _LONGEST = 1_023
@@ -37,14 +39,15 @@ def unavailable(sender: str, to: str = "") -> Element:
 
 def priorityOf(presence: Element) -> int:
     """Raises StanzaError."""
-    text = presence.textOf(CLIENT, "priority").strip() or "0"
-    try:
-        priority = int(text)
-    except ValueError:
-        priority = 128
-    if not -128 <= priority <= 127 or len(text) > 4:
-        raise StanzaError("bad-request", "a priority is a whole number from -128 to 127")
-    return priority
+    told = presence.child(CLIENT, "priority")
+    return 0 if told is None else number(told.text, "a priority", -128, 127)
+
+
+def check(presence: Element) -> None:
+    """Raises StanzaError for a presence that nobody is told of."""
+    if weight(presence) > _MOST_PRESENCE:
+        raise StanzaError("policy-violation", "this presence is too large")
+    priorityOf(presence)
 
 
 class Presence:

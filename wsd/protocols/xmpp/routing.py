@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wsd.protocols.xmpp import carbons, forgery
+from wsd.protocols.xmpp import carbons, forgery, presence
 from wsd.protocols.xmpp.blocking import blocks, refuseBlocked
 from wsd.protocols.xmpp.framing import StreamError, parse
 from wsd.protocols.xmpp.jid import JID, parseJid
-from wsd.protocols.xmpp.ledger import weight
-from wsd.protocols.xmpp.presence import MOST_PRESENCE, SUBSCRIPTIONS
+from wsd.protocols.xmpp.presence import SUBSCRIPTIONS
 from wsd.protocols.xmpp.stanza import CLIENT, KINDS, Element, StanzaError, errorOf, mayBeAnswered
 from wsd.protocols.xmpp.streammanagement import Receipt
 
@@ -69,8 +68,8 @@ class Router:
                 raise StanzaError("bad-request", f"there is no such type of {stanza.name}")
             # RFC 6121 5.2.2: a type that is not known is a normal message.
             del stanza.attrs["type"]
-        if stanza.name == "presence" and weight(stanza) > MOST_PRESENCE:
-            raise StanzaError("policy-violation", "this presence is too large")
+        if stanza.name == "presence":
+            presence.check(stanza)
         to = _addressOf(stanza)
         if stanza.name != "iq":
             isForRoom = to is not None and self._server.rooms is not None and to.domain in self._server.rooms.domains
@@ -160,18 +159,18 @@ class Router:
     # -- presence -------------------------------------------------------------------------------------------------
 
     async def _presence(self, session: Session, stanza: Element, to: JID | None) -> None:
-        type, presence = stanza.get("type"), self._server.presence
+        type, told = stanza.get("type"), self._server.presence
         if to is None:
             if type not in ("", "unavailable"):
                 raise StanzaError("bad-request", "this presence needs an address")
-            presence.broadcast(session, stanza)
+            told.broadcast(session, stanza)
             return
         if type in ("", "subscribe", "subscribed"):
             refuseBlocked(session.user, to.full)
         if type in SUBSCRIPTIONS:
-            await presence.subscription(session.user, stanza, to)
+            await told.subscription(session.user, stanza, to)
         elif type in ("", "unavailable"):
-            presence.direct(session, stanza, to)
+            told.direct(session, stanza, to)
 
     def presence(self, stanza: Element) -> None:
         """Bring presence to whom it is addressed to, if it is somebody here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Coroutine, Generator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from wsd.protocols.xmpp import register
+from wsd.protocols.xmpp import caps, register
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.framing import StreamError, closeTag, openTag, parse
 from wsd.protocols.xmpp.jid import JID, parseJid, prepareResource
@@ -238,8 +239,8 @@ class Stream:
         self._lang = element.get(LANG)[:35]
         self._open(domain)
         self.state = State.AUTHENTICATING if isFirst else State.BINDING
-        major = element.get("version").partition(".")[0]
-        if not (major.isascii() and major.isdigit() and int(major[:9]) >= 1):
+        version = re.fullmatch(r"0*([0-9]{1,9})\.[0-9]+", element.get("version"))
+        if version is None or int(version[1]) < 1:
             raise StreamError("unsupported-version", "the version of XMPP is 1.0")
         if not isFirst and domain != self._domain:
             raise StreamError("not-authorized", f"the login was for {self._domain}")
@@ -270,7 +271,8 @@ class Stream:
     def _features(self) -> Element:
         if self.state is State.BINDING:
             optional = Element(_SESSION, "session", {}, Element(_SESSION, "optional"))
-            return Element(STREAMS, "features", {}, Element(BIND, "bind"), optional, Element(SM, "sm"))
+            told = caps.element(self._server.queries.info())
+            return Element(STREAMS, "features", {}, Element(BIND, "bind"), optional, Element(SM, "sm"), told)
         told = Element(SASL, "mechanisms", {}, *(Element(SASL, "mechanism", {}, name) for name in self._mechanisms()))
         features = Element(STREAMS, "features", {}, told)
         if self._server.options.register:

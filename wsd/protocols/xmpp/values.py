@@ -7,7 +7,7 @@ from datetime import datetime
 
 from wsd.protocols.xmpp.stanza import StanzaError
 
-_NUMBER = re.compile(r"[+-]?0*([0-9]{1,10})")
+_NUMBER = re.compile(r"[+-]?0*([0-9]{1,18})")
 _SPACE = " \t\r\n"
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,40})?(Z|[+-][0-9]{2}:[0-9]{2})"

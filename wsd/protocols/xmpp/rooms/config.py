@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from sys import getsizeof
 
 from wsd.protocols.xmpp.stanza import Element, StanzaError
+from wsd.protocols.xmpp.values import boolean, number
 
 FORM = "jabber:x:data"
 CONFIG = "http://jabber.org/protocol/muc#roomconfig"
@@ -101,13 +102,15 @@ def submitted(config: Config, x: Element) -> Config:
     changed: dict[str, object] = {}
     for name, key, type, _ in _FIELDS:
         if name in values:
-            changed[key] = _boolean(values[name]) if type == "boolean" else _text(values[name])
+            changed[key] = _boolean(values[name], name) if type == "boolean" else _text(values[name])
     if "muc#roomconfig_whois" in values:
+        if values["muc#roomconfig_whois"] not in ("moderators", "anyone"):
+            raise StanzaError("bad-request", "addresses are for moderators or for anyone")
         changed["open"] = values["muc#roomconfig_whois"] != "anyone"
     if "muc#roomconfig_roomsecret" in values:
         changed["password"] = _text(values["muc#roomconfig_roomsecret"])
     if "muc#roomconfig_passwordprotectedroom" in values:
-        has = _boolean(values["muc#roomconfig_passwordprotectedroom"])
+        has = _boolean(values["muc#roomconfig_passwordprotectedroom"], "muc#roomconfig_passwordprotectedroom")
         if has and not changed.get("password", config.password):
             raise StanzaError("not-acceptable", "a room with a password needs one")
         if not has:
@@ -117,10 +120,8 @@ def submitted(config: Config, x: Element) -> Config:
     return replace(config, **changed)  # type: ignore[arg-type]
 
 
-def _boolean(text: str) -> bool:
-    if text not in ("0", "1", "true", "false", ""):
-        raise StanzaError("not-acceptable", f"{text[:40]!r} is neither 0 nor 1")
-    return text in ("1", "true")
+def _boolean(text: str, name: str) -> bool:
+    return bool(text) and boolean(text, name)
 
 
 def _text(text: str) -> str:
@@ -132,6 +133,4 @@ def _text(text: str) -> str:
 def _number(text: str) -> int:
     if text in ("", "none"):
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise StanzaError("not-acceptable", f"{text[:40]!r} is no number of occupants")
-    return int(text)
+    return number(text, "muc#roomconfig_maxusers", 0, 999_999)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from wsd.protocols.xmpp import forgery
 from wsd.protocols.xmpp.jid import JID, parseJid
 from wsd.protocols.xmpp.ledger import weight
-from wsd.protocols.xmpp.queries import INFO, ITEMS, PING, information
+from wsd.protocols.xmpp.queries import INFO, ITEMS, PING, information, refuseNodes
 from wsd.protocols.xmpp.rooms import admin, talk
 from wsd.protocols.xmpp.rooms.config import FORM, field
 from wsd.protocols.xmpp.rooms.room import MUC, ROOM_SIZE, USER, Kept, Occupant, Room
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _MOST_JOINED = 100
 """Rooms that one session may be in."""
 _LONGEST_NICK = 100
+_RESERVED = "x-roomuser-item"
+"""The node that tells which name is reserved for who asks: none is here (XEP-0045 7.12)."""
+_SERVICE = (INFO, ITEMS, MUC, PING)
 
 
 class Rooms:
@@ -115,10 +118,11 @@ class Rooms:
 
     def _again(self, room: Room, session: Session, occupant: Occupant, stanza: Element, nick: str) -> None:
         """Who is here says how it is, takes another name, or has forgotten that it is here."""
+        x = stanza.child(MUC, "x")
+        wanted = talk.wantedOf(x, self._server.now())
         if nick != occupant.nick:
             self._rename(room, session, occupant, stanza, nick)
-        elif (x := stanza.child(MUC, "x")) is not None:
-            wanted = talk.wantedOf(x, self._server.now())
+        elif x is not None:
             self._enter(room, session, stanza, nick, ())
             talk.tellHistory(room, session, wanted)
         else:
@@ -210,6 +214,9 @@ class Rooms:
 
     def _iq(self, session: Session, iq: Element, to: JID) -> None:
         room = self.rooms.get(to.bare) if to.local else None
+        if to.resource and room is None:
+            # XEP-0410 3: "not found" would say that one is still in it.
+            raise StanzaError("not-acceptable", "there is no such room to be in")
         if to.local and room is None:
             raise StanzaError("item-not-found", "there is no such room")
         if room is not None and to.resource:
@@ -222,8 +229,9 @@ class Rooms:
             raise StanzaError("bad-request", "a request has one child")
         asked = (iq.get("type"), query.ns)
         if asked == ("get", INFO):
-            answer = result(iq, self._info() if room is None else _roomInfo(room))
+            answer = result(iq, self._info(room, query))
         elif asked == ("get", ITEMS):
+            refuseNodes(query)
             answer = result(iq, Element(ITEMS, "query", {}, *(self._items() if room is None else _roomItems(room))))
         elif asked == ("get", PING):
             answer = result(iq)
@@ -261,8 +269,11 @@ class Rooms:
         for each in list(other.sessions.values())[-1:] if isRequest else list(other.sessions.values()):
             each.send(iq.copy(**{"from": f"{room.jid}/{occupant.nick}", "to": each.jid}))
 
-    def _info(self) -> Element:
-        return information("conference", "text", "Rooms", (INFO, ITEMS, MUC, PING))
+    def _info(self, room: Room | None, query: Element) -> Element:
+        if room is not None and query.get("node") == _RESERVED:
+            return Element(INFO, "query", {"node": _RESERVED})
+        refuseNodes(query)
+        return _roomInfo(room) if room is not None else information("conference", "text", "Rooms", _SERVICE)
 
     def _items(self) -> list[Element]:
         return [
@@ -295,6 +306,7 @@ def _roomInfo(room: Room) -> Element:
     config = room.config
     features = (
         MUC,
+        f"{MUC}#self-ping-optimization",
         "muc_persistent" if config.persistent else "muc_temporary",
         "muc_public" if config.public else "muc_hidden",
         "muc_membersonly" if config.members_only else "muc_open",
