@@ -52,6 +52,9 @@ def _prepared(part: str, kind: str) -> str:
             prepared = part if _PLAIN_RESOURCE.fullmatch(part) else str(_RESOURCE.prepare(part))
     except UnicodeError as error:
         raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: {error}") from None
+    except IndexError:
+        # What Twisted makes of a label that is empty, or of which nothing is left.
+        raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: a part of it is empty") from None
     if not 0 < len(prepared.encode("utf-8", "surrogatepass")) < 1024:
         raise ValueError(f"the {kind} part of an address has 1 to 1023 bytes")
     return prepared
