@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
+from zope.interface import implementer
 
 from tests.protocols.xmpp.absurd import SM, Absurd
 from tests.protocols.xmpp.talk import CLOSE, OPEN, Host, Talker
@@ -22,6 +23,7 @@ def failures() -> Iterator[list[str]]:
     """What was logged that has a traceback."""
     logged: list[str] = []
 
+    @implementer(ILogObserver)
     def observe(event: Any) -> None:
         if event.get("log_failure") is not None:
             logged.append(event["log_failure"].getTraceback())

@@ -120,7 +120,7 @@ class TestWhileAway:
         host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
         alice = host.login("alice")
         answers = [alice.say(message("bob@localhost", "x" * 9_000)) for _ in range(75)]
-        assert [condition(each[0]) for each in answers if each] == ["service-unavailable"] * 5
+        assert [condition(each[0]) for each in answers if each] == ["service-unavailable"] * 11
         bob = host.login("bob", presence=False)
         assert len(bodies(bob.say("<presence xmlns='jabber:client'/>"))) >= 8
         while bodies(bob.heard()):

@@ -475,6 +475,16 @@ class TestWhatIsHeld:
         (error,) = alice.say(f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat'>{subject}</message>")
         assert condition(error) == "resource-constraint"
 
+    def test_a_room_that_was_not_to_stay_ends_when_nobody_comes_back_after_a_crash(self, host: Host) -> None:
+        opened(host, "alice")
+        host.kill()
+        assert host.server.rooms is not None
+        assert list(host.server.rooms.rooms) == [ROOM]
+        host.pass_(61)
+        assert (host.server.rooms.rooms, host.server.housed.total) == ({}, 0)
+        host.kill()
+        assert host.server.rooms.rooms == {}
+
     def test_the_books_are_the_same_after_a_restart(self, host: Host) -> None:
         (alice,) = opened(host, "alice", persistentroom="1", roomname="The den")
         change(alice, jid="bob@localhost", affiliation="admin")

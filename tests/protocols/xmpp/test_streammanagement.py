@@ -314,6 +314,14 @@ class TestWhatIsHeld:
         waiting = bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>"))
         assert [body.rstrip("x") for body in waiting[:8]] == [str(number) for number in range(8)]
 
+    def test_of_stanzas_that_are_long_to_read_it_has_fewer(self, host: Host) -> None:
+        alice, ((bob, id),) = host.login("alice"), self.lose(host)
+        dense = f"<message xmlns='jabber:client' to='{bob.jid}' type='chat'><body>x</body>{'<a/>' * 3_000}</message>"
+        for _ in range(9):
+            alice.say(dense)
+        host.pass_(0)
+        assert resume(host, "bob", id, 0)[1][0].name == "failed"
+
     def test_a_session_that_is_there_and_acknowledges_nothing_too(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
         alice, (bob, _) = host.login("alice"), managed(host, "bob")

@@ -9,6 +9,7 @@ from wsd.protocols.xmpp.stanza import Element
 _ELEMENT = 320
 """Bytes of an element without attributes, children and text."""
 _ATTRIBUTE = 100
+_TAG = 160
 
 _SHARE = 4
 """One holder has at the most this part of the whole: a quarter."""
@@ -22,6 +23,15 @@ def weight(element: Element) -> int:
     for child in element.children:
         total += getsizeof(child) if isinstance(child, str) else weight(child)
     return total
+
+
+def cost(xml: str) -> int:
+    """
+    Bytes of memory that a stanza takes as text, and for each tag in it as many bytes as it takes time to read again.
+
+    Without these some megabytes of `<a/>`, when their session ends, would hold up everybody for seconds.
+    """
+    return getsizeof(xml) + _TAG * xml.count("<")
 
 
 class Ledger:

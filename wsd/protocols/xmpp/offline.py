@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp.framing import parse
+from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError
 from wsd.protocols.xmpp.streammanagement import Receipt
 from wsd.protocols.xmpp.user import OFFLINE
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 DELAY = "urn:xmpp:delay"
 _MOST_BYTES = 64
-"""Characters of what waits for one user, in messages of the largest size."""
+"""What the messages that wait for one user cost, in messages of the largest size."""
 _HINTS = "urn:xmpp:hints"
 _STATES = "http://jabber.org/protocol/chatstates"
 
@@ -59,7 +60,7 @@ class Offline:
         server = self._server
         id = server.newEntry()
         xml = delayed(message, user.bare.partition("@")[2], server.now()).toXml()
-        user.waiting[id] = len(xml)
+        user.waiting[id] = cost(xml)
         return id, server.vault.append(id, OFFLINE, user.bare, xml)
 
     def take(self, user: User, message: Element, receipt: Receipt | None) -> None:

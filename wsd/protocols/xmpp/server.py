@@ -148,6 +148,8 @@ class Server:
                 del self._touched[bare]
             elif now - then >= _IDLE:
                 del self._touched[bare], self.users[bare]
+        if self.rooms is not None:
+            self.rooms.sweep()
         if any(not user.isAnonymous for user in self.users.values()):
             self.vault.read(lambda store: frozenset(store.owners(credentials.USER))).addCallback(self._endGone)
 

@@ -8,10 +8,10 @@ receiver. No acknowledgement counts a later one before that.
 from __future__ import annotations
 
 from collections import deque
-from sys import getsizeof
 from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp.framing import StreamError
+from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.stanza import STANZAS, Element
 
 if TYPE_CHECKING:
@@ -45,18 +45,15 @@ class Receipt:
 class Entry:
     """A stanza that was sent, until its receiver has acknowledged it: as text, whose size in memory is known."""
 
-    __slots__ = ("receipt", "spooled", "xml")
+    __slots__ = ("receipt", "size", "spooled", "xml")
 
     def __init__(self, xml: str, receipt: Receipt | None, spooled: int) -> None:
         self.xml = xml
         self.receipt = receipt
         self.spooled = spooled
         """The id of what is stored of it, 0 for nothing."""
-
-    @property
-    def size(self) -> int:
-        """Bytes that it takes."""
-        return getsizeof(self.xml) + _ENTRY
+        self.size = cost(xml) + _ENTRY
+        """What it costs, in bytes."""
 
 
 class Inbound:
@@ -84,7 +81,7 @@ class Outbound:
         self.acknowledged = 0
         self.queue: deque[Entry] = deque()
         self.size = 0
-        """Bytes that the queue takes."""
+        """What the queue costs, in bytes."""
 
     def add(self, entry: Entry) -> None:
         """One more was sent."""

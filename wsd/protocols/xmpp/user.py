@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.blocking import BLOCKED
+from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.roster import ROSTER, Item
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.store import Store
@@ -38,7 +39,7 @@ def load(store: Store, bare: str, now: float) -> Kept:
         credentials.has(store, bare),
         store.load(ROSTER, bare),
         store.load(BLOCKED, bare),
-        {id: len(value) for id, value in store.entries(OFFLINE, bare)},
+        {id: cost(value) for id, value in store.entries(OFFLINE, bare)},
     )
 
 
@@ -51,7 +52,7 @@ class User:
         self.roster = {jid: Item.read(jid, value) for jid, value in kept.roster.items()}
         self.blocked = set(kept.blocked)
         self.waiting = kept.waiting
-        """The messages that are stored, each with its length."""
+        """The messages that are stored, each with what it costs in bytes."""
         self.sessions: dict[str, Session] = {}
         """By resource."""
 

@@ -46,6 +46,11 @@ class Rooms:
             self.rooms[each.jid] = room = Room(self._server, each.jid, owner, True)
             room.restore(each, self._server.storedCaps)
 
+    def sweep(self) -> None:
+        """Rooms that were not to stay, and to which nobody has come back since the start, end."""
+        for room in list(self.rooms.values()):
+            self._empty(room)
+
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
         """A stanza for a room, or for all of them. Raises StanzaError."""
         if stanza.name == "iq":

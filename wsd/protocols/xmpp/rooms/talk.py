@@ -103,7 +103,8 @@ def occupantFor(room: Room, occupant: Occupant, nick: str) -> Occupant:
     """Whom an occupant talks to alone. Raises StanzaError: there is nobody, as there is for whom one has blocked."""
     other = room.occupants.get(nick)
     user = None if other is None else room.server.users.get(other.bare)
-    if other is None or (user and (blocks(user, occupant.address) or blocks(user, f"{room.jid}/{occupant.nick}"))):
+    addresses = (occupant.address, f"{room.jid}/{occupant.nick}") if other is not occupant else ()
+    if other is None or (user is not None and any(blocks(user, address) for address in addresses)):
         raise StanzaError("item-not-found", "nobody of that name is in the room")
     return other
 
