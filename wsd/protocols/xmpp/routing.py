@@ -105,8 +105,7 @@ class Router:
                 raise StanzaError("service-unavailable")
             return
         refuseBlocked(session.user, to.full)
-        if carbons.mayBeCopied(stanza):
-            carbons.copy(session.user, stanza, "sent", [session])
+        carbons.copy(session.user, stanza, "sent", [session])
         user = self._server.users.get(to.bare) or await self._server.find(to.bare)
         if user is None:
             raise StanzaError("service-unavailable", "there is no such user")
@@ -133,8 +132,7 @@ class Router:
                 return
         for each in chosen:
             each.send(stanza, receipt if type in ("chat", "normal") else None)
-        if carbons.mayBeCopied(stanza):
-            carbons.copy(user, stanza, "received", chosen)
+        carbons.copy(user, stanza, "received", chosen)
 
     def again(self, user: User, xml: str, receipt: Receipt | None) -> None:
         """A message that a session which is gone has not got: for the others, or kept (XEP-0198 5)."""

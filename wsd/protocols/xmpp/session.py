@@ -90,6 +90,8 @@ class Session:
         self.hasEnded = False
         self.isOverrun = False
         """Whether it is about to end, since it takes nothing of what it is sent."""
+        self._most = server.options.unacknowledged
+        self._mostBytes = _MOST_OWED * server.options.max_stanza
         self._asked = False
         self._requested = False
         self._isPinging = False
@@ -104,9 +106,7 @@ class Session:
     @property
     def owes(self) -> float:
         """How much of what may wait for its acknowledgement does: more than 1 is too much."""
-        options = self.server.options
-        size = self.outbound.size + self.pinged.size
-        return max(self.waiting / options.unacknowledged, size / (_MOST_OWED * options.max_stanza))
+        return max(self.waiting / self._most, (self.outbound.size + self.pinged.size) / self._mostBytes)
 
     def weight(self) -> int:
         """Bytes that it takes."""
@@ -124,12 +124,14 @@ class Session:
                 self._ask()
             return
         entry = Entry(stanza.toXml(), receipt, spooled)
-        (self.pinged if self.inbound is None else self.outbound).add(entry)
+        outbound = self.pinged if self.inbound is None else self.outbound
+        outbound.add(entry)
         if receipt is not None:
             receipt.entries.append((self, entry))
             if link is None:
                 self.spool(entry)
-        if self.owes > 1 or not (link is not None or self.server.holds(self, entry.size)):
+        isTooMuch = len(outbound.queue) > self._most or outbound.size > self._mostBytes
+        if isTooMuch or not (link is not None or self.server.holds(self, entry.size)):
             self.server.overrun(self)
         elif link is not None:
             link.write(entry.xml)
