@@ -10,6 +10,7 @@ _ELEMENT = 320
 """Bytes of an element without attributes, children and text."""
 _ATTRIBUTE = 100
 _TAG = 160
+"""Bytes that are charged for the work of reading a tag."""
 
 _SHARE = 4
 """One holder has at the most this part of the whole: a quarter."""
@@ -27,9 +28,9 @@ def weight(element: Element) -> int:
 
 def cost(xml: str) -> int:
     """
-    Bytes of memory that a stanza takes as text, and for each tag in it as many bytes as it takes time to read again.
+    What a stanza that is kept as text costs, in bytes: its memory, and something for each tag.
 
-    Without these some megabytes of `<a/>`, when their session ends, would hold up everybody for seconds.
+    When a session ends, its stanzas are read again, and some megabytes of `<a/>` would hold up everybody for seconds.
     """
     return getsizeof(xml) + _TAG * xml.count("<")
 
