@@ -9,7 +9,10 @@ import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, OPEN, Socket, Talker, XmppAtOnce, condition, message
 from tests.wire import Daemon
+from wsd.config import Policies
 from wsd.protocols.xmpp.options import XmppOptions
+
+DEFAULTS = Policies()
 
 
 @pytest.fixture
@@ -28,9 +31,9 @@ def anonymous(daemon: Daemon, path: str = "/xmpp") -> Talker:
     return talker
 
 
-def daemonOf(**options: XmppOptions) -> Daemon:
+def daemonOf(policies: Policies = DEFAULTS, /, **options: XmppOptions) -> Daemon:
     """One with a route for each of these, in their order."""
-    daemon = Daemon({f"/{name}": XmppAtOnce for name in options})
+    daemon = Daemon({f"/{name}": XmppAtOnce for name in options}, policies)
     met: list[Any] = []
     for given, factory in zip(options.values(), daemon.factories.values(), strict=True):
         factory.options = given
@@ -115,3 +118,19 @@ class TestTheRoute:
         daemon = daemonOf(xmpp=options)
         talker = connect(daemon)
         assert condition(talker.say("<a>" + "x" * 10_000 + "</a>")[1]) == "policy-violation"
+
+    def test_one_that_a_client_could_not_be_sent_is_one_too(self, tmp_path: Path) -> None:
+        policies = Policies(max_unsent=64_000, high_water=4_000, low_water=1_000, max_message=32_000)
+        daemon = daemonOf(policies, xmpp=XmppOptions(store=str(tmp_path / "s")))
+        assert condition(connect(daemon).say(OPEN + "x" * 16_000)[1]) == "policy-violation"
+
+    def test_one_that_all_its_elements_make_too_long_reaches_nobody(self, daemon: Daemon) -> None:
+        """Each element says its own namespace where it is passed on: a guest could drop all who are in a room."""
+        one, two = anonymous(daemon), anonymous(daemon)
+        for talker in (one, two):
+            talker.say(f"<presence xmlns='jabber:client' to='a@conference.localhost/{talker.bare[:8]}'/>")
+        two.forget()
+        told = f"<body/><x xmlns:p='{'u' * 900}'>{'<p:a/>' * 3_900}</x>"
+        one.say(f"<message xmlns='jabber:client' to='a@conference.localhost' type='groupchat'>{told}</message>")
+        assert [each.name for each in two.heard()] == ["presence"]
+        assert two.wire.closeCode is None

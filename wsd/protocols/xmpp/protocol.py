@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +27,9 @@ from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
+
+_ROOM = 4
+"""Stanzas of the largest size that may wait for a client at the least; one that is passed on may be twice as long."""
 
 
 class XmppConnection(Connection):
@@ -160,8 +164,10 @@ class XmppFactory(Factory):
             self.upstream = Upstream(self.options, self.clock)
             return
         path = storeOf(self.options, os.environ)
+        room = min(each.policies.max_unsent for each in self._all) // _ROOM
+        options = replace(self.options, max_stanza=min(self.options.max_stanza, room))
         vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path))
-        self._server = Server(self.options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
+        self._server = Server(options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
         if self._slots() is not None:
             Upload(self._server, self._slots)
         await self._server.start(path.exists())

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from wsd.config.values import MIB
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.credentials import Keys
 from wsd.protocols.xmpp.framing import Caps, StreamError
@@ -32,6 +33,8 @@ from wsd.protocols.xmpp.user import STREAM, Kept, User, load
 
 _IDLE = 60.0
 """Seconds for which a user without sessions stays in memory at the least."""
+_STORED = 2 * MIB
+"""Bytes of a stored stanza that is read again at the least, so that none is lost when `max_stanza` is lowered."""
 _DERIVING = 100
 """Passwords that wait to be derived at the most."""
 
@@ -53,7 +56,8 @@ class Server:
         self.users: dict[str, User] = {}
         """Those in memory, by their bare addresses: all who have sessions, and some who were asked for."""
         self.caps = Caps(size=options.max_stanza)
-        self.storedCaps = Caps(options.max_stanza * 8, 200, 100_000, 200)
+        size = max(8 * options.max_stanza, _STORED)
+        self.storedCaps = Caps(size, 200, 100_000, 200, size)
         """What was let in once, with what was put around it, is read again under wider caps."""
         self.byAddress = Guard(clock, BY_ADDRESS)
         self.byUser = Guard(clock, BY_USER)
