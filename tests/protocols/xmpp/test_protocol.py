@@ -134,3 +134,32 @@ class TestTheRoute:
         one.say(f"<message xmlns='jabber:client' to='a@conference.localhost' type='groupchat'>{told}</message>")
         assert [each.name for each in two.heard()] == ["presence"]
         assert two.wire.closeCode is None
+
+
+class TestWhetherItIsReady:
+    def test_it_is_while_the_store_can_be_had_or_is_not_needed_yet(self, daemon: Daemon) -> None:
+        anonymous(daemon)
+        assert [factory.ready() for factory in daemon.factories.values()] == [None, None]
+
+    def test_it_is_not_while_the_store_fails(self, daemon: Daemon, tmp_path: Path) -> None:
+        (tmp_path / "xmpp.sqlite").mkdir()
+        talker = connect(daemon)
+        talker.say(OPEN)
+        assert talker.authenticate("alice", "PLAIN", "alice").name == "failure"
+        for factory in daemon.factories.values():
+            assert factory.ready() == "the store cannot be had: unable to open database file"
+        (tmp_path / "xmpp.sqlite").rmdir()
+        daemon.reactor.advance(1)
+        assert [factory.ready() for factory in daemon.factories.values()] == [None, None]
+
+    def test_a_store_that_is_there_and_cannot_be_read_keeps_clients_out(self, tmp_path: Path) -> None:
+        path = tmp_path / "xmpp.sqlite"
+        path.write_bytes(b"x" * 4096)
+        daemon = daemonOf(xmpp=XmppOptions(store=str(path)))
+        client = daemon.open("/xmpp", subprotocols=["xmpp"])
+        assert client.response is not None
+        assert client.response.status_code == 503
+        assert daemon.factories["/xmpp"].ready() == "the store cannot be had: file is not a database"
+        path.unlink()
+        daemon.reactor.advance(1)
+        anonymous(daemon)

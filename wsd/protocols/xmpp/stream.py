@@ -21,6 +21,7 @@ from wsd.protocols.xmpp.sasl import SASL, Exchange, SaslFailure, mechanismsFor
 from wsd.protocols.xmpp.server import Logins, Server
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, FRAMING, LANG, STREAMS, Element, StanzaError, errorOf, result
+from wsd.protocols.xmpp.store import StoreFault, refusal
 from wsd.protocols.xmpp.streammanagement import SM, Inbound, failed, numberOf
 
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
@@ -120,6 +121,9 @@ class Stream:
                 await self._early(element)
         except StreamError as error:
             self.fail(error)
+        except StoreFault as fault:
+            refused = refusal(fault)
+            self.fail(StreamError(refused.condition, refused.sentence))
 
     def write(self, xml: str) -> None:
         """Send."""
@@ -293,6 +297,9 @@ class Stream:
         try:
             self._logins.admit()
             answer = await self._exchange.receive(element)
+        except StoreFault as fault:
+            self.write(SaslFailure("temporary-auth-failure", refusal(fault).sentence).element().toXml())
+            raise
         except SaslFailure as failure:
             self.write(failure.element().toXml())
             self._tries += 1
@@ -324,6 +331,8 @@ class Stream:
             self.write(result(iq).toXml())
         except StanzaError as error:
             self.write(errorOf(iq, error).toXml())
+        except StoreFault as fault:
+            self.write(errorOf(iq, refusal(fault)).toXml())
 
     async def _bind(self, iq: Element) -> None:
         bind = iq.first()
@@ -341,6 +350,9 @@ class Stream:
             return
         except StanzaError as error:
             self.write(errorOf(iq, error).toXml())
+            return
+        except StoreFault as fault:
+            self.write(errorOf(iq, refusal(fault)).toXml())
             return
         self._begun()
         told = Element(BIND, "bind", {}, Element(BIND, "jid", {}, self.session.jid))
@@ -362,7 +374,10 @@ class Stream:
         if element.name != "resume":
             self.write(failed("unexpected-request").toXml())
             return
-        found = await self._server.resume(f"{self._user}@{self._domain}", element, self)
+        try:
+            found = await self._server.resume(f"{self._user}@{self._domain}", element, self)
+        except StoreFault as fault:
+            found = failed(refusal(fault).condition)
         if isinstance(found, Element):
             self.write(found.toXml())
             return
@@ -409,6 +424,8 @@ class Stream:
         receipt = session.begin()
         if _isBind(element):
             session.send(errorOf(element, StanzaError("not-allowed", "a stream has one resource")))
+            if receipt is not None:
+                receipt.isOpen = False
             session.progress()
         else:
             await self._server.router.receive(session, element, receipt)

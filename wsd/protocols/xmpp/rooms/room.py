@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.rooms.config import Config
-from wsd.protocols.xmpp.stanza import CLIENT, Element
+from wsd.protocols.xmpp.stanza import CLIENT, Element, isText
 from wsd.protocols.xmpp.store import Store
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ def restore(store: Store) -> list[Kept]:
     """What the store has of all rooms."""
     kept = []
     for jid in store.owners(ROOM):
+        if not isText(jid):
+            # Nothing can be looked for under it.
+            kept.append(Kept(jid, "", "", {}, []))
+            continue
         records = store.load(ROOM, jid)
         kept.append(
             Kept(
