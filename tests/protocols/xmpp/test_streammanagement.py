@@ -107,7 +107,7 @@ class TestWhatIsAcknowledged:
 
     def test_nothing_that_is_still_being_done(self, host: Host) -> None:
         """The second is for somebody who has to be looked up; that the first has arrived says nothing of it."""
-        (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
+        (alice, _), (bob, _) = managed(host, "alice", False), managed(host, "bob")
         alice.say(message(bob.jid))
         host.disk.slow = True
         alice.say(message("carol@localhost"))
