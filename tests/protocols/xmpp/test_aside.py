@@ -25,6 +25,7 @@ BAD = {
     "no JSON": "{bad",
     "other JSON": '{"a": 1}',
     "a number": "7",
+    "numbers that cannot be": "-1 1e999",
     "nothing": "",
     "many brackets": "[" * 100_000,
     "half an element": "<message xmlns='jabber:client' from='a@localhost'><body>",

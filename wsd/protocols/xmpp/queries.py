@@ -109,8 +109,9 @@ class Queries:
         if query.ns in _KEPT and iq.get("type") == "set" and not session.user.isAnonymous:
             vault.check()
         answer = await handler(self._server, session, iq, query)
-        # What it has changed is on the disk before it is said to be done.
-        await vault.kept(since)
+        if iq.get("type") == "set":
+            # What it has changed is on the disk before it is said to be done.
+            await vault.kept(since)
         session.send(answer)
 
 

@@ -155,19 +155,20 @@ class Server:
         waiting = self._finding.setdefault(bare, [])
         waiting.append(found)
         if len(waiting) == 1:
-            self.vault.read(load, bare, owner=bare).addBoth(self._found, bare)
+            kept = self.vault.read(load, bare, owner=bare)
+            kept.addCallback(self._loaded, bare).addBoth(self._found, bare)
         return await found
 
-    def _found(self, kept: Kept | Failure, bare: str) -> None:
-        found: User | Failure | None = None
-        if isinstance(kept, Failure):
-            found = kept
-        elif kept.exists:
-            readable = self.aside.user(bare, kept, self.now() - STALE)
-            found = self.users.setdefault(bare, User(bare, False, readable))
-            self._touched[bare] = self.clock.seconds()
-        for waiting in self._finding.pop(bare):
-            waiting.callback(found)
+    def _loaded(self, kept: Kept, bare: str) -> User | None:
+        if not kept.exists:
+            return None
+        readable = self.aside.user(bare, kept, self.now() - STALE)
+        self._touched[bare] = self.clock.seconds()
+        return self.users.setdefault(bare, User(bare, False, readable))
+
+    def _found(self, user: User | Failure | None, bare: str) -> None:
+        for found in self._finding.pop(bare):
+            found.callback(user)
 
     def forgetUser(self, bare: str) -> None:
         """What is in memory of a user without sessions is not true any more."""

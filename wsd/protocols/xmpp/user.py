@@ -11,6 +11,7 @@ from wsd.protocols.xmpp.blocking import BLOCKED
 from wsd.protocols.xmpp.roster import ROSTER, Item
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.store import Store
+from wsd.protocols.xmpp.streammanagement import ROUND
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.session import Session
@@ -35,6 +36,8 @@ class Kept(NamedTuple):
 def readStream(kept: str) -> tuple[int, float]:
     """How much was handled of a stream, and when it was last heard of. Raises ValueError."""
     handled, _, seconds = kept.partition(" ")
+    if not 0 <= int(handled) < ROUND:
+        raise ValueError(f"{handled} is no number of stanzas")
     return int(handled), float(seconds)
 
 
