@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SM = "urn:xmpp:sm:3"
 
-ROUND = 1 << 32
+_ROUND = 1 << 32
 """Counters begin again at 2 ** 32."""
 
 
@@ -66,7 +66,7 @@ class Inbound:
         """Count what is settled, in the order in which it came."""
         while self.open and self.open[0].isSettled(written):
             self.open.popleft()
-            self.handled = (self.handled + 1) % ROUND
+            self.handled = (self.handled + 1) % _ROUND
 
 
 class Outbound:
@@ -81,7 +81,7 @@ class Outbound:
     @property
     def sent(self) -> int:
         """The number of the last stanza."""
-        return (self.acknowledged + len(self.queue)) % ROUND
+        return (self.acknowledged + len(self.queue)) % _ROUND
 
     def acknowledge(self, number: int) -> list[Entry]:
         """
@@ -89,8 +89,8 @@ class Outbound:
 
         Clients are known to say less than before: that is no news, and no fault.
         """
-        count = (number - self.acknowledged) % ROUND
-        if count >= ROUND // 2:
+        count = (number - self.acknowledged) % _ROUND
+        if count >= _ROUND // 2:
             return []
         if count > len(self.queue):
             raise TooHigh(number, self.sent)
@@ -115,7 +115,7 @@ class TooHigh(StreamError):
 def numberOf(element: Element) -> int:
     """The h of an <a/> or <resume/>. Raises StreamError."""
     text = element.get("h")
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < ROUND):
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < _ROUND):
         raise StreamError("bad-format", "h is a whole number below 2 ** 32")
     return int(text)
 

@@ -11,7 +11,6 @@ from wsd.protocols.xmpp.blocking import BLOCKED
 from wsd.protocols.xmpp.roster import ROSTER, Item
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.store import Store
-from wsd.protocols.xmpp.streammanagement import ROUND
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.session import Session
@@ -36,7 +35,7 @@ class Kept(NamedTuple):
 def readStream(kept: str) -> tuple[int, float]:
     """How much was handled of a stream, and when it was last heard of. Raises ValueError."""
     handled, _, seconds = kept.partition(" ")
-    if not 0 <= int(handled) < ROUND:
+    if not 0 <= int(handled) < 1 << 32:
         raise ValueError(f"{handled} is no number of stanzas")
     return int(handled), float(seconds)
 
