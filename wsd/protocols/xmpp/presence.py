@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp import roster
 from wsd.protocols.xmpp.blocking import blocks
-from wsd.protocols.xmpp.framing import parse
+from wsd.protocols.xmpp.framing import StreamError, parse
 from wsd.protocols.xmpp.jid import JID
 from wsd.protocols.xmpp.ledger import weight
-from wsd.protocols.xmpp.roster import Item
+from wsd.protocols.xmpp.roster import ROSTER, Item
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError
 from wsd.protocols.xmpp.values import number
 
@@ -119,7 +120,16 @@ class Presence:
         """What was asked while the user was away (RFC 6121 3.1.3)."""
         for item in list(session.user.roster.values()):
             if item.request:
-                session.send(parse(item.request.encode()))
+                self._ask(session, item)
+
+    def _ask(self, session: Session, item: Item) -> None:
+        try:
+            request = parse(item.request.encode(), self._server.storedCaps)
+        except (StreamError, ValueError) as error:
+            self._server.aside.record(ROSTER, session.user.bare, item.jid, error)
+            roster.keep(self._server, session.user, replace(item, request=""))
+        else:
+            session.send(request)
 
     def showAll(self, user: User, to: str) -> None:
         """Who has this bare address learns what there is to know of a user."""

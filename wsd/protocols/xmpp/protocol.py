@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,11 +22,14 @@ from wsd.protocols.xmpp.hostmeta import HostMeta
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
-from wsd.protocols.xmpp.store import Vault
 from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
+from wsd.protocols.xmpp.vault import Vault
+
+_ROOM = 4
+"""Stanzas of the largest size that may wait for a client at the least; one that is passed on may be twice as long."""
 
 
 class XmppConnection(Connection):
@@ -38,6 +42,9 @@ class XmppConnection(Connection):
         """Only who speaks XMPP comes in."""
         if "xmpp" not in request.subprotocols:
             raise Refused(400, "this route speaks xmpp: offer it in Sec-WebSocket-Protocol")
+        host = self.factory.host
+        if host.upstream is None and host.server.isUnread:
+            raise Refused(503, "the store of this route cannot be read; its server's log says why")
         return Accept("xmpp")
 
     def opened(self) -> None:
@@ -160,10 +167,13 @@ class XmppFactory(Factory):
             self.upstream = Upstream(self.options, self.clock)
             return
         path = storeOf(self.options, os.environ)
-        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path))
-        self._server = Server(self.options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
+        room = min(each.policies.max_unsent for each in self._all) // _ROOM
+        options = replace(self.options, max_stanza=min(self.options.max_stanza, room))
+        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock)
+        self._server = Server(options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
         if self._slots() is not None:
             Upload(self._server, self._slots)
+        self._server.counters = self.counters
         await self._server.start(path.exists())
 
     def _slots(self) -> Slots | None:
@@ -194,9 +204,10 @@ class XmppFactory(Factory):
         return f"{scheme}://{name}{shown.route.path}"
 
     def ready(self) -> str | None:
-        """Why the store cannot be had."""
+        """Why nothing new is kept."""
         server = self.host._server
-        return None if server is None else server.vault.fault
+        fault = None if server is None else server.vault.fault
+        return None if fault is None else f"the store cannot be had: {fault}"
 
 
 def _key(options: XmppOptions) -> tuple[tuple[str, ...], Path, str | None]:

@@ -37,6 +37,9 @@ _HOST = (
 )
 """What the server says it can."""
 
+_KEPT = (roster.ROSTER, blocking.BLOCKING, register.REGISTER)
+"""Changes to these are stored."""
+
 Handler = Callable[["Server", "Session", Element, Element], Awaitable[Element]]
 
 
@@ -115,7 +118,15 @@ class Queries:
         handler = handlers.get((iq.get("type"), query.ns, query.name))
         if handler is None:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")
-        session.send(await handler(self._server, session, iq, query))
+        vault = self._server.vault
+        since = vault.asked
+        if query.ns in _KEPT and iq.get("type") == "set" and not session.user.isAnonymous:
+            vault.check()
+        answer = await handler(self._server, session, iq, query)
+        if iq.get("type") == "set":
+            # What it has changed is on the disk before it is said to be done.
+            await vault.kept(since)
+        session.send(answer)
 
 
 async def _ownInfo(server: Server, session: Session, iq: Element, query: Element) -> Element:

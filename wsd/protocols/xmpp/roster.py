@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, result
+from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, isText, result
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.server import Server
@@ -70,9 +70,14 @@ class Item:
 
     @classmethod
     def read(cls, jid: str, kept: str) -> Item:
-        """What `write` wrote."""
-        name, groups, *rest = json.loads(kept)
-        return cls(jid, name, tuple(groups), *rest)
+        """What `write` wrote. Raises ValueError for what it cannot have written."""
+        name, groups, hasTo, hasFrom, asks, request, isListed = json.loads(kept)
+        isItem = isinstance(groups, list) and all(isText(text) for text in (name, request, *groups))
+        if not isItem or not all(isinstance(flag, bool) for flag in (hasTo, hasFrom, asks, isListed)):
+            raise ValueError("this is no contact")
+        if parseJid(jid).bare != jid:
+            raise ValueError(f"{jid!r} is not prepared")
+        return cls(jid, name, tuple(groups), hasTo, hasFrom, asks, request, isListed)
 
 
 # -- subscriptions: what a user sends (A.2), and what comes from a contact (A.3) ---------------------------------------

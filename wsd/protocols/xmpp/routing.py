@@ -10,6 +10,7 @@ from wsd.protocols.xmpp.framing import StreamError, parse
 from wsd.protocols.xmpp.jid import JID, parseJid
 from wsd.protocols.xmpp.presence import SUBSCRIPTIONS
 from wsd.protocols.xmpp.stanza import CLIENT, KINDS, Element, StanzaError, errorOf, mayBeAnswered
+from wsd.protocols.xmpp.store import StoreFault, refusal
 from wsd.protocols.xmpp.streammanagement import Receipt
 
 if TYPE_CHECKING:
@@ -53,9 +54,11 @@ class Router:
         try:
             await self._receive(session, stanza, receipt)
         except StanzaError as error:
-            if mayBeAnswered(stanza):
-                session.send(errorOf(stanza, error))
+            _refuse(session, stanza, error)
+        except StoreFault as fault:
+            _refuse(session, stanza, refusal(fault))
         if receipt is not None:
+            receipt.isOpen = False
             # Whatever it has had written has to be kept before it counts.
             after = self._server.vault.asked
             if after != before:
@@ -166,6 +169,7 @@ class Router:
         if type in ("", "subscribe", "subscribed"):
             refuseBlocked(session.user, to.full)
         if type in SUBSCRIPTIONS:
+            self._server.vault.check()
             await told.subscription(session.user, stanza, to)
         elif type in ("", "unavailable"):
             told.direct(session, stanza, to)
@@ -209,6 +213,11 @@ class Router:
         session = self._server.sessionOf(stanza.get("to"))
         if session is not None:
             session.send(stanza)
+
+
+def _refuse(session: Session, stanza: Element, error: StanzaError) -> None:
+    if mayBeAnswered(stanza):
+        session.send(errorOf(stanza, error))
 
 
 def _addressOf(stanza: Element) -> JID | None:

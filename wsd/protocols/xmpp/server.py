@@ -9,8 +9,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from wsd.config.values import MIB
+from wsd.metrics import RouteCounters
 from wsd.protocols.xmpp import credentials
+from wsd.protocols.xmpp.aside import Aside
 from wsd.protocols.xmpp.credentials import Keys
 from wsd.protocols.xmpp.framing import Caps, StreamError
 from wsd.protocols.xmpp.guard import BY_ADDRESS, BY_USER, Guard
@@ -26,13 +30,18 @@ from wsd.protocols.xmpp.routing import Router
 from wsd.protocols.xmpp.sasl import SaslFailure
 from wsd.protocols.xmpp.session import Link, Session
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-from wsd.protocols.xmpp.store import Vault
+from wsd.protocols.xmpp.store import StoreFault
 from wsd.protocols.xmpp.streammanagement import failed, numberOf
 from wsd.protocols.xmpp.threads import Threads
-from wsd.protocols.xmpp.user import STREAM, Kept, User, load
+from wsd.protocols.xmpp.user import STALE, STREAM, Kept, User, load
+from wsd.protocols.xmpp.vault import Vault
 
 _IDLE = 60.0
 """Seconds for which a user without sessions stays in memory at the least."""
+_STORED = 2 * MIB
+"""Bytes of a stored stanza that is read again at the least, so that none is lost when `max_stanza` is lowered."""
+_MOST_PENDING = 100_000
+"""Writes that wait for a store that fails, beyond which there are no more sessions."""
 _DERIVING = 100
 """Passwords that wait to be derived at the most."""
 
@@ -54,8 +63,15 @@ class Server:
         self.users: dict[str, User] = {}
         """Those in memory, by their bare addresses: all who have sessions, and some who were asked for."""
         self.caps = Caps(size=options.max_stanza)
-        self.storedCaps = Caps(options.max_stanza * 8, 200, 100_000, 200)
+        size = max(8 * options.max_stanza, _STORED)
+        self.storedCaps = Caps(size, 200, 100_000, 200, size)
         """What was let in once, with what was put around it, is read again under wider caps."""
+        self.counters = RouteCounters()
+        """Of the route that began it."""
+        self.aside = Aside(self)
+        self.isUnread = False
+        """Whether the store was there at the start, and could not be read yet."""
+        vault.returned = self._returned
         self.byAddress = Guard(clock, BY_ADDRESS)
         self.byUser = Guard(clock, BY_USER)
         self.forms: list[Element] = []
@@ -84,8 +100,31 @@ class Server:
         self.vault.start()
         self.deriving.start()
         self._sweeping.start(_IDLE, now=False)
-        if hasStore and self.rooms is not None:
-            self.rooms.restore(await self.vault.read(restore))
+        if hasStore:
+            await self._restore()
+
+    async def _restore(self) -> None:
+        """Nobody comes in before it is known which rooms there are."""
+        self.isUnread = True
+        try:
+            rooms, last = await self.vault.read(lambda store: (restore(store), store.last()))
+        except StoreFault:
+            return
+        self.isUnread = False
+        # Those to come are greater, whatever the clock says now.
+        self._lastEntry = max(self._lastEntry, last)
+        if self.rooms is not None:
+            self.rooms.restore(rooms)
+
+    def _returned(self) -> None:
+        """The store can be had again."""
+        if self.isUnread:
+            Deferred.fromCoroutine(self._restore())
+        for user in list(self.users.values()):
+            for session in list(user.sessions.values()):
+                if session.isOwed and not session.waiting:
+                    session.isOwed = False
+                    self.offline.deliver(session)
 
     async def stop(self) -> None:
         """End the sessions that wait to be resumed: what they were not sent is kept."""
@@ -110,7 +149,7 @@ class Server:
     # -- users ----------------------------------------------------------------------------------------------------
 
     async def find(self, bare: str) -> User | None:
-        """The user of a bare address, None when there is none."""
+        """The user of a bare address, None when there is none. Raises StoreFault."""
         known = self.users.get(bare)
         if known is not None:
             self._touched[bare] = self.clock.seconds()
@@ -118,21 +157,22 @@ class Server:
         jid = parseJid(bare)
         if not jid.local or jid.domain not in self.domains:
             return None
-        waiting = self._finding.get(bare)
-        if waiting is None:
-            self._finding[bare] = waiting = []
-            self.vault.read(load, bare, self.now()).addBoth(self._found, bare)
-        if bare in self._finding:
-            found: Deferred[User | None] = Deferred()
-            waiting.append(found)
-            return await found
-        return self.users.get(bare)
+        found: Deferred[User | None] = Deferred()
+        waiting = self._finding.setdefault(bare, [])
+        waiting.append(found)
+        if len(waiting) == 1:
+            kept = self.vault.read(load, bare, owner=bare)
+            kept.addCallback(self._loaded, bare).addBoth(self._found, bare)
+        return await found
 
-    def _found(self, kept: Any, bare: str) -> None:
-        user = None
-        if isinstance(kept, Kept) and kept.exists:
-            user = self.users.setdefault(bare, User(bare, False, kept))
-            self._touched[bare] = self.clock.seconds()
+    def _loaded(self, kept: Kept, bare: str) -> User | None:
+        if not kept.exists:
+            return None
+        readable = self.aside.user(bare, kept, self.now() - STALE)
+        self._touched[bare] = self.clock.seconds()
+        return self.users.setdefault(bare, User(bare, False, readable))
+
+    def _found(self, user: User | Failure | None, bare: str) -> None:
         for found in self._finding.pop(bare):
             found.callback(user)
 
@@ -151,15 +191,19 @@ class Server:
         if self.rooms is not None:
             self.rooms.sweep()
         if any(not user.isAnonymous for user in self.users.values()):
-            self.vault.read(lambda store: frozenset(store.owners(credentials.USER))).addCallback(self._endGone)
+            known = self.vault.read(lambda store: frozenset(store.owners(credentials.USER)))
+            known.addCallback(self._endGone).addErrback(self._unswept)
 
     def _endGone(self, known: frozenset[str]) -> None:
         """`wsd xmpp deluser` has removed somebody who is here."""
         for user in list(self.users.values()):
             if not user.isAnonymous and user.bare not in known:
-                Deferred.fromCoroutine(self.remove(user)).addErrback(
-                    lambda failure: self.log.failure("a user could not be removed", failure, event="xmpp.store")
-                )
+                Deferred.fromCoroutine(self.remove(user)).addErrback(self._unswept)
+
+    def _unswept(self, failure: Failure) -> None:
+        """The next time comes in a minute; of a store that fails the vault has told."""
+        if not failure.check(StoreFault):
+            self.log.failure("users who are gone could not be removed", failure, event="xmpp.store")
 
     async def remove(self, user: User) -> None:
         """An account is given up, with all that is its."""
@@ -179,6 +223,8 @@ class Server:
 
     async def owner(self, bare: str, isAnonymous: bool) -> User:
         """The user who binds a resource. Raises StreamError."""
+        if self.vault.pending > _MOST_PENDING:
+            raise StreamError("resource-constraint", "too much waits for the store")
         user = self.users.get(bare)
         if user is None and isAnonymous:
             return User(bare, True, Kept(False, {}, {}, {}))
@@ -313,9 +359,7 @@ class Server:
         id, handled = element.get("previd"), numberOf(element)
         session = self.resumable.get(id)
         if session is None or session.user.bare != bare:
-            kept = await self.vault.get(STREAM, bare, id)
-            count = int(kept.partition(" ")[0]) if kept is not None else None
-            return failed("item-not-found", count)
+            return failed("item-not-found", self.aside.handled(bare, id, await self.vault.get(STREAM, bare, id)))
         session.outbound.check(handled)
         if session.link is not None:
             old, session.link = session.link, None
@@ -343,8 +387,9 @@ class Server:
 
     async def secret(self) -> bytes:
         """What decoys are made from."""
-        if self._secret is None:
-            self._secret = await self.vault.read(credentials.secretOf)
+        while self._secret is None:
+            kept = await self.vault.read(credentials.secretOf, owner=credentials.SECRET)
+            self._secret = self.aside.secret(kept)
         return self._secret
 
 
@@ -365,10 +410,9 @@ class Logins:
         """The keys of a user, those of a decoy for one that there is not. Raises SaslFailure."""
         self._admitUser(user)
         secret = await self._server.secret()
-        kept = await self._server.vault.get(credentials.USER, f"{user}@{self._domain}", "keys")
-        if kept is None:
-            return credentials.decoy(secret, f"{user}@{self._domain}", mechanism)
-        return credentials.readKeys(kept, mechanism)
+        bare = f"{user}@{self._domain}"
+        kept = await self._server.vault.get(credentials.USER, bare, "keys")
+        return self._server.aside.keys(bare, kept, mechanism) or credentials.decoy(secret, bare, mechanism)
 
     async def verify(self, user: str, password: str) -> bool:
         """Whether a password is the user's. Raises SaslFailure."""
@@ -376,8 +420,10 @@ class Logins:
         deriving = self._server.deriving
         if deriving.waiting >= _DERIVING:
             raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
-        kept = await self._server.vault.get(credentials.USER, f"{user}@{self._domain}", "keys")
-        return await deriving.run(credentials.check, password, kept)
+        bare = f"{user}@{self._domain}"
+        kept = await self._server.vault.get(credentials.USER, bare, "keys")
+        isRead = self._server.aside.keys(bare, kept, credentials.PLAIN) is not None
+        return await deriving.run(credentials.check, password, kept if isRead else None)
 
     def failed(self, user: str) -> None:
         """It was not."""

@@ -214,7 +214,7 @@ class Session:
         self.inbound.advance(vault.written)
         if not self.inbound.open:
             self._answer()
-        elif self._asked and all(not receipt.entries for receipt in self.inbound.open):
+        elif self._asked and all(not receipt.isOpen and not receipt.entries for receipt in self.inbound.open):
             vault.when(max(receipt.number for receipt in self.inbound.open), self.progress)
 
     def _impatient(self) -> None:

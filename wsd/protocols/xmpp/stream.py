@@ -22,6 +22,7 @@ from wsd.protocols.xmpp.sasl import SASL, Exchange, SaslFailure, mechanismsFor
 from wsd.protocols.xmpp.server import Logins, Server
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, FRAMING, LANG, STREAMS, Element, StanzaError, errorOf, result
+from wsd.protocols.xmpp.store import StoreFault, refusal
 from wsd.protocols.xmpp.streammanagement import SM, Inbound, failed, numberOf
 from wsd.protocols.xmpp.values import boolean, number
 
@@ -127,6 +128,9 @@ class Stream:
                 await self._early(element)
         except StreamError as error:
             self.fail(error)
+        except StoreFault as fault:
+            refused = refusal(fault)
+            self.fail(StreamError(refused.condition, refused.sentence))
 
     def write(self, xml: str) -> None:
         """Send."""
@@ -303,6 +307,9 @@ class Stream:
             answer = await self._exchange.receive(element)
             if self.state is not State.AUTHENTICATING:
                 return
+        except StoreFault as fault:
+            self.write(SaslFailure("temporary-auth-failure", refusal(fault).sentence).element().toXml())
+            raise
         except SaslFailure as failure:
             self.write(failure.element().toXml())
             self._tries += 1
@@ -334,6 +341,8 @@ class Stream:
             self.write(result(iq).toXml())
         except StanzaError as error:
             self.write(errorOf(iq, error).toXml())
+        except StoreFault as fault:
+            self.write(errorOf(iq, refusal(fault)).toXml())
 
     async def _bind(self, iq: Element) -> None:
         bind = iq.first()
@@ -355,6 +364,9 @@ class Stream:
         except StanzaError as error:
             self.write(errorOf(iq, error).toXml())
             return
+        except StoreFault as fault:
+            self.write(errorOf(iq, refusal(fault)).toXml())
+            return
         self._begun()
         told = Element(BIND, "bind", {}, Element(BIND, "jid", {}, self.session.jid))
         self.write(result(iq, told).toXml())
@@ -370,7 +382,10 @@ class Stream:
         if element.name != "resume":
             self.write(failed("unexpected-request").toXml())
             return
-        found = await self._server.resume(f"{self._user}@{self._domain}", element)
+        try:
+            found = await self._server.resume(f"{self._user}@{self._domain}", element)
+        except StoreFault as fault:
+            found = failed(refusal(fault).condition)
         if isinstance(found, Element):
             self.write(found.toXml())
             return
@@ -424,6 +439,8 @@ class Stream:
         receipt = session.begin()
         if _isBind(element):
             session.send(errorOf(element, StanzaError("not-allowed", "a stream has one resource")))
+            if receipt is not None:
+                receipt.isOpen = False
             session.progress()
         else:
             await self._server.router.receive(session, element, receipt)

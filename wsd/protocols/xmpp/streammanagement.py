@@ -28,10 +28,12 @@ _ENTRY = 100
 class Receipt:
     """What has to happen before one stanza counts as handled: a write, and receivers that acknowledge."""
 
-    __slots__ = ("entries", "number", "sender")
+    __slots__ = ("entries", "isOpen", "number", "sender")
 
     def __init__(self, sender: Session) -> None:
         self.sender = sender
+        self.isOpen = True
+        """Whether it is still being done, and may yet cause something."""
         self.number = 0
         """The last write it caused."""
         self.entries: list[tuple[Session, Entry]] = []
@@ -39,7 +41,7 @@ class Receipt:
 
     def isSettled(self, written: int) -> bool:
         """Whether it counts."""
-        return not self.entries and self.number <= written
+        return not self.isOpen and not self.entries and self.number <= written
 
 
 class Entry:

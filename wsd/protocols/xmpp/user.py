@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsd.protocols.xmpp import credentials
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 OFFLINE, STREAM = "offline", "stream"
 """A kind of entries, and one of records: how much was handled of a stream that may be resumed."""
 
-_STALE = 86400.0
+STALE = 86400.0
 """Seconds after which nobody resumes any more."""
 
 
@@ -28,18 +30,25 @@ class Kept(NamedTuple):
     roster: dict[str, str]
     blocked: dict[str, str]
     waiting: dict[int, int]
+    streams: Mapping[str, str] = MappingProxyType({})
 
 
-def load(store: Store, bare: str, now: float) -> Kept:
-    """What there is of a user; what is there of streams long gone is removed."""
-    for id, value in store.load(STREAM, bare).items():
-        if float(value.partition(" ")[2]) < now - _STALE:
-            store.put(STREAM, bare, id, None)
+def readStream(kept: str) -> tuple[int, float]:
+    """How much was handled of a stream, and when it was last heard of. Raises ValueError."""
+    handled, _, seconds = kept.partition(" ")
+    if not 0 <= int(handled) < 1 << 32:
+        raise ValueError(f"{handled} is no number of stanzas")
+    return int(handled), float(seconds)
+
+
+def load(store: Store, bare: str) -> Kept:
+    """What there is of a user."""
     return Kept(
         credentials.has(store, bare),
         store.load(ROSTER, bare),
         store.load(BLOCKED, bare),
         {id: cost(value) for id, value in store.entries(OFFLINE, bare)},
+        store.load(STREAM, bare),
     )
 
 

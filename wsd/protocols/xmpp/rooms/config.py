@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from sys import getsizeof
 
-from wsd.protocols.xmpp.stanza import Element, StanzaError
+from wsd.protocols.xmpp.stanza import Element, StanzaError, isText
 from wsd.protocols.xmpp.values import boolean, number
 
 FORM = "jabber:x:data"
@@ -49,9 +49,13 @@ class Config:
 
     @classmethod
     def read(cls, kept: str) -> Config:
-        """What `write` wrote."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(kept).items() if name in known})
+        """What `write` wrote, and settings that are no more are forgotten. Raises ValueError for anything else."""
+        written = json.loads(kept)
+        known = {field.name: written[field.name] for field in fields(cls) if field.name in written}
+        for name, value in known.items():
+            if type(value) is not type(getattr(cls(), name)) or (isinstance(value, str) and not isText(value)):
+                raise ValueError(f"{value!r} cannot be the {name} of a room")
+        return cls(**known)
 
 
 _FIELDS = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.ledger import weight
 from wsd.protocols.xmpp.rooms.config import Config
-from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError
+from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, isText
 from wsd.protocols.xmpp.store import Store
 
 if TYPE_CHECKING:
@@ -95,6 +95,10 @@ def restore(store: Store) -> list[Kept]:
     """What the store has of all rooms."""
     kept = []
     for jid in store.owners(ROOM):
+        if not isText(jid):
+            # Nothing can be looked for under it.
+            kept.append(Kept(jid, "", "", {}, []))
+            continue
         records = store.load(ROOM, jid)
         kept.append(
             Kept(

@@ -41,7 +41,7 @@ class Rooms:
 
     def restore(self, kept: list[Kept]) -> None:
         """The rooms there were."""
-        for each in kept:
+        for each in filter(None, map(self._server.aside.room, kept)):
             owner = next((bare for bare, held in each.affiliations.items() if held == "owner"), each.jid)
             self.rooms[each.jid] = room = Room(self._server, each.jid, owner, True)
             room.restore(each, self._server.storedCaps)
@@ -52,17 +52,33 @@ class Rooms:
             self._empty(room)
 
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
-        """A stanza for a room, or for all of them. Raises StanzaError."""
+        """A stanza for a room, or for all of them. Raises StanzaError and StoreFault."""
+        vault = self._server.vault
+        since = vault.asked
+        if self._isKept(session, stanza, to):
+            vault.check()
         if stanza.name == "iq":
             if not stanza.get("id"):
                 raise StanzaError("bad-request", "an iq has an id")
-            self._iq(session, stanza, to)
+            answer = self._iq(session, stanza, to)
+            if answer is not None:
+                await vault.kept(since)
+                session.send(answer)
         elif not to.local:
             raise StanzaError("service-unavailable", "this is the place of the rooms, and none of them")
         elif stanza.name == "presence":
             self._presence(session, stanza, to)
         else:
             await self._message(session, stanza, to, receipt)
+
+    def _isKept(self, session: Session, stanza: Element, to: JID) -> bool:
+        """Whether something may have to be stored for a stanza."""
+        room, type = self.rooms.get(to.bare), stanza.get("type")
+        if room is None:
+            return stanza.name == "presence" and not type and not session.user.isAnonymous
+        if not room.isStored or to.resource:
+            return False
+        return type == "set" if stanza.name == "iq" else stanza.name == "message" and type != "error"
 
     # -- coming and going -----------------------------------------------------------------------------------------
 
@@ -217,7 +233,7 @@ class Rooms:
 
     # -- iq -------------------------------------------------------------------------------------------------------
 
-    def _iq(self, session: Session, iq: Element, to: JID) -> None:
+    def _iq(self, session: Session, iq: Element, to: JID) -> Element | None:
         room = self.rooms.get(to.bare) if to.local else None
         if to.resource and room is None:
             # XEP-0410 3: "not found" would say that one is still in it.
@@ -226,10 +242,10 @@ class Rooms:
             raise StanzaError("item-not-found", "there is no such room")
         if room is not None and to.resource:
             self._relay(room, session, iq, to.resource)
-            return
+            return None
         query = iq.first()
         if iq.get("type") not in ("get", "set"):
-            return
+            return None
         if query is None or len(list(iq.elements())) != 1:
             raise StanzaError("bad-request", "a request has one child")
         asked = (iq.get("type"), query.ns)
@@ -244,7 +260,7 @@ class Rooms:
             answer = self._manage(room, session, iq, query)
         else:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")
-        session.send(answer)
+        return answer
 
     def _manage(self, room: Room, session: Session, iq: Element, query: Element) -> Element:
         isGet = iq.get("type") == "get"
