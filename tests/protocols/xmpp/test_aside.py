@@ -227,3 +227,24 @@ class TestWhateverLiesInTheStore:
         for query in (f"<query xmlns='{ROSTER}'/>", "<blocklist xmlns='urn:xmpp:blocking'/>"):
             assert bob.ask("get", query).get("type") == "result"
         assert bob.wire.closeCode is None
+
+
+class TestWhatWasLetIn:
+    """Attributes of XML's own namespace, among what else a stanza may have, are read after a new start as before."""
+
+    def test_is_read_again_from_everywhere(self, host: Host) -> None:
+        body = "<body xml:space='preserve' xml:base='b' xml:id='c' xml:other='d'> a </body>"
+        alice = host.login("alice")
+        alice.say(f"<presence xmlns='{CLIENT}' to='{DEN}/alice'/>")
+        alice.say(f"<message xmlns='{CLIENT}' to='{DEN}' type='groupchat'>{body}</message>")
+        alice.say(f"<message xmlns='{CLIENT}' to='{DEN}' type='groupchat'><subject xml:space='default'/></message>")
+        alice.say(f"<message xmlns='{CLIENT}' to='{BOB}' type='chat' xml:id='e'>{body}</message>")
+        alice.say(f"<presence xmlns='{CLIENT}' to='{BOB}' type='subscribe' xml:space='preserve'/>")
+        host.kill()
+        bob = come(host)
+        heard = bob.say("<presence xmlns='jabber:client'/>")
+        heard += bob.say(f"<presence xmlns='{CLIENT}' to='{DEN}/bob'/>")
+        assert [each for each in bodies(heard) if each] == [" a ", " a "]
+        assert [each.get("type") for each in heard if each.name == "presence"].count("subscribe") == 1
+        assert bob.wire.closeCode is None
+        assert host.server.counters.unreadable == 0

@@ -1,8 +1,8 @@
 """
 Rows of the store that cannot be read: put aside, told once and counted, while those beside them are read.
 
-They are kept, under another kind: somebody may want to mend them. A file may be damaged, or changed by hand, or written
-by a version that let in more than this one; no row of it keeps the daemon from starting or a user from logging in.
+They are kept under another kind, for somebody to mend. A file may be damaged, changed by hand, or written by a
+version that let in more than this one: no row of it keeps the daemon from starting, or a user from logging in.
 """
 
 from __future__ import annotations

@@ -33,10 +33,10 @@ class _Work:
 
     number: int
     owner: str
-    """Whom it is about; whoever reads about somebody waits for what is written before."""
+    """Whom it is about: nobody reads of them while an earlier write about them waits."""
     do: Callable[[Store], Any]
     done: Deferred[Any] | None
-    """Is told the result. Without it nobody is, and the work is tried until it is done."""
+    """Fires with the result; a work without it is tried until it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Vault:
     What is asked for is done in the order it was asked for, so that who reads finds what was written before. Each write
     has a number: when `written` has reached it, it is kept.
 
-    When the store cannot be written, what was to be written waits in its order, and is tried again until it can be.
-    Meanwhile there is a `fault`, whoever asks for something is told, and others may still read.
+    When the store cannot be written, writes wait in their order and are tried again each second. Meanwhile there is a
+    `fault`: who asks for something that has to wait gets it as an error, and everybody else may still read.
     """
 
     log = Logger(namespace="wsd")
@@ -75,7 +75,7 @@ class Vault:
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._retrying: IDelayedCall | None = None
         self._lost = 0
-        """The number of the last write that was wrong in itself."""
+        """The number of the last write that no store would take."""
 
     def start(self) -> None:
         """Begin; the store is opened when it is needed."""
@@ -219,7 +219,7 @@ class Vault:
     def _apart(
         self, batch: Sequence[_Work], fault: StoreFault | None = None, owners: Collection[str] = ()
     ) -> list[Any]:
-        """On the thread: each in its own, while for a fault nothing is written, nor anything read of these owners."""
+        """On the thread: each in its own transaction. After a `fault` no write is tried, nor a read of `owners`."""
         results: list[Any] = []
         owners = set(owners)
         for work in batch:
@@ -278,7 +278,7 @@ class Vault:
             return
         if self.fault is None:
             self.log.critical(
-                "the store of xmpp fails, and what is new is refused until it does not: {sentence}",
+                "the store of xmpp fails, and takes nothing new until it can be written again: {sentence}",
                 event="xmpp.store",
                 sentence=str(faults[0]),
             )
