@@ -58,6 +58,8 @@ class RouteCounters:
     holds: int = 0
     skipped: int = 0
     """Messages that were not sent to somebody, since a newer one took their place."""
+    unreadable: int = 0
+    """Rows of a store that could not be read."""
     drops: dict[Cause, int] = field(default_factory=dict)
 
 
@@ -224,6 +226,7 @@ class _Exposition(Collector):
             "fulls": ("wsd_send_buffer_full", "Times that the high water mark was passed."),
             "holds": ("wsd_reading_pauses", "Times that reading was held."),
             "skipped": ("wsd_messages_skipped", "Messages that a newer one took the place of, for a slow client."),
+            "unreadable": ("wsd_rows_unreadable", "Rows of a store that could not be read, and were put aside."),
         }
         for attribute, (name, text) in plain.items():
             family = CounterMetricFamily(name, text, labels=["route"])

@@ -20,9 +20,9 @@ from wsd.protocols.xmpp.protocol import XmppFactory
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import Element
-from wsd.protocols.xmpp.store import Vault
 from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
+from wsd.protocols.xmpp.vault import Vault
 
 _T = TypeVar("_T")
 
@@ -92,9 +92,9 @@ class Host:
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
         self.disk = AtOnce(None, 1, "xmpp")
-        vault = Vault(self.disk, lambda: SqliteStore(self.folder / "xmpp.sqlite"))
+        vault = Vault(self.disk, lambda: SqliteStore(self.folder / "xmpp.sqlite"), self.clock)
         self.server = Server(self.options, self.clock, self.clock.seconds, vault, AtOnce(None, 1, "scram"))
-        Deferred.fromCoroutine(self.server.start(True))
+        self.started = Deferred.fromCoroutine(self.server.start(True))
 
     def kill(self) -> None:
         """The process dies, and another begins: nothing is set down."""

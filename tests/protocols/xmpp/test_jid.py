@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from wsd.protocols.xmpp import jid
 from wsd.protocols.xmpp.jid import parseJid
 
 
@@ -43,6 +44,9 @@ def test_an_address_is_prepared(text: str, full: str) -> None:
         "a@b/\x00",
         "a@[::1",
         "a@b..c",
+        "a@。",
+        "a@b..é",
+        "a@\u00ad.é",
         "x" * 1024 + "@b",
         "a@b/" + "x" * 1024,
         "ü" * 512 + "@b",
@@ -54,3 +58,9 @@ def test_an_address_is_prepared(text: str, full: str) -> None:
 def test_what_cannot_be_one_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parseJid(text)
+
+
+def test_a_long_one_is_read_each_time_and_not_remembered() -> None:
+    before = jid._known.cache_info().currsize
+    assert parseJid(f"{'a' * 1_000}@b.c") == parseJid(f"{'a' * 1_000}@b.c")
+    assert jid._known.cache_info().currsize == before

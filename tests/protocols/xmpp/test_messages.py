@@ -116,6 +116,17 @@ class TestWhileAway:
         assert answers[:2] == [[], []]
         assert condition(answers[2][0]) == "service-unavailable"
 
+    def test_and_so_many_bytes(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
+        alice = host.login("alice")
+        answers = [alice.say(message("bob@localhost", "x" * 9_000)) for _ in range(75)]
+        assert [condition(each[0]) for each in answers if each] == ["service-unavailable"] * 11
+        bob = host.login("bob", presence=False)
+        assert len(bodies(bob.say("<presence xmlns='jabber:client'/>"))) >= 8
+        while bodies(bob.heard()):
+            pass
+        assert alice.say(message("bob@localhost", "again")) == []
+
     def test_they_outlive_the_process(self, host: Host) -> None:
         host.login("alice").say(message("bob@localhost"))
         host.kill()
@@ -195,6 +206,47 @@ class TestBlocking:
         (error,) = alice.say(message(bob.jid))
         assert condition(error) == "not-acceptable"
         assert 'blocked xmlns="urn:xmpp:blocking:errors"' in error.toXml()
+
+    def test_nor_by_the_answer_to_a_question_that_nobody_asked(self, host: Host) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        block(alice, "bob@localhost")
+        for type in ("result", "error"):
+            said = f"<iq xmlns='jabber:client' type='{type}' id='1' to='{alice.jid}'><a xmlns='b'/></iq>"
+            assert bob.say(said) == []
+        assert alice.heard() == []
+
+    def test_nor_by_way_of_a_room(self, host: Host) -> None:
+        room, user = "den@conference.localhost", "http://jabber.org/protocol/muc#user"
+        alice, bob = host.login("alice"), host.login("bob")
+        for talker, nick in ((alice, "a"), (bob, "b")):
+            talker.say(f"<presence xmlns='jabber:client' to='{room}/{nick}'/>")
+        block(alice, "bob@localhost")
+        alice.forget()
+        for type in ("invite", "decline"):
+            bob.say(
+                f"<message xmlns='jabber:client' to='{room}'><x xmlns='{user}'><{type} to='alice@localhost'>"
+                f"<reason>it is me</reason></{type}></x></message>"
+            )
+        assert condition(bob.say(message(f"{room}/a"))[0]) == "item-not-found"
+        assert condition(bob.ask("get", "<a xmlns='b'/>", to=f"{room}/a")) == "item-not-found"
+        bob.say(f"<iq xmlns='jabber:client' type='result' id='1' to='{room}/a'/>")
+        bob.say(f"<presence xmlns='jabber:client' to='{room}/b' type='unavailable'/>")
+        assert [each.get("type") for each in alice.heard()] == ["unavailable"]
+        bob.say(
+            f"<message xmlns='jabber:client' to='{room}'><x xmlns='{user}'><decline to='alice@localhost'>"
+            "<reason>it is me</reason></decline></x></message>"
+        )
+        assert alice.heard() == []
+
+    def test_nor_by_an_address_in_a_room(self, host: Host) -> None:
+        room = "den@conference.localhost"
+        alice, bob = host.login("alice"), host.login("bob")
+        for talker, nick in ((alice, "a"), (bob, "b")):
+            talker.say(f"<presence xmlns='jabber:client' to='{room}/{nick}'/>")
+        block(alice, f"{room}/b")
+        alice.forget()
+        assert condition(bob.say(message(f"{room}/a"))[0]) == "item-not-found"
+        assert alice.heard() == []
 
     def test_the_list_is_pushed_read_kept_and_emptied(self, host: Host) -> None:
         alice, other = host.login("alice", "one"), host.login("alice", "two")

@@ -200,6 +200,58 @@ class TestSubscribing:
         assert ("alice@localhost", "subscribed") in presences(bob.heard())
 
 
+class TestWhatWaits:
+    """Requests, which a user is sent at each login, and the roster."""
+
+    def ask(self, host: Host, user: str, inner: str = "") -> None:
+        asking = f"<presence xmlns='jabber:client' type='subscribe' to='bob@localhost'>{inner}</presence>"
+        host.login(user, presence=False).say(asking)
+
+    def waiting(self, host: Host) -> list[Element]:
+        heard = host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")
+        return [each for each in heard if each.get("type") == "subscribe"]
+
+    def test_of_a_request_its_words_are_kept(self, host: Host) -> None:
+        nick = "<nick xmlns='http://jabber.org/protocol/nick'>Al</nick>"
+        self.ask(host, "alice", f"<status>It is me</status>{nick}<a xmlns='b'/>{'<c/>' * 50}")
+        (asked,) = self.waiting(host)
+        assert [(each.name, each.text) for each in asked.elements()] == [("status", "It is me"), ("nick", "Al")]
+
+    def test_long_ones_are_not(self, host: Host) -> None:
+        self.ask(host, "alice", f"<status>{'x' * 20_000}</status>")
+        (asked,) = self.waiting(host)
+        assert list(asked.elements()) == []
+
+    def test_so_many_wait_and_no_more(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", "carol", contacts=1)
+        self.ask(host, "alice")
+        self.ask(host, "carol")
+        assert [each.get("from") for each in self.waiting(host)] == ["alice@localhost"]
+
+    def test_and_so_many_bytes(self, tmp_path: Path) -> None:
+        users = [f"user{number}" for number in range(12)]
+        host = Host(tmp_path, "bob", *users, max_stanza=10_000)
+        for user in users:
+            self.ask(host, user, f"<status>{'x' * 1_000}</status>")
+        assert len(self.waiting(host)) == 8
+
+    @pytest.mark.parametrize("type", ["subscribe", "subscribed", "unsubscribe", "unsubscribed"])
+    def test_who_is_anonymous_asks_for_nothing(self, host: Host, type: str) -> None:
+        guest = host.login("", mechanism="ANONYMOUS")
+        (error,) = guest.say(presence(type, "bob@localhost"))
+        assert condition(error) == "not-allowed"
+        alice = host.login("alice")
+        assert presences(alice.say(presence("subscribe", guest.bare))) == []
+        assert presences(guest.heard()) == []
+
+    def test_a_roster_has_so_many_bytes(self, tmp_path: Path) -> None:
+        alice = Host(tmp_path, "alice", max_stanza=10_000).login("alice")
+        answers = [add(alice, f"{number}@localhost", name="x" * 1_000).get("type") for number in range(41)]
+        assert answers.count("result") == 39
+        assert condition(add(alice, "last@localhost", name="x" * 1_000)) == "resource-constraint"
+        assert add(alice, "0@localhost", name="shorter").get("type") == "result"
+
+
 class TestBeingThere:
     def test_friends_see_each_other_come_change_and_go(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")

@@ -10,7 +10,11 @@ from twisted.logger import capturedLogs
 
 from tests.protocols.xmpp.talk import CLOSE, OPEN, Socket, Talker, XmppAtOnce, condition, message
 from tests.wire import Daemon
+from wsd.config import Policies
 from wsd.protocols.xmpp.options import XmppOptions
+from wsd.web.starting import start
+
+DEFAULTS = Policies()
 
 
 @pytest.fixture
@@ -29,16 +33,16 @@ def anonymous(daemon: Daemon, path: str = "/xmpp") -> Talker:
     return talker
 
 
-def daemonOf(**options: XmppOptions) -> Daemon:
+def daemonOf(policies: Policies = DEFAULTS, /, **options: XmppOptions) -> Daemon:
     """One with a route for each of these, in their order."""
-    daemon = Daemon({f"/{name}": XmppAtOnce for name in options})
+    daemon = Daemon({f"/{name}": XmppAtOnce for name in options}, policies)
     met: list[Any] = []
     for given, factory in zip(options.values(), daemon.factories.values(), strict=True):
         factory.options = given
         factory.meet(met)
         met.append(factory)
     for factory in met:
-        factory.started()
+        start(factory)
     return daemon
 
 
@@ -152,3 +156,48 @@ class TestTheRoute:
         daemon = daemonOf(xmpp=options)
         talker = connect(daemon)
         assert condition(talker.say("<a>" + "x" * 10_000 + "</a>")[1]) == "policy-violation"
+
+    def test_one_that_a_client_could_not_be_sent_is_one_too(self, tmp_path: Path) -> None:
+        policies = Policies(max_unsent=64_000, high_water=4_000, low_water=1_000, max_message=32_000)
+        daemon = daemonOf(policies, xmpp=XmppOptions(store=str(tmp_path / "s")))
+        assert condition(connect(daemon).say(OPEN + "x" * 16_000)[1]) == "policy-violation"
+
+    def test_one_that_all_its_elements_make_too_long_reaches_nobody(self, daemon: Daemon) -> None:
+        """Each element says its own namespace where it is passed on: a guest could drop all who are in a room."""
+        one, two = anonymous(daemon), anonymous(daemon)
+        for talker in (one, two):
+            talker.say(f"<presence xmlns='jabber:client' to='a@conference.localhost/{talker.bare[:8]}'/>")
+        two.forget()
+        told = f"<body/><x xmlns:p='{'u' * 900}'>{'<p:a/>' * 3_900}</x>"
+        one.say(f"<message xmlns='jabber:client' to='a@conference.localhost' type='groupchat'>{told}</message>")
+        assert [each.name for each in two.heard()] == ["presence"]
+        assert two.wire.closeCode is None
+
+
+class TestWhetherItIsReady:
+    def test_it_is_while_the_store_can_be_had_or_is_not_needed_yet(self, daemon: Daemon) -> None:
+        anonymous(daemon)
+        assert [factory.ready() for factory in daemon.factories.values()] == [None, None]
+
+    def test_it_is_not_while_the_store_fails(self, daemon: Daemon, tmp_path: Path) -> None:
+        (tmp_path / "xmpp.sqlite").mkdir()
+        talker = connect(daemon)
+        talker.say(OPEN)
+        assert talker.authenticate("alice", "PLAIN", "alice").name == "failure"
+        for factory in daemon.factories.values():
+            assert factory.ready() == "the store cannot be had: unable to open database file"
+        (tmp_path / "xmpp.sqlite").rmdir()
+        daemon.reactor.advance(1)
+        assert [factory.ready() for factory in daemon.factories.values()] == [None, None]
+
+    def test_a_store_that_is_there_and_cannot_be_read_keeps_clients_out(self, tmp_path: Path) -> None:
+        path = tmp_path / "xmpp.sqlite"
+        path.write_bytes(b"x" * 4096)
+        daemon = daemonOf(xmpp=XmppOptions(store=str(path)))
+        client = daemon.open("/xmpp", subprotocols=["xmpp"])
+        assert client.response is not None
+        assert client.response.status_code == 503
+        told = "it could not be started: the store cannot be opened: file is not a database"
+        assert daemon.factories["/xmpp"].unusable == told
+        path.unlink()
+        anonymous(daemonOf(xmpp=XmppOptions(store=str(path))))

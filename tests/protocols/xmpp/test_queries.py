@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocols.xmpp.talk import Host, condition
+from tests.protocols.xmpp.talk import OPEN, Host, condition
+from wsd.protocols.xmpp.caps import hashOf
+from wsd.protocols.xmpp.framing import parse
+from wsd.protocols.xmpp.queries import information
 
 INFO = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
 ITEMS = "<query xmlns='http://jabber.org/protocol/disco#items'/>"
@@ -38,9 +41,75 @@ class TestDisco:
         host.login("bob")
         assert condition(host.login("alice").ask("get", INFO, "bob@localhost")) == "service-unavailable"
 
-    def test_of_a_node_there_is_none(self, host: Host) -> None:
-        node = INFO.replace("/>", " node='x'/>")
-        assert condition(host.login("alice").ask("get", node, "localhost")) == "item-not-found"
+    @pytest.mark.parametrize("query", [INFO, ITEMS])
+    @pytest.mark.parametrize("node", ["x", "x-roomuser-item", "urn:wsd:xmpp#x", "http://jabber.org/protocol/commands"])
+    @pytest.mark.parametrize(
+        "to",
+        ["", "localhost", "alice@localhost", "bob@localhost", "nobody@localhost", "conference.localhost", "den"],
+    )
+    def test_a_node_that_there_is_not(self, host: Host, query: str, node: str, to: str) -> None:
+        alice = host.login("alice")
+        alice.say("<presence xmlns='jabber:client' to='den@conference.localhost/a'/>")
+        address = "den@conference.localhost" if to == "den" else to
+        answer = alice.ask("get", query.replace("/>", f" node='{node}'/>"), address)
+        if (query, node, to) == (INFO, "x-roomuser-item", "den"):
+            assert '<query xmlns="http://jabber.org/protocol/disco#info" node="x-roomuser-item"/>' in answer.toXml()
+        else:
+            assert condition(answer) == "item-not-found"
+
+    def test_an_empty_one_is_none(self, host: Host) -> None:
+        empty = INFO.replace("/>", " node=''/>")
+        for to in ("", "localhost", "conference.localhost"):
+            assert host.login("alice").ask("get", empty, to).get("type") == "result"
+
+    def test_ones_own_session_is_asked_itself(self, host: Host) -> None:
+        one, two = host.login("alice", "one"), host.login("alice", "two")
+        two.forget()
+        asked = INFO.replace("/>", " node='urn:client#1'/>")
+        one.say(f"<iq xmlns='jabber:client' type='get' id='q' to='{two.jid}'>{asked}</iq>")
+        assert 'node="urn:client#1"' in two.heard()[0].toXml()
+
+
+class TestCapabilities:
+    def test_the_features_of_the_stream_tell_a_hash_and_the_node_what_it_is_of(self, host: Host) -> None:
+        alice = host.connect()
+        alice.say(OPEN)
+        alice.authenticate("alice", "PLAIN", "alice")
+        told = alice.say(OPEN)[-1].child("http://jabber.org/protocol/caps", "c")
+        assert told is not None
+        alice.bind()
+        node = f"{told.get('node')}#{told.get('ver')}"
+        info = alice.ask("get", INFO.replace("/>", f" node='{node}'/>"), "localhost").first()
+        plain = alice.ask("get", INFO, "localhost").first()
+        assert info is not None
+        assert plain is not None
+        assert info.attrs.pop("node") == node
+        assert info.toXml() == plain.toXml()
+        assert hashOf(info) == told.get("ver")
+
+    def test_the_hashes_of_the_specification(self) -> None:
+        features = (
+            "http://jabber.org/protocol/caps",
+            "http://jabber.org/protocol/disco#info",
+            "http://jabber.org/protocol/disco#items",
+            "http://jabber.org/protocol/muc",
+        )
+        exodus = information("client", "pc", "Exodus 0.9.1", features)
+        assert hashOf(exodus) == "QgayPKawpkPSDYmwT/WM94uAlu0="
+        psi = parse(
+            b"<query xmlns='http://jabber.org/protocol/disco#info'>"
+            b"<identity xml:lang='en' category='client' name='Psi 0.11' type='pc'/>"
+            b"<identity xml:lang='el' category='client' name='\xce\xa8 0.11' type='pc'/>"
+            b"<feature var='http://jabber.org/protocol/caps'/><feature var='http://jabber.org/protocol/disco#info'/>"
+            b"<feature var='http://jabber.org/protocol/disco#items'/><feature var='http://jabber.org/protocol/muc'/>"
+            b"<x xmlns='jabber:x:data' type='result'>"
+            b"<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:dataforms:softwareinfo</value></field>"
+            b"<field var='ip_version'><value>ipv4</value><value>ipv6</value></field>"
+            b"<field var='os'><value>Mac</value></field><field var='os_version'><value>10.5.1</value></field>"
+            b"<field var='software'><value>Psi</value></field><field var='software_version'><value>0.11</value></field>"
+            b"</x></query>"
+        )
+        assert hashOf(psi) == "q07IKJEyjvHSyhy//CH0CxmKi8w="
 
 
 class TestAnswers:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.protocols.xmpp.talk import Host, Talker, condition
+from tests.protocols.xmpp.talk import CLOSE, REMOTE, Host, Talker, condition
 from wsd.protocols.xmpp.stanza import Element
 
 MUC = "http://jabber.org/protocol/muc"
@@ -211,6 +211,7 @@ class TestHistory:
             ("maxstanzas='1'", ["two"]),
             ("maxstanzas='0'", []),
             ("maxchars='0'", []),
+            ("maxchars='300'", ["two"]),
             ("seconds='30'", ["two"]),
             ("since='2001-09-09T01:46:50Z'", ["two"]),
         ],
@@ -230,6 +231,45 @@ class TestHistory:
         assert bodies(join(host.login("bob"), "bob")) == ["2", "3", "4"]
         host.kill()
         assert bodies(join(host.login("bob"), "bob")) == ["2", "3", "4"]
+
+
+class TestSelfPing:
+    """XEP-0410: whether one is still in a room, which only "not-acceptable" denies."""
+
+    def ping(self, talker: Talker, to: str) -> str:
+        answer = talker.ask("get", "<ping xmlns='urn:xmpp:ping'/>", to)
+        return "" if answer.get("type") == "result" else condition(answer)
+
+    def test_who_is_in_it_is_answered_by_the_room(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        assert self.ping(bob, f"{ROOM}/bob") == ""
+        assert (alice.heard(), bob.heard()) == ([], [])
+
+    def test_who_is_not_is_told_so(self, host: Host) -> None:
+        (_, bob) = opened(host, "alice", "bob")
+        other = host.login("bob")
+        assert self.ping(other, f"{ROOM}/bob") == "not-acceptable"
+        leave(bob, "bob")
+        assert self.ping(bob, f"{ROOM}/bob") == "not-acceptable"
+
+    def test_also_when_the_room_is_gone(self, host: Host) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        alice.ask("set", f"<query xmlns='{MUC}#owner'><destroy/></query>", ROOM)
+        bob.forget()
+        assert self.ping(bob, f"{ROOM}/bob") == "not-acceptable"
+        assert self.ping(bob, "never@conference.localhost/bob") == "not-acceptable"
+
+    def test_who_has_another_name_meanwhile_is_still_in_it(self, host: Host) -> None:
+        _, bob = opened(host, "alice", "bob")
+        bob.say(f"<presence xmlns='jabber:client' to='{ROOM}/robert'/>")
+        bob.forget()
+        assert self.ping(bob, f"{ROOM}/bob") == "item-not-found"
+        assert self.ping(bob, f"{ROOM}/robert") == ""
+
+    def test_a_room_says_that_it_answers(self, host: Host) -> None:
+        (alice,) = opened(host, "alice")
+        info = alice.ask("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", ROOM).toXml()
+        assert 'var="http://jabber.org/protocol/muc#self-ping-optimization"' in info
 
 
 class TestRolesAndAffiliations:
@@ -273,6 +313,34 @@ class TestRolesAndAffiliations:
         (alice,) = opened(host, "alice")
         assert condition(change(alice, jid="alice@localhost", affiliation="none")) == "conflict"
 
+    def test_also_when_all_of_them_would_be_unmade_at_once(self, host: Host) -> None:
+        alice, _ = opened(host, "alice", "bob")
+        change(alice, jid="bob@localhost", affiliation="owner")
+        items = "".join(f"<item jid='{name}@localhost' affiliation='member'/>" for name in ("alice", "bob"))
+        query = f"<query xmlns='{MUC}#admin'>{items}</query>"
+        assert condition(alice.ask("set", query, ROOM)) == "conflict"
+        assert host.server.rooms is not None
+        assert set(host.server.rooms.rooms[ROOM].affiliations.values()) == {"owner"}
+
+    def test_one_may_hand_the_room_over_at_once(self, host: Host) -> None:
+        alice, _ = opened(host, "alice", "bob")
+        items = "<item jid='alice@localhost' affiliation='none'/><item jid='bob@localhost' affiliation='owner'/>"
+        assert alice.ask("set", f"<query xmlns='{MUC}#admin'>{items}</query>", ROOM).get("type") == "result"
+
+    @pytest.mark.parametrize(
+        "items",
+        [
+            "<item nick='bob' role='none'/><item nick='bob' role='none'/>",
+            "<item jid='bob@localhost' affiliation='outcast'/><item nick='bob' role='participant'/>",
+            "<item nick='bob' role='none'/><item nick='bob' affiliation='outcast'/>",
+        ],
+    )
+    def test_who_is_put_out_twice_at_once_is_out(self, host: Host, items: str) -> None:
+        alice, bob = opened(host, "alice", "bob")
+        answer = alice.ask("set", f"<query xmlns='{MUC}#admin'>{items}</query>", ROOM)
+        assert answer.get("type") == "result"
+        assert [each.get("type") for each in bob.heard()] == ["unavailable"]
+
     def test_lists_are_for_who_may_see_them(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         change(alice, jid="carol@localhost", affiliation="member")
@@ -293,10 +361,9 @@ class TestSettings:
         configure(alice, roomname="New")
         assert codes(bob.heard()[0]) == ["104"]
 
-    @pytest.mark.parametrize("fields", [{"maxusers": "many"}, {"publicroom": "maybe"}, {"passwordprotectedroom": "1"}])
-    def test_what_they_cannot_be_is_refused(self, host: Host, fields: dict[str, str]) -> None:
+    def test_a_password_that_is_none_is_refused(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
-        assert condition(configure(alice, **fields)) == "not-acceptable"
+        assert condition(configure(alice, passwordprotectedroom="1")) == "not-acceptable"
 
     def test_a_room_that_is_public_is_found_and_another_is_not(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
@@ -353,3 +420,98 @@ class TestTheEnd:
         heard = join(host.login("bob"), "bob")
         assert item(heard[0]) == ("admin", "moderator")
         assert bodies(heard) == ["kept"]
+
+
+class TestWhatIsHeld:
+    """Bytes of memory, in all and for one address."""
+
+    def guest(self, host: Host) -> Talker:
+        return host.login("", mechanism="ANONYMOUS")
+
+    def test_the_room_of_a_guest_ends_with_the_last_to_leave(self, host: Host) -> None:
+        guest = self.guest(host)
+        join(guest, "g")
+        assert condition(configure(guest, persistentroom="1")) == "not-acceptable"
+        configure(guest, persistentroom="0")
+        say(guest, "x" * 100_000)
+        assert host.server.housed.total > 100_000
+        guest.say(CLOSE)
+        assert host.server.rooms is not None
+        assert (host.server.rooms.rooms, host.server.housed.total) == ({}, 0)
+
+    def test_a_history_lets_the_oldest_go_and_what_is_too_much_is_not_remembered(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
+        (alice,) = opened(host, "alice", persistentroom="1")
+        for number in range(10):
+            say(alice, f"{number}{'x' * 7_500}")
+        say(alice, "10", "<a/>" * 500)
+        assert [body.rstrip("x") for body in bodies(join(host.login("bob"), "bob"))] == ["6", "7", "8", "9"]
+        host.kill()
+        assert [body.rstrip("x") for body in bodies(join(host.login("bob"), "bob"))] == ["6", "7", "8", "9"]
+
+    def test_rooms_of_one_address_have_a_quarter(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", max_held=1 << 20)
+        alice = host.login("alice")
+        made = 0
+        while not conditionOf(alice.say(presenceTo(f"r{made}@conference.localhost/a"))):
+            made += 1
+        assert 50 <= made <= 64
+        assert host.server.housed.held("127.0.0.1") <= 1 << 18
+        other = host.connect(REMOTE)
+        other.login("bob")
+        assert not conditionOf(other.say(presenceTo("another@conference.localhost/b")))
+
+    def test_what_no_more_memory_is_for_is_refused(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", max_held=1 << 20)
+        (alice,) = opened(host, "alice")
+        items = "".join(f"<item jid='{number}@localhost' affiliation='member'/>" for number in range(1_300))
+        change = f"<query xmlns='{MUC}#admin'>{items}</query>"
+        assert condition(alice.ask("set", change, ROOM)) == "resource-constraint"
+        assert (
+            "<item"
+            not in alice.ask("get", f"<query xmlns='{MUC}#admin'><item affiliation='member'/></query>", ROOM).toXml()
+        )
+        subject = f"<subject>{'x' * 258_000}</subject>"
+        (error,) = alice.say(f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat'>{subject}</message>")
+        assert condition(error) == "resource-constraint"
+
+    def test_a_room_that_was_not_to_stay_ends_when_nobody_comes_back_after_a_crash(self, host: Host) -> None:
+        opened(host, "alice")
+        host.kill()
+        assert host.server.rooms is not None
+        assert list(host.server.rooms.rooms) == [ROOM]
+        host.pass_(61)
+        assert (host.server.rooms.rooms, host.server.housed.total) == ({}, 0)
+        host.kill()
+        assert host.server.rooms.rooms == {}
+
+    def test_the_books_are_the_same_after_a_restart(self, host: Host) -> None:
+        (alice,) = opened(host, "alice", persistentroom="1", roomname="The den")
+        change(alice, jid="bob@localhost", affiliation="admin")
+        say(alice, "kept")
+        alice.say(f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat'><subject>cats</subject></message>")
+        before = host.server.housed.total
+        host.kill()
+        assert abs(host.server.housed.held("alice@localhost") - before) < 100
+        alice = host.login("alice")
+        join(alice, "alice")
+        alice.ask("set", f"<query xmlns='{MUC}#owner'><destroy/></query>", ROOM)
+        assert host.server.housed.total == 0
+
+    def test_a_presence_is_small(self, host: Host) -> None:
+        alice = host.login("alice")
+        (error,) = alice.say(presenceTo(f"{ROOM}/a", "<a/>" * 1_000))
+        assert condition(error) == "policy-violation"
+        (error,) = alice.say(f"<presence xmlns='jabber:client'><status>{'x' * 40_000}</status></presence>")
+        assert condition(error) == "policy-violation"
+        alice.say(f"<presence xmlns='jabber:client'><status>{'x' * 10_000}</status></presence>")
+        assert alice.heard() == []
+
+
+def presenceTo(to: str, inner: str = "") -> str:
+    return f"<presence xmlns='jabber:client' to='{to}'>{inner}</presence>"
+
+
+def conditionOf(heard: list[Element]) -> str:
+    """The condition of an error among what was heard, "" when there is none."""
+    return next((condition(each) for each in heard if each.get("type") == "error"), "")

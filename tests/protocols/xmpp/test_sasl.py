@@ -81,6 +81,16 @@ class TestMechanisms:
         features = host.connect(REMOTE).say(OPEN)[1].toXml()
         assert "<mechanism>PLAIN</mechanism><mechanism>ANONYMOUS</mechanism>" in features
 
+    @pytest.mark.parametrize("user", ["a,b", "a=b", "a=2cb", "a=,=b", "=2c"])
+    def test_a_user_may_have_any_name(self, tmp_path: Path, user: str) -> None:
+        """Commas and equals signs are written otherwise in SCRAM (RFC 5802 5.1)."""
+        host = Host(tmp_path, user, "a")
+        talker = opened(host)
+        assert talker.authenticate(user, "SCRAM-SHA-256", user).name == "success"
+        talker.say(OPEN)
+        talker.bind("here")
+        assert talker.jid == f"{user}@localhost/here"
+
     def test_the_client_may_begin_with_nothing(self, host: Host) -> None:
         talker = opened(host)
         (challenge,) = talker.say(auth("PLAIN"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
-from tests.protocols.xmpp.talk import CLOSE, OPEN, Host, condition, message, shape
+from tests.protocols.xmpp.talk import CLOSE, OPEN, SASL, Host, condition, message, shape
+from wsd.protocols.xmpp.stream import BIND
 
+NUL = b"\0"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 
 
@@ -93,6 +96,40 @@ class TestOpening:
         assert bob.heard()[0].get("xml:lang") == "de"
 
 
+class TestTooLate:
+    """The time for a login is over while the store or the thread of passwords is asked."""
+
+    def test_a_password_that_is_right_lets_nobody_in(self, host: Host) -> None:
+        alice = host.connect()
+        alice.say(OPEN)
+        host.server.deriving.slow = True  # type: ignore[attr-defined]
+        alice.say(f'<auth xmlns="{SASL}" mechanism="PLAIN">{b64encode(b"%salice%salice" % (NUL, NUL)).decode()}</auth>')
+        host.pass_(60)
+        host.server.deriving.catchUp()  # type: ignore[attr-defined]
+        assert [each.name for each in alice.heard()][-2:] == ["error", "close"]
+        alice.say(CLOSE)
+        assert alice.wire.closeCode == 1000
+
+    @pytest.mark.parametrize("isLost", [False, True])
+    def test_no_resource_is_bound(self, host: Host, isLost: bool) -> None:
+        old = host.login("alice", "here")
+        old.lose()
+        host.pass_(200)
+        alice = host.connect()
+        alice.say(OPEN)
+        alice.authenticate("alice", "PLAIN", "alice")
+        alice.say(OPEN)
+        host.disk.slow = True
+        alice.wire.say(f"<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='{BIND}'/></iq>")
+        if isLost:
+            alice.lose()
+        host.pass_(60)
+        host.disk.catchUp()
+        assert [each.name for each in alice.heard() if each.name == "iq"] == []
+        user = host.server.users.get("alice@localhost")
+        assert user is None or user.sessions == {}
+
+
 class TestClosing:
     def test_the_client_begins(self, host: Host) -> None:
         talker = host.login("alice")
@@ -144,11 +181,11 @@ class TestBeforeTheSession:
         talker.say(OPEN)
         assert condition(talker.say(OPEN)[0]) == "unsupported-stanza-type"
 
-    def test_features_after_the_login_are_bind_session_and_stream_management(self, host: Host) -> None:
+    def test_features_after_the_login_are_bind_session_stream_management_and_capabilities(self, host: Host) -> None:
         talker = host.connect()
         talker.say(OPEN)
         talker.authenticate("alice", "PLAIN", "alice")
-        assert [each.name for each in talker.say(OPEN)[1].elements()] == ["bind", "session", "sm"]
+        assert [each.name for each in talker.say(OPEN)[1].elements()] == ["bind", "session", "sm", "c"]
 
 
 class TestBinding:

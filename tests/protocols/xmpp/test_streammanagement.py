@@ -105,15 +105,15 @@ class TestWhatIsAcknowledged:
         bob.say(a(1))
         assert handled(alice.heard()) == ["2"]
 
-    def test_a_store_that_cannot_be_written_acknowledges_nothing_more(self, host: Host) -> None:
-        alice, _ = managed(host, "alice")
+    def test_nothing_that_is_still_being_done(self, host: Host) -> None:
+        """The second is for somebody who has to be looked up; that the first has arrived says nothing of it."""
+        (alice, _), (bob, _) = managed(host, "alice", False), managed(host, "bob")
+        alice.say(message(bob.jid))
+        host.disk.slow = True
+        alice.say(message("carol@localhost"))
         alice.say(R)
-        store = host.server.vault._store
-        assert store is not None
-        store.close()
-        alice.say(message("bob@localhost"))
-        assert handled(alice.say(R)) == []
-        assert "cannot be written" in str(host.server.vault.fault)
+        bob.say(a(1))
+        assert handled(alice.heard()) == []
 
     def test_before_a_close_it_is_said_once_more(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
@@ -206,6 +206,76 @@ class TestResume:
         _, heard = resume(host, "alice", id, 0)
         assert heard[0].name == "failed"
 
+    def test_one_that_acknowledges_too_much_leaves_the_session_as_it_was(self, host: Host) -> None:
+        bob, id = managed(host, "bob")
+        _, heard = resume(host, "bob", id, 9)
+        assert [condition(each) for each in heard if each.name == "error"] == ["undefined-condition"]
+        assert "handled-count-too-high" in heard[0].toXml()
+        assert handled(bob.say(R)) == ["0"]
+        bob.lose()
+        resume(host, "bob", id, 9)
+        host.pass_(299)
+        assert resume(host, "bob", id, 0)[1][0].name == "resumed"
+
+    def test_and_does_not_keep_it_from_ending(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "bob", sessions=2)
+        for _ in range(2):
+            bob, id = managed(host, "bob")
+            resume(host, "bob", id, 9)
+            bob.lose()
+            resume(host, "bob", id, 9)
+        host.pass_(301)
+        assert host.server.users["bob@localhost"].sessions == {}
+        assert host.login("bob").jid
+
+    def test_sessions_that_wait_for_it_make_room_for_one_that_is_there(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "bob", sessions=2)
+        ids = []
+        for _ in range(2):
+            bob, id = managed(host, "bob")
+            ids.append(id)
+            bob.lose()
+            host.pass_(1)
+        host.login("bob")
+        assert [resume(host, "bob", id, 0)[1][0].name for id in ids] == ["failed", "resumed"]
+
+    def test_one_that_is_cut_off_amid_its_answer_may_be_tried_again(self, host: Host) -> None:
+        alice, (bob, id) = host.login("alice"), managed(host, "bob")
+        bob.lose()
+        alice.say(message(bob.jid, "missed"))
+        second = host.connect()
+        second.say(OPEN)
+        second.authenticate("bob", "SCRAM-SHA-256", "bob")
+        second.say(OPEN)
+        second.wire.text = lambda _: second.lose()
+        second.say(f"<resume xmlns='{SM}' previd='{id}' h='0'/>")
+        assert bodies(resume(host, "bob", id, 0)[1]) == ["missed"]
+
+    def test_what_had_no_answer_before_stream_management_is_sent_again(self, host: Host) -> None:
+        (alice, _), bob = managed(host, "alice"), host.login("bob")
+        bob.wire.frozen = True
+        alice.say(message(bob.jid, "early"))
+        (enabled,) = [each for each in bob.say(f"<enable xmlns='{SM}' resume='true'/>") if each.name == "enabled"]
+        bob.lose()
+        again, heard = resume(host, "bob", enabled.get("id"), 0)
+        assert bodies(heard) == ["early"]
+        again.say(a(1))
+        assert handled(alice.say(R)) == ["1"]
+
+    @pytest.mark.parametrize("wish", ["resume='maybe'", "resume='true' max='x'", "max='-1'", f"max='{'9' * 400}'"])
+    def test_a_wish_that_is_none_is_refused_and_nothing_has_begun(self, host: Host, wish: str) -> None:
+        bob = host.login("bob")
+        (refused,) = bob.say(f"<enable xmlns='{SM}' {wish}/>")
+        assert "bad-request" in refused.toXml()
+        assert bob.say(f"<enable xmlns='{SM}'/>")[0].name == "enabled"
+
+    def test_nothing_is_held_for_who_is_anonymous(self, host: Host) -> None:
+        someone = host.login("", mechanism="ANONYMOUS")
+        (enabled,) = someone.say(f"<enable xmlns='{SM}' resume='true'/>")
+        assert enabled.attrs == {}
+        someone.lose()
+        assert someone.bare not in host.server.users
+
     def test_after_its_time_what_it_missed_waits(self, host: Host) -> None:
         alice, (bob, id) = host.login("alice"), managed(host, "bob")
         bob.lose()
@@ -220,6 +290,78 @@ class TestResume:
         host = Host(tmp_path, "bob", resume=0)
         (enabled,) = host.login("bob").say(f"<enable xmlns='{SM}' resume='true'/>")
         assert enabled.attrs == {}
+
+
+class TestWhatIsHeld:
+    """For a session whose connection is lost: its bytes are counted, not its stanzas."""
+
+    def lose(self, host: Host, number: int = 1) -> list[tuple[Talker, str]]:
+        lost = []
+        for _ in range(number):
+            bob, id = managed(host, "bob")
+            bob.lose()
+            lost.append((bob, id))
+        return lost
+
+    def test_one_session_has_sixteen_of_the_largest_messages_at_the_most(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
+        alice, ((bob, id),) = host.login("alice"), self.lose(host)
+        for number in range(17):
+            alice.say(message(bob.jid, f"{number}{'x' * 9_500}"))
+        assert host.server.absent.total < 17 * 10_000
+        host.pass_(0)
+        assert resume(host, "bob", id, 0)[1][0].name == "failed"
+        waiting = bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>"))
+        assert [body.rstrip("x") for body in waiting[:8]] == [str(number) for number in range(8)]
+
+    def test_of_stanzas_that_are_long_to_read_it_has_fewer(self, host: Host) -> None:
+        alice, ((bob, id),) = host.login("alice"), self.lose(host)
+        dense = f"<message xmlns='jabber:client' to='{bob.jid}' type='chat'><body>x</body>{'<a/>' * 3_000}</message>"
+        for _ in range(9):
+            alice.say(dense)
+        host.pass_(0)
+        assert resume(host, "bob", id, 0)[1][0].name == "failed"
+
+    def test_a_session_that_is_there_and_acknowledges_nothing_too(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
+        alice, (bob, _) = host.login("alice"), managed(host, "bob")
+        for _ in range(17):
+            alice.say(message(bob.jid, "x" * 9_500))
+        host.pass_(0)
+        assert [each.name for each in bob.heard()][-2:] == ["error", "close"]
+
+    def test_all_from_one_address_have_a_quarter(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", max_held=1 << 20, sessions=100)
+        alice, lost = host.login("alice"), self.lose(host, 3)
+        for bob, _ in lost[:2]:
+            alice.say(message(bob.jid, "x" * 110_000))
+        assert 220_000 < host.server.absent.held("127.0.0.1") <= 1 << 18
+        alice.say(message(lost[2][0].jid, "x" * 110_000))
+        host.pass_(0)
+        assert [resume(host, "bob", id, 0)[1][0].name for _, id in lost] == ["resumed", "resumed", "failed"]
+
+    def test_nothing_is_left_in_the_books_when_they_are_back_or_gone(self, host: Host) -> None:
+        alice, lost = host.login("alice"), self.lose(host, 3)
+        for bob, _ in lost:
+            alice.say(message(bob.jid))
+        assert host.server.absent.total > 3 * 4_000
+        resume(host, "bob", lost[0][1], 0)
+        host.login("bob", lost[1][0].jid.partition("/")[2])
+        host.pass_(301)
+        assert host.server.absent.total == 0
+
+    def test_in_a_room_those_who_take_nothing_go_and_the_others_hear_it(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, "alice", "bob", unacknowledged=10)
+        alice, (bob, _), other = host.login("alice"), managed(host, "bob"), host.login("alice")
+        room = "den@conference.localhost"
+        for talker, nick in ((alice, "a"), (bob, "b"), (other, "o")):
+            talker.say(f"<presence xmlns='jabber:client' to='{room}/{nick}'/>")
+            talker.forget()
+        for number in range(12):
+            alice.say(message(room, str(number), "groupchat"))
+        host.pass_(0)
+        assert bodies(other.heard()) == [str(number) for number in range(12)]
+        assert [each.name for each in bob.heard()][-2:] == ["error", "close"]
 
 
 class TestAfterTheProcessHasDied:

@@ -31,12 +31,14 @@ def mayBeCopied(message: Element) -> bool:
 
 
 def copy(user: User, message: Element, direction: str, but: list[Session]) -> None:
-    """Send copies to the sessions that want them; `direction` is "sent" or "received"."""
+    """Send copies, if there may be some, to the sessions that want them; `direction` is "sent" or "received"."""
+    wanting = [each for each in user.sessions.values() if each.hasCarbons and each not in but]
+    if not wanting or not mayBeCopied(message):
+        return
     forwarded = Element(FORWARD, "forwarded", {}, message)
-    for session in user.sessions.values():
-        if session.hasCarbons and session not in but:
-            attrs = {"from": user.bare, "to": session.jid, "type": message.get("type", "normal")}
-            session.send(Element(CLIENT, "message", attrs, Element(CARBONS, direction, {}, forwarded)))
+    for session in wanting:
+        attrs = {"from": user.bare, "to": session.jid, "type": message.get("type", "normal")}
+        session.send(Element(CLIENT, "message", attrs, Element(CARBONS, direction, {}, forwarded)))
 
 
 async def enable(server: Server, session: Session, iq: Element, query: Element) -> Element:

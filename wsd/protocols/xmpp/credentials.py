@@ -20,7 +20,11 @@ from wsd.protocols.xmpp.store import Store
 SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
 """The mechanisms a user has keys for, the strongest first; @xmpp/client knows only the last."""
 
+PLAIN = SCRAM[1]
+"""Whose keys a password that is sent as it is is compared with."""
+
 ITERATIONS = 10_000
+_MOST_ITERATIONS = 1_000_000
 
 USER, SECRET = "user", "secret"
 """Kinds of records."""
@@ -69,19 +73,24 @@ def check(password: str, kept: str | None) -> bool:
     """Whether this is the password whose keys were stored; as long for a user that there is not. Takes milliseconds."""
     from scramp import ScramException
 
-    name = SCRAM[1]
-    keys = readKeys(kept, name) if kept is not None else Keys(bytes(16), bytes(32), bytes(32), ITERATIONS)
+    keys = readKeys(kept, PLAIN) if kept is not None else Keys(bytes(16), bytes(32), bytes(32), ITERATIONS)
     try:
-        _, stored, _, _ = mechanism(name).make_auth_info(password, iteration_count=keys.iterations, salt=keys.salt)
+        _, stored, _, _ = mechanism(PLAIN).make_auth_info(password, iteration_count=keys.iterations, salt=keys.salt)
     except (ScramException, UnicodeError):
         return False
     return hmac.compare_digest(stored, keys.stored)
 
 
 def readKeys(kept: str, name: str) -> Keys:
-    """The keys of a mechanism among those that are stored."""
-    salt, stored, server, iterations = json.loads(kept)[name]
-    return Keys(b64decode(salt), b64decode(stored), b64decode(server), iterations)
+    """The keys of a mechanism among those that are stored. Raises ValueError for what `derive` cannot have made."""
+    try:
+        salt, stored, server, iterations = json.loads(kept)[name]
+        keys = Keys(b64decode(salt), b64decode(stored), b64decode(server), iterations)
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"there are no keys: {error}") from None
+    if type(iterations) is not int or not 0 < iterations <= _MOST_ITERATIONS:
+        raise ValueError(f"{iterations!r} is no number of iterations")
+    return keys
 
 
 def decoy(secret: bytes, user: str, name: str) -> Keys:
@@ -91,13 +100,13 @@ def decoy(secret: bytes, user: str, name: str) -> Keys:
     return Keys(salt, secrets.token_bytes(size), secrets.token_bytes(size), ITERATIONS)
 
 
-def secretOf(store: Store) -> bytes:
-    """What decoys are made from: the same after a restart."""
+def secretOf(store: Store) -> str:
+    """What decoys are made from, in hexadecimal digits: the same after a restart."""
     kept = store.get(SECRET, "", "decoy")
     if kept is None:
         kept = secrets.token_hex(32)
         store.put(SECRET, "", "decoy", kept)
-    return bytes.fromhex(kept)
+    return kept
 
 
 # -- users -------------------------------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ one's own, processing instructions, comments, the XML declaration; and with caps
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate, XMLParserType
 
-from wsd.protocols.xmpp.stanza import FRAMING, LANG, STREAM_ERRORS, STREAMS, XML, Element
+from wsd.protocols.xmpp.stanza import FRAMING, LANG, STREAM_ERRORS, STREAMS, XML, Element, explanation
 
 _LANG = f"{XML} lang"
 
@@ -28,7 +28,7 @@ class StreamError(Exception):
         """As it is sent."""
         told = Element(STREAMS, "error", {}, Element(STREAM_ERRORS, self.condition))
         if self.sentence:
-            told.children.append(Element(STREAM_ERRORS, "text", {LANG: "en"}, self.sentence))
+            told.children.append(explanation(STREAM_ERRORS, self.sentence))
         return told
 
 
@@ -44,9 +44,24 @@ class Caps:
     """Elements in all."""
     attributes: int = 50
     """Attributes, and declarations of namespaces, of one element."""
+    uri: int = 1_000
+    """Characters of a namespace."""
+
+    @property
+    def written(self) -> int:
+        """Bytes that it may have when each element says its own namespace, as it does where it is passed on."""
+        return 2 * self.size
 
 
 DEFAULTS = Caps()
+
+_ESCAPED = 6
+"""Times that a text becomes longer at the most when it is written: a quotation mark is &quot; then."""
+
+
+def _tooLong(caps: Caps) -> StreamError:
+    """A message would be too long where it is passed on."""
+    return StreamError("policy-violation", f"a message has {caps.written} bytes at the most with all its namespaces")
 
 
 class Builder:
@@ -59,6 +74,11 @@ class Builder:
         self._stack: list[Element] = []
         self._elements = 0
         self._declared = 0
+        self._hasPrefixes = False
+        self._spaces: dict[str, str] = {}
+        """Each namespace once: expat brings it anew with every element."""
+        self.grown = 0
+        """Characters of namespaces that prefixes stand for, at the most."""
 
     def parser(self) -> XMLParserType:
         """An expat that builds with this."""
@@ -95,6 +115,9 @@ class Builder:
         self._declared += 1
         if self._declared > self.caps.attributes:
             raise StreamError("policy-violation", f"an element has {self.caps.attributes} declarations at the most")
+        if uri is not None and len(uri) > self.caps.uri:
+            raise StreamError("policy-violation", f"a namespace has {self.caps.uri} characters at the most")
+        self._hasPrefixes = self._hasPrefixes or prefix is not None
 
     def _start(self, tag: str, attrs: dict[str, str]) -> None:
         caps, stack = self.caps, self._stack
@@ -109,6 +132,9 @@ class Builder:
         if _LANG in attrs:
             attrs[LANG] = attrs.pop(_LANG)
         ns, _, name = tag.rpartition(" ")
+        ns = self._spaces.setdefault(ns, ns)
+        if self._hasPrefixes:
+            self._grow(ns, attrs)
         element = Element(ns, name, attrs)
         if len(stack) > self._cut:
             stack[-1].children.append(element)
@@ -117,6 +143,12 @@ class Builder:
             if self._cut:
                 self.begun(element)
         stack.append(element)
+
+    def _grow(self, ns: str, attrs: dict[str, str]) -> None:
+        """Without a prefix each element has its namespace in it already, and becomes no longer."""
+        self.grown += len(ns) + sum(len(key) for key in attrs if " " in key)
+        if self.grown > self.caps.written:
+            raise _tooLong(self.caps)
 
     def _end(self, tag: str) -> None:
         element = self._stack.pop()
@@ -131,58 +163,6 @@ class Builder:
             self._stack[-1].children.append(data)
 
 
-class Listener(Protocol):
-    """Who hears of a stream that is cut."""
-
-    def begun(self, root: Element) -> None:
-        """Its root has begun."""
-
-    def whole(self, element: Element) -> None:
-        """A child of the root is whole."""
-
-    def ended(self) -> None:
-        """The root has ended."""
-
-
-class Cutter(Builder):
-    """The stream of RFC 6120 that another server sends, cut into its elements."""
-
-    def __init__(self, caps: Caps, listener: Listener) -> None:
-        super().__init__(caps, 1)
-        self._listener: Listener | None = listener
-        self._expat = self.parser()
-        # That server says which XML it means, and expat is not to wait for more bytes than an element has.
-        self._expat.XmlDeclHandler = None
-        if hasattr(self._expat, "SetReparseDeferralEnabled"):
-            self._expat.SetReparseDeferralEnabled(False)
-
-    def feed(self, data: bytes) -> None:
-        """Some bytes. Raises StreamError."""
-        try:
-            self._expat.Parse(data, False)
-        except ExpatError as error:
-            raise StreamError("not-well-formed", str(error)) from None
-
-    def mute(self) -> None:
-        """Another stream has begun: whatever is still to come of this one is not heard."""
-        self._listener = None
-
-    def begun(self, root: Element) -> None:
-        """Tell."""
-        if self._listener is not None:
-            self._listener.begun(root)
-
-    def whole(self, element: Element) -> None:
-        """Tell."""
-        if self._listener is not None:
-            self._listener.whole(element)
-
-    def ended(self) -> None:
-        """Tell."""
-        if self._listener is not None:
-            self._listener.ended()
-
-
 def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:
     """The one element of a message. Raises StreamError."""
     if len(message) > caps.size:
@@ -194,8 +174,12 @@ def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:
         builder.parser().Parse(message, True)
     except ExpatError as error:
         raise StreamError("not-well-formed", f"a message is one complete element: {error}") from None
-    assert builder.root is not None
-    return builder.root
+    root = builder.root
+    assert root is not None
+    # Most are too short to become too long, and are not written to find out.
+    if _ESCAPED * (len(message) + builder.grown) > caps.written and len(root.toXml().encode()) > caps.written:
+        raise _tooLong(caps)
+    return root
 
 
 def openTag(attrs: dict[str, str]) -> str:

@@ -21,7 +21,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wsd.config import ConfigError
-from wsd.protocols.xmpp.framing import Caps, Cutter, StreamError, closeTag, openTag, parse
+from wsd.protocols.xmpp.cutter import Cutter
+from wsd.protocols.xmpp.framing import Caps, StreamError, closeTag, openTag, parse
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.options import XmppOptions, upstreamOf
 from wsd.protocols.xmpp.sasl import SASL

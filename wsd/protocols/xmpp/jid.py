@@ -20,6 +20,9 @@ _DOMAIN = re.compile(r"[^\x00- \"&'/:<>@\\\x7f]+")
 _NODE = Profile(nodeprep.mappings, prohibiteds=nodeprep.prohibiteds, check_unassigneds=False)
 _RESOURCE = Profile(resourceprep.mappings, prohibiteds=resourceprep.prohibiteds, check_unassigneds=False)
 
+_SHORT = 200
+"""Characters of an address that is remembered at the most: the memory of those that strangers make up has a limit."""
+
 
 class JID(NamedTuple):
     """An address, prepared; what it does not have is ""."""
@@ -49,6 +52,9 @@ def _prepared(part: str, kind: str) -> str:
             prepared = part if _PLAIN_RESOURCE.fullmatch(part) else str(_RESOURCE.prepare(part))
     except UnicodeError as error:
         raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: {error}") from None
+    except IndexError:
+        # What Twisted makes of a label that is empty, or of which nothing is left.
+        raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: a part of it is empty") from None
     if not 0 < len(prepared.encode("utf-8", "surrogatepass")) < 1024:
         raise ValueError(f"the {kind} part of an address has 1 to 1023 bytes")
     return prepared
@@ -74,11 +80,19 @@ def prepareResource(text: str) -> str:
     return _prepared(text, "resource")
 
 
-@lru_cache(4096)
 def parseJid(text: str) -> JID:
     """The address that a text is. Raises ValueError with a sentence."""
     if len(text) > 3071:
         raise ValueError("an address has 3071 bytes at the most")
+    return _known(text) if len(text) <= _SHORT else _parsed(text)
+
+
+@lru_cache(4096)
+def _known(text: str) -> JID:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> JID:
     rest, slash, resource = text.partition("/")
     local, at, domain = rest.rpartition("@")
     if (at and not local) or (slash and not resource) or not domain:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from wsd.protocols.xmpp.framing import parse
-from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wsd.protocols.xmpp.ledger import cost
+from wsd.protocols.xmpp.stanza import Element, StanzaError, errorOf, mayBeAnswered
+from wsd.protocols.xmpp.store import StoreFault, refusal
 from wsd.protocols.xmpp.streammanagement import Receipt
 from wsd.protocols.xmpp.user import OFFLINE
 
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from wsd.protocols.xmpp.user import User
 
 DELAY = "urn:xmpp:delay"
+_MOST_BYTES = 64
+"""What the messages that wait for one user cost, in messages of the largest size."""
 _HINTS = "urn:xmpp:hints"
 _STATES = "http://jabber.org/protocol/chatstates"
 
@@ -46,6 +52,8 @@ def isKept(message: Element) -> bool:
 class Offline:
     """The messages that wait for users."""
 
+    log = Logger(namespace="wsd")
+
     def __init__(self, server: Server) -> None:
         self._server = server
         self._held: set[int] = set()
@@ -54,11 +62,18 @@ class Offline:
 
     def keep(self, user: User, message: Element) -> tuple[int, int]:
         """Store one: its id, and the number of the write."""
-        server = self._server
-        id = server.newEntry()
-        user.waiting += 1
-        late = delayed(message, user.bare.partition("@")[2], server.now())
-        return id, server.vault.append(id, OFFLINE, user.bare, late.toXml())
+        id, xml = self._entry(user, message)
+        return id, self._server.vault.append(id, OFFLINE, user.bare, xml)
+
+    def _entry(self, user: User, message: Element) -> tuple[int, str]:
+        id = self._server.newEntry()
+        xml = delayed(message, user.bare.partition("@")[2], self._server.now()).toXml()
+        user.waiting[id] = cost(xml)
+        return id, xml
+
+    @staticmethod
+    def _forget(user: User, id: int) -> None:
+        user.waiting.pop(id, None)
 
     def take(self, user: User, message: Element, receipt: Receipt | None) -> None:
         """A message for who is away. Raises StanzaError when it cannot be kept."""
@@ -66,11 +81,22 @@ class Offline:
             raise StanzaError("service-unavailable", "nobody is there")
         if not isKept(message):
             return
-        if user.waiting >= self._server.options.offline:
+        options = self._server.options
+        if len(user.waiting) >= options.offline or sum(user.waiting.values()) >= _MOST_BYTES * options.max_stanza:
             raise StanzaError("service-unavailable", "too many messages wait for this user")
-        _, number = self.keep(user, message)
+        vault = self._server.vault
+        id, xml = self._entry(user, message)
+        stored = vault.read(lambda store: store.append(id, OFFLINE, user.bare, xml), owner=user.bare)
+        stored.addErrback(self._refuse, user, id, message)
         if receipt is not None:
-            receipt.number = max(receipt.number, number)
+            receipt.number = max(receipt.number, vault.asked)
+
+    def _refuse(self, failure: Failure, user: User, id: int, message: Element) -> None:
+        """It could not be stored: who sent it is told."""
+        self._forget(user, id)
+        fault = failure.value if isinstance(failure.value, StoreFault) else StoreFault(failure.getErrorMessage())
+        if mayBeAnswered(message):
+            self._server.router.deliver(errorOf(message, refusal(fault)))
 
     def hold(self, id: int) -> None:
         """A session has it, and will be asked for it."""
@@ -83,8 +109,8 @@ class Offline:
     def drop(self, user: User, id: int) -> None:
         """It has arrived."""
         self._held.discard(id)
-        user.waiting = max(0, user.waiting - 1)
-        self._server.vault.discard([id])
+        self._forget(user, id)
+        self._server.vault.discard([id], user.bare)
 
     def deliver(self, session: Session) -> None:
         """A session can take messages: send it those that wait."""
@@ -94,22 +120,27 @@ class Offline:
         self._reading.add(user.bare)
         read = self._server.vault.entries(OFFLINE, user.bare)
         read.addCallback(lambda entries: self._send(session, entries))
-        read.addBoth(lambda result: self._read(user, result))
+        read.addErrback(self._unsent, session)
+        read.addBoth(lambda _: self._reading.discard(user.bare))
 
-    def _read(self, user: User, result: object) -> object:
-        self._reading.discard(user.bare)
-        return None
+    def _unsent(self, failure: Failure, session: Session) -> None:
+        """What waits is sent when the store can be read again."""
+        session.isOwed = True
+        if not failure.check(StoreFault):
+            self.log.failure("messages that waited for a user were not sent", failure, event="xmpp.store")
 
     def _send(self, session: Session, entries: list[tuple[int, str]]) -> None:
-        session.user.waiting = len(entries)
         if session.hasEnded or session.presence is None or session.priority < 0:
             return
         for id, xml in entries:
-            if id not in self._held:
-                if session.waiting >= self._server.options.unacknowledged // 2:
+            if id not in self._held and id in session.user.waiting:
+                if session.owes >= 0.5:
                     # The rest when those have arrived: more at once would be more than a session may owe us.
                     session.isOwed = True
                     return
+                message = self._server.aside.message(OFFLINE, session.user.bare, id, xml)
+                if message is None:
+                    self._forget(session.user, id)
+                    continue
                 self._held.add(id)
-                message = parse(xml.encode(), self._server.storedCaps)
-                session.send(message.copy(to=session.jid) if message.ns == CLIENT else message, None, id)
+                session.send(message.copy(to=session.jid), None, id)

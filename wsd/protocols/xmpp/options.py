@@ -12,7 +12,7 @@ from typing import Any
 from wsd.config import stateFolder
 from wsd.config.state import LOCK
 from wsd.config.stores import checkStore
-from wsd.config.values import KIB
+from wsd.config.values import KIB, MIB
 
 _UPSTREAM = re.compile(r"tcp:(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
 
@@ -75,6 +75,8 @@ class XmppOptions:
     """Seconds for which a session whose connection is lost may be resumed; 0 for none."""
     unacknowledged: int = _count(1_000, "stanzas")
     """Stanzas sent to one session and not acknowledged."""
+    max_held: int = field(default=64 * MIB, metadata={"size": True, "least": 1 * MIB})
+    """Bytes of memory for sessions whose connection is lost, and as many for rooms: a quarter for one address."""
     max_stanza: int = field(default=256 * KIB, metadata={"size": True, "least": 10_000})
     """Bytes of a message from a client (RFC 6120 13.12 wants room for 10,000)."""
     url: str | None = field(default=None, metadata={"each": _url})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp import roster
 from wsd.protocols.xmpp.blocking import blocks
-from wsd.protocols.xmpp.framing import parse
+from wsd.protocols.xmpp.framing import StreamError, parse
 from wsd.protocols.xmpp.jid import JID
-from wsd.protocols.xmpp.roster import Item
+from wsd.protocols.xmpp.ledger import weight
+from wsd.protocols.xmpp.roster import ROSTER, Item
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError
+from wsd.protocols.xmpp.values import number
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.server import Server
@@ -22,6 +25,13 @@ _MOST_DIRECTED = 1_000
 """Addresses that one session may have sent presence to."""
 
 
+_MOST_PRESENCE = 32 * 1024
+"""Bytes of memory that one presence takes at the most: each session, and each occupant of a room, has one."""
+_WORDS = ((CLIENT, "status"), ("http://jabber.org/protocol/nick", "nick"))
+_LONGEST = 1_023
+"""Characters of what somebody may say who asks to see a user."""
+
+
 def unavailable(sender: str, to: str = "") -> Element:
     """The presence of who is not there."""
     attrs = {"type": "unavailable", "from": sender}
@@ -30,14 +40,15 @@ def unavailable(sender: str, to: str = "") -> Element:
 
 def priorityOf(presence: Element) -> int:
     """Raises StanzaError."""
-    text = presence.textOf(CLIENT, "priority").strip() or "0"
-    try:
-        priority = int(text)
-    except ValueError:
-        priority = 128
-    if not -128 <= priority <= 127 or len(text) > 4:
-        raise StanzaError("bad-request", "a priority is a whole number from -128 to 127")
-    return priority
+    told = presence.child(CLIENT, "priority")
+    return 0 if told is None else number(told.text, "a priority", -128, 127)
+
+
+def check(presence: Element) -> None:
+    """Raises StanzaError for a presence that nobody is told of."""
+    if weight(presence) > _MOST_PRESENCE:
+        raise StanzaError("policy-violation", "this presence is too large")
+    priorityOf(presence)
 
 
 class Presence:
@@ -109,7 +120,16 @@ class Presence:
         """What was asked while the user was away (RFC 6121 3.1.3)."""
         for item in list(session.user.roster.values()):
             if item.request:
-                session.send(parse(item.request.encode()))
+                self._ask(session, item)
+
+    def _ask(self, session: Session, item: Item) -> None:
+        try:
+            request = parse(item.request.encode(), self._server.storedCaps)
+        except (StreamError, ValueError) as error:
+            self._server.aside.record(ROSTER, session.user.bare, item.jid, error)
+            roster.keep(self._server, session.user, replace(item, request=""))
+        else:
+            session.send(request)
 
     def showAll(self, user: User, to: str) -> None:
         """Who has this bare address learns what there is to know of a user."""
@@ -141,6 +161,9 @@ class Presence:
     async def subscription(self, user: User, stanza: Element, to: JID) -> None:
         """A user asks to see a contact, or lets a contact see (RFC 6121 3)."""
         type, contact = stanza.get("type"), to.bare
+        if user.isAnonymous:
+            # Nobody is this user again: what others would keep of it is of no use.
+            raise StanzaError("not-allowed", "who is anonymous has no subscriptions")
         if contact == user.bare:
             return
         before = user.roster.get(contact, Item(contact))
@@ -163,7 +186,7 @@ class Presence:
     async def _arrive(self, sender: User, stanza: Element, to: str) -> None:
         contact = await self._server.find(to)
         type = stanza.get("type")
-        if contact is None:
+        if contact is None or contact.isAnonymous:
             # RFC 6121 3.1.3: whether there is such a user is nobody's business; asking stays without an answer.
             return
         if blocks(contact, sender.bare):
@@ -172,17 +195,35 @@ class Presence:
         if type == "subscribe" and before.hasFrom:
             await self._answer(contact, sender)
             return
-        after, isTold = roster.came(before, type, stanza.toXml())
-        if not contact.isAnonymous or contact.sessions:
-            roster.keep(self._server, contact, after)
+        if type == "subscribe":
+            stanza = _request(stanza)
+        xml = stanza.toXml()
+        if type == "subscribe" and not self._hasPlaceFor(contact, xml):
+            return
+        after, isTold = roster.came(before, type, xml)
+        roster.keep(self._server, contact, after)
         if type == "unsubscribe" and before.hasFrom:
             self.hideAll(contact, sender.bare)
         if isTold:
             for session in contact.available() if type == "subscribe" else contact.interested():
                 session.send(stanza.copy(to=contact.bare))
 
+    def _hasPlaceFor(self, user: User, request: str) -> bool:
+        """Whether one more request may wait: a user is sent all of them at each login."""
+        waiting = [len(item.request) for item in user.roster.values() if item.request]
+        options = self._server.options
+        return len(waiting) < options.contacts and sum(waiting) + len(request) <= options.max_stanza
+
     async def _answer(self, contact: User, sender: User) -> None:
         """The contact had agreed already: its server says so again (RFC 6121 3.1.3)."""
         attrs = {"type": "subscribed", "from": contact.bare, "to": sender.bare}
         await self._arrive(contact, Element(CLIENT, "presence", attrs), sender.bare)
         self.showAll(contact, sender.bare)
+
+
+def _request(stanza: Element) -> Element:
+    """A request with no more than its words, as it is kept."""
+    asked = stanza.copy()
+    named = (child for ns, name in _WORDS if (child := stanza.child(ns, name)) is not None)
+    asked.children = [Element(child.ns, child.name, {}, child.text) for child in named if len(child.text) <= _LONGEST]
+    return asked

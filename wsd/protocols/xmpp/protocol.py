@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
@@ -25,11 +24,15 @@ from wsd.protocols.xmpp.hostmeta import HostMeta
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
-from wsd.protocols.xmpp.store import Vault
+from wsd.protocols.xmpp.store import StoreFault
 from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
+from wsd.protocols.xmpp.vault import Vault
+
+_ROOM = 4
+"""Stanzas of the largest size that may wait for a client at the least; one that is passed on may be twice as long."""
 
 _SHARED = ("domains", "store", "upstream")
 """The keys that tell one server from another."""
@@ -166,7 +169,7 @@ class XmppFactory(Factory):
         if host._server is not None or host.upstream is not None:
             host.options = self._keysFor(host)
             if host._server is not None:
-                host._server.configure(host.options)
+                host._server.configure(host._bounded(host.options))
             else:
                 host.upstream = Upstream(host.options, host.clock)
         if host._beginning is None:
@@ -196,6 +199,11 @@ class XmppFactory(Factory):
         own: XmppOptions = self.options
         return replace(own, domains=before.domains, store=before.store, upstream=before.upstream)
 
+    def _bounded(self, options: XmppOptions) -> XmppOptions:
+        """The same, with stanzas that fit what may wait for the clients of each route."""
+        room = min(each.policies.max_unsent for each in self._all) // _ROOM
+        return replace(options, max_stanza=min(options.max_stanza, room))
+
     async def _attempt(self) -> Exception | None:
         """Begin, for all routes that are one server: what went wrong."""
         try:
@@ -213,15 +221,17 @@ class XmppFactory(Factory):
             self.upstream = Upstream(self.options, self.clock)
             return
         path = storeOf(self.options, os.environ)
-        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path))
-        self._server = Server(self.options, self.clock, time.time, vault, self.threads(self.clock, 2, "scram"))
+        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock)
+        self._server = Server(
+            self._bounded(self.options), self.clock, time.time, vault, self.threads(self.clock, 2, "scram")
+        )
         if self._slots() is not None:
             Upload(self._server, self._slots)
+        self._server.counters = self.counters
         try:
             await self._server.start(path.exists())
-        except (sqlite3.Error, OSError) as error:
-            cause = error.strerror if isinstance(error, OSError) else error
-            raise CannotStart(f"the store cannot be opened: {cause}{_ownerOf(path)}", str(path)) from error
+        except StoreFault as fault:
+            raise CannotStart(f"the store cannot be opened: {fault}{_ownerOf(path)}", str(path)) from fault
 
     def _slots(self) -> Slots | None:
         """Where files may be put: at the last route that keeps some."""
@@ -251,9 +261,10 @@ class XmppFactory(Factory):
         return f"{scheme}://{name}{shown.route.path}"
 
     def ready(self) -> str | None:
-        """Why the store cannot be had."""
+        """Why nothing new is kept."""
         server = self.host._server
-        return None if server is None else server.vault.fault
+        fault = None if server is None else server.vault.fault
+        return None if fault is None else f"the store cannot be had: {fault}"
 
 
 async def _after(beginning: Deferred[Exception | None]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from wsd import __version__
-from wsd.protocols.xmpp import blocking, carbons, register, roster
+from wsd.protocols.xmpp import blocking, caps, carbons, register, roster
 from wsd.protocols.xmpp.jid import JID
 from wsd.protocols.xmpp.offline import stamp
 from wsd.protocols.xmpp.stanza import Element, StanzaError, result
@@ -28,6 +28,7 @@ _HOST = (
     PING,
     TIME,
     VERSION,
+    caps.CAPS,
     roster.ROSTER,
     blocking.BLOCKING,
     carbons.CARBONS,
@@ -36,7 +37,16 @@ _HOST = (
 )
 """What the server says it can."""
 
+_KEPT = (roster.ROSTER, blocking.BLOCKING, register.REGISTER)
+"""Changes to these are stored."""
+
 Handler = Callable[["Server", "Session", Element, Element], Awaitable[Element]]
+
+
+def refuseNodes(query: Element) -> None:
+    """Raises StanzaError: there is none but the one without a name (XEP-0030 7)."""
+    if query.get("node"):
+        raise StanzaError("item-not-found", "there is no such node")
 
 
 def information(category: str, type: str, name: str, features: tuple[str, ...], *forms: Element) -> Element:
@@ -86,6 +96,10 @@ class Queries:
         self._host[type, ns, name] = self._nobody[type, ns, name] = handler
         self.features.append(ns)
 
+    def info(self) -> Element:
+        """What disco tells of the server."""
+        return information("server", "im", "wsd", tuple(self.features), *self._server.forms)
+
     async def answer(self, session: Session, iq: Element, query: Element, to: JID | None) -> None:
         """Answer, or raise StanzaError."""
         if to is None:
@@ -97,37 +111,48 @@ class Queries:
         elif to.bare == session.user.bare:
             handlers = self._own
         else:
+            if query.ns in (INFO, ITEMS):
+                # Of anybody, so that nothing is learned of who there is.
+                refuseNodes(query)
             raise StanzaError("service-unavailable", "nobody else's queries are answered here")
         handler = handlers.get((iq.get("type"), query.ns, query.name))
         if handler is None:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")
-        session.send(await handler(self._server, session, iq, query))
-
-
-def _refuseNodes(query: Element) -> None:
-    if query.get("node"):
-        raise StanzaError("item-not-found", "there is no such node")
+        vault = self._server.vault
+        since = vault.asked
+        if query.ns in _KEPT and iq.get("type") == "set" and not session.user.isAnonymous:
+            vault.check()
+        answer = await handler(self._server, session, iq, query)
+        if iq.get("type") == "set":
+            # What it has changed is on the disk before it is said to be done.
+            await vault.kept(since)
+        session.send(answer)
 
 
 async def _ownInfo(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    _refuseNodes(query)
+    refuseNodes(query)
     type = "anonymous" if session.user.isAnonymous else "registered"
     return result(iq, information("account", type, "", (INFO, ITEMS, carbons.CARBONS, blocking.BLOCKING)))
 
 
 async def _ownItems(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    items = (Element(ITEMS, "item", {"jid": each.jid}) for each in session.user.available() if not query.get("node"))
+    refuseNodes(query)
+    items = (Element(ITEMS, "item", {"jid": each.jid}) for each in session.user.available())
     return result(iq, Element(ITEMS, "query", {}, *items))
 
 
 async def _hostInfo(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    _refuseNodes(query)
-    features = tuple(server.queries.features)
-    return result(iq, information("server", "im", "wsd", features, *server.forms))
+    info = server.queries.info()
+    node = query.get("node")
+    if node == caps.nodeOf(info):
+        info.attrs["node"] = node
+    else:
+        refuseNodes(query)
+    return result(iq, info)
 
 
 async def _hostItems(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    _refuseNodes(query)
+    refuseNodes(query)
     domain = iq.get("to") or session.user.bare.partition("@")[2]
     items = () if server.rooms is None else (Element(ITEMS, "item", {"jid": server.rooms.domainOf(domain)}),)
     return result(iq, Element(ITEMS, "query", {}, *items))

@@ -32,9 +32,10 @@ async def register(server: Server, domain: str, query: Element) -> None:
         local = prepareLocal(name)
     except ValueError as error:
         raise StanzaError("not-acceptable", str(error)) from None
-    if not await server.vault.read(credentials.add, f"{local}@{domain}", await _keys(server, password)):
+    bare = f"{local}@{domain}"
+    if not await server.vault.read(credentials.add, bare, await _keys(server, password), owner=bare):
         raise StanzaError("conflict", "this name is taken")
-    server.forgetUser(f"{local}@{domain}")
+    server.forgetUser(bare)
 
 
 async def _keys(server: Server, password: str) -> str:
@@ -59,6 +60,7 @@ async def change(server: Server, session: Session, iq: Element, query: Element) 
     if query.child(REGISTER, "remove") is not None:
         if not server.options.register:
             raise StanzaError("not-allowed", "accounts are made and removed by who runs this server")
+        await server.vault.read(lambda store: store.forget(bare), owner=bare)
         # The last that is sent to it: with the account its sessions end.
         session.send(result(iq))
         await server.remove(session.user)
@@ -66,7 +68,7 @@ async def change(server: Server, session: Session, iq: Element, query: Element) 
     name, password = query.textOf(REGISTER, "username"), query.textOf(REGISTER, "password")
     if not password or name not in ("", bare.partition("@")[0]):
         raise StanzaError("bad-request", "a change has one's own name and the new password")
-    await server.vault.read(credentials.change, bare, await _keys(server, password))
+    await server.vault.read(credentials.change, bare, await _keys(server, password), owner=bare)
     return result(iq)
 
 

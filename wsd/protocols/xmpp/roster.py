@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, result
+from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, isText, result
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.server import Server
@@ -20,6 +20,8 @@ ROSTER = "jabber:iq:roster"
 _LONGEST = 1023
 """Characters of a name and of a group."""
 _MOST_GROUPS = 100
+_MOST_BYTES = 4
+"""Characters of a roster, in messages of the largest size: it is sent at each login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class Item:
         """As the roster says it."""
         return ("both" if self.hasFrom else "to") if self.hasTo else ("from" if self.hasFrom else "none")
 
+    @property
+    def size(self) -> int:
+        """Characters of what its user has said of it."""
+        return len(self.jid) + len(self.name) + sum(map(len, self.groups))
+
     def element(self) -> Element:
         """As it is sent."""
         attrs = {"jid": self.jid, "subscription": self.subscription}
@@ -63,9 +70,14 @@ class Item:
 
     @classmethod
     def read(cls, jid: str, kept: str) -> Item:
-        """What `write` wrote."""
-        name, groups, *rest = json.loads(kept)
-        return cls(jid, name, tuple(groups), *rest)
+        """What `write` wrote. Raises ValueError for what it cannot have written."""
+        name, groups, hasTo, hasFrom, asks, request, isListed = json.loads(kept)
+        isItem = isinstance(groups, list) and all(isText(text) for text in (name, request, *groups))
+        if not isItem or not all(isinstance(flag, bool) for flag in (hasTo, hasFrom, asks, isListed)):
+            raise ValueError("this is no contact")
+        if parseJid(jid).bare != jid:
+            raise ValueError(f"{jid!r} is not prepared")
+        return cls(jid, name, tuple(groups), hasTo, hasFrom, asks, request, isListed)
 
 
 # -- subscriptions: what a user sends (A.2), and what comes from a contact (A.3) ---------------------------------------
@@ -149,11 +161,11 @@ async def set(server: Server, session: Session, iq: Element, query: Element) -> 
         return result(iq)
     if not before.isListed and sum(item.isListed for item in session.user.roster.values()) >= server.options.contacts:
         raise StanzaError("resource-constraint", f"a roster has {server.options.contacts} contacts at the most")
-    keep(
-        server,
-        session.user,
-        replace(before, name=_nameOf(asked), groups=_groupsOf(asked), isListed=True),
-    )
+    after = replace(before, name=_nameOf(asked), groups=_groupsOf(asked), isListed=True)
+    size = sum(item.size for item in session.user.roster.values()) + after.size - before.size
+    if after.size > before.size and size > _MOST_BYTES * server.options.max_stanza:
+        raise StanzaError("resource-constraint", "the names and the groups of this roster are too long")
+    keep(server, session.user, after)
     return result(iq)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wsd.protocols.xmpp import carbons
+from wsd.protocols.xmpp import carbons, forgery, presence
 from wsd.protocols.xmpp.blocking import blocks, refuseBlocked
-from wsd.protocols.xmpp.framing import StreamError
+from wsd.protocols.xmpp.framing import StreamError, parse
 from wsd.protocols.xmpp.jid import JID, parseJid
 from wsd.protocols.xmpp.presence import SUBSCRIPTIONS
 from wsd.protocols.xmpp.stanza import CLIENT, KINDS, Element, StanzaError, errorOf, mayBeAnswered
+from wsd.protocols.xmpp.store import StoreFault, refusal
 from wsd.protocols.xmpp.streammanagement import Receipt
 
 if TYPE_CHECKING:
@@ -53,9 +54,11 @@ class Router:
         try:
             await self._receive(session, stanza, receipt)
         except StanzaError as error:
-            if mayBeAnswered(stanza):
-                session.send(errorOf(stanza, error))
+            _refuse(session, stanza, error)
+        except StoreFault as fault:
+            _refuse(session, stanza, refusal(fault))
         if receipt is not None:
+            receipt.isOpen = False
             # Whatever it has had written has to be kept before it counts.
             after = self._server.vault.asked
             if after != before:
@@ -68,7 +71,12 @@ class Router:
                 raise StanzaError("bad-request", f"there is no such type of {stanza.name}")
             # RFC 6121 5.2.2: a type that is not known is a normal message.
             del stanza.attrs["type"]
+        if stanza.name == "presence":
+            presence.check(stanza)
         to = _addressOf(stanza)
+        if stanza.name != "iq":
+            isForRoom = to is not None and self._server.rooms is not None and to.domain in self._server.rooms.domains
+            forgery.strip(stanza, self._server.ownDomains, isForRoom)
         if to is not None and to.domain not in self._server.domains:
             await self._elsewhere(session, stanza, to, receipt)
         elif stanza.name == "message":
@@ -100,8 +108,7 @@ class Router:
                 raise StanzaError("service-unavailable")
             return
         refuseBlocked(session.user, to.full)
-        if carbons.mayBeCopied(stanza):
-            carbons.copy(session.user, stanza, "sent", [session])
+        carbons.copy(session.user, stanza, "sent", [session])
         user = self._server.users.get(to.bare) or await self._server.find(to.bare)
         if user is None:
             raise StanzaError("service-unavailable", "there is no such user")
@@ -128,16 +135,24 @@ class Router:
                 return
         for each in chosen:
             each.send(stanza, receipt if type in ("chat", "normal") else None)
-        if carbons.mayBeCopied(stanza):
-            carbons.copy(user, stanza, "received", chosen)
+        carbons.copy(user, stanza, "received", chosen)
 
-    def again(self, user: User, stanza: Element, receipt: Receipt | None) -> None:
+    def again(self, user: User, xml: str, receipt: Receipt | None) -> None:
         """A message that a session which is gone has not got: for the others, or kept (XEP-0198 5)."""
-        if stanza.name != "message" or stanza.get("type") == "groupchat":
+        if not xml.startswith("<message"):
             return
-        to = parseJid(user.bare)
+        stanza = parse(xml.encode(), self._server.storedCaps)
+        if stanza.get("type") == "groupchat":
+            return
+        to, willing = parseJid(user.bare), user.best()
         try:
-            self.message(user, to, stanza.copy(to=to.bare), receipt)
+            if all(each.link is not None and each.owes < 0.5 for each in willing):
+                self.message(user, to, stanza.copy(to=to.bare), receipt)
+                return
+            # What was too much for one session is not to be too much for the next: they get it when they have room.
+            self._server.offline.take(user, stanza, receipt)
+            for each in willing:
+                each.isOwed = True
         except StanzaError as error:
             if mayBeAnswered(stanza):
                 self.deliver(errorOf(stanza, error))
@@ -145,18 +160,19 @@ class Router:
     # -- presence -------------------------------------------------------------------------------------------------
 
     async def _presence(self, session: Session, stanza: Element, to: JID | None) -> None:
-        type, presence = stanza.get("type"), self._server.presence
+        type, told = stanza.get("type"), self._server.presence
         if to is None:
             if type not in ("", "unavailable"):
                 raise StanzaError("bad-request", "this presence needs an address")
-            presence.broadcast(session, stanza)
+            told.broadcast(session, stanza)
             return
         if type in ("", "subscribe", "subscribed"):
             refuseBlocked(session.user, to.full)
         if type in SUBSCRIPTIONS:
-            await presence.subscription(session.user, stanza, to)
+            self._server.vault.check()
+            await told.subscription(session.user, stanza, to)
         elif type in ("", "unavailable"):
-            presence.direct(session, stanza, to)
+            told.direct(session, stanza, to)
 
     def presence(self, stanza: Element) -> None:
         """Bring presence to whom it is addressed to, if it is somebody here."""
@@ -183,9 +199,10 @@ class Router:
             raise StanzaError("bad-request", "a request has one child")
         if to is not None and to.resource and to.local:
             refuseBlocked(session.user, to.full)
+            forgery.refusePush(stanza)
             user = self._server.users.get(to.bare)
             target = None if user is None else user.sessions.get(to.resource)
-            if user is None or target is None or (isRequest and blocks(user, session.jid)):
+            if user is None or target is None or blocks(user, session.jid):
                 raise StanzaError("service-unavailable", "nobody is there")
             target.send(stanza)
         elif isRequest:
@@ -196,6 +213,11 @@ class Router:
         session = self._server.sessionOf(stanza.get("to"))
         if session is not None:
             session.send(stanza)
+
+
+def _refuse(session: Session, stanza: Element, error: StanzaError) -> None:
+    if mayBeAnswered(stanza):
+        session.send(errorOf(stanza, error))
 
 
 def _addressOf(stanza: Element) -> JID | None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from wsd.protocols.xmpp.credentials import SCRAM, Keys, mechanism
 from wsd.protocols.xmpp.jid import prepareLocal
-from wsd.protocols.xmpp.stanza import LANG, Element
+from wsd.protocols.xmpp.stanza import Element, explanation
 
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 
@@ -29,7 +29,7 @@ class SaslFailure(Exception):
         """As it is sent."""
         told = Element(SASL, "failure", {}, Element(SASL, self.condition))
         if self.sentence:
-            told.children.append(Element(SASL, "text", {LANG: "en"}, self.sentence))
+            told.children.append(explanation(SASL, self.sentence))
         return told
 
 

@@ -9,12 +9,17 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from wsd.config.values import MIB
+from wsd.metrics import RouteCounters
 from wsd.protocols.xmpp import credentials
+from wsd.protocols.xmpp.aside import Aside
 from wsd.protocols.xmpp.credentials import Keys
 from wsd.protocols.xmpp.framing import Caps, StreamError
 from wsd.protocols.xmpp.guard import BY_ADDRESS, BY_USER, Guard
-from wsd.protocols.xmpp.jid import JID, parseJid
+from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.ledger import Ledger
 from wsd.protocols.xmpp.offline import Offline
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.presence import Presence
@@ -25,15 +30,25 @@ from wsd.protocols.xmpp.routing import Router
 from wsd.protocols.xmpp.sasl import SaslFailure
 from wsd.protocols.xmpp.session import Link, Session
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-from wsd.protocols.xmpp.store import Vault
+from wsd.protocols.xmpp.store import StoreFault
 from wsd.protocols.xmpp.streammanagement import failed, numberOf
 from wsd.protocols.xmpp.threads import Threads
-from wsd.protocols.xmpp.user import STREAM, Kept, User, load
+from wsd.protocols.xmpp.user import STALE, STREAM, Kept, User, load
+from wsd.protocols.xmpp.vault import Vault
 
 _IDLE = 60.0
 """Seconds for which a user without sessions stays in memory at the least."""
+_STORED = 2 * MIB
+"""Bytes of a stored stanza that is read again at the least, so that none is lost when `max_stanza` is lowered."""
+_MOST_PENDING = 100_000
+"""Writes that wait for a store that fails, beyond which there are no more sessions."""
 _DERIVING = 100
 """Passwords that wait to be derived at the most."""
+
+
+def _storedCaps(options: XmppOptions) -> Caps:
+    size = max(8 * options.max_stanza, _STORED)
+    return Caps(size, 200, 100_000, 200, size)
 
 
 class Server:
@@ -53,18 +68,27 @@ class Server:
         self.users: dict[str, User] = {}
         """Those in memory, by their bare addresses: all who have sessions, and some who were asked for."""
         self.caps = Caps(size=options.max_stanza)
-        self.storedCaps = Caps(options.max_stanza * 8, 200, 100_000, 200)
+        self.storedCaps = _storedCaps(options)
         """What was let in once, with what was put around it, is read again under wider caps."""
+        self.counters = RouteCounters()
+        """Of the route that began it."""
+        self.aside = Aside(self)
+        vault.returned = self._returned
         self.byAddress = Guard(clock, BY_ADDRESS)
         self.byUser = Guard(clock, BY_USER)
         self.forms: list[Element] = []
         """What disco tells of the server beside its features (XEP-0128)."""
         self.resumable: dict[str, Session] = {}
+        self.absent = Ledger(options.max_held)
+        """What is held for sessions without a stream, by the addresses of their clients."""
+        self.housed = Ledger(options.max_held)
+        """What rooms take, by the addresses of who made them."""
         self.presence = Presence(self)
         self.router = Router(self)
         self.offline = Offline(self)
         self.queries = Queries(self)
         self.rooms = Rooms(self) if options.rooms else None
+        self.ownDomains = self.domains if self.rooms is None else self.domains | self.rooms.domains
         self._lastEntry = 0
         self._ids = 0
         self._secret: bytes | None = None
@@ -76,19 +100,36 @@ class Server:
     def configure(self, options: XmppOptions) -> None:
         """Go by these keys from now on; the domains and the rooms are those of the start."""
         if options.max_stanza > self.options.max_stanza:
-            self.storedCaps = Caps(options.max_stanza * 8, 200, 100_000, 200)
+            self.storedCaps = _storedCaps(options)
         if options.rooms != self.options.rooms:
             self.log.warn("{keys} changed: a new start is needed for that", event="reload.partial", keys="rooms")
         self.caps = Caps(size=options.max_stanza)
+        self.absent.most = self.housed.most = options.max_held
         self.options = options
 
     async def start(self, hasStore: bool) -> None:
-        """Begin; a store that is there already has rooms."""
+        """Begin; a store that is there already has rooms. Raises StoreFault when it cannot be read."""
         self.vault.start()
         self.deriving.start()
         self._sweeping.start(_IDLE, now=False)
-        if hasStore and self.rooms is not None:
-            self.rooms.restore(await self.vault.read(restore))
+        if hasStore:
+            await self._restore()
+
+    async def _restore(self) -> None:
+        """Nobody comes in before it is known which rooms there are."""
+        rooms, last = await self.vault.read(lambda store: (restore(store), store.last()))
+        # Those to come are greater, whatever the clock says now.
+        self._lastEntry = max(self._lastEntry, last)
+        if self.rooms is not None:
+            self.rooms.restore(rooms)
+
+    def _returned(self) -> None:
+        """The store can be had again."""
+        for user in list(self.users.values()):
+            for session in list(user.sessions.values()):
+                if session.isOwed and not session.waiting:
+                    session.isOwed = False
+                    self.offline.deliver(session)
 
     async def stop(self) -> None:
         """End the sessions that wait to be resumed: what they were not sent is kept."""
@@ -115,7 +156,7 @@ class Server:
     # -- users ----------------------------------------------------------------------------------------------------
 
     async def find(self, bare: str) -> User | None:
-        """The user of a bare address, None when there is none."""
+        """The user of a bare address, None when there is none. Raises StoreFault."""
         known = self.users.get(bare)
         if known is not None:
             self._touched[bare] = self.clock.seconds()
@@ -123,21 +164,22 @@ class Server:
         jid = parseJid(bare)
         if not jid.local or jid.domain not in self.domains:
             return None
-        waiting = self._finding.get(bare)
-        if waiting is None:
-            self._finding[bare] = waiting = []
-            self.vault.read(load, bare, self.now()).addBoth(self._found, bare)
-        if bare in self._finding:
-            found: Deferred[User | None] = Deferred()
-            waiting.append(found)
-            return await found
-        return self.users.get(bare)
+        found: Deferred[User | None] = Deferred()
+        waiting = self._finding.setdefault(bare, [])
+        waiting.append(found)
+        if len(waiting) == 1:
+            kept = self.vault.read(load, bare, owner=bare)
+            kept.addCallback(self._loaded, bare).addBoth(self._found, bare)
+        return await found
 
-    def _found(self, kept: Any, bare: str) -> None:
-        user = None
-        if isinstance(kept, Kept) and kept.exists:
-            user = self.users.setdefault(bare, User(bare, False, kept))
-            self._touched[bare] = self.clock.seconds()
+    def _loaded(self, kept: Kept, bare: str) -> User | None:
+        if not kept.exists:
+            return None
+        readable = self.aside.user(bare, kept, self.now() - STALE)
+        self._touched[bare] = self.clock.seconds()
+        return self.users.setdefault(bare, User(bare, False, readable))
+
+    def _found(self, user: User | Failure | None, bare: str) -> None:
         for found in self._finding.pop(bare):
             found.callback(user)
 
@@ -153,16 +195,22 @@ class Server:
                 del self._touched[bare]
             elif now - then >= _IDLE:
                 del self._touched[bare], self.users[bare]
+        if self.rooms is not None:
+            self.rooms.sweep()
         if any(not user.isAnonymous for user in self.users.values()):
-            self.vault.read(lambda store: frozenset(store.owners(credentials.USER))).addCallback(self._endGone)
+            known = self.vault.read(lambda store: frozenset(store.owners(credentials.USER)))
+            known.addCallback(self._endGone).addErrback(self._unswept)
 
     def _endGone(self, known: frozenset[str]) -> None:
         """`wsd xmpp deluser` has removed somebody who is here."""
         for user in list(self.users.values()):
             if not user.isAnonymous and user.bare not in known:
-                Deferred.fromCoroutine(self.remove(user)).addErrback(
-                    lambda failure: self.log.failure("a user could not be removed", failure, event="xmpp.store")
-                )
+                Deferred.fromCoroutine(self.remove(user)).addErrback(self._unswept)
+
+    def _unswept(self, failure: Failure) -> None:
+        """The next time comes in a minute; of a store that fails the vault has told."""
+        if not failure.check(StoreFault):
+            self.log.failure("users who are gone could not be removed", failure, event="xmpp.store")
 
     async def remove(self, user: User) -> None:
         """An account is given up, with all that is its."""
@@ -182,23 +230,37 @@ class Server:
 
     # -- sessions -------------------------------------------------------------------------------------------------
 
-    async def bind(self, jid: JID, isAnonymous: bool, link: Link) -> Session:
-        """A new session of a user (RFC 6120 7); one that has the resource already ends. Raises StreamError."""
-        user = self.users.get(jid.bare)
+    async def owner(self, bare: str, isAnonymous: bool) -> User:
+        """The user who binds a resource. Raises StreamError."""
+        if self.vault.pending > _MOST_PENDING:
+            raise StreamError("resource-constraint", "too much waits for the store")
+        user = self.users.get(bare)
         if user is None and isAnonymous:
-            user = self.users[jid.bare] = User(jid.bare, True, Kept(False, {}, {}, 0))
-        elif user is None:
-            user = await self.find(jid.bare)
+            return User(bare, True, Kept(False, {}, {}, {}))
+        if user is None:
+            user = await self.find(bare)
         if user is None:
             raise StreamError("not-authorized", "this account is gone")
-        old = user.sessions.get(jid.resource)
+        return user
+
+    def bind(self, user: User, resource: str, link: Link) -> Session:
+        """A new session of a user (RFC 6120 7); one that has the resource already ends. Raises StreamError."""
+        old = user.sessions.get(resource)
         if old is not None:
             self.oust(old)
         elif len(user.sessions) >= self.options.sessions:
-            raise StreamError("resource-constraint", f"a user has {self.options.sessions} sessions at the most")
-        session = Session(self, user, jid.resource, link)
-        user.sessions[jid.resource] = session
+            self._makeRoom(user)
+        session = Session(self, user, resource, link)
+        user.sessions[resource] = session
+        self.users[user.bare] = user
         return session
+
+    def _makeRoom(self, user: User) -> None:
+        """Of the sessions that only wait to be resumed, the one that has waited longest ends. Raises StreamError."""
+        waiting = [(session.expiry.getTime(), session) for session in user.sessions.values() if session.expiry]
+        if not waiting:
+            raise StreamError("resource-constraint", f"a user has {self.options.sessions} sessions at the most")
+        self.end(min(waiting, key=lambda each: each[0])[1])
 
     def oust(self, session: Session) -> None:
         """Another takes its place."""
@@ -221,14 +283,33 @@ class Server:
             self.end(session)
             return
         session.detach()
+        self.release(session)
+        size = session.weight() + (0 if self.rooms is None else self.rooms.weightOf(session))
+        if not self.holds(session, size):
+            self.end(session)
+            return
         session.expiry = self.clock.callLater(self.options.resume, self.end, session)
 
+    def holds(self, session: Session, size: int) -> bool:
+        """Hold so much more for a session that has no stream: whether that may be."""
+        if session.hasEnded:
+            return True
+        if not self.absent.admits(session.holder, size):
+            return False
+        self.absent.take(session.holder, size)
+        session.held += size
+        return True
+
+    def release(self, session: Session) -> None:
+        """Nothing is held for it any more."""
+        self.absent.take(session.holder, -session.held)
+        session.held = 0
+
     def overrun(self, session: Session) -> None:
-        """A session takes nothing of what it is sent."""
-        link = session.link
-        self.end(session)
-        if link is not None:
-            self.clock.callLater(0, link.supplant)
+        """A session takes nothing of what it is sent: it ends, when all who are being told something have been."""
+        if not session.isOverrun and not session.hasEnded:
+            session.isOverrun = True
+            self.clock.callLater(0, self.oust, session)
 
     def end(self, session: Session, forgets: bool = True) -> None:
         """A session is over: others are told, and what it has not got goes elsewhere."""
@@ -247,6 +328,7 @@ class Server:
         if self.rooms is not None:
             self.rooms.left(session)
         self._reroute(session)
+        self.release(session)
         if user.isAnonymous and not user.sessions:
             self.users.pop(user.bare, None)
         elif not user.sessions:
@@ -254,16 +336,13 @@ class Server:
 
     def _reroute(self, session: Session) -> None:
         user, isAlone = session.user, not session.user.best()
-        entries = [*session.pinged.queue, *session.outbound.queue]
-        session.pinged.queue.clear()
-        session.outbound.queue.clear()
-        for entry in entries:
+        for entry in [*session.pinged.clear(), *session.outbound.clear()]:
             if entry.spooled and isAlone:
                 self.offline.letGo(entry.spooled)
             else:
                 if entry.spooled:
                     self.offline.drop(user, entry.spooled)
-                self.router.again(user, entry.stanza, entry.receipt)
+                self.router.again(user, entry.xml, entry.receipt)
             receipt, entry.receipt = entry.receipt, None
             if receipt is not None:
                 receipt.entries = [each for each in receipt.entries if each[1] is not entry]
@@ -284,14 +363,13 @@ class Server:
         value = f"{session.inbound.handled} {self.now()}"
         return self.vault.put(STREAM, session.user.bare, session.resumeId, value)
 
-    async def resume(self, bare: str, element: Element, link: Link) -> Session | Element:
-        """The session that goes on on this stream, or the answer why not. Raises StreamError."""
+    async def resume(self, bare: str, element: Element) -> Session | Element:
+        """The session that goes on on another stream, or the answer why not. Raises StreamError."""
         id, handled = element.get("previd"), numberOf(element)
         session = self.resumable.get(id)
         if session is None or session.user.bare != bare:
-            kept = await self.vault.get(STREAM, bare, id)
-            count = int(kept.partition(" ")[0]) if kept is not None else None
-            return failed("item-not-found", count)
+            return failed("item-not-found", self.aside.handled(bare, id, await self.vault.get(STREAM, bare, id)))
+        session.outbound.check(handled)
         if session.link is not None:
             old, session.link = session.link, None
             old.supplant()
@@ -318,8 +396,9 @@ class Server:
 
     async def secret(self) -> bytes:
         """What decoys are made from."""
-        if self._secret is None:
-            self._secret = await self.vault.read(credentials.secretOf)
+        while self._secret is None:
+            kept = await self.vault.read(credentials.secretOf, owner=credentials.SECRET)
+            self._secret = self.aside.secret(kept)
         return self._secret
 
 
@@ -340,10 +419,9 @@ class Logins:
         """The keys of a user, those of a decoy for one that there is not. Raises SaslFailure."""
         self._admitUser(user)
         secret = await self._server.secret()
-        kept = await self._server.vault.get(credentials.USER, f"{user}@{self._domain}", "keys")
-        if kept is None:
-            return credentials.decoy(secret, f"{user}@{self._domain}", mechanism)
-        return credentials.readKeys(kept, mechanism)
+        bare = f"{user}@{self._domain}"
+        kept = await self._server.vault.get(credentials.USER, bare, "keys")
+        return self._server.aside.keys(bare, kept, mechanism) or credentials.decoy(secret, bare, mechanism)
 
     async def verify(self, user: str, password: str) -> bool:
         """Whether a password is the user's. Raises SaslFailure."""
@@ -351,8 +429,10 @@ class Logins:
         deriving = self._server.deriving
         if deriving.waiting >= _DERIVING:
             raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
-        kept = await self._server.vault.get(credentials.USER, f"{user}@{self._domain}", "keys")
-        return await deriving.run(credentials.check, password, kept)
+        bare = f"{user}@{self._domain}"
+        kept = await self._server.vault.get(credentials.USER, bare, "keys")
+        isRead = self._server.aside.keys(bare, kept, credentials.PLAIN) is not None
+        return await deriving.run(credentials.check, password, kept if isRead else None)
 
     def failed(self, user: str) -> None:
         """It was not."""

@@ -7,10 +7,13 @@ it, by the pong that answers a ping sent after it.
 
 from __future__ import annotations
 
+from sys import getsizeof
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
+from wsd.protocols.xmpp.framing import parse
+from wsd.protocols.xmpp.ledger import weight
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.streammanagement import SM, Entry, Inbound, Outbound, Receipt
 
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
 _PATIENCE = 0.5
 """Seconds that who asks for an acknowledgement waits for the receivers', before what they have not got is stored."""
 
+_MOST_OWED = 16
+"""Messages of the largest size that may wait for one session's acknowledgement: bytes, in this unit."""
+_BASE = 4_000
+"""Bytes of a session of whom nothing is known."""
+
 _REQUEST = Element(SM, "r").toXml()
 
 
@@ -28,12 +36,12 @@ class Link(Protocol):
     """The stream that a session has at the moment."""
 
     @property
-    def web(self) -> str:
-        """The scheme and the authority of URLs by which its client comes here."""
+    def address(self) -> str:
+        """Of its client, as far as addresses are counted."""
 
     @property
-    def address(self) -> str:
-        """Its address, as far as addresses are told apart."""
+    def web(self) -> str:
+        """The scheme and the authority of URLs by which its client comes here."""
 
     def write(self, xml: str) -> None:
         """Send."""
@@ -54,6 +62,10 @@ class Session:
         self.resource = resource
         self.jid = f"{user.bare}/{resource}"
         self.link: Link | None = link
+        self.holder = link.address
+        """To whose account it is put what is held for it while it has no stream."""
+        self.held = 0
+        """Bytes that are."""
         self.presence: Element | None = None
         """The presence that was broadcast last, while it is available."""
         self.priority = 0
@@ -76,6 +88,10 @@ class Session:
         self.isOwed = False
         """Whether more messages are stored for it than could be sent at once."""
         self.hasEnded = False
+        self.isOverrun = False
+        """Whether it is about to end, since it takes nothing of what it is sent."""
+        self._most = server.options.unacknowledged
+        self._mostBytes = _MOST_OWED * server.options.max_stanza
         self._asked = False
         self._requested = False
         self._isPinging = False
@@ -87,24 +103,38 @@ class Session:
         """Stanzas that it was sent, and has not acknowledged."""
         return len(self.outbound.queue) + len(self.pinged.queue)
 
+    @property
+    def owes(self) -> float:
+        """How much of what may wait for its acknowledgement does: more than 1 is too much."""
+        return max(self.waiting / self._most, (self.outbound.size + self.pinged.size) / self._mostBytes)
+
+    def weight(self) -> int:
+        """Bytes that it takes."""
+        size = _BASE + self.outbound.size + self.pinged.size + sum(map(getsizeof, self.directed))
+        return size if self.presence is None else size + weight(self.presence)
+
     # -- to the client --------------------------------------------------------------------------------------------
 
     def send(self, stanza: Element, receipt: Receipt | None = None, spooled: int = 0) -> None:
         """Send a stanza; `receipt` is its sender's, `spooled` the id under which it is stored already."""
         link = self.link
-        if self.inbound is not None or receipt is not None or spooled:
-            entry = Entry(stanza, receipt, spooled)
-            outbound = self.pinged if self.inbound is None else self.outbound
-            outbound.queue.append(entry)
-            if receipt is not None:
-                receipt.entries.append((self, entry))
-                if link is None:
-                    self.spool(entry)
-            if len(outbound.queue) > self.server.options.unacknowledged:
-                self.server.overrun(self)
-                return
-        if link is not None:
-            link.write(stanza.toXml())
+        if self.inbound is None and receipt is None and not spooled:
+            if link is not None:
+                link.write(stanza.toXml())
+                self._ask()
+            return
+        entry = Entry(stanza.toXml(), receipt, spooled)
+        outbound = self.pinged if self.inbound is None else self.outbound
+        outbound.add(entry)
+        if receipt is not None:
+            receipt.entries.append((self, entry))
+            if link is None:
+                self.spool(entry)
+        isTooMuch = len(outbound.queue) > self._most or outbound.size > self._mostBytes
+        if isTooMuch or not (link is not None or self.server.holds(self, entry.size)):
+            self.server.overrun(self)
+        elif link is not None:
+            link.write(entry.xml)
             self._ask()
 
     def _ask(self) -> None:
@@ -146,7 +176,7 @@ class Session:
         """Store what its receiver has not acknowledged: then its sender's receipt need not wait."""
         receipt = entry.receipt
         if not entry.spooled:
-            entry.spooled, number = self.server.spool(self.user, entry.stanza)
+            entry.spooled, number = self.server.spool(self.user, parse(entry.xml.encode(), self.server.storedCaps))
             if receipt is not None:
                 receipt.number = max(receipt.number, number)
         self.settle(entry)
@@ -184,7 +214,7 @@ class Session:
         self.inbound.advance(vault.written)
         if not self.inbound.open:
             self._answer()
-        elif self._asked and all(not receipt.entries for receipt in self.inbound.open):
+        elif self._asked and all(not receipt.isOpen and not receipt.entries for receipt in self.inbound.open):
             vault.when(max(receipt.number for receipt in self.inbound.open), self.progress)
 
     def _impatient(self) -> None:
@@ -217,25 +247,35 @@ class Session:
     def cease(self) -> None:
         """No timers after the end."""
         self.hasEnded = True
-        for timer in (self._timer, self.expiry):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self._timer = self.expiry = None
+        self._stopExpiry()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
 
     def detach(self) -> None:
         """The stream is lost."""
         self.link = None
         self._requested = False
+        self._stopExpiry()
         for entry in list(self.outbound.queue):
             if entry.receipt is not None:
                 self.spool(entry)
 
     def attach(self, link: Link) -> None:
         """Another stream goes on: what was not acknowledged is sent again."""
-        self.link = link
+        self.server.release(self)
+        self.link, self.holder = link, link.address
+        self._stopExpiry()
+        for entry in list(self.outbound.queue):
+            link.write(entry.xml)
+        # Sent before stream management, and not answered for: no pong will come any more.
+        unanswered, self._isPinging = self.pinged.clear(), False
+        for entry in unanswered:
+            self.outbound.add(entry)
+            link.write(entry.xml)
+        self._ask()
+
+    def _stopExpiry(self) -> None:
         if self.expiry is not None and self.expiry.active():
             self.expiry.cancel()
         self.expiry = None
-        for entry in self.outbound.queue:
-            link.write(entry.stanza.toXml())
-        self._ask()

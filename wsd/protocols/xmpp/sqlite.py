@@ -5,9 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
+from typing import Any
 
 from wsd.config.state import makeFile, makeFolder
+from wsd.protocols.xmpp.store import ASIDE, StoreFault
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
@@ -21,44 +24,61 @@ CREATE INDEX IF NOT EXISTS entry_owner ON entry (kind, owner);
 """
 
 
+_OURS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
+"""What SQLite raises at a work that is wrong, however well the file is."""
+
+
 class SqliteStore:
-    """`wsd.protocols.xmpp.store.Store`, in a file. Raises sqlite3.Error and OSError."""
+    """`wsd.protocols.xmpp.store.Store`, in a file. Raises StoreFault."""
 
     def __init__(self, path: Path) -> None:
-        makeFolder(path.parent)
-        makeFile(path)
-        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        path.chmod(0o600)
-        # A write-ahead log, synced at each commit: what was committed outlives the process, and the machine's power.
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SCHEMA)
+        with _faults():
+            makeFolder(path.parent)
+            makeFile(path)
+            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+        try:
+            with _faults():
+                path.chmod(0o600)
+                # One text that is no UTF-8 is not to keep others from being read.
+                self._db.text_factory = _text
+                # A write-ahead log, synced at each commit: what was committed outlives the process, and the machine's
+                # power.
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.executescript(_SCHEMA)
+        except BaseException:
+            self._db.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """What is done within it is kept as a whole, or not at all."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        with _faults():
+            self._db.execute("BEGIN")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # SQLite may have rolled back itself, as it does when the disk is full.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
     def get(self, kind: str, owner: str, key: str) -> str | None:
         """A record."""
         row = self._db.execute(
             "SELECT value FROM record WHERE kind = ? AND owner = ? AND key = ?", (kind, owner, key)
         ).fetchone()
-        return None if row is None else str(row[0])
+        return None if row is None else _text(row[0])
 
     def load(self, kind: str, owner: str) -> dict[str, str]:
         """The records of an owner by their keys."""
-        return dict(self._db.execute("SELECT key, value FROM record WHERE kind = ? AND owner = ?", (kind, owner)))
+        rows = self._db.execute("SELECT key, value FROM record WHERE kind = ? AND owner = ?", (kind, owner))
+        return {_text(key): _text(value) for key, value in rows}
 
     def owners(self, kind: str) -> list[str]:
         """Who has records of a kind."""
-        return [row[0] for row in self._db.execute("SELECT DISTINCT owner FROM record WHERE kind = ?", (kind,))]
+        return [_text(row[0]) for row in self._db.execute("SELECT DISTINCT owner FROM record WHERE kind = ?", (kind,))]
 
     def put(self, kind: str, owner: str, key: str, value: str | None) -> None:
         """Write a record; None removes it."""
@@ -69,13 +89,30 @@ class SqliteStore:
 
     def append(self, id: int, kind: str, owner: str, value: str) -> None:
         """Write an entry; ids grow."""
-        self._db.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (id, kind, owner, value))
+        # Again, where it is not known whether the first time has failed.
+        self._db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", (id, kind, owner, value))
 
     def entries(self, kind: str, owner: str) -> list[tuple[int, str]]:
         """The entries of an owner in their order."""
-        return list(
-            self._db.execute("SELECT id, value FROM entry WHERE kind = ? AND owner = ? ORDER BY id", (kind, owner))
+        rows = self._db.execute("SELECT id, value FROM entry WHERE kind = ? AND owner = ? ORDER BY id", (kind, owner))
+        return [(id, _text(value)) for id, value in rows]
+
+    def last(self) -> int:
+        """The greatest id of an entry, 0 when there is none."""
+        return int(self._db.execute("SELECT max(id) FROM entry").fetchone()[0] or 0)
+
+    def setAside(self, kind: str, owner: str, key: str) -> None:
+        """Keep a record under a kind that nobody reads."""
+        # As bytes, since these are found too when they are no UTF-8.
+        self._db.execute(
+            "UPDATE OR REPLACE record SET kind = ?"
+            " WHERE kind = ? AND CAST(owner AS BLOB) = ? AND CAST(key AS BLOB) = ?",
+            (ASIDE + kind, kind, *(text.encode("utf-8", "surrogateescape") for text in (owner, key))),
         )
+
+    def setEntryAside(self, id: int) -> None:
+        """Keep an entry under a kind that nobody reads."""
+        self._db.execute("UPDATE entry SET kind = ? || kind WHERE id = ?", (ASIDE, id))
 
     def discard(self, ids: Sequence[int]) -> None:
         """Remove entries."""
@@ -89,3 +126,23 @@ class SqliteStore:
     def close(self) -> None:
         """Set it down."""
         self._db.close()
+
+
+def _text(value: Any) -> str:
+    """What a column has, whatever was put there; bytes that are no UTF-8 become what no reader takes."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except _OURS:
+        raise
+    except (sqlite3.Error, OSError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        # A file that is only full or in use need not be opened anew; opening one takes room itself.
+        isFull = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == ENOSPC
+        # Without the path, which is the owner's business.
+        sentence = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise StoreFault(sentence, isFull, isFull or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)) from error

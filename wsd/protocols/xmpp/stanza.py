@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 CLIENT = "jabber:client"
@@ -29,11 +30,21 @@ _TYPES = {
 """A condition to the type its error has (RFC 6120 8.3.3); the others cancel."""
 
 
+_NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What cannot be in a document, however it is written (XML 1.0, 2.2)."""
+
+
+def isText(text: object) -> bool:
+    """Whether this can be a text or a value in XML."""
+    return isinstance(text, str) and _NO_CHARACTER.search(text) is None
+
+
 class Element:
     """
     One element: its namespace and name, its attributes by name, and its children in their order.
 
-    A namespaced attribute has the key "NAMESPACE NAME", those of XML itself "xml:lang".
+    A namespaced attribute has the key "NAMESPACE NAME", but the language of XML itself is "xml:lang". Whoever makes an
+    element answers for its texts: each satisfies `isText`, as all that was parsed does.
     """
 
     __slots__ = ("attrs", "children", "name", "ns")
@@ -102,7 +113,8 @@ def _escape(text: str) -> str:
     return text
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """A text as it is between quotation marks."""
     text = _escape(text)
     if '"' in text:
         text = text.replace('"', "&quot;")
@@ -116,17 +128,15 @@ def _write(element: Element, inherited: str | None, out: list[str]) -> None:
     if ns == STREAMS:
         # Clients look for the name with this prefix, and the namespace of streams is no default for their children.
         name, declared, inherited = f"stream:{name}", f' xmlns:stream="{STREAMS}"', None
+    elif ns == XML:
+        # Its prefix is bound already, and it may not be the default (Namespaces in XML 1.0, 3).
+        name, declared = f"xml:{name}", ""
     elif ns != inherited:
-        declared, inherited = f' xmlns="{_quote(ns)}"', ns
+        declared, inherited = f' xmlns="{quote(ns)}"', ns
     else:
         declared = ""
     out.append(f"<{name}{declared}")
-    for number, (key, value) in enumerate(element.attrs.items()):
-        space, _, local = key.rpartition(" ")
-        if space:
-            out.append(f' xmlns:a{number}="{_quote(space)}" a{number}:{local}="{_quote(value)}"')
-        else:
-            out.append(f' {key}="{_quote(value)}"')
+    _writeAttributes(element.attrs, out)
     if not element.children:
         out.append("/>")
         return
@@ -137,6 +147,25 @@ def _write(element: Element, inherited: str | None, out: list[str]) -> None:
         else:
             _write(child, inherited, out)
     out.append(f"</{name}>")
+
+
+def _writeAttributes(attrs: dict[str, str], out: list[str]) -> None:
+    prefixes = {XML: "xml"}
+    for key, value in attrs.items():
+        space, _, local = key.rpartition(" ")
+        if not space:
+            out.append(f' {key}="{quote(value)}"')
+            continue
+        prefix = prefixes.get(space)
+        if prefix is None:
+            prefixes[space] = prefix = f"a{len(prefixes) - 1}"
+            out.append(f' xmlns:{prefix}="{quote(space)}"')
+        out.append(f' {prefix}:{local}="{quote(value)}"')
+
+
+def explanation(ns: str, text: str) -> Element:
+    """The <text/> of an error; what is no character, as in a name that is quoted, is replaced."""
+    return Element(ns, "text", {LANG: "en"}, _NO_CHARACTER.sub("\ufffd", text))
 
 
 class StanzaError(Exception):
@@ -153,7 +182,7 @@ def errorOf(stanza: Element, error: StanzaError) -> Element:
     """The answer to a stanza that was refused, to its sender."""
     told = Element(CLIENT, "error", {"type": _TYPES.get(error.condition, "cancel")}, Element(STANZAS, error.condition))
     if error.sentence:
-        told.children.append(Element(STANZAS, "text", {LANG: "en"}, error.sentence))
+        told.children.append(explanation(STANZAS, error.sentence))
     if error.extra is not None:
         told.children.append(error.extra)
     return reply(stanza, "error", told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Coroutine, Generator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from wsd.protocols.xmpp import register
+from wsd.protocols.xmpp import caps, register
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.framing import StreamError, closeTag, openTag, parse
 from wsd.protocols.xmpp.jid import JID, parseJid, prepareResource
@@ -21,7 +22,9 @@ from wsd.protocols.xmpp.sasl import SASL, Exchange, SaslFailure, mechanismsFor
 from wsd.protocols.xmpp.server import Logins, Server
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, FRAMING, LANG, STREAMS, Element, StanzaError, errorOf, result
+from wsd.protocols.xmpp.store import StoreFault, refusal
 from wsd.protocols.xmpp.streammanagement import SM, Inbound, failed, numberOf
+from wsd.protocols.xmpp.values import boolean, number
 
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 _SESSION = "urn:ietf:params:xml:ns:xmpp-session"
@@ -125,6 +128,9 @@ class Stream:
                 await self._early(element)
         except StreamError as error:
             self.fail(error)
+        except StoreFault as fault:
+            refused = refusal(fault)
+            self.fail(StreamError(refused.condition, refused.sentence))
 
     def write(self, xml: str) -> None:
         """Send."""
@@ -237,8 +243,8 @@ class Stream:
         self._lang = element.get(LANG)[:35]
         self._open(domain)
         self.state = State.AUTHENTICATING if isFirst else State.BINDING
-        major = element.get("version").partition(".")[0]
-        if not (major.isascii() and major.isdigit() and int(major[:9]) >= 1):
+        version = re.fullmatch(r"0*([0-9]{1,9})\.[0-9]+", element.get("version"))
+        if version is None or int(version[1]) < 1:
             raise StreamError("unsupported-version", "the version of XMPP is 1.0")
         if not isFirst and domain != self._domain:
             raise StreamError("not-authorized", f"the login was for {self._domain}")
@@ -269,7 +275,8 @@ class Stream:
     def _features(self) -> Element:
         if self.state is State.BINDING:
             optional = Element(_SESSION, "session", {}, Element(_SESSION, "optional"))
-            return Element(STREAMS, "features", {}, Element(BIND, "bind"), optional, Element(SM, "sm"))
+            told = caps.element(self._server.queries.info())
+            return Element(STREAMS, "features", {}, Element(BIND, "bind"), optional, Element(SM, "sm"), told)
         told = Element(SASL, "mechanisms", {}, *(Element(SASL, "mechanism", {}, name) for name in self._mechanisms()))
         features = Element(STREAMS, "features", {}, told)
         if self._server.options.register:
@@ -298,6 +305,11 @@ class Stream:
         try:
             self._logins.admit()
             answer = await self._exchange.receive(element)
+            if self.state is not State.AUTHENTICATING:
+                return
+        except StoreFault as fault:
+            self.write(SaslFailure("temporary-auth-failure", refusal(fault).sentence).element().toXml())
+            raise
         except SaslFailure as failure:
             self.write(failure.element().toXml())
             self._tries += 1
@@ -329,6 +341,8 @@ class Stream:
             self.write(result(iq).toXml())
         except StanzaError as error:
             self.write(errorOf(iq, error).toXml())
+        except StoreFault as fault:
+            self.write(errorOf(iq, refusal(fault)).toXml())
 
     async def _bind(self, iq: Element) -> None:
         bind = iq.first()
@@ -339,25 +353,26 @@ class Stream:
             if not iq.get("id"):
                 raise StanzaError("bad-request", "an iq has an id")
             resource = prepareResource(asked) if asked else secrets.token_urlsafe(9)
-            jid = JID(self._user, self._domain, resource)
-            self.session = await self._server.bind(jid, self._exchange.isAnonymous, self)
+            bare = JID(self._user, self._domain, "").bare
+            user = await self._server.owner(bare, self._exchange.isAnonymous)
+            if self.state is not State.BINDING:
+                return
+            self.session = self._server.bind(user, resource, self)
         except ValueError as error:
             self.write(errorOf(iq, StanzaError("bad-request", str(error))).toXml())
             return
         except StanzaError as error:
             self.write(errorOf(iq, error).toXml())
             return
+        except StoreFault as fault:
+            self.write(errorOf(iq, refusal(fault)).toXml())
+            return
         self._begun()
         told = Element(BIND, "bind", {}, Element(BIND, "jid", {}, self.session.jid))
         self.write(result(iq, told).toXml())
 
     def _begun(self) -> None:
-        """There is a session; unless the WebSocket has gone meanwhile."""
-        if self.state is State.OVER:
-            session, self.session = self.session, None
-            if session is not None:
-                self._server.lost(session)
-            return
+        """There is a session."""
         self.state = State.BOUND
         self._stopTimer()
 
@@ -367,15 +382,18 @@ class Stream:
         if element.name != "resume":
             self.write(failed("unexpected-request").toXml())
             return
-        found = await self._server.resume(f"{self._user}@{self._domain}", element, self)
+        try:
+            found = await self._server.resume(f"{self._user}@{self._domain}", element)
+        except StoreFault as fault:
+            found = failed(refusal(fault).condition)
         if isinstance(found, Element):
             self.write(found.toXml())
             return
         assert found.inbound is not None
-        self.session = found
+        self.session, found.link = found, self
+        self._begun()
         attrs = {"previd": element.get("previd"), "h": str(found.inbound.handled)}
         self.write(Element(SM, "resumed", attrs).toXml())
-        self._begun()
         if self.session is found:
             found.attach(self)
 
@@ -390,9 +408,16 @@ class Stream:
             session.acknowledge(numberOf(element))
 
     def _enable(self, session: Session, element: Element) -> None:
+        try:
+            wantsResume = boolean(element.get("resume", "false"), "resume")
+            number(element.get("max", "0"), "max")
+        except StanzaError as error:
+            self.write(failed(error.condition).toXml())
+            return
         session.manage(Inbound())
         attrs = {}
-        if element.get("resume") in ("true", "1") and self._server.options.resume:
+        # Whoever is anonymous cannot log in again as the same, and so nothing is held for them.
+        if wantsResume and self._server.options.resume and not session.user.isAnonymous:
             id = self._server.makeResumable(session)
             attrs = {"id": id, "resume": "true", "max": f"{self._server.options.resume:.0f}"}
         self.write(Element(SM, "enabled", attrs).toXml())
@@ -414,6 +439,8 @@ class Stream:
         receipt = session.begin()
         if _isBind(element):
             session.send(errorOf(element, StanzaError("not-allowed", "a stream has one resource")))
+            if receipt is not None:
+                receipt.isOpen = False
             session.progress()
         else:
             await self._server.router.receive(session, element, receipt)

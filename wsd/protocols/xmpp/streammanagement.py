@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from wsd.protocols.xmpp.framing import StreamError
+from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.stanza import STANZAS, Element
 
 if TYPE_CHECKING:
@@ -20,15 +21,19 @@ SM = "urn:xmpp:sm:3"
 
 _ROUND = 1 << 32
 """Counters begin again at 2 ** 32."""
+_ENTRY = 100
+"""Bytes of an entry beside its text."""
 
 
 class Receipt:
     """What has to happen before one stanza counts as handled: a write, and receivers that acknowledge."""
 
-    __slots__ = ("entries", "number", "sender")
+    __slots__ = ("entries", "isOpen", "number", "sender")
 
     def __init__(self, sender: Session) -> None:
         self.sender = sender
+        self.isOpen = True
+        """Whether it is still being done, and may yet cause something."""
         self.number = 0
         """The last write it caused."""
         self.entries: list[tuple[Session, Entry]] = []
@@ -36,19 +41,21 @@ class Receipt:
 
     def isSettled(self, written: int) -> bool:
         """Whether it counts."""
-        return not self.entries and self.number <= written
+        return not self.isOpen and not self.entries and self.number <= written
 
 
 class Entry:
-    """A stanza that was sent, until its receiver has acknowledged it."""
+    """A stanza that was sent, until its receiver has acknowledged it: as text, whose size in memory is known."""
 
-    __slots__ = ("receipt", "spooled", "stanza")
+    __slots__ = ("receipt", "size", "spooled", "xml")
 
-    def __init__(self, stanza: Element, receipt: Receipt | None, spooled: int) -> None:
-        self.stanza = stanza
+    def __init__(self, xml: str, receipt: Receipt | None, spooled: int) -> None:
+        self.xml = xml
         self.receipt = receipt
         self.spooled = spooled
         """The id of what is stored of it, 0 for nothing."""
+        self.size = cost(xml) + _ENTRY
+        """What it costs, in bytes."""
 
 
 class Inbound:
@@ -70,11 +77,25 @@ class Inbound:
 class Outbound:
     """What was sent to a client."""
 
-    __slots__ = ("acknowledged", "queue")
+    __slots__ = ("acknowledged", "queue", "size")
 
     def __init__(self) -> None:
         self.acknowledged = 0
         self.queue: deque[Entry] = deque()
+        self.size = 0
+        """What the queue costs, in bytes."""
+
+    def add(self, entry: Entry) -> None:
+        """One more was sent."""
+        self.queue.append(entry)
+        self.size += entry.size
+
+    def clear(self) -> list[Entry]:
+        """Nothing is waited for any more: what there was."""
+        entries = list(self.queue)
+        self.queue.clear()
+        self.size = 0
+        return entries
 
     @property
     def sent(self) -> int:
@@ -83,17 +104,23 @@ class Outbound:
 
     def acknowledge(self, number: int) -> list[Entry]:
         """
-        The stanzas that this acknowledges for the first time. Raises StreamError when it is more than was sent.
+        The stanzas that this acknowledges for the first time. Raises StreamError, as `check`.
 
         Clients are known to say less than before: that is no news, and no fault.
         """
+        self.check(number)
         count = (number - self.acknowledged) % _ROUND
         if count >= _ROUND // 2:
             return []
-        if count > len(self.queue):
-            raise TooHigh(number, self.sent)
         self.acknowledged = number
-        return [self.queue.popleft() for _ in range(count)]
+        entries = [self.queue.popleft() for _ in range(count)]
+        self.size -= sum(entry.size for entry in entries)
+        return entries
+
+    def check(self, number: int) -> None:
+        """Raises StreamError when more is acknowledged than was sent."""
+        if len(self.queue) < (number - self.acknowledged) % _ROUND < _ROUND // 2:
+            raise TooHigh(number, self.sent)
 
 
 class TooHigh(StreamError):

@@ -18,6 +18,8 @@ from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.roster import ROSTER, Item, came
 from wsd.protocols.xmpp.sqlite import SqliteStore
+from wsd.protocols.xmpp.stanza import isText
+from wsd.protocols.xmpp.store import StoreFault
 
 _STORE = "xmpp.sqlite"
 
@@ -58,7 +60,7 @@ def _opened(path: Path) -> Iterator[SqliteStore]:
     try:
         with closing(SqliteStore(path)) as store:
             yield store
-    except (Error, OSError) as error:
+    except (Error, OSError, StoreFault) as error:
         raise _refusal(path, error) from None
 
 
@@ -133,13 +135,22 @@ def _remove(store: SqliteStore, user: str) -> None:
         if not credentials.has(store, user):
             raise _Nobody(user)
         # Who gets the name after this one shall not be taken for a friend.
-        for contact in store.load(ROSTER, user):
+        for contact in filter(isText, store.load(ROSTER, user)):
             kept = store.load(ROSTER, contact).get(user)
             if kept is not None:
-                item, _ = came(Item.read(user, kept), "unsubscribe", "")
-                item, _ = came(item, "unsubscribed", "")
-                store.put(ROSTER, contact, user, item.write())
+                store.put(ROSTER, contact, user, _without(user, kept))
         store.forget(user)
+
+
+def _without(user: str, kept: str) -> str | None:
+    """A contact's row about a user who is gone; nobody can say what was in one that cannot be read."""
+    try:
+        item = Item.read(user, kept)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    for type in ("unsubscribe", "unsubscribed"):
+        item, _ = came(item, type, "")
+    return item.write()
 
 
 def _list(arguments: Namespace, config: Config) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wsd.connection import Refused
 from wsd.connection.slots import Slots
 from wsd.protocols.xmpp.stanza import Element, StanzaError, result
+from wsd.protocols.xmpp.values import number
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.server import Server
@@ -36,15 +36,15 @@ class Upload:
             raise StanzaError("service-unavailable", "no route keeps files here at the moment")
         if session.user.isAnonymous:
             raise StanzaError("forbidden", "files are kept for who has an account")
-        name, size = query.get("filename"), query.get("size")
-        if not name or not re.fullmatch(r"[0-9]{1,18}", size or ""):
+        name, size = query.get("filename"), number(query.get("size"), "size", 0, 2**53)
+        if not name:
             raise StanzaError("bad-request", "a slot is for a filename and a size in bytes")
-        if int(size) > slots.maxFile:
+        if size > slots.maxFile:
             most = Element(UPLOAD, "file-too-large", {}, Element(UPLOAD, "max-file-size", {}, str(slots.maxFile)))
             raise StanzaError("not-acceptable", f"{slots.maxFile} bytes are the most", most)
         try:
             kind, source = query.get("content-type"), None if session.link is None else session.link.address
-            path = await slots.newSlot(session.user.bare, name, int(size), kind, source)
+            path = await slots.newSlot(session.user.bare, name, size, kind or None, source)
         except Refused as refused:
             condition = "bad-request" if refused.status == 400 else "resource-constraint"
             raise StanzaError(condition, refused.sentence) from None

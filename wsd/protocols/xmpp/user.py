@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.blocking import BLOCKED
+from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.roster import ROSTER, Item
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.store import Store
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 OFFLINE, STREAM = "offline", "stream"
 """A kind of entries, and one of records: how much was handled of a stream that may be resumed."""
 
-_STALE = 86400.0
+STALE = 86400.0
 """Seconds after which nobody resumes any more."""
 
 
@@ -26,19 +29,26 @@ class Kept(NamedTuple):
     exists: bool
     roster: dict[str, str]
     blocked: dict[str, str]
-    waiting: int
+    waiting: dict[int, int]
+    streams: Mapping[str, str] = MappingProxyType({})
 
 
-def load(store: Store, bare: str, now: float) -> Kept:
-    """What there is of a user; what is there of streams long gone is removed."""
-    for id, value in store.load(STREAM, bare).items():
-        if float(value.partition(" ")[2]) < now - _STALE:
-            store.put(STREAM, bare, id, None)
+def readStream(kept: str) -> tuple[int, float]:
+    """How much was handled of a stream, and when it was last heard of. Raises ValueError."""
+    handled, _, seconds = kept.partition(" ")
+    if not 0 <= int(handled) < 1 << 32:
+        raise ValueError(f"{handled} is no number of stanzas")
+    return int(handled), float(seconds)
+
+
+def load(store: Store, bare: str) -> Kept:
+    """What there is of a user."""
     return Kept(
         credentials.has(store, bare),
         store.load(ROSTER, bare),
         store.load(BLOCKED, bare),
-        len(store.entries(OFFLINE, bare)),
+        {id: cost(value) for id, value in store.entries(OFFLINE, bare)},
+        store.load(STREAM, bare),
     )
 
 
@@ -51,7 +61,7 @@ class User:
         self.roster = {jid: Item.read(jid, value) for jid, value in kept.roster.items()}
         self.blocked = set(kept.blocked)
         self.waiting = kept.waiting
-        """Messages that are stored."""
+        """The messages that are stored, each with what it costs in bytes."""
         self.sessions: dict[str, Session] = {}
         """By resource."""
 

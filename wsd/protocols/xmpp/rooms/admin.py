@@ -16,7 +16,6 @@ ADMIN = f"{MUC}#admin"
 OWNER = f"{MUC}#owner"
 
 _BANNED, _KICKED, _UNAFFILIATED, _MEMBERS_ONLY = 301, 307, 321, 322
-_MOST_AFFILIATED = 10_000
 
 
 def _refuseBut(room: Room, session: Session, *affiliations: str) -> None:
@@ -64,11 +63,17 @@ def changed(room: Room, session: Session, iq: Element, query: Element) -> Elemen
     if not items:
         raise StanzaError("bad-request", "say whom to change")
     changes = [_changeOf(room, session, item) for item in items]
+    affiliated = {target: affiliation for _, target, affiliation, _ in changes if affiliation}
+    if "owner" in room.affiliations.values() and "owner" not in {**room.affiliations, **affiliated}.values():
+        raise StanzaError("conflict", "a room has an owner")
+    room.checkAffiliated(bare for bare, affiliation in affiliated.items() if affiliation != "none")
     for item, target, affiliation, role in changes:
+        occupant = room.occupants.get(target)
         if affiliation:
             _affiliate(room, session, target, affiliation, item)
-        else:
-            _enrole(room, session, room.occupants[target], role, item)
+        elif occupant is not None:
+            # Whoever was kicked by an item before is not here any more.
+            _enrole(room, session, occupant, role, item)
     return result(iq)
 
 
@@ -103,10 +108,6 @@ def _mayAffiliate(room: Room, session: Session, bare: str, affiliation: str) -> 
     isOwner = room.affiliation(session.user.bare) == "owner"
     if not isOwner and (affiliation in ("admin", "owner") or before in ("admin", "owner")):
         raise StanzaError("not-allowed", "owners make and unmake admins and owners")
-    if before == "owner" != affiliation and list(room.affiliations.values()).count("owner") == 1:
-        raise StanzaError("conflict", "a room has an owner")
-    if before == "none" and len(room.affiliations) >= _MOST_AFFILIATED:
-        raise StanzaError("resource-constraint", f"a room has {_MOST_AFFILIATED} affiliations at the most")
 
 
 def _mayEnrole(room: Room, session: Session, target: Occupant, role: str) -> None:
@@ -173,6 +174,8 @@ def set(room: Room, session: Session, iq: Element, query: Element) -> bool:
             return False
         return True
     before, after = room.config, submitted(room.config, x)
+    if after.persistent and not room.isStored:
+        raise StanzaError("not-acceptable", "a room that a guest has made ends when all have left")
     room.configure(after)
     wasLocked, room.isLocked = room.isLocked, False
     if after.members_only and not before.members_only:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
+from sys import getsizeof
 
-from wsd.protocols.xmpp.stanza import Element, StanzaError
+from wsd.protocols.xmpp.stanza import Element, StanzaError, isText
+from wsd.protocols.xmpp.values import boolean, number
 
 FORM = "jabber:x:data"
 CONFIG = "http://jabber.org/protocol/muc#roomconfig"
@@ -36,15 +38,24 @@ class Config:
     most: int = 0
     """Occupants at the most, 0 for any number."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that its texts take."""
+        return getsizeof(self.name) + getsizeof(self.description) + getsizeof(self.password)
+
     def write(self) -> str:
         """As it is stored."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def read(cls, kept: str) -> Config:
-        """What `write` wrote."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(kept).items() if name in known})
+        """What `write` wrote, and settings that are no more are forgotten. Raises ValueError for anything else."""
+        written = json.loads(kept)
+        known = {field.name: written[field.name] for field in fields(cls) if field.name in written}
+        for name, value in known.items():
+            if type(value) is not type(getattr(cls(), name)) or (isinstance(value, str) and not isText(value)):
+                raise ValueError(f"{value!r} cannot be the {name} of a room")
+        return cls(**known)
 
 
 _FIELDS = (
@@ -95,13 +106,15 @@ def submitted(config: Config, x: Element) -> Config:
     changed: dict[str, object] = {}
     for name, key, type, _ in _FIELDS:
         if name in values:
-            changed[key] = _boolean(values[name]) if type == "boolean" else _text(values[name])
+            changed[key] = _boolean(values[name], name) if type == "boolean" else _text(values[name])
     if "muc#roomconfig_whois" in values:
+        if values["muc#roomconfig_whois"] not in ("moderators", "anyone"):
+            raise StanzaError("bad-request", "addresses are for moderators or for anyone")
         changed["open"] = values["muc#roomconfig_whois"] != "anyone"
     if "muc#roomconfig_roomsecret" in values:
         changed["password"] = _text(values["muc#roomconfig_roomsecret"])
     if "muc#roomconfig_passwordprotectedroom" in values:
-        has = _boolean(values["muc#roomconfig_passwordprotectedroom"])
+        has = _boolean(values["muc#roomconfig_passwordprotectedroom"], "muc#roomconfig_passwordprotectedroom")
         if has and not changed.get("password", config.password):
             raise StanzaError("not-acceptable", "a room with a password needs one")
         if not has:
@@ -111,10 +124,8 @@ def submitted(config: Config, x: Element) -> Config:
     return replace(config, **changed)  # type: ignore[arg-type]
 
 
-def _boolean(text: str) -> bool:
-    if text not in ("0", "1", "true", "false", ""):
-        raise StanzaError("not-acceptable", f"{text[:40]!r} is neither 0 nor 1")
-    return text in ("1", "true")
+def _boolean(text: str, name: str) -> bool:
+    return bool(text) and boolean(text, name)
 
 
 def _text(text: str) -> str:
@@ -126,6 +137,4 @@ def _text(text: str) -> str:
 def _number(text: str) -> int:
     if text in ("", "none"):
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 7):
-        raise StanzaError("not-acceptable", f"{text[:40]!r} is no number of occupants")
-    return int(text)
+    return number(text, "muc#roomconfig_maxusers", 0, 999_999)

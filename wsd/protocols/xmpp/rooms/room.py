@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from sys import getsizeof
+from typing import TYPE_CHECKING, NamedTuple
 
 from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.ledger import weight
 from wsd.protocols.xmpp.rooms.config import Config
-from wsd.protocols.xmpp.stanza import CLIENT, Element
+from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, isText
 from wsd.protocols.xmpp.store import Store
 
 if TYPE_CHECKING:
@@ -24,6 +27,14 @@ ROOM, AFFILIATION, HISTORY = "room", "affiliation", "history"
 AFFILIATIONS = ("outcast", "none", "member", "admin", "owner")
 ROLES = ("none", "visitor", "participant", "moderator")
 """Each from the least to the most."""
+
+ROOM_SIZE = 4_000
+"""Bytes of a room of which nothing is known."""
+_AFFILIATION = 200
+"""Bytes of an affiliation beside its address."""
+_MOST_AFFILIATED = 10_000
+_HISTORY = 4
+"""Bytes of a history at the most, in messages of the largest size."""
 
 
 @dataclass(slots=True)
@@ -42,6 +53,33 @@ class Occupant:
         return next(reversed(self.sessions), self.bare)
 
 
+class Said(NamedTuple):
+    """A message that a room remembers."""
+
+    id: int
+    """Of its entry: the microsecond in which it came."""
+    message: Element
+    characters: int
+    """Of its XML."""
+    weight: int
+    """Bytes that it takes."""
+
+    @property
+    def seconds(self) -> float:
+        """When it came, whatever a time in it says."""
+        return self.id / 1_000_000
+
+
+def saidOf(id: int, message: Element, characters: int) -> Said:
+    """With what it takes."""
+    return Said(id, message, characters, weight(message))
+
+
+def affiliationSize(bare: str) -> int:
+    """Bytes that an affiliation takes."""
+    return _AFFILIATION + getsizeof(bare)
+
+
 @dataclass(slots=True)
 class Kept:
     """What the store has of a room."""
@@ -57,6 +95,10 @@ def restore(store: Store) -> list[Kept]:
     """What the store has of all rooms."""
     kept = []
     for jid in store.owners(ROOM):
+        if not isText(jid):
+            # Nothing can be looked for under it.
+            kept.append(Kept(jid, "", "", {}, []))
+            continue
         records = store.load(ROOM, jid)
         kept.append(
             Kept(
@@ -73,10 +115,15 @@ def restore(store: Store) -> list[Kept]:
 class Room:
     """One room."""
 
-    def __init__(self, server: Server, jid: str, isStored: bool) -> None:
+    def __init__(self, server: Server, jid: str, holder: str, isStored: bool) -> None:
         self.server = server
         self.jid = jid
+        self.holder = holder
+        """To whose account it is put what the room takes."""
+        self.size = 0
+        """Bytes that it takes."""
         self.isStored = isStored
+        self.isGone = False
         self.isLocked = False
         """Nobody else comes in before its owner has set it up (XEP-0045 10.1)."""
         self.config = Config()
@@ -85,14 +132,29 @@ class Room:
         self.occupants: dict[str, Occupant] = {}
         """By their names."""
         self.subject: Element | None = None
-        self.history: deque[tuple[int, Element]] = deque()
+        self.history: deque[Said] = deque()
+        self.grow(ROOM_SIZE)
 
     def restore(self, kept: Kept, caps: Caps) -> None:
         """Be what was kept."""
         self.config = Config.read(kept.config)
         self.affiliations = kept.affiliations
         self.subject = parse(kept.subject.encode(), caps) if kept.subject else None
-        self.history = deque((id, parse(xml.encode(), caps)) for id, xml in kept.history)
+        self.history = deque(saidOf(id, parse(xml.encode(), caps), len(xml)) for id, xml in kept.history)
+        self.grow(self.config.size - Config().size + (0 if self.subject is None else weight(self.subject)))
+        self.grow(sum(map(affiliationSize, self.affiliations)) + sum(said.weight for said in self.history))
+
+    # -- what it takes --------------------------------------------------------------------------------------------
+
+    def grow(self, size: int) -> None:
+        """It takes so much more, or less."""
+        self.server.housed.take(self.holder, size)
+        self.size += size
+
+    def check(self, size: int) -> None:
+        """Raises StanzaError: it may not take so much more."""
+        if size > 0 and not self.server.housed.admits(self.holder, size):
+            raise StanzaError("resource-constraint", "rooms have no more memory")
 
     # -- what is kept ---------------------------------------------------------------------------------------------
 
@@ -102,7 +164,10 @@ class Room:
             self.server.vault.put(kind, self.jid, key, value)
 
     def configure(self, config: Config) -> None:
-        """Have these settings."""
+        """Have these settings. Raises StanzaError."""
+        size = config.size - self.config.size
+        self.check(size)
+        self.grow(size)
         self.config = config
         self.keep("config", config.write())
 
@@ -110,17 +175,62 @@ class Room:
         """What somebody is to the room, here or not."""
         return self.affiliations.get(bare, "none")
 
+    def checkAffiliated(self, bares: Iterable[str]) -> None:
+        """Raises StanzaError: that many more cannot be something to the room."""
+        new = [bare for bare in bares if bare not in self.affiliations]
+        if new and len(self.affiliations) + len(new) > _MOST_AFFILIATED:
+            raise StanzaError("resource-constraint", f"a room has {_MOST_AFFILIATED} affiliations at the most")
+        self.check(sum(map(affiliationSize, new)))
+
     def affiliate(self, bare: str, affiliation: str) -> None:
         """Make somebody that."""
+        if bare in self.affiliations:
+            self.grow(-affiliationSize(bare))
         if affiliation == "none":
             self.affiliations.pop(bare, None)
             self.keep(bare, None, AFFILIATION)
         else:
             self.affiliations[bare] = affiliation
+            self.grow(affiliationSize(bare))
             self.keep(bare, affiliation, AFFILIATION)
+
+    def setSubject(self, subject: Element) -> None:
+        """Raises StanzaError."""
+        size = weight(subject) - (0 if self.subject is None else weight(self.subject))
+        self.check(size)
+        self.grow(size)
+        self.subject = subject
+        self.keep("subject", subject.toXml())
+
+    def remember(self, said: Said) -> bool:
+        """Add to the history, for which the oldest may have to go: False when it is too much to be remembered."""
+        options, old = self.server.options, []
+        if not options.history or said.weight > _HISTORY * options.max_stanza:
+            return False
+        while self.history and not self._hasPlaceFor(said):
+            first = self.history.popleft()
+            self.grow(-first.weight)
+            old.append(first.id)
+        if old and self.isStored:
+            self.server.vault.discard(old)
+        if not self._hasPlaceFor(said):
+            return False
+        self.history.append(said)
+        self.grow(said.weight)
+        return True
+
+    def _hasPlaceFor(self, said: Said) -> bool:
+        options = self.server.options
+        return (
+            len(self.history) < options.history
+            and sum(each.weight for each in self.history) + said.weight <= _HISTORY * options.max_stanza
+            and self.server.housed.admits(self.holder, said.weight)
+        )
 
     def destroyed(self) -> None:
         """Nothing of it is kept."""
+        self.isGone = True
+        self.grow(-self.size)
         if self.isStored:
             self.server.vault.forget(self.jid)
 

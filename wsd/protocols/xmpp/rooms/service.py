@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wsd.protocols.xmpp import forgery
 from wsd.protocols.xmpp.jid import JID, parseJid
-from wsd.protocols.xmpp.queries import INFO, ITEMS, PING, information
+from wsd.protocols.xmpp.ledger import weight
+from wsd.protocols.xmpp.queries import INFO, ITEMS, PING, information, refuseNodes
 from wsd.protocols.xmpp.rooms import admin, talk
 from wsd.protocols.xmpp.rooms.config import FORM, field
-from wsd.protocols.xmpp.rooms.room import MUC, USER, Kept, Occupant, Room
+from wsd.protocols.xmpp.rooms.room import MUC, ROOM_SIZE, USER, Kept, Occupant, Room
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, result
 from wsd.protocols.xmpp.streammanagement import Receipt
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 _MOST_JOINED = 100
 """Rooms that one session may be in."""
 _LONGEST_NICK = 100
+_RESERVED = "x-roomuser-item"
+"""The node that tells which name is reserved for who asks: none is here (XEP-0045 7.12)."""
+_SERVICE = (INFO, ITEMS, MUC, PING)
 
 
 class Rooms:
@@ -36,22 +41,44 @@ class Rooms:
 
     def restore(self, kept: list[Kept]) -> None:
         """The rooms there were."""
-        for each in kept:
-            self.rooms[each.jid] = room = Room(self._server, each.jid, True)
+        for each in filter(None, map(self._server.aside.room, kept)):
+            owner = next((bare for bare, held in each.affiliations.items() if held == "owner"), each.jid)
+            self.rooms[each.jid] = room = Room(self._server, each.jid, owner, True)
             room.restore(each, self._server.storedCaps)
 
+    def sweep(self) -> None:
+        """Rooms that were not to stay, and to which nobody has come back since the start, end."""
+        for room in list(self.rooms.values()):
+            self._empty(room)
+
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
-        """A stanza for a room, or for all of them. Raises StanzaError."""
+        """A stanza for a room, or for all of them. Raises StanzaError and StoreFault."""
+        vault = self._server.vault
+        since = vault.asked
+        if self._isKept(session, stanza, to):
+            vault.check()
         if stanza.name == "iq":
             if not stanza.get("id"):
                 raise StanzaError("bad-request", "an iq has an id")
-            self._iq(session, stanza, to)
+            answer = self._iq(session, stanza, to)
+            if answer is not None:
+                await vault.kept(since)
+                session.send(answer)
         elif not to.local:
             raise StanzaError("service-unavailable", "this is the place of the rooms, and none of them")
         elif stanza.name == "presence":
             self._presence(session, stanza, to)
         else:
             await self._message(session, stanza, to, receipt)
+
+    def _isKept(self, session: Session, stanza: Element, to: JID) -> bool:
+        """Whether something may have to be stored for a stanza."""
+        room, type = self.rooms.get(to.bare), stanza.get("type")
+        if room is None:
+            return stanza.name == "presence" and not type and not session.user.isAnonymous
+        if not room.isStored or to.resource:
+            return False
+        return type == "set" if stanza.name == "iq" else stanza.name == "message" and type != "error"
 
     # -- coming and going -----------------------------------------------------------------------------------------
 
@@ -73,13 +100,16 @@ class Rooms:
 
     def _join(self, room: Room | None, session: Session, stanza: Element, to: JID) -> None:
         x = stanza.child(MUC, "x")
+        wanted = talk.wantedOf(x, self._server.now())
         if len(to.resource) > _LONGEST_NICK:
             raise StanzaError("not-acceptable", f"a name has {_LONGEST_NICK} characters at the most")
         if len(session.rooms) >= _MOST_JOINED:
             raise StanzaError("resource-constraint", f"one is in {_MOST_JOINED} rooms at the most")
         isNew = room is None
         if room is None:
-            room = Room(self._server, to.bare, not session.user.isAnonymous)
+            if not self._server.housed.admits(session.holder, ROOM_SIZE):
+                raise StanzaError("resource-constraint", "rooms have no more memory")
+            room = Room(self._server, to.bare, session.holder, not session.user.isAnonymous)
             room.configure(room.config)
             room.affiliate(session.user.bare, "owner")
             room.isLocked = x is not None
@@ -87,7 +117,7 @@ class Rooms:
         else:
             _mayEnter(room, session, "" if x is None else x.textOf(MUC, "password"), to.resource)
         self._enter(room, session, stanza, to.resource, (201,) if isNew else ())
-        talk.tellHistory(room, session, None if x is None else x.child(MUC, "history"))
+        talk.tellHistory(room, session, wanted)
 
     def _enter(self, room: Room, session: Session, stanza: Element, nick: str, codes: tuple[int, ...]) -> None:
         occupant = room.occupants.get(nick)
@@ -109,11 +139,13 @@ class Rooms:
 
     def _again(self, room: Room, session: Session, occupant: Occupant, stanza: Element, nick: str) -> None:
         """Who is here says how it is, takes another name, or has forgotten that it is here."""
+        x = stanza.child(MUC, "x")
+        wanted = talk.wantedOf(x, self._server.now())
         if nick != occupant.nick:
             self._rename(room, session, occupant, stanza, nick)
-        elif stanza.child(MUC, "x") is not None:
+        elif x is not None:
             self._enter(room, session, stanza, nick, ())
-            talk.tellHistory(room, session, None)
+            talk.tellHistory(room, session, wanted)
         else:
             occupant.presence = stanza
             room.tell(occupant)
@@ -167,6 +199,11 @@ class Rooms:
             if room is not None:
                 self._leave(room, session, gone)
 
+    def weightOf(self, session: Session) -> int:
+        """Bytes of what a session has said of itself in its rooms."""
+        occupants = (room.occupantOf(session) for jid in session.rooms if (room := self.rooms.get(jid)) is not None)
+        return sum(weight(occupant.presence) for occupant in occupants if occupant is not None)
+
     def _empty(self, room: Room) -> None:
         """A room in which nobody is ends, unless it is to stay."""
         if not room.occupants and not room.config.persistent and self.rooms.pop(room.jid, None) is not None:
@@ -196,22 +233,26 @@ class Rooms:
 
     # -- iq -------------------------------------------------------------------------------------------------------
 
-    def _iq(self, session: Session, iq: Element, to: JID) -> None:
+    def _iq(self, session: Session, iq: Element, to: JID) -> Element | None:
         room = self.rooms.get(to.bare) if to.local else None
+        if to.resource and room is None:
+            # XEP-0410 3: "not found" would say that one is still in it.
+            raise StanzaError("not-acceptable", "there is no such room to be in")
         if to.local and room is None:
             raise StanzaError("item-not-found", "there is no such room")
         if room is not None and to.resource:
             self._relay(room, session, iq, to.resource)
-            return
+            return None
         query = iq.first()
         if iq.get("type") not in ("get", "set"):
-            return
+            return None
         if query is None or len(list(iq.elements())) != 1:
             raise StanzaError("bad-request", "a request has one child")
         asked = (iq.get("type"), query.ns)
         if asked == ("get", INFO):
-            answer = result(iq, self._info() if room is None else _roomInfo(room))
+            answer = result(iq, self._info(room, query))
         elif asked == ("get", ITEMS):
+            refuseNodes(query)
             answer = result(iq, Element(ITEMS, "query", {}, *(self._items() if room is None else _roomItems(room))))
         elif asked == ("get", PING):
             answer = result(iq)
@@ -219,7 +260,7 @@ class Rooms:
             answer = self._manage(room, session, iq, query)
         else:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")
-        session.send(answer)
+        return answer
 
     def _manage(self, room: Room, session: Session, iq: Element, query: Element) -> Element:
         isGet = iq.get("type") == "get"
@@ -237,12 +278,11 @@ class Rooms:
 
     def _relay(self, room: Room, session: Session, iq: Element, nick: str) -> None:
         """A question to who is in the room, or the answer."""
-        occupant, other = room.occupantOf(session), room.occupants.get(nick)
-        query = iq.first()
+        forgery.refusePush(iq)
+        occupant, query = room.occupantOf(session), iq.first()
         if occupant is None:
             raise StanzaError("not-acceptable", "only who is in the room may talk in it")
-        if other is None:
-            raise StanzaError("item-not-found", "nobody of that name is in the room")
+        other = talk.occupantFor(room, occupant, nick)
         if other is occupant and query is not None and query.ns == PING and iq.get("type") == "get":
             session.send(result(iq))
             return
@@ -250,8 +290,11 @@ class Rooms:
         for each in list(other.sessions.values())[-1:] if isRequest else list(other.sessions.values()):
             each.send(iq.copy(**{"from": f"{room.jid}/{occupant.nick}", "to": each.jid}))
 
-    def _info(self) -> Element:
-        return information("conference", "text", "Rooms", (INFO, ITEMS, MUC, PING))
+    def _info(self, room: Room | None, query: Element) -> Element:
+        if room is not None and query.get("node") == _RESERVED:
+            return Element(INFO, "query", {"node": _RESERVED})
+        refuseNodes(query)
+        return _roomInfo(room) if room is not None else information("conference", "text", "Rooms", _SERVICE)
 
     def _items(self) -> list[Element]:
         return [
@@ -284,6 +327,7 @@ def _roomInfo(room: Room) -> Element:
     config = room.config
     features = (
         MUC,
+        f"{MUC}#self-ping-optimization",
         "muc_persistent" if config.persistent else "muc_temporary",
         "muc_public" if config.public else "muc_hidden",
         "muc_membersonly" if config.members_only else "muc_open",

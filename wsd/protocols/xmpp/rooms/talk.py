@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wsd.protocols.xmpp.blocking import blocks
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.offline import DELAY, delayed
-from wsd.protocols.xmpp.rooms.room import HISTORY, USER, Occupant, Room
+from wsd.protocols.xmpp.offline import delayed
+from wsd.protocols.xmpp.rooms.room import HISTORY, MUC, USER, Occupant, Room, saidOf
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError
 from wsd.protocols.xmpp.streammanagement import Receipt
+from wsd.protocols.xmpp.values import INT, dateTime, number
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.session import Session
@@ -20,15 +20,21 @@ def said(room: Room, occupant: Occupant, message: Element) -> None:
     """A message for all. Raises StanzaError."""
     if occupant.role == "visitor":
         raise StanzaError("forbidden", "one needs a voice to speak here")
-    shown = message.copy(**{"from": f"{room.jid}/{occupant.nick}"})
+    shown = _shown(room, occupant, message)
     if _isSubject(message):
         if not room.config.subjects and occupant.role != "moderator":
             raise StanzaError("forbidden", "moderators change the subject")
-        room.subject = shown.copy(to=None)
-        room.keep("subject", room.subject.toXml())
+        room.setSubject(shown.copy(to=None))
     elif message.child(CLIENT, "body") is not None:
         _remember(room, shown)
     room.broadcast(shown)
+
+
+def _shown(room: Room, occupant: Occupant, message: Element) -> Element:
+    """A message as the room passes it on, without what only the room says."""
+    shown = message.copy(**{"from": f"{room.jid}/{occupant.nick}"})
+    shown.children = [child for child in shown.children if isinstance(child, str) or child.ns != USER]
+    return shown
 
 
 def _isSubject(message: Element) -> bool:
@@ -41,24 +47,39 @@ def _isSubject(message: Element) -> bool:
 
 def _remember(room: Room, message: Element) -> None:
     server = room.server
-    if not server.options.history:
-        return
     id = server.newEntry()
     late = delayed(message.copy(to=None), room.jid, server.now())
-    room.history.append((id, late))
-    old = [room.history.popleft()[0] for _ in range(len(room.history) - server.options.history)]
-    if room.isStored:
-        server.vault.append(id, HISTORY, room.jid, late.toXml())
-        if old:
-            server.vault.discard(old)
+    xml = late.toXml()
+    if room.remember(saidOf(id, late, len(xml))) and room.isStored:
+        server.vault.append(id, HISTORY, room.jid, xml)
 
 
-def tellHistory(room: Room, session: Session, wanted: Element | None) -> None:
-    """What was said before, as much as is wanted (XEP-0045 7.2.13), and the subject."""
-    messages = [message for _, message in room.history]
-    if wanted is not None:
-        messages = _wanted(room, messages, wanted)
-    for message in messages:
+class Wanted(NamedTuple):
+    """How much of the history who comes in wants (XEP-0045 7.2.13)."""
+
+    since: float = 0.0
+    """Seconds since 1970."""
+    most: int = INT
+    characters: int = INT
+
+
+def wantedOf(x: Element | None, now: float) -> Wanted:
+    """What is said of it in the <x/> of who comes in. Raises StanzaError."""
+    asked = None if x is None else x.child(MUC, "history")
+    if asked is None:
+        return Wanted()
+    since = 0.0
+    if "seconds" in asked.attrs:
+        since = now - number(asked.get("seconds"), "seconds")
+    if "since" in asked.attrs:
+        since = max(since, dateTime(asked.get("since"), "since"))
+    limits = (number(asked.get(name, str(INT)), name) for name in ("maxstanzas", "maxchars"))
+    return Wanted(since, *limits)
+
+
+def tellHistory(room: Room, session: Session, wanted: Wanted) -> None:
+    """What was said before, as much as is wanted, and the subject."""
+    for message in _recent(room, wanted):
         session.send(message.copy(to=session.jid))
     subject = room.subject
     if subject is None:
@@ -66,38 +87,35 @@ def tellHistory(room: Room, session: Session, wanted: Element | None) -> None:
     session.send(subject.copy(to=session.jid))
 
 
-def _wanted(room: Room, messages: list[Element], wanted: Element) -> list[Element]:
-    since = 0.0
-    try:
-        if "seconds" in wanted.attrs:
-            since = room.server.now() - int(wanted.get("seconds"))
-        if "since" in wanted.attrs:
-            since = max(since, datetime.fromisoformat(wanted.get("since")).timestamp())
-        most = int(wanted.get("maxstanzas", str(len(messages))))
-        characters = int(wanted.get("maxchars", "-1"))
-    except ValueError:
-        raise StanzaError("bad-request", "history is limited by whole numbers, and a time of XEP-0082") from None
-    recent = [message for message in messages if _stamp(message) >= since]
-    recent = recent[len(recent) - most :] if 0 <= most < len(recent) else recent
-    while characters >= 0 and recent and sum(len(message.toXml()) for message in recent) > characters:
-        recent.pop(0)
-    return recent
+def _recent(room: Room, wanted: Wanted) -> list[Element]:
+    """The newest that are within all limits, the oldest of them first."""
+    chosen: list[Element] = []
+    characters = 0
+    for said in reversed(room.history):
+        characters += said.characters
+        if said.seconds < wanted.since or len(chosen) >= wanted.most or characters > wanted.characters:
+            break
+        chosen.append(said.message)
+    return chosen[::-1]
 
 
-def _stamp(message: Element) -> float:
-    delay = message.child(DELAY, "delay")
-    return 0.0 if delay is None else datetime.fromisoformat(delay.get("stamp")).timestamp()
+def occupantFor(room: Room, occupant: Occupant, nick: str) -> Occupant:
+    """Whom an occupant talks to alone. Raises StanzaError: there is nobody, as there is for whom one has blocked."""
+    other = room.occupants.get(nick)
+    user = None if other is None else room.server.users.get(other.bare)
+    addresses = (occupant.address, f"{room.jid}/{occupant.nick}") if other is not occupant else ()
+    if other is None or (user is not None and any(blocks(user, address) for address in addresses)):
+        raise StanzaError("item-not-found", "nobody of that name is in the room")
+    return other
 
 
 def whispered(room: Room, occupant: Occupant, message: Element, to: str, receipt: Receipt | None) -> None:
     """A private message. Raises StanzaError."""
     if message.get("type") == "groupchat":
         raise StanzaError("bad-request", "a groupchat is for the whole room")
-    other = room.occupants.get(to)
-    if other is None:
-        raise StanzaError("item-not-found", "nobody of that name is in the room")
-    shown = message.copy(**{"from": f"{room.jid}/{occupant.nick}"})
-    if message.get("type") != "error" and message.child(USER, "x") is None:
+    other = occupantFor(room, occupant, to)
+    shown = _shown(room, occupant, message)
+    if message.get("type") != "error":
         shown.children.append(Element(USER, "x"))
     for session in list(other.sessions.values()):
         session.send(shown.copy(to=session.jid), receipt)
@@ -116,14 +134,15 @@ async def _invite(room: Room, session: Session, occupant: Occupant, asked: Eleme
     except ValueError as error:
         raise StanzaError("jid-malformed", str(error)) from None
     isAdmin = room.affiliation(occupant.bare) in ("admin", "owner")
-    if asked.name == "invite" and room.config.members_only:
-        if not isAdmin and not room.config.invites:
-            raise StanzaError("forbidden", "admins invite members")
-        if room.affiliation(to.bare) == "none":
-            room.affiliate(to.bare, "member")
+    makesMember = asked.name == "invite" and room.config.members_only
+    if makesMember and not isAdmin and not room.config.invites:
+        raise StanzaError("forbidden", "admins invite members")
     user = await room.server.find(to.bare)
-    if user is None or blocks(user, session.jid):
+    if user is None or room.isGone or blocks(user, session.jid):
         raise StanzaError("item-not-found", "there is no such user")
+    if makesMember and room.affiliation(to.bare) == "none":
+        room.checkAffiliated([to.bare])
+        room.affiliate(to.bare, "member")
     passed = asked.copy(**{"to": None, "from": session.user.bare})
     x = Element(USER, "x", {}, passed)
     if room.config.password and asked.name == "invite":
@@ -144,7 +163,7 @@ async def declined(room: Room, session: Session, x: Element) -> None:
     if all(occupant.bare != to.bare for occupant in room.occupants.values()):
         raise StanzaError("item-not-found", "who is meant is not in the room")
     user = await room.server.find(to.bare)
-    if user is not None:
+    if user is not None and not blocks(user, session.jid):
         passed = Element(USER, "x", {}, decline.copy(**{"to": None, "from": session.user.bare}))
         message = Element(CLIENT, "message", {"from": room.jid, "to": to.full, "type": "normal"}, passed)
         room.server.router.message(user, to, message, None)

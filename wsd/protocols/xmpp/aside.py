@@ -1,0 +1,167 @@
+"""
+Rows of the store that cannot be read: put aside, told once and counted, while those beside them are read.
+
+They are kept under another kind, for somebody to mend. A file may be damaged, changed by hand, or written by a
+version that let in more than this one: no row of it keeps the daemon from starting, or a user from logging in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.logger import Logger
+
+from wsd.protocols.xmpp import credentials
+from wsd.protocols.xmpp.blocking import BLOCKED
+from wsd.protocols.xmpp.credentials import Keys
+from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.rooms import room as rooms
+from wsd.protocols.xmpp.rooms.config import Config
+from wsd.protocols.xmpp.roster import ROSTER, Item
+from wsd.protocols.xmpp.stanza import CLIENT, Element
+from wsd.protocols.xmpp.user import STREAM, Kept, readStream
+
+if TYPE_CHECKING:
+    from wsd.protocols.xmpp.server import Server
+
+_T = TypeVar("_T")
+
+_CLOSED = Config(persistent=True, public=False, members_only=True).write()
+"""Of a room whose settings cannot be read: nobody comes in who may not have come in before."""
+
+
+def readMessage(xml: str, caps: Caps) -> Element:
+    """A message that was stored. Raises ValueError and StreamError."""
+    message = parse(xml.encode(), caps)
+    if (message.ns, message.name) != (CLIENT, "message"):
+        raise ValueError(f"this is no message but <{message.name}/>")
+    parseJid(message.get("from"))
+    return message
+
+
+class Aside:
+    """What a server cannot read of its store."""
+
+    log = Logger(namespace="wsd")
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._told: set[tuple[str, str, str]] = set()
+
+    def tell(self, kind: str, owner: str, key: str, error: Exception) -> None:
+        """Say, once, that a row cannot be read."""
+        if (kind, owner, key) in self._told:
+            return
+        self._told.add((kind, owner, key))
+        self._server.counters.unreadable += 1
+        self.log.error(
+            "in the store of xmpp {kind} {key} of {owner} cannot be read, and is put aside: {sentence}",
+            event="xmpp.aside",
+            kind=kind,
+            key=_shown(key),
+            owner=_shown(owner),
+            sentence=_shown(str(error)) or type(error).__name__,
+        )
+
+    def record(self, kind: str, owner: str, key: str, error: Exception) -> None:
+        """Put a record aside."""
+        self.tell(kind, owner, key, error)
+        self._server.vault.setAside(kind, owner, key)
+
+    def message(self, kind: str, owner: str, id: int, xml: str) -> Element | None:
+        """The message of an entry; None for one that had to be put aside."""
+        try:
+            return readMessage(xml, self._server.storedCaps)
+        except Exception as error:
+            self.tell(kind, owner, str(id), error)
+            self._server.vault.setEntryAside(id, owner)
+            return None
+
+    def keys(self, bare: str, kept: str | None, mechanism: str) -> Keys | None:
+        """The keys of a user. A row of theirs that cannot be read stays where it is: nobody else may have the name."""
+        try:
+            return None if kept is None else credentials.readKeys(kept, mechanism)
+        except ValueError as error:
+            self.tell(credentials.USER, bare, "keys", error)
+            return None
+
+    def secret(self, kept: str) -> bytes | None:
+        """What decoys are made from."""
+        return self._read(credentials.SECRET, "", "decoy", bytes.fromhex, kept)
+
+    def handled(self, bare: str, id: str, kept: str | None) -> int | None:
+        """How much was handled of a stream."""
+        stream = None if kept is None else self._read(STREAM, bare, id, readStream, kept)
+        return None if stream is None else stream[0]
+
+    def user(self, bare: str, kept: Kept, stale: float) -> Kept:
+        """What can be read of a user; streams that were last heard of before `stale` are removed."""
+        for id, value in kept.streams.items():
+            stream = self._read(STREAM, bare, id, readStream, value)
+            if stream is not None and stream[1] < stale:
+                self._server.vault.put(STREAM, bare, id, None)
+        return kept._replace(
+            roster=self._readable(ROSTER, bare, kept.roster, Item.read),
+            blocked=self._readable(BLOCKED, bare, kept.blocked, _readBlocked),
+        )
+
+    def room(self, kept: rooms.Kept) -> rooms.Kept | None:
+        """What can be read of a room, None when that is not even its address."""
+        jid, caps = kept.jid, self._server.storedCaps
+        if self._read(rooms.ROOM, jid, "config", _readRoom, jid) is None:
+            self._server.vault.setAside(rooms.ROOM, jid, "subject")
+            return None
+        config, subject = kept.config, kept.subject
+        if self._read(rooms.ROOM, jid, "config", Config.read, config) is None:
+            config = _CLOSED
+            self._server.vault.put(rooms.ROOM, jid, "config", config)
+        if subject and self._read(rooms.ROOM, jid, "subject", readMessage, subject, caps) is None:
+            subject = ""
+        return replace(
+            kept,
+            config=config,
+            subject=subject,
+            affiliations=self._readable(rooms.AFFILIATION, jid, kept.affiliations, _readAffiliation),
+            history=[entry for entry in kept.history if self.message(rooms.HISTORY, jid, *entry) is not None],
+        )
+
+    def _readable(
+        self, kind: str, owner: str, records: dict[str, str], read: Callable[[str, str], object]
+    ) -> dict[str, str]:
+        return {
+            key: value for key, value in records.items() if self._read(kind, owner, key, read, key, value) is not None
+        }
+
+    def _read(self, kind: str, owner: str, key: str, read: Callable[..., _T], *arguments: Any) -> _T | None:
+        try:
+            return read(*arguments)
+        except Exception as error:
+            # Whatever a reader raises, it is its row that is wrong.
+            self.record(kind, owner, key, error)
+            return None
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _readBlocked(address: str, _: str) -> str:
+    if parseJid(address).full != address:
+        raise ValueError(f"{address!r} is not prepared")
+    return address
+
+
+def _readRoom(jid: str) -> str:
+    address = parseJid(jid)
+    if not address.local or address.full != jid:
+        raise ValueError(f"{jid!r} is not the address of a room")
+    return jid
+
+
+def _readAffiliation(bare: str, affiliation: str) -> str:
+    if parseJid(bare).bare != bare or affiliation not in rooms.AFFILIATIONS:
+        raise ValueError(f"{affiliation!r} is no affiliation of {bare!r}")
+    return affiliation
