@@ -723,10 +723,14 @@ cdef class Frames:
 
     cdef int _lookBack(self) except -1:
         """Whether more waits to be sent than may."""
+        cdef Py_ssize_t unsent
         connection = self._connection
-        if connection is not None:
+        if connection is None:
+            return 0
+        unsent = connection.unsent
+        if unsent:
             connection.wrote()
-            if connection.unsent > self._terms.maxUnsent:
+            if unsent > self._terms.maxUnsent:
                 connection.overrun()
         return 0
 

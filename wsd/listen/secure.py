@@ -46,7 +46,7 @@ _PLAIN = (
     b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
 )
 
-_PASSED = {"setWaterMarks", "setKept", "tellUnsent", "via", "waited"}
+_PASSED = {"setWaterMarks", "setKept", "via", "waited"}
 _PASSED |= {"getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
 """What is the transport's below, if it has it."""
 
@@ -81,6 +81,7 @@ class SecureTransport:
         "_saidGoodbye",
         "_sni",
         "_socket",
+        "_tell",
         "_wire",
         "connected",
         "disconnecting",
@@ -102,6 +103,7 @@ class SecureTransport:
         self._records: Any = None
         self._producer: Any = None
         self._socket: Any = None
+        self._tell: Any = None
         self._isOpen = self._isRefused = self._isDeaf = self._isEnded = self._saidGoodbye = self._pulls = False
 
     # -- the transport below calls --------------------------------------------------------------------------------
@@ -175,6 +177,7 @@ class SecureTransport:
         self._records = self._gathered = self._producer = self._socket = None
         self._feed = None
         protocol, self.protocol = self.protocol, None
+        self._tell = None
         protocol.connectionLost(reason)
 
     def __conform__(self, interface: Any) -> SecureTransport | None:
@@ -325,6 +328,8 @@ class SecureTransport:
                 return
             data = data[sent:]
         self._below.write(data)
+        if self._tell is not None and self._wire.unsent:
+            self._wire.tellUnsent(self._tell)
 
     # -- what waits -----------------------------------------------------------------------------------------------
 
@@ -339,6 +344,12 @@ class SecureTransport:
     def unsent(self) -> int:
         """Bytes that wait: enciphered ones, and those that are gathered."""
         return int(self._wire.unsent) + self._bytes
+
+    def tellUnsent(self, tell: Callable[[int], None]) -> None:
+        """Tell how many enciphered bytes wait, now and each time that some must; what is gathered goes out at once."""
+        self._tell = tell
+        if self._wire.unsent:
+            self._wire.tellUnsent(tell)
 
     def written(self) -> int:
         """Bytes written since the connection began."""
