@@ -166,10 +166,12 @@ class Flow(Contract):
         """So many bytes are kept of what is still being deflated, and what waits behind it."""
         self._holds(Part.deflated, size)
 
-    def wrote(self) -> None:
-        """Something waits in the transport, which tells from now on how much."""
-        if self._wire.unsent:
-            self._wire.tellUnsent(self.__unsentIs)
+    def wrote(self) -> bool:
+        """Whether something waits in the transport, which tells from now on how much."""
+        if not self._wire.unsent:
+            return False
+        self._wire.tellUnsent(self.__unsentIs)
+        return True
 
     def __unsentIs(self, size: int) -> None:
         self._holds(Part.unsent, size)

@@ -124,6 +124,7 @@ cdef class Frames:
     cdef object _connection, _transport, _received, _terms, _deflater, _slow
     cdef Traffic _traffic
     cdef bint _streams, _feeding, _isSlow, _isOpen
+    cdef bint _isTold   # whether the transport tells the connection how much waits
     cdef bint _waits   # whether something may wait in the transport before what is sent
     cdef int _held
     cdef int _descriptor
@@ -729,7 +730,8 @@ cdef class Frames:
             return 0
         unsent = connection.unsent
         if unsent:
-            connection.wrote()
+            if not self._isTold:
+                self._isTold = connection.wrote()
             if unsent > self._terms.maxUnsent:
                 connection.overrun()
         return 0

@@ -114,8 +114,8 @@ class Sink(Protocol):
     def defers(self, size: int) -> None:
         """So many bytes are kept of what is still being deflated, and what waits behind it."""
 
-    def wrote(self) -> None:
-        """Something waits in the transport."""
+    def wrote(self) -> bool:
+        """Whether something waits in the transport, which tells from now on how much."""
 
     def overrun(self) -> None:
         """More waits to be sent than may: drop the connection."""

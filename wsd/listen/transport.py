@@ -93,16 +93,13 @@ class Sending(_Base):
         """Bytes that the kernel keeps beside what it has sent, at the most; only TCP has room for many."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """Tell how many bytes wait now, and each time that fewer do, until none does."""
+        """Tell how many bytes wait now, and each time that it is another number, until the connection is lost."""
         self._tell = tell
-        self._tellUnsent()
+        tell(self.unsent)
 
     def _tellUnsent(self) -> None:
-        tell = self._tell
-        if tell is not None:
-            if not self.unsent:
-                self._tell = None
-            tell(self.unsent)
+        if self._tell is not None:
+            self._tell(self.unsent)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -184,6 +181,7 @@ class Sending(_Base):
             self.startWriting()
         elif self.producer is not None and not self.streamingProducer:
             self.startWriting()
+        self._tellUnsent()
         self._tellProducer()
 
     def _offer(self, pieces: list[bytes]) -> list[bytes | memoryview]:
@@ -194,7 +192,6 @@ class Sending(_Base):
             sent = 0
         self.unsent -= sent
         self._sent += sent
-        self._tellUnsent()
         return self._after(pieces, sent)
 
     @staticmethod
@@ -279,6 +276,7 @@ class Sending(_Base):
         self._queue = self._gathering = None
         self.unsent = 0
         self._tellUnsent()
+        self._tell = None
         if self._reader is not None:
             self._sent, self._reader = self._taken, None
             self.__dict__.pop("doRead", None)
