@@ -12,7 +12,7 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.dictionary import Dictionary, parser, parseShort
+from wsd.protocols.soap.dictionary import Piecewise, parseShort
 from wsd.protocols.soap.faults import Fault
 
 _SKIPPED = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s(?P<declared>[^>]*)\?>)?(?:\s+|<!--.*?-->)*", re.DOTALL)
@@ -55,7 +55,6 @@ class Reader:
         "_marks",
         "_mayInstruct",
         "_most",
-        "_names",
         "_parser",
         "_prolog",
         "size",
@@ -71,8 +70,7 @@ class Reader:
     def _begin(self) -> None:
         self._first: bytes | None = None
         self._prolog: bytes | None = b""
-        self._parser: Any = None
-        self._names: Dictionary | None = None
+        self._parser: Piecewise | None = None
         self._early: list[bytes] = []
         self._begun = 0
         self._marks = 0
@@ -95,16 +93,13 @@ class Reader:
 
     def _parse(self, data: bytes) -> None:
         """Some of a message that comes in pieces, with names of its own."""
-        if self._names is None:
-            self._names = Dictionary()
-            with self._names:
-                self._parser = parser(isHuge=self._most > _MOST_TEXT)
+        if self._parser is None:
+            self._parser = Piecewise(isHuge=self._most > _MOST_TEXT)
         try:
             if self._isMarkup(data):
                 data, self._prolog = (self._prolog or b"") + data, None
                 self._check(data)
-                with self._names:
-                    self._parser.feed(data)
+                self._parser.feed(data)
         except Fault as fault:
             self._fail(fault)
         except etree.XMLSyntaxError as error:
@@ -140,7 +135,7 @@ class Reader:
 
     def _fail(self, fault: Fault) -> None:
         self._fault = fault
-        self._parser = self._names = None
+        self._parser = None
 
     def close(self) -> Any:
         """The root of a whole message. Raises `Fault` (Sender)."""
@@ -167,10 +162,9 @@ class Reader:
     def _last(self) -> Any:
         if self._fault is not None:
             raise self._fault
-        if self._names is None or self._prolog is not None:
+        if self._parser is None or self._prolog is not None:
             raise Fault(_NO_ELEMENT)
-        with self._names:
-            root = self._parser.close()
+        root = self._parser.close()
         if self._most > _MOST_TEXT and _TOO_DEEP(root):
             raise Fault(f"an envelope has {_MOST_LEVELS} levels at the most")
         if self._mayInstruct and _hasInstructions(root):
