@@ -77,7 +77,8 @@ class Piecewise:
     """
     The parser of one document that comes in pieces, with a dictionary of its own.
 
-    lxml frees what it has made of a document when its parser is closed, so one that is left in the midst is closed here.
+    lxml frees what it has made of a document when its parser is closed, so one
+    that is left in the midst is closed here.
     """
 
     __slots__ = ("_names", "_parser")
