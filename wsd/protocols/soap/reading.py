@@ -34,6 +34,8 @@ _SHORT = 65536
 _MOST_TEXT = 10_000_000
 """Bytes of one text that libxml2 takes unless it is told to take any."""
 _MOST_LEVELS = 256
+_NODE = 128
+"""Bytes that libxml2 takes for an element, or a text; an attribute is two of these."""
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (_MOST_LEVELS + 1)})")
 
 
@@ -136,6 +138,15 @@ class Reader:
     def _fail(self, fault: Fault) -> None:
         self._fault = fault
         self._parser = None
+
+    @property
+    def weight(self) -> int:
+        """Bytes that a long message takes so far, about; 0 for none and for a short one."""
+        return 0 if self._parser is None else self._begun + _NODE * (self._marks + 2 * self._attributes)
+
+    def drop(self) -> None:
+        """Forget the message that has begun."""
+        self._begin()
 
     def close(self) -> Any:
         """The root of a whole message. Raises `Fault` (Sender)."""
