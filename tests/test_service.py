@@ -164,6 +164,22 @@ class TestAReload:
         assert factoryOf(running) is before
         assert running.daemon._readiness() == (True, choose("auto").name, ["/lived"], [])
 
+    def test_whose_state_another_daemon_has_makes_nobody_meet_what_will_never_start(
+        self, running: Running, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def another(paths: object) -> None:
+            raise ConfigError("another daemon has it")
+
+        met: list[Factory] = []
+        monkeypatch.setattr(Lived, "meet", lambda factory, others: met.append(factory))
+        running.start()
+        monkeypatch.setattr(running.daemon, "_locks", SimpleNamespace(take=another, sign=int, close=int, notices=()))
+        running.reload(2)
+        assert met == []
+        monkeypatch.setattr(running.daemon, "_locks", None)
+        running.reload(3)
+        assert met == [factoryOf(running)]
+
     def test_sets_the_limits_of_admission_too(self, running: Running) -> None:
         running.start()
         running.reload(1, "[policies]\nmax_connections = 7\n")

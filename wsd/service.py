@@ -141,6 +141,7 @@ class Daemon(Service):
             self._loadTls()
         self._budget = Budget(config.policies, reactor)
         self._routes = self._buildRoutes(config, {})
+        self._introduce(self._routes, {})
         self._admission = Admission(config.policies, self._timer)
         self.site = Site(
             self._routes.values(),
@@ -187,15 +188,17 @@ class Daemon(Service):
         def keeps(old: SiteRoute | None, route: Route) -> bool:
             return old is not None and old.route == route and not any(each.hasFailed for each in old.distinct())
 
-        routes = {
+        return {
             key: before[key] if keeps(before.get(key), route) else self._buildRoute(route)
             for key, route in config.routes.items()
         }
+
+    def _introduce(self, routes: Mapping[str, SiteRoute], before: Mapping[str, SiteRoute]) -> None:
+        """Have the new factories meet the others. Only those that will be started do."""
         known = [factory for route in before.values() for factory in route.distinct()] + self._retired
         for factory in [factory for route in routes.values() for factory in route.distinct() if factory not in known]:
             factory.meet(known)
             known.append(factory)
-        return routes
 
     def _buildRoute(self, route: Route) -> SiteRoute:
         if route.single is not None:
@@ -408,6 +411,7 @@ class Daemon(Service):
             routes = self._buildRoutes(config, self._routes)
             if self._locks is not None:
                 self._locks.take(_lockFiles(config, self._environ))
+            self._introduce(routes, self._routes)
         except BaseException as error:
             sentence = str(error) if isinstance(error, (ConfigError, Unusable)) else told(error)
             status = f"not reloaded: {sentence}"

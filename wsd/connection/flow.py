@@ -166,6 +166,10 @@ class Flow(Contract):
         """So many bytes are kept of what is still being deflated, and what waits behind it."""
         self._holds(Part.deflated, size)
 
+    def collects(self, size: int) -> None:
+        """So many bytes are what a message has become that is taken as it comes, and is not whole."""
+        self._holds(Part.collected, size)
+
     def wrote(self) -> bool:
         """Whether something waits in the transport, which tells from now on how much."""
         if not self._wire.unsent:

@@ -27,6 +27,8 @@ class Part(IntEnum):
     """What is still being deflated, and what waits behind it."""
     unsent = 3
     """What waits in its transport."""
+    collected = 4
+    """What a protocol that takes messages as they come has made of one that is not whole."""
 
 
 class Holder(Protocol):
@@ -43,7 +45,7 @@ class Account:
 
     def __init__(self, budget: Budget, holder: Holder) -> None:
         self._budget = budget
-        self._parts = [0, 0, 0, 0]
+        self._parts = [0] * len(Part)
         self.holder = holder
         self.size = 0
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from lxml import etree
 
 from wsd.protocols.soap.dictionary import Dictionary, parseAny, parser, parseShort
@@ -44,14 +45,55 @@ for number in range(18_000_000 // (count * 10)):
 print((resident() - before) >> 20)
 """
 
+LEAVES = """
+import sys
+from lxml import etree
+from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.validating import Validator
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+def left():
+    Reader().feed(b"<r>" + b"<a/>" * 20_000)
+
+def refused():
+    reader = Reader()
+    for _ in range(3):
+        reader.feed(b"<r>" + b"<a b='1'/>" * 8_000)
+    try:
+        reader.close()
+    except Fault:
+        pass
+
+def wrong():
+    assert validator.check(order, 200_000)
+
+schema = etree.fromstring(
+    '<schema xmlns="http://www.w3.org/2001/XMLSchema"><element name="r"><complexType><sequence>'
+    '<element name="a" type="int" maxOccurs="unbounded"/></sequence></complexType></element></schema>'
+)
+validator = Validator(etree.XMLSchema(schema), [schema])
+order = etree.fromstring("<r>" + "<a>1</a>" * 20_000 + "<a>x</a></r>")
+before, act = resident(), {"left": left, "refused": refused, "wrong": wrong}[sys.argv[1]]
+for _ in range(50):
+    act()
+print((resident() - before) >> 20)
+"""
+
 
 def grown(count: int, kind: str, pieces: int) -> int:
     """MiB that a process keeps after 18 MB or more of documents, each with so many names that nobody has seen."""
-    told = subprocess.run(
-        [sys.executable, "-c", READS, str(count), kind, str(pieces)], cwd=ROOT, stdout=subprocess.PIPE, timeout=60
-    )
-    assert told.returncode == 0
-    return int(told.stdout)
+    return told(READS, str(count), kind, str(pieces))
+
+
+def told(program: str, *arguments: str) -> int:
+    """The number that a program writes."""
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, timeout=60)
+    assert ended.returncode == 0
+    return int(ended.stdout)
 
 
 class TestWhatIsForgotten:
@@ -67,6 +109,10 @@ class TestWhatIsForgotten:
     def test_names_in_answers(self) -> None:
         assert grown(2_000, "names", 0) < 25
         assert grown(40_000, "names", 0) < 25
+
+    @pytest.mark.parametrize("how", ["left", "refused", "wrong"])
+    def test_documents_that_are_not_read_to_their_end(self, how: str) -> None:
+        assert told(LEAVES, how) < 25
 
 
 class TestDictionary:

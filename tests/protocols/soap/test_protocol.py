@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from lxml import etree
 
@@ -18,7 +20,7 @@ from tests.protocols.soap.talk import (
     fault,
     text,
 )
-from tests.wire import Daemon
+from tests.wire import Client, Daemon
 from wsd.config import parse
 from wsd.protocols import load, optionsOf
 
@@ -129,6 +131,27 @@ class TestMessages:
     def test_a_fault_is_never_answered(self, daemon: Daemon) -> None:
         talker = Talker(daemon)
         assert talker.say(envelope("<s:Fault/>")) == []
+
+
+class TestHalfAnEnvelope:
+    ENVELOPE = f'<s:Envelope xmlns:s="{S12}"><s:Body>'.encode() + b"<a/>" * 90_000
+
+    def half(self, daemon: Daemon) -> Client:
+        client = daemon.open("/soap", subprotocols=["soap"])
+        client.wire.send(struct.pack("!BBQ", 0x81, 0xFF, 1_000_000) + bytes(4) + self.ENVELOPE)
+        return client
+
+    def test_counts_as_what_it_has_become(self, daemon: Daemon) -> None:
+        client = self.half(daemon)
+        assert daemon.budget.used > 10_000_000
+        client.wire.close()
+        assert daemon.budget.used == 0
+
+    def test_is_forgotten_when_all_hold_too_much(self, daemon: Daemon) -> None:
+        self.half(daemon)
+        (connection,) = daemon.connections
+        connection.relieve(1)
+        assert connection._reader.weight == 0
 
 
 class TestPush:

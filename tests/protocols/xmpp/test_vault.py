@@ -222,3 +222,10 @@ class TestTheEnd:
         assert lines[-1]["event"] == "xmpp.store"
         assert lines[-1]["count"] == 1
         assert not kept.clock.getDelayedCalls()
+
+    def test_says_nothing_where_nothing_is_lost(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
+        kept.shelf.isBroken = True
+        assert isinstance(result(kept.vault.get("kind", "alice", "key")), StoreFault)
+        told = len(lines)
+        assert wait(kept.vault.stop()) is None
+        assert len(lines) == told

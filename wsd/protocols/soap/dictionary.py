@@ -9,6 +9,7 @@ that are given up after a while.
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from threading import local
 from typing import Any
 
@@ -70,6 +71,41 @@ class Dictionary:
         self._context = state.pop(_KEY, None)
         if self._outer is not None:
             state[_KEY] = self._outer
+
+
+class Piecewise:
+    """
+    The parser of one document that comes in pieces, with a dictionary of its own.
+
+    lxml frees what it has made of a document when its parser is closed, so one
+    that is left in the midst is closed here.
+    """
+
+    __slots__ = ("_names", "_parser")
+
+    def __init__(self, **options: Any) -> None:
+        self._names = Dictionary()
+        with self._names:
+            self._parser = parser(**options)
+
+    def feed(self, data: bytes) -> None:
+        """The next piece. Raises lxml's XMLSyntaxError."""
+        with self._names:
+            self._parser.feed(data)
+
+    def close(self) -> Any:
+        """The root of the whole document. Raises lxml's XMLSyntaxError."""
+        with self._names:
+            return self._parser.close()
+
+    @property
+    def errors(self) -> Any:
+        """What was wrong so far, in lxml's words."""
+        return self._parser.feed_error_log
+
+    def __del__(self) -> None:
+        with suppress(etree.XMLSyntaxError):
+            self.close()
 
 
 class _Shared(local):

@@ -91,6 +91,7 @@ class Posted:
 
     def lost(self) -> None:
         """Nobody will ask."""
+        self.reader.drop()
 
 
 @implementer(IStreamed)

@@ -59,6 +59,7 @@ class SoapConnection(Connection):
         self._pending: set[Deferred[Any]] = set()
         self._goodbyes: dict[object, Callable[[], None]] = {}
         self._waits = False
+        self._weight = 0
 
     def began(self, isBinary: bool) -> None:
         """An envelope begins; it is answered in the opcode that it came in."""
@@ -67,11 +68,13 @@ class SoapConnection(Connection):
     def arrived(self, data: bytes) -> None:
         """Some of it."""
         self._reader.feed(data)
+        self._weigh()
 
     def ended(self) -> Deferred[None] | None:
         """It is whole. One that no answer could refer to is answered before the next is read."""
         addressing, isBinary = Addressing(), self._isBinary
         answer = self.factory.node.process(self._reader, self._version, self, addressing=addressing)
+        self._weigh()
         if isinstance(answer, Answer):
             self._deliver(answer.text, isBinary)
             return None
@@ -83,6 +86,17 @@ class SoapConnection(Connection):
             self._waits = True
             self.hold()
         return None
+
+    def _weigh(self) -> None:
+        weight = self._reader.weight
+        if weight != self._weight:
+            self._weight = weight
+            self.collects(weight)
+
+    def relieve(self, size: int) -> None:
+        """Half an envelope goes at once, and not when the client has said goodbye."""
+        super().relieve(size)
+        self._reader.drop()
 
     def _answered(self, result: Any, pending: Deferred[Any], isBinary: bool) -> None:
         self._pending.discard(pending)
@@ -114,6 +128,7 @@ class SoapConnection(Connection):
 
     def closed(self, code: int, reason: str) -> None:
         """Whoever works for this client may stop."""
+        self._reader.drop()
         for pending in list(self._pending):
             pending.cancel()
         for call in list(self._goodbyes.values()):

@@ -12,7 +12,7 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.dictionary import Dictionary, parser, parseShort
+from wsd.protocols.soap.dictionary import Piecewise, parseShort
 from wsd.protocols.soap.faults import Fault
 
 _SKIPPED = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s(?P<declared>[^>]*)\?>)?(?:\s+|<!--.*?-->)*", re.DOTALL)
@@ -34,6 +34,8 @@ _SHORT = 65536
 _MOST_TEXT = 10_000_000
 """Bytes of one text that libxml2 takes unless it is told to take any."""
 _MOST_LEVELS = 256
+_NODE = 128
+"""Bytes that libxml2 takes for an element, or a text; an attribute is two of these."""
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (_MOST_LEVELS + 1)})")
 
 
@@ -55,7 +57,6 @@ class Reader:
         "_marks",
         "_mayInstruct",
         "_most",
-        "_names",
         "_parser",
         "_prolog",
         "size",
@@ -71,8 +72,7 @@ class Reader:
     def _begin(self) -> None:
         self._first: bytes | None = None
         self._prolog: bytes | None = b""
-        self._parser: Any = None
-        self._names: Dictionary | None = None
+        self._parser: Piecewise | None = None
         self._early: list[bytes] = []
         self._begun = 0
         self._marks = 0
@@ -95,16 +95,13 @@ class Reader:
 
     def _parse(self, data: bytes) -> None:
         """Some of a message that comes in pieces, with names of its own."""
-        if self._names is None:
-            self._names = Dictionary()
-            with self._names:
-                self._parser = parser(isHuge=self._most > _MOST_TEXT)
+        if self._parser is None:
+            self._parser = Piecewise(isHuge=self._most > _MOST_TEXT)
         try:
             if self._isMarkup(data):
                 data, self._prolog = (self._prolog or b"") + data, None
                 self._check(data)
-                with self._names:
-                    self._parser.feed(data)
+                self._parser.feed(data)
         except Fault as fault:
             self._fail(fault)
         except etree.XMLSyntaxError as error:
@@ -140,7 +137,16 @@ class Reader:
 
     def _fail(self, fault: Fault) -> None:
         self._fault = fault
-        self._parser = self._names = None
+        self._parser = None
+
+    @property
+    def weight(self) -> int:
+        """Bytes that a long message takes so far, about; 0 for none and for a short one."""
+        return 0 if self._parser is None else self._begun + _NODE * (self._marks + 2 * self._attributes)
+
+    def drop(self) -> None:
+        """Forget the message that has begun."""
+        self._begin()
 
     def close(self) -> Any:
         """The root of a whole message. Raises `Fault` (Sender)."""
@@ -167,10 +173,9 @@ class Reader:
     def _last(self) -> Any:
         if self._fault is not None:
             raise self._fault
-        if self._names is None or self._prolog is not None:
+        if self._parser is None or self._prolog is not None:
             raise Fault(_NO_ELEMENT)
-        with self._names:
-            root = self._parser.close()
+        root = self._parser.close()
         if self._most > _MOST_TEXT and _TOO_DEEP(root):
             raise Fault(f"an envelope has {_MOST_LEVELS} levels at the most")
         if self._mayInstruct and _hasInstructions(root):

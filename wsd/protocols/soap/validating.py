@@ -14,7 +14,7 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.dictionary import Dictionary, parser
+from wsd.protocols.soap.dictionary import Piecewise
 from wsd.protocols.soap.names import XSD
 
 _XSD = f"{{{XSD}}}"
@@ -58,17 +58,15 @@ class Validator:
 
     def _inPieces(self, element: Any) -> str:
         data = memoryview(etree.tostring(element, encoding="utf-8", with_tail=False))
-        with Dictionary():
-            reader = parser(isHuge=True, schema=self._schema)
-            try:
-                for start in range(0, len(data), _PIECE):
-                    reader.feed(bytes(data[start : start + _PIECE]))
-                    if reader.feed_error_log:
-                        return _sentence(reader.feed_error_log[0])
-                reader.close()
-            except etree.XMLSyntaxError as error:
-                log = reader.feed_error_log
-                return _sentence(log[0]) if log else str(error)[:400]
+        reader = Piecewise(isHuge=True, schema=self._schema)
+        try:
+            for start in range(0, len(data), _PIECE):
+                reader.feed(bytes(data[start : start + _PIECE]))
+                if reader.errors:
+                    return _sentence(reader.errors[0])
+            reader.close()
+        except etree.XMLSyntaxError as error:
+            return _sentence(reader.errors[0]) if reader.errors else str(error)[:400]
         return ""
 
 

@@ -87,11 +87,12 @@ class Vault:
             self._begin(self._do, self._queue, [])
             with suppress(StoreFault):
                 await self.read(lambda store: None)
-            if self.fault is not None:
+            lost = sum(work.done is None and work.owner != _PROBE for work in self._queue)
+            if self.fault is not None and lost:
                 self.log.critical(
                     "{count} writes to the store of xmpp are lost: {sentence}",
                     event="xmpp.store",
-                    count=sum(work.done is None and work.owner != _PROBE for work in self._queue),
+                    count=lost,
                     sentence=str(self.fault),
                 )
             await self._thread.run(self._close)
