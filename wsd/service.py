@@ -525,10 +525,9 @@ def _lockFiles(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
     """What has to be held for the routes that keep things."""
     for route in config.routes.values():
         for options in route.options.values():
-            lockFile = getattr(options, "lockFile", None)
-            path = None if lockFile is None else lockFile(environ)
-            if path is not None:
-                yield path
+            lockFiles = getattr(options, "lockFiles", None)
+            if lockFiles is not None:
+                yield from lockFiles(environ)
 
 
 def _onlyIn(routes: Mapping[str, SiteRoute], others: Mapping[str, SiteRoute]) -> list[Factory]:
