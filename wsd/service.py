@@ -72,9 +72,9 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
         raise
 
 
-def check(config: Config, reactor: Any) -> None:
+def check(config: Config, reactor: Any) -> list[str]:
     """
-    Build what the configuration names, and start nothing of it.
+    Build what the configuration names, and start nothing of it: warnings of what is not there yet.
 
     Raises `Unusable` or `ConfigError`, as `makeService` does, for what it would find before it binds a listener.
     """
@@ -83,7 +83,7 @@ def check(config: Config, reactor: Any) -> None:
     for route in config.routes.values():
         for name in route.options:
             _build(protocols.load(name), name, route, reactor, timer, metrics, None, plane)
-    checkListeners(config)
+    return checkListeners(config)
 
 
 def _planeOf(config: Config) -> Plane:
