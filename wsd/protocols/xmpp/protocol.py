@@ -222,7 +222,7 @@ class XmppFactory(Factory):
             self.upstream = Upstream(self.options, self.clock)
             return
         path = storeOf(self.options, os.environ)
-        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock)
+        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock, str(path))
         self._server = Server(
             self._bounded(self.options), self.clock, time.time, vault, self.threads(self.clock, 2, "scram")
         )
