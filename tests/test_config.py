@@ -453,6 +453,17 @@ class TestRoutes:
     def test_origins_are_written_in_full_of_international_names_in_either_form(self) -> None:
         assert route('origins = "https://Bücher.example:444"').origins == ("https://xn--bcher-kva.example:444",)
 
+    @pytest.mark.parametrize(
+        ("written", "meant"),
+        [
+            ("http://localhost:9998/", "http://localhost:9998"),
+            ("HTTP://[::1]/", "http://[::1]"),
+            ("file:///", "file://"),
+        ],
+    )
+    def test_origins_may_end_on_the_slash_that_some_programs_send(self, written: str, meant: str) -> None:
+        assert route(f'origins = "{written}"').origins == (meant,)
+
     @pytest.mark.parametrize("written", ["file://", "qrc://", "app://-", "tauri://localhost", "chrome-extension://abc"])
     def test_origins_of_programs_are_named_as_they_send_them(self, written: str) -> None:
         assert route(f'origins = "{written}"').origins == (written,)
@@ -467,7 +478,7 @@ class TestRoutes:
         "written",
         [
             "example.com",
-            "https://example.com/",
+            "https://example.com/x",
             "https://a b",
             "https://u@h",
             "https://*.x",

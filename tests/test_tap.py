@@ -294,6 +294,24 @@ class TestCheck:
         assert told.startswith(f"wsd: {sentence}")
         assert "\n" not in told
 
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ('listen = "unix:{}/wsd.sock"', "listen 'unix:{}/wsd.sock': "),
+            ('[tls]\nself_signed = true\nlisten = "unix:{}/wsd.sock:mode=660"', "listen 'unix:{}/wsd.sock:mode=660': "),
+            ('[log]\nfile = "{}/wsd.log"', "log.file: "),
+        ],
+    )
+    def test_it_warns_of_a_folder_that_is_not_there_yet(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, told: str
+    ) -> None:
+        folder = tmp_path / "nope"
+        (tmp_path / "wsd.toml").write_text(text.format(folder))
+        with pytest.raises(SystemExit) as caught:
+            parsed("--check", "-c", str(tmp_path / "wsd.toml"))
+        assert caught.value.code == 0
+        assert capsys.readouterr().err == f"wsd: warning: {told.format(folder)}there is no folder {folder} yet\n"
+
     @pytest.mark.parametrize("kind", ["xmpp", "blob"])
     @pytest.mark.parametrize("spoilt", ["truncated", "no database", "a folder"])
     def test_it_opens_the_stores_that_are_there(

@@ -72,9 +72,9 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
         raise
 
 
-def check(config: Config, reactor: Any) -> None:
+def check(config: Config, reactor: Any) -> list[str]:
     """
-    Build what the configuration names, and start nothing of it.
+    Build what the configuration names, and start nothing of it: warnings of what is not there yet.
 
     Raises `Unusable` or `ConfigError`, as `makeService` does, for what it would find before it binds a listener.
     """
@@ -83,7 +83,7 @@ def check(config: Config, reactor: Any) -> None:
     for route in config.routes.values():
         for name in route.options:
             _build(protocols.load(name), name, route, reactor, timer, metrics, None, plane)
-    checkListeners(config)
+    return checkListeners(config)
 
 
 def _planeOf(config: Config) -> Plane:
@@ -529,10 +529,9 @@ def _lockFiles(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
     """What has to be held for the routes that keep things."""
     for route in config.routes.values():
         for options in route.options.values():
-            lockFile = getattr(options, "lockFile", None)
-            path = None if lockFile is None else lockFile(environ)
-            if path is not None:
-                yield path
+            lockFiles = getattr(options, "lockFiles", None)
+            if lockFiles is not None:
+                yield from lockFiles(environ)
 
 
 def _onlyIn(routes: Mapping[str, SiteRoute], others: Mapping[str, SiteRoute]) -> list[Factory]:

@@ -88,16 +88,18 @@ def checkFiles(config: Config) -> None:
                 warnings.update(dict.fromkeys(check()))
             except ValueError as error:
                 raise ConfigError(str(error)) from None
-    for warning in warnings:
-        print(f"wsd: warning: {warning}", file=sys.stderr)
+    if config.log.file is not None and not os.path.isdir(folder := os.path.dirname(os.path.abspath(config.log.file))):
+        warnings[f"log.file: there is no folder {folder} yet"] = None
     if config.tls.certificate:
         from wsd.listen.tls import Certificates
 
         Certificates(replace(config.tls, self_signed=False), os.environ)
     try:
-        service.check(config, reactor)
+        warnings.update(dict.fromkeys(service.check(config, reactor)))
     except service.Unusable as error:
         raise ConfigError(str(error)) from None
+    for warning in warnings:
+        print(f"wsd: warning: {warning}", file=sys.stderr)
 
 
 def _end(sentence: str) -> SystemExit:

@@ -14,11 +14,11 @@ from tests.daemon import PATIENCE
 from wsd.config.state import LOCK, holderOf
 
 
-def start(folder: Path, mode: str, state: Path) -> subprocess.CompletedProcess[str]:
+def start(folder: Path, mode: str, state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Another daemon, which ends by itself."""
     folder.mkdir()
     return subprocess.run(
-        commandLine(mode, "--port", "0"),
+        commandLine(mode, "--port", "0", *arguments),
         cwd=folder,
         env=environment(STATE_DIRECTORY=str(state)),
         capture_output=True,
@@ -54,6 +54,17 @@ def test_after_a_kill_the_next_one_has_it_and_a_reload_keeps_it(tmp_path: Path) 
         assert start(tmp_path / "other", "twistd -n", tmp_path / "state").returncode == 1
         daemon.stop()
     assert holderOf(tmp_path / "state" / LOCK) is None
+
+
+@pytest.mark.parametrize(("route", "name"), [("/blob", "blob"), ("/xmpp", "xmpp.sqlite")])
+def test_who_names_a_store_in_the_folder_of_another_hears_so(tmp_path: Path, route: str, name: str) -> None:
+    state = tmp_path / "state"
+    with running(tmp_path, "twistd -n", "--port", "0", STATE_DIRECTORY=str(state)) as daemon:
+        daemon.url()
+        (tmp_path / "wsd.toml").write_text(f'[route."{route}"]\nstore = "{state}/{name}"\n')
+        done = start(tmp_path / "other", "twistd -n", tmp_path / "elsewhere", "-c", str(tmp_path / "wsd.toml"))
+        assert done.returncode == 1
+        assert f"which runs as process {daemon.pid}; " in done.stderr.splitlines()[-1]
 
 
 def test_a_reload_that_names_anothers_store_is_refused(tmp_path: Path) -> None:

@@ -163,18 +163,22 @@ class Locks:
     def __init__(self) -> None:
         self._locks: dict[Path, Lock] = {}
         self.notices: list[str] = []
-        """Sentences about what could not be held."""
+        """Sentences about what could not be held, each once."""
 
     def take(self, paths: Iterable[Path]) -> None:
         """Hold these too. Raises ConfigError, and holds none of them, when another process has one."""
         new: dict[Path, Lock] = {}
         try:
-            for path in {path.resolve() for path in paths} - set(self._locks):
+            for path in dict.fromkeys(path.resolve() for path in paths):
+                if path in self._locks:
+                    continue
                 try:
                     new[path] = Lock(path)
                 except OSError as error:
                     # Nothing can be kept there, so there is nothing to hold: who needs the place will say so.
-                    self.notices.append(f"{path.parent} cannot be written: {error.strerror}; nothing is kept there")
+                    notice = f"{path.parent} cannot be written: {error.strerror}; nothing is kept there"
+                    if notice not in self.notices:
+                        self.notices.append(notice)
         except ConfigError:
             for lock in new.values():
                 lock.close()

@@ -240,12 +240,14 @@ def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]]) -> L
     return listener
 
 
-def check(config: Config) -> None:
+def check(config: Config) -> list[str]:
     """
     What can be seen of the listeners before they are bound: endpoint strings, and addresses of this machine.
 
-    Raises `Unusable`. Ports may be taken meanwhile, by the daemon whose configuration this is.
+    It gives warnings of folders that are not there: systemd makes those of a unit when it starts it. Raises `Unusable`.
+    Ports may be taken meanwhile, by the daemon whose configuration this is.
     """
+    warnings: list[str] = []
     for string in (*config.listen, *config.tls.listen):
         kind, _, rest = string.partition(":")
         if kind in ("tcp", "tcp4", "tcp6", "unix", "systemd"):
@@ -253,7 +255,9 @@ def check(config: Config) -> None:
         if kind in ("tcp", "tcp4", "tcp6"):
             _checkHost(_readTCP(string, kind, rest)[0])
         elif kind == "unix":
-            _readUNIX(string, rest)
+            folder = os.path.dirname(_readUNIX(string, rest)[0]) or "."
+            if not os.path.isdir(folder):
+                warnings.append(f"listen {string!r}: there is no folder {folder} yet")
         elif kind == "systemd":
             _readInherited(string, rest)
         else:
@@ -261,6 +265,7 @@ def check(config: Config) -> None:
     if config.port is not None or config.tls.port is not None:
         for host in config.host:
             _checkHost(host)
+    return warnings
 
 
 def _checkHost(host: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64encode
 from pathlib import Path
 
@@ -257,10 +258,14 @@ class TestWhatGoesWrong:
         answer = ask(daemon, f"PATCH {create(daemon)}", *fields, body=CONTENT)
         assert (answer.status, answer.error) == (415, "content_type")
 
-    @pytest.mark.parametrize("fields", [[], ["Tus-Resumable: 0.2.2"]])
-    def test_another_version_is_412(self, daemon: Daemon, fields: list[str]) -> None:
+    @pytest.mark.parametrize(
+        ("fields", "told"),
+        [([], "there is no Tus-Resumable"), (["Tus-Resumable: 0.2.2"], "Tus-Resumable is '0.2.2'")],
+    )
+    def test_another_version_is_412(self, daemon: Daemon, fields: list[str], told: str) -> None:
         answer = ask(daemon, "POST /blob/tus", "Upload-Length: 10", *fields)
         assert (answer.status, answer.headers["tus-version"], answer.error) == (412, "1.0.0", "tus_version")
+        assert json.loads(answer.body)["error"]["message"] == f"{told}; this is version 1.0.0 of tus"
 
     def test_more_than_announced_is_refused(self, daemon: Daemon) -> None:
         url = create(daemon)

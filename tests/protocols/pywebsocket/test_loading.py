@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +69,19 @@ class TestWhatIsWrong:
             ("\n\n1/0", ":3: ZeroDivisionError: division by zero"),
             ("def f():\n    raise KeyError\n\nf()", ":2: KeyError"),
             ("import sys\nsys.exit(3)", ": calls exit while it is loaded"),
+            ("\nraise GeneratorExit", ":2: GeneratorExit"),
         ],
     )
     def test_is_told_with_its_line(self, tmp_path: Path, text: str, sentence: str) -> None:
         with pytest.raises(LoadError) as caught:
             run(tmp_path, text)
         assert str(caught.value).startswith(f"{tmp_path}/a_wsh.py{sentence}")
+
+    def test_ctrl_c_is_what_the_main_thread_gets_and_no_other(self, tmp_path: Path) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, "raise KeyboardInterrupt")
+        with ThreadPoolExecutor(1) as pool, pytest.raises(LoadError, match=r"a_wsh\.py:1: KeyboardInterrupt"):
+            pool.submit(run, tmp_path, "raise KeyboardInterrupt").result()
 
     def test_in_another_file_is_told_where_it_was_imported(self, tmp_path: Path) -> None:
         (tmp_path / "helper.py").write_text("\n\n1/0\n")

@@ -178,6 +178,7 @@ class TestAnswers:
             (BOTH, "xs:anyType", {1: 1}, "1 is no name of an element"),
             (BOTH, "B", "text", "str is no B"),
             (BOTH, "B", {"w": 1}, "B has no w"),
+            (BOTH, "B", {"x": 1, "w": 1}, "B has no w"),
             (BOTH, "B", {"xsi:type": "T", "x": 1}, "xsi:type: T is no type that may stand here; there are D, R, B"),
             (ABSTRACT, "B", {"x": 1}, "B is abstract; say which type it is, by its class or by the key xsi:type"),
             (GROUPS["choice repeated"].schema, "T", {"rows": [{"c": 1}]}, "a row has no c; it has a, b"),

@@ -57,6 +57,16 @@ class TestLexicalForms:
         written = mirror.write(value)
         assert mirror.read(f"<item>{etree.fromstring(written).text or ''}</item>") == value
 
+    @pytest.mark.parametrize(("type", "rest"), [("date", ""), ("dateTime", "T00:00:00")])
+    @pytest.mark.parametrize("year", ["-0001", "12000"])
+    def test_of_a_year_that_it_has_not_the_fault_says_which_it_has(
+        self, tmp_path: Path, type: str, year: str, rest: str
+    ) -> None:
+        mirror = Mirror(tmp_path, schemaOf("", element("item", f"xs:{type}")))
+        text = f"{year}-01-01{rest}"
+        with pytest.raises(Fault, match=f"'{text}' has a year that is not one of 1 to 9999"):
+            mirror.read(f"<item>{text}</item>")
+
     @pytest.mark.parametrize(("type", "text"), [(type, text) for type in UNHELD for text in UNHELD[type]])
     def test_what_python_cannot_hold_is_the_senders_fault(self, tmp_path: Path, type: str, text: str) -> None:
         mirror = Mirror(tmp_path, schemaOf("", element("item", f"xs:{type}")))

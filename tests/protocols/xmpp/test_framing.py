@@ -58,6 +58,11 @@ ATTACKS = {
 }
 
 
+def test_an_error_is_its_sentence_or_its_condition() -> None:
+    assert str(StreamError("not-well-formed", "there is no end")) == "there is no end"
+    assert str(StreamError("reset")) == "reset"
+
+
 class TestOneMessageIsOneElement:
     @pytest.mark.parametrize("name", ATTACKS)
     def test_nothing_else_is(self, name: str) -> None:

@@ -101,6 +101,20 @@ class TestTheRoute:
         assert ws.server.domains == {"example.com"}
         assert other.server is not xmpp.server
 
+    def test_it_is_not_one_with_a_route_that_could_not_start(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+        (tmp_path / "bad").write_bytes(b"x" * 4096)
+        daemon = daemonOf(xmpp=XmppOptions(store=str(tmp_path / "bad")))
+        old = daemon.factories["/xmpp"]
+        new = XmppAtOnce(old.route, XmppOptions(), old.clock, old.timer, old.metrics, plane=old.plane)
+        new.meet([old])
+        with capturedLogs() as events:
+            start(new)
+        assert new.unusable is None
+        assert [event for event in events if event.get("event") == "reload.partial"] == []
+
     def test_also_when_what_it_says_is_about_something_else(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:

@@ -60,7 +60,7 @@ class Kept:
         self.shelf = Shelf()
         self.clock = Clock()
         self.thread = AtOnce(None, 1, "xmpp")
-        self.vault = Vault(self.thread, lambda: self.shelf, self.clock)  # type: ignore[arg-type, return-value]
+        self.vault = Vault(self.thread, lambda: self.shelf, self.clock, "/kept")  # type: ignore[arg-type, return-value]
         self.vault.start()
 
     def fill(self) -> None:
@@ -119,7 +119,9 @@ class TestAStoreThatFails:
         for _ in range(5):
             kept.vault.put("kind", "alice", "another", "value")
             kept.clock.advance(1)
-        assert [line["event"] for line in lines if line.get("event")] == ["xmpp.store"]
+        (line,) = [line for line in lines if line.get("event")]
+        assert line["event"] == "xmpp.store"
+        assert line["sentence"].startswith("/kept: ")
 
     def test_is_read_by_those_of_whom_nothing_waits(self, kept: Kept) -> None:
         kept.vault.put("kind", "bob", "key", "value")

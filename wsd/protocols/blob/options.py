@@ -65,6 +65,9 @@ class BlobOptions:
         """Look at the store: what is wrong with it. Raises ValueError when it could not be opened."""
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")
 
-    def lockFile(self, environ: Mapping[str, str]) -> Path:
-        """What the daemon holds, so that no other has the same store."""
-        return Path(self.store or stateFolder(environ)) / LOCK
+    def lockFiles(self, environ: Mapping[str, str]) -> Sequence[Path]:
+        """What the daemon holds, so that no other has the same store, by whatever keys it names it."""
+        if self.store:
+            return [Path(self.store) / LOCK]
+        folder = Path(stateFolder(environ))
+        return [folder / LOCK, folder / "blob" / LOCK]

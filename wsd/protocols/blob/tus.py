@@ -78,7 +78,8 @@ class Tus:
         version = request.head.headers.get("Tus-Resumable")
         if version != VERSION:
             request.setHeader(b"Tus-Version", VERSION.encode())
-            raise BlobError("tus_version", f"Tus-Resumable is {version!r}; this is version {VERSION} of tus")
+            told = "there is no Tus-Resumable" if version is None else f"Tus-Resumable is {version!r}"
+            raise BlobError("tus_version", f"{told}; this is version {VERSION} of tus")
 
     def _describe(self, request: Any) -> None:
         fields = {

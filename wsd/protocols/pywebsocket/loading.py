@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from threading import RLock
+from threading import RLock, current_thread, main_thread
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -59,10 +59,13 @@ class Loader:
         self._uses[path] = set()
         try:
             exec(self._compile(content, path), names)
-        except Exception as error:
-            raise _loadError(error, path) from error
         except SystemExit as error:
             raise LoadError(path, None, "calls exit while it is loaded") from error
+        except BaseException as error:
+            # Ctrl-C reaches the main thread alone.
+            if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+                raise
+            raise _loadError(error, path) from error
         return names
 
     def uses(self, path: str) -> set[str]:
@@ -198,7 +201,7 @@ def _ours(name: str, mayLack: bool = False) -> Any:
         return None
 
 
-def _loadError(error: Exception, path: str) -> LoadError:
+def _loadError(error: BaseException, path: str) -> LoadError:
     """Where in the file it went wrong, and what was wrong."""
     kind = type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:

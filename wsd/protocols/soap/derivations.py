@@ -115,7 +115,7 @@ class Derivations:
             candidates = [*candidates, declared]
         found = [each for each in candidates if told in (each.key, each.name)]
         if not found:
-            known = ", ".join(each.name for each in candidates)
+            known = ", ".join(each.name for each in candidates if not getattr(each, "isAbstract", False))
             raise ValueError(f"{TYPE_KEY}: {told} is no type that may stand here; there are {known}")
         return _one(found, told)
 

@@ -9,10 +9,20 @@ from typing import Any
 _ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)$")
 
 
+_YEAR = re.compile(r"\s*(-|0000|\d{5})")
+"""How a date begins whose year Python has not."""
+
+
+def _checkYear(text: str) -> None:
+    if _YEAR.match(text):
+        raise ValueError(f"{text.strip()[:40]!r} has a year that is not one of 1 to 9999")
+
+
 def readDate(text: str) -> date:
     """A date; its zone is left out. Raises ValueError for a year that Python has not."""
     if len(text) == 10:
         return date.fromisoformat(text)
+    _checkYear(text)
     return date.fromisoformat(_ZONE.sub("", text.strip()))
 
 
@@ -30,10 +40,14 @@ _MIDNIGHT = re.compile(r"(?<![\d.])24:00:00(?:\.0+)?(?=Z|[+-]|$)")
 
 
 def readDateTime(text: str) -> datetime:
-    """A moment, to the microsecond. Raises ValueError or OverflowError for a year that Python has not."""
+    """A moment, to the microsecond. Raises ValueError for a year that Python has not."""
     text = text.strip()
+    _checkYear(text)
     if "24:00:00" in text and (ended := _MIDNIGHT.sub("00:00:00", text)) != text:
-        return datetime.fromisoformat(ended) + timedelta(days=1)
+        try:
+            return datetime.fromisoformat(ended) + timedelta(days=1)
+        except OverflowError:
+            raise ValueError(f"{text[:40]!r} has a year that is not one of 1 to 9999") from None
     return datetime.fromisoformat(text)
 
 

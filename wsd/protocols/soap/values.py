@@ -70,6 +70,8 @@ class ComplexType:
     """For children that `fields` alone do not describe."""
     _readers: _Readers = field(default_factory=dict)
     _writers: _Writers = field(default_factory=list)
+    _keys: frozenset[str] = frozenset()
+    """What a mapping may have, when one has been written."""
 
     def read(self, element: Any) -> Any:
         """The value of an element that is valid. Raises ValueError for what Python cannot hold."""
@@ -134,7 +136,9 @@ class ComplexType:
             self.content.write(out, get)
         else:
             self._writeFields(out, get)
-        if out[-1] == ">" and type(value) is not self.python:
+        if not isObject:
+            self._refuseKeys(value)
+        elif out[-1] == ">" and type(value) is not self.python:
             self._refuse(value)
 
     def _writeFields(self, out: list[str], get: Callable[..., Any]) -> None:
@@ -155,12 +159,19 @@ class ComplexType:
                 writeFields(out, each, given, self.types)
 
     def _refuse(self, value: Any) -> None:
-        """Raises TypeError or ValueError for a value that made an empty element and is more than that."""
+        """Raises TypeError for a value that made an empty element and is more than that."""
         if isinstance(value, _NO_OBJECTS):
             raise TypeError(f"{type(value).__name__} is no {self.name}")
-        names = {each.name for each in (*self.attributes, *self.fields)} | {self.openAttributes, "xsi:type"}
-        if isinstance(value, Mapping) and value and names.isdisjoint(value):
-            raise ValueError(f"{self.name} has no {', '.join(map(str, value))}")
+
+    def _refuseKeys(self, value: Mapping[Any, Any]) -> None:
+        """Raises ValueError for a mapping that has more than can be written; an object may have what it likes."""
+        if not self._keys:
+            leaves = self.model.leaves() if self.model is not None else ()
+            named = [each.name for each in (*self.attributes, *self.fields, *leaves)]
+            self._keys = frozenset((*named, *getattr(self.python, "__dataclass_fields__", ()), "xsi:type"))
+        if not self._keys.issuperset(value):
+            unknown = [str(key) for key in value if key not in self._keys]
+            raise ValueError(f"{self.name} has no {', '.join(unknown)}")
 
     def _writeAttributes(self, out: list[str], get: Callable[..., Any]) -> None:
         for each in self.attributes:

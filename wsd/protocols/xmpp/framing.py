@@ -24,6 +24,9 @@ class StreamError(Exception):
         self.condition = condition
         self.sentence = sentence
 
+    def __str__(self) -> str:
+        return self.sentence or self.condition
+
     def element(self) -> Element:
         """As it is sent."""
         told = Element(STREAMS, "error", {}, Element(STREAM_ERRORS, self.condition))

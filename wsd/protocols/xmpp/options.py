@@ -98,11 +98,18 @@ class XmppOptions:
             return []
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "xmpp.sqlite"))
 
-    def lockFile(self, environ: Mapping[str, str]) -> Path | None:
-        """What the daemon holds, so that no other has the same store; the gateway to another server has none."""
+    def lockFiles(self, environ: Mapping[str, str]) -> list[Path]:
+        """
+        What the daemon holds, so that no other has the same store, by whatever keys it names it.
+
+        The gateway to another server has none.
+        """
         if self.upstream is not None:
-            return None
-        return Path(f"{self.store}.lock") if self.store else Path(stateFolder(environ)) / LOCK
+            return []
+        if self.store:
+            return [Path(f"{self.store}.lock")]
+        folder = Path(stateFolder(environ))
+        return [folder / LOCK, folder / "xmpp.sqlite.lock"]
 
     @property
     def isOwn(self) -> bool:

@@ -154,7 +154,7 @@ class XmppFactory(Factory):
 
         Else two routes with the same domains and the same store would tread on one another.
         """
-        options = next((each.options for each in self._all if each.options.isOwn), self.options)
+        options = next((each.options for each in self._all if each.options.isOwn and not each.hasFailed), self.options)
         if self.options.isOwn:
             options = self.options
         key = _key(options)
@@ -178,7 +178,8 @@ class XmppFactory(Factory):
 
     def _warn(self) -> None:
         """Say that a reload parts this route from those that it was one with, until a new start."""
-        before = next((each for each in self._all if each._host and each.route.path == self.route.path), self)
+        served = (each for each in self._all if each._host and not each.hasFailed)
+        before = next((each for each in served if each.route.path == self.route.path), self)
         changed = [name for name in _SHARED if getattr(before.options, name) != getattr(self.options, name)]
         if changed:
             self.log.warn(
@@ -221,7 +222,7 @@ class XmppFactory(Factory):
             self.upstream = Upstream(self.options, self.clock)
             return
         path = storeOf(self.options, os.environ)
-        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock)
+        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock, str(path))
         self._server = Server(
             self._bounded(self.options), self.clock, time.time, vault, self.threads(self.clock, 2, "scram")
         )

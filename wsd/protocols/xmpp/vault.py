@@ -59,7 +59,7 @@ class Vault:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, thread: Threads, open: Callable[[], Store], clock: Any) -> None:
+    def __init__(self, thread: Threads, open: Callable[[], Store], clock: Any, path: str = "") -> None:
         self.written = 0
         self.asked = 0
         self.fault: StoreFault | None = None
@@ -67,6 +67,7 @@ class Vault:
         self.returned: Callable[[], None] = lambda: None
         """Is called when the store can be written again."""
         self._open = open
+        self._path = path
         self._store: Store | None = None
         self._thread = thread
         self._clock = clock
@@ -93,7 +94,7 @@ class Vault:
                     "{count} writes to the store of xmpp are lost: {sentence}",
                     event="xmpp.store",
                     count=lost,
-                    sentence=str(self.fault),
+                    sentence=self._sentence(self.fault),
                 )
             await self._thread.run(self._close)
         if self._retrying is not None:
@@ -266,6 +267,10 @@ class Vault:
             self._retrying = self._clock.callLater(_RETRY, self._retry)
         self._next()
 
+    def _sentence(self, fault: StoreFault) -> str:
+        """What is wrong, and with which file: for the log alone."""
+        return f"{self._path}: {fault}" if self._path else str(fault)
+
     def _judge(self, results: Sequence[Any]) -> None:
         """See whether the store fails, or has ceased to."""
         faults = [each.fault for each in results if isinstance(each, _Left)]
@@ -281,7 +286,7 @@ class Vault:
             self.log.critical(
                 "the store of xmpp fails, and takes nothing new until it can be written again: {sentence}",
                 event="xmpp.store",
-                sentence=str(faults[0]),
+                sentence=self._sentence(faults[0]),
             )
         self.fault = faults[0].again()
         if all(work.owner != _PROBE for work in self._queue):
