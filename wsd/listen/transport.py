@@ -93,7 +93,7 @@ class Sending(_Base):
         """Bytes that the kernel keeps beside what it has sent, at the most; only TCP has room for many."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """Tell how many bytes wait now, and each time that fewer do, until none does."""
+        """Call `tell` with the number of waiting bytes: now, and whenever it falls, until it is zero."""
         self._tell = tell
         self._tellUnsent()
 

@@ -176,7 +176,7 @@ class Reader:
             return os.pread(self._file, size, offset)
 
     def close(self) -> None:
-        """Let go of it. May be called again."""
+        """Unlock it. May be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -196,7 +196,7 @@ def isIdle(path: Path) -> bool:
 
 
 def cut(path: Path, size: Callable[[], int]) -> bool:
-    """Cut off what is behind `size()`, which is asked when nobody else can write it; False where somebody does."""
+    """Cut the file to `size()`, which is called once nobody else can write to it. False if somebody is writing."""
     with suppress(FileNotFoundError):
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:

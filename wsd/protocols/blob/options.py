@@ -62,9 +62,9 @@ class BlobOptions:
     """Whether files may be removed over the network, by who uploaded them."""
 
     def check(self) -> Sequence[str]:
-        """Look at the store: what is wrong with it. Raises ValueError when it could not be opened."""
+        """Check the store, and return warnings. Raises ValueError if it cannot be opened."""
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")
 
     def lockFile(self, environ: Mapping[str, str]) -> Path:
-        """What the daemon holds, so that no other has the same store."""
+        """The file that the daemon locks, so that no other daemon uses the same store."""
         return Path(self.store or stateFolder(environ)) / LOCK

@@ -51,7 +51,7 @@ class HttpLink:
         raise RuntimeError("over HTTP nothing can be pushed")
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Remember whom to tell. There is one call, and its end is that of the request."""
+        """Register a callback. There is only one call, and it ends with the request."""
         self._goodbyes.append(call)
         return lambda: None
 
