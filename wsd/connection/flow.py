@@ -79,8 +79,8 @@ class Flow(Contract):
 
     def room(self) -> Deferred[None]:
         """
-        Fires when there is room to send, or the connection is gone, but not before the next turn of the
-        reactor, so that a loop that sends much does not block other connections.
+        Fires when there is room to send, or the connection is gone, but not before the next turn of the reactor, so
+        that a loop that sends much does not block other connections.
         """
         waiting: Deferred[None] = Deferred()
         if self.state != self.STATE_CLOSED and (self.isFull or (self.frames is not None and self.frames.isBusy)):

@@ -1,8 +1,8 @@
 """
 The memory of all WebSockets together: received data that is not handled yet, and data that waits to be sent.
 
-Many connections can exhaust a machine although each is within its own limits. Beyond
-`max_memory` the connections that hold the most are closed, until there is room again.
+Many connections can exhaust a machine although each is within its own limits. Beyond `max_memory` the connections that
+hold the most are closed, until there is room again.
 """
 
 from __future__ import annotations

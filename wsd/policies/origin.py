@@ -22,8 +22,8 @@ _ORIGIN = re.compile(
     r"([a-z][a-z0-9+.-]*+)://([a-z0-9_-]++(?:\.[a-z0-9_-]++)*\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?\Z", re.IGNORECASE
 )
 """
-As browsers write it (RFC 6454 6.2): no user name, international names in ASCII, no path. A single trailing
-slash is allowed, since some programs treat the origin as a URL.
+As browsers write it (RFC 6454 6.2): no user name, international names in ASCII, no path. A single trailing slash is
+allowed, since some programs treat the origin as a URL.
 """
 _HOSTLESS = re.compile(r"([a-z][a-z0-9+.-]*+):///?\Z", re.IGNORECASE)
 """Origins of pages without a host: `file://`, `qrc://`."""

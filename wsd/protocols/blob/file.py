@@ -176,7 +176,7 @@ class Reader:
             return os.pread(self._file, size, offset)
 
     def close(self) -> None:
-        """Unlock it. May be called again."""
+        """Let go of it. May be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

@@ -82,7 +82,7 @@ class Posted:
         """Some of it. Raises `Refused` (413)."""
         self._left -= len(data)
         if self._left < 0:
-            raise Refused(413, f"an envelope has {self._most} bytes at the most here")
+            raise Refused(413, f"an envelope has at most {self._most} bytes here")
         if self.refused is None:
             self.reader.feed(data)
 

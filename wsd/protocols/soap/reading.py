@@ -134,9 +134,9 @@ class Reader:
         # The quotation mark may be in the next piece.
         self._early = [b"="] if data.rstrip().endswith(b"=") else []
         if self._marks > _MOST_MARKS:
-            raise Fault(f"an envelope has {_MOST_MARKS // 2} elements at the most; send less at once")
+            raise Fault(f"an envelope has at most {_MOST_MARKS // 2} elements; send less at once")
         if self._attributes > _MOST_ATTRIBUTES:
-            raise Fault(f"an envelope has {_MOST_ATTRIBUTES} attributes at the most")
+            raise Fault(f"an envelope has at most {_MOST_ATTRIBUTES} attributes")
 
     def _fail(self, fault: Fault) -> None:
         self._fault = fault

@@ -114,7 +114,7 @@ class Builder:
     def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._declared += 1
         if self._declared > self.caps.attributes:
-            raise StreamError("policy-violation", f"an element has {self.caps.attributes} declarations at the most")
+            raise StreamError("policy-violation", f"an element has at most {self.caps.attributes} declarations")
         if uri is not None and len(uri) > self.caps.uri:
             raise StreamError("policy-violation", f"a namespace has at most {self.caps.uri} characters")
         self._hasPrefixes = self._hasPrefixes or prefix is not None
@@ -124,11 +124,11 @@ class Builder:
         self._declared = 0
         self._elements += 1
         if self._elements > caps.elements:
-            raise StreamError("policy-violation", f"a message has {caps.elements} elements at the most")
+            raise StreamError("policy-violation", f"a message has at most {caps.elements} elements")
         if len(stack) >= caps.depth:
-            raise StreamError("policy-violation", f"elements lie {caps.depth} deep at the most")
+            raise StreamError("policy-violation", f"elements lie at most {caps.depth} deep")
         if len(attrs) > caps.attributes:
-            raise StreamError("policy-violation", f"an element has {caps.attributes} attributes at the most")
+            raise StreamError("policy-violation", f"an element has at most {caps.attributes} attributes")
         if _LANG in attrs:
             attrs[LANG] = attrs.pop(_LANG)
         ns, _, name = tag.rpartition(" ")
@@ -166,7 +166,7 @@ class Builder:
 def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:
     """The one element of a message. Raises StreamError."""
     if len(message) > caps.size:
-        raise StreamError("policy-violation", f"a message has {caps.size} bytes at the most")
+        raise StreamError("policy-violation", f"a message has at most {caps.size} bytes")
     if message[:1] != b"<":
         raise StreamError("not-well-formed", "a message begins with < (RFC 7395 3.3.3)")
     builder = Builder(caps)

@@ -83,7 +83,7 @@ def prepareResource(text: str) -> str:
 def parseJid(text: str) -> JID:
     """The address that a text is. Raises ValueError with a sentence."""
     if len(text) > 3071:
-        raise ValueError("an address has 3071 bytes at the most")
+        raise ValueError("an address has at most 3071 bytes")
     return _known(text) if len(text) <= _SHORT else _parsed(text)
 
 

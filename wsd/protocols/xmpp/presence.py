@@ -150,7 +150,7 @@ class Presence:
             session.directed.discard(to.full)
         elif not session.user.grants(to.bare):
             if len(session.directed) >= _MOST_DIRECTED:
-                raise StanzaError("resource-constraint", f"presence goes to {_MOST_DIRECTED} addresses at the most")
+                raise StanzaError("resource-constraint", f"presence goes to at most {_MOST_DIRECTED} addresses")
             session.directed.add(to.full)
         if to.domain not in self._server.domains:
             raise StanzaError("service-unavailable", f"{to.domain} is not served here")

@@ -160,7 +160,7 @@ async def set(server: Server, session: Session, iq: Element, query: Element) -> 
         await _remove(server, session, before)
         return result(iq)
     if not before.isListed and sum(item.isListed for item in session.user.roster.values()) >= server.options.contacts:
-        raise StanzaError("resource-constraint", f"a roster has {server.options.contacts} contacts at the most")
+        raise StanzaError("resource-constraint", f"a roster has at most {server.options.contacts} contacts")
     after = replace(before, name=_nameOf(asked), groups=_groupsOf(asked), isListed=True)
     size = sum(item.size for item in session.user.roster.values()) + after.size - before.size
     if after.size > before.size and size > _MOST_BYTES * server.options.max_stanza:
@@ -190,7 +190,7 @@ def _addressOf(item: Element) -> str:
 def _nameOf(item: Element) -> str:
     name = item.get("name")
     if len(name) > _LONGEST:
-        raise StanzaError("not-acceptable", f"a name has {_LONGEST} characters at the most")
+        raise StanzaError("not-acceptable", f"a name has at most {_LONGEST} characters")
     return name
 
 

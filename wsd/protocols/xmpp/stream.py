@@ -193,7 +193,7 @@ class Stream:
         if self.state is State.ENDING:
             self._finish()
         else:
-            self.fail(StreamError("connection-timeout", f"a login takes {_LOGIN:g} seconds at the most"))
+            self.fail(StreamError("connection-timeout", f"a login takes at most {_LOGIN:g} seconds"))
 
     def _finish(self) -> None:
         self.state = State.OVER

@@ -93,7 +93,7 @@ def form(config: Config) -> Element:
             "muc#roomconfig_passwordprotectedroom", "boolean", [str(int(bool(config.password)))], "It has a password"
         ),
         field("muc#roomconfig_roomsecret", "text-private", [config.password], "Password"),
-        field("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Occupants at the most, 0 for any number"),
+        field("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Maximum number of occupants, 0 for any number"),
     ]
     return Element(FORM, "x", {"type": "form"}, Element(FORM, "title", {}, "The room"), *shown)
 
@@ -130,7 +130,7 @@ def _boolean(text: str, name: str) -> bool:
 
 def _text(text: str) -> str:
     if len(text) > _LONGEST:
-        raise StanzaError("not-acceptable", f"a text has {_LONGEST} characters at the most")
+        raise StanzaError("not-acceptable", f"a text has at most {_LONGEST} characters")
     return text
 
 

@@ -102,9 +102,9 @@ class Rooms:
         x = stanza.child(MUC, "x")
         wanted = talk.wantedOf(x, self._server.now())
         if len(to.resource) > _LONGEST_NICK:
-            raise StanzaError("not-acceptable", f"a name has {_LONGEST_NICK} characters at the most")
+            raise StanzaError("not-acceptable", f"a name has at most {_LONGEST_NICK} characters")
         if len(session.rooms) >= _MOST_JOINED:
-            raise StanzaError("resource-constraint", f"one is in {_MOST_JOINED} rooms at the most")
+            raise StanzaError("resource-constraint", f"one is in at most {_MOST_JOINED} rooms")
         isNew = room is None
         if room is None:
             if not self._server.housed.admits(session.holder, ROOM_SIZE):
@@ -154,7 +154,7 @@ class Rooms:
         if nick in room.occupants:
             raise StanzaError("conflict", "somebody has this name")
         if len(nick) > _LONGEST_NICK:
-            raise StanzaError("not-acceptable", f"a name has {_LONGEST_NICK} characters at the most")
+            raise StanzaError("not-acceptable", f"a name has at most {_LONGEST_NICK} characters")
         for other in room.occupants.values():
             item = room.item(occupant, not room.config.open or other.role == "moderator" or other is occupant)
             item.attrs["nick"] = nick
