@@ -93,7 +93,7 @@ def form(config: Config) -> Element:
             "muc#roomconfig_passwordprotectedroom", "boolean", [str(int(bool(config.password)))], "It has a password"
         ),
         field("muc#roomconfig_roomsecret", "text-private", [config.password], "Password"),
-        field("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Maximum number of occupants, 0 for any number"),
+        field("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Limit of occupants, 0 for any number"),
     ]
     return Element(FORM, "x", {"type": "form"}, Element(FORM, "title", {}, "The room"), *shown)
 
