@@ -35,7 +35,7 @@ conformance: $(VENV)/test $(VENV)/fast  ## the Autobahn suite, all 517 cases on 
 conformance-short: $(VENV)/test $(VENV)/fast  ## three minutes' part of it
 	$(VENV)/bin/python -m tests.conformance --short $(ARGS)
 
-asan: $(VENV)/test $(VENV)/fast  ## what is compiled under AddressSanitizer: tests, and frames cut at any byte; ARGS="--seconds 600"
+asan: $(VENV)/test $(VENV)/fast  ## test the compiled modules with AddressSanitizer, with frames cut at any byte; ARGS="--seconds 600"
 	VENV=$(VENV) tools/asan $(ARGS)
 
 bench: $(VENV)/test $(VENV)/fast  ## what messages, connections and handshakes cost beside its peers; ARGS="--quick --only 'wss 32 B x100'"

@@ -9,7 +9,7 @@ COMPILED = {
     "wsd/listen/records.py": ["wsd/listen/records.pxd"],
     "wsd/listen/secure.py": ["wsd/listen/secure.pxd", "wsd/listen/records.pxd"],
 }
-"""Each source, and what it includes. What is Python stays what it is where there is no compiler, or no Python.h."""
+"""Each source, and what it includes. Without a compiler or Python.h, modules that are Python stay uncompiled."""
 
 extensions = cythonize(
     [
@@ -23,12 +23,12 @@ extensions = cythonize(
         for source, included in COMPILED.items()
     ],
     build_dir="build",
-    # Without nonecheck, C reads what is not there where Python would raise AttributeError.
+    # Without nonecheck, C would read invalid memory where Python raises AttributeError.
     compiler_directives={"language_level": 3, "annotation_typing": False, "nonecheck": True},
     quiet=True,
 )
 for extension in extensions:
-    # Cython makes extensions of its own from those above, and forgets this when it does.
+    # Cython makes extensions of its own from those above, and drops this option.
     extension.optional = True
 
 setup(ext_modules=extensions)

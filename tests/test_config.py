@@ -443,7 +443,7 @@ class TestRoutes:
         assert config.routes["/echo"].clients == ("CN=me,O=Doors", "*")
         told = sentence(tls + '[route."/echo"]\nclients = "me"')
         assert told.startswith(
-            'route."/echo".clients: "me" is no subject of certificates; write it as /describe shows it'
+            'route."/echo".clients: "me" is not a certificate subject; write it as /describe shows it'
         )
 
     def test_clients_must_be_asked_for_a_certificate(self) -> None:

@@ -224,7 +224,7 @@ def test_a_reload_takes_up(reloaded: Reloaded, tmp_path: Path, key: str) -> None
     assert look(reloaded) != seen
     name = 'route."/one"' if key.startswith("route.") else key
     assert any(re.search(rf"^reloaded, changed: (.*, )?{re.escape(name)}(,|$)", line) for line in lines)
-    assert not [line for line in lines if "new start" in line]
+    assert not [line for line in lines if "after a restart" in line]
 
 
 @pytest.mark.parametrize("key", NEW)
@@ -232,11 +232,11 @@ def test_a_new_start_is_needed_for(reloaded: Reloaded, key: str) -> None:
     before, after = NEW[key]
     reloaded.start(before)
     lines = reloaded.reload(after)
-    assert f"{key} changed: a new start is needed for that" in lines
+    assert f"{key} changed and will take effect after a restart" in lines
     # It is not forgotten with the next reload, and no more true when it is as it was.
-    assert f"{key} changed: a new start is needed for that" in reloaded.reload(after)
-    assert not [line for line in reloaded.reload(before) if "new start" in line]
-    assert reloaded.reload(before) == ["reloaded, nothing that a reload takes up has changed"]
+    assert f"{key} changed and will take effect after a restart" in reloaded.reload(after)
+    assert not [line for line in reloaded.reload(before) if "after a restart" in line]
+    assert reloaded.reload(before) == ["reloaded, no key that a reload takes up has changed"]
 
 
 @pytest.mark.parametrize("key", sorted(TLS))
@@ -303,5 +303,5 @@ def test_the_proxies_whose_header_is_read_are_those_of_now(reloaded: Reloaded, i
 
 def test_the_page_says_which_need_a_new_start() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
-    (told,) = re.findall(r"^A new start is needed for (.*?)\. ", text, re.MULTILINE | re.DOTALL)
+    (told,) = re.findall(r"^A restart is needed for (.*?)\. ", text, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"`([\w.]+)`", told)) == set(FIXED)

@@ -337,7 +337,7 @@ class TestARouteThatCannotStart:
         self, running: Running, started: Sequence[Any], logged: str, told: str
     ) -> None:
         (line,) = [formatEvent(event) for event in started if event.get("event") == "route.unusable"]
-        assert line == f"/lived could not be started and answers 503, the other routes serve: {logged}"
+        assert line == f"/lived could not be started and answers 503; all other routes work: {logged}"
 
     def test_readiness_says_which_and_why(self, running: Running, logged: str, told: str) -> None:
         ready = running.ready()

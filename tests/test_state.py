@@ -126,8 +126,8 @@ class TestALock:
         with pytest.raises(ConfigError) as refused:
             Lock(path)
         assert str(refused.value) == (
-            f"{path.parent} has the state of another daemon, which runs as process {os.getpid()}; "
-            "end that one, or have this one keep its state elsewhere (STATE_DIRECTORY, or the route's store)"
+            f"{path.parent} is in use by another daemon, process {os.getpid()}; "
+            "stop that daemon, or use another folder (STATE_DIRECTORY, or the route's store)"
         )
 
     def test_it_tells_who_holds_it_and_holds_nothing_by_that(self, path: Path, held: Lock) -> None:

@@ -279,9 +279,9 @@ class TestCheck:
             ('listen = "unix:/run/x:mode=rw"', "listen 'unix:/run/x:mode=rw' is not unix:PATH"),
             ('listen = "systemd:domain=INET"', "listen 'systemd:domain=INET' is not systemd:index=N"),
             ('host = "192.0.2.77"', "host '192.0.2.77' is no address of this machine; "),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "nomod:x"', "service: nomod:x cannot be had: No module named"),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "json:nothing"', "service: json:nothing cannot be had: "),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "wsd_exits"', "service: wsd_exits cannot be had: SystemExit"),
+            ('[route."/s"]\nprotocol = "soap"\nservice = "nomod:x"', "service: nomod:x cannot be loaded: No module"),
+            ('[route."/s"]\nprotocol = "soap"\nservice = "json:nothing"', "service: json:nothing cannot be loaded: "),
+            ('[route."/s"]\nprotocol = "soap"\nservice = "wsd_exits"', "service: wsd_exits cannot be loaded: System"),
         ],
     )
     def test_it_finds_what_the_daemon_would_not_start_with(

@@ -21,15 +21,15 @@ MAX_HEADERS = 100
 """Header fields a head may have."""
 
 END = b"\r\n\r\n"
-"""What ends a head."""
+"""The end of a head."""
 
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _HEAD = re.compile(rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\xff]*+)*)\Z")
 """
 A head as latin-1 text: no control bytes, so that no value can become two fields elsewhere. The bytes from 0x80 on are
-opaque (RFC 9110 5.5): 0x85 is half of many letters of UTF-8, and a line's end to str.splitlines() alone, which nothing
-here is given. Nothing in it is tried twice: 16 KiB of anything take no longer to refuse than to read. (Only single
-characters are repeated possessively: with groups, Python before 3.11.5 goes wrong.)
+opaque (RFC 9110 5.5). 0x85 is part of many letters in UTF-8, and ends a line only for str.splitlines(), which is never
+used here. The expression never backtracks: refusing 16 KiB of anything takes no longer than reading it. (Only single
+characters are repeated possessively: with groups, Python before 3.11.5 has a bug.)
 """
 _METHOD = re.compile(rf"{_TCHAR}{{1,32}}\Z")
 _NAME = re.compile(rf"{_TCHAR}+\Z")
@@ -180,9 +180,9 @@ class Head:
 @lru_cache(64)
 def decodedPath(path: str) -> str:
     """
-    A path in the one form that compares: percent-decoded once, as UTF-8 (RFC 3986 6.2.2.2).
+    A path in canonical form: percent-decoded once, as UTF-8 (RFC 3986 6.2.2.2).
 
-    An encoded slash and an encoded percent sign stay as they are, and so does all of a path that is no UTF-8.
+    An encoded slash or percent sign stays encoded, and a path that is not UTF-8 stays as it is.
     """
     if "%" not in path:
         return path
@@ -201,7 +201,7 @@ def afterBlankLines(data: bytes) -> bytes:
 
 
 def endOfHead(data: bytes, searched: int = 0) -> int:
-    """Where the head that begins here ends, -1 when more is needed. Raises `Refused` (431) for one too large."""
+    """The index of the end of the head, -1 if more is needed. Raises `Refused` (431) if it is too large."""
     end = data.find(END, max(0, searched - len(END) + 1))
     if end > MAX_HEAD or (end < 0 and len(data) > MAX_HEAD):
         raise _tooLarge()

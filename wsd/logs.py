@@ -1,5 +1,5 @@
 """
-The log: one line an event, with the id of the connection it is about; for people, or JSON for machines, or the journal.
+The log: one line for each event, with the id of its connection; as text, as JSON, or for the journal.
 
 What comes from outside is escaped before it is written, so that nobody writes lines of his own into the log; payloads
 are never in it.
@@ -46,7 +46,7 @@ _PRIORITIES = {
     LogLevel.error: 3,
     LogLevel.critical: 2,
 }
-"""Levels as syslog(3) counts them."""
+"""The levels as priorities of syslog(3)."""
 
 
 class ConnectionLog:
@@ -94,7 +94,7 @@ def escaped(text: str) -> str:
 
 
 def told(error: BaseException) -> str:
-    """An exception of somebody's module on one line: its kind, what it says, and where it was raised."""
+    """An exception of a foreign module on one line: its class, its message, and where it was raised."""
     kind, text = type(error).__name__, " ".join(str(error).split())
     trace = error.__traceback__
     if trace is None or isinstance(error, SyntaxError):
@@ -180,7 +180,7 @@ def jsonLine(event: LogEvent) -> str:
 
 
 def forJournal(line: Callable[[LogEvent], str]) -> Callable[[LogEvent], str]:
-    """Each line with its priority before it, as sd-daemon(3) has it; the journal keeps the time itself."""
+    """Put the priority before each line, as in sd-daemon(3); leave out the time, which the journal records itself."""
     told = _timeless if line is textLine else line
 
     def prioritized(event: LogEvent) -> str:
@@ -191,7 +191,7 @@ def forJournal(line: Callable[[LogEvent], str]) -> Callable[[LogEvent], str]:
 
 
 def isJournal(stream: IO[str], environ: Mapping[str, str]) -> bool:
-    """Whether what is written to a stream goes to systemd's journal: $JOURNAL_STREAM (systemd.exec(5)) names it."""
+    """Whether a stream goes to systemd's journal, as $JOURNAL_STREAM says (systemd.exec(5))."""
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError, AttributeError):
@@ -204,7 +204,7 @@ class LineObserver:
     """
     Writes each event as a line to a stream, or to a file that can be opened anew when logrotate has moved it.
 
-    A stream that is the journal's gets lines as the journal wants them.
+    A stream to the journal gets lines with priorities.
     """
 
     def __init__(self, format: str, path: str | None = None, stream: IO[str] | None = None) -> None:
@@ -242,9 +242,9 @@ _REFUSED = frozenset({"request.refused", "handler.refused", "tls.refused", "prox
 
 class Ration:
     """
-    How many lines a minute the log has for what was refused: so many for one address, and so many in all.
+    Limits the lines a minute about refusals: for one address, and in all.
 
-    What is left out is counted, and told in one line by the first event after the minute.
+    Omitted lines are counted, and the first event after the minute reports their number in one line.
     """
 
     MINUTE = 60.0
@@ -258,11 +258,11 @@ class Ration:
 
     @property
     def isShort(self) -> bool:
-        """Whether lines were left out that are not told yet."""
+        """Whether omitted lines have not been reported yet."""
         return self._omitted > 0
 
     def allows(self, event: LogEvent) -> bool:
-        """Whether there is a line left for this event."""
+        """Whether this event may be logged."""
         if event.get("event") not in _REFUSED:
             return True
         address = _addressIn(str(event.get("peer", "")))
@@ -274,7 +274,7 @@ class Ration:
         return False
 
     def omitted(self, event: LogEvent) -> LogEvent | None:
-        """Where an event begins another minute: the event that tells what was left out of the one before, if any."""
+        """If an event begins another minute: an event that reports the lines omitted in the last one, if any."""
         now = event.get("log_time", 0.0)
         if self._begin <= now < self._begin + self.MINUTE:
             return None
@@ -283,12 +283,12 @@ class Ration:
         self._lines.clear()
         if not count:
             return None
-        sentence = "left out {count} lines about what was refused; a minute has {each} for an address, {most} in all"
+        sentence = "left out {count} lines about refusals; a minute has at most {each} for one address, {most} in all"
         return _warning(now, sentence, event="log.omitted", count=count, each=self.OF_ONE, most=self.OF_ALL)
 
 
 def _warning(now: float, format: str, **fields: object) -> LogEvent:
-    """An event of the log's own."""
+    """A warning by the log itself."""
     return {
         **fields,
         "log_format": format,
@@ -299,7 +299,7 @@ def _warning(now: float, format: str, **fields: object) -> LogEvent:
 
 
 def _addressIn(peer: str) -> str:
-    """The address of a peer as the log has it, without its port."""
+    """The address of a peer, as it stands in the log, without the port."""
     if peer.startswith("["):
         return peer[1 : peer.find("]")]
     return peer.partition(":")[0] if peer.count(":") == 1 else peer

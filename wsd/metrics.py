@@ -116,7 +116,7 @@ class Metrics:
         self.acceptFailures[error] = self.acceptFailures.get(error, 0) + count
 
     def setConnections(self, read: Callable[[], int], most: Callable[[], int] = lambda: 0) -> None:
-        """Where the number of open connections is asked for, and that of those that there may be."""
+        """Set the functions that return the number of open connections and its limit."""
         self._connections, self._mostConnections = read, most
 
     def setSendBuffers(self, read: Callable[[], Iterable[int]]) -> None:
@@ -124,7 +124,7 @@ class Metrics:
         self._sendBuffers = read
 
     def setMemory(self, read: Callable[[], int]) -> None:
-        """Where the bytes that are held for all WebSockets are asked for."""
+        """Set the function that returns the bytes held for all WebSockets."""
         self._memory = read
 
     def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
@@ -132,7 +132,7 @@ class Metrics:
         self._certificates = read
 
     def setRevoked(self, read: Callable[[], float | None]) -> None:
-        """Where the end of the lists of revoked certificates is asked for: seconds since 1970, None without any."""
+        """Set the function that returns when the first revocation list expires: seconds since 1970, else None."""
         self._revoked = read
 
     def setLag(self, read: Callable[[], float]) -> None:
@@ -211,7 +211,7 @@ class _Exposition(Collector):
         yield certificates
         if (revokedEnd := metrics._revoked()) is not None:
             yield GaugeMetricFamily(
-                "wsd_client_crl_expiry_seconds", "When the first list of revocations ends, since 1970.", revokedEnd
+                "wsd_client_crl_expiry_seconds", "When the first revocation list expires, since 1970.", revokedEnd
             )
 
     @staticmethod
@@ -226,7 +226,7 @@ class _Exposition(Collector):
             "fulls": ("wsd_send_buffer_full", "Times that the high water mark was passed."),
             "holds": ("wsd_reading_pauses", "Times that reading was held."),
             "skipped": ("wsd_messages_skipped", "Messages that a newer one took the place of, for a slow client."),
-            "unreadable": ("wsd_rows_unreadable", "Rows of a store that could not be read, and were put aside."),
+            "unreadable": ("wsd_rows_unreadable", "Rows of a store that could not be read and were set aside."),
         }
         for attribute, (name, text) in plain.items():
             family = CounterMetricFamily(name, text, labels=["route"])

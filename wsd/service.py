@@ -52,7 +52,7 @@ _WATCH = 5.0
 """Seconds between two looks at the certificates' files."""
 
 _STOPPING = 10.0
-"""Seconds that a route may take to stop: what then still hangs ends with the process."""
+"""Seconds that a route may take to stop; whatever still hangs then ends with the process."""
 
 
 def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> IService:
@@ -76,7 +76,7 @@ def check(config: Config, reactor: Any) -> list[str]:
     """
     Build what the configuration names, and start nothing of it: warnings of what is not there yet.
 
-    Raises `Unusable` or `ConfigError`, as `makeService` does, for what it would find before it binds a listener.
+    Raises `Unusable` or `ConfigError` for the same faults as `makeService`, except those of binding a listener.
     """
     plane, timer = _planeOf(config), Timer(reactor)
     metrics = Metrics(plane.traffic)
@@ -94,13 +94,13 @@ def _planeOf(config: Config) -> Plane:
 
 
 def _build(build: type[Factory], name: str, route: Route, *rest: Any) -> Factory:
-    """A factory of a route. Raises ConfigError for all that its protocol raises."""
+    """Build a factory of a route. Whatever its protocol raises becomes a ConfigError."""
     try:
         return build(route, route.options[name], *rest)
     except (Exception, SystemExit) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f'{route.path}: the protocol "{name}" cannot be had: {told(error)}') from error
+        raise ConfigError(f'{route.path}: the protocol "{name}" cannot be loaded: {told(error)}') from error
 
 
 class Daemon(Service):
@@ -180,9 +180,9 @@ class Daemon(Service):
 
     def _buildRoutes(self, config: Config, before: Mapping[str, SiteRoute]) -> dict[str, SiteRoute]:
         """
-        The routes of a configuration; one that did not change keeps its factories, and so what they hold.
+        The routes of a configuration. An unchanged route keeps its factories and their state.
 
-        One that could not start is built anew: what was wrong may have been put right.
+        A route that could not start is built anew, since the cause may have been repaired.
         """
 
         def keeps(old: SiteRoute | None, route: Route) -> bool:
@@ -251,7 +251,7 @@ class Daemon(Service):
     # -- starting -------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
-        """Start the routes, then listen. A route that cannot be started answers 503, and the others serve."""
+        """Start the routes, then listen. A route that cannot start answers 503; all other routes work."""
         super().startService()
         self._catchSignals()
         self._descriptors = raiseDescriptorLimit()
@@ -282,7 +282,7 @@ class Daemon(Service):
         wanted = self.config.policies.max_connections
         if self._admission.most < wanted:
             self.log.warn(
-                "max_connections is {wanted}, but with {descriptors} descriptors there is room for {most}: give it "
+                "max_connections is {wanted}, but {descriptors} descriptors are only enough for {most}: allow "
                 "{needed} (LimitNOFILE= of the unit, or ulimit -n), or lower max_connections",
                 event="daemon.descriptors",
                 wanted=wanted,
@@ -343,7 +343,7 @@ class Daemon(Service):
             self._beat(_WATCH, self.certificates.poll)
 
     def _warnOfBuiltIn(self, paths: Iterable[str]) -> None:
-        """Say which routes strangers can reach though nobody asked for them."""
+        """Warn of built-in routes that strangers can reach although nobody configured them."""
         wide = " ".join(listener.url for listener in self.listeners if listener.wide)
         for path in paths:
             if wide and self.config.routes[path].builtIn:
@@ -366,7 +366,7 @@ class Daemon(Service):
         self._beats.append(loop)
 
     def _cannotStart(self, failure: Failure) -> None:
-        """An endpoint that could not be had: say so, and end."""
+        """An endpoint could not be set up: say so, and end."""
         reason = failure.value
         cause = getattr(reason, "subFailure", failure)
         if not cause.check(Unusable, ConfigError, OSError):
@@ -388,14 +388,14 @@ class Daemon(Service):
         """
         Read the configuration and the certificates anew; a broken one keeps what was, and the log says why.
 
-        Modules of others run while it is read: whatever they raise, a call of exit too, is no end of ours.
+        Foreign modules run while it is read; whatever they raise, even SystemExit, does not end the daemon.
 
-        New connections get the new routes and policies. What is bound stays bound: other listeners need a new start.
+        New connections get the new routes and policies. Listeners stay as they are: other ones need a restart.
         """
         if not self.running:
             return
         self._systemd.tell("RELOADING=1")
-        status = "not reloaded, its log says why"
+        status = "not reloaded; the log says why"
         try:
             status = self._reloaded()
         except Exception:
@@ -404,7 +404,7 @@ class Daemon(Service):
             self._systemd.tell("READY=1", status)
 
     def _reloaded(self) -> str:
-        """Do it: what `systemctl status` is to say from now on."""
+        """Do the reload. Returns the new text for `systemctl status`."""
         status = self._serving
         try:
             config = self._reread()
@@ -447,17 +447,17 @@ class Daemon(Service):
         self._tellChanges(before)
 
     def _tellChanges(self, before: Config) -> None:
-        """Say what a reload has changed, and what has been changed since the start and needs a new one."""
+        """Log what a reload has changed, and which changes since the start need a restart."""
         taken = [key for key in changes(before, self.config) if key not in FIXED]
         self.log.info(
-            "reloaded, changed: {keys}" if taken else "reloaded, nothing that a reload takes up has changed",
+            "reloaded, changed: {keys}" if taken else "reloaded, no key that a reload takes up has changed",
             event="reload.done",
             keys=", ".join(taken),
         )
         waiting = [key for key, value in fixedOf(self.config).items() if value != self._fixed[key]]
         if waiting:
             self.log.warn(
-                "{keys} changed: a new start is needed for that",
+                "{keys} changed and will take effect after a restart",
                 event="reload.partial",
                 keys=", ".join(waiting),
             )
@@ -473,10 +473,10 @@ class Daemon(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Finish what is being answered, close what is open with 1001, wait for that, and stop the routes.
+        Finish pending answers, close all WebSockets with 1001, wait for that, and stop the routes.
 
-        It takes no longer than `drain`, the longest `closing_timeout`, and what the routes take to stop. Meanwhile who
-        comes is told 503, at /readyz too; where systemd holds the socket, they wait there for the next daemon.
+        This takes at most `drain`, the longest `closing_timeout`, and the time that the routes need to stop. Meanwhile
+        new requests get 503, /readyz too. On a socket that systemd holds, new clients wait for the next daemon.
         """
         super().stopService()
         self._systemd.tell("STOPPING=1", "closing the connections")
@@ -526,7 +526,7 @@ class Daemon(Service):
 
 
 def _lockFiles(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
-    """What has to be held for the routes that keep things."""
+    """The files to lock for the routes that store things."""
     for route in config.routes.values():
         for options in route.options.values():
             lockFiles = getattr(options, "lockFiles", None)

@@ -72,7 +72,7 @@ def checkFiles(config: Config) -> None:
     """
     Load the certificates and whatever else the configuration names; warnings go to stderr. Raises ConfigError.
 
-    What only a start can show is left out: whether a port is free.
+    Whether a port is free is not checked: only a start can tell.
     """
     from twisted.internet import reactor
 
@@ -103,7 +103,7 @@ def checkFiles(config: Config) -> None:
 
 
 def _end(sentence: str) -> SystemExit:
-    """What ends the command with this line; in the journal it is an error."""
+    """An exception that ends the command with this line, which has the priority of an error in the journal."""
     priority = "<3>" if isJournal(sys.stderr, os.environ) else ""
     return SystemExit(f"{priority}wsd: {sentence}")
 
@@ -272,7 +272,7 @@ class Logged(MultiService):
         super().startService()
 
     def _keepStacks(self) -> None:
-        """Let a crash, and the SIGABRT of systemd's watchdog, leave the stack of each thread where the log goes."""
+        """Make a crash, and SIGABRT from systemd's watchdog, write the stack of each thread to the log."""
         before = self._stacks
         with suppress(OSError):
             self._stacks = sys.__stderr__ if self._path is None else FileIO(self._path, "a")

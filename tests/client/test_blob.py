@@ -258,7 +258,7 @@ class TestTheStore:
         assert capsys.readouterr().out.startswith(f"{blob.id} is not what was uploaded")
 
     def test_none_is_made_where_none_is(self, folder: Path) -> None:
-        with pytest.raises(SystemExit, match=r"blob is no store of blobs; name one with --store FOLDER$"):
+        with pytest.raises(SystemExit, match=r"blob is not a blob store; name one with --store FOLDER$"):
             main(["blob", "ls"])
         assert not folder.exists()
 

@@ -262,7 +262,7 @@ class TestAHelloInPieces:
             transport = knock(server, b"\x16\x03\x01\x00\x00" * 60_000)
         assert transport.getOutBuffer() == b"\x15\x03\x03\x00\x02\x02\x2f"
         assert transport.disconnecting
-        assert [event["reason"] for event in events] == ["no whole hello came in 256 KiB"]
+        assert [event["reason"] for event in events] == ["no complete ClientHello came in 256 KiB"]
 
 
 class TestKeysAndChains:
@@ -514,7 +514,7 @@ class TestRevocation:
         Path(people.path).with_suffix(".crl").write_text("nonsense")
         with capturedLogs() as events:
             assert not server.certificates.reload()
-        assert "is not PEM; it begins with -----BEGIN X509 CRL-----" in events[0]["sentence"]
+        assert "is not PEM; a list begins with -----BEGIN X509 CRL-----" in events[0]["sentence"]
         assert "certificate revoked" in self.refusal(server, self.with_(authority, mine))
         people.revoke()
         assert server.certificates.reload()
@@ -565,10 +565,10 @@ class TestRevocation:
         other = Path(Authority(tmp_path, "other").revoke()).read_bytes()
         (tmp_path / "again").mkdir()
         forged = Path(Authority(tmp_path / "again", "people").revoke()).read_bytes()
-        lacks = "has no list of CN=people, which client_ca names; put the lists of all authorities into it"
+        lacks = "has no list of CN=people, an authority in client_ca; add the lists of all authorities"
         assert told(other) == told(forged) == lacks
-        assert told(own[:100] + own[-60:]) == "is damaged; copy it again, whole"
-        assert told(own + people.path.read_bytes()) == "has a certificate in it; that belongs in client_ca"
+        assert told(own[:100] + own[-60:]) == "is damaged; copy the whole file again"
+        assert told(own + people.path.read_bytes()) == "contains a certificate; certificates belong in client_ca"
         path.unlink()
         with pytest.raises(ConfigError, match=r"client_crl .* cannot be read: No such file"):
             self.server(pair, people, str(path))
@@ -797,7 +797,7 @@ class TestWhatCannotBeUsed:
         path = Path(getattr(pair, which))
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join([lines[0], lines[1][:-9] + "\n", lines[-1]]))
-        assert f"{path} is damaged; copy it again, whole" in self.refusal(pair)
+        assert f"{path} is damaged; copy the whole file again" in self.refusal(pair)
 
     def test_a_key_that_is_encrypted(self, pair: Certificate) -> None:
         Path(pair.key).write_bytes(keyBytes(makeKey("rsa"), b"secret"))
@@ -825,7 +825,7 @@ class TestWhatCannotBeUsed:
         assert f"{path} cannot be read" in self.refusal(pair, client_auth="optional", client_ca=str(path))
         path.write_text("nonsense")
         assert self.refusal(pair, client_auth="optional", client_ca=str(path)) == (
-            f"tls.client_ca: {path} is not PEM; it begins with -----BEGIN CERTIFICATE-----"
+            f"tls.client_ca: {path} is not PEM; a certificate begins with -----BEGIN CERTIFICATE-----"
         )
 
 

@@ -142,7 +142,7 @@ class TestAStoreThatCannotBeOpened:
         prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if isOther else ()
         with runningDaemon(environ={"XDG_STATE_HOME": str(folder)}, prefix=prefix) as daemon:
             for route in ("/xmpp", "/xmpp-websocket", "/ws"):
-                daemon.waitFor(rf"{route} could not be started and answers 503, .*{path}: .*({cause})")
+                daemon.waitFor(rf"{route} could not be started and answers 503; .*{path}: .*({cause})")
             with open_(daemon, "/echo") as client:
                 client.send("hello")
                 assert client.recv(10) == "hello"
@@ -305,7 +305,7 @@ class TestFewDescriptors:
     """Less than `max_connections` needs."""
 
     def test_are_told_at_the_start(self, few: RunningDaemon) -> None:
-        few.waitFor("max_connections is 20000, but with 120 descriptors there is room for 56: give it 22222 ")
+        few.waitFor("max_connections is 20000, but 120 descriptors are only enough for 56: allow 22222 ")
 
     def test_are_no_reason_to_be_reset(self, few: RunningDaemon) -> None:
         places = [socket.create_connection(("127.0.0.1", few.port()), timeout=30) for _ in range(200)]

@@ -37,7 +37,7 @@ def test_the_second_says_which_process_has_it_and_ends(tmp_path: Path, mode: str
             done = start(tmp_path / other.replace(" ", ""), other, state)
             assert done.returncode == 1
             assert done.stderr.splitlines()[-1].startswith(
-                f"wsd: {state} has the state of another daemon, which runs as process {daemon.pid}; "
+                f"wsd: {state} is in use by another daemon, process {daemon.pid}; "
             )
 
 
@@ -81,7 +81,7 @@ def test_a_reload_that_names_anothers_store_is_refused(tmp_path: Path) -> None:
         other.url()
         config.write_text(f'[route."/blob"]\nstore = "{one}/kept"\n')
         other.send(signal.SIGHUP)
-        assert other.logged(rf"not reloaded.*which runs as process {daemon.pid};")
+        assert other.logged(rf"not reloaded.*in use by another daemon, process {daemon.pid};")
 
 
 def test_tools_work_beside_it(tmp_path: Path) -> None:

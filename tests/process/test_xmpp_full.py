@@ -54,11 +54,11 @@ def test_it_goes_on_without_a_new_start(tmp_path: Path) -> None:
         error = alice.until("message")
         assert error.get("type") == "error"
         daemon.waitFor("the store of xmpp fails")
-        assert any("/xmpp: the store cannot be had" in reason for reason in reasons(daemon))
+        assert any("/xmpp: the store cannot be used" in reason for reason in reasons(daemon))
         alice.say(R)
 
         clear(daemon)
-        daemon.waitFor("is written again")
+        daemon.waitFor("works again")
         assert alice.until("a").get("h") == "2"
         assert reasons(daemon) == []
         alice.say(message("bob@localhost", "after"))

@@ -217,7 +217,7 @@ class TestWhatIsPassedOn:
     @pytest.mark.parametrize(
         ("line", "told"),
         [
-            ("unknown", "answers in the encoding 'rot13', which is not read here"),
+            ("unknown", "answers in the encoding 'rot13', which is not supported"),
             ("wrong", "answers with bytes that are not iso-2022-jp"),
         ],
         indirect=["line"],

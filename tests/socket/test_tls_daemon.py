@@ -299,7 +299,7 @@ class TestClientsOfARoute:
             assert [self.status(reach, "/", who) for who in (me, None)] == ["200", "403"]
             assert [self.opens(reach, "/echo", who) for who in (me, None)] == [101, 101]
             plain = run("curl", "-s", f"http://localhost:{reach.daemon.port()}/describe")
-            assert plain == "this route is for clients with a certificate: come by TLS, and show one\n"
+            assert plain == "this route needs a client certificate; connect over TLS and send one\n"
 
     def test_are_none_who_have_been_revoked_meanwhile(self, authority: Authority) -> None:
         me, you = authority.client("me"), authority.client("you")

@@ -211,7 +211,7 @@ def _opened(path: str | Path, mode: str, verb: str) -> Any:
 
 
 def _tokenIn(memory: Path) -> str:
-    """The token that an earlier run has left there, or a new one."""
+    """The token that an earlier run left there, or a new one."""
     try:
         makeFolder(memory.parent)
         makeFile(memory)
@@ -219,8 +219,8 @@ def _tokenIn(memory: Path) -> str:
         memory.write_text(token)
     except OSError as error:
         raise SystemExit(
-            f"wsd: {error.filename or memory}: cannot be written: {error.strerror}; it would keep how far the upload "
-            "is, so set STATE_DIRECTORY to a folder of your own"
+            f"wsd: {error.filename or memory}: cannot be written: {error.strerror}; the progress of the upload is "
+            "kept there, so set STATE_DIRECTORY to a folder of your own"
         ) from None
     return token
 

@@ -175,7 +175,7 @@ class Talker(WebSocketClientProtocol):
 
     def processHandshake(self) -> None:
         """
-        Autobahn reads the answer as UTF-8, and splits it at bytes that are no line's end.
+        Autobahn would decode the answer as UTF-8, and split it at bytes that do not end a line.
 
         Bytes beyond ASCII are opaque (RFC 9110 5.5), and nothing that it looks for has any.
         """

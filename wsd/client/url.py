@@ -1,4 +1,4 @@
-"""The URL that a person writes, as a request needs it: in ASCII (RFC 3986), and the user in a header (RFC 7617)."""
+"""Prepares the URL that a person writes for a request: ASCII (RFC 3986), and the user in a header (RFC 7617)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from wsd.config.values import asciiName, printable
 
 _KEPT = "%/?:@!$&'()*+,;=[]~"
-"""What stays as it is in a path and a query: what is encoded already, and what has a meaning there."""
+"""Characters that stay as they are in a path and a query: escapes, and characters with a meaning there."""
 
 _USER = re.compile(r"//[^/?#]*@")
 
 
 def readUrl(text: str) -> tuple[str, dict[str, str]]:
-    """The URL in ASCII and without its user, and the header fields that tell the user. Raises ValueError."""
+    """The URL in ASCII and without its user, and the header fields with the user's credentials. Raises ValueError."""
     parts = urlsplit(text.strip())
     user, at, place = parts.netloc.rpartition("@")
     host, colon, port = place.partition(":") if not place.isascii() else (place, "", "")

@@ -1,4 +1,4 @@
-"""What a reload changes: the keys in which two configurations differ, and those that only a new start takes up."""
+"""What a reload changes: the keys in which two configurations differ, and the keys that need a restart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIXED = (
     "log.level",
     "log.file",
 )
-"""The keys that hold from the start of the daemon to its end."""
+"""The keys that are fixed from the daemon's start to its end."""
 
 _TABLES = ("policies", "tls", "log")
 
@@ -32,7 +32,7 @@ def fixedOf(config: Config) -> dict[str, Any]:
 
 
 def changes(before: Config, after: Config) -> list[str]:
-    """The keys in which they differ, as they are written: `hosts`, `policies.deflate`, `route."/echo"`."""
+    """The keys in which two configurations differ, as written there: `hosts`, `policies.deflate`, `route."/echo"`."""
     old, new = dict(_plain(before)), dict(_plain(after))
     changed = [key for key in old if old[key] != new[key]]
     for key in {**before.routes, **after.routes}:
@@ -43,7 +43,7 @@ def changes(before: Config, after: Config) -> list[str]:
 
 
 def _differ(route: Route, other: Route, before: Policies, after: Policies) -> bool:
-    """Whether two routes differ in more than what the policies of all have brought them."""
+    """Whether two routes differ apart from changes of the daemon-wide policies."""
 
     def own(each: Route, policies: Policies) -> Iterator[object]:
         yield from (

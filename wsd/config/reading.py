@@ -234,9 +234,9 @@ def _routes(
 
 def _builtIn(values: Mapping[str, Any], tables: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
     """
-    The routes there are beside those of the file; a handler of the folder takes the place of one of them.
+    The built-in routes. A handler in the folder replaces a route with its path.
 
-    Without `built_in` a file that names one of them still has its keys.
+    Without `built_in` only those that the file names remain, with their keys.
     """
     builtIn = {key: table for key, table in BUILT_IN.items() if key in tables or values.get("built_in", True)}
     handlers = values.get("handlers")
@@ -252,12 +252,12 @@ def _builtIn(values: Mapping[str, Any], tables: Mapping[str, Any]) -> Mapping[st
 
 
 def _isBuiltIn(key: str, route: Route, policies: Policies) -> bool:
-    """Whether a route is the built-in one of its path as it would be if nobody had said anything of it."""
+    """Whether a route is the built-in one of its path, unchanged."""
     shapes = {name: type(options) for name, options in route.options.items()}
     try:
         return key in BUILT_IN and route == _route(key, dict(BUILT_IN[key]), policies, shapes.__getitem__, "")
     except (ConfigError, KeyError):
-        # With these policies it had to be changed, or another protocol answers there.
+        # These policies do not allow it unchanged, or another protocol answers there.
         return False
 
 

@@ -43,14 +43,14 @@ def _path() -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """Who may, and how much, fixed when a connection opens. A route's table may override all but the last four."""
+    """Limits of a connection, fixed when it opens. A route's table may override all except the last four."""
 
     max_message: int = _size(MIB)
     """Bytes of a received message, after inflating; a larger one closes with 1009."""
     max_frame: int = _size(0, least=0)
-    """Bytes of one received frame as its head declares them, so before inflating; 0 is as `max_message`."""
+    """Bytes of one received frame, by the length in its header, before inflating; 0 means the same as `max_message`."""
     opening_timeout: float = _seconds(10.0)
-    """Seconds from the connection to its request head, what comes before included; and from there to the answer."""
+    """Seconds from connecting to the end of the request head, and again from there to the answer."""
     closing_timeout: float = _seconds(5.0)
     """Seconds for the closing handshake, then the connection is dropped."""
     http_idle_timeout: float = _seconds(60.0)
@@ -110,7 +110,7 @@ class Tls:
     client_ca: str | None = _path()
     """A PEM file of the authorities that clients' certificates are checked against."""
     client_crl: str | None = _path()
-    """A PEM file of the lists of certificates that those authorities have revoked."""
+    """A PEM file with a revocation list (CRL) of each of those authorities."""
     client_auth: str = _choice("none", "optional", "required")
     """Whether clients are asked for a certificate, and refused without one."""
 
@@ -148,13 +148,13 @@ class Route:
     origins: tuple[str, ...] = _texts("same-host", each=origin)
     """Whose pages may open it: "same-host", "null", "*", or origins in full."""
     clients: tuple[str, ...] = _texts(each=subject)
-    """Whose certificates may open it, by their subject; with none, no certificate is asked for."""
+    """The client certificates that may open it, by subject; without any, no certificate is needed."""
     options: Mapping[str, object] = field(default_factory=dict)
     """A protocol's name to an instance of its Options: the route's own keys."""
     policies: Policies = Policies()
     """The daemon's policies with what the route overrides."""
     builtIn: bool = field(default=False, compare=False)
-    """Whether it is there as it is though nobody asked for it: one of the built-in routes, unchanged."""
+    """Whether it is one of the built-in routes, unchanged, which nobody configured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,21 +168,21 @@ class Config:
     listen: tuple[str, ...] = _texts(each=endpoint)
     """Twisted endpoint strings to listen at; when there are some, `port` holds only if it is given too."""
     hosts: tuple[str, ...] = _texts("localhost", "127.0.0.1", "[::1]", each=hostName)
-    """Names that a request may have in its Host: whole ones, "*.NAME" for all under one, "*" for any."""
+    """Names that a request may have in its Host: a whole name, "*.NAME" for every name under NAME, or "*" for any."""
     trusted_proxies: tuple[str, ...] = _texts(each=proxy)
     """Whose word on a client's address is taken: addresses, networks, or "unix"."""
     proxy_header: str = _choice("x-forwarded-for", "forwarded")
     """The header in which the trusted proxies say it; the other one is what clients sent, and ignored."""
     proxy_protocol: bool = False
-    """Whether the trusted proxies begin each connection with a PROXY header, unless a `listen` says it itself."""
+    """Whether the trusted proxies begin each connection with a PROXY header; a `listen` string may override it."""
     metrics_allow: tuple[str, ...] = _texts(each=network)
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
     frames: str = _choice("auto", "_fast", "fast", "plain")
     """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
     drain: float = _seconds(20.0, least=0)
-    """Seconds in which what is being answered may be finished when the daemon stops, before the rest is closed."""
+    """Seconds for finishing pending answers when the daemon stops, before all connections are closed."""
     built_in: bool = True
-    """Whether the routes of `wsd.config.reading.BUILT_IN` are there without being named."""
+    """Whether the routes of `wsd.config.reading.BUILT_IN` exist without being named."""
     handlers: str | None = _path()
     """A folder of pywebsocket handlers: each answers at its path, before a built-in route of that path."""
     handlers_strict: bool = False

@@ -1,4 +1,4 @@
-"""Where the daemon keeps things: which folder that is, whose it is, and which process has it."""
+"""The daemon's state folder: where it is, who owns it, and which process has locked it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from wsd.config.reading import stateFolder
 from wsd.config.values import ConfigError
 
 LOCK = "daemon.lock"
-"""The file in a folder that a daemon holds as long as it lives."""
+"""The file in a folder that a daemon keeps locked while it runs."""
 
 _TRIES, _MOMENT = 5, 0.02
-"""How often to try to hold it, and the seconds between."""
+"""How often to try to lock it, and the seconds between two attempts."""
 
 SYSTEM = Path("/var/lib/wsd")
-"""The state folder of the unit for systemd (`StateDirectory=wsd`), which tools are not told of by their environment."""
+"""The state folder of the systemd unit (`StateDirectory=wsd`), which the environment of tools does not name."""
 
 
 def foundFolder(environ: Mapping[str, str], name: str) -> Path:
     """
-    The state folder of the daemon beside which a tool is run, and which has something of this name.
+    The daemon's state folder, for a tool that looks for something with this name.
 
-    It is the one that we are told of or, where that has never been a daemon's, the system's; where both have been,
-    that of the daemon which runs. Raises ConfigError when there is no telling.
+    It is the environment's folder or, if no daemon has ever used that, the system's. If daemons have used both, it is
+    the folder of the running daemon. Raises ConfigError if that does not decide it.
     """
     own = Path(stateFolder(environ))
     if environ.get("STATE_DIRECTORY") or not os.path.lexists(SYSTEM):
@@ -39,25 +39,25 @@ def foundFolder(environ: Mapping[str, str], name: str) -> Path:
         return own
     held = [folder for folder in (own, SYSTEM) if holderOf(folder / LOCK) is not None]
     if len(held) != 1:
-        raise ConfigError(f"{own} and {SYSTEM} are both state folders; set STATE_DIRECTORY to the one that is meant")
+        raise ConfigError(f"{own} and {SYSTEM} are both state folders; set STATE_DIRECTORY to the one you mean")
     return held[0]
 
 
 def _isThere(path: Path) -> bool:
-    """Whether there is such a file that we may know of."""
+    """Whether a file exists that we have the right to see."""
     with suppress(OSError):
         return path.exists()
     return False
 
 
-# -- whose it is ------------------------------------------------------------------------------------------------------
+# -- who owns it ------------------------------------------------------------------------------------------------------
 
 
 def give(path: Path) -> None:
     """
-    Give what root has just made to the owner of the folder that it lies in.
+    Give what root has just created to the owner of its folder.
 
-    The daemon is seldom root, and could not open it.
+    The daemon is seldom root, and could not open it otherwise.
     """
     if os.geteuid() == 0:
         folder = os.stat(path.parent)
@@ -65,7 +65,7 @@ def give(path: Path) -> None:
 
 
 def makeFile(path: Path) -> None:
-    """Make an empty file for its owner alone, if there is none. It is never root's where the daemon is not."""
+    """Create an empty, private file if there is none. It belongs to its folder's owner, even if root creates it."""
     with suppress(FileExistsError):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -77,7 +77,7 @@ def makeFile(path: Path) -> None:
 
 
 def makeFolder(folder: Path) -> None:
-    """Make it, and what is above it, for its owner alone."""
+    """Create a private folder, and its parents."""
     if not folder.is_dir():
         makeFolder(folder.parent)
         with suppress(FileExistsError):
@@ -86,7 +86,7 @@ def makeFolder(folder: Path) -> None:
 
 
 def ownerOf(path: Path) -> str:
-    """The name of the user whose it is, or of the folder that it would lie in."""
+    """The name of the owner of a path or, if it does not exist, of the folder above it."""
     for place in (path, *path.parents):
         with suppress(OSError):
             number = os.stat(place).st_uid
@@ -98,19 +98,19 @@ def ownerOf(path: Path) -> str:
 
 
 def whoMay(path: Path) -> str:
-    """As whom a tool is to be run that may not open it."""
+    """The user to run a tool as that may not open a path."""
     owner = ownerOf(path)
     return owner if owner == "root" else f"{owner} or root"
 
 
-# -- which process has it ---------------------------------------------------------------------------------------------
+# -- which process uses it --------------------------------------------------------------------------------------------
 
 
 class Lock:
     """
-    A file that one process holds, and that has its number.
+    A file that one process has locked, and that contains its ID.
 
-    The kernel lets go of it when the process ends, however it does. Raises ConfigError when another has it, and
+    The kernel unlocks it when the process ends, however it ends. Raises ConfigError if another process has it, and
     OSError.
     """
 
@@ -126,13 +126,13 @@ class Lock:
             if not isinstance(error, BlockingIOError):
                 raise
             raise ConfigError(
-                f"{path.parent} has the state of another daemon, which runs as process {_numberIn(path)}; "
-                "end that one, or have this one keep its state elsewhere (STATE_DIRECTORY, or the route's store)"
+                f"{path.parent} is in use by another daemon, process {_numberIn(path)}; "
+                "stop that daemon, or use another folder (STATE_DIRECTORY, or the route's store)"
             ) from None
         self.sign()
 
     def _take(self) -> None:
-        """Who only looks whether it is held has it for a moment (`holderOf`)."""
+        """Lock the file. A process that only looks for a holder has it for a moment (`holderOf`)."""
         for _ in range(_TRIES):
             with suppress(BlockingIOError):
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -141,8 +141,8 @@ class Lock:
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sign(self) -> None:
-        """Write down the number of this process, which may be a child of the one that took it, if the disk takes it."""
-        # What is held is not open for writing: the disk may be made read-only meanwhile.
+        """Write the ID of this process, perhaps a child of the one that took the lock, if the disk allows it."""
+        # The locked descriptor is not open for writing, so that the disk can be remounted read-only.
         with suppress(OSError):
             file = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -151,14 +151,14 @@ class Lock:
                 os.close(file)
 
     def close(self) -> None:
-        """Let go of it. May be called again."""
+        """Unlock it. May be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
 
 class Locks:
-    """What a daemon holds. A path that it has once is its own until the end, through every reload."""
+    """The locks of a daemon. It keeps each of them until its end, through every reload."""
 
     def __init__(self) -> None:
         self._locks: dict[Path, Lock] = {}
@@ -166,7 +166,7 @@ class Locks:
         """Sentences about what could not be held, each once."""
 
     def take(self, paths: Iterable[Path]) -> None:
-        """Hold these too. Raises ConfigError, and holds none of them, when another process has one."""
+        """Lock these files too. Raises ConfigError, and locks none of them, if another process has one."""
         new: dict[Path, Lock] = {}
         try:
             for path in dict.fromkeys(path.resolve() for path in paths):
@@ -186,19 +186,19 @@ class Locks:
         self._locks.update(new)
 
     def sign(self) -> None:
-        """Write down the number of this process in all of them."""
+        """Write the ID of this process into all of them."""
         for lock in self._locks.values():
             lock.sign()
 
     def close(self) -> None:
-        """Let go of all."""
+        """Unlock all."""
         for lock in self._locks.values():
             lock.close()
         self._locks.clear()
 
 
 def holderOf(path: Path) -> str | None:
-    """The number of the process that holds it; None when nobody does, or we may not know."""
+    """The ID of the process that has locked a file; None if there is none, or we may not see it."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

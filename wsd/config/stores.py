@@ -1,4 +1,4 @@
-"""Whether a store in an SQLite file could be used, found out without touching it."""
+"""Checks a store in an SQLite file without changing it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from urllib.parse import quote
 
 def checkStore(path: Path) -> list[str]:
     """
-    Look at the file of a store: warnings, when it is not there and could not be made.
+    Check the file of a store. Returns warnings if it does not exist and could not be created.
 
-    Raises ValueError when it is there and could not be opened. Nothing is written, and no file made: whoever asks may
-    be another user than the daemon.
+    Raises ValueError if it exists and cannot be opened. Nothing is written, and no file is created: the caller may run
+    as another user than the daemon.
     """
     try:
         path.lstat()
     except FileNotFoundError:
         return _faultsOfFolder(path)
     except OSError as error:
-        raise ValueError(f"store: {path} cannot be looked at: {error.strerror}") from None
+        raise ValueError(f"store: {path} cannot be inspected: {error.strerror}") from None
     for each, mode in ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK)):
         if not os.access(each, mode):
-            raise ValueError(f"store: {each} cannot be written by this user; the store belongs to the daemon's")
+            raise ValueError(f"store: {each} cannot be written by this user; the store belongs to the daemon's user")
     try:
         _read(path)
     except sqlite3.Error as error:
@@ -35,11 +35,11 @@ def _faultsOfFolder(path: Path) -> list[str]:
     there = next(folder for folder in path.parents if folder.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
-    return [f"the store {path} is not there yet, and this user cannot make it: {there} cannot be written"]
+    return [f"the store {path} does not exist yet, and this user cannot create it: {there} cannot be written"]
 
 
 def _read(path: Path) -> None:
-    # Where nobody has it open, SQLite would make files beside it that are ours, and stay.
+    # If no process has it open, SQLite would create files beside it, which would belong to us and stay.
     isOpen = os.path.exists(f"{path}-wal")
     store = sqlite3.connect(f"file:{quote(str(path))}?{'mode=ro' if isOpen else 'immutable=1'}", uri=True, timeout=10)
     try:

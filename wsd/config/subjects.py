@@ -1,4 +1,4 @@
-"""Subjects of certificates as RFC 4514 writes them, and what a rule asks of one: `O=Doors`, `CN=me,O=Doors`."""
+"""Subjects of certificates in the form of RFC 4514, and rules for them: `O=Doors`, `CN=me,O=Doors`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from wsd.config.values import show
 
 ANY = "*"
-"""The rule that asks for a certificate, whatever its subject."""
+"""The rule that matches any certificate."""
 
 _TYPE = r"[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+"
 _PART = re.compile(rf'[ ]*({_TYPE})=((?:\\[0-9A-Fa-f]{{2}}|\\.|[^\\",+;<>\0])*+)([,+]|\Z)', re.DOTALL)
@@ -18,7 +18,7 @@ _ESCAPED = re.compile(rb"\\([0-9A-Fa-f]{2})|\\(.)", re.DOTALL)
 @lru_cache(1024)
 def attributesOf(subject: str) -> frozenset[tuple[str, str]]:
     """
-    The attributes of a subject, each a type in upper case and a value, without regard to their order.
+    The attributes of a subject, in no order: each a type in upper case, and a value.
 
     Raises ValueError with a sentence.
     """
@@ -27,7 +27,7 @@ def attributesOf(subject: str) -> frozenset[tuple[str, str]]:
         part = _PART.match(subject, at)
         if part is None:
             raise ValueError(
-                f'{show(subject)} is no subject of certificates; write it as /describe shows it, "CN=me,O=Doors", or a '
+                f'{show(subject)} is not a certificate subject; write it as /describe shows it, "CN=me,O=Doors", or a '
                 'part of it, or "*" for any'
             )
         attributes.add((part[1].upper(), _plain(part[2])))

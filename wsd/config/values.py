@@ -79,7 +79,7 @@ def token(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """An origin (RFC 6454), or "same-host", "null", "*"; programs that are no browsers have such as "file://", too."""
+    """An origin (RFC 6454), also of programs other than browsers ("file://"), or "same-host", "null", "*"."""
     lower = text.lower()
     if lower in ("same-host", "null", "*"):
         return lower
@@ -110,7 +110,7 @@ def proxy(text: str) -> str:
 
 
 def hostName(text: str) -> str:
-    """A host name as in a Host header, without a port; "*.NAME" is all that lies under a name, "*" any host."""
+    """A host name as in a Host header, without a port; "*.NAME" for every name under NAME, "*" for any host."""
     if text == "*":
         return text
     name = asciiName(text)
@@ -123,7 +123,7 @@ def hostName(text: str) -> str:
 
 
 def asciiName(name: str) -> str:
-    """A name as requests have it: in lower case, and its international labels in ASCII (RFC 5891)."""
+    """A name as it stands in requests: in lower case, with international labels in ASCII (RFC 5891)."""
     labels = normalize("NFKC", name).lower().split(".")
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
 
@@ -131,9 +131,9 @@ def asciiName(name: str) -> str:
 @lru_cache(64)
 def canonicalHost(name: str) -> str:
     """
-    A host without its port, in the one form that compares: in lower case, without a final dot.
+    A host without its port in canonical form: in lower case, without a final dot.
 
-    An IPv6 address is in its brackets and as short as can be (RFC 5952); one that stands for an IPv4 address is that.
+    An IPv6 address is in brackets and in its shortest form (RFC 5952); an IPv4-mapped one becomes an IPv4 address.
     """
     name = name.lower().removesuffix(".")
     if not name.startswith("["):

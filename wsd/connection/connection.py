@@ -59,7 +59,7 @@ class Connection(Opening):
             self.consumeData()
 
     def consumeData(self) -> None:
-        """Autobahn reads what it has, and what then is left counts."""
+        """Let Autobahn read its buffer, and count what is left in it."""
         super().consumeData()
         isWithin = self.inside_message and not self.streams and self.state == self.STATE_OPEN
         self.keeps(len(self.data) + (self.message_data_total_length if isWithin else 0))
@@ -127,7 +127,7 @@ class Connection(Opening):
                 self.hookReturned(result, len(payload))
 
     def hookReturned(self, result: Any, size: int) -> None:
-        """The plane called `received` itself, and this is what it returned: until it is done it has the message."""
+        """The plane has called `received`, and `result` is what it returned; the message is held until that is done."""
         done = self._await(result)
         if done is not None and not done.called:
             self.handles(size)

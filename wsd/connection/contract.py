@@ -68,7 +68,7 @@ class _NoWire:
     unsent = 0
 
     def written(self) -> int:
-        """It is not counted."""
+        """This transport does not count them."""
         return 0
 
     def acknowledged(self) -> int:
@@ -79,7 +79,7 @@ class _NoWire:
         """It keeps what it keeps."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """It is not counted."""
+        """This transport does not count them."""
 
     def setReader(self, reader: Any) -> None:
         """The protocol's `dataReceived` passes it on."""
@@ -171,15 +171,15 @@ class Contract(Engine):
     @property
     def isBusy(self) -> bool:
         """
-        Whether something that was received is still being answered: the end of the daemon waits for it, for `drain`.
+        Whether a received message is still being answered; a stopping daemon waits for that, for up to `drain`.
 
-        It is while a hook has not returned, and while bytes wait to be sent; a protocol adds what else it has to do.
+        True while a hook has not returned, or bytes wait to be sent. A protocol that answers later overrides it.
         """
         return bool(self.held or self.unsent)
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait to be sent, and those that are still being deflated; a transport may not tell."""
+        """Bytes that wait to be sent or are still being deflated; some transports cannot tell."""
         return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))
 
     def send(
@@ -254,7 +254,7 @@ class Contract(Engine):
                 self._await(result)
 
     def _await(self, result: Any) -> Deferred[Any] | None:
-        """A hook has returned this: reading is held until it is done, if it can be awaited. It is returned then."""
+        """Hold reading until an awaitable result of a hook is done. Returns its Deferred, else None."""
         if not isawaitable(result):
             return None
         self.hold()

@@ -151,7 +151,7 @@ class Engine(WebSocketServerProtocol):
             return found
         lacking = self.lacking
         self._perMessageCompress.last = self.current_frame.fin and not lacking
-        # Autobahn counts what has not come yet as part of the message, deflated as it is.
+        # Autobahn already counts the bytes still to come, in their deflated size, as part of the message.
         self.message_data_total_length -= lacking
         found = super().onFrameData(payload)
         self.message_data_total_length += lacking

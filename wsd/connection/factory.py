@@ -35,9 +35,9 @@ class NoOptions:
 
 class CannotStart(Exception):
     """
-    Raised by `Factory.started`: what was wrong in a few words, and of which file.
+    Raised by `Factory.started`, with the cause in a few words and the file concerned.
 
-    The log names both, /readyz the first: who may ask there need not know where files lie.
+    The log has both, /readyz only the cause: its readers need not know the paths of files.
     """
 
     def __init__(self, cause: str, file: str | None = None) -> None:
@@ -60,9 +60,9 @@ class Factory(WebSocketServerFactory):
     """Statuses of refused opening handshakes that this protocol's clients know by another number."""
 
     unusable: str | None = None
-    """Why nobody is let in: the daemon sets it while the route starts, and for good when it could not."""
+    """Why the route admits nobody. The daemon sets it while the route starts, and leaves it set if the start fails."""
     hasFailed = False
-    """Whether it could not start; a reload builds it anew."""
+    """Whether the start failed; the next reload builds the factory anew."""
 
     def __init__(
         self,
@@ -154,13 +154,13 @@ class Factory(WebSocketServerFactory):
         """
         The daemon starts: threads, files, connections to others. It listens when the Deferred has fired.
 
-        What it raises, or the Deferred fails with, ends this route only: it answers 503. `CannotStart` is one line in
-        the log, and so is an OSError; anything else has its traceback there.
+        An exception, or a failure of the Deferred, affects only this route, which answers 503. `CannotStart` and
+        OSError are logged in one line, anything else with its traceback.
         """
         return None
 
     def stopped(self) -> Deferred[Any] | None:
-        """The daemon has stopped, and no connection is left; it is called after a start that failed, too."""
+        """The daemon has stopped, and no connection is left. Also called after a start that failed."""
         return None
 
     def resource(self) -> IResource | None:

@@ -79,8 +79,8 @@ class Flow(Contract):
 
     def room(self) -> Deferred[None]:
         """
-        Fires when there is room to send, and when the connection is gone: with the next turn of the reactor at the
-        soonest, so that who sends much does not hold up the others.
+        Fires when there is room to send, or the connection is gone, but not before the next turn of the reactor, so
+        that a loop that sends much does not block other connections.
         """
         waiting: Deferred[None] = Deferred()
         if self.state != self.STATE_CLOSED and (self.isFull or (self.frames is not None and self.frames.isBusy)):
@@ -92,7 +92,7 @@ class Flow(Contract):
         return waiting
 
     def deflates(self, step: Step) -> None:
-        """A large message is deflated in steps; nothing is read meanwhile, since it would wait behind it."""
+        """Deflate a large message in steps. Nothing is read meanwhile, since answers would wait behind it anyway."""
         self.hold()
         self.factory.turns.add(step)
 
@@ -154,16 +154,16 @@ class Flow(Contract):
     # -- memory ---------------------------------------------------------------------------------------------------
 
     def keeps(self, size: int) -> None:
-        """So many bytes are kept of what has come and was not passed on yet."""
+        """`size` received bytes are held and not passed on yet."""
         self._holds(Part.received, size)
 
     def handles(self, more: int) -> None:
-        """A hook has a message of so many bytes and is not done with it, or now is."""
+        """A hook has begun to handle a message of `more` bytes, or is done with it (`more` is negative)."""
         self.__handled += more
         self._holds(Part.handled, self.__handled)
 
     def defers(self, size: int) -> None:
-        """So many bytes are kept of what is still being deflated, and what waits behind it."""
+        """`size` bytes are held of the message being deflated and of what waits behind it."""
         self._holds(Part.deflated, size)
 
     def collects(self, size: int) -> None:
@@ -191,18 +191,18 @@ class Flow(Contract):
             self.holdsNothing()
 
     def holdsNothing(self) -> None:
-        """Nothing is kept here any more."""
+        """This connection holds nothing any more."""
         account, self.__account = self.__account, None
         if account is not None:
             self.factory.budget.close(account)
 
     def relieve(self, size: int) -> None:
-        """Too much is held for all connections together, and the most of it here: end, at once unless that frees it."""
+        """All connections hold too much, and this one the most: close it, or drop it if that would not free it."""
         self.__account = None
         if self.state != self.STATE_OPEN or self.unsent or self.__handled:
             self.drop(Cause.memory)
             return
-        self.close(1013, "the server holds too much for all its clients; try again later", Cause.memory)
+        self.close(1013, "the server has no memory left for this connection; try again later", Cause.memory)
         self.message_data = []
         self.frames.goOn()
 

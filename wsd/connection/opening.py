@@ -29,7 +29,7 @@ _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnecti
 
 
 _LOGGED = 200
-"""Characters of a path that the log has."""
+"""Limit of the characters of a path in the log."""
 
 
 class Opening(Flow):
@@ -206,7 +206,7 @@ class Opening(Flow):
 
 
 def _pathOf(head: Head) -> str:
-    """The path as it was asked for, for the log: without the query, which may hold a secret, and not without end."""
+    """The requested path for the log: without the query, which may hold a secret, and cut to a limit."""
     path = head.target.partition("?")[0]
     return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")
 

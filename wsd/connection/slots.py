@@ -14,7 +14,7 @@ class Slots(Protocol):
 
     async def newSlot(self, owner: str, name: str, size: int, type: str | None, source: str | None = None) -> str:
         """
-        The path at which the owner's file of this name may be put (PUT) and then be fetched. Raises Refused.
+        The path at which the owner's file of this name can be stored (PUT) and then fetched. Raises Refused.
 
-        `source` is the address that asks, as far as addresses are told apart.
+        `source` is the client's address, as far as addresses are told apart.
         """

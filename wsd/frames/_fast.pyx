@@ -98,7 +98,7 @@ class Unusual(Fast):
         """Its transport gathers."""
 
     def _settle(self):
-        """Its transport tells."""
+        """The transport reports them."""
 
     def _deflateInSteps(self, large):
         self._transport.isBusy = True
@@ -257,7 +257,7 @@ cdef class Frames:
             return got
         self.heard = True
         if not self._isOpen or self._held:
-            # What reads on may drop the message, and `place` with it.
+            # Reading on may drop the message, and `place` with it.
             self.feed(PyBytes_FromStringAndSize(<const char*>place, got))
             return got
         unmask(place, place, got, self._mask, self._got)
@@ -316,7 +316,7 @@ cdef class Frames:
         return 0
 
     cdef int _settle(self) except -1:
-        """Tell how much is kept of what has come and was not passed on yet, when that has changed."""
+        """Report the received bytes that were not passed on yet, if their number has changed."""
         cdef Py_ssize_t kept = PyBytes_GET_SIZE(self._rest)
         if self._message != NULL:
             kept += self._room
@@ -440,7 +440,7 @@ cdef class Frames:
     cdef int _deliver(self, bytes payload, bint isBinary) except -1:
         self._traffic.messagesIn += 1
         self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
-        # Held here: the hook may lose the connection, and with it what we know.
+        # Held in a local variable: the hook may lose the connection, which clears the attribute.
         connection = self._connection
         try:
             result = self._received(payload, isBinary)
@@ -487,7 +487,7 @@ cdef class Frames:
         cdef Py_ssize_t room
         if self._got == self._room:
             room = min(self._length, 4 * self._room)
-            # Where this fails there is no message any more.
+            # If this fails, there is no message any more.
             _PyBytes_Resize(&self._message, room)
             self._room = room
         return 0
@@ -557,7 +557,7 @@ cdef class Frames:
     cdef int _handOver(self, const uint8_t* data, Py_ssize_t size) except -1:
         """The connection closes: Autobahn reads on, and looks only for the peer's close."""
         cdef Py_ssize_t left = 0
-        # Copied before anything is dropped: the bytes may lie in what is.
+        # Copied before anything is dropped, since the bytes may lie in it.
         cdef bytes rest = PyBytes_FromStringAndSize(<const char*>data, size)
         if self._message != NULL:
             left = self._length - self._got
@@ -623,20 +623,20 @@ cdef class Frames:
         return 0
 
     def writeInTurn(self, bytes frame):
-        """Send a frame of a message, made already, behind all that was sent before."""
+        """Send a complete frame of a message after everything sent before."""
         if self.isBusy:
             self._python().writeInTurn(frame)
         else:
             self.write(frame)
 
     def hurry(self):
-        """Send what is still being deflated as it is, and what waits behind it: a close comes."""
+        """Send the message being deflated uncompressed, and everything behind it, since a close follows."""
         if self.isBusy:
             self._python().hurry()
 
     @property
     def waiting(self):
-        """Bytes of what is still being deflated, and of what waits behind it."""
+        """Bytes of the message being deflated, and of everything that waits behind it."""
         return self._slow.waiting if self.isBusy else 0
 
     cpdef write(self, bytes frame):
@@ -754,7 +754,7 @@ cdef class Frames:
         if transport is None:
             return self._dropGathered()
         isFree = self._isFree()
-        # Looked at after the transport was asked, which is Python and might send.
+        # Read after the call of the transport, which is Python and might send.
         size = self._outSize
         if size == 0:
             return 0

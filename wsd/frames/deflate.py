@@ -112,7 +112,7 @@ class Deflater:
         return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
     def stream(self) -> Deflating:
-        """What the next message is deflated with."""
+        """The stream that deflates the next message."""
         stream = self._deflating
         if stream is None:
             stream = newStream(self.key, self.before, self._choice)

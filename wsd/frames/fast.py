@@ -152,11 +152,11 @@ class Fast(Writer):
 
     @property
     def kept(self) -> int:
-        """Bytes kept of what has come and was not passed on yet."""
+        """Received bytes that were not passed on yet."""
         return len(self._rest) + (0 if self._parts is None else self._total)
 
     def _settle(self) -> None:
-        """Tell how much that is when it has changed."""
+        """Report that number if it has changed."""
         kept = self.kept
         if kept != self._kept and self._connection is not None:
             self._kept = kept
@@ -239,7 +239,7 @@ class Fast(Writer):
         traffic = self._traffic
         traffic.messagesIn += 1
         traffic.bytesIn += len(payload)
-        # Held here: the hook may lose the connection, and with it what we know.
+        # Held in a local variable: the hook may lose the connection, which clears the attribute.
         connection = self._connection
         try:
             result = self._received(payload, isBinary)

@@ -1,4 +1,4 @@
-"""A message too large to be deflated at once: it is deflated in steps, and what is sent meanwhile waits behind it."""
+"""A message too large to be deflated at once: it is deflated in steps, and later messages wait behind it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT_ONCE = 256 * 1024
 
 
 class Large:
-    """Deflated in steps. Nothing of it is sent before it is whole, so that it may still be sent as it is."""
+    """A message deflated in steps. Nothing is sent before all is deflated, so it can still be sent uncompressed."""
 
     __slots__ = ("_at", "_pieces", "_stream", "behind", "fragment", "opcode", "payload", "size")
 
@@ -24,31 +24,31 @@ class Large:
         self.opcode = opcode
         self.fragment = fragment
         self.size = len(payload)
-        """Bytes of it, and of what waits behind it."""
+        """Bytes of the message, and of everything that waits behind it."""
         self.behind: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
-        """What was sent meanwhile, in its order."""
+        """Sends that wait behind it, in order."""
         self._stream: Deflating = deflater.stream()
         self._pieces: list[bytes] = []
         self._at = 0
 
     def add(self, size: int, send: Callable[..., None], given: tuple[Any, ...]) -> None:
-        """Something of this size is sent behind it."""
+        """Let a send of this size wait behind the message."""
         self.size += size
         self.behind.append((size, send, given))
 
     def next(self) -> tuple[Callable[..., None], tuple[Any, ...]]:
-        """The first behind it: how it is sent."""
+        """Take the first waiting send."""
         size, send, given = self.behind.popleft()
         self.size -= size
         return send, given
 
     def follow(self, before: Large) -> None:
-        """What waited behind another one waits behind this one now."""
+        """Take over everything that waited behind another large message."""
         self.behind.extend(before.behind)
         self.size += sum(size for size, _, _ in before.behind)
 
     def step(self) -> bytes | None:
-        """Deflate some more: the payload of the compressed message when it is whole, None before."""
+        """Deflate another piece. Returns the compressed payload when all is done, None before."""
         piece = self.payload[self._at : self._at + AT_ONCE]
         self._at += len(piece)
         self._pieces.append(self._stream.compress(piece))

@@ -18,7 +18,7 @@ class Terms:
     maxMessage: int
     """Bytes of a message, after inflating."""
     maxFrame: int
-    """Bytes of a frame as its head declares them, so before inflating."""
+    """Bytes of a frame, by the length in its header, before inflating."""
     maxUnsent: int
     """Bytes that may wait to be sent before the connection is dropped."""
     streams: bool
@@ -56,7 +56,7 @@ class Sink(Protocol):
         """The protocol's own hook, for a plane that spares the call of `messageReceived`."""
 
     def hookReturned(self, result: Any, size: int) -> None:
-        """What `received` returned for a message of this size, which was not None."""
+        """`received` returned this, and not None, for a message of this size."""
 
     def hookFailed(self) -> None:
         """`received` raised what is being handled."""
@@ -103,16 +103,16 @@ class Sink(Protocol):
         """Hold reading until the others have had their turn."""
 
     def deflates(self, step: Callable[[], bool]) -> None:
-        """A message is deflated in steps: hold reading, and call `step` a turn until it says that none is left."""
+        """Deflate a message in steps: hold reading, and call `step` once a turn until it returns False."""
 
     def hasDeflated(self) -> None:
-        """It is sent: read on."""
+        """The message is sent: read on."""
 
     def keeps(self, size: int) -> None:
-        """So many bytes are kept of what has come and was not passed on yet."""
+        """`size` received bytes are held and not passed on yet."""
 
     def defers(self, size: int) -> None:
-        """So many bytes are kept of what is still being deflated, and what waits behind it."""
+        """`size` bytes are held of the message being deflated and of what waits behind it."""
 
     def wrote(self) -> bool:
         """Whether something waits in the transport, which tells from now on how much."""

@@ -156,7 +156,7 @@ class Writer:
     # -- a large message ------------------------------------------------------------------------------------------
 
     def _sendInTurn(self, size: int, send: Callable[..., None], *given: Any) -> None:
-        """Send now, or behind a large message that is still being deflated."""
+        """Send now, or after a large message that is still being deflated."""
         if self._large is None:
             send(*given)
         else:
@@ -165,7 +165,7 @@ class Writer:
             self._lookBack()
 
     def writeInTurn(self, frame: bytes) -> None:
-        """Send a frame of a message, made already, behind all that was sent before."""
+        """Send a complete frame of a message after everything sent before."""
         self._sendInTurn(len(frame), self.write, frame)
 
     def _deflateInSteps(self, large: Large) -> None:
@@ -178,7 +178,7 @@ class Writer:
             self._connection.defers(self.waiting)
 
     def _step(self) -> bool:
-        """Deflate some more of it; with the last send it, and what waits behind it."""
+        """Deflate another piece; after the last one send the message and everything behind it."""
         large = self._large
         if large is None:
             return False
@@ -195,7 +195,7 @@ class Writer:
         if self._large is large:
             self._large = None
         elif self._large is not None:
-            # One behind it is large too: the others wait for that.
+            # Another large message was waiting: the rest now waits behind that one.
             self._large.follow(large)
         self._defers()
         self._hasDeflated()
@@ -205,7 +205,7 @@ class Writer:
             self._connection.hasDeflated()
 
     def hurry(self) -> None:
-        """Send what is still being deflated as it is, and what waits behind it: a close comes."""
+        """Send the message being deflated uncompressed, and everything behind it, since a close follows."""
         while (large := self._large) is not None:
             self._deflater.forget()
             self._finish(large, large.payload, False)
@@ -217,7 +217,7 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Bytes of it, and of what waits behind it."""
+        """Bytes of the message, and of everything that waits behind it."""
         return 0 if self._large is None else self._large.size
 
     # -- frames ---------------------------------------------------------------------------------------------------

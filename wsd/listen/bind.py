@@ -34,7 +34,7 @@ _TRIES = 20
 
 
 _OTHERS = 64
-"""Descriptors at the least that are for other things than connections."""
+"""The least number of descriptors reserved for other things than connections."""
 
 
 class Unusable(Exception):
@@ -53,7 +53,7 @@ class Listener:
     """Reachable from other machines."""
     inherited: bool = False
     proxied: bool | None = None
-    """Whether its endpoint string says that connections begin with a PROXY header, or do not; None when it does not."""
+    """The value of `proxy` in its endpoint string: whether connections begin with a PROXY header. None without it."""
     ports: list[IListeningPort] = field(default_factory=list)
 
     def adopt(
@@ -62,7 +62,7 @@ class Listener:
         """
         Accept connections for `factory`, which live on `ring` (on the reactor without one); fires when it does.
 
-        `shortage` ends those for whom there is no descriptor.
+        `shortage` turns connections away if no descriptor is left.
         """
         return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring, shortage)
 
@@ -81,7 +81,7 @@ class Listener:
         port.transport = _onRing(port.transport, ring)
         port.shortage = shortage
         if self.secure:
-            # Whoever waits there would not understand it.
+            # A TLS client would not understand it.
             port.answer = b""
         port.startListening()
         self.socket.close()
@@ -145,14 +145,14 @@ def raiseDescriptorLimit() -> int:
 
 def roomIn(descriptors: int) -> int:
     """
-    The connections that there is room for: a tenth of the descriptors is for files, threads, other servers, and for
-    those who are told that there is no room.
+    The connections that there is room for: a tenth of the descriptors is reserved for files, threads, other servers,
+    and clients that are turned away.
     """
     return max(1, descriptors - max(_OTHERS, descriptors // 10))
 
 
 def descriptorsFor(connections: int) -> int:
-    """The fewest descriptors with room for so many connections."""
+    """The number of descriptors that so many connections need."""
     return connections + max(_OTHERS, (connections - 1) // 9)
 
 
@@ -242,7 +242,7 @@ def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]]) -> L
 
 def check(config: Config) -> list[str]:
     """
-    What can be seen of the listeners before they are bound: endpoint strings, and addresses of this machine.
+    Check what can be known of the listeners without binding them: endpoint strings, and addresses of this machine.
 
     It gives warnings of folders that are not there: systemd makes those of a unit when it starts it. Raises `Unusable`.
     Ports may be taken meanwhile, by the daemon whose configuration this is.
@@ -310,7 +310,7 @@ def _known(string: str, named: Mapping[str, str], known: Sequence[str]) -> None:
 
 
 def _proxied(string: str, rest: str) -> bool | None:
-    """Whether PROXY headers come there; None where `proxy_protocol` says it."""
+    """Whether connections begin with a PROXY header; None if `proxy_protocol` decides."""
     value = _fields(string, rest)[1].get("proxy")
     if value not in (None, "true", "false"):
         raise Unusable(f"listen {string!r} has proxy={value}; write proxy=true or proxy=false")

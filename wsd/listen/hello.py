@@ -13,13 +13,13 @@ _PROTOCOLS = 16
 _RECORD_HEAD = 5
 _MESSAGE_HEAD = 4
 _MAX_HELLO = 131396
-"""Bytes of the longest ClientHello that can be written, and that OpenSSL takes."""
+"""Bytes of the longest possible ClientHello, which is also OpenSSL's limit."""
 _MAX_RECEIVED = 256 * 1024
-"""Bytes of all its records with their heads: enough for any hello, in one record or in one for each few bytes."""
+"""Limit of the bytes of all its records with their headers: enough for any hello, even in very small records."""
 
 
 class TooLong(Exception):
-    """A hello comes in more bytes than anybody needs for one: one sentence."""
+    """A hello takes more bytes than any real client needs; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Hello:
 
 class HelloReader:
     """
-    Reads the hello at the beginning of what a client sends, however that is cut into records and reads.
+    Reads the ClientHello at the beginning of a connection, however it is split into records and reads.
 
-    `received` is all that came, for OpenSSL. What is no hello, or is broken, asks for nothing: it is OpenSSL that says
+    `received` has all bytes so far, for OpenSSL. A broken hello, or none, is read as an empty one: OpenSSL then reports
     what is wrong with it.
     """
 
@@ -44,7 +44,7 @@ class HelloReader:
         self._start = 0
 
     def feed(self, data: bytes) -> Hello | None:
-        """The hello, None when more is needed. Raises `TooLong`. Each byte is looked at once."""
+        """The hello, None if more is needed. Raises `TooLong`. Each byte is examined only once."""
         self.received += data
         received, message = self.received, self._message
         while len(received) > self._start:
@@ -67,7 +67,7 @@ class HelloReader:
                 if len(message) >= size:
                     return _read(bytes(message[:size]))
         if len(received) > _MAX_RECEIVED:
-            raise TooLong(f"no whole hello came in {_MAX_RECEIVED // 1024} KiB")
+            raise TooLong(f"no complete ClientHello came in {_MAX_RECEIVED // 1024} KiB")
         return None
 
 

@@ -54,7 +54,7 @@ def readPair(files: Certificate) -> Pair:
         raise ConfigError(
             f"tls: the certificate {files.cert} is not PEM; it begins with -----BEGIN CERTIFICATE-----"
             if b"-----BEGIN CERTIFICATE-----" not in content
-            else f"tls: the certificate {files.cert} is damaged; copy it again, whole"
+            else f"tls: the certificate {files.cert} is damaged; copy the whole file again"
         ) from None
     key = _readKey(files.key)
     if key.public_key() != public:
@@ -77,7 +77,7 @@ def _readKey(path: str) -> PrivateKeyTypes:
         raise ConfigError(
             f"tls: the key {path} is not PEM; it begins with -----BEGIN PRIVATE KEY-----"
             if b"PRIVATE KEY-----" not in content
-            else f"tls: the key {path} is damaged; copy it again, whole"
+            else f"tls: the key {path} is damaged; copy the whole file again"
         ) from None
 
 

@@ -1,7 +1,7 @@
 """
-Listening sockets: Twisted's ports with the house's transports, which accept all that wait in one turn.
+Listening sockets: Twisted's ports with our transports; they accept all waiting connections in one turn.
 
-Where nothing can be accepted for want of descriptors, those who wait are turned away by the one that is kept spare.
+When no descriptor is left for a connection, waiting clients are turned away with the help of a spare one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _BATCH = 256
 """Connections accepted a turn."""
 
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""No descriptor, or no memory, is left for another connection: it goes on waiting."""
+"""Errors of accept() for want of descriptors or memory; the connection goes on waiting."""
 _PAUSE = 0.25
-"""Seconds without accepting after that, so that those who wait do not keep the daemon from all else."""
+"""Seconds without accepting after such an error, so that waiting clients do not keep the daemon busy."""
 _QUIET = 10.0
-"""Seconds between two lines about it."""
+"""Seconds between two log lines about it."""
 
 _NO_DESCRIPTOR = (
     "the process has no descriptor left; raise LimitNOFILE= of the unit (ulimit -n), or lower max_connections"
@@ -44,9 +44,9 @@ _ANSWER = (
 
 class Shortage:
     """
-    Turns away who cannot be accepted, by a descriptor that is kept spare: in one line of the log every ten seconds.
+    Turns away connections that cannot be accepted, by means of a spare descriptor; logs a line every ten seconds.
 
-    `count` is told how many could not be accepted, and the name of the error.
+    `count` is called with the name of the error and the number of connections.
     """
 
     log = Logger(namespace="wsd")
@@ -71,7 +71,7 @@ class Shortage:
             self._spare = None
 
     def turnAway(self, listening: socket.socket, error: OSError, answer: bytes) -> None:
-        """End those who wait with this answer, as many as fit into a turn."""
+        """Send this answer to waiting clients and end their connections, as many as one turn allows."""
         failed = 0
         while failed < _BATCH and self._spare is not None:
             self.close()
@@ -104,7 +104,7 @@ class Shortage:
 
 
 def _end(client: socket.socket, answer: bytes) -> None:
-    """Say it and end; what has come is read, since an end that leaves something unread would take the answer back."""
+    """Send the answer and end. Received bytes are read first: closing with unread bytes would discard the answer."""
     with client, suppress(OSError):
         client.setblocking(False)
         client.send(answer)
@@ -119,14 +119,14 @@ else:
 
 
 class _Accepting(_Base):
-    """Mixed into Twisted's ports: the accepting."""
+    """A mixin for Twisted's ports that accepts connections."""
 
     log = Logger()
 
     shortage: Shortage | None = None
-    """What to do when nothing more can be accepted; without it Twisted's own logs each failure."""
+    """Handles connections that cannot be accepted; without it Twisted logs each failure."""
     answer = _ANSWER
-    """What they who are turned away then are sent."""
+    """The answer for clients that are turned away."""
 
     def doRead(self) -> None:
         """Accept those that wait; what is out of the ordinary is left to Twisted's own, which is twice as slow."""
@@ -168,7 +168,7 @@ class _Accepting(_Base):
         protocol.makeConnection(build(client, protocol, name, self, self.sessionno, self.reactor))
 
     def _addressOf(self, name: Any) -> IAddress:
-        """Who connected."""
+        """The address of the client."""
         raise NotImplementedError
 
     def _logConnectionLostMsg(self) -> None:
@@ -181,7 +181,7 @@ class TCPPort(_Accepting, tcp.Port):
     transport = TCPTransport  # type: ignore[assignment]
 
     host: IAddress | None = None
-    """The address at which all its connections are accepted; None when it listens at every address."""
+    """The local address of all its connections; None if it listens on every address."""
 
     def startListening(self) -> None:
         """Begin to accept."""
@@ -191,7 +191,7 @@ class TCPPort(_Accepting, tcp.Port):
 
     def _begin(self, client: Any, name: Any) -> None:
         if len(name) == 4 and name[3]:
-            # The interface of a link-local address belongs to its text.
+            # The text of a link-local address includes its interface.
             name = (socket.getnameinfo(name, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0], *name[1:])
         super()._begin(client, name)
 
@@ -207,7 +207,7 @@ class UNIXPort(_Accepting, unix.Port):
     ownsPath = True
 
     def startListening(self) -> None:
-        """Begin to accept; the path keeps the mode that whoever bound it gave it, where Twisted's own sets 666."""
+        """Begin to accept. The path keeps the mode that it was bound with, where Twisted would set 666."""
         tcp._reservedFD.reserve()
         own: Any = self
         own.factory.doStart()

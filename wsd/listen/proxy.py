@@ -125,10 +125,10 @@ def _unix(path: bytes) -> UNIXAddress:
 
 class Told:
     """
-    A transport whose addresses are those that the header told; everything else is the real one's.
+    A transport with the addresses of the header; everything else is that of the real transport.
 
-    `via` is the proxy's address: whoever is behind it is not on this machine, whatever the header says. `waited` is how
-    many seconds the header took, of those in which a connection must be open.
+    `via` is the proxy's address: a client behind it is not on this machine, whatever the header says. `waited` is
+    the number of seconds that the header took, out of `opening_timeout`.
     """
 
     def __init__(self, transport: Any, header: ProxyHeader, via: str, waited: float = 0.0) -> None:
@@ -208,7 +208,7 @@ class ProxyProtocol(Protocol):
         inner.makeConnection(transport)
 
     def __conform__(self, interface: Any) -> Any:
-        """Whether the peer may end its half is for the inner protocol to say, which is told of it."""
+        """The inner protocol decides whether the peer may close its half, and is told of it."""
         if interface is not IHalfCloseableProtocol or self._inner is None:
             return None
         return IHalfCloseableProtocol(self._inner, None)

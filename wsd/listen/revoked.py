@@ -1,4 +1,4 @@
-"""Lists of clients' certificates that their authorities have revoked (RFC 5280 5), in PEM files."""
+"""Revocation lists for client certificates (RFC 5280 5), in PEM files."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOT
 
 def readRevoked(path: str, authorities: Iterable[x509.Certificate]) -> float:
     """
-    Check that a file has a list of each of these authorities: without one OpenSSL refuses all of its clients.
+    Check that a file has a list of each of these authorities; OpenSSL refuses all clients of an authority without one.
 
-    Returns when the first of all lists ends, in seconds since 1970. Raises ConfigError.
+    Returns when the first list expires, in seconds since 1970. Raises ConfigError.
     """
     content = readFile(path, "client_crl")
     if b"CERTIFICATE-----" in content:
         # OpenSSL would trust it.
-        raise ConfigError(f"tls.client_crl: {path} has a certificate in it; that belongs in client_ca")
+        raise ConfigError(f"tls.client_crl: {path} contains a certificate; certificates belong in client_ca")
     found = _LIST.findall(content)
     if not found:
-        raise ConfigError(f"tls.client_crl: {path} is not PEM; it begins with -----BEGIN X509 CRL-----")
+        raise ConfigError(f"tls.client_crl: {path} is not PEM; a list begins with -----BEGIN X509 CRL-----")
     try:
         lists = [x509.load_pem_x509_crl(each) for each in found]
     except (ValueError, UnsupportedAlgorithm):
-        raise ConfigError(f"tls.client_crl: {path} is damaged; copy it again, whole") from None
+        raise ConfigError(f"tls.client_crl: {path} is damaged; copy the whole file again") from None
     for authority in authorities:
         if not any(_isOf(each, authority) for each in lists):
             raise ConfigError(
-                f"tls.client_crl: {path} has no list of {authority.subject.rfc4514_string()}, which client_ca names; "
-                "put the lists of all authorities into it"
+                f"tls.client_crl: {path} has no list of {authority.subject.rfc4514_string()}, an authority "
+                "in client_ca; add the lists of all authorities"
             )
     return min(inf if each.next_update_utc is None else each.next_update_utc.timestamp() for each in lists)
 

@@ -38,7 +38,7 @@ _NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
 """The fatal alert no_application_protocol (RFC 7301 3.2)."""
 
 _TOO_LONG = b"\x15\x03\x03\x00\x02\x02\x2f"
-"""The fatal alert illegal_parameter, which OpenSSL has for a message of excessive size too."""
+"""The fatal alert illegal_parameter, which OpenSSL also sends for an excessively long message."""
 
 _SENTENCE = b"this port speaks TLS; open it with wss:// or https://\n"
 _PLAIN = (
@@ -181,13 +181,13 @@ class SecureTransport:
         protocol.connectionLost(reason)
 
     def __conform__(self, interface: Any) -> SecureTransport | None:
-        """The peer may end its half where the protocol lets it, and where nothing more is delivered."""
+        """The peer may close its half if the protocol allows it, or if nothing more is delivered."""
         if interface is not IHalfCloseableProtocol or not self.connected or not self._isOpen:
             return None
         return self if self._isDeaf or IHalfCloseableProtocol(self.protocol, None) is not None else None
 
     def readConnectionLost(self) -> None:
-        """The peer's half has ended below, by TLS's goodbye or without; it still gets what is written to it."""
+        """The peer has closed its half, with close_notify or without. It still gets what is written to it."""
         self._isEnded = True
         if self._isDeaf:
             if self._saidGoodbye:
@@ -196,7 +196,7 @@ class SecureTransport:
             IHalfCloseableProtocol(self.protocol).readConnectionLost()
 
     def writeConnectionLost(self) -> None:
-        """Our half has ended."""
+        """Our half is closed."""
 
     # -- the handshake --------------------------------------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class SecureTransport:
         return rest
 
     def _greet(self, reader: HelloReader, data: bytes) -> bytes | None:
-        """All that came, once the hello is whole and answered; None before, and when it is refused."""
+        """All received bytes once the hello is complete and accepted; None before, and if it is refused."""
         try:
             hello = reader.feed(data)
         except TooLong as fault:
@@ -249,9 +249,9 @@ class SecureTransport:
         return bool(self._isOpen)
 
     def giveUp(self, seconds: float) -> None:
-        """The handshake has not been done in the time there was for it: end at once."""
+        """The handshake was not done in time: end at once."""
         self._isRefused = True
-        self._tellRefused(f"no whole handshake came within {seconds:g} seconds")
+        self._tellRefused(f"no complete handshake came within {seconds:g} seconds")
         self._below.abortConnection()
 
     def _refuse(self, reason: str, answer: bytes) -> None:
@@ -301,7 +301,7 @@ class SecureTransport:
         """Encipher, and send."""
         if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
             pieces = [b"".join(pieces)]
-        # Held here: who is told that too much waits may lose the connection.
+        # Held in a local variable: reporting that too much waits may lose the connection.
         records = self._records
         try:
             for piece in pieces:
@@ -418,7 +418,7 @@ class SecureTransport:
             self._sayGoodbye()
 
     def leave(self) -> None:
-        """End after what waits has been sent, and our goodbye; the peer's is not waited for."""
+        """End after the waiting bytes and our close_notify have been sent, without waiting for the peer's."""
         if self._isOpen and self.connected:
             self.disconnecting = self._isDeaf = True
             self._finish()
@@ -460,7 +460,7 @@ class SecureTransport:
 
     @property
     def info(self) -> TlsInfo:
-        """What was agreed on; before the handshake is done, and when the connection is gone, nothing is known."""
+        """What the handshake agreed on; empty before it is done, and after the connection is gone."""
         if not self._isOpen or not self.connected:
             return TlsInfo("", "")
         tls = self._records.tls

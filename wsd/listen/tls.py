@@ -44,7 +44,7 @@ class _Contexts:
     byName: Mapping[str, ssl.SSLContext]
     pairs: tuple[Pair, ...]
     revokedEnd: float | None
-    """When the first list of revoked certificates ends, in seconds since 1970."""
+    """When the first revocation list expires, in seconds since 1970."""
 
     def forName(self, name: str) -> ssl.SSLContext:
         """The context for a server name: its own, else that of `*.` its parent (RFC 6125 6.4.3), else the first."""
@@ -126,12 +126,11 @@ class Certificates:
                 )
 
     def _warnRevoked(self, end: float | None) -> None:
-        """Once for each end."""
+        """Log an expired list, once for each expiry."""
         if end is not None and end < self._clock() and end != self._toldEnd:
             self._toldEnd = end
             _log.error(
-                "a list of revoked certificates has ended: every client's certificate is refused; put a new one into "
-                "client_crl",
+                "a list in client_crl has expired, so client certificates are refused; replace the list with a new one",
                 event="certificate.crl",
             )
 
@@ -185,7 +184,7 @@ class Certificates:
         return ends
 
     def revokedEnd(self) -> float | None:
-        """When the first list of revoked certificates ends, in seconds since 1970; None without any."""
+        """When the first revocation list expires, in seconds since 1970; None without any."""
         return self._contexts.revokedEnd
 
     # -- serving --------------------------------------------------------------------------------------------------
@@ -267,7 +266,7 @@ def _askClients(context: ssl.SSLContext, tls: Tls) -> None:
 
 
 def _checkRevoked(tls: Tls) -> float | None:
-    """When the lists of `client_crl` end; None where there are none. Raises ConfigError."""
+    """When the first list of `client_crl` expires; None without any. Raises ConfigError."""
     if tls.client_crl is None or tls.client_ca is None or tls.client_auth == "none":
         return None
     return readRevoked(tls.client_crl, _authoritiesIn(tls.client_ca))
@@ -277,4 +276,5 @@ def _authoritiesIn(path: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(readFile(path, "client_ca"))
     except ValueError:
-        raise ConfigError(f"tls.client_ca: {path} is not PEM; it begins with -----BEGIN CERTIFICATE-----") from None
+        sentence = f"tls.client_ca: {path} is not PEM; a certificate begins with -----BEGIN CERTIFICATE-----"
+        raise ConfigError(sentence) from None

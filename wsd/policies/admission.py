@@ -37,7 +37,7 @@ class Admission:
     """
 
     most: int
-    """Connections at one time: `max_connections`, or as many as there is room for."""
+    """Connections at one time: `max_connections`, or fewer if there is no room for so many."""
 
     def __init__(self, policies: Policies, timer: Timer) -> None:
         self._room: int | None = None
@@ -59,7 +59,7 @@ class Admission:
         self.configure(self._policies)
 
     def arrive(self) -> bool:
-        """A connection is accepted: False when there are as many as there may be (nothing is counted then)."""
+        """Count an accepted connection. False, and not counted, when the limit is reached."""
         if self.connections >= self.most:
             return False
         self.connections += 1

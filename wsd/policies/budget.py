@@ -1,8 +1,8 @@
 """
-The memory of all WebSockets together: what they have received and not handed over yet, and what waits to be sent.
+The memory of all WebSockets together: received data that is not handled yet, and data that waits to be sent.
 
-Each connection has limits of its own, and many connections within their limits are more than a machine has. Past
-`max_memory` those that hold the most are closed, until the others have room.
+Many connections can exhaust a machine although each is within its own limits. Beyond `max_memory` the connections that
+hold the most are closed, until there is room again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Part(IntEnum):
     """What a connection holds memory for."""
 
     received = 0
-    """Of a message that is not whole yet, inflated, and what waits to be read."""
+    """An incomplete message, inflated, and bytes that wait to be read."""
     handled = 1
-    """Messages whose hook is not done with them."""
+    """Messages that a hook is still handling."""
     deflated = 2
-    """What is still being deflated, and what waits behind it."""
+    """A message being deflated, and everything that waits behind it."""
     unsent = 3
     """What waits in its transport."""
     collected = 4
@@ -32,14 +32,14 @@ class Part(IntEnum):
 
 
 class Holder(Protocol):
-    """A connection, as its account sees it."""
+    """The connection that an account belongs to."""
 
     def relieve(self, size: int) -> None:
-        """Give up all of it, so many bytes: the connection ends."""
+        """End the connection to free the `size` bytes that it holds."""
 
 
 class Account:
-    """What one connection holds; there is one only while it holds something."""
+    """The memory of one connection; it exists only while the connection holds something."""
 
     __slots__ = ("_budget", "_parts", "holder", "size")
 
@@ -50,19 +50,19 @@ class Account:
         self.size = 0
 
     def put(self, part: Part, size: int) -> None:
-        """So many bytes it is now."""
+        """Set the bytes of one part."""
         more = size - self._parts[part]
         self._parts[part] = size
         self.size += more
         self._budget.changed(self, more)
 
     def add(self, part: Part, more: int) -> None:
-        """So many bytes more than before, or fewer."""
+        """Add to the bytes of one part, or subtract from them."""
         self.put(part, self._parts[part] + more)
 
 
 class Budget:
-    """All accounts."""
+    """All accounts, and their common limit."""
 
     log = Logger(namespace="wsd")
 
@@ -76,38 +76,38 @@ class Budget:
         self.total = 0
         """Bytes ever held."""
         self.relieved = 0
-        """Connections that were closed for the others."""
+        """Connections that were ended to free memory."""
 
     def configure(self, policies: Policies) -> None:
-        """Hold so much from now on."""
+        """Take the limit from these policies."""
         self._most = policies.max_memory
 
     def open(self, holder: Holder) -> Account:
-        """Of a connection that begins to hold something."""
+        """An account for a connection that begins to hold something."""
         account = Account(self, holder)
         self._accounts.add(account)
         return account
 
     def changed(self, account: Account, more: int) -> None:
-        """An account has changed by so many bytes; one that is closed already counts no more."""
+        """An account has changed by `more` bytes; a closed account is ignored."""
         if account not in self._accounts:
             return
         self.used += more
         if more > 0:
             self.total += more
             if self.used > self._most and not self._isRelieving:
-                # Not at once: whoever holds more is in the midst of reading or writing.
+                # Not at once: this is called in the midst of reading or writing.
                 self._isRelieving = True
                 self._clock.callLater(0, self._relieve)
 
     def close(self, account: Account) -> None:
-        """It holds nothing any more."""
+        """Remove an account and its bytes."""
         if account in self._accounts:
             self._accounts.remove(account)
             self.used -= account.size
 
     def _relieve(self) -> None:
-        """Close those that hold the most, until the others have room."""
+        """End the connections that hold the most, until the rest is within the limit."""
         self._isRelieving = False
         if self.used <= self._most:
             return
@@ -120,7 +120,7 @@ class Budget:
                 break
         self.relieved += count
         self.log.warn(
-            "{used} bytes were held for WebSockets, over max_memory ({most}): closed {count} that held the most",
+            "WebSockets held {used} bytes, more than max_memory ({most}): closed the {count} that held the most",
             event="memory.relieved",
             used=used,
             most=self._most,

@@ -26,7 +26,7 @@ def offeredSubprotocols(headers: Headers) -> tuple[str, ...]:
     """
     The subprotocols that a client offers, in its order; several fields are one list (RFC 6455 11.3.4).
 
-    Empty elements are none (RFC 9110 5.6.1.2). Raises `Refused` (400) for what is no list of distinct tokens (4.1).
+    Empty elements are ignored (RFC 9110 5.6.1.2). Raises `Refused` (400) unless it is a list of distinct tokens (4.1).
     """
     value = headers.byName.get("sec-websocket-protocol")
     if value is None:

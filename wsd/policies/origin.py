@@ -16,20 +16,20 @@ from wsd.config.values import canonicalHost
 from wsd.head import Refused, shown
 
 ANY = "*"
-"""Among `hosts`, any host."""
+"""In `hosts`, it matches any host."""
 
 _ORIGIN = re.compile(
     r"([a-z][a-z0-9+.-]*+)://([a-z0-9_-]++(?:\.[a-z0-9_-]++)*\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?\Z", re.IGNORECASE
 )
 """
-As browsers write it (RFC 6454 6.2): no user name, international names in ASCII. A path is none of it, but for the
-slash that programs add which take the origin for a URL.
+As browsers write it (RFC 6454 6.2): no user name, international names in ASCII, no path. A single trailing slash is
+allowed, since some programs treat the origin as a URL.
 """
 _HOSTLESS = re.compile(r"([a-z][a-z0-9+.-]*+):///?\Z", re.IGNORECASE)
-"""What programs send whose pages come from no host: `file://`, `qrc://`."""
+"""Origins of pages without a host: `file://`, `qrc://`."""
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _OPAQUE = ("file", "qrc")
-"""Schemes of pages that are as good as without an origin: where "null" is let in, these are."""
+"""Schemes whose origins are treated like "null"."""
 
 Origin = tuple[str, str, int | None]
 """Scheme, host name and port."""
@@ -37,7 +37,7 @@ Origin = tuple[str, str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class _Hosts:
-    """`hosts`, made ready to be asked: whole names, what names end with, and whether any will do."""
+    """`hosts`, prepared for look-ups: whole names, endings of names, and whether any name matches."""
 
     names: frozenset[str]
     ends: tuple[str, ...]
@@ -46,7 +46,7 @@ class _Hosts:
 
 @lru_cache(64)
 def hostName(host: str) -> str:
-    """The name in a Host, in the one form that compares, without the port."""
+    """The name in a Host, in canonical form and without the port."""
     if host.startswith("["):
         return canonicalHost(host[: host.find("]") + 1])
     return canonicalHost(host.partition(":")[0])
@@ -60,10 +60,10 @@ def _read(hosts: tuple[str, ...]) -> _Hosts:
 
 def checkHost(host: str, hosts: tuple[str, ...], isWide: bool = False) -> None:
     """
-    Only names that are this daemon's, whatever the port. Raises `Refused` (421).
+    Accept only this daemon's names, on any port. Raises `Refused` (421).
 
-    `isWide`: the request came to an address that others reach. There a Host that is an address is good, too: only a
-    name can be made to point here by a stranger. So is none: a browser always sends one.
+    `isWide`: other machines can reach the address that the request came to. Then any Host that is an address is
+    accepted too, since a stranger can point only a name here; and so is a missing Host, which browsers always send.
     """
     ours, name = _read(hosts), hostName(host)
     if name in ours.names or ours.isAny or name.endswith(ours.ends):
@@ -119,6 +119,6 @@ def _parse(origin: str) -> Origin | None:
 
 
 def _isSameHost(name: str, host: str, hosts: tuple[str, ...]) -> bool:
-    """Whether the page's host is the one asked, or both are names of this daemon: whole ones, not those under a "*"."""
+    """Whether the page's host is the requested one, or both are whole names in `hosts`; a "*" does not count."""
     ours = _read(hosts).names
     return name == host or (name in ours and host in ours)

@@ -1,4 +1,4 @@
-"""Threads for what blocks: a bounded pool that ends in bounded time, and not on the reactor's thread."""
+"""Threads for blocking work: a bounded pool that stops in bounded time without blocking the reactor."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from twisted.python.threadpool import ThreadPool
 _T = TypeVar("_T")
 
 PATIENCE = 5.0
-"""Seconds that what is being done at the end has."""
+"""Seconds for work that is still running when the pool stops."""
 
 
 class _Thread(Thread):
-    """Does not keep the process."""
+    """A daemon thread, which does not keep the process alive."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, daemon=True, **named)
@@ -27,9 +27,9 @@ class _Thread(Thread):
 
 class Pool(ThreadPool):
     """
-    Twisted's, with another end: its own joins the threads, and nobody is served meanwhile.
+    Twisted's pool with another way to stop: Twisted's own joins the threads, which blocks the reactor.
 
-    Its threads do not keep the process: what hangs in one ends with that.
+    Its threads do not keep the process alive: work that hangs ends with the process.
     """
 
     log = Logger(namespace="wsd")
@@ -42,14 +42,14 @@ class Pool(ThreadPool):
         self._ended: Deferred[None] | None = None
 
     def run(self, work: Callable[..., _T], *arguments: Any, **named: Any) -> Deferred[_T]:
-        """Do it on a thread. It is cancelled when the pool has ended."""
+        """Do the work on a thread. The Deferred is cancelled if the pool has stopped."""
         done: Deferred[_T] = deferToThreadPool(self._reactor, self, work, *arguments, **named)
         return done
 
     def callInThreadWithCallback(
         self, onResult: Callable[[bool, Any], object] | None, func: Callable[..., Any], *arguments: Any, **named: Any
     ) -> None:
-        """As Twisted's, on the reactor's thread only."""
+        """As in Twisted, but to be called on the reactor's thread only."""
 
         def told(isDone: bool, result: Any) -> None:
             try:
@@ -71,7 +71,7 @@ class Pool(ThreadPool):
             self._tellEnded()
 
     def end(self) -> Deferred[None]:
-        """Fires when all is done that was asked for, or after `PATIENCE`; then no more is taken."""
+        """Stop. Fires when all work is done, or after `PATIENCE`; then no more work is accepted."""
         if not self.started or not self._undone:
             self._close()
             return succeed(None)
@@ -84,7 +84,7 @@ class Pool(ThreadPool):
 
     def _giveUp(self) -> None:
         self.log.warn(
-            "{count} works of {name} were not done after {seconds:g} seconds, and are left",
+            "{count} tasks of {name} were not done after {seconds:g} seconds and are abandoned",
             event="pool.left",
             count=self._undone,
             name=self.name,
@@ -98,7 +98,7 @@ class Pool(ThreadPool):
             ended.callback(None)
 
     def _close(self) -> None:
-        """Let the threads end when they have done what they do."""
+        """Let each thread end after its present work."""
         if not self.joined:
             self.joined, self.started = True, False
             self._team.quit()

@@ -1,4 +1,4 @@
-"""Whose certificates may come in: what a route asks of the subject of a client's certificate."""
+"""The client certificates that may open a route, checked by their subject."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from wsd.policies.address import TlsInfo
 
 def checkClient(tls: TlsInfo | None, clients: tuple[str, ...]) -> None:
     """
-    Whether a client may open a route with these rules: everybody where there are none. Raises `Refused` (403).
+    Check that a client may open a route with these rules. Without rules everybody may. Raises `Refused` (403).
 
-    A rule fits a subject that has all of its attributes, in whatever order; "*" fits any certificate.
+    A rule matches a subject that has all of its attributes, in any order; "*" matches any certificate.
     """
     if not clients:
         return
     if tls is None or tls.client is None:
-        raise Refused(403, "this route is for clients with a certificate: come by TLS, and show one")
+        raise Refused(403, "this route needs a client certificate; connect over TLS and send one")
     if not _fits(tls.client, clients):
         raise Refused(
             403, f"the client {shown(tls.client)} may not open this route; add it to its `clients` if it should"

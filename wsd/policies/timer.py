@@ -1,7 +1,7 @@
 """
-Time: measured by a clock that nobody sets, and one coarse timer on it for every connection.
+Time: a monotonic clock, and one coarse timer on it for all connections.
 
-Time-outs are kept in buckets, not in a delayed call a connection.
+Time-outs are kept in buckets, not in a delayed call for each connection.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ GRAIN = 0.25
 """Seconds between two looks at the clock: how much later than asked a visit may come."""
 
 _STEP = 5.0
-"""The most seconds one turn counts: that the process was stopped is no peer's fault."""
+"""Seconds that one turn counts at most: peers are not blamed while the process was stopped."""
 
 _NEVER = -1
 
 
 def keepTime(reactor: Any) -> None:
     """
-    Let a reactor of Twisted's go by the monotonic clock: all that is called later then comes after so many seconds.
+    Make a Twisted reactor use the monotonic clock, so that delayed calls come after exactly their delay.
 
-    By itself it goes by the time of day, so that everything would come late, or at once, when that is set. What waits
-    already keeps the time it has left.
+    By default it uses the time of day, so all calls would come late, or at once, when somebody sets it. Pending calls
+    keep their remaining time.
     """
     before, reactor.seconds = reactor.seconds, monotonic
     for call in reactor.getDelayedCalls():

@@ -1,4 +1,4 @@
-"""Long work in steps: one step a turn of the reactor, whoever asked for it, so that nobody waits for more than one."""
+"""Long work in steps: one step for each turn of the reactor, so that nobody waits for more than one step."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 Step = Callable[[], bool]
-"""Does some of the work, and says whether more is left."""
+"""Does a piece of the work, and returns whether more is left."""
 
 
 class Turns:
-    """Those who have something to do, one after the other and around again."""
+    """Runs the steps of several tasks, round robin."""
 
     log = Logger(namespace="wsd")
 
@@ -22,7 +22,7 @@ class Turns:
         self._waiting: deque[Step] = deque()
 
     def add(self, step: Step) -> None:
-        """Call it, beginning with the next turn of the reactor, until it has nothing left to do."""
+        """Call the step once for each turn, from the next turn of the reactor on, until nothing is left to do."""
         self._waiting.append(step)
         if len(self._waiting) == 1:
             self._clock.callLater(0, self._turn)
@@ -32,7 +32,7 @@ class Turns:
         try:
             isLeft = step()
         except Exception:
-            self.log.failure("a step failed")
+            self.log.failure("a step of a long task failed")
             isLeft = False
         self._waiting.popleft()
         if isLeft:

@@ -9,7 +9,7 @@ from hashlib import sha1
 from wsd.head import Head, Headers, Refused, shown
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==\Z")
-"""The base64 of 16 bytes. The last digit carries two bits only, and whatever its others are, it decodes to those."""
+"""The base64 of 16 bytes. The last digit carries only two bits; the padding bits may have any value."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

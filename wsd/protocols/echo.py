@@ -31,7 +31,7 @@ class EchoOptions:
     max_size: int = field(default=32 * 1024 * 1024, metadata={"size": True})
     """Bytes that `size` may ask for."""
     max_answer: int = field(default=64 * 1024 * 1024, metadata={"size": True})
-    """Bytes that all the answers to one message may come to, where `repeat` asks for several."""
+    """Limit in bytes of all answers to one message, if `repeat` asks for several."""
     max_fragments: int = field(default=4_096)
     """Frames that `fragment` may cut a message into; those of a larger message are larger."""
     max_pings: int = field(default=100)
@@ -114,7 +114,7 @@ def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
         raise Refused(
             400,
             f"repeat={switches.repeat} of size={switches.size} is {switches.repeat * (switches.size or 0)} bytes; "
-            f"ask for {o.max_answer} at the most",
+            f"ask for at most {o.max_answer}",
         )
     return switches
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 TURN = 4
-"""Requests of one connection that are answered before the others have their turn."""
+"""Requests of one connection that are answered before other connections have their turn."""
 
 _PIECES = 512
-"""Pieces of bodies that one turn takes: with chunks of a byte, those of one read are forty thousand."""
+"""Limit of the pieces of bodies in one turn: one read may bring forty thousand chunks of a byte."""
 
 _PORTION = 16 * 1024
 """Bytes of a chunked body that are read before the pieces are counted."""
@@ -32,10 +32,10 @@ _PORTION = 16 * 1024
 
 class Channel(http.HTTPChannel):
     """
-    Bodies, persistence and answers are twisted.web's; the reading of heads is not, nor is pipelining.
+    Bodies, persistence and answers are twisted.web's; reading heads and pipelining are our own.
 
-    Requests of a connection are answered one after the other, a few a turn, and none while the answers before are not
-    taken. Each later head goes to the door, which knows what an upgrade is. No call of the reactor's is kept for
+    Requests of a connection are answered one after the other, a few in each turn, and none while the client has not
+    taken the earlier answers. Each later head goes to the door, which recognizes upgrades. There is no delayed call for
     time-outs: the door looks at `waiting`.
     """
 
@@ -68,7 +68,7 @@ class Channel(http.HTTPChannel):
             self._settle()
 
     def _readOn(self) -> None:
-        """Read what is here, until a request is not answered yet, or the others have their turn."""
+        """Read the buffer until a request is not answered at once, or other connections must have their turn."""
         self._later = None
         self._busyReceiving = True
         self._pieces = 0
@@ -89,19 +89,19 @@ class Channel(http.HTTPChannel):
         self._settle()
 
     def _readLater(self) -> None:
-        """Read on when the others had their turn."""
+        """Read on after other connections have had their turn."""
         self._later = self.site.clock.callLater(0, self._nextTurn)
 
     def _nextTurn(self) -> None:
         try:
             self._readOn()
         except Exception:
-            # As the transport does it for what comes from there.
+            # As the transport does for errors in dataReceived.
             ConnectionLog(newId()).failure("a connection failed", Failure(), event="connection.error")
             self.transport.abortConnection()
 
     def _settle(self) -> None:
-        """Let the peer send on, unless there is enough to read; and end with a peer that has ended."""
+        """Pause or resume the peer, as the buffer requires; end once a half-closed peer has all its answers."""
         if not self.door.isHttp:
             return
         if self.door.isEnded and not self.isBusy:
@@ -115,12 +115,12 @@ class Channel(http.HTTPChannel):
 
     @property
     def isBusy(self) -> bool:
-        """Whether an answer is owed, or a request is here that has to wait."""
+        """Whether an answer is pending, or a request is waiting."""
         waits = self._waitingForTransport and bool(self._buffer)
         return self._handlingRequest or self._later is not None or waits
 
     def _readHead(self) -> bool:
-        """A head, if it is here whole; what is not for anybody is dropped."""
+        """Read a head if it is complete; bytes that can no longer be requests are dropped."""
         if self._early or not self.persistent or self.door.lingering:
             self._buffer = b""
             return False
@@ -141,7 +141,7 @@ class Channel(http.HTTPChannel):
         return end >= 0
 
     def _readBody(self) -> None:
-        """Some of a body; chunks may be small, and so many."""
+        """Read a part of a body; it may consist of very many small chunks."""
         size = _PORTION if self.requests and self.requests[-1].head.chunked else len(self._buffer)
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         before = self.requests[-1].pieces if self.requests else 0
@@ -196,7 +196,7 @@ class Channel(http.HTTPChannel):
         super().rawDataReceived(data)
 
     def _finishRequestBody(self, data: bytes) -> None:
-        """The body is whole; what came behind it is the next request's."""
+        """The body is complete; the bytes after it belong to the next request."""
         self._buffer = data + self._buffer
         self.allContentReceived()
 
@@ -208,13 +208,13 @@ class Channel(http.HTTPChannel):
             self._readOn()
 
     def resumeProducing(self) -> None:
-        """The answers are taken: requests that have waited for that go on."""
+        """The client has taken the earlier answers: waiting requests go on."""
         super().resumeProducing()
         if self._later is None and not self._busyReceiving and not self._handlingRequest:
             self._readLater()
 
     def peerEnded(self) -> None:
-        """Nothing more will come; what has come is answered."""
+        """The peer has closed its half: answer what it has sent."""
         self._settle()
 
     # -- ending ---------------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ class Channel(http.HTTPChannel):
 
     @property
     def patience(self) -> float | None:
-        """Seconds that the present answer may show nothing to a peer that has ended its half; None for the usual."""
+        """Seconds that a half-closed peer may wait for a byte of the present answer; None for the default."""
         return self.requests[0].patience if self.requests else None
 
     @property

@@ -51,7 +51,7 @@ class Door(Protocol):
     due = -1
     lingering = False
     isEnded = False
-    """Whether the peer has ended its half of the connection."""
+    """Whether the peer has closed its half of the connection."""
     _takenSinceEnd = -1
 
     _buffer = b""
@@ -135,7 +135,7 @@ class Door(Protocol):
             head = parseHead(data)
             peer = self._admit(head, tls is not None)
         except Refused as refused:
-            # What a refused Host gets is the same everywhere; a refused target is of the route's own kind.
+            # A refused Host is answered alike everywhere; a refused target as its route answers it.
             self.refuseBytes(self._known(refused, head) if head is not None and head.authority else refused, head)
             return
         if head.isUpgrade:
@@ -157,7 +157,7 @@ class Door(Protocol):
             channel.dataReceived(data)
 
     def _known(self, refused: Refused, head: Head) -> Refused:
-        """A refusal as the clients of the route that was asked for know it."""
+        """A refusal in the form that the clients of the requested route know."""
         route = self._site.routeFor(head.path) if head.isUpgrade else None
         return refused if route is None else route.known(refused)
 
@@ -176,7 +176,7 @@ class Door(Protocol):
         if via is not None:
             peer = replace(peer, direct=False, via=peer.via or via)
         isUnix = isinstance(host, UNIXAddress)
-        # No browser opens a unix socket: what comes there for a stranger's name comes through a proxy.
+        # No browser can open a unix socket, so only a proxy can bring a request for a foreign name.
         if not isUnix or not peer.direct:
             checkHost(head.host, self._site.hosts, isUnix or not isLoopback(host.host))
         return peer
@@ -257,19 +257,19 @@ class Door(Protocol):
             loseWriteConnection()
             self._wait(_LINGER)
 
-    # -- the peer ends its half -----------------------------------------------------------------------------------
+    # -- half-closed connections ----------------------------------------------------------------------------------
 
     @property
     def isHttp(self) -> bool:
-        """Whether requests are read here: it has not become a WebSocket, nor does it end."""
+        """Whether requests are read here: it is not a WebSocket, and not about to end."""
         return self._connection is None and not self.lingering
 
     def __conform__(self, interface: Any) -> Door | None:
-        """For HTTP a peer may end its half and still get its answer; the end of a WebSocket is its end."""
+        """An HTTP client may close its half and still get its answer; a WebSocket then ends."""
         return self if interface is IHalfCloseableProtocol and self._connection is None else None
 
     def readConnectionLost(self) -> None:
-        """The peer sends nothing more; what it has asked for is answered whole. Told anew whenever reading goes on."""
+        """The peer has closed its half; its requests are answered in full. Called again whenever reading resumes."""
         before, self.isEnded = self.isEnded, True
         if self.lingering:
             self.transport.loseConnection()
@@ -281,7 +281,7 @@ class Door(Protocol):
                 self._answerDue(self._channel.patience)
 
     def writeConnectionLost(self) -> None:
-        """Our own half has ended, as we asked for."""
+        """Our own half is closed, as we asked."""
 
     def _ignore(self, data: bytes) -> None:
         """Nobody reads this any more."""
@@ -326,7 +326,7 @@ class Door(Protocol):
         waiting = "head" if self._channel is None else self._channel.waiting
         isTaking = self._isTaking(now)
         if self.lingering and (self._isOverdue or not self._counted):
-            # Nothing was sent but one sentence: that it is not taken is no reason to wait, or to give it a place.
+            # Only one sentence was sent; it is not worth waiting, or keeping a place, until the peer takes it.
             self.transport.abortConnection()
         elif isTaking is False:
             self._site.metrics.httpDrop("stalled")
@@ -359,7 +359,7 @@ class Door(Protocol):
         return bool(now - self._takenAt < self._policies.stall_timeout)
 
     def _answerDue(self, patience: float | None) -> None:
-        """A peer that has ended its half must be shown something of its answer now and then: it may as well be gone."""
+        """A half-closed peer must take a byte of its answer from time to time, since it may as well be gone."""
         if self.isEnded:
             wire = getattr(self.transport, "wire", None)
             taken = -1 if wire is None else wire.acknowledged()
@@ -399,12 +399,12 @@ class Door(Protocol):
 
     @property
     def isNew(self) -> bool:
-        """Whether it has been made and not used yet: the request may be on its way."""
+        """Whether the connection is new and unused; its request may be on the way."""
         return self._connection is None and self._channel is None and not self.lingering
 
     @property
     def isBusy(self) -> bool:
-        """Whether a request is being answered, or a WebSocket's message, or an answer is not all taken yet."""
+        """Whether a request or a message is being answered, or the peer has not yet taken all of an answer."""
         if self._connection is not None:
             return self._connection.isOpen and self._connection.isBusy
         if self._channel is not None and not self.lingering and self._channel.waiting != "head":
@@ -413,7 +413,7 @@ class Door(Protocol):
         return wire is not None and bool(wire.acknowledged() < wire.written())
 
     def end(self) -> None:
-        """The daemon stops: a connection that is no WebSocket ends when it owes no answer, an idle one at once."""
+        """The daemon stops: an HTTP connection ends once no answer is pending, an idle one at once."""
         if self._connection is not None or (self._channel is not None and self._channel.waiting == "answer"):
             return
         isIdle = not self.lingering and self._hasAll() and (self._channel is None or self._channel.waiting == "head")
@@ -423,6 +423,6 @@ class Door(Protocol):
             leave()
 
     def _hasAll(self) -> bool:
-        """Whether the peer has all that it was sent, so that nothing is lost with the connection."""
+        """Whether the peer has received everything that was sent, so that closing loses nothing."""
         wire = getattr(self.transport, "wire", None)
         return wire is None or bool(wire.acknowledged() >= wire.written())

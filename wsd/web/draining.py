@@ -1,7 +1,7 @@
 """
-The end of the daemon, for those who are connected: what is being answered is finished, and then all are closed.
+The daemon's stop, for its connections: pending answers are finished, and then all connections are closed.
 
-Connections are closed a few at a time, so that not everybody comes back in the same moment.
+Connections are closed a few at a time, so that not all clients reconnect at the same moment.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from wsd.metrics import Cause
 from wsd.web.site import Site
 
 _LOOK = 0.05
-"""Seconds between two looks at who is done."""
+"""Seconds between two checks for idle connections."""
 _SPREAD = 5.0
-"""Seconds over which the closes of any number are spread, at the most."""
+"""Seconds over which the closes are spread at most, whatever their number."""
 _FEWEST = 50
-"""Connections that are closed at a look, even where there are few."""
+"""Connections that may be closed at each check, even if there are few."""
 _ABORTED = 1.0
-"""Seconds in which the ends of those that were dropped become known; it takes a turn of the reactor."""
+"""Seconds to wait for the ends of dropped connections, which are reported a turn of the reactor later."""
 
 
 class Drain:
-    """Lets go of all connections of a site, whose `connections` are those of its routes. `clock` is the reactor."""
+    """Ends all connections of a site; `connections` returns the WebSockets of its routes. `clock` is the reactor."""
 
     def __init__(self, site: Site, connections: Callable[[], list[Connection]], clock: Any) -> None:
         self._site = site
@@ -38,10 +38,10 @@ class Drain:
         """
         Close every WebSocket on which nothing is being answered, until none is left, or for `patience` seconds.
 
-        One must be found so twice: what has come meanwhile is answered too.
+        A WebSocket must be idle at two checks in a row, so that messages received in between are answered too.
         """
         end = self._clock.seconds() + patience
-        # Who is not let in yet is told to come again.
+        # Handshakes that are not accepted yet are refused.
         _close(each for each in self._connections() if not each.isOpen)
         self._endIdle()
         spread = min(patience / 2, _SPREAD)
@@ -58,7 +58,7 @@ class Drain:
             await deferLater(self._clock, _LOOK)
 
     async def close(self, patience: float) -> None:
-        """Close all that are left, wait for their closing handshakes for `patience` seconds, and drop the others."""
+        """Close all remaining connections, wait `patience` seconds for their closing handshakes, and drop the rest."""
         _close(self._connections())
         for door in list(self._site.doors):
             door.end()

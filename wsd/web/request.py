@@ -45,10 +45,10 @@ class Request(server.Request):
     held = 0
     """How often reading is held."""
     pieces = 0
-    """In how many pieces the body has come so far."""
+    """The number of pieces of the body received so far."""
 
     patience: float | None = None
-    """Seconds that the answer may show nothing to a client that has ended its half; None is `stall_timeout`."""
+    """Seconds that a half-closed client may wait for a byte of the answer; None for `stall_timeout`."""
 
     site: Any
     _resource: Any = None
@@ -133,36 +133,36 @@ class Request(server.Request):
         if not self.held and self.channel is not None:
             self.channel.transport.resumeProducing()
 
-    # -- the client is gone: its answer, which may come late, goes nowhere ------------------------------------------
+    # -- the client is gone: a late answer is discarded -----------------------------------------------------------
 
     @property
     def isLost(self) -> bool:
-        """Whether nobody is there to be answered any more."""
+        """Whether the client is gone."""
         return bool(self._disconnected)
 
     def notifyFinish(self) -> Deferred[None]:
-        """As Twisted's; for who is gone already, it fails at once."""
+        """As Twisted's, but fails at once if the client is gone already."""
         if self.isLost:
             return fail(ConnectionLost("the client is gone"))
         finished: Deferred[None] = super().notifyFinish()
         return finished
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Let it produce, or stop it when nobody takes anything."""
+        """Let it produce, or stop it if the client is gone."""
         if self.isLost:
             producer.stopProducing()
         else:
             super().registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """It has produced all."""
+        """The producer is done."""
         if self.isLost:
             self.producer = None
         else:
             super().unregisterProducer()
 
     def finish(self) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
         if not self.isLost:
             super().finish()
 

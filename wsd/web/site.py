@@ -62,7 +62,7 @@ class SiteRoute:
         """
         The factory for the subprotocols that a client offers.
 
-        Raises `Refused`: 400 when none answers, 503 when it could not start.
+        Raises `Refused`: 400 if there is none, 503 if it could not start.
         """
         factory = self._chosen(offered)
         checkUsable(factory)
@@ -87,9 +87,9 @@ class SiteRoute:
 
     def resource(self) -> IResource | None:
         """
-        What answers HTTP here: the first factory's that has a resource. Raises `Refused` (503) when it could not start.
+        The resource for HTTP: that of the first factory with one. Raises `Refused` (503) if that could not start.
 
-        Where nothing answers but WebSockets, that is said only while one of them does.
+        Without a resource only WebSockets are answered; then 503 is raised only if no factory has started.
         """
         for factory in self.distinct():
             resource = self._resources[id(factory)]
@@ -155,7 +155,7 @@ class Site(ProtocolFactory):
         return Door(self)
 
     def routeFor(self, path: str) -> SiteRoute | None:
-        """The route of a path: the exact one, else that with the longest prefix, else that without a last slash."""
+        """The route of a path: the exact one, else the longest prefix, else the one without the trailing slash."""
         path = decodedPath(path)
         exact = self._exact.get(path)
         if exact is not None:
@@ -169,7 +169,7 @@ class Site(ProtocolFactory):
             raise Refused(503, "the server is going away; try again", [("Retry-After", "1")])
 
     def resourceFor(self, request: Request) -> IResource:
-        """What answers an HTTP request. Raises `Refused`: 404, 403, and while the daemon stops 503."""
+        """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""
         path = decodedPath(request.head.path)
         page = self.pages.get(path)
         if page is not None and not (path == "/" and self._hasRootOfItsOwn()):
@@ -195,7 +195,7 @@ class Site(ProtocolFactory):
         return self._webSocketOnly
 
     def _hasRootOfItsOwn(self) -> bool:
-        """Whether no route of `/` alone is left: then the console has no place."""
+        """Whether there is no route for exactly `/`; then there is no console."""
         return "/" not in self._exact
 
     def _ownerOf(self, path: str) -> SiteRoute | None:

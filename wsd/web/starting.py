@@ -1,4 +1,4 @@
-"""Starting a route: what goes wrong there ends that route alone, which answers 503 until a reload builds it anew."""
+"""Starting a route: a failure affects that route only, which answers 503 until a reload builds it anew."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = Logger(namespace="wsd")
 
 
 def start(factory: Factory) -> Deferred[Any]:
-    """Start what answers at a route; nobody is let in before. Fires when it has started, or could not."""
+    """Start a factory, which admits nobody before. Fires when it has started, or has failed to."""
     factory.unusable = "it is being started"
     return maybeDeferred(factory.started).addCallbacks(
         lambda _: _started(factory), lambda failure: _failed(factory, failure)
@@ -31,7 +31,7 @@ def _failed(factory: Factory, failure: Failure) -> None:
     error, path = failure.value, factory.route.path
     factory.hasFailed = True
     factory.unusable = f"it could not be started: {_cause(error)}"
-    words = "{route} could not be started and answers 503, the other routes serve: {sentence}"
+    words = "{route} could not be started and answers 503; all other routes work: {sentence}"
     if isinstance(error, (CannotStart, ConfigError, OSError)):
         _log.error(words, event="route.unusable", route=path, sentence=_sentence(error))
     else:
@@ -39,7 +39,7 @@ def _failed(factory: Factory, failure: Failure) -> None:
 
 
 def _cause(error: BaseException | None) -> str:
-    """What was wrong, without the names of files."""
+    """The cause, without names of files."""
     if isinstance(error, CannotStart):
         return error.cause
     if isinstance(error, ConfigError):
@@ -50,7 +50,7 @@ def _cause(error: BaseException | None) -> str:
 
 
 def _sentence(error: CannotStart | ConfigError | OSError) -> str:
-    """What was wrong, and of which file."""
+    """The cause, and the file concerned."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {_cause(error)}"
     return str(error) or _cause(error)

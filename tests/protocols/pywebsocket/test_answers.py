@@ -39,5 +39,5 @@ class TestExtraHeaders:
         ],
     )
     def test_are_nothing_else(self, name: str, value: str) -> None:
-        with pytest.raises(ValueError, match="which is no header field"):
+        with pytest.raises(ValueError, match="which is not a header field"):
             fieldsOf(name, value)

@@ -173,10 +173,10 @@ class TestAnswers:
         ("schema", "type", "value", "told"),
         [
             (BOTH, "xs:anyType", object(), "object has no type in XML Schema"),
-            (BOTH, "xs:anyType", ["a"], "str is no element; write a mapping, Named"),
+            (BOTH, "xs:anyType", ["a"], "str is not an element; write a mapping, a Named"),
             (BOTH, "xs:anyType", {"a b": 1}, "Invalid tag name"),
-            (BOTH, "xs:anyType", {1: 1}, "1 is no name of an element"),
-            (BOTH, "B", "text", "str is no B"),
+            (BOTH, "xs:anyType", {1: 1}, "1 is not an element name"),
+            (BOTH, "B", "text", "str is not a B"),
             (BOTH, "B", {"w": 1}, "B has no w"),
             (BOTH, "B", {"x": 1, "w": 1}, "B has no w"),
             (BOTH, "B", {"xsi:type": "T", "x": 1}, "xsi:type: T is no type that may stand here; there are D, R, B"),
@@ -186,17 +186,17 @@ class TestAnswers:
             (GROUPS["choice repeated"].schema, "T", {"rows": ["x"]}, "an object with a, b; 'x' has none"),
             (GROUPS["choice repeated"].schema, "T", {"rows": [{}]}, "an object with a, b; {} has none"),
             (GROUPS["choice repeated"].schema, "T", {"c": [1]}, "T has no c"),
-            (GROUPS["sequence repeated"].schema, "T", {"k": ["1", "2"], "v": ["x"]}, "k, v are not of the same length"),
+            (GROUPS["sequence repeated"].schema, "T", {"k": ["1", "2"], "v": ["x"]}, "k, v differ in length"),
             (GROUPS["mixed"].schema, "T", {"content": ["x", 5]}, "5 is neither a text, a Named nor an element"),
-            (GROUPS["mixed"].schema, "T", {"content": [Named("c", 5)]}, "c is none of b, n"),
+            (GROUPS["mixed"].schema, "T", {"content": [Named("c", 5)]}, "c is not one of b, n"),
             (
                 '<xs:simpleType name="T"><xs:list itemType="xs:string"/></xs:simpleType>', "T", ["a b"],
-                "'a b' would not be one item of a list",
+                "'a b' cannot be an item of a list",
             ),
             (typeT(sequence(element("a", more='default="x"'))), "T", {"a": ""}, "empty element is read as its default"),
             (
                 typeT(sequence(element("k") + element("v"), MANY)), "T", {"k": ["1"], "v": []},
-                "k, v: these lists are not of the same length",
+                "k, v: these lists differ in length",
             ),
         ],
     )  # fmt: skip
@@ -286,5 +286,5 @@ class TestDepth:
     def test_what_holds_itself_is_told(self, tmp_path: Path) -> None:
         circle: dict[str, Any] = {}
         circle["kid"] = [circle]
-        with pytest.raises(ValueError, match="the value is nested too deeply, or holds itself"):
+        with pytest.raises(ValueError, match="the value is nested too deeply, or contains itself"):
             Mirror(tmp_path, schemaOf(self.NESTED)).write(circle)

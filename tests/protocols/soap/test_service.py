@@ -208,7 +208,7 @@ class TestWhatDoesNotFit:
     @pytest.mark.parametrize(
         ("keys", "told"),
         [
-            ('service = "tests.nowhere"', "service: tests.nowhere cannot be had: No module named 'tests.nowhere'"),
+            ('service = "tests.nowhere"', "service: tests.nowhere cannot be loaded: No module named 'tests.nowhere'"),
             ('service = "1x"', 'service: "1x" is no module of Python'),
             ('service = "json"', "contract: json does not say what it offers"),
             ('service = "json"\ncontract = "/nowhere.wsdl"', "/nowhere.wsdl cannot be read"),

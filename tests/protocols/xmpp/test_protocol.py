@@ -199,7 +199,7 @@ class TestWhetherItIsReady:
         talker.say(OPEN)
         assert talker.authenticate("alice", "PLAIN", "alice").name == "failure"
         for factory in daemon.factories.values():
-            assert factory.ready() == "the store cannot be had: unable to open database file"
+            assert factory.ready() == "the store cannot be used: unable to open database file"
         (tmp_path / "xmpp.sqlite").rmdir()
         daemon.reactor.advance(1)
         assert [factory.ready() for factory in daemon.factories.values()] == [None, None]

@@ -103,7 +103,7 @@ class TestAdduser:
 
     def test_a_store_that_cannot_be_had_is_told(self, wsd: Command) -> None:
         wsd.store.write_bytes(b"no database" * 100)
-        assert "the store cannot be had" in wsd.fails("adduser", "alice@localhost", password=b"x")
+        assert "the store cannot be used" in wsd.fails("adduser", "alice@localhost", password=b"x")
 
 
 class TestPasswd:

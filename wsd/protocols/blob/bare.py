@@ -19,7 +19,7 @@ _NAMELESS = "blob"
 
 class Bare:
     """
-    A text message names the file that comes next: `{"name": "holiday.jpg"}`, with "type" where the content does not
+    A text message names the next file: `{"name": "holiday.jpg"}`, with a "type" if the content does not
     show it. Both ends keep the messages' order.
     """
 
@@ -33,7 +33,7 @@ class Bare:
 
     @property
     def isBusy(self) -> bool:
-        """Whether a file is on its way."""
+        """Whether a file is being received."""
         return self._pipe is not None
 
     def text(self, message: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _QUIET = 60.0
-"""Seconds for which a fault that was logged is not logged again."""
+"""Seconds before the same fault is logged again."""
 
 
 class Disk:
@@ -35,7 +35,7 @@ class Disk:
         self._reactor = reactor
         self._route = route
         self._logged: dict[str, float] = {}
-        """When each fault was logged last."""
+        """When each fault was last logged."""
         self._pool = Pool(reactor, threads, "blob")
         self.most = most
         self.waiting = 0
@@ -46,11 +46,11 @@ class Disk:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Fires when what is being done is done, or has had its time."""
+        """Fires when the present work is done, or its time is over."""
         return self._pool.end()
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
-        """Do it on the pool. Fails with BlobError and nothing else; the log has what is wrong with the store."""
+        """Do the work on the pool. Fails with BlobError only; the log has what is wrong with the store."""
         return self._start(work, *arguments).addErrback(self._failed)
 
     def _start(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
@@ -64,7 +64,7 @@ class Disk:
         raise error
 
     def _tell(self, error: BlobError) -> None:
-        """A store that has a fault has it for everyone who comes: it is logged once a minute."""
+        """Log a fault of the store, at most once a minute, since every client meets the same one."""
         now = self._reactor.seconds()
         if now - self._logged.get(error.sentence, -_QUIET) >= _QUIET:
             self._logged[error.sentence] = now

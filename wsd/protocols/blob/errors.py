@@ -69,14 +69,14 @@ class BlobError(Exception):
 
 
 FAULTS = frozenset(("disk_full", "read_only", "unavailable"))
-"""Codes of what is wrong with the store, and with nothing that a client has sent."""
+"""Codes of faults of the store, not of what a client has sent."""
 
 
 def blobErrorOf(failure: Failure) -> BlobError:
-    """What is told of a failure. One that nobody has foreseen is in the log, and the store is unavailable for it."""
+    """The BlobError for a failure. An unforeseen failure is logged and becomes "unavailable"."""
     if isinstance(failure.value, BlobError):
         return failure.value
-    _log.failure("the work of a store failed", failure, event="blob.store")
+    _log.failure("an operation of a blob store failed", failure, event="blob.store")
     return BlobError("unavailable", "the store failed; the server's log says more")
 
 
@@ -100,7 +100,7 @@ def _ofSystem(error: OSError) -> BlobError:
 
 
 def _ofIndex(error: sqlite3.Error) -> BlobError:
-    sentence = str(error.__cause__ or error)  # without the path, which is the owner's business
+    sentence = str(error.__cause__ or error)  # without the path, which concerns only the owner
     if "full" in sentence:
         return BlobError("disk_full", "the disk of the store is full; what was acknowledged is kept, try again later")
     if "readonly" in sentence or "unable to open" in sentence:

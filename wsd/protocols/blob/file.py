@@ -196,7 +196,7 @@ def isIdle(path: Path) -> bool:
 
 
 def cut(path: Path, size: Callable[[], int]) -> bool:
-    """Cut off what is behind `size()`, which is asked when nobody else can write it; False where somebody does."""
+    """Cut the file to `size()`, which is called once nobody else can write to it. False if somebody is writing."""
     with suppress(FileNotFoundError):
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -51,7 +51,7 @@ same transaction as what it counts: files, and what unfinished ones have reserve
 """
 
 _ADDED = ("source", "metadata")
-"""Columns of `parts` that stores made by an earlier version lack."""
+"""Columns of `parts` that stores of earlier versions lack."""
 
 _UNFINISHED = """
 CREATE INDEX IF NOT EXISTS unfinished_by_user ON parts (user) WHERE NOT done;
@@ -92,9 +92,9 @@ class PartRow:
     done: bool
     at: float
     source: str | None = None
-    """The address that it comes from, as far as addresses are told apart."""
+    """The client's address, as far as addresses are told apart."""
     metadata: str | None = None
-    """What its client said of it, in its own words."""
+    """Upload-Metadata as the client sent it."""
 
 
 _BLOB = "id, user, name, type, size, sha256, at"
@@ -111,7 +111,7 @@ class Index:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        makeFile(path)  # what SQLite puts beside it is as private: it has the key, and everybody's names
+        makeFile(path)  # the files that SQLite puts beside it are as private: they have the key and everybody's names
         try:
             self._open(path)
         except sqlite3.Error as error:
@@ -201,7 +201,7 @@ class Index:
         return [_part(row) for row in rows]
 
     def addPart(self, row: PartRow, mostUnfinished: int) -> bool:
-        """Begin one; False when its user, or the address it comes from, has as many unfinished ones as may be."""
+        """Begin an upload. False if its user or its address has the maximum of unfinished ones."""
         with self._writing() as db:
             if mostUnfinished and self._unfinished(row) >= mostUnfinished:
                 return False
@@ -217,7 +217,7 @@ class Index:
         return int(max(counts))
 
     def reserve(self, part: str, user: str, more: int, needed: int, quota: int, userQuota: int) -> bool:
-        """Reserve more bytes for one; False when there is no room for those that it needs in all."""
+        """Reserve `more` bytes for an upload. False if there is no room for the `needed` bytes."""
         with self._writing() as db:
             if not self._fits(user, max(more, needed), quota, userQuota):
                 return False
@@ -225,7 +225,7 @@ class Index:
             return True
 
     def release(self, part: str) -> None:
-        """Give back what was reserved for one beyond what is on disk for good."""
+        """Give back the bytes reserved for an upload beyond those that are safely on disk."""
         with self._writing() as db:
             db.execute("UPDATE parts SET reserved = durable WHERE part = ? AND reserved > durable", (part,))
 
@@ -264,7 +264,7 @@ class Index:
             return int(self._db.execute(query, {"user": user}).fetchone()[0])
 
     def fits(self, user: str, more: int, quota: int, userQuota: int) -> bool:
-        """Whether there is room for so many bytes more of a user's."""
+        """Whether there is room for `more` bytes of a user."""
         with self._lock:
             return self._fits(user, more, quota, userQuota)
 

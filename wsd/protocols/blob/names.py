@@ -25,12 +25,12 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _ABOVE = r"\x80-\ud7ff\ue000-\U0010ffff"
 _QUOTED = rf'"(?:[\t !#-\[\]-~{_ABOVE}]|\\[\t -~{_ABOVE}])*+"'
 _VALUE = rf"(?:{_QUOTED}|{_TOKEN}(?:,{_TOKEN})*+)"
-"""Of a parameter. Browsers write codecs=vp9,opus for what they record, without the quotation marks that are due."""
+"""The value of a parameter. Browsers write codecs=vp9,opus for recordings, without the required quotation marks."""
 _PARAMETER = re.compile(rf"[ \t]*+;[ \t]*+(?:({_TOKEN})={_VALUE})?")
 _TYPE = re.compile(rf"({_TOKEN}/{_TOKEN})((?:[ \t]*+;[ \t]*+(?:{_TOKEN}={_VALUE})?)*+)")
 _MOST_TYPE = 1024
 _MEDIA = ("audio", "video", "application")
-"""What a container of sound and pictures may be called, each with the same name behind the slash."""
+"""The top-level types that a media container may have, each with the same subtype."""
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """What turns the direction of writing, so that a name reads as another one."""
 _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "text/plain")
@@ -56,7 +56,7 @@ def checkName(name: object) -> str:
 
 
 def checkType(kind: object) -> str | None:
-    """A media type (RFC 9110 8.3.1) with its parameters; None for what is none: then the type is not known."""
+    """A media type (RFC 9110 8.3.1) with its parameters; None for anything else, as if no type were given."""
     match = _TYPE.fullmatch(kind.strip(" \t")) if isinstance(kind, str) and len(kind) <= _MOST_TYPE else None
     if match is None or "*" in match[1].split("/"):
         return None
@@ -83,7 +83,7 @@ def typeOf(head: bytes, name: str = "", told: str | None = None) -> str:
 
 
 def _isAlike(kind: str, other: str) -> bool:
-    """Whether two types name one format: a container is known as audio, video and application, and with x- or not."""
+    """Whether two types name one format: a container may be audio, video or application, with or without x-."""
     (kindOf, name), (otherOf, otherName) = kind.split("/"), other.split("/")
     isMedia = kindOf in _MEDIA and otherOf in _MEDIA
     return kind == other or (isMedia and name.removeprefix("x-") == otherName.removeprefix("x-"))

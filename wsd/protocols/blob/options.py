@@ -62,7 +62,7 @@ class BlobOptions:
     """Whether files may be removed over the network, by who uploaded them."""
 
     def check(self) -> Sequence[str]:
-        """Look at the store: what is wrong with it. Raises ValueError when it could not be opened."""
+        """Check the store, and return warnings. Raises ValueError if it cannot be opened."""
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")
 
     def lockFiles(self, environ: Mapping[str, str]) -> Sequence[Path]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _LEAST = 1 << 16
 _STEP = 16 << 20
 """
-Bytes that are reserved at a time: as many as have come already, and these at least, so that not every piece is a
-transaction. Where nobody said how large the file is, no more than `_STEP`.
+Bytes that are reserved at a time: as many as have arrived already, and at least these, so that not every piece is a
+transaction. If the size of the file is unknown, at most `_STEP`.
 """
 
 
@@ -32,9 +32,9 @@ class Wanted:
     size: int | None = None
     sha256: str | None = None
     source: str | None = None
-    """The address that it comes from, as far as addresses are told apart."""
+    """The client's address, as far as addresses are told apart."""
     metadata: str | None = None
-    """What its client said of it, in its own words."""
+    """Upload-Metadata as the client sent it."""
 
 
 class Part:
@@ -98,7 +98,7 @@ class Part:
             self._reserve(end - self._reserved)
 
     def _reserve(self, least: int) -> None:
-        """Room for so many bytes; where the size is known, only if all of the file has room: half is of no use."""
+        """Reserve room for `least` bytes. If the size is known, the whole file must fit: a part would be of no use."""
         ahead = max(least, self._reserved, _LEAST)
         if self._row.size is None:
             needed = least
@@ -181,7 +181,7 @@ class Part:
             self.file.close()
 
     def _release(self) -> None:
-        """Nobody writes it for now: it has room for what counts, and no more."""
+        """Nobody is writing: give back the room beyond the bytes that count."""
         if self._reserved > self.durable:
             with told():
                 self._store.index.release(self.name)

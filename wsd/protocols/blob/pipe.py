@@ -92,7 +92,7 @@ class Pipe:
 
     @property
     def user(self) -> str:
-        """Whose file it is."""
+        """The user whose file it is."""
         return self._part.wanted.user
 
     @property
@@ -151,7 +151,7 @@ class Pipe:
         return self.last(Part.close)
 
     def letGo(self) -> None:
-        """As `detach`, for who cannot do anything about what goes wrong with it; the log has that."""
+        """As `detach`, for callers that cannot handle a failure; the log has it."""
         self.detach().addErrback(lambda _: None)
 
     def giveWay(self) -> None:

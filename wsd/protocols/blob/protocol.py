@@ -71,7 +71,7 @@ class Speaker(Protocol):
 
     @property
     def isBusy(self) -> bool:
-        """Whether a file is on its way that would have to be sent again from its beginning."""
+        """Whether a file is being sent that would have to be sent again from the beginning."""
 
 
 class BlobConnection(Connection):
@@ -81,7 +81,7 @@ class BlobConnection(Connection):
     owner: str
     """Whose the files are that come on it."""
     source: str
-    """The address that they come from, as far as addresses are told apart."""
+    """The client's address, as far as addresses are told apart."""
     _speaker: Speaker
     _text: bytearray | None = None
 
@@ -118,7 +118,7 @@ class BlobConnection(Connection):
 
     @property
     def isBusy(self) -> bool:
-        """Whether a file is being taken or given."""
+        """Whether a file is being received or sent."""
         return super().isBusy or self._speaker.isBusy
 
     def closed(self, code: int, reason: str) -> None:
@@ -186,7 +186,7 @@ class BlobFactory(Factory):
             try:
                 await self.transfers.run(lambda store: None)
             except BlobError as error:
-                # A disk that is full now has room again one day.
+                # A full disk may have room again later.
                 if error.code != "disk_full":
                     raise CannotStart(error.sentence, str(self.root)) from error
         self._sweeping.start(_SWEEP)

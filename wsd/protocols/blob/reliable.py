@@ -55,7 +55,7 @@ class Reliable:
 
     @property
     def isBusy(self) -> bool:
-        """An upload goes on where it was, with the next daemon too."""
+        """Never: an upload can be resumed, even with the next daemon."""
         return False
 
     async def text(self, message: str) -> None:

@@ -24,7 +24,7 @@ from wsd.protocols.blob.part import Part, Wanted
 from wsd.protocols.blob.shelf import Shelf
 
 INDEX = "index.sqlite"
-"""Where there is none there is no store yet."""
+"""Without this file there is no store yet."""
 
 _PIECE = 1 << 20
 
@@ -49,8 +49,8 @@ class Limits:
 
 SLOT = "slot "
 """
-How the users begin whose files are known by the token of their slot, which is kept as long as the file, and how such a
-token begins. All who may read the file know it, so it opens nothing but the slot.
+The prefix of slot tokens, and of the users whose files they name. A token is kept as long as its file. Everybody
+who may read the file knows it, so it opens nothing but the slot.
 """
 
 
@@ -60,7 +60,7 @@ def nameOf(token: str) -> str:
 
 
 def isSlot(name: str) -> bool:
-    """Whether a token, or a user, is that of a slot."""
+    """Whether a token or a user belongs to a slot."""
     return name.startswith(SLOT)
 
 
@@ -111,7 +111,7 @@ class Store:
             name = secrets.token_hex(20) if token is None else nameOf(token)
             row = None if token is None else self._rowOf(name)
             if row is not None and isSlot(row.user) != isSlot(wanted.user):
-                raise BlobError("conflict", "this token is that of another file; take a new one for each file")
+                raise BlobError("conflict", "this token belongs to another file; use a new one for each file")
             if row is not None and row.done:
                 blob = self.index.blob(row.id or "")
                 if blob is not None:
@@ -168,7 +168,7 @@ class Store:
             raise BlobError("too_large", f"the file is {size} bytes; {most} is the most here")
 
     def _checkRoom(self, user: str, more: int) -> None:
-        """Nothing is reserved before it comes; what has no room now is told before a byte of it is sent."""
+        """Refuse a file that does not fit now, before any byte of it is sent. Nothing is reserved yet."""
         if not self.index.fits(user, more, self.limits.quota, self.limits.userQuota):
             raise self.full(user, more)
 
@@ -202,7 +202,7 @@ class Store:
         most = self.limits.unfinished
         if not self.index.addPart(row, most):
             raise BlobError(
-                "too_many", f"{most} files of yours or from your address are unfinished; finish or abort one"
+                "too_many", f"you or your address already have {most} unfinished files; finish or abort one"
             )
         return row
 
@@ -303,7 +303,7 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def _cut(self, name: str) -> None:
-        """What did not count when its writer died, and the room for what was to come, are others' again."""
+        """Remove the bytes that did not count when their writer died, and give back the room reserved for more."""
 
         def durable() -> int:
             row = self.index.part(name)

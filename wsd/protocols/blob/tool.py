@@ -24,13 +24,13 @@ def _storeOf(arguments: Namespace) -> Store:
         os.stat(folder / INDEX)
         return Store(folder, Limits(), time.time)
     except (FileNotFoundError, NotADirectoryError):
-        raise SystemExit(f"wsd: {folder} is no store of blobs; name one with --store FOLDER") from None
+        raise SystemExit(f"wsd: {folder} is not a blob store; name one with --store FOLDER") from None
     except (BlobError, OSError) as error:
         raise SystemExit(f"wsd: {_refusal(folder, error)}") from None
 
 
 def _refusal(folder: Path, error: BlobError | OSError) -> str:
-    """What is wrong with a store, and who may do more."""
+    """A sentence on what is wrong with a store, and which user to run the tool as."""
     if isinstance(error, OSError):
         sentence = f"{error.filename or folder} cannot be read: {error.strerror}"
     elif error.code == "read_only":

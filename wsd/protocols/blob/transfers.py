@@ -107,7 +107,7 @@ class Transfers:
                 self._locks.pop(name, None)
 
     def _pipeOf(self, token: str) -> Pipe | None:
-        """Who writes this transfer now."""
+        """The pipe that is writing this transfer."""
         pipe = self._pipes.get(nameOf(token))
         return pipe if pipe is not None and isSlot(pipe.user) == isSlot(token) else None
 

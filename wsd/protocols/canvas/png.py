@@ -49,7 +49,7 @@ class Encoder:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Fires when what is being done is done, or has had its time."""
+        """Fires when the present work is done, or its time is over."""
         return self._pool.end()
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:

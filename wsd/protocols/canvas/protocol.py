@@ -68,7 +68,7 @@ class CanvasConnection(Connection):
 
     @property
     def isBusy(self) -> bool:
-        """A picture that somebody watches is no answer: there is always another one."""
+        """Whether a picture is being taken. Sending a watched one does not count, since there is always a next one."""
         return bool(self.held)
 
     def opened(self) -> None:

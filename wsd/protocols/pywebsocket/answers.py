@@ -55,15 +55,15 @@ def answer(request: HandlerRequest) -> Accept:
 
 def fieldsOf(name: str, value: str) -> list[tuple[str, str]]:
     """
-    The header fields that a name and a value are when they are written as they stand.
+    The header fields that result from writing a name and a value as they are.
 
-    Browsers' tests put a line break and a second field into a value. Raises ValueError for what is no field.
+    Browser tests put a line break and a second field into a value. Raises ValueError for a malformed field.
     """
     fields = []
     for line in f"{name}: {value}".split("\r\n"):
         match = _FIELD.match(line)
         if match is None:
-            raise ValueError(f"the handler's extra_headers have {shown(line)}, which is no header field")
+            raise ValueError(f"the handler's extra_headers contain {shown(line)}, which is not a header field")
         fields.append((match[1], match[2]))
     return fields
 

@@ -132,7 +132,7 @@ class Awaited:
         self._sending: list[Deferred[None]] = []
         self._running: Deferred[None] | None = None
         self._began = 0.0
-        """When it was its turn, on a clock of its own: it is not for long, however much it sends."""
+        """When its turn began, on a clock of its own: a turn is short, however much the handler sends."""
 
     async def opening(self) -> Accept | None:
         """Run the handshake's hook. Raises Refused."""
@@ -166,7 +166,7 @@ class Awaited:
 
     @property
     def isBusy(self) -> bool:
-        """Whether the handler has received a message, and has not come back for the next."""
+        """Whether the handler has received a message and has not yet asked for the next."""
         return self._hasTaken and self._taking is None
 
     def wants(self, kind: int) -> bool:

@@ -136,7 +136,7 @@ class Blocking:
 
     @property
     def isBusy(self) -> bool:
-        """Whether the handler has received something, and has not come back for more."""
+        """Whether the handler has received something and has not yet asked for more."""
         return self._line.isBusy
 
     def full(self, isFull: bool) -> None:

@@ -22,7 +22,7 @@ _ERRORS = 4096
 """Bytes of what a program writes to stderr that are kept for the log."""
 
 _PATIENCE = 2.0
-"""Seconds that a program may say nothing to a client that has ended its half of the connection, and so may be gone."""
+"""Seconds that a program may write nothing to a half-closed client, which may be gone."""
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
 """What programs see of the daemon's own environment: what it holds besides is the daemon's."""

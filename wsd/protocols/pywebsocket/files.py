@@ -89,7 +89,7 @@ class Files(Resource):
         raise Refused(404, f"nothing answers at {request.head.path[:80]}")
 
     def _isInside(self, path: str) -> bool:
-        """Whether what links lead to lies in the folder, and is not hidden there."""
+        """Whether the target of a path, with links resolved, lies in the folder and is not hidden."""
         root = realpath(self._root)
         parts = relpath(realpath(path), root).split("/")
         return parts == ["."] or not any(name.startswith(".") or name.endswith(_HANDLER) for name in parts)

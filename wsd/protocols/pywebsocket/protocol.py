@@ -99,7 +99,7 @@ class HandlerConnection(Connection):
 
     @property
     def isBusy(self) -> bool:
-        """Whether the handler has received something, and has not come back for more."""
+        """Whether the handler has received something and has not yet asked for more."""
         return super().isBusy or (self._talk is not None and self._talk.isBusy)
 
     def full(self) -> None:

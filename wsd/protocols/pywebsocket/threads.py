@@ -159,7 +159,7 @@ class Line:
 
     @property
     def isBusy(self) -> bool:
-        """Whether the handler has received a message, and has not come back for the next."""
+        """Whether the handler has received a message and has not yet asked for the next."""
         return self._hasTaken and not (self._isTaking and self._items.empty())
 
     def full(self, isFull: bool) -> None:

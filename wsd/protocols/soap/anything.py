@@ -1,9 +1,9 @@
 """
-Anything: what has no type in the contract, xs:anyType and the elements of xs:any, still has a value.
+Anything: values of elements without a type in the contract, xs:anyType and the elements of xs:any.
 
-A text is a text, and what says its type (xsi:type) is of that type. Children are a dictionary by their names, in which
-what is there more than once is a list; what a dictionary cannot hold, an attribute or a text between children, stays
-the element that it is.
+A text is a text, and an element with xsi:type has that type. Children are a dictionary by their names, in which a
+repeated child is a list. An element that a dictionary cannot hold, with attributes or with text between children,
+stays an element.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Anything(ComplexType):
         values: dict[str, Any] = {}
         for tag, children in groupby(element, key=lambda child: child.tag):
             if tag in values:
-                # Their order is more than a dictionary holds.
+                # A dictionary would lose their order.
                 return element
             found = [self._readChild(child) for child in children]
             values[tag] = found if len(found) > 1 else found[0]
@@ -55,7 +55,7 @@ class Anything(ComplexType):
         return self.types.top(tag) if self.types.hasElement(tag) else None
 
     def actual(self, value: Any) -> tuple[SimpleType | ComplexType, str]:
-        """The type of a value, and what says so. Raises ValueError."""
+        """The type of a value, and the attributes that declare it. Raises ValueError."""
         if value is None or isinstance(value, (str, list, tuple, Named)) or etree.iselement(value):
             return self, ""
         if isinstance(value, Mapping) and TYPE_KEY not in value:
@@ -68,7 +68,7 @@ class Anything(ComplexType):
         return simple, typeMark(f"{{{XSD}}}{simple.name}", self.types.space)
 
     def write(self, out: list[str], value: Any) -> None:
-        """What has no type that it says: texts, mappings, elements. Raises ValueError or TypeError."""
+        """Write a value without a type of its own: texts, mappings, elements. Raises ValueError or TypeError."""
         if value is None:
             out.append(">")
         elif isinstance(value, str):
@@ -79,7 +79,7 @@ class Anything(ComplexType):
                 self.writeChild(out, each)
 
     def writeChild(self, out: list[str], value: Any) -> None:
-        """Elements that a value is, or has: an lxml element, a Named, or a mapping. Raises ValueError or TypeError."""
+        """Write a value as elements: an lxml element, a Named, or a mapping. Raises ValueError or TypeError."""
         if etree.iselement(value):
             out.append(etree.tostring(value, encoding="unicode", with_tail=False))
         elif isinstance(value, Named):
@@ -89,7 +89,7 @@ class Anything(ComplexType):
                 for item in items if isinstance(items, (list, tuple)) else (items,):
                     self._writeNamed(out, name, item)
         else:
-            raise TypeError(f"{type(value).__name__} is no element; write a mapping, Named(name, value) or an element")
+            raise TypeError(f"{type(value).__name__} is not an element; write a mapping, a Named or an element")
 
     def _writeNamed(self, out: list[str], name: Any, value: Any) -> None:
         tag = tagOf(name)
@@ -97,7 +97,7 @@ class Anything(ComplexType):
         if field is not None:
             writeField(out, field, value, self.types)
             return
-        # Not remembered, since names under what is open may be a stranger's.
+        # Not cached, since names under xs:any may be a stranger's.
         marks = newMarksOf(tag, self.types.space)
         if value is None:
             out.append(f"{marks.opened}{nilMark()}>{marks.closed}")

@@ -1,4 +1,4 @@
-"""Charset: reads a document in any usual encoding as UTF-8; its encoding is found as RFC 7303 (3) says."""
+"""Charset: converts a document in any common encoding to UTF-8; the encoding is detected as in RFC 7303 (3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _BEGINNINGS = ((b"<\x00", "utf-16-le"), (b"\x00<", "utf-16-be"))
-"""Of a document in UTF-16 without a mark (XML 1.0, appendix F)."""
+"""Beginnings of documents in UTF-16 without a byte order mark (XML 1.0, appendix F)."""
 _DECLARATION = re.compile(rb"\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][\w.-]*)[\"'][^>]*\?>")
 _DECLARED = re.compile(r"\s*<\?xml\s[^>]*\?>")
 _KNOWN = re.compile(
@@ -26,12 +26,12 @@ _KNOWN = re.compile(
 
 
 def toUtf8(content: bytes, contentType: str) -> bytes:
-    """The document without a mark or declaration that says otherwise. Raises `Fault` (Receiver)."""
+    """The document in UTF-8, without a byte order mark or another declaration. Raises `Fault` (Receiver)."""
     encoding, content = _encodingOf(content, contentType)
     if encoding in ("utf-8", "utf8", "us-ascii", "ascii") and not _DECLARATION.match(content):
         return content
     if not _KNOWN.fullmatch(encoding):
-        raise Fault(f"the service behind answers in the encoding {encoding[:40]!r}, which is not read here", "Receiver")
+        raise Fault(f"the service behind answers in the encoding {encoding[:40]!r}, which is not supported", "Receiver")
     try:
         text = content.decode("utf-8" if encoding.endswith("ascii") else encoding)
     except (LookupError, UnicodeDecodeError):

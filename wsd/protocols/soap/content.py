@@ -1,8 +1,8 @@
 """
-Content: children whose order, or whose place in a group, is a part of the value (XML Schema part 1, 3.8).
+Content: children whose order, or whose place in a group, is part of the value (XML Schema part 1, 3.8).
 
-What is valid fits its content model in one way (3.8.6, unique particle attribution), so that a look at the next child
-is enough to know where it belongs. A group that repeats is a list of rows: a row has what one turn of the group has.
+Valid content fits its content model in only one way (3.8.6, unique particle attribution), so the next child alone
+tells where it belongs. A group that repeats is a list of rows; a row holds the elements of one turn of the group.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """A sequence, a choice, or all of some parts."""
+    """A sequence, choice or all group, with its parts."""
 
     kind: str
     parts: list[Field | Group] = field(default_factory=list)
     occurs: tuple[int, float] = (1, 1)
     rows: Field | None = None
-    """The field of its rows, for one that repeats and is more than columns."""
+    """The field of its rows, for a repeated group that is not a set of columns."""
     _starts: dict[str, Field | Group] | None = None
     _fields: list[Field] | None = None
 
     def takes(self, tag: str) -> bool:
-        """Whether an element of this tag may be the first in it."""
+        """Whether the group may begin with an element of this tag."""
         return self.starting(tag) is not None
 
     def starting(self, tag: str) -> Field | Group | None:
-        """The part that an element of this tag, as the first, is in."""
+        """The part to which an element of this tag belongs if the group begins with it."""
         if self._starts is None:
             self._starts = {}
             for part in _mayBeFirst(self):
@@ -51,11 +51,11 @@ class Group:
         return found or next((part for part in _mayBeFirst(self) if part.takes(tag)), None)
 
     def leaves(self) -> list[Field]:
-        """The elements and wildcards in it."""
+        """All elements and wildcards in the group."""
         return [leaf for part in self.parts for leaf in (part.leaves() if isinstance(part, Group) else [part])]
 
     def fields(self) -> list[Field]:
-        """Those that its values are in."""
+        """The fields that hold the values of the group."""
         if self.rows is not None:
             return [self.rows]
         if self._fields is None:
@@ -64,11 +64,11 @@ class Group:
         return self._fields
 
     def names(self) -> set[str]:
-        """The names of these."""
+        """The names of those fields."""
         return {each.name for each in self.fields()}
 
     def needed(self) -> set[str]:
-        """Those without which it cannot be."""
+        """The fields that every turn of the group must have."""
         if self.rows is not None:
             return {self.rows.name} if self.occurs[0] else set()
         if self.kind == "choice":
@@ -87,7 +87,7 @@ def _firstOf(part: Field | Group) -> list[Field]:
 
 
 def _mayBeFirst(group: Group) -> list[Field | Group]:
-    """Of a sequence, all up to the first that cannot be left out; of others any."""
+    """The parts that may come first: in a sequence all up to the first required one, in other groups any."""
     if group.kind != "sequence":
         return group.parts
     end = next((at for at, each in enumerate(group.parts) if not mayBeEmpty(each)), len(group.parts))
@@ -95,7 +95,7 @@ def _mayBeFirst(group: Group) -> list[Field | Group]:
 
 
 def mayBeEmpty(part: Field | Group) -> bool:
-    """Whether a part may have no element at all."""
+    """Whether a part may be left out or empty."""
     if part.occurs[0] == 0:
         return True
     if isinstance(part, Field):
@@ -111,14 +111,14 @@ class Ordered:
         self._types = types
 
     def read(self, element: Any, values: dict[str, Any]) -> None:
-        """Fill in the values. Raises ValueError."""
+        """Read the children into `values`. Raises ValueError."""
         children = list(element)
         end = self._take(self.root, children, 0, values)
         if end < len(children):
-            raise ValueError(f"{children[end].tag} has no place here")
+            raise ValueError(f"{children[end].tag} is not allowed here")
 
     def _take(self, part: Field | Group, children: list[Any], at: int, values: dict[str, Any]) -> int:
-        """All turns of a part, from a place on: the place behind them."""
+        """Read all turns of a part from index `at` on. Returns the index after them."""
         turns = 0
         while turns < part.occurs[1] and at < len(children) and part.takes(children[at].tag):
             turns += 1
@@ -156,7 +156,7 @@ class Ordered:
         return at
 
     def write(self, out: list[str], get: Callable[..., Any]) -> None:
-        """The children, in order. Raises ValueError."""
+        """Write the children, in order. Raises ValueError."""
         self._writePart(out, self.root, get)
 
     def _writePart(self, out: list[str], part: Field | Group, get: Callable[..., Any]) -> None:
@@ -178,7 +178,7 @@ class Ordered:
                 self._writePart(out, each, get)
 
     def _fromColumns(self, rows: Field, get: Callable[..., Any]) -> list[dict[str, Any]]:
-        """Rows of lists that are given for their elements: of a choice in its order, of a sequence side by side."""
+        """Rows made of a list for each element: one after another for a choice, side by side for a sequence."""
         once: Group = rows.type.model
         own = self.root.names()
         columns = {
@@ -188,7 +188,7 @@ class Ordered:
         if once.kind == "choice":
             return [{name: item} for name, column in given.items() for item in column]
         if len(set(map(len, given.values()))) > 1:
-            raise ValueError(f"{rows.name}: {_told(set(given))} are not of the same length; give {rows.name}")
+            raise ValueError(f"{rows.name}: {_told(set(given))} differ in length; give {rows.name}")
         return [dict(zip(given, items, strict=True)) for items in zip(*given.values(), strict=True)]
 
     def _writeRow(self, out: list[str], rows: Field, row: Any) -> None:
@@ -238,9 +238,9 @@ def _told(names: set[str]) -> str:
 
 class Mixed:
     """
-    Mixed content (part 1, 3.4.2): a list of texts and of elements by their names, as they come.
+    Mixed content (part 1, 3.4.2): a list of texts and named elements, in document order.
 
-    Without that list it is written like any other content, from the fields of its elements.
+    Without that list it is written like other content, from the fields of its elements.
     """
 
     def __init__(self, name: str, ordered: Ordered, types: Types) -> None:
@@ -257,7 +257,7 @@ class Mixed:
             self._byTag[tag] = replace(each, name=names[tag])
 
     def read(self, element: Any, values: dict[str, Any]) -> None:
-        """Fill in the one value. Raises ValueError."""
+        """Read the list into `values`. Raises ValueError."""
         pieces: list[Any] = [element.text] if element.text else []
         for child in element:
             each = self._byTag.get(child.tag)
@@ -267,7 +267,7 @@ class Mixed:
         values[self.name] = pieces
 
     def write(self, out: list[str], get: Callable[..., Any]) -> None:
-        """The texts and the elements. Raises ValueError or TypeError."""
+        """Write the texts and elements. Raises ValueError or TypeError."""
         pieces = get(self.name, None)
         if pieces is None:
             self._ordered.write(out, get)
@@ -286,10 +286,10 @@ class Mixed:
         for tag, each in self._byTag.items():
             if name in (each.name, tag):
                 return each
-        raise ValueError(f"{self.name}: {name} is none of {_told({each.name for each in self._byTag.values()})}")
+        raise ValueError(f"{self.name}: {name} is not one of {_told({each.name for each in self._byTag.values()})}")
 
 
 def shownNames(tags: Collection[str]) -> dict[str, str]:
-    """Tags with their names for a person: without the namespace, unless two would be the same."""
+    """Readable names of tags: without the namespace, unless two would be the same."""
     locals = Counter(tag.rpartition("}")[2] for tag in tags)
     return {tag: tag if locals[tag.rpartition("}")[2]] > 1 else tag.rpartition("}")[2] for tag in tags}

@@ -80,12 +80,12 @@ class Contract:
             self.byAction[operation.soapAction] = operation
 
     def valid(self, element: Any, size: int) -> str:
-        """ "" when an element of so many bytes is as the contract says, else the first thing that is wrong."""
+        """The first error in an element of `size` bytes, "" if it is valid."""
         return self._validator.check(element, size)
 
     @property
     def isCostly(self) -> bool:
-        """Whether validation had better be done in a thread."""
+        """Whether validation may take long, and belongs in a thread."""
         return self._validator.isCostly
 
 
@@ -111,7 +111,7 @@ def _ofSchema(path: Path, root: Any, classes: Mapping[str, Any] | None) -> Contr
     # A WSDL has a namespace, even where its elements have none.
     space = root.get("targetNamespace") or f"urn:{path.stem}"
     contract = Contract(path.stem, space, path.stem, schemas, Types(schemas, classes))
-    # Of two with one name it is the schema's own that has it.
+    # Of two elements with the same name, the one in the schema's own namespace keeps it.
     names = sorted(schemas.names("element"), key=lambda name: spaceOf(name) != root.get("targetNamespace", ""))
     base = f"{space.rstrip('/')}/{path.stem}"
 
@@ -131,7 +131,7 @@ def _ofSchema(path: Path, root: Any, classes: Mapping[str, Any] | None) -> Contr
 
 
 def _responses(names: list[str]) -> dict[str, str]:
-    """Which element answers which: that of its own namespace, or else of another."""
+    """The response of each element: the one in its own namespace, else one in another."""
     known: dict[str, list[str]] = {}
     for name in names:
         known.setdefault(localName(name), []).append(name)
@@ -145,7 +145,7 @@ def _responses(names: list[str]) -> dict[str, str]:
 
 
 def ownNames(elements: Iterable[str]) -> dict[str, str]:
-    """Each element's name without its namespace; the second of a name has an underscore behind it."""
+    """Each element's name without its namespace; an underscore is added to the second of the same name."""
     found: dict[str, str] = {}
     for each in elements:
         if each not in found:

@@ -1,4 +1,4 @@
-"""Derivations: which types are derived from which, which elements stand in another's place, and which a value is."""
+"""Derivations: which types derive from which, which elements substitute for which, and the type of a given value."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _XSD = f"{{{XSD}}}"
 TYPE_KEY = "xsi:type"
-"""Under which a mapping names its type."""
+"""The key under which a mapping names its type."""
 
 
 class Derivations:
-    """Those of a contract."""
+    """The derivations of a contract."""
 
     def __init__(self, types: Types, schemas: Schemas) -> None:
         self._types = types
@@ -37,16 +37,16 @@ class Derivations:
             if node.get("substitutionGroup") is not None:
                 self._members.setdefault(qualified(node, node.get("substitutionGroup")), []).append(name)
         self._extended: set[int] | None = None
-        # By the id of the declared type, which stays as long as the contract; a class may be a function's own.
+        # By the id of the declared type, which lives as long as the contract; a class may be local to a function.
         self._known: dict[int, list[ComplexType]] = {}
         self._byClass: WeakKeyDictionary[type, dict[int, Any]] = WeakKeyDictionary()
 
     def membersOf(self, element: str) -> list[str]:
-        """The elements that may stand in place of one, directly or through another (XML Schema part 1, 2.2.2.2)."""
+        """The elements that may substitute for this one, directly or indirectly (XML Schema part 1, 2.2.2.2)."""
         return _closure(self._members, element)
 
     def isBase(self, type: ComplexType) -> bool:
-        """Whether any is derived from this one."""
+        """Whether any type is derived from this one."""
         return type.key in self._derived
 
     def isExtended(self, type: SimpleType) -> bool:
@@ -59,9 +59,9 @@ class Derivations:
 
     def narrowed(self, declared: SimpleType | ComplexType, value: Any) -> SimpleType | ComplexType:
         """
-        The type of a value where `declared` is: by its class, by its class's name, or by the key xsi:type of a mapping.
+        The type of a value where `declared` is expected: by its class, its class's name, or a mapping's key xsi:type.
 
-        Raises ValueError for a name that is no type derived from it, or is the name of several.
+        Raises ValueError if the name is not that of a type derived from it, or is ambiguous.
         """
         if isinstance(value, Mapping):
             told = value.get(TYPE_KEY)
@@ -73,11 +73,11 @@ class Derivations:
         return found
 
     def concrete(self, abstract: ComplexType) -> list[ComplexType]:
-        """Those that may stand for an abstract one."""
+        """The concrete types that may replace an abstract one."""
         return [each for each in self._candidates(abstract) if not each.isAbstract]
 
     def choices(self, abstract: ComplexType) -> str:
-        """What to write for an abstract type, for a person."""
+        """A sentence on what to write for an abstract type."""
         names = ", ".join(each.name for each in self.concrete(abstract))
         return f"say which type it is, by its class or by the key {TYPE_KEY} of a mapping: {names}"
 
@@ -122,12 +122,12 @@ class Derivations:
 
 def _one(found: list[ComplexType], name: str) -> ComplexType:
     if len(found) > 1:
-        raise ValueError(f"{TYPE_KEY}: {name} is the name of {' and '.join(each.key for each in found)}")
+        raise ValueError(f"{TYPE_KEY}: {name} is ambiguous, it names {' and '.join(each.key for each in found)}")
     return found[0]
 
 
 def _baseOf(node: Any) -> str:
-    """The type that one is derived from, "" for none with a name."""
+    """The name of the base type, "" if there is none with a name."""
     for path in ("simpleContent/*", "complexContent/*", "restriction"):
         for inner in node.iterfind("/".join(_XSD + step if step != "*" else step for step in path.split("/"))):
             if inner.get("base") is not None:
@@ -136,7 +136,7 @@ def _baseOf(node: Any) -> str:
 
 
 def _closure(direct: Mapping[str, list[str]], name: str) -> list[str]:
-    """All that follow from a name, each once."""
+    """Everything reachable from a name, each once."""
     found: dict[str, None] = {}
     waiting = [name]
     while waiting:

@@ -118,7 +118,7 @@ def glance(root: Any, spoken: Version, addressing: Addressing) -> None:
 def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
     """Addressing is read first, so that a fault finds its way back; then what must be understood is looked at."""
     if len(header) > _MOST_BLOCKS:
-        raise Fault(f"a Header has {_MOST_BLOCKS} blocks at the most")
+        raise Fault(f"a Header has at most {_MOST_BLOCKS} blocks")
     error: Fault | None = None
     marked = []
     for block in header:

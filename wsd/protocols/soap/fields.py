@@ -1,4 +1,4 @@
-"""Fields: what a value of a complex type consists of, and its elements where their names are values too."""
+"""Fields: the parts of a value of a complex type, and elements whose names are part of the value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An element with its name, where its place does not tell it: in a substitution group, or in mixed content."""
+    """An element with its name, needed in a substitution group and in mixed content."""
 
     name: str
     """Without its namespace, or as {namespace}name."""
@@ -29,20 +29,20 @@ class Field:
     isNillable: bool = False
     isAttribute: bool = False
     repeats: int = 0
-    """Which repeated sequence of columns it stands in, 0 for none."""
+    """The number of its repeated sequence of columns, 0 for none."""
     occurs: tuple[int, float] = (1, 1)
-    """How often, at least and at most, where it stands."""
+    """How often it occurs, at least and at most."""
     default: str | None = None
-    """The text that an empty element, or a missing attribute, has."""
+    """The text of an empty element or a missing attribute."""
     isAbstract: bool = False
     members: dict[str, Field] = field(default_factory=dict)
-    """By tag, those that may stand in its place."""
+    """The elements that may substitute for it, by tag."""
     allows: Callable[[str], bool] | None = None
     """Of a wildcard: which tags it takes."""
 
     @property
     def mayBeBare(self) -> bool:
-        """Whether an element may be there for None: as nil, or empty for its default."""
+        """Whether None may be written as an element: as nil, or empty for its default."""
         return not self.isList and (self.isNillable or self.default is not None)
 
     def takes(self, tag: str) -> bool:
@@ -50,7 +50,7 @@ class Field:
         return self.allows(tag) if self.allows is not None else tag == self.tag or tag in self.members
 
     def member(self, name: str) -> Field:
-        """That of a name. Raises ValueError."""
+        """The member with this name. Raises ValueError."""
         known = [each for each in (self, *self.members.values()) if not each.isAbstract]
         found = [each for each in known if name in (each.tag, each.tag.rpartition("}")[2])]
         if len(found) != 1:

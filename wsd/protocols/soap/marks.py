@@ -1,4 +1,4 @@
-"""Marks: tags, attributes and texts of XML, as they are written."""
+"""Marks: tags, attributes and texts, as they are written in XML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsd.protocols.soap.names import XML, XSI
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What an element begins with, up to its attributes, and ends with."""
+    """The beginning of an element, up to its attributes, and its end."""
 
     opened: str
     closed: str
@@ -19,12 +19,12 @@ class Marks:
 
 @lru_cache(4096)
 def marksOf(tag: str, space: str) -> Marks:
-    """Those of a tag of the contract's, where the prefix n stands for `space`."""
+    """The marks of a tag of the contract; the prefix n stands for `space`."""
     return newMarksOf(tag, space)
 
 
 def newMarksOf(tag: str, space: str) -> Marks:
-    """Those of any tag."""
+    """The marks of any tag."""
     own, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
     if not own:
         return Marks(f"<{local}", f"</{local}>")
@@ -35,24 +35,24 @@ def newMarksOf(tag: str, space: str) -> Marks:
 
 @lru_cache(4096)
 def rootMarksOf(tag: str, space: str) -> Marks:
-    """The same of the outermost element, which says what n stands for."""
+    """The marks of the outermost element, which declares the prefix n."""
     marks = marksOf(tag, space)
     return Marks(f'{marks.opened} xmlns:n="{_quoted(space)}"', marks.closed) if space else marks
 
 
 def attribute(tag: str, value: str, name: str) -> str:
-    """An attribute as it stands behind the name of an element, in which no other has the same `name`."""
+    """An attribute as it is written in a tag; `name` must be unique in the element."""
     space, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
     if not space:
         return f' {local}="{_quoted(value)}"'
     if space == XML:
         return f' xml:{local}="{_quoted(value)}"'
-    # The prefix is the attribute's own, since another may be of another namespace.
+    # The prefix is the attribute's own, since others may have other namespaces.
     return f' xmlns:a-{name}="{_quoted(space)}" a-{name}:{local}="{_quoted(value)}"'
 
 
 def escaped(text: str) -> str:
-    """A text as an element holds it."""
+    """A text, escaped for the content of an element."""
     if "&" in text or "<" in text or ">" in text or "\r" in text:
         return escape(text, {"\r": "&#13;"})
     return text
@@ -63,12 +63,12 @@ def _quoted(text: str) -> str:
 
 
 def nilMark(told: str = "") -> str:
-    """What says that an element is nil, beside what says its type."""
+    """The attributes that mark an element as nil, besides those that declare its type."""
     return f'{told} i:nil="true"' if told else f' xmlns:i="{XSI}" i:nil="true"'
 
 
 def typeMark(name: str, space: str) -> str:
-    """What says that an element is of a narrower type; the prefix n stands for `space`."""
+    """The attributes that declare a derived type; the prefix n stands for `space`."""
     own, _, local = name[1:].rpartition("}") if name.startswith("{") else ("", "", name)
     if not own:
         return f' xmlns:i="{XSI}" i:type="{local}"'

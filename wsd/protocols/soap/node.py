@@ -69,7 +69,7 @@ class Node:
     async def _inThread(
         self, version: Version, bound: Bound, addressing: Addressing, body: Any, size: int, link: Link
     ) -> Answer:
-        """The answer to a request whose validation may take its time."""
+        """The answer to a request whose validation may take long."""
         checked = self._threads.run(self.service.contract.valid, {"element": body, "size": size})
         checked.addTimeout(self._timeout, self._clock, partial(self._late, bound.operation))
         try:
@@ -84,7 +84,7 @@ class Node:
     def _carryOut(
         self, version: Version, bound: Bound, addressing: Addressing, body: Any, wrong: str, link: Link
     ) -> Answer | Deferred[Answer]:
-        """The answer of the function; `wrong` is what the contract has against its request."""
+        """The answer of the function; `wrong` is the first error in its request, if any."""
         try:
             if wrong:
                 raise Fault(f"the request is not as the contract says: {wrong}")

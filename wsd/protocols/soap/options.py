@@ -50,7 +50,7 @@ class SoapOptions:
     threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})
     """Threads for functions that block."""
     timeout: float = field(default=60.0, metadata={"unit": "seconds", "least": 0.1})
-    """Seconds in which a function that blocks, or is awaited, must have answered."""
+    """Seconds within which a blocking function or a coroutine must answer."""
     upstream: str | None = field(default=None, metadata={"each": _upstream})
     """The service behind: this route is its gateway, and serves nothing itself."""
     upstream_timeout: float = field(default=30.0, metadata={"unit": "seconds", "least": 0.1})

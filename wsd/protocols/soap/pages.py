@@ -51,7 +51,7 @@ class HttpLink:
         raise RuntimeError("over HTTP nothing can be pushed")
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Remember whom to tell. There is one call, and its end is that of the request."""
+        """Register a callback. There is only one call, and it ends with the request."""
         self._goodbyes.append(call)
         return lambda: None
 
@@ -82,7 +82,7 @@ class Posted:
         """Some of it. Raises `Refused` (413)."""
         self._left -= len(data)
         if self._left < 0:
-            raise Refused(413, f"an envelope has {self._most} bytes at the most here")
+            raise Refused(413, f"an envelope has at most {self._most} bytes here")
         if self.refused is None:
             self.reader.feed(data)
 

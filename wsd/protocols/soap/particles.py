@@ -1,4 +1,4 @@
-"""Particles: the content model of a complex type, from its schema, and the fields that its values have."""
+"""Particles: the content model of a complex type, from its schema, and the fields of its values."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ GROUPS = ("sequence", "choice", "all", "group")
 
 
 class Particles:
-    """Reads them for the types of a contract."""
+    """Reads the particles of a contract's types."""
 
     def __init__(self, types: Types, schemas: Schemas) -> None:
         self._types = types
         self._schemas = schemas
         self._repeats = 0
         self._twins: list[tuple[Field, Field]] = []
-        """Elements of one tag that exclude each other, whose values are in one field."""
+        """Elements with the same tag that exclude each other and share a field."""
 
     # -- from the schema ------------------------------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ class Particles:
         )
 
     def top(self, tag: str, withMembers: bool = True) -> Field:
-        """A reference to an element at the top, and those that may stand in its place (part 1, 3.3.6)."""
+        """A reference to a global element, and the elements that may substitute for it (part 1, 3.3.6)."""
         type, node = self._types.element(tag), self._schemas.declared("element", tag)
         found = Field(
             pythonName(localName(tag)),
@@ -97,7 +97,7 @@ class Particles:
         return found
 
     def attributes(self, made: ComplexType, node: Any) -> None:
-        """Add those of a node; one of the same name takes the place of the base's. Raises ConfigError."""
+        """Add the attributes of a node; one with the same name replaces the base's. Raises ConfigError."""
         for part in node:
             local = localName(part.tag)
             if local == "attribute":
@@ -175,7 +175,7 @@ class Particles:
         return Field("rows", "", row, 0 if isOptional else 1, isList=True)
 
     def complete(self, made: ComplexType, root: Group) -> None:
-        """Give a type its fields, each with a name of its own, and its content where fields do not suffice."""
+        """Give a type its fields, each with a unique name, and its content if fields are not enough."""
         made.model = root
         made.fields = self._flat(made, root, False)
         names = {"value"} if made.text is not None else set()
@@ -183,7 +183,7 @@ class Particles:
             while each.name in names:
                 each.name += "_"
             names.add(each.name)
-        # The last are of the outermost choices, whose names those within share.
+        # The last ones belong to the outermost choices, whose names the inner ones share.
         for later, first in reversed(self._twins):
             later.name = first.name
         if _isOrdered(root):
@@ -191,7 +191,7 @@ class Particles:
 
 
 def _isColumns(group: Group) -> bool:
-    """Whether each turn of a group has each of its elements once, so that a list for each tells all."""
+    """Whether each turn of a group has each element exactly once, so that a list for each element is enough."""
     tags = [leaf.tag for leaf in group.leaves()]
     return _isOnce(group, isTop=True) and len(set(tags)) == len(tags)
 
@@ -203,7 +203,7 @@ def _isOnce(part: Group | Field, isTop: bool = False) -> bool:
 
 
 def _isOrdered(root: Group) -> bool:
-    """Whether a child's tag does not tell its field."""
+    """Whether the tag of a child is not enough to find its field."""
     leaves = root.leaves()
     wildcards = [leaf for leaf in leaves if leaf.allows is not None]
     tags = [tag for leaf in leaves if leaf.allows is None for tag in (leaf.tag, *leaf.members)]
@@ -217,7 +217,7 @@ def _isOrdered(root: Group) -> bool:
 
 
 def _hasBare(part: Group | Field, isOptional: bool) -> bool:
-    """Whether None stands for an element where the group that it is in may be missing."""
+    """Whether None may mean an element in a group that may itself be missing."""
     if isinstance(part, Field):
         return isOptional and part.occurs[0] > 0 and part.mayBeBare
     isOptional = isOptional or part.kind == "choice" or part.occurs[0] == 0
@@ -229,12 +229,12 @@ def _hasRows(part: Group | Field) -> bool:
 
 
 def anyContent() -> Group:
-    """What xs:anyType has (part 1, 3.4.7)."""
+    """The content of xs:anyType (part 1, 3.4.7)."""
     return Group("sequence", [Field("any", "*", None, occurs=(0, float("inf")), allows=lambda tag: True)])
 
 
 def copied(part: Any) -> Any:
-    """A particle, to be a part of another type."""
+    """A copy of a particle, for another type."""
     if isinstance(part, Field):
         return replace(part, isList=False, repeats=0)
     return Group(part.kind, list(map(copied, part.parts)), part.occurs)
@@ -272,13 +272,13 @@ def localName(name: Any) -> str:
 
 
 def pythonName(local: str) -> str:
-    """A name as one of Python's."""
+    """A name as a Python identifier."""
     name = memberName(local)
     return f"{name}_" if iskeyword(name) or (name.startswith("__") and name.endswith("__")) else name
 
 
 def classOf(made: ComplexType, bases: tuple[type, ...] = ()) -> type:
-    """A dataclass of the type's name; what is not given is None, an empty list, or its default."""
+    """A dataclass with the type's name; fields default to None, an empty list, or the schema's default."""
     fields: list[Any] = [(each.name, Any, _absent(each)) for each in [*made.attributes, *made.fields]]
     if made.text is not None:
         fields.insert(0, ("value", Any, field(default=None)))

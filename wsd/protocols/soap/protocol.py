@@ -113,7 +113,7 @@ class SoapConnection(Connection):
 
     @property
     def isBusy(self) -> bool:
-        """Whether a call is not answered yet."""
+        """Whether a call is still being answered."""
         return super().isBusy or bool(self._pending)
 
     def full(self) -> None:
@@ -145,7 +145,7 @@ class SoapConnection(Connection):
         self._deliver(text, self._isBinary)
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Remember whom to tell, until what is returned is called."""
+        """Register a callback; the returned function removes it."""
         name = object()
         self._goodbyes[name] = call
 
@@ -203,9 +203,9 @@ def _serviceOf(options: SoapOptions) -> Service:
         if isinstance(found, type):
             found = found()
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"service: {options.service} cannot be had: {error}") from None
+        raise ConfigError(f"service: {options.service} cannot be loaded: {error}") from None
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"service: {options.service} cannot be had: {told(error)}") from error
+        raise ConfigError(f"service: {options.service} cannot be loaded: {told(error)}") from error
     if isinstance(found, Offer):
         return found.service()
     if options.contract is None:

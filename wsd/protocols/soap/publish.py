@@ -40,7 +40,7 @@ class _Writer:
         self._location = location
         self._operations = [each for each in contract.operations.values() if isPushed or each.input is not None]
         self._names = ownNames(self._elements())
-        """What the message of each element is called."""
+        """The name of each element's message."""
         self._spaces = {space: f"e{number}" for number, space in enumerate(self._elementSpaces())}
         names = {prefix: space for space, prefix in self._spaces.items() if space}
         self._root = etree.Element(
@@ -54,7 +54,7 @@ class _Writer:
         return list(dict.fromkeys(each.lstrip("{").rpartition("}")[0] for each in self._names))
 
     def _elements(self) -> list[str]:
-        """Those of all messages."""
+        """The elements of all messages."""
         return [
             message.element
             for operation in self._operations

@@ -21,7 +21,7 @@ _ENCODING = re.compile(rb"encoding\s*=\s*[\"']([^\"']*)[\"']")
 _ATTRIBUTE = re.compile(rb"=\s*[\"']")
 _UTF8 = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
 _NO_INSTRUCTIONS = "an envelope must not have processing instructions (SOAP 1.2 part 1, 5)"
-_NO_ELEMENT = "this is no envelope: no element begins in it"
+_NO_ELEMENT = "this is not an envelope: it has no element"
 _MOST_PROLOG = 4096
 _MOST_MARKS = 100_000
 """Tags, of beginnings and ends: what 1 MiB of an honest list has at the most."""
@@ -30,9 +30,9 @@ _MOST_ATTRIBUTES = 10_000
 _SMALL = 4 * _MOST_ATTRIBUTES
 """Bytes in which there is no room for so many of either."""
 _SHORT = 65536
-"""Bytes of a message that is parsed at once, when it comes in one piece."""
+"""Limit in bytes of a message that is parsed at once if it comes in one piece."""
 _MOST_TEXT = 10_000_000
-"""Bytes of one text that libxml2 takes unless it is told to take any."""
+"""Limit in bytes of one text in libxml2, unless the parser is told to accept any."""
 _MOST_LEVELS = 256
 _NODE = 128
 """Bytes that libxml2 takes for an element, or a text; an attribute is two of these."""
@@ -41,10 +41,10 @@ _TOO_DEEP = etree.XPath(f"boolean({'/*' * (_MOST_LEVELS + 1)})")
 
 class Reader:
     """
-    One message after the other: `feed` its bytes, then `close` for the root element.
+    Reads one message after the other: `feed` its bytes, then `close` returns the root element.
 
-    `most` is what its caller takes in bytes; no text is longer. `isCounted` bounds its elements and attributes; who
-    knows where a message comes from may do without.
+    `most` is the caller's limit in bytes, and no text is longer. `isCounted` limits elements and attributes; a caller
+    that trusts the source may do without.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class Reader:
         self._most = most
         self._isCounted = isCounted
         self.size = 0
-        """Bytes of the message that was closed last."""
+        """Bytes of the last complete message."""
         self._begin()
 
     def _begin(self) -> None:
@@ -108,7 +108,7 @@ class Reader:
             self._fail(_malformed(error))
 
     def _isMarkup(self, data: bytes) -> bool:
-        """Whether the root element has begun; what comes before is kept until then. Raises `Fault`."""
+        """Whether the root element has begun; bytes before it are kept until then. Raises `Fault`."""
         if self._prolog is None:
             return True
         data = self._prolog + data
@@ -118,7 +118,7 @@ class Reader:
         return False
 
     def _check(self, data: bytes) -> None:
-        """Raises `Fault` for more elements and attributes than what is bearable."""
+        """Raises `Fault` for too many elements or attributes."""
         self._mayInstruct = self._mayInstruct or b"?" in data
         if self._isCounted:
             self._early.append(data)
@@ -131,9 +131,9 @@ class Reader:
         # The quotation mark may be in the next piece.
         self._early = [b"="] if data.rstrip().endswith(b"=") else []
         if self._marks > _MOST_MARKS:
-            raise Fault(f"an envelope has {_MOST_MARKS // 2} elements at the most; send less at once")
+            raise Fault(f"an envelope has at most {_MOST_MARKS // 2} elements; send less at once")
         if self._attributes > _MOST_ATTRIBUTES:
-            raise Fault(f"an envelope has {_MOST_ATTRIBUTES} attributes at the most")
+            raise Fault(f"an envelope has at most {_MOST_ATTRIBUTES} attributes")
 
     def _fail(self, fault: Fault) -> None:
         self._fault = fault
@@ -177,7 +177,7 @@ class Reader:
             raise Fault(_NO_ELEMENT)
         root = self._parser.close()
         if self._most > _MOST_TEXT and _TOO_DEEP(root):
-            raise Fault(f"an envelope has {_MOST_LEVELS} levels at the most")
+            raise Fault(f"an envelope has at most {_MOST_LEVELS} levels")
         if self._mayInstruct and _hasInstructions(root):
             raise Fault(_NO_INSTRUCTIONS)
         return root

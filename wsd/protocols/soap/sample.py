@@ -29,7 +29,7 @@ _VALUES: dict[Any, Any] = {
 }
 _DEPTH = 6
 _SHOWN = 2
-"""Levels on which what may be left out is shown."""
+"""Levels down to which optional parts are shown."""
 
 
 def sample(operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8000-000000000001") -> str:
@@ -70,7 +70,7 @@ def _fill(element: Any, type: SimpleType | ComplexType, depth: int) -> None:
 
 
 def _children(element: Any, part: Any, depth: int) -> None:
-    """One turn of each group; of a choice the first, of a substitution group one that may stand there."""
+    """Add one turn of each group: the first part of a choice, one allowed member of a substitution group."""
     if part.occurs[0] == 0 and depth >= _SHOWN:
         return
     if not isinstance(part, Field):
@@ -84,7 +84,7 @@ def _children(element: Any, part: Any, depth: int) -> None:
 
 
 def _child(element: Any, each: Field) -> tuple[Any, SimpleType | ComplexType]:
-    """A child and its type, which it says if the declared one is abstract."""
+    """Add a child. Returns it and its type, which it declares if the declared one is abstract."""
     if isinstance(each.type, ComplexType) and each.type.isAbstract:
         for actual in each.type.types.derivations.concrete(each.type):
             space = spaceOf(actual.key)

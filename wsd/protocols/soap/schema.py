@@ -19,7 +19,7 @@ from wsd.protocols.soap.names import WSDL, XML, XSD, XSI
 _XSD = f"{{{XSD}}}"
 _URL = "wsd-schema:"
 _PROBE = f"{{{_URL}whole}}probe"
-"""An element of any type, by which a text is tried."""
+"""An element of any type, for checking a text."""
 _XML_XSD = Path(__file__).with_name("xml.xsd")
 
 
@@ -44,7 +44,7 @@ class Schemas:
         self._wantsXml = False
         self.validator: Any = None
         self._trier: Any = None
-        """Another, for texts that are tried: the errors of the first stay those of messages."""
+        """Another validator, for checking texts, so that the errors of the first stay those of messages."""
 
     def addFile(self, path: Path, chameleon: str = "") -> None:
         """A schema's file, and what it leads to."""
@@ -54,7 +54,7 @@ class Schemas:
             raise ConfigError(f"{path} is a WSDL where a schema was expected")
         if root.tag != f"{_XSD}schema":
             raise ConfigError(f"{path} is no schema; its root is {root.tag}")
-        # One without a namespace is another schema in each that includes it.
+        # A schema without a namespace is a different one in each schema that includes it.
         key = path, root.get("targetNamespace") or chameleon
         if key not in self._seen:
             self._seen.add(key)
@@ -101,7 +101,7 @@ class Schemas:
         return self._declared.get((kind, name))
 
     def names(self, kind: str) -> list[str]:
-        """The names of all declarations of a kind at the top."""
+        """The names of all global declarations of a kind."""
         return [name for each, name in self._declared if each == kind]
 
     def elementFormOf(self, node: Any, attribute: str = "elementFormDefault") -> bool:
@@ -138,7 +138,7 @@ class Schemas:
             raise ConfigError(f"the contract's schema is wrong: {error}") from None
 
     def fits(self, text: str, type: str) -> bool:
-        """Whether a text is one of a simple type's, by that type's name."""
+        """Whether a text is valid for a simple type, given by name."""
         space, _, local = type[1:].rpartition("}") if type.startswith("{") else ("", "", type)
         probe = etree.Element(_PROBE, nsmap={"t": space} if space else None)
         probe.set(f"{{{XSI}}}type", f"t:{local}" if space else local)
@@ -146,7 +146,7 @@ class Schemas:
         return bool(self._trier.validate(probe))
 
     def _addXml(self) -> None:
-        """The attributes of XML itself; what is an ID is costly to validate, and is there only if it is used."""
+        """Add the attributes of XML itself. Those with xs:ID are costly to validate, and are added only if used."""
         root = readXml(_XML_XSD)
         used = {ref for schemas in self._documents.values() for each in schemas for ref in _refsOf(each)}
         if used.isdisjoint(("xml:id", "xml:specialAttrs")):
@@ -173,7 +173,7 @@ class Schemas:
 
 
 def _adopted(schema: Any, space: str) -> Any:
-    """A schema that has no namespace as a part of one that has: what it names without a prefix is there now (4.2.1)."""
+    """A schema without a namespace, included in one with a namespace: its unprefixed names belong there (4.2.1)."""
     known = {None: space} | schema.nsmap
     made = etree.Element(schema.tag, schema.attrib, nsmap=known)
     made.set("targetNamespace", space)
@@ -182,14 +182,14 @@ def _adopted(schema: Any, space: str) -> Any:
 
 
 def _importXml(schema: Any) -> None:
-    """Import the attributes of XML itself where they are used; some leave that out, and mean them all the same."""
+    """Import the attributes of XML itself if they are used, since some schemas leave the import out."""
     isTold = any(ref.startswith("xml:") for ref in _refsOf(schema)) and schema.get("targetNamespace") != XML
     if isTold and schema.find(f"{_XSD}import[@namespace='{XML}']") is None:
         schema.insert(0, etree.Element(f"{_XSD}import", namespace=XML))
 
 
 def _refsOf(schema: Any) -> list[str]:
-    """What is referred to as an attribute or a group of them."""
+    """All references to attributes and attribute groups."""
     return [node.get("ref", "") for kind in ("attribute", "attributeGroup") for node in schema.iter(_XSD + kind)]
 
 
@@ -214,15 +214,15 @@ def _location(space: str, url: str) -> dict[str, str]:
 
 
 def keyOf(node: Any) -> str:
-    """What no other node of a contract has; nodes themselves come and go."""
+    """A unique key of a node in a contract; lxml's node objects themselves come and go."""
     tree = node.getroottree()
     return f"{id(tree.getroot())} {tree.getpath(node)}"
 
 
 def tagOf(name: Any) -> str:
-    """A name of an element as a tag. Raises ValueError or TypeError for what is none."""
+    """The tag of an element name. Raises ValueError or TypeError for anything else."""
     if not isinstance(name, str):
-        raise TypeError(f"{name!r} is no name of an element")
+        raise TypeError(f"{name!r} is not an element name")
     return str(etree.QName(name).text)
 
 

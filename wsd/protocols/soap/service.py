@@ -67,7 +67,7 @@ class Link(Protocol):
         """Send an envelope."""
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Call this when it ends; what is returned is called once that is no longer needed."""
+        """Call a function when the connection ends; the returned function cancels this."""
 
 
 class Call:
@@ -100,9 +100,9 @@ class Call:
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
         """
-        Call this once the connection has ended.
+        Call a function once the connection has ended.
 
-        A connection may last for days: what is returned makes it forget, once there is nothing left to end.
+        A connection may last for days: call the returned function to cancel this when it is no longer needed.
         """
         return self._link.whenClosed(call)
 
@@ -131,9 +131,9 @@ class Bound:
     absent: dict[str, Any]
     """What it is given for what may be left out and is."""
     taken: frozenset[str] | None
-    """The names that it takes, None for any."""
+    """The names of its parameters, None for any."""
     spare: str
-    """The name of the attributes that the contract leaves open, which it need not take."""
+    """The name for open attributes (xs:anyAttribute), which the function need not take."""
 
 
 class Service:
@@ -172,7 +172,7 @@ class Service:
         return bound
 
     def arguments(self, bound: Bound, body: Any) -> dict[str, Any]:
-        """The values of a valid request. Raises `Fault` (Sender) for one that cannot be held."""
+        """The values of a valid request. Raises `Fault` (Sender) if Python cannot represent them."""
         message = bound.operation.input
         assert message is not None
         try:
@@ -180,13 +180,13 @@ class Service:
         except (ValueError, OverflowError) as error:
             raise Fault(f"the request has a value that cannot be held here: {str(error)[:200]}") from None
         except RecursionError:
-            raise Fault("the request is nested too deeply to be held here") from None
+            raise Fault("the request is nested too deeply") from None
         if bound.taken is not None and not bound.taken.issuperset(values):
             values = self._taken(bound, values)
         return {**bound.absent, **values} if bound.absent else values
 
     def _taken(self, bound: Bound, values: dict[str, Any]) -> dict[str, Any]:
-        """What a function takes of values that the contract leaves open. Raises `Fault` for what must not be lost."""
+        """The values that a function takes. Raises `Fault` for others, except those that may be left out."""
         assert bound.taken is not None
         more = [
             name
@@ -207,11 +207,11 @@ class Service:
         return self.text(message, result)
 
     def _isOne(self, type: ComplexType, result: Any) -> bool:
-        """Whether what a function returned is not the whole of an answer, but the one thing in it."""
+        """Whether a result is not the whole answer but the single value in it."""
         if type.text is not None or type.attributes or len(type.fields) > 1 or isinstance(type, Anything):
             return False
         if type.fields and not type.fields[0].tag:
-            # Rows, or mixed content: a list of these, or the whole with its one name.
+            # Rows or mixed content: a list, or the whole answer with its single name.
             return isinstance(result, list | tuple | str)
         types = self.contract.types
         return result.__class__ is not type.python and (
@@ -229,7 +229,7 @@ class Service:
         try:
             writeValue(pieces, message.element, rootMarksOf(message.element, types.space), message.type, value, types)
         except RecursionError:
-            raise ValueError("the value is nested too deeply, or holds itself") from None
+            raise ValueError("the value is nested too deeply, or contains itself") from None
         text = "".join(pieces)
         try:
             element = parseAny(text)

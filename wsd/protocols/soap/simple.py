@@ -96,7 +96,7 @@ def _writeFloat(value: Any) -> str:
 
 
 def words(text: str) -> list[str]:
-    """What stands between the blanks of XML; a no-break space is none of them."""
+    """The items between XML's white space, to which a no-break space does not belong."""
     return _BLANKS.sub(" ", text).strip(" ").split(" ") if text.strip("\t\n\r ") else []
 
 
@@ -185,7 +185,7 @@ def _items(value: Any) -> Any:
 
 def _item(text: str) -> str:
     if not text or _BLANKS.search(text):
-        raise ValueError(f"{text!r} would not be one item of a list, whose items stand between blanks")
+        raise ValueError(f"{text!r} cannot be an item of a list, whose items are separated by white space")
     return text
 
 
@@ -200,7 +200,7 @@ _BY_KIND = {kind: BUILT_IN[name] for kind, name in (
 
 
 def simpleTypeOf(value: Any) -> SimpleType:
-    """The built-in type that a value of Python has of itself. Raises TypeError when it has none."""
+    """The built-in type of a Python value. Raises TypeError if it has none."""
     if isinstance(value, int) and not isinstance(value, bool):
         name = "int" if -(1 << 31) <= value < 1 << 31 else "long" if -(1 << 63) <= value < 1 << 63 else "integer"
         return BUILT_IN[name]
@@ -216,7 +216,7 @@ BUILT_IN["anySimpleType"] = SimpleType("anySimpleType", str, lambda value: simpl
 
 
 def unionOf(name: str, members: list[tuple[SimpleType, Callable[[str], bool]]]) -> SimpleType:
-    """A union (2.5.1.3): the first member that takes it, and whose texts it is one of."""
+    """A union (2.5.1.3): the first member type for which a value is valid."""
 
     def read(text: str) -> Any:
         for member, fits in members:
@@ -224,7 +224,7 @@ def unionOf(name: str, members: list[tuple[SimpleType, Callable[[str], bool]]]) 
                 value = member.read(text)
                 if fits(text):
                     return value
-        raise ValueError(f"{text[:40]!r} is of no type of {name}")
+        raise ValueError(f"{text[:40]!r} does not fit any type of {name}")
 
     def write(value: Any) -> str:
         for member, fits in members:
@@ -232,7 +232,7 @@ def unionOf(name: str, members: list[tuple[SimpleType, Callable[[str], bool]]]) 
                 text = member.write(value)
                 if fits(text):
                     return text
-        raise ValueError(f"{value!r} is of no type of {name}")
+        raise ValueError(f"{value!r} does not fit any type of {name}")
 
     return SimpleType(name, read, write, object)
 
@@ -246,7 +246,7 @@ def enumOf(name: str, base: SimpleType, texts: tuple[str, ...], known: type[Enum
     def read(text: str) -> Any:
         found = byText.get(base.read(text))
         if found is None:
-            raise ValueError(f"{text[:40]!r} is none of {', '.join(byText)}")
+            raise ValueError(f"{text[:40]!r} is not one of {', '.join(byText)}")
         return found
 
     def write(value: Any) -> str:
@@ -262,11 +262,11 @@ _RESERVED = re.compile(r"(__?)[^_](.*[^_])?\1")
 
 
 def _memberNames(texts: tuple[str, ...]) -> dict[str, str]:
-    """Texts by names that an Enum takes, each its own: "a-b" is a_b, and "a.b" beside it a_b_."""
+    """Texts by unique names that an Enum accepts: "a-b" is a_b, and "a.b" beside it a_b_."""
     found: dict[str, str] = {}
     for text in texts:
         name = memberName(text)
-        # `mro`, and names like _this_ and __this__, are an Enum's own.
+        # `mro`, and names like _this_ and __this__, are reserved in an Enum.
         name = f"{name}_" if name == "mro" else f"x{name}" if _RESERVED.fullmatch(name) else name
         while name in found:
             name += "_"

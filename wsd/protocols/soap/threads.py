@@ -13,14 +13,14 @@ from twisted.python.failure import Failure
 from wsd.policies.pool import Pool
 
 _MOST_REPLACED = 4
-"""Times as many threads as the route has, when some of them hang."""
+"""Limit of the threads if some hang, as a multiple of the route's `threads`."""
 
 
 class Threads:
     """
-    A bounded pool of a route's own; what waits for it is bounded by the calls a connection may have open.
+    A route's own bounded pool; its queue is bounded by the open calls that each connection may have.
 
-    Nothing can end work that hangs in its thread. Once it is cancelled, another thread takes the place of that one.
+    Work that hangs in a thread cannot be stopped. Once it is cancelled, another thread takes its place.
     """
 
     def __init__(self, reactor: Any, most: int) -> None:
@@ -34,11 +34,11 @@ class Threads:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Fires when what is being done is done, or has had its time."""
+        """Fires when the present work is done, or its time is over."""
         return self._pool.end()
 
     def run(self, work: Callable[..., Any], arguments: dict[str, Any]) -> Deferred[Any]:
-        """Do it on the pool; to cancel it, when it has not begun, is to leave it out."""
+        """Do the work on the pool. Work that is cancelled before it has begun is not done."""
         job = _Job(work, arguments)
         done: Deferred[Any] = deferToThreadPool(self._reactor, self._pool, job.do)
         done.addErrback(self._cancelled, job)
@@ -53,12 +53,12 @@ class Threads:
         self._hanging += change
         self._pool.adjustPoolsize(0, min(self._most + self._hanging, _MOST_REPLACED * self._most))
         if change > 0:
-            # What waits is not given to it otherwise, before something else comes.
+            # Otherwise the new thread would get no queued work until more is added.
             self._pool.startAWorker()
 
 
 class _Job:
-    """Some work, of which one may lose interest."""
+    """A piece of work that may be abandoned."""
 
     def __init__(self, work: Callable[..., Any], arguments: dict[str, Any]) -> None:
         self._work = work
@@ -69,7 +69,7 @@ class _Job:
         self._ended: Callable[[], None] | None = None
 
     def do(self) -> Any:
-        """In the thread."""
+        """Do the work, in the thread."""
         with self._lock:
             if self._isAbandoned:
                 return None
@@ -83,7 +83,7 @@ class _Job:
                 self._ended()
 
     def abandon(self, ended: Callable[[], None]) -> bool:
-        """Nobody waits for it any more. Whether it is running: then `ended` is called in its thread when it ends."""
+        """Abandon the work. Returns whether it is running; then `ended` is called in its thread when it ends."""
         with self._lock:
             self._isAbandoned = True
             if self._isRunning:

@@ -1,4 +1,4 @@
-"""Dates, times and durations of XML Schema (part 2, 3.2.6 to 3.2.9), from their texts to values of Python and back."""
+"""Dates, times and durations of XML Schema (part 2, 3.2.6 to 3.2.9): texts to Python values and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _checkYear(text: str) -> None:
 
 
 def readDate(text: str) -> date:
-    """A date; its zone is left out. Raises ValueError for a year that Python has not."""
+    """A date without its zone. Raises ValueError for a year that Python does not support."""
     if len(text) == 10:
         return date.fromisoformat(text)
     _checkYear(text)
@@ -27,7 +27,7 @@ def readDate(text: str) -> date:
 
 
 def writeDate(value: Any) -> str:
-    """Raises TypeError for what is no date."""
+    """The text of a date. Raises TypeError for anything else."""
     if type(value) is date:
         return value.isoformat()
     if not isinstance(value, date) or isinstance(value, datetime):
@@ -36,7 +36,7 @@ def writeDate(value: Any) -> str:
 
 
 _MIDNIGHT = re.compile(r"(?<![\d.])24:00:00(?:\.0+)?(?=Z|[+-]|$)")
-"""24:00:00, the end of a day (part 2, 3.2.7.1), which Python does not know."""
+"""24:00:00, the end of a day (part 2, 3.2.7.1), which Python does not support."""
 
 
 def readDateTime(text: str) -> datetime:
@@ -57,14 +57,14 @@ def readTime(text: str) -> time:
 
 
 def writeDateTime(value: Any) -> str:
-    """Raises TypeError for what is no datetime."""
+    """The text of a datetime. Raises TypeError for anything else."""
     if not isinstance(value, datetime):
         raise TypeError(f"{value!r} is not a datetime")
     return value.isoformat().replace("+00:00", "Z")
 
 
 def writeTime(value: Any) -> str:
-    """Raises TypeError for what is no time."""
+    """The text of a time. Raises TypeError for anything else."""
     if not isinstance(value, time):
         raise TypeError(f"{value!r} is not a time")
     return value.isoformat().replace("+00:00", "Z")
@@ -77,10 +77,10 @@ _DURATION = re.compile(
 
 
 def readDuration(text: str) -> timedelta:
-    """A length of time. Raises ValueError for one of months, or one that is too long."""
+    """A duration. Raises ValueError for one with years or months, or one that is too long."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text[:40]!r} is a duration of months, whose days are not known; write days")
+        raise ValueError(f"{text[:40]!r} is a duration with years or months, whose length is not fixed; write days")
     sign, days, hours, minutes, seconds, fraction = (each or "" for each in match.groups())
     counts = {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds, "microseconds": f"{fraction:0<6.6}"}
     try:
@@ -91,7 +91,7 @@ def readDuration(text: str) -> timedelta:
 
 
 def writeDuration(value: Any) -> str:
-    """Raises TypeError for what is no timedelta."""
+    """The text of a timedelta. Raises TypeError for anything else."""
     if not isinstance(value, timedelta):
         raise TypeError(f"{value!r} is not a timedelta")
     whole, micros = divmod(abs(value) // timedelta(microseconds=1), 1_000_000)

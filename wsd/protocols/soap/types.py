@@ -28,7 +28,7 @@ from wsd.protocols.soap.values import TYPE, ComplexType, readField
 _XSD = f"{{{XSD}}}"
 _TRUE = ("true", "1")
 _TEXTS = SimpleType("mixed", str, str, str)
-"""Of mixed content, as its page tells it."""
+"""The type of mixed content, as shown on the page."""
 
 
 class Types:
@@ -107,17 +107,17 @@ class Types:
         return found
 
     def top(self, name: str) -> Field:
-        """A reference to an element at the top. Raises ConfigError."""
+        """A reference to a global element. Raises ConfigError."""
         if name not in self._tops:
             self._tops[name] = self._particles.top(name)
         return self._tops[name]
 
     def hasElement(self, name: str) -> bool:
-        """Whether there is an element of this name at the top."""
+        """Whether there is a global element with this name."""
         return self._schemas.declared("element", name) is not None
 
     def told(self, element: Any, name: str) -> SimpleType | ComplexType:
-        """The type that an element says it is of. Raises ValueError."""
+        """The type that an element declares. Raises ValueError."""
         try:
             return self.named(qualified(element, name))
         except ConfigError as error:
@@ -133,7 +133,7 @@ class Types:
         return {"value": readField(self.top(name), self, element)}
 
     def mayNarrow(self, type: SimpleType | ComplexType) -> bool:
-        """Whether an element of this type may have another, which is read or written in another way."""
+        """Whether an element of this type may declare a derived type that is read or written differently."""
         found = self._narrow.get(id(type))
         if found is None:
             if isinstance(type, SimpleType):
@@ -144,7 +144,7 @@ class Types:
         return found
 
     def actual(self, type: SimpleType | ComplexType, value: Any) -> tuple[SimpleType | ComplexType, str]:
-        """The type that a value is written as, and what says so where it is not `type`. Raises ValueError."""
+        """The type to write a value as, and the attributes that declare it if it is not `type`. Raises ValueError."""
         if type is BUILT_IN["anySimpleType"]:
             type = self.anything
         if isinstance(type, Anything):
@@ -155,7 +155,7 @@ class Types:
         return found, "" if found is type else typeMark(getattr(found, "key", ""), self.space)
 
     def nilOf(self, type: SimpleType | ComplexType) -> str:
-        """What a nil element says of its type, which must be one that is not abstract even so."""
+        """The attributes that declare a nil element's type, which must not be abstract either."""
         if isinstance(type, SimpleType) or not type.isAbstract:
             return ""
         return "".join(typeMark(each.key, self.space) for each in self.derivations.concrete(type)[:1])
@@ -185,7 +185,7 @@ class Types:
         return SimpleType(local, base.read, base.write, base.python, texts or base.choices, least)
 
     def _members(self, union: Any, name: str) -> list[tuple[SimpleType, Callable[[str], bool]]]:
-        """Those of a union; whether a text is one's, the validator says where it has a name for it."""
+        """The members of a union, each with its check of a text; named types are checked by the validator."""
         found: list[tuple[SimpleType, Callable[[str], bool]]] = []
         for each in union.get("memberTypes", "").split():
             key = qualified(union, each)
@@ -205,7 +205,7 @@ class Types:
     # -- complex types --------------------------------------------------------------------------------------------
 
     def _later(self, made: ComplexType, node: Any, key: str) -> None:
-        """Fill in a type when those that hold it are made: one that is derived needs all of its base."""
+        """Fill in a type after the types that use it: a derived type needs its complete base."""
         self._waiting[id(made)] = made, node, key
         if self._isFilling:
             return
@@ -230,7 +230,7 @@ class Types:
             self._generated.add(made.python)
 
     def _content(self, made: ComplexType, node: Any) -> tuple[ComplexType | None, list[Any]]:
-        """Fill in attributes and text; the base, and the particles."""
+        """Fill in attributes and text. Returns the base and the particles."""
         for kind in ("simpleContent", "complexContent"):
             inner = node.find(_XSD + kind)
             if inner is not None:
@@ -271,7 +271,7 @@ class Types:
 
 
 def _spaced(base: SimpleType, space: Any) -> SimpleType:
-    """A type whose blanks are replaced or collapsed before it is read (part 2, 4.3.6)."""
+    """A type whose white space is replaced or collapsed before it is read (part 2, 4.3.6)."""
     if space is None or space.get("value") == "preserve":
         return base
     normal = collapsed if space.get("value") == "collapse" else replaced

@@ -1,8 +1,8 @@
 """
-Validator: whether an element is as its schema says, at a cost that grows with its size and no faster.
+Validator: checks an element against its schema, at a cost linear in its size.
 
-libxml2 goes on after an error, and lxml writes the path of each, which takes as long as there are elements before it:
-50,000 wrong elements take seconds. So a large element is read again in pieces, and the first error is the last.
+libxml2 goes on after an error, and lxml records the path of each, in time linear in the elements before it:
+50,000 wrong elements take seconds. So a large element is read again in pieces, up to the first error.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from wsd.protocols.soap.names import XSD
 
 _XSD = f"{{{XSD}}}"
 _SMALL = 16384
-"""Bytes whose errors are few enough to be found at once: 4,000 take 15 ms."""
+"""Limit in bytes of an element that is checked at once: its errors, 4,000 at most, take 15 ms."""
 _PIECE = 16384
 _QUANTIFIER = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|([*+?]|\{\d+(?:,\d*)?\})", re.DOTALL)
-"""A quantifier of a regular expression, in the group; what is escaped and classes are passed over."""
+"""Matches a quantifier of a regular expression, in the group; escapes and classes are skipped."""
 _FIXED = re.compile(r"\{\d+\}")
-_UNDECIDED = "a value cannot be checked against its pattern in a bearable time; send a shorter one"
+_UNDECIDED = "checking a value against its pattern takes too long; send a shorter value"
 
 
 class Validator:
-    """A schema of lxml's, and the documents that it was made of."""
+    """An lxml schema, and the documents that it was made of."""
 
     def __init__(self, schema: Any, documents: Iterable[Any]) -> None:
         self._schema = schema
         self._lock = Lock()
-        """lxml keeps the errors of a schema in one place, whatever the thread."""
+        """lxml keeps the errors of a schema in one place for all threads."""
         roots = list(documents)
         self._hasIds = any(map(_hasIds, roots))
         self.isCostly = self._hasIds or any(map(_mayBacktrack, roots))
-        """Whether the time may grow faster than the size. Then it is spent in a thread: libxml2 lets others run."""
+        """Whether the time may grow faster than the size. Then a thread does the work: libxml2 releases the GIL."""
 
     def check(self, element: Any, size: int) -> str:
-        """ "" when an element of so many bytes is as the schema says, else the first thing that is wrong."""
+        """The first error in an element of `size` bytes, "" if it is valid."""
         with self._lock:
             try:
                 if size > _SMALL:
-                    # Read in pieces, what should be unique as an xs:ID is not looked at.
+                    # Reading in pieces does not check that an xs:ID is unique.
                     return self._inPieces(element) or (self._atOnce(element) if self._hasIds else "")
                 return self._atOnce(element)
             except etree.XMLSchemaValidateError:
@@ -82,9 +82,9 @@ def _hasIds(root: Any) -> bool:
 
 def _mayBacktrack(root: Any) -> bool:
     """
-    Whether libxml2 may have to try more than one way through a pattern or a content model.
+    Whether libxml2 may have to backtrack in a pattern or a content model.
 
-    It counts repetitions by trying them, so that two in a row, or one in another, may multiply.
+    It counts repetitions by trying them, so adjacent or nested ones may multiply.
     """
     for pattern in root.iter(f"{_XSD}pattern"):
         value = pattern.get("value", "")

@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 _NIL = f"{{{XSI}}}nil"
 TYPE = f"{{{XSI}}}type"
 _NO_OBJECTS = (str, bytes, bytearray, int, float, Decimal, date, time, timedelta, list, tuple, set, frozenset)
-"""Whose attributes are no fields."""
+"""Types whose attributes are not fields."""
 _PLAIN = (int, bool, float, Decimal, date, datetime, time, timedelta, bytes)
 """Whose texts have nothing to escape."""
 
 
 class Content(Protocol):
-    """Children whose places say more than a field for each of their tags can hold."""
+    """Children whose positions matter, so that a field for each tag is not enough."""
 
     def read(self, element: Any, values: dict[str, Any]) -> None:
-        """Fill in the values of a valid element's children. Raises ValueError."""
+        """Read a valid element's children into `values`. Raises ValueError."""
 
     def write(self, out: list[str], get: Callable[..., Any]) -> None:
-        """The children that values make. Raises ValueError or TypeError."""
+        """Write the children. Raises ValueError or TypeError."""
 
 
 _Readers = dict[str, tuple[str, bool, Callable[[str], Any] | None, Callable[[Any], Any]]]
@@ -60,12 +60,12 @@ class ComplexType:
     """Of simple content, in the field `value`."""
     python: Any = None
     key: str = ""
-    """Its name as {namespace}name, "" for one that has none."""
+    """Its name as {namespace}name, "" for an anonymous type."""
     isAbstract: bool = False
     openAttributes: str = ""
-    """The field of attributes that are not named in the contract, where there may be such."""
+    """The field of open attributes (xs:anyAttribute), "" if there are none."""
     model: Any = None
-    """The content model that the fields are of."""
+    """The content model that the fields are made from."""
     content: Content | None = None
     """For children that `fields` alone do not describe."""
     _readers: _Readers = field(default_factory=dict)
@@ -112,7 +112,7 @@ class ComplexType:
     def _makeReaders(self) -> _Readers:
         for each in self.fields:
             type = each.type
-            # What a child says of its own type can only be narrower, but for that which is anything, or has attributes.
+            # A child's own xsi:type can only restrict its type, unless that is xs:anyType or has attributes.
             isText = isinstance(type, SimpleType) and not each.isNillable and not self.types.mayNarrow(type)
             readText = None if not isText else type.read if each.default is None else _withDefault(type, each.default)
             isAsDeclared = type is not None and not each.members and each.default is None
@@ -195,17 +195,17 @@ class ComplexType:
 
 
 def writeColumns(out: list[str], together: list[Field], get: Callable[..., Any], types: Types) -> None:
-    """A sequence that repeats: the first of each field, then the second."""
+    """Write a repeated sequence: the first item of each field, then the second."""
     columns = [list(_given(each, get(each.name, None))) for each in together]
     if len(set(map(len, columns))) > 1:
-        raise ValueError(f"{', '.join(each.name for each in together)}: these lists are not of the same length")
+        raise ValueError(f"{', '.join(each.name for each in together)}: these lists differ in length")
     for row in range(len(columns[0])):
         for each, column in zip(together, columns, strict=True):
             writeField(out, each, column[row], types)
 
 
 def writeFields(out: list[str], each: Field, given: Any, types: Types) -> None:
-    """All children of a field."""
+    """Write all children of a field."""
     type = each.type
     marks = marksOf(each.tag, types.space)
     isPlain = type.__class__ is ComplexType and not each.members and not types.mayNarrow(type)
@@ -213,7 +213,7 @@ def writeFields(out: list[str], each: Field, given: Any, types: Types) -> None:
         if not isPlain or item is None or item.__class__ is Named:
             writeField(out, each, item, types)
             continue
-        # As few frames as can be, since values may be nested as deep as XML.
+        # As few stack frames as possible, since values may be nested as deeply as XML.
         out.append(marks.opened)
         try:
             type.write(out, item)
@@ -232,7 +232,7 @@ def _withDefault(type: SimpleType, default: str) -> Callable[[str], Any]:
 
 
 def readField(each: Field, types: Types, child: Any) -> Any:
-    """The value of a child that stands in a field. Raises ValueError."""
+    """The value of a child, for a field. Raises ValueError."""
     if each.type is None:
         return child
     if each.members and child.tag != each.tag:
@@ -244,7 +244,7 @@ def readField(each: Field, types: Types, child: Any) -> Any:
 
 
 def readValue(type: SimpleType | ComplexType, types: Types, element: Any) -> Any:
-    """The value of an element that says itself whether it is nil, or of a narrower type. Raises ValueError."""
+    """The value of an element that may be nil or declare a derived type. Raises ValueError."""
     if element.attrib:
         if element.get(_NIL) in ("true", "1"):
             return None
@@ -262,13 +262,13 @@ def _given(each: Field, value: Any) -> Iterable[Any]:
 
 
 def writeField(out: list[str], each: Field, value: Any, types: Types) -> None:
-    """One child. Raises ValueError that names it."""
+    """Write one child. Raises ValueError that names it."""
     if each.type is None:
         types.anything.writeChild(out, value)
     elif isinstance(value, Named) and (each.members or each.type is not types.anything):
         writeField(out, replace(each.member(value.name), members={}, isAbstract=False), value.value, types)
     elif each.isAbstract:
-        raise ValueError(f"{each.name} is abstract; write Named(name, value) with the name of what stands in its place")
+        raise ValueError(f"{each.name} is abstract; write Named(name, value) with an element that substitutes for it")
     elif value is None:
         marks = marksOf(each.tag, types.space)
         isNil = each.isNillable or each.default is None
@@ -284,13 +284,13 @@ def writeField(out: list[str], each: Field, value: Any, types: Types) -> None:
 def writeValue(
     out: list[str], tag: str, marks: Marks, type: SimpleType | ComplexType, value: Any, types: Types
 ) -> None:
-    """An element of this type, or of one derived from it, which it says. Raises ValueError."""
+    """Write an element of this type, or of a derived type, which it declares. Raises ValueError."""
     name = tag.rpartition("}")[2]
     if not types.mayNarrow(type):
         writeElement(out, marks, type, value, name)
         return
     if type is types.anything and getattr(value, "tag", None) == tag and iselement(value):
-        # What came as the element that it was.
+        # A value that was read as an element.
         out.append(tostring(value, encoding="unicode", with_tail=False))
         return
     try:
@@ -301,7 +301,7 @@ def writeValue(
 
 
 def writeElement(out: list[str], marks: Marks, type: SimpleType | ComplexType, value: Any, name: str) -> None:
-    """An element of just this type. Raises ValueError that names what was wrong with which part of the value."""
+    """Write an element of exactly this type. Raises ValueError that names the part of the value that is wrong."""
     out.append(marks.opened)
     try:
         if isinstance(type, SimpleType):

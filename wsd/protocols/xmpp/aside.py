@@ -1,8 +1,8 @@
 """
-Rows of the store that cannot be read: put aside, told once and counted, while those beside them are read.
+Rows of the store that cannot be read: they are set aside, logged once and counted, and all other rows are read.
 
-They are kept under another kind, for somebody to mend. A file may be damaged, changed by hand, or written by a
-version that let in more than this one: no row of it keeps the daemon from starting, or a user from logging in.
+They are kept under another kind, for a later repair. A file may be damaged, changed by hand, or written by a
+version that accepted more than this one. No row keeps the daemon from starting, or a user from logging in.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _CLOSED = Config(persistent=True, public=False, members_only=True).write()
-"""Of a room whose settings cannot be read: nobody comes in who may not have come in before."""
+"""The settings of a room whose own cannot be read: it admits nobody whom the real ones might exclude."""
 
 
 def readMessage(xml: str, caps: Caps) -> Element:
-    """A message that was stored. Raises ValueError and StreamError."""
+    """A stored message. Raises ValueError and StreamError."""
     message = parse(xml.encode(), caps)
     if (message.ns, message.name) != (CLIENT, "message"):
-        raise ValueError(f"this is no message but <{message.name}/>")
+        raise ValueError(f"this is not a message but <{message.name}/>")
     parseJid(message.get("from"))
     return message
 
 
 class Aside:
-    """What a server cannot read of its store."""
+    """Handles the rows that a server cannot read."""
 
     log = Logger(namespace="wsd")
 
@@ -52,13 +52,13 @@ class Aside:
         self._told: set[tuple[str, str, str]] = set()
 
     def tell(self, kind: str, owner: str, key: str, error: Exception) -> None:
-        """Say, once, that a row cannot be read."""
+        """Log, once, that a row cannot be read."""
         if (kind, owner, key) in self._told:
             return
         self._told.add((kind, owner, key))
         self._server.counters.unreadable += 1
         self.log.error(
-            "in the store of xmpp {kind} {key} of {owner} cannot be read, and is put aside: {sentence}",
+            "in the store of xmpp, {kind} {key} of {owner} cannot be read and is set aside: {sentence}",
             event="xmpp.aside",
             kind=kind,
             key=_shown(key),
@@ -67,12 +67,12 @@ class Aside:
         )
 
     def record(self, kind: str, owner: str, key: str, error: Exception) -> None:
-        """Put a record aside."""
+        """Set a record aside."""
         self.tell(kind, owner, key, error)
         self._server.vault.setAside(kind, owner, key)
 
     def message(self, kind: str, owner: str, id: int, xml: str) -> Element | None:
-        """The message of an entry; None for one that had to be put aside."""
+        """The message of an entry, None if it had to be set aside."""
         try:
             return readMessage(xml, self._server.storedCaps)
         except Exception as error:
@@ -81,7 +81,7 @@ class Aside:
             return None
 
     def keys(self, bare: str, kept: str | None, mechanism: str) -> Keys | None:
-        """The keys of a user. A row of theirs that cannot be read stays where it is: nobody else may have the name."""
+        """The keys of a user. A row that cannot be read stays in place, so that nobody else can take the name."""
         try:
             return None if kept is None else credentials.readKeys(kept, mechanism)
         except ValueError as error:
@@ -89,16 +89,16 @@ class Aside:
             return None
 
     def secret(self, kept: str) -> bytes | None:
-        """What decoys are made from."""
+        """The secret from which decoys are made."""
         return self._read(credentials.SECRET, "", "decoy", bytes.fromhex, kept)
 
     def handled(self, bare: str, id: str, kept: str | None) -> int | None:
-        """How much was handled of a stream."""
+        """The number of handled stanzas of a stream."""
         stream = None if kept is None else self._read(STREAM, bare, id, readStream, kept)
         return None if stream is None else stream[0]
 
     def user(self, bare: str, kept: Kept, stale: float) -> Kept:
-        """What can be read of a user; streams that were last heard of before `stale` are removed."""
+        """The readable rows of a user; streams that were last used before `stale` are removed."""
         for id, value in kept.streams.items():
             stream = self._read(STREAM, bare, id, readStream, value)
             if stream is not None and stream[1] < stale:
@@ -109,7 +109,7 @@ class Aside:
         )
 
     def room(self, kept: rooms.Kept) -> rooms.Kept | None:
-        """What can be read of a room, None when that is not even its address."""
+        """The readable rows of a room, None if even its address cannot be read."""
         jid, caps = kept.jid, self._server.storedCaps
         if self._read(rooms.ROOM, jid, "config", _readRoom, jid) is None:
             self._server.vault.setAside(rooms.ROOM, jid, "subject")
@@ -139,7 +139,7 @@ class Aside:
         try:
             return read(*arguments)
         except Exception as error:
-            # Whatever a reader raises, it is its row that is wrong.
+            # Whatever a reader raises, its row is at fault.
             self.record(kind, owner, key, error)
             return None
 
@@ -150,7 +150,7 @@ def _shown(text: str) -> str:
 
 def _readBlocked(address: str, _: str) -> str:
     if parseJid(address).full != address:
-        raise ValueError(f"{address!r} is not prepared")
+        raise ValueError(f"{address!r} is not in prepared form")
     return address
 
 
@@ -163,5 +163,5 @@ def _readRoom(jid: str) -> str:
 
 def _readAffiliation(bare: str, affiliation: str) -> str:
     if parseJid(bare).bare != bare or affiliation not in rooms.AFFILIATIONS:
-        raise ValueError(f"{affiliation!r} is no affiliation of {bare!r}")
+        raise ValueError(f"{affiliation!r} is not an affiliation of {bare!r}")
     return affiliation

@@ -48,7 +48,7 @@ async def block(server: Server, session: Session, iq: Element, query: Element) -
     if not addresses:
         raise StanzaError("bad-request", "say whom to block")
     if len(user.blocked) + len(addresses) > server.options.contacts:
-        raise StanzaError("resource-constraint", f"{server.options.contacts} are blocked at the most")
+        raise StanzaError("resource-constraint", f"at most {server.options.contacts} may be blocked")
     for address in addresses:
         if address not in user.blocked:
             for contact in _seeing(server, user, address):

@@ -1,4 +1,4 @@
-"""Entity capabilities (XEP-0115): a hash of what disco#info says, by which clients know it without asking again."""
+"""Entity capabilities (XEP-0115): a hash of the disco#info, so that clients need not ask for it again."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _NODE = "urn:wsd:xmpp"
 
 
 def nodeOf(info: Element) -> str:
-    """The node at which a disco#info is found, beside the one without a name."""
+    """The node at which a disco#info is found, besides the empty node."""
     return f"{_NODE}#{hashOf(info)}"
 
 
 def element(info: Element) -> Element:
-    """As it is told in the features of a stream (XEP-0115 6.3)."""
+    """The element for the features of a stream (XEP-0115 6.3)."""
     return Element(CAPS, "c", {"hash": "sha-1", "node": _NODE, "ver": hashOf(info)})
 
 
 def hashOf(info: Element) -> str:
-    """XEP-0115 5.1."""
+    """The verification string of XEP-0115 5.1."""
     children = list(info.elements())
     identities = sorted(_identity(child) for child in children if child.name == "identity")
     features = sorted(child.get("var") for child in children if child.name == "feature")
@@ -38,7 +38,7 @@ def _identity(identity: Element) -> str:
 
 
 def _fields(form: Element) -> list[str]:
-    """The type of a form, and its fields, each with its values."""
+    """The type of a form, and its fields with their values."""
     fields = {field.get("var"): sorted(value.text for value in field.elements()) for field in form.elements()}
     told = fields.pop("FORM_TYPE", [])
     for name, values in sorted(fields.items()):

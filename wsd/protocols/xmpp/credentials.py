@@ -21,7 +21,7 @@ SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
 """The mechanisms a user has keys for, the strongest first; @xmpp/client knows only the last."""
 
 PLAIN = SCRAM[1]
-"""Whose keys a password that is sent as it is is compared with."""
+"""The mechanism whose keys are used to check a password that was sent in the clear."""
 
 ITERATIONS = 10_000
 _MOST_ITERATIONS = 1_000_000
@@ -82,14 +82,14 @@ def check(password: str, kept: str | None) -> bool:
 
 
 def readKeys(kept: str, name: str) -> Keys:
-    """The keys of a mechanism among those that are stored. Raises ValueError for what `derive` cannot have made."""
+    """The stored keys of a mechanism. Raises ValueError for keys that `derive` cannot have made."""
     try:
         salt, stored, server, iterations = json.loads(kept)[name]
         keys = Keys(b64decode(salt), b64decode(stored), b64decode(server), iterations)
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"there are no keys: {error}") from None
     if type(iterations) is not int or not 0 < iterations <= _MOST_ITERATIONS:
-        raise ValueError(f"{iterations!r} is no number of iterations")
+        raise ValueError(f"{iterations!r} is not a number of iterations")
     return keys
 
 
@@ -101,7 +101,7 @@ def decoy(secret: bytes, user: str, name: str) -> Keys:
 
 
 def secretOf(store: Store) -> str:
-    """What decoys are made from, in hexadecimal digits: the same after a restart."""
+    """The secret from which decoys are made, in hexadecimal digits; it survives a restart."""
     kept = store.get(SECRET, "", "decoy")
     if kept is None:
         kept = secrets.token_hex(32)

@@ -1,4 +1,4 @@
-"""Cutter: the stream that another server sends (RFC 6120 4), cut into its elements."""
+"""Cutter: cuts the stream of another server (RFC 6120 4) into its elements."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from wsd.protocols.xmpp.stanza import LANG, Element, quote
 _ADDRESSES = ("to", "from", "id", "type", LANG)
 
 _WORN = 1 << 18
-"""Bytes after which another expat goes on: it keeps every name that it has read until it ends."""
+"""Bytes after which a new expat parser goes on, since each keeps all names that it has read until it ends."""
 
 
 class Listener(Protocol):
-    """Who hears of a stream that is cut."""
+    """The receiver of the elements of a stream."""
 
     def begun(self, root: Element) -> None:
-        """Its root has begun."""
+        """The root element has begun."""
 
     def whole(self, element: Element) -> None:
-        """A child of the root is whole."""
+        """A child of the root is complete."""
 
     def ended(self) -> None:
         """The root has ended."""
 
 
 class _Worn(Exception):
-    """An expat has read enough; `index` is where the end tag of the last element begins."""
+    """A parser has read enough; `index` is where the end tag of the last element begins."""
 
     def __init__(self, index: int) -> None:
         super().__init__(index)
@@ -40,29 +40,29 @@ class Cutter(Builder):
     """
     The stream of RFC 6120 that another server sends, cut into its elements.
 
-    That server is trusted to send XML, but what is in an element may come from anybody. One that passes the caps keeps
-    its name and its addresses, and loses its content: its receiver still counts it as the server does (XEP-0198).
+    That server is trusted to send XML, but the content of an element may come from anybody. An element over the
+    caps keeps its name and addresses and loses its content, so its receiver counts it as the server does (XEP-0198).
     """
 
     def __init__(self, caps: Caps, listener: Listener) -> None:
         super().__init__(caps, 1)
         self._listener: Listener | None = listener
         self._root = ""
-        """The name of the root as it came, with its prefix."""
+        """The name of the root as it was sent, with its prefix."""
         self._declarations: dict[str | None, str | None] = {}
         """The namespaces that the root declares."""
         self._isTooMuch = False
         self._isEmptied = False
         self._hasContent = False
-        """Whether an element has begun that has an end tag."""
+        """Whether an element has begun that will have an end tag."""
         self._isRenewed = False
         self._read = 0
-        """Bytes that this expat has been given."""
+        """Bytes given to the present parser."""
         self._expat = self._newParser()
 
     def _newParser(self) -> XMLParserType:
         parser = self.parser()
-        # That server says which XML it means, and expat is not to wait for more bytes than an element has.
+        # That server may declare its version of XML, and expat must not wait for bytes beyond an element.
         parser.XmlDeclHandler = None
         if hasattr(parser, "SetReparseDeferralEnabled"):
             parser.SetReparseDeferralEnabled(False)
@@ -82,7 +82,7 @@ class Cutter(Builder):
                 return
 
     def _renew(self, data: bytes, index: int) -> bytes:
-        """Go on with a new expat, in the same root: the bytes behind the end tag that begins there."""
+        """Go on with a new parser inside the same root. Returns the bytes after the end tag that begins at `index`."""
         end = data.index(b">", max(0, index - self._read)) + 1
         declared = "".join(
             f' xmlns{f":{prefix}" if prefix else ""}="{quote(uri or "")}"' for prefix, uri in self._declarations.items()
@@ -94,7 +94,7 @@ class Cutter(Builder):
         return data[end:]
 
     def mute(self) -> None:
-        """Another stream has begun: whatever is still to come of this one is not heard."""
+        """Another stream has begun: ignore the rest of this one."""
         self._listener = None
 
     def _declare(self, prefix: str | None, uri: str | None) -> None:
@@ -119,7 +119,7 @@ class Cutter(Builder):
             pass
         self._isTooMuch, self._declared = False, 0
         if not self._stack:
-            raise StreamError("policy-violation", "this is too much for the header of a stream")
+            raise StreamError("policy-violation", "the header of the stream is too large")
         if len(self._stack) > self._cut:
             self._stack.append(self._stack[-1])
         else:
@@ -142,12 +142,12 @@ class Cutter(Builder):
         self._stack[self._cut].children.clear()
 
     def begun(self, root: Element) -> None:
-        """Tell."""
+        """Pass it on."""
         if self._listener is not None and not self._isRenewed:
             self._listener.begun(root)
 
     def whole(self, element: Element) -> None:
-        """Tell, and see whether another expat has to go on."""
+        """Pass the element on, and check whether a new parser is due."""
         hasContent, self._hasContent = self._hasContent, False
         self._isEmptied, self.grown = False, 0
         self._spaces.clear()
@@ -158,6 +158,6 @@ class Cutter(Builder):
             raise _Worn(index)
 
     def ended(self) -> None:
-        """Tell."""
+        """Pass it on."""
         if self._listener is not None:
             self._listener.ended()

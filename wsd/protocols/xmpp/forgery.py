@@ -1,4 +1,4 @@
-"""Forgery: elements that only servers and rooms add to a stanza, which a client's own must not carry."""
+"""Forgery: elements that only servers and rooms may add to a stanza, and clients may not."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _SERVERS = {
     ("urn:xmpp:occupant-id:0", "occupant-id"),
     ("urn:xmpp:mam:2", "result"),
 }
-"""When it came, that it is a copy, whom else it was for, who an occupant is, and that it is from an archive."""
+"""Delays, copies, further addressees, identities of occupants, and results from an archive."""
 
 _PUSHES = ("jabber:iq:roster", "urn:xmpp:blocking")
-"""What a server tells a client of its own roster and list of the blocked."""
+"""The namespaces in which a server pushes changes of a client's own roster and block list."""
 
 _STANZA_ID = "urn:xmpp:sid:0"
 ROOMS = "http://jabber.org/protocol/muc#user"
-"""What a room says of an occupant. To a room it is an invitation, which the room reads and never passes on as it is."""
+"""What a room says about occupants. Sent to a room it is an invitation, which the room never passes on unchanged."""
 
 _SUSPECT = frozenset({_STANZA_ID, ROOMS, *(ns for ns, _ in _SERVERS)})
-"""Namespaces to be looked at: most stanzas have nothing in them."""
+"""Namespaces to be checked; most stanzas have no element in them."""
 
 
 def strip(stanza: Element, domains: Container[str], isForRoom: bool) -> None:
-    """Remove them from a message or a presence; `domains` are those that give ids to stanzas."""
+    """Remove such elements from a message or presence; `domains` are those that assign stanza ids."""
     for child in stanza.children:
         if isinstance(child, Element) and child.ns in _SUSPECT:
             break
@@ -51,7 +51,7 @@ def _isForged(child: Element, domains: Container[str], isForRoom: bool) -> bool:
 
 
 def _isOurs(by: str, domains: Container[str]) -> bool:
-    """XEP-0359 5: who gives ids removes those that claim to be its own."""
+    """XEP-0359 5: a server that assigns ids removes those that claim to be its own."""
     try:
         return parseJid(by).domain in domains
     except ValueError:
@@ -59,7 +59,7 @@ def _isOurs(by: str, domains: Container[str]) -> bool:
 
 
 def refusePush(iq: Element) -> None:
-    """Raises StanzaError: a client tells another what only that one's server may (RFC 6121 2.3.3)."""
+    """Raises StanzaError if a client sends a push that only the receiver's own server may send (RFC 6121 2.3.3)."""
     query = iq.first()
     if iq.get("type") == "set" and query is not None and query.ns in _PUSHES:
-        raise StanzaError("forbidden", "a roster and a list of the blocked are their owner's alone")
+        raise StanzaError("forbidden", "only a server may push a roster or a block list")

@@ -52,19 +52,19 @@ class Caps:
 
     @property
     def written(self) -> int:
-        """Bytes that it may have when each element says its own namespace, as it does where it is passed on."""
+        """Limit in bytes of a message when each element declares its own namespace, as when it is passed on."""
         return 2 * self.size
 
 
 DEFAULTS = Caps()
 
 _ESCAPED = 6
-"""Times that a text becomes longer at the most when it is written: a quotation mark is &quot; then."""
+"""How many times longer escaping can make a text: a quotation mark becomes &quot;."""
 
 
 def _tooLong(caps: Caps) -> StreamError:
-    """A message would be too long where it is passed on."""
-    return StreamError("policy-violation", f"a message has {caps.written} bytes at the most with all its namespaces")
+    """A message would be too long when it is passed on."""
+    return StreamError("policy-violation", f"a message has at most {caps.written} bytes with all its namespaces")
 
 
 class Builder:
@@ -79,9 +79,9 @@ class Builder:
         self._declared = 0
         self._hasPrefixes = False
         self._spaces: dict[str, str] = {}
-        """Each namespace once: expat brings it anew with every element."""
+        """Each namespace once, since expat creates a new string for every element."""
         self.grown = 0
-        """Characters of namespaces that prefixes stand for, at the most."""
+        """Upper bound of the characters of namespaces that replace prefixes."""
 
     def parser(self) -> XMLParserType:
         """An expat that builds with this."""
@@ -117,9 +117,9 @@ class Builder:
     def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._declared += 1
         if self._declared > self.caps.attributes:
-            raise StreamError("policy-violation", f"an element has {self.caps.attributes} declarations at the most")
+            raise StreamError("policy-violation", f"an element has at most {self.caps.attributes} declarations")
         if uri is not None and len(uri) > self.caps.uri:
-            raise StreamError("policy-violation", f"a namespace has {self.caps.uri} characters at the most")
+            raise StreamError("policy-violation", f"a namespace has at most {self.caps.uri} characters")
         self._hasPrefixes = self._hasPrefixes or prefix is not None
 
     def _start(self, tag: str, attrs: dict[str, str]) -> None:
@@ -127,11 +127,11 @@ class Builder:
         self._declared = 0
         self._elements += 1
         if self._elements > caps.elements:
-            raise StreamError("policy-violation", f"a message has {caps.elements} elements at the most")
+            raise StreamError("policy-violation", f"a message has at most {caps.elements} elements")
         if len(stack) >= caps.depth:
-            raise StreamError("policy-violation", f"elements lie {caps.depth} deep at the most")
+            raise StreamError("policy-violation", f"elements lie at most {caps.depth} deep")
         if len(attrs) > caps.attributes:
-            raise StreamError("policy-violation", f"an element has {caps.attributes} attributes at the most")
+            raise StreamError("policy-violation", f"an element has at most {caps.attributes} attributes")
         if _LANG in attrs:
             attrs[LANG] = attrs.pop(_LANG)
         ns, _, name = tag.rpartition(" ")
@@ -148,7 +148,7 @@ class Builder:
         stack.append(element)
 
     def _grow(self, ns: str, attrs: dict[str, str]) -> None:
-        """Without a prefix each element has its namespace in it already, and becomes no longer."""
+        """Without prefixes each element declares its namespace already, and does not grow."""
         self.grown += len(ns) + sum(len(key) for key in attrs if " " in key)
         if self.grown > self.caps.written:
             raise _tooLong(self.caps)
@@ -169,7 +169,7 @@ class Builder:
 def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:
     """The one element of a message. Raises StreamError."""
     if len(message) > caps.size:
-        raise StreamError("policy-violation", f"a message has {caps.size} bytes at the most")
+        raise StreamError("policy-violation", f"a message has at most {caps.size} bytes")
     if message[:1] != b"<":
         raise StreamError("not-well-formed", "a message begins with < (RFC 7395 3.3.3)")
     builder = Builder(caps)
@@ -179,7 +179,7 @@ def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:
         raise StreamError("not-well-formed", f"a message is one complete element: {error}") from None
     root = builder.root
     assert root is not None
-    # Most are too short to become too long, and are not written to find out.
+    # Most messages are too short to become too long, so they need not be written to find out.
     if _ESCAPED * (len(message) + builder.grown) > caps.written and len(root.toXml().encode()) > caps.written:
         raise _tooLong(caps)
     return root

@@ -21,7 +21,7 @@ _NODE = Profile(nodeprep.mappings, prohibiteds=nodeprep.prohibiteds, check_unass
 _RESOURCE = Profile(resourceprep.mappings, prohibiteds=resourceprep.prohibiteds, check_unassigneds=False)
 
 _SHORT = 200
-"""Characters of an address that is remembered at the most: the memory of those that strangers make up has a limit."""
+"""Limit in characters of a cached address, which bounds the memory for addresses that strangers invent."""
 
 
 class JID(NamedTuple):
@@ -53,7 +53,7 @@ def _prepared(part: str, kind: str) -> str:
     except UnicodeError as error:
         raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: {error}") from None
     except IndexError:
-        # What Twisted makes of a label that is empty, or of which nothing is left.
+        # Twisted raises this for a label that is empty, or becomes empty.
         raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: a part of it is empty") from None
     if not 0 < len(prepared.encode("utf-8", "surrogatepass")) < 1024:
         raise ValueError(f"the {kind} part of an address has 1 to 1023 bytes")
@@ -83,7 +83,7 @@ def prepareResource(text: str) -> str:
 def parseJid(text: str) -> JID:
     """The address that a text is. Raises ValueError with a sentence."""
     if len(text) > 3071:
-        raise ValueError("an address has 3071 bytes at the most")
+        raise ValueError("an address has at most 3071 bytes")
     return _known(text) if len(text) <= _SHORT else _parsed(text)
 
 

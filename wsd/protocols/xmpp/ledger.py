@@ -1,4 +1,4 @@
-"""Ledger: how much memory the server holds for clients that may be gone, in all and for each of them."""
+"""Ledger: the memory that the server holds for clients that may be gone, in all and for each of them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _ELEMENT = 320
 """Bytes of an element without attributes, children and text."""
 _ATTRIBUTE = 100
 _TAG = 160
-"""Bytes that are charged for the work of reading a tag."""
+"""Bytes charged for the work of parsing a tag."""
 
 _SHARE = 4
-"""One holder has at the most this part of the whole: a quarter."""
+"""One holder may have at most a quarter of the whole."""
 
 
 def weight(element: Element) -> int:
-    """About how many bytes of memory an element takes: for `<a/>` it is seventy times what its XML does."""
+    """Roughly the bytes of memory that an element takes; for `<a/>` that is seventy times the length of its XML."""
     total = _ELEMENT + getsizeof(element.name)
     for key, value in element.attrs.items():
         total += _ATTRIBUTE + getsizeof(key) + getsizeof(value)
@@ -28,15 +28,15 @@ def weight(element: Element) -> int:
 
 def cost(xml: str) -> int:
     """
-    What a stanza that is kept as text costs, in bytes: its memory, and something for each tag.
+    The cost in bytes of a stanza that is kept as text: its memory, and a charge for each tag.
 
-    When a session ends, its stanzas are read again, and some megabytes of `<a/>` would hold up everybody for seconds.
+    When a session ends, its stanzas are parsed again, and some megabytes of `<a/>` would block everybody for seconds.
     """
     return getsizeof(xml) + _TAG * xml.count("<")
 
 
 class Ledger:
-    """Bytes by holder, with a limit for all holders and one for each."""
+    """Bytes by holder, with a limit for all holders and a limit for each."""
 
     def __init__(self, most: int) -> None:
         self.total = 0
@@ -44,15 +44,15 @@ class Ledger:
         self._held: dict[str, int] = {}
 
     def admits(self, holder: str, size: int) -> bool:
-        """Whether a holder may have so much more."""
+        """Whether a holder may have `size` bytes more."""
         return self.total + size <= self.most and self.held(holder) + size <= self.most // _SHARE
 
     def held(self, holder: str) -> int:
-        """What a holder has."""
+        """The bytes that a holder has."""
         return self._held.get(holder, 0)
 
     def take(self, holder: str, size: int) -> None:
-        """A holder has so much more; less when `size` is negative."""
+        """Charge a holder with `size` bytes; a negative size gives them back."""
         self.total += size
         held = self.held(holder) + size
         if held:

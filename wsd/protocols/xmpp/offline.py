@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DELAY = "urn:xmpp:delay"
 _MOST_BYTES = 64
-"""What the messages that wait for one user cost, in messages of the largest size."""
+"""Limit of the cost of one user's waiting messages, as a multiple of the largest message."""
 _HINTS = "urn:xmpp:hints"
 _STATES = "http://jabber.org/protocol/chatstates"
 
@@ -92,7 +92,7 @@ class Offline:
             receipt.number = max(receipt.number, vault.asked)
 
     def _refuse(self, failure: Failure, user: User, id: int, message: Element) -> None:
-        """It could not be stored: who sent it is told."""
+        """Tell the sender that a message could not be stored."""
         self._forget(user, id)
         fault = failure.value if isinstance(failure.value, StoreFault) else StoreFault(failure.getErrorMessage())
         if mayBeAnswered(message):
@@ -124,10 +124,10 @@ class Offline:
         read.addBoth(lambda _: self._reading.discard(user.bare))
 
     def _unsent(self, failure: Failure, session: Session) -> None:
-        """What waits is sent when the store can be read again."""
+        """Waiting messages are sent when the store can be read again."""
         session.isOwed = True
         if not failure.check(StoreFault):
-            self.log.failure("messages that waited for a user were not sent", failure, event="xmpp.store")
+            self.log.failure("stored messages could not be sent to their user", failure, event="xmpp.store")
 
     def _send(self, session: Session, entries: list[tuple[int, str]]) -> None:
         if session.hasEnded or session.presence is None or session.priority < 0:

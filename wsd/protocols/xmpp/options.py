@@ -76,7 +76,7 @@ class XmppOptions:
     unacknowledged: int = _count(1_000, "stanzas")
     """Stanzas sent to one session and not acknowledged."""
     max_held: int = field(default=64 * MIB, metadata={"size": True, "least": 1 * MIB})
-    """Bytes of memory for sessions whose connection is lost, and as many for rooms: a quarter for one address."""
+    """Bytes of memory for sessions whose connection is lost, and again for rooms; a quarter of each for one address."""
     max_stanza: int = field(default=256 * KIB, metadata={"size": True, "least": 10_000})
     """Bytes of a message from a client (RFC 6120 13.12 wants room for 10,000)."""
     url: str | None = field(default=None, metadata={"each": _url})
@@ -93,7 +93,7 @@ class XmppOptions:
     """Whether it is told the client's address by a PROXY header."""
 
     def check(self) -> list[str]:
-        """Look at the store: what is wrong with it. Raises ValueError when it could not be opened."""
+        """Check the store, and return warnings. Raises ValueError if it cannot be opened."""
         if self.upstream is not None:
             return []
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "xmpp.sqlite"))

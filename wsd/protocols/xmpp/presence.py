@@ -26,10 +26,10 @@ _MOST_DIRECTED = 1_000
 
 
 _MOST_PRESENCE = 32 * 1024
-"""Bytes of memory that one presence takes at the most: each session, and each occupant of a room, has one."""
+"""Limit in bytes of memory of one presence; each session, and each occupant of a room, has one."""
 _WORDS = ((CLIENT, "status"), ("http://jabber.org/protocol/nick", "nick"))
 _LONGEST = 1_023
-"""Characters of what somebody may say who asks to see a user."""
+"""Limit in characters of the text of a subscription request."""
 
 
 def unavailable(sender: str, to: str = "") -> Element:
@@ -45,7 +45,7 @@ def priorityOf(presence: Element) -> int:
 
 
 def check(presence: Element) -> None:
-    """Raises StanzaError for a presence that nobody is told of."""
+    """Raises StanzaError for a presence that is too large to be passed on."""
     if weight(presence) > _MOST_PRESENCE:
         raise StanzaError("policy-violation", "this presence is too large")
     priorityOf(presence)
@@ -150,7 +150,7 @@ class Presence:
             session.directed.discard(to.full)
         elif not session.user.grants(to.bare):
             if len(session.directed) >= _MOST_DIRECTED:
-                raise StanzaError("resource-constraint", f"presence goes to {_MOST_DIRECTED} addresses at the most")
+                raise StanzaError("resource-constraint", f"presence goes to at most {_MOST_DIRECTED} addresses")
             session.directed.add(to.full)
         if to.domain not in self._server.domains:
             raise StanzaError("service-unavailable", f"{to.domain} is not served here")
@@ -162,8 +162,8 @@ class Presence:
         """A user asks to see a contact, or lets a contact see (RFC 6121 3)."""
         type, contact = stanza.get("type"), to.bare
         if user.isAnonymous:
-            # Nobody is this user again: what others would keep of it is of no use.
-            raise StanzaError("not-allowed", "who is anonymous has no subscriptions")
+            # This user can never log in again, so a stored subscription would be of no use.
+            raise StanzaError("not-allowed", "an anonymous user has no subscriptions")
         if contact == user.bare:
             return
         before = user.roster.get(contact, Item(contact))
@@ -209,7 +209,7 @@ class Presence:
                 session.send(stanza.copy(to=contact.bare))
 
     def _hasPlaceFor(self, user: User, request: str) -> bool:
-        """Whether one more request may wait: a user is sent all of them at each login."""
+        """Whether one more request may wait; a user is sent all of them at each login."""
         waiting = [len(item.request) for item in user.roster.values() if item.request]
         options = self._server.options
         return len(waiting) < options.contacts and sum(waiting) + len(request) <= options.max_stanza
@@ -222,7 +222,7 @@ class Presence:
 
 
 def _request(stanza: Element) -> Element:
-    """A request with no more than its words, as it is kept."""
+    """A request as it is stored: with its text only."""
     asked = stanza.copy()
     named = (child for ns, name in _WORDS if (child := stanza.child(ns, name)) is not None)
     asked.children = [Element(child.ns, child.name, {}, child.text) for child in named if len(child.text) <= _LONGEST]

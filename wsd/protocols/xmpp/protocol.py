@@ -32,10 +32,10 @@ from wsd.protocols.xmpp.upload import Upload
 from wsd.protocols.xmpp.vault import Vault
 
 _ROOM = 4
-"""Stanzas of the largest size that may wait for a client at the least; one that is passed on may be twice as long."""
+"""How many of the largest stanzas `max_unsent` must hold; one may grow to twice its size when it is passed on."""
 
 _SHARED = ("domains", "store", "upstream")
-"""The keys that tell one server from another."""
+"""The keys that distinguish one server from another."""
 
 
 class XmppConnection(Connection):
@@ -183,15 +183,15 @@ class XmppFactory(Factory):
         changed = [name for name in _SHARED if getattr(before.options, name) != getattr(self.options, name)]
         if changed:
             self.log.warn(
-                "{route}: {keys} changed: a new start is needed for that, for routes without keys of their own stay "
-                "with the server that was",
+                "{route}: {keys} changed and will take effect after a restart; until then routes without keys of "
+                "their own stay with the old server",
                 event="reload.partial",
                 route=self.route.path,
                 keys=", ".join(changed),
             )
 
     def _keysFor(self, host: XmppFactory) -> XmppOptions:
-        """The keys that hold for a server that runs already: a reload has built routes anew, and the old ones end."""
+        """The keys for a server that runs already: a reload has built the routes anew, and the old ones end."""
         newest: dict[Any, XmppOptions] = {(each.route.path, each.spoken): each.options for each in self._all}
         ours = [options for options in newest.values() if options.isOwn and _key(options) == _key(host.options)]
         if ours:
@@ -201,12 +201,12 @@ class XmppFactory(Factory):
         return replace(own, domains=before.domains, store=before.store, upstream=before.upstream)
 
     def _bounded(self, options: XmppOptions) -> XmppOptions:
-        """The same, with stanzas that fit what may wait for the clients of each route."""
+        """The same options, with `max_stanza` lowered to fit the `max_unsent` of each route."""
         room = min(each.policies.max_unsent for each in self._all) // _ROOM
         return replace(options, max_stanza=min(options.max_stanza, room))
 
     async def _attempt(self) -> Exception | None:
-        """Begin, for all routes that are one server: what went wrong."""
+        """Start the server of all routes that share it. Returns what went wrong, or None."""
         try:
             await self._begin()
         except Exception as error:
@@ -262,14 +262,14 @@ class XmppFactory(Factory):
         return f"{scheme}://{name}{shown.route.path}"
 
     def ready(self) -> str | None:
-        """Why nothing new is kept."""
+        """Why the store accepts nothing new, None if it does."""
         server = self.host._server
         fault = None if server is None else server.vault.fault
-        return None if fault is None else f"the store cannot be had: {fault}"
+        return None if fault is None else f"the store cannot be used: {fault}"
 
 
 async def _after(beginning: Deferred[Exception | None]) -> None:
-    """Wait for a beginning that others wait for too. Raises what went wrong."""
+    """Wait for a start that others wait for too. Raises what went wrong."""
     waiting: Deferred[Exception | None] = Deferred()
 
     def tell(error: Exception | None) -> Exception | None:
@@ -283,7 +283,7 @@ async def _after(beginning: Deferred[Exception | None]) -> None:
 
 
 def _ownerOf(path: Path) -> str:
-    """The end of a sentence, when a file is another user's."""
+    """The end of an error sentence if the file belongs to another user."""
     try:
         owner = path.stat().st_uid
     except OSError:

@@ -38,13 +38,13 @@ _HOST = (
 """What the server says it can."""
 
 _KEPT = (roster.ROSTER, blocking.BLOCKING, register.REGISTER)
-"""Changes to these are stored."""
+"""Changes in these namespaces are stored."""
 
 Handler = Callable[["Server", "Session", Element, Element], Awaitable[Element]]
 
 
 def refuseNodes(query: Element) -> None:
-    """Raises StanzaError: there is none but the one without a name (XEP-0030 7)."""
+    """Raises StanzaError for any node but the empty one (XEP-0030 7)."""
     if query.get("node"):
         raise StanzaError("item-not-found", "there is no such node")
 
@@ -97,7 +97,7 @@ class Queries:
         self.features.append(ns)
 
     def info(self) -> Element:
-        """What disco tells of the server."""
+        """The disco#info of the server."""
         return information("server", "im", "wsd", tuple(self.features), *self._server.forms)
 
     async def answer(self, session: Session, iq: Element, query: Element, to: JID | None) -> None:
@@ -112,7 +112,7 @@ class Queries:
             handlers = self._own
         else:
             if query.ns in (INFO, ITEMS):
-                # Of anybody, so that nothing is learned of who there is.
+                # The same for everybody, so that nobody learns which users exist.
                 refuseNodes(query)
             raise StanzaError("service-unavailable", "nobody else's queries are answered here")
         handler = handlers.get((iq.get("type"), query.ns, query.name))
@@ -124,7 +124,7 @@ class Queries:
             vault.check()
         answer = await handler(self._server, session, iq, query)
         if iq.get("type") == "set":
-            # What it has changed is on the disk before it is said to be done.
+            # A change is on disk before its result is sent.
             await vault.kept(since)
         session.send(answer)
 

@@ -21,7 +21,7 @@ _LONGEST = 1023
 """Characters of a name and of a group."""
 _MOST_GROUPS = 100
 _MOST_BYTES = 4
-"""Characters of a roster, in messages of the largest size: it is sent at each login."""
+"""Limit of the characters of a roster, as a multiple of the largest message; it is sent at each login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Item:
 
     @property
     def size(self) -> int:
-        """Characters of what its user has said of it."""
+        """Characters of the name and groups that its user has given it."""
         return len(self.jid) + len(self.name) + sum(map(len, self.groups))
 
     def element(self) -> Element:
@@ -70,13 +70,13 @@ class Item:
 
     @classmethod
     def read(cls, jid: str, kept: str) -> Item:
-        """What `write` wrote. Raises ValueError for what it cannot have written."""
+        """Read what `write` wrote. Raises ValueError for anything else."""
         name, groups, hasTo, hasFrom, asks, request, isListed = json.loads(kept)
         isItem = isinstance(groups, list) and all(isText(text) for text in (name, request, *groups))
         if not isItem or not all(isinstance(flag, bool) for flag in (hasTo, hasFrom, asks, isListed)):
-            raise ValueError("this is no contact")
+            raise ValueError("this is not a contact")
         if parseJid(jid).bare != jid:
-            raise ValueError(f"{jid!r} is not prepared")
+            raise ValueError(f"{jid!r} is not in prepared form")
         return cls(jid, name, tuple(groups), hasTo, hasFrom, asks, request, isListed)
 
 
@@ -160,11 +160,11 @@ async def set(server: Server, session: Session, iq: Element, query: Element) -> 
         await _remove(server, session, before)
         return result(iq)
     if not before.isListed and sum(item.isListed for item in session.user.roster.values()) >= server.options.contacts:
-        raise StanzaError("resource-constraint", f"a roster has {server.options.contacts} contacts at the most")
+        raise StanzaError("resource-constraint", f"a roster has at most {server.options.contacts} contacts")
     after = replace(before, name=_nameOf(asked), groups=_groupsOf(asked), isListed=True)
     size = sum(item.size for item in session.user.roster.values()) + after.size - before.size
     if after.size > before.size and size > _MOST_BYTES * server.options.max_stanza:
-        raise StanzaError("resource-constraint", "the names and the groups of this roster are too long")
+        raise StanzaError("resource-constraint", "the names and groups of this roster are too long")
     keep(server, session.user, after)
     return result(iq)
 
@@ -190,7 +190,7 @@ def _addressOf(item: Element) -> str:
 def _nameOf(item: Element) -> str:
     name = item.get("name")
     if len(name) > _LONGEST:
-        raise StanzaError("not-acceptable", f"a name has {_LONGEST} characters at the most")
+        raise StanzaError("not-acceptable", f"a name has at most {_LONGEST} characters")
     return name
 
 

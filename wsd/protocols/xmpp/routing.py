@@ -149,7 +149,7 @@ class Router:
             if all(each.link is not None and each.owes < 0.5 for each in willing):
                 self.message(user, to, stanza.copy(to=to.bare), receipt)
                 return
-            # What was too much for one session is not to be too much for the next: they get it when they have room.
+            # Messages that overran one session must not overrun the next: they are sent when there is room.
             self._server.offline.take(user, stanza, receipt)
             for each in willing:
                 each.isOwed = True

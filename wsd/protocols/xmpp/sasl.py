@@ -168,7 +168,7 @@ def _decode(text: str) -> bytes | None:
     if text == "=":
         return b""
     if len(text) > _LONGEST:
-        raise SaslFailure("malformed-request", f"a message of SASL has {_LONGEST} characters at the most")
+        raise SaslFailure("malformed-request", f"a message of SASL has at most {_LONGEST} characters")
     try:
         return b64decode(text, validate=True)
     except (binascii.Error, ValueError):

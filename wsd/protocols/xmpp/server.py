@@ -39,9 +39,9 @@ from wsd.protocols.xmpp.vault import Vault
 _IDLE = 60.0
 """Seconds for which a user without sessions stays in memory at the least."""
 _STORED = 2 * MIB
-"""Bytes of a stored stanza that is read again at the least, so that none is lost when `max_stanza` is lowered."""
+"""Stored stanzas up to this size can always be read again, so that none is lost when `max_stanza` is lowered."""
 _MOST_PENDING = 100_000
-"""Writes that wait for a store that fails, beyond which there are no more sessions."""
+"""Limit of the writes that wait for a failing store; beyond it no session is opened."""
 _DERIVING = 100
 """Passwords that wait to be derived at the most."""
 
@@ -71,7 +71,7 @@ class Server:
         self.storedCaps = _storedCaps(options)
         """What was let in once, with what was put around it, is read again under wider caps."""
         self.counters = RouteCounters()
-        """Of the route that began it."""
+        """The counters of the route that started the server."""
         self.aside = Aside(self)
         vault.returned = self._returned
         self.byAddress = Guard(clock, BY_ADDRESS)
@@ -80,9 +80,9 @@ class Server:
         """What disco tells of the server beside its features (XEP-0128)."""
         self.resumable: dict[str, Session] = {}
         self.absent = Ledger(options.max_held)
-        """What is held for sessions without a stream, by the addresses of their clients."""
+        """Memory held for sessions without a stream, by client address."""
         self.housed = Ledger(options.max_held)
-        """What rooms take, by the addresses of who made them."""
+        """Memory of rooms, by the address of their creator."""
         self.presence = Presence(self)
         self.router = Router(self)
         self.offline = Offline(self)
@@ -98,17 +98,17 @@ class Server:
         self._sweeping.clock = clock
 
     def configure(self, options: XmppOptions) -> None:
-        """Go by these keys from now on; the domains and the rooms are those of the start."""
+        """Use these keys from now on; `domains` and `rooms` stay those of the start."""
         if options.max_stanza > self.options.max_stanza:
             self.storedCaps = _storedCaps(options)
         if options.rooms != self.options.rooms:
-            self.log.warn("{keys} changed: a new start is needed for that", event="reload.partial", keys="rooms")
+            self.log.warn("{keys} changed and will take effect after a restart", event="reload.partial", keys="rooms")
         self.caps = Caps(size=options.max_stanza)
         self.absent.most = self.housed.most = options.max_held
         self.options = options
 
     async def start(self, hasStore: bool) -> None:
-        """Begin; a store that is there already has rooms. Raises StoreFault when it cannot be read."""
+        """Start, and restore the rooms of an existing store. Raises StoreFault if it cannot be read."""
         self.vault.start()
         self.deriving.start()
         self._sweeping.start(_IDLE, now=False)
@@ -116,15 +116,15 @@ class Server:
             await self._restore()
 
     async def _restore(self) -> None:
-        """Nobody comes in before it is known which rooms there are."""
+        """Nobody is admitted before the rooms are known."""
         rooms, last = await self.vault.read(lambda store: (restore(store), store.last()))
-        # Those to come are greater, whatever the clock says now.
+        # New ids are greater, whatever the clock says.
         self._lastEntry = max(self._lastEntry, last)
         if self.rooms is not None:
             self.rooms.restore(rooms)
 
     def _returned(self) -> None:
-        """The store can be had again."""
+        """The store works again."""
         for user in list(self.users.values()):
             for session in list(user.sessions.values()):
                 if session.isOwed and not session.waiting:
@@ -156,7 +156,7 @@ class Server:
     # -- users ----------------------------------------------------------------------------------------------------
 
     async def find(self, bare: str) -> User | None:
-        """The user of a bare address, None when there is none. Raises StoreFault."""
+        """The user with a bare address, None if there is none. Raises StoreFault."""
         known = self.users.get(bare)
         if known is not None:
             self._touched[bare] = self.clock.seconds()
@@ -208,9 +208,9 @@ class Server:
                 Deferred.fromCoroutine(self.remove(user)).addErrback(self._unswept)
 
     def _unswept(self, failure: Failure) -> None:
-        """The next time comes in a minute; of a store that fails the vault has told."""
+        """The next sweep is in a minute; the vault has logged a failing store already."""
         if not failure.check(StoreFault):
-            self.log.failure("users who are gone could not be removed", failure, event="xmpp.store")
+            self.log.failure("users who have left could not be removed", failure, event="xmpp.store")
 
     async def remove(self, user: User) -> None:
         """An account is given up, with all that is its."""
@@ -218,7 +218,7 @@ class Server:
             for type in ("unsubscribe", "unsubscribed"):
                 stanza = Element(CLIENT, "presence", {"type": type, "to": contact})
                 await self.presence.subscription(user, stanza, parseJid(contact))
-            # Its contacts may be many, and all of this be done at once.
+            # It may have many contacts, and many users may end at once.
             await deferLater(self.clock, 0)
         for session in list(user.sessions.values()):
             link = session.link
@@ -233,7 +233,7 @@ class Server:
     async def owner(self, bare: str, isAnonymous: bool) -> User:
         """The user who binds a resource. Raises StreamError."""
         if self.vault.pending > _MOST_PENDING:
-            raise StreamError("resource-constraint", "too much waits for the store")
+            raise StreamError("resource-constraint", "too many writes wait for the store")
         user = self.users.get(bare)
         if user is None and isAnonymous:
             return User(bare, True, Kept(False, {}, {}, {}))
@@ -244,7 +244,7 @@ class Server:
         return user
 
     def bind(self, user: User, resource: str, link: Link) -> Session:
-        """A new session of a user (RFC 6120 7); one that has the resource already ends. Raises StreamError."""
+        """A new session of a user (RFC 6120 7); an older one with the same resource ends. Raises StreamError."""
         old = user.sessions.get(resource)
         if old is not None:
             self.oust(old)
@@ -256,10 +256,10 @@ class Server:
         return session
 
     def _makeRoom(self, user: User) -> None:
-        """Of the sessions that only wait to be resumed, the one that has waited longest ends. Raises StreamError."""
+        """End the session that has waited longest to be resumed. Raises StreamError if none is waiting."""
         waiting = [(session.expiry.getTime(), session) for session in user.sessions.values() if session.expiry]
         if not waiting:
-            raise StreamError("resource-constraint", f"a user has {self.options.sessions} sessions at the most")
+            raise StreamError("resource-constraint", f"a user has at most {self.options.sessions} sessions")
         self.end(min(waiting, key=lambda each: each[0])[1])
 
     def oust(self, session: Session) -> None:
@@ -291,7 +291,7 @@ class Server:
         session.expiry = self.clock.callLater(self.options.resume, self.end, session)
 
     def holds(self, session: Session, size: int) -> bool:
-        """Hold so much more for a session that has no stream: whether that may be."""
+        """Hold `size` bytes more for a session without a stream. False if the limit does not allow it."""
         if session.hasEnded:
             return True
         if not self.absent.admits(session.holder, size):
@@ -301,12 +301,12 @@ class Server:
         return True
 
     def release(self, session: Session) -> None:
-        """Nothing is held for it any more."""
+        """Give back everything held for a session."""
         self.absent.take(session.holder, -session.held)
         session.held = 0
 
     def overrun(self, session: Session) -> None:
-        """A session takes nothing of what it is sent: it ends, when all who are being told something have been."""
+        """A session reads nothing: end it once the present stanza has been sent to everybody."""
         if not session.isOverrun and not session.hasEnded:
             session.isOverrun = True
             self.clock.callLater(0, self.oust, session)
@@ -364,7 +364,7 @@ class Server:
         return self.vault.put(STREAM, session.user.bare, session.resumeId, value)
 
     async def resume(self, bare: str, element: Element) -> Session | Element:
-        """The session that goes on on another stream, or the answer why not. Raises StreamError."""
+        """The session to continue on another stream, or the answer that refuses it. Raises StreamError."""
         id, handled = element.get("previd"), numberOf(element)
         session = self.resumable.get(id)
         if session is None or session.user.bare != bare:
@@ -395,7 +395,7 @@ class Server:
         return await self.deriving.run(credentials.derive, password)
 
     async def secret(self) -> bytes:
-        """What decoys are made from."""
+        """The secret from which decoys are made."""
         while self._secret is None:
             kept = await self.vault.read(credentials.secretOf, owner=credentials.SECRET)
             self._secret = self.aside.secret(kept)

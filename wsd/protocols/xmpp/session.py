@@ -25,9 +25,9 @@ _PATIENCE = 0.5
 """Seconds that who asks for an acknowledgement waits for the receivers', before what they have not got is stored."""
 
 _MOST_OWED = 16
-"""Messages of the largest size that may wait for one session's acknowledgement: bytes, in this unit."""
+"""Limit of the bytes that wait for one session's acknowledgement, as a multiple of the largest message."""
 _BASE = 4_000
-"""Bytes of a session of whom nothing is known."""
+"""Bytes of a session without any content."""
 
 _REQUEST = Element(SM, "r").toXml()
 
@@ -37,7 +37,7 @@ class Link(Protocol):
 
     @property
     def address(self) -> str:
-        """Of its client, as far as addresses are counted."""
+        """The client's address, as far as addresses are told apart."""
 
     @property
     def web(self) -> str:
@@ -63,9 +63,9 @@ class Session:
         self.jid = f"{user.bare}/{resource}"
         self.link: Link | None = link
         self.holder = link.address
-        """To whose account it is put what is held for it while it has no stream."""
+        """The holder to whom its memory is charged while it has no stream."""
         self.held = 0
-        """Bytes that are."""
+        """Bytes charged to the holder."""
         self.presence: Element | None = None
         """The presence that was broadcast last, while it is available."""
         self.priority = 0
@@ -89,7 +89,7 @@ class Session:
         """Whether more messages are stored for it than could be sent at once."""
         self.hasEnded = False
         self.isOverrun = False
-        """Whether it is about to end, since it takes nothing of what it is sent."""
+        """Whether it is about to end because it reads nothing."""
         self._most = server.options.unacknowledged
         self._mostBytes = _MOST_OWED * server.options.max_stanza
         self._asked = False
@@ -105,11 +105,11 @@ class Session:
 
     @property
     def owes(self) -> float:
-        """How much of what may wait for its acknowledgement does: more than 1 is too much."""
+        """How full its queue of unacknowledged stanzas is; more than 1 is too much."""
         return max(self.waiting / self._most, (self.outbound.size + self.pinged.size) / self._mostBytes)
 
     def weight(self) -> int:
-        """Bytes that it takes."""
+        """Bytes of memory that it takes."""
         size = _BASE + self.outbound.size + self.pinged.size + sum(map(getsizeof, self.directed))
         return size if self.presence is None else size + weight(self.presence)
 
@@ -268,7 +268,7 @@ class Session:
         self._stopExpiry()
         for entry in list(self.outbound.queue):
             link.write(entry.xml)
-        # Sent before stream management, and not answered for: no pong will come any more.
+        # Sent before stream management was enabled, and no pong will come any more.
         unanswered, self._isPinging = self.pinged.clear(), False
         for entry in unanswered:
             self.outbound.add(entry)

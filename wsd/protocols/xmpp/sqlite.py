@@ -25,7 +25,7 @@ CREATE INDEX IF NOT EXISTS entry_owner ON entry (kind, owner);
 
 
 _OURS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
-"""What SQLite raises at a work that is wrong, however well the file is."""
+"""Errors that SQLite raises for a faulty statement, even if the file is fine."""
 
 
 class SqliteStore:
@@ -39,10 +39,10 @@ class SqliteStore:
         try:
             with _faults():
                 path.chmod(0o600)
-                # One text that is no UTF-8 is not to keep others from being read.
+                # A text that is not UTF-8 must not keep others from being read.
                 self._db.text_factory = _text
-                # A write-ahead log, synced at each commit: what was committed outlives the process, and the machine's
-                # power.
+                # A write-ahead log, synced at each commit: committed data survives the end of the process and a loss
+                # of power.
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
@@ -89,7 +89,7 @@ class SqliteStore:
 
     def append(self, id: int, kind: str, owner: str, value: str) -> None:
         """Write an entry; ids grow."""
-        # Again, where it is not known whether the first time has failed.
+        # REPLACE, since a write is repeated if nobody knows whether it failed.
         self._db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", (id, kind, owner, value))
 
     def entries(self, kind: str, owner: str) -> list[tuple[int, str]]:
@@ -98,12 +98,12 @@ class SqliteStore:
         return [(id, _text(value)) for id, value in rows]
 
     def last(self) -> int:
-        """The greatest id of an entry, 0 when there is none."""
+        """The greatest id of an entry, 0 if there is none."""
         return int(self._db.execute("SELECT max(id) FROM entry").fetchone()[0] or 0)
 
     def setAside(self, kind: str, owner: str, key: str) -> None:
-        """Keep a record under a kind that nobody reads."""
-        # As bytes, since these are found too when they are no UTF-8.
+        """Keep a record under a kind that is never read."""
+        # Compared as bytes, so that values that are not UTF-8 are found too.
         self._db.execute(
             "UPDATE OR REPLACE record SET kind = ?"
             " WHERE kind = ? AND CAST(owner AS BLOB) = ? AND CAST(key AS BLOB) = ?",
@@ -111,7 +111,7 @@ class SqliteStore:
         )
 
     def setEntryAside(self, id: int) -> None:
-        """Keep an entry under a kind that nobody reads."""
+        """Keep an entry under a kind that is never read."""
         self._db.execute("UPDATE entry SET kind = ? || kind WHERE id = ?", (ASIDE, id))
 
     def discard(self, ids: Sequence[int]) -> None:
@@ -129,7 +129,7 @@ class SqliteStore:
 
 
 def _text(value: Any) -> str:
-    """What a column has, whatever was put there; bytes that are no UTF-8 become what no reader takes."""
+    """The text of a column; bytes that are not UTF-8 become a text that every reader refuses."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
@@ -141,8 +141,8 @@ def _faults() -> Iterator[None]:
         raise
     except (sqlite3.Error, OSError) as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        # A file that is only full or in use need not be opened anew; opening one takes room itself.
+        # If the disk is full or the file in use, it need not be reopened; opening takes space itself.
         isFull = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == ENOSPC
-        # Without the path, which is the owner's business.
+        # Without the path, which concerns only the owner.
         sentence = (isinstance(error, OSError) and error.strerror) or str(error)
         raise StoreFault(sentence, isFull, isFull or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)) from error

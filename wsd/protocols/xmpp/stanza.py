@@ -31,7 +31,7 @@ _TYPES = {
 
 
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What cannot be in a document, however it is written (XML 1.0, 2.2)."""
+"""Characters that no document may contain, even escaped (XML 1.0, 2.2)."""
 
 
 def isText(text: object) -> bool:
@@ -43,8 +43,8 @@ class Element:
     """
     One element: its namespace and name, its attributes by name, and its children in their order.
 
-    A namespaced attribute has the key "NAMESPACE NAME", but the language of XML itself is "xml:lang". Whoever makes an
-    element answers for its texts: each satisfies `isText`, as all that was parsed does.
+    A namespaced attribute has the key "NAMESPACE NAME"; only XML's own language attribute is "xml:lang". Code that
+    makes an element must ensure that its texts satisfy `isText`, as all parsed texts do.
     """
 
     __slots__ = ("attrs", "children", "name", "ns")
@@ -114,7 +114,7 @@ def _escape(text: str) -> str:
 
 
 def quote(text: str) -> str:
-    """A text as it is between quotation marks."""
+    """A text, escaped for use between quotation marks."""
     text = _escape(text)
     if '"' in text:
         text = text.replace('"', "&quot;")
@@ -129,7 +129,7 @@ def _write(element: Element, inherited: str | None, out: list[str]) -> None:
         # Clients look for the name with this prefix, and the namespace of streams is no default for their children.
         name, declared, inherited = f"stream:{name}", f' xmlns:stream="{STREAMS}"', None
     elif ns == XML:
-        # Its prefix is bound already, and it may not be the default (Namespaces in XML 1.0, 3).
+        # Its prefix is bound already, and it must not be the default namespace (Namespaces in XML 1.0, 3).
         name, declared = f"xml:{name}", ""
     elif ns != inherited:
         declared, inherited = f' xmlns="{quote(ns)}"', ns
@@ -164,7 +164,7 @@ def _writeAttributes(attrs: dict[str, str], out: list[str]) -> None:
 
 
 def explanation(ns: str, text: str) -> Element:
-    """The <text/> of an error; what is no character, as in a name that is quoted, is replaced."""
+    """The <text/> of an error; characters that XML forbids, for instance in a quoted name, are replaced."""
     return Element(ns, "text", {LANG: "en"}, _NO_CHARACTER.sub("\ufffd", text))
 
 

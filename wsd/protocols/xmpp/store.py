@@ -1,7 +1,7 @@
 """
-What the rules ask of a store: records by kind, owner and key, and entries in their order by kind and owner.
+The interface of a store: records by kind, owner and key, and ordered entries by kind and owner.
 
-Rosters, block lists, users and rooms are records; messages that wait and the histories of rooms are entries. A `Store`
+Rosters, block lists, users and rooms are records; waiting messages and room histories are entries. A `Store`
 blocks; `wsd.protocols.xmpp.vault.Vault` brings it to the reactor's thread.
 """
 
@@ -14,29 +14,29 @@ from typing import Any, Protocol
 from wsd.protocols.xmpp.stanza import StanzaError
 
 ASIDE = "aside "
-"""Before the kind of a row that cannot be read: it is kept, and not read any more."""
+"""Prefix of the kind of a row that cannot be read: it is kept, but no longer read."""
 
 
 class StoreFault(Exception):
-    """The store cannot be read or written, and may be able to later."""
+    """The store cannot be read or written at present."""
 
     def __init__(self, sentence: str, isFull: bool = False, isWhole: bool = False) -> None:
         super().__init__(sentence)
         self.isFull = isFull
-        """Whether there is no room."""
+        """Whether the disk is full."""
         self.isWhole = isWhole
-        """Whether the store may be kept open."""
+        """Whether the store may stay open."""
 
     def again(self) -> StoreFault:
-        """The same for somebody else, without the traceback of this one."""
+        """A copy for another caller, without this one's traceback."""
         return StoreFault(str(self), self.isFull, self.isWhole)
 
 
 def refusal(fault: StoreFault) -> StanzaError:
-    """What is told to who asked for something that the store would have to keep, or to know."""
+    """The error for a client whose request needs the store."""
     if fault.isFull:
-        return StanzaError("resource-constraint", "there is no room to keep anything at the moment; try again later")
-    return StanzaError("internal-server-error", "the store fails at the moment; try again later")
+        return StanzaError("resource-constraint", "the store is full; try again later")
+    return StanzaError("internal-server-error", "the store is not available; try again later")
 
 
 class Store(Protocol):
@@ -61,16 +61,16 @@ class Store(Protocol):
         """The entries of an owner in their order."""
 
     def last(self) -> int:
-        """The greatest id of an entry, 0 when there is none."""
+        """The greatest id of an entry, 0 if there is none."""
 
     def discard(self, ids: Sequence[int]) -> None:
         """Remove entries."""
 
     def setAside(self, kind: str, owner: str, key: str) -> None:
-        """Keep a record under a kind that nobody reads."""
+        """Keep a record under a kind that is never read."""
 
     def setEntryAside(self, id: int) -> None:
-        """Keep an entry under a kind that nobody reads."""
+        """Keep an entry under a kind that is never read."""
 
     def forget(self, owner: str) -> None:
         """Remove all records and entries of an owner."""

@@ -102,7 +102,7 @@ class Stream:
 
     @property
     def address(self) -> str:
-        """Its address, as far as addresses are told apart."""
+        """The client's address, as far as addresses are told apart."""
         return self._facts.address
 
     # -- messages -------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class Stream:
         if self.state is State.ENDING:
             self._finish()
         else:
-            self.fail(StreamError("connection-timeout", f"a login takes {_LOGIN:g} seconds at the most"))
+            self.fail(StreamError("connection-timeout", f"a login takes at most {_LOGIN:g} seconds"))
 
     def _finish(self) -> None:
         self.state = State.OVER
@@ -372,7 +372,7 @@ class Stream:
         self.write(result(iq, told).toXml())
 
     def _begun(self) -> None:
-        """There is a session."""
+        """A session has begun."""
         self.state = State.BOUND
         self._stopTimer()
 
@@ -416,7 +416,7 @@ class Stream:
             return
         session.manage(Inbound())
         attrs = {}
-        # Whoever is anonymous cannot log in again as the same, and so nothing is held for them.
+        # An anonymous user cannot log in again as the same user, so nothing is held for them.
         if wantsResume and self._server.options.resume and not session.user.isAnonymous:
             id = self._server.makeResumable(session)
             attrs = {"id": id, "resume": "true", "max": f"{self._server.options.resume:.0f}"}

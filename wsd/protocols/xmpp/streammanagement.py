@@ -22,7 +22,7 @@ SM = "urn:xmpp:sm:3"
 _ROUND = 1 << 32
 """Counters begin again at 2 ** 32."""
 _ENTRY = 100
-"""Bytes of an entry beside its text."""
+"""Bytes of an entry besides its text."""
 
 
 class Receipt:
@@ -33,7 +33,7 @@ class Receipt:
     def __init__(self, sender: Session) -> None:
         self.sender = sender
         self.isOpen = True
-        """Whether it is still being done, and may yet cause something."""
+        """Whether it is still being processed, and may cause further writes."""
         self.number = 0
         """The last write it caused."""
         self.entries: list[tuple[Session, Entry]] = []
@@ -45,7 +45,7 @@ class Receipt:
 
 
 class Entry:
-    """A stanza that was sent, until its receiver has acknowledged it: as text, whose size in memory is known."""
+    """A sent stanza that is not acknowledged yet, kept as text, whose size in memory is known."""
 
     __slots__ = ("receipt", "size", "spooled", "xml")
 
@@ -55,7 +55,7 @@ class Entry:
         self.spooled = spooled
         """The id of what is stored of it, 0 for nothing."""
         self.size = cost(xml) + _ENTRY
-        """What it costs, in bytes."""
+        """Its cost in bytes."""
 
 
 class Inbound:
@@ -83,15 +83,15 @@ class Outbound:
         self.acknowledged = 0
         self.queue: deque[Entry] = deque()
         self.size = 0
-        """What the queue costs, in bytes."""
+        """The cost of the queue in bytes."""
 
     def add(self, entry: Entry) -> None:
-        """One more was sent."""
+        """Add a stanza that was sent."""
         self.queue.append(entry)
         self.size += entry.size
 
     def clear(self) -> list[Entry]:
-        """Nothing is waited for any more: what there was."""
+        """Empty the queue. Returns its entries."""
         entries = list(self.queue)
         self.queue.clear()
         self.size = 0
@@ -106,7 +106,7 @@ class Outbound:
         """
         The stanzas that this acknowledges for the first time. Raises StreamError, as `check`.
 
-        Clients are known to say less than before: that is no news, and no fault.
+        Some clients acknowledge less than before, which is ignored.
         """
         self.check(number)
         count = (number - self.acknowledged) % _ROUND
@@ -118,7 +118,7 @@ class Outbound:
         return entries
 
     def check(self, number: int) -> None:
-        """Raises StreamError when more is acknowledged than was sent."""
+        """Raises StreamError if more is acknowledged than was sent."""
         if len(self.queue) < (number - self.acknowledged) % _ROUND < _ROUND // 2:
             raise TooHigh(number, self.sent)
 

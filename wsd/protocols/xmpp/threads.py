@@ -18,7 +18,7 @@ class Threads:
 
     def __init__(self, reactor: Any, most: int, name: str) -> None:
         self.waiting = 0
-        """Works that are not done."""
+        """The number of pending operations."""
         self._reactor = reactor
         self._pool = Pool(reactor, most, name)
 
@@ -27,7 +27,7 @@ class Threads:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Fires when what is being done is done, or has had its time."""
+        """Fires when the present work is done, or its time is over."""
         return self._pool.end()
 
     def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:

@@ -30,7 +30,7 @@ def storeOf(options: XmppOptions, environ: Mapping[str, str]) -> Path:
 
 
 def _foundStore(options: XmppOptions) -> Path:
-    """The same, for who is not the daemon. Raises ConfigError."""
+    """The same, for a tool beside the daemon. Raises ConfigError."""
     return Path(options.store or foundFolder(os.environ, _STORE) / _STORE)
 
 
@@ -44,7 +44,7 @@ def _takesUser(parser: ArgumentParser) -> None:
 
 
 def _about(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Namespace, Config], None]:
-    """A command about one user, which says what is done where. Raises ConfigError."""
+    """A command for one user, which prints what it has done and in which file. Raises ConfigError."""
 
     def run(arguments: Namespace, config: Config) -> None:
         user, path = _find(config, arguments.user)
@@ -65,7 +65,7 @@ def _opened(path: Path) -> Iterator[SqliteStore]:
 
 
 def _refusal(path: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"xmpp: {path}: the store cannot be had: {error}; run this as {whoMay(path)}")
+    return ConfigError(f"xmpp: {path}: the store cannot be used: {error}; run this as {whoMay(path)}")
 
 
 def _routes(config: Config) -> list[XmppOptions]:
@@ -143,7 +143,7 @@ def _remove(store: SqliteStore, user: str) -> None:
 
 
 def _without(user: str, kept: str) -> str | None:
-    """A contact's row about a user who is gone; nobody can say what was in one that cannot be read."""
+    """A contact's row without a removed user; None for a row that cannot be read."""
     try:
         item = Item.read(user, kept)
     except (ValueError, TypeError, RecursionError):
@@ -181,8 +181,8 @@ class _Nobody(ConfigError):
 
 COMMANDS = {
     "adduser": ("Add a user, with the password on standard input.", _takesUser, _about(_add, "added")),
-    "passwd": ("Change a user's password, to what is on standard input.", _takesUser, _about(_change, "changed")),
-    "deluser": ("Remove a user, and all that is kept of it.", _takesUser, _about(_remove, "removed")),
+    "passwd": ("Change a user's password to the one on standard input.", _takesUser, _about(_change, "changed")),
+    "deluser": ("Remove a user and everything stored for it.", _takesUser, _about(_remove, "removed")),
     "list": ("List the users.", _takesConfig, _list),
 }
 """As in `wsd.__main__`, but that what runs them takes the configuration too, and raises ConfigError."""

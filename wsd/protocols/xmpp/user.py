@@ -34,15 +34,15 @@ class Kept(NamedTuple):
 
 
 def readStream(kept: str) -> tuple[int, float]:
-    """How much was handled of a stream, and when it was last heard of. Raises ValueError."""
+    """The number of handled stanzas of a stream, and when it was last used. Raises ValueError."""
     handled, _, seconds = kept.partition(" ")
     if not 0 <= int(handled) < 1 << 32:
-        raise ValueError(f"{handled} is no number of stanzas")
+        raise ValueError(f"{handled} is not a number of stanzas")
     return int(handled), float(seconds)
 
 
 def load(store: Store, bare: str) -> Kept:
-    """What there is of a user."""
+    """Everything stored for a user."""
     return Kept(
         credentials.has(store, bare),
         store.load(ROSTER, bare),
@@ -61,7 +61,7 @@ class User:
         self.roster = {jid: Item.read(jid, value) for jid, value in kept.roster.items()}
         self.blocked = set(kept.blocked)
         self.waiting = kept.waiting
-        """The messages that are stored, each with what it costs in bytes."""
+        """The stored messages, each with its cost in bytes."""
         self.sessions: dict[str, Session] = {}
         """By resource."""
 

@@ -1,4 +1,4 @@
-"""Numbers, dates and booleans that a client's stanza carries: whatever else stands there is a bad-request."""
+"""Numbers, dates and booleans in a client's stanza; anything malformed is a bad-request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The vault: a store brought to the reactor's thread, in order, many writes to one commit, none lost when it fails."""
+"""The vault: runs a store on a thread, in order, with many writes in a commit; a failing store loses none."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from wsd.protocols.xmpp.threads import Threads
 _T = TypeVar("_T")
 
 _BATCH = 2_000
-"""Works that are done in one transaction at the most."""
+"""Limit of the operations in one transaction."""
 _RETRY = 1.0
-"""Seconds between two tries to write what could not be written."""
+"""Seconds between two attempts to write again."""
 _PROBE, _ROOM = "probe", 256 * KIB
-"""A kind of records, and its size: what is written to find out whether there is room again."""
+"""The kind and the size of the record that is written to find out whether there is space again."""
 
 
 @dataclass(slots=True)
 class _Work:
-    """What is to be done with the store."""
+    """An operation on the store."""
 
     number: int
     owner: str
-    """Whom it is about: nobody reads of them while an earlier write about them waits."""
+    """The user or room concerned, whose data is not read while an earlier write for them waits."""
     do: Callable[[Store], Any]
     done: Deferred[Any] | None
-    """Fires with the result; a work without it is tried until it is done."""
+    """Fires with the result; an operation without it is retried until it succeeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """The result of a work that is to be tried again."""
+    """The result of an operation that is to be retried."""
 
     fault: StoreFault
 
@@ -50,11 +50,11 @@ class Vault:
     """
     A store on a thread of its own.
 
-    What is asked for is done in the order it was asked for, so that who reads finds what was written before. Each write
-    has a number: when `written` has reached it, it is kept.
+    Operations are done in the order in which they are called, so that a read finds all earlier writes. Each write
+    has a number; the write is on disk when `written` has reached it.
 
-    When the store cannot be written, writes wait in their order and are tried again each second. Meanwhile there is a
-    `fault`: who asks for something that has to wait gets it as an error, and everybody else may still read.
+    When the store cannot be written, writes wait in order and are retried every second. Meanwhile `fault` is set:
+    operations that would have to wait fail with it, and other reads still work.
     """
 
     log = Logger(namespace="wsd")
@@ -63,9 +63,9 @@ class Vault:
         self.written = 0
         self.asked = 0
         self.fault: StoreFault | None = None
-        """Why writes wait."""
+        """Why writes wait, None if they do not."""
         self.returned: Callable[[], None] = lambda: None
-        """Is called when the store can be written again."""
+        """Called when the store can be written again."""
         self._open = open
         self._path = path
         self._store: Store | None = None
@@ -76,14 +76,14 @@ class Vault:
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._retrying: IDelayedCall | None = None
         self._lost = 0
-        """The number of the last write that no store would take."""
+        """The number of the last write that failed for good."""
 
     def start(self) -> None:
-        """Begin; the store is opened when it is needed."""
+        """Start; the store is opened when it is needed."""
         self._thread.start()
 
     async def stop(self) -> None:
-        """Do what was asked for, as far as that can be done, and end."""
+        """Do all pending operations, as far as possible, and stop."""
         if self.asked:
             self._begin(self._do, self._queue, [])
             with suppress(StoreFault):
@@ -104,36 +104,36 @@ class Vault:
 
     @property
     def pending(self) -> int:
-        """Works that are not done."""
+        """The number of pending operations."""
         return len(self._queue)
 
     def check(self) -> None:
-        """Raises StoreFault: at the moment nothing can be kept."""
+        """Raises StoreFault if nothing can be stored at present."""
         if self.fault is not None:
             raise self.fault.again()
 
     def put(self, kind: str, owner: str, key: str, value: str | None) -> int:
-        """Write a record: the number of the write."""
+        """Write a record. Returns the number of the write."""
         return self._write(lambda store: store.put(kind, owner, key, value), owner)
 
     def append(self, id: int, kind: str, owner: str, value: str) -> int:
-        """Write an entry: the number of the write."""
+        """Write an entry. Returns the number of the write."""
         return self._write(lambda store: store.append(id, kind, owner, value), owner)
 
     def discard(self, ids: Sequence[int], owner: str = "") -> int:
-        """Remove entries: the number of the write."""
+        """Remove entries. Returns the number of the write."""
         return self._write(lambda store: store.discard(ids), owner)
 
     def setAside(self, kind: str, owner: str, key: str) -> int:
-        """Read a record no more: the number of the write."""
+        """Set a record aside. Returns the number of the write."""
         return self._write(lambda store: store.setAside(kind, owner, key), owner or kind)
 
     def setEntryAside(self, id: int, owner: str) -> int:
-        """Read an entry no more: the number of the write."""
+        """Set an entry aside. Returns the number of the write."""
         return self._write(lambda store: store.setEntryAside(id), owner)
 
     def forget(self, owner: str) -> int:
-        """Remove all that is an owner's: the number of the write."""
+        """Remove everything of an owner. Returns the number of the write."""
         return self._write(lambda store: store.forget(owner), owner)
 
     def get(self, kind: str, owner: str, key: str) -> Deferred[str | None]:
@@ -145,20 +145,20 @@ class Vault:
         return self.read(lambda store: store.entries(kind, owner), owner=owner)
 
     def read(self, work: Callable[..., _T], *arguments: Any, owner: str = "") -> Deferred[_T]:
-        """What `work(store, *arguments)` gives. It fails with StoreFault, and is not tried again then."""
+        """The result of `work(store, *arguments)`. A read that fails with StoreFault is not retried."""
         done: Deferred[_T] = Deferred()
         self._add(lambda store: work(store, *arguments), owner, done)
         return done
 
     def when(self, number: int, call: Callable[[], None]) -> None:
-        """Call when the writes up to this number are kept; numbers are given in their order."""
+        """Call when all writes up to this number are on disk; calls must pass ascending numbers."""
         if number <= self.written:
             call()
         else:
             self._waiting.append((number, call))
 
     async def kept(self, since: int) -> None:
-        """Done when all that was asked for since then is kept. Raises StoreFault when it is not, or not yet."""
+        """Wait until all writes after `since` are on disk. Raises StoreFault if one is lost or has to wait."""
         last = self.asked
         if last == since:
             return
@@ -183,7 +183,7 @@ class Vault:
         if self.fault is None:
             self._begin(self._do, self._queue[:_BATCH], self._queue[_BATCH:])
         else:
-            # What waits has its own time; others may still ask.
+            # Waiting writes are retried by a timer; other reads go on.
             asked = [work for work in self._queue if work.done is not None]
             left = [work for work in self._queue if work.done is None]
             self._begin(self._apart, asked, left, self.fault, {work.owner for work in left})
@@ -200,7 +200,7 @@ class Vault:
         done.addErrback(lambda failure: [failure] * len(batch)).addCallback(self._done, batch)
 
     def _do(self, batch: Sequence[_Work]) -> list[Any]:
-        """On the thread: all in one transaction, or when one of them fails each in its own."""
+        """On the thread: do all in one transaction, or each in its own if one of them fails."""
         try:
             return self._together(batch)
         except Exception:
@@ -221,7 +221,7 @@ class Vault:
     def _apart(
         self, batch: Sequence[_Work], fault: StoreFault | None = None, owners: Collection[str] = ()
     ) -> list[Any]:
-        """On the thread: each in its own transaction. After a `fault` no write is tried, nor a read of `owners`."""
+        """On the thread: do each in its own transaction. After a `fault` no write is tried, nor a read of `owners`."""
         results: list[Any] = []
         owners = set(owners)
         for work in batch:
@@ -231,7 +231,7 @@ class Vault:
                 results += self._together([work])
             except StoreFault as error:
                 if work.done is None:
-                    # No write overtakes one before it, and nobody reads what is older than a write that waits.
+                    # No write overtakes an earlier one, and no read returns data older than a waiting write.
                     fault = fault or error
                     owners.add(work.owner)
                 results.append(Failure() if work.done is not None else _Left(error))
@@ -272,7 +272,7 @@ class Vault:
         return f"{self._path}: {fault}" if self._path else str(fault)
 
     def _judge(self, results: Sequence[Any]) -> None:
-        """See whether the store fails, or has ceased to."""
+        """Note whether the store fails or works again."""
         faults = [each.fault for each in results if isinstance(each, _Left)]
         failures = [each.value for each in results if isinstance(each, Failure)]
         faults += [each for each in failures if isinstance(each, StoreFault)]
@@ -280,11 +280,11 @@ class Vault:
             if self.fault is not None and all(work.owner != _PROBE for work in self._queue):
                 self.fault = None
                 self.put(_PROBE, "", "", None)
-                self.log.info("the store of xmpp is written again, and all that waited for it", event="xmpp.store")
+                self.log.info("the store of xmpp works again, and all pending writes are done", event="xmpp.store")
             return
         if self.fault is None:
             self.log.critical(
-                "the store of xmpp fails, and takes nothing new until it can be written again: {sentence}",
+                "the store of xmpp fails, and new writes are refused until it works again: {sentence}",
                 event="xmpp.store",
                 sentence=self._sentence(faults[0]),
             )
@@ -297,4 +297,4 @@ class Vault:
         try:
             call()
         except Exception:
-            self.log.failure("who waited for the store of xmpp failed", Failure(), event="xmpp.store")
+            self.log.failure("a callback of the store of xmpp failed", Failure(), event="xmpp.store")

@@ -65,14 +65,14 @@ def changed(room: Room, session: Session, iq: Element, query: Element) -> Elemen
     changes = [_changeOf(room, session, item) for item in items]
     affiliated = {target: affiliation for _, target, affiliation, _ in changes if affiliation}
     if "owner" in room.affiliations.values() and "owner" not in {**room.affiliations, **affiliated}.values():
-        raise StanzaError("conflict", "a room has an owner")
+        raise StanzaError("conflict", "a room must keep an owner")
     room.checkAffiliated(bare for bare, affiliation in affiliated.items() if affiliation != "none")
     for item, target, affiliation, role in changes:
         occupant = room.occupants.get(target)
         if affiliation:
             _affiliate(room, session, target, affiliation, item)
         elif occupant is not None:
-            # Whoever was kicked by an item before is not here any more.
+            # An earlier item may have kicked this occupant already.
             _enrole(room, session, occupant, role, item)
     return result(iq)
 
@@ -175,7 +175,7 @@ def set(room: Room, session: Session, iq: Element, query: Element) -> bool:
         return True
     before, after = room.config, submitted(room.config, x)
     if after.persistent and not room.isStored:
-        raise StanzaError("not-acceptable", "a room that a guest has made ends when all have left")
+        raise StanzaError("not-acceptable", "a room of a guest cannot be persistent")
     room.configure(after)
     wasLocked, room.isLocked = room.isLocked, False
     if after.members_only and not before.members_only:

@@ -40,7 +40,7 @@ class Config:
 
     @property
     def size(self) -> int:
-        """Bytes that its texts take."""
+        """Bytes of its texts."""
         return getsizeof(self.name) + getsizeof(self.description) + getsizeof(self.password)
 
     def write(self) -> str:
@@ -49,7 +49,7 @@ class Config:
 
     @classmethod
     def read(cls, kept: str) -> Config:
-        """What `write` wrote, and settings that are no more are forgotten. Raises ValueError for anything else."""
+        """Read what `write` wrote, and ignore settings that no longer exist. Raises ValueError for anything else."""
         written = json.loads(kept)
         known = {field.name: written[field.name] for field in fields(cls) if field.name in written}
         for name, value in known.items():
@@ -93,7 +93,7 @@ def form(config: Config) -> Element:
             "muc#roomconfig_passwordprotectedroom", "boolean", [str(int(bool(config.password)))], "It has a password"
         ),
         field("muc#roomconfig_roomsecret", "text-private", [config.password], "Password"),
-        field("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Occupants at the most, 0 for any number"),
+        field("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Limit of occupants, 0 for any number"),
     ]
     return Element(FORM, "x", {"type": "form"}, Element(FORM, "title", {}, "The room"), *shown)
 
@@ -109,7 +109,7 @@ def submitted(config: Config, x: Element) -> Config:
             changed[key] = _boolean(values[name], name) if type == "boolean" else _text(values[name])
     if "muc#roomconfig_whois" in values:
         if values["muc#roomconfig_whois"] not in ("moderators", "anyone"):
-            raise StanzaError("bad-request", "addresses are for moderators or for anyone")
+            raise StanzaError("bad-request", "addresses are shown to moderators or to anyone")
         changed["open"] = values["muc#roomconfig_whois"] != "anyone"
     if "muc#roomconfig_roomsecret" in values:
         changed["password"] = _text(values["muc#roomconfig_roomsecret"])
@@ -130,7 +130,7 @@ def _boolean(text: str, name: str) -> bool:
 
 def _text(text: str) -> str:
     if len(text) > _LONGEST:
-        raise StanzaError("not-acceptable", f"a text has {_LONGEST} characters at the most")
+        raise StanzaError("not-acceptable", f"a text has at most {_LONGEST} characters")
     return text
 
 

@@ -29,12 +29,12 @@ ROLES = ("none", "visitor", "participant", "moderator")
 """Each from the least to the most."""
 
 ROOM_SIZE = 4_000
-"""Bytes of a room of which nothing is known."""
+"""Bytes of an empty room."""
 _AFFILIATION = 200
-"""Bytes of an affiliation beside its address."""
+"""Bytes of an affiliation besides its address."""
 _MOST_AFFILIATED = 10_000
 _HISTORY = 4
-"""Bytes of a history at the most, in messages of the largest size."""
+"""Limit of a history, as a multiple of the largest message."""
 
 
 @dataclass(slots=True)
@@ -54,29 +54,29 @@ class Occupant:
 
 
 class Said(NamedTuple):
-    """A message that a room remembers."""
+    """A message in a room's history."""
 
     id: int
-    """Of its entry: the microsecond in which it came."""
+    """The id of its entry: the microsecond in which it arrived."""
     message: Element
     characters: int
-    """Of its XML."""
+    """Characters of its XML."""
     weight: int
-    """Bytes that it takes."""
+    """Bytes of memory that it takes."""
 
     @property
     def seconds(self) -> float:
-        """When it came, whatever a time in it says."""
+        """When it arrived, whatever time stamps it contains."""
         return self.id / 1_000_000
 
 
 def saidOf(id: int, message: Element, characters: int) -> Said:
-    """With what it takes."""
+    """The history's record of a message, with its size."""
     return Said(id, message, characters, weight(message))
 
 
 def affiliationSize(bare: str) -> int:
-    """Bytes that an affiliation takes."""
+    """Bytes of memory that an affiliation takes."""
     return _AFFILIATION + getsizeof(bare)
 
 
@@ -96,7 +96,7 @@ def restore(store: Store) -> list[Kept]:
     kept = []
     for jid in store.owners(ROOM):
         if not isText(jid):
-            # Nothing can be looked for under it.
+            # Nothing can be found under it.
             kept.append(Kept(jid, "", "", {}, []))
             continue
         records = store.load(ROOM, jid)
@@ -119,9 +119,9 @@ class Room:
         self.server = server
         self.jid = jid
         self.holder = holder
-        """To whose account it is put what the room takes."""
+        """The holder to whom the room's memory is charged."""
         self.size = 0
-        """Bytes that it takes."""
+        """Bytes of memory that it takes."""
         self.isStored = isStored
         self.isGone = False
         self.isLocked = False
@@ -147,14 +147,14 @@ class Room:
     # -- what it takes --------------------------------------------------------------------------------------------
 
     def grow(self, size: int) -> None:
-        """It takes so much more, or less."""
+        """Charge the room with `size` bytes; a negative size gives them back."""
         self.server.housed.take(self.holder, size)
         self.size += size
 
     def check(self, size: int) -> None:
-        """Raises StanzaError: it may not take so much more."""
+        """Raises StanzaError if the room may not take `size` bytes more."""
         if size > 0 and not self.server.housed.admits(self.holder, size):
-            raise StanzaError("resource-constraint", "rooms have no more memory")
+            raise StanzaError("resource-constraint", "there is no memory left for rooms")
 
     # -- what is kept ---------------------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class Room:
             self.server.vault.put(kind, self.jid, key, value)
 
     def configure(self, config: Config) -> None:
-        """Have these settings. Raises StanzaError."""
+        """Set the configuration. Raises StanzaError."""
         size = config.size - self.config.size
         self.check(size)
         self.grow(size)
@@ -176,10 +176,10 @@ class Room:
         return self.affiliations.get(bare, "none")
 
     def checkAffiliated(self, bares: Iterable[str]) -> None:
-        """Raises StanzaError: that many more cannot be something to the room."""
+        """Raises StanzaError if the room cannot have affiliations for all of these as well."""
         new = [bare for bare in bares if bare not in self.affiliations]
         if new and len(self.affiliations) + len(new) > _MOST_AFFILIATED:
-            raise StanzaError("resource-constraint", f"a room has {_MOST_AFFILIATED} affiliations at the most")
+            raise StanzaError("resource-constraint", f"a room has at most {_MOST_AFFILIATED} affiliations")
         self.check(sum(map(affiliationSize, new)))
 
     def affiliate(self, bare: str, affiliation: str) -> None:
@@ -203,7 +203,7 @@ class Room:
         self.keep("subject", subject.toXml())
 
     def remember(self, said: Said) -> bool:
-        """Add to the history, for which the oldest may have to go: False when it is too much to be remembered."""
+        """Add to the history, removing the oldest messages if needed. False if the message is too large to be kept."""
         options, old = self.server.options, []
         if not options.history or said.weight > _HISTORY * options.max_stanza:
             return False

@@ -22,7 +22,7 @@ _MOST_JOINED = 100
 """Rooms that one session may be in."""
 _LONGEST_NICK = 100
 _RESERVED = "x-roomuser-item"
-"""The node that tells which name is reserved for who asks: none is here (XEP-0045 7.12)."""
+"""The node for the nickname reserved for the client; there are none here (XEP-0045 7.12)."""
 _SERVICE = (INFO, ITEMS, MUC, PING)
 
 
@@ -47,12 +47,12 @@ class Rooms:
             room.restore(each, self._server.storedCaps)
 
     def sweep(self) -> None:
-        """Rooms that were not to stay, and to which nobody has come back since the start, end."""
+        """End temporary rooms that nobody has rejoined since the start."""
         for room in list(self.rooms.values()):
             self._empty(room)
 
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
-        """A stanza for a room, or for all of them. Raises StanzaError and StoreFault."""
+        """Handle a stanza for a room, or for the service. Raises StanzaError and StoreFault."""
         vault = self._server.vault
         since = vault.asked
         if self._isKept(session, stanza, to):
@@ -72,7 +72,7 @@ class Rooms:
             await self._message(session, stanza, to, receipt)
 
     def _isKept(self, session: Session, stanza: Element, to: JID) -> bool:
-        """Whether something may have to be stored for a stanza."""
+        """Whether a stanza may require a write to the store."""
         room, type = self.rooms.get(to.bare), stanza.get("type")
         if room is None:
             return stanza.name == "presence" and not type and not session.user.isAnonymous
@@ -102,13 +102,13 @@ class Rooms:
         x = stanza.child(MUC, "x")
         wanted = talk.wantedOf(x, self._server.now())
         if len(to.resource) > _LONGEST_NICK:
-            raise StanzaError("not-acceptable", f"a name has {_LONGEST_NICK} characters at the most")
+            raise StanzaError("not-acceptable", f"a name has at most {_LONGEST_NICK} characters")
         if len(session.rooms) >= _MOST_JOINED:
-            raise StanzaError("resource-constraint", f"one is in {_MOST_JOINED} rooms at the most")
+            raise StanzaError("resource-constraint", f"one is in at most {_MOST_JOINED} rooms")
         isNew = room is None
         if room is None:
             if not self._server.housed.admits(session.holder, ROOM_SIZE):
-                raise StanzaError("resource-constraint", "rooms have no more memory")
+                raise StanzaError("resource-constraint", "there is no memory left for rooms")
             room = Room(self._server, to.bare, session.holder, not session.user.isAnonymous)
             room.configure(room.config)
             room.affiliate(session.user.bare, "owner")
@@ -154,7 +154,7 @@ class Rooms:
         if nick in room.occupants:
             raise StanzaError("conflict", "somebody has this name")
         if len(nick) > _LONGEST_NICK:
-            raise StanzaError("not-acceptable", f"a name has {_LONGEST_NICK} characters at the most")
+            raise StanzaError("not-acceptable", f"a name has at most {_LONGEST_NICK} characters")
         for other in room.occupants.values():
             item = room.item(occupant, not room.config.open or other.role == "moderator" or other is occupant)
             item.attrs["nick"] = nick
@@ -200,7 +200,7 @@ class Rooms:
                 self._leave(room, session, gone)
 
     def weightOf(self, session: Session) -> int:
-        """Bytes of what a session has said of itself in its rooms."""
+        """Bytes of the presence that a session has in its rooms."""
         occupants = (room.occupantOf(session) for jid in session.rooms if (room := self.rooms.get(jid)) is not None)
         return sum(weight(occupant.presence) for occupant in occupants if occupant is not None)
 
@@ -236,8 +236,8 @@ class Rooms:
     def _iq(self, session: Session, iq: Element, to: JID) -> Element | None:
         room = self.rooms.get(to.bare) if to.local else None
         if to.resource and room is None:
-            # XEP-0410 3: "not found" would say that one is still in it.
-            raise StanzaError("not-acceptable", "there is no such room to be in")
+            # XEP-0410 3: item-not-found would mean that the client is still in the room.
+            raise StanzaError("not-acceptable", "there is no such room")
         if to.local and room is None:
             raise StanzaError("item-not-found", "there is no such room")
         if room is not None and to.resource:

@@ -31,7 +31,7 @@ def said(room: Room, occupant: Occupant, message: Element) -> None:
 
 
 def _shown(room: Room, occupant: Occupant, message: Element) -> Element:
-    """A message as the room passes it on, without what only the room says."""
+    """A message as the room passes it on, without elements that only the room may add."""
     shown = message.copy(**{"from": f"{room.jid}/{occupant.nick}"})
     shown.children = [child for child in shown.children if isinstance(child, str) or child.ns != USER]
     return shown
@@ -55,7 +55,7 @@ def _remember(room: Room, message: Element) -> None:
 
 
 class Wanted(NamedTuple):
-    """How much of the history who comes in wants (XEP-0045 7.2.13)."""
+    """The part of the history that a new occupant wants (XEP-0045 7.2.13)."""
 
     since: float = 0.0
     """Seconds since 1970."""
@@ -64,7 +64,7 @@ class Wanted(NamedTuple):
 
 
 def wantedOf(x: Element | None, now: float) -> Wanted:
-    """What is said of it in the <x/> of who comes in. Raises StanzaError."""
+    """The request for history in the <x/> of a join. Raises StanzaError."""
     asked = None if x is None else x.child(MUC, "history")
     if asked is None:
         return Wanted()
@@ -78,7 +78,7 @@ def wantedOf(x: Element | None, now: float) -> Wanted:
 
 
 def tellHistory(room: Room, session: Session, wanted: Wanted) -> None:
-    """What was said before, as much as is wanted, and the subject."""
+    """Send the wanted part of the history, and the subject."""
     for message in _recent(room, wanted):
         session.send(message.copy(to=session.jid))
     subject = room.subject
@@ -88,7 +88,7 @@ def tellHistory(room: Room, session: Session, wanted: Wanted) -> None:
 
 
 def _recent(room: Room, wanted: Wanted) -> list[Element]:
-    """The newest that are within all limits, the oldest of them first."""
+    """The newest messages within all limits, oldest first."""
     chosen: list[Element] = []
     characters = 0
     for said in reversed(room.history):
@@ -100,7 +100,7 @@ def _recent(room: Room, wanted: Wanted) -> list[Element]:
 
 
 def occupantFor(room: Room, occupant: Occupant, nick: str) -> Occupant:
-    """Whom an occupant talks to alone. Raises StanzaError: there is nobody, as there is for whom one has blocked."""
+    """The receiver of an occupant's private message. Raises StanzaError if there is none, or a block applies."""
     other = room.occupants.get(nick)
     user = None if other is None else room.server.users.get(other.bare)
     addresses = (occupant.address, f"{room.jid}/{occupant.nick}") if other is not occupant else ()
@@ -136,7 +136,7 @@ async def _invite(room: Room, session: Session, occupant: Occupant, asked: Eleme
     isAdmin = room.affiliation(occupant.bare) in ("admin", "owner")
     makesMember = asked.name == "invite" and room.config.members_only
     if makesMember and not isAdmin and not room.config.invites:
-        raise StanzaError("forbidden", "admins invite members")
+        raise StanzaError("forbidden", "only admins may invite to this room")
     user = await room.server.find(to.bare)
     if user is None or room.isGone or blocks(user, session.jid):
         raise StanzaError("item-not-found", "there is no such user")
