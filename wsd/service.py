@@ -74,7 +74,7 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
 
 def check(config: Config, reactor: Any) -> list[str]:
     """
-    Build what the configuration names, and start nothing of it: warnings of what is not there yet.
+    Build everything that the configuration names, without starting it, and return warnings.
 
     Raises `Unusable` or `ConfigError` for the same faults as `makeService`, except those of binding a listener.
     """

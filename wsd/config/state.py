@@ -163,7 +163,7 @@ class Locks:
     def __init__(self) -> None:
         self._locks: dict[Path, Lock] = {}
         self.notices: list[str] = []
-        """Sentences about what could not be held, each once."""
+        """Sentences about files that could not be locked, each once."""
 
     def take(self, paths: Iterable[Path]) -> None:
         """Lock these files too. Raises ConfigError, and locks none of them, if another process has one."""
@@ -175,7 +175,7 @@ class Locks:
                 try:
                     new[path] = Lock(path)
                 except OSError as error:
-                    # Nothing can be kept there, so there is nothing to hold: who needs the place will say so.
+                    # Nothing can be stored there, so there is nothing to lock; a route reports it when needed.
                     notice = f"{path.parent} cannot be written: {error.strerror}; nothing is kept there"
                     if notice not in self.notices:
                         self.notices.append(notice)

@@ -56,7 +56,7 @@ class Wire(Protocol):
         """Bytes that the kernel keeps beside what it has sent, at the most."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """Tell how many bytes wait now, and each time that it is another number, until the connection is lost."""
+        """Call `tell` with the number of waiting bytes: now, and whenever it changes, until the connection is lost."""
 
     def setReader(self, reader: Any) -> None:
         """What is read goes straight to `reader.feed` from now on."""

@@ -167,11 +167,11 @@ class Flow(Contract):
         self._holds(Part.deflated, size)
 
     def collects(self, size: int) -> None:
-        """So many bytes are what a message has become that is taken as it comes, and is not whole."""
+        """`size` bytes are held of an incomplete message that the protocol reads in pieces."""
         self._holds(Part.collected, size)
 
     def wrote(self) -> bool:
-        """Whether something waits in the transport, which tells from now on how much."""
+        """Whether bytes wait in the transport, which reports their number from now on."""
         if not self._wire.unsent:
             return False
         self._wire.tellUnsent(self.__unsentIs)

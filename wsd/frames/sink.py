@@ -115,7 +115,7 @@ class Sink(Protocol):
         """`size` bytes are held of the message being deflated and of what waits behind it."""
 
     def wrote(self) -> bool:
-        """Whether something waits in the transport, which tells from now on how much."""
+        """Whether bytes wait in the transport, which reports their number from now on."""
 
     def overrun(self) -> None:
         """More waits to be sent than may: drop the connection."""

@@ -244,8 +244,8 @@ def check(config: Config) -> list[str]:
     """
     Check what can be known of the listeners without binding them: endpoint strings, and addresses of this machine.
 
-    It gives warnings of folders that are not there: systemd makes those of a unit when it starts it. Raises `Unusable`.
-    Ports may be taken meanwhile, by the daemon whose configuration this is.
+    Returns warnings of folders that do not exist yet: systemd creates those of a unit when it starts it. Raises
+    `Unusable`. Ports are not checked, since the daemon with this configuration may be running.
     """
     warnings: list[str] = []
     for string in (*config.listen, *config.tls.listen):

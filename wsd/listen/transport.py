@@ -93,7 +93,7 @@ class Sending(_Base):
         """Bytes that the kernel keeps beside what it has sent, at the most; only TCP has room for many."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """Tell how many bytes wait now, and each time that it is another number, until the connection is lost."""
+        """Call `tell` with the number of waiting bytes: now, and whenever it changes, until the connection is lost."""
         self._tell = tell
         tell(self.unsent)
 

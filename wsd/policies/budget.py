@@ -26,9 +26,9 @@ class Part(IntEnum):
     deflated = 2
     """A message being deflated, and everything that waits behind it."""
     unsent = 3
-    """What waits in its transport."""
+    """Bytes that wait in the transport."""
     collected = 4
-    """What a protocol that takes messages as they come has made of one that is not whole."""
+    """What a protocol has made of an incomplete message that it reads in pieces."""
 
 
 class Holder(Protocol):

@@ -179,7 +179,7 @@ class TestAnswers:
             (BOTH, "B", "text", "str is not a B"),
             (BOTH, "B", {"w": 1}, "B has no w"),
             (BOTH, "B", {"x": 1, "w": 1}, "B has no w"),
-            (BOTH, "B", {"xsi:type": "T", "x": 1}, "xsi:type: T is no type that may stand here; there are D, R, B"),
+            (BOTH, "B", {"xsi:type": "T", "x": 1}, "T is not a type that is allowed here; allowed are D, R, B"),
             (ABSTRACT, "B", {"x": 1}, "B is abstract; say which type it is, by its class or by the key xsi:type"),
             (GROUPS["choice repeated"].schema, "T", {"rows": [{"c": 1}]}, "a row has no c; it has a, b"),
             (GROUPS["choice repeated"].schema, "T", {"rows": [{"a": 1, "b": "x"}]}, "a, b exclude each other"),

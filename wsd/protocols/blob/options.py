@@ -66,7 +66,7 @@ class BlobOptions:
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")
 
     def lockFiles(self, environ: Mapping[str, str]) -> Sequence[Path]:
-        """What the daemon holds, so that no other has the same store, by whatever keys it names it."""
+        """The files that the daemon locks, so that no other daemon uses the same store."""
         if self.store:
             return [Path(self.store) / LOCK]
         folder = Path(stateFolder(environ))

@@ -116,7 +116,7 @@ class Derivations:
         found = [each for each in candidates if told in (each.key, each.name)]
         if not found:
             known = ", ".join(each.name for each in candidates if not getattr(each, "isAbstract", False))
-            raise ValueError(f"{TYPE_KEY}: {told} is no type that may stand here; there are {known}")
+            raise ValueError(f"{TYPE_KEY}: {told} is not a type that is allowed here; allowed are {known}")
         return _one(found, told)
 
 

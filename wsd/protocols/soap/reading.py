@@ -94,7 +94,7 @@ class Reader:
         self._parse(data if first is None else first + data)
 
     def _parse(self, data: bytes) -> None:
-        """Some of a message that comes in pieces, with names of its own."""
+        """Parse a piece of a message, with a dictionary of its own."""
         if self._parser is None:
             self._parser = Piecewise(isHuge=self._most > _MOST_TEXT)
         try:

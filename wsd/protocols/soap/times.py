@@ -10,7 +10,7 @@ _ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)$")
 
 
 _YEAR = re.compile(r"\s*(-|0000|\d{5})")
-"""How a date begins whose year Python has not."""
+"""The beginning of a date whose year Python does not support."""
 
 
 def _checkYear(text: str) -> None:
@@ -40,7 +40,7 @@ _MIDNIGHT = re.compile(r"(?<![\d.])24:00:00(?:\.0+)?(?=Z|[+-]|$)")
 
 
 def readDateTime(text: str) -> datetime:
-    """A moment, to the microsecond. Raises ValueError for a year that Python has not."""
+    """A moment, to the microsecond. Raises ValueError for a year that Python does not support."""
     text = text.strip()
     _checkYear(text)
     if "24:00:00" in text and (ended := _MIDNIGHT.sub("00:00:00", text)) != text:

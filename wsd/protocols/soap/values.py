@@ -159,12 +159,12 @@ class ComplexType:
                 writeFields(out, each, given, self.types)
 
     def _refuse(self, value: Any) -> None:
-        """Raises TypeError for a value that made an empty element and is more than that."""
+        """Raises TypeError for a value that was written as an empty element but is not empty."""
         if isinstance(value, _NO_OBJECTS):
-            raise TypeError(f"{type(value).__name__} is no {self.name}")
+            raise TypeError(f"{type(value).__name__} is not a {self.name}")
 
     def _refuseKeys(self, value: Mapping[Any, Any]) -> None:
-        """Raises ValueError for a mapping that has more than can be written; an object may have what it likes."""
+        """Raises ValueError for a mapping with keys that cannot be written; an object may have more attributes."""
         if not self._keys:
             leaves = self.model.leaves() if self.model is not None else ()
             named = [each.name for each in (*self.attributes, *self.fields, *leaves)]

@@ -99,11 +99,7 @@ class XmppOptions:
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "xmpp.sqlite"))
 
     def lockFiles(self, environ: Mapping[str, str]) -> list[Path]:
-        """
-        What the daemon holds, so that no other has the same store, by whatever keys it names it.
-
-        The gateway to another server has none.
-        """
+        """The files that the daemon locks, so that no other daemon uses the same store; a gateway has none."""
         if self.upstream is not None:
             return []
         if self.store:

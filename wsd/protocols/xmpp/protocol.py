@@ -177,7 +177,7 @@ class XmppFactory(Factory):
         return Deferred.fromCoroutine(_after(host._beginning))
 
     def _warn(self) -> None:
-        """Say that a reload parts this route from those that it was one with, until a new start."""
+        """Log that a reload separates this route from those with which it shared a server, until a restart."""
         served = (each for each in self._all if each._host and not each.hasFailed)
         before = next((each for each in served if each.route.path == self.route.path), self)
         changed = [name for name in _SHARED if getattr(before.options, name) != getattr(self.options, name)]
