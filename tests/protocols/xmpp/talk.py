@@ -80,6 +80,7 @@ class Host:
 
     def __init__(self, folder: Path, *users: str, **keys: Any) -> None:
         self.folder = folder
+        self._stores: list[SqliteStore] = []
         self.options = XmppOptions(store=str(folder / "xmpp.sqlite"), **keys)
         store = SqliteStore(folder / "xmpp.sqlite")
         for user in users:
@@ -92,9 +93,19 @@ class Host:
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
         self.disk = AtOnce(None, 1, "xmpp")
-        vault = Vault(self.disk, lambda: SqliteStore(self.folder / "xmpp.sqlite"), self.clock)
+        vault = Vault(self.disk, self._open, self.clock)
         self.server = Server(self.options, self.clock, self.clock.seconds, vault, AtOnce(None, 1, "scram"))
         self.started = Deferred.fromCoroutine(self.server.start(True))
+
+    def _open(self) -> SqliteStore:
+        store = SqliteStore(self.folder / "xmpp.sqlite")
+        self._stores.append(store)
+        return store
+
+    def close(self) -> None:
+        """Close the files of all that have begun."""
+        for store in self._stores:
+            store.close()
 
     def kill(self) -> None:
         """The process dies, and another begins: nothing is set down."""

@@ -227,6 +227,7 @@ class TestWhateverLiesInTheStore:
         for query in (f"<query xmlns='{ROSTER}'/>", "<blocklist xmlns='urn:xmpp:blocking'/>"):
             assert bob.ask("get", query).get("type") == "result"
         assert bob.wire.closeCode is None
+        host.close()
 
 
 class TestWhatWasLetIn:
