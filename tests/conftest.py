@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import gc
-import os
-from collections.abc import Iterator
+import sys
 
-import pytest
+from twisted.logger import (
+    FilteringLogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
 
-_MANY = 400
-"""Descriptors, far below the 1,024 that `select` can take."""
-
-
-@pytest.fixture(autouse=True)
-def _descriptorsAreClosed() -> Iterator[None]:
-    """Close what tests have left open: the garbage collector alone may let stores and sockets pile up for too long."""
-    yield
-    if len(os.listdir("/proc/self/fd")) > _MANY:
-        gc.collect()
+_criticalAlone = LogLevelFilterPredicate(LogLevel.critical)
+# Before logging begins, Twisted keeps all events for those who come later, and with them whatever has logged them:
+# servers with open stores, by the hundred.
+globalLogBeginner.beginLoggingTo(
+    [FilteringLogObserver(textFileLogObserver(sys.stderr), [_criticalAlone])],
+    discardBuffer=True,
+    redirectStandardIO=False,
+)
