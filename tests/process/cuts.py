@@ -149,7 +149,9 @@ class Client:
             await asyncio.wait([reading], timeout=1)
         finally:
             reading.cancel()
-            writer.transport.abort()
+            # One that is gone already has no loop to abort it.
+            if not writer.is_closing():
+                writer.transport.abort()
 
     async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         for piece in pieces(data, self.dice) if len(data) < 100_000 else (data,):
@@ -194,7 +196,9 @@ class HalfAFrame(Client):
                 await asyncio.sleep(0.005)
         finally:
             reading.cancel()
-            writer.transport.abort()
+            # One that is gone already has no loop to abort it.
+            if not writer.is_closing():
+                writer.transport.abort()
 
 
 async def talks(daemon: RunningDaemon, seed: str, end: float) -> int:
