@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -93,6 +94,15 @@ class TestWhatIsCostly:
     def test_groups_that_are_counted(self) -> None:
         assert validator(COUNTED.format(200)).isCostly
         assert not validator(COUNTED.format("unbounded")).isCostly
+
+    def test_an_answer_does_not_wait_for_a_request_that_a_thread_checks(self) -> None:
+        checker = validator(PATTERN.format("(a|aa)+b"))
+        told: list[str] = []
+        with checker._lock:
+            answering = Thread(target=lambda: told.append(check(checker, "<r>ab</r>")[0]), daemon=True)
+            answering.start()
+            answering.join(10)
+            assert told == [""]
 
     def test_what_cannot_be_decided_is_told(self) -> None:
         told, _ = check(validator(PATTERN.format("(a|aa)+b")), f"<r>{'a' * 60}</r>")

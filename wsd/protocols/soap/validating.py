@@ -41,20 +41,22 @@ class Validator:
 
     def check(self, element: Any, size: int) -> str:
         """The first error in an element of `size` bytes, "" if it is valid."""
-        with self._lock:
-            try:
-                if size > _SMALL:
-                    # Reading in pieces does not check that an xs:ID is unique.
-                    return self._inPieces(element) or (self._atOnce(element) if self._hasIds else "")
-                return self._atOnce(element)
-            except etree.XMLSchemaValidateError:
-                return _UNDECIDED
+        if size <= _SMALL and not self.isCostly:
+            return self._atOnce(element)
+        # Without the lock: an answer must not wait for a request that a thread checks.
+        wrong = self._inPieces(element)
+        # Reading in pieces does not check that an xs:ID is unique.
+        return self._atOnce(element) if self._hasIds and not wrong else wrong
 
     def _atOnce(self, element: Any) -> str:
-        if self._schema.validate(element):
-            return ""
-        log = self._schema.error_log
-        return _sentence(log[0] if log else log.last_error)
+        with self._lock:
+            try:
+                if self._schema.validate(element):
+                    return ""
+            except etree.XMLSchemaValidateError:
+                return _UNDECIDED
+            log = self._schema.error_log
+            return _sentence(log[0] if log else log.last_error)
 
     def _inPieces(self, element: Any) -> str:
         data = memoryview(etree.tostring(element, encoding="utf-8", with_tail=False))
@@ -71,7 +73,8 @@ class Validator:
 
 
 def _sentence(error: Any) -> str:
-    return str(error.message)[:400]
+    message = str(error.message)
+    return _UNDECIDED if message.startswith("Internal error") else message[:400]
 
 
 def _hasIds(root: Any) -> bool:
