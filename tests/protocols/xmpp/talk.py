@@ -14,6 +14,7 @@ from twisted.internet.task import Clock
 
 from tests.wire import Client
 from wsd.protocols.xmpp import credentials
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.protocol import XmppFactory
@@ -22,7 +23,6 @@ from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
-from wsd.protocols.xmpp.vault import Vault
 
 _T = TypeVar("_T")
 
@@ -93,7 +93,7 @@ class Host:
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
         self.disk = AtOnce(None, 1, "xmpp")
-        vault = Vault(self.disk, self._open, self.clock)
+        vault = AsyncStore(self.disk, self._open, self.clock)
         self.server = Server(self.options, self.clock, self.clock.seconds, vault, AtOnce(None, 1, "scram"))
         self.started = Deferred.fromCoroutine(self.server.start(True))
 

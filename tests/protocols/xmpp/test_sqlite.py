@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsd.protocols.xmpp.sqlite import SqliteStore
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 
 _FULL = 2
 """PRAGMA synchronous: the log is synced at each commit."""
@@ -45,7 +45,7 @@ class TestACommit:
 class TestAFault:
     def test_of_a_full_disk_is_told_and_another_try_is_made_in_the_same_file(self, store: SqliteStore) -> None:
         limit(store, 0)
-        with pytest.raises(StoreFault) as raised, store.transaction():
+        with pytest.raises(StoreError) as raised, store.transaction():
             store.put("kind", "owner", "key", "x" * 100_000)
         assert (raised.value.isFull, raised.value.isWhole) == (True, True)
         limit(store, 1_000)
@@ -55,7 +55,7 @@ class TestAFault:
     def test_of_a_file_that_is_no_store_is_told(self, tmp_path: Path) -> None:
         path = tmp_path / "xmpp.sqlite"
         path.write_bytes(b"x" * 4096)
-        with pytest.raises(StoreFault) as raised:
+        with pytest.raises(StoreError) as raised:
             SqliteStore(path)
         assert (raised.value.isFull, raised.value.isWhole) == (False, False)
 

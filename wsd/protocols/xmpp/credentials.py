@@ -31,7 +31,7 @@ USER, SECRET = "user", "secret"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class ScramKeys:
     """What a password is known by."""
 
     salt: bytes
@@ -73,7 +73,7 @@ def check(password: str, kept: str | None) -> bool:
     """Whether this is the password whose keys were stored; as long for a user that there is not. Takes milliseconds."""
     from scramp import ScramException
 
-    keys = readKeys(kept, PLAIN) if kept is not None else Keys(bytes(16), bytes(32), bytes(32), ITERATIONS)
+    keys = readKeys(kept, PLAIN) if kept is not None else ScramKeys(bytes(16), bytes(32), bytes(32), ITERATIONS)
     try:
         _, stored, _, _ = mechanism(PLAIN).make_auth_info(password, iteration_count=keys.iterations, salt=keys.salt)
     except (ScramException, UnicodeError):
@@ -81,11 +81,11 @@ def check(password: str, kept: str | None) -> bool:
     return hmac.compare_digest(stored, keys.stored)
 
 
-def readKeys(kept: str, name: str) -> Keys:
+def readKeys(kept: str, name: str) -> ScramKeys:
     """The stored keys of a mechanism. Raises ValueError for keys that `derive` cannot have made."""
     try:
         salt, stored, server, iterations = json.loads(kept)[name]
-        keys = Keys(b64decode(salt), b64decode(stored), b64decode(server), iterations)
+        keys = ScramKeys(b64decode(salt), b64decode(stored), b64decode(server), iterations)
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"there are no keys: {error}") from None
     if type(iterations) is not int or not 0 < iterations <= _MOST_ITERATIONS:
@@ -93,11 +93,11 @@ def readKeys(kept: str, name: str) -> Keys:
     return keys
 
 
-def decoy(secret: bytes, user: str, name: str) -> Keys:
-    """Keys for a user that there is not: the same salt each time, and no password that fits."""
+def decoy(secret: bytes, user: str, name: str) -> ScramKeys:
+    """ScramKeys for a user that there is not: the same salt each time, and no password that fits."""
     salt = hmac.digest(secret, f"{name} {user}".encode(), "sha256")[:16]
     size = mechanism(name).hf().digest_size
-    return Keys(salt, secrets.token_bytes(size), secrets.token_bytes(size), ITERATIONS)
+    return ScramKeys(salt, secrets.token_bytes(size), secrets.token_bytes(size), ITERATIONS)
 
 
 def secretOf(store: Store) -> str:

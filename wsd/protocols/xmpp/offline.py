@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.stanza import Element, StanzaError, errorOf, mayBeAnswered
-from wsd.protocols.xmpp.store import StoreFault, refusal
+from wsd.protocols.xmpp.store import StoreError, refusal
 from wsd.protocols.xmpp.streammanagement import Receipt
 from wsd.protocols.xmpp.user import OFFLINE
 
@@ -94,7 +94,7 @@ class Offline:
     def _refuse(self, failure: Failure, user: User, id: int, message: Element) -> None:
         """Tell the sender that a message could not be stored."""
         self._forget(user, id)
-        fault = failure.value if isinstance(failure.value, StoreFault) else StoreFault(failure.getErrorMessage())
+        fault = failure.value if isinstance(failure.value, StoreError) else StoreError(failure.getErrorMessage())
         if mayBeAnswered(message):
             self._server.router.deliver(errorOf(message, refusal(fault)))
 
@@ -126,7 +126,7 @@ class Offline:
     def _unsent(self, failure: Failure, session: Session) -> None:
         """Waiting messages are sent when the store can be read again."""
         session.isOwed = True
-        if not failure.check(StoreFault):
+        if not failure.check(StoreError):
             self.log.failure("stored messages could not be sent to their user", failure, event="xmpp.store")
 
     def _send(self, session: Session, entries: list[tuple[int, str]]) -> None:

@@ -18,18 +18,18 @@ from wsd.config import ConfigError
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
 from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.credentials import hasScram
-from wsd.protocols.xmpp.gateway import Gateway, Upstream
+from wsd.protocols.xmpp.gateway.bridge import Upstream, XmppGateway
 from wsd.protocols.xmpp.hostmeta import HostMeta
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
-from wsd.protocols.xmpp.vault import Vault
 
 _ROOM = 4
 """How many of the largest stanzas `max_unsent` must hold; one may grow to twice its size when it is passed on."""
@@ -42,7 +42,7 @@ class XmppConnection(Connection):
     """One WebSocket, and the stream on it."""
 
     factory: XmppFactory
-    _stream: Stream | Gateway
+    _stream: Stream | XmppGateway
 
     async def opening(self, request: Request) -> Accept:
         """Only who speaks XMPP comes in."""
@@ -60,7 +60,7 @@ class XmppConnection(Connection):
         if upstream is None:
             self._stream = Stream(self.factory.server, self, facts)
         else:
-            self._stream = Gateway(upstream, self, facts, (peer.address, peer.port))
+            self._stream = XmppGateway(upstream, self, facts, (peer.address, peer.port))
 
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
         """One message is one element."""
@@ -82,13 +82,13 @@ class XmppConnection(Connection):
     def full(self) -> None:
         """The client does not read: nor do we, neither it nor what is for it."""
         self.hold()
-        if isinstance(self._stream, Gateway):
+        if isinstance(self._stream, XmppGateway):
             self._stream.full()
 
     def drained(self) -> None:
         """It does again."""
         self.release()
-        if isinstance(self._stream, Gateway):
+        if isinstance(self._stream, XmppGateway):
             self._stream.drained()
 
     # -- the stream says ------------------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ class XmppFactory(Factory):
             self.upstream = Upstream(self.options, self.clock)
             return
         path = storeOf(self.options, os.environ)
-        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock, str(path))
+        vault = AsyncStore(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock, str(path))
         self._server = Server(
             self._bounded(self.options), self.clock, time.time, vault, self.threads(self.clock, 2, "scram")
         )
@@ -231,7 +231,7 @@ class XmppFactory(Factory):
         self._server.counters = self.counters
         try:
             await self._server.start(path.exists())
-        except StoreFault as fault:
+        except StoreError as fault:
             raise CannotStart(f"the store cannot be opened: {fault}{_ownerOf(path)}", str(path)) from fault
 
     def _slots(self) -> Slots | None:

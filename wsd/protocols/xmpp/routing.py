@@ -10,7 +10,7 @@ from wsd.protocols.xmpp.framing import StreamError, parse
 from wsd.protocols.xmpp.jid import JID, parseJid
 from wsd.protocols.xmpp.presence import SUBSCRIPTIONS
 from wsd.protocols.xmpp.stanza import CLIENT, KINDS, Element, StanzaError, errorOf, mayBeAnswered
-from wsd.protocols.xmpp.store import StoreFault, refusal
+from wsd.protocols.xmpp.store import StoreError, refusal
 from wsd.protocols.xmpp.streammanagement import Receipt
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Router:
             await self._receive(session, stanza, receipt)
         except StanzaError as error:
             _refuse(session, stanza, error)
-        except StoreFault as fault:
+        except StoreError as fault:
             _refuse(session, stanza, refusal(fault))
         if receipt is not None:
             receipt.isOpen = False

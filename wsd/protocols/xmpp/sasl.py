@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from typing import Any, Protocol
 from uuid import uuid4
 
-from wsd.protocols.xmpp.credentials import SCRAM, Keys, mechanism
+from wsd.protocols.xmpp.credentials import SCRAM, ScramKeys, mechanism
 from wsd.protocols.xmpp.jid import prepareLocal
 from wsd.protocols.xmpp.stanza import Element, explanation
 
@@ -36,7 +36,7 @@ class SaslFailure(Exception):
 class Credentials(Protocol):
     """Whom an exchange asks; `user` is a prepared local part."""
 
-    async def keys(self, user: str, mechanism: str) -> Keys:
+    async def keys(self, user: str, mechanism: str) -> ScramKeys:
         """The keys of a user, those of a decoy for one that there is not. Raises SaslFailure."""
 
     async def verify(self, user: str, password: str) -> bool:
@@ -46,7 +46,7 @@ class Credentials(Protocol):
         """It was not."""
 
 
-class Exchange:
+class SaslExchange:
     """One stream's exchanges, until one succeeds: `user` is then the local part of who is there."""
 
     def __init__(self, offered: tuple[str, ...], credentials: Credentials) -> None:

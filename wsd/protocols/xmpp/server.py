@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from wsd.config.values import MIB
 from wsd.metrics import RouteCounters
 from wsd.protocols.xmpp import credentials
-from wsd.protocols.xmpp.aside import Aside
-from wsd.protocols.xmpp.credentials import Keys
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.credentials import ScramKeys
 from wsd.protocols.xmpp.framing import Caps, StreamError
 from wsd.protocols.xmpp.guard import BY_ADDRESS, BY_USER, Guard
 from wsd.protocols.xmpp.jid import parseJid
@@ -23,6 +23,7 @@ from wsd.protocols.xmpp.ledger import Ledger
 from wsd.protocols.xmpp.offline import Offline
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.presence import Presence
+from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.queries import Queries
 from wsd.protocols.xmpp.rooms.room import restore
 from wsd.protocols.xmpp.rooms.service import Rooms
@@ -30,11 +31,10 @@ from wsd.protocols.xmpp.routing import Router
 from wsd.protocols.xmpp.sasl import SaslFailure
 from wsd.protocols.xmpp.session import Link, Session
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.streammanagement import failed, numberOf
 from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.user import STALE, STREAM, Kept, User, load
-from wsd.protocols.xmpp.vault import Vault
 
 _IDLE = 60.0
 """Seconds for which a user without sessions stays in memory at the least."""
@@ -57,7 +57,7 @@ class Server:
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: Vault, deriving: Threads
+        self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: AsyncStore, deriving: Threads
     ) -> None:
         self.options = options
         self.clock = clock
@@ -72,7 +72,7 @@ class Server:
         """What was let in once, with what was put around it, is read again under wider caps."""
         self.counters = RouteCounters()
         """The counters of the route that started the server."""
-        self.aside = Aside(self)
+        self.aside = Quarantine(self)
         vault.returned = self._returned
         self.byAddress = Guard(clock, BY_ADDRESS)
         self.byUser = Guard(clock, BY_USER)
@@ -108,7 +108,7 @@ class Server:
         self.options = options
 
     async def start(self, hasStore: bool) -> None:
-        """Start, and restore the rooms of an existing store. Raises StoreFault if it cannot be read."""
+        """Start, and restore the rooms of an existing store. Raises StoreError if it cannot be read."""
         self.vault.start()
         self.deriving.start()
         self._sweeping.start(_IDLE, now=False)
@@ -156,7 +156,7 @@ class Server:
     # -- users ----------------------------------------------------------------------------------------------------
 
     async def find(self, bare: str) -> User | None:
-        """The user with a bare address, None if there is none. Raises StoreFault."""
+        """The user with a bare address, None if there is none. Raises StoreError."""
         known = self.users.get(bare)
         if known is not None:
             self._touched[bare] = self.clock.seconds()
@@ -209,7 +209,7 @@ class Server:
 
     def _unswept(self, failure: Failure) -> None:
         """The next sweep is in a minute; the vault has logged a failing store already."""
-        if not failure.check(StoreFault):
+        if not failure.check(StoreError):
             self.log.failure("users who have left could not be removed", failure, event="xmpp.store")
 
     async def remove(self, user: User) -> None:
@@ -415,7 +415,7 @@ class Logins:
         if not self._server.byAddress.admits(self._address):
             raise SaslFailure("temporary-auth-failure", "too many logins have failed; try again later")
 
-    async def keys(self, user: str, mechanism: str) -> Keys:
+    async def keys(self, user: str, mechanism: str) -> ScramKeys:
         """The keys of a user, those of a decoy for one that there is not. Raises SaslFailure."""
         self._admitUser(user)
         secret = await self._server.secret()

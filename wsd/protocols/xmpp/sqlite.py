@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wsd.config.state import makeFile, makeFolder
-from wsd.protocols.xmpp.store import ASIDE, StoreFault
+from wsd.protocols.xmpp.store import ASIDE, StoreError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
@@ -29,7 +29,7 @@ _OURS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sq
 
 
 class SqliteStore:
-    """`wsd.protocols.xmpp.store.Store`, in a file. Raises StoreFault."""
+    """`wsd.protocols.xmpp.store.Store`, in a file. Raises StoreError."""
 
     def __init__(self, path: Path) -> None:
         with _faults():
@@ -145,4 +145,4 @@ def _faults() -> Iterator[None]:
         isFull = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == ENOSPC
         # Without the path, which concerns only the owner.
         sentence = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise StoreFault(sentence, isFull, isFull or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)) from error
+        raise StoreError(sentence, isFull, isFull or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)) from error

@@ -2,7 +2,7 @@
 The interface of a store: records by kind, owner and key, and ordered entries by kind and owner.
 
 Rosters, block lists, users and rooms are records; waiting messages and room histories are entries. A `Store`
-blocks; `wsd.protocols.xmpp.vault.Vault` brings it to the reactor's thread.
+blocks; `wsd.protocols.xmpp.asyncstore.AsyncStore` brings it to the reactor's thread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ASIDE = "aside "
 """Prefix of the kind of a row that cannot be read: it is kept, but no longer read."""
 
 
-class StoreFault(Exception):
+class StoreError(Exception):
     """The store cannot be read or written at present."""
 
     def __init__(self, sentence: str, isFull: bool = False, isWhole: bool = False) -> None:
@@ -27,12 +27,12 @@ class StoreFault(Exception):
         self.isWhole = isWhole
         """Whether the store may stay open."""
 
-    def again(self) -> StoreFault:
+    def again(self) -> StoreError:
         """A copy for another caller, without this one's traceback."""
-        return StoreFault(str(self), self.isFull, self.isWhole)
+        return StoreError(str(self), self.isFull, self.isWhole)
 
 
-def refusal(fault: StoreFault) -> StanzaError:
+def refusal(fault: StoreError) -> StanzaError:
     """The error for a client whose request needs the store."""
     if fault.isFull:
         return StanzaError("resource-constraint", "the store is full; try again later")
@@ -40,7 +40,7 @@ def refusal(fault: StoreFault) -> StanzaError:
 
 
 class Store(Protocol):
-    """A store that keeps what was committed, whatever happens to the process. Transactions raise StoreFault."""
+    """A store that keeps what was committed, whatever happens to the process. Transactions raise StoreError."""
 
     def get(self, kind: str, owner: str, key: str) -> str | None:
         """A record."""

@@ -18,11 +18,11 @@ from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.framing import StreamError, closeTag, openTag, parse
 from wsd.protocols.xmpp.jid import JID, parseJid, prepareResource
 from wsd.protocols.xmpp.routing import check
-from wsd.protocols.xmpp.sasl import SASL, Exchange, SaslFailure, mechanismsFor
+from wsd.protocols.xmpp.sasl import SASL, SaslExchange, SaslFailure, mechanismsFor
 from wsd.protocols.xmpp.server import Logins, Server
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, FRAMING, LANG, STREAMS, Element, StanzaError, errorOf, result
-from wsd.protocols.xmpp.store import StoreFault, refusal
+from wsd.protocols.xmpp.store import StoreError, refusal
 from wsd.protocols.xmpp.streammanagement import SM, Inbound, failed, numberOf
 from wsd.protocols.xmpp.values import boolean, number
 
@@ -89,7 +89,7 @@ class Stream:
         self.session: Session | None = None
         self._domain = ""
         self._lang = ""
-        self._exchange: Exchange | None = None
+        self._exchange: SaslExchange | None = None
         self._logins: Logins | None = None
         self._user = ""
         self._tries = 0
@@ -128,7 +128,7 @@ class Stream:
                 await self._early(element)
         except StreamError as error:
             self.fail(error)
-        except StoreFault as fault:
+        except StoreError as fault:
             refused = refusal(fault)
             self.fail(StreamError(refused.condition, refused.sentence))
 
@@ -251,7 +251,7 @@ class Stream:
         self._domain = domain
         if isFirst:
             self._logins = Logins(self._server, domain, self._facts.address)
-            self._exchange = Exchange(self._mechanisms(), self._logins)
+            self._exchange = SaslExchange(self._mechanisms(), self._logins)
         self._wire.text(self._features().toXml())
 
     def _domainOf(self, element: Element) -> str:
@@ -307,7 +307,7 @@ class Stream:
             answer = await self._exchange.receive(element)
             if self.state is not State.AUTHENTICATING:
                 return
-        except StoreFault as fault:
+        except StoreError as fault:
             self.write(SaslFailure("temporary-auth-failure", refusal(fault).sentence).element().toXml())
             raise
         except SaslFailure as failure:
@@ -341,7 +341,7 @@ class Stream:
             self.write(result(iq).toXml())
         except StanzaError as error:
             self.write(errorOf(iq, error).toXml())
-        except StoreFault as fault:
+        except StoreError as fault:
             self.write(errorOf(iq, refusal(fault)).toXml())
 
     async def _bind(self, iq: Element) -> None:
@@ -364,7 +364,7 @@ class Stream:
         except StanzaError as error:
             self.write(errorOf(iq, error).toXml())
             return
-        except StoreFault as fault:
+        except StoreError as fault:
             self.write(errorOf(iq, refusal(fault)).toXml())
             return
         self._begun()
@@ -384,7 +384,7 @@ class Stream:
             return
         try:
             found = await self._server.resume(f"{self._user}@{self._domain}", element)
-        except StoreFault as fault:
+        except StoreError as fault:
             found = failed(refusal(fault).condition)
         if isinstance(found, Element):
             self.write(found.toXml())

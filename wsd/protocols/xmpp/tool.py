@@ -19,7 +19,7 @@ from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.roster import ROSTER, Item, came
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import isText
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 
 _STORE = "xmpp.sqlite"
 
@@ -60,7 +60,7 @@ def _opened(path: Path) -> Iterator[SqliteStore]:
     try:
         with closing(SqliteStore(path)) as store:
             yield store
-    except (Error, OSError, StoreFault) as error:
+    except (Error, OSError, StoreError) as error:
         raise _refusal(path, error) from None
 
 
@@ -127,13 +127,13 @@ def _change(store: SqliteStore, user: str) -> None:
     with store.transaction():
         isThere = credentials.change(store, user, kept)
     if not isThere:
-        raise _Nobody(user)
+        raise NoSuchUser(user)
 
 
 def _remove(store: SqliteStore, user: str) -> None:
     with store.transaction():
         if not credentials.has(store, user):
-            raise _Nobody(user)
+            raise NoSuchUser(user)
         # Who gets the name after this one shall not be taken for a friend.
         for contact in filter(isText, store.load(ROSTER, user)):
             kept = store.load(ROSTER, contact).get(user)
@@ -172,7 +172,7 @@ def _isThere(path: Path) -> bool:
     return True
 
 
-class _Nobody(ConfigError):
+class NoSuchUser(ConfigError):
     """There is no such user."""
 
     def __init__(self, user: str) -> None:

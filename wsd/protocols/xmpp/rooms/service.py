@@ -52,7 +52,7 @@ class Rooms:
             self._empty(room)
 
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
-        """Handle a stanza for a room, or for the service. Raises StanzaError and StoreFault."""
+        """Handle a stanza for a room, or for the service. Raises StanzaError and StoreError."""
         vault = self._server.vault
         since = vault.asked
         if self._isKept(session, stanza, to):

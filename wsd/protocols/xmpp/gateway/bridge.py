@@ -1,5 +1,5 @@
 """
-Gateway: a client's stream (RFC 7395) carried to another server's port for clients (RFC 6120), and back.
+XmppGateway: a client's stream (RFC 7395) carried to another server's port for clients (RFC 6120), and back.
 
 What is said is not judged beyond its framing: logins, acknowledgements and resume are between the client and the server
 behind. STARTTLS is between us and that server (RFC 7395 3.9), so what it offers of TLS is not shown to the client.
@@ -21,8 +21,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wsd.config import ConfigError
-from wsd.protocols.xmpp.cutter import Cutter
 from wsd.protocols.xmpp.framing import Caps, StreamError, closeTag, openTag, parse
+from wsd.protocols.xmpp.gateway.streamparser import StreamParser
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.options import XmppOptions, upstreamOf
 from wsd.protocols.xmpp.sasl import SASL
@@ -100,7 +100,7 @@ def _authorities(path: str | None) -> Any:
 
 
 @implementer(IPushProducer)
-class Gateway:
+class XmppGateway:
     """One client's stream, and its connection to the server behind."""
 
     log = Logger(namespace="wsd")
@@ -397,9 +397,9 @@ class Other(BaseProtocol):
 
     transport: Any
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway: Gateway | None = gateway
-        self._cutter: Cutter | None = None
+    def __init__(self, gateway: XmppGateway) -> None:
+        self._gateway: XmppGateway | None = gateway
+        self._cutter: StreamParser | None = None
         self._cut: IDelayedCall | None = None
 
     def begin(self, head: str) -> None:
@@ -407,7 +407,7 @@ class Other(BaseProtocol):
         assert self._gateway is not None
         if self._cutter is not None:
             self._cutter.mute()
-        self._cutter = Cutter(_CAPS, self._gateway)
+        self._cutter = StreamParser(_CAPS, self._gateway)
         self.say(head)
 
     def say(self, xml: str) -> None:

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.blocking import BLOCKED
-from wsd.protocols.xmpp.credentials import Keys
+from wsd.protocols.xmpp.credentials import ScramKeys
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.rooms import room as rooms
@@ -42,7 +42,7 @@ def readMessage(xml: str, caps: Caps) -> Element:
     return message
 
 
-class Aside:
+class Quarantine:
     """Handles the rows that a server cannot read."""
 
     log = Logger(namespace="wsd")
@@ -80,7 +80,7 @@ class Aside:
             self._server.vault.setEntryAside(id, owner)
             return None
 
-    def keys(self, bare: str, kept: str | None, mechanism: str) -> Keys | None:
+    def keys(self, bare: str, kept: str | None, mechanism: str) -> ScramKeys | None:
         """The keys of a user. A row that cannot be read stays in place, so that nobody else can take the name."""
         try:
             return None if kept is None else credentials.readKeys(kept, mechanism)

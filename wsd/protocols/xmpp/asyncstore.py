@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.config.values import KIB
-from wsd.protocols.xmpp.store import Store, StoreFault
+from wsd.protocols.xmpp.store import Store, StoreError
 from wsd.protocols.xmpp.threads import Threads
 
 _T = TypeVar("_T")
@@ -43,10 +43,10 @@ class _Work:
 class _Left:
     """The result of an operation that is to be retried."""
 
-    fault: StoreFault
+    fault: StoreError
 
 
-class Vault:
+class AsyncStore:
     """
     A store on a thread of its own.
 
@@ -62,7 +62,7 @@ class Vault:
     def __init__(self, thread: Threads, open: Callable[[], Store], clock: Any, path: str = "") -> None:
         self.written = 0
         self.asked = 0
-        self.fault: StoreFault | None = None
+        self.fault: StoreError | None = None
         """Why writes wait, None if they do not."""
         self.returned: Callable[[], None] = lambda: None
         """Called when the store can be written again."""
@@ -86,7 +86,7 @@ class Vault:
         """Do all pending operations, as far as possible, and stop."""
         if self.asked:
             self._begin(self._do, self._queue, [])
-            with suppress(StoreFault):
+            with suppress(StoreError):
                 await self.read(lambda store: None)
             lost = sum(work.done is None and work.owner != _PROBE for work in self._queue)
             if self.fault is not None and lost:
@@ -108,7 +108,7 @@ class Vault:
         return len(self._queue)
 
     def check(self) -> None:
-        """Raises StoreFault if nothing can be stored at present."""
+        """Raises StoreError if nothing can be stored at present."""
         if self.fault is not None:
             raise self.fault.again()
 
@@ -145,7 +145,7 @@ class Vault:
         return self.read(lambda store: store.entries(kind, owner), owner=owner)
 
     def read(self, work: Callable[..., _T], *arguments: Any, owner: str = "") -> Deferred[_T]:
-        """The result of `work(store, *arguments)`. A read that fails with StoreFault is not retried."""
+        """The result of `work(store, *arguments)`. A read that fails with StoreError is not retried."""
         done: Deferred[_T] = Deferred()
         self._add(lambda store: work(store, *arguments), owner, done)
         return done
@@ -158,7 +158,7 @@ class Vault:
             self._waiting.append((number, call))
 
     async def kept(self, since: int) -> None:
-        """Wait until all writes after `since` are on disk. Raises StoreFault if one is lost or has to wait."""
+        """Wait until all writes after `since` are on disk. Raises StoreError if one is lost or has to wait."""
         last = self.asked
         if last == since:
             return
@@ -166,7 +166,7 @@ class Vault:
         if last > self.written:
             self.check()
         if self._lost > since:
-            raise StoreFault("a write is lost")
+            raise StoreError("a write is lost")
 
     # -- the thread -----------------------------------------------------------------------------------------------
 
@@ -212,14 +212,14 @@ class Vault:
                 self._store = self._open()
             with self._store.transaction():
                 return [work.do(self._store) for work in works]
-        except StoreFault as fault:
+        except StoreError as fault:
             if not fault.isWhole:
                 with suppress(Exception):
                     self._close()
             raise
 
     def _apart(
-        self, batch: Sequence[_Work], fault: StoreFault | None = None, owners: Collection[str] = ()
+        self, batch: Sequence[_Work], fault: StoreError | None = None, owners: Collection[str] = ()
     ) -> list[Any]:
         """On the thread: do each in its own transaction. After a `fault` no write is tried, nor a read of `owners`."""
         results: list[Any] = []
@@ -229,7 +229,7 @@ class Vault:
                 if fault is not None and (work.done is None or work.owner in owners):
                     raise fault.again()
                 results += self._together([work])
-            except StoreFault as error:
+            except StoreError as error:
                 if work.done is None:
                     # No write overtakes an earlier one, and no read returns data older than a waiting write.
                     fault = fault or error
@@ -267,7 +267,7 @@ class Vault:
             self._retrying = self._clock.callLater(_RETRY, self._retry)
         self._next()
 
-    def _sentence(self, fault: StoreFault) -> str:
+    def _sentence(self, fault: StoreError) -> str:
         """What is wrong, and with which file: for the log alone."""
         return f"{self._path}: {fault}" if self._path else str(fault)
 
@@ -275,7 +275,7 @@ class Vault:
         """Note whether the store fails or works again."""
         faults = [each.fault for each in results if isinstance(each, _Left)]
         failures = [each.value for each in results if isinstance(each, Failure)]
-        faults += [each for each in failures if isinstance(each, StoreFault)]
+        faults += [each for each in failures if isinstance(each, StoreError)]
         if not faults:
             if self.fault is not None and all(work.owner != _PROBE for work in self._queue):
                 self.fault = None

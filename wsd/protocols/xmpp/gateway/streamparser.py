@@ -1,4 +1,4 @@
-"""Cutter: cuts the stream of another server (RFC 6120 4) into its elements."""
+"""StreamParser: cuts the stream of another server (RFC 6120 4) into its elements."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Worn(Exception):
         self.index = index
 
 
-class Cutter(Builder):
+class StreamParser(Builder):
     """
     The stream of RFC 6120 that another server sends, cut into its elements.
 

@@ -12,7 +12,7 @@ from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisc
 from twisted.python.failure import Failure
 
 from tests.protocols.xmpp.talk import CLOSE, OPEN, REMOTE, SASL
-from wsd.protocols.xmpp.gateway import Gateway, Upstream
+from wsd.protocols.xmpp.gateway.bridge import Upstream, XmppGateway
 from wsd.protocols.xmpp.options import XmppOptions
 
 HEAD = (
@@ -69,7 +69,7 @@ class Behind:
         self.sent: list[str] = []
         self.held = 0
         self.isFinished = False
-        self.gateway = Gateway(upstream, self, REMOTE, source)
+        self.gateway = XmppGateway(upstream, self, REMOTE, source)
 
     # As an endpoint.
 

@@ -13,8 +13,8 @@ from twisted.logger import LogEvent, capturedLogs
 from twisted.python.failure import Failure
 
 from tests.protocols.xmpp.talk import AtOnce
-from wsd.protocols.xmpp.store import StoreFault
-from wsd.protocols.xmpp.vault import Vault
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.store import StoreError
 
 
 class Shelf:
@@ -33,7 +33,7 @@ class Shelf:
         try:
             yield
             if self.isBroken or (self.isFull and self.records != before[0]):
-                raise StoreFault("no room", self.isFull, self.isFull)
+                raise StoreError("no room", self.isFull, self.isFull)
         except BaseException:
             self.records, self.order = before
             raise
@@ -60,7 +60,7 @@ class Kept:
         self.shelf = Shelf()
         self.clock = Clock()
         self.thread = AtOnce(None, 1, "xmpp")
-        self.vault = Vault(self.thread, lambda: self.shelf, self.clock, "/kept")  # type: ignore[arg-type, return-value]
+        self.vault = AsyncStore(self.thread, lambda: self.shelf, self.clock, "/kept")  # type: ignore[arg-type, return-value]
         self.vault.start()
 
     def fill(self) -> None:
@@ -91,7 +91,7 @@ def result(deferred: Deferred[Any]) -> Any:
     return found[0].value if isinstance(found[0], Failure) else found[0]
 
 
-def fault(kept: Kept) -> StoreFault | None:
+def fault(kept: Kept) -> StoreError | None:
     return kept.vault.fault
 
 
@@ -110,8 +110,8 @@ class TestAStoreThatFails:
     def test_tells_who_waits_for_what_is_written(self, kept: Kept) -> None:
         since = kept.vault.asked
         kept.fill()
-        assert isinstance(wait(kept.vault.kept(since)), StoreFault)
-        with pytest.raises(StoreFault):
+        assert isinstance(wait(kept.vault.kept(since)), StoreError)
+        with pytest.raises(StoreError):
             kept.vault.check()
 
     def test_says_so_in_one_line(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
@@ -127,7 +127,7 @@ class TestAStoreThatFails:
         kept.vault.put("kind", "bob", "key", "value")
         kept.fill()
         assert result(kept.vault.get("kind", "bob", "key")) == "value"
-        assert isinstance(result(kept.vault.get("kind", "alice", "first")), StoreFault)
+        assert isinstance(result(kept.vault.get("kind", "alice", "first")), StoreError)
 
     def test_is_opened_anew_unless_it_is_only_full(self, kept: Kept) -> None:
         kept.fill()
@@ -138,7 +138,7 @@ class TestAStoreThatFails:
 
     def test_that_cannot_be_read_is_told_too(self, kept: Kept) -> None:
         kept.shelf.isBroken = True
-        assert isinstance(result(kept.vault.get("kind", "bob", "key")), StoreFault)
+        assert isinstance(result(kept.vault.get("kind", "bob", "key")), StoreError)
         assert fault(kept) is not None
         kept.shelf.isBroken = False
         kept.clock.advance(1)
@@ -174,7 +174,7 @@ class TestWhenThereIsRoomAgain:
         """What has failed and was told is not tried again: without a trial the next would find out."""
         kept.shelf.isFull = True
         assert isinstance(
-            result(kept.vault.read(lambda store: store.put("kind", "alice", "told", "value"))), StoreFault
+            result(kept.vault.read(lambda store: store.put("kind", "alice", "told", "value"))), StoreError
         )
         kept.clock.advance(5)
         assert result(kept.vault.get("kind", "bob", "key")) is None
@@ -194,7 +194,7 @@ class TestAWorkThatIsWrong:
         kept.vault.put("kind", "alice", "two", "value")
         kept.thread.catchUp()
         assert kept.shelf.order == ["one", "two"]
-        assert isinstance(wait(kept.vault.kept(since)), StoreFault)
+        assert isinstance(wait(kept.vault.kept(since)), StoreError)
         assert wait(kept.vault.kept(kept.vault.asked)) is None
         assert "this can never be written" in str(lines[-1]["log_failure"])
 
@@ -227,7 +227,7 @@ class TestTheEnd:
 
     def test_says_nothing_where_nothing_is_lost(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
         kept.shelf.isBroken = True
-        assert isinstance(result(kept.vault.get("kind", "alice", "key")), StoreFault)
+        assert isinstance(result(kept.vault.get("kind", "alice", "key")), StoreError)
         told = len(lines)
         assert wait(kept.vault.stop()) is None
         assert len(lines) == told
