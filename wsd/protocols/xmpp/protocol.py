@@ -20,7 +20,8 @@ from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.credentials import hasScram
-from wsd.protocols.xmpp.gateway.bridge import Upstream, XmppGateway
+from wsd.protocols.xmpp.gateway.bridge import XmppGateway
+from wsd.protocols.xmpp.gateway.upstream import Upstream
 from wsd.protocols.xmpp.hostmeta import HostMeta
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
@@ -60,7 +61,7 @@ class XmppConnection(Connection):
         if upstream is None:
             self._stream = Stream(self.factory.server, self, facts)
         else:
-            self._stream = XmppGateway(upstream, self, facts, (peer.address, peer.port))
+            self._stream = XmppGateway(upstream, self, closing, (peer.address, peer.port))
 
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
         """One message is one element."""

@@ -1,136 +1,191 @@
-"""The gateway in memory: what goes each way, in any pieces, and who is held when somebody does not read."""
+"""The bridge between a client and a server, in memory: every transition, both directions, and the flow control."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionRefusedError
-from twisted.internet.testing import MemoryReactorClock, StringTransportWithDisconnection
+from twisted.internet import error
+from twisted.logger import LogEvent, capturedLogs
 from twisted.python.failure import Failure
 
-from tests.protocols.xmpp.talk import CLOSE, OPEN, REMOTE, SASL
-from wsd.protocols.xmpp.gateway.bridge import Upstream, XmppGateway
-from wsd.protocols.xmpp.options import XmppOptions
+from tests.protocols.xmpp.gateway.harness import END, ERROR, FEATURES, HEAD, ID, PLAIN, Harness, opened
+from tests.protocols.xmpp.talk import CLOSE, OPEN, SASL
+from wsd.protocols.xmpp.gateway.bridge import BridgeState
 
-HEAD = (
-    b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
-    b" from='localhost' id='1' version='1.0' xml:lang='en'>"
-)
-PLAIN = b"<mechanism>PLAIN</mechanism>"
-FEATURES = (
-    b"<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
-    b"<mechanism>SCRAM-SHA-1-PLUS</mechanism>%s</mechanisms></stream:features>" % PLAIN
-)
-STARTTLS = (
-    b"<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
-)
-PROCEED = b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+WAITING, CONNECTING, OPENED, CLIENT_CLOSED, CLOSING, OVER = BridgeState
 
 
-@dataclass
-class Address:
-    host: str
-    port: int
+@pytest.fixture
+def lines() -> Iterator[Sequence[LogEvent]]:
+    with capturedLogs() as heard:
+        yield heard
 
 
-class Transport(StringTransportWithDisconnection):
-    """The connection to the server behind, of which TLS is only noted."""
-
-    isSafe = False
-    connected = True
-
-    def startTLS(self, context: Any) -> None:
-        self.isSafe = True
-
-    def abortConnection(self) -> None:
-        self.loseConnection()
-
-    def said(self) -> str:
-        """What it was sent since the last time."""
-        said: str = self.value().decode()
-        self.clear()
-        return said
+def dialling() -> Harness:
+    """The client has opened its stream, and the server has not taken the connection."""
+    harness = Harness()
+    harness.say(OPEN)
+    return harness
 
 
-class Behind:
-    """A gateway between a client that a test speaks for, and a server that it speaks for too."""
-
-    def __init__(self, source: tuple[str, int] = ("192.0.2.1", 7), **keys: Any) -> None:
-        self.reactor = MemoryReactorClock()
-        given = {"upstream": "tcp:127.0.0.1:5222", "upstream_tls": "none", **keys}
-        upstream = Upstream(XmppOptions(**given), self.reactor)
-        self.transport = Transport(peerAddress=Address("127.0.0.1", 5222))
-        self.answer: Deferred[Any] = Deferred()
-        self._factory: Any = None
-        upstream.endpoint = self  # type: ignore[assignment]
-        self.sent: list[str] = []
-        self.held = 0
-        self.isFinished = False
-        self.gateway = XmppGateway(upstream, self, REMOTE, source)
-
-    # As an endpoint.
-
-    def connect(self, factory: Any) -> Deferred[Any]:
-        self._factory = factory
-        return self.answer
-
-    def reached(self) -> Behind:
-        """The server takes the connection."""
-        self.protocol = self._factory.buildProtocol(None)
-        self.transport.protocol = self.protocol
-        self.protocol.makeConnection(self.transport)
-        self.answer.callback(self.protocol)
-        return self
-
-    # As the WebSocket.
-
-    def text(self, message: str) -> None:
-        self.sent.append(message)
-
-    def finish(self) -> None:
-        self.isFinished = True
-
-    def hold(self) -> None:
-        self.held += 1
-
-    def release(self) -> None:
-        self.held -= 1
-
-    # As the two.
-
-    def say(self, message: str) -> None:
-        self.gateway.received(message.encode())
-
-    def told(self, data: bytes, piece: int = 1 << 20) -> list[str]:
-        """The server says it: what the client is sent."""
-        before = len(self.sent)
-        for start in range(0, len(data), piece):
-            self.protocol.dataReceived(data[start : start + piece])
-        return self.sent[before:]
+def negotiating() -> Harness:
+    """The server has taken the connection, and has said nothing."""
+    return dialling().reached()
 
 
-def opened(**keys: Any) -> Behind:
-    """Both streams are open."""
-    behind = Behind(**keys)
-    behind.say(OPEN)
-    behind.reached().told(HEAD + FEATURES)
-    behind.transport.clear()
-    return behind
+def clientClosed() -> Harness:
+    harness = opened()
+    harness.say(CLOSE)
+    return harness
+
+
+def closing() -> Harness:
+    harness = opened()
+    harness.told(END)
+    return harness
+
+
+def over() -> Harness:
+    harness = opened()
+    harness.gateway.lost()
+    return harness
+
+
+def lose(harness: Harness) -> None:
+    harness.transport.loseConnection()
+
+
+def refuse(harness: Harness) -> None:
+    harness.answer.errback(Failure(error.ConnectionRefusedError()))
+
+
+def passTime(seconds: float) -> Callable[[Harness], None]:
+    return lambda harness: harness.reactor.advance(seconds)
+
+
+def says(message: str) -> Callable[[Harness], None]:
+    return lambda harness: harness.say(message)
+
+
+def tells(data: bytes) -> Callable[[Harness], object]:
+    return lambda harness: harness.told(data)
+
+
+FAILURE = ("open", "stream:error", "close")
+STANZA = "<message xmlns='jabber:client'/>"
+
+TRANSITIONS: dict[str, tuple[Callable[[], Harness], Callable[[Harness], object], BridgeState, tuple[str, ...]]] = {
+    "an open connects": (Harness, says(OPEN), CONNECTING, ()),
+    "a close at once": (Harness, says(CLOSE), OVER, ("close",)),
+    "a stanza before the open": (Harness, says(STANZA), CLOSING, FAILURE),
+    "no XML at once": (Harness, says("<"), CLOSING, FAILURE),
+    "another element of the framing": (Harness, says(OPEN.replace("open", "shut")), CLOSING, FAILURE),
+    "an open without a domain": (Harness, says(OPEN.replace("localhost", "")), CLOSING, FAILURE),
+    "no open in time": (Harness, passTime(60), CLOSING, FAILURE),
+    "the client goes at once": (Harness, lambda harness: harness.gateway.lost(), OVER, ()),
+    "the connection is refused": (dialling, refuse, CLOSING, FAILURE),
+    "the connection takes too long": (dialling, passTime(10), CLOSING, FAILURE),
+    "the client goes while it is made": (dialling, lambda harness: harness.gateway.lost(), OVER, ()),
+    "the connection is made": (dialling, lambda harness: harness.reached(), CONNECTING, ()),
+    "the server begins": (negotiating, tells(HEAD), OPENED, ("open",)),
+    "the server begins with an error": (negotiating, tells(HEAD + ERROR), OPENED, ("open", "stream:error")),
+    "the server sends no XML": (negotiating, tells(b"</a>"), CLOSING, FAILURE),
+    "the server says nothing": (negotiating, passTime(10), CLOSING, FAILURE),
+    "the server goes": (negotiating, lose, CLOSING, FAILURE),
+    "the client goes before the stream": (negotiating, lambda harness: harness.gateway.lost(), OVER, ()),
+    "a stanza": (opened, says(STANZA), OPENED, ()),
+    "another open": (opened, says(OPEN), OPENED, ()),
+    "an open for another domain": (
+        opened,
+        says(OPEN.replace("localhost", "example.com")),
+        CLOSING,
+        ("stream:error", "close"),
+    ),
+    "no XML": (opened, says("<"), CLOSING, ("stream:error", "close")),
+    "a close": (opened, says(CLOSE), CLIENT_CLOSED, ()),
+    "time passes": (opened, passTime(1_000), OPENED, ()),
+    "the client goes": (opened, lambda harness: harness.gateway.lost(), OVER, ()),
+    "a stanza of the server": (opened, tells(b"<message/>"), OPENED, ("message",)),
+    "an error of the server": (opened, tells(ERROR), OPENED, ("stream:error",)),
+    "an error of the server and its end": (opened, tells(ERROR + END), CLOSING, ("stream:error", "close")),
+    "the end of the server's stream": (opened, tells(END), CLOSING, ("close",)),
+    "the server's connection is lost": (opened, lose, CLOSING, ("stream:error", "close")),
+    "no XML of the server": (opened, tells(b"</a>"), CLOSING, ("stream:error", "close")),
+    "a stanza after the close": (clientClosed, says(STANZA), CLIENT_CLOSED, ()),
+    "an open after the close": (clientClosed, says(OPEN), CLIENT_CLOSED, ()),
+    "a second close": (clientClosed, says(CLOSE), CLIENT_CLOSED, ()),
+    "no XML after the close": (clientClosed, says("<"), OVER, ("stream:error", "close")),
+    "a stanza of the server after the close": (clientClosed, tells(b"<message/>"), CLIENT_CLOSED, ("message",)),
+    "the server answers the close": (clientClosed, tells(END), OVER, ("close",)),
+    "the server goes after the close": (clientClosed, lose, OVER, ("close",)),
+    "the server sends no XML after the close": (clientClosed, tells(b"</a>"), OVER, ("stream:error", "close")),
+    "the server does not answer the close": (clientClosed, passTime(5), OVER, ("close",)),
+    "the client goes after the close": (clientClosed, lambda harness: harness.gateway.lost(), OVER, ()),
+    "the client answers the close": (closing, says(CLOSE), OVER, ()),
+    "the client says something else": (closing, says(STANZA), CLOSING, ()),
+    "the client sends no XML at the end": (closing, says("<"), CLOSING, ()),
+    "the client opens again": (closing, says(OPEN), CLOSING, ()),
+    "the client does not answer the close": (closing, passTime(5), OVER, ()),
+    "the client goes at the end": (closing, lambda harness: harness.gateway.lost(), OVER, ()),
+    "the server says something at the end": (closing, tells(b"<message/>"), CLOSING, ()),
+    "a message after the end": (over, says(STANZA), OVER, ()),
+    "the client goes twice": (over, lambda harness: harness.gateway.lost(), OVER, ()),
+    "the server says something after the end": (over, tells(b"<message/>"), OVER, ()),
+}
+
+
+@pytest.mark.parametrize(("start", "happens", "state", "sent"), TRANSITIONS.values(), ids=TRANSITIONS)
+class TestEachTransition:
+    def test_sends_this_to_the_client_and_leads_there(
+        self,
+        start: Callable[[], Harness],
+        happens: Callable[[Harness], object],
+        state: BridgeState,
+        sent: tuple[str, ...],
+    ) -> None:
+        harness = start()
+        before = len(harness.sent)
+        happens(harness)
+        assert harness.gateway._state is state
+        assert tuple(message[1:].split(" ")[0] for message in harness.sent[before:]) == sent
+
+    def test_holds_the_client_only_until_the_server_is_there(
+        self,
+        start: Callable[[], Harness],
+        happens: Callable[[Harness], object],
+        state: BridgeState,
+        sent: tuple[str, ...],
+    ) -> None:
+        harness = start()
+        happens(harness)
+        if state is not OVER:
+            assert harness.held == (state is CONNECTING)
+
+    def test_leaves_nothing_at_the_end(
+        self,
+        start: Callable[[], Harness],
+        happens: Callable[[Harness], object],
+        state: BridgeState,
+        sent: tuple[str, ...],
+    ) -> None:
+        harness = start()
+        happens(harness)
+        if state is OVER:
+            assert not harness.reactor.getDelayedCalls()
+            assert not (hasattr(harness, "protocol") and harness.transport.connected)
 
 
 class TestEachWay:
     def test_open_is_a_header_and_a_header_is_open(self) -> None:
-        behind = Behind()
-        behind.say(OPEN)
-        head = behind.reached().transport.said()
+        harness = Harness()
+        harness.say(OPEN)
+        head = harness.reached().transport.said()
         assert head.startswith(
             '<?xml version=\'1.0\'?><stream:stream xmlns="jabber:client" to="localhost" version="1.0"'
         )
         assert head.endswith('xmlns:stream="http://etherx.jabber.org/streams">')
-        opening, features = behind.told(HEAD + FEATURES)
+        opening, features = harness.told(HEAD + FEATURES)
         assert opening == (
             '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" from="localhost" id="1" version="1.0" xml:lang="en"/>'
         )
@@ -147,17 +202,17 @@ class TestEachWay:
             '<stream:error xmlns:stream="http://etherx.jabber.org/streams"><a xmlns="b"/></stream:error>',
         ]
 
-    def test_white_space_that_keeps_the_connection_alive_stays_there(self) -> None:
+    def test_white_space_that_keeps_the_connection_alive_is_not_passed_on(self) -> None:
         assert opened().told(b" \n ") == []
 
     def test_the_second_open_begins_another_stream_on_the_same_connection(self) -> None:
-        behind = opened()
-        behind.say(f"<auth xmlns='{SASL}' mechanism='ANONYMOUS'/>")
-        behind.told(b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
-        behind.transport.clear()
-        behind.say(OPEN)
-        assert behind.transport.said().startswith("<?xml")
-        assert [each[:5] for each in behind.told(HEAD + FEATURES)] == ["<open", "<stre"]
+        harness = opened()
+        harness.say(f"<auth xmlns='{SASL}' mechanism='ANONYMOUS'/>")
+        harness.told(b"<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
+        harness.transport.clear()
+        harness.say(OPEN)
+        assert harness.transport.said().startswith("<?xml")
+        assert [each[:5] for each in harness.told(HEAD + FEATURES)] == ["<open", "<stre"]
 
     @pytest.mark.parametrize(
         ("said", "condition"),
@@ -170,156 +225,137 @@ class TestEachWay:
             ("<a xmlns='b'>" + "x" * 300_000 + "</a>", "policy-violation"),
         ],
     )
-    def test_what_no_client_may_say_does_not_reach_the_server(self, said: str, condition: str) -> None:
-        behind = opened()
-        behind.say(said)
-        assert condition in behind.sent[-2]
-        assert behind.sent[-1].startswith("<close")
-        assert behind.transport.said() == "</stream:stream>"
+    def test_an_element_that_no_client_may_send_does_not_reach_the_server(self, said: str, condition: str) -> None:
+        harness = opened()
+        harness.say(said)
+        assert condition in harness.sent[-2]
+        assert harness.sent[-1].startswith("<close")
+        assert harness.transport.said() == "</stream:stream>"
 
-    def test_what_the_server_says_that_is_no_xml_ends_the_stream(self) -> None:
+    def test_a_server_that_sends_no_xml_is_an_error_for_the_client(self) -> None:
         told = opened().told(b"<a></b>")
         assert "remote-connection-failed" in told[0]
 
 
-class TestTls:
-    def test_it_is_begun_and_the_client_does_not_hear_of_it(self) -> None:
-        behind = Behind(upstream_tls="required")
-        behind.say(OPEN)
-        behind.reached().transport.clear()
-        assert behind.told(HEAD + STARTTLS) == []
-        assert behind.transport.said() == '<starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"/>'
-        assert behind.told(PROCEED) == []
-        assert behind.transport.isSafe
-        assert behind.transport.said().startswith("<?xml")
-        assert len(behind.told(HEAD + FEATURES)) == 2
+class TestConnecting:
+    def test_a_server_that_cannot_be_reached_is_an_error_for_the_client(self) -> None:
+        harness = dialling()
+        refuse(harness)
+        assert "remote-connection-failed" in harness.sent[1]
+        harness.say(CLOSE)
+        assert harness.isFinished
 
-    def test_what_is_said_in_one_piece_with_proceed_was_not_safe_and_is_not_heard(self) -> None:
-        behind = Behind(upstream_tls="required")
-        behind.say(OPEN)
-        behind.reached().told(HEAD + STARTTLS)
-        assert behind.told(PROCEED + b"<message><body>forged</body></message>" + FEATURES) == []
-        assert len(behind.told(HEAD + FEATURES)) == 2
+    def test_and_a_line_of_the_log_with_the_id_of_the_client(self, lines: Sequence[LogEvent]) -> None:
+        refuse(dialling())
+        (line,) = [line for line in lines if line.get("event")]
+        assert (line["event"], line["id"], line["upstream"]) == ("xmpp.upstream", ID, "tcp:127.0.0.1:5222")
 
-    @pytest.mark.parametrize("said", [FEATURES, b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"])
-    def test_a_server_without_it_is_refused(self, said: bytes) -> None:
-        behind = Behind(upstream_tls="required")
-        behind.say(OPEN)
-        told = behind.reached().told(HEAD + said)
-        assert "remote-connection-failed" in told[1]
-        assert not any("PLAIN" in each for each in told)
+    def test_a_server_that_does_not_answer_is_an_error_for_the_client(self) -> None:
+        harness = negotiating()
+        harness.reactor.advance(10)
+        assert "the server behind does not answer" in harness.sent[1]
 
-    def test_unless_it_is_optional(self) -> None:
-        behind = Behind(upstream_tls="optional")
-        behind.say(OPEN)
-        assert len(behind.reached().told(HEAD + FEATURES)) == 2
+    def test_a_client_that_sends_no_open_gets_an_error(self) -> None:
+        harness = Harness()
+        harness.reactor.advance(60)
+        assert "connection-timeout" in harness.sent[1]
+        harness.reactor.advance(5)
+        assert harness.isFinished
 
+    def test_a_connection_that_is_made_too_late_is_closed(self) -> None:
+        harness = dialling()
+        harness.gateway.lost()
+        harness.reached()
+        assert not harness.transport.connected
+        assert not harness.reactor.getDelayedCalls()
 
-class TestTheWayThere:
-    @pytest.mark.parametrize(
-        ("source", "line"),
-        [
-            (("192.0.2.1", 7), "PROXY TCP4 192.0.2.1 127.0.0.1 7 5222\r\n"),
-            (("2001:db8::1", 7), "PROXY TCP6 2001:db8::1 :: 7 5222\r\n"),
-            (("unix", 0), "PROXY UNKNOWN\r\n"),
-        ],
-    )
-    def test_a_proxy_header_comes_first(self, source: tuple[str, int], line: str) -> None:
-        behind = Behind(source, upstream_proxy=True)
-        behind.say(OPEN)
-        assert behind.reached().transport.said().startswith(f"{line}<?xml")
+    def test_an_error_of_the_gateway_itself_ends_the_websocket_and_is_logged(self, lines: Sequence[LogEvent]) -> None:
+        harness = dialling()
 
-    def test_who_cannot_be_reached_is_told_of(self) -> None:
-        behind = Behind()
-        behind.say(OPEN)
-        behind.answer.errback(Failure(ConnectionRefusedError()))
-        assert [each[:5] for each in behind.sent] == ["<open", "<stre", "<clos"]
-        behind.say(CLOSE)
-        assert behind.isFinished
+        def fail(data: bytes) -> None:
+            raise ZeroDivisionError
 
-    def test_so_is_who_does_not_answer(self) -> None:
-        behind = Behind()
-        behind.say(OPEN)
-        behind.reached().reactor.advance(10)
-        assert "remote-connection-failed" in behind.sent[1]
-
-    def test_a_client_that_says_nothing_is_not_waited_for(self) -> None:
-        behind = Behind()
-        behind.reactor.advance(60)
-        assert "connection-timeout" in behind.sent[1]
-        behind.reactor.advance(5)
-        assert behind.isFinished
+        harness.transport.write = fail  # type: ignore[method-assign]
+        harness.reached()
+        assert harness.isFinished
+        assert not harness.transport.connected
+        (line,) = [line for line in lines if line.get("event")]
+        assert (line["event"], line["id"]) == ("connection.error", ID)
 
 
-class TestTheEnds:
-    def test_without_a_close_the_servers_stream_is_not_closed_so_that_it_keeps_the_session(self) -> None:
-        behind = opened()
-        behind.gateway.lost()
-        assert behind.transport.said() == ""
-        assert not behind.transport.connected
+class TestTheEnd:
+    def test_a_client_that_goes_without_a_close_keeps_its_session_at_the_server(self) -> None:
+        harness = opened()
+        harness.gateway.lost()
+        assert harness.transport.said() == ""
+        assert not harness.transport.connected
 
-    def test_a_close_closes_it(self) -> None:
-        behind = opened()
-        behind.say(CLOSE)
-        assert behind.transport.said() == "</stream:stream>"
-        assert not behind.isFinished
-        behind.told(b"</stream:stream>")
-        assert behind.sent[-1].startswith("<close")
-        assert behind.isFinished
+    def test_a_close_of_the_client_ends_the_stream_to_the_server(self) -> None:
+        harness = clientClosed()
+        assert harness.transport.said() == "</stream:stream>"
+        assert not harness.isFinished
+        harness.told(END)
+        assert harness.transport.said() == ""
+        assert harness.isFinished
 
-    def test_a_server_that_does_not_close_in_turn_is_not_waited_for(self) -> None:
-        behind = opened()
-        behind.say(CLOSE)
-        behind.reactor.advance(5)
-        assert behind.isFinished
-        assert not behind.transport.connected
+    def test_a_server_that_does_not_answer_it_loses_the_connection(self) -> None:
+        harness = clientClosed()
+        harness.reactor.advance(5)
+        assert harness.isFinished
+        assert not harness.transport.connected
 
-    def test_the_server_closes_first(self) -> None:
-        behind = opened()
-        assert behind.told(b"</stream:stream>")[0].startswith("<close")
-        assert behind.transport.said() == "</stream:stream>"
-        behind.say(CLOSE)
-        assert behind.isFinished
+    def test_an_end_of_the_servers_stream_is_answered_and_closes_the_clients(self) -> None:
+        harness = closing()
+        assert harness.transport.said() == "</stream:stream>"
+        assert not harness.transport.connected
+        harness.say(CLOSE)
+        assert harness.isFinished
 
-    def test_a_server_that_is_gone_is_told_of(self) -> None:
-        behind = opened()
-        behind.transport.loseConnection()
-        assert "remote-connection-failed" in behind.sent[-2]
-
-    def test_nothing_is_left_when_the_client_goes_before_the_server_is_reached(self) -> None:
-        behind = Behind()
-        behind.say(OPEN)
-        behind.gateway.lost()
-        behind.reached()
-        assert not behind.transport.connected
-        assert not behind.reactor.getDelayedCalls()
+    def test_a_server_that_is_gone_is_an_error_for_the_client(self) -> None:
+        harness = opened()
+        lose(harness)
+        assert "remote-connection-failed" in harness.sent[-2]
 
 
-class TestWhoDoesNotRead:
-    def test_nothing_more_is_read_of_the_client_before_the_server_is_there(self) -> None:
-        behind = Behind()
-        behind.say(OPEN)
-        assert behind.held == 1
-        behind.reached().told(HEAD)
-        assert behind.held == 0
+class TestFlowControl:
+    def test_a_client_is_held_until_the_server_is_there(self) -> None:
+        harness = dialling()
+        assert harness.held == 1
+        harness.gateway.resumeProducing()
+        assert harness.held == 1
+        harness.reached().told(HEAD)
+        assert harness.held == 0
 
-    def test_a_server_that_does_not_read_holds_the_client(self) -> None:
-        behind = opened()
-        assert behind.transport.producer is behind.gateway
-        behind.gateway.pauseProducing()
-        assert behind.held == 1
-        behind.gateway.resumeProducing()
-        assert behind.held == 0
+    def test_a_server_that_reads_too_slowly_holds_the_client(self) -> None:
+        harness = opened()
+        assert harness.transport.producer is harness.gateway
+        for _ in range(2):
+            harness.gateway.pauseProducing()
+            assert harness.held == 1
+        for _ in range(2):
+            harness.gateway.resumeProducing()
+            assert harness.held == 0
 
-    def test_a_client_that_does_not_read_holds_the_server(self) -> None:
-        behind = opened()
-        behind.gateway.full()
-        assert behind.transport.producerState == "paused"
-        behind.gateway.drained()
-        assert behind.transport.producerState == "producing"
+    def test_a_client_that_is_held_is_released_when_the_stream_ends(self) -> None:
+        harness = opened()
+        harness.gateway.pauseProducing()
+        harness.told(END)
+        assert harness.held == 0
 
-    def test_also_when_it_was_so_before_the_server_was_there(self) -> None:
-        behind = Behind()
-        behind.say(OPEN)
-        behind.gateway.full()
-        assert behind.reached().transport.producerState == "paused"
+    def test_a_client_that_reads_too_slowly_holds_the_server(self) -> None:
+        harness = opened()
+        harness.gateway.full()
+        assert harness.transport.producerState == "paused"
+        harness.gateway.drained()
+        assert harness.transport.producerState == "producing"
+
+    def test_also_when_it_did_so_before_the_server_was_there(self) -> None:
+        harness = dialling()
+        harness.gateway.full()
+        assert harness.reached().transport.producerState == "paused"
+
+    def test_and_not_when_it_reads_again_by_then(self) -> None:
+        harness = dialling()
+        harness.gateway.full()
+        harness.gateway.drained()
+        assert harness.reached().transport.producerState == "producing"

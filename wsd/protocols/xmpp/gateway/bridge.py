@@ -1,53 +1,41 @@
 """
-XmppGateway: a client's stream (RFC 7395) carried to another server's port for clients (RFC 6120), and back.
+Bridge: joins the stream of one client to its connection to the server.
 
-What is said is not judged beyond its framing: logins, acknowledgements and resume are between the client and the server
-behind. STARTTLS is between us and that server (RFC 7395 3.9), so what it offers of TLS is not shown to the client.
+What the two say is not judged beyond its framing: logins, acknowledgements and resumption are between the client and
+the server. TLS is between the gateway and the server (RFC 7395 3.9), so the client is shown nothing of it.
 """
 
 from __future__ import annotations
 
-import ssl
-from pathlib import Path
-from typing import Any, Protocol
+from enum import Enum, auto
+from typing import Protocol
 
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
-from twisted.internet.protocol import Factory, connectionDone
-from twisted.internet.protocol import Protocol as BaseProtocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from wsd.config import ConfigError
-from wsd.protocols.xmpp.framing import Caps, StreamError, closeTag, openTag, parse
-from wsd.protocols.xmpp.gateway.streamparser import StreamParser
-from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.options import XmppOptions, upstreamOf
-from wsd.protocols.xmpp.sasl import SASL
-from wsd.protocols.xmpp.stanza import CLIENT, FRAMING, LANG, STREAMS, Element
-from wsd.protocols.xmpp.stream import Facts
-
-TLS = "urn:ietf:params:xml:ns:xmpp-tls"
-_COMPRESS = "http://jabber.org/protocol/compress"
-_HIDDEN = (
-    (TLS, "starttls"),
-    ("urn:xmpp:sasl-cb:0", "sasl-channel-binding"),
-    ("http://jabber.org/features/compress", "compression"),
+from wsd.logs import ConnectionLog
+from wsd.protocols.xmpp.framing import StreamError, closeTag, parse
+from wsd.protocols.xmpp.gateway.translation import (
+    STREAM_END,
+    checkForServer,
+    featuresForClient,
+    openAlone,
+    openOf,
+    streamHeader,
 )
-"""Features that are about the connection to the server behind, or that RFC 7395 3.10 does without."""
-_MECHANISMS = ((SASL, "mechanisms"), ("urn:xmpp:sasl:2", "authentication"))
+from wsd.protocols.xmpp.gateway.upstream import CONNECT_TIMEOUT, Upstream, UpstreamProtocol
+from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.stanza import FRAMING, STREAMS, Element
 
-_FOOTER = ssl.PEM_FOOTER.encode()
-_PATIENCE = 10.0
-"""Seconds for the connection, and for what comes before the client's part of it."""
-_CAPS = Caps(1 << 24, 200, 100_000, 200)
-"""The server behind is trusted with more than its clients are."""
+_OPEN_TIMEOUT = 60.0
+"""Seconds in which a client must send <open/>."""
 
 
-class Wire(Protocol):
-    """The WebSocket below."""
+class GatewayWebSocket(Protocol):
+    """The client's WebSocket."""
+
+    log: ConnectionLog
 
     def text(self, message: str) -> None:
         """Send a text message."""
@@ -56,428 +44,286 @@ class Wire(Protocol):
         """Close it with 1000."""
 
     def hold(self) -> None:
-        """Read no more."""
+        """Read nothing more, not even messages that have arrived."""
 
     def release(self) -> None:
-        """Read on."""
+        """Read again."""
 
 
-class Upstream:
-    """The server behind: where it is, and how to be safe on the way there. Raises ConfigError."""
+class BridgeState(Enum):
+    """How far a bridge is. It goes through the states in this order, and may leave some out."""
 
-    def __init__(self, options: XmppOptions, reactor: Any) -> None:
-        assert options.upstream is not None
-        self.options = options
-        self.reactor = reactor
-        self.caps = Caps(size=options.max_stanza)
-        host, port = upstreamOf(options.upstream)
-        self.endpoint = HostnameEndpoint(reactor, host, port, timeout=_PATIENCE)
-        self._trust: Any = None
-        if options.upstream_tls != "none":
-            self._trust = _authorities(options.upstream_ca)
-
-    def context(self, domain: str) -> Any:
-        """What TLS to the server of a domain is begun with: its certificate has to be that domain's (RFC 6120 13.7)."""
-        from twisted.internet.ssl import optionsForClientTLS
-
-        return optionsForClientTLS(domain, trustRoot=self._trust)
-
-
-def _authorities(path: str | None) -> Any:
-    try:
-        from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
-    except ImportError as error:
-        raise ConfigError(f'upstream: TLS needs {error.name}, which is not installed; pip install "wsd[tls]"') from None
-    if path is None:
-        return platformTrust()
-    try:
-        pem = Path(path).read_bytes()
-        parts = [part + _FOOTER for part in pem.split(_FOOTER) if ssl.PEM_HEADER.encode() in part]
-        return trustRootFromCertificates([Certificate.loadPEM(part) for part in parts])
-    except Exception as error:
-        # What pyOpenSSL raises at what is no certificate is its own; none of it is more than that.
-        raise ConfigError(f"upstream_ca: {path} cannot be read as certificates in PEM: {error}") from None
+    WAITING = auto()
+    """The client has not sent <open/>."""
+    CONNECTING = auto()
+    """The connection, TLS and the server's stream are being made. The client is held, so no message comes."""
+    OPEN = auto()
+    """Both streams are open."""
+    CLIENT_CLOSED = auto()
+    """The client has sent <close/>. The server has been told, and has not ended its stream yet."""
+    CLOSING = auto()
+    """The client has been sent <close/>, and has not answered it. The server's connection is gone."""
+    OVER = auto()
+    """Both have sent <close/>, or the WebSocket is gone."""
 
 
 @implementer(IPushProducer)
 class XmppGateway:
-    """One client's stream, and its connection to the server behind."""
+    """The bridge of one client. Raises nothing: every error ends the client's stream with a reason."""
 
-    log = Logger(namespace="wsd")
-
-    def __init__(self, upstream: Upstream, wire: Wire, facts: Facts, source: tuple[str, int]) -> None:
+    def __init__(
+        self, upstream: Upstream, webSocket: GatewayWebSocket, closeTimeout: float, source: tuple[str, int]
+    ) -> None:
         self._upstream = upstream
-        self.clock = upstream.reactor
-        self._wire = wire
-        self._facts = facts
+        self._webSocket = webSocket
+        self._closeTimeout = closeTimeout
+        """Seconds to wait for the end of either stream."""
         self._source = source
-        self._other: Other | None = None
+        """The client's address and port."""
+        self._state = BridgeState.WAITING
         self._domain = ""
-        self._hasOpened = False
-        self._isConnecting = False
-        self._isSafe = upstream.options.upstream_tls == "none"
-        self._isHeld = self._isFull = False
-        self._hasClosed = self._heardClose = self._isOver = False
-        self._timer: IDelayedCall | None = self.clock.callLater(60.0, self._tooLate)
+        """The domain of the first <open/>."""
+        self._connection: UpstreamProtocol | None = None
+        self._isClientHeld = False
+        """Whether the client is not read."""
+        self._isServerHeld = False
+        """Whether the server is not read, because the client reads too slowly."""
+        self._timer: IDelayedCall | None = None
+        self._setTimer(_OPEN_TIMEOUT)
 
-    # -- the client's messages ------------------------------------------------------------------------------------
+    # -- the client -----------------------------------------------------------------------------------------------
 
     def received(self, message: bytes) -> None:
-        """A text message."""
-        if self._isOver:
+        """Called with each text message."""
+        if self._state is BridgeState.OVER:
             return
         try:
             element = parse(message, self._upstream.caps)
-            if self._hasClosed:
+            if self._state is BridgeState.CLOSING:
                 if (element.ns, element.name) == (FRAMING, "close"):
                     self._finish()
             elif element.ns == FRAMING:
                 self._framing(element)
             else:
-                self._element(element, message)
+                self._forward(element, message)
         except StreamError as error:
             self._fail(error)
 
     def _framing(self, element: Element) -> None:
         if element.name == "close":
-            self._heardClose = True
-            if self._other is None:
-                self._close()
-            else:
-                self._other.say("</stream:stream>")
-                self._setTimer(self._facts.closing)
+            self._clientClosed()
         elif element.name != "open":
             raise StreamError("bad-format", "a stream begins with <open/> and ends with <close/>")
-        elif self._heardClose:
-            return
-        else:
-            self._open(element)
+        elif self._state in (BridgeState.WAITING, BridgeState.OPEN):
+            self._clientOpened(element)
 
-    def _open(self, element: Element) -> None:
+    def _clientOpened(self, element: Element) -> None:
         try:
             domain = parseJid(element.get("to")).full
         except ValueError:
             raise StreamError("improper-addressing", "to is the domain that is meant") from None
-        self._header = {name: element.get(name) for name in ("version", LANG) if element.get(name)}
-        if self._other is not None:
-            if domain != self._domain:
-                raise StreamError("not-authorized", f"the login was for {self._domain}")
-            self._other.begin(self._head())
-            return
-        self._domain = domain
-        self._connect()
+        header = streamHeader(domain, element)
+        if self._connection is None:
+            self._domain = domain
+            self._connect(header)
+        elif domain != self._domain:
+            raise StreamError("not-authorized", f"the login was for {self._domain}")
+        else:
+            # After the login a new stream begins on the same connection (RFC 6120 6.4.6).
+            self._connection.begin(header)
 
-    def _element(self, element: Element, message: bytes) -> None:
-        if self._other is None:
+    def _clientClosed(self) -> None:
+        if self._state is BridgeState.OPEN and self._connection is not None:
+            self._state = BridgeState.CLIENT_CLOSED
+            self._connection.write(STREAM_END)
+            self._setTimer(self._closeTimeout)
+        elif self._state is not BridgeState.CLIENT_CLOSED:
+            self._state = BridgeState.CLIENT_CLOSED
+            self._close()
+
+    def _forward(self, element: Element, message: bytes) -> None:
+        if self._state is BridgeState.OPEN and self._connection is not None:
+            checkForServer(element)
+            self._connection.write(message.decode())
+        elif self._state is not BridgeState.CLIENT_CLOSED:
             raise StreamError("invalid-namespace", f"a stream begins with <open/>, whose namespace is {FRAMING}")
-        if self._heardClose:
-            return
-        if not element.ns:
-            raise StreamError("invalid-namespace", f"an element says its namespace; a stanza's is {CLIENT}")
-        if element.ns in (TLS, _COMPRESS, STREAMS):
-            raise StreamError("unsupported-stanza-type", "a WebSocket is neither made safe nor deflated in a stream")
-        self._other.say(message.decode())
 
-    # -- the connection -------------------------------------------------------------------------------------------
+    def ponged(self, payload: bytes) -> None:
+        """Called with each pong, which concerns the WebSocket alone."""
 
-    def _connect(self) -> None:
-        """Nothing more is read until the server behind has been reached, and TLS to it has begun."""
+    # -- connecting -----------------------------------------------------------------------------------------------
+
+    def _connect(self, header: str) -> None:
+        self._state = BridgeState.CONNECTING
         self._hold()
-        self._isConnecting = True
-        self._setTimer(_PATIENCE)
-        factory = Factory.forProtocol(lambda: Other(self))
-        factory.noisy = False
-        self._upstream.endpoint.connect(factory).addCallbacks(self._connected, self._refused)
+        self._setTimer(CONNECT_TIMEOUT)
+        connecting = self._upstream.connect(self, self._domain, self._source)
+        connecting.addCallbacks(self._connected, self._refused, callbackArgs=(header,))
+        connecting.addErrback(self._broken)
 
-    def _connected(self, other: Other) -> None:
-        other.transport.registerProducer(self, True)
-        if self._hasClosed or self._isOver:
-            other.end()
+    def _connected(self, connection: UpstreamProtocol, header: str) -> None:
+        if self._state is not BridgeState.CONNECTING:
+            connection.end()
             return
-        self._other = other
-        if self._isFull:
-            other.transport.pauseProducing()
-        if self._upstream.options.upstream_proxy:
-            other.say(_proxyHeader(self._source, other.transport.getPeer()))
-        other.begin(self._head())
+        self._connection = connection
+        if self._isServerHeld:
+            connection.pauseReading()
+        connection.begin(header)
 
     def _refused(self, failure: Failure) -> None:
-        self.log.warn(
-            "the XMPP server at {upstream} cannot be reached: {sentence}",
-            event="xmpp.upstream",
-            upstream=self._upstream.options.upstream,
-            sentence=failure.getErrorMessage(),
-        )
-        self._fail(StreamError("remote-connection-failed", "the server behind cannot be reached"))
+        self.upstreamFailed(failure.getErrorMessage())
 
-    def _head(self) -> str:
-        """Our <open/> as a stream's header; what it lacks of a closed element is its end."""
-        attrs = {"to": self._domain, **self._header, "xmlns:stream": STREAMS}
-        return "<?xml version='1.0'?>" + Element(CLIENT, "stream:stream", attrs).toXml()[:-2] + ">"
+    def _broken(self, failure: Failure) -> None:
+        """An error of our own: nobody else would hear of it, and the client would wait."""
+        self._webSocket.log.failure("the gateway failed", failure, event="connection.error")
+        self.lost()
+        self._webSocket.finish()
 
-    # -- what the server behind says ------------------------------------------------------------------------------
+    # -- the server -----------------------------------------------------------------------------------------------
 
-    def begun(self, root: Element) -> None:
-        """Its stream has begun: that of the client too, once the way is safe."""
-        self._root = root
-        if self._isSafe:
-            self._ready()
-
-    def _ready(self) -> None:
-        attrs = {name: value for name, value in self._root.attrs.items() if " " not in name}
-        self._wire.text(openTag(attrs))
-        self._hasOpened = True
-        if self._isConnecting:
-            self._isConnecting = False
+    def streamBegan(self, header: Element) -> None:
+        """Called when the server's stream has begun: now the client's has, too."""
+        self._webSocket.text(openOf(header))
+        if self._state is BridgeState.CONNECTING:
+            self._state = BridgeState.OPEN
             self._stopTimer()
             self._release()
 
-    def whole(self, element: Element) -> None:
-        """An element has come."""
-        if self._hasClosed:
-            return
-        if not self._isSafe:
-            self._negotiate(element)
-        elif (element.ns, element.name) == (STREAMS, "features"):
-            self._wire.text(_shown(element).toXml())
+    def elementReceived(self, element: Element) -> None:
+        """Called with each element of the server."""
+        if element.ns != STREAMS:
+            self._webSocket.text(element.toXml())
+        elif element.name == "features":
+            self._webSocket.text(featuresForClient(element).toXml())
+        elif self._state is BridgeState.CONNECTING:
+            self._openForClient()
+            self._webSocket.text(element.toXml())
+            self._close()
         else:
-            if (element.ns, element.name) == (STREAMS, "error"):
-                self._opened()
-            self._wire.text(element.toXml())
+            self._webSocket.text(element.toXml())
 
-    def _negotiate(self, element: Element) -> None:
-        """STARTTLS (RFC 6120 5), which the client does not hear of."""
-        other = self._other
-        assert other is not None
-        if (element.ns, element.name) == (STREAMS, "features"):
-            if element.child(TLS, "starttls") is not None:
-                other.say(Element(TLS, "starttls").toXml())
-            elif self._upstream.options.upstream_tls == "optional":
-                self._isSafe = True
-                self._ready()
-                self.whole(element)
-            else:
-                self._unsafe("it offers no TLS, and upstream_tls is required")
-        elif (element.ns, element.name) == (TLS, "proceed"):
-            other.secure(self._upstream.context(self._domain))
-            self._isSafe = True
-            other.begin(self._head())
-        elif (element.ns, element.name) == (STREAMS, "error"):
-            self._opened()
-            self._wire.text(element.toXml())
-        else:
-            self._unsafe("it refuses to begin TLS")
-
-    def _unsafe(self, sentence: str) -> None:
-        self._refused(Failure(ConnectionDone(sentence)))
-
-    def ended(self) -> None:
-        """Its stream has ended."""
-        self._opened()
+    def streamEnded(self) -> None:
+        """Called when the server has ended its stream."""
+        self._openForClient()
         self._close()
 
-    def otherLost(self, failure: Failure) -> None:
-        """Its connection is gone."""
-        if not self._isOver and not self._hasClosed:
-            if self._isConnecting or not self._heardClose:
-                self._refused(failure)
-            else:
-                self._close()
+    def upstreamFailed(self, reason: str) -> None:
+        """Called when the server cannot be reached, or not safely, or does not send XMPP."""
+        self._webSocket.log.warn(
+            "the XMPP server at {upstream} cannot be reached: {sentence}",
+            event="xmpp.upstream",
+            upstream=self._upstream.options.upstream,
+            sentence=reason,
+        )
+        self._fail(StreamError("remote-connection-failed", "the server behind cannot be reached"))
 
-    def faulty(self, error: StreamError) -> None:
-        """What it says is no stream."""
-        self._refused(Failure(error))
+    def upstreamLost(self, reason: str) -> None:
+        """Called when the server's connection is gone."""
+        if self._state is BridgeState.CLIENT_CLOSED:
+            self._close()
+        else:
+            self.upstreamFailed(reason)
 
-    def ponged(self, payload: bytes) -> None:
-        """Pings are between us and the client."""
-
-    # -- the ends -------------------------------------------------------------------------------------------------
+    # -- the end --------------------------------------------------------------------------------------------------
 
     def _fail(self, error: StreamError) -> None:
-        if self._hasClosed:
+        """End the client's stream with an error (RFC 6120 4.9.1.1)."""
+        if self._state in (BridgeState.CLOSING, BridgeState.OVER):
             return
-        self._opened()
-        self._wire.text(error.element().toXml())
+        self._openForClient()
+        self._webSocket.text(error.element().toXml())
         self._close()
 
-    def _opened(self) -> None:
-        """An error is in a stream, so there has to be one."""
-        if not self._hasOpened:
-            self._hasOpened = True
-            attrs = {"from": self._domain, "version": "1.0", LANG: "en"}
-            self._wire.text(openTag({name: value for name, value in attrs.items() if value}))
+    def _openForClient(self) -> None:
+        """An error is part of a stream, and so is its end, so there must be one (RFC 6120 4.9.1.2)."""
+        if self._state in (BridgeState.WAITING, BridgeState.CONNECTING):
+            self._webSocket.text(openAlone(self._domain))
 
     def _close(self) -> None:
-        """Say <close/>, and wait for the client's, unless that has come."""
-        if self._hasClosed:
-            return
-        self._hasClosed = True
-        self._wire.text(closeTag())
-        self._endOther("" if self._heardClose else "</stream:stream>")
+        """Send <close/>, and wait for the client's unless it has come (RFC 7395 3.6)."""
+        hasClientClosed = self._state is BridgeState.CLIENT_CLOSED
+        self._state = BridgeState.CLOSING
+        self._webSocket.text(closeTag())
+        self._endConnection("" if hasClientClosed else STREAM_END)
         self._release()
-        if self._heardClose:
+        if hasClientClosed:
             self._finish()
         else:
-            self._setTimer(self._facts.closing)
+            self._setTimer(self._closeTimeout)
 
-    def _endOther(self, last: str = "") -> None:
-        other, self._other = self._other, None
-        if other is not None:
-            other.end(last)
+    def _endConnection(self, last: str = "") -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.end(last)
 
     def _finish(self) -> None:
         self.lost()
-        self._wire.finish()
+        self._webSocket.finish()
 
     def lost(self) -> None:
-        """The WebSocket is gone. Without the end of the stream, the server behind keeps the session to be resumed."""
-        self._isOver = True
-        self._stopTimer()
-        self._endOther()
+        """
+        Called when the WebSocket is gone.
 
-    def _tooLate(self) -> None:
-        self._timer = None
-        if self._hasClosed:
-            self._finish()
-        elif self._heardClose:
-            self._close()
-        elif self._isConnecting:
-            self._fail(StreamError("remote-connection-failed", "the server behind does not answer"))
-        else:
-            self._fail(StreamError("connection-timeout", "a stream begins with <open/>"))
+        The server is not told that the stream ends, so that it keeps a session that can be resumed (XEP-0198 5).
+        """
+        self._state = BridgeState.OVER
+        self._stopTimer()
+        self._endConnection()
+
+    # -- time -----------------------------------------------------------------------------------------------------
 
     def _setTimer(self, seconds: float) -> None:
         self._stopTimer()
-        self._timer = self.clock.callLater(seconds, self._tooLate)
+        self._timer = self._upstream.reactor.callLater(seconds, self._timedOut)
 
     def _stopTimer(self) -> None:
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+
+    def _timedOut(self) -> None:
         self._timer = None
+        if self._state is BridgeState.WAITING:
+            self._fail(StreamError("connection-timeout", "a stream begins with <open/>"))
+        elif self._state is BridgeState.CONNECTING:
+            self._fail(StreamError("remote-connection-failed", "the server behind does not answer"))
+        elif self._state is BridgeState.CLIENT_CLOSED:
+            self._close()
+        else:
+            self._finish()
 
-    # -- who does not read is not written to ----------------------------------------------------------------------
-
-    def _hold(self) -> None:
-        if not self._isHeld:
-            self._isHeld = True
-            self._wire.hold()
-
-    def _release(self) -> None:
-        if self._isHeld:
-            self._isHeld = False
-            self._wire.release()
+    # -- flow control ---------------------------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        """The server behind does not read: neither do we."""
+        """Called when the server reads too slowly: read nothing more from the client."""
         self._hold()
 
     def resumeProducing(self) -> None:
-        """It does again."""
-        if not self._isConnecting:
+        """Called when the server reads again."""
+        if self._state is not BridgeState.CONNECTING:
             self._release()
 
     def stopProducing(self) -> None:
-        """Its connection is gone; `otherLost` tells."""
+        """Called when the server's connection is gone; `upstreamLost` follows."""
 
     def full(self) -> None:
-        """The client does not read: nor do we what is for it."""
-        self._isFull = True
-        if self._other is not None:
-            self._other.transport.pauseProducing()
+        """Called when the client reads too slowly: read nothing more from the server."""
+        self._isServerHeld = True
+        if self._connection is not None:
+            self._connection.pauseReading()
 
     def drained(self) -> None:
-        """It does again."""
-        self._isFull = False
-        if self._other is not None:
-            self._other.transport.resumeProducing()
+        """Called when the client reads again."""
+        self._isServerHeld = False
+        if self._connection is not None:
+            self._connection.resumeReading()
 
+    def _hold(self) -> None:
+        if not self._isClientHeld:
+            self._isClientHeld = True
+            self._webSocket.hold()
 
-class Other(BaseProtocol):
-    """The connection to the server behind."""
-
-    transport: Any
-
-    def __init__(self, gateway: XmppGateway) -> None:
-        self._gateway: XmppGateway | None = gateway
-        self._cutter: StreamParser | None = None
-        self._cut: IDelayedCall | None = None
-
-    def begin(self, head: str) -> None:
-        """A stream begins, with a parser of its own."""
-        assert self._gateway is not None
-        if self._cutter is not None:
-            self._cutter.mute()
-        self._cutter = StreamParser(_CAPS, self._gateway)
-        self.say(head)
-
-    def say(self, xml: str) -> None:
-        """Write."""
-        self.transport.write(xml.encode())
-
-    def secure(self, context: Any) -> None:
-        """Begin TLS. What came with <proceed/> in one piece came unsafe, and is not read (RFC 6120 5.4.3.3)."""
-        self.transport.startTLS(context)
-
-    def end(self, last: str = "") -> None:
-        """Close, after a last word; who does not take it is cut off."""
-        gateway, self._gateway = self._gateway, None
-        if gateway is not None:
-            self.transport.unregisterProducer()
-            # Paused, it would not see the other side close.
-            self.transport.resumeProducing()
-            if last:
-                self.say(last)
-            self._cut = gateway.clock.callLater(_PATIENCE, self.transport.abortConnection)
-            self.transport.loseConnection()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Some of its stream."""
-        if self._gateway is not None and self._cutter is not None:
-            try:
-                self._cutter.feed(data)
-            except StreamError as error:
-                if self._gateway is not None:
-                    self._gateway.faulty(error)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Gone."""
-        gateway, self._gateway = self._gateway, None
-        if gateway is not None:
-            gateway.otherLost(reason)
-        elif self._cut is not None and self._cut.active():
-            self._cut.cancel()
-
-
-def _shown(features: Element) -> Element:
-    """The features that are a client's: none about TLS, no mechanism that is bound to it."""
-    shown = features.copy()
-    shown.children = [
-        _unbound(child) if (child.ns, child.name) in _MECHANISMS else child
-        for child in features.elements()
-        if (child.ns, child.name) not in _HIDDEN
-    ]
-    return shown
-
-
-def _unbound(mechanisms: Element) -> Element:
-    kept = mechanisms.copy()
-    kept.children = [
-        child
-        for child in mechanisms.children
-        if isinstance(child, str) or child.name != "mechanism" or not _isBound(child.text.strip())
-    ]
-    return kept
-
-
-def _isBound(mechanism: str) -> bool:
-    return mechanism == "EXTERNAL" or mechanism.endswith("-PLUS")
-
-
-def _proxyHeader(source: tuple[str, int], to: Any) -> str:
-    """Who the client is, in version 1 of the PROXY protocol."""
-    address, port = source
-    if not (":" in address or address[-1:].isdigit()):
-        return "PROXY UNKNOWN\r\n"
-    family, none = ("TCP6", "::") if ":" in address else ("TCP4", "0.0.0.0")
-    host = to.host if (":" in to.host) == (":" in address) else none
-    return f"PROXY {family} {address} {host} {port} {to.port}\r\n"
+    def _release(self) -> None:
+        if self._isClientHeld:
+            self._isClientHeld = False
+            self._webSocket.release()
