@@ -13,6 +13,7 @@ from twisted.logger import LogEvent, capturedLogs
 from twisted.python.failure import Failure
 
 from tests.pool import PoolAtOnce
+from wsd.policies.pool import PATIENCE
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.store import StoreError
 
@@ -212,12 +213,65 @@ class TestWhoIsCalled:
 
     def test_is_told_when_the_thread_itself_fails(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(kept.vault, "_do", lambda batch: 1 // 0)
+            patched.setattr(kept.vault._worker, "runBatch", lambda batch: 1 // 0)
             assert isinstance(result(kept.vault.get("kind", "alice", "key")), ZeroDivisionError)
         assert result(kept.vault.get("kind", "alice", "key")) is None
 
+    def test_is_called_when_its_own_write_is_on_disk_even_if_another_waits_for_a_later_one(self, kept: Kept) -> None:
+        told: list[str] = []
+        kept.pool.slow = True
+        first = kept.vault.put("kind", "alice", "first", "value")
+        second = kept.vault.put("kind", "alice", "second", "value")
+        kept.vault.when(second, lambda: told.append("second"))
+        kept.vault.when(first, lambda: told.append("first"))
+        kept.pool.doDue()
+        assert told == ["first"]
+        kept.pool.doDue()
+        assert told == ["first", "second"]
+
+    def test_is_served_after_an_error_of_the_store_itself(
+        self, kept: Kept, lines: Sequence[LogEvent], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(kept.vault, "_noteFaults", lambda results: 1 // 0)
+            kept.vault.put("kind", "alice", "key", "value")
+        assert result(kept.vault.get("kind", "alice", "key")) == "value"
+        assert "ZeroDivisionError" in str(lines[-1]["log_failure"])
+
 
 class TestTheEnd:
+    def test_comes_in_time_when_the_store_hangs_and_says_how_much_is_lost(
+        self, kept: Kept, lines: Sequence[LogEvent]
+    ) -> None:
+        kept.pool.slow = True
+        for key in ("one", "two", "three"):
+            kept.vault.put("kind", "alice", key, "value")
+        reading = kept.vault.get("kind", "bob", "key")
+        stopping = Deferred.fromCoroutine(kept.vault.stop())
+        assert not stopping.called
+        kept.clock.advance(PATIENCE)
+        assert result(stopping) is None
+        assert isinstance(result(reading), StoreError)
+        events = [line["event"] for line in lines if line.get("event")]
+        assert events == ["pool.left", "xmpp.store", "xmpp.store"]
+        assert lines[-1]["count"] == 3
+        kept.vault.put("kind", "alice", "late", "value")
+        assert isinstance(result(kept.vault.get("kind", "bob", "key")), StoreError)
+        assert not kept.clock.getDelayedCalls()
+
+    def test_of_a_store_that_was_never_used_is_at_once(self, kept: Kept) -> None:
+        assert wait(kept.vault.stop()) is None
+        assert kept.shelf.closed == 0
+
+    def test_closes_the_store_after_the_last_write(self, kept: Kept) -> None:
+        kept.pool.slow = True
+        kept.vault.put("kind", "alice", "one", "value")
+        stopping = Deferred.fromCoroutine(kept.vault.stop())
+        kept.vault.put("kind", "alice", "two", "value")
+        kept.pool.catchUp()
+        assert result(stopping) is None
+        assert (kept.shelf.order, kept.shelf.closed) == (["one", "two"], 1)
+
     def test_says_how_much_is_lost(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
         kept.fill()
         assert wait(kept.vault.stop()) is None

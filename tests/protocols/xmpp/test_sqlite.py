@@ -47,7 +47,7 @@ class TestAFault:
         limit(store, 0)
         with pytest.raises(StoreError) as raised, store.transaction():
             store.put("kind", "owner", "key", "x" * 100_000)
-        assert (raised.value.isFull, raised.value.isWhole) == (True, True)
+        assert (raised.value.isFull, raised.value.mayStayOpen) == (True, True)
         limit(store, 1_000)
         with store.transaction():
             store.put("kind", "owner", "key", "x" * 100_000)
@@ -57,7 +57,7 @@ class TestAFault:
         path.write_bytes(b"x" * 4096)
         with pytest.raises(StoreError) as raised:
             SqliteStore(path)
-        assert (raised.value.isFull, raised.value.isWhole) == (False, False)
+        assert (raised.value.isFull, raised.value.mayStayOpen) == (False, False)
 
     def test_is_not_what_is_wrong_with_a_work_alone(self, store: SqliteStore) -> None:
         with pytest.raises(sqlite3.IntegrityError), store.transaction():
@@ -84,6 +84,6 @@ class TestWhatIsNoText:
 
     def test_is_put_aside_and_kept(self, store: SqliteStore) -> None:
         store._db.execute("INSERT INTO record VALUES ('k', 'o', CAST(x'ff41' AS TEXT), 'value')")
-        store.setAside("k", "o", "\udcffA")
+        store.quarantine("k", "o", "\udcffA")
         assert store.load("k", "o") == {}
         assert store.load("aside k", "o") == {"\udcffA": "value"}

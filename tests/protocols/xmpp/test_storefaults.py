@@ -21,7 +21,7 @@ _LONG = "x" * 20_000
 
 
 def store(host: Host) -> SqliteStore:
-    found = host.server.vault._store
+    found = host.server.vault._worker._store
     assert isinstance(found, SqliteStore)
     return found
 

@@ -1,21 +1,22 @@
-"""The vault: runs a store on a thread, in order, with many writes in a commit; a failing store loses none."""
+"""AsyncStore: runs a store on a thread, in order, with many writes in a transaction; no write is lost if it fails."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.config.values import KIB
 from wsd.policies.pool import PoolShare
-from wsd.protocols.xmpp.store import Store, StoreError
+from wsd.protocols.xmpp.store import RecordStore, StoreError
+from wsd.protocols.xmpp.storeworker import RetryLater, StoreOperation, StoreWorker
 
 _T = TypeVar("_T")
 
@@ -23,35 +24,16 @@ _BATCH = 2_000
 """Limit of the operations in one transaction."""
 _RETRY = 1.0
 """Seconds between two attempts to write again."""
-_PROBE, _ROOM = "probe", 256 * KIB
+_PROBE, _PROBE_SIZE = "probe", 256 * KIB
 """The kind and the size of the record that is written to find out whether there is space again."""
-
-
-@dataclass(slots=True)
-class _Work:
-    """An operation on the store."""
-
-    number: int
-    owner: str
-    """The user or room concerned, whose data is not read while an earlier write for them waits."""
-    do: Callable[[Store], Any]
-    done: Deferred[Any] | None
-    """Fires with the result; an operation without it is retried until it succeeds."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """The result of an operation that is to be retried."""
-
-    fault: StoreError
 
 
 class AsyncStore:
     """
     A store whose operations are done off the reactor's thread, one at a time: its share of the pool has one thread.
 
-    Operations are done in the order in which they are called, so that a read finds all earlier writes. Each write
-    has a number; the write is on disk when `written` has reached it.
+    Operations are done in the order of the calls, so that a read finds all earlier writes. Each write has a number, and
+    is on disk when `written` has reached it.
 
     When the store cannot be written, writes wait in order and are retried every second. Meanwhile `fault` is set:
     operations that would have to wait fail with it, and other reads still work.
@@ -59,102 +41,116 @@ class AsyncStore:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, thread: PoolShare, open: Callable[[], Store], clock: Any, path: str = "") -> None:
+    def __init__(self, thread: PoolShare, openStore: Callable[[], RecordStore], clock: Any, path: str = "") -> None:
         self.written = 0
+        """The number of the last operation before which all writes are on disk."""
         self.asked = 0
+        """The number of the last operation that was asked for."""
         self.fault: StoreError | None = None
         """Why writes wait, None if they do not."""
         self.returned: Callable[[], None] = lambda: None
         """Called when the store can be written again."""
-        self._open = open
-        self._path = path
-        self._store: Store | None = None
+        self._worker = StoreWorker(openStore)
+        """Used on the thread alone."""
         self._thread = thread
+        self._path = path
         self._clock = clock
-        self._queue: list[_Work] = []
+        self._queue: list[StoreOperation] = []
         self._isBusy = False
-        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
+        """Whether a batch is on the thread."""
+        self._callbacks: list[tuple[int, int, Callable[[], None]]] = []
+        """What `when` is to call later: a heap of the write's number, the order of the calls, and the callback."""
+        self._ordinals = count()
         self._retrying: IDelayedCall | None = None
         self._lost = 0
         """The number of the last write that failed for good."""
+        self._hasStopped = False
 
     async def stop(self) -> None:
-        """Do all pending operations, as far as possible, and stop."""
-        if self.asked:
-            self._begin(self._do, self._queue, [])
-            with suppress(StoreError):
-                await self.read(lambda store: None)
-            lost = sum(work.done is None and work.owner != _PROBE for work in self._queue)
-            if self.fault is not None and lost:
-                self.log.critical(
-                    "{count} writes to the store of xmpp are lost: {sentence}",
-                    event="xmpp.store",
-                    count=lost,
-                    sentence=self._sentence(self.fault),
-                )
-            await self._thread.run(self._close)
+        """Do the pending operations, as far as that is possible and the pool's patience lasts, and stop."""
+        if not self.asked:
+            self._thread.stop()
+            return
+        self._submit(self._worker.runBatch, self._queue, [])
+        flushed = self.read(lambda store: None)
+        stopped = self._thread.stop()
+        with suppress(StoreError):
+            await flushed
+        lost = sum(operation.done is None and operation.owner != _PROBE for operation in self._queue)
+        if self.fault is not None and lost:
+            self.log.critical(
+                "{count} writes to the store of xmpp are lost: {sentence}",
+                event="xmpp.store",
+                count=lost,
+                sentence=self._sentence(self.fault),
+            )
+        with suppress(CancelledError):
+            await self._thread.run(self._worker.close)
+        await stopped
+        self._hasStopped = True
         if self._retrying is not None:
             self._retrying.cancel()
             self._retrying = None
-        self._thread.stop()
 
     @property
     def pending(self) -> int:
-        """The number of pending operations."""
+        """The number of operations that wait for their turn."""
         return len(self._queue)
+
+    # -- operations -----------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Raises StoreError if nothing can be stored at present."""
         if self.fault is not None:
-            raise self.fault.again()
+            raise self.fault.copy()
 
     def put(self, kind: str, owner: str, key: str, value: str | None) -> int:
         """Write a record. Returns the number of the write."""
         return self._write(lambda store: store.put(kind, owner, key, value), owner)
 
-    def append(self, id: int, kind: str, owner: str, value: str) -> int:
+    def append(self, entryId: int, kind: str, owner: str, value: str) -> int:
         """Write an entry. Returns the number of the write."""
-        return self._write(lambda store: store.append(id, kind, owner, value), owner)
+        return self._write(lambda store: store.append(entryId, kind, owner, value), owner)
 
-    def discard(self, ids: Sequence[int], owner: str = "") -> int:
+    def discard(self, entryIds: Sequence[int], owner: str = "") -> int:
         """Remove entries. Returns the number of the write."""
-        return self._write(lambda store: store.discard(ids), owner)
+        return self._write(lambda store: store.discard(entryIds), owner)
 
-    def setAside(self, kind: str, owner: str, key: str) -> int:
-        """Set a record aside. Returns the number of the write."""
-        return self._write(lambda store: store.setAside(kind, owner, key), owner or kind)
+    def quarantine(self, kind: str, owner: str, key: str) -> int:
+        """Keep a record where it is never read. Returns the number of the write."""
+        return self._write(lambda store: store.quarantine(kind, owner, key), owner or kind)
 
-    def setEntryAside(self, id: int, owner: str) -> int:
-        """Set an entry aside. Returns the number of the write."""
-        return self._write(lambda store: store.setEntryAside(id), owner)
+    def quarantineEntry(self, entryId: int, owner: str) -> int:
+        """Keep an entry where it is never read. Returns the number of the write."""
+        return self._write(lambda store: store.quarantineEntry(entryId), owner)
 
     def forget(self, owner: str) -> int:
         """Remove everything of an owner. Returns the number of the write."""
         return self._write(lambda store: store.forget(owner), owner)
 
     def get(self, kind: str, owner: str, key: str) -> Deferred[str | None]:
-        """A record."""
+        """Read a record; None if there is none. Fails with StoreError."""
         return self.read(lambda store: store.get(kind, owner, key), owner=owner)
 
     def entries(self, kind: str, owner: str) -> Deferred[list[tuple[int, str]]]:
-        """Entries."""
+        """Read the entries of an owner, with their ids. Fails with StoreError."""
         return self.read(lambda store: store.entries(kind, owner), owner=owner)
 
     def read(self, work: Callable[..., _T], *arguments: Any, owner: str = "") -> Deferred[_T]:
-        """The result of `work(store, *arguments)`. A read that fails with StoreError is not retried."""
+        """Fires with the result of `work(store, *arguments)`, or what it raises. It is not retried."""
         done: Deferred[_T] = Deferred()
         self._add(lambda store: work(store, *arguments), owner, done)
         return done
 
     def when(self, number: int, call: Callable[[], None]) -> None:
-        """Call when all writes up to this number are on disk; calls must pass ascending numbers."""
+        """Call when all writes up to this number are on disk."""
         if number <= self.written:
             call()
         else:
-            self._waiting.append((number, call))
+            heappush(self._callbacks, (number, next(self._ordinals), call))
 
     async def kept(self, since: int) -> None:
-        """Wait until all writes after `since` are on disk. Raises StoreError if one is lost or has to wait."""
+        """Wait until all writes after `since` are on disk. Raises StoreError if one of them is lost or has to wait."""
         last = self.asked
         if last == since:
             return
@@ -164,133 +160,111 @@ class AsyncStore:
         if self._lost > since:
             raise StoreError("a write is lost")
 
-    # -- the thread -----------------------------------------------------------------------------------------------
+    # -- the queue ------------------------------------------------------------------------------------------------
 
-    def _write(self, work: Callable[[Store], None], owner: str) -> int:
+    def _write(self, work: Callable[[RecordStore], None], owner: str) -> int:
         return self._add(work, owner, None)
 
-    def _add(self, do: Callable[[Store], Any], owner: str, done: Deferred[Any] | None) -> int:
+    def _add(self, work: Callable[[RecordStore], Any], owner: str, done: Deferred[Any] | None) -> int:
         self.asked = number = self.asked + 1
-        self._queue.append(_Work(number, owner, do, done))
-        self._next()
+        self._queue.append(StoreOperation(number, owner, work, done))
+        self._submitNext()
         return number
 
-    def _next(self) -> None:
+    def _submitNext(self) -> None:
         if self.fault is None:
-            self._begin(self._do, self._queue[:_BATCH], self._queue[_BATCH:])
+            self._submit(self._worker.runBatch, self._queue[:_BATCH], self._queue[_BATCH:])
         else:
-            # Waiting writes are retried by a timer; other reads go on.
-            asked = [work for work in self._queue if work.done is not None]
-            left = [work for work in self._queue if work.done is None]
-            self._begin(self._apart, asked, left, self.fault, {work.owner for work in left})
+            # Writes wait for the timer. Reads go on, except of an owner for whom a write waits.
+            reads = [operation for operation in self._queue if operation.done is not None]
+            writes = [operation for operation in self._queue if operation.done is None]
+            self._submit(self._worker.runEach, reads, writes, self.fault, {operation.owner for operation in writes})
 
-    def _retry(self) -> None:
+    def _retryWrites(self) -> None:
         self._retrying = None
-        self._begin(self._do, self._queue, [])
+        self._submit(self._worker.runBatch, self._queue, [])
 
-    def _begin(self, do: Callable[..., list[Any]], batch: list[_Work], left: list[_Work], *arguments: object) -> None:
+    def _submit(
+        self, run: Callable[..., list[Any]], batch: list[StoreOperation], rest: list[StoreOperation], *arguments: object
+    ) -> None:
+        """Run a batch on the thread, unless another one is there. `rest` is then the queue."""
         if self._isBusy or not batch:
             return
-        self._isBusy, self._queue = True, left
-        done = self._thread.run(do, batch, *arguments)
-        done.addErrback(lambda failure: [failure] * len(batch)).addCallback(self._done, batch)
+        self._isBusy, self._queue = True, rest
+        done = self._thread.run(run, batch, *arguments)
+        done.addErrback(self._notRun, batch)
+        done.addCallback(self._finished, batch)
+        done.addErrback(lambda failure: self.log.failure("the store of xmpp failed", failure, event="xmpp.store"))
 
-    def _do(self, batch: Sequence[_Work]) -> list[Any]:
-        """On the thread: do all in one transaction, or each in its own if one of them fails."""
+    @staticmethod
+    def _notRun(failure: Failure, batch: Sequence[StoreOperation]) -> list[Any]:
+        """The results of a batch that the thread did not finish."""
+        if not failure.check(CancelledError):
+            return [failure] * len(batch)
+        error = StoreError("the daemon stopped before this was done")
+        return [RetryLater(error) if operation.done is None else Failure(error) for operation in batch]
+
+    def _finished(self, results: Sequence[Any], batch: Sequence[StoreOperation]) -> None:
+        """Tell everybody what has become of a batch, and go on with the next."""
         try:
-            return self._together(batch)
-        except Exception:
-            return self._apart(batch)
+            self._settle(list(zip(batch, results, strict=True)))
+        finally:
+            self._isBusy = False
+            if self.fault is not None and self._retrying is None and not self._hasStopped:
+                self._retrying = self._clock.callLater(_RETRY, self._retryWrites)
+            self._submitNext()
 
-    def _together(self, works: Sequence[_Work]) -> list[Any]:
-        try:
-            if self._store is None:
-                self._store = self._open()
-            with self._store.transaction():
-                return [work.do(self._store) for work in works]
-        except StoreError as fault:
-            if not fault.isWhole:
-                with suppress(Exception):
-                    self._close()
-            raise
-
-    def _apart(
-        self, batch: Sequence[_Work], fault: StoreError | None = None, owners: Collection[str] = ()
-    ) -> list[Any]:
-        """On the thread: do each in its own transaction. After a `fault` no write is tried, nor a read of `owners`."""
-        results: list[Any] = []
-        owners = set(owners)
-        for work in batch:
-            try:
-                if fault is not None and (work.done is None or work.owner in owners):
-                    raise fault.again()
-                results += self._together([work])
-            except StoreError as error:
-                if work.done is None:
-                    # No write overtakes an earlier one, and no read returns data older than a waiting write.
-                    fault = fault or error
-                    owners.add(work.owner)
-                results.append(Failure() if work.done is not None else _Left(error))
-            except Exception:
-                results.append(Failure())
-        return results
-
-    def _close(self) -> None:
-        store, self._store = self._store, None
-        if store is not None:
-            store.close()
-
-    # -- the reactor's thread -------------------------------------------------------------------------------------
-
-    def _done(self, results: Sequence[Any], batch: Sequence[_Work]) -> None:
-        pairs = list(zip(batch, results, strict=True))
-        self._queue[:0] = [work for work, result in pairs if isinstance(result, _Left)]
+    def _settle(self, results: Sequence[tuple[StoreOperation, Any]]) -> None:
+        self._queue[:0] = [operation for operation, result in results if isinstance(result, RetryLater)]
         hadFault = self.fault is not None
-        self._judge(results)
+        self._noteFaults([result for _, result in results])
         self.written = self._queue[0].number - 1 if self._queue else self.asked
-        for work, result in pairs:
-            if work.done is not None:
-                work.done.callback(result)
+        for operation, result in results:
+            if operation.done is not None:
+                operation.done.callback(result)
             elif isinstance(result, Failure):
-                self._lost = work.number
+                self._lost = operation.number
                 self.log.failure("a write to the store of xmpp is lost", result, event="xmpp.store")
-        while self._waiting and self._waiting[0][0] <= self.written:
-            self._call(self._waiting.popleft()[1])
+        while self._callbacks and self._callbacks[0][0] <= self.written:
+            self._call(heappop(self._callbacks)[2])
         if hadFault and self.fault is None:
             self._call(self.returned)
-        self._isBusy = False
-        if self.fault is not None and self._retrying is None:
-            self._retrying = self._clock.callLater(_RETRY, self._retry)
-        self._next()
-
-    def _sentence(self, fault: StoreError) -> str:
-        """What is wrong, and with which file: for the log alone."""
-        return f"{self._path}: {fault}" if self._path else str(fault)
-
-    def _judge(self, results: Sequence[Any]) -> None:
-        """Note whether the store fails or works again."""
-        faults = [each.fault for each in results if isinstance(each, _Left)]
-        failures = [each.value for each in results if isinstance(each, Failure)]
-        faults += [each for each in failures if isinstance(each, StoreError)]
-        if not faults:
-            if self.fault is not None and all(work.owner != _PROBE for work in self._queue):
-                self.fault = None
-                self.put(_PROBE, "", "", None)
-                self.log.info("the store of xmpp works again, and all pending writes are done", event="xmpp.store")
-            return
-        if self.fault is None:
-            self.log.critical(
-                "the store of xmpp fails, and new writes are refused until it works again: {sentence}",
-                event="xmpp.store",
-                sentence=self._sentence(faults[0]),
-            )
-        self.fault = faults[0].again()
-        if all(work.owner != _PROBE for work in self._queue):
-            self.asked += 1
-            self._queue.append(_Work(self.asked, _PROBE, lambda store: store.put(_PROBE, "", "", " " * _ROOM), None))
 
     def _call(self, call: Callable[[], None]) -> None:
         try:
             call()
         except Exception:
             self.log.failure("a callback of the store of xmpp failed", Failure(), event="xmpp.store")
+
+    # -- faults ---------------------------------------------------------------------------------------------------
+
+    def _noteFaults(self, results: Sequence[Any]) -> None:
+        """Set or clear `fault` after a batch, and log the change."""
+        errors = [result.error for result in results if isinstance(result, RetryLater)]
+        failures = [result.value for result in results if isinstance(result, Failure)]
+        errors += [error for error in failures if isinstance(error, StoreError)]
+        isProbing = any(operation.owner == _PROBE for operation in self._queue)
+        if errors:
+            if self.fault is None:
+                self.log.critical(
+                    "the store of xmpp fails, and new writes are refused until it works again: {sentence}",
+                    event="xmpp.store",
+                    sentence=self._sentence(errors[0]),
+                )
+            self.fault = errors[0].copy()
+            if not isProbing:
+                self.asked += 1
+                self._queue.append(StoreOperation(self.asked, _PROBE, _writeProbe, None))
+        elif self.fault is not None and not isProbing:
+            self.fault = None
+            self.put(_PROBE, "", "", None)
+            self.log.info("the store of xmpp works again, and all pending writes are done", event="xmpp.store")
+
+    def _sentence(self, error: StoreError) -> str:
+        """What is wrong, and with which file. Only the log is told the path."""
+        return f"{self._path}: {error}" if self._path else str(error)
+
+
+def _writeProbe(store: RecordStore) -> None:
+    """Write as much as a large message takes."""
+    store.put(_PROBE, "", "", " " * _PROBE_SIZE)

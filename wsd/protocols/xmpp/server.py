@@ -401,7 +401,7 @@ class Server:
 
 
 class Logins:
-    """Whom the exchanges of one stream ask: `wsd.protocols.xmpp.sasl.Credentials`."""
+    """Whom the exchanges of one stream ask: `wsd.protocols.xmpp.sasl.CredentialsChecker`."""
 
     def __init__(self, server: Server, domain: str, address: str) -> None:
         self._server = server
@@ -429,7 +429,7 @@ class Logins:
             raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
         bare = f"{user}@{self._domain}"
         kept = await self._server.vault.get(credentials.USER, bare, "keys")
-        isRead = self._server.aside.keys(bare, kept, credentials.PLAIN) is not None
+        isRead = self._server.aside.keys(bare, kept, credentials.FOR_PLAIN) is not None
         return await deriving.run(credentials.check, password, kept if isRead else None)
 
     def failed(self, user: str) -> None:

@@ -11,7 +11,7 @@ from wsd.protocols.xmpp.blocking import BLOCKED
 from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.roster import ROSTER, Item
 from wsd.protocols.xmpp.stanza import Element
-from wsd.protocols.xmpp.store import Store
+from wsd.protocols.xmpp.store import RecordStore
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.session import Session
@@ -41,7 +41,7 @@ def readStream(kept: str) -> tuple[int, float]:
     return int(handled), float(seconds)
 
 
-def load(store: Store, bare: str) -> Kept:
+def load(store: RecordStore, bare: str) -> Kept:
     """Everything stored for a user."""
     return Kept(
         credentials.has(store, bare),

@@ -84,7 +84,7 @@ class Upstream:
 
     def tlsOptions(self, domain: str) -> Any:
         """
-        The options for TLS to the server of a domain, whose certificate must be for that domain (RFC 6120 13.7.1.2).
+        The options for TLS to the server of a domain. Its certificate must be for that domain (RFC 6120 13.7.2).
 
         Raises UnicodeError if no certificate can be for it.
         """
@@ -141,7 +141,7 @@ class UpstreamProtocol(BaseProtocol):
             self.write(proxyHeader(self._source, self.transport.getPeer()))
 
     def begin(self, header: str) -> None:
-        """Begin a stream, which the server answers with one of its own (RFC 6120 4.3.3)."""
+        """Begin a stream, or begin it again (RFC 6120 4.2, 4.3.3). The server answers with a stream of its own."""
         self._header = header
         if self._parser is not None:
             self._parser.mute()

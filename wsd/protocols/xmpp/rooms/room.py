@@ -12,7 +12,7 @@ from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.ledger import weight
 from wsd.protocols.xmpp.rooms.config import Config
 from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, isText
-from wsd.protocols.xmpp.store import Store
+from wsd.protocols.xmpp.store import RecordStore
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.server import Server
@@ -91,7 +91,7 @@ class Kept:
     history: list[tuple[int, str]]
 
 
-def restore(store: Store) -> list[Kept]:
+def restore(store: RecordStore) -> list[Kept]:
     """What the store has of all rooms."""
     kept = []
     for jid in store.owners(ROOM):
