@@ -1,4 +1,4 @@
-"""Logins: RFC 6120 6, SCRAM, PLAIN, ANONYMOUS, and what is done against guessing."""
+"""Logins: SASL (RFC 6120 6) with SCRAM, PLAIN and ANONYMOUS, and the limits against guessing."""
 
 from __future__ import annotations
 
@@ -49,23 +49,25 @@ def run(work: Coroutine[Any, Any, bool]) -> bool:
 
 class TestMechanisms:
     @pytest.mark.parametrize("mechanism", [*credentials.SCRAM, "PLAIN"])
-    def test_the_right_password_is_let_in(self, host: Host, mechanism: str) -> None:
+    def test_the_right_password_logs_in(self, host: Host, mechanism: str) -> None:
         assert opened(host).authenticate("alice", mechanism, "alice").name == "success"
 
     @pytest.mark.parametrize("mechanism", [*credentials.SCRAM, "PLAIN"])
     @pytest.mark.parametrize("user", ["alice", "nobody"])
-    def test_a_wrong_one_is_not_and_nobody_learns_who_there_is(self, host: Host, mechanism: str, user: str) -> None:
+    def test_a_wrong_one_does_not_and_does_not_tell_which_users_exist(
+        self, host: Host, mechanism: str, user: str
+    ) -> None:
         answer = opened(host).authenticate(user, mechanism, "wrong")
         assert (answer.name, why(answer)) == ("failure", "not-authorized")
 
-    def test_who_is_anonymous_gets_a_name_of_ones_own(self, host: Host) -> None:
+    def test_each_anonymous_client_gets_its_own_name(self, host: Host) -> None:
         one, two = host.login("", mechanism="ANONYMOUS"), host.login("", mechanism="ANONYMOUS")
         assert one.bare != two.bare
 
-    def test_a_user_may_write_its_name_as_it_likes(self, host: Host) -> None:
+    def test_the_case_of_a_name_does_not_matter(self, host: Host) -> None:
         assert opened(host).authenticate("ALICE", "PLAIN", "alice").name == "success"
 
-    def test_plain_is_offered_where_the_way_is_safe(self) -> None:
+    def test_plain_is_offered_on_a_safe_connection(self) -> None:
         assert "PLAIN" not in mechanismsFor(True, False, False)
         assert mechanismsFor(True, True, True)[-2:] == ("PLAIN", "ANONYMOUS")
         assert mechanismsFor(False, True, True) == ("ANONYMOUS",)
@@ -76,14 +78,14 @@ class TestMechanisms:
         assert "PLAIN" not in features
         assert "ANONYMOUS" not in features
 
-    def test_unless_the_way_is_declared_safe(self, tmp_path: Path) -> None:
+    def test_unless_the_route_is_declared_secure(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", secure=True, anonymous="always")
         features = host.connect(REMOTE).say(OPEN)[1].toXml()
         assert "<mechanism>PLAIN</mechanism><mechanism>ANONYMOUS</mechanism>" in features
 
     @pytest.mark.parametrize("user", ["a,b", "a=b", "a=2cb", "a=,=b", "=2c"])
-    def test_a_user_may_have_any_name(self, tmp_path: Path, user: str) -> None:
-        """Commas and equals signs are written otherwise in SCRAM (RFC 5802 5.1)."""
+    def test_a_name_may_contain_commas_and_equals_signs(self, tmp_path: Path, user: str) -> None:
+        """SCRAM escapes them (RFC 5802 5.1)."""
         host = Host(tmp_path, user, "a")
         talker = opened(host)
         assert talker.authenticate(user, "SCRAM-SHA-256", user).name == "success"
@@ -91,7 +93,7 @@ class TestMechanisms:
         talker.bind("here")
         assert talker.jid == f"{user}@localhost/here"
 
-    def test_the_client_may_begin_with_nothing(self, host: Host) -> None:
+    def test_auth_may_come_without_an_initial_response(self, host: Host) -> None:
         talker = opened(host)
         (challenge,) = talker.say(auth("PLAIN"))
         assert (challenge.name, challenge.text) == ("challenge", "")
@@ -122,7 +124,7 @@ class TestWrongSteps:
             (f'<abort xmlns="{SASL}"/>', "aborted"),
         ],
     )
-    def test_each_fails_and_another_try_may_follow(self, host: Host, said: str, expected: str) -> None:
+    def test_each_fails_and_allows_another_try(self, host: Host, said: str, expected: str) -> None:
         talker = opened(host)
         (failure,) = talker.say(said)
         assert (failure.name, why(failure)) == ("failure", expected)
@@ -152,21 +154,21 @@ class TestGuessing:
         talker.say(CLOSE)
         assert talker.wire.closeCode == 1000
 
-    def test_ten_of_an_address_keep_it_out_for_a_while(self, host: Host) -> None:
+    def test_ten_from_one_address_lock_it_out_for_a_while(self, host: Host) -> None:
         for _ in range(10):
             opened(host).authenticate("alice", "PLAIN", "wrong")
         assert "temporary-auth-failure" in opened(host).authenticate("alice", "PLAIN", "alice").toXml()
         host.pass_(2)
         assert opened(host).authenticate("alice", "PLAIN", "alice").name == "success"
 
-    def test_they_do_not_keep_others_out(self, host: Host) -> None:
+    def test_they_do_not_lock_out_others(self, host: Host) -> None:
         for _ in range(30):
             opened(host).authenticate("alice", "PLAIN", "wrong")
         elsewhere = Logins(host.server, "localhost", "192.0.2.1")
         elsewhere.admit()
         assert run(elsewhere.verify("alice", "alice"))
 
-    def test_a_user_who_is_not_there_has_the_same_salt_each_time(self, host: Host) -> None:
+    def test_a_user_who_does_not_exist_has_the_same_salt_each_time(self, host: Host) -> None:
         salts = set()
         for _ in range(2):
             (challenge,) = opened(host).say(auth("SCRAM-SHA-256", encoded("n,,n=nobody,r=abc")))
@@ -187,12 +189,12 @@ class TestGuessing:
 class TestRegistration:
     QUERY = "<query xmlns='jabber:iq:register'>{}</query>"
 
-    def test_it_is_offered_where_it_is_allowed(self, tmp_path: Path, host: Host) -> None:
+    def test_it_is_offered_if_it_is_allowed(self, tmp_path: Path, host: Host) -> None:
         assert "iq-register" not in host.connect().say(OPEN)[1].toXml()
         (tmp_path / "open").mkdir()
         assert "iq-register" in Host(tmp_path / "open", register=True).connect().say(OPEN)[1].toXml()
 
-    def test_an_account_is_made_used_changed_and_given_up(self, tmp_path: Path) -> None:
+    def test_an_account_is_made_used_changed_and_removed(self, tmp_path: Path) -> None:
         host = Host(tmp_path, register=True)
         talker = opened(host)
         form = talker.ask("get", self.QUERY.format(""))
@@ -209,7 +211,7 @@ class TestRegistration:
         assert talker.ask("set", self.QUERY.format("<remove/>")).get("type") == "result"
         assert opened(host).authenticate("carol", "PLAIN", "two").name == "failure"
 
-    def test_elsewhere_it_is_not(self, host: Host) -> None:
+    def test_it_is_refused_if_it_is_not_allowed(self, host: Host) -> None:
         filled = self.QUERY.format("<username>carol</username><password>one</password>")
         said = f"<iq xmlns='jabber:client' type='set' id='1'>{filled}</iq>"
         assert condition(opened(host).say(said)[0]) == "not-authorized"
