@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.protocols.xmpp.trees import TREE, flat
 from wsd.protocols.xmpp.cutter import Cutter
-from wsd.protocols.xmpp.framing import Caps, StreamError, parse
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.stanza import CLIENT, STREAMS, Element
 
 HEADER = (

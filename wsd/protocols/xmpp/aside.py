@@ -9,27 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from twisted.logger import Logger
 
+from wsd.metrics import RouteCounters
 from wsd.protocols.xmpp import credentials
-from wsd.protocols.xmpp.blocking import BLOCKED
 from wsd.protocols.xmpp.credentials import Keys
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.rooms import room as rooms
-from wsd.protocols.xmpp.rooms.config import Config
-from wsd.protocols.xmpp.roster import ROSTER, Item
+from wsd.protocols.xmpp.records import BLOCKED, STREAM, StoredUser, readStream
+from wsd.protocols.xmpp.rooms import records as rooms
+from wsd.protocols.xmpp.rooms.config import RoomConfig
+from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-from wsd.protocols.xmpp.user import STREAM, Kept, readStream
-
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.server import Server
+from wsd.protocols.xmpp.vault import Vault
 
 _T = TypeVar("_T")
 
-_CLOSED = Config(persistent=True, public=False, members_only=True).write()
+_CLOSED = RoomConfig(persistent=True, public=False, members_only=True).write()
 """The settings of a room whose own cannot be read: it admits nobody whom the real ones might exclude."""
 
 
@@ -40,6 +38,17 @@ def readMessage(xml: str, caps: Caps) -> Element:
         raise ValueError(f"this is not a message but <{message.name}/>")
     parseJid(message.get("from"))
     return message
+
+
+class Server(Protocol):
+    """What is needed of the server."""
+
+    counters: RouteCounters
+    vault: Vault
+
+    @property
+    def storedCaps(self) -> Caps:
+        """Limits of a stored stanza."""
 
 
 class Aside:
@@ -97,25 +106,25 @@ class Aside:
         stream = None if kept is None else self._read(STREAM, bare, id, readStream, kept)
         return None if stream is None else stream[0]
 
-    def user(self, bare: str, kept: Kept, stale: float) -> Kept:
+    def user(self, bare: str, kept: StoredUser, stale: float) -> StoredUser:
         """The readable rows of a user; streams that were last used before `stale` are removed."""
         for id, value in kept.streams.items():
             stream = self._read(STREAM, bare, id, readStream, value)
             if stream is not None and stream[1] < stale:
                 self._server.vault.put(STREAM, bare, id, None)
         return kept._replace(
-            roster=self._readable(ROSTER, bare, kept.roster, Item.read),
+            roster=self._readable(ROSTER, bare, kept.roster, RosterItem.read),
             blocked=self._readable(BLOCKED, bare, kept.blocked, _readBlocked),
         )
 
-    def room(self, kept: rooms.Kept) -> rooms.Kept | None:
+    def room(self, kept: rooms.StoredRoom) -> rooms.StoredRoom | None:
         """The readable rows of a room, None if even its address cannot be read."""
         jid, caps = kept.jid, self._server.storedCaps
         if self._read(rooms.ROOM, jid, "config", _readRoom, jid) is None:
             self._server.vault.setAside(rooms.ROOM, jid, "subject")
             return None
         config, subject = kept.config, kept.subject
-        if self._read(rooms.ROOM, jid, "config", Config.read, config) is None:
+        if self._read(rooms.ROOM, jid, "config", RoomConfig.read, config) is None:
             config = _CLOSED
             self._server.vault.put(rooms.ROOM, jid, "config", config)
         if subject and self._read(rooms.ROOM, jid, "subject", readMessage, subject, caps) is None:

@@ -21,13 +21,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wsd.config import ConfigError
+from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.cutter import Cutter
-from wsd.protocols.xmpp.framing import Caps, StreamError, closeTag, openTag, parse
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.framing import Caps, closeTag, openTag, parse
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.options import XmppOptions, upstreamOf
 from wsd.protocols.xmpp.sasl import SASL
 from wsd.protocols.xmpp.stanza import CLIENT, FRAMING, LANG, STREAMS, Element
-from wsd.protocols.xmpp.stream import Facts
 
 TLS = "urn:ietf:params:xml:ns:xmpp-tls"
 _COMPRESS = "http://jabber.org/protocol/compress"
@@ -105,7 +106,7 @@ class Gateway:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, upstream: Upstream, wire: Wire, facts: Facts, source: tuple[str, int]) -> None:
+    def __init__(self, upstream: Upstream, wire: Wire, facts: ClientInfo, source: tuple[str, int]) -> None:
         self._upstream = upstream
         self.clock = upstream.reactor
         self._wire = wire

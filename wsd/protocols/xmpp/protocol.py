@@ -18,6 +18,7 @@ from wsd.config import ConfigError
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
 from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
+from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.gateway import Gateway, Upstream
 from wsd.protocols.xmpp.hostmeta import HostMeta
@@ -25,7 +26,7 @@ from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import StoreFault
-from wsd.protocols.xmpp.stream import Facts, Stream
+from wsd.protocols.xmpp.stream import Stream
 from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
@@ -55,12 +56,12 @@ class XmppConnection(Connection):
         peer = self.peer
         closing = self.factory.policies.closing_timeout
         web = f"{'https' if peer.secure else 'http'}://{self.request.head.host}"
-        facts = Facts(accountOf(peer.address), peer.secure or peer.direct, peer.direct, closing, web)
+        client = ClientInfo(accountOf(peer.address), peer.secure or peer.direct, peer.direct, closing, web)
         upstream = self.factory.host.upstream
         if upstream is None:
-            self._stream = Stream(self.factory.server, self, facts)
+            self._stream = Stream(self.factory.server, self, client)
         else:
-            self._stream = Gateway(upstream, self, facts, (peer.address, peer.port))
+            self._stream = Gateway(upstream, self, client, (peer.address, peer.port))
 
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
         """One message is one element."""
@@ -227,7 +228,7 @@ class XmppFactory(Factory):
             self._bounded(self.options), self.clock, time.time, vault, self.threads(self.clock, 2, "scram")
         )
         if self._slots() is not None:
-            Upload(self._server, self._slots)
+            Upload(self._server.settings, self._server.queries, self._slots)
         self._server.counters = self.counters
         try:
             await self._server.start(path.exists())

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from wsd.protocols.xmpp.stanza import StanzaError
+from wsd.protocols.xmpp.errors import StanzaError
 
 ASIDE = "aside "
 """Prefix of the kind of a row that cannot be read: it is kept, but no longer read."""
