@@ -24,6 +24,7 @@ from wsd.head import Refused
 from wsd.metrics import Metrics, RouteCounters
 from wsd.policies.budget import Budget
 from wsd.policies.negotiation import choose
+from wsd.policies.pool import BlockingPool
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
 
@@ -74,6 +75,7 @@ class Factory(WebSocketServerFactory):
         subprotocols: tuple[str, ...] | None = None,
         plane: Plane | None = None,
         budget: Budget | None = None,
+        pool: BlockingPool | None = None,
     ) -> None:
         super().__init__(reactor=clock)
         self.route = route
@@ -86,6 +88,7 @@ class Factory(WebSocketServerFactory):
         self.awake = Awake(timer)
         self.turns = Turns(clock)
         self.budget = budget or Budget(route.policies, clock)
+        self.pool = pool or BlockingPool(clock, metrics)
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         self.plane = plane or choosePlane("auto")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsd.protocols.xmpp.sqlite import SqliteStore
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 
 _FULL = 2
 """PRAGMA synchronous: the log is synced at each commit."""
@@ -45,9 +45,9 @@ class TestACommit:
 class TestAFault:
     def test_of_a_full_disk_is_told_and_another_try_is_made_in_the_same_file(self, store: SqliteStore) -> None:
         limit(store, 0)
-        with pytest.raises(StoreFault) as raised, store.transaction():
+        with pytest.raises(StoreError) as raised, store.transaction():
             store.put("kind", "owner", "key", "x" * 100_000)
-        assert (raised.value.isFull, raised.value.isWhole) == (True, True)
+        assert (raised.value.isFull, raised.value.mayStayOpen) == (True, True)
         limit(store, 1_000)
         with store.transaction():
             store.put("kind", "owner", "key", "x" * 100_000)
@@ -55,9 +55,9 @@ class TestAFault:
     def test_of_a_file_that_is_no_store_is_told(self, tmp_path: Path) -> None:
         path = tmp_path / "xmpp.sqlite"
         path.write_bytes(b"x" * 4096)
-        with pytest.raises(StoreFault) as raised:
+        with pytest.raises(StoreError) as raised:
             SqliteStore(path)
-        assert (raised.value.isFull, raised.value.isWhole) == (False, False)
+        assert (raised.value.isFull, raised.value.mayStayOpen) == (False, False)
 
     def test_is_not_what_is_wrong_with_a_work_alone(self, store: SqliteStore) -> None:
         with pytest.raises(sqlite3.IntegrityError), store.transaction():
@@ -84,6 +84,6 @@ class TestWhatIsNoText:
 
     def test_is_put_aside_and_kept(self, store: SqliteStore) -> None:
         store._db.execute("INSERT INTO record VALUES ('k', 'o', CAST(x'ff41' AS TEXT), 'value')")
-        store.setAside("k", "o", "\udcffA")
+        store.quarantine("k", "o", "\udcffA")
         assert store.load("k", "o") == {}
         assert store.load("aside k", "o") == {"\udcffA": "value"}

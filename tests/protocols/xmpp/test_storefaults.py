@@ -13,7 +13,7 @@ from tests.protocols.xmpp.test_streammanagement import R, bodies, handled, manag
 from wsd.protocols.xmpp.rosteritem import ROSTER
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 
 DEN = "den@conference.localhost"
 REGISTER = "jabber:iq:register"
@@ -21,7 +21,7 @@ _LONG = "x" * 20_000
 
 
 def store(host: Host) -> SqliteStore:
-    found = host.server.vault._store
+    found = host.server.vault._worker._store
     assert isinstance(found, SqliteStore)
     return found
 
@@ -48,7 +48,7 @@ def breakDown(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store can be neither read nor written."""
 
     def fail(*_: object) -> None:
-        raise StoreFault("disk I/O error")
+        raise StoreError("disk I/O error")
 
     monkeypatch.setattr(SqliteStore, "transaction", fail)
 
@@ -221,7 +221,7 @@ class TestAStoreThatCannotBeRead:
         host.kill()
         failed: list[Any] = []
         host.started.addErrback(failed.append)
-        assert [type(failure.value) for failure in failed] == [StoreFault]
+        assert [type(failure.value) for failure in failed] == [StoreError]
         monkeypatch.undo()
         host.kill()
         assert host.server.rooms is not None

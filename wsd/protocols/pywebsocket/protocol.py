@@ -10,7 +10,6 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import LoopingCall
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
@@ -20,7 +19,6 @@ from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.frames.writing import LEAST_DEFLATED, frameHead
 from wsd.head import decodedPath
 from wsd.metrics import Cause
-from wsd.policies.pool import Pool
 from wsd.protocols.pywebsocket.access import Access
 from wsd.protocols.pywebsocket.api._stream_exceptions import (
     InvalidFrameException,
@@ -39,6 +37,8 @@ from wsd.protocols.pywebsocket.threads import BINARY, CLOSE, FAULT, LOST, OPENED
 
 _LOOK = 1.0
 """Seconds between two looks at the files."""
+_LOADING = 60.0
+"""Seconds that a look, with the loading of what has changed, may take."""
 
 _FAULTS = {1003: UnsupportedFrameException, 1007: InvalidUTF8Exception}
 
@@ -242,7 +242,7 @@ class HandlerFactory(Factory):
         options: HandlerOptions = self.options
         self.threads = Threads(self.clock, options.threads)
         self.handlers = options.folder()
-        self._pool = Pool(self.clock, 1, "handlers")
+        self._loading = self.pool.share("handlers", self.route.path, threads=1, timeout=_LOADING)
         self._looking: LoopingCall | None = None
         loaded = self.handlers.load()
         if options.handlers_strict and self.handlers.warnings:
@@ -264,7 +264,6 @@ class HandlerFactory(Factory):
     def started(self) -> Deferred[Any] | None:
         """From now on look whether files have changed."""
         self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
-        self._pool.start()
         self._looking = LoopingCall(self._look)
         self._looking.clock = self.clock
         self._looking.start(_LOOK, now=False)
@@ -283,9 +282,7 @@ class HandlerFactory(Factory):
             if self.handlers.hasChanged():
                 self._tell(self.handlers.load())
 
-        reactor: Any = self.clock
-        looked: Deferred[None] = deferToThreadPool(reactor, self._pool, look)
-        return looked.addErrback(
+        return self._loading.run(look).addErrback(
             lambda failure: self.log.failure("the handlers cannot be read", failure, event="handler.broken")
         )
 
@@ -302,4 +299,4 @@ class HandlerFactory(Factory):
             self._looking.stop()
         self.programs.stop()
         self.threads.stop()
-        return self._pool.end()
+        return self._loading.stop()

@@ -8,13 +8,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from wsd.protocols.xmpp.aside import Aside
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.records import STALE, StoredUser, loadUser
 from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import Element
-from wsd.protocols.xmpp.vault import Vault
 
 IDLE = 60.0
 """Seconds for which a user without sessions stays in memory at least."""
@@ -23,12 +23,14 @@ IDLE = 60.0
 class Accounts:
     """The users of a server by their bare addresses."""
 
-    def __init__(self, settings: Settings, vault: Vault, aside: Aside, clock: Any, now: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, vault: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
+    ) -> None:
         self.users: dict[str, User] = {}
         """Those in memory: all who have sessions, and some who were asked for."""
         self._settings = settings
         self._vault = vault
-        self._aside = aside
+        self._quarantine = quarantine
         self._clock = clock
         self._now = now
         self._touched: dict[str, float] = {}
@@ -37,7 +39,7 @@ class Accounts:
         """Those who wait for a user that is being read."""
 
     async def find(self, bare: str) -> User | None:
-        """The user with a bare address, None if there is none. Raises StoreFault."""
+        """The user with a bare address, None if there is none. Raises StoreError."""
         known = self.users.get(bare)
         if known is not None:
             self.touch(known)
@@ -56,7 +58,7 @@ class Accounts:
     def _loaded(self, rows: StoredUser, bare: str) -> User | None:
         if not rows.exists:
             return None
-        readable = self._aside.user(bare, rows, self._now() - STALE)
+        readable = self._quarantine.user(bare, rows, self._now() - STALE)
         user = self.users.setdefault(bare, User(bare, False, readable))
         self.touch(user)
         return user

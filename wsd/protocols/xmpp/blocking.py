@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.presence import Presence
@@ -9,7 +10,6 @@ from wsd.protocols.xmpp.records import BLOCKED
 from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import Element, result
-from wsd.protocols.xmpp.vault import Vault
 
 BLOCKING = "urn:xmpp:blocking"
 
@@ -17,7 +17,7 @@ BLOCKING = "urn:xmpp:blocking"
 class BlockLists:
     """The queries that read and change a user's block list."""
 
-    def __init__(self, settings: Settings, vault: Vault, presence: Presence) -> None:
+    def __init__(self, settings: Settings, vault: AsyncStore, presence: Presence) -> None:
         self._settings = settings
         self._vault = vault
         self._presence = presence

@@ -1,7 +1,7 @@
 """
-Who may log in: users and the keys of their passwords (RFC 5802), never the passwords themselves.
+Credentials: the users, and the keys that SCRAM stores instead of their passwords (RFC 5802 3).
 
-Keys are derived on a bounded pool of its own; scramp is needed here and for SCRAM, and not where all are anonymous.
+What takes milliseconds is meant for a thread. scramp is needed only where users have passwords.
 """
 
 from __future__ import annotations
@@ -15,28 +15,32 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
-from wsd.protocols.xmpp.store import Store
+from wsd.protocols.xmpp.store import RecordStore
 
 SCRAM = ("SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1")
-"""The mechanisms a user has keys for, the strongest first; @xmpp/client knows only the last."""
+"""The mechanisms for which a user has keys, the strongest first. @xmpp/client knows only the last."""
 
-PLAIN = SCRAM[1]
-"""The mechanism whose keys are used to check a password that was sent in the clear."""
+FOR_PLAIN = "SCRAM-SHA-256"
+"""The mechanism whose keys are used to check a password that was sent by PLAIN."""
 
 ITERATIONS = 10_000
+"""The iteration count of new keys (RFC 5802 5.1 wants at least 4096)."""
 _MOST_ITERATIONS = 1_000_000
+"""Limit for stored keys: the client's time for a login grows with it, and by PLAIN the server's."""
 
 USER, SECRET = "user", "secret"
-"""Kinds of records."""
+"""Kinds of records: the keys of a user, and the secret for decoy keys."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """What a password is known by."""
+class ScramKeys:
+    """What is stored of a password for one mechanism (RFC 5802 3)."""
 
     salt: bytes
-    stored: bytes
-    server: bytes
+    storedKey: bytes
+    """Checks that the client knows the password."""
+    serverKey: bytes
+    """Shows the client that the server knows these keys."""
     iterations: int
 
 
@@ -47,45 +51,51 @@ def hasScram() -> bool:
 
 
 def mechanism(name: str) -> Any:
-    """scramp's mechanism of a name."""
+    """The mechanism of this name, as scramp has it."""
     from scramp import ScramMechanism
 
     return ScramMechanism(name)
 
 
 def derive(password: str) -> str:
-    """The keys of a password, as they are stored. Raises ValueError for one that cannot be. Takes milliseconds."""
+    """Derive keys from a password, as they are stored. Takes milliseconds. Raises ValueError for a bad password."""
     from scramp import ScramException
 
     kept = {}
     try:
         for name in SCRAM:
-            salt, stored, server, iterations = mechanism(name).make_auth_info(
+            salt, storedKey, serverKey, iterations = mechanism(name).make_auth_info(
                 password, iteration_count=ITERATIONS, salt=secrets.token_bytes(16)
             )
-            kept[name] = [*(b64encode(part).decode() for part in (salt, stored, server)), iterations]
+            kept[name] = [*(b64encode(part).decode() for part in (salt, storedKey, serverKey)), iterations]
     except (ScramException, UnicodeError) as error:
         raise ValueError(f"this cannot be a password: {error}; write printable characters") from None
     return json.dumps(kept)
 
 
 def check(password: str, kept: str | None) -> bool:
-    """Whether this is the password whose keys were stored; as long for a user that there is not. Takes milliseconds."""
+    """
+    Whether this is the password whose keys were stored. Takes milliseconds.
+
+    `kept` is None if there is no such user, which takes as long, so that the time does not tell who has an account.
+    """
     from scramp import ScramException
 
-    keys = readKeys(kept, PLAIN) if kept is not None else Keys(bytes(16), bytes(32), bytes(32), ITERATIONS)
+    keys = readKeys(kept, FOR_PLAIN) if kept is not None else ScramKeys(bytes(16), bytes(32), bytes(32), ITERATIONS)
     try:
-        _, stored, _, _ = mechanism(PLAIN).make_auth_info(password, iteration_count=keys.iterations, salt=keys.salt)
+        _, derived, _, _ = mechanism(FOR_PLAIN).make_auth_info(
+            password, iteration_count=keys.iterations, salt=keys.salt
+        )
     except (ScramException, UnicodeError):
         return False
-    return hmac.compare_digest(stored, keys.stored)
+    return hmac.compare_digest(derived, keys.storedKey)
 
 
-def readKeys(kept: str, name: str) -> Keys:
-    """The stored keys of a mechanism. Raises ValueError for keys that `derive` cannot have made."""
+def readKeys(kept: str, name: str) -> ScramKeys:
+    """The stored keys for a mechanism. Raises ValueError if `derive` cannot have made them."""
     try:
-        salt, stored, server, iterations = json.loads(kept)[name]
-        keys = Keys(b64decode(salt), b64decode(stored), b64decode(server), iterations)
+        salt, storedKey, serverKey, iterations = json.loads(kept)[name]
+        keys = ScramKeys(b64decode(salt), b64decode(storedKey), b64decode(serverKey), iterations)
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"there are no keys: {error}") from None
     if type(iterations) is not int or not 0 < iterations <= _MOST_ITERATIONS:
@@ -93,15 +103,19 @@ def readKeys(kept: str, name: str) -> Keys:
     return keys
 
 
-def decoy(secret: bytes, user: str, name: str) -> Keys:
-    """Keys for a user that there is not: the same salt each time, and no password that fits."""
+def decoy(secret: bytes, user: str, name: str) -> ScramKeys:
+    """
+    Keys for a user who does not exist. No password fits, and the salt is the same each time.
+
+    A login then fails as it does with a wrong password, so that nobody learns which users exist.
+    """
     salt = hmac.digest(secret, f"{name} {user}".encode(), "sha256")[:16]
     size = mechanism(name).hf().digest_size
-    return Keys(salt, secrets.token_bytes(size), secrets.token_bytes(size), ITERATIONS)
+    return ScramKeys(salt, secrets.token_bytes(size), secrets.token_bytes(size), ITERATIONS)
 
 
-def secretOf(store: Store) -> str:
-    """The secret from which decoys are made, in hexadecimal digits; it survives a restart."""
+def secretOf(store: RecordStore) -> str:
+    """The secret from which the salts of decoy keys are made, in hexadecimal. It stays the same after a restart."""
     kept = store.get(SECRET, "", "decoy")
     if kept is None:
         kept = secrets.token_hex(32)
@@ -112,21 +126,21 @@ def secretOf(store: Store) -> str:
 # -- users -------------------------------------------------------------------------------------------------------------
 
 
-def has(store: Store, user: str) -> bool:
-    """Whether there is this user."""
+def has(store: RecordStore, user: str) -> bool:
+    """Whether this user exists."""
     return store.get(USER, user, "keys") is not None
 
 
-def add(store: Store, user: str, kept: str) -> bool:
-    """Add a user with the keys of a password: False when there is one of that name."""
+def add(store: RecordStore, user: str, kept: str) -> bool:
+    """Add a user with the keys of a password. Returns False if the user exists already."""
     if has(store, user):
         return False
     store.put(USER, user, "keys", kept)
     return True
 
 
-def change(store: Store, user: str, kept: str) -> bool:
-    """Change a user's password: False when there is no such user."""
+def change(store: RecordStore, user: str, kept: str) -> bool:
+    """Change the keys of a user. Returns False if the user does not exist."""
     if not has(store, user):
         return False
     store.put(USER, user, "keys", kept)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from wsd.protocols.xmpp.errors import StanzaError
-from wsd.protocols.xmpp.store import StoreFault, refusal
+from wsd.protocols.xmpp.store import StoreError, refusal
 
 
-def refuseForStore(fault: StoreFault, log: Any) -> StanzaError:
+def refuseForStore(fault: StoreError, log: Any) -> StanzaError:
     """The error that answers the request. The fault is logged with the connection whose log this is."""
     log.warn("the store of xmpp refuses a request: {sentence}", event="xmpp.store", sentence=str(fault))
     return refusal(fault)

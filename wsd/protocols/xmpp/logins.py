@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from wsd.policies.pool import PoolShare
 from wsd.protocols.xmpp import credentials
-from wsd.protocols.xmpp.aside import Aside
-from wsd.protocols.xmpp.credentials import Keys
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.credentials import ScramKeys
 from wsd.protocols.xmpp.guard import BY_ADDRESS, BY_USER, Guard
+from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.sasl import SaslFailure
-from wsd.protocols.xmpp.threads import Threads
-from wsd.protocols.xmpp.vault import Vault
 
 _DERIVING = 100
 """Limit of the passwords that wait to be derived."""
@@ -19,9 +19,9 @@ _DERIVING = 100
 class Logins:
     """What the logins of a server share."""
 
-    def __init__(self, vault: Vault, aside: Aside, deriving: Threads, clock: Any) -> None:
+    def __init__(self, vault: AsyncStore, quarantine: Quarantine, deriving: PoolShare, clock: Any) -> None:
         self.vault = vault
-        self.aside = aside
+        self.quarantine = quarantine
         self.deriving = deriving
         self.byAddress = Guard(clock, BY_ADDRESS)
         self.byUser = Guard(clock, BY_USER)
@@ -32,15 +32,15 @@ class Logins:
         return await self.deriving.run(credentials.derive, password)
 
     async def secret(self) -> bytes:
-        """The secret from which decoys are made. Raises StoreFault."""
+        """The secret from which decoys are made. Raises StoreError."""
         while self._secret is None:
             kept = await self.vault.read(credentials.secretOf, owner=credentials.SECRET)
-            self._secret = self.aside.secret(kept)
+            self._secret = self.quarantine.secret(kept)
         return self._secret
 
 
 class StreamLogins:
-    """The logins of one stream: the `wsd.protocols.xmpp.sasl.Credentials` of its exchanges."""
+    """The logins of one stream: the `wsd.protocols.xmpp.sasl.CredentialsChecker` of its exchanges."""
 
     def __init__(self, logins: Logins, domain: str, address: str) -> None:
         self._logins = logins
@@ -52,23 +52,23 @@ class StreamLogins:
         if not self._logins.byAddress.admits(self._address):
             raise SaslFailure("temporary-auth-failure", "too many logins have failed; try again later")
 
-    async def keys(self, user: str, mechanism: str) -> Keys:
-        """The keys of a user, or a decoy's if there is no such user. Raises SaslFailure and StoreFault."""
+    async def keys(self, user: str, mechanism: str) -> ScramKeys:
+        """The keys of a user, or a decoy's if there is no such user. Raises SaslFailure and StoreError."""
         self._admitUser(user)
         secret = await self._logins.secret()
         bare = f"{user}@{self._domain}"
         kept = await self._logins.vault.get(credentials.USER, bare, "keys")
-        return self._logins.aside.keys(bare, kept, mechanism) or credentials.decoy(secret, bare, mechanism)
+        return self._logins.quarantine.keys(bare, kept, mechanism) or credentials.decoy(secret, bare, mechanism)
 
     async def verify(self, user: str, password: str) -> bool:
-        """Whether a password is the user's. Raises SaslFailure and StoreFault."""
+        """Whether a password is the user's. Raises SaslFailure and StoreError."""
         self._admitUser(user)
         deriving = self._logins.deriving
-        if deriving.waiting >= _DERIVING:
+        if deriving.pending >= _DERIVING:
             raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
         bare = f"{user}@{self._domain}"
         kept = await self._logins.vault.get(credentials.USER, bare, "keys")
-        isRead = self._logins.aside.keys(bare, kept, credentials.PLAIN) is not None
+        isRead = self._logins.quarantine.keys(bare, kept, credentials.FOR_PLAIN) is not None
         return await deriving.run(credentials.check, password, kept if isRead else None)
 
     def failed(self, user: str) -> None:

@@ -23,7 +23,7 @@ class Messages:
         self._offline = offline
 
     async def receive(self, session: Session, stanza: Element, to: JID | None, receipt: Receipt | None) -> None:
-        """A message from a session to a user here. Raises StanzaError and StoreFault."""
+        """A message from a session to a user here. Raises StanzaError and StoreError."""
         sender = session.user
         if to is None:
             # RFC 6120 10.3.1: without an address, a message is for the sender's own account.

@@ -14,12 +14,12 @@ from wsd.protocols.xmpp.logins import Logins, StreamLogins
 from wsd.protocols.xmpp.queries import SESSION, Queries
 from wsd.protocols.xmpp.register import Registration
 from wsd.protocols.xmpp.resumption import Resumption
-from wsd.protocols.xmpp.sasl import SASL, Exchange, SaslFailure, mechanismsFor
+from wsd.protocols.xmpp.sasl import SASL, SaslExchange, SaslFailure, mechanismsFor
 from wsd.protocols.xmpp.session import BoundStream, Session
 from wsd.protocols.xmpp.sessions import Sessions
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import BIND, CLIENT, STREAMS, Element, isBind, result
-from wsd.protocols.xmpp.store import StoreFault, refusal
+from wsd.protocols.xmpp.store import StoreError, refusal
 from wsd.protocols.xmpp.streammanagement import SM, failed
 
 _TRIES = 5
@@ -74,7 +74,7 @@ class Authentication:
         self._domain = domain
         self._logins = StreamLogins(services.logins, domain, stream.client.address)
         self._mechanisms = self._offered()
-        self._exchange = Exchange(self._mechanisms, self._logins)
+        self._exchange = SaslExchange(self._mechanisms, self._logins)
         self._tries = 0
 
     def _offered(self) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ class Authentication:
         return features
 
     async def receive(self, element: Element) -> None:
-        """An element from the client. Raises StreamError and StoreFault."""
+        """An element from the client. Raises StreamError and StoreError."""
         if element.ns == SASL:
             await self._authenticate(element)
         elif self._settings.options.register and _isRegistration(element):
@@ -111,7 +111,7 @@ class Authentication:
             answer = await self._exchange.receive(element)
             if not self._stream.isOpen:
                 return
-        except StoreFault as fault:
+        except StoreError as fault:
             self._stream.write(SaslFailure("temporary-auth-failure", refusal(fault).text).element().toXml())
             raise
         except SaslFailure as failure:
@@ -135,7 +135,7 @@ class Authentication:
             self._stream.write(result(iq).toXml())
         except StanzaError as error:
             self._stream.write(errorOf(iq, error).toXml())
-        except StoreFault as fault:
+        except StoreError as fault:
             self._stream.write(errorOf(iq, refuseForStore(fault, self._stream.log)).toXml())
 
 
@@ -156,7 +156,7 @@ class Binding:
         return Element(STREAMS, "features", {}, Element(BIND, "bind"), session, Element(SM, "sm"), told)
 
     async def receive(self, element: Element) -> None:
-        """An element from the client. Raises StreamError and StoreFault."""
+        """An element from the client. Raises StreamError and StoreError."""
         if element.ns == SM:
             await self._resume(element)
         elif isBind(element):
@@ -170,7 +170,7 @@ class Binding:
         except StanzaError as error:
             self._stream.write(errorOf(iq, error).toXml())
             return
-        except StoreFault as fault:
+        except StoreError as fault:
             self._stream.write(errorOf(iq, refuseForStore(fault, self._stream.log)).toXml())
             return
         if session is not None:
@@ -182,7 +182,7 @@ class Binding:
         """
         The session that an iq asks for, None if the stream has ended meanwhile.
 
-        Raises StanzaError, StreamError and StoreFault.
+        Raises StanzaError, StreamError and StoreError.
         """
         bind = iq.first()
         assert bind is not None
@@ -203,7 +203,7 @@ class Binding:
             return
         try:
             found = await self._resumption.resume(self._identity.bare, element)
-        except StoreFault as fault:
+        except StoreError as fault:
             found = failed(refuseForStore(fault, stream.log).condition)
         if isinstance(found, Element):
             stream.write(found.toXml())

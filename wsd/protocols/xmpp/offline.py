@@ -9,18 +9,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.protocols.xmpp.accounts import Accounts
-from wsd.protocols.xmpp.aside import Aside
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.delay import delayed
 from wsd.protocols.xmpp.errors import StanzaError, errorOf
 from wsd.protocols.xmpp.framing import parse
 from wsd.protocols.xmpp.ledger import cost
+from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.records import OFFLINE, EntryIds
 from wsd.protocols.xmpp.session import Session, SessionState, User
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import Element, mayBeAnswered
-from wsd.protocols.xmpp.store import StoreFault, refusal
+from wsd.protocols.xmpp.store import StoreError, refusal
 from wsd.protocols.xmpp.streammanagement import Receipt
-from wsd.protocols.xmpp.vault import Vault
 
 _MOST_BYTES = 64
 """Limit of the cost of one user's waiting messages, as a multiple of the largest message."""
@@ -45,15 +45,15 @@ class Offline:
     def __init__(
         self,
         settings: Settings,
-        vault: Vault,
-        aside: Aside,
+        vault: AsyncStore,
+        quarantine: Quarantine,
         accounts: Accounts,
         entryIds: EntryIds,
         now: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._vault = vault
-        self._aside = aside
+        self._quarantine = quarantine
         self._accounts = accounts
         self._entryIds = entryIds
         self._now = now
@@ -83,9 +83,9 @@ class Offline:
         """Tell the sender that a message could not be stored."""
         user.waiting.pop(entryId, None)
         fault = failure.value
-        if not isinstance(fault, StoreFault):
+        if not isinstance(fault, StoreError):
             self.log.failure("a message could not be stored", failure, event="xmpp.store")
-            fault = StoreFault(failure.getErrorMessage())
+            fault = StoreError(failure.getErrorMessage())
         if mayBeAnswered(message):
             self._accounts.deliver(errorOf(message, refusal(fault)))
 
@@ -133,7 +133,7 @@ class Offline:
     def _unsent(self, failure: Failure, session: Session) -> None:
         """The messages could not be read: they are sent when the store works again."""
         session.hasMoreStored = True
-        if not failure.check(StoreFault):
+        if not failure.check(StoreError):
             self.log.failure("stored messages could not be sent to their user", failure, event="xmpp.store")
 
     def _send(self, entries: list[tuple[int, str]], session: Session) -> None:
@@ -145,7 +145,7 @@ class Offline:
                     # The others follow when these have arrived: all at once could overrun the session.
                     session.hasMoreStored = True
                     return
-                message = self._aside.message(OFFLINE, session.user.bare, entryId, xml)
+                message = self._quarantine.message(OFFLINE, session.user.bare, entryId, xml)
                 if message is None:
                     session.user.waiting.pop(entryId, None)
                     continue

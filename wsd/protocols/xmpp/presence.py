@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from wsd.protocols.xmpp.accounts import Accounts
-from wsd.protocols.xmpp.aside import Aside
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.errors import StanzaError, StreamError
 from wsd.protocols.xmpp.framing import parse
 from wsd.protocols.xmpp.jid import JID, parseJid
 from wsd.protocols.xmpp.ledger import weight
 from wsd.protocols.xmpp.offline import Offline
+from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.rooms.service import Rooms
 from wsd.protocols.xmpp.roster import Rosters
 from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, came, sent
@@ -18,7 +19,6 @@ from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element
 from wsd.protocols.xmpp.values import number
-from wsd.protocols.xmpp.vault import Vault
 
 SUBSCRIPTIONS = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
@@ -58,8 +58,8 @@ class Presence:
     def __init__(
         self,
         settings: Settings,
-        vault: Vault,
-        aside: Aside,
+        vault: AsyncStore,
+        quarantine: Quarantine,
         accounts: Accounts,
         rosters: Rosters,
         offline: Offline,
@@ -67,14 +67,14 @@ class Presence:
     ) -> None:
         self._settings = settings
         self._vault = vault
-        self._aside = aside
+        self._quarantine = quarantine
         self._accounts = accounts
         self._rosters = rosters
         self._offline = offline
         self._rooms = rooms
 
     async def receive(self, session: Session, stanza: Element, to: JID | None) -> None:
-        """Presence from a session to all, or to a user here. Raises StanzaError and StoreFault."""
+        """Presence from a session to all, or to a user here. Raises StanzaError and StoreError."""
         stanzaType = stanza.get("type")
         if to is None:
             if stanzaType not in ("", "unavailable"):
@@ -172,7 +172,7 @@ class Presence:
         try:
             request = parse(item.request.encode(), self._settings.storedCaps)
         except (StreamError, ValueError) as error:
-            self._aside.record(ROSTER, session.user.bare, item.jid, error)
+            self._quarantine.record(ROSTER, session.user.bare, item.jid, error)
             self._rosters.keep(session.user, replace(item, request=""))
         else:
             session.send(request)
@@ -205,7 +205,7 @@ class Presence:
     # -- subscriptions --------------------------------------------------------------------------------------------
 
     async def subscription(self, user: User, stanza: Element, to: JID) -> None:
-        """A user sends a subscription stanza to a contact (RFC 6121 3). Raises StanzaError and StoreFault."""
+        """A user sends a subscription stanza to a contact (RFC 6121 3). Raises StanzaError and StoreError."""
         stanzaType, contact = stanza.get("type"), to.bare
         if user.isAnonymous:
             # This user can never log in again, so a stored subscription would be of no use.

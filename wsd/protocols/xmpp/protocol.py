@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -18,19 +18,19 @@ from wsd.config import ConfigError
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
 from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.credentials import hasScram
-from wsd.protocols.xmpp.gateway import Gateway, Upstream
+from wsd.protocols.xmpp.gateway.bridge import XmppGateway
+from wsd.protocols.xmpp.gateway.upstream import Upstream
 from wsd.protocols.xmpp.hostmeta import HostMeta
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.stream import Stream
-from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
-from wsd.protocols.xmpp.vault import Vault
 
 _ROOM = 4
 """How many of the largest stanzas `max_unsent` must hold; one may grow to twice its size when it is passed on."""
@@ -43,7 +43,7 @@ class XmppConnection(Connection):
     """One WebSocket, and the stream on it."""
 
     factory: XmppFactory
-    _stream: Stream | Gateway
+    _stream: Stream | XmppGateway
 
     async def opening(self, request: Request) -> Accept:
         """Only who speaks XMPP comes in."""
@@ -61,7 +61,7 @@ class XmppConnection(Connection):
         if upstream is None:
             self._stream = Stream(self.factory.server, self, client)
         else:
-            self._stream = Gateway(upstream, self, client, (peer.address, peer.port))
+            self._stream = XmppGateway(upstream, self, closing, (peer.address, peer.port))
 
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
         """One message is one element."""
@@ -83,13 +83,13 @@ class XmppConnection(Connection):
     def full(self) -> None:
         """The client does not read: nor do we, neither it nor what is for it."""
         self.hold()
-        if isinstance(self._stream, Gateway):
+        if isinstance(self._stream, XmppGateway):
             self._stream.full()
 
     def drained(self) -> None:
         """It does again."""
         self.release()
-        if isinstance(self._stream, Gateway):
+        if isinstance(self._stream, XmppGateway):
             self._stream.drained()
 
     # -- the stream says ------------------------------------------------------------------------------------------
@@ -109,7 +109,6 @@ class XmppFactory(Factory):
     connection = XmppConnection
     subprotocols = ("xmpp",)
     Options = XmppOptions
-    threads: ClassVar[type[Threads]] = Threads
     log = Logger(namespace="wsd")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -223,16 +222,16 @@ class XmppFactory(Factory):
             self.upstream = Upstream(self.options, self.clock)
             return
         path = storeOf(self.options, os.environ)
-        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock, str(path))
-        self._server = Server(
-            self._bounded(self.options), self.clock, time.time, vault, self.threads(self.clock, 2, "scram")
-        )
+        thread = self.pool.share("xmpp", self.route.path, threads=1)
+        vault = AsyncStore(thread, lambda: SqliteStore(path), self.clock, str(path))
+        deriving = self.pool.share("scram", self.route.path, threads=2)
+        self._server = Server(self._bounded(self.options), self.clock, time.time, vault, deriving)
         if self._slots() is not None:
             Upload(self._server.settings, self._server.queries, self._slots)
         self._server.counters = self.counters
         try:
             await self._server.start(path.exists())
-        except StoreFault as fault:
+        except StoreError as fault:
             raise CannotStart(f"the store cannot be opened: {fault}{_ownerOf(path)}", str(path)) from fault
 
     def _slots(self) -> Slots | None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from wsd import __version__
 from wsd.protocols.xmpp import caps, carbons
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.blocking import BLOCKING, BlockLists
 from wsd.protocols.xmpp.delay import stamp
 from wsd.protocols.xmpp.disco import INFO, ITEMS, PING, information, refuseNodes
@@ -17,7 +18,6 @@ from wsd.protocols.xmpp.roster import RosterQueries
 from wsd.protocols.xmpp.rosteritem import ROSTER
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import Element, result
-from wsd.protocols.xmpp.vault import Vault
 
 TIME = "urn:xmpp:time"
 VERSION = "jabber:iq:version"
@@ -53,7 +53,7 @@ class Queries:
 
     def __init__(
         self,
-        vault: Vault,
+        vault: AsyncStore,
         rooms: Rooms | None,
         rosters: RosterQueries,
         blockLists: BlockLists,
@@ -103,7 +103,7 @@ class Queries:
         return information("server", "im", "wsd", tuple(self._features), *self._forms)
 
     async def answer(self, session: Session, iq: Element, query: Element, to: JID | None) -> None:
-        """Answer an iq. Raises StanzaError and StoreFault."""
+        """Answer an iq. Raises StanzaError and StoreError."""
         if to is None:
             handlers = self._unaddressed
             if query.ns in (INFO, ITEMS):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.rosteritem import ROSTER
-from wsd.protocols.xmpp.store import Store
+from wsd.protocols.xmpp.store import RecordStore
 
 BLOCKED, STREAM = "blocked", "stream"
 """Kinds of records: blocked addresses, and how many stanzas of a resumable stream were handled."""
@@ -31,7 +31,7 @@ class StoredUser(NamedTuple):
     streams: Mapping[str, str] = MappingProxyType({})
 
 
-def loadUser(store: Store, bare: str) -> StoredUser:
+def loadUser(store: RecordStore, bare: str) -> StoredUser:
     """Reads everything that is stored for a user."""
     return StoredUser(
         credentials.has(store, bare),

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.accounts import Accounts
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid, prepareLocal
 from wsd.protocols.xmpp.logins import Logins
@@ -19,8 +20,7 @@ from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.sessions import Sessions
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element, result
-from wsd.protocols.xmpp.store import StoreFault
-from wsd.protocols.xmpp.vault import Vault
+from wsd.protocols.xmpp.store import StoreError
 
 REGISTER = "jabber:iq:register"
 FEATURE = "http://jabber.org/features/iq-register"
@@ -41,7 +41,7 @@ class Registration:
     def __init__(
         self,
         settings: Settings,
-        vault: Vault,
+        vault: AsyncStore,
         accounts: Accounts,
         logins: Logins,
         presence: Presence,
@@ -59,7 +59,7 @@ class Registration:
     # -- before a login -------------------------------------------------------------------------------------------
 
     async def register(self, address: str, domain: str, query: Element) -> None:
-        """Make an account for a client that has not logged in. Raises StanzaError and StoreFault."""
+        """Make an account for a client that has not logged in. Raises StanzaError and StoreError."""
         if not self._logins.byAddress.admits(address):
             raise StanzaError("resource-constraint", "too many from this address; try again later")
         # Each registration counts as a failed login: nobody needs many, and keys are expensive to derive.
@@ -140,7 +140,7 @@ class Registration:
 
     def _unswept(self, failure: Failure) -> None:
         """Log what went wrong. The vault has logged a failing store already, and the next sweep is in a minute."""
-        if not failure.check(StoreFault):
+        if not failure.check(StoreError):
             self.log.failure("users who have left could not be removed", failure, event="xmpp.store")
 
 

@@ -7,24 +7,26 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from wsd.protocols.xmpp.aside import Aside
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.records import STREAM
 from wsd.protocols.xmpp.session import Session, SessionState
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.streammanagement import Inbound, failed, numberOf
-from wsd.protocols.xmpp.vault import Vault
 
 
 class Resumption:
     """Stream management of the sessions of a server."""
 
-    def __init__(self, settings: Settings, vault: Vault, aside: Aside, clock: Any, now: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, vault: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
+    ) -> None:
         self.sessions: dict[str, Session] = {}
         """The sessions that may be resumed, by the id for that."""
         self._settings = settings
         self._vault = vault
-        self._aside = aside
+        self._quarantine = quarantine
         self._clock = clock
         self._now = now
 
@@ -49,13 +51,13 @@ class Resumption:
         """
         The session that a <resume/> asks for, without a stream, or the <failed/> that answers it.
 
-        Raises StreamError for a number that cannot be, and StoreFault.
+        Raises StreamError for a number that cannot be, and StoreError.
         """
         resumeId, handled = element.get("previd"), numberOf(element)
         session = self.sessions.get(resumeId)
         if session is None or session.user.bare != bare:
             kept = await self._vault.get(STREAM, bare, resumeId)
-            return failed("item-not-found", self._aside.handled(bare, resumeId, kept))
+            return failed("item-not-found", self._quarantine.handled(bare, resumeId, kept))
         session.outbound.check(handled)
         if session.stream is not None:
             old, session.stream = session.stream, None

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import JID, parseJid
 from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem
 from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element, result
-from wsd.protocols.xmpp.vault import Vault
 
 _LONGEST = 1023
 """Limit in characters of a name and of a group."""
@@ -24,13 +24,13 @@ class Subscriptions(Protocol):
     """Where subscription stanzas of a user are processed."""
 
     async def subscription(self, user: User, stanza: Element, to: JID) -> None:
-        """Process one. Raises StanzaError and StoreFault."""
+        """Process one. Raises StanzaError and StoreError."""
 
 
 class Rosters:
     """Keeps the rosters of users in memory, in the store, and in their clients."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: AsyncStore) -> None:
         self._vault = vault
 
     def keep(self, user: User, item: RosterItem) -> None:

@@ -8,6 +8,7 @@ from twisted.logger import Logger
 
 from wsd.protocols.xmpp import forgery
 from wsd.protocols.xmpp.accounts import Accounts
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.errors import StanzaError, StreamError, errorOf
 from wsd.protocols.xmpp.faults import refuseForStore
 from wsd.protocols.xmpp.jid import JID, parseJid
@@ -18,9 +19,8 @@ from wsd.protocols.xmpp.rooms.service import Rooms
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, KINDS, Element, isBind, mayBeAnswered
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.streammanagement import Receipt
-from wsd.protocols.xmpp.vault import Vault
 
 _TYPES = {
     "message": ("chat", "error", "groupchat", "headline", "normal", ""),
@@ -37,7 +37,7 @@ class Router:
     def __init__(
         self,
         settings: Settings,
-        vault: Vault,
+        vault: AsyncStore,
         accounts: Accounts,
         messages: Messages,
         presence: Presence,
@@ -66,7 +66,7 @@ class Router:
             await self._route(session, stanza, receipt)
         except StanzaError as error:
             _refuse(session, stanza, error)
-        except StoreFault as fault:
+        except StoreError as fault:
             _refuse(session, stanza, refuseForStore(fault, self._logOf(session)))
         finally:
             if receipt is not None:

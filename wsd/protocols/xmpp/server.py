@@ -9,8 +9,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from wsd.metrics import RouteCounters
+from wsd.policies.pool import PoolShare
 from wsd.protocols.xmpp.accounts import IDLE, Accounts
-from wsd.protocols.xmpp.aside import Aside
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.blocking import BlockLists
 from wsd.protocols.xmpp.framing import Caps
 from wsd.protocols.xmpp.ledger import Ledger
@@ -19,6 +20,7 @@ from wsd.protocols.xmpp.messages import Messages
 from wsd.protocols.xmpp.offline import Offline
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.presence import Presence
+from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.queries import Queries
 from wsd.protocols.xmpp.records import EntryIds
 from wsd.protocols.xmpp.register import Registration
@@ -29,8 +31,6 @@ from wsd.protocols.xmpp.roster import RosterQueries, Rosters
 from wsd.protocols.xmpp.routing import Router
 from wsd.protocols.xmpp.sessions import Sessions
 from wsd.protocols.xmpp.settings import Settings
-from wsd.protocols.xmpp.threads import Threads
-from wsd.protocols.xmpp.vault import Vault
 
 
 class Server:
@@ -39,7 +39,7 @@ class Server:
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: Vault, deriving: Threads
+        self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: AsyncStore, deriving: PoolShare
     ) -> None:
         self.clock = clock
         self.vault = vault
@@ -52,17 +52,17 @@ class Server:
         self.housed = Ledger(options.max_held)
         """Memory of rooms, by the address of their creator."""
         self._entryIds = EntryIds(now)
-        self.aside = aside = Aside(self)
-        self.accounts = accounts = Accounts(settings, vault, aside, clock, now)
-        self.logins = Logins(vault, aside, deriving, clock)
-        offline = Offline(settings, vault, aside, accounts, self._entryIds, now)
+        self.quarantine = quarantine = Quarantine(self)
+        self.accounts = accounts = Accounts(settings, vault, quarantine, clock, now)
+        self.logins = Logins(vault, quarantine, deriving, clock)
+        offline = Offline(settings, vault, quarantine, accounts, self._entryIds, now)
         messages = Messages(settings, accounts, offline)
         self.rooms: Rooms | None = None
         if options.rooms:
-            self.rooms = Rooms(settings, vault, aside, accounts, messages, self.housed, self._entryIds, now)
+            self.rooms = Rooms(settings, vault, quarantine, accounts, messages, self.housed, self._entryIds, now)
         rosters = Rosters(vault)
-        presence = Presence(settings, vault, aside, accounts, rosters, offline, self.rooms)
-        self.resumption = Resumption(settings, vault, aside, clock, now)
+        presence = Presence(settings, vault, quarantine, accounts, rosters, offline, self.rooms)
+        self.resumption = Resumption(settings, vault, quarantine, clock, now)
         self.sessions = Sessions(
             settings, vault, accounts, messages, offline, presence, self.resumption, self.rooms, self.absent, clock
         )
@@ -93,9 +93,7 @@ class Server:
         self.settings.update(options)
 
     async def start(self, hasStore: bool) -> None:
-        """Start, and restore the rooms of an existing store. Raises StoreFault if it cannot be read."""
-        self.vault.start()
-        self.deriving.start()
+        """Start, and restore the rooms of an existing store. Raises StoreError if it cannot be read."""
         self._sweeping.start(IDLE, now=False)
         if hasStore:
             # Nobody is admitted before the rooms are known.

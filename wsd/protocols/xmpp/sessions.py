@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wsd.protocols.xmpp.accounts import Accounts
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.ledger import Ledger
 from wsd.protocols.xmpp.messages import Messages
@@ -15,7 +16,6 @@ from wsd.protocols.xmpp.resumption import Resumption
 from wsd.protocols.xmpp.rooms.service import Rooms
 from wsd.protocols.xmpp.session import BoundStream, Session, SessionState, User
 from wsd.protocols.xmpp.settings import Settings
-from wsd.protocols.xmpp.vault import Vault
 
 _MOST_PENDING = 100_000
 """Limit of the writes that wait for a failing store; beyond it no session is opened."""
@@ -27,7 +27,7 @@ class Sessions:
     def __init__(
         self,
         settings: Settings,
-        vault: Vault,
+        vault: AsyncStore,
         accounts: Accounts,
         messages: Messages,
         offline: Offline,
@@ -51,7 +51,7 @@ class Sessions:
     # -- the beginning --------------------------------------------------------------------------------------------
 
     async def owner(self, bare: str, isAnonymous: bool) -> User:
-        """The user who binds a resource. Raises StreamError and StoreFault."""
+        """The user who binds a resource. Raises StreamError and StoreError."""
         if self._vault.pending > _MOST_PENDING:
             raise StreamError("resource-constraint", "too many writes wait for the store")
         user = self._accounts.users.get(bare)

@@ -1,4 +1,4 @@
-"""The store in SQLite: one file, which `wsd xmpp` writes too while the daemon runs."""
+"""SqliteStore: a store in one file, which `wsd xmpp` may write while the daemon runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wsd.config.state import makeFile, makeFolder
-from wsd.protocols.xmpp.store import ASIDE, StoreFault
+from wsd.protocols.xmpp.store import QUARANTINED, StoreError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS record (
@@ -23,26 +23,24 @@ CREATE TABLE IF NOT EXISTS entry (
 CREATE INDEX IF NOT EXISTS entry_owner ON entry (kind, owner);
 """
 
-
-_OURS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
-"""Errors that SQLite raises for a faulty statement, even if the file is fine."""
+_STATEMENT_ERRORS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
+"""Errors of a statement or its values. They say nothing about the file."""
 
 
 class SqliteStore:
-    """`wsd.protocols.xmpp.store.Store`, in a file. Raises StoreFault."""
+    """A `wsd.protocols.xmpp.store.RecordStore` in a file. Raises StoreError if it cannot be opened."""
 
     def __init__(self, path: Path) -> None:
-        with _faults():
+        with _storeErrors():
             makeFolder(path.parent)
             makeFile(path)
             self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
         try:
-            with _faults():
+            with _storeErrors():
                 path.chmod(0o600)
-                # A text that is not UTF-8 must not keep others from being read.
+                # One text that is not UTF-8 must not keep the others from being read.
                 self._db.text_factory = _text
-                # A write-ahead log, synced at each commit: committed data survives the end of the process and a loss
-                # of power.
+                # A write-ahead log that is synced at each commit: what is committed survives a loss of power.
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
@@ -52,8 +50,8 @@ class SqliteStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is done within it is kept as a whole, or not at all."""
-        with _faults():
+        """All that is done within it is committed at its end, or nothing if it fails. Raises StoreError."""
+        with _storeErrors():
             self._db.execute("BEGIN")
             try:
                 yield
@@ -65,19 +63,19 @@ class SqliteStore:
                 raise
 
     def get(self, kind: str, owner: str, key: str) -> str | None:
-        """A record."""
+        """The value of a record, None if there is none."""
         row = self._db.execute(
             "SELECT value FROM record WHERE kind = ? AND owner = ? AND key = ?", (kind, owner, key)
         ).fetchone()
         return None if row is None else _text(row[0])
 
     def load(self, kind: str, owner: str) -> dict[str, str]:
-        """The records of an owner by their keys."""
+        """The values of an owner's records by their keys."""
         rows = self._db.execute("SELECT key, value FROM record WHERE kind = ? AND owner = ?", (kind, owner))
         return {_text(key): _text(value) for key, value in rows}
 
     def owners(self, kind: str) -> list[str]:
-        """Who has records of a kind."""
+        """The owners of records of a kind."""
         return [_text(row[0]) for row in self._db.execute("SELECT DISTINCT owner FROM record WHERE kind = ?", (kind,))]
 
     def put(self, kind: str, owner: str, key: str, value: str | None) -> None:
@@ -87,36 +85,36 @@ class SqliteStore:
         else:
             self._db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", (kind, owner, key, value))
 
-    def append(self, id: int, kind: str, owner: str, value: str) -> None:
-        """Write an entry; ids grow."""
-        # REPLACE, since a write is repeated if nobody knows whether it failed.
-        self._db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", (id, kind, owner, value))
+    def append(self, entryId: int, kind: str, owner: str, value: str) -> None:
+        """Write an entry, whose id is greater than those of all before."""
+        # A write is repeated when it is unknown whether it has failed.
+        self._db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", (entryId, kind, owner, value))
 
     def entries(self, kind: str, owner: str) -> list[tuple[int, str]]:
-        """The entries of an owner in their order."""
+        """The ids and values of an owner's entries, in the order of the ids."""
         rows = self._db.execute("SELECT id, value FROM entry WHERE kind = ? AND owner = ? ORDER BY id", (kind, owner))
-        return [(id, _text(value)) for id, value in rows]
+        return [(entryId, _text(value)) for entryId, value in rows]
 
     def last(self) -> int:
         """The greatest id of an entry, 0 if there is none."""
         return int(self._db.execute("SELECT max(id) FROM entry").fetchone()[0] or 0)
 
-    def setAside(self, kind: str, owner: str, key: str) -> None:
+    def quarantine(self, kind: str, owner: str, key: str) -> None:
         """Keep a record under a kind that is never read."""
-        # Compared as bytes, so that values that are not UTF-8 are found too.
+        # Compared as bytes, so that keys that are not UTF-8 are found.
         self._db.execute(
             "UPDATE OR REPLACE record SET kind = ?"
             " WHERE kind = ? AND CAST(owner AS BLOB) = ? AND CAST(key AS BLOB) = ?",
-            (ASIDE + kind, kind, *(text.encode("utf-8", "surrogateescape") for text in (owner, key))),
+            (QUARANTINED + kind, kind, *(text.encode("utf-8", "surrogateescape") for text in (owner, key))),
         )
 
-    def setEntryAside(self, id: int) -> None:
+    def quarantineEntry(self, entryId: int) -> None:
         """Keep an entry under a kind that is never read."""
-        self._db.execute("UPDATE entry SET kind = ? || kind WHERE id = ?", (ASIDE, id))
+        self._db.execute("UPDATE entry SET kind = ? || kind WHERE id = ?", (QUARANTINED, entryId))
 
-    def discard(self, ids: Sequence[int]) -> None:
+    def discard(self, entryIds: Sequence[int]) -> None:
         """Remove entries."""
-        self._db.executemany("DELETE FROM entry WHERE id = ?", [(id,) for id in ids])
+        self._db.executemany("DELETE FROM entry WHERE id = ?", [(entryId,) for entryId in entryIds])
 
     def forget(self, owner: str) -> None:
         """Remove all records and entries of an owner."""
@@ -124,25 +122,26 @@ class SqliteStore:
         self._db.execute("DELETE FROM entry WHERE owner = ?", (owner,))
 
     def close(self) -> None:
-        """Set it down."""
+        """Close the file."""
         self._db.close()
 
 
 def _text(value: Any) -> str:
-    """The text of a column; bytes that are not UTF-8 become a text that every reader refuses."""
+    """The text of a column. Bytes that are not UTF-8 become surrogates, which every reader refuses."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 @contextmanager
-def _faults() -> Iterator[None]:
+def _storeErrors() -> Iterator[None]:
+    """Translate errors of the file to StoreError."""
     try:
         yield
-    except _OURS:
+    except _STATEMENT_ERRORS:
         raise
     except (sqlite3.Error, OSError) as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        # If the disk is full or the file in use, it need not be reopened; opening takes space itself.
+        # A file that is in use, or for which there is no space, stays open: to open it again takes space itself.
         isFull = code == sqlite3.SQLITE_FULL or getattr(error, "errno", None) == ENOSPC
-        # Without the path, which concerns only the owner.
+        # Without the path of an OSError: clients must not learn it.
         sentence = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise StoreFault(sentence, isFull, isFull or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)) from error
+        raise StoreError(sentence, isFull, isFull or code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)) from error

@@ -22,7 +22,7 @@ from wsd.protocols.xmpp.negotiation import NOT_YET, Authentication, Binding
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import FRAMING, LANG, Element
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.streammanagement import acknowledgement
 
 _LOGIN = 60.0
@@ -108,7 +108,7 @@ class Stream:
                 await self._negotiate(element)
         except StreamError as error:
             self.fail(error)
-        except StoreFault as fault:
+        except StoreError as fault:
             refused = refuseForStore(fault, self.log)
             self.fail(StreamError(refused.condition, refused.text))
 

@@ -1,4 +1,4 @@
-"""`wsd xmpp`: the users of a route of XMPP, added, changed, removed and listed, while the daemon runs or not."""
+"""`wsd xmpp`: adds, changes, removes and lists the users of XMPP routes, while the daemon runs or not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, came
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import isText
-from wsd.protocols.xmpp.store import StoreFault
+from wsd.protocols.xmpp.store import StoreError
 
 _STORE = "xmpp.sqlite"
 
@@ -30,25 +30,27 @@ def storeOf(options: XmppOptions, environ: Mapping[str, str]) -> Path:
 
 
 def _foundStore(options: XmppOptions) -> Path:
-    """The same, for a tool beside the daemon. Raises ConfigError."""
+    """The file of a route's store, for a tool beside the daemon. Raises ConfigError."""
     return Path(options.store or foundFolder(os.environ, _STORE) / _STORE)
 
 
-def _takesConfig(parser: ArgumentParser) -> None:
+def _addConfigOption(parser: ArgumentParser) -> None:
     parser.add_argument("--config", "-c", metavar="FILE", help="the daemon's configuration file, where it has one")
 
 
-def _takesUser(parser: ArgumentParser) -> None:
-    _takesConfig(parser)
-    parser.add_argument("user", metavar="USER@DOMAIN", help="whom it is about; a password is read from standard input")
+def _addUserArgument(parser: ArgumentParser) -> None:
+    _addConfigOption(parser)
+    parser.add_argument(
+        "user", metavar="USER@DOMAIN", help="the user's address; a password is read from standard input"
+    )
 
 
-def _about(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Namespace, Config], None]:
-    """A command for one user, which prints what it has done and in which file. Raises ConfigError."""
+def _userCommand(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Namespace, Config], None]:
+    """A command that does `work` for one user, and prints what was done and in which file. Raises ConfigError."""
 
     def run(arguments: Namespace, config: Config) -> None:
-        user, path = _find(config, arguments.user)
-        with _opened(path) as store:
+        user, path = _findUser(config, arguments.user)
+        with _openStore(path) as store:
             work(store, user)
         print(f"{user}: {done} in {path}")
 
@@ -56,11 +58,12 @@ def _about(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Nam
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[SqliteStore]:
+def _openStore(path: Path) -> Iterator[SqliteStore]:
+    """A store that is closed at the end. Raises ConfigError if it cannot be used."""
     try:
         with closing(SqliteStore(path)) as store:
             yield store
-    except (Error, OSError, StoreFault) as error:
+    except (Error, OSError, StoreError) as error:
         raise _refusal(path, error) from None
 
 
@@ -69,15 +72,15 @@ def _refusal(path: Path, error: Exception) -> ConfigError:
 
 
 def _routes(config: Config) -> list[XmppOptions]:
-    """The options of the routes that serve users themselves."""
+    """The options of the routes that serve users. Gateways do not; routes without options share one server."""
     given = [options for route in config.routes.values() for options in route.options.values()]
     routes = [options for options in given if isinstance(options, XmppOptions)]
     own = [options for options in routes if options.isOwn]
     return [options for options in own or routes[:1] if options.upstream is None]
 
 
-def _find(config: Config, text: str) -> tuple[str, Path]:
-    """A user's address, prepared, and the store that it belongs into."""
+def _findUser(config: Config, text: str) -> tuple[str, Path]:
+    """A user's address, prepared, and the file of its store. Raises ConfigError."""
     try:
         jid = parseJid(text)
     except ValueError as error:
@@ -93,7 +96,7 @@ def _find(config: Config, text: str) -> tuple[str, Path]:
 
 
 def _password() -> str:
-    """From standard input, without the newline at its end; asked for at a terminal."""
+    """The password: from standard input without the newline at its end, or asked for at a terminal."""
     if sys.stdin.isatty():
         return getpass("password: ")
     try:
@@ -103,6 +106,7 @@ def _password() -> str:
 
 
 def _keys() -> str:
+    """The keys of the password, as they are stored. Raises ConfigError."""
     if not credentials.hasScram():
         raise ConfigError('xmpp: passwords need scramp, which is not installed; pip install "wsd[xmpp]"')
     password = _password()
@@ -127,14 +131,14 @@ def _change(store: SqliteStore, user: str) -> None:
     with store.transaction():
         isThere = credentials.change(store, user, kept)
     if not isThere:
-        raise _Nobody(user)
+        raise NoSuchUser(user)
 
 
 def _remove(store: SqliteStore, user: str) -> None:
     with store.transaction():
         if not credentials.has(store, user):
-            raise _Nobody(user)
-        # Who gets the name after this one shall not be taken for a friend.
+            raise NoSuchUser(user)
+        # Contacts forget the user, so that they do not trust whoever gets the name next.
         for contact in filter(isText, store.load(ROSTER, user)):
             kept = store.load(ROSTER, contact).get(user)
             if kept is not None:
@@ -143,26 +147,26 @@ def _remove(store: SqliteStore, user: str) -> None:
 
 
 def _without(user: str, kept: str) -> str | None:
-    """A contact's row without a removed user; None for a row that cannot be read."""
+    """A contact's row after the user was removed; None if the row cannot be read."""
     try:
         item = RosterItem.read(user, kept)
     except (ValueError, TypeError, RecursionError):
         return None
-    for type in ("unsubscribe", "unsubscribed"):
-        item, _ = came(item, type, "")
+    for change in ("unsubscribe", "unsubscribed"):
+        item, _ = came(item, change, "")
     return item.write()
 
 
 def _list(arguments: Namespace, config: Config) -> None:
     for path in sorted({_foundStore(options) for options in _routes(config)}):
-        if not _isThere(path):
+        if not _exists(path):
             continue
-        with _opened(path) as store:
+        with _openStore(path) as store:
             for user in sorted(store.owners(credentials.USER)):
                 print(user)
 
 
-def _isThere(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -172,17 +176,21 @@ def _isThere(path: Path) -> bool:
     return True
 
 
-class _Nobody(ConfigError):
-    """There is no such user."""
+class NoSuchUser(ConfigError):
+    """The user does not exist."""
 
     def __init__(self, user: str) -> None:
         super().__init__(f"xmpp: there is no {user}; wsd xmpp list tells who there is")
 
 
 COMMANDS = {
-    "adduser": ("Add a user, with the password on standard input.", _takesUser, _about(_add, "added")),
-    "passwd": ("Change a user's password to the one on standard input.", _takesUser, _about(_change, "changed")),
-    "deluser": ("Remove a user and everything stored for it.", _takesUser, _about(_remove, "removed")),
-    "list": ("List the users.", _takesConfig, _list),
+    "adduser": ("Add a user, with the password on standard input.", _addUserArgument, _userCommand(_add, "added")),
+    "passwd": (
+        "Change a user's password to the one on standard input.",
+        _addUserArgument,
+        _userCommand(_change, "changed"),
+    ),
+    "deluser": ("Remove a user and everything stored for it.", _addUserArgument, _userCommand(_remove, "removed")),
+    "list": ("List the users.", _addConfigOption, _list),
 }
-"""As in `wsd.__main__`, but that what runs them takes the configuration too, and raises ConfigError."""
+"""Help, arguments and function of each command, as in `wsd.__main__`. The functions get the configuration as well."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wsd.protocols.xmpp.accounts import Accounts
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.delay import delayed
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import JID, parseJid
@@ -16,14 +17,13 @@ from wsd.protocols.xmpp.rooms.room import USER, Occupant, Room, RoomState
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, Element
 from wsd.protocols.xmpp.streammanagement import Receipt
-from wsd.protocols.xmpp.vault import Vault
 
 
 class RoomMessages:
     """Handles the messages for the rooms of a server."""
 
     def __init__(
-        self, vault: Vault, accounts: Accounts, messages: Messages, entryIds: EntryIds, now: Callable[[], float]
+        self, vault: AsyncStore, accounts: Accounts, messages: Messages, entryIds: EntryIds, now: Callable[[], float]
     ) -> None:
         self._vault = vault
         self._accounts = accounts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wsd.protocols.xmpp.stanza import isText
-from wsd.protocols.xmpp.store import Store
+from wsd.protocols.xmpp.store import RecordStore
 
 ROOM, AFFILIATION = "room", "affiliation"
 """Kinds of records: the settings and the subject of a room, and the affiliations to it."""
@@ -27,7 +27,7 @@ class StoredRoom:
     history: list[tuple[int, str]]
 
 
-def loadRooms(store: Store) -> list[StoredRoom]:
+def loadRooms(store: RecordStore) -> list[StoredRoom]:
     """Reads everything that is stored for all rooms."""
     rooms = []
     for jid in store.owners(ROOM):

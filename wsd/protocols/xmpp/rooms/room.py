@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from sys import getsizeof
 
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.ledger import Ledger, weight
@@ -17,7 +18,6 @@ from wsd.protocols.xmpp.rooms.records import AFFILIATION, ROOM, StoredRoom
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-from wsd.protocols.xmpp.vault import Vault
 
 USER = f"{MUC}#user"
 
@@ -66,7 +66,9 @@ class RoomState(Enum):
 class Room:
     """One room."""
 
-    def __init__(self, settings: Settings, vault: Vault, ledger: Ledger, jid: str, holder: str, isStored: bool) -> None:
+    def __init__(
+        self, settings: Settings, vault: AsyncStore, ledger: Ledger, jid: str, holder: str, isStored: bool
+    ) -> None:
         self._settings = settings
         self._vault = vault
         self._ledger = ledger

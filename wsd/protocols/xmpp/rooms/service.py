@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from wsd.protocols.xmpp import forgery
 from wsd.protocols.xmpp.accounts import Accounts
-from wsd.protocols.xmpp.aside import Aside
+from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.disco import INFO, ITEMS, PING, information, refuseNodes
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import JID
 from wsd.protocols.xmpp.ledger import Ledger, weight
 from wsd.protocols.xmpp.messages import Messages
+from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.records import EntryIds
 from wsd.protocols.xmpp.rooms import admin, entering
 from wsd.protocols.xmpp.rooms.history import MUC, readHistoryRequest
@@ -23,7 +24,6 @@ from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element, result
 from wsd.protocols.xmpp.streammanagement import Receipt
-from wsd.protocols.xmpp.vault import Vault
 
 _MOST_JOINED = 100
 """Limit of the rooms that one session may be in."""
@@ -38,8 +38,8 @@ class Rooms:
     def __init__(
         self,
         settings: Settings,
-        vault: Vault,
-        aside: Aside,
+        vault: AsyncStore,
+        quarantine: Quarantine,
         accounts: Accounts,
         messages: Messages,
         ledger: Ledger,
@@ -50,7 +50,7 @@ class Rooms:
         self.rooms: dict[str, Room] = {}
         self._settings = settings
         self._vault = vault
-        self._aside = aside
+        self._quarantine = quarantine
         self._accounts = accounts
         self._messages = RoomMessages(vault, accounts, messages, entryIds, now)
         self._ledger = ledger
@@ -63,7 +63,7 @@ class Rooms:
 
     def restore(self, stored: list[StoredRoom]) -> None:
         """Restore the rooms of the store."""
-        for each in filter(None, map(self._aside.room, stored)):
+        for each in filter(None, map(self._quarantine.room, stored)):
             owner = next((bare for bare, held in each.affiliations.items() if held == "owner"), each.jid)
             self.rooms[each.jid] = room = self._newRoom(each.jid, owner, True)
             room.restore(each, self._settings.storedCaps)
@@ -82,7 +82,7 @@ class Rooms:
             room.destroyed()
 
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
-        """Handle a stanza for a room, or for the service. Raises StanzaError and StoreFault."""
+        """Handle a stanza for a room, or for the service. Raises StanzaError and StoreError."""
         vault = self._vault
         since = vault.asked
         if self._isStored(session, stanza, to):

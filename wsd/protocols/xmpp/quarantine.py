@@ -1,8 +1,8 @@
 """
-Rows of the store that cannot be read: they are set aside, logged once and counted, and all other rows are read.
+Quarantine: rows of the store that cannot be read are set aside, logged once and counted; all other rows are read.
 
-They are kept under another kind, for a later repair. A file may be damaged, changed by hand, or written by a
-version that accepted more than this one. No row keeps the daemon from starting, or a user from logging in.
+A file may be damaged, changed by hand, or written by a version that accepted more than this one. Such rows stay in the
+file for a later repair. No row keeps the daemon from starting, or a user from logging in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from twisted.logger import Logger
 
 from wsd.metrics import RouteCounters
 from wsd.protocols.xmpp import credentials
-from wsd.protocols.xmpp.credentials import Keys
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.credentials import ScramKeys
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.records import BLOCKED, STREAM, StoredUser, readStream
@@ -23,16 +24,15 @@ from wsd.protocols.xmpp.rooms import records as rooms
 from wsd.protocols.xmpp.rooms.config import RoomConfig
 from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-from wsd.protocols.xmpp.vault import Vault
 
 _T = TypeVar("_T")
 
 _CLOSED = RoomConfig(persistent=True, public=False, members_only=True).write()
-"""The settings of a room whose own cannot be read: it admits nobody whom the real ones might exclude."""
+"""The settings of a room whose own cannot be read. They admit nobody whom the real ones might exclude."""
 
 
 def readMessage(xml: str, caps: Caps) -> Element:
-    """A stored message. Raises ValueError and StreamError."""
+    """Parse a stored message. Raises ValueError or StreamError if it is not one."""
     message = parse(xml.encode(), caps)
     if (message.ns, message.name) != (CLIENT, "message"):
         raise ValueError(f"this is not a message but <{message.name}/>")
@@ -40,31 +40,37 @@ def readMessage(xml: str, caps: Caps) -> Element:
     return message
 
 
-class Server(Protocol):
-    """What is needed of the server."""
+class QuarantineServer(Protocol):
+    """The server whose rows are read."""
 
-    counters: RouteCounters
-    vault: Vault
+    @property
+    def vault(self) -> AsyncStore:
+        """The store."""
+
+    @property
+    def counters(self) -> RouteCounters:
+        """The counters of its route."""
 
     @property
     def storedCaps(self) -> Caps:
-        """Limits of a stored stanza."""
+        """Limits for what is read from the store."""
 
 
-class Aside:
-    """Handles the rows that a server cannot read."""
+class Quarantine:
+    """Reads the rows of a server. Those that cannot be read are put into quarantine, and left out of the result."""
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: QuarantineServer) -> None:
         self._server = server
-        self._told: set[tuple[str, str, str]] = set()
+        self._logged: set[tuple[str, str, str]] = set()
+        """The kinds, owners and keys of the rows that were logged."""
 
-    def tell(self, kind: str, owner: str, key: str, error: Exception) -> None:
-        """Log, once, that a row cannot be read."""
-        if (kind, owner, key) in self._told:
+    def report(self, kind: str, owner: str, key: str, error: Exception) -> None:
+        """Log and count, once, a row that cannot be read."""
+        if (kind, owner, key) in self._logged:
             return
-        self._told.add((kind, owner, key))
+        self._logged.add((kind, owner, key))
         self._server.counters.unreadable += 1
         self.log.error(
             "in the store of xmpp, {kind} {key} of {owner} cannot be read and is set aside: {sentence}",
@@ -76,52 +82,52 @@ class Aside:
         )
 
     def record(self, kind: str, owner: str, key: str, error: Exception) -> None:
-        """Set a record aside."""
-        self.tell(kind, owner, key, error)
-        self._server.vault.setAside(kind, owner, key)
+        """Report a record, and put it into quarantine."""
+        self.report(kind, owner, key, error)
+        self._server.vault.quarantine(kind, owner, key)
 
-    def message(self, kind: str, owner: str, id: int, xml: str) -> Element | None:
-        """The message of an entry, None if it had to be set aside."""
+    def message(self, kind: str, owner: str, entryId: int, xml: str) -> Element | None:
+        """The message of an entry, None if it cannot be read."""
         try:
             return readMessage(xml, self._server.storedCaps)
         except Exception as error:
-            self.tell(kind, owner, str(id), error)
-            self._server.vault.setEntryAside(id, owner)
+            self.report(kind, owner, str(entryId), error)
+            self._server.vault.quarantineEntry(entryId, owner)
             return None
 
-    def keys(self, bare: str, kept: str | None, mechanism: str) -> Keys | None:
-        """The keys of a user. A row that cannot be read stays in place, so that nobody else can take the name."""
+    def keys(self, bare: str, kept: str | None, mechanism: str) -> ScramKeys | None:
+        """The keys of a user, None if they cannot be read. Such a row stays in place: nobody else may take the name."""
         try:
             return None if kept is None else credentials.readKeys(kept, mechanism)
         except ValueError as error:
-            self.tell(credentials.USER, bare, "keys", error)
+            self.report(credentials.USER, bare, "keys", error)
             return None
 
     def secret(self, kept: str) -> bytes | None:
-        """The secret from which decoys are made."""
+        """The secret from which decoy keys are made, None if it cannot be read."""
         return self._read(credentials.SECRET, "", "decoy", bytes.fromhex, kept)
 
-    def handled(self, bare: str, id: str, kept: str | None) -> int | None:
-        """The number of handled stanzas of a stream."""
-        stream = None if kept is None else self._read(STREAM, bare, id, readStream, kept)
+    def handled(self, bare: str, streamId: str, kept: str | None) -> int | None:
+        """How many stanzas of a stream were handled, None if that cannot be read."""
+        stream = None if kept is None else self._read(STREAM, bare, streamId, readStream, kept)
         return None if stream is None else stream[0]
 
     def user(self, bare: str, kept: StoredUser, stale: float) -> StoredUser:
-        """The readable rows of a user; streams that were last used before `stale` are removed."""
-        for id, value in kept.streams.items():
-            stream = self._read(STREAM, bare, id, readStream, value)
+        """The readable rows of a user. Streams that were last used before `stale` are removed from the store."""
+        for streamId, value in kept.streams.items():
+            stream = self._read(STREAM, bare, streamId, readStream, value)
             if stream is not None and stream[1] < stale:
-                self._server.vault.put(STREAM, bare, id, None)
+                self._server.vault.put(STREAM, bare, streamId, None)
         return kept._replace(
             roster=self._readable(ROSTER, bare, kept.roster, RosterItem.read),
             blocked=self._readable(BLOCKED, bare, kept.blocked, _readBlocked),
         )
 
     def room(self, kept: rooms.StoredRoom) -> rooms.StoredRoom | None:
-        """The readable rows of a room, None if even its address cannot be read."""
+        """The readable rows of a room, None if its address cannot be read."""
         jid, caps = kept.jid, self._server.storedCaps
         if self._read(rooms.ROOM, jid, "config", _readRoom, jid) is None:
-            self._server.vault.setAside(rooms.ROOM, jid, "subject")
+            self._server.vault.quarantine(rooms.ROOM, jid, "subject")
             return None
         config, subject = kept.config, kept.subject
         if self._read(rooms.ROOM, jid, "config", RoomConfig.read, config) is None:
@@ -148,22 +154,25 @@ class Aside:
         try:
             return read(*arguments)
         except Exception as error:
-            # Whatever a reader raises, its row is at fault.
+            # Readers check little: whatever they raise comes from the row.
             self.record(kind, owner, key, error)
             return None
 
 
 def _shown(text: str) -> str:
+    """The text for the log, with surrogates spelled out."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _readBlocked(address: str, _: str) -> str:
+    """Check the address of a block list. Raises ValueError."""
     if parseJid(address).full != address:
         raise ValueError(f"{address!r} is not in prepared form")
     return address
 
 
 def _readRoom(jid: str) -> str:
+    """Check the address of a room. Raises ValueError."""
     address = parseJid(jid)
     if not address.local or address.full != jid:
         raise ValueError(f"{jid!r} is not the address of a room")
@@ -171,6 +180,7 @@ def _readRoom(jid: str) -> str:
 
 
 def _readAffiliation(bare: str, affiliation: str) -> str:
+    """Check an affiliation of a room. Raises ValueError."""
     if parseJid(bare).bare != bare or affiliation not in rooms.AFFILIATIONS:
         raise ValueError(f"{affiliation!r} is not an affiliation of {bare!r}")
     return affiliation

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocols.xmpp.trees import TREE, flat
-from wsd.protocols.xmpp.cutter import Cutter
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.gateway.streamparser import StreamParser
 from wsd.protocols.xmpp.stanza import CLIENT, STREAMS, Element
 
 HEADER = (
@@ -39,7 +39,7 @@ class Heard:
 
 def cut(*pieces: bytes, caps: Caps | None = None) -> Heard:
     heard = Heard()
-    cutter = Cutter(caps or Caps(), heard)
+    cutter = StreamParser(caps or Caps(), heard)
     for piece in (HEADER, *pieces):
         cutter.feed(piece)
     return heard
@@ -94,7 +94,7 @@ class TestAnElementThatIsTooMuch:
     def test_is_the_end_when_it_is_the_stream_itself(self) -> None:
         attributes = " ".join(f"c{n}=''" for n in range(20))
         with pytest.raises(StreamError):
-            Cutter(self.CAPS, Heard()).feed(f"<stream {attributes}>".encode())
+            StreamParser(self.CAPS, Heard()).feed(f"<stream {attributes}>".encode())
 
 
 class TestALongStream:
@@ -111,7 +111,7 @@ class TestALongStream:
 
     def test_keeps_no_names(self) -> None:
         """What strangers name their elements and attributes is forgotten, though one parser would keep it."""
-        cutter = Cutter(Caps(), Ignores())
+        cutter = StreamParser(Caps(), Ignores())
         cutter.feed(HEADER)
         tracemalloc.start()
         for number in range(100):

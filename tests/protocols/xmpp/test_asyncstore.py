@@ -12,9 +12,10 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, capturedLogs
 from twisted.python.failure import Failure
 
-from tests.protocols.xmpp.talk import AtOnce
-from wsd.protocols.xmpp.store import StoreFault
-from wsd.protocols.xmpp.vault import Vault
+from tests.pool import PoolAtOnce
+from wsd.policies.pool import PATIENCE
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.store import StoreError
 
 
 class Shelf:
@@ -33,7 +34,7 @@ class Shelf:
         try:
             yield
             if self.isBroken or (self.isFull and self.records != before[0]):
-                raise StoreFault("no room", self.isFull, self.isFull)
+                raise StoreError("no room", self.isFull, self.isFull)
         except BaseException:
             self.records, self.order = before
             raise
@@ -59,9 +60,9 @@ class Kept:
     def __init__(self) -> None:
         self.shelf = Shelf()
         self.clock = Clock()
-        self.thread = AtOnce(None, 1, "xmpp")
-        self.vault = Vault(self.thread, lambda: self.shelf, self.clock, "/kept")  # type: ignore[arg-type, return-value]
-        self.vault.start()
+        self.pool = PoolAtOnce(self.clock)
+        thread = self.pool.share("xmpp", "/xmpp", threads=1)
+        self.vault = AsyncStore(thread, lambda: self.shelf, self.clock, "/kept")  # type: ignore[arg-type, return-value]
 
     def fill(self) -> None:
         """The store fails, and somebody has found out."""
@@ -91,7 +92,7 @@ def result(deferred: Deferred[Any]) -> Any:
     return found[0].value if isinstance(found[0], Failure) else found[0]
 
 
-def fault(kept: Kept) -> StoreFault | None:
+def fault(kept: Kept) -> StoreError | None:
     return kept.vault.fault
 
 
@@ -110,8 +111,8 @@ class TestAStoreThatFails:
     def test_tells_who_waits_for_what_is_written(self, kept: Kept) -> None:
         since = kept.vault.asked
         kept.fill()
-        assert isinstance(wait(kept.vault.kept(since)), StoreFault)
-        with pytest.raises(StoreFault):
+        assert isinstance(wait(kept.vault.kept(since)), StoreError)
+        with pytest.raises(StoreError):
             kept.vault.check()
 
     def test_says_so_in_one_line(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
@@ -127,7 +128,7 @@ class TestAStoreThatFails:
         kept.vault.put("kind", "bob", "key", "value")
         kept.fill()
         assert result(kept.vault.get("kind", "bob", "key")) == "value"
-        assert isinstance(result(kept.vault.get("kind", "alice", "first")), StoreFault)
+        assert isinstance(result(kept.vault.get("kind", "alice", "first")), StoreError)
 
     def test_is_opened_anew_unless_it_is_only_full(self, kept: Kept) -> None:
         kept.fill()
@@ -138,7 +139,7 @@ class TestAStoreThatFails:
 
     def test_that_cannot_be_read_is_told_too(self, kept: Kept) -> None:
         kept.shelf.isBroken = True
-        assert isinstance(result(kept.vault.get("kind", "bob", "key")), StoreFault)
+        assert isinstance(result(kept.vault.get("kind", "bob", "key")), StoreError)
         assert fault(kept) is not None
         kept.shelf.isBroken = False
         kept.clock.advance(1)
@@ -174,7 +175,7 @@ class TestWhenThereIsRoomAgain:
         """What has failed and was told is not tried again: without a trial the next would find out."""
         kept.shelf.isFull = True
         assert isinstance(
-            result(kept.vault.read(lambda store: store.put("kind", "alice", "told", "value"))), StoreFault
+            result(kept.vault.read(lambda store: store.put("kind", "alice", "told", "value"))), StoreError
         )
         kept.clock.advance(5)
         assert result(kept.vault.get("kind", "bob", "key")) is None
@@ -188,13 +189,13 @@ class TestWhenThereIsRoomAgain:
 class TestAWorkThatIsWrong:
     def test_is_lost_alone_and_told(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
         since = kept.vault.asked
-        kept.thread.slow = True
+        kept.pool.slow = True
         kept.vault.put("kind", "alice", "one", "value")
         kept.vault.put("kind", "alice", "wrong", "value")
         kept.vault.put("kind", "alice", "two", "value")
-        kept.thread.catchUp()
+        kept.pool.catchUp()
         assert kept.shelf.order == ["one", "two"]
-        assert isinstance(wait(kept.vault.kept(since)), StoreFault)
+        assert isinstance(wait(kept.vault.kept(since)), StoreError)
         assert wait(kept.vault.kept(kept.vault.asked)) is None
         assert "this can never be written" in str(lines[-1]["log_failure"])
 
@@ -202,22 +203,75 @@ class TestAWorkThatIsWrong:
 class TestWhoIsCalled:
     def test_may_raise_and_keeps_nobody_else_from_being_served(self, kept: Kept) -> None:
         told: list[int] = []
-        kept.thread.slow = True
+        kept.pool.slow = True
         number = kept.vault.put("kind", "alice", "key", "value")
         kept.vault.when(number, broken)
         kept.vault.when(number, lambda: told.append(number))
-        kept.thread.catchUp()
+        kept.pool.catchUp()
         assert told == [number]
         assert result(kept.vault.get("kind", "alice", "key")) == "value"
 
     def test_is_told_when_the_thread_itself_fails(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(kept.vault, "_do", lambda batch: 1 // 0)
+            patched.setattr(kept.vault._worker, "runBatch", lambda batch: 1 // 0)
             assert isinstance(result(kept.vault.get("kind", "alice", "key")), ZeroDivisionError)
         assert result(kept.vault.get("kind", "alice", "key")) is None
 
+    def test_is_called_when_its_own_write_is_on_disk_even_if_another_waits_for_a_later_one(self, kept: Kept) -> None:
+        told: list[str] = []
+        kept.pool.slow = True
+        first = kept.vault.put("kind", "alice", "first", "value")
+        second = kept.vault.put("kind", "alice", "second", "value")
+        kept.vault.when(second, lambda: told.append("second"))
+        kept.vault.when(first, lambda: told.append("first"))
+        kept.pool.doDue()
+        assert told == ["first"]
+        kept.pool.doDue()
+        assert told == ["first", "second"]
+
+    def test_is_served_after_an_error_of_the_store_itself(
+        self, kept: Kept, lines: Sequence[LogEvent], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(kept.vault, "_noteFaults", lambda results: 1 // 0)
+            kept.vault.put("kind", "alice", "key", "value")
+        assert result(kept.vault.get("kind", "alice", "key")) == "value"
+        assert "ZeroDivisionError" in str(lines[-1]["log_failure"])
+
 
 class TestTheEnd:
+    def test_comes_in_time_when_the_store_hangs_and_says_how_much_is_lost(
+        self, kept: Kept, lines: Sequence[LogEvent]
+    ) -> None:
+        kept.pool.slow = True
+        for key in ("one", "two", "three"):
+            kept.vault.put("kind", "alice", key, "value")
+        reading = kept.vault.get("kind", "bob", "key")
+        stopping = Deferred.fromCoroutine(kept.vault.stop())
+        assert not stopping.called
+        kept.clock.advance(PATIENCE)
+        assert result(stopping) is None
+        assert isinstance(result(reading), StoreError)
+        events = [line["event"] for line in lines if line.get("event")]
+        assert events == ["pool.left", "xmpp.store", "xmpp.store"]
+        assert lines[-1]["count"] == 3
+        kept.vault.put("kind", "alice", "late", "value")
+        assert isinstance(result(kept.vault.get("kind", "bob", "key")), StoreError)
+        assert not kept.clock.getDelayedCalls()
+
+    def test_of_a_store_that_was_never_used_is_at_once(self, kept: Kept) -> None:
+        assert wait(kept.vault.stop()) is None
+        assert kept.shelf.closed == 0
+
+    def test_closes_the_store_after_the_last_write(self, kept: Kept) -> None:
+        kept.pool.slow = True
+        kept.vault.put("kind", "alice", "one", "value")
+        stopping = Deferred.fromCoroutine(kept.vault.stop())
+        kept.vault.put("kind", "alice", "two", "value")
+        kept.pool.catchUp()
+        assert result(stopping) is None
+        assert (kept.shelf.order, kept.shelf.closed) == (["one", "two"], 1)
+
     def test_says_how_much_is_lost(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
         kept.fill()
         assert wait(kept.vault.stop()) is None
@@ -227,7 +281,7 @@ class TestTheEnd:
 
     def test_says_nothing_where_nothing_is_lost(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
         kept.shelf.isBroken = True
-        assert isinstance(result(kept.vault.get("kind", "alice", "key")), StoreFault)
+        assert isinstance(result(kept.vault.get("kind", "alice", "key")), StoreError)
         told = len(lines)
         assert wait(kept.vault.stop()) is None
         assert len(lines) == told

@@ -1,4 +1,4 @@
-"""Cutter: cuts the stream of another server (RFC 6120 4) into its elements."""
+"""StreamParser: splits the stream of another server (RFC 6120 4) into its elements, with limits on what it keeps."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from wsd.protocols.xmpp.stanza import LANG, Element, quote
 
 _ADDRESSES = ("to", "from", "id", "type", LANG)
 
-_WORN = 1 << 18
-"""Bytes after which a new expat parser goes on, since each keeps all names that it has read until it ends."""
+_PARSER_BYTES = 1 << 18
+"""Bytes after which a new expat parser takes over. A parser remembers every name that it reads until it ends."""
 
 
-class Listener(Protocol):
+class StreamListener(Protocol):
     """The receiver of the elements of a stream."""
 
     def begun(self, root: Element) -> None:
@@ -29,61 +29,66 @@ class Listener(Protocol):
         """The root has ended."""
 
 
-class _Worn(Exception):
-    """A parser has read enough; `index` is where the end tag of the last element begins."""
+class _ParserIsFull(Exception):
+    """Raised inside a parser that must be replaced. At `index` the end tag of the last element begins."""
 
     def __init__(self, index: int) -> None:
         super().__init__(index)
         self.index = index
 
 
-class Cutter(Builder):
+class StreamParser(Builder):
     """
-    The stream of RFC 6120 that another server sends, cut into its elements.
+    Parses the bytes of a stream, and hands each child of its root to a listener.
 
-    That server is trusted to send XML, but the content of an element may come from anybody. An element over the
-    caps keeps its name and addresses and loses its content, so its receiver counts it as the server does (XEP-0198).
+    The server is trusted to send XML, but the content of an element may come from anybody. An element over the
+    limits keeps its name and addresses and loses its content. It is passed on nevertheless, because both sides count
+    stanzas (XEP-0198 4).
     """
 
-    def __init__(self, caps: Caps, listener: Listener) -> None:
+    def __init__(self, caps: Caps, listener: StreamListener) -> None:
         super().__init__(caps, 1)
-        self._listener: Listener | None = listener
+        self._listener: StreamListener | None = listener
         self._root = ""
         """The name of the root as it was sent, with its prefix."""
         self._declarations: dict[str | None, str | None] = {}
-        """The namespaces that the root declares."""
+        """The namespaces that the root declares, by prefix."""
         self._isTooMuch = False
+        """Whether a declaration of the next element is over the limits."""
         self._isEmptied = False
+        """Whether the present element has lost its content."""
         self._hasContent = False
-        """Whether an element has begun that will have an end tag."""
+        """Whether the present element has an end tag of its own, unlike <a/>."""
         self._isRenewed = False
+        """Whether the present parser is not the first."""
         self._read = 0
         """Bytes given to the present parser."""
         self._expat = self._newParser()
 
     def _newParser(self) -> XMLParserType:
         parser = self.parser()
-        # That server may declare its version of XML, and expat must not wait for bytes beyond an element.
+        # A stream may begin with an XML declaration (RFC 6120 11.5).
         parser.XmlDeclHandler = None
+        # Since 2.6 expat defers elements until more bytes arrive; a stanza must not wait for the next one.
         if hasattr(parser, "SetReparseDeferralEnabled"):
             parser.SetReparseDeferralEnabled(False)
         return parser
 
     def feed(self, data: bytes) -> None:
-        """Some bytes. Raises StreamError."""
+        """Parse some bytes. Raises StreamError."""
         while data:
             try:
                 self._expat.Parse(data, False)
             except ExpatError as error:
                 raise StreamError("not-well-formed", str(error)) from None
-            except _Worn as worn:
-                data = self._renew(data, worn.index)
+            except _ParserIsFull as full:
+                data = self._renew(data, full.index)
             else:
                 self._read += len(data)
                 return
 
     def _renew(self, data: bytes, index: int) -> bytes:
-        """Go on with a new parser inside the same root. Returns the bytes after the end tag that begins at `index`."""
+        """Start a new parser inside the same root. Returns the bytes after the end tag that begins at `index`."""
         end = data.index(b">", max(0, index - self._read)) + 1
         declared = "".join(
             f' xmlns{f":{prefix}" if prefix else ""}="{quote(uri or "")}"' for prefix, uri in self._declarations.items()
@@ -95,7 +100,7 @@ class Cutter(Builder):
         return data[end:]
 
     def mute(self) -> None:
-        """Another stream has begun: ignore the rest of this one."""
+        """Ignore the rest of this stream, since another has begun."""
         self._listener = None
 
     def _declare(self, prefix: str | None, uri: str | None) -> None:
@@ -143,22 +148,22 @@ class Cutter(Builder):
         self._stack[self._cut].children.clear()
 
     def begun(self, root: Element) -> None:
-        """Pass it on."""
+        """Called when the root begins, again with each new parser; only the first is passed on."""
         if self._listener is not None and not self._isRenewed:
             self._listener.begun(root)
 
     def whole(self, element: Element) -> None:
-        """Pass the element on, and check whether a new parser is due."""
+        """Called with each complete element. Raises _ParserIsFull if a new parser must take over."""
         hasContent, self._hasContent = self._hasContent, False
         self._isEmptied, self.grown = False, 0
         self._spaces.clear()
         if self._listener is not None:
             self._listener.whole(element)
         index = self._expat.CurrentByteIndex
-        if hasContent and index > _WORN:
-            raise _Worn(index)
+        if hasContent and index > _PARSER_BYTES:
+            raise _ParserIsFull(index)
 
     def ended(self) -> None:
-        """Pass it on."""
+        """Called when the root has ended."""
         if self._listener is not None:
             self._listener.ended()
