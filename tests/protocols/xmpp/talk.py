@@ -10,23 +10,25 @@ from typing import Any
 from scramp import ScramClient
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import Logger
 
 from tests.pool import PoolAtOnce
 from tests.wire import Client
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import Element
-from wsd.protocols.xmpp.stream import Facts, Stream
+from wsd.protocols.xmpp.stream import Stream
 
 OPEN = '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="localhost" version="1.0"/>'
 CLOSE = '<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>'
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
-LOCAL = Facts("127.0.0.1", True, True, 5)
-REMOTE = Facts("192.0.2.1", False, False, 5)
+LOCAL = ClientInfo("127.0.0.1", True, True, 5)
+REMOTE = ClientInfo("192.0.2.1", False, False, 5)
 CAPS = Caps(1 << 20, 200, 100_000, 200)
 
 _KEYS: dict[str, str] = {}
@@ -76,8 +78,8 @@ class Host:
         """The process dies, and another begins: nothing is set down."""
         self.start()
 
-    def connect(self, facts: Facts = LOCAL) -> Talker:
-        return Talker(Wire(self.server, facts))
+    def connect(self, client: ClientInfo = LOCAL) -> Talker:
+        return Talker(Wire(self.server, client))
 
     def login(self, user: str, resource: str = "", presence: bool = True, **more: Any) -> Talker:
         """Somebody who is there."""
@@ -95,12 +97,14 @@ class Host:
 class Wire:
     """What a stream runs on: each ping is answered when its client looks, unless it is `frozen`."""
 
-    def __init__(self, server: Server, facts: Facts) -> None:
+    log = Logger(namespace="wsd")
+
+    def __init__(self, server: Server, client: ClientInfo) -> None:
         self.sent: list[str] = []
         self.pings: list[bytes] = []
         self.closeCode: int | None = None
         self.frozen = False
-        self.stream = Stream(server, self, facts)
+        self.stream = Stream(server, self, client)
 
     def text(self, message: str) -> None:
         self.sent.append(message)

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from tests.protocols.xmpp.absurd import SM, Absurd
 from tests.protocols.xmpp.talk import CLOSE, OPEN, Host, Talker
+from wsd.protocols.xmpp.stream import StreamState
 
 USERS = ("alice", "bob", "carol")
 STEPS = 200
@@ -44,7 +45,7 @@ class Crowd:
         self.talkers: list[Talker] = []
 
     def step(self) -> None:
-        self.talkers = [talker for talker in self.talkers if talker.wire.stream.session is not None]
+        self.talkers = [talker for talker in self.talkers if talker.wire.stream.state is StreamState.BOUND]
         self.absurd.there = [talker.jid for talker in self.talkers]
         chance = self.random.random()
         if chance < 0.02 or len(self.talkers) < 4:
@@ -84,13 +85,13 @@ class Crowd:
 
     def resume(self) -> None:
         self.host.pool.catchUp()
-        for id, session in list(self.host.server.resumable.items())[:1]:
+        for resumeId, session in list(self.host.server.resumption.sessions.items())[:1]:
             user = session.user.bare.partition("@")[0]
             talker = self.host.connect()
             talker.say(OPEN)
             talker.authenticate(user, "PLAIN", user)
             talker.say(OPEN)
-            talker.say(f"<resume xmlns='{SM}' previd='{id}' h='{self.random.choice((0, 0, 1, 99))}'/>")
+            talker.say(f"<resume xmlns='{SM}' previd='{resumeId}' h='{self.random.choice((0, 0, 1, 99))}'/>")
             talker.jid = session.jid
             self.talkers.append(talker)
 
@@ -121,7 +122,7 @@ def test_nothing_raises_and_nothing_is_left(tmp_path: Path, failures: list[str],
     crowd.leave()
     server = host.server
     assert failures == []
-    assert [user.bare for user in server.users.values() if user.sessions] == []
+    assert [user.bare for user in server.accounts.users.values() if user.sessions] == []
     assert server.rooms is not None
     assert [room.occupants for room in server.rooms.rooms.values() if room.occupants] == []
     assert (server.absent.total, server.absent.held("127.0.0.1")) == (0, 0)

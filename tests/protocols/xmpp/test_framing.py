@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocols.xmpp.trees import flat
-from wsd.protocols.xmpp.framing import Caps, StreamError, parse
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.framing import Caps, parse
 
 ATTACKS = {
     "empty": ("", "not-well-formed"),

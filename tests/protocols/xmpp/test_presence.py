@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, Host, Talker, condition
-from wsd.protocols.xmpp.roster import Item, came, sent
+from wsd.protocols.xmpp.rosteritem import RosterItem, came, sent
 from wsd.protocols.xmpp.stanza import Element
 
-NONE = Item("c", isListed=True)
+NONE = RosterItem("c", isListed=True)
 OUT = replace(NONE, asks=True)
 IN = replace(NONE, request="r")
 BOTH_PENDING = replace(NONE, asks=True, request="r")
@@ -47,12 +47,12 @@ CAME = [
 
 class TestTheStatesOfSubscriptions:
     @pytest.mark.parametrize(("type", "table"), SENT)
-    def test_what_is_sent(self, type: str, table: dict[Item, tuple[Item, int]]) -> None:
+    def test_what_is_sent(self, type: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
         for before, (after, goesOn) in table.items():
             assert sent(before, type) == (after, bool(goesOn)), before
 
     @pytest.mark.parametrize(("type", "table"), CAME)
-    def test_what_comes(self, type: str, table: dict[Item, tuple[Item, int]]) -> None:
+    def test_what_comes(self, type: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
         for before, (after, isTold) in table.items():
             assert came(before, type, "r") == (after, bool(isTold)), before
 

@@ -79,7 +79,7 @@ class TestTheRoute:
         new.meet(list(daemon.factories.values()))
         new.started()
         assert letsIn("/ws") == ("anonymous" not in after)
-        assert new.server.options == keys(after)
+        assert new.server.settings.options == keys(after)
         old.stopped()
         assert letsIn("/ws") == ("anonymous" not in after)
 
@@ -99,7 +99,7 @@ class TestTheRoute:
         daemon = daemonOf(ws=XmppOptions(), xmpp=said, other=XmppOptions(store=str(tmp_path / "other")))
         ws, xmpp, other = daemon.factories.values()
         assert ws.server is xmpp.server
-        assert ws.server.domains == {"example.com"}
+        assert ws.server.settings.domains == {"example.com"}
         assert other.server is not xmpp.server
 
     def test_it_is_not_one_with_a_route_that_could_not_start(
@@ -122,7 +122,7 @@ class TestTheRoute:
         monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
         ws, xmpp = daemonOf(ws=XmppOptions(), xmpp=XmppOptions(register=True)).factories.values()
         assert ws.server is xmpp.server
-        assert ws.server.options.register
+        assert ws.server.settings.options.register
 
     def test_the_server_ends_with_the_last_of_its_routes(self, tmp_path: Path) -> None:
         said = XmppOptions(store=str(tmp_path / "s"))

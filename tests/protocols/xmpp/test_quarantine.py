@@ -14,7 +14,7 @@ from twisted.logger import LogEvent, capturedLogs
 
 from tests.protocols.xmpp.talk import Host, Talker, condition, keysOf, message
 from tests.protocols.xmpp.test_streammanagement import bodies, resume
-from wsd.protocols.xmpp.roster import ROSTER
+from wsd.protocols.xmpp.rosteritem import ROSTER
 from wsd.protocols.xmpp.stanza import CLIENT
 
 BOB = "bob@localhost"

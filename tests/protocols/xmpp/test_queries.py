@@ -8,8 +8,8 @@ import pytest
 
 from tests.protocols.xmpp.talk import OPEN, Host, condition
 from wsd.protocols.xmpp.caps import hashOf
+from wsd.protocols.xmpp.disco import information
 from wsd.protocols.xmpp.framing import parse
-from wsd.protocols.xmpp.queries import information
 
 INFO = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
 ITEMS = "<query xmlns='http://jabber.org/protocol/disco#items'/>"

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 
 from tests.protocols.xmpp.talk import CLOSE, OPEN, REMOTE, SASL, Host, Talker, condition
 from wsd.protocols.xmpp import credentials
+from wsd.protocols.xmpp.logins import StreamLogins
 from wsd.protocols.xmpp.sasl import mechanismsFor
-from wsd.protocols.xmpp.server import Logins
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import Element
 
@@ -164,7 +164,7 @@ class TestGuessing:
     def test_they_do_not_lock_out_others(self, host: Host) -> None:
         for _ in range(30):
             opened(host).authenticate("alice", "PLAIN", "wrong")
-        elsewhere = Logins(host.server, "localhost", "192.0.2.1")
+        elsewhere = StreamLogins(host.server.logins, "localhost", "192.0.2.1")
         elsewhere.admit()
         assert run(elsewhere.verify("alice", "alice"))
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocols.xmpp.trees import NAME, TEXT, TREE, flat
-from wsd.protocols.xmpp.framing import StreamError, parse
+from wsd.protocols.xmpp.errors import StanzaError, StreamError, errorOf
+from wsd.protocols.xmpp.framing import parse
 from wsd.protocols.xmpp.sasl import SaslFailure
-from wsd.protocols.xmpp.stanza import CLIENT, XML, Element, StanzaError, errorOf
+from wsd.protocols.xmpp.stanza import CLIENT, XML, Element
 
 _PREFIX = st.sampled_from(["p", "q", "stream", "a0", "ns1"])
 _URI = st.sampled_from(["urn:p", "urn:q", "http://etherx.jabber.org/streams", CLIENT, "a&b"])

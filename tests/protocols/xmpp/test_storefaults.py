@@ -10,7 +10,7 @@ import pytest
 
 from tests.protocols.xmpp.talk import OPEN, REMOTE, Host, Talker, condition, message
 from tests.protocols.xmpp.test_streammanagement import R, bodies, handled, managed
-from wsd.protocols.xmpp.roster import ROSTER
+from wsd.protocols.xmpp.rosteritem import ROSTER
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import CLIENT, Element
 from wsd.protocols.xmpp.store import StoreError
@@ -231,10 +231,10 @@ class TestAStoreThatCannotBeRead:
 class TestEntriesAfterTheClockWasSetBack:
     def test_come_after_the_earlier_ones(self, host: Host) -> None:
         host.login("alice").say(message("bob@localhost", "first"))
-        first = host.server._lastEntry
+        first = host.server._entryIds._last
         host.kill()
         host.clock.rightNow = 1_000.0
         host.login("alice").say(message("bob@localhost", "second"))
-        assert host.server._lastEntry > first
+        assert host.server._entryIds._last > first
         bob = host.login("bob", presence=False)
         assert bodies(bob.say("<presence xmlns='jabber:client'/>")) == ["first", "second"]

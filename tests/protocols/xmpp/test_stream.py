@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, OPEN, SASL, Host, condition, message, shape
-from wsd.protocols.xmpp.stream import BIND
+from wsd.protocols.xmpp.stanza import BIND
 
 NUL = b"\0"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
@@ -126,7 +126,7 @@ class TestTooLate:
         host.pass_(60)
         host.pool.catchUp()
         assert [each.name for each in alice.heard() if each.name == "iq"] == []
-        user = host.server.users.get("alice@localhost")
+        user = host.server.accounts.users.get("alice@localhost")
         assert user is None or user.sessions == {}
 
 

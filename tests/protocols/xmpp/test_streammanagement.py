@@ -225,7 +225,7 @@ class TestResume:
             bob.lose()
             resume(host, "bob", id, 9)
         host.pass_(301)
-        assert host.server.users["bob@localhost"].sessions == {}
+        assert host.server.accounts.users["bob@localhost"].sessions == {}
         assert host.login("bob").jid
 
     def test_sessions_that_wait_for_it_make_room_for_one_that_is_there(self, tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ class TestResume:
         (enabled,) = someone.say(f"<enable xmlns='{SM}' resume='true'/>")
         assert enabled.attrs == {}
         someone.lose()
-        assert someone.bare not in host.server.users
+        assert someone.bare not in host.server.accounts.users
 
     def test_after_its_time_what_it_missed_waits(self, host: Host) -> None:
         alice, (bob, id) = host.login("alice"), managed(host, "bob")

@@ -1,80 +1,70 @@
-"""Blocking (XEP-0191): whom a user neither hears nor talks to."""
+"""Blocking (XEP-0191): the addresses that a user neither hears from nor talks to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, result
-
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.server import Server
-    from wsd.protocols.xmpp.session import Session
-    from wsd.protocols.xmpp.user import User
+from wsd.protocols.xmpp.presence import Presence
+from wsd.protocols.xmpp.records import BLOCKED
+from wsd.protocols.xmpp.session import Session, User
+from wsd.protocols.xmpp.settings import Settings
+from wsd.protocols.xmpp.stanza import Element, result
 
 BLOCKING = "urn:xmpp:blocking"
-BLOCKED = "blocked"
-_ERRORS = "urn:xmpp:blocking:errors"
 
 
-def blocks(user: User, address: str) -> bool:
-    """Whether an address is on the list: itself, without its resource, its domain, or that with the resource."""
-    if not user.blocked:
-        return False
-    jid = parseJid(address)
-    with_resource = f"{jid.domain}/{jid.resource}"
-    return not user.blocked.isdisjoint((jid.full, jid.bare, jid.domain, with_resource))
+class BlockLists:
+    """The queries that read and change a user's block list."""
+
+    def __init__(self, settings: Settings, vault: AsyncStore, presence: Presence) -> None:
+        self._settings = settings
+        self._vault = vault
+        self._presence = presence
+
+    async def get(self, session: Session, iq: Element, query: Element) -> Element:
+        """The whole list (XEP-0191 3.2)."""
+        session.hearsBlocking = True
+        items = (Element(BLOCKING, "item", {"jid": address}) for address in sorted(session.user.blocked))
+        return result(iq, Element(BLOCKING, "blocklist", {}, *items))
+
+    async def block(self, session: Session, iq: Element, query: Element) -> Element:
+        """Block addresses. Those who see the user's presence see the user leave first (XEP-0191 3.3)."""
+        user, addresses = session.user, _addressesIn(query)
+        if not addresses:
+            raise StanzaError("bad-request", "say whom to block")
+        most = self._settings.options.contacts
+        if len(user.blocked) + len(addresses) > most:
+            raise StanzaError("resource-constraint", f"at most {most} may be blocked")
+        for address in addresses:
+            if address not in user.blocked:
+                for contact in _subscribers(user, address):
+                    self._presence.hideAll(user, contact)
+                self._keep(user, address, "")
+        user.blocked.update(addresses)
+        _push(user, query)
+        return result(iq)
+
+    async def unblock(self, session: Session, iq: Element, query: Element) -> Element:
+        """Unblock some addresses, or all if none is named; subscribers see the user again (XEP-0191 3.4, 3.5)."""
+        user = session.user
+        addresses = _addressesIn(query) or sorted(user.blocked)
+        for address in addresses:
+            if address in user.blocked:
+                user.blocked.discard(address)
+                self._keep(user, address, None)
+                for contact in _subscribers(user, address):
+                    self._presence.showAll(user, contact)
+        _push(user, query)
+        return result(iq)
+
+    def _keep(self, user: User, address: str, value: str | None) -> None:
+        if not user.isAnonymous:
+            self._vault.put(BLOCKED, user.bare, address, value)
 
 
-def refuseBlocked(user: User, to: str) -> None:
-    """Raises StanzaError: a user has blocked whom it sends to."""
-    if blocks(user, to):
-        raise StanzaError("not-acceptable", "the user has blocked this address", Element(_ERRORS, "blocked"))
-
-
-def _item(address: str) -> Element:
-    return Element(BLOCKING, "item", {"jid": address})
-
-
-async def get(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    """The whole list."""
-    session.hearsBlocking = True
-    return result(iq, Element(BLOCKING, "blocklist", {}, *map(_item, sorted(session.user.blocked))))
-
-
-async def block(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    """Block, after the blocked have seen the user leave (XEP-0191 3.3)."""
-    user, addresses = session.user, _addressesIn(query)
-    if not addresses:
-        raise StanzaError("bad-request", "say whom to block")
-    if len(user.blocked) + len(addresses) > server.options.contacts:
-        raise StanzaError("resource-constraint", f"at most {server.options.contacts} may be blocked")
-    for address in addresses:
-        if address not in user.blocked:
-            for contact in _seeing(server, user, address):
-                server.presence.hideAll(user, contact)
-            _keep(server, user, address, "")
-    user.blocked.update(addresses)
-    _push(server, user, query)
-    return result(iq)
-
-
-async def unblock(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    """Unblock some, or all; who may see the user does so again."""
-    user = session.user
-    addresses = _addressesIn(query) or sorted(user.blocked)
-    for address in addresses:
-        if address in user.blocked:
-            user.blocked.discard(address)
-            _keep(server, user, address, None)
-            for contact in _seeing(server, user, address):
-                server.presence.showAll(user, contact)
-    _push(server, user, query)
-    return result(iq)
-
-
-def _seeing(server: Server, user: User, address: str) -> list[str]:
-    """Who of those that the address stands for sees the user's presence."""
+def _subscribers(user: User, address: str) -> list[str]:
+    """The contacts behind an address, or in its domain, that see the user's presence."""
     bare = parseJid(address).bare
     isDomain = "@" not in bare
     return [
@@ -91,13 +81,7 @@ def _addressesIn(query: Element) -> list[str]:
         raise StanzaError("jid-malformed", str(error)) from None
 
 
-def _keep(server: Server, user: User, address: str, value: str | None) -> None:
-    if not user.isAnonymous:
-        server.vault.put(BLOCKED, user.bare, address, value)
-
-
-def _push(server: Server, user: User, query: Element) -> None:
+def _push(user: User, query: Element) -> None:
     for session in user.sessions.values():
         if session.hearsBlocking:
-            attrs = {"type": "set", "id": server.newId("push"), "to": session.jid}
-            session.send(Element(CLIENT, "iq", attrs, query))
+            session.push(query)

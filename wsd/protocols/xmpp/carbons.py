@@ -1,37 +1,31 @@
-"""Carbons (XEP-0280): a user's other sessions see what one of them sends and gets."""
+"""Carbons (XEP-0280): a user's other sessions see what one of them sends and receives."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.stanza import CLIENT, Element, result
-
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.server import Server
-    from wsd.protocols.xmpp.session import Session
-    from wsd.protocols.xmpp.user import User
 
 CARBONS = "urn:xmpp:carbons:2"
 FORWARD = "urn:xmpp:forward:0"
 _HINTS = "urn:xmpp:hints"
 _MUC_USER = "http://jabber.org/protocol/muc#user"
-_MARKS = ("urn:xmpp:receipts", "http://jabber.org/protocol/chatstates", "urn:xmpp:chat-markers:0")
+_MARKERS = ("urn:xmpp:receipts", "http://jabber.org/protocol/chatstates", "urn:xmpp:chat-markers:0")
 
 
 def mayBeCopied(message: Element) -> bool:
-    """Whether other sessions should see it (XEP-0280 6.1)."""
-    type = message.get("type", "normal")
-    if type not in ("chat", "normal", "error"):
+    """Whether other sessions should see a message (XEP-0280 6.1)."""
+    messageType = message.get("type", "normal")
+    if messageType not in ("chat", "normal", "error"):
         return False
     if message.child(CARBONS, "private") or message.child(_HINTS, "no-copy") or message.child(_MUC_USER, "x"):
         return False
-    return type == "chat" or any(
-        child.ns in _MARKS or (child.ns == CLIENT and child.name == "body") for child in message.elements()
+    return messageType == "chat" or any(
+        child.ns in _MARKERS or (child.ns == CLIENT and child.name == "body") for child in message.elements()
     )
 
 
 def copy(user: User, message: Element, direction: str, but: list[Session]) -> None:
-    """Send copies, if there may be some, to the sessions that want them; `direction` is "sent" or "received"."""
+    """Send a message to the user's other sessions that want it; `direction` is "sent" or "received"."""
     wanting = [each for each in user.sessions.values() if each.hasCarbons and each not in but]
     if not wanting or not mayBeCopied(message):
         return
@@ -41,13 +35,13 @@ def copy(user: User, message: Element, direction: str, but: list[Session]) -> No
         session.send(Element(CLIENT, "message", attrs, Element(CARBONS, direction, {}, forwarded)))
 
 
-async def enable(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    """From now on."""
+async def enable(session: Session, iq: Element, query: Element) -> Element:
+    """Send this session copies from now on (XEP-0280 4)."""
     session.hasCarbons = True
     return result(iq)
 
 
-async def disable(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    """No more."""
+async def disable(session: Session, iq: Element, query: Element) -> Element:
+    """Send this session no more copies (XEP-0280 5)."""
     session.hasCarbons = False
     return result(iq)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.stanza import Element, StanzaError
+from wsd.protocols.xmpp.stanza import Element
 
 _SERVERS = {
     ("urn:xmpp:delay", "delay"),

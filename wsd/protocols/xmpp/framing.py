@@ -11,28 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate, XMLParserType
 
-from wsd.protocols.xmpp.stanza import FRAMING, LANG, STREAM_ERRORS, STREAMS, XML, Element, explanation
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.stanza import FRAMING, LANG, XML, Element
 
 _LANG = f"{XML} lang"
-
-
-class StreamError(Exception):
-    """What ends a stream: a condition of RFC 6120 4.9.3, and a sentence."""
-
-    def __init__(self, condition: str, sentence: str = "") -> None:
-        super().__init__(condition, sentence)
-        self.condition = condition
-        self.sentence = sentence
-
-    def __str__(self) -> str:
-        return self.sentence or self.condition
-
-    def element(self) -> Element:
-        """As it is sent."""
-        told = Element(STREAMS, "error", {}, Element(STREAM_ERRORS, self.condition))
-        if self.sentence:
-            told.children.append(explanation(STREAM_ERRORS, self.sentence))
-        return told
 
 
 @dataclass(frozen=True)

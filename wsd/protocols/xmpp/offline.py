@@ -1,47 +1,35 @@
-"""Messages for who is away (XEP-0160, XEP-0203): stored until a session has acknowledged them."""
+"""Offline messages (XEP-0160): stored until a session has acknowledged them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.protocols.xmpp.accounts import Accounts
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.delay import delayed
+from wsd.protocols.xmpp.errors import StanzaError, errorOf
+from wsd.protocols.xmpp.framing import parse
 from wsd.protocols.xmpp.ledger import cost
-from wsd.protocols.xmpp.stanza import Element, StanzaError, errorOf, mayBeAnswered
+from wsd.protocols.xmpp.quarantine import Quarantine
+from wsd.protocols.xmpp.records import OFFLINE, EntryIds
+from wsd.protocols.xmpp.session import Session, SessionState, User
+from wsd.protocols.xmpp.settings import Settings
+from wsd.protocols.xmpp.stanza import Element, mayBeAnswered
 from wsd.protocols.xmpp.store import StoreError, refusal
 from wsd.protocols.xmpp.streammanagement import Receipt
-from wsd.protocols.xmpp.user import OFFLINE
 
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.server import Server
-    from wsd.protocols.xmpp.session import Session
-    from wsd.protocols.xmpp.user import User
-
-DELAY = "urn:xmpp:delay"
 _MOST_BYTES = 64
 """Limit of the cost of one user's waiting messages, as a multiple of the largest message."""
 _HINTS = "urn:xmpp:hints"
 _STATES = "http://jabber.org/protocol/chatstates"
 
 
-def stamp(seconds: float) -> str:
-    """A time as XEP-0082 writes it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def delayed(stanza: Element, by: str, seconds: float) -> Element:
-    """The stanza with the time at which it came, unless that is in it."""
-    if any(child.ns == DELAY and child.get("from") == by for child in stanza.elements()):
-        return stanza
-    late = stanza.copy()
-    late.children.append(Element(DELAY, "delay", {"from": by, "stamp": stamp(seconds)}))
-    return late
-
-
-def isKept(message: Element) -> bool:
-    """Whether a message is worth keeping: one for a person, not a mere sign that somebody writes."""
+def isWorthStoring(message: Element) -> bool:
+    """Whether a message is for a person, and more than a sign that somebody is typing (XEP-0160 3, XEP-0334)."""
     if message.get("type", "normal") not in ("chat", "normal"):
         return False
     if message.child(_HINTS, "no-store") or message.child(_HINTS, "no-permanent-store"):
@@ -50,97 +38,116 @@ def isKept(message: Element) -> bool:
 
 
 class Offline:
-    """The messages that wait for users."""
+    """The stored messages of all users."""
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._held: set[int] = set()
-        """Those that a session has been sent and has not acknowledged."""
+    def __init__(
+        self,
+        settings: Settings,
+        vault: AsyncStore,
+        quarantine: Quarantine,
+        accounts: Accounts,
+        entryIds: EntryIds,
+        now: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._vault = vault
+        self._quarantine = quarantine
+        self._accounts = accounts
+        self._entryIds = entryIds
+        self._now = now
+        self._sent: set[int] = set()
+        """The messages that a session was sent and has not acknowledged."""
         self._reading: set[str] = set()
+        """The users whose messages are being read."""
 
-    def keep(self, user: User, message: Element) -> tuple[int, int]:
-        """Store one: its id, and the number of the write."""
-        id, xml = self._entry(user, message)
-        return id, self._server.vault.append(id, OFFLINE, user.bare, xml)
+    # -- storing --------------------------------------------------------------------------------------------------
 
-    def _entry(self, user: User, message: Element) -> tuple[int, str]:
-        id = self._server.newEntry()
-        xml = delayed(message, user.bare.partition("@")[2], self._server.now()).toXml()
-        user.waiting[id] = cost(xml)
-        return id, xml
-
-    @staticmethod
-    def _forget(user: User, id: int) -> None:
-        user.waiting.pop(id, None)
-
-    def take(self, user: User, message: Element, receipt: Receipt | None) -> None:
-        """A message for who is away. Raises StanzaError when it cannot be kept."""
+    def accept(self, user: User, message: Element, receipt: Receipt | None) -> None:
+        """Store a message for a user who is away. Raises StanzaError if that is not possible."""
         if user.isAnonymous:
             raise StanzaError("service-unavailable", "nobody is there")
-        if not isKept(message):
+        if not isWorthStoring(message):
             return
-        options = self._server.options
+        options = self._settings.options
         if len(user.waiting) >= options.offline or sum(user.waiting.values()) >= _MOST_BYTES * options.max_stanza:
             raise StanzaError("service-unavailable", "too many messages wait for this user")
-        vault = self._server.vault
-        id, xml = self._entry(user, message)
-        stored = vault.read(lambda store: store.append(id, OFFLINE, user.bare, xml), owner=user.bare)
-        stored.addErrback(self._refuse, user, id, message)
+        entryId, xml = self._entry(user, message)
+        stored = self._vault.read(lambda store: store.append(entryId, OFFLINE, user.bare, xml), owner=user.bare)
+        stored.addErrback(self._refuse, user, entryId, message)
         if receipt is not None:
-            receipt.number = max(receipt.number, vault.asked)
+            receipt.number = max(receipt.number, self._vault.asked)
 
-    def _refuse(self, failure: Failure, user: User, id: int, message: Element) -> None:
+    def _refuse(self, failure: Failure, user: User, entryId: int, message: Element) -> None:
         """Tell the sender that a message could not be stored."""
-        self._forget(user, id)
-        fault = failure.value if isinstance(failure.value, StoreError) else StoreError(failure.getErrorMessage())
+        user.waiting.pop(entryId, None)
+        fault = failure.value
+        if not isinstance(fault, StoreError):
+            self.log.failure("a message could not be stored", failure, event="xmpp.store")
+            fault = StoreError(failure.getErrorMessage())
         if mayBeAnswered(message):
-            self._server.router.deliver(errorOf(message, refusal(fault)))
+            self._accounts.deliver(errorOf(message, refusal(fault)))
 
-    def hold(self, id: int) -> None:
-        """A session has it, and will be asked for it."""
-        self._held.add(id)
+    def store(self, user: User, xml: str) -> tuple[int, int]:
+        """
+        Store a stanza that a session was sent and has not acknowledged.
 
-    def letGo(self, id: int) -> None:
-        """No session has it."""
-        self._held.discard(id)
+        Returns its id and the number of the write; both are 0 for an anonymous user, who can never log in again.
+        """
+        if user.isAnonymous:
+            return 0, 0
+        entryId, late = self._entry(user, parse(xml.encode(), self._settings.storedCaps))
+        self._sent.add(entryId)
+        return entryId, self._vault.append(entryId, OFFLINE, user.bare, late)
 
-    def drop(self, user: User, id: int) -> None:
-        """It has arrived."""
-        self._held.discard(id)
-        self._forget(user, id)
-        self._server.vault.discard([id], user.bare)
+    def _entry(self, user: User, message: Element) -> tuple[int, str]:
+        entryId = self._entryIds.next()
+        xml = delayed(message, user.bare.partition("@")[2], self._now()).toXml()
+        user.waiting[entryId] = cost(xml)
+        return entryId, xml
+
+    def drop(self, user: User, entryId: int) -> None:
+        """A message has arrived: forget it."""
+        self._sent.discard(entryId)
+        user.waiting.pop(entryId, None)
+        self._vault.discard([entryId], user.bare)
+
+    def returned(self, entryId: int) -> None:
+        """The session that was sent this message has ended: it waits again."""
+        self._sent.discard(entryId)
+
+    # -- delivering -----------------------------------------------------------------------------------------------
 
     def deliver(self, session: Session) -> None:
-        """A session can take messages: send it those that wait."""
+        """Send a session the messages that wait for its user."""
         user = session.user
         if user.isAnonymous or not user.waiting or user.bare in self._reading:
             return
         self._reading.add(user.bare)
-        read = self._server.vault.entries(OFFLINE, user.bare)
-        read.addCallback(lambda entries: self._send(session, entries))
+        read: Any = self._vault.entries(OFFLINE, user.bare)
+        read.addCallback(self._send, session)
         read.addErrback(self._unsent, session)
         read.addBoth(lambda _: self._reading.discard(user.bare))
 
     def _unsent(self, failure: Failure, session: Session) -> None:
-        """Waiting messages are sent when the store can be read again."""
-        session.isOwed = True
+        """The messages could not be read: they are sent when the store works again."""
+        session.hasMoreStored = True
         if not failure.check(StoreError):
             self.log.failure("stored messages could not be sent to their user", failure, event="xmpp.store")
 
-    def _send(self, session: Session, entries: list[tuple[int, str]]) -> None:
-        if session.hasEnded or session.presence is None or session.priority < 0:
+    def _send(self, entries: list[tuple[int, str]], session: Session) -> None:
+        if session.state is SessionState.ENDED or session.presence is None or session.priority < 0:
             return
-        for id, xml in entries:
-            if id not in self._held and id in session.user.waiting:
-                if session.owes >= 0.5:
-                    # The rest when those have arrived: more at once would be more than a session may owe us.
-                    session.isOwed = True
+        for entryId, xml in entries:
+            if entryId not in self._sent and entryId in session.user.waiting:
+                if session.fullness >= 0.5:
+                    # The others follow when these have arrived: all at once could overrun the session.
+                    session.hasMoreStored = True
                     return
-                message = self._server.aside.message(OFFLINE, session.user.bare, id, xml)
+                message = self._quarantine.message(OFFLINE, session.user.bare, entryId, xml)
                 if message is None:
-                    self._forget(session.user, id)
+                    session.user.waiting.pop(entryId, None)
                     continue
-                self._held.add(id)
-                session.send(message.copy(to=session.jid), None, id)
+                self._sent.add(entryId)
+                session.send(message.copy(to=session.jid), None, entryId)

@@ -19,6 +19,7 @@ from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Re
 from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.gateway.bridge import XmppGateway
 from wsd.protocols.xmpp.gateway.upstream import Upstream
@@ -27,7 +28,7 @@ from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import StoreError
-from wsd.protocols.xmpp.stream import Facts, Stream
+from wsd.protocols.xmpp.stream import Stream
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
 
@@ -55,10 +56,10 @@ class XmppConnection(Connection):
         peer = self.peer
         closing = self.factory.policies.closing_timeout
         web = f"{'https' if peer.secure else 'http'}://{self.request.head.host}"
-        facts = Facts(accountOf(peer.address), peer.secure or peer.direct, peer.direct, closing, web)
+        client = ClientInfo(accountOf(peer.address), peer.secure or peer.direct, peer.direct, closing, web)
         upstream = self.factory.host.upstream
         if upstream is None:
-            self._stream = Stream(self.factory.server, self, facts)
+            self._stream = Stream(self.factory.server, self, client)
         else:
             self._stream = XmppGateway(upstream, self, closing, (peer.address, peer.port))
 
@@ -226,7 +227,7 @@ class XmppFactory(Factory):
         deriving = self.pool.share("scram", self.route.path, threads=2)
         self._server = Server(self._bounded(self.options), self.clock, time.time, vault, deriving)
         if self._slots() is not None:
-            Upload(self._server, self._slots)
+            Upload(self._server.settings, self._server.queries, self._slots)
         self._server.counters = self.counters
         try:
             await self._server.start(path.exists())

@@ -16,19 +16,18 @@ from twisted.logger import Logger
 from wsd.metrics import RouteCounters
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.asyncstore import AsyncStore
-from wsd.protocols.xmpp.blocking import BLOCKED
 from wsd.protocols.xmpp.credentials import ScramKeys
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.rooms import room as rooms
-from wsd.protocols.xmpp.rooms.config import Config
-from wsd.protocols.xmpp.roster import ROSTER, Item
+from wsd.protocols.xmpp.records import BLOCKED, STREAM, StoredUser, readStream
+from wsd.protocols.xmpp.rooms import records as rooms
+from wsd.protocols.xmpp.rooms.config import RoomConfig
+from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-from wsd.protocols.xmpp.user import STREAM, Kept, readStream
 
 _T = TypeVar("_T")
 
-_CLOSED = Config(persistent=True, public=False, members_only=True).write()
+_CLOSED = RoomConfig(persistent=True, public=False, members_only=True).write()
 """The settings of a room whose own cannot be read. They admit nobody whom the real ones might exclude."""
 
 
@@ -113,25 +112,25 @@ class Quarantine:
         stream = None if kept is None else self._read(STREAM, bare, streamId, readStream, kept)
         return None if stream is None else stream[0]
 
-    def user(self, bare: str, kept: Kept, stale: float) -> Kept:
+    def user(self, bare: str, kept: StoredUser, stale: float) -> StoredUser:
         """The readable rows of a user. Streams that were last used before `stale` are removed from the store."""
         for streamId, value in kept.streams.items():
             stream = self._read(STREAM, bare, streamId, readStream, value)
             if stream is not None and stream[1] < stale:
                 self._server.vault.put(STREAM, bare, streamId, None)
         return kept._replace(
-            roster=self._readable(ROSTER, bare, kept.roster, Item.read),
+            roster=self._readable(ROSTER, bare, kept.roster, RosterItem.read),
             blocked=self._readable(BLOCKED, bare, kept.blocked, _readBlocked),
         )
 
-    def room(self, kept: rooms.Kept) -> rooms.Kept | None:
+    def room(self, kept: rooms.StoredRoom) -> rooms.StoredRoom | None:
         """The readable rows of a room, None if its address cannot be read."""
         jid, caps = kept.jid, self._server.storedCaps
         if self._read(rooms.ROOM, jid, "config", _readRoom, jid) is None:
             self._server.vault.quarantine(rooms.ROOM, jid, "subject")
             return None
         config, subject = kept.config, kept.subject
-        if self._read(rooms.ROOM, jid, "config", Config.read, config) is None:
+        if self._read(rooms.ROOM, jid, "config", RoomConfig.read, config) is None:
             config = _CLOSED
             self._server.vault.put(rooms.ROOM, jid, "config", config)
         if subject and self._read(rooms.ROOM, jid, "subject", readMessage, subject, caps) is None:

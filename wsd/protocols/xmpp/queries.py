@@ -1,109 +1,111 @@
-"""What the server itself answers: disco (XEP-0030), ping (0199), time (0202), version (0092), and what others bring."""
+"""The queries that the server itself answers: disco (XEP-0030), ping (XEP-0199), time (XEP-0202) and many more."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from wsd import __version__
-from wsd.protocols.xmpp import blocking, caps, carbons, register, roster
+from wsd.protocols.xmpp import caps, carbons
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.blocking import BLOCKING, BlockLists
+from wsd.protocols.xmpp.delay import stamp
+from wsd.protocols.xmpp.disco import INFO, ITEMS, PING, information, refuseNodes
+from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import JID
-from wsd.protocols.xmpp.offline import stamp
-from wsd.protocols.xmpp.stanza import Element, StanzaError, result
+from wsd.protocols.xmpp.register import REGISTER, Registration
+from wsd.protocols.xmpp.rooms.service import Rooms
+from wsd.protocols.xmpp.roster import RosterQueries
+from wsd.protocols.xmpp.rosteritem import ROSTER
+from wsd.protocols.xmpp.session import Session
+from wsd.protocols.xmpp.stanza import Element, result
 
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.server import Server
-    from wsd.protocols.xmpp.session import Session
-
-INFO = "http://jabber.org/protocol/disco#info"
-ITEMS = "http://jabber.org/protocol/disco#items"
-PING = "urn:xmpp:ping"
 TIME = "urn:xmpp:time"
 VERSION = "jabber:iq:version"
 SESSION = "urn:ietf:params:xml:ns:xmpp-session"
+"""The session of RFC 3921 3, which does nothing, but which old clients ask for."""
 
-_HOST = (
+_FEATURES = (
     INFO,
     ITEMS,
     PING,
     TIME,
     VERSION,
     caps.CAPS,
-    roster.ROSTER,
-    blocking.BLOCKING,
+    ROSTER,
+    BLOCKING,
     carbons.CARBONS,
     "msgoffline",
     "urn:xmpp:carbons:rules:0",
 )
-"""What the server says it can."""
+"""The features of the server."""
 
-_KEPT = (roster.ROSTER, blocking.BLOCKING, register.REGISTER)
+_STORED = (ROSTER, BLOCKING, REGISTER)
 """Changes in these namespaces are stored."""
 
-Handler = Callable[["Server", "Session", Element, Element], Awaitable[Element]]
-
-
-def refuseNodes(query: Element) -> None:
-    """Raises StanzaError for any node but the empty one (XEP-0030 7)."""
-    if query.get("node"):
-        raise StanzaError("item-not-found", "there is no such node")
-
-
-def information(category: str, type: str, name: str, features: tuple[str, ...], *forms: Element) -> Element:
-    """A disco#info (XEP-0030 3)."""
-    attrs = {"category": category, "type": type}
-    if name:
-        attrs["name"] = name
-    told = (Element(INFO, "feature", {"var": feature}) for feature in features)
-    return Element(INFO, "query", {}, Element(INFO, "identity", attrs), *told, *forms)
+Handler = Callable[[Session, Element, Element], Awaitable[Element]]
+"""Answers an iq, whose child is the query, from a session."""
+Handlers = dict[tuple[str, str, str], Handler]
+"""By the type of the iq, and by the namespace and the name of the query."""
 
 
 class Queries:
-    """Whom an iq for the server, or for a user's own bare address, is for."""
+    """Answers an iq to the server, or to the sender's own account."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        own: dict[tuple[str, str, str], Handler] = {
+    def __init__(
+        self,
+        vault: AsyncStore,
+        rooms: Rooms | None,
+        rosters: RosterQueries,
+        blockLists: BlockLists,
+        registration: Registration,
+        now: Callable[[], float],
+    ) -> None:
+        self._vault = vault
+        self._rooms = rooms
+        self._now = now
+        own: Handlers = {
             ("get", INFO, "query"): _ownInfo,
             ("get", ITEMS, "query"): _ownItems,
-            ("get", roster.ROSTER, "query"): roster.get,
-            ("set", roster.ROSTER, "query"): roster.set,
-            ("get", blocking.BLOCKING, "blocklist"): blocking.get,
-            ("set", blocking.BLOCKING, "block"): blocking.block,
-            ("set", blocking.BLOCKING, "unblock"): blocking.unblock,
+            ("get", ROSTER, "query"): rosters.get,
+            ("set", ROSTER, "query"): rosters.change,
+            ("get", BLOCKING, "blocklist"): blockLists.get,
+            ("set", BLOCKING, "block"): blockLists.block,
+            ("set", BLOCKING, "unblock"): blockLists.unblock,
             ("set", carbons.CARBONS, "enable"): carbons.enable,
             ("set", carbons.CARBONS, "disable"): carbons.disable,
         }
-        both: dict[tuple[str, str, str], Handler] = {
+        both: Handlers = {
             ("get", PING, "ping"): _nothing,
             ("set", SESSION, "session"): _nothing,
-            ("get", register.REGISTER, "query"): register.form,
-            ("set", register.REGISTER, "query"): register.change,
+            ("get", REGISTER, "query"): registration.form,
+            ("set", REGISTER, "query"): registration.change,
         }
-        host: dict[tuple[str, str, str], Handler] = {
-            ("get", INFO, "query"): _hostInfo,
-            ("get", ITEMS, "query"): _hostItems,
-            ("get", TIME, "time"): _time,
+        host: Handlers = {
+            ("get", INFO, "query"): self._hostInfo,
+            ("get", ITEMS, "query"): self._hostItems,
+            ("get", TIME, "time"): self._time,
             ("get", VERSION, "query"): _version,
         }
-        self._nobody = {**host, **own, **both}
+        self._unaddressed = {**host, **own, **both}
         self._own = {**own, **both}
         self._host = {**host, **both}
-        self.features = list(_HOST)
+        self._features = list(_FEATURES)
+        self._forms: list[Element] = []
 
-    def add(self, type: str, ns: str, name: str, handler: Handler) -> None:
-        """Answer one more query to the server, and say so."""
-        self._host[type, ns, name] = self._nobody[type, ns, name] = handler
-        self.features.append(ns)
+    def add(self, iqType: str, namespace: str, name: str, handler: Handler, *forms: Element) -> None:
+        """Answer one more query to the server, and tell it in disco, with forms of XEP-0128."""
+        self._host[iqType, namespace, name] = self._unaddressed[iqType, namespace, name] = handler
+        self._features.append(namespace)
+        self._forms += forms
 
     def info(self) -> Element:
         """The disco#info of the server."""
-        return information("server", "im", "wsd", tuple(self.features), *self._server.forms)
+        return information("server", "im", "wsd", tuple(self._features), *self._forms)
 
     async def answer(self, session: Session, iq: Element, query: Element, to: JID | None) -> None:
-        """Answer, or raise StanzaError."""
+        """Answer an iq. Raises StanzaError and StoreError."""
         if to is None:
-            handlers = self._nobody
+            handlers = self._unaddressed
             if query.ns in (INFO, ITEMS):
                 handlers = self._own
         elif not to.local:
@@ -112,61 +114,58 @@ class Queries:
             handlers = self._own
         else:
             if query.ns in (INFO, ITEMS):
-                # The same for everybody, so that nobody learns which users exist.
+                # The answer is the same for all, so that nobody learns which users exist.
                 refuseNodes(query)
             raise StanzaError("service-unavailable", "nobody else's queries are answered here")
         handler = handlers.get((iq.get("type"), query.ns, query.name))
         if handler is None:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")
-        vault = self._server.vault
+        vault = self._vault
         since = vault.asked
-        if query.ns in _KEPT and iq.get("type") == "set" and not session.user.isAnonymous:
+        if query.ns in _STORED and iq.get("type") == "set" and not session.user.isAnonymous:
             vault.check()
-        answer = await handler(self._server, session, iq, query)
+        answer = await handler(session, iq, query)
         if iq.get("type") == "set":
             # A change is on disk before its result is sent.
             await vault.kept(since)
         session.send(answer)
 
+    async def _hostInfo(self, session: Session, iq: Element, query: Element) -> Element:
+        info = self.info()
+        node = query.get("node")
+        if node == caps.nodeOf(info):
+            info.attrs["node"] = node
+        else:
+            refuseNodes(query)
+        return result(iq, info)
 
-async def _ownInfo(server: Server, session: Session, iq: Element, query: Element) -> Element:
+    async def _hostItems(self, session: Session, iq: Element, query: Element) -> Element:
+        refuseNodes(query)
+        domain = iq.get("to") or session.user.bare.partition("@")[2]
+        items = () if self._rooms is None else (Element(ITEMS, "item", {"jid": self._rooms.domainOf(domain)}),)
+        return result(iq, Element(ITEMS, "query", {}, *items))
+
+    async def _time(self, session: Session, iq: Element, query: Element) -> Element:
+        told = (Element(TIME, "tzo", {}, "+00:00"), Element(TIME, "utc", {}, stamp(self._now())))
+        return result(iq, Element(TIME, "time", {}, *told))
+
+
+async def _ownInfo(session: Session, iq: Element, query: Element) -> Element:
     refuseNodes(query)
-    type = "anonymous" if session.user.isAnonymous else "registered"
-    return result(iq, information("account", type, "", (INFO, ITEMS, carbons.CARBONS, blocking.BLOCKING)))
+    kind = "anonymous" if session.user.isAnonymous else "registered"
+    return result(iq, information("account", kind, "", (INFO, ITEMS, carbons.CARBONS, BLOCKING)))
 
 
-async def _ownItems(server: Server, session: Session, iq: Element, query: Element) -> Element:
+async def _ownItems(session: Session, iq: Element, query: Element) -> Element:
     refuseNodes(query)
     items = (Element(ITEMS, "item", {"jid": each.jid}) for each in session.user.available())
     return result(iq, Element(ITEMS, "query", {}, *items))
 
 
-async def _hostInfo(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    info = server.queries.info()
-    node = query.get("node")
-    if node == caps.nodeOf(info):
-        info.attrs["node"] = node
-    else:
-        refuseNodes(query)
-    return result(iq, info)
-
-
-async def _hostItems(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    refuseNodes(query)
-    domain = iq.get("to") or session.user.bare.partition("@")[2]
-    items = () if server.rooms is None else (Element(ITEMS, "item", {"jid": server.rooms.domainOf(domain)}),)
-    return result(iq, Element(ITEMS, "query", {}, *items))
-
-
-async def _nothing(server: Server, session: Session, iq: Element, query: Element) -> Element:
+async def _nothing(session: Session, iq: Element, query: Element) -> Element:
     return result(iq)
 
 
-async def _time(server: Server, session: Session, iq: Element, query: Element) -> Element:
-    told = (Element(TIME, "tzo", {}, "+00:00"), Element(TIME, "utc", {}, stamp(server.now())))
-    return result(iq, Element(TIME, "time", {}, *told))
-
-
-async def _version(server: Server, session: Session, iq: Element, query: Element) -> Element:
+async def _version(session: Session, iq: Element, query: Element) -> Element:
     told = (Element(VERSION, "name", {}, "wsd"), Element(VERSION, "version", {}, __version__))
     return result(iq, Element(VERSION, "query", {}, *told))

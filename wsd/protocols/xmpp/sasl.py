@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from wsd.protocols.xmpp.credentials import SCRAM, ScramKeys, mechanism
+from wsd.protocols.xmpp.errors import XmppError
 from wsd.protocols.xmpp.jid import prepareLocal
-from wsd.protocols.xmpp.stanza import Element, explanation
+from wsd.protocols.xmpp.stanza import Element
 
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 
@@ -18,20 +19,14 @@ _LONGEST = 8192
 """Limit of the characters of a SASL message."""
 
 
-class SaslFailure(Exception):
-    """Ends an exchange, with a condition of RFC 6120 6.5 and a sentence. The client may begin another (6.4.5)."""
+class SaslFailure(XmppError):
+    """Ends an exchange: its condition is one of RFC 6120 6.5. The client may begin another (6.4.5)."""
 
-    def __init__(self, condition: str, sentence: str = "") -> None:
-        super().__init__(condition, sentence)
-        self.condition = condition
-        self.sentence = sentence
+    namespace = SASL
 
     def element(self) -> Element:
         """The <failure/> for the client."""
-        told = Element(SASL, "failure", {}, Element(SASL, self.condition))
-        if self.sentence:
-            told.children.append(explanation(SASL, self.sentence))
-        return told
+        return Element(SASL, "failure", {}, *self.details())
 
 
 class CredentialsChecker(Protocol):

@@ -1,281 +1,348 @@
 """
-Session: one resource that is bound (RFC 6120 7), whether its stream is there at the moment or not.
+Users who are here, and their sessions: one for each resource that is bound (RFC 6120 7), with or without its stream.
 
-What is sent to it is kept until it is acknowledged, when that matters: by stream management, or, from a client without
-it, by the pong that answers a ping sent after it.
+A stanza that must not be lost is kept until the client acknowledges it: with stream management, or, from a client
+without it, by the pong that answers a ping sent after the stanza.
 """
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from sys import getsizeof
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
-from wsd.protocols.xmpp.framing import parse
-from wsd.protocols.xmpp.ledger import weight
-from wsd.protocols.xmpp.stanza import Element
+from wsd.protocols.xmpp.clientinfo import ClientInfo
+from wsd.protocols.xmpp.errors import StanzaError
+from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.ledger import Ledger, weight
+from wsd.protocols.xmpp.options import XmppOptions
+from wsd.protocols.xmpp.records import StoredUser
+from wsd.protocols.xmpp.rosteritem import RosterItem
+from wsd.protocols.xmpp.stanza import CLIENT, Element
 from wsd.protocols.xmpp.streammanagement import SM, Entry, Inbound, Outbound, Receipt
 
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.server import Server
-    from wsd.protocols.xmpp.user import User
-
-_PATIENCE = 0.5
-"""Seconds that who asks for an acknowledgement waits for the receivers', before what they have not got is stored."""
-
-_MOST_OWED = 16
+_MOST_UNACKNOWLEDGED = 16
 """Limit of the bytes that wait for one session's acknowledgement, as a multiple of the largest message."""
 _BASE = 4_000
 """Bytes of a session without any content."""
 
+_BLOCKED = "urn:xmpp:blocking:errors"
 _REQUEST = Element(SM, "r").toXml()
 
 
-class Link(Protocol):
-    """The stream that a session has at the moment."""
+class BoundStream(Protocol):
+    """The stream of a session."""
 
     @property
-    def address(self) -> str:
-        """The client's address, as far as addresses are told apart."""
+    def client(self) -> ClientInfo:
+        """What is known of the client."""
 
     @property
-    def web(self) -> str:
-        """The scheme and the authority of URLs by which its client comes here."""
+    def log(self) -> Any:
+        """The log of the connection."""
 
     def write(self, xml: str) -> None:
         """Send."""
 
     def ping(self, payload: bytes) -> None:
-        """Send a ping of the WebSocket's."""
+        """Send a ping of the WebSocket."""
 
     def supplant(self) -> None:
-        """The session is another's now: end, and leave it alone."""
+        """Another stream or nobody has the session now: end without it."""
+
+
+class Spool(Protocol):
+    """Where stanzas are stored until a session has acknowledged them."""
+
+    def store(self, user: User, xml: str) -> tuple[int, int]:
+        """Store a stanza. Returns its id and the number of the write; both are 0 if it need not be stored."""
+
+    def drop(self, user: User, entryId: int) -> None:
+        """The stanza has arrived: forget it."""
+
+    def deliver(self, session: Session) -> None:
+        """Send the stanzas that wait for the user."""
+
+
+class Overseer(Protocol):
+    """Who ends sessions."""
+
+    def overrun(self, session: Session) -> None:
+        """End a session that does not read, once the present stanza has been sent to everybody."""
+
+
+class User:
+    """A user who has sessions, and for a while one who had some."""
+
+    def __init__(self, bare: str, isAnonymous: bool, stored: StoredUser) -> None:
+        self.bare = bare
+        self.isAnonymous = isAnonymous
+        self.roster = {jid: RosterItem.read(jid, value) for jid, value in stored.roster.items()}
+        self.blocked = set(stored.blocked)
+        self.waiting = stored.waiting
+        """The cost in bytes of each stored message, by its id."""
+        self.sessions: dict[str, Session] = {}
+        """By resource."""
+
+    def available(self) -> list[Session]:
+        """The sessions that have broadcast presence."""
+        return [session for session in self.sessions.values() if session.presence is not None]
+
+    def best(self) -> list[Session]:
+        """The available sessions of the highest priority, unless that is negative (RFC 6121 8.5.2.1.1)."""
+        willing = [session for session in self.available() if session.priority >= 0]
+        highest = max((session.priority for session in willing), default=0)
+        return [session for session in willing if session.priority == highest]
+
+    def interested(self) -> list[Session]:
+        """The sessions that asked for the roster (RFC 6121 2.2)."""
+        return [session for session in self.sessions.values() if session.isInterested]
+
+    def grants(self, jid: str) -> bool:
+        """Whether this bare address may see the user's presence."""
+        return jid == self.bare or (jid in self.roster and self.roster[jid].hasFrom)
+
+    def blocks(self, address: str) -> bool:
+        """Whether the block list has the address, without its resource or local part or with them (XEP-0191 4)."""
+        if not self.blocked:
+            return False
+        jid = parseJid(address)
+        withResource = f"{jid.domain}/{jid.resource}"
+        return not self.blocked.isdisjoint((jid.full, jid.bare, jid.domain, withResource))
+
+    def refuseBlocked(self, to: str) -> None:
+        """Raises StanzaError if the user sends to an address that it has blocked (XEP-0191 3.3)."""
+        if self.blocks(to):
+            raise StanzaError("not-acceptable", "the user has blocked this address", Element(_BLOCKED, "blocked"))
+
+    def sendToAvailable(self, stanza: Element) -> None:
+        """Send a stanza to each available session."""
+        for session in self.available():
+            session.send(stanza.copy(to=session.jid))
+
+
+class SessionState(Enum):
+    """Where a session is between its binding and its end."""
+
+    ATTACHED = auto()
+    """It has a stream."""
+    DETACHED = auto()
+    """Its stream is lost, and may be resumed until `Session.expiry`."""
+    OVERRUN = auto()
+    """It has too many unacknowledged stanzas, and is about to end."""
+    ENDED = auto()
 
 
 class Session:
-    """A bound resource."""
+    """A bound resource of a user."""
 
-    def __init__(self, server: Server, user: User, resource: str, link: Link) -> None:
-        self.server = server
+    def __init__(
+        self,
+        user: User,
+        resource: str,
+        stream: BoundStream,
+        options: XmppOptions,
+        absent: Ledger,
+        spool: Spool,
+        overseer: Overseer,
+    ) -> None:
         self.user = user
         self.resource = resource
         self.jid = f"{user.bare}/{resource}"
-        self.link: Link | None = link
-        self.holder = link.address
-        """The holder to whom its memory is charged while it has no stream."""
-        self.held = 0
-        """Bytes charged to the holder."""
+        self.state = SessionState.ATTACHED
+        self.stream: BoundStream | None = stream
+        self.expiry: IDelayedCall | None = None
+        """The end of a detached session."""
+        self.resumeId: str | None = None
+        """The id by which the session may be resumed, None if it may not."""
+        # What the client has said.
         self.presence: Element | None = None
-        """The presence that was broadcast last, while it is available."""
+        """The presence that was broadcast last, None while the session is not available."""
         self.priority = 0
+        self.directed: set[str] = set()
+        """Addresses that were sent directed presence (RFC 6121 4.6)."""
         self.isInterested = False
         """Whether it asked for the roster, and is told of changes."""
         self.hearsBlocking = False
+        """Whether it asked for the block list, and is told of changes."""
         self.hasCarbons = False
-        self.directed: set[str] = set()
-        """Whom it sent presence to."""
         self.rooms: dict[str, str] = {}
-        """The rooms it is in, each with its name there."""
+        """The nickname in each room that it is in, by the room's address."""
+        # What is not acknowledged.
         self.inbound: Inbound | None = None
-        """With stream management: what came."""
+        """The stanzas that came, with stream management."""
         self.outbound = Outbound()
+        """The stanzas that were sent, with stream management."""
         self.pinged = Outbound()
-        """Without stream management: what a pong has to follow."""
-        self.resumeId: str | None = None
-        self.expiry: IDelayedCall | None = None
-        """The end of a session without a stream."""
-        self.isOwed = False
+        """The stanzas that a pong has to follow, without stream management."""
+        self.hasMoreStored = False
         """Whether more messages are stored for it than could be sent at once."""
-        self.hasEnded = False
-        self.isOverrun = False
-        """Whether it is about to end because it reads nothing."""
-        self._most = server.options.unacknowledged
-        self._mostBytes = _MOST_OWED * server.options.max_stanza
-        self._asked = False
-        self._requested = False
-        self._isPinging = False
-        self._timer: IDelayedCall | None = None
-        self._isAnswering = False
+        self.holder = stream.client.address
+        """The holder to whom its memory is charged while it has no stream."""
+        self.held = 0
+        """Bytes charged to the holder."""
+        self._most = options.unacknowledged
+        self._mostBytes = _MOST_UNACKNOWLEDGED * options.max_stanza
+        self._absent = absent
+        self._spool = spool
+        self._overseer = overseer
+        self._pushes = 0
 
     @property
-    def waiting(self) -> int:
-        """Stanzas that it was sent, and has not acknowledged."""
+    def unacknowledged(self) -> int:
+        """The number of stanzas that were sent and are not acknowledged."""
         return len(self.outbound.queue) + len(self.pinged.queue)
 
     @property
-    def owes(self) -> float:
-        """How full its queue of unacknowledged stanzas is; more than 1 is too much."""
-        return max(self.waiting / self._most, (self.outbound.size + self.pinged.size) / self._mostBytes)
+    def fullness(self) -> float:
+        """How full the queue of unacknowledged stanzas is; more than 1 is too much."""
+        return max(self.unacknowledged / self._most, (self.outbound.size + self.pinged.size) / self._mostBytes)
 
-    def weight(self) -> int:
-        """Bytes of memory that it takes."""
-        size = _BASE + self.outbound.size + self.pinged.size + sum(map(getsizeof, self.directed))
-        return size if self.presence is None else size + weight(self.presence)
-
-    # -- to the client --------------------------------------------------------------------------------------------
+    # -- sending --------------------------------------------------------------------------------------------------
 
     def send(self, stanza: Element, receipt: Receipt | None = None, spooled: int = 0) -> None:
         """Send a stanza; `receipt` is its sender's, `spooled` the id under which it is stored already."""
-        link = self.link
+        stream = self.stream
         if self.inbound is None and receipt is None and not spooled:
-            if link is not None:
-                link.write(stanza.toXml())
+            if stream is not None:
+                stream.write(stanza.toXml())
                 self._ask()
             return
-        entry = Entry(stanza.toXml(), receipt, spooled)
+        entry = Entry(stanza.toXml(), self, receipt, spooled)
         outbound = self.pinged if self.inbound is None else self.outbound
         outbound.add(entry)
         if receipt is not None:
-            receipt.entries.append((self, entry))
-            if link is None:
+            receipt.entries.append(entry)
+            if stream is None:
                 self.spool(entry)
         isTooMuch = len(outbound.queue) > self._most or outbound.size > self._mostBytes
-        if isTooMuch or not (link is not None or self.server.holds(self, entry.size)):
-            self.server.overrun(self)
-        elif link is not None:
-            link.write(entry.xml)
+        if isTooMuch or not (stream is not None or self.hold(entry.size)):
+            self._overseer.overrun(self)
+        elif stream is not None:
+            stream.write(entry.xml)
             self._ask()
 
-    def _ask(self) -> None:
-        """Ask what has arrived, one question at a time: the slower the client, the more one answer counts."""
-        if self.link is None:
-            return
-        if self.outbound.queue and not self._requested:
-            self._requested = True
-            self.link.write(_REQUEST)
-        if self.pinged.queue and not self._isPinging:
-            self._isPinging = True
-            self.link.ping(b"%d" % self.pinged.sent)
+    def push(self, payload: Element) -> None:
+        """Send a change of the roster or of the block list (RFC 6121 2.1.6, XEP-0191 3.3)."""
+        self._pushes += 1
+        attrs = {"type": "set", "id": f"push{self._pushes}", "to": self.jid}
+        self.send(Element(CLIENT, "iq", attrs, payload))
 
-    def manage(self, inbound: Inbound) -> None:
-        """From now on with stream management."""
-        self.inbound = inbound
+    def write(self, xml: str) -> None:
+        """Write to the stream, if there is one."""
+        if self.stream is not None:
+            self.stream.write(xml)
+
+    # -- acknowledgements -----------------------------------------------------------------------------------------
+
+    def begin(self) -> Receipt | None:
+        """A stanza has come. Returns its receipt, None without stream management."""
+        return None if self.inbound is None else self.inbound.begin()
 
     def acknowledge(self, number: int) -> None:
-        """The client has what was sent up to this number. Raises StreamError."""
-        self._requested = False
+        """An <a/>: the client has the stanzas up to this number. Raises StreamError."""
         self._arrived(self.outbound, number)
 
     def ponged(self, number: int) -> None:
-        """A pong says so. Raises StreamError."""
-        self._isPinging = False
+        """A pong: the client has the stanzas up to this number. Raises StreamError."""
         self._arrived(self.pinged, number)
 
+    def spool(self, entry: Entry) -> None:
+        """Store an unacknowledged stanza: then its sender's receipt need not wait."""
+        if not entry.spooled:
+            entry.spooled, number = self._spool.store(self.user, entry.xml)
+            if entry.receipt is not None:
+                entry.receipt.number = max(entry.receipt.number, number)
+        entry.settle()
+
+    def _ask(self) -> None:
+        """Ask what has arrived, one question at a time: the slower the client, the more one answer counts."""
+        stream = self.stream
+        if stream is None:
+            return
+        if self.outbound.queue and not self.outbound.isAsked:
+            self.outbound.isAsked = True
+            stream.write(_REQUEST)
+        if self.pinged.queue and not self.pinged.isAsked:
+            self.pinged.isAsked = True
+            stream.ping(b"%d" % self.pinged.sent)
+
     def _arrived(self, outbound: Outbound, number: int) -> None:
+        outbound.isAsked = False
         for entry in outbound.acknowledge(number):
             if entry.spooled:
-                self.server.unspool(self.user, entry.spooled)
-            self.settle(entry)
-        if self.isOwed and not self.waiting:
-            self.isOwed = False
-            self.server.offline.deliver(self)
+                self._spool.drop(self.user, entry.spooled)
+            entry.settle()
+        self.deliverStored()
         self._ask()
 
-    def spool(self, entry: Entry) -> None:
-        """Store what its receiver has not acknowledged: then its sender's receipt need not wait."""
-        receipt = entry.receipt
-        if not entry.spooled:
-            entry.spooled, number = self.server.spool(self.user, parse(entry.xml.encode(), self.server.storedCaps))
-            if receipt is not None:
-                receipt.number = max(receipt.number, number)
-        self.settle(entry)
+    def deliverStored(self) -> None:
+        """Send the stored messages that could not be sent before, if everything else has arrived."""
+        if self.hasMoreStored and not self.unacknowledged:
+            self.hasMoreStored = False
+            self._spool.deliver(self)
 
-    def settle(self, entry: Entry) -> None:
-        """An entry does not wait any more."""
-        receipt, entry.receipt = entry.receipt, None
-        if receipt is not None:
-            receipt.entries.remove((self, entry))
-            receipt.sender.progress()
+    # -- with and without a stream --------------------------------------------------------------------------------
 
-    # -- from the client ------------------------------------------------------------------------------------------
-
-    def begin(self) -> Receipt | None:
-        """A stanza has come: its receipt, when the client wants acknowledgements."""
-        if self.inbound is None:
-            return None
-        receipt = Receipt(self)
-        self.inbound.open.append(receipt)
-        return receipt
-
-    def asked(self) -> None:
-        """The client asks what was handled."""
-        self._asked = True
-        self.progress()
-        if self._asked and not self._isAnswering and self._timer is None:
-            self._timer = self.server.clock.callLater(_PATIENCE, self._impatient)
-
-    def progress(self) -> None:
-        """Something may count as handled now."""
-        if self.inbound is None or not self.inbound.open:
-            self._answer()
-            return
-        vault = self.server.vault
-        self.inbound.advance(vault.written)
-        if not self.inbound.open:
-            self._answer()
-        elif self._asked and all(not receipt.isOpen and not receipt.entries for receipt in self.inbound.open):
-            vault.when(max(receipt.number for receipt in self.inbound.open), self.progress)
-
-    def _impatient(self) -> None:
-        """Who has not acknowledged by now may never do so."""
-        self._timer = None
-        if self.inbound is not None:
-            for receipt in list(self.inbound.open):
-                for session, entry in list(receipt.entries):
-                    session.spool(entry)
-        self.progress()
-
-    def _answer(self) -> None:
-        """Acknowledge, when that has been asked for; how far is kept first, for who resumes after a restart."""
-        if not self._asked or self._isAnswering or self.inbound is None:
-            return
-        self._asked, self._isAnswering = False, True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        handled = self.inbound.handled
-        number = self.server.keepCount(self)
-        self.server.vault.when(number, lambda: self._answered(handled))
-
-    def _answered(self, handled: int) -> None:
-        self._isAnswering = False
-        if self.link is not None:
-            self.link.write(Element(SM, "a", {"h": str(handled)}).toXml())
-        self.progress()
-
-    def cease(self) -> None:
-        """No timers after the end."""
-        self.hasEnded = True
+    def attach(self, stream: BoundStream) -> None:
+        """Go on with another stream: what was not acknowledged is sent again (XEP-0198 5)."""
+        self.release()
+        self.stream, self.holder = stream, stream.client.address
+        if self.state is SessionState.DETACHED:
+            self.state = SessionState.ATTACHED
         self._stopExpiry()
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
+        for entry in list(self.outbound.queue):
+            stream.write(entry.xml)
+        # Sent before stream management was enabled; their pong will not come.
+        unanswered, self.pinged.isAsked = self.pinged.clear(), False
+        for entry in unanswered:
+            self.outbound.add(entry)
+            stream.write(entry.xml)
+        self._ask()
 
     def detach(self) -> None:
-        """The stream is lost."""
-        self.link = None
-        self._requested = False
+        """The stream is lost: store what has not arrived, as far as a sender waits for it."""
+        self.stream = None
+        if self.state is SessionState.ATTACHED:
+            self.state = SessionState.DETACHED
+        self.outbound.isAsked = False
         self._stopExpiry()
         for entry in list(self.outbound.queue):
             if entry.receipt is not None:
                 self.spool(entry)
 
-    def attach(self, link: Link) -> None:
-        """Another stream goes on: what was not acknowledged is sent again."""
-        self.server.release(self)
-        self.link, self.holder = link, link.address
+    def end(self) -> None:
+        """The session is over: leave no timer behind."""
+        self.state = SessionState.ENDED
         self._stopExpiry()
-        for entry in list(self.outbound.queue):
-            link.write(entry.xml)
-        # Sent before stream management was enabled, and no pong will come any more.
-        unanswered, self._isPinging = self.pinged.clear(), False
-        for entry in unanswered:
-            self.outbound.add(entry)
-            link.write(entry.xml)
-        self._ask()
+        if self.inbound is not None:
+            self.inbound.end()
 
     def _stopExpiry(self) -> None:
         if self.expiry is not None and self.expiry.active():
             self.expiry.cancel()
         self.expiry = None
+
+    # -- memory while there is no stream --------------------------------------------------------------------------
+
+    def weight(self) -> int:
+        """The bytes of memory that the session takes."""
+        size = _BASE + self.outbound.size + self.pinged.size + sum(map(getsizeof, self.directed))
+        return size if self.presence is None else size + weight(self.presence)
+
+    def hold(self, size: int) -> bool:
+        """Charge the holder with `size` bytes more. Returns False if the limit does not allow it."""
+        if self.state is SessionState.ENDED:
+            return True
+        if not self._absent.admits(self.holder, size):
+            return False
+        self._absent.take(self.holder, size)
+        self.held += size
+        return True
+
+    def release(self) -> None:
+        """Give back everything held."""
+        self._absent.take(self.holder, -self.held)
+        self.held = 0

@@ -1,4 +1,4 @@
-"""Elements of XML, and what RFC 6120 8 says of the three stanzas and their errors."""
+"""Elements of XML, and the stanzas that are made of them (RFC 6120 8)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,11 @@ STREAMS = "http://etherx.jabber.org/streams"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 LANG = "xml:lang"
 XML = "http://www.w3.org/XML/1998/namespace"
 
 KINDS = ("message", "presence", "iq")
-
-_TYPES = {
-    "bad-request": "modify",
-    "forbidden": "auth",
-    "internal-server-error": "wait",
-    "jid-malformed": "modify",
-    "not-acceptable": "modify",
-    "not-authorized": "auth",
-    "policy-violation": "modify",
-    "registration-required": "auth",
-    "resource-constraint": "wait",
-    "unexpected-request": "wait",
-}
-"""A condition to the type its error has (RFC 6120 8.3.3); the others cancel."""
-
 
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no document may contain, even escaped (XML 1.0, 2.2)."""
@@ -152,45 +138,25 @@ def _write(element: Element, inherited: str | None, out: list[str]) -> None:
 def _writeAttributes(attrs: dict[str, str], out: list[str]) -> None:
     prefixes = {XML: "xml"}
     for key, value in attrs.items():
-        space, _, local = key.rpartition(" ")
-        if not space:
+        namespace, _, local = key.rpartition(" ")
+        if not namespace:
             out.append(f' {key}="{quote(value)}"')
             continue
-        prefix = prefixes.get(space)
+        prefix = prefixes.get(namespace)
         if prefix is None:
-            prefixes[space] = prefix = f"a{len(prefixes) - 1}"
-            out.append(f' xmlns:{prefix}="{quote(space)}"')
+            prefixes[namespace] = prefix = f"a{len(prefixes) - 1}"
+            out.append(f' xmlns:{prefix}="{quote(namespace)}"')
         out.append(f' {prefix}:{local}="{quote(value)}"')
 
 
-def explanation(ns: str, text: str) -> Element:
-    """The <text/> of an error; characters that XML forbids, for instance in a quoted name, are replaced."""
-    return Element(ns, "text", {LANG: "en"}, _NO_CHARACTER.sub("\ufffd", text))
+def replaceForbidden(text: str) -> str:
+    """Replaces the characters that XML forbids, so that the text can be sent."""
+    return _NO_CHARACTER.sub("\ufffd", text)
 
 
-class StanzaError(Exception):
-    """Why a stanza is answered with an error: a condition of RFC 6120 8.3.3, a sentence, and what else is told."""
-
-    def __init__(self, condition: str, sentence: str = "", extra: Element | None = None) -> None:
-        super().__init__(condition, sentence)
-        self.condition = condition
-        self.sentence = sentence
-        self.extra = extra
-
-
-def errorOf(stanza: Element, error: StanzaError) -> Element:
-    """The answer to a stanza that was refused, to its sender."""
-    told = Element(CLIENT, "error", {"type": _TYPES.get(error.condition, "cancel")}, Element(STANZAS, error.condition))
-    if error.sentence:
-        told.children.append(explanation(STANZAS, error.sentence))
-    if error.extra is not None:
-        told.children.append(error.extra)
-    return reply(stanza, "error", told)
-
-
-def reply(stanza: Element, type: str, *children: Element) -> Element:
-    """An answer to a stanza: its id, and its addresses the other way round."""
-    attrs = {"type": type}
+def reply(stanza: Element, stanzaType: str, *children: Element) -> Element:
+    """An answer to a stanza: the same id, and the addresses swapped (RFC 6120 8.1.1 to 8.1.3)."""
+    attrs = {"type": stanzaType}
     for theirs, ours in (("id", "id"), ("from", "to"), ("to", "from")):
         if stanza.get(theirs):
             attrs[ours] = stanza.get(theirs)
@@ -203,6 +169,14 @@ def result(iq: Element, *children: Element) -> Element:
 
 
 def mayBeAnswered(stanza: Element) -> bool:
-    """Whether an error may be the answer: never to an error, nor to the result of an iq (RFC 6120 8.3.1)."""
-    type = stanza.get("type")
-    return type != "error" and not (stanza.name == "iq" and type == "result")
+    """Whether an error may answer this stanza: never an error, nor the result of an iq (RFC 6120 8.3.1)."""
+    stanzaType = stanza.get("type")
+    return stanzaType != "error" and not (stanza.name == "iq" and stanzaType == "result")
+
+
+def isBind(stanza: Element) -> bool:
+    """Whether this is an iq that binds a resource (RFC 6120 7.6)."""
+    if stanza.name != "iq" or stanza.ns != CLIENT or stanza.get("type") != "set":
+        return False
+    query = stanza.first()
+    return query is not None and query.ns == BIND and query.name == "bind"

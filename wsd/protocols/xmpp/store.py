@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from wsd.protocols.xmpp.stanza import StanzaError
+from wsd.protocols.xmpp.errors import StanzaError
 
 QUARANTINED = "aside "
 """Prefix of the kind of a row in quarantine: it is kept, but never read."""

@@ -1,86 +1,183 @@
 """
-Stream management (XEP-0198): what was sent and not acknowledged, and what may be acknowledged of what has come.
+Stream management (XEP-0198): the stanzas that were sent and not acknowledged, and those that came and may be.
 
-A stanza that has come counts as handled when what it caused is kept: written to the store, or acknowledged by its
-receiver. No acknowledgement counts a later one before that.
+A stanza that has come counts as handled when its effects are safe: written to the store, or acknowledged by the
+receivers. The count never skips a stanza, so an acknowledgement waits for the oldest.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from wsd.protocols.xmpp.framing import StreamError
+from twisted.internet.interfaces import IDelayedCall
+
+from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.stanza import STANZAS, Element
-
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.session import Session
 
 SM = "urn:xmpp:sm:3"
 
 _ROUND = 1 << 32
-"""Counters begin again at 2 ** 32."""
+"""Counters begin again at 2 ** 32 (XEP-0198 4)."""
 _ENTRY = 100
 """Bytes of an entry besides its text."""
+_PATIENCE = 0.5
+"""Seconds for which an answer to <r/> waits for the receivers. What they have not acknowledged by then is stored."""
+
+
+class Receiver(Protocol):
+    """The session that an entry was sent to."""
+
+    def spool(self, entry: Entry) -> None:
+        """Store the entry, so that its sender need not wait for the receiver."""
+
+
+class WriteProgress(Protocol):
+    """How far the writes to the store have come."""
+
+    written: int
+
+    def when(self, number: int, call: Callable[[], None]) -> None:
+        """Call when all writes up to this number are on disk."""
 
 
 class Receipt:
-    """What has to happen before one stanza counts as handled: a write, and receivers that acknowledge."""
+    """What has to happen before one stanza counts as handled: a write, and acknowledgements of receivers."""
 
-    __slots__ = ("entries", "isOpen", "number", "sender")
+    __slots__ = ("entries", "inbound", "isOpen", "number")
 
-    def __init__(self, sender: Session) -> None:
-        self.sender = sender
+    def __init__(self, inbound: Inbound) -> None:
+        self.inbound = inbound
         self.isOpen = True
-        """Whether it is still being processed, and may cause further writes."""
+        """Whether the stanza is still being processed, and may cause further writes."""
         self.number = 0
-        """The last write it caused."""
-        self.entries: list[tuple[Session, Entry]] = []
+        """The last write that the stanza caused."""
+        self.entries: list[Entry] = []
         """Where it waits for an acknowledgement."""
 
     def isSettled(self, written: int) -> bool:
-        """Whether it counts."""
+        """Whether the stanza counts as handled once all writes up to `written` are on disk."""
         return not self.isOpen and not self.entries and self.number <= written
+
+    def close(self, number: int = 0) -> None:
+        """The stanza is processed; `number` is the last write that it caused."""
+        self.isOpen = False
+        self.number = max(self.number, number)
+        self.inbound.progress()
 
 
 class Entry:
     """A sent stanza that is not acknowledged yet, kept as text, whose size in memory is known."""
 
-    __slots__ = ("receipt", "size", "spooled", "xml")
+    __slots__ = ("receipt", "receiver", "size", "spooled", "xml")
 
-    def __init__(self, xml: str, receipt: Receipt | None, spooled: int) -> None:
+    def __init__(self, xml: str, receiver: Receiver, receipt: Receipt | None, spooled: int) -> None:
         self.xml = xml
+        self.receiver = receiver
         self.receipt = receipt
+        """The sender's receipt, which waits for this entry."""
         self.spooled = spooled
-        """The id of what is stored of it, 0 for nothing."""
+        """The id under which the stanza is stored, 0 if it is not."""
         self.size = cost(xml) + _ENTRY
         """Its cost in bytes."""
 
+    def settle(self) -> None:
+        """The sender's receipt need not wait for this entry any longer."""
+        receipt, self.receipt = self.receipt, None
+        if receipt is not None:
+            receipt.entries.remove(self)
+            receipt.inbound.progress()
+
 
 class Inbound:
-    """What has come from a client."""
+    """The stanzas that have come from a client, and the answers to its <r/>."""
 
-    __slots__ = ("handled", "open")
-
-    def __init__(self) -> None:
+    def __init__(
+        self, clock: Any, writes: WriteProgress, keepCount: Callable[[int], int], write: Callable[[str], None]
+    ) -> None:
         self.handled = 0
-        self.open: deque[Receipt] = deque()
+        self.receipts: deque[Receipt] = deque()
+        """The stanzas that do not count as handled yet, oldest first."""
+        self._clock = clock
+        self._writes = writes
+        self._keepCount = keepCount
+        """Stores the count of handled stanzas. Returns the number of the write."""
+        self._write = write
+        self._isAsked = False
+        self._isAnswering = False
+        """Whether the count of an answer is being written; another <r/> may come meanwhile."""
+        self._timer: IDelayedCall | None = None
 
-    def advance(self, written: int) -> None:
-        """Count what is settled, in the order in which it came."""
-        while self.open and self.open[0].isSettled(written):
-            self.open.popleft()
+    def begin(self) -> Receipt:
+        """A stanza has come. Returns its receipt."""
+        receipt = Receipt(self)
+        self.receipts.append(receipt)
+        return receipt
+
+    def asked(self) -> None:
+        """The client asks how many stanzas were handled (XEP-0198 4)."""
+        self._isAsked = True
+        self.progress()
+        if self._isAsked and not self._isAnswering and self._timer is None:
+            self._timer = self._clock.callLater(_PATIENCE, self._impatient)
+
+    def count(self) -> int:
+        """Counts the settled stanzas in the order in which they came. Returns how many were handled."""
+        receipts, written = self.receipts, self._writes.written
+        while receipts and receipts[0].isSettled(written):
+            receipts.popleft()
             self.handled = (self.handled + 1) % _ROUND
+        return self.handled
+
+    def progress(self) -> None:
+        """More may count as handled now."""
+        if self.receipts:
+            self.count()
+        if not self.receipts:
+            self._answer()
+        elif self._isAsked and all(not receipt.isOpen and not receipt.entries for receipt in self.receipts):
+            self._writes.when(max(receipt.number for receipt in self.receipts), self.progress)
+
+    def end(self) -> None:
+        """The session is over: leave no timer behind."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+
+    def _impatient(self) -> None:
+        """Receivers that have not acknowledged by now may never do so."""
+        self._timer = None
+        for receipt in list(self.receipts):
+            for entry in list(receipt.entries):
+                entry.receiver.spool(entry)
+        self.progress()
+
+    def _answer(self) -> None:
+        """Answer <r/>, if it was asked, after the count is on disk for a client that resumes after a restart."""
+        if not self._isAsked or self._isAnswering:
+            return
+        self._isAsked, self._isAnswering = False, True
+        self.end()
+        handled = self.handled
+        self._writes.when(self._keepCount(handled), lambda: self._answered(handled))
+
+    def _answered(self, handled: int) -> None:
+        self._isAnswering = False
+        self._write(acknowledgement(handled))
+        self.progress()
 
 
 class Outbound:
-    """What was sent to a client."""
+    """The stanzas that were sent to a client and are not acknowledged yet."""
 
-    __slots__ = ("acknowledged", "queue", "size")
+    __slots__ = ("acknowledged", "isAsked", "queue", "size")
 
     def __init__(self) -> None:
         self.acknowledged = 0
+        self.isAsked = False
+        """Whether the client was asked for an acknowledgement that has not come."""
         self.queue: deque[Entry] = deque()
         self.size = 0
         """The cost of the queue in bytes."""
@@ -104,7 +201,7 @@ class Outbound:
 
     def acknowledge(self, number: int) -> list[Entry]:
         """
-        The stanzas that this acknowledges for the first time. Raises StreamError, as `check`.
+        Returns the entries that this number acknowledges for the first time. Raises StreamError, as `check`.
 
         Some clients acknowledge less than before, which is ignored.
         """
@@ -118,23 +215,19 @@ class Outbound:
         return entries
 
     def check(self, number: int) -> None:
-        """Raises StreamError if more is acknowledged than was sent."""
+        """Raises StreamError if more is acknowledged than was sent (XEP-0198 4)."""
         if len(self.queue) < (number - self.acknowledged) % _ROUND < _ROUND // 2:
-            raise TooHigh(number, self.sent)
+            counts = {"h": str(number), "send-count": str(self.sent)}
+            raise StreamError(
+                "undefined-condition",
+                f"{number} is acknowledged, {self.sent} were sent",
+                Element(SM, "handled-count-too-high", counts),
+            )
 
 
-class TooHigh(StreamError):
-    """A client acknowledges what was never sent."""
-
-    def __init__(self, number: int, sent: int) -> None:
-        super().__init__("undefined-condition", f"{number} is acknowledged, {sent} were sent")
-        self._attrs = {"h": str(number), "send-count": str(sent)}
-
-    def element(self) -> Element:
-        """As it is sent."""
-        told = super().element()
-        told.children.append(Element(SM, "handled-count-too-high", self._attrs))
-        return told
+def acknowledgement(handled: int) -> str:
+    """An <a/>."""
+    return Element(SM, "a", {"h": str(handled)}).toXml()
 
 
 def numberOf(element: Element) -> int:
@@ -146,6 +239,6 @@ def numberOf(element: Element) -> int:
 
 
 def failed(condition: str, handled: int | None = None) -> Element:
-    """The answer to what cannot be had; `handled` is what had been handled of a stream that is gone."""
+    """A <failed/>; `handled` is how many stanzas of a stream that cannot be resumed were handled (XEP-0198 5)."""
     attrs = {} if handled is None else {"h": str(handled)}
     return Element(SM, "failed", attrs, Element(STANZAS, condition))

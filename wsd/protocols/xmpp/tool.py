@@ -16,7 +16,7 @@ from wsd.config.state import foundFolder, whoMay
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.options import XmppOptions
-from wsd.protocols.xmpp.roster import ROSTER, Item, came
+from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, came
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import isText
 from wsd.protocols.xmpp.store import StoreError
@@ -149,7 +149,7 @@ def _remove(store: SqliteStore, user: str) -> None:
 def _without(user: str, kept: str) -> str | None:
     """A contact's row after the user was removed; None if the row cannot be read."""
     try:
-        item = Item.read(user, kept)
+        item = RosterItem.read(user, kept)
     except (ValueError, TypeError, RecursionError):
         return None
     for change in ("unsubscribe", "unsubscribed"):

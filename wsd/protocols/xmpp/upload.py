@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from wsd.connection import Refused
 from wsd.connection.slots import Slots
-from wsd.protocols.xmpp.stanza import Element, StanzaError, result
+from wsd.protocols.xmpp.errors import StanzaError
+from wsd.protocols.xmpp.queries import Queries
+from wsd.protocols.xmpp.session import Session
+from wsd.protocols.xmpp.settings import Settings
+from wsd.protocols.xmpp.stanza import Element, result
 from wsd.protocols.xmpp.values import number
-
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.server import Server
-    from wsd.protocols.xmpp.session import Session
 
 UPLOAD = "urn:xmpp:http:upload:0"
 DATA = "jabber:x:data"
 
 
 class Upload:
-    """Answers who asks for a slot; `slots` gives where there are some."""
+    """Answers requests for an upload slot."""
 
-    def __init__(self, server: Server, slots: Callable[[], Slots | None]) -> None:
-        self._server = server
+    def __init__(self, settings: Settings, queries: Queries, slots: Callable[[], Slots | None]) -> None:
+        self._settings = settings
         self._slots = slots
-        server.queries.add("get", UPLOAD, "request", self._request)
-        now = slots()
+        """Where files may be put at the moment."""
+        now, forms = slots(), []
         if now is not None:
             kind, most = _field("FORM_TYPE", UPLOAD, {"type": "hidden"}), _field("max-file-size", str(now.maxFile), {})
-            server.forms.append(Element(DATA, "x", {"type": "result"}, kind, most))
+            forms.append(Element(DATA, "x", {"type": "result"}, kind, most))
+        queries.add("get", UPLOAD, "request", self._request, *forms)
 
-    async def _request(self, server: Server, session: Session, iq: Element, query: Element) -> Element:
+    async def _request(self, session: Session, iq: Element, query: Element) -> Element:
+        """Give a slot (XEP-0363 5). Raises StanzaError."""
         slots = self._slots()
         if slots is None:
             raise StanzaError("service-unavailable", "no route keeps files here at the moment")
@@ -43,7 +44,7 @@ class Upload:
             most = Element(UPLOAD, "file-too-large", {}, Element(UPLOAD, "max-file-size", {}, str(slots.maxFile)))
             raise StanzaError("not-acceptable", f"{slots.maxFile} bytes are the most", most)
         try:
-            kind, source = query.get("content-type"), None if session.link is None else session.link.address
+            kind, source = query.get("content-type"), None if session.stream is None else session.stream.client.address
             path = await slots.newSlot(session.user.bare, name, size, kind or None, source)
         except Refused as refused:
             condition = "bad-request" if refused.status == 400 else "resource-constraint"
@@ -53,12 +54,12 @@ class Upload:
         return result(iq, Element(UPLOAD, "slot", {}, *told))
 
     def _base(self, session: Session) -> str:
-        """The scheme and the name by which clients come: those that were told, or those that this one used."""
-        told = self._server.options.url
-        if told is not None:
-            scheme, _, rest = told.partition("://")
+        """Scheme and authority of the URLs: those of the key `url`, else those that the client itself uses."""
+        url = self._settings.options.url
+        if url is not None:
+            scheme, _, rest = url.partition("://")
             return f"{'https' if scheme == 'wss' else 'http'}://{rest.partition('/')[0]}"
-        return "" if session.link is None else session.link.web
+        return "" if session.stream is None else session.stream.client.web
 
 
 def _field(name: str, value: str, attrs: dict[str, str]) -> Element:

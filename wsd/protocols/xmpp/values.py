@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from wsd.protocols.xmpp.stanza import StanzaError
+from wsd.protocols.xmpp.errors import StanzaError
 
 _NUMBER = re.compile(r"[+-]?0*([0-9]{1,18})")
 _SPACE = " \t\r\n"

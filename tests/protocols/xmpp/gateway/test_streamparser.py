@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocols.xmpp.trees import TREE, flat
-from wsd.protocols.xmpp.framing import Caps, StreamError, parse
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.gateway.streamparser import StreamParser
 from wsd.protocols.xmpp.stanza import CLIENT, STREAMS, Element
 

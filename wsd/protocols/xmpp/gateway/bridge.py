@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wsd.logs import ConnectionLog
-from wsd.protocols.xmpp.framing import StreamError, closeTag, parse
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.framing import closeTag, parse
 from wsd.protocols.xmpp.gateway.translation import (
     STREAM_END,
     checkForServer,

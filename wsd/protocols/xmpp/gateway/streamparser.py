@@ -6,7 +6,8 @@ import re
 from typing import Protocol
 from xml.parsers.expat import ExpatError, XMLParserType
 
-from wsd.protocols.xmpp.framing import Builder, Caps, StreamError
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.framing import Builder, Caps
 from wsd.protocols.xmpp.stanza import LANG, Element, quote
 
 _ADDRESSES = ("to", "from", "id", "type", LANG)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wsd.protocols.xmpp.framing import StreamError, openTag
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.framing import openTag
 from wsd.protocols.xmpp.sasl import SASL
 from wsd.protocols.xmpp.stanza import CLIENT, LANG, STREAMS, Element
 

@@ -14,7 +14,8 @@ from twisted.internet.protocol import Protocol as BaseProtocol
 from twisted.python.failure import Failure
 
 from wsd.config import ConfigError
-from wsd.protocols.xmpp.framing import Caps, StreamError
+from wsd.protocols.xmpp.errors import StreamError
+from wsd.protocols.xmpp.framing import Caps
 from wsd.protocols.xmpp.gateway.streamparser import StreamParser
 from wsd.protocols.xmpp.gateway.translation import TLS
 from wsd.protocols.xmpp.options import XmppOptions, upstreamOf

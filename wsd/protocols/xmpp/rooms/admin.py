@@ -1,16 +1,15 @@
-"""What moderators, admins and owners do: roles, affiliations, settings, the end of a room (XEP-0045 8 to 10)."""
+"""What moderators, admins and owners do: roles, affiliations, settings, destruction (XEP-0045 8 to 10)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.rooms.config import FORM, form, submitted
-from wsd.protocols.xmpp.rooms.room import AFFILIATIONS, MUC, ROLES, USER, Occupant, Room
-from wsd.protocols.xmpp.stanza import CLIENT, Element, StanzaError, result
-
-if TYPE_CHECKING:
-    from wsd.protocols.xmpp.session import Session
+from wsd.protocols.xmpp.rooms.history import MUC
+from wsd.protocols.xmpp.rooms.records import AFFILIATIONS
+from wsd.protocols.xmpp.rooms.room import ROLES, USER, Occupant, Room, RoomState
+from wsd.protocols.xmpp.session import Session
+from wsd.protocols.xmpp.stanza import CLIENT, Element, result
 
 ADMIN = f"{MUC}#admin"
 OWNER = f"{MUC}#owner"
@@ -27,7 +26,7 @@ def _refuseBut(room: Room, session: Session, *affiliations: str) -> None:
 
 
 def listed(room: Room, session: Session, iq: Element, query: Element) -> Element:
-    """Who has an affiliation, or a role."""
+    """The users with an affiliation, or the occupants with a role (XEP-0045 8.3 to 10.8)."""
     asked = query.first()
     affiliation, role = ("", "") if asked is None else (asked.get("affiliation"), asked.get("role"))
     occupant = room.occupantOf(session)
@@ -40,7 +39,7 @@ def listed(room: Room, session: Session, iq: Element, query: Element) -> Element
             if each.role == role
         ]
     elif affiliation in AFFILIATIONS:
-        isMember = not room.config.open and room.affiliation(session.user.bare) == "member"
+        isMember = not room.config.semiAnonymous and room.affiliation(session.user.bare) == "member"
         if not (isMember and affiliation != "outcast"):
             _refuseBut(room, session, "admin", "owner")
         items = [
@@ -58,7 +57,7 @@ def _item(attrs: dict[str, str]) -> Element:
 
 
 def changed(room: Room, session: Session, iq: Element, query: Element) -> Element:
-    """Change roles and affiliations: all that is asked for, or nothing."""
+    """Change roles and affiliations: all of those asked for, or none. Raises StanzaError."""
     items = [child for child in query.elements() if child.name == "item"]
     if not items:
         raise StanzaError("bad-request", "say whom to change")
@@ -78,7 +77,7 @@ def changed(room: Room, session: Session, iq: Element, query: Element) -> Elemen
 
 
 def _changeOf(room: Room, session: Session, item: Element) -> tuple[Element, str, str, str]:
-    """What an item asks for: whose address, or name, and the affiliation or the role. Raises StanzaError."""
+    """The item, the address or nickname it is about, and the new affiliation or role. Raises StanzaError."""
     affiliation, role = item.get("affiliation"), item.get("role")
     if affiliation:
         bare = _addressOf(room, item)
@@ -153,13 +152,13 @@ def _why(room: Room, session: Session, item: Element) -> list[Element]:
 
 
 def settings(room: Room, session: Session, iq: Element, query: Element) -> Element:
-    """The form of the settings."""
+    """The form with the settings (XEP-0045 10.2)."""
     _refuseBut(room, session, "owner")
     return result(iq, Element(OWNER, "query", {}, form(room.config)))
 
 
-def set(room: Room, session: Session, iq: Element, query: Element) -> bool:
-    """Change the settings: False when the room ends, by its owner's wish. Raises StanzaError."""
+def configure(room: Room, session: Session, iq: Element, query: Element) -> bool:
+    """Change the settings (XEP-0045 10.2). Returns False if the owner destroys the room. Raises StanzaError."""
     _refuseBut(room, session, "owner")
     end = query.child(OWNER, "destroy")
     if end is not None:
@@ -169,7 +168,7 @@ def set(room: Room, session: Session, iq: Element, query: Element) -> bool:
     if x is None or x.get("type") not in ("submit", "cancel"):
         raise StanzaError("bad-request", "send the form back, or <destroy/>")
     if x.get("type") == "cancel":
-        if room.isLocked:
+        if room.state is RoomState.LOCKED:
             destroy(room, Element(OWNER, "destroy"))
             return False
         return True
@@ -177,19 +176,19 @@ def set(room: Room, session: Session, iq: Element, query: Element) -> bool:
     if after.persistent and not room.isStored:
         raise StanzaError("not-acceptable", "a room of a guest cannot be persistent")
     room.configure(after)
-    wasLocked, room.isLocked = room.isLocked, False
+    wasLocked, room.state = room.state is RoomState.LOCKED, RoomState.OPEN
     if after.members_only and not before.members_only:
         for occupant in list(room.occupants.values()):
             if room.affiliation(occupant.bare) == "none":
                 room.leave(occupant, (_MEMBERS_ONLY,))
     if after != before and not wasLocked:
-        whois = () if after.open == before.open else ((173,) if after.open else (172,))
+        whois = () if after.semiAnonymous == before.semiAnonymous else ((173,) if after.semiAnonymous else (172,))
         room.announce(104, *whois)
     return True
 
 
 def destroy(room: Room, end: Element) -> None:
-    """All leave, and are told where to go instead (XEP-0045 10.9)."""
+    """Destroy a room: all leave and are told why, and where to go instead (XEP-0045 10.9)."""
     attrs = {"jid": end.get("jid")} if end.get("jid") else {}
     told = Element(USER, "destroy", attrs)
     reason = end.textOf(OWNER, "reason")

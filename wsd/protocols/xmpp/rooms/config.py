@@ -1,4 +1,4 @@
-"""What the owner of a room may set, and the form in which it is set (XEP-0004, XEP-0045 10)."""
+"""The settings of a room, and the form with which its owner changes them (XEP-0004, XEP-0045 10.2)."""
 
 from __future__ import annotations
 
@@ -7,51 +7,56 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from sys import getsizeof
 
-from wsd.protocols.xmpp.stanza import Element, StanzaError, isText
+from wsd.protocols.xmpp.errors import StanzaError
+from wsd.protocols.xmpp.stanza import Element, isText
 from wsd.protocols.xmpp.values import boolean, number
 
 FORM = "jabber:x:data"
 CONFIG = "http://jabber.org/protocol/muc#roomconfig"
 _LONGEST = 1023
+"""Limit in characters of a text."""
+_STORED = {"semiAnonymous": "open"}
+"""The settings whose stored names differ from their names here."""
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class RoomConfig:
     """The settings of a room."""
 
     name: str = ""
     description: str = ""
     persistent: bool = False
-    """Whether it stays when the last has left."""
+    """Whether the room stays when the last occupant has left."""
     public: bool = True
-    """Whether it is found in the list of rooms."""
+    """Whether disco lists the room."""
     members_only: bool = False
     moderated: bool = False
-    """Whether only who was given a voice may speak."""
-    open: bool = True
-    """Whether whom it shows addresses to are moderators alone."""
+    """Whether only occupants with a voice may speak."""
+    semiAnonymous: bool = True
+    """Whether only moderators see the addresses of occupants; in a non-anonymous room all do (XEP-0045 3)."""
     password: str = ""
     subjects: bool = False
-    """Whether anyone may change the subject."""
+    """Whether participants may change the subject, not only moderators."""
     invites: bool = False
-    """Whether members may invite where there are only members."""
+    """Whether members may invite to a members-only room."""
     most: int = 0
-    """Occupants at the most, 0 for any number."""
+    """Limit of the occupants, 0 for none."""
 
     @property
     def size(self) -> int:
-        """Bytes of its texts."""
+        """The bytes of memory that the texts take."""
         return getsizeof(self.name) + getsizeof(self.description) + getsizeof(self.password)
 
     def write(self) -> str:
-        """As it is stored."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """The stored form."""
+        return json.dumps({_STORED.get(name, name): value for name, value in asdict(self).items()}, ensure_ascii=False)
 
     @classmethod
-    def read(cls, kept: str) -> Config:
-        """Read what `write` wrote, and ignore settings that no longer exist. Raises ValueError for anything else."""
+    def read(cls, kept: str) -> RoomConfig:
+        """Reads what `write` wrote, and ignores settings that no longer exist. Raises ValueError for anything else."""
         written = json.loads(kept)
-        known = {field.name: written[field.name] for field in fields(cls) if field.name in written}
+        names = {_STORED.get(each.name, each.name): each.name for each in fields(cls)}
+        known = {name: written[stored] for stored, name in names.items() if stored in written}
         for name, value in known.items():
             if type(value) is not type(getattr(cls(), name)) or (isinstance(value, str) and not isText(value)):
                 raise ValueError(f"{value!r} cannot be the {name} of a room")
@@ -70,9 +75,11 @@ _FIELDS = (
 )
 
 
-def field(name: str, type: str, values: Iterable[str], label: str = "", options: Iterable[str] = ()) -> Element:
-    """A field of a form."""
-    attrs = {"var": name, "type": type}
+def formField(
+    name: str, fieldType: str, values: Iterable[str], label: str = "", options: Iterable[str] = ()
+) -> Element:
+    """A field of a form (XEP-0004 3.2)."""
+    attrs = {"var": name, "type": fieldType}
     if label:
         attrs["label"] = label
     told = [Element(FORM, "value", {}, value) if value else Element(FORM, "value") for value in values]
@@ -80,37 +87,37 @@ def field(name: str, type: str, values: Iterable[str], label: str = "", options:
     return Element(FORM, "field", attrs, *told, *choices)
 
 
-def form(config: Config) -> Element:
-    """The form that an owner is given."""
-    shown = [field("FORM_TYPE", "hidden", [CONFIG])]
-    for name, key, type, label in _FIELDS:
+def form(config: RoomConfig) -> Element:
+    """The form with the present settings (XEP-0045 10.2)."""
+    shown = [formField("FORM_TYPE", "hidden", [CONFIG])]
+    for name, key, fieldType, label in _FIELDS:
         value = getattr(config, key)
-        shown.append(field(name, type, [str(int(value)) if type == "boolean" else value], label))
-    whois = "moderators" if config.open else "anyone"
+        shown.append(formField(name, fieldType, [str(int(value)) if fieldType == "boolean" else value], label))
+    whois = "moderators" if config.semiAnonymous else "anyone"
     shown += [
-        field("muc#roomconfig_whois", "list-single", [whois], "Who sees addresses", ["moderators", "anyone"]),
-        field(
+        formField("muc#roomconfig_whois", "list-single", [whois], "Who sees addresses", ["moderators", "anyone"]),
+        formField(
             "muc#roomconfig_passwordprotectedroom", "boolean", [str(int(bool(config.password)))], "It has a password"
         ),
-        field("muc#roomconfig_roomsecret", "text-private", [config.password], "Password"),
-        field("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Limit of occupants, 0 for any number"),
+        formField("muc#roomconfig_roomsecret", "text-private", [config.password], "Password"),
+        formField("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Limit of occupants, 0 for any number"),
     ]
     return Element(FORM, "x", {"type": "form"}, Element(FORM, "title", {}, "The room"), *shown)
 
 
-def submitted(config: Config, x: Element) -> Config:
-    """The settings after a form; what it does not name stays. Raises StanzaError."""
+def submitted(config: RoomConfig, x: Element) -> RoomConfig:
+    """The settings after a submitted form, which may leave out those that stay. Raises StanzaError."""
     values = {child.get("var"): child.textOf(FORM, "value") for child in x.elements() if child.name == "field"}
     if values.get("FORM_TYPE", CONFIG) != CONFIG:
         raise StanzaError("bad-request", "this is not the form of a room")
     changed: dict[str, object] = {}
-    for name, key, type, _ in _FIELDS:
+    for name, key, fieldType, _ in _FIELDS:
         if name in values:
-            changed[key] = _boolean(values[name], name) if type == "boolean" else _text(values[name])
+            changed[key] = _boolean(values[name], name) if fieldType == "boolean" else _text(values[name])
     if "muc#roomconfig_whois" in values:
         if values["muc#roomconfig_whois"] not in ("moderators", "anyone"):
             raise StanzaError("bad-request", "addresses are shown to moderators or to anyone")
-        changed["open"] = values["muc#roomconfig_whois"] != "anyone"
+        changed["semiAnonymous"] = values["muc#roomconfig_whois"] != "anyone"
     if "muc#roomconfig_roomsecret" in values:
         changed["password"] = _text(values["muc#roomconfig_roomsecret"])
     if "muc#roomconfig_passwordprotectedroom" in values:

@@ -1,0 +1,103 @@
+"""The users in memory, and how those that are not are found in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.quarantine import Quarantine
+from wsd.protocols.xmpp.records import STALE, StoredUser, loadUser
+from wsd.protocols.xmpp.session import Session, User
+from wsd.protocols.xmpp.settings import Settings
+from wsd.protocols.xmpp.stanza import Element
+
+IDLE = 60.0
+"""Seconds for which a user without sessions stays in memory at least."""
+
+
+class Accounts:
+    """The users of a server by their bare addresses."""
+
+    def __init__(
+        self, settings: Settings, vault: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
+    ) -> None:
+        self.users: dict[str, User] = {}
+        """Those in memory: all who have sessions, and some who were asked for."""
+        self._settings = settings
+        self._vault = vault
+        self._quarantine = quarantine
+        self._clock = clock
+        self._now = now
+        self._touched: dict[str, float] = {}
+        """When each user without sessions was asked for last."""
+        self._finding: dict[str, list[Deferred[User | None]]] = {}
+        """Those who wait for a user that is being read."""
+
+    async def find(self, bare: str) -> User | None:
+        """The user with a bare address, None if there is none. Raises StoreError."""
+        known = self.users.get(bare)
+        if known is not None:
+            self.touch(known)
+            return known
+        jid = parseJid(bare)
+        if not jid.local or jid.domain not in self._settings.domains:
+            return None
+        found: Deferred[User | None] = Deferred()
+        waiting = self._finding.setdefault(bare, [])
+        waiting.append(found)
+        if len(waiting) == 1:
+            rows = self._vault.read(loadUser, bare, owner=bare)
+            rows.addCallback(self._loaded, bare).addBoth(self._found, bare)
+        return await found
+
+    def _loaded(self, rows: StoredUser, bare: str) -> User | None:
+        if not rows.exists:
+            return None
+        readable = self._quarantine.user(bare, rows, self._now() - STALE)
+        user = self.users.setdefault(bare, User(bare, False, readable))
+        self.touch(user)
+        return user
+
+    def _found(self, user: User | Failure | None, bare: str) -> None:
+        """Answer all who wait, with what went wrong if something did."""
+        for found in self._finding.pop(bare):
+            found.callback(user)
+
+    def touch(self, user: User) -> None:
+        """Keep a user without sessions in memory for a while."""
+        self._touched[user.bare] = self._clock.seconds()
+
+    def forget(self, bare: str) -> None:
+        """What is in memory of a user without sessions is no longer true."""
+        if bare in self.users and not self.users[bare].sessions:
+            del self.users[bare]
+
+    def sweep(self) -> None:
+        """Forget the users without sessions whom nobody has asked for lately."""
+        now = self._clock.seconds()
+        for bare, then in list(self._touched.items()):
+            if bare not in self.users or self.users[bare].sessions:
+                del self._touched[bare]
+            elif now - then >= IDLE:
+                del self._touched[bare], self.users[bare]
+
+    def sessions(self) -> list[Session]:
+        """All sessions of all users."""
+        return [session for user in self.users.values() for session in user.sessions.values()]
+
+    def sessionOf(self, address: str) -> Session | None:
+        """The session with this full address."""
+        bare, _, resource = address.partition("/")
+        user = self.users.get(bare)
+        return None if user is None else user.sessions.get(resource)
+
+    def deliver(self, stanza: Element) -> None:
+        """Send a stanza to the one session that it is addressed to, if there is one."""
+        session = self.sessionOf(stanza.get("to"))
+        if session is not None:
+            session.send(stanza)

@@ -1,0 +1,73 @@
+"""Resumption of streams (XEP-0198 5): which sessions may be resumed, and how much of a lost one was handled."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.quarantine import Quarantine
+from wsd.protocols.xmpp.records import STREAM
+from wsd.protocols.xmpp.session import Session, SessionState
+from wsd.protocols.xmpp.settings import Settings
+from wsd.protocols.xmpp.stanza import Element
+from wsd.protocols.xmpp.streammanagement import Inbound, failed, numberOf
+
+
+class Resumption:
+    """Stream management of the sessions of a server."""
+
+    def __init__(
+        self, settings: Settings, vault: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
+    ) -> None:
+        self.sessions: dict[str, Session] = {}
+        """The sessions that may be resumed, by the id for that."""
+        self._settings = settings
+        self._vault = vault
+        self._quarantine = quarantine
+        self._clock = clock
+        self._now = now
+
+    def enable(self, session: Session, wantsResume: bool) -> dict[str, str]:
+        """Begin stream management for a session. Returns the attributes of <enabled/> (XEP-0198 3, 5)."""
+        session.inbound = Inbound(self._clock, self._vault, partial(self._keepCount, session), session.write)
+        seconds = self._settings.options.resume
+        # An anonymous user cannot log in again as the same user, so nothing is held for them.
+        if not wantsResume or not seconds or session.user.isAnonymous:
+            return {}
+        session.resumeId = secrets.token_urlsafe(18)
+        self.sessions[session.resumeId] = session
+        return {"id": session.resumeId, "resume": "true", "max": f"{seconds:.0f}"}
+
+    def _keepCount(self, session: Session, handled: int) -> int:
+        """Store how many stanzas a session has handled. Returns the number of the write, 0 if none is needed."""
+        if session.resumeId is None or session.user.isAnonymous or session.state is SessionState.ENDED:
+            return 0
+        return self._vault.put(STREAM, session.user.bare, session.resumeId, f"{handled} {self._now()}")
+
+    async def resume(self, bare: str, element: Element) -> Session | Element:
+        """
+        The session that a <resume/> asks for, without a stream, or the <failed/> that answers it.
+
+        Raises StreamError for a number that cannot be, and StoreError.
+        """
+        resumeId, handled = element.get("previd"), numberOf(element)
+        session = self.sessions.get(resumeId)
+        if session is None or session.user.bare != bare:
+            kept = await self._vault.get(STREAM, bare, resumeId)
+            return failed("item-not-found", self._quarantine.handled(bare, resumeId, kept))
+        session.outbound.check(handled)
+        if session.stream is not None:
+            old, session.stream = session.stream, None
+            old.supplant()
+        session.acknowledge(handled)
+        return session
+
+    def forget(self, session: Session, keepsCount: bool) -> None:
+        """A session has ended; `keepsCount` if its client may still ask how much was handled."""
+        if session.resumeId is not None:
+            self.sessions.pop(session.resumeId, None)
+            if not keepsCount and not session.user.isAnonymous:
+                self._vault.put(STREAM, session.user.bare, session.resumeId, None)
