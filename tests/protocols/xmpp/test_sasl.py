@@ -93,6 +93,21 @@ class TestMechanisms:
         talker.bind("here")
         assert talker.jid == f"{user}@localhost/here"
 
+    @pytest.mark.parametrize("named", ["=2C", "=2c"])
+    def test_an_escape_of_scram_is_not_unescaped_twice(self, tmp_path: Path, named: str) -> None:
+        host = Host(tmp_path, "=2c")
+        assert opened(host).authenticate(named, "SCRAM-SHA-256", "=2c").name == "success"
+
+    @pytest.mark.parametrize("authorization", ["alice", "alice@localhost", "ALICE@localhost"])
+    def test_a_user_may_name_itself_for_authorization(self, host: Host, authorization: str) -> None:
+        (answer,) = opened(host).say(auth("PLAIN", encoded(f"{authorization}\0alice\0alice")))
+        assert answer.name == "success"
+
+    def test_a_client_may_say_that_the_server_seems_to_have_no_channel_binding(self, host: Host) -> None:
+        """The flag y of RFC 5802 6: it is true, since no mechanism with -PLUS is offered."""
+        (answer,) = opened(host).say(auth("SCRAM-SHA-256", encoded("y,,n=alice,r=abc")))
+        assert answer.name == "challenge"
+
     def test_auth_may_come_without_an_initial_response(self, host: Host) -> None:
         talker = opened(host)
         (challenge,) = talker.say(auth("PLAIN"))
@@ -112,6 +127,7 @@ class TestWrongSteps:
             (auth("PLAIN", "YQ = ="), "incorrect-encoding"),
             (auth("PLAIN", "="), "malformed-request"),
             (auth("PLAIN", encoded("alice")), "malformed-request"),
+            (auth("PLAIN", encoded("\0alice\0al\0ice")), "malformed-request"),
             (auth("PLAIN", encoded("bob\0alice\0alice")), "invalid-authzid"),
             (auth("PLAIN", encoded("\0@\0alice")), "not-authorized"),
             (auth("PLAIN", "a" * 9000), "malformed-request"),
@@ -120,6 +136,8 @@ class TestWrongSteps:
             (auth("SCRAM-SHA-256", encoded("p=tls-unique,,n=alice,r=abc")), "malformed-request"),
             (auth("SCRAM-SHA-256", encoded("n,a=bob,n=alice,r=abc")), "invalid-authzid"),
             (auth("SCRAM-SHA-256", encoded("n,,n=,r=abc")), "malformed-request"),
+            (auth("SCRAM-SHA-256", encoded("n,n=alice,r=abc")), "malformed-request"),
+            (auth("SCRAM-SHA-256", encoded("n,a=a=2Cb,n=alice,r=abc")), "invalid-authzid"),
             (f'<response xmlns="{SASL}">{encoded("x")}</response>', "malformed-request"),
             (f'<abort xmlns="{SASL}"/>', "aborted"),
         ],
@@ -137,12 +155,30 @@ class TestWrongSteps:
         final = encoded("c=biws,r=abc,p=AAAA")
         assert "malformed-request" in talker.say(f'<response xmlns="{SASL}">{final}</response>')[0].toXml()
 
-    @pytest.mark.parametrize("final", ["", "c=biws", "c=biws,r=wrong,p=AAAA", "c=cD10,r=abc,p=AAAA", "x" * 100])
-    def test_a_bad_end_of_scram_is_a_failure(self, host: Host, final: str) -> None:
+    @pytest.mark.parametrize(
+        ("final", "expected"),
+        [
+            ("", "malformed-request"),
+            ("x" * 100, "malformed-request"),
+            ("c=biws", "not-authorized"),
+            ("c=biws,r=wrong,p=AAAA", "not-authorized"),
+            ("c=cD10,r=abc,p=AAAA", "not-authorized"),
+        ],
+    )
+    def test_a_wrong_final_message_of_scram_is_a_failure(self, host: Host, final: str, expected: str) -> None:
         talker = opened(host)
         talker.say(auth("SCRAM-SHA-256", encoded("n,,n=alice,r=abc")))
         (answer,) = talker.say(f'<response xmlns="{SASL}">{encoded(final)}</response>')
-        assert answer.name == "failure"
+        assert (answer.name, why(answer)) == ("failure", expected)
+
+    def test_a_message_has_at_most_8192_characters(self, host: Host) -> None:
+        def plain(size: int) -> str:
+            prefix = "\0alice\0"
+            return encoded(prefix + "x" * (size * 3 // 4 - len(prefix)))
+
+        (longest,) = opened(host).say(auth("PLAIN", plain(8192)))
+        (longer,) = opened(host).say(auth("PLAIN", plain(8196)))
+        assert (why(longest), why(longer)) == ("not-authorized", "malformed-request")
 
 
 class TestGuessing:
@@ -154,9 +190,10 @@ class TestGuessing:
         talker.say(CLOSE)
         assert talker.wire.closeCode == 1000
 
-    def test_ten_from_one_address_lock_it_out_for_a_while(self, host: Host) -> None:
+    @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+    def test_ten_from_one_address_lock_it_out_for_a_while(self, host: Host, mechanism: str) -> None:
         for _ in range(10):
-            opened(host).authenticate("alice", "PLAIN", "wrong")
+            opened(host).authenticate("alice", mechanism, "wrong")
         assert "temporary-auth-failure" in opened(host).authenticate("alice", "PLAIN", "alice").toXml()
         host.pass_(2)
         assert opened(host).authenticate("alice", "PLAIN", "alice").name == "success"
