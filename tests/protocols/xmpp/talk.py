@@ -10,10 +10,10 @@ from typing import Any
 from scramp import ScramClient
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import Logger
 
 from tests.pool import PoolAtOnce
 from tests.wire import Client
+from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.clientinfo import ClientInfo
@@ -97,7 +97,7 @@ class Host:
 class Wire:
     """What a stream runs on: each ping is answered when its client looks, unless it is `frozen`."""
 
-    log = Logger(namespace="wsd")
+    log = ConnectionLog("c1")
 
     def __init__(self, server: Server, client: ClientInfo) -> None:
         self.sent: list[str] = []

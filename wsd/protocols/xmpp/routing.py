@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.logger import Logger
 
+from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp import forgery
 from wsd.protocols.xmpp.accounts import Accounts
 from wsd.protocols.xmpp.asyncstore import AsyncStore
@@ -74,7 +73,8 @@ class Router:
                 after = self._vault.asked
                 receipt.close(after if after != before else 0)
 
-    def _logOf(self, session: Session) -> Any:
+    def _logOf(self, session: Session) -> ConnectionLog | Logger:
+        """The log of the session's connection, if it has one at the moment."""
         return self.log if session.stream is None else session.stream.log
 
     async def _route(self, session: Session, stanza: Element, receipt: Receipt | None) -> None:

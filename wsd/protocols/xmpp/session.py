@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from enum import Enum, auto
 from sys import getsizeof
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall
 
+from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid
@@ -40,7 +41,7 @@ class BoundStream(Protocol):
         """What is known of the client."""
 
     @property
-    def log(self) -> Any:
+    def log(self) -> ConnectionLog:
         """The log of the connection."""
 
     def write(self, xml: str) -> None:
