@@ -171,11 +171,11 @@ class Talker:
         self.wire.say(message)
         return self.heard()
 
-    def ask(self, type: str, payload: str, to: str = "", id: str = "q") -> Element:
+    def ask(self, stanzaType: str, payload: str, to: str = "", stanzaId: str = "q") -> Element:
         """The answer to an iq."""
         address = f' to="{to}"' if to else ""
-        answers = self.say(f'<iq xmlns="jabber:client" type="{type}" id="{id}"{address}>{payload}</iq>')
-        (answer,) = [each for each in answers if each.name == "iq" and each.get("id") == id]
+        answers = self.say(f'<iq xmlns="jabber:client" type="{stanzaType}" id="{stanzaId}"{address}>{payload}</iq>')
+        (answer,) = [each for each in answers if each.name == "iq" and each.get("id") == stanzaId]
         return answer
 
     def login(self, user: str, resource: str = "", mechanism: str = "SCRAM-SHA-256", password: str = "") -> None:
@@ -220,8 +220,8 @@ class Talker:
         self.wire.lose()
 
 
-def message(to: str, body: str = "hello", type: str = "chat", id: str = "m") -> str:
-    return f'<message xmlns="jabber:client" to="{to}" type="{type}" id="{id}"><body>{body}</body></message>'
+def message(to: str, body: str = "hello", stanzaType: str = "chat", stanzaId: str = "m") -> str:
+    return f'<message xmlns="jabber:client" to="{to}" type="{stanzaType}" id="{stanzaId}"><body>{body}</body></message>'
 
 
 def condition(error: Element) -> str:
