@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, REMOTE, Host, Talker, condition
+from wsd.protocols.xmpp.rooms.config import RoomConfig
 from wsd.protocols.xmpp.stanza import Element
 
 MUC = "http://jabber.org/protocol/muc"
@@ -515,3 +517,13 @@ def presenceTo(to: str, inner: str = "") -> str:
 def conditionOf(heard: list[Element]) -> str:
     """The condition of an error among what was heard, "" when there is none."""
     return next((condition(each) for each in heard if each.get("type") == "error"), "")
+
+
+class TestStoredSettings:
+    def test_have_the_names_that_older_versions_have_written(self) -> None:
+        assert RoomConfig.read('{"name": "Den", "open": false}') == RoomConfig(name="Den", semiAnonymous=False)
+        written = json.loads(RoomConfig(semiAnonymous=False).write())
+        assert (written["open"], "semiAnonymous" in written) == (False, False)
+
+    def test_do_not_read_others_under_their_names_here(self) -> None:
+        assert RoomConfig.read('{"semiAnonymous": false}') == RoomConfig()

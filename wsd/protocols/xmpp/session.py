@@ -106,7 +106,7 @@ class User:
         return jid == self.bare or (jid in self.roster and self.roster[jid].hasFrom)
 
     def blocks(self, address: str) -> bool:
-        """Whether the block list has the address, without its resource or local part or with them (XEP-0191 4)."""
+        """Whether the block list has the address, without its resource or local part or with them (XEP-0191 6)."""
         if not self.blocked:
             return False
         jid = parseJid(address)

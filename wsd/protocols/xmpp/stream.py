@@ -161,6 +161,7 @@ class Stream:
 
     def bound(self, session: Session) -> None:
         """The client has bound a resource, or resumes a session."""
+        self._authentication = self._binding = None
         self._established = Established(self._services.router, self._services.resumption, self, session, self._lang)
         self.state = StreamState.BOUND
         self._stopTimer()

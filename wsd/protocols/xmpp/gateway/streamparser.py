@@ -156,7 +156,7 @@ class StreamParser(Builder):
         """Called with each complete element. Raises _ParserIsFull if a new parser must take over."""
         hasContent, self._hasContent = self._hasContent, False
         self._isEmptied, self.grown = False, 0
-        self._spaces.clear()
+        self._namespaces.clear()
         if self._listener is not None:
             self._listener.whole(element)
         index = self._expat.CurrentByteIndex

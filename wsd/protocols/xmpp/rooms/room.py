@@ -58,7 +58,7 @@ class RoomState(Enum):
     """Where a room is between its creation and its end."""
 
     LOCKED = auto()
-    """Nobody but its owner may enter until the owner has configured it (XEP-0045 10.1.2)."""
+    """Nobody but its owner may enter until the owner has configured it (XEP-0045 10.1)."""
     OPEN = auto()
     DESTROYED = auto()
 
@@ -207,7 +207,7 @@ class Room:
     def item(
         self, occupant: Occupant, showsAddress: bool, role: str | None = None, affiliation: str | None = None
     ) -> Element:
-        """The <item/> that describes an occupant (XEP-0045 7.2.3)."""
+        """The <item/> that describes an occupant (XEP-0045 7.2.2)."""
         attrs = {
             "affiliation": affiliation or self.affiliation(occupant.bare),
             "role": role or occupant.role,

@@ -77,7 +77,7 @@ class Rooms:
             self._endIfEmpty(room)
 
     def _endIfEmpty(self, room: Room) -> None:
-        """A temporary room ends with its last occupant (XEP-0045 3)."""
+        """A temporary room ends with its last occupant (XEP-0045 4.2)."""
         if not room.occupants and not room.config.persistent and self.rooms.pop(room.jid, None) is not None:
             room.destroyed()
 
@@ -201,7 +201,7 @@ class Rooms:
             raise StanzaError("item-not-found", "there is no such room")
         occupant, x = room.occupantOf(session), stanza.child(USER, "x")
         if stanza.get("type") == "error":
-            # XEP-0045 18.1.2: an occupant that cannot take messages has left.
+            # XEP-0045 11.1: an occupant that cannot take messages has left.
             if occupant is not None:
                 self._leave(room, session, stanza)
         elif occupant is None:
@@ -261,7 +261,7 @@ class Rooms:
         return answer
 
     def _relay(self, room: Room, session: Session, iq: Element, nick: str) -> None:
-        """Pass on an iq between two occupants (XEP-0045 7.15 and XEP-0410)."""
+        """Pass on an iq between two occupants (XEP-0045 6.6, XEP-0410)."""
         forgery.refusePush(iq)
         occupant, query = room.occupantOf(session), iq.first()
         if occupant is None:
