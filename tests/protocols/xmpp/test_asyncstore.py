@@ -1,4 +1,4 @@
-"""The vault: what is written is kept in its order, and a store that fails loses nothing and stops nobody for good."""
+"""The AsyncStore: writes keep their order, and a store that fails loses none and blocks nobody for good."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.store import StoreError
 
 
-class Shelf:
-    """A store in memory, which fails when it is told to."""
+class MemoryStore:
+    """A store in memory that fails on demand."""
 
     def __init__(self) -> None:
         self.records: dict[tuple[str, str, str], str] = {}
@@ -54,25 +54,25 @@ class Shelf:
         self.closed += 1
 
 
-class Kept:
-    """A vault on such a store."""
+class Setup:
+    """An AsyncStore on top of it."""
 
     def __init__(self) -> None:
-        self.shelf = Shelf()
+        self.memory = MemoryStore()
         self.clock = Clock()
         self.pool = PoolAtOnce(self.clock)
         thread = self.pool.share("xmpp", "/xmpp", threads=1)
-        self.vault = AsyncStore(thread, lambda: self.shelf, self.clock, "/kept")  # type: ignore[arg-type, return-value]
+        self.store = AsyncStore(thread, lambda: self.memory, self.clock, "/kept")  # type: ignore[arg-type, return-value]
 
     def fill(self) -> None:
-        """The store fails, and somebody has found out."""
-        self.shelf.isFull = True
-        self.vault.put("kind", "alice", "first", "value")
+        """Make the store fail, and try a write."""
+        self.memory.isFull = True
+        self.store.put("kind", "alice", "first", "value")
 
 
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
+def setup() -> Setup:
+    return Setup()
 
 
 @pytest.fixture
@@ -88,200 +88,200 @@ def broken() -> None:
 def result(deferred: Deferred[Any]) -> Any:
     found: list[Any] = []
     deferred.addBoth(found.append)
-    assert found, "it is still waited for"
+    assert found, "the Deferred has not fired"
     return found[0].value if isinstance(found[0], Failure) else found[0]
 
 
-def fault(kept: Kept) -> StoreError | None:
-    return kept.vault.fault
+def fault(setup: Setup) -> StoreError | None:
+    return setup.store.fault
 
 
 def wait(coroutine: Any) -> Any:
     return result(Deferred.fromCoroutine(coroutine))
 
 
-class TestAStoreThatFails:
-    def test_counts_nothing_as_written(self, kept: Kept) -> None:
-        number = kept.vault.put("kind", "alice", "before", "value")
-        assert kept.vault.written == number
-        kept.fill()
-        assert kept.vault.written == number
-        assert str(kept.vault.fault) == "no room"
+class TestAFailingStore:
+    def test_counts_nothing_as_written(self, setup: Setup) -> None:
+        number = setup.store.put("kind", "alice", "before", "value")
+        assert setup.store.written == number
+        setup.fill()
+        assert setup.store.written == number
+        assert str(setup.store.fault) == "no room"
 
-    def test_tells_who_waits_for_what_is_written(self, kept: Kept) -> None:
-        since = kept.vault.asked
-        kept.fill()
-        assert isinstance(wait(kept.vault.kept(since)), StoreError)
+    def test_is_an_error_for_callers_who_wait_for_their_writes(self, setup: Setup) -> None:
+        since = setup.store.asked
+        setup.fill()
+        assert isinstance(wait(setup.store.kept(since)), StoreError)
         with pytest.raises(StoreError):
-            kept.vault.check()
+            setup.store.check()
 
-    def test_says_so_in_one_line(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
-        kept.fill()
+    def test_is_logged_in_one_line(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
+        setup.fill()
         for _ in range(5):
-            kept.vault.put("kind", "alice", "another", "value")
-            kept.clock.advance(1)
+            setup.store.put("kind", "alice", "another", "value")
+            setup.clock.advance(1)
         (line,) = [line for line in lines if line.get("event")]
         assert line["event"] == "xmpp.store"
         assert line["sentence"].startswith("/kept: ")
 
-    def test_is_read_by_those_of_whom_nothing_waits(self, kept: Kept) -> None:
-        kept.vault.put("kind", "bob", "key", "value")
-        kept.fill()
-        assert result(kept.vault.get("kind", "bob", "key")) == "value"
-        assert isinstance(result(kept.vault.get("kind", "alice", "first")), StoreError)
+    def test_can_be_read_for_owners_without_waiting_writes(self, setup: Setup) -> None:
+        setup.store.put("kind", "bob", "key", "value")
+        setup.fill()
+        assert result(setup.store.get("kind", "bob", "key")) == "value"
+        assert isinstance(result(setup.store.get("kind", "alice", "first")), StoreError)
 
-    def test_is_opened_anew_unless_it_is_only_full(self, kept: Kept) -> None:
-        kept.fill()
-        assert kept.shelf.closed == 0
-        kept.shelf.isBroken, kept.shelf.isFull = True, False
-        kept.clock.advance(1)
-        assert kept.shelf.closed > 0
+    def test_is_opened_again_unless_it_is_only_full(self, setup: Setup) -> None:
+        setup.fill()
+        assert setup.memory.closed == 0
+        setup.memory.isBroken, setup.memory.isFull = True, False
+        setup.clock.advance(1)
+        assert setup.memory.closed > 0
 
-    def test_that_cannot_be_read_is_told_too(self, kept: Kept) -> None:
-        kept.shelf.isBroken = True
-        assert isinstance(result(kept.vault.get("kind", "bob", "key")), StoreError)
-        assert fault(kept) is not None
-        kept.shelf.isBroken = False
-        kept.clock.advance(1)
-        assert fault(kept) is None
+    def test_is_noticed_when_it_is_read(self, setup: Setup) -> None:
+        setup.memory.isBroken = True
+        assert isinstance(result(setup.store.get("kind", "bob", "key")), StoreError)
+        assert fault(setup) is not None
+        setup.memory.isBroken = False
+        setup.clock.advance(1)
+        assert fault(setup) is None
 
 
-class TestWhenThereIsRoomAgain:
-    def test_all_that_waited_is_written_in_its_order(self, kept: Kept) -> None:
-        kept.fill()
-        last = kept.vault.put("kind", "bob", "second", "value")
+class TestAStoreThatWorksAgain:
+    def test_gets_the_waiting_writes_in_their_order(self, setup: Setup) -> None:
+        setup.fill()
+        last = setup.store.put("kind", "bob", "second", "value")
         told: list[int] = []
-        kept.vault.when(last, lambda: told.append(last))
-        kept.clock.advance(1)
-        assert (kept.shelf.order, told) == ([], [])
-        kept.shelf.isFull = False
-        kept.clock.advance(1)
-        assert [key for key in kept.shelf.order if key] == ["first", "second"]
+        setup.store.when(last, lambda: told.append(last))
+        setup.clock.advance(1)
+        assert (setup.memory.order, told) == ([], [])
+        setup.memory.isFull = False
+        setup.clock.advance(1)
+        assert [key for key in setup.memory.order if key] == ["first", "second"]
         assert told == [last]
-        assert kept.vault.written == kept.vault.asked
+        assert setup.store.written == setup.store.asked
 
-    def test_it_is_said_once_and_who_waits_is_told(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
+    def test_is_logged_once_and_calls_returned(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
         told: list[bool] = []
-        kept.vault.returned = lambda: told.append(True)
-        kept.fill()
-        kept.shelf.isFull = False
-        kept.clock.advance(1)
-        kept.clock.advance(10)
-        assert fault(kept) is None
+        setup.store.returned = lambda: told.append(True)
+        setup.fill()
+        setup.memory.isFull = False
+        setup.clock.advance(1)
+        setup.clock.advance(10)
+        assert fault(setup) is None
         assert told == [True]
         assert [line["event"] for line in lines if line.get("event")] == ["xmpp.store"] * 2
 
-    def test_there_has_to_be_room_for_a_message(self, kept: Kept) -> None:
-        """What has failed and was told is not tried again: without a trial the next would find out."""
-        kept.shelf.isFull = True
+    def test_must_have_room_for_a_large_message(self, setup: Setup) -> None:
+        """A read that failed is not retried. Without a probe, the next caller would have to find out."""
+        setup.memory.isFull = True
         assert isinstance(
-            result(kept.vault.read(lambda store: store.put("kind", "alice", "told", "value"))), StoreError
+            result(setup.store.read(lambda store: store.put("kind", "alice", "told", "value"))), StoreError
         )
-        kept.clock.advance(5)
-        assert result(kept.vault.get("kind", "bob", "key")) is None
-        assert fault(kept) is not None
-        kept.shelf.isFull = False
-        kept.clock.advance(1)
-        assert fault(kept) is None
-        assert not kept.shelf.records
+        setup.clock.advance(5)
+        assert result(setup.store.get("kind", "bob", "key")) is None
+        assert fault(setup) is not None
+        setup.memory.isFull = False
+        setup.clock.advance(1)
+        assert fault(setup) is None
+        assert not setup.memory.records
 
 
-class TestAWorkThatIsWrong:
-    def test_is_lost_alone_and_told(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
-        since = kept.vault.asked
-        kept.pool.slow = True
-        kept.vault.put("kind", "alice", "one", "value")
-        kept.vault.put("kind", "alice", "wrong", "value")
-        kept.vault.put("kind", "alice", "two", "value")
-        kept.pool.catchUp()
-        assert kept.shelf.order == ["one", "two"]
-        assert isinstance(wait(kept.vault.kept(since)), StoreError)
-        assert wait(kept.vault.kept(kept.vault.asked)) is None
+class TestAWrongWrite:
+    def test_is_lost_alone_and_is_an_error_for_its_caller(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
+        since = setup.store.asked
+        setup.pool.slow = True
+        setup.store.put("kind", "alice", "one", "value")
+        setup.store.put("kind", "alice", "wrong", "value")
+        setup.store.put("kind", "alice", "two", "value")
+        setup.pool.catchUp()
+        assert setup.memory.order == ["one", "two"]
+        assert isinstance(wait(setup.store.kept(since)), StoreError)
+        assert wait(setup.store.kept(setup.store.asked)) is None
         assert "this can never be written" in str(lines[-1]["log_failure"])
 
 
-class TestWhoIsCalled:
-    def test_may_raise_and_keeps_nobody_else_from_being_served(self, kept: Kept) -> None:
+class TestACallback:
+    def test_that_raises_does_not_keep_others_from_being_called(self, setup: Setup) -> None:
         told: list[int] = []
-        kept.pool.slow = True
-        number = kept.vault.put("kind", "alice", "key", "value")
-        kept.vault.when(number, broken)
-        kept.vault.when(number, lambda: told.append(number))
-        kept.pool.catchUp()
+        setup.pool.slow = True
+        number = setup.store.put("kind", "alice", "key", "value")
+        setup.store.when(number, broken)
+        setup.store.when(number, lambda: told.append(number))
+        setup.pool.catchUp()
         assert told == [number]
-        assert result(kept.vault.get("kind", "alice", "key")) == "value"
+        assert result(setup.store.get("kind", "alice", "key")) == "value"
 
-    def test_is_told_when_the_thread_itself_fails(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_gets_the_error_of_the_thread_itself(self, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(kept.vault._worker, "runBatch", lambda batch: 1 // 0)
-            assert isinstance(result(kept.vault.get("kind", "alice", "key")), ZeroDivisionError)
-        assert result(kept.vault.get("kind", "alice", "key")) is None
+            patched.setattr(setup.store._worker, "runBatch", lambda batch: 1 // 0)
+            assert isinstance(result(setup.store.get("kind", "alice", "key")), ZeroDivisionError)
+        assert result(setup.store.get("kind", "alice", "key")) is None
 
-    def test_is_called_when_its_own_write_is_on_disk_even_if_another_waits_for_a_later_one(self, kept: Kept) -> None:
+    def test_is_called_when_its_own_write_is_on_disk_even_if_another_waits_for_a_later_one(self, setup: Setup) -> None:
         told: list[str] = []
-        kept.pool.slow = True
-        first = kept.vault.put("kind", "alice", "first", "value")
-        second = kept.vault.put("kind", "alice", "second", "value")
-        kept.vault.when(second, lambda: told.append("second"))
-        kept.vault.when(first, lambda: told.append("first"))
-        kept.pool.doDue()
+        setup.pool.slow = True
+        first = setup.store.put("kind", "alice", "first", "value")
+        second = setup.store.put("kind", "alice", "second", "value")
+        setup.store.when(second, lambda: told.append("second"))
+        setup.store.when(first, lambda: told.append("first"))
+        setup.pool.doDue()
         assert told == ["first"]
-        kept.pool.doDue()
+        setup.pool.doDue()
         assert told == ["first", "second"]
 
-    def test_is_served_after_an_error_of_the_store_itself(
-        self, kept: Kept, lines: Sequence[LogEvent], monkeypatch: pytest.MonkeyPatch
+    def test_is_called_after_an_error_of_the_asyncstore_itself(
+        self, setup: Setup, lines: Sequence[LogEvent], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(kept.vault, "_noteFaults", lambda results: 1 // 0)
-            kept.vault.put("kind", "alice", "key", "value")
-        assert result(kept.vault.get("kind", "alice", "key")) == "value"
+            patched.setattr(setup.store, "_noteFaults", lambda results: 1 // 0)
+            setup.store.put("kind", "alice", "key", "value")
+        assert result(setup.store.get("kind", "alice", "key")) == "value"
         assert "ZeroDivisionError" in str(lines[-1]["log_failure"])
 
 
 class TestTheEnd:
-    def test_comes_in_time_when_the_store_hangs_and_says_how_much_is_lost(
-        self, kept: Kept, lines: Sequence[LogEvent]
+    def test_comes_in_time_if_the_store_hangs_and_logs_how_many_writes_are_lost(
+        self, setup: Setup, lines: Sequence[LogEvent]
     ) -> None:
-        kept.pool.slow = True
+        setup.pool.slow = True
         for key in ("one", "two", "three"):
-            kept.vault.put("kind", "alice", key, "value")
-        reading = kept.vault.get("kind", "bob", "key")
-        stopping = Deferred.fromCoroutine(kept.vault.stop())
+            setup.store.put("kind", "alice", key, "value")
+        reading = setup.store.get("kind", "bob", "key")
+        stopping = Deferred.fromCoroutine(setup.store.stop())
         assert not stopping.called
-        kept.clock.advance(PATIENCE)
+        setup.clock.advance(PATIENCE)
         assert result(stopping) is None
         assert isinstance(result(reading), StoreError)
         events = [line["event"] for line in lines if line.get("event")]
         assert events == ["pool.left", "xmpp.store", "xmpp.store"]
         assert lines[-1]["count"] == 3
-        kept.vault.put("kind", "alice", "late", "value")
-        assert isinstance(result(kept.vault.get("kind", "bob", "key")), StoreError)
-        assert not kept.clock.getDelayedCalls()
+        setup.store.put("kind", "alice", "late", "value")
+        assert isinstance(result(setup.store.get("kind", "bob", "key")), StoreError)
+        assert not setup.clock.getDelayedCalls()
 
-    def test_of_a_store_that_was_never_used_is_at_once(self, kept: Kept) -> None:
-        assert wait(kept.vault.stop()) is None
-        assert kept.shelf.closed == 0
+    def test_of_a_store_that_was_never_used_is_at_once(self, setup: Setup) -> None:
+        assert wait(setup.store.stop()) is None
+        assert setup.memory.closed == 0
 
-    def test_closes_the_store_after_the_last_write(self, kept: Kept) -> None:
-        kept.pool.slow = True
-        kept.vault.put("kind", "alice", "one", "value")
-        stopping = Deferred.fromCoroutine(kept.vault.stop())
-        kept.vault.put("kind", "alice", "two", "value")
-        kept.pool.catchUp()
+    def test_closes_the_store_after_the_last_write(self, setup: Setup) -> None:
+        setup.pool.slow = True
+        setup.store.put("kind", "alice", "one", "value")
+        stopping = Deferred.fromCoroutine(setup.store.stop())
+        setup.store.put("kind", "alice", "two", "value")
+        setup.pool.catchUp()
         assert result(stopping) is None
-        assert (kept.shelf.order, kept.shelf.closed) == (["one", "two"], 1)
+        assert (setup.memory.order, setup.memory.closed) == (["one", "two"], 1)
 
-    def test_says_how_much_is_lost(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
-        kept.fill()
-        assert wait(kept.vault.stop()) is None
+    def test_logs_how_many_writes_are_lost(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
+        setup.fill()
+        assert wait(setup.store.stop()) is None
         assert lines[-1]["event"] == "xmpp.store"
         assert lines[-1]["count"] == 1
-        assert not kept.clock.getDelayedCalls()
+        assert not setup.clock.getDelayedCalls()
 
-    def test_says_nothing_where_nothing_is_lost(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
-        kept.shelf.isBroken = True
-        assert isinstance(result(kept.vault.get("kind", "alice", "key")), StoreError)
+    def test_logs_nothing_if_none_is_lost(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
+        setup.memory.isBroken = True
+        assert isinstance(result(setup.store.get("kind", "alice", "key")), StoreError)
         told = len(lines)
-        assert wait(kept.vault.stop()) is None
+        assert wait(setup.store.stop()) is None
         assert len(lines) == told

@@ -1,4 +1,4 @@
-"""Rows of the store that cannot be read: whatever they are, the daemon starts, and everybody logs in."""
+"""Quarantine: with any rows that cannot be read, the daemon starts, and everybody can log in."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ def lines() -> Iterator[Sequence[LogEvent]]:
 
 
 def record(host: Host, kind: str, owner: str, key: object, value: object) -> None:
-    """Put a row into the store beside the daemon, which starts anew."""
+    """Put a row into the file, and restart the daemon."""
     with sqlite3.connect(host.folder / "xmpp.sqlite") as db:
         db.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", (kind, owner, key, value))
     db.close()
     host.kill()
 
 
-def entry(host: Host, id: int, kind: str, owner: str, value: object) -> None:
+def entry(host: Host, entryId: int, kind: str, owner: str, value: object) -> None:
     with sqlite3.connect(host.folder / "xmpp.sqlite") as db:
-        db.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (id, kind, owner, value))
+        db.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (entryId, kind, owner, value))
     db.close()
     host.kill()
 
 
 def rows(host: Host, table: str) -> list[Any]:
-    """Those that were put aside: their kinds and values."""
+    """The kinds and values of the rows in quarantine."""
     with sqlite3.connect(host.folder / "xmpp.sqlite") as db:
         db.text_factory = bytes
         found = db.execute(f"SELECT kind, value FROM {table} WHERE kind LIKE 'aside %'").fetchall()
@@ -82,7 +82,7 @@ def come(host: Host) -> Talker:
 
 @pytest.mark.parametrize("value", BAD.values(), ids=BAD)
 class TestARowThatCannotBeRead:
-    """In any place: it is kept, told once and counted, and what is beside it is there."""
+    """It is kept, logged once and counted, and all others are read."""
 
     def test_among_messages_that_wait(self, host: Host, value: str | bytes, lines: Sequence[LogEvent]) -> None:
         host.login("alice").say(message(BOB, "before"))
@@ -139,8 +139,8 @@ class TestARowThatCannotBeRead:
     def test_in_the_history_of_a_room(self, host: Host, value: str | bytes) -> None:
         good = f"<message xmlns='{CLIENT}' from='{DEN}/alice' type='groupchat'><body>good</body></message>"
         record(host, "room", DEN, "config", '{"persistent": true}')
-        for id, said in enumerate((good, value, good)):
-            entry(host, id + 1, "history", DEN, said)
+        for number, said in enumerate((good, value, good), 1):
+            entry(host, number, "history", DEN, said)
         heard = come(host).say(f"<presence xmlns='{CLIENT}' to='{DEN}/bob'/>")
         assert [body for body in bodies(heard) if body] == ["good", "good"]
         assert rows(host, "entry") == [("aside history", stored(value))]
@@ -155,13 +155,13 @@ class TestARowThatCannotBeRead:
         assert not host.server.rooms.rooms
         assert rows(host, "record") == [("aside room", b"{}")]
 
-    def test_in_place_of_what_decoys_are_made_from(self, host: Host, value: str | bytes) -> None:
+    def test_in_place_of_the_secret_for_decoy_keys(self, host: Host, value: str | bytes) -> None:
         if value:
             record(host, "secret", "", "decoy", value)
         come(host)
 
     def test_in_place_of_keys(self, host: Host, value: str | bytes) -> None:
-        """The name is nobody else's, and nobody logs in with it before it has another password."""
+        """Nobody can log in as this user, or take the name, until it has another password."""
         record(host, "user", BOB, "keys", value)
         for mechanism in ("SCRAM-SHA-256", "PLAIN"):
             talker = host.connect()
@@ -174,7 +174,7 @@ class TestARowThatCannotBeRead:
 
 
 class TestARoomWhoseSettingsCannotBeRead:
-    def test_lets_in_those_alone_who_belong_to_it(self, host: Host) -> None:
+    def test_admits_only_its_members(self, host: Host) -> None:
         record(host, "affiliation", DEN, "alice@localhost", "owner")
         record(host, "room", DEN, "config", '{"persistent": true, "password": 7}')
         (refused,) = come(host).say(f"<presence xmlns='{CLIENT}' to='{DEN}/bob'/>")
@@ -186,7 +186,7 @@ class TestARoomWhoseSettingsCannotBeRead:
 
 class TestARequestThatCannotBeRead:
     @pytest.mark.parametrize("request_", [f"{_ASKS}><a", f"{_ASKS} xmlns:a0='http://www.w3.org/XML/1998/namespace'/>"])
-    def test_is_put_aside_and_the_contact_is_not(self, host: Host, request_: str) -> None:
+    def test_is_put_into_quarantine_and_its_contact_is_not(self, host: Host, request_: str) -> None:
         item = f'["Friend", ["work"], true, false, false, "{request_}", true]'
         record(host, ROSTER, BOB, "x@localhost", item)
         bob = come(host)
@@ -196,7 +196,7 @@ class TestARequestThatCannotBeRead:
         host.kill()
         assert 'name="Friend"' in come(host).ask("get", f"<query xmlns='{ROSTER}'/>").toXml()
 
-    def test_is_read_as_long_as_it_was_let_in(self, tmp_path: Path) -> None:
+    def test_is_read_even_if_it_is_long(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "bob")
         long = f"{_ASKS}><status>{'&gt;' * 100_000}</status></presence>"
         record(host, ROSTER, BOB, "x@localhost", f'["", [], false, false, false, "{long}", false]')
@@ -204,14 +204,14 @@ class TestARequestThatCannotBeRead:
         assert [each.get("type") for each in heard] == ["", "subscribe"]
 
 
-class TestWhateverLiesInTheStore:
+class TestAnyRow:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
     @given(
         st.sampled_from([ROSTER, "blocked", "stream", "offline"]),
         st.text(max_size=30) | st.sampled_from(["a@localhost", "x@y/z", "a@"]),
         st.text(max_size=60) | st.binary(max_size=20) | st.from_regex(r'\["?[a-z]*"?(, ?(true|\[\]|"[a-z]"|3)){0,6}\]'),
     )
-    def test_bob_logs_in(self, tmp_path: Path, kind: str, key: str, value: str | bytes) -> None:
+    def test_does_not_keep_bob_from_logging_in(self, tmp_path: Path, kind: str, key: str, value: str | bytes) -> None:
         host = Host(tmp_path, "bob")
         key = key.encode("utf-8", "replace").decode()
         value = value if isinstance(value, bytes) else value.encode("utf-8", "replace").decode()
@@ -230,10 +230,10 @@ class TestWhateverLiesInTheStore:
         host.close()
 
 
-class TestWhatWasLetIn:
-    """Attributes of XML's own namespace, among what else a stanza may have, are read after a new start as before."""
+class TestAStanzaThatWasLetIn:
+    """Attributes of the xml namespace are read after a restart as they were before."""
 
-    def test_is_read_again_from_everywhere(self, host: Host) -> None:
+    def test_is_read_again_wherever_it_was_stored(self, host: Host) -> None:
         body = "<body xml:space='preserve' xml:base='b' xml:id='c' xml:other='d'> a </body>"
         alice = host.login("alice")
         alice.say(f"<presence xmlns='{CLIENT}' to='{DEN}/alice'/>")

@@ -1,4 +1,4 @@
-"""Logins: RFC 6120 6, SCRAM, PLAIN, ANONYMOUS, and what is done against guessing."""
+"""Logins: SASL (RFC 6120 6) with SCRAM, PLAIN and ANONYMOUS, and the limits against guessing."""
 
 from __future__ import annotations
 
@@ -49,23 +49,25 @@ def run(work: Coroutine[Any, Any, bool]) -> bool:
 
 class TestMechanisms:
     @pytest.mark.parametrize("mechanism", [*credentials.SCRAM, "PLAIN"])
-    def test_the_right_password_is_let_in(self, host: Host, mechanism: str) -> None:
+    def test_the_right_password_logs_in(self, host: Host, mechanism: str) -> None:
         assert opened(host).authenticate("alice", mechanism, "alice").name == "success"
 
     @pytest.mark.parametrize("mechanism", [*credentials.SCRAM, "PLAIN"])
     @pytest.mark.parametrize("user", ["alice", "nobody"])
-    def test_a_wrong_one_is_not_and_nobody_learns_who_there_is(self, host: Host, mechanism: str, user: str) -> None:
+    def test_a_wrong_one_does_not_and_does_not_tell_which_users_exist(
+        self, host: Host, mechanism: str, user: str
+    ) -> None:
         answer = opened(host).authenticate(user, mechanism, "wrong")
         assert (answer.name, why(answer)) == ("failure", "not-authorized")
 
-    def test_who_is_anonymous_gets_a_name_of_ones_own(self, host: Host) -> None:
+    def test_each_anonymous_client_gets_its_own_name(self, host: Host) -> None:
         one, two = host.login("", mechanism="ANONYMOUS"), host.login("", mechanism="ANONYMOUS")
         assert one.bare != two.bare
 
-    def test_a_user_may_write_its_name_as_it_likes(self, host: Host) -> None:
+    def test_the_case_of_a_name_does_not_matter(self, host: Host) -> None:
         assert opened(host).authenticate("ALICE", "PLAIN", "alice").name == "success"
 
-    def test_plain_is_offered_where_the_way_is_safe(self) -> None:
+    def test_plain_is_offered_on_a_safe_connection(self) -> None:
         assert "PLAIN" not in mechanismsFor(True, False, False)
         assert mechanismsFor(True, True, True)[-2:] == ("PLAIN", "ANONYMOUS")
         assert mechanismsFor(False, True, True) == ("ANONYMOUS",)
@@ -76,14 +78,14 @@ class TestMechanisms:
         assert "PLAIN" not in features
         assert "ANONYMOUS" not in features
 
-    def test_unless_the_way_is_declared_safe(self, tmp_path: Path) -> None:
+    def test_unless_the_route_is_declared_secure(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", secure=True, anonymous="always")
         features = host.connect(REMOTE).say(OPEN)[1].toXml()
         assert "<mechanism>PLAIN</mechanism><mechanism>ANONYMOUS</mechanism>" in features
 
     @pytest.mark.parametrize("user", ["a,b", "a=b", "a=2cb", "a=,=b", "=2c"])
-    def test_a_user_may_have_any_name(self, tmp_path: Path, user: str) -> None:
-        """Commas and equals signs are written otherwise in SCRAM (RFC 5802 5.1)."""
+    def test_a_name_may_contain_commas_and_equals_signs(self, tmp_path: Path, user: str) -> None:
+        """SCRAM escapes them (RFC 5802 5.1)."""
         host = Host(tmp_path, user, "a")
         talker = opened(host)
         assert talker.authenticate(user, "SCRAM-SHA-256", user).name == "success"
@@ -91,7 +93,22 @@ class TestMechanisms:
         talker.bind("here")
         assert talker.jid == f"{user}@localhost/here"
 
-    def test_the_client_may_begin_with_nothing(self, host: Host) -> None:
+    @pytest.mark.parametrize("named", ["=2C", "=2c"])
+    def test_an_escape_of_scram_is_not_unescaped_twice(self, tmp_path: Path, named: str) -> None:
+        host = Host(tmp_path, "=2c")
+        assert opened(host).authenticate(named, "SCRAM-SHA-256", "=2c").name == "success"
+
+    @pytest.mark.parametrize("authorization", ["alice", "alice@localhost", "ALICE@localhost"])
+    def test_a_user_may_name_itself_for_authorization(self, host: Host, authorization: str) -> None:
+        (answer,) = opened(host).say(auth("PLAIN", encoded(f"{authorization}\0alice\0alice")))
+        assert answer.name == "success"
+
+    def test_a_client_may_say_that_the_server_seems_to_have_no_channel_binding(self, host: Host) -> None:
+        """The flag y of RFC 5802 6: it is true, since no mechanism with -PLUS is offered."""
+        (answer,) = opened(host).say(auth("SCRAM-SHA-256", encoded("y,,n=alice,r=abc")))
+        assert answer.name == "challenge"
+
+    def test_auth_may_come_without_an_initial_response(self, host: Host) -> None:
         talker = opened(host)
         (challenge,) = talker.say(auth("PLAIN"))
         assert (challenge.name, challenge.text) == ("challenge", "")
@@ -110,6 +127,7 @@ class TestWrongSteps:
             (auth("PLAIN", "YQ = ="), "incorrect-encoding"),
             (auth("PLAIN", "="), "malformed-request"),
             (auth("PLAIN", encoded("alice")), "malformed-request"),
+            (auth("PLAIN", encoded("\0alice\0al\0ice")), "malformed-request"),
             (auth("PLAIN", encoded("bob\0alice\0alice")), "invalid-authzid"),
             (auth("PLAIN", encoded("\0@\0alice")), "not-authorized"),
             (auth("PLAIN", "a" * 9000), "malformed-request"),
@@ -118,11 +136,13 @@ class TestWrongSteps:
             (auth("SCRAM-SHA-256", encoded("p=tls-unique,,n=alice,r=abc")), "malformed-request"),
             (auth("SCRAM-SHA-256", encoded("n,a=bob,n=alice,r=abc")), "invalid-authzid"),
             (auth("SCRAM-SHA-256", encoded("n,,n=,r=abc")), "malformed-request"),
+            (auth("SCRAM-SHA-256", encoded("n,n=alice,r=abc")), "malformed-request"),
+            (auth("SCRAM-SHA-256", encoded("n,a=a=2Cb,n=alice,r=abc")), "invalid-authzid"),
             (f'<response xmlns="{SASL}">{encoded("x")}</response>', "malformed-request"),
             (f'<abort xmlns="{SASL}"/>', "aborted"),
         ],
     )
-    def test_each_fails_and_another_try_may_follow(self, host: Host, said: str, expected: str) -> None:
+    def test_each_fails_and_allows_another_try(self, host: Host, said: str, expected: str) -> None:
         talker = opened(host)
         (failure,) = talker.say(said)
         assert (failure.name, why(failure)) == ("failure", expected)
@@ -135,12 +155,30 @@ class TestWrongSteps:
         final = encoded("c=biws,r=abc,p=AAAA")
         assert "malformed-request" in talker.say(f'<response xmlns="{SASL}">{final}</response>')[0].toXml()
 
-    @pytest.mark.parametrize("final", ["", "c=biws", "c=biws,r=wrong,p=AAAA", "c=cD10,r=abc,p=AAAA", "x" * 100])
-    def test_a_bad_end_of_scram_is_a_failure(self, host: Host, final: str) -> None:
+    @pytest.mark.parametrize(
+        ("final", "expected"),
+        [
+            ("", "malformed-request"),
+            ("x" * 100, "malformed-request"),
+            ("c=biws", "not-authorized"),
+            ("c=biws,r=wrong,p=AAAA", "not-authorized"),
+            ("c=cD10,r=abc,p=AAAA", "not-authorized"),
+        ],
+    )
+    def test_a_wrong_final_message_of_scram_is_a_failure(self, host: Host, final: str, expected: str) -> None:
         talker = opened(host)
         talker.say(auth("SCRAM-SHA-256", encoded("n,,n=alice,r=abc")))
         (answer,) = talker.say(f'<response xmlns="{SASL}">{encoded(final)}</response>')
-        assert answer.name == "failure"
+        assert (answer.name, why(answer)) == ("failure", expected)
+
+    def test_a_message_has_at_most_8192_characters(self, host: Host) -> None:
+        def plain(size: int) -> str:
+            prefix = "\0alice\0"
+            return encoded(prefix + "x" * (size * 3 // 4 - len(prefix)))
+
+        (longest,) = opened(host).say(auth("PLAIN", plain(8192)))
+        (longer,) = opened(host).say(auth("PLAIN", plain(8196)))
+        assert (why(longest), why(longer)) == ("not-authorized", "malformed-request")
 
 
 class TestGuessing:
@@ -152,21 +190,22 @@ class TestGuessing:
         talker.say(CLOSE)
         assert talker.wire.closeCode == 1000
 
-    def test_ten_of_an_address_keep_it_out_for_a_while(self, host: Host) -> None:
+    @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+    def test_ten_from_one_address_lock_it_out_for_a_while(self, host: Host, mechanism: str) -> None:
         for _ in range(10):
-            opened(host).authenticate("alice", "PLAIN", "wrong")
+            opened(host).authenticate("alice", mechanism, "wrong")
         assert "temporary-auth-failure" in opened(host).authenticate("alice", "PLAIN", "alice").toXml()
         host.pass_(2)
         assert opened(host).authenticate("alice", "PLAIN", "alice").name == "success"
 
-    def test_they_do_not_keep_others_out(self, host: Host) -> None:
+    def test_they_do_not_lock_out_others(self, host: Host) -> None:
         for _ in range(30):
             opened(host).authenticate("alice", "PLAIN", "wrong")
         elsewhere = StreamLogins(host.server.logins, "localhost", "192.0.2.1")
         elsewhere.admit()
         assert run(elsewhere.verify("alice", "alice"))
 
-    def test_a_user_who_is_not_there_has_the_same_salt_each_time(self, host: Host) -> None:
+    def test_a_user_who_does_not_exist_has_the_same_salt_each_time(self, host: Host) -> None:
         salts = set()
         for _ in range(2):
             (challenge,) = opened(host).say(auth("SCRAM-SHA-256", encoded("n,,n=nobody,r=abc")))
@@ -187,12 +226,12 @@ class TestGuessing:
 class TestRegistration:
     QUERY = "<query xmlns='jabber:iq:register'>{}</query>"
 
-    def test_it_is_offered_where_it_is_allowed(self, tmp_path: Path, host: Host) -> None:
+    def test_it_is_offered_if_it_is_allowed(self, tmp_path: Path, host: Host) -> None:
         assert "iq-register" not in host.connect().say(OPEN)[1].toXml()
         (tmp_path / "open").mkdir()
         assert "iq-register" in Host(tmp_path / "open", register=True).connect().say(OPEN)[1].toXml()
 
-    def test_an_account_is_made_used_changed_and_given_up(self, tmp_path: Path) -> None:
+    def test_an_account_is_made_used_changed_and_removed(self, tmp_path: Path) -> None:
         host = Host(tmp_path, register=True)
         talker = opened(host)
         form = talker.ask("get", self.QUERY.format(""))
@@ -209,7 +248,7 @@ class TestRegistration:
         assert talker.ask("set", self.QUERY.format("<remove/>")).get("type") == "result"
         assert opened(host).authenticate("carol", "PLAIN", "two").name == "failure"
 
-    def test_elsewhere_it_is_not(self, host: Host) -> None:
+    def test_it_is_refused_if_it_is_not_allowed(self, host: Host) -> None:
         filled = self.QUERY.format("<username>carol</username><password>one</password>")
         said = f"<iq xmlns='jabber:client' type='set' id='1'>{filled}</iq>"
         assert condition(opened(host).say(said)[0]) == "not-authorized"

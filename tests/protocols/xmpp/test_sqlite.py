@@ -1,4 +1,4 @@
-"""The store in SQLite: kept as a whole, outliving the machine's power, and open for another try after a fault."""
+"""The store in SQLite: commits are atomic and survive a loss of power, and errors of the file are told apart."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def store(tmp_path: Path) -> SqliteStore:
 
 
 def limit(store: SqliteStore, more: int) -> None:
-    """Room for so many more pages."""
+    """Let the file grow by so many pages at most."""
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages + more}")
 
 
 class TestACommit:
-    def test_is_on_the_disk(self, store: SqliteStore) -> None:
+    def test_is_synced_to_the_disk(self, store: SqliteStore) -> None:
         assert store._db.execute("PRAGMA synchronous").fetchone() == (_FULL,)
         assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
-    def test_is_whole_or_nothing(self, store: SqliteStore) -> None:
+    def test_is_atomic(self, store: SqliteStore) -> None:
         def half() -> None:
             with store.transaction():
                 store.put("kind", "owner", "key", "value")
@@ -42,8 +42,8 @@ class TestACommit:
             assert store.get("kind", "owner", "key") is None
 
 
-class TestAFault:
-    def test_of_a_full_disk_is_told_and_another_try_is_made_in_the_same_file(self, store: SqliteStore) -> None:
+class TestAStoreError:
+    def test_of_a_full_disk_leaves_the_file_open_for_another_try(self, store: SqliteStore) -> None:
         limit(store, 0)
         with pytest.raises(StoreError) as raised, store.transaction():
             store.put("kind", "owner", "key", "x" * 100_000)
@@ -52,20 +52,20 @@ class TestAFault:
         with store.transaction():
             store.put("kind", "owner", "key", "x" * 100_000)
 
-    def test_of_a_file_that_is_no_store_is_told(self, tmp_path: Path) -> None:
+    def test_is_raised_for_a_file_that_is_not_a_database(self, tmp_path: Path) -> None:
         path = tmp_path / "xmpp.sqlite"
         path.write_bytes(b"x" * 4096)
         with pytest.raises(StoreError) as raised:
             SqliteStore(path)
         assert (raised.value.isFull, raised.value.mayStayOpen) == (False, False)
 
-    def test_is_not_what_is_wrong_with_a_work_alone(self, store: SqliteStore) -> None:
+    def test_is_not_raised_for_a_wrong_statement(self, store: SqliteStore) -> None:
         with pytest.raises(sqlite3.IntegrityError), store.transaction():
             store._db.execute("INSERT INTO record VALUES (NULL, NULL, NULL, NULL)")
 
 
 class TestAnEntry:
-    def test_that_may_have_been_written_is_written_again(self, store: SqliteStore) -> None:
+    def test_may_be_written_twice(self, store: SqliteStore) -> None:
         with store.transaction():
             store.append(7, "kind", "owner", "one")
             store.append(7, "kind", "owner", "one")
@@ -73,16 +73,16 @@ class TestAnEntry:
             assert store.last() == 7
 
 
-class TestWhatIsNoText:
-    """As a damaged file has it."""
+class TestTextThatIsNotUtf8:
+    """A damaged file may have some."""
 
-    def test_is_read_as_what_no_reader_takes_and_keeps_nothing_else_from_being_read(self, store: SqliteStore) -> None:
+    def test_becomes_surrogates_and_does_not_keep_other_rows_from_being_read(self, store: SqliteStore) -> None:
         store._db.execute("INSERT INTO record VALUES ('k', 'o', 'good', 'value')")
         store._db.execute("INSERT INTO record VALUES ('k', 'o', CAST(x'ff41' AS TEXT), CAST(x'ff' AS TEXT))")
         store._db.execute("INSERT INTO record VALUES ('k', 'o', 'blob', x'ff')")
         assert store.load("k", "o") == {"good": "value", "\udcffA": "\udcff", "blob": "\udcff"}
 
-    def test_is_put_aside_and_kept(self, store: SqliteStore) -> None:
+    def test_is_found_when_it_is_put_into_quarantine(self, store: SqliteStore) -> None:
         store._db.execute("INSERT INTO record VALUES ('k', 'o', CAST(x'ff41' AS TEXT), 'value')")
         store.quarantine("k", "o", "\udcffA")
         assert store.load("k", "o") == {}

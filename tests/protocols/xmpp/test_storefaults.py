@@ -1,4 +1,4 @@
-"""A store that fails under a server: whoever asked for something is told, and what was acknowledged is kept."""
+"""A store that fails under a server: every request gets an error, and what was acknowledged is kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def store(host: Host) -> SqliteStore:
 
 
 def fill(host: Host) -> None:
-    """The disk is full, and nobody has found out."""
+    """Fill the disk; nothing has been tried since."""
     db = store(host)._db
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     while True:
@@ -39,13 +39,13 @@ def fill(host: Host) -> None:
 
 
 def clear(host: Host) -> None:
-    """There is room again, and somebody looks."""
+    """Make room again, and let the store find out."""
     store(host)._db.execute("PRAGMA max_page_count = 100000")
     host.pass_(1)
 
 
 def breakDown(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store can be neither read nor written."""
+    """Let every transaction fail."""
 
     def fail(*_: object) -> None:
         raise StoreError("disk I/O error")
@@ -85,7 +85,7 @@ CHANGES: dict[str, Callable[[Talker], Element]] = {
 
 class TestAFullDisk:
     @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-    def test_is_told_to_who_changes_something(self, host: Host, change: Callable[[Talker], Element]) -> None:
+    def test_is_an_error_for_changes(self, host: Host, change: Callable[[Talker], Element]) -> None:
         alice = host.login("alice")
         alice.say(f"<presence xmlns='{CLIENT}' to='{DEN}/alice'/>")
         fill(host)
@@ -95,7 +95,7 @@ class TestAFullDisk:
         clear(host)
         assert change(alice).get("type") == "result"
 
-    def test_is_told_to_who_writes_to_somebody_who_is_away(self, host: Host) -> None:
+    def test_is_an_error_for_messages_to_users_who_are_offline(self, host: Host) -> None:
         alice = host.login("alice")
         fill(host)
         for _ in range(2):
@@ -105,7 +105,7 @@ class TestAFullDisk:
         assert alice.say(message("bob@localhost", "later")) == []
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["later"]
 
-    def test_is_told_to_who_speaks_in_a_room_that_is_kept_once_it_is_known(self, host: Host) -> None:
+    def test_is_an_error_for_messages_to_a_persistent_room_once_it_is_known(self, host: Host) -> None:
         alice = host.login("alice")
         alice.say(f"<presence xmlns='{CLIENT}' to='{DEN}/alice'/>")
         fill(host)
@@ -114,7 +114,7 @@ class TestAFullDisk:
         (error,) = alice.say(message(DEN, "again", "groupchat"))
         assert condition(error) == "resource-constraint"
 
-    def test_is_told_to_who_asks_to_see_somebody_or_makes_a_room(self, host: Host) -> None:
+    def test_is_an_error_for_subscriptions_and_new_rooms(self, host: Host) -> None:
         alice = host.login("alice")
         fill(host)
         alice.say(message("bob@localhost", _LONG))
@@ -125,7 +125,7 @@ class TestAFullDisk:
             (error,) = alice.say(stanza)
             assert condition(error) == "resource-constraint"
 
-    def test_is_told_to_who_registers(self, host: Host) -> None:
+    def test_is_an_error_for_registrations(self, host: Host) -> None:
         host.login("alice")
         fill(host)
         talker = host.connect(REMOTE)
@@ -133,7 +133,7 @@ class TestAFullDisk:
         query = f"<query xmlns='{REGISTER}'><username>{'n' * 1000}</username><password>p</password></query>"
         assert condition(talker.ask("set", query)) == "resource-constraint"
 
-    def test_keeps_nobody_from_logging_in_nor_from_talking(self, host: Host) -> None:
+    def test_keeps_nobody_from_logging_in_or_talking(self, host: Host) -> None:
         alice = host.login("alice")
         fill(host)
         alice.say(message("bob@localhost", _LONG))
@@ -143,7 +143,7 @@ class TestAFullDisk:
         assert bodies(bob.heard()) == ["live"]
         assert alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>").get("type") == "result"
 
-    def test_acknowledges_nothing_that_is_not_kept_and_all_of_it_when_there_is_room(self, host: Host) -> None:
+    def test_delays_acknowledgements_until_the_stanzas_are_stored(self, host: Host) -> None:
         (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
         bob.wire.frozen = True
         fill(host)
@@ -161,7 +161,7 @@ class TestAFullDisk:
         host.kill()
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == [_LONG, "two"]
 
-    def test_loses_nothing_that_was_acknowledged_before(self, host: Host) -> None:
+    def test_loses_nothing_that_was_acknowledged(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
         alice.say(message("bob@localhost", "kept"))
         assert handled(alice.say(R)) == ["1"]
@@ -172,7 +172,7 @@ class TestAFullDisk:
 
 
 class TestAStoreThatCannotBeRead:
-    def test_is_not_taken_for_there_being_no_such_user(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_not_mistaken_for_a_user_who_does_not_exist(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         alice = host.login("alice")
         breakDown(host, monkeypatch)
         (error,) = alice.say(message("bob@localhost"))
@@ -192,7 +192,7 @@ class TestAStoreThatCannotBeRead:
         )
         assert "internal-server-error" in "".join(talker.wire.sent)
 
-    def test_is_told_to_who_binds_or_resumes(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_an_error_for_bind_and_resume(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         talker = host.connect()
         talker.say(OPEN)
         talker.authenticate("alice", "PLAIN", "alice")
@@ -205,7 +205,7 @@ class TestAStoreThatCannotBeRead:
         host.pass_(1)
         assert talker.bind().get("type") == "result"
 
-    def test_sends_what_waits_when_it_can(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_delays_waiting_messages_until_it_can_be_read(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         host.login("alice").say(message("bob@localhost", "waits"))
         bob = host.login("bob", presence=False)
         breakDown(host, monkeypatch)
@@ -214,7 +214,7 @@ class TestAStoreThatCannotBeRead:
         host.pass_(1)
         assert bodies(bob.heard()) == ["waits"]
 
-    def test_at_the_start_is_no_start(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_makes_the_start_fail(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         alice = host.login("alice")
         alice.say(f"<presence xmlns='{CLIENT}' to='{DEN}/alice'/>")
         breakDown(host, monkeypatch)
@@ -229,7 +229,7 @@ class TestAStoreThatCannotBeRead:
 
 
 class TestEntriesAfterTheClockWasSetBack:
-    def test_come_after_those_before(self, host: Host) -> None:
+    def test_come_after_the_earlier_ones(self, host: Host) -> None:
         host.login("alice").say(message("bob@localhost", "first"))
         first = host.server._entryIds._last
         host.kill()

@@ -20,7 +20,7 @@ from wsd.protocols.xmpp.sqlite import SqliteStore
 
 
 class Command:
-    """`wsd xmpp`, in this process, about a store in a folder."""
+    """Runs `wsd xmpp` in this process, for a store in a folder."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
         self.store = folder / "xmpp.sqlite"
@@ -30,13 +30,13 @@ class Command:
         self._capture = capture
 
     def __call__(self, *arguments: str, password: bytes = b"") -> str:
-        """What it prints."""
+        """Run it. Returns what it prints."""
         self._patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(password)))
         main(["xmpp", *arguments, "--config", str(self.config)])
         return self._capture.readouterr().out
 
     def fails(self, *arguments: str, password: bytes = b"") -> str:
-        """What it says instead."""
+        """Run it. Returns the message with which it fails."""
         with pytest.raises(SystemExit) as ended:
             self(*arguments, password=password)
         return str(ended.value)
@@ -65,11 +65,11 @@ class TestAdduser:
         assert b"SCRAM-SHA-256" in kept
         assert b"sesame" not in kept
 
-    def test_the_name_is_prepared_as_that_of_a_login_is(self, wsd: Command) -> None:
+    def test_the_name_is_prepared_as_for_a_login(self, wsd: Command) -> None:
         wsd("adduser", "Alice@EXAMPLE.com", password=b"secret")
         assert wsd("list") == "alice@example.com\n"
 
-    def test_who_is_added_may_log_in_at_once(self, wsd: Command) -> None:
+    def test_the_user_can_log_in_at_once(self, wsd: Command) -> None:
         host = Host(wsd.store.parent)
         wsd("adduser", "alice@localhost", password=b"alice\n")
         assert host.login("alice").jid.startswith("alice@localhost/")
@@ -87,45 +87,45 @@ class TestAdduser:
             ("alice@localhost", b"a\x00b", "cannot be a password"),
         ],
     )
-    def test_what_is_wrong_is_one_line(self, wsd: Command, user: str, password: bytes, says: str) -> None:
+    def test_an_error_is_one_line(self, wsd: Command, user: str, password: bytes, says: str) -> None:
         told = wsd.fails("adduser", user, password=password)
         assert says in told
         assert "\n" not in told
 
-    def test_a_name_is_given_once(self, wsd: Command) -> None:
+    def test_a_name_is_taken_once(self, wsd: Command) -> None:
         wsd("adduser", "alice@localhost", password=b"one")
         assert "there is alice@localhost already" in wsd.fails("adduser", "alice@localhost", password=b"two")
         assert check("one", wsd.keys("alice@localhost"))
 
-    def test_a_file_that_is_not_there_is_told(self, wsd: Command) -> None:
+    def test_a_missing_configuration_is_an_error(self, wsd: Command) -> None:
         wsd.config.unlink()
         assert "cannot be read" in wsd.fails("adduser", "alice@localhost")
 
-    def test_a_store_that_cannot_be_had_is_told(self, wsd: Command) -> None:
+    def test_a_store_that_cannot_be_used_is_an_error(self, wsd: Command) -> None:
         wsd.store.write_bytes(b"no database" * 100)
         assert "the store cannot be used" in wsd.fails("adduser", "alice@localhost", password=b"x")
 
 
 class TestPasswd:
-    def test_the_new_password_holds_and_the_old_does_not(self, wsd: Command) -> None:
+    def test_the_new_password_replaces_the_old(self, wsd: Command) -> None:
         wsd("adduser", "alice@localhost", password=b"old")
         wsd("passwd", "alice@localhost", password=b"new")
         assert check("new", wsd.keys("alice@localhost"))
         assert not check("old", wsd.keys("alice@localhost"))
 
-    def test_nobody_is_made_by_it(self, wsd: Command) -> None:
+    def test_it_adds_nobody(self, wsd: Command) -> None:
         assert "there is no alice@localhost" in wsd.fails("passwd", "alice@localhost", password=b"new")
         assert wsd("list") == ""
 
 
 class TestDeluser:
-    def test_nothing_is_left(self, wsd: Command) -> None:
+    def test_nothing_of_the_user_is_left(self, wsd: Command) -> None:
         wsd("adduser", "alice@localhost", password=b"x")
         wsd("deluser", "alice@localhost")
         assert wsd("list") == ""
         assert "there is no alice@localhost" in wsd.fails("deluser", "alice@localhost")
 
-    def test_who_gets_the_name_next_is_nobodys_friend(self, wsd: Command) -> None:
+    def test_the_next_user_of_the_name_inherits_no_contacts(self, wsd: Command) -> None:
         host = Host(wsd.store.parent, "alice", "bob")
         befriend(host.login("alice"), host.login("bob"))
         host.kill()
@@ -148,7 +148,7 @@ class TestDeluser:
 
 
 class TestTheStore:
-    """It is the daemon's: where that looks for it, and with the owner that that has."""
+    """It is in the place where the daemon looks for it, and belongs to the daemon's user."""
 
     @pytest.fixture(autouse=True)
     def _system(self, wsd: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ class TestTheStore:
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
     @pytest.mark.parametrize("place", ["wsd", "system"])
-    def test_it_says_where_it_is(self, wsd: Command, tmp_path: Path, place: str) -> None:
+    def test_each_command_says_where_it_is(self, wsd: Command, tmp_path: Path, place: str) -> None:
         (tmp_path / place).mkdir()
         path = tmp_path / place / "xmpp.sqlite"
         assert wsd("adduser", "alice@localhost", password=b"x") == f"alice@localhost: added in {path}\n"
@@ -166,12 +166,12 @@ class TestTheStore:
         assert wsd("passwd", "alice@localhost", password=b"y") == f"alice@localhost: changed in {path}\n"
         assert wsd("deluser", "alice@localhost") == f"alice@localhost: removed in {path}\n"
 
-    def test_a_list_makes_none(self, wsd: Command, tmp_path: Path) -> None:
+    def test_a_list_does_not_create_it(self, wsd: Command, tmp_path: Path) -> None:
         assert wsd("list") == ""
         assert not (tmp_path / "wsd").exists()
 
     @pytest.mark.parametrize("arguments", [("adduser", "alice@localhost"), ("list",)])
-    def test_one_that_is_anothers_is_named_with_its_owner(
+    def test_an_error_names_the_file_and_its_owner(
         self, wsd: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
     ) -> None:
         path = tmp_path / "wsd" / "xmpp.sqlite"
@@ -186,9 +186,9 @@ class TestTheStore:
         assert str(path) in told
         assert told.endswith(f"run this as {whoMay(path)}")
 
-    if os.geteuid() == 0:  # who is not root makes nothing for others
+    if os.geteuid() == 0:  # only root can create files for others
 
-        def test_root_makes_it_the_daemons(self, wsd: Command, tmp_path: Path) -> None:
+        def test_root_creates_it_for_the_daemons_user(self, wsd: Command, tmp_path: Path) -> None:
             folder = tmp_path / "system"
             folder.mkdir(mode=0o700)
             os.chown(folder, 12345, 23456)
@@ -202,7 +202,7 @@ class TestTheStore:
 
 
 class TestList:
-    def test_it_lists_all_in_order(self, wsd: Command) -> None:
+    def test_it_lists_all_users_in_order(self, wsd: Command) -> None:
         for name in ("bob@localhost", "alice@localhost"):
             wsd("adduser", name, password=b"x")
         assert wsd("list") == "alice@localhost\nbob@localhost\n"

@@ -159,9 +159,9 @@ def mechanismsFor(hasUsers: bool, plain: bool, anonymous: bool) -> tuple[str, ..
 def _scramUser(first: str) -> str:
     """The user that a client-first-message names (RFC 5802 7), prepared. Raises SaslFailure."""
     flag, _, rest = first.partition(",")
-    authorization, comma, bare = rest.partition(",")
+    authorization, _, bare = rest.partition(",")
     name = next((part[2:] for part in bare.split(",") if part.startswith("n=")), "")
-    if flag not in ("n", "y") or not comma or not name:
+    if flag not in ("n", "y") or not name:
         raise SaslFailure("malformed-request", "SCRAM begins with n,,n=USER,r=NONCE; there is no channel binding here")
     user = _unescaped(name)
     if authorization and _prepared(_unescaped(authorization[2:]).partition("@")[0]) != _prepared(user):
@@ -204,4 +204,4 @@ def _utf8(data: bytes) -> str:
 
 
 def _encode(text: str) -> str:
-    return b64encode(text.encode()).decode() or "="
+    return b64encode(text.encode()).decode()

@@ -1,4 +1,4 @@
-"""The stream of another server: cut into elements, whatever is in them."""
+"""The StreamParser: splits a stream into its elements, whatever is in them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ HEADER = (
 )
 
 
-class Heard:
-    """Remembers."""
+class Listener:
+    """Remembers what it is told."""
 
     def __init__(self) -> None:
         self.roots = 0
@@ -37,11 +37,11 @@ class Heard:
         self.ends += 1
 
 
-def cut(*pieces: bytes, caps: Caps | None = None) -> Heard:
-    heard = Heard()
-    cutter = StreamParser(caps or Caps(), heard)
+def parsed(*pieces: bytes, caps: Caps | None = None) -> Listener:
+    heard = Listener()
+    parser = StreamParser(caps or Caps(), heard)
     for piece in (HEADER, *pieces):
-        cutter.feed(piece)
+        parser.feed(piece)
     return heard
 
 
@@ -51,15 +51,15 @@ def inPieces(data: bytes, size: int) -> list[bytes]:
 
 class TestEachElement:
     @given(st.lists(TREE, max_size=3), st.integers(1, 60))
-    def test_is_passed_on_as_the_same_tree(self, trees: list[Element], size: int) -> None:
+    def test_is_passed_on_unchanged(self, trees: list[Element], size: int) -> None:
         data = "".join(tree.toXml() for tree in trees).encode() + b"</stream:stream>"
-        heard = cut(*inPieces(data, size))
+        heard = parsed(*inPieces(data, size))
         passed = [parse(element.toXml().encode()) for element in heard.elements]
         assert [flat(each) for each in passed] == [flat(tree) for tree in trees]
         assert (heard.roots, heard.ends) == (1, 1)
 
     def test_may_use_the_prefixes_of_the_stream(self) -> None:
-        (element,) = cut(b"<message p:a='1'><p:b/></message>").elements
+        (element,) = parsed(b"<message p:a='1'><p:b/></message>").elements
         assert element.toXml() == f'<message xmlns="{CLIENT}" xmlns:a0="urn:p" a0:a="1"><b xmlns="urn:p"/></message>'
 
 
@@ -74,54 +74,54 @@ TOO_MUCH = {
 }
 
 
-class TestAnElementThatIsTooMuch:
+class TestAnElementOverTheLimits:
     CAPS = Caps(size=400, depth=10, elements=10, attributes=10, uri=100)
 
     @pytest.mark.parametrize("content", TOO_MUCH.values(), ids=TOO_MUCH)
     @pytest.mark.parametrize("size", [1, 5_000])
-    def test_comes_without_its_content(self, content: str, size: int) -> None:
+    def test_loses_its_content(self, content: str, size: int) -> None:
         data = f"<message from='a@b' id='1'><body>{content}</body>x<c/></message><iq id='2'><d/></iq>".encode()
-        message, iq = cut(*inPieces(data, size), caps=self.CAPS).elements
+        message, iq = parsed(*inPieces(data, size), caps=self.CAPS).elements
         assert message.toXml() == f'<message xmlns="{CLIENT}" from="a@b" id="1"/>'
         assert iq.toXml() == f'<iq xmlns="{CLIENT}" id="2"><d/></iq>'
 
-    def test_keeps_its_addresses_when_its_own_tag_is(self) -> None:
+    def test_keeps_its_addresses_if_its_start_tag_is_too_large(self) -> None:
         attributes = " ".join(f"c{n}=''" for n in range(20))
-        message, iq = cut(f"<message from='a@b' {attributes}>x<b/></message><iq/>".encode(), caps=self.CAPS).elements
+        message, iq = parsed(f"<message from='a@b' {attributes}>x<b/></message><iq/>".encode(), caps=self.CAPS).elements
         assert message.toXml() == f'<message xmlns="{CLIENT}" from="a@b"/>'
         assert iq.toXml() == f'<iq xmlns="{CLIENT}"/>'
 
-    def test_is_the_end_when_it_is_the_stream_itself(self) -> None:
+    def test_ends_the_stream_if_it_is_the_root(self) -> None:
         attributes = " ".join(f"c{n}=''" for n in range(20))
         with pytest.raises(StreamError):
-            StreamParser(self.CAPS, Heard()).feed(f"<stream {attributes}>".encode())
+            StreamParser(self.CAPS, Listener()).feed(f"<stream {attributes}>".encode())
 
 
 class TestALongStream:
-    def test_is_cut_as_a_short_one_is(self) -> None:
-        """More than one expat reads it; what they change at lies anywhere in a piece."""
+    def test_is_split_as_a_short_one_is(self) -> None:
+        """Several expat parsers read it, and the place where one follows another may be anywhere in a piece."""
         one = b"<message id='%d' p:a='&gt;'><body>%s</body>/></message ><r/><presence></presence>"
         data = b"".join(one % (number, b"x" * 50_000) for number in range(60)) + b"</stream:stream>"
         for size in (70_001, 1 << 16, len(data)):
-            heard = cut(*inPieces(data, size))
+            heard = parsed(*inPieces(data, size))
             assert (heard.roots, heard.ends) == (1, 1)
             assert [each.get("id") for each in heard.elements if each.name == "message"] == [*map(str, range(60))]
             assert [each.name for each in heard.elements] == ["message", "r", "presence"] * 60
             assert {each.get("urn:p a") for each in heard.elements if each.name == "message"} == {">"}
 
-    def test_keeps_no_names(self) -> None:
-        """What strangers name their elements and attributes is forgotten, though one parser would keep it."""
-        cutter = StreamParser(Caps(), Ignores())
-        cutter.feed(HEADER)
+    def test_remembers_no_names(self) -> None:
+        """Names of elements and attributes are forgotten, though a single parser would keep them."""
+        parser = StreamParser(Caps(), Ignores())
+        parser.feed(HEADER)
         tracemalloc.start()
         for number in range(100):
             names = "".join(f"<n{number}x{each} a{number}x{each}=''/>" for each in range(500))
-            cutter.feed(f"<message><body>{names}</body></message>".encode())
+            parser.feed(f"<message><body>{names}</body></message>".encode())
         kept, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert kept < 6 << 20
 
 
-class Ignores(Heard):
+class Ignores(Listener):
     def whole(self, element: Element) -> None:
         pass
