@@ -17,7 +17,7 @@ from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.clientinfo import ClientInfo
-from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
@@ -29,7 +29,7 @@ CLOSE = '<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>'
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 LOCAL = ClientInfo("127.0.0.1", True, True, 5)
 REMOTE = ClientInfo("192.0.2.1", False, False, 5)
-CAPS = Caps(1 << 20, 200, 100_000, 200)
+LIMITS = XmlLimits(1 << 20, 200, 100_000, 200)
 
 _KEYS: dict[str, str] = {}
 """Derived but once in all tests: it takes a while, and is meant to."""
@@ -59,9 +59,9 @@ class Host:
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
         self.pool = PoolAtOnce(self.clock)
-        vault = AsyncStore(self.pool.share("xmpp", "/xmpp", threads=1), self._open, self.clock)
+        store = AsyncStore(self.pool.share("xmpp", "/xmpp", threads=1), self._open, self.clock)
         deriving = self.pool.share("scram", "/xmpp", threads=2)
-        self.server = Server(self.options, self.clock, self.clock.seconds, vault, deriving)
+        self.server = Server(self.options, self.clock, self.clock.seconds, store, deriving)
         self.started = Deferred.fromCoroutine(self.server.start(True))
 
     def _open(self) -> SqliteStore:
@@ -161,7 +161,7 @@ class Talker:
         """What has come since the last look."""
         messages = self.wire.messages()
         new, self._seen = messages[self._seen :], len(messages)
-        return [parse(message.encode(), CAPS) for message in new]
+        return [parse(message.encode(), LIMITS) for message in new]
 
     def forget(self) -> None:
         self.heard()

@@ -51,6 +51,27 @@ class TestAFailingStore:
             alice.authenticate("alice", "PLAIN", "alice")
         assert "c1" in [event.get("id") for event in events if event.get("event") == "xmpp.store"]
 
+    def test_is_logged_with_the_connection_whose_message_it_cannot_keep(
+        self, host: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alice = host.login("alice")
+        alice.say(message("bob@localhost"))
+        monkeypatch.setattr(SqliteStore, "append", raising(StoreError("disk I/O error")))
+        with capturedLogs() as events:
+            (error,) = alice.say(message("bob@localhost"))
+        assert condition(error) == "internal-server-error"
+        assert "c1" in [event.get("id") for event in events if event.get("event") == "xmpp.store"]
+
+    def test_is_logged_with_the_connection_that_it_cannot_send_stored_messages(
+        self, host: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        host.login("alice").say(message("bob@localhost"))
+        bob = host.login("bob", presence=False)
+        monkeypatch.setattr(SqliteStore, "transaction", raising(StoreError("disk I/O error")))
+        with capturedLogs() as events:
+            bob.say("<presence xmlns='jabber:client'/>")
+        assert "c1" in [event.get("id") for event in events if event.get("event") == "xmpp.store"]
+
 
 class TestAnError:
     def test_does_not_hold_up_the_acknowledgements_of_later_stanzas(

@@ -308,7 +308,7 @@ class TestWhatIsHeld:
         alice, ((bob, resumeId),) = host.login("alice"), self.lose(host)
         for number in range(17):
             alice.say(message(bob.jid, f"{number}{'x' * 9_500}"))
-        assert host.server.absent.total < 17 * 10_000
+        assert host.server.sessionMemory.total < 17 * 10_000
         host.pass_(0)
         assert resume(host, "bob", resumeId, 0)[1][0].name == "failed"
         waiting = bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>"))
@@ -335,7 +335,7 @@ class TestWhatIsHeld:
         alice, lost = host.login("alice"), self.lose(host, 3)
         for bob, _ in lost[:2]:
             alice.say(message(bob.jid, "x" * 110_000))
-        assert 220_000 < host.server.absent.held("127.0.0.1") <= 1 << 18
+        assert 220_000 < host.server.sessionMemory.held("127.0.0.1") <= 1 << 18
         alice.say(message(lost[2][0].jid, "x" * 110_000))
         host.pass_(0)
         assert [resume(host, "bob", resumeId, 0)[1][0].name for _, resumeId in lost] == ["resumed", "resumed", "failed"]
@@ -344,11 +344,11 @@ class TestWhatIsHeld:
         alice, lost = host.login("alice"), self.lose(host, 3)
         for bob, _ in lost:
             alice.say(message(bob.jid))
-        assert host.server.absent.total > 3 * 4_000
+        assert host.server.sessionMemory.total > 3 * 4_000
         resume(host, "bob", lost[0][1], 0)
         host.login("bob", lost[1][0].jid.partition("/")[2])
         host.pass_(301)
-        assert host.server.absent.total == 0
+        assert host.server.sessionMemory.total == 0
 
     def test_in_a_room_those_who_take_nothing_go_and_the_others_hear_it(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", unacknowledged=10)

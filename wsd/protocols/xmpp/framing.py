@@ -18,7 +18,7 @@ _LANG = f"{XML} lang"
 
 
 @dataclass(frozen=True)
-class Caps:
+class XmlLimits:
     """The limits of one message."""
 
     size: int = 262_144
@@ -38,22 +38,22 @@ class Caps:
         return 2 * self.size
 
 
-DEFAULTS = Caps()
+DEFAULTS = XmlLimits()
 
 _ESCAPED = 6
 """By how much escaping can lengthen a text: a quotation mark becomes &quot;."""
 
 
-def _tooLong(caps: Caps) -> StreamError:
+def _tooLong(limits: XmlLimits) -> StreamError:
     """The error for a message that would be too long when it is passed on."""
-    return StreamError("policy-violation", f"a message has at most {caps.written} bytes with all its namespaces")
+    return StreamError("policy-violation", f"a message has at most {limits.written} bytes with all its namespaces")
 
 
 class Builder:
     """Builds elements from what expat calls. Complete elements at the depth `cut` are handed to `whole`."""
 
-    def __init__(self, caps: Caps, cut: int = 0) -> None:
-        self.caps = caps
+    def __init__(self, limits: XmlLimits, cut: int = 0) -> None:
+        self.limits = limits
         self.root: Element | None = None
         self._cut = cut
         self._stack: list[Element] = []
@@ -98,22 +98,22 @@ class Builder:
 
     def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._declared += 1
-        if self._declared > self.caps.attributes:
-            raise StreamError("policy-violation", f"an element has at most {self.caps.attributes} declarations")
-        if uri is not None and len(uri) > self.caps.uri:
-            raise StreamError("policy-violation", f"a namespace has at most {self.caps.uri} characters")
+        if self._declared > self.limits.attributes:
+            raise StreamError("policy-violation", f"an element has at most {self.limits.attributes} declarations")
+        if uri is not None and len(uri) > self.limits.uri:
+            raise StreamError("policy-violation", f"a namespace has at most {self.limits.uri} characters")
         self._hasPrefixes = self._hasPrefixes or prefix is not None
 
     def _start(self, tag: str, attrs: dict[str, str]) -> None:
-        caps, stack = self.caps, self._stack
+        limits, stack = self.limits, self._stack
         self._declared = 0
         self._elements += 1
-        if self._elements > caps.elements:
-            raise StreamError("policy-violation", f"a message has at most {caps.elements} elements")
-        if len(stack) >= caps.depth:
-            raise StreamError("policy-violation", f"elements lie at most {caps.depth} deep")
-        if len(attrs) > caps.attributes:
-            raise StreamError("policy-violation", f"an element has at most {caps.attributes} attributes")
+        if self._elements > limits.elements:
+            raise StreamError("policy-violation", f"a message has at most {limits.elements} elements")
+        if len(stack) >= limits.depth:
+            raise StreamError("policy-violation", f"elements lie at most {limits.depth} deep")
+        if len(attrs) > limits.attributes:
+            raise StreamError("policy-violation", f"an element has at most {limits.attributes} attributes")
         if _LANG in attrs:
             attrs[LANG] = attrs.pop(_LANG)
         ns, _, name = tag.rpartition(" ")
@@ -132,8 +132,8 @@ class Builder:
     def _grow(self, ns: str, attrs: dict[str, str]) -> None:
         """Count the characters of namespaces. Elements without prefixes declare theirs already, and do not grow."""
         self.grown += len(ns) + sum(len(key) for key in attrs if " " in key)
-        if self.grown > self.caps.written:
-            raise _tooLong(self.caps)
+        if self.grown > self.limits.written:
+            raise _tooLong(self.limits)
 
     def _end(self, tag: str) -> None:
         element = self._stack.pop()
@@ -148,13 +148,13 @@ class Builder:
             self._stack[-1].children.append(data)
 
 
-def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:
+def parse(message: bytes, limits: XmlLimits = DEFAULTS) -> Element:
     """Parses the one element of a message. Raises StreamError."""
-    if len(message) > caps.size:
-        raise StreamError("policy-violation", f"a message has at most {caps.size} bytes")
+    if len(message) > limits.size:
+        raise StreamError("policy-violation", f"a message has at most {limits.size} bytes")
     if message[:1] != b"<":
         raise StreamError("not-well-formed", "a message begins with < (RFC 7395 3.3.3)")
-    builder = Builder(caps)
+    builder = Builder(limits)
     try:
         builder.parser().Parse(message, True)
     except ExpatError as error:
@@ -162,8 +162,8 @@ def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:
     root = builder.root
     assert root is not None
     # A short message cannot become too long, so it need not be written to find out.
-    if _ESCAPED * (len(message) + builder.grown) > caps.written and len(root.toXml().encode()) > caps.written:
-        raise _tooLong(caps)
+    if _ESCAPED * (len(message) + builder.grown) > limits.written and len(root.toXml().encode()) > limits.written:
+        raise _tooLong(limits)
     return root
 
 

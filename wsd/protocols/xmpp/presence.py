@@ -58,7 +58,7 @@ class Presence:
     def __init__(
         self,
         settings: Settings,
-        vault: AsyncStore,
+        store: AsyncStore,
         quarantine: Quarantine,
         accounts: Accounts,
         rosters: Rosters,
@@ -66,7 +66,7 @@ class Presence:
         rooms: Rooms | None,
     ) -> None:
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._quarantine = quarantine
         self._accounts = accounts
         self._rosters = rosters
@@ -84,7 +84,7 @@ class Presence:
         if stanzaType in ("", "subscribe", "subscribed"):
             session.user.refuseBlocked(to.full)
         if stanzaType in SUBSCRIPTIONS:
-            self._vault.check()
+            self._store.check()
             await self.subscription(session.user, stanza, to)
         elif stanzaType in ("", "unavailable"):
             self.direct(session, stanza, to)
@@ -170,7 +170,7 @@ class Presence:
 
     def _ask(self, session: Session, item: RosterItem) -> None:
         try:
-            request = parse(item.request.encode(), self._settings.storedCaps)
+            request = parse(item.request.encode(), self._settings.storedLimits)
         except (StreamError, ValueError) as error:
             self._quarantine.record(ROSTER, session.user.bare, item.jid, error)
             self._rosters.keep(session.user, replace(item, request=""))

@@ -224,9 +224,9 @@ class XmppFactory(Factory):
             return
         path = storeOf(self.options, os.environ)
         thread = self.pool.share("xmpp", self.route.path, threads=1)
-        vault = AsyncStore(thread, lambda: SqliteStore(path), self.clock, str(path))
+        store = AsyncStore(thread, lambda: SqliteStore(path), self.clock, str(path))
         deriving = self.pool.share("scram", self.route.path, threads=2)
-        self._server = Server(self._bounded(self.options), self.clock, time.time, vault, deriving)
+        self._server = Server(self._bounded(self.options), self.clock, time.time, store, deriving)
         if self._slots() is not None:
             Upload(self._server.settings, self._server.queries, self._slots)
         self._server.counters = self.counters
@@ -265,7 +265,7 @@ class XmppFactory(Factory):
     def ready(self) -> str | None:
         """Why the store accepts no new writes, None if it does."""
         server = self.host._server
-        fault = None if server is None else server.vault.fault
+        fault = None if server is None else server.store.fault
         return None if fault is None else f"the store cannot be used: {fault}"
 
 

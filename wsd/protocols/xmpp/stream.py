@@ -106,7 +106,7 @@ class Stream:
         if self.state is StreamState.OVER:
             return None
         try:
-            element = parse(message, self._settings.caps)
+            element = parse(message, self._settings.limits)
         except StreamError as error:
             self.fail(error)
             return None

@@ -38,7 +38,7 @@ class Rooms:
     def __init__(
         self,
         settings: Settings,
-        vault: AsyncStore,
+        store: AsyncStore,
         quarantine: Quarantine,
         accounts: Accounts,
         messages: Messages,
@@ -49,10 +49,10 @@ class Rooms:
         self.domains = frozenset(map(self.domainOf, settings.domains))
         self.rooms: dict[str, Room] = {}
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._quarantine = quarantine
         self._accounts = accounts
-        self._messages = RoomMessages(vault, accounts, messages, entryIds, now)
+        self._messages = RoomMessages(store, accounts, messages, entryIds, now)
         self._ledger = ledger
         self._now = now
 
@@ -66,10 +66,10 @@ class Rooms:
         for each in filter(None, map(self._quarantine.room, stored)):
             owner = next((bare for bare, held in each.affiliations.items() if held == "owner"), each.jid)
             self.rooms[each.jid] = room = self._newRoom(each.jid, owner, True)
-            room.restore(each, self._settings.storedCaps)
+            room.restore(each, self._settings.storedLimits)
 
     def _newRoom(self, jid: str, holder: str, isStored: bool) -> Room:
-        return Room(self._settings, self._vault, self._ledger, jid, holder, isStored)
+        return Room(self._settings, self._store, self._ledger, jid, holder, isStored)
 
     def sweep(self) -> None:
         """End the temporary rooms that nobody has entered since the start."""
@@ -83,16 +83,16 @@ class Rooms:
 
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
         """Handle a stanza for a room, or for the service. Raises StanzaError and StoreError."""
-        vault = self._vault
-        since = vault.asked
+        store = self._store
+        since = store.asked
         if self._isStored(session, stanza, to):
-            vault.check()
+            store.check()
         if stanza.name == "iq":
             if not stanza.get("id"):
                 raise StanzaError("bad-request", "an iq has an id")
             answer = self._iq(session, stanza, to)
             if answer is not None:
-                await vault.kept(since)
+                await store.kept(since)
                 session.send(answer)
         elif not to.local:
             raise StanzaError("service-unavailable", "this is the place of the rooms, and none of them")
