@@ -27,10 +27,12 @@ class MemoryStore:
         self.isFull = False
         self.isBroken = False
         self.closed = 0
+        self.transactions = 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         before = dict(self.records), list(self.order)
+        self.transactions += 1
         try:
             yield
             if self.isBroken or (self.isFull and self.records != before[0]):
