@@ -249,7 +249,7 @@ class Rooms:
     def _manage(self, room: Room, session: Session, iq: Element, query: Element) -> Element:
         isGet = iq.get("type") == "get"
         if query.ns == admin.ADMIN:
-            answer = (admin.listed if isGet else admin.changed)(room, session, iq, query)
+            answer = (admin.answerList if isGet else admin.changeLists)(room, session, iq, query)
         elif isGet:
             return admin.settings(room, session, iq, query)
         else:
