@@ -23,7 +23,7 @@ from websockets.uri import parse_uri
 from tests.certificates import Authority
 from tests.commands import PATIENCE, until
 from tests.process.test_proxies import freePorts, isOpen
-from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.stanza import Element
 
 OPEN = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='localhost' version='1.0'/>"
@@ -31,7 +31,7 @@ CLOSE = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 SM = "urn:xmpp:sm:3"
-_CAPS = Caps(1 << 24, 1_000, 100_000, 1_000)
+_LIMITS = XmlLimits(1 << 24, 1_000, 100_000, 1_000)
 
 _PROSODY = """
 run_as_root = true
@@ -243,7 +243,7 @@ class Client:
 
     def hear(self) -> Element:
         """The next element. Raises Ended with the close's code."""
-        return parse(self.line.recv().encode(), _CAPS)
+        return parse(self.line.recv().encode(), _LIMITS)
 
     def until(self, name: str, **attrs: str) -> Element:
         """The next element of that name with these attributes; others are passed over."""

@@ -147,8 +147,8 @@ class Absurd:
             return f"<presence xmlns='jabber:client' to='{to}'><x xmlns='{MUC}'/></presence>"
         if kind == "room":
             return f"<iq xmlns='jabber:client' type='set' id='i' to='{self.one(ROOMS)}'>{self._management()}</iq>"
-        type, to = self.one(TYPES[kind]), self._address()
-        attributes = (f" type={quoteattr(type)}" if type else "") + (f" to={quoteattr(to)}" if to else "")
+        stanzaType, to = self.one(TYPES[kind]), self._address()
+        attributes = (f" type={quoteattr(stanzaType)}" if stanzaType else "") + (f" to={quoteattr(to)}" if to else "")
         attributes += " id='i'" if self.random.random() < 0.95 else ""
         count = 1 if kind == "iq" else self.random.choice((0, 1, 1, 2, 3))
         inner = "".join(self._payload() for _ in range(count))
@@ -173,8 +173,8 @@ class Absurd:
         """Of any name, in any namespace, with anything in it."""
         count = self.random.choice((0, 0, 1, 1, 2, 3)) if depth < 4 else 0
         inner = "".join(self._element(depth + 1) if self.random.random() < 0.6 else self._text() for _ in range(count))
-        name, space = self.one(NAMES), quoteattr(self.one(SPACES))
-        return f"<{name} xmlns={space}{self._attributes()}>{inner}</{name}>"
+        name, namespace = self.one(NAMES), quoteattr(self.one(SPACES))
+        return f"<{name} xmlns={namespace}{self._attributes()}>{inner}</{name}>"
 
     def _management(self) -> str:
         """What owners and moderators might say."""
@@ -187,8 +187,8 @@ class Absurd:
             f"<field var='{_field(self.one(FIELDS))}'><value>{self.one(('0', '1', self._text()))}</value></field>"
             for _ in range(self.random.randrange(4))
         )
-        type = self.one(("submit", "submit", "submit", "cancel", "form"))
-        return f"<query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='{type}'>{fields}</x></query>"
+        formType = self.one(("submit", "submit", "submit", "cancel", "form"))
+        return f"<query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='{formType}'>{fields}</x></query>"
 
     def _item(self) -> str:
         whom = self.one((*(f"jid='{user}'" for user in USERS), *(f"nick='{nick}'" for nick in NICKS)))

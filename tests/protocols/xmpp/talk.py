@@ -10,14 +10,14 @@ from typing import Any
 from scramp import ScramClient
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import Logger
 
 from tests.pool import PoolAtOnce
 from tests.wire import Client
+from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.clientinfo import ClientInfo
-from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
@@ -29,7 +29,7 @@ CLOSE = '<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>'
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 LOCAL = ClientInfo("127.0.0.1", True, True, 5)
 REMOTE = ClientInfo("192.0.2.1", False, False, 5)
-CAPS = Caps(1 << 20, 200, 100_000, 200)
+LIMITS = XmlLimits(1 << 20, 200, 100_000, 200)
 
 _KEYS: dict[str, str] = {}
 """Derived but once in all tests: it takes a while, and is meant to."""
@@ -59,9 +59,9 @@ class Host:
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
         self.pool = PoolAtOnce(self.clock)
-        vault = AsyncStore(self.pool.share("xmpp", "/xmpp", threads=1), self._open, self.clock)
+        store = AsyncStore(self.pool.share("xmpp", "/xmpp", threads=1), self._open, self.clock)
         deriving = self.pool.share("scram", "/xmpp", threads=2)
-        self.server = Server(self.options, self.clock, self.clock.seconds, vault, deriving)
+        self.server = Server(self.options, self.clock, self.clock.seconds, store, deriving)
         self.started = Deferred.fromCoroutine(self.server.start(True))
 
     def _open(self) -> SqliteStore:
@@ -97,7 +97,7 @@ class Host:
 class Wire:
     """What a stream runs on: each ping is answered when its client looks, unless it is `frozen`."""
 
-    log = Logger(namespace="wsd")
+    log = ConnectionLog("c1")
 
     def __init__(self, server: Server, client: ClientInfo) -> None:
         self.sent: list[str] = []
@@ -161,7 +161,7 @@ class Talker:
         """What has come since the last look."""
         messages = self.wire.messages()
         new, self._seen = messages[self._seen :], len(messages)
-        return [parse(message.encode(), CAPS) for message in new]
+        return [parse(message.encode(), LIMITS) for message in new]
 
     def forget(self) -> None:
         self.heard()
@@ -171,11 +171,11 @@ class Talker:
         self.wire.say(message)
         return self.heard()
 
-    def ask(self, type: str, payload: str, to: str = "", id: str = "q") -> Element:
+    def ask(self, stanzaType: str, payload: str, to: str = "", stanzaId: str = "q") -> Element:
         """The answer to an iq."""
         address = f' to="{to}"' if to else ""
-        answers = self.say(f'<iq xmlns="jabber:client" type="{type}" id="{id}"{address}>{payload}</iq>')
-        (answer,) = [each for each in answers if each.name == "iq" and each.get("id") == id]
+        answers = self.say(f'<iq xmlns="jabber:client" type="{stanzaType}" id="{stanzaId}"{address}>{payload}</iq>')
+        (answer,) = [each for each in answers if each.name == "iq" and each.get("id") == stanzaId]
         return answer
 
     def login(self, user: str, resource: str = "", mechanism: str = "SCRAM-SHA-256", password: str = "") -> None:
@@ -220,8 +220,8 @@ class Talker:
         self.wire.lose()
 
 
-def message(to: str, body: str = "hello", type: str = "chat", id: str = "m") -> str:
-    return f'<message xmlns="jabber:client" to="{to}" type="{type}" id="{id}"><body>{body}</body></message>'
+def message(to: str, body: str = "hello", stanzaType: str = "chat", stanzaId: str = "m") -> str:
+    return f'<message xmlns="jabber:client" to="{to}" type="{stanzaType}" id="{stanzaId}"><body>{body}</body></message>'
 
 
 def condition(error: Element) -> str:

@@ -125,5 +125,5 @@ def test_nothing_raises_and_nothing_is_left(tmp_path: Path, failures: list[str],
     assert [user.bare for user in server.accounts.users.values() if user.sessions] == []
     assert server.rooms is not None
     assert [room.occupants for room in server.rooms.rooms.values() if room.occupants] == []
-    assert (server.absent.total, server.absent.held("127.0.0.1")) == (0, 0)
-    assert server.housed.total == sum(room.size for room in server.rooms.rooms.values())
+    assert (server.sessionMemory.total, server.sessionMemory.held("127.0.0.1")) == (0, 0)
+    assert server.roomMemory.total == sum(room.size for room in server.rooms.rooms.values())

@@ -40,8 +40,8 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path, "alice", "bob", "carol")
 
 
-def message(to: str, inner: str, type: str = "chat") -> str:
-    return f"<message xmlns='jabber:client' to='{to}' type='{type}' id='m'><body>hello</body>{inner}</message>"
+def message(to: str, inner: str, stanzaType: str = "chat") -> str:
+    return f"<message xmlns='jabber:client' to='{to}' type='{stanzaType}' id='m'><body>hello</body>{inner}</message>"
 
 
 def direct(host: Host, forged: str) -> Element:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.protocols.xmpp.trees import flat
 from wsd.protocols.xmpp.errors import StreamError
-from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.framing import XmlLimits, parse
 
 ATTACKS = {
     "empty": ("", "not-well-formed"),
@@ -90,11 +90,11 @@ class TestOneMessageIsOneElement:
         assert told == '<m xmlns="n" xmlns:a0="q" a0:a="1"><c xmlns="q"><d xmlns="n"/></c></m>'
 
     def test_it_may_be_twice_as_long_where_it_is_passed_on(self) -> None:
-        caps = Caps(size=1_000)
+        limits = XmlLimits(size=1_000)
         quotes = '"' * 300
-        assert parse(f"<a b='{quotes}'/>".encode(), caps).get("b") == quotes
+        assert parse(f"<a b='{quotes}'/>".encode(), limits).get("b") == quotes
         with pytest.raises(StreamError, match="at most 2000 bytes with all its namespaces"):
-            parse(f"<a b='{quotes}{quotes}'/>".encode(), caps)
+            parse(f"<a b='{quotes}{quotes}'/>".encode(), limits)
 
     def test_a_namespace_is_there_once(self) -> None:
         first, second = parse(b"<a xmlns:p='urn:one'><p:b/><p:c/></a>").elements()

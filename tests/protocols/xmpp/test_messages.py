@@ -56,8 +56,8 @@ class TestByAddress:
     def test_a_headline_reaches_all_available_sessions_and_is_not_stored(self, host: Host) -> None:
         alice, one, two = host.login("alice"), host.login("bob", "one"), host.login("bob", "two")
         one.forget()
-        alice.say(message("bob@localhost", type="headline"))
-        alice.say(message("carol@localhost", type="headline"))
+        alice.say(message("bob@localhost", stanzaType="headline"))
+        alice.say(message("carol@localhost", stanzaType="headline"))
         assert (bodies(one.heard()), bodies(two.heard())) == (["hello"], ["hello"])
         carol = host.login("carol", presence=False)
         assert bodies(carol.say("<presence xmlns='jabber:client'/>")) == []
@@ -82,7 +82,7 @@ class TestOfflineMessages:
     def test_they_wait_and_tell_when_they_were_sent(self, host: Host) -> None:
         alice = host.login("alice")
         alice.say(message("bob@localhost", "one"))
-        alice.say(message("bob@localhost", "two", type="normal"))
+        alice.say(message("bob@localhost", "two", stanzaType="normal"))
         bob = host.login("bob", presence=False)
         heard = bob.say("<presence xmlns='jabber:client'/>")
         assert bodies(heard) == ["one", "two"]
@@ -210,8 +210,8 @@ class TestBlocking:
     def test_nothing_comes_as_the_answer_to_a_question_that_nobody_asked(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         block(alice, "bob@localhost")
-        for type in ("result", "error"):
-            said = f"<iq xmlns='jabber:client' type='{type}' id='1' to='{alice.jid}'><a xmlns='b'/></iq>"
+        for stanzaType in ("result", "error"):
+            said = f"<iq xmlns='jabber:client' type='{stanzaType}' id='1' to='{alice.jid}'><a xmlns='b'/></iq>"
             assert bob.say(said) == []
         assert alice.heard() == []
 
@@ -222,10 +222,10 @@ class TestBlocking:
             talker.say(f"<presence xmlns='jabber:client' to='{room}/{nick}'/>")
         block(alice, "bob@localhost")
         alice.forget()
-        for type in ("invite", "decline"):
+        for name in ("invite", "decline"):
             bob.say(
-                f"<message xmlns='jabber:client' to='{room}'><x xmlns='{user}'><{type} to='alice@localhost'>"
-                f"<reason>it is me</reason></{type}></x></message>"
+                f"<message xmlns='jabber:client' to='{room}'><x xmlns='{user}'><{name} to='alice@localhost'>"
+                f"<reason>it is me</reason></{name}></x></message>"
             )
         assert condition(bob.say(message(f"{room}/a"))[0]) == "item-not-found"
         assert condition(bob.ask("get", "<a xmlns='b'/>", to=f"{room}/a")) == "item-not-found"

@@ -46,15 +46,15 @@ CAME = [
 
 
 class TestTheStatesOfSubscriptions:
-    @pytest.mark.parametrize(("type", "table"), SENT)
-    def test_what_is_sent(self, type: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
+    @pytest.mark.parametrize(("stanzaType", "table"), SENT)
+    def test_what_is_sent(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
         for before, (after, goesOn) in table.items():
-            assert sent(before, type) == (after, bool(goesOn)), before
+            assert sent(before, stanzaType) == (after, bool(goesOn)), before
 
-    @pytest.mark.parametrize(("type", "table"), CAME)
-    def test_what_comes(self, type: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
+    @pytest.mark.parametrize(("stanzaType", "table"), CAME)
+    def test_what_comes(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
         for before, (after, isTold) in table.items():
-            assert came(before, type, "r") == (after, bool(isTold)), before
+            assert came(before, stanzaType, "r") == (after, bool(isTold)), before
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path, "alice", "bob", "carol")
 
 
-def presence(type: str, to: str) -> str:
-    return f"<presence xmlns='jabber:client' type='{type}' to='{to}'/>"
+def presence(stanzaType: str, to: str) -> str:
+    return f"<presence xmlns='jabber:client' type='{stanzaType}' to='{to}'/>"
 
 
 def roster(talker: Talker) -> dict[str, tuple[str, str]]:
@@ -235,10 +235,10 @@ class TestStoredRequests:
             self.ask(host, user, f"<status>{'x' * 1_000}</status>")
         assert len(self.waiting(host)) == 8
 
-    @pytest.mark.parametrize("type", ["subscribe", "subscribed", "unsubscribe", "unsubscribed"])
-    def test_cannot_be_made_by_anonymous_users(self, host: Host, type: str) -> None:
+    @pytest.mark.parametrize("stanzaType", ["subscribe", "subscribed", "unsubscribe", "unsubscribed"])
+    def test_cannot_be_made_by_anonymous_users(self, host: Host, stanzaType: str) -> None:
         guest = host.login("", mechanism="ANONYMOUS")
-        (error,) = guest.say(presence(type, "bob@localhost"))
+        (error,) = guest.say(presence(stanzaType, "bob@localhost"))
         assert condition(error) == "not-allowed"
         alice = host.login("alice")
         assert presences(alice.say(presence("subscribe", guest.bare))) == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, REMOTE, Host, Talker, condition
+from wsd.protocols.xmpp.rooms.config import RoomConfig
 from wsd.protocols.xmpp.stanza import Element
 
 MUC = "http://jabber.org/protocol/muc"
@@ -434,10 +436,10 @@ class TestWhatIsHeld:
         assert condition(configure(guest, persistentroom="1")) == "not-acceptable"
         configure(guest, persistentroom="0")
         say(guest, "x" * 100_000)
-        assert host.server.housed.total > 100_000
+        assert host.server.roomMemory.total > 100_000
         guest.say(CLOSE)
         assert host.server.rooms is not None
-        assert (host.server.rooms.rooms, host.server.housed.total) == ({}, 0)
+        assert (host.server.rooms.rooms, host.server.roomMemory.total) == ({}, 0)
 
     def test_a_history_lets_the_oldest_go_and_what_is_too_much_is_not_remembered(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
@@ -456,7 +458,7 @@ class TestWhatIsHeld:
         while not conditionOf(alice.say(presenceTo(f"r{made}@conference.localhost/a"))):
             made += 1
         assert 50 <= made <= 64
-        assert host.server.housed.held("127.0.0.1") <= 1 << 18
+        assert host.server.roomMemory.held("127.0.0.1") <= 1 << 18
         other = host.connect(REMOTE)
         other.login("bob")
         assert not conditionOf(other.say(presenceTo("another@conference.localhost/b")))
@@ -481,7 +483,7 @@ class TestWhatIsHeld:
         assert host.server.rooms is not None
         assert list(host.server.rooms.rooms) == [ROOM]
         host.pass_(61)
-        assert (host.server.rooms.rooms, host.server.housed.total) == ({}, 0)
+        assert (host.server.rooms.rooms, host.server.roomMemory.total) == ({}, 0)
         host.kill()
         assert host.server.rooms.rooms == {}
 
@@ -490,13 +492,13 @@ class TestWhatIsHeld:
         change(alice, jid="bob@localhost", affiliation="admin")
         say(alice, "kept")
         alice.say(f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat'><subject>cats</subject></message>")
-        before = host.server.housed.total
+        before = host.server.roomMemory.total
         host.kill()
-        assert abs(host.server.housed.held("alice@localhost") - before) < 100
+        assert abs(host.server.roomMemory.held("alice@localhost") - before) < 100
         alice = host.login("alice")
         join(alice, "alice")
         alice.ask("set", f"<query xmlns='{MUC}#owner'><destroy/></query>", ROOM)
-        assert host.server.housed.total == 0
+        assert host.server.roomMemory.total == 0
 
     def test_a_presence_is_small(self, host: Host) -> None:
         alice = host.login("alice")
@@ -515,3 +517,13 @@ def presenceTo(to: str, inner: str = "") -> str:
 def conditionOf(heard: list[Element]) -> str:
     """The condition of an error among what was heard, "" when there is none."""
     return next((condition(each) for each in heard if each.get("type") == "error"), "")
+
+
+class TestStoredSettings:
+    def test_have_the_names_that_older_versions_have_written(self) -> None:
+        assert RoomConfig.read('{"name": "Den", "open": false}') == RoomConfig(name="Den", semiAnonymous=False)
+        written = json.loads(RoomConfig(semiAnonymous=False).write())
+        assert (written["open"], "semiAnonymous" in written) == (False, False)
+
+    def test_do_not_read_others_under_their_names_here(self) -> None:
+        assert RoomConfig.read('{"semiAnonymous": false}') == RoomConfig()

@@ -21,7 +21,7 @@ _LONG = "x" * 20_000
 
 
 def store(host: Host) -> SqliteStore:
-    found = host.server.vault._worker._store
+    found = host.server.store._worker._store
     assert isinstance(found, SqliteStore)
     return found
 
@@ -137,7 +137,7 @@ class TestAFullDisk:
         alice = host.login("alice")
         fill(host)
         alice.say(message("bob@localhost", _LONG))
-        assert host.server.vault.fault is not None
+        assert host.server.store.fault is not None
         bob = host.login("bob")
         alice.say(message(bob.jid, "live"))
         assert bodies(bob.heard()) == ["live"]
@@ -151,13 +151,13 @@ class TestAFullDisk:
         assert handled(alice.say(R)) == []
         host.pass_(0.5)
         assert handled(alice.heard()) == []
-        before = host.server.vault.fault
+        before = host.server.store.fault
         alice.say(message(bob.jid, "two"))
         assert handled(alice.say(R)) == []
         clear(host)
         host.pass_(0.5)
         assert handled(alice.heard())[-1] == "2"
-        assert (str(before), host.server.vault.fault) == ("database or disk is full", None)
+        assert (str(before), host.server.store.fault) == ("database or disk is full", None)
         host.kill()
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == [_LONG, "two"]
 

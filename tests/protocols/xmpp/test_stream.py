@@ -253,7 +253,7 @@ class TestInTheSession:
             (message("nobody@localhost"), "service-unavailable"),
             (message("bob@elsewhere.example"), "service-unavailable"),
             (message("localhost"), "service-unavailable"),
-            (message("bob@localhost", type="groupchat"), "service-unavailable"),
+            (message("bob@localhost", stanzaType="groupchat"), "service-unavailable"),
             ("<iq xmlns='jabber:client' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", "bad-request"),
             ("<iq xmlns='jabber:client' type='get' id='1'/>", "bad-request"),
             ("<iq xmlns='jabber:client' type='what' id='1'/>", "bad-request"),
@@ -282,7 +282,7 @@ class TestInTheSession:
 
     def test_an_error_is_not_answered_with_an_error(self, host: Host) -> None:
         alice = host.login("alice")
-        assert alice.say(message("nobody@localhost", type="error")) == []
+        assert alice.say(message("nobody@localhost", stanzaType="error")) == []
         assert alice.say("<iq xmlns='jabber:client' type='result' id='1' to='bob@localhost/x'/>") == []
 
     def test_every_stanza_has_its_namespace_and_its_sender(self, host: Host) -> None:

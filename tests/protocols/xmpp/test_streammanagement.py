@@ -33,13 +33,13 @@ def managed(host: Host, user: str, resume: bool = True) -> tuple[Talker, str]:
     return talker, enabled.get("id")
 
 
-def resume(host: Host, user: str, id: str, number: int) -> tuple[Talker, list[Element]]:
+def resume(host: Host, user: str, resumeId: str, number: int) -> tuple[Talker, list[Element]]:
     """Another connection, which resumes: what comes."""
     talker = host.connect()
     talker.say(OPEN)
     talker.authenticate(user, "SCRAM-SHA-256", user)
     talker.say(OPEN)
-    return talker, talker.say(f"<resume xmlns='{SM}' previd='{id}' h='{number}'/>")
+    return talker, talker.say(f"<resume xmlns='{SM}' previd='{resumeId}' h='{number}'/>")
 
 
 @pytest.fixture
@@ -156,13 +156,13 @@ class TestAcknowledgementsOfTheClient:
 
 class TestResume:
     def test_each_missed_stanza_comes_once_and_in_order(self, host: Host) -> None:
-        alice, (bob, id) = host.login("alice"), managed(host, "bob")
+        alice, (bob, resumeId) = host.login("alice"), managed(host, "bob")
         alice.say(message(bob.jid, "0"))
         bob.heard()
         bob.lose()
         for number in range(1, 4):
             alice.say(message(bob.jid, str(number)))
-        again, heard = resume(host, "bob", id, 1)
+        again, heard = resume(host, "bob", resumeId, 1)
         assert heard[0].name == "resumed"
         assert bodies(heard) == ["1", "2", "3"]
         again.say(a(4))
@@ -172,11 +172,11 @@ class TestResume:
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["4"]
 
     def test_it_says_how_much_of_the_clients_was_handled(self, host: Host) -> None:
-        alice, id = managed(host, "alice")
+        alice, resumeId = managed(host, "alice")
         alice.say(message("bob@localhost"))
         alice.lose()
-        _, heard = resume(host, "alice", id, 0)
-        assert (heard[0].get("previd"), heard[0].get("h")) == (id, "1")
+        _, heard = resume(host, "alice", resumeId, 0)
+        assert (heard[0].get("previd"), heard[0].get("h")) == (resumeId, "1")
 
     def test_nobody_saw_it_leave(self, host: Host) -> None:
         alice, other = managed(host, "alice")[0], host.login("alice")
@@ -189,41 +189,41 @@ class TestResume:
         assert [each.get("type") for each in other.heard()] == ["unavailable"]
 
     def test_a_connection_that_is_still_there_ends(self, host: Host) -> None:
-        bob, id = managed(host, "bob")
-        _, heard = resume(host, "bob", id, 0)
+        bob, resumeId = managed(host, "bob")
+        _, heard = resume(host, "bob", resumeId, 0)
         assert heard[0].name == "resumed"
         assert [each.name for each in bob.heard()][-2:] == ["error", "close"]
 
-    @pytest.mark.parametrize("id", ["none", ""])
-    def test_of_nothing_there_is_none_and_a_resource_may_be_bound(self, host: Host, id: str) -> None:
-        talker, heard = resume(host, "bob", id, 0)
+    @pytest.mark.parametrize("resumeId", ["none", ""])
+    def test_of_nothing_there_is_none_and_a_resource_may_be_bound(self, host: Host, resumeId: str) -> None:
+        talker, heard = resume(host, "bob", resumeId, 0)
         assert heard[0].toXml().startswith('<failed xmlns="urn:xmpp:sm:3"><item-not-found')
         assert talker.bind().get("type") == "result"
 
     def test_anothers_session_is_nobodys(self, host: Host) -> None:
-        bob, id = managed(host, "bob")
+        bob, resumeId = managed(host, "bob")
         bob.lose()
-        _, heard = resume(host, "alice", id, 0)
+        _, heard = resume(host, "alice", resumeId, 0)
         assert heard[0].name == "failed"
 
     def test_one_that_acknowledges_too_much_leaves_the_session_as_it_was(self, host: Host) -> None:
-        bob, id = managed(host, "bob")
-        _, heard = resume(host, "bob", id, 9)
+        bob, resumeId = managed(host, "bob")
+        _, heard = resume(host, "bob", resumeId, 9)
         assert [condition(each) for each in heard if each.name == "error"] == ["undefined-condition"]
         assert "handled-count-too-high" in heard[0].toXml()
         assert handled(bob.say(R)) == ["0"]
         bob.lose()
-        resume(host, "bob", id, 9)
+        resume(host, "bob", resumeId, 9)
         host.pass_(299)
-        assert resume(host, "bob", id, 0)[1][0].name == "resumed"
+        assert resume(host, "bob", resumeId, 0)[1][0].name == "resumed"
 
     def test_and_does_not_keep_it_from_ending(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "bob", sessions=2)
         for _ in range(2):
-            bob, id = managed(host, "bob")
-            resume(host, "bob", id, 9)
+            bob, resumeId = managed(host, "bob")
+            resume(host, "bob", resumeId, 9)
             bob.lose()
-            resume(host, "bob", id, 9)
+            resume(host, "bob", resumeId, 9)
         host.pass_(301)
         assert host.server.accounts.users["bob@localhost"].sessions == {}
         assert host.login("bob").jid
@@ -232,15 +232,15 @@ class TestResume:
         host = Host(tmp_path, "bob", sessions=2)
         ids = []
         for _ in range(2):
-            bob, id = managed(host, "bob")
-            ids.append(id)
+            bob, resumeId = managed(host, "bob")
+            ids.append(resumeId)
             bob.lose()
             host.pass_(1)
         host.login("bob")
-        assert [resume(host, "bob", id, 0)[1][0].name for id in ids] == ["failed", "resumed"]
+        assert [resume(host, "bob", resumeId, 0)[1][0].name for resumeId in ids] == ["failed", "resumed"]
 
     def test_one_that_is_cut_off_amid_its_answer_may_be_tried_again(self, host: Host) -> None:
-        alice, (bob, id) = host.login("alice"), managed(host, "bob")
+        alice, (bob, resumeId) = host.login("alice"), managed(host, "bob")
         bob.lose()
         alice.say(message(bob.jid, "missed"))
         second = host.connect()
@@ -248,8 +248,8 @@ class TestResume:
         second.authenticate("bob", "SCRAM-SHA-256", "bob")
         second.say(OPEN)
         second.wire.text = lambda _: second.lose()
-        second.say(f"<resume xmlns='{SM}' previd='{id}' h='0'/>")
-        assert bodies(resume(host, "bob", id, 0)[1]) == ["missed"]
+        second.say(f"<resume xmlns='{SM}' previd='{resumeId}' h='0'/>")
+        assert bodies(resume(host, "bob", resumeId, 0)[1]) == ["missed"]
 
     def test_what_had_no_answer_before_stream_management_is_sent_again(self, host: Host) -> None:
         (alice, _), bob = managed(host, "alice"), host.login("bob")
@@ -277,11 +277,11 @@ class TestResume:
         assert someone.bare not in host.server.accounts.users
 
     def test_after_its_time_what_it_missed_waits(self, host: Host) -> None:
-        alice, (bob, id) = host.login("alice"), managed(host, "bob")
+        alice, (bob, resumeId) = host.login("alice"), managed(host, "bob")
         bob.lose()
         alice.say(message(bob.jid, "late"))
         host.pass_(301)
-        again, heard = resume(host, "bob", id, 0)
+        again, heard = resume(host, "bob", resumeId, 0)
         assert heard[0].name == "failed"
         again.bind()
         assert bodies(again.say("<presence xmlns='jabber:client'/>")) == ["late"]
@@ -298,29 +298,29 @@ class TestWhatIsHeld:
     def lose(self, host: Host, number: int = 1) -> list[tuple[Talker, str]]:
         lost = []
         for _ in range(number):
-            bob, id = managed(host, "bob")
+            bob, resumeId = managed(host, "bob")
             bob.lose()
-            lost.append((bob, id))
+            lost.append((bob, resumeId))
         return lost
 
     def test_one_session_has_sixteen_of_the_largest_messages_at_the_most(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
-        alice, ((bob, id),) = host.login("alice"), self.lose(host)
+        alice, ((bob, resumeId),) = host.login("alice"), self.lose(host)
         for number in range(17):
             alice.say(message(bob.jid, f"{number}{'x' * 9_500}"))
-        assert host.server.absent.total < 17 * 10_000
+        assert host.server.sessionMemory.total < 17 * 10_000
         host.pass_(0)
-        assert resume(host, "bob", id, 0)[1][0].name == "failed"
+        assert resume(host, "bob", resumeId, 0)[1][0].name == "failed"
         waiting = bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>"))
         assert [body.rstrip("x") for body in waiting[:8]] == [str(number) for number in range(8)]
 
     def test_of_stanzas_that_are_long_to_read_it_has_fewer(self, host: Host) -> None:
-        alice, ((bob, id),) = host.login("alice"), self.lose(host)
+        alice, ((bob, resumeId),) = host.login("alice"), self.lose(host)
         dense = f"<message xmlns='jabber:client' to='{bob.jid}' type='chat'><body>x</body>{'<a/>' * 3_000}</message>"
         for _ in range(9):
             alice.say(dense)
         host.pass_(0)
-        assert resume(host, "bob", id, 0)[1][0].name == "failed"
+        assert resume(host, "bob", resumeId, 0)[1][0].name == "failed"
 
     def test_a_session_that_is_there_and_acknowledges_nothing_too(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
@@ -335,20 +335,20 @@ class TestWhatIsHeld:
         alice, lost = host.login("alice"), self.lose(host, 3)
         for bob, _ in lost[:2]:
             alice.say(message(bob.jid, "x" * 110_000))
-        assert 220_000 < host.server.absent.held("127.0.0.1") <= 1 << 18
+        assert 220_000 < host.server.sessionMemory.held("127.0.0.1") <= 1 << 18
         alice.say(message(lost[2][0].jid, "x" * 110_000))
         host.pass_(0)
-        assert [resume(host, "bob", id, 0)[1][0].name for _, id in lost] == ["resumed", "resumed", "failed"]
+        assert [resume(host, "bob", resumeId, 0)[1][0].name for _, resumeId in lost] == ["resumed", "resumed", "failed"]
 
     def test_nothing_is_left_in_the_books_when_they_are_back_or_gone(self, host: Host) -> None:
         alice, lost = host.login("alice"), self.lose(host, 3)
         for bob, _ in lost:
             alice.say(message(bob.jid))
-        assert host.server.absent.total > 3 * 4_000
+        assert host.server.sessionMemory.total > 3 * 4_000
         resume(host, "bob", lost[0][1], 0)
         host.login("bob", lost[1][0].jid.partition("/")[2])
         host.pass_(301)
-        assert host.server.absent.total == 0
+        assert host.server.sessionMemory.total == 0
 
     def test_in_a_room_those_who_take_nothing_go_and_the_others_hear_it(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", unacknowledged=10)
@@ -366,12 +366,12 @@ class TestWhatIsHeld:
 
 class TestAfterTheProcessHasDied:
     def test_resume_fails_and_says_how_much_was_handled(self, host: Host) -> None:
-        alice, id = managed(host, "alice")
+        alice, resumeId = managed(host, "alice")
         for _ in range(3):
             alice.say(message("bob@localhost"))
         assert handled(alice.say(R)) == ["3"]
         host.kill()
-        _, heard = resume(host, "alice", id, 0)
+        _, heard = resume(host, "alice", resumeId, 0)
         assert (heard[0].name, heard[0].get("h")) == ("failed", "3")
 
     def test_what_was_acknowledged_to_the_sender_and_not_by_the_receiver_waits(self, host: Host) -> None:

@@ -1,9 +1,18 @@
 """
-XMPP over WebSocket (RFC 7395): a server for real clients, and a gateway to another one.
+XMPP over WebSocket (RFC 7395): a server for clients, and a gateway to another server.
 
-From the message up: `framing` and `stanza` (what is said), `jid` (to whom), `sasl` with `credentials` and `guard` (by
-whom), `stream` (from <open/> to <close/>), `streammanagement` and `session` (so that nothing is lost), `ledger` (nor
-too much held), `user`, `roster`, `presence`, `routing`, `forgery`, `values`, `offline`, `blocking`, `carbons`,
-`queries`, `caps`, `register`, `rooms` (the rules), `server` (what all of them share), `store` with `sqlite` (what is
-kept), `gateway` (the other server), `protocol` (the route).
+A stanza passes `protocol` (the route and its WebSockets), `stream` (with `framing`), `established`, `routing`, then
+`messages`, `presence`, `queries` or `rooms`, then the receiver's `session`, and that session's stream and WebSocket.
+
+The route: `protocol`, `options`, `clientinfo`, `hostmeta`, `tool` (the command `wsd xmpp`).
+XML: `framing` (RFC 7395), `stanza`, `errors`, `jid`, `values`.
+A stream: `stream`, `negotiation` (login and binding), `established` (afterwards), `streammanagement` (XEP-0198).
+Logins: `logins`, `sasl`, `credentials`, `guard` (limits), `register` (XEP-0077).
+Users and sessions: `session`, `sessions`, `resumption`, `accounts`, `ledger` (limits of memory).
+What is said: `routing`, `messages`, `offline`, `delay`, `carbons`, `presence`, `roster`, `rosteritem`, `blocking`,
+`forgery` (what clients may not say), `queries`, `disco`, `caps`, `upload`, `rooms`.
+The store: `records` (its rows), `store` with `sqlite`, `asyncstore` with `storeworker`, `quarantine` (rows that cannot
+be read), `faults` (requests while it fails).
+The whole: `server` builds the parts, `settings` has the options in force.
+The gateway: `gateway`.
 """

@@ -24,12 +24,12 @@ class Accounts:
     """The users of a server by their bare addresses."""
 
     def __init__(
-        self, settings: Settings, vault: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
+        self, settings: Settings, store: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
     ) -> None:
         self.users: dict[str, User] = {}
         """Those in memory: all who have sessions, and some who were asked for."""
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._quarantine = quarantine
         self._clock = clock
         self._now = now
@@ -51,7 +51,7 @@ class Accounts:
         waiting = self._finding.setdefault(bare, [])
         waiting.append(found)
         if len(waiting) == 1:
-            rows = self._vault.read(loadUser, bare, owner=bare)
+            rows = self._store.read(loadUser, bare, owner=bare)
             rows.addCallback(self._loaded, bare).addBoth(self._found, bare)
         return await found
 

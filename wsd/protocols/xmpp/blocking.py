@@ -17,9 +17,9 @@ BLOCKING = "urn:xmpp:blocking"
 class BlockLists:
     """The queries that read and change a user's block list."""
 
-    def __init__(self, settings: Settings, vault: AsyncStore, presence: Presence) -> None:
+    def __init__(self, settings: Settings, store: AsyncStore, presence: Presence) -> None:
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._presence = presence
 
     async def get(self, session: Session, iq: Element, query: Element) -> Element:
@@ -60,7 +60,7 @@ class BlockLists:
 
     def _keep(self, user: User, address: str, value: str | None) -> None:
         if not user.isAnonymous:
-            self._vault.put(BLOCKED, user.bare, address, value)
+            self._store.put(BLOCKED, user.bare, address, value)
 
 
 def _subscribers(user: User, address: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Entity capabilities (XEP-0115): a hash of the disco#info, so that clients need not ask for it again."""
+"""Entity capabilities (XEP-0115): a hash of the disco#info saves clients from asking for it again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NODE = "urn:wsd:xmpp"
 
 
 def nodeOf(info: Element) -> str:
-    """The node at which a disco#info is found, besides the empty node."""
+    """The node under which a disco#info is found, besides the empty one."""
     return f"{_NODE}#{hashOf(info)}"
 
 
 def element(info: Element) -> Element:
-    """The element for the features of a stream (XEP-0115 6.3)."""
+    """The <c/> in the features of a stream (XEP-0115 6.3)."""
     return Element(CAPS, "c", {"hash": "sha-1", "node": _NODE, "ver": hashOf(info)})
 
 
@@ -38,7 +38,7 @@ def _identity(identity: Element) -> str:
 
 
 def _fields(form: Element) -> list[str]:
-    """The type of a form, and its fields with their values."""
+    """The type of a form, then its fields with their values, in order."""
     fields = {field.get("var"): sorted(value.text for value in field.elements()) for field in form.elements()}
     told = fields.pop("FORM_TYPE", [])
     for name, values in sorted(fields.items()):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from twisted.logger import Logger
 
+from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.store import StoreError, refusal
 
 
-def refuseForStore(fault: StoreError, log: Any) -> StanzaError:
+def refuseForStore(fault: StoreError, log: ConnectionLog | Logger) -> StanzaError:
     """The error that answers the request. The fault is logged with the connection whose log this is."""
     log.warn("the store of xmpp refuses a request: {sentence}", event="xmpp.store", sentence=str(fault))
     return refusal(fault)

@@ -1,4 +1,4 @@
-"""Forgery: elements that only servers and rooms may add to a stanza, and clients may not."""
+"""Forgery: removes the elements that only servers and rooms may add to a stanza."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _SERVERS = {
     ("urn:xmpp:occupant-id:0", "occupant-id"),
     ("urn:xmpp:mam:2", "result"),
 }
-"""Delays, copies, further addressees, identities of occupants, and results from an archive."""
+"""Delays, copies, further addressees, occupant ids, and results from an archive."""
 
 _PUSHES = ("jabber:iq:roster", "urn:xmpp:blocking")
-"""The namespaces in which a server pushes changes of a client's own roster and block list."""
+"""The namespaces of pushes that tell a client about its own roster and block list."""
 
 _STANZA_ID = "urn:xmpp:sid:0"
 ROOMS = "http://jabber.org/protocol/muc#user"
-"""What a room says about occupants. Sent to a room it is an invitation, which the room never passes on unchanged."""
+"""What a room says about occupants. A client sends it to a room as an invitation, which the room rewrites."""
 
 _SUSPECT = frozenset({_STANZA_ID, ROOMS, *(ns for ns, _ in _SERVERS)})
-"""Namespaces to be checked; most stanzas have no element in them."""
+"""The namespaces to look for; most stanzas have none of them."""
 
 
 def strip(stanza: Element, domains: Container[str], isForRoom: bool) -> None:
-    """Remove such elements from a message or presence; `domains` are those that assign stanza ids."""
+    """Remove such elements from a message or presence. `domains` are the domains here, which assign stanza ids."""
     for child in stanza.children:
         if isinstance(child, Element) and child.ns in _SUSPECT:
             break
@@ -52,7 +52,7 @@ def _isForged(child: Element, domains: Container[str], isForRoom: bool) -> bool:
 
 
 def _isOurs(by: str, domains: Container[str]) -> bool:
-    """XEP-0359 5: a server that assigns ids removes those that claim to be its own."""
+    """XEP-0359 5: a server removes stanza ids that claim to be its own."""
     try:
         return parseJid(by).domain in domains
     except ValueError:
@@ -60,7 +60,7 @@ def _isOurs(by: str, domains: Container[str]) -> bool:
 
 
 def refusePush(iq: Element) -> None:
-    """Raises StanzaError if a client sends a push that only the receiver's own server may send (RFC 6121 2.3.3)."""
+    """Raises StanzaError if a client sends a push, which only the receiver's server may send (RFC 6121 2.1.6)."""
     query = iq.first()
     if iq.get("type") == "set" and query is not None and query.ns in _PUSHES:
         raise StanzaError("forbidden", "only a server may push a roster or a block list")

@@ -1,8 +1,8 @@
 """
-The framing of RFC 7395: one message is one complete element, and nothing else.
+The framing of RFC 7395 3.3: one message is one complete element, and nothing else.
 
-The parser is expat's, with everything refused that XMPP has no use for (RFC 6120 11.1): document types, entities of
-one's own, processing instructions, comments, the XML declaration; and with caps on depth, elements and attributes.
+The parser is expat. It refuses what XMPP forbids (RFC 6120 11.1): document types, entity declarations, processing
+instructions, comments and the XML declaration. Depth, elements and attributes have limits.
 """
 
 from __future__ import annotations
@@ -18,56 +18,56 @@ _LANG = f"{XML} lang"
 
 
 @dataclass(frozen=True)
-class Caps:
-    """What one message may have."""
+class XmlLimits:
+    """The limits of one message."""
 
     size: int = 262_144
-    """Bytes."""
+    """Bytes of the message."""
     depth: int = 50
-    """Elements in one another."""
+    """Levels of elements."""
     elements: int = 4_000
-    """Elements in all."""
+    """Elements in the message."""
     attributes: int = 50
-    """Attributes, and declarations of namespaces, of one element."""
+    """Attributes of one element, and declarations of namespaces in one element."""
     uri: int = 1_000
     """Characters of a namespace."""
 
     @property
     def written(self) -> int:
-        """Limit in bytes of a message when each element declares its own namespace, as when it is passed on."""
+        """Limit in bytes of a message as it is passed on, with a declaration of the namespace in each element."""
         return 2 * self.size
 
 
-DEFAULTS = Caps()
+DEFAULTS = XmlLimits()
 
 _ESCAPED = 6
-"""How many times longer escaping can make a text: a quotation mark becomes &quot;."""
+"""By how much escaping can lengthen a text: a quotation mark becomes &quot;."""
 
 
-def _tooLong(caps: Caps) -> StreamError:
-    """A message would be too long when it is passed on."""
-    return StreamError("policy-violation", f"a message has at most {caps.written} bytes with all its namespaces")
+def _tooLong(limits: XmlLimits) -> StreamError:
+    """The error for a message that would be too long when it is passed on."""
+    return StreamError("policy-violation", f"a message has at most {limits.written} bytes with all its namespaces")
 
 
 class Builder:
-    """What expat calls, building elements; whole ones of the depth `cut` are handed to `whole`."""
+    """Builds elements from what expat calls. Complete elements at the depth `cut` are handed to `whole`."""
 
-    def __init__(self, caps: Caps, cut: int = 0) -> None:
-        self.caps = caps
+    def __init__(self, limits: XmlLimits, cut: int = 0) -> None:
+        self.limits = limits
         self.root: Element | None = None
         self._cut = cut
         self._stack: list[Element] = []
         self._elements = 0
         self._declared = 0
         self._hasPrefixes = False
-        self._spaces: dict[str, str] = {}
-        """Each namespace once, since expat creates a new string for every element."""
+        self._namespaces: dict[str, str] = {}
+        """One string for each namespace, since expat creates a new one for every element."""
         self.grown = 0
-        """Upper bound of the characters of namespaces that replace prefixes."""
+        """Upper bound of the characters of the namespaces that replace prefixes."""
 
     def parser(self) -> XMLParserType:
-        """An expat that builds with this."""
-        # Interning is shared within one parser alone: what a stranger sends is not kept.
+        """A new expat parser that calls this builder."""
+        # Each parser interns its names itself, so that those of a stranger are not kept.
         parser = ParserCreate("utf-8", " ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -82,13 +82,13 @@ class Builder:
         return parser
 
     def begun(self, root: Element) -> None:
-        """In a stream that is cut: its root has begun."""
+        """Called if `cut` is set: the root has begun."""
 
     def whole(self, element: Element) -> None:
-        """In a stream that is cut: one of its children is whole."""
+        """Called if `cut` is set: a child of the root is complete."""
 
     def ended(self) -> None:
-        """In a stream that is cut: its root has ended."""
+        """Called if `cut` is set: the root has ended."""
 
     def _refuse(self, *_: Any) -> None:
         raise StreamError(
@@ -98,26 +98,26 @@ class Builder:
 
     def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._declared += 1
-        if self._declared > self.caps.attributes:
-            raise StreamError("policy-violation", f"an element has at most {self.caps.attributes} declarations")
-        if uri is not None and len(uri) > self.caps.uri:
-            raise StreamError("policy-violation", f"a namespace has at most {self.caps.uri} characters")
+        if self._declared > self.limits.attributes:
+            raise StreamError("policy-violation", f"an element has at most {self.limits.attributes} declarations")
+        if uri is not None and len(uri) > self.limits.uri:
+            raise StreamError("policy-violation", f"a namespace has at most {self.limits.uri} characters")
         self._hasPrefixes = self._hasPrefixes or prefix is not None
 
     def _start(self, tag: str, attrs: dict[str, str]) -> None:
-        caps, stack = self.caps, self._stack
+        limits, stack = self.limits, self._stack
         self._declared = 0
         self._elements += 1
-        if self._elements > caps.elements:
-            raise StreamError("policy-violation", f"a message has at most {caps.elements} elements")
-        if len(stack) >= caps.depth:
-            raise StreamError("policy-violation", f"elements lie at most {caps.depth} deep")
-        if len(attrs) > caps.attributes:
-            raise StreamError("policy-violation", f"an element has at most {caps.attributes} attributes")
+        if self._elements > limits.elements:
+            raise StreamError("policy-violation", f"a message has at most {limits.elements} elements")
+        if len(stack) >= limits.depth:
+            raise StreamError("policy-violation", f"elements lie at most {limits.depth} deep")
+        if len(attrs) > limits.attributes:
+            raise StreamError("policy-violation", f"an element has at most {limits.attributes} attributes")
         if _LANG in attrs:
             attrs[LANG] = attrs.pop(_LANG)
         ns, _, name = tag.rpartition(" ")
-        ns = self._spaces.setdefault(ns, ns)
+        ns = self._namespaces.setdefault(ns, ns)
         if self._hasPrefixes:
             self._grow(ns, attrs)
         element = Element(ns, name, attrs)
@@ -130,10 +130,10 @@ class Builder:
         stack.append(element)
 
     def _grow(self, ns: str, attrs: dict[str, str]) -> None:
-        """Without prefixes each element declares its namespace already, and does not grow."""
+        """Count the characters of namespaces. Elements without prefixes declare theirs already, and do not grow."""
         self.grown += len(ns) + sum(len(key) for key in attrs if " " in key)
-        if self.grown > self.caps.written:
-            raise _tooLong(self.caps)
+        if self.grown > self.limits.written:
+            raise _tooLong(self.limits)
 
     def _end(self, tag: str) -> None:
         element = self._stack.pop()
@@ -148,30 +148,30 @@ class Builder:
             self._stack[-1].children.append(data)
 
 
-def parse(message: bytes, caps: Caps = DEFAULTS) -> Element:
-    """The one element of a message. Raises StreamError."""
-    if len(message) > caps.size:
-        raise StreamError("policy-violation", f"a message has at most {caps.size} bytes")
+def parse(message: bytes, limits: XmlLimits = DEFAULTS) -> Element:
+    """Parses the one element of a message. Raises StreamError."""
+    if len(message) > limits.size:
+        raise StreamError("policy-violation", f"a message has at most {limits.size} bytes")
     if message[:1] != b"<":
         raise StreamError("not-well-formed", "a message begins with < (RFC 7395 3.3.3)")
-    builder = Builder(caps)
+    builder = Builder(limits)
     try:
         builder.parser().Parse(message, True)
     except ExpatError as error:
         raise StreamError("not-well-formed", f"a message is one complete element: {error}") from None
     root = builder.root
     assert root is not None
-    # Most messages are too short to become too long, so they need not be written to find out.
-    if _ESCAPED * (len(message) + builder.grown) > caps.written and len(root.toXml().encode()) > caps.written:
-        raise _tooLong(caps)
+    # A short message cannot become too long, so it need not be written to find out.
+    if _ESCAPED * (len(message) + builder.grown) > limits.written and len(root.toXml().encode()) > limits.written:
+        raise _tooLong(limits)
     return root
 
 
 def openTag(attrs: dict[str, str]) -> str:
-    """The header of a stream, as it is sent; strophe.js looks for these very first letters."""
+    """The <open/> that begins a stream (RFC 7395 3.4); strophe.js compares its first letters."""
     return Element(FRAMING, "open", attrs).toXml()
 
 
 def closeTag(seeOther: str | None = None) -> str:
-    """The end of a stream, or where to find another (RFC 7395 3.6.1)."""
+    """The <close/> that ends a stream (RFC 7395 3.6), or sends the client to another URL (3.6.1)."""
     return Element(FRAMING, "close", {} if seeOther is None else {"see-other-uri": seeOther}).toXml()

@@ -1,4 +1,4 @@
-"""Guard: how often a login may fail, by address and by user, before the next is not even looked at."""
+"""Guard: limits how often logins may fail, by address and by user."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 
 _KEPT = 10_000
-"""Names that are remembered; beyond it those are let go whose failures have worn off."""
+"""Limit of the names remembered; beyond it, those whose failures have worn off are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many failures at once, and one more every so many seconds."""
+    """`burst` failures at once, and one more every `seconds`."""
 
     burst: int
     seconds: float
@@ -20,11 +20,11 @@ class Rate:
 
 BY_ADDRESS = Rate(10, 1.0)
 BY_USER = Rate(50, 1.0)
-"""Larger: one address alone cannot shut a user out, since it is stopped before."""
+"""A higher limit: a single address is stopped before it can shut a user out."""
 
 
 class Guard:
-    """Counts failures that wear off with time."""
+    """Counts failures, which wear off with time."""
 
     def __init__(self, clock: IReactorTime, rate: Rate) -> None:
         self._clock = clock
@@ -32,11 +32,11 @@ class Guard:
         self._failures: dict[str, tuple[float, float]] = {}
 
     def admits(self, name: str) -> bool:
-        """Whether another try may be looked at."""
+        """Whether another attempt is allowed."""
         return self._level(name) < self._rate.burst
 
     def failed(self, name: str) -> None:
-        """A try has failed."""
+        """An attempt has failed."""
         if len(self._failures) >= _KEPT:
             self._failures = {each: kept for each, kept in self._failures.items() if self._level(each) > 0}
         self._failures[name] = (self._level(name) + 1, self._clock.seconds())

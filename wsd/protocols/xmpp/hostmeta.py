@@ -1,4 +1,4 @@
-"""host-meta (XEP-0156, RFC 6415): where a client that knows the domain alone finds the WebSocket."""
+"""host-meta (XEP-0156, RFC 6415): tells a client that knows only the domain where the WebSocket is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REL = "urn:xmpp:alt-connections:websocket"
 
 
 class HostMeta(Resource):
-    """One of the two documents; `urlOf` tells a request where the WebSocket is."""
+    """One of the two documents. `urlOf` returns the URL of the WebSocket for a request."""
 
     isLeaf = True
 
@@ -23,7 +23,7 @@ class HostMeta(Resource):
         self._isJson = isJson
 
     def render_GET(self, request: Any) -> bytes:
-        """The one link; pages of any origin may read it (XEP-0156 2.1)."""
+        """The document with its one link. Pages of any origin may read it (XEP-0156 2.1)."""
         request.setHeader(b"Access-Control-Allow-Origin", b"*")
         url = self._urlOf(request)
         if self._isJson:

@@ -1,4 +1,4 @@
-"""Addresses: RFC 6122 (nodeprep, nameprep, resourceprep), as the servers that clients know prepare them."""
+"""Addresses (RFC 6120 2.1), prepared as RFC 6122 has it: with nodeprep, nameprep and resourceprep."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PLAIN_DOMAIN = re.compile(
 _PLAIN_RESOURCE = re.compile(r"[ -~]+")
 _DOMAIN = re.compile(r"[^\x00- \"&'/:<>@\\\x7f]+")
 
-# Characters that Unicode 3.2 did not have, such as most emoji, are what RFC 7622 allows and other servers let in.
+# RFC 7622 and other servers allow characters that are newer than Unicode 3.2, such as most emoji.
 _NODE = Profile(nodeprep.mappings, prohibiteds=nodeprep.prohibiteds, check_unassigneds=False)
 _RESOURCE = Profile(resourceprep.mappings, prohibiteds=resourceprep.prohibiteds, check_unassigneds=False)
 
@@ -25,7 +25,7 @@ _SHORT = 200
 
 
 class JID(NamedTuple):
-    """An address, prepared; what it does not have is ""."""
+    """An address, prepared. A part that it does not have is ""."""
 
     local: str
     domain: str
@@ -33,12 +33,12 @@ class JID(NamedTuple):
 
     @property
     def bare(self) -> str:
-        """Without the resource."""
+        """The address without the resource."""
         return f"{self.local}@{self.domain}" if self.local else self.domain
 
     @property
     def full(self) -> str:
-        """The whole."""
+        """The whole address."""
         return f"{self.bare}/{self.resource}" if self.resource else self.bare
 
 
@@ -53,7 +53,7 @@ def _prepared(part: str, kind: str) -> str:
     except UnicodeError as error:
         raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: {error}") from None
     except IndexError:
-        # Twisted raises this for a label that is empty, or becomes empty.
+        # Twisted raises this for an empty label, and for one that becomes empty.
         raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: a part of it is empty") from None
     if not 0 < len(prepared.encode("utf-8", "surrogatepass")) < 1024:
         raise ValueError(f"the {kind} part of an address has 1 to 1023 bytes")
@@ -71,17 +71,17 @@ def _domain(part: str) -> str:
 
 
 def prepareLocal(text: str) -> str:
-    """A local part, prepared. Raises ValueError."""
+    """Returns the prepared local part. Raises ValueError."""
     return _prepared(text, "local")
 
 
 def prepareResource(text: str) -> str:
-    """A resource, prepared. Raises ValueError."""
+    """Returns the prepared resource. Raises ValueError."""
     return _prepared(text, "resource")
 
 
 def parseJid(text: str) -> JID:
-    """The address that a text is. Raises ValueError with a sentence."""
+    """Parses and prepares an address. Raises ValueError, whose message is for the client."""
     if len(text) > 3071:
         raise ValueError("an address has at most 3071 bytes")
     return _known(text) if len(text) <= _SHORT else _parsed(text)

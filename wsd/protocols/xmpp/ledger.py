@@ -1,4 +1,4 @@
-"""Ledger: the memory that the server holds for clients that may be gone, in all and for each of them."""
+"""Ledger: counts the memory held for clients that may be gone, in all and for each of them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from sys import getsizeof
 from wsd.protocols.xmpp.stanza import Element
 
 _ELEMENT = 320
-"""Bytes of an element without attributes, children and text."""
+"""Bytes of an element without attributes and children."""
 _ATTRIBUTE = 100
 _TAG = 160
 """Bytes charged for the work of parsing a tag."""
 
 _SHARE = 4
-"""One holder may have at most a quarter of the whole."""
+"""The share of the whole that one holder may have is 1 / 4."""
 
 
 def weight(element: Element) -> int:
-    """Roughly the bytes of memory that an element takes; for `<a/>` that is seventy times the length of its XML."""
+    """Roughly the bytes of memory that an element takes: for `<a/>` seventy times the length of its XML."""
     total = _ELEMENT + getsizeof(element.name)
     for key, value in element.attrs.items():
         total += _ATTRIBUTE + getsizeof(key) + getsizeof(value)
@@ -30,7 +30,8 @@ def cost(xml: str) -> int:
     """
     The cost in bytes of a stanza that is kept as text: its memory, and a charge for each tag.
 
-    When a session ends, its stanzas are parsed again, and some megabytes of `<a/>` would block everybody for seconds.
+    The charge is for parsing: when a session ends, its stanzas are parsed again, and some megabytes of `<a/>` would
+    block everybody for seconds.
     """
     return getsizeof(xml) + _TAG * xml.count("<")
 

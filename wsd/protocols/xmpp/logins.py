@@ -19,8 +19,8 @@ _DERIVING = 100
 class Logins:
     """What the logins of a server share."""
 
-    def __init__(self, vault: AsyncStore, quarantine: Quarantine, deriving: PoolShare, clock: Any) -> None:
-        self.vault = vault
+    def __init__(self, store: AsyncStore, quarantine: Quarantine, deriving: PoolShare, clock: Any) -> None:
+        self.store = store
         self.quarantine = quarantine
         self.deriving = deriving
         self.byAddress = Guard(clock, BY_ADDRESS)
@@ -34,7 +34,7 @@ class Logins:
     async def secret(self) -> bytes:
         """The secret from which decoys are made. Raises StoreError."""
         while self._secret is None:
-            kept = await self.vault.read(credentials.secretOf, owner=credentials.SECRET)
+            kept = await self.store.read(credentials.secretOf, owner=credentials.SECRET)
             self._secret = self.quarantine.secret(kept)
         return self._secret
 
@@ -57,7 +57,7 @@ class StreamLogins:
         self._admitUser(user)
         secret = await self._logins.secret()
         bare = f"{user}@{self._domain}"
-        kept = await self._logins.vault.get(credentials.USER, bare, "keys")
+        kept = await self._logins.store.get(credentials.USER, bare, "keys")
         return self._logins.quarantine.keys(bare, kept, mechanism) or credentials.decoy(secret, bare, mechanism)
 
     async def verify(self, user: str, password: str) -> bool:
@@ -67,7 +67,7 @@ class StreamLogins:
         if deriving.pending >= _DERIVING:
             raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
         bare = f"{user}@{self._domain}"
-        kept = await self._logins.vault.get(credentials.USER, bare, "keys")
+        kept = await self._logins.store.get(credentials.USER, bare, "keys")
         isRead = self._logins.quarantine.keys(bare, kept, credentials.FOR_PLAIN) is not None
         return await deriving.run(credentials.check, password, kept if isRead else None)
 

@@ -68,7 +68,7 @@ class Messages:
         """Send a stanza that an ended session has not acknowledged to the others, or store it (XEP-0198 5)."""
         if not xml.startswith("<message"):
             return
-        stanza = parse(xml.encode(), self._settings.storedCaps)
+        stanza = parse(xml.encode(), self._settings.storedLimits)
         if stanza.get("type") == "groupchat":
             return
         to, willing = parseJid(user.bare), user.best()

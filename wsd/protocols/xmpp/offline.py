@@ -12,6 +12,7 @@ from wsd.protocols.xmpp.accounts import Accounts
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.delay import delayed
 from wsd.protocols.xmpp.errors import StanzaError, errorOf
+from wsd.protocols.xmpp.faults import refuseForStore
 from wsd.protocols.xmpp.framing import parse
 from wsd.protocols.xmpp.ledger import cost
 from wsd.protocols.xmpp.quarantine import Quarantine
@@ -19,7 +20,7 @@ from wsd.protocols.xmpp.records import OFFLINE, EntryIds
 from wsd.protocols.xmpp.session import Session, SessionState, User
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import Element, mayBeAnswered
-from wsd.protocols.xmpp.store import StoreError, refusal
+from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.streammanagement import Receipt
 
 _MOST_BYTES = 64
@@ -45,14 +46,14 @@ class Offline:
     def __init__(
         self,
         settings: Settings,
-        vault: AsyncStore,
+        store: AsyncStore,
         quarantine: Quarantine,
         accounts: Accounts,
         entryIds: EntryIds,
         now: Callable[[], float],
     ) -> None:
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._quarantine = quarantine
         self._accounts = accounts
         self._entryIds = entryIds
@@ -74,20 +75,23 @@ class Offline:
         if len(user.waiting) >= options.offline or sum(user.waiting.values()) >= _MOST_BYTES * options.max_stanza:
             raise StanzaError("service-unavailable", "too many messages wait for this user")
         entryId, xml = self._entry(user, message)
-        stored = self._vault.read(lambda store: store.append(entryId, OFFLINE, user.bare, xml), owner=user.bare)
+        stored = self._store.read(lambda store: store.append(entryId, OFFLINE, user.bare, xml), owner=user.bare)
         stored.addErrback(self._refuse, user, entryId, message)
         if receipt is not None:
-            receipt.number = max(receipt.number, self._vault.asked)
+            receipt.number = max(receipt.number, self._store.asked)
 
     def _refuse(self, failure: Failure, user: User, entryId: int, message: Element) -> None:
         """Tell the sender that a message could not be stored."""
         user.waiting.pop(entryId, None)
+        sender = self._accounts.sessionOf(message.get("from"))
+        log = self.log if sender is None else sender.log
         fault = failure.value
         if not isinstance(fault, StoreError):
-            self.log.failure("a message could not be stored", failure, event="xmpp.store")
+            log.failure("a message could not be stored", failure, event="xmpp.store")
             fault = StoreError(failure.getErrorMessage())
+        error = refuseForStore(fault, log)
         if mayBeAnswered(message):
-            self._accounts.deliver(errorOf(message, refusal(fault)))
+            self._accounts.deliver(errorOf(message, error))
 
     def store(self, user: User, xml: str) -> tuple[int, int]:
         """
@@ -97,9 +101,9 @@ class Offline:
         """
         if user.isAnonymous:
             return 0, 0
-        entryId, late = self._entry(user, parse(xml.encode(), self._settings.storedCaps))
+        entryId, late = self._entry(user, parse(xml.encode(), self._settings.storedLimits))
         self._sent.add(entryId)
-        return entryId, self._vault.append(entryId, OFFLINE, user.bare, late)
+        return entryId, self._store.append(entryId, OFFLINE, user.bare, late)
 
     def _entry(self, user: User, message: Element) -> tuple[int, str]:
         entryId = self._entryIds.next()
@@ -111,7 +115,7 @@ class Offline:
         """A message has arrived: forget it."""
         self._sent.discard(entryId)
         user.waiting.pop(entryId, None)
-        self._vault.discard([entryId], user.bare)
+        self._store.discard([entryId], user.bare)
 
     def returned(self, entryId: int) -> None:
         """The session that was sent this message has ended: it waits again."""
@@ -125,7 +129,7 @@ class Offline:
         if user.isAnonymous or not user.waiting or user.bare in self._reading:
             return
         self._reading.add(user.bare)
-        read: Any = self._vault.entries(OFFLINE, user.bare)
+        read: Any = self._store.entries(OFFLINE, user.bare)
         read.addCallback(self._send, session)
         read.addErrback(self._unsent, session)
         read.addBoth(lambda _: self._reading.discard(user.bare))
@@ -133,8 +137,11 @@ class Offline:
     def _unsent(self, failure: Failure, session: Session) -> None:
         """The messages could not be read: they are sent when the store works again."""
         session.hasMoreStored = True
-        if not failure.check(StoreError):
-            self.log.failure("stored messages could not be sent to their user", failure, event="xmpp.store")
+        if failure.check(StoreError):
+            sentence = failure.getErrorMessage()
+            session.log.warn("stored messages cannot be read: {sentence}", event="xmpp.store", sentence=sentence)
+        else:
+            session.log.failure("stored messages could not be sent to their user", failure, event="xmpp.store")
 
     def _send(self, entries: list[tuple[int, str]], session: Session) -> None:
         if session.state is SessionState.ENDED or session.presence is None or session.priority < 0:

@@ -1,4 +1,4 @@
-"""The keys of a route of XMPP."""
+"""The configuration keys of a route of XMPP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _upstream(text: str) -> str:
 
 
 def upstreamOf(text: str) -> tuple[str, int]:
-    """Host and port of the server behind."""
+    """Host and port of the upstream server."""
     match = _UPSTREAM.fullmatch(text)
     assert match is not None
     return match["host"].strip("[]"), int(match["port"])
@@ -49,48 +49,48 @@ def _url(text: str) -> str:
 
 @dataclass(frozen=True)
 class XmppOptions:
-    """Whom a route serves, what it keeps, and how much; or the server it is the gateway to."""
+    """The users that a route serves and what it stores for them, or the server to which it is the gateway."""
 
     domains: tuple[str, ...] = field(default=("localhost",), metadata={"each": _domain})
     """The domains served."""
     store: str | None = field(default=None, metadata={"path": True})
     """The file of users, rosters, messages and rooms; None is "xmpp.sqlite" in the state folder."""
     anonymous: str = field(default="loopback", metadata={"choices": ("loopback", "always", "never")})
-    """Who may be there without a name: direct loopback peers, all, or nobody."""
+    """Who may log in without a name: direct loopback peers, everybody, or nobody."""
     register: bool = False
-    """Whether clients may make accounts."""
+    """Whether clients may register accounts (XEP-0077)."""
     secure: bool = False
-    """Whether the way to this daemon is safe for passwords though it has no TLS here."""
+    """Whether passwords are safe on the way to this daemon although it has no TLS here."""
     rooms: bool = True
     """Whether there are rooms, at conference.DOMAIN."""
     history: int = _count(50, "messages", 0)
-    """Messages that a room remembers at the most."""
+    """Limit of the messages that a room remembers."""
     offline: int = _count(1_000, "messages", 0)
-    """Messages that wait for one user."""
+    """Limit of the stored messages of one user."""
     contacts: int = _count(1_000, "contacts")
-    """Contacts, and blocked addresses, of one user."""
+    """Limit of the contacts, and of the blocked addresses, of one user."""
     sessions: int = _count(20, "sessions")
-    """Sessions of one user."""
+    """Limit of the sessions of one user."""
     resume: float = field(default=300.0, metadata={"unit": "seconds", "least": 0})
-    """Seconds for which a session whose connection is lost may be resumed; 0 for none."""
+    """Seconds for which a session may be resumed after its connection is lost; 0 turns resumption off."""
     unacknowledged: int = _count(1_000, "stanzas")
-    """Stanzas sent to one session and not acknowledged."""
+    """Limit of the stanzas sent to one session and not acknowledged."""
     max_held: int = field(default=64 * MIB, metadata={"size": True, "least": 1 * MIB})
-    """Bytes of memory for sessions whose connection is lost, and again for rooms; a quarter of each for one address."""
+    """Limit of the bytes of memory for sessions without a connection, and for rooms; one address may use a quarter."""
     max_stanza: int = field(default=256 * KIB, metadata={"size": True, "least": 10_000})
-    """Bytes of a message from a client (RFC 6120 13.12 wants room for 10,000)."""
+    """Limit of the bytes of a message from a client, at least 10,000 (RFC 6120 13.12)."""
     url: str | None = field(default=None, metadata={"each": _url})
-    """Where clients find this route, for host-meta; None is where the question came to."""
+    """The URL of this route in host-meta; None is a URL at the host that the client has asked."""
     see_other: str | None = field(default=None, metadata={"each": _url})
-    """Where clients are sent instead: this route has moved."""
+    """The URL to which clients are sent, because this route has moved (RFC 7395 3.6.1)."""
     upstream: str | None = field(default=None, metadata={"each": _upstream})
-    """The server behind: this route is its gateway, and serves nobody itself."""
+    """The server to which this route is the gateway; the route then serves nobody itself."""
     upstream_tls: str = field(default="required", metadata={"choices": ("required", "optional", "none")})
-    """STARTTLS towards it: insisted on, used where offered, or not used."""
+    """STARTTLS with that server: required, used if it is offered, or not used."""
     upstream_ca: str | None = field(default=None, metadata={"path": True})
-    """The PEM file of the authorities that its certificate is checked against; None is the system's."""
+    """The PEM file of the authorities that may sign its certificate; None stands for those of the system."""
     upstream_proxy: bool = False
-    """Whether it is told the client's address by a PROXY header."""
+    """Whether the server is told the client's address by a PROXY header."""
 
     def check(self) -> list[str]:
         """Check the store, and return warnings. Raises ValueError if it cannot be opened."""
@@ -109,5 +109,5 @@ class XmppOptions:
 
     @property
     def isOwn(self) -> bool:
-        """Whether anything is said: a route that says nothing is what another one is."""
+        """Whether any key is set: a route without keys takes those of another one."""
         return self != XmppOptions()

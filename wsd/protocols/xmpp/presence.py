@@ -58,7 +58,7 @@ class Presence:
     def __init__(
         self,
         settings: Settings,
-        vault: AsyncStore,
+        store: AsyncStore,
         quarantine: Quarantine,
         accounts: Accounts,
         rosters: Rosters,
@@ -66,7 +66,7 @@ class Presence:
         rooms: Rooms | None,
     ) -> None:
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._quarantine = quarantine
         self._accounts = accounts
         self._rosters = rosters
@@ -84,7 +84,7 @@ class Presence:
         if stanzaType in ("", "subscribe", "subscribed"):
             session.user.refuseBlocked(to.full)
         if stanzaType in SUBSCRIPTIONS:
-            self._vault.check()
+            self._store.check()
             await self.subscription(session.user, stanza, to)
         elif stanzaType in ("", "unavailable"):
             self.direct(session, stanza, to)
@@ -112,10 +112,10 @@ class Presence:
             return
         session.priority = priorityOf(stanza)
         isFirst, session.presence = session.presence is None, stanza
-        self._tell(session, stanza)
+        self._sendToAll(session, stanza)
         if isFirst:
-            self._learn(session)
-            self._requests(session)
+            self._sendContacts(session)
+            self._sendRequests(session)
         if session.priority >= 0:
             self._offline.deliver(session)
 
@@ -124,12 +124,13 @@ class Presence:
         gone = unavailable(session.jid) if stanza is None else stanza.copy(to=None)
         wasAvailable, session.presence = session.presence is not None, None
         if wasAvailable:
-            self._tell(session, gone)
+            self._sendToAll(session, gone)
         directed, session.directed = session.directed, set()
         for address in directed:
             self.deliver(gone.copy(to=address))
 
-    def _tell(self, session: Session, stanza: Element) -> None:
+    def _sendToAll(self, session: Session, stanza: Element) -> None:
+        """Send presence to the other sessions of the user, and to the contacts that may see it (RFC 6121 4.2.2)."""
         user = session.user
         for other in user.available():
             if other is not session or stanza.get("type") != "unavailable":
@@ -141,7 +142,7 @@ class Presence:
                 if contact is not None and not contact.blocks(session.jid):
                     contact.sendToAvailable(stanza)
 
-    def _learn(self, session: Session) -> None:
+    def _sendContacts(self, session: Session) -> None:
         """Send a session the presence for which other servers send probes (RFC 6121 4.3)."""
         user = session.user
         for other in user.available():
@@ -150,9 +151,9 @@ class Presence:
         for item in user.roster.values():
             contact = self._accounts.users.get(item.jid) if item.hasTo else None
             if contact is not None:
-                self._show(contact, session)
+                self._sendContact(contact, session)
 
-    def _show(self, contact: User, session: Session) -> None:
+    def _sendContact(self, contact: User, session: Session) -> None:
         if (
             contact.grants(session.user.bare)
             and not contact.blocks(session.jid)
@@ -162,15 +163,15 @@ class Presence:
                 if other.presence is not None:
                     session.send(other.presence.copy(to=session.jid))
 
-    def _requests(self, session: Session) -> None:
+    def _sendRequests(self, session: Session) -> None:
         """Send the subscription requests that wait for an answer (RFC 6121 3.1.3)."""
         for item in list(session.user.roster.values()):
             if item.request:
-                self._ask(session, item)
+                self._sendRequest(session, item)
 
-    def _ask(self, session: Session, item: RosterItem) -> None:
+    def _sendRequest(self, session: Session, item: RosterItem) -> None:
         try:
-            request = parse(item.request.encode(), self._settings.storedCaps)
+            request = parse(item.request.encode(), self._settings.storedLimits)
         except (StreamError, ValueError) as error:
             self._quarantine.record(ROSTER, session.user.bare, item.jid, error)
             self._rosters.keep(session.user, replace(item, request=""))
@@ -225,11 +226,12 @@ class Presence:
         passed = stanza.copy(**{"from": user.bare, "to": contact})
         if stanzaType == "unsubscribed" and before.hasFrom:
             self.hideAll(user, contact)
-        await self._arrive(user, passed, contact)
+        await self._arriveAt(user, passed, contact)
         if stanzaType == "subscribed":
             self.showAll(user, contact)
 
-    async def _arrive(self, sender: User, stanza: Element, to: str) -> None:
+    async def _arriveAt(self, sender: User, stanza: Element, to: str) -> None:
+        """A subscription stanza arrives at the contact (RFC 6121 3.1.3, 3.1.6, 3.2.3, 3.3.3)."""
         contact = await self._accounts.find(to)
         stanzaType = stanza.get("type")
         if contact is None or contact.isAnonymous:
@@ -239,7 +241,7 @@ class Presence:
             return
         before = contact.roster.get(sender.bare, RosterItem(sender.bare))
         if stanzaType == "subscribe" and before.hasFrom:
-            await self._answer(contact, sender)
+            await self._approveAgain(contact, sender)
             return
         if stanzaType == "subscribe":
             stanza = _request(stanza)
@@ -260,10 +262,10 @@ class Presence:
         options = self._settings.options
         return len(waiting) < options.contacts and sum(waiting) + len(request) <= options.max_stanza
 
-    async def _answer(self, contact: User, sender: User) -> None:
+    async def _approveAgain(self, contact: User, sender: User) -> None:
         """The contact has approved already, so its server answers (RFC 6121 3.1.3)."""
         attrs = {"type": "subscribed", "from": contact.bare, "to": sender.bare}
-        await self._arrive(contact, Element(CLIENT, "presence", attrs), sender.bare)
+        await self._arriveAt(contact, Element(CLIENT, "presence", attrs), sender.bare)
         self.showAll(contact, sender.bare)
 
 

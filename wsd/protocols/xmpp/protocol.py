@@ -1,4 +1,4 @@
-"""xmpp: the route, and the WebSocket that a stream runs on (RFC 7395)."""
+"""The protocol `xmpp`: its route, and the WebSockets on which streams run (RFC 7395)."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ from wsd.protocols.xmpp.stream import Stream
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
 
-_ROOM = 4
-"""How many of the largest stanzas `max_unsent` must hold; one may grow to twice its size when it is passed on."""
+_MOST_UNSENT = 4
+"""How many of the largest stanzas `max_unsent` must hold; a stanza may double in size when it is passed on."""
 
 _SHARED = ("domains", "store", "upstream")
 """The keys that distinguish one server from another."""
 
 
 class XmppConnection(Connection):
-    """One WebSocket, and the stream on it."""
+    """One WebSocket, and the stream or the gateway on it."""
 
     factory: XmppFactory
     _stream: Stream | XmppGateway
 
     async def opening(self, request: Request) -> Accept:
-        """Only who speaks XMPP comes in."""
+        """Accept clients that offer the subprotocol (RFC 7395 3.1)."""
         if "xmpp" not in request.subprotocols:
             raise Refused(400, "this route speaks xmpp: offer it in Sec-WebSocket-Protocol")
         return Accept("xmpp")
 
     def opened(self) -> None:
-        """The client speaks first."""
+        """Wait for the client's <open/> (RFC 7395 3.4)."""
         peer = self.peer
         closing = self.factory.policies.closing_timeout
         web = f"{'https' if peer.secure else 'http'}://{self.request.head.host}"
@@ -64,47 +64,47 @@ class XmppConnection(Connection):
             self._stream = XmppGateway(upstream, self, closing, (peer.address, peer.port))
 
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
-        """One message is one element."""
+        """One message is one element (RFC 7395 3.3)."""
         if isBinary:
             self.close(1003, "XMPP is text (RFC 7395 3.2)")
             return None
         return self._stream.received(payload)
 
     def closed(self, code: int, reason: str) -> None:
-        """Gone, with or without <close/>."""
+        """The WebSocket has ended, with or without <close/>."""
         self._stream.lost()
 
     def onPong(self, payload: bytes) -> None:
-        """What was sent before the ping has arrived."""
+        """Everything sent before the ping has arrived."""
         super().onPong(payload)
         if payload:
             self._stream.ponged(bytes(payload))
 
     def full(self) -> None:
-        """The client does not read: nor do we, neither it nor what is for it."""
+        """The client does not read: read neither from it, nor from a server behind."""
         self.hold()
         if isinstance(self._stream, XmppGateway):
             self._stream.full()
 
     def drained(self) -> None:
-        """It does again."""
+        """The client reads again."""
         self.release()
         if isinstance(self._stream, XmppGateway):
             self._stream.drained()
 
-    # -- the stream says ------------------------------------------------------------------------------------------
+    # -- called by the stream -------------------------------------------------------------------------------------
 
     def text(self, message: str) -> None:
         """Send a text message."""
         self.send(message)
 
     def finish(self) -> None:
-        """Both have said <close/>."""
+        """Both sides have sent <close/>, so the WebSocket may end (RFC 7395 3.6)."""
         self.close(1000)
 
 
 class XmppFactory(Factory):
-    """A server of XMPP at a route; routes with the same domains and the same store are one."""
+    """A route of XMPP. Routes with the same domains, store and upstream share one server."""
 
     connection = XmppConnection
     subprotocols = ("xmpp",)
@@ -117,30 +117,30 @@ class XmppFactory(Factory):
         if options.store is not None and not hasScram():
             raise ConfigError('store: users log in with scramp, which is not installed; pip install "wsd[xmpp]"')
         self.users = 0
-        """Routes that use our server."""
+        """The number of routes that use the server of this one."""
         self._all: list[XmppFactory] = [self]
         self._others: Sequence[Factory] = ()
         self._host: XmppFactory | None = None
         self._server: Server | None = None
         self._beginning: Deferred[Exception | None] | None = None
         self.upstream: Upstream | None = None
-        """The server behind, where we are the gateway to one."""
+        """The server behind, if this route is a gateway."""
         self._hostMeta = {b"host-meta": HostMeta(self._url, False), b"host-meta.json": HostMeta(self._url, True)}
 
     @property
     def host(self) -> XmppFactory:
-        """The route whose keys hold here: our own, or that of the first that serves the same."""
+        """The route that leads those with which this one shares a server: its keys hold for all of them."""
         return self._host or self
 
     @property
     def server(self) -> Server:
-        """The server, which may be another route's too."""
+        """The server, which other routes may share."""
         server = self.host._server
         assert server is not None
         return server
 
     def meet(self, others: Sequence[Factory]) -> None:
-        """Know the others of the daemon."""
+        """Take note of the other routes of the daemon."""
         self._others = others
         for other in others:
             if isinstance(other, XmppFactory):
@@ -150,9 +150,10 @@ class XmppFactory(Factory):
 
     def _leader(self) -> XmppFactory:
         """
-        With whom we are one: a route that says nothing of its own is what the first is that does.
+        Returns the route that leads those with which this one shares a server.
 
-        Else two routes with the same domains and the same store would tread on one another.
+        A route without keys of its own takes those of the first route that has some. Routes with the same domains,
+        store and upstream share a server, since two servers must not write to one store.
         """
         options = next((each.options for each in self._all if each.options.isOwn and not each.hasFailed), self.options)
         if self.options.isOwn:
@@ -162,7 +163,7 @@ class XmppFactory(Factory):
         return max(alike, key=lambda each: (each.users > 0, each.options.isOwn))
 
     def started(self) -> Deferred[None] | None:
-        """Begin."""
+        """Start the server, or use the one of the leading route."""
         self._warn()
         self._host = host = self._leader()
         host.users += 1
@@ -177,7 +178,7 @@ class XmppFactory(Factory):
         return Deferred.fromCoroutine(_after(host._beginning))
 
     def _warn(self) -> None:
-        """Log that a reload separates this route from those with which it shared a server, until a restart."""
+        """Log the keys that a reload has changed and that take effect after a restart."""
         served = (each for each in self._all if each._host and not each.hasFailed)
         before = next((each for each in served if each.route.path == self.route.path), self)
         changed = [name for name in _SHARED if getattr(before.options, name) != getattr(self.options, name)]
@@ -191,7 +192,7 @@ class XmppFactory(Factory):
             )
 
     def _keysFor(self, host: XmppFactory) -> XmppOptions:
-        """The keys for a server that runs already: a reload has built the routes anew, and the old ones end."""
+        """The keys for a server that runs already, after a reload has made new routes, and before the old ones end."""
         newest: dict[Any, XmppOptions] = {(each.route.path, each.spoken): each.options for each in self._all}
         ours = [options for options in newest.values() if options.isOwn and _key(options) == _key(host.options)]
         if ours:
@@ -201,12 +202,12 @@ class XmppFactory(Factory):
         return replace(own, domains=before.domains, store=before.store, upstream=before.upstream)
 
     def _bounded(self, options: XmppOptions) -> XmppOptions:
-        """The same options, with `max_stanza` lowered to fit the `max_unsent` of each route."""
-        room = min(each.policies.max_unsent for each in self._all) // _ROOM
-        return replace(options, max_stanza=min(options.max_stanza, room))
+        """The options, with `max_stanza` lowered to fit the `max_unsent` of each route."""
+        most = min(each.policies.max_unsent for each in self._all) // _MOST_UNSENT
+        return replace(options, max_stanza=min(options.max_stanza, most))
 
     async def _attempt(self) -> Exception | None:
-        """Start the server of all routes that share it. Returns what went wrong, or None."""
+        """Start the server for all routes that share it. Returns what went wrong, or None."""
         try:
             await self._begin()
         except Exception as error:
@@ -223,9 +224,9 @@ class XmppFactory(Factory):
             return
         path = storeOf(self.options, os.environ)
         thread = self.pool.share("xmpp", self.route.path, threads=1)
-        vault = AsyncStore(thread, lambda: SqliteStore(path), self.clock, str(path))
+        store = AsyncStore(thread, lambda: SqliteStore(path), self.clock, str(path))
         deriving = self.pool.share("scram", self.route.path, threads=2)
-        self._server = Server(self._bounded(self.options), self.clock, time.time, vault, deriving)
+        self._server = Server(self._bounded(self.options), self.clock, time.time, store, deriving)
         if self._slots() is not None:
             Upload(self._server.settings, self._server.queries, self._slots)
         self._server.counters = self.counters
@@ -235,26 +236,26 @@ class XmppFactory(Factory):
             raise CannotStart(f"the store cannot be opened: {fault}{_ownerOf(path)}", str(path)) from fault
 
     def _slots(self) -> Slots | None:
-        """Where files may be put: at the last route that keeps some."""
+        """The upload slots of the last route that keeps files."""
         return next((slots for each in reversed(self._others) if (slots := each.slots()) is not None), None)
 
     def stopped(self) -> Deferred[None] | None:
-        """Keep what was not sent, and end."""
+        """Stop the server with the last of its routes: what was not sent is stored."""
         self._all.remove(self)
         host = self.host
         host.users -= 1
         return None if host.users or host._server is None else Deferred.fromCoroutine(host._server.stop())
 
     def wellKnown(self) -> Mapping[bytes, IResource]:
-        """XEP-0156."""
+        """The host-meta documents (XEP-0156)."""
         return self._hostMeta
 
     def _url(self, request: Any) -> str:
-        """Where a client finds us: what we were told, else where its question came to."""
+        """The URL of the WebSocket: that of the key `url`, else one at the host that the client has asked."""
         host = self._leader()
         if host.options.url is not None:
             return str(host.options.url)
-        # Of routes that are one, that which is for XMPP alone.
+        # Of the routes that share a server, prefer one that speaks XMPP alone.
         alike = [each for each in self._all if not each.hasFailed and each._leader() is host]
         shown = min(alike, key=lambda each: (not each.options.isOwn, each.route.single is None))
         scheme = "wss" if request.peer.secure else "ws"
@@ -262,14 +263,14 @@ class XmppFactory(Factory):
         return f"{scheme}://{name}{shown.route.path}"
 
     def ready(self) -> str | None:
-        """Why the store accepts nothing new, None if it does."""
+        """Why the store accepts no new writes, None if it does."""
         server = self.host._server
-        fault = None if server is None else server.vault.fault
+        fault = None if server is None else server.store.fault
         return None if fault is None else f"the store cannot be used: {fault}"
 
 
 async def _after(beginning: Deferred[Exception | None]) -> None:
-    """Wait for a start that others wait for too. Raises what went wrong."""
+    """Wait for a start for which other routes wait too. Raises what went wrong."""
     waiting: Deferred[Exception | None] = Deferred()
 
     def tell(error: Exception | None) -> Exception | None:
@@ -283,7 +284,7 @@ async def _after(beginning: Deferred[Exception | None]) -> None:
 
 
 def _ownerOf(path: Path) -> str:
-    """The end of an error sentence if the file belongs to another user."""
+    """The end of an error message, if the file belongs to another user."""
     try:
         owner = path.stat().st_uid
     except OSError:
@@ -292,5 +293,5 @@ def _ownerOf(path: Path) -> str:
 
 
 def _key(options: XmppOptions) -> tuple[tuple[str, ...], Path, str | None]:
-    """Routes that have this in common are one server."""
+    """What routes that share a server have in common."""
     return options.domains, storeOf(options, os.environ), options.upstream

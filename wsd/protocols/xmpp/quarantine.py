@@ -17,7 +17,7 @@ from wsd.metrics import RouteCounters
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.credentials import ScramKeys
-from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.records import BLOCKED, STREAM, StoredUser, readStream
 from wsd.protocols.xmpp.rooms import records as rooms
@@ -31,9 +31,9 @@ _CLOSED = RoomConfig(persistent=True, public=False, members_only=True).write()
 """The settings of a room whose own cannot be read. They admit nobody whom the real ones might exclude."""
 
 
-def readMessage(xml: str, caps: Caps) -> Element:
+def readMessage(xml: str, limits: XmlLimits) -> Element:
     """Parse a stored message. Raises ValueError or StreamError if it is not one."""
-    message = parse(xml.encode(), caps)
+    message = parse(xml.encode(), limits)
     if (message.ns, message.name) != (CLIENT, "message"):
         raise ValueError(f"this is not a message but <{message.name}/>")
     parseJid(message.get("from"))
@@ -44,7 +44,7 @@ class QuarantineServer(Protocol):
     """The server whose rows are read."""
 
     @property
-    def vault(self) -> AsyncStore:
+    def store(self) -> AsyncStore:
         """The store."""
 
     @property
@@ -52,7 +52,7 @@ class QuarantineServer(Protocol):
         """The counters of its route."""
 
     @property
-    def storedCaps(self) -> Caps:
+    def storedLimits(self) -> XmlLimits:
         """Limits for what is read from the store."""
 
 
@@ -84,15 +84,15 @@ class Quarantine:
     def record(self, kind: str, owner: str, key: str, error: Exception) -> None:
         """Report a record, and put it into quarantine."""
         self.report(kind, owner, key, error)
-        self._server.vault.quarantine(kind, owner, key)
+        self._server.store.quarantine(kind, owner, key)
 
     def message(self, kind: str, owner: str, entryId: int, xml: str) -> Element | None:
         """The message of an entry, None if it cannot be read."""
         try:
-            return readMessage(xml, self._server.storedCaps)
+            return readMessage(xml, self._server.storedLimits)
         except Exception as error:
             self.report(kind, owner, str(entryId), error)
-            self._server.vault.quarantineEntry(entryId, owner)
+            self._server.store.quarantineEntry(entryId, owner)
             return None
 
     def keys(self, bare: str, kept: str | None, mechanism: str) -> ScramKeys | None:
@@ -117,7 +117,7 @@ class Quarantine:
         for streamId, value in kept.streams.items():
             stream = self._read(STREAM, bare, streamId, readStream, value)
             if stream is not None and stream[1] < stale:
-                self._server.vault.put(STREAM, bare, streamId, None)
+                self._server.store.put(STREAM, bare, streamId, None)
         return kept._replace(
             roster=self._readable(ROSTER, bare, kept.roster, RosterItem.read),
             blocked=self._readable(BLOCKED, bare, kept.blocked, _readBlocked),
@@ -125,15 +125,15 @@ class Quarantine:
 
     def room(self, kept: rooms.StoredRoom) -> rooms.StoredRoom | None:
         """The readable rows of a room, None if its address cannot be read."""
-        jid, caps = kept.jid, self._server.storedCaps
+        jid, limits = kept.jid, self._server.storedLimits
         if self._read(rooms.ROOM, jid, "config", _readRoom, jid) is None:
-            self._server.vault.quarantine(rooms.ROOM, jid, "subject")
+            self._server.store.quarantine(rooms.ROOM, jid, "subject")
             return None
         config, subject = kept.config, kept.subject
         if self._read(rooms.ROOM, jid, "config", RoomConfig.read, config) is None:
             config = _CLOSED
-            self._server.vault.put(rooms.ROOM, jid, "config", config)
-        if subject and self._read(rooms.ROOM, jid, "subject", readMessage, subject, caps) is None:
+            self._server.store.put(rooms.ROOM, jid, "config", config)
+        if subject and self._read(rooms.ROOM, jid, "subject", readMessage, subject, limits) is None:
             subject = ""
         return replace(
             kept,

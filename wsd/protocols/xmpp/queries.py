@@ -53,14 +53,14 @@ class Queries:
 
     def __init__(
         self,
-        vault: AsyncStore,
+        store: AsyncStore,
         rooms: Rooms | None,
         rosters: RosterQueries,
         blockLists: BlockLists,
         registration: Registration,
         now: Callable[[], float],
     ) -> None:
-        self._vault = vault
+        self._store = store
         self._rooms = rooms
         self._now = now
         own: Handlers = {
@@ -120,14 +120,14 @@ class Queries:
         handler = handlers.get((iq.get("type"), query.ns, query.name))
         if handler is None:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")
-        vault = self._vault
-        since = vault.asked
+        store = self._store
+        since = store.asked
         if query.ns in _STORED and iq.get("type") == "set" and not session.user.isAnonymous:
-            vault.check()
+            store.check()
         answer = await handler(session, iq, query)
         if iq.get("type") == "set":
             # A change is on disk before its result is sent.
-            await vault.kept(since)
+            await store.kept(since)
         session.send(answer)
 
     async def _hostInfo(self, session: Session, iq: Element, query: Element) -> Element:

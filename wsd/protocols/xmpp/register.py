@@ -41,7 +41,7 @@ class Registration:
     def __init__(
         self,
         settings: Settings,
-        vault: AsyncStore,
+        store: AsyncStore,
         accounts: Accounts,
         logins: Logins,
         presence: Presence,
@@ -49,7 +49,7 @@ class Registration:
         clock: Any,
     ) -> None:
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._accounts = accounts
         self._logins = logins
         self._presence = presence
@@ -72,7 +72,7 @@ class Registration:
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None
         bare = f"{local}@{domain}"
-        if not await self._vault.read(credentials.add, bare, await self._keys(password), owner=bare):
+        if not await self._store.read(credentials.add, bare, await self._keys(password), owner=bare):
             raise StanzaError("conflict", "this name is taken")
         self._accounts.forget(bare)
 
@@ -98,7 +98,7 @@ class Registration:
         if query.child(REGISTER, "remove") is not None:
             if not self._settings.options.register:
                 raise StanzaError("not-allowed", "accounts are made and removed by who runs this server")
-            await self._vault.read(lambda store: store.forget(bare), owner=bare)
+            await self._store.read(lambda store: store.forget(bare), owner=bare)
             # The sessions end with the account, so the result has to be sent first.
             session.send(result(iq))
             await self.remove(session.user)
@@ -106,7 +106,7 @@ class Registration:
         name, password = query.textOf(REGISTER, "username"), query.textOf(REGISTER, "password")
         if not password or name not in ("", bare.partition("@")[0]):
             raise StanzaError("bad-request", "a change has one's own name and the new password")
-        await self._vault.read(credentials.change, bare, await self._keys(password), owner=bare)
+        await self._store.read(credentials.change, bare, await self._keys(password), owner=bare)
         return result(iq)
 
     # -- the end --------------------------------------------------------------------------------------------------
@@ -125,12 +125,12 @@ class Registration:
             if stream is not None:
                 self._clock.callLater(0, stream.supplant)
         self._accounts.users.pop(user.bare, None)
-        self._vault.forget(user.bare)
+        self._store.forget(user.bare)
 
     def sweep(self) -> None:
         """Remove the users who are here, and whom `wsd xmpp deluser` has removed from the store."""
         if any(not user.isAnonymous for user in self._accounts.users.values()):
-            known = self._vault.read(lambda store: frozenset(store.owners(credentials.USER)))
+            known = self._store.read(lambda store: frozenset(store.owners(credentials.USER)))
             known.addCallback(self._removeOthers).addErrback(self._unswept)
 
     def _removeOthers(self, known: frozenset[str]) -> None:
@@ -139,7 +139,7 @@ class Registration:
                 Deferred.fromCoroutine(self.remove(user)).addErrback(self._unswept)
 
     def _unswept(self, failure: Failure) -> None:
-        """Log what went wrong. The vault has logged a failing store already, and the next sweep is in a minute."""
+        """Log what went wrong. The store has logged its own faults already, and the next sweep is in a minute."""
         if not failure.check(StoreError):
             self.log.failure("users who have left could not be removed", failure, event="xmpp.store")
 

@@ -20,19 +20,19 @@ class Resumption:
     """Stream management of the sessions of a server."""
 
     def __init__(
-        self, settings: Settings, vault: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
+        self, settings: Settings, store: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
     ) -> None:
         self.sessions: dict[str, Session] = {}
         """The sessions that may be resumed, by the id for that."""
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._quarantine = quarantine
         self._clock = clock
         self._now = now
 
     def enable(self, session: Session, wantsResume: bool) -> dict[str, str]:
         """Begin stream management for a session. Returns the attributes of <enabled/> (XEP-0198 3, 5)."""
-        session.inbound = Inbound(self._clock, self._vault, partial(self._keepCount, session), session.write)
+        session.inbound = Inbound(self._clock, self._store, partial(self._keepCount, session), session.write)
         seconds = self._settings.options.resume
         # An anonymous user cannot log in again as the same user, so nothing is held for them.
         if not wantsResume or not seconds or session.user.isAnonymous:
@@ -45,7 +45,7 @@ class Resumption:
         """Store how many stanzas a session has handled. Returns the number of the write, 0 if none is needed."""
         if session.resumeId is None or session.user.isAnonymous or session.state is SessionState.ENDED:
             return 0
-        return self._vault.put(STREAM, session.user.bare, session.resumeId, f"{handled} {self._now()}")
+        return self._store.put(STREAM, session.user.bare, session.resumeId, f"{handled} {self._now()}")
 
     async def resume(self, bare: str, element: Element) -> Session | Element:
         """
@@ -56,7 +56,7 @@ class Resumption:
         resumeId, handled = element.get("previd"), numberOf(element)
         session = self.sessions.get(resumeId)
         if session is None or session.user.bare != bare:
-            kept = await self._vault.get(STREAM, bare, resumeId)
+            kept = await self._store.get(STREAM, bare, resumeId)
             return failed("item-not-found", self._quarantine.handled(bare, resumeId, kept))
         session.outbound.check(handled)
         if session.stream is not None:
@@ -70,4 +70,4 @@ class Resumption:
         if session.resumeId is not None:
             self.sessions.pop(session.resumeId, None)
             if not keepsCount and not session.user.isAnonymous:
-                self._vault.put(STREAM, session.user.bare, session.resumeId, None)
+                self._store.put(STREAM, session.user.bare, session.resumeId, None)

@@ -30,8 +30,8 @@ class Subscriptions(Protocol):
 class Rosters:
     """Keeps the rosters of users in memory, in the store, and in their clients."""
 
-    def __init__(self, vault: AsyncStore) -> None:
-        self._vault = vault
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
 
     def keep(self, user: User, item: RosterItem) -> None:
         """Store an item, and push it to the user's sessions if the roster shows a difference (RFC 6121 2.1.6)."""
@@ -44,7 +44,7 @@ class Rosters:
         else:
             user.roster[item.jid] = item
         if not user.isAnonymous:
-            self._vault.put(ROSTER, user.bare, item.jid, kept)
+            self._store.put(ROSTER, user.bare, item.jid, kept)
         if item.isListed and item != replace(before, request=item.request):
             _push(user, item.element())
         elif before.isListed and not item.isListed:

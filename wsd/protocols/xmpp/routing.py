@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.logger import Logger
-
 from wsd.protocols.xmpp import forgery
 from wsd.protocols.xmpp.accounts import Accounts
 from wsd.protocols.xmpp.asyncstore import AsyncStore
@@ -32,19 +28,17 @@ _TYPES = {
 class Router:
     """Takes stanzas from sessions and passes them to whoever handles them."""
 
-    log = Logger(namespace="wsd")
-
     def __init__(
         self,
         settings: Settings,
-        vault: AsyncStore,
+        store: AsyncStore,
         accounts: Accounts,
         messages: Messages,
         presence: Presence,
         queries: Queries,
         rooms: Rooms | None,
     ) -> None:
-        self._vault = vault
+        self._store = store
         self._accounts = accounts
         self._messages = messages
         self._presence = presence
@@ -58,7 +52,7 @@ class Router:
         """A stanza from a session. A refusal is answered with an error where RFC 6120 allows it. Raises StreamError."""
         _check(session, stanza)
         receipt = session.begin()
-        before = self._vault.asked
+        before = self._store.asked
         try:
             if isBind(stanza):
                 raise StanzaError("not-allowed", "a stream has one resource")
@@ -67,15 +61,12 @@ class Router:
         except StanzaError as error:
             _refuse(session, stanza, error)
         except StoreError as fault:
-            _refuse(session, stanza, refuseForStore(fault, self._logOf(session)))
+            _refuse(session, stanza, refuseForStore(fault, session.log))
         finally:
             if receipt is not None:
                 # What was written for the stanza has to be on disk before it counts as handled.
-                after = self._vault.asked
+                after = self._store.asked
                 receipt.close(after if after != before else 0)
-
-    def _logOf(self, session: Session) -> Any:
-        return self.log if session.stream is None else session.stream.log
 
     async def _route(self, session: Session, stanza: Element, receipt: Receipt | None) -> None:
         if stanza.get("type") not in _TYPES[stanza.name]:

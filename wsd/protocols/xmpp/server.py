@@ -13,7 +13,7 @@ from wsd.policies.pool import PoolShare
 from wsd.protocols.xmpp.accounts import IDLE, Accounts
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.blocking import BlockLists
-from wsd.protocols.xmpp.framing import Caps
+from wsd.protocols.xmpp.framing import XmlLimits
 from wsd.protocols.xmpp.ledger import Ledger
 from wsd.protocols.xmpp.logins import Logins
 from wsd.protocols.xmpp.messages import Messages
@@ -39,57 +39,66 @@ class Server:
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: AsyncStore, deriving: PoolShare
+        self, options: XmppOptions, clock: Any, now: Callable[[], float], store: AsyncStore, deriving: PoolShare
     ) -> None:
         self.clock = clock
-        self.vault = vault
+        self.store = store
         self.deriving = deriving
         self.settings = settings = Settings(options)
         self.counters = RouteCounters()
         """The counters of the route that started the server."""
-        self.absent = Ledger(options.max_held)
+        self.sessionMemory = Ledger(options.max_held)
         """Memory held for sessions without a stream, by client address."""
-        self.housed = Ledger(options.max_held)
+        self.roomMemory = Ledger(options.max_held)
         """Memory of rooms, by the address of their creator."""
         self._entryIds = EntryIds(now)
         self.quarantine = quarantine = Quarantine(self)
-        self.accounts = accounts = Accounts(settings, vault, quarantine, clock, now)
-        self.logins = Logins(vault, quarantine, deriving, clock)
-        offline = Offline(settings, vault, quarantine, accounts, self._entryIds, now)
+        self.accounts = accounts = Accounts(settings, store, quarantine, clock, now)
+        self.logins = Logins(store, quarantine, deriving, clock)
+        offline = Offline(settings, store, quarantine, accounts, self._entryIds, now)
         messages = Messages(settings, accounts, offline)
         self.rooms: Rooms | None = None
         if options.rooms:
-            self.rooms = Rooms(settings, vault, quarantine, accounts, messages, self.housed, self._entryIds, now)
-        rosters = Rosters(vault)
-        presence = Presence(settings, vault, quarantine, accounts, rosters, offline, self.rooms)
-        self.resumption = Resumption(settings, vault, quarantine, clock, now)
+            self.rooms = Rooms(settings, store, quarantine, accounts, messages, self.roomMemory, self._entryIds, now)
+        rosters = Rosters(store)
+        presence = Presence(settings, store, quarantine, accounts, rosters, offline, self.rooms)
+        self.resumption = Resumption(settings, store, quarantine, clock, now)
         self.sessions = Sessions(
-            settings, vault, accounts, messages, offline, presence, self.resumption, self.rooms, self.absent, clock
+            settings,
+            store,
+            accounts,
+            messages,
+            offline,
+            presence,
+            self.resumption,
+            self.rooms,
+            self.sessionMemory,
+            clock,
         )
-        self.registration = Registration(settings, vault, accounts, self.logins, presence, self.sessions, clock)
+        self.registration = Registration(settings, store, accounts, self.logins, presence, self.sessions, clock)
         self.queries = Queries(
-            vault,
+            store,
             self.rooms,
             RosterQueries(settings, rosters, presence),
-            BlockLists(settings, vault, presence),
+            BlockLists(settings, store, presence),
             self.registration,
             now,
         )
-        self.router = Router(settings, vault, accounts, messages, presence, self.queries, self.rooms)
-        vault.returned = self._returned
+        self.router = Router(settings, store, accounts, messages, presence, self.queries, self.rooms)
+        store.returned = self._returned
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = clock
 
     @property
-    def storedCaps(self) -> Caps:
+    def storedLimits(self) -> XmlLimits:
         """Limits of a stored stanza."""
-        return self.settings.storedCaps
+        return self.settings.storedLimits
 
     def configure(self, options: XmppOptions) -> None:
         """Use these options from now on; `domains` and `rooms` stay those of the start."""
         if options.rooms != self.settings.options.rooms:
             self.log.warn("{keys} changed and will take effect after a restart", event="reload.partial", keys="rooms")
-        self.absent.most = self.housed.most = options.max_held
+        self.sessionMemory.most = self.roomMemory.most = options.max_held
         self.settings.update(options)
 
     async def start(self, hasStore: bool) -> None:
@@ -97,7 +106,7 @@ class Server:
         self._sweeping.start(IDLE, now=False)
         if hasStore:
             # Nobody is admitted before the rooms are known.
-            rooms, last = await self.vault.read(lambda store: (loadRooms(store), store.last()))
+            rooms, last = await self.store.read(lambda store: (loadRooms(store), store.last()))
             self._entryIds.passed(last)
             if self.rooms is not None:
                 self.rooms.restore(rooms)
@@ -108,7 +117,7 @@ class Server:
             self._sweeping.stop()
         self.sessions.endAll()
         try:
-            await self.vault.stop()
+            await self.store.stop()
         finally:
             await self.deriving.stop()
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from enum import Enum, auto
 from sys import getsizeof
-from typing import Any, Protocol
+from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
+from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid
@@ -31,6 +33,8 @@ _BASE = 4_000
 _BLOCKED = "urn:xmpp:blocking:errors"
 _REQUEST = Element(SM, "r").toXml()
 
+_log = Logger(namespace="wsd")
+
 
 class BoundStream(Protocol):
     """The stream of a session."""
@@ -40,7 +44,7 @@ class BoundStream(Protocol):
         """What is known of the client."""
 
     @property
-    def log(self) -> Any:
+    def log(self) -> ConnectionLog:
         """The log of the connection."""
 
     def write(self, xml: str) -> None:
@@ -105,7 +109,7 @@ class User:
         return jid == self.bare or (jid in self.roster and self.roster[jid].hasFrom)
 
     def blocks(self, address: str) -> bool:
-        """Whether the block list has the address, without its resource or local part or with them (XEP-0191 4)."""
+        """Whether the block list has the address, without its resource or local part or with them (XEP-0191 6)."""
         if not self.blocked:
             return False
         jid = parseJid(address)
@@ -144,7 +148,7 @@ class Session:
         resource: str,
         stream: BoundStream,
         options: XmppOptions,
-        absent: Ledger,
+        memory: Ledger,
         spool: Spool,
         overseer: Overseer,
     ) -> None:
@@ -185,10 +189,15 @@ class Session:
         """Bytes charged to the holder."""
         self._most = options.unacknowledged
         self._mostBytes = _MOST_UNACKNOWLEDGED * options.max_stanza
-        self._absent = absent
+        self._memory = memory
         self._spool = spool
         self._overseer = overseer
         self._pushes = 0
+
+    @property
+    def log(self) -> ConnectionLog | Logger:
+        """The log of its connection, that of the daemon while there is none."""
+        return _log if self.stream is None else self.stream.log
 
     @property
     def unacknowledged(self) -> int:
@@ -336,13 +345,13 @@ class Session:
         """Charge the holder with `size` bytes more. Returns False if the limit does not allow it."""
         if self.state is SessionState.ENDED:
             return True
-        if not self._absent.admits(self.holder, size):
+        if not self._memory.admits(self.holder, size):
             return False
-        self._absent.take(self.holder, size)
+        self._memory.take(self.holder, size)
         self.held += size
         return True
 
     def release(self) -> None:
         """Give back everything held."""
-        self._absent.take(self.holder, -self.held)
+        self._memory.take(self.holder, -self.held)
         self.held = 0

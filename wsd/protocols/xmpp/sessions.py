@@ -27,32 +27,32 @@ class Sessions:
     def __init__(
         self,
         settings: Settings,
-        vault: AsyncStore,
+        store: AsyncStore,
         accounts: Accounts,
         messages: Messages,
         offline: Offline,
         presence: Presence,
         resumption: Resumption,
         rooms: Rooms | None,
-        absent: Ledger,
+        memory: Ledger,
         clock: Any,
     ) -> None:
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._accounts = accounts
         self._messages = messages
         self._offline = offline
         self._presence = presence
         self._resumption = resumption
         self._rooms = rooms
-        self._absent = absent
+        self._memory = memory
         self._clock = clock
 
     # -- the beginning --------------------------------------------------------------------------------------------
 
     async def owner(self, bare: str, isAnonymous: bool) -> User:
         """The user who binds a resource. Raises StreamError and StoreError."""
-        if self._vault.pending > _MOST_PENDING:
+        if self._store.pending > _MOST_PENDING:
             raise StreamError("resource-constraint", "too many writes wait for the store")
         user = self._accounts.users.get(bare)
         if user is None and isAnonymous:
@@ -71,7 +71,7 @@ class Sessions:
             self.oust(old)
         elif len(user.sessions) >= options.sessions:
             self._makeRoom(user)
-        session = Session(user, resource, stream, options, self._absent, self._offline, self)
+        session = Session(user, resource, stream, options, self._memory, self._offline, self)
         user.sessions[resource] = session
         self._accounts.users[user.bare] = user
         return session

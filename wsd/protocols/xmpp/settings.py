@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wsd.config.values import MIB
-from wsd.protocols.xmpp.framing import Caps
+from wsd.protocols.xmpp.framing import XmlLimits
 from wsd.protocols.xmpp.options import XmppOptions
 
 _STORED = 2 * MIB
@@ -17,19 +17,19 @@ class Settings:
         self.options = options
         self.domains = frozenset(options.domains)
         """The domains served; they stay those of the start."""
-        self.caps = Caps(size=options.max_stanza)
+        self.limits = XmlLimits(size=options.max_stanza)
         """Limits of a message from a client."""
-        self.storedCaps = _storedCaps(options)
+        self.storedLimits = _storedLimits(options)
         """Limits of a stored stanza: wider, since the server adds elements to what it let in."""
 
     def update(self, options: XmppOptions) -> None:
         """Use these options from now on."""
         if options.max_stanza > self.options.max_stanza:
-            self.storedCaps = _storedCaps(options)
-        self.caps = Caps(size=options.max_stanza)
+            self.storedLimits = _storedLimits(options)
+        self.limits = XmlLimits(size=options.max_stanza)
         self.options = options
 
 
-def _storedCaps(options: XmppOptions) -> Caps:
+def _storedLimits(options: XmppOptions) -> XmlLimits:
     size = max(8 * options.max_stanza, _STORED)
-    return Caps(size, 200, 100_000, 200, size)
+    return XmlLimits(size, 200, 100_000, 200, size)

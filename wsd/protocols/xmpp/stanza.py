@@ -17,20 +17,20 @@ XML = "http://www.w3.org/XML/1998/namespace"
 KINDS = ("message", "presence", "iq")
 
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that no document may contain, even escaped (XML 1.0, 2.2)."""
+"""The characters that no document may contain, even escaped (XML 1.0, 2.2)."""
 
 
 def isText(text: object) -> bool:
-    """Whether this can be a text or a value in XML."""
+    """Whether this can be a text or an attribute's value in XML."""
     return isinstance(text, str) and _NO_CHARACTER.search(text) is None
 
 
 class Element:
     """
-    One element: its namespace and name, its attributes by name, and its children in their order.
+    One element: its namespace and name, its attributes by name, and its children in order.
 
-    A namespaced attribute has the key "NAMESPACE NAME"; only XML's own language attribute is "xml:lang". Code that
-    makes an element must ensure that its texts satisfy `isText`, as all parsed texts do.
+    An attribute with a namespace has the key "NAMESPACE NAME"; only the language is "xml:lang". Whoever makes an
+    element must see to it that its texts satisfy `isText`, as all parsed texts do.
     """
 
     __slots__ = ("attrs", "children", "name", "ns")
@@ -42,36 +42,36 @@ class Element:
         self.children: list[Element | str] = list(children)
 
     def get(self, name: str, default: str = "") -> str:
-        """An attribute's value, or the default."""
+        """The value of an attribute, or the default."""
         return self.attrs.get(name, default)
 
     def elements(self) -> Iterator[Element]:
-        """The children that are elements."""
+        """The children that are elements, without the texts."""
         return (child for child in self.children if isinstance(child, Element))
 
     def child(self, ns: str, name: str) -> Element | None:
-        """The first child of that name."""
+        """The first child of this name, None if there is none."""
         for child in self.children:
             if isinstance(child, Element) and child.name == name and child.ns == ns:
                 return child
         return None
 
     def first(self) -> Element | None:
-        """The first child that is an element."""
+        """The first child that is an element, None if there is none."""
         return next(self.elements(), None)
 
     @property
     def text(self) -> str:
-        """The text right in it."""
+        """The text directly in the element."""
         return "".join(child for child in self.children if isinstance(child, str))
 
     def textOf(self, ns: str, name: str) -> str:
-        """The text of the first child of that name, "" when there is none."""
+        """The text of the first child of this name, "" if there is none."""
         found = self.child(ns, name)
         return "" if found is None else found.text
 
     def copy(self, **attrs: str | None) -> Element:
-        """The same with other attributes, None for none; the children are shared."""
+        """A copy with other attributes; None removes one. The children are shared."""
         changed = {**self.attrs, **attrs}
         return Element(
             self.ns,
@@ -81,7 +81,7 @@ class Element:
         )
 
     def toXml(self) -> str:
-        """As a document of its own, with all its namespaces."""
+        """The XML of the element, with all its namespaces."""
         out: list[str] = []
         _write(self, None, out)
         return "".join(out)
@@ -100,7 +100,7 @@ def _escape(text: str) -> str:
 
 
 def quote(text: str) -> str:
-    """A text, escaped for use between quotation marks."""
+    """Escapes a text for use between quotation marks."""
     text = _escape(text)
     if '"' in text:
         text = text.replace('"', "&quot;")
@@ -112,10 +112,10 @@ def quote(text: str) -> str:
 def _write(element: Element, inherited: str | None, out: list[str]) -> None:
     ns, name = element.ns, element.name
     if ns == STREAMS:
-        # Clients look for the name with this prefix, and the namespace of streams is no default for their children.
+        # RFC 6120 4.8.5: clients look for this prefix, and the namespace must not be the default of the children.
         name, declared, inherited = f"stream:{name}", f' xmlns:stream="{STREAMS}"', None
     elif ns == XML:
-        # Its prefix is bound already, and it must not be the default namespace (Namespaces in XML 1.0, 3).
+        # Namespaces in XML 1.0, 3: the prefix is bound already, and this must not be the default namespace.
         name, declared = f"xml:{name}", ""
     elif ns != inherited:
         declared, inherited = f' xmlns="{quote(ns)}"', ns

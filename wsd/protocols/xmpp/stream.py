@@ -12,14 +12,21 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from wsd.logs import ConnectionLog
 from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.established import Established
 from wsd.protocols.xmpp.faults import refuseForStore
 from wsd.protocols.xmpp.framing import closeTag, openTag, parse
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.negotiation import NOT_YET, Authentication, Binding
-from wsd.protocols.xmpp.server import Server
+from wsd.protocols.xmpp.negotiation import (
+    NOT_YET,
+    Authentication,
+    AuthenticationServices,
+    Binding,
+    BindingServices,
+)
+from wsd.protocols.xmpp.routing import Router
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import FRAMING, LANG, Element
 from wsd.protocols.xmpp.store import StoreError
@@ -34,7 +41,7 @@ _LONGEST_LANG = 35
 class ClientSocket(Protocol):
     """The WebSocket of a client."""
 
-    log: Any
+    log: ConnectionLog
     """The log of the connection."""
 
     def text(self, message: str) -> None:
@@ -45,6 +52,13 @@ class ClientSocket(Protocol):
 
     def finish(self) -> None:
         """Close it with 1000."""
+
+
+class StreamServices(AuthenticationServices, BindingServices, Protocol):
+    """What a stream needs of the server."""
+
+    clock: Any
+    router: Router
 
 
 class StreamState(Enum):
@@ -66,19 +80,19 @@ class StreamState(Enum):
 class Stream:
     """One client's stream. Its messages are handled by what belongs to its state."""
 
-    def __init__(self, server: Server, socket: ClientSocket, client: ClientInfo) -> None:
+    def __init__(self, services: StreamServices, socket: ClientSocket, client: ClientInfo) -> None:
         self.client = client
         self.log = socket.log
         self.state = StreamState.OPENING
-        self._server = server
-        self._settings = server.settings
+        self._services = services
+        self._settings = services.settings
         self._socket = socket
         self._domain = ""
         self._lang = ""
         self._authentication: Authentication | None = None
         self._binding: Binding | None = None
         self._established: Established | None = None
-        self._timer: IDelayedCall | None = server.clock.callLater(_LOGIN, self._tooLate)
+        self._timer: IDelayedCall | None = services.clock.callLater(_LOGIN, self._tooLate)
 
     @property
     def isOpen(self) -> bool:
@@ -92,7 +106,7 @@ class Stream:
         if self.state is StreamState.OVER:
             return None
         try:
-            element = parse(message, self._settings.caps)
+            element = parse(message, self._settings.limits)
         except StreamError as error:
             self.fail(error)
             return None
@@ -147,7 +161,8 @@ class Stream:
 
     def bound(self, session: Session) -> None:
         """The client has bound a resource, or resumes a session."""
-        self._established = Established(self._server.router, self._server.resumption, self, session, self._lang)
+        self._authentication = self._binding = None
+        self._established = Established(self._services.router, self._services.resumption, self, session, self._lang)
         self.state = StreamState.BOUND
         self._stopTimer()
 
@@ -183,12 +198,12 @@ class Stream:
             raise StreamError("unsupported-version", "the version of XMPP is 1.0")
         if self._authentication is None:
             self._domain = domain
-            self._authentication = Authentication(self._server, self, domain)
+            self._authentication = Authentication(self._services, self, domain)
             features = self._authentication.features()
         elif domain != self._domain:
             raise StreamError("not-authorized", f"the login was for {self._domain}")
         else:
-            self._binding = Binding(self._server, self, self._authentication.identity)
+            self._binding = Binding(self._services, self, self._authentication.identity)
             features = self._binding.features()
         self._socket.text(features.toXml())
 
@@ -233,7 +248,7 @@ class Stream:
         session = self._takeSession()
         if session is not None:
             session.stream = None
-            self._server.sessions.end(session)
+            self._services.sessions.end(session)
         self._socket.text(closeTag(seeOther))
         self.state = StreamState.ENDING
         self._setTimer(self.client.closing)
@@ -244,7 +259,7 @@ class Stream:
         self._stopTimer()
         session = self._takeSession()
         if session is not None and session.stream is self:
-            self._server.sessions.lost(session)
+            self._services.sessions.lost(session)
 
     def _takeSession(self) -> Session | None:
         established, self._established = self._established, None
@@ -264,7 +279,7 @@ class Stream:
 
     def _setTimer(self, seconds: float) -> None:
         self._stopTimer()
-        self._timer = self._server.clock.callLater(seconds, self._tooLate)
+        self._timer = self._services.clock.callLater(seconds, self._tooLate)
 
     def _stopTimer(self) -> None:
         if self._timer is not None:

@@ -1,4 +1,4 @@
-"""HTTP upload (XEP-0363): a URL for a file, where another route of the daemon keeps files."""
+"""HTTP upload (XEP-0363): URLs for files, if another route of the daemon keeps files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Upload:
         queries.add("get", UPLOAD, "request", self._request, *forms)
 
     async def _request(self, session: Session, iq: Element, query: Element) -> Element:
-        """Give a slot (XEP-0363 5). Raises StanzaError."""
+        """Give a slot (XEP-0363 4). Raises StanzaError."""
         slots = self._slots()
         if slots is None:
             raise StanzaError("service-unavailable", "no route keeps files here at the moment")

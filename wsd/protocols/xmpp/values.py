@@ -1,4 +1,4 @@
-"""Numbers, dates and booleans in a client's stanza; anything malformed is a bad-request."""
+"""Numbers, dates and booleans in a client's stanza. Malformed ones are answered with bad-request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INT = 2**31 - 1
 
 
 def number(text: str, name: str, least: int = 0, most: int = INT) -> int:
-    """A whole number. Raises StanzaError."""
+    """Parses a whole number. Raises StanzaError."""
     trimmed = text.strip(_SPACE)
     value = int(trimmed) if _NUMBER.fullmatch(trimmed) and len(trimmed) <= 100 else None
     if value is None or not least <= value <= most:
@@ -27,7 +27,7 @@ def number(text: str, name: str, least: int = 0, most: int = INT) -> int:
 
 
 def boolean(text: str, name: str) -> bool:
-    """A boolean. Raises StanzaError."""
+    """Parses an xs:boolean. Raises StanzaError."""
     trimmed = text.strip(_SPACE)
     if trimmed not in ("0", "1", "false", "true"):
         raise StanzaError("bad-request", f"{name} is true, false, 1 or 0")
@@ -35,7 +35,7 @@ def boolean(text: str, name: str) -> bool:
 
 
 def dateTime(text: str, name: str) -> float:
-    """A time of XEP-0082, in seconds since 1970. Raises StanzaError."""
+    """Parses a time of XEP-0082. Returns seconds since 1970. Raises StanzaError."""
     try:
         if _DATE_TIME.fullmatch(text):
             return datetime.fromisoformat(text).timestamp()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.protocols.xmpp.trees import TREE, flat
 from wsd.protocols.xmpp.errors import StreamError
-from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.gateway.streamparser import StreamParser
 from wsd.protocols.xmpp.stanza import CLIENT, STREAMS, Element
 
@@ -37,9 +37,9 @@ class Listener:
         self.ends += 1
 
 
-def parsed(*pieces: bytes, caps: Caps | None = None) -> Listener:
+def parsed(*pieces: bytes, limits: XmlLimits | None = None) -> Listener:
     heard = Listener()
-    parser = StreamParser(caps or Caps(), heard)
+    parser = StreamParser(limits or XmlLimits(), heard)
     for piece in (HEADER, *pieces):
         parser.feed(piece)
     return heard
@@ -75,26 +75,28 @@ TOO_MUCH = {
 
 
 class TestAnElementOverTheLimits:
-    CAPS = Caps(size=400, depth=10, elements=10, attributes=10, uri=100)
+    LIMITS = XmlLimits(size=400, depth=10, elements=10, attributes=10, uri=100)
 
     @pytest.mark.parametrize("content", TOO_MUCH.values(), ids=TOO_MUCH)
     @pytest.mark.parametrize("size", [1, 5_000])
     def test_loses_its_content(self, content: str, size: int) -> None:
         data = f"<message from='a@b' id='1'><body>{content}</body>x<c/></message><iq id='2'><d/></iq>".encode()
-        message, iq = parsed(*inPieces(data, size), caps=self.CAPS).elements
+        message, iq = parsed(*inPieces(data, size), limits=self.LIMITS).elements
         assert message.toXml() == f'<message xmlns="{CLIENT}" from="a@b" id="1"/>'
         assert iq.toXml() == f'<iq xmlns="{CLIENT}" id="2"><d/></iq>'
 
     def test_keeps_its_addresses_if_its_start_tag_is_too_large(self) -> None:
         attributes = " ".join(f"c{n}=''" for n in range(20))
-        message, iq = parsed(f"<message from='a@b' {attributes}>x<b/></message><iq/>".encode(), caps=self.CAPS).elements
+        message, iq = parsed(
+            f"<message from='a@b' {attributes}>x<b/></message><iq/>".encode(), limits=self.LIMITS
+        ).elements
         assert message.toXml() == f'<message xmlns="{CLIENT}" from="a@b"/>'
         assert iq.toXml() == f'<iq xmlns="{CLIENT}"/>'
 
     def test_ends_the_stream_if_it_is_the_root(self) -> None:
         attributes = " ".join(f"c{n}=''" for n in range(20))
         with pytest.raises(StreamError):
-            StreamParser(self.CAPS, Listener()).feed(f"<stream {attributes}>".encode())
+            StreamParser(self.LIMITS, Listener()).feed(f"<stream {attributes}>".encode())
 
 
 class TestALongStream:
@@ -111,7 +113,7 @@ class TestALongStream:
 
     def test_remembers_no_names(self) -> None:
         """Names of elements and attributes are forgotten, though a single parser would keep them."""
-        parser = StreamParser(Caps(), Ignores())
+        parser = StreamParser(XmlLimits(), Ignores())
         parser.feed(HEADER)
         tracemalloc.start()
         for number in range(100):

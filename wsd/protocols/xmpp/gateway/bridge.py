@@ -99,7 +99,7 @@ class XmppGateway:
         if self._state is BridgeState.OVER:
             return
         try:
-            element = parse(message, self._upstream.caps)
+            element = parse(message, self._upstream.limits)
             if self._state is BridgeState.CLOSING:
                 if (element.ns, element.name) == (FRAMING, "close"):
                     self._finish()

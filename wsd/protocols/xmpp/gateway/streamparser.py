@@ -7,7 +7,7 @@ from typing import Protocol
 from xml.parsers.expat import ExpatError, XMLParserType
 
 from wsd.protocols.xmpp.errors import StreamError
-from wsd.protocols.xmpp.framing import Builder, Caps
+from wsd.protocols.xmpp.framing import Builder, XmlLimits
 from wsd.protocols.xmpp.stanza import LANG, Element, quote
 
 _ADDRESSES = ("to", "from", "id", "type", LANG)
@@ -46,8 +46,8 @@ class StreamParser(Builder):
     stanzas (XEP-0198 4).
     """
 
-    def __init__(self, caps: Caps, listener: StreamListener) -> None:
-        super().__init__(caps, 1)
+    def __init__(self, limits: XmlLimits, listener: StreamListener) -> None:
+        super().__init__(limits, 1)
         self._listener: StreamListener | None = listener
         self._root = ""
         """The name of the root as it was sent, with its prefix."""
@@ -138,7 +138,7 @@ class StreamParser(Builder):
             return
         self._hasContent = True
         self.grown += len(data)
-        if self.grown > self.caps.written:
+        if self.grown > self.limits.written:
             self._empty()
         else:
             super()._text(data)
@@ -156,7 +156,7 @@ class StreamParser(Builder):
         """Called with each complete element. Raises _ParserIsFull if a new parser must take over."""
         hasContent, self._hasContent = self._hasContent, False
         self._isEmptied, self.grown = False, 0
-        self._spaces.clear()
+        self._namespaces.clear()
         if self._listener is not None:
             self._listener.whole(element)
         index = self._expat.CurrentByteIndex

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 
 from wsd.config import ConfigError
 from wsd.protocols.xmpp.errors import StreamError
-from wsd.protocols.xmpp.framing import Caps
+from wsd.protocols.xmpp.framing import XmlLimits
 from wsd.protocols.xmpp.gateway.streamparser import StreamParser
 from wsd.protocols.xmpp.gateway.translation import TLS
 from wsd.protocols.xmpp.options import XmppOptions, upstreamOf
@@ -25,7 +25,7 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to connect, and to begin the stream over TLS."""
 _CLOSE_TIMEOUT = 10.0
 """Seconds in which the server must take the last data of a connection that is closed."""
-_SERVER_CAPS = Caps(1 << 24, 200, 100_000, 200)
+_SERVER_LIMITS = XmlLimits(1 << 24, 200, 100_000, 200)
 """Limits for what the server sends. They are wider than those for clients, since it is trusted more."""
 _PEM_FOOTER = ssl.PEM_FOOTER.encode()
 
@@ -69,7 +69,7 @@ class Upstream:
         assert options.upstream is not None
         self.options = options
         self.reactor = reactor
-        self.caps = Caps(size=options.max_stanza)
+        self.limits = XmlLimits(size=options.max_stanza)
         """Limits for what a client sends."""
         host, port = upstreamOf(options.upstream)
         self.endpoint = HostnameEndpoint(reactor, host, port, timeout=CONNECT_TIMEOUT)
@@ -146,7 +146,7 @@ class UpstreamProtocol(BaseProtocol):
         self._header = header
         if self._parser is not None:
             self._parser.mute()
-        self._parser = StreamParser(_SERVER_CAPS, self)
+        self._parser = StreamParser(_SERVER_LIMITS, self)
         self.write(header)
 
     def write(self, xml: str) -> None:

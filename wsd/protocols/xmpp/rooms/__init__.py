@@ -1,6 +1,7 @@
 """
 Rooms (XEP-0045), which other servers call multi-user chats.
 
-`config` is what an owner may set, `room` one room and who is in it, `talk` its messages, `admin` what moderators,
-admins and owners do, `service` all the rooms of a server.
+`service` has all the rooms of a server, and passes a stanza for one of them to `entering` (and leaving), `messages`,
+`admin` (roles, affiliations, settings) or `info` (disco). `room` is one room, `config` its settings, `history` the
+messages that it remembers, `records` its rows in the store.
 """

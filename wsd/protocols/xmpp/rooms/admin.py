@@ -17,7 +17,8 @@ OWNER = f"{MUC}#owner"
 _BANNED, _KICKED, _UNAFFILIATED, _MEMBERS_ONLY = 301, 307, 321, 322
 
 
-def _refuseBut(room: Room, session: Session, *affiliations: str) -> None:
+def _require(room: Room, session: Session, *affiliations: str) -> None:
+    """Raises StanzaError if the user has none of these affiliations."""
     if room.affiliation(session.user.bare) not in affiliations:
         raise StanzaError("forbidden", f"this is for who is {' or '.join(affiliations)}")
 
@@ -25,7 +26,7 @@ def _refuseBut(room: Room, session: Session, *affiliations: str) -> None:
 # -- lists -------------------------------------------------------------------------------------------------------------
 
 
-def listed(room: Room, session: Session, iq: Element, query: Element) -> Element:
+def answerList(room: Room, session: Session, iq: Element, query: Element) -> Element:
     """The users with an affiliation, or the occupants with a role (XEP-0045 8.3 to 10.8)."""
     asked = query.first()
     affiliation, role = ("", "") if asked is None else (asked.get("affiliation"), asked.get("role"))
@@ -41,7 +42,7 @@ def listed(room: Room, session: Session, iq: Element, query: Element) -> Element
     elif affiliation in AFFILIATIONS:
         isMember = not room.config.semiAnonymous and room.affiliation(session.user.bare) == "member"
         if not (isMember and affiliation != "outcast"):
-            _refuseBut(room, session, "admin", "owner")
+            _require(room, session, "admin", "owner")
         items = [
             _item({"jid": bare, "affiliation": affiliation})
             for bare, held in room.affiliations.items()
@@ -56,7 +57,7 @@ def _item(attrs: dict[str, str]) -> Element:
     return Element(ADMIN, "item", attrs)
 
 
-def changed(room: Room, session: Session, iq: Element, query: Element) -> Element:
+def changeLists(room: Room, session: Session, iq: Element, query: Element) -> Element:
     """Change roles and affiliations: all of those asked for, or none. Raises StanzaError."""
     items = [child for child in query.elements() if child.name == "item"]
     if not items:
@@ -69,10 +70,10 @@ def changed(room: Room, session: Session, iq: Element, query: Element) -> Elemen
     for item, target, affiliation, role in changes:
         occupant = room.occupants.get(target)
         if affiliation:
-            _affiliate(room, session, target, affiliation, item)
+            _setAffiliation(room, session, target, affiliation, item)
         elif occupant is not None:
             # An earlier item may have kicked this occupant already.
-            _enrole(room, session, occupant, role, item)
+            _setRole(room, session, occupant, role, item)
     return result(iq)
 
 
@@ -81,11 +82,11 @@ def _changeOf(room: Room, session: Session, item: Element) -> tuple[Element, str
     affiliation, role = item.get("affiliation"), item.get("role")
     if affiliation:
         bare = _addressOf(room, item)
-        _mayAffiliate(room, session, bare, affiliation)
+        _checkAffiliation(room, session, bare, affiliation)
         return item, bare, affiliation, ""
     if role not in ROLES or item.get("nick") not in room.occupants:
         raise StanzaError("bad-request" if role not in ROLES else "item-not-found", "a role is given to who is here")
-    _mayEnrole(room, session, room.occupants[item.get("nick")], role)
+    _checkRole(room, session, room.occupants[item.get("nick")], role)
     return item, item.get("nick"), "", role
 
 
@@ -99,17 +100,17 @@ def _addressOf(room: Room, item: Element) -> str:
         raise StanzaError("jid-malformed", str(error)) from None
 
 
-def _mayAffiliate(room: Room, session: Session, bare: str, affiliation: str) -> None:
+def _checkAffiliation(room: Room, session: Session, bare: str, affiliation: str) -> None:
     if affiliation not in AFFILIATIONS:
         raise StanzaError("bad-request", f"affiliations are {', '.join(AFFILIATIONS)}")
-    _refuseBut(room, session, "admin", "owner")
+    _require(room, session, "admin", "owner")
     before = room.affiliation(bare)
     isOwner = room.affiliation(session.user.bare) == "owner"
     if not isOwner and (affiliation in ("admin", "owner") or before in ("admin", "owner")):
         raise StanzaError("not-allowed", "owners make and unmake admins and owners")
 
 
-def _mayEnrole(room: Room, session: Session, target: Occupant, role: str) -> None:
+def _checkRole(room: Room, session: Session, target: Occupant, role: str) -> None:
     actor = room.occupantOf(session)
     if actor is None or actor.role != "moderator":
         raise StanzaError("forbidden", "moderators give roles")
@@ -121,27 +122,28 @@ def _mayEnrole(room: Room, session: Session, target: Occupant, role: str) -> Non
         raise StanzaError("forbidden", "admins make and unmake moderators")
 
 
-def _enrole(room: Room, session: Session, target: Occupant, role: str, item: Element) -> None:
+def _setRole(room: Room, session: Session, target: Occupant, role: str, item: Element) -> None:
     if role == "none":
-        room.leave(target, (_KICKED,), *_why(room, session, item))
+        room.leave(target, (_KICKED,), *_reasonsOf(room, session, item))
         return
     target.role = role
     room.tell(target)
 
 
-def _affiliate(room: Room, session: Session, bare: str, affiliation: str, item: Element) -> None:
+def _setAffiliation(room: Room, session: Session, bare: str, affiliation: str, item: Element) -> None:
     room.affiliate(bare, affiliation)
     for occupant in [each for each in room.occupants.values() if each.bare == bare]:
         if affiliation == "outcast":
-            room.leave(occupant, (_BANNED,), *_why(room, session, item))
+            room.leave(occupant, (_BANNED,), *_reasonsOf(room, session, item))
         elif affiliation == "none" and room.config.members_only:
-            room.leave(occupant, (_UNAFFILIATED,), *_why(room, session, item))
+            room.leave(occupant, (_UNAFFILIATED,), *_reasonsOf(room, session, item))
         else:
             occupant.role = room.roleOf(bare)
             room.tell(occupant)
 
 
-def _why(room: Room, session: Session, item: Element) -> list[Element]:
+def _reasonsOf(room: Room, session: Session, item: Element) -> list[Element]:
+    """Who has kicked or banned an occupant, and why (XEP-0045 8.2, 9.1)."""
     actor = room.occupantOf(session)
     why = [Element(USER, "actor", {"nick": actor.nick})] if actor is not None else []
     reason = item.textOf(ADMIN, "reason")
@@ -153,13 +155,13 @@ def _why(room: Room, session: Session, item: Element) -> list[Element]:
 
 def settings(room: Room, session: Session, iq: Element, query: Element) -> Element:
     """The form with the settings (XEP-0045 10.2)."""
-    _refuseBut(room, session, "owner")
+    _require(room, session, "owner")
     return result(iq, Element(OWNER, "query", {}, form(room.config)))
 
 
 def configure(room: Room, session: Session, iq: Element, query: Element) -> bool:
     """Change the settings (XEP-0045 10.2). Returns False if the owner destroys the room. Raises StanzaError."""
-    _refuseBut(room, session, "owner")
+    _require(room, session, "owner")
     end = query.child(OWNER, "destroy")
     if end is not None:
         destroy(room, end)

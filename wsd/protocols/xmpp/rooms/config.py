@@ -33,7 +33,7 @@ class RoomConfig:
     moderated: bool = False
     """Whether only occupants with a voice may speak."""
     semiAnonymous: bool = True
-    """Whether only moderators see the addresses of occupants; in a non-anonymous room all do (XEP-0045 3)."""
+    """Whether only moderators see the addresses of occupants; in a non-anonymous room all do (XEP-0045 4.2)."""
     password: str = ""
     subjects: bool = False
     """Whether participants may change the subject, not only moderators."""

@@ -18,7 +18,7 @@ def checkNick(nick: str) -> None:
 
 
 def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
-    """Raises StanzaError if a user may not enter under this nickname (XEP-0045 7.2.5 to 7.2.11)."""
+    """Raises StanzaError if a user may not enter under this nickname (XEP-0045 7.2.5 to 7.2.10)."""
     bare, config = session.user.bare, room.config
     affiliation = room.affiliation(bare)
     if affiliation == "outcast":
@@ -37,7 +37,7 @@ def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
 
 
 def enter(room: Room, session: Session, stanza: Element, nick: str, codes: tuple[int, ...] = ()) -> None:
-    """Let a session in: it sees the others, and then all see it (XEP-0045 7.2.2, 7.2.3)."""
+    """Let a session in: it sees the others, and then all see it (XEP-0045 7.2.1, 7.2.2)."""
     occupant = room.occupants.get(nick)
     if occupant is None:
         occupant = Occupant(nick, session.user.bare, room.roleOf(session.user.bare), stanza)

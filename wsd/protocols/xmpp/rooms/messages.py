@@ -23,9 +23,9 @@ class RoomMessages:
     """Handles the messages for the rooms of a server."""
 
     def __init__(
-        self, vault: AsyncStore, accounts: Accounts, messages: Messages, entryIds: EntryIds, now: Callable[[], float]
+        self, store: AsyncStore, accounts: Accounts, messages: Messages, entryIds: EntryIds, now: Callable[[], float]
     ) -> None:
-        self._vault = vault
+        self._store = store
         self._accounts = accounts
         self._messages = messages
         self._entryIds = entryIds
@@ -52,7 +52,7 @@ class RoomMessages:
         late = delayed(message.copy(to=None), room.jid, self._now())
         xml = late.toXml()
         if room.remember(historyMessage(entryId, late, len(xml))) and room.isStored:
-            self._vault.append(entryId, HISTORY, room.jid, xml)
+            self._store.append(entryId, HISTORY, room.jid, xml)
 
     # -- to one occupant ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from sys import getsizeof
 
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.errors import StanzaError
-from wsd.protocols.xmpp.framing import Caps, parse
+from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.ledger import Ledger, weight
 from wsd.protocols.xmpp.rooms.config import RoomConfig
 from wsd.protocols.xmpp.rooms.history import MUC, HistoryMessage, historyMessage
@@ -58,7 +58,7 @@ class RoomState(Enum):
     """Where a room is between its creation and its end."""
 
     LOCKED = auto()
-    """Nobody but its owner may enter until the owner has configured it (XEP-0045 10.1.2)."""
+    """Nobody but its owner may enter until the owner has configured it (XEP-0045 10.1)."""
     OPEN = auto()
     DESTROYED = auto()
 
@@ -67,10 +67,10 @@ class Room:
     """One room."""
 
     def __init__(
-        self, settings: Settings, vault: AsyncStore, ledger: Ledger, jid: str, holder: str, isStored: bool
+        self, settings: Settings, store: AsyncStore, ledger: Ledger, jid: str, holder: str, isStored: bool
     ) -> None:
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._ledger = ledger
         self.jid = jid
         self.holder = holder
@@ -89,13 +89,13 @@ class Room:
         self.history: deque[HistoryMessage] = deque()
         self.grow(ROOM_SIZE)
 
-    def restore(self, stored: StoredRoom, caps: Caps) -> None:
+    def restore(self, stored: StoredRoom, limits: XmlLimits) -> None:
         """Restore what was stored. Raises ValueError and StreamError."""
         self.config = RoomConfig.read(stored.config)
         self.affiliations = stored.affiliations
-        self.subject = parse(stored.subject.encode(), caps) if stored.subject else None
+        self.subject = parse(stored.subject.encode(), limits) if stored.subject else None
         self.history = deque(
-            historyMessage(entryId, parse(xml.encode(), caps), len(xml)) for entryId, xml in stored.history
+            historyMessage(entryId, parse(xml.encode(), limits), len(xml)) for entryId, xml in stored.history
         )
         self.grow(self.config.size - RoomConfig().size + (0 if self.subject is None else weight(self.subject)))
         self.grow(sum(map(affiliationSize, self.affiliations)) + sum(each.weight for each in self.history))
@@ -117,7 +117,7 @@ class Room:
     def keep(self, key: str, value: str | None, kind: str = ROOM) -> None:
         """Store a record; None removes it."""
         if self.isStored:
-            self._vault.put(kind, self.jid, key, value)
+            self._store.put(kind, self.jid, key, value)
 
     def configure(self, config: RoomConfig) -> None:
         """Set the configuration. Raises StanzaError."""
@@ -168,7 +168,7 @@ class Room:
             self.grow(-first.weight)
             old.append(first.entryId)
         if old and self.isStored:
-            self._vault.discard(old)
+            self._store.discard(old)
         if not self._hasRoomFor(message):
             return False
         self.history.append(message)
@@ -188,7 +188,7 @@ class Room:
         self.state = RoomState.DESTROYED
         self.grow(-self.size)
         if self.isStored:
-            self._vault.forget(self.jid)
+            self._store.forget(self.jid)
 
     # -- occupants ------------------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class Room:
     def item(
         self, occupant: Occupant, showsAddress: bool, role: str | None = None, affiliation: str | None = None
     ) -> Element:
-        """The <item/> that describes an occupant (XEP-0045 7.2.3)."""
+        """The <item/> that describes an occupant (XEP-0045 7.2.2)."""
         attrs = {
             "affiliation": affiliation or self.affiliation(occupant.bare),
             "role": role or occupant.role,

@@ -38,7 +38,7 @@ class Rooms:
     def __init__(
         self,
         settings: Settings,
-        vault: AsyncStore,
+        store: AsyncStore,
         quarantine: Quarantine,
         accounts: Accounts,
         messages: Messages,
@@ -49,10 +49,10 @@ class Rooms:
         self.domains = frozenset(map(self.domainOf, settings.domains))
         self.rooms: dict[str, Room] = {}
         self._settings = settings
-        self._vault = vault
+        self._store = store
         self._quarantine = quarantine
         self._accounts = accounts
-        self._messages = RoomMessages(vault, accounts, messages, entryIds, now)
+        self._messages = RoomMessages(store, accounts, messages, entryIds, now)
         self._ledger = ledger
         self._now = now
 
@@ -66,10 +66,10 @@ class Rooms:
         for each in filter(None, map(self._quarantine.room, stored)):
             owner = next((bare for bare, held in each.affiliations.items() if held == "owner"), each.jid)
             self.rooms[each.jid] = room = self._newRoom(each.jid, owner, True)
-            room.restore(each, self._settings.storedCaps)
+            room.restore(each, self._settings.storedLimits)
 
     def _newRoom(self, jid: str, holder: str, isStored: bool) -> Room:
-        return Room(self._settings, self._vault, self._ledger, jid, holder, isStored)
+        return Room(self._settings, self._store, self._ledger, jid, holder, isStored)
 
     def sweep(self) -> None:
         """End the temporary rooms that nobody has entered since the start."""
@@ -77,22 +77,22 @@ class Rooms:
             self._endIfEmpty(room)
 
     def _endIfEmpty(self, room: Room) -> None:
-        """A temporary room ends with its last occupant (XEP-0045 3)."""
+        """A temporary room ends with its last occupant (XEP-0045 4.2)."""
         if not room.occupants and not room.config.persistent and self.rooms.pop(room.jid, None) is not None:
             room.destroyed()
 
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
         """Handle a stanza for a room, or for the service. Raises StanzaError and StoreError."""
-        vault = self._vault
-        since = vault.asked
+        store = self._store
+        since = store.asked
         if self._isStored(session, stanza, to):
-            vault.check()
+            store.check()
         if stanza.name == "iq":
             if not stanza.get("id"):
                 raise StanzaError("bad-request", "an iq has an id")
             answer = self._iq(session, stanza, to)
             if answer is not None:
-                await vault.kept(since)
+                await store.kept(since)
                 session.send(answer)
         elif not to.local:
             raise StanzaError("service-unavailable", "this is the place of the rooms, and none of them")
@@ -201,7 +201,7 @@ class Rooms:
             raise StanzaError("item-not-found", "there is no such room")
         occupant, x = room.occupantOf(session), stanza.child(USER, "x")
         if stanza.get("type") == "error":
-            # XEP-0045 18.1.2: an occupant that cannot take messages has left.
+            # XEP-0045 11.1: an occupant that cannot take messages has left.
             if occupant is not None:
                 self._leave(room, session, stanza)
         elif occupant is None:
@@ -249,7 +249,7 @@ class Rooms:
     def _manage(self, room: Room, session: Session, iq: Element, query: Element) -> Element:
         isGet = iq.get("type") == "get"
         if query.ns == admin.ADMIN:
-            answer = (admin.listed if isGet else admin.changed)(room, session, iq, query)
+            answer = (admin.answerList if isGet else admin.changeLists)(room, session, iq, query)
         elif isGet:
             return admin.settings(room, session, iq, query)
         else:
@@ -261,7 +261,7 @@ class Rooms:
         return answer
 
     def _relay(self, room: Room, session: Session, iq: Element, nick: str) -> None:
-        """Pass on an iq between two occupants (XEP-0045 7.15 and XEP-0410)."""
+        """Pass on an iq between two occupants (XEP-0045 6.6, XEP-0410)."""
         forgery.refusePush(iq)
         occupant, query = room.occupantOf(session), iq.first()
         if occupant is None:
