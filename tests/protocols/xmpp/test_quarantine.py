@@ -183,6 +183,35 @@ class TestARoomWhoseSettingsCannotBeRead:
         heard = host.login("alice").say(f"<presence xmlns='{CLIENT}' to='{DEN}/alice'/>")
         assert heard[0].get("type") == ""
 
+    def test_is_hidden_and_stays_closed_after_another_start(self, host: Host) -> None:
+        record(host, "affiliation", DEN, "alice@localhost", "owner")
+        record(host, "room", DEN, "config", "{bad")
+        for _ in range(2):
+            items = come(host).ask(
+                "get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", "conference.localhost"
+            )
+            assert DEN not in items.toXml()
+            (refused,) = come(host).say(f"<presence xmlns='{CLIENT}' to='{DEN}/bob'/>")
+            assert condition(refused) == "registration-required"
+            host.kill()
+        assert rows(host, "record") == [("aside room", b"{bad")]
+
+    def test_is_gone_with_its_subject_if_its_address_cannot_be_read_either(self, host: Host) -> None:
+        record(host, "room", "@", "subject", "a")
+        record(host, "room", "@", "config", "{}")
+        assert sorted(rows(host, "record")) == [("aside room", b"a"), ("aside room", b"{}")]
+
+
+class TestStreams:
+    def test_that_nobody_resumes_any_more_are_removed(self, host: Host) -> None:
+        now = host.clock.seconds()
+        for streamId, then in (("old", now - 86_401), ("young", now - 86_400)):
+            record(host, "stream", BOB, streamId, f"3 {then}")
+        come(host)
+        for streamId, count in (("old", ""), ("young", "3")):
+            _, heard = resume(host, "bob", streamId, 0)
+            assert (heard[0].name, heard[0].get("h")) == ("failed", count)
+
 
 class TestARequestThatCannotBeRead:
     @pytest.mark.parametrize("request_", [f"{_ASKS}><a", f"{_ASKS} xmlns:a0='http://www.w3.org/XML/1998/namespace'/>"])
