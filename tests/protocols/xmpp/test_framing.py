@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.protocols.xmpp.trees import flat
+from tests.protocols.xmpp.trees import ANY_SPEED, flat
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.framing import XmlLimits, parse
 
@@ -105,6 +105,7 @@ class TestOneMessageIsOneElement:
 
 
 class TestWhateverIsSent:
+    @ANY_SPEED
     @given(st.binary(max_size=200))
     def test_bytes_are_an_element_or_refused(self, data: bytes) -> None:
         try:
@@ -113,6 +114,7 @@ class TestWhateverIsSent:
             return
         assert data.startswith(b"<")
 
+    @ANY_SPEED
     @given(st.lists(st.sampled_from(["<a>", "</a>", "<b/>", "x", "&amp;", "<!--", "-->", "<?", "<![CDATA[", "]]>"])))
     def test_pieces_of_xml_are_an_element_or_refused(self, pieces: list[str]) -> None:
         try:

@@ -169,6 +169,7 @@ class TestARowThatCannotBeRead:
             assert talker.authenticate("bob", mechanism, "bob").name == "failure"
         host.login("alice")
         assert rows(host, "record") == []
+        assert host.server.counters.unreadable == 1
         record(host, "user", BOB, "keys", keysOf("bob"))
         come(host)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.protocols.xmpp.trees import NAME, TEXT, TREE, flat
+from tests.protocols.xmpp.trees import ANY_SPEED, NAME, TEXT, TREE, flat
 from wsd.protocols.xmpp.errors import StanzaError, StreamError, errorOf
 from wsd.protocols.xmpp.framing import parse
 from wsd.protocols.xmpp.sasl import SaslFailure
@@ -39,10 +39,12 @@ def _documents(draw: st.DrawFn, depth: int = 3, bound: frozenset[str] = frozense
 
 
 class TestAWrittenElement:
+    @ANY_SPEED
     @given(TREE)
     def test_is_read_as_the_same_tree(self, tree: Element) -> None:
         assert flat(parse(tree.toXml().encode())) == flat(tree)
 
+    @ANY_SPEED
     @given(_documents())
     def test_is_what_was_parsed(self, document: str) -> None:
         tree = parse(document.encode())
@@ -67,6 +69,7 @@ class TestAWrittenElement:
 class TestTheSentenceOfAnError:
     """It may quote characters that XML forbids, such as those of a name in a login."""
 
+    @ANY_SPEED
     @given(st.text(max_size=20))
     def test_can_be_read(self, text: str) -> None:
         sentence = f"see: {text}"

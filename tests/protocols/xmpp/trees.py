@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from wsd.protocols.xmpp.stanza import CLIENT, STREAMS, XML, Element, isText
+
+ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For tests that must pass on a busy machine too."""
 
 CHARACTERS = st.characters(codec="utf-8").filter(isText)
 TEXT = st.text(CHARACTERS, max_size=20) | st.text("<>&'\"\r\n\t ]", max_size=10)
 NAME = st.from_regex(r"[A-Za-z_é][A-Za-z0-9_.é-]{0,7}", fullmatch=True) | st.sampled_from(
     ["xmlns", "lang", "xml", "a0"]
 )
-SPACE = st.sampled_from(["", "a", "b", CLIENT, STREAMS, XML, "urn:a?b&c=<'\">", "ü"])
+NAMESPACE = st.sampled_from(["", "a", "b", CLIENT, STREAMS, XML, "urn:a?b&c=<'\">", "ü"])
 ATTRIBUTE = NAME.filter(lambda name: name != "xmlns") | st.builds(
-    lambda space, name: "xml:lang" if (space, name) == (XML, "lang") else f"{space} {name}", SPACE.filter(bool), NAME
+    lambda namespace, name: "xml:lang" if (namespace, name) == (XML, "lang") else f"{namespace} {name}",
+    NAMESPACE.filter(bool),
+    NAME,
 )
 ATTRIBUTES = st.dictionaries(ATTRIBUTE, TEXT, max_size=4)
 TREE = st.recursive(
-    st.builds(Element, SPACE, NAME, ATTRIBUTES),
+    st.builds(Element, NAMESPACE, NAME, ATTRIBUTES),
     lambda inner: st.builds(
         lambda ns, name, attrs, children: Element(ns, name, attrs, *children),
-        SPACE,
+        NAMESPACE,
         NAME,
         ATTRIBUTES,
         st.lists(inner | TEXT.filter(bool), max_size=4),

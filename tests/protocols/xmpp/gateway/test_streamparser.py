@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.protocols.xmpp.trees import TREE, flat
+from tests.protocols.xmpp.trees import ANY_SPEED, TREE, flat
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.gateway.streamparser import StreamParser
@@ -50,6 +50,7 @@ def inPieces(data: bytes, size: int) -> list[bytes]:
 
 
 class TestEachElement:
+    @ANY_SPEED
     @given(st.lists(TREE, max_size=3), st.integers(1, 60))
     def test_is_passed_on_unchanged(self, trees: list[Element], size: int) -> None:
         data = "".join(tree.toXml() for tree in trees).encode() + b"</stream:stream>"
