@@ -6,6 +6,7 @@ from typing import Any
 
 from wsd.protocols.xmpp.accounts import Accounts
 from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.boundstream import BoundStream
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.ledger import Ledger
 from wsd.protocols.xmpp.messages import Messages
@@ -14,7 +15,7 @@ from wsd.protocols.xmpp.presence import Presence
 from wsd.protocols.xmpp.records import StoredUser
 from wsd.protocols.xmpp.resumption import Resumption
 from wsd.protocols.xmpp.rooms.service import Rooms
-from wsd.protocols.xmpp.session import BoundStream, Session, SessionState, User
+from wsd.protocols.xmpp.session import Session, SessionState, User
 from wsd.protocols.xmpp.settings import Settings
 
 _MOST_PENDING = 100_000
