@@ -123,14 +123,16 @@ PRESENCES = (presence, broadcast, occupant, request)
 class TestForgeries:
     @pytest.mark.parametrize("way", [*MESSAGES, *PRESENCES], ids=lambda way: str(way.__name__))
     @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
-    def test_none_arrives(self, host: Host, way: Callable[[Host, str], Element], forged: str) -> None:
+    def test_are_removed(self, host: Host, way: Callable[[Host, str], Element], forged: str) -> None:
         told = "".join(each.toXml() for each in way(host, forged.format(room=ROOM)).elements())
         for word in ("2001-01-01", "garbage", "20010101", "stanza-id", '"301"', "invite", "address ", "occupant-id"):
             assert word not in told
         assert not any(f"<{name} " in told for name in ("sent", "received", "forwarded", "result"))
 
     @pytest.mark.parametrize("way", MESSAGES, ids=lambda way: str(way.__name__))
-    def test_what_is_a_clients_own_does(self, host: Host, way: Callable[[Host, str], Element]) -> None:
+    def test_are_not_confused_with_elements_that_clients_may_send(
+        self, host: Host, way: Callable[[Host, str], Element]
+    ) -> None:
         names = [each.name for each in way(host, KEPT).elements() if each.ns != f"{MUC}#user"]
         assert [name for name in names if name in ("origin-id", "stanza-id", "x", "delayed")] == [
             "origin-id",
@@ -139,7 +141,7 @@ class TestForgeries:
             "delayed",
         ]
 
-    def test_of_two_times_in_a_history_the_rooms_counts(self, host: Host) -> None:
+    def test_do_not_change_the_time_in_a_history(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
         forged = "<delay xmlns='urn:xmpp:delay' from='{room}' stamp='{stamp}'/>"
         say(alice, "first", forged.format(room=ROOM, stamp="garbage"))
@@ -153,7 +155,7 @@ class TestForgeries:
 class TestPushes:
     @pytest.mark.parametrize("ns", ["jabber:iq:roster", "urn:xmpp:blocking"])
     @pytest.mark.parametrize("isInRoom", [False, True])
-    def test_one_client_pushes_nothing_to_another(self, host: Host, ns: str, isInRoom: bool) -> None:
+    def test_cannot_be_sent_from_one_client_to_another(self, host: Host, ns: str, isInRoom: bool) -> None:
         alice, bob = opened(host, "alice", "bob")
         to = f"{ROOM}/bob" if isInRoom else bob.jid
         answer = alice.ask("set", f"<query xmlns='{ns}'><item jid='evil@localhost' subscription='both'/></query>", to)
@@ -161,7 +163,7 @@ class TestPushes:
         assert bob.heard() == []
 
 
-def test_a_client_that_forges_goes_on(host: Host) -> None:
+def test_a_forgery_does_not_end_the_stream(host: Host) -> None:
     alice: Talker = host.login("alice")
     for forged in FORGED.values():
         assert alice.say(message(alice.jid, forged.format(room=ROOM)))[0].name == "message"

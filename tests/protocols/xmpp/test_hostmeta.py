@@ -20,7 +20,7 @@ PROXY = {"trusted_proxies": ("127.0.0.1",), "hosts": ("localhost", "chat.example
 def ask(
     name: str, folder: Path, *headers: str, host: str = "localhost", behind: bool = False, url: str | None = None
 ) -> bytes:
-    """The answer, head and all."""
+    """The answer with its head."""
     options = XmppOptions(store=str(folder / "s"), url=url)
     config = Config(**PROXY) if behind else Config()  # type: ignore[arg-type]
     daemon = Daemon({"/xmpp": XmppFactory}, options=options, config=config)
@@ -48,22 +48,22 @@ class TestHostMeta:
         assert link(answer) == "ws://localhost/xmpp"
 
     @pytest.mark.parametrize("name", ["host-meta", "host-meta.json"])
-    def test_pages_of_any_origin_may_read_it(self, tmp_path: Path, name: str) -> None:
+    def test_it_can_be_read_from_any_origin(self, tmp_path: Path, name: str) -> None:
         assert b"Access-Control-Allow-Origin: *\r\n" in ask(name, tmp_path, "Origin: https://elsewhere.example")
 
-    def test_the_port_that_was_asked_is_in_it(self, tmp_path: Path) -> None:
+    def test_it_has_the_port_of_the_request(self, tmp_path: Path) -> None:
         assert link(ask("host-meta.json", tmp_path, host="localhost:9998")) == "ws://localhost:9998/xmpp"
 
-    def test_behind_a_proxy_it_is_what_the_client_sees(self, tmp_path: Path) -> None:
+    def test_behind_a_proxy_it_has_the_address_that_the_client_sees(self, tmp_path: Path) -> None:
         headers = ("X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https")
         answer = ask("host-meta.json", tmp_path, *headers, host="chat.example.com", behind=True)
         assert link(answer) == "wss://chat.example.com/xmpp"
 
-    def test_a_stranger_is_not_believed(self, tmp_path: Path) -> None:
+    def test_headers_of_a_stranger_are_ignored(self, tmp_path: Path) -> None:
         answer = ask("host-meta.json", tmp_path, "X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example")
         assert link(answer) == "ws://localhost/xmpp"
 
-    def test_what_the_configuration_says_wins(self, tmp_path: Path) -> None:
+    def test_the_url_of_the_configuration_comes_first(self, tmp_path: Path) -> None:
         url = "wss://chat.example.com/xmpp?a&b"
         assert link(ask("host-meta.json", tmp_path, url=url)) == url
         assert b'href="wss://chat.example.com/xmpp?a&amp;b"' in ask("host-meta", tmp_path, url=url)

@@ -1,4 +1,4 @@
-"""Addresses are prepared as RFC 6122 has it, and refused when they cannot be."""
+"""Addresses are prepared as in RFC 6122, and refused if they cannot be."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_an_address_is_prepared(text: str, full: str) -> None:
         "a@b/\ue000",
     ],
 )
-def test_what_cannot_be_one_is_refused(text: str) -> None:
+def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parseJid(text)
 
 
-def test_a_long_one_is_read_each_time_and_not_remembered() -> None:
+def test_a_long_address_is_not_cached() -> None:
     before = jid._known.cache_info().currsize
     assert parseJid(f"{'a' * 1_000}@b.c") == parseJid(f"{'a' * 1_000}@b.c")
     assert jid._known.cache_info().currsize == before

@@ -27,20 +27,20 @@ def available(talker: Talker, priority: int) -> None:
 
 
 class TestByAddress:
-    def test_a_full_address_is_that_session_alone(self, host: Host) -> None:
+    def test_a_full_address_reaches_that_session_alone(self, host: Host) -> None:
         alice, one, two = host.login("alice"), host.login("bob", "one"), host.login("bob", "two")
         one.forget()
         alice.say(message(one.jid))
         assert (bodies(one.heard()), bodies(two.heard())) == (["hello"], [])
 
-    def test_a_bare_address_is_the_highest_priority(self, host: Host) -> None:
+    def test_a_bare_address_reaches_the_session_with_the_highest_priority(self, host: Host) -> None:
         alice, low, high = host.login("alice"), host.login("bob", "low"), host.login("bob", "high")
         available(high, 5)
         low.forget()
         alice.say(message("bob@localhost"))
         assert (bodies(low.heard()), bodies(high.heard())) == ([], ["hello"])
 
-    def test_a_full_address_that_is_not_there_is_as_the_bare_one(self, host: Host) -> None:
+    def test_a_full_address_without_a_session_is_treated_as_the_bare_one(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob", "one")
         alice.say(message("bob@localhost/two"))
         assert bodies(bob.heard()) == ["hello"]
@@ -53,7 +53,7 @@ class TestByAddress:
         available_heard = bob.say("<presence xmlns='jabber:client'/>")
         assert bodies(available_heard) == ["hello"]
 
-    def test_a_headline_is_for_all_who_are_there_and_is_not_kept(self, host: Host) -> None:
+    def test_a_headline_reaches_all_available_sessions_and_is_not_stored(self, host: Host) -> None:
         alice, one, two = host.login("alice"), host.login("bob", "one"), host.login("bob", "two")
         one.forget()
         alice.say(message("bob@localhost", stanzaType="headline"))
@@ -62,12 +62,12 @@ class TestByAddress:
         carol = host.login("carol", presence=False)
         assert bodies(carol.say("<presence xmlns='jabber:client'/>")) == []
 
-    def test_a_message_without_an_address_is_for_oneself(self, host: Host) -> None:
+    def test_a_message_without_an_address_reaches_its_sender(self, host: Host) -> None:
         alice = host.login("alice")
         heard = alice.say("<message xmlns='jabber:client' type='chat'><body>note</body></message>")
         assert bodies(heard) == ["note"]
 
-    def test_what_is_in_a_message_passes_through(self, host: Host) -> None:
+    def test_the_content_of_a_message_passes_through(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         inner = (
             "<body>x</body><active xmlns='http://jabber.org/protocol/chatstates'/>"
@@ -78,8 +78,8 @@ class TestByAddress:
         assert [child.name for child in heard.elements()] == ["body", "active", "request", "origin-id"]
 
 
-class TestWhileAway:
-    def test_messages_wait_and_tell_when_they_came(self, host: Host) -> None:
+class TestOfflineMessages:
+    def test_they_wait_and_tell_when_they_were_sent(self, host: Host) -> None:
         alice = host.login("alice")
         alice.say(message("bob@localhost", "one"))
         alice.say(message("bob@localhost", "two", stanzaType="normal"))
@@ -98,7 +98,7 @@ class TestWhileAway:
         bob.say(CLOSE)
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == []
 
-    def test_a_mere_sign_of_writing_does_not_wait(self, host: Host) -> None:
+    def test_a_mere_chat_state_does_not_wait(self, host: Host) -> None:
         alice = host.login("alice")
         state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
         alice.say(f"<message xmlns='jabber:client' to='bob@localhost' type='chat'>{state}</message>")
@@ -109,14 +109,14 @@ class TestWhileAway:
         bob = host.login("bob", presence=False)
         assert [each for each in bob.say("<presence xmlns='jabber:client'/>") if each.name == "message"] == []
 
-    def test_so_many_wait_and_no_more(self, tmp_path: Path) -> None:
+    def test_they_are_limited_in_number(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", offline=2)
         alice = host.login("alice")
         answers = [alice.say(message("bob@localhost")) for _ in range(3)]
         assert answers[:2] == [[], []]
         assert condition(answers[2][0]) == "service-unavailable"
 
-    def test_and_so_many_bytes(self, tmp_path: Path) -> None:
+    def test_they_are_limited_in_bytes(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
         alice = host.login("alice")
         answers = [alice.say(message("bob@localhost", "x" * 9_000)) for _ in range(75)]
@@ -127,19 +127,19 @@ class TestWhileAway:
             pass
         assert alice.say(message("bob@localhost", "again")) == []
 
-    def test_they_outlive_the_process(self, host: Host) -> None:
+    def test_they_survive_a_restart(self, host: Host) -> None:
         host.login("alice").say(message("bob@localhost"))
         host.kill()
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["hello"]
 
-    def test_who_has_gone_unavailable_gets_them_on_the_return(self, host: Host) -> None:
+    def test_a_session_that_was_unavailable_gets_them_when_it_is_available_again(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         bob.say("<presence xmlns='jabber:client' type='unavailable'/>")
         alice.say(message("bob@localhost"))
         assert bodies(bob.heard()) == []
         assert bodies(bob.say("<presence xmlns='jabber:client'/>")) == ["hello"]
 
-    def test_nothing_waits_for_who_was_anonymous(self, host: Host) -> None:
+    def test_nothing_waits_for_an_anonymous_user(self, host: Host) -> None:
         alice, someone = host.login("alice"), host.login("", mechanism="ANONYMOUS")
         alice.say(message(someone.jid))
         assert bodies(someone.heard()) == ["hello"]
@@ -160,7 +160,7 @@ class TestCarbons:
         assert "<body>in</body>" in received.toXml()
         assert f'from="{one.jid}"' in sent.toXml()
 
-    def test_nobody_sees_what_is_private_or_a_groupchat(self, host: Host) -> None:
+    def test_private_messages_and_groupchats_are_not_copied(self, host: Host) -> None:
         alice, one, two = host.login("alice"), host.login("bob", "one"), host.login("bob", "two")
         two.ask("set", CARBONS)
         one.forget()
@@ -191,7 +191,7 @@ def block(talker: Talker, *addresses: str, name: str = "block") -> Element:
 
 class TestBlocking:
     @pytest.mark.parametrize("address", ["bob@localhost", "localhost", "bob@localhost/home"])
-    def test_the_blocked_are_not_heard(self, host: Host, address: str) -> None:
+    def test_nothing_comes_from_a_blocked_contact(self, host: Host, address: str) -> None:
         alice, bob = host.login("alice"), host.login("bob", "home")
         block(alice, address)
         assert condition(bob.say(message(alice.jid))[0]) == "service-unavailable"
@@ -200,14 +200,14 @@ class TestBlocking:
         bob.say(f"<presence xmlns='jabber:client' to='{alice.jid}'/>")
         assert alice.heard() == []
 
-    def test_nor_talked_to(self, host: Host) -> None:
+    def test_nothing_can_be_sent_to_a_blocked_contact(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         block(alice, "bob@localhost")
         (error,) = alice.say(message(bob.jid))
         assert condition(error) == "not-acceptable"
         assert 'blocked xmlns="urn:xmpp:blocking:errors"' in error.toXml()
 
-    def test_nor_by_the_answer_to_a_question_that_nobody_asked(self, host: Host) -> None:
+    def test_nothing_comes_as_the_answer_to_a_question_that_nobody_asked(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         block(alice, "bob@localhost")
         for stanzaType in ("result", "error"):
@@ -215,7 +215,7 @@ class TestBlocking:
             assert bob.say(said) == []
         assert alice.heard() == []
 
-    def test_nor_by_way_of_a_room(self, host: Host) -> None:
+    def test_nothing_comes_by_way_of_a_room(self, host: Host) -> None:
         room, user = "den@conference.localhost", "http://jabber.org/protocol/muc#user"
         alice, bob = host.login("alice"), host.login("bob")
         for talker, nick in ((alice, "a"), (bob, "b")):
@@ -238,7 +238,7 @@ class TestBlocking:
         )
         assert alice.heard() == []
 
-    def test_nor_by_an_address_in_a_room(self, host: Host) -> None:
+    def test_nothing_comes_from_an_address_in_a_room(self, host: Host) -> None:
         room = "den@conference.localhost"
         alice, bob = host.login("alice"), host.login("bob")
         for talker, nick in ((alice, "a"), (bob, "b")):
@@ -262,10 +262,10 @@ class TestBlocking:
         assert "<item" not in alice.ask("get", "<blocklist xmlns='urn:xmpp:blocking'/>").toXml()
 
     @pytest.mark.parametrize(("addresses", "expected"), [((), "bad-request"), (("@",), "jid-malformed")])
-    def test_what_is_no_address_is_refused(self, host: Host, addresses: tuple[str, ...], expected: str) -> None:
+    def test_anything_but_an_address_is_refused(self, host: Host, addresses: tuple[str, ...], expected: str) -> None:
         assert condition(block(host.login("alice"), *addresses)) == expected
 
-    def test_the_blocked_see_who_blocks_them_leave_and_come_back(self, host: Host) -> None:
+    def test_a_blocked_contact_sees_the_user_go_and_come_back(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         bob.say("<presence xmlns='jabber:client' type='subscribe' to='alice@localhost'/>")
         alice.say("<presence xmlns='jabber:client' type='subscribed' to='bob@localhost'/>")

@@ -124,11 +124,11 @@ class TestRoster:
             (f"<item jid='b@c' name='{'x' * 1024}'/>", "not-acceptable"),
         ],
     )
-    def test_what_is_wrong_is_refused(self, host: Host, item: str, expected: str) -> None:
+    def test_a_wrong_change_is_refused(self, host: Host, item: str, expected: str) -> None:
         alice = host.login("alice")
         assert condition(alice.ask("set", f"<query xmlns='jabber:iq:roster'>{item}</query>")) == expected
 
-    def test_it_has_so_many_contacts_and_no_more(self, tmp_path: Path) -> None:
+    def test_it_has_a_limited_number_of_contacts(self, tmp_path: Path) -> None:
         alice = Host(tmp_path, "alice", contacts=1).login("alice")
         add(alice, "b@c")
         assert condition(add(alice, "d@e")) == "resource-constraint"
@@ -143,7 +143,7 @@ class TestRoster:
 
 
 class TestSubscribing:
-    def test_it_is_asked_granted_and_seen(self, host: Host) -> None:
+    def test_a_request_is_sent_granted_and_has_an_effect(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         roster(alice), roster(bob)
         heard = alice.say(presence("subscribe", "bob@localhost"))
@@ -160,7 +160,7 @@ class TestSubscribing:
         assert roster(alice) == {"bob@localhost": ("to", "")}
         assert roster(bob) == {"alice@localhost": ("from", "")}
 
-    def test_a_request_waits_for_who_is_away_and_outlives_the_process(self, host: Host) -> None:
+    def test_a_request_waits_for_a_user_who_is_offline_and_survives_a_restart(self, host: Host) -> None:
         host.login("alice").say(presence("subscribe", "bob@localhost"))
         for _ in range(2):
             host.kill()
@@ -171,7 +171,7 @@ class TestSubscribing:
         host.kill()
         assert roster(host.login("alice")) == {"bob@localhost": ("to", "")}
 
-    def test_it_is_denied(self, host: Host) -> None:
+    def test_a_request_is_denied(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         roster(alice)
         alice.say(presence("subscribe", "bob@localhost"))
@@ -179,7 +179,7 @@ class TestSubscribing:
         assert ("bob@localhost", "unsubscribed") in presences(alice.heard())
         assert roster(alice) == {"bob@localhost": ("none", "")}
 
-    def test_what_was_granted_is_taken_back(self, host: Host) -> None:
+    def test_a_subscription_is_cancelled(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         roster(alice), roster(bob)
         befriend(alice, bob)
@@ -187,10 +187,10 @@ class TestSubscribing:
         assert (bob.jid, "unavailable") in presences(alice.heard())
         assert roster(alice) == {"bob@localhost": ("from", "")}
 
-    def test_nobody_learns_who_there_is_not(self, host: Host) -> None:
+    def test_nobody_learns_which_users_exist(self, host: Host) -> None:
         assert presences(host.login("alice").say(presence("subscribe", "nobody@localhost"))) == []
 
-    def test_who_may_see_already_is_told_so_again(self, host: Host) -> None:
+    def test_a_contact_who_is_subscribed_already_is_told_so_again(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         befriend(alice, bob)
         add(alice, "bob@localhost", subscription="remove")
@@ -200,7 +200,7 @@ class TestSubscribing:
         assert ("alice@localhost", "subscribed") in presences(bob.heard())
 
 
-class TestWhatWaits:
+class TestStoredRequests:
     """Requests, which a user is sent at each login, and the roster."""
 
     def ask(self, host: Host, user: str, inner: str = "") -> None:
@@ -211,24 +211,24 @@ class TestWhatWaits:
         heard = host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")
         return [each for each in heard if each.get("type") == "subscribe"]
 
-    def test_of_a_request_its_words_are_kept(self, host: Host) -> None:
+    def test_keep_their_text(self, host: Host) -> None:
         nick = "<nick xmlns='http://jabber.org/protocol/nick'>Al</nick>"
         self.ask(host, "alice", f"<status>It is me</status>{nick}<a xmlns='b'/>{'<c/>' * 50}")
         (asked,) = self.waiting(host)
         assert [(each.name, each.text) for each in asked.elements()] == [("status", "It is me"), ("nick", "Al")]
 
-    def test_long_ones_are_not(self, host: Host) -> None:
+    def test_are_not_kept_if_they_are_too_long(self, host: Host) -> None:
         self.ask(host, "alice", f"<status>{'x' * 20_000}</status>")
         (asked,) = self.waiting(host)
         assert list(asked.elements()) == []
 
-    def test_so_many_wait_and_no_more(self, tmp_path: Path) -> None:
+    def test_are_limited_in_number(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", "carol", contacts=1)
         self.ask(host, "alice")
         self.ask(host, "carol")
         assert [each.get("from") for each in self.waiting(host)] == ["alice@localhost"]
 
-    def test_and_so_many_bytes(self, tmp_path: Path) -> None:
+    def test_are_limited_in_bytes(self, tmp_path: Path) -> None:
         users = [f"user{number}" for number in range(12)]
         host = Host(tmp_path, "bob", *users, max_stanza=10_000)
         for user in users:
@@ -236,7 +236,7 @@ class TestWhatWaits:
         assert len(self.waiting(host)) == 8
 
     @pytest.mark.parametrize("stanzaType", ["subscribe", "subscribed", "unsubscribe", "unsubscribed"])
-    def test_who_is_anonymous_asks_for_nothing(self, host: Host, stanzaType: str) -> None:
+    def test_cannot_be_made_by_anonymous_users(self, host: Host, stanzaType: str) -> None:
         guest = host.login("", mechanism="ANONYMOUS")
         (error,) = guest.say(presence(stanzaType, "bob@localhost"))
         assert condition(error) == "not-allowed"
@@ -244,7 +244,7 @@ class TestWhatWaits:
         assert presences(alice.say(presence("subscribe", guest.bare))) == []
         assert presences(guest.heard()) == []
 
-    def test_a_roster_has_so_many_bytes(self, tmp_path: Path) -> None:
+    def test_count_in_the_limit_of_a_roster_in_bytes(self, tmp_path: Path) -> None:
         alice = Host(tmp_path, "alice", max_stanza=10_000).login("alice")
         answers = [add(alice, f"{number}@localhost", name="x" * 1_000).get("type") for number in range(41)]
         assert answers.count("result") == 39
@@ -252,7 +252,7 @@ class TestWhatWaits:
         assert add(alice, "0@localhost", name="shorter").get("type") == "result"
 
 
-class TestBeingThere:
+class TestAvailability:
     def test_friends_see_each_other_come_change_and_go(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         befriend(alice, bob)
@@ -264,7 +264,7 @@ class TestBeingThere:
         bob.say("<presence xmlns='jabber:client'><show>away</show></presence>")
         assert alice.heard()[0].textOf("jabber:client", "show") == "away"
 
-    def test_who_is_lost_is_seen_to_go(self, host: Host) -> None:
+    def test_friends_see_a_lost_connection_as_unavailable(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         befriend(alice, bob)
         bob.lose()
@@ -281,7 +281,7 @@ class TestBeingThere:
         assert set(presences(heard)) == {(one.jid, ""), (two.jid, "")}
         assert presences(one.heard()) == [(two.jid, "")]
 
-    def test_presence_may_be_directed_and_ends_with_the_session(self, host: Host) -> None:
+    def test_directed_presence_ends_with_the_session(self, host: Host) -> None:
         alice, carol = host.login("alice"), host.login("carol")
         alice.say(f"<presence xmlns='jabber:client' to='{carol.jid}'/>")
         assert presences(carol.heard()) == [(alice.jid, "")]

@@ -62,7 +62,7 @@ class TestTheRoute:
         ("before", "after"),
         [({}, {"anonymous": "never"}), ({"anonymous": "never"}, {}), ({"anonymous": "never"}, {"history": 3})],
     )
-    def test_keys_that_a_reload_changes_hold_for_all_of_them(
+    def test_keys_that_a_reload_changes_apply_to_all_of_them(
         self, tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
     ) -> None:
         def keys(more: dict[str, Any]) -> XmppOptions:
@@ -83,7 +83,7 @@ class TestTheRoute:
         old.stopped()
         assert letsIn("/ws") == ("anonymous" not in after)
 
-    def test_keys_that_need_a_new_start_are_said(self, tmp_path: Path) -> None:
+    def test_keys_that_need_a_restart_are_logged(self, tmp_path: Path) -> None:
         daemon = daemonOf(ws=XmppOptions(), xmpp=XmppOptions(store=str(tmp_path / "xmpp.sqlite")))
         old = daemon.factories["/xmpp"]
         options = XmppOptions(store=str(tmp_path / "other"), domains=("example.com",))
@@ -94,7 +94,7 @@ class TestTheRoute:
         (event,) = [event for event in events if event.get("event") == "reload.partial"]
         assert (event["route"], event["keys"]) == ("/xmpp", "domains, store")
 
-    def test_a_route_that_says_nothing_is_the_first_that_does(self, tmp_path: Path) -> None:
+    def test_a_route_without_keys_shares_the_server_of_the_first_that_has_some(self, tmp_path: Path) -> None:
         said = XmppOptions(store=str(tmp_path / "s"), domains=("example.com",))
         daemon = daemonOf(ws=XmppOptions(), xmpp=said, other=XmppOptions(store=str(tmp_path / "other")))
         ws, xmpp, other = daemon.factories.values()
@@ -102,7 +102,7 @@ class TestTheRoute:
         assert ws.server.settings.domains == {"example.com"}
         assert other.server is not xmpp.server
 
-    def test_it_is_not_one_with_a_route_that_could_not_start(
+    def test_it_shares_no_server_with_a_route_that_could_not_start(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
@@ -116,7 +116,7 @@ class TestTheRoute:
         assert new.unusable is None
         assert [event for event in events if event.get("event") == "reload.partial"] == []
 
-    def test_also_when_what_it_says_is_about_something_else(
+    def test_also_if_its_own_keys_are_about_something_else(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
@@ -124,13 +124,13 @@ class TestTheRoute:
         assert ws.server is xmpp.server
         assert ws.server.settings.options.register
 
-    def test_the_server_ends_with_the_last_of_its_routes(self, tmp_path: Path) -> None:
+    def test_the_server_stops_with_the_last_of_its_routes(self, tmp_path: Path) -> None:
         said = XmppOptions(store=str(tmp_path / "s"))
         one, two = daemonOf(one=said, two=said).factories.values()
         assert one.stopped() is None
         assert two.stopped() is not None
 
-    def test_nobody_without_the_subprotocol_comes_in(self, daemon: Daemon) -> None:
+    def test_a_client_without_the_subprotocol_is_refused(self, daemon: Daemon) -> None:
         client = daemon.open("/xmpp")
         assert client.response is not None
         assert client.response.status_code == 400
@@ -151,13 +151,13 @@ class TestTheRoute:
         talker.say(CLOSE)
         assert talker.wire.closeCode == 1000
 
-    def test_what_comes_through_a_proxy_is_not_local(self, daemon: Daemon) -> None:
+    def test_a_client_behind_a_proxy_is_not_local(self, daemon: Daemon) -> None:
         talker = connect(daemon, headers={"X-Forwarded-For": "192.0.2.1"})
         features = talker.say(OPEN)[1].toXml()
         assert "PLAIN" not in features
         assert "ANONYMOUS" not in features
 
-    def test_a_message_in_many_frames_is_one(self, daemon: Daemon) -> None:
+    def test_a_message_may_come_in_many_frames(self, daemon: Daemon) -> None:
         one, two = anonymous(daemon), anonymous(daemon)
         said = message(two.jid, "x" * 100_000).encode()
         client = one.wire.client
@@ -166,19 +166,19 @@ class TestTheRoute:
         client.exchange()
         assert len(two.heard()[0].toXml()) > 100_000
 
-    def test_one_over_the_largest_is_a_stream_error(self, tmp_path: Path) -> None:
+    def test_a_message_that_is_too_large_is_a_stream_error(self, tmp_path: Path) -> None:
         options = XmppOptions(store=str(tmp_path / "s"), max_stanza=10_000)
         daemon = daemonOf(xmpp=options)
         talker = connect(daemon)
         assert condition(talker.say("<a>" + "x" * 10_000 + "</a>")[1]) == "policy-violation"
 
-    def test_one_that_a_client_could_not_be_sent_is_one_too(self, tmp_path: Path) -> None:
+    def test_so_is_one_that_is_too_large_to_be_passed_on(self, tmp_path: Path) -> None:
         policies = Policies(max_unsent=64_000, high_water=4_000, low_water=1_000, max_message=32_000)
         daemon = daemonOf(policies, xmpp=XmppOptions(store=str(tmp_path / "s")))
         assert condition(connect(daemon).say(OPEN + "x" * 16_000)[1]) == "policy-violation"
 
-    def test_one_that_all_its_elements_make_too_long_reaches_nobody(self, daemon: Daemon) -> None:
-        """Each element says its own namespace where it is passed on: a guest could drop all who are in a room."""
+    def test_one_whose_namespaces_make_it_too_large_reaches_nobody(self, daemon: Daemon) -> None:
+        """Each element declares its namespace when it is passed on: a guest could disconnect a whole room."""
         one, two = anonymous(daemon), anonymous(daemon)
         for talker in (one, two):
             talker.say(f"<presence xmlns='jabber:client' to='a@conference.localhost/{talker.bare[:8]}'/>")
@@ -189,12 +189,12 @@ class TestTheRoute:
         assert two.wire.closeCode is None
 
 
-class TestWhetherItIsReady:
-    def test_it_is_while_the_store_can_be_had_or_is_not_needed_yet(self, daemon: Daemon) -> None:
+class TestReadiness:
+    def test_it_is_ready_while_the_store_works_or_is_not_needed_yet(self, daemon: Daemon) -> None:
         anonymous(daemon)
         assert [factory.ready() for factory in daemon.factories.values()] == [None, None]
 
-    def test_it_is_not_while_the_store_fails(self, daemon: Daemon, tmp_path: Path) -> None:
+    def test_it_is_not_ready_while_the_store_fails(self, daemon: Daemon, tmp_path: Path) -> None:
         (tmp_path / "xmpp.sqlite").mkdir()
         talker = connect(daemon)
         talker.say(OPEN)
@@ -205,7 +205,7 @@ class TestWhetherItIsReady:
         daemon.reactor.advance(1)
         assert [factory.ready() for factory in daemon.factories.values()] == [None, None]
 
-    def test_a_store_that_is_there_and_cannot_be_read_keeps_clients_out(self, tmp_path: Path) -> None:
+    def test_clients_are_refused_if_the_store_cannot_be_read_at_the_start(self, tmp_path: Path) -> None:
         path = tmp_path / "xmpp.sqlite"
         path.write_bytes(b"x" * 4096)
         daemon = daemonOf(xmpp=XmppOptions(store=str(path)))

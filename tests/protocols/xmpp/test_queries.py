@@ -1,4 +1,4 @@
-"""What the server itself answers, and that all else is service-unavailable and never silence."""
+"""What the server itself answers; everything else is answered with service-unavailable, never with silence."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def host(tmp_path: Path) -> Host:
 
 
 class TestDisco:
-    def test_the_server_says_what_it_can(self, host: Host) -> None:
+    def test_the_server_lists_its_features(self, host: Host) -> None:
         told = host.login("alice").ask("get", INFO, "localhost").toXml()
         assert '<identity category="server" type="im" name="wsd"/>' in told
         for feature in ("urn:xmpp:ping", "urn:xmpp:carbons:2", "urn:xmpp:blocking", "jabber:iq:roster", "msgoffline"):
             assert f'var="{feature}"' in told
 
-    def test_and_where_its_rooms_are(self, host: Host) -> None:
+    def test_the_server_tells_where_its_rooms_are(self, host: Host) -> None:
         told = host.login("alice").ask("get", ITEMS, "localhost").toXml()
         assert 'jid="conference.localhost"' in told
         assert 'category="conference"' in host.login("alice").ask("get", INFO, "conference.localhost").toXml()
@@ -37,7 +37,7 @@ class TestDisco:
         assert 'category="account" type="registered"' in alice.ask("get", INFO, "alice@localhost").toXml()
         assert 'jid="alice@localhost/here"' in alice.ask("get", ITEMS, "alice@localhost").toXml()
 
-    def test_another_users_is_nobodys(self, host: Host) -> None:
+    def test_another_user_cannot_be_queried(self, host: Host) -> None:
         host.login("bob")
         assert condition(host.login("alice").ask("get", INFO, "bob@localhost")) == "service-unavailable"
 
@@ -47,7 +47,7 @@ class TestDisco:
         "to",
         ["", "localhost", "alice@localhost", "bob@localhost", "nobody@localhost", "conference.localhost", "den"],
     )
-    def test_a_node_that_there_is_not(self, host: Host, query: str, node: str, to: str) -> None:
+    def test_a_node_that_does_not_exist_is_not_found(self, host: Host, query: str, node: str, to: str) -> None:
         alice = host.login("alice")
         alice.say("<presence xmlns='jabber:client' to='den@conference.localhost/a'/>")
         address = "den@conference.localhost" if to == "den" else to
@@ -57,12 +57,12 @@ class TestDisco:
         else:
             assert condition(answer) == "item-not-found"
 
-    def test_an_empty_one_is_none(self, host: Host) -> None:
+    def test_an_empty_node_is_no_node(self, host: Host) -> None:
         empty = INFO.replace("/>", " node=''/>")
         for to in ("", "localhost", "conference.localhost"):
             assert host.login("alice").ask("get", empty, to).get("type") == "result"
 
-    def test_ones_own_session_is_asked_itself(self, host: Host) -> None:
+    def test_a_session_of_the_same_user_answers_for_itself(self, host: Host) -> None:
         one, two = host.login("alice", "one"), host.login("alice", "two")
         two.forget()
         asked = INFO.replace("/>", " node='urn:client#1'/>")
@@ -141,11 +141,11 @@ class TestAnswers:
         ],
     )
     @pytest.mark.parametrize("to", ["", "localhost", "alice@localhost", "nobody@localhost", "elsewhere.example"])
-    def test_whatever_is_not_here_is_told_so(self, host: Host, ns: str, to: str) -> None:
+    def test_anything_else_is_an_error(self, host: Host, ns: str, to: str) -> None:
         answer = host.login("alice").ask("get", f"<a xmlns='{ns}'/>", to)
         assert condition(answer) == "service-unavailable"
 
-    def test_between_two_sessions_a_question_and_its_answer_pass(self, host: Host) -> None:
+    def test_a_query_between_two_sessions_is_passed_on_and_answered(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         alice.say(f"<iq xmlns='jabber:client' type='get' id='q' to='{bob.jid}'><a xmlns='b'/></iq>")
         (asked,) = bob.heard()

@@ -1,4 +1,4 @@
-"""Elements as they are written: whoever reads them has the same tree."""
+"""Elements that are written can be read again as the same tree."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def _documents(draw: st.DrawFn, depth: int = 3, bound: frozenset[str] = frozense
     return f"<{name} {' '.join(head)}>{text}{''.join(inner)}</{name}>"
 
 
-class TestWhatIsWritten:
+class TestAWrittenElement:
     @given(TREE)
     def test_is_read_as_the_same_tree(self, tree: Element) -> None:
         assert flat(parse(tree.toXml().encode())) == flat(tree)
 
     @given(_documents())
-    def test_is_what_was_read(self, document: str) -> None:
+    def test_is_what_was_parsed(self, document: str) -> None:
         tree = parse(document.encode())
         assert flat(parse(tree.toXml().encode())) == flat(tree)
 
@@ -65,7 +65,7 @@ class TestWhatIsWritten:
 
 
 class TestTheSentenceOfAnError:
-    """It may quote what is no XML, such as a name in the message of a login."""
+    """It may quote characters that XML forbids, such as those of a name in a login."""
 
     @given(st.text(max_size=20))
     def test_can_be_read(self, text: str) -> None:

@@ -32,7 +32,7 @@ class TestOpening:
             "</mechanisms></stream:features>"
         )
 
-    def test_the_letters_that_strophe_looks_for_are_there(self, host: Host) -> None:
+    def test_it_begins_with_the_letters_that_strophe_looks_for(self, host: Host) -> None:
         talker = host.connect()
         talker.say(OPEN)
         opened, features = talker.wire.messages()
@@ -61,7 +61,7 @@ class TestOpening:
             (" " + OPEN, "not-well-formed"),
         ],
     )
-    def test_what_is_wrong_is_told_after_an_open_of_ours(self, host: Host, said: str, expected: str) -> None:
+    def test_an_error_comes_after_an_open_of_the_server(self, host: Host, said: str, expected: str) -> None:
         talker = host.connect()
         opened, error, closed = talker.say(said)
         assert [opened.name, error.name, closed.name] == ["open", "error", "close"]
@@ -69,24 +69,24 @@ class TestOpening:
         talker.say(CLOSE)
         assert talker.wire.closeCode == 1000
 
-    def test_who_does_not_close_after_an_error_is_closed(self, host: Host) -> None:
+    def test_a_client_that_does_not_close_after_an_error_is_closed(self, host: Host) -> None:
         talker = host.connect()
         talker.say("<a/>")
         host.pass_(5)
         assert talker.wire.closeCode == 1000
 
-    def test_who_does_not_log_in_in_time_is_closed(self, host: Host) -> None:
+    def test_a_client_that_does_not_log_in_in_time_is_closed(self, host: Host) -> None:
         talker = host.connect()
         talker.say(OPEN)
         host.pass_(60)
         assert condition(talker.heard()[0]) == "connection-timeout"
 
-    def test_a_route_that_has_moved_says_where_to(self, tmp_path: Path) -> None:
+    def test_a_route_that_has_moved_tells_its_new_url(self, tmp_path: Path) -> None:
         host = Host(tmp_path, see_other="wss://new.example/xmpp")
         (closed,) = host.connect().say(OPEN)
         assert (closed.name, closed.get("see-other-uri")) == ("close", "wss://new.example/xmpp")
 
-    def test_a_language_of_the_stream_is_that_of_what_is_said(self, host: Host) -> None:
+    def test_the_language_of_the_stream_applies_to_its_stanzas(self, host: Host) -> None:
         bob, alice = host.login("bob"), host.connect()
         alice.say(OPEN)
         alice.authenticate("alice", "PLAIN", "alice")
@@ -96,10 +96,10 @@ class TestOpening:
         assert bob.heard()[0].get("xml:lang") == "de"
 
 
-class TestTooLate:
-    """The time for a login is over while the store or the thread of passwords is asked."""
+class TestALateAnswer:
+    """The time for a login is over while the store is read or the password is checked."""
 
-    def test_a_password_that_is_right_lets_nobody_in(self, host: Host) -> None:
+    def test_the_right_password_does_not_log_in(self, host: Host) -> None:
         alice = host.connect()
         alice.say(OPEN)
         host.pool.slow = True
@@ -137,19 +137,19 @@ class TestClosing:
         assert closed.name == "close"
         assert talker.wire.closeCode == 1000
 
-    def test_before_the_login_too(self, host: Host) -> None:
+    def test_the_client_begins_before_its_login(self, host: Host) -> None:
         talker = host.connect()
         talker.say(OPEN)
         assert [each.name for each in talker.say(CLOSE)] == ["close"]
         assert talker.wire.closeCode == 1000
 
-    def test_nothing_is_heard_between_our_close_and_the_clients(self, host: Host) -> None:
+    def test_nothing_is_read_between_the_close_of_the_server_and_that_of_the_client(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         alice.say("<a/>")
         assert alice.say(message(bob.jid)) == []
         assert bob.heard() == []
 
-    def test_who_has_closed_is_not_there(self, host: Host) -> None:
+    def test_a_client_that_has_closed_is_offline(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         bob.say(CLOSE)
         assert condition(alice.ask("get", "<ping xmlns='urn:xmpp:ping'/>", to=bob.jid)) == "service-unavailable"
@@ -157,19 +157,19 @@ class TestClosing:
 
 class TestBeforeTheSession:
     @pytest.mark.parametrize("stanza", [message("bob@localhost"), "<presence xmlns='jabber:client'/>"])
-    def test_nobody_speaks_before_the_login(self, host: Host, stanza: str) -> None:
+    def test_a_stanza_before_the_login_ends_the_stream(self, host: Host, stanza: str) -> None:
         talker = host.connect()
         talker.say(OPEN)
         assert condition(talker.say(stanza)[0]) == "not-authorized"
 
-    def test_nor_before_the_resource(self, host: Host) -> None:
+    def test_so_does_one_before_a_resource_is_bound(self, host: Host) -> None:
         talker = host.connect()
         talker.say(OPEN)
         talker.authenticate("alice", "PLAIN", "alice")
         talker.say(OPEN)
         assert condition(talker.say(message("bob@localhost"))[0]) == "not-authorized"
 
-    def test_nor_after_the_login_before_a_new_open(self, host: Host) -> None:
+    def test_so_does_one_between_the_login_and_the_new_open(self, host: Host) -> None:
         talker = host.connect()
         talker.say(OPEN)
         talker.authenticate("alice", "PLAIN", "alice")
@@ -189,21 +189,21 @@ class TestBeforeTheSession:
 
 
 class TestBinding:
-    def test_a_resource_is_made_up_when_none_is_asked_for(self, host: Host) -> None:
+    def test_a_resource_is_made_up_if_none_is_asked_for(self, host: Host) -> None:
         one, two = host.login("alice"), host.login("alice")
         assert one.jid != two.jid
         assert one.bare == two.bare == "alice@localhost"
 
-    def test_one_that_is_asked_for_is_had(self, host: Host) -> None:
+    def test_one_that_is_asked_for_is_bound(self, host: Host) -> None:
         assert host.login("alice", "höme 😀").jid == "alice@localhost/höme 😀"
 
-    def test_one_that_is_had_by_another_ends_the_other(self, host: Host) -> None:
+    def test_the_older_session_with_the_same_resource_ends(self, host: Host) -> None:
         old = host.login("alice", "home")
         host.login("alice", "home")
         error, closed = old.heard()
         assert (condition(error), closed.name) == ("conflict", "close")
 
-    def test_one_that_is_too_long_is_refused_and_another_may_be_had(self, host: Host) -> None:
+    def test_one_that_is_too_long_is_refused_and_another_may_be_bound(self, host: Host) -> None:
         talker = host.connect()
         talker.say(OPEN)
         talker.authenticate("alice", "PLAIN", "alice")
@@ -214,7 +214,7 @@ class TestBinding:
     def test_a_second_one_is_not_allowed(self, host: Host) -> None:
         assert condition(host.login("alice").bind("more")) == "not-allowed"
 
-    def test_a_user_has_so_many_and_no_more(self, tmp_path: Path) -> None:
+    def test_a_user_has_a_limited_number(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", sessions=1)
         host.login("alice", "one")
         talker = host.connect()
@@ -242,7 +242,7 @@ class TestInTheSession:
             (OPEN, "unsupported-stanza-type"),
         ],
     )
-    def test_what_is_no_stanza_ends_the_stream(self, host: Host, said: str, expected: str) -> None:
+    def test_anything_but_a_stanza_ends_the_stream(self, host: Host, said: str, expected: str) -> None:
         error, closed = host.login("alice").say(said)
         assert (condition(error), closed.name) == (expected, "close")
 
@@ -272,7 +272,9 @@ class TestInTheSession:
             ("<presence xmlns='jabber:client' type='subscribe' to='a@elsewhere.example'/>", "service-unavailable"),
         ],
     )
-    def test_what_cannot_be_done_is_told_and_the_stream_goes_on(self, host: Host, said: str, expected: str) -> None:
+    def test_a_stanza_that_is_refused_gets_an_error_and_the_stream_goes_on(
+        self, host: Host, said: str, expected: str
+    ) -> None:
         alice = host.login("alice")
         (error,) = alice.say(said)
         assert (error.get("type"), condition(error)) == ("error", expected)
@@ -283,7 +285,7 @@ class TestInTheSession:
         assert alice.say(message("nobody@localhost", stanzaType="error")) == []
         assert alice.say("<iq xmlns='jabber:client' type='result' id='1' to='bob@localhost/x'/>") == []
 
-    def test_every_stanza_carries_its_namespace_and_who_sent_it(self, host: Host) -> None:
+    def test_every_stanza_has_its_namespace_and_its_sender(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         alice.say(f"<message xmlns='jabber:client' to='{bob.jid}'><body>&lt;&amp;&gt; ünï 😀</body></message>")
         (heard,) = bob.heard()
