@@ -25,6 +25,8 @@ class MemoryStore:
         self.records: dict[tuple[str, str, str], str] = {}
         self.order: list[str] = []
         self.isFull = False
+        self.room = 1 << 30
+        """Characters of the values that it has room for."""
         self.isBroken = False
         self.closed = 0
         self.transactions = 0
@@ -35,7 +37,8 @@ class MemoryStore:
         self.transactions += 1
         try:
             yield
-            if self.isBroken or (self.isFull and self.records != before[0]):
+            isTooMuch = sum(map(len, self.records.values())) > self.room
+            if self.isBroken or isTooMuch or (self.isFull and self.records != before[0]):
                 raise StoreError("no room", self.isFull, self.isFull)
         except BaseException:
             self.records, self.order = before
@@ -51,6 +54,9 @@ class MemoryStore:
         if value is not None:
             self.records[kind, owner, key] = value
         self.order.append(key)
+
+    def quarantine(self, kind: str, owner: str, key: str) -> None:
+        self.put(kind, owner, key, None)
 
     def close(self) -> None:
         self.closed += 1
@@ -102,6 +108,24 @@ def wait(coroutine: Any) -> Any:
     return result(Deferred.fromCoroutine(coroutine))
 
 
+class TestWrites:
+    def test_that_wait_share_a_transaction_of_two_thousand_at_most(self, setup: Setup) -> None:
+        setup.pool.slow = True
+        for number in range(2_002):
+            setup.store.put("kind", "alice", f"{number}", "value")
+        setup.pool.catchUp()
+        assert setup.memory.order == [f"{number}" for number in range(2_002)]
+        assert setup.memory.transactions == 3
+
+    def test_that_are_lost_are_an_error_for_those_who_wait_for_them_and_for_nobody_later(self, setup: Setup) -> None:
+        since = setup.store.asked
+        lost = setup.store.put("kind", "alice", "wrong", "value")
+        assert lost == since + 1
+        assert str(wait(setup.store.kept(since))) == "a write is lost"
+        setup.store.put("kind", "alice", "right", "value")
+        assert wait(setup.store.kept(lost)) is None
+
+
 class TestAFailingStore:
     def test_counts_nothing_as_written(self, setup: Setup) -> None:
         number = setup.store.put("kind", "alice", "before", "value")
@@ -132,6 +156,20 @@ class TestAFailingStore:
         assert result(setup.store.get("kind", "bob", "key")) == "value"
         assert isinstance(result(setup.store.get("kind", "alice", "first")), StoreError)
 
+    def test_can_not_be_read_where_a_row_waits_for_its_quarantine(self, setup: Setup) -> None:
+        """Rows without an owner are read in the name of their kind."""
+        setup.store.put("secret", "", "decoy", "value")
+        setup.fill()
+        setup.store.quarantine("secret", "", "decoy")
+        assert isinstance(result(setup.store.read(lambda store: None, owner="secret")), StoreError)
+
+    def test_has_one_probe_however_often_it_is_tried(self, setup: Setup) -> None:
+        setup.fill()
+        waiting = setup.store.pending
+        for _ in range(5):
+            setup.clock.advance(1)
+        assert setup.store.pending == waiting == 2
+
     def test_is_opened_again_unless_it_is_only_full(self, setup: Setup) -> None:
         setup.fill()
         assert setup.memory.closed == 0
@@ -161,6 +199,26 @@ class TestAStoreThatWorksAgain:
         assert [key for key in setup.memory.order if key] == ["first", "second"]
         assert told == [last]
         assert setup.store.written == setup.store.asked
+
+    def test_gets_a_write_that_failed_before_those_that_came_meanwhile(self, setup: Setup) -> None:
+        setup.memory.isFull = True
+        setup.pool.slow = True
+        setup.store.put("kind", "alice", "first", "value")
+        setup.store.put("kind", "bob", "second", "value")
+        setup.pool.catchUp()
+        setup.memory.isFull = False
+        setup.clock.advance(1)
+        assert [key for key in setup.memory.order if key] == ["first", "second"]
+
+    def test_needs_256_kib(self, setup: Setup) -> None:
+        setup.fill()
+        setup.memory.isFull = False
+        setup.memory.room = 256 * 1024
+        setup.clock.advance(1)
+        assert fault(setup) is not None
+        setup.memory.room += len("value")
+        setup.clock.advance(1)
+        assert fault(setup) is None
 
     def test_is_logged_once_and_calls_returned(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
         told: list[bool] = []
@@ -203,6 +261,12 @@ class TestAWrongWrite:
 
 
 class TestACallback:
+    def test_is_called_at_once_if_its_write_is_on_disk(self, setup: Setup) -> None:
+        told: list[int] = []
+        number = setup.store.put("kind", "alice", "key", "value")
+        setup.store.when(number, lambda: told.append(number))
+        assert told == [number]
+
     def test_that_raises_does_not_keep_others_from_being_called(self, setup: Setup) -> None:
         told: list[int] = []
         setup.pool.slow = True
