@@ -22,7 +22,7 @@ from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import Element
-from wsd.protocols.xmpp.stream import Stream
+from wsd.protocols.xmpp.stream import XmppStream
 
 OPEN = '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="localhost" version="1.0"/>'
 CLOSE = '<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>'
@@ -104,7 +104,7 @@ class Wire:
         self.pings: list[bytes] = []
         self.closeCode: int | None = None
         self.frozen = False
-        self.stream = Stream(server, self, client)
+        self.stream = XmppStream(server, self, client)
 
     def text(self, message: str) -> None:
         self.sent.append(message)

@@ -68,11 +68,11 @@ class TestOneMessageIsOneElement:
     @pytest.mark.parametrize("name", ATTACKS)
     def test_nothing_else_is(self, name: str) -> None:
         message, condition = ATTACKS[name]
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(StreamError) as raised:
             parse(message.encode("utf-8", "surrogatepass"))
         assert raised.value.condition == condition
-        assert time.perf_counter() - began < 0.5
+        assert time.process_time() - began < 0.5
 
     def test_bytes_that_are_no_utf8_are_not(self) -> None:
         with pytest.raises(StreamError):

@@ -11,6 +11,7 @@ from twisted.logger import capturedLogs
 from tests.protocols.xmpp.talk import Host, condition, message
 from wsd.protocols.xmpp.accounts import Accounts
 from wsd.protocols.xmpp.messages import Messages
+from wsd.protocols.xmpp.presence import Presence
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import StoreError
 
@@ -85,6 +86,23 @@ class TestAnError:
                 alice.say(message("bob@localhost"))
         (answer,) = alice.say(f"<r xmlns='{SM}'/>")
         assert answer.get("h") == "1"
+
+    def test_while_a_session_ends_does_not_hold_up_those_who_wait_for_it(
+        self, host: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alice, bob = host.login("alice"), host.login("bob")
+        bob.wire.frozen = True
+        alice.say(f"<enable xmlns='{SM}'/>")
+        alice.say(message("bob@localhost"))
+        alice.say(message("bob@localhost"))
+        with monkeypatch.context() as patched, capturedLogs() as events:
+            patched.setattr(Presence, "leave", raising(RuntimeError("a bug")))
+            patched.setattr(Messages, "redeliver", raising(RuntimeError("a bug")))
+            with pytest.raises(RuntimeError):
+                bob.lose()
+        assert [event.get("event") for event in events if "log_failure" in event] == ["xmpp.error"] * 2
+        (answer,) = alice.say(f"<r xmlns='{SM}'/>")
+        assert answer.get("h") == "2"
 
     def test_while_a_message_is_stored_is_logged_and_told(self, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         alice = host.login("alice")

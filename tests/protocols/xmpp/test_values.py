@@ -12,7 +12,7 @@ from tests.protocols.xmpp.test_rooms import CONFIG, MUC, ROOM, configure, join, 
 from wsd.connection.slots import Slots
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.stanza import Element
-from wsd.protocols.xmpp.upload import UPLOAD, Upload
+from wsd.protocols.xmpp.upload import UPLOAD, UploadService
 from wsd.protocols.xmpp.values import boolean, dateTime, number
 
 HUGE = "9" * 400
@@ -158,7 +158,7 @@ def size(host: Host, value: str) -> None:
     class Files(Slots):
         maxFile = 1_000
 
-    Upload(host.server.settings, host.server.queries, Files)
+    UploadService(host.server.settings, host.server.queries, Files)
     answer = host.login("alice").ask("get", f"<request xmlns='{UPLOAD}' filename='f' size='{value}'/>", "localhost")
     assert condition(answer) == "bad-request"
 

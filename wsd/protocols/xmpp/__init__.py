@@ -8,7 +8,7 @@ The route: `protocol`, `options`, `clientinfo`, `hostmeta`, `tool` (the command 
 XML: `framing` (RFC 7395), `stanza`, `errors`, `jid`, `values`.
 A stream: `stream`, `negotiation` (login and binding), `established` (afterwards), `streammanagement` (XEP-0198).
 Logins: `logins`, `sasl`, `credentials`, `guard` (limits), `register` (XEP-0077).
-Users and sessions: `session`, `sessions`, `resumption`, `accounts`, `ledger` (limits of memory).
+Users and sessions: `session` (with `boundstream`), `sessions`, `resumption`, `accounts`, `ledger` (limits of memory).
 What is said: `routing`, `messages`, `offline`, `delay`, `carbons`, `presence`, `roster`, `rosteritem`, `blocking`,
 `forgery` (what clients may not say), `queries`, `disco`, `caps`, `upload`, `rooms`.
 The store: `records` (its rows), `store` with `sqlite`, `asyncstore` with `storeworker`, `quarantine` (rows that cannot

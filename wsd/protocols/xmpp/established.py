@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from wsd.protocols.xmpp.boundstream import BoundStream
 from wsd.protocols.xmpp.errors import StanzaError, StreamError
 from wsd.protocols.xmpp.resumption import Resumption
 from wsd.protocols.xmpp.routing import Router
 from wsd.protocols.xmpp.sasl import SASL
-from wsd.protocols.xmpp.session import BoundStream, Session
+from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import LANG, Element
 from wsd.protocols.xmpp.streammanagement import SM, failed, numberOf
 from wsd.protocols.xmpp.values import boolean, number

@@ -6,6 +6,7 @@ import secrets
 from typing import NamedTuple, Protocol
 
 from wsd.protocols.xmpp import caps, register
+from wsd.protocols.xmpp.boundstream import BoundStream
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.errors import StanzaError, StreamError, errorOf
 from wsd.protocols.xmpp.faults import refuseForStore
@@ -15,7 +16,7 @@ from wsd.protocols.xmpp.queries import SESSION, Queries
 from wsd.protocols.xmpp.register import Registration
 from wsd.protocols.xmpp.resumption import Resumption
 from wsd.protocols.xmpp.sasl import SASL, SaslExchange, SaslFailure, mechanismsFor
-from wsd.protocols.xmpp.session import BoundStream, Session
+from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.sessions import Sessions
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import BIND, CLIENT, STREAMS, Element, isBind, result

@@ -28,9 +28,9 @@ from wsd.protocols.xmpp.options import XmppOptions
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import StoreError
-from wsd.protocols.xmpp.stream import Stream
+from wsd.protocols.xmpp.stream import XmppStream
 from wsd.protocols.xmpp.tool import storeOf
-from wsd.protocols.xmpp.upload import Upload
+from wsd.protocols.xmpp.upload import UploadService
 
 _MOST_UNSENT = 4
 """How many of the largest stanzas `max_unsent` must hold; a stanza may double in size when it is passed on."""
@@ -43,7 +43,7 @@ class XmppConnection(Connection):
     """One WebSocket, and the stream or the gateway on it."""
 
     factory: XmppFactory
-    _stream: Stream | XmppGateway
+    _stream: XmppStream | XmppGateway
 
     async def opening(self, request: Request) -> Accept:
         """Accept clients that offer the subprotocol (RFC 7395 3.1)."""
@@ -59,7 +59,7 @@ class XmppConnection(Connection):
         client = ClientInfo(accountOf(peer.address), peer.secure or peer.direct, peer.direct, closing, web)
         upstream = self.factory.host.upstream
         if upstream is None:
-            self._stream = Stream(self.factory.server, self, client)
+            self._stream = XmppStream(self.factory.server, self, client)
         else:
             self._stream = XmppGateway(upstream, self, closing, (peer.address, peer.port))
 
@@ -228,7 +228,7 @@ class XmppFactory(Factory):
         deriving = self.pool.share("scram", self.route.path, threads=2)
         self._server = Server(self._bounded(self.options), self.clock, time.time, store, deriving)
         if self._slots() is not None:
-            Upload(self._server.settings, self._server.queries, self._slots)
+            UploadService(self._server.settings, self._server.queries, self._slots)
         self._server.counters = self.counters
         try:
             await self._server.start(path.exists())

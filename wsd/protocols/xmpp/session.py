@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from wsd.logs import ConnectionLog
-from wsd.protocols.xmpp.clientinfo import ClientInfo
+from wsd.protocols.xmpp.boundstream import BoundStream
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.ledger import Ledger, weight
@@ -34,27 +34,6 @@ _BLOCKED = "urn:xmpp:blocking:errors"
 _REQUEST = Element(SM, "r").toXml()
 
 _log = Logger(namespace="wsd")
-
-
-class BoundStream(Protocol):
-    """The stream of a session."""
-
-    @property
-    def client(self) -> ClientInfo:
-        """What is known of the client."""
-
-    @property
-    def log(self) -> ConnectionLog:
-        """The log of the connection."""
-
-    def write(self, xml: str) -> None:
-        """Send."""
-
-    def ping(self, payload: bytes) -> None:
-        """Send a ping of the WebSocket."""
-
-    def supplant(self) -> None:
-        """Another stream or nobody has the session now: end without it."""
 
 
 class Spool(Protocol):

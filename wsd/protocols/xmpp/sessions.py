@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.python.failure import Failure
+
 from wsd.protocols.xmpp.accounts import Accounts
 from wsd.protocols.xmpp.asyncstore import AsyncStore
+from wsd.protocols.xmpp.boundstream import BoundStream
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.ledger import Ledger
 from wsd.protocols.xmpp.messages import Messages
@@ -14,8 +17,9 @@ from wsd.protocols.xmpp.presence import Presence
 from wsd.protocols.xmpp.records import StoredUser
 from wsd.protocols.xmpp.resumption import Resumption
 from wsd.protocols.xmpp.rooms.service import Rooms
-from wsd.protocols.xmpp.session import BoundStream, Session, SessionState, User
+from wsd.protocols.xmpp.session import Session, SessionState, User
 from wsd.protocols.xmpp.settings import Settings
+from wsd.protocols.xmpp.streammanagement import Entry
 
 _MOST_PENDING = 100_000
 """Limit of the writes that wait for a failing store; beyond it no session is opened."""
@@ -129,27 +133,36 @@ class Sessions:
             del user.sessions[session.resource]
         session.stream = None
         self._resumption.forget(session, keepsCount)
-        self._presence.leave(session)
-        if self._rooms is not None:
-            self._rooms.left(session)
-        self._redeliver(session)
-        session.release()
-        if user.isAnonymous and not user.sessions:
-            self._accounts.users.pop(user.bare, None)
-        elif not user.sessions:
-            self._accounts.touch(user)
+        try:
+            self._presence.leave(session)
+            if self._rooms is not None:
+                self._rooms.left(session)
+        finally:
+            self._redeliver(session)
+            session.release()
+            if user.isAnonymous and not user.sessions:
+                self._accounts.users.pop(user.bare, None)
+            elif not user.sessions:
+                self._accounts.touch(user)
 
     def _redeliver(self, session: Session) -> None:
         """Send what was not acknowledged to the user's other sessions, or store it (XEP-0198 5)."""
-        user, isAlone = session.user, not session.user.best()
+        isAlone = not session.user.best()
         for entry in [*session.pinged.clear(), *session.outbound.clear()]:
-            if entry.spooled and isAlone:
-                self._offline.returned(entry.spooled)
-            else:
-                if entry.spooled:
-                    self._offline.drop(user, entry.spooled)
-                self._messages.redeliver(user, entry.xml, entry.receipt)
-            entry.settle()
+            try:
+                self._redeliverEntry(session.user, entry, isAlone)
+            except Exception:
+                session.log.failure("a stanza could not be sent again", Failure(), event="xmpp.error")
+            finally:
+                entry.settle()
+
+    def _redeliverEntry(self, user: User, entry: Entry, isAlone: bool) -> None:
+        if entry.spooled and isAlone:
+            self._offline.returned(entry.spooled)
+            return
+        if entry.spooled:
+            self._offline.drop(user, entry.spooled)
+        self._messages.redeliver(user, entry.xml, entry.receipt)
 
     def endAll(self) -> None:
         """The server stops: store what was not acknowledged, and keep the counts."""

@@ -77,7 +77,7 @@ class StreamState(Enum):
     OVER = auto()
 
 
-class Stream:
+class XmppStream:
     """One client's stream. Its messages are handled by what belongs to its state."""
 
     def __init__(self, services: StreamServices, socket: ClientSocket, client: ClientInfo) -> None:

@@ -17,7 +17,7 @@ UPLOAD = "urn:xmpp:http:upload:0"
 DATA = "jabber:x:data"
 
 
-class Upload:
+class UploadService:
     """Answers requests for an upload slot."""
 
     def __init__(self, settings: Settings, queries: Queries, slots: Callable[[], Slots | None]) -> None:
