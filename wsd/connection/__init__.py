@@ -7,19 +7,22 @@ handshake, `connection` the whole. `factory` builds connections for a route, `re
 """
 
 from wsd.connection.connection import Connection
-from wsd.connection.contract import Closed, maySend
+from wsd.connection.contract import Closed
 from wsd.connection.deflate import Prepared
 from wsd.connection.factory import CannotStart, Factory, NoOptions
 from wsd.connection.request import Accept, Request, newId
+from wsd.frames.codes import CloseCode, Opcode, maySend
 from wsd.head import Refused
 
 __all__ = [
     "Accept",
     "CannotStart",
+    "CloseCode",
     "Closed",
     "Connection",
     "Factory",
     "NoOptions",
+    "Opcode",
     "Prepared",
     "Refused",
     "Request",

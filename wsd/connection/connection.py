@@ -10,6 +10,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from wsd.connection.opening import Opening
+from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 
 _PIECE = 16384
@@ -95,12 +96,12 @@ class Connection(Opening):
         if self.wasClean:
             self.because(Cause.closed if self.closedByMe else Cause.peer_closed)
             code, sentence = (
-                (1005 if self.remoteCloseCode is None else self.remoteCloseCode),
+                (CloseCode.NO_STATUS_RECEIVED if self.remoteCloseCode is None else self.remoteCloseCode),
                 self.remoteCloseReason or "",
             )
         else:
             self.because(Cause.lost)
-            code, sentence = 1006, ""
+            code, sentence = CloseCode.ABNORMAL_CLOSURE, ""
         assert self.cause is not None
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1

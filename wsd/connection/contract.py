@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from wsd.connection.deflate import Prepared
 from wsd.connection.engine import Engine, fitReason
 from wsd.connection.request import Accept, Request
+from wsd.frames.codes import CloseCode, checkCode
 from wsd.metrics import Cause
 from wsd.policies.address import TlsInfo
 
@@ -83,17 +84,6 @@ class _NoWire:
 
     def setReader(self, reader: Any) -> None:
         """The protocol's `dataReceived` passes it on."""
-
-
-def maySend(code: int) -> bool:
-    """Whether a close frame may carry this code (RFC 6455 7.4.1, 7.4.2 and the IANA registry)."""
-    return code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014) or 3000 <= code <= 4999
-
-
-def checkCode(code: int) -> None:
-    """Raises ValueError for a close code that may not be sent."""
-    if not maySend(code):
-        raise ValueError(f"{code} is no close code that may be sent; it is 1000 to 1003, 1007 to 1014 or 3000 to 4999")
 
 
 class Contract(Engine):
@@ -208,7 +198,7 @@ class Contract(Engine):
             self.factory.counters.pings += 1
             self.sendPingFrame(payload[:125])
 
-    def close(self, code: int = 1000, sentence: str = "", cause: Cause = Cause.closed) -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """
         Begin the closing handshake. The sentence is cut to the 123 bytes there is room for.
 
@@ -272,7 +262,9 @@ class Contract(Engine):
             return
         self.log.failure("a hook failed", failure, event="connection.error")
         if self.state == self.STATE_OPEN:
-            self.close(1011, "the server failed at this message; its log says why", Cause.internal_error)
+            self.close(
+                CloseCode.INTERNAL_ERROR, "the server failed at this message; its log says why", Cause.internal_error
+            )
 
 
 async def _done(result: Awaitable[Any]) -> None:

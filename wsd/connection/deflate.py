@@ -7,8 +7,9 @@ import zlib
 
 from autobahn.exception import PayloadCorruptError, PayloadExceededError
 
+from wsd.frames.codes import Opcode
 from wsd.frames.deflate import TAIL, Corrupt, Deflater, Key, TooBig, newStream
-from wsd.frames.writing import BINARY, TEXT, frameHead
+from wsd.frames.writing import frameHead
 
 _NO_LIMIT = sys.maxsize - 1
 
@@ -60,7 +61,7 @@ class Prepared:
     def __init__(self, payload: bytes, isBinary: bool) -> None:
         self.payload = payload
         self.isBinary = isBinary
-        self.plain = frameHead(BINARY if isBinary else TEXT, len(payload)) + payload
+        self.plain = frameHead(Opcode.BINARY if isBinary else Opcode.TEXT, len(payload)) + payload
         self._deflated: dict[tuple[Key, bytes], tuple[bytes, bytes]] = {}
 
     def deflated(self, deflater: Deflater) -> bytes:
@@ -81,5 +82,5 @@ class Prepared:
         """The frame, and the last bytes that its receiver then has."""
         stream = newStream(key, before)
         body = (stream.compress(self.payload) + stream.flush(zlib.Z_SYNC_FLUSH))[: -len(TAIL)]
-        frame = frameHead(BINARY if self.isBinary else TEXT, len(body), compressed=True) + body
+        frame = frameHead(Opcode.BINARY if self.isBinary else Opcode.TEXT, len(body), compressed=True) + body
         return frame, (before + self.payload[-_WINDOW:])[-min(_WINDOW, 1 << key[0]) :]

@@ -17,9 +17,10 @@ from autobahn.websocket.protocol import FrameHeader, TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
 from autobahn.websocket.xormasker import XorMaskerNull, create_xor_masker  # type: ignore[attr-defined]
 
+from wsd.frames.codes import CloseCode, Opcode
 from wsd.frames.deflate import TooBig
 from wsd.frames.fast import TURN, TURN_SECONDS
-from wsd.frames.writing import CLOSE, CONTINUATION, PING, PONG, frameHead
+from wsd.frames.writing import frameHead
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
 
@@ -32,7 +33,12 @@ _MAX_REASON = 123
 _STEPS = 2 * TURN
 """Autobahn reads a frame in two steps, its head and its payload."""
 
-_CAUSES = {1002: Cause.protocol_error, 1007: Cause.invalid_payload, 1009: Cause.too_big, 1011: Cause.internal_error}
+_CAUSES: dict[int, Cause] = {
+    CloseCode.PROTOCOL_ERROR: Cause.protocol_error,
+    CloseCode.INVALID_DATA: Cause.invalid_payload,
+    CloseCode.MESSAGE_TOO_BIG: Cause.too_big,
+    CloseCode.INTERNAL_ERROR: Cause.internal_error,
+}
 
 
 def fitReason(sentence: str) -> bytes:
@@ -161,11 +167,11 @@ class Engine(WebSocketServerProtocol):
         """A frame is whole; its message goes on when reading is not held any more."""
         if self.failedByMe and not self.__isClose:
             opcode, self.current_frame = self.current_frame.opcode, None
-            if opcode == CLOSE:
+            if opcode == Opcode.CLOSE:
                 # Too long to be looked into, and the peer's last frame all the same (RFC 6455 5.5.1).
                 self.remoteClosed()
             return None
-        if self.held and self.current_frame.opcode < CLOSE:
+        if self.held and self.current_frame.opcode < Opcode.CLOSE:
             return False
         found: bool | None = super().onFrameEnd()
         return found
@@ -178,7 +184,7 @@ class Engine(WebSocketServerProtocol):
     @property
     def __isClose(self) -> bool:
         frame = self.current_frame
-        return bool(frame.opcode == CLOSE and frame.length <= _MAX_CONTROL)
+        return bool(frame.opcode == Opcode.CLOSE and frame.length <= _MAX_CONTROL)
 
     @property
     def lacking(self) -> int:
@@ -194,7 +200,7 @@ class Engine(WebSocketServerProtocol):
             self.message_data_total_length = total
             self.utf8validateIncomingCurrentMessage = False
         if left:
-            self.current_frame = FrameHeader(CONTINUATION, final, 0, left, None)  # type: ignore[arg-type]
+            self.current_frame = FrameHeader(Opcode.CONTINUATION, final, 0, left, None)  # type: ignore[arg-type]
             self.current_frame_masker = XorMaskerNull()
             self.frame_data = []
         self.consumeData()
@@ -231,11 +237,11 @@ class Engine(WebSocketServerProtocol):
 
     def sendPingFrame(self, payload: bytes) -> None:
         """Send a ping."""
-        self.frames.write(frameHead(PING, len(payload)) + payload)
+        self.frames.write(frameHead(Opcode.PING, len(payload)) + payload)
 
     def sendPongFrame(self, payload: bytes) -> None:
         """Send a pong."""
-        self.frames.write(frameHead(PONG, len(payload)) + payload)
+        self.frames.write(frameHead(Opcode.PONG, len(payload)) + payload)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -245,14 +251,14 @@ class Engine(WebSocketServerProtocol):
             return
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
         self.frames.hurry()
-        self.frames.write(frameHead(CLOSE, len(body)) + body)
+        self.frames.write(frameHead(Opcode.CLOSE, len(body)) + body)
         self.state = self.STATE_CLOSING
         self.closedByMe = not isReply
         self.localCloseCode = code
         self.localCloseReason = reasonUtf8
         self.closing()
 
-    def _fail_connection(self, code: int = 1001, reason: str = "going away") -> None:
+    def _fail_connection(self, code: int = CloseCode.GOING_AWAY, reason: str = "going away") -> None:
         """
         What the peer sent cannot be accepted: close with its code.
 

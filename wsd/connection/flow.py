@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from wsd.connection.contract import Contract
+from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 from wsd.policies.budget import Account, Part
 from wsd.policies.turns import Step
@@ -202,7 +203,8 @@ class Flow(Contract):
         if self.state != self.STATE_OPEN or self.unsent or self.__handled:
             self.drop(Cause.memory)
             return
-        self.close(1013, "the server has no memory left for this connection; try again later", Cause.memory)
+        sentence = "the server has no memory left for this connection; try again later"
+        self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
         self.message_data = []
         self.frames.goOn()
 

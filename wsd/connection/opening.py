@@ -19,6 +19,7 @@ from wsd.connection.contract import Contract
 from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.flow import NEVER, Flow
 from wsd.connection.request import Accept, Request
+from wsd.frames.codes import CloseCode
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog, escaped
 from wsd.metrics import Cause
@@ -197,7 +198,7 @@ class Opening(Flow):
         """The protocol took too long to decide."""
         self.__refused(Refused(503, "the server took too long to open this connection; try again"))
 
-    def close(self, code: int = 1000, sentence: str = "", cause: Cause = Cause.closed) -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """Begin the closing handshake; a connection that is not open yet is refused with 503 and the sentence."""
         if self.state == self.STATE_CONNECTING and self._raw is None:
             self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))

@@ -14,13 +14,14 @@ from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
+from wsd.frames.codes import Opcode
 from wsd.frames.deflate import Corrupt, TooBig
 from wsd.frames.sink import Sink, Terms
-from wsd.frames.writing import BINARY, COMPRESSED, CONTINUATION, FIN, PING, PONG, TEXT, Writer
+from wsd.frames.writing import COMPRESSED, FIN, Writer
 
 _MASKED = 0x80
 
-_TEXT, _BINARY = FIN | TEXT, FIN | BINARY
+_TEXT, _BINARY = FIN | Opcode.TEXT, FIN | Opcode.BINARY
 """How a message of one frame begins."""
 
 _number = int.from_bytes
@@ -280,11 +281,11 @@ class Fast(Writer):
         opcode, reserved = first & 15, first & 0x70
         if second < _MASKED or (reserved and (reserved != COMPRESSED or self._deflater is None)):
             return False
-        if opcode in (PING, PONG):
+        if opcode in (Opcode.PING, Opcode.PONG):
             return bool(first & FIN) and not reserved and second & 127 < 126
-        if opcode == CONTINUATION:
+        if opcode == Opcode.CONTINUATION:
             return self._inMessage and not reserved
-        return opcode in (TEXT, BINARY) and not self._inMessage
+        return opcode in (Opcode.TEXT, Opcode.BINARY) and not self._inMessage
 
     def _isAllowed(self, short: int, length: int) -> bool:
         """Whether a data frame's length is in its shortest form, and within what may be received."""
@@ -296,7 +297,7 @@ class Fast(Writer):
         if end > len(data):
             return position
         payload = self._unmasked(data[start:end], data[start - 4 : start])
-        if data[position] & 15 == PING:
+        if data[position] & 15 == Opcode.PING:
             self._connection.onPing(payload)
         else:
             self._connection.onPong(payload)
@@ -311,7 +312,7 @@ class Fast(Writer):
             return
         self._inMessage = True
         self._total = 0
-        self._isBinary = first & 15 == BINARY
+        self._isBinary = first & 15 == Opcode.BINARY
         self._compressed = bool(first & COMPRESSED)
         self._decoder = None
         if self._compressed:

@@ -6,11 +6,9 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from wsd.frames.codes import Opcode
 from wsd.frames.large import AT_ONCE, Large
 from wsd.frames.sink import Prepared, Sink, Terms
-
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-"""Opcodes (RFC 6455 11.8)."""
 
 FIN = 0x80
 COMPRESSED = 0x40
@@ -42,8 +40,8 @@ def frameHead(opcode: int, length: int, fin: bool = True, compressed: bool = Fal
     return struct.pack("!BBQ", first, 127, length)
 
 
-_TEXT_HEADS = tuple(frameHead(TEXT, length) for length in range(126))
-_BINARY_HEADS = tuple(frameHead(BINARY, length) for length in range(126))
+_TEXT_HEADS = tuple(frameHead(Opcode.TEXT, length) for length in range(126))
+_BINARY_HEADS = tuple(frameHead(Opcode.BINARY, length) for length in range(126))
 """Of the messages whose length is in the second byte."""
 
 
@@ -105,7 +103,12 @@ class Writer:
         if isinstance(payload, (bytes, bytearray, memoryview)):
             traffic.bytesOut += len(payload)
             self._sendInTurn(
-                len(payload), self._sendMessage, bytes(payload), BINARY if isBinary else TEXT, fragment, deflate
+                len(payload),
+                self._sendMessage,
+                bytes(payload),
+                Opcode.BINARY if isBinary else Opcode.TEXT,
+                fragment,
+                deflate,
             )
         else:
             traffic.bytesOut += len(payload.payload)
@@ -124,7 +127,9 @@ class Writer:
             return
         for start in range(0, len(payload), fragment):
             piece, last = payload[start : start + fragment], start + fragment >= len(payload)
-            self._frame(frameHead(0 if start else opcode, len(piece), last, compressed and not start), piece)
+            self._frame(
+                frameHead(Opcode.CONTINUATION if start else opcode, len(piece), last, compressed and not start), piece
+            )
 
     def _sendPrepared(self, prepared: Prepared) -> None:
         if self._deflater is None or len(prepared.payload) < LEAST_DEFLATED:
