@@ -16,7 +16,6 @@ from wsd.config import Policies, Route
 from wsd.connection.awake import Awake
 from wsd.connection.connection import Connection
 from wsd.connection.deflate import Prepared
-from wsd.connection.slots import Slots
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.sink import Terms
@@ -26,6 +25,7 @@ from wsd.policies.budget import Budget
 from wsd.policies.negotiation import choose
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
+from wsd.resources import Slots
 
 
 @dataclass(frozen=True)
