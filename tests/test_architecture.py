@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("wsd/**/*.py"))
 
 FLOORS = (
-    ("wsd", "wsd.head", "wsd.config"),
+    ("wsd", "wsd.head", "wsd.config", "wsd.errors"),
     ("wsd.metrics", "wsd.logs", "wsd.resources"),
     ("wsd.frames",),
     ("wsd.policies",),

@@ -1,9 +1,8 @@
-"""Pictures as PNG, made by Pillow (the extra `canvas`) on threads of their own."""
+"""Pictures as PNG, made on threads by Pillow (the extra `canvas`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 from typing import Any, TypeVar
@@ -14,21 +13,14 @@ from twisted.python.failure import Failure
 
 from wsd.connection import Refused
 from wsd.policies.pool import Pool
-from wsd.protocols.canvas.board import Board, Frame
+from wsd.protocols.canvas.board import Board
+from wsd.protocols.canvas.frame import CanvasFrame, Png
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class Png:
-    """A frame as a file."""
-
-    frame: Frame
-    content: bytes
-
-
-def encode(frame: Frame) -> Png:
-    """Make one. It blocks, and takes about a second for fifty million pixels of nothing, or five million of noise."""
+def encode(frame: CanvasFrame) -> Png:
+    """Encode a frame. Blocks for about a second for fifty million pixels of one colour, or five million of noise."""
     from PIL import Image
 
     to = BytesIO()
@@ -37,7 +29,7 @@ def encode(frame: Frame) -> Png:
 
 
 class Encoder:
-    """Makes one of a canvas at a time, for everyone who waits for it."""
+    """Encodes one frame of a canvas at a time, for all requests that wait for it."""
 
     def __init__(self, reactor: Any, threads: int) -> None:
         self._reactor = reactor
@@ -57,8 +49,8 @@ class Encoder:
         done: Deferred[_T] = deferToThreadPool(self._reactor, self._pool, work, *arguments)
         return done
 
-    async def png(self, board: Board, frame: Frame) -> Png:
-        """Of this frame or a newer one of the canvas. Raises `Refused` (501) where Pillow is missing."""
+    async def png(self, board: Board, frame: CanvasFrame) -> Png:
+        """This frame of the canvas, or a newer one, as PNG. Raises `Refused` (501) if Pillow is not installed."""
         if find_spec("PIL") is None:
             raise Refused(501, 'a picture as PNG needs Pillow, which is not installed; pip install "wsd[canvas]"')
         while (png := board.png) is None or png.frame.number < frame.number:
@@ -66,7 +58,7 @@ class Encoder:
         return png
 
     def _made(self, board: Board) -> Deferred[None]:
-        """Fires when the one that is being made, or else a new one, is there."""
+        """Fires when the frame that is being encoded is done; if there is none, the newest is begun."""
         done: Deferred[None] = Deferred()
         if board in self._waiting:
             self._waiting[board].append(done)
