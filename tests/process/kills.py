@@ -30,7 +30,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.quota import BlobLimits
+from wsd.protocols.blob.store import BlobStore
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = 4
@@ -224,7 +225,7 @@ def fetch(port: int, id: str) -> bytes:
 
 def check(run: Run, folder: Path) -> None:
     """The store is sound: every file that was told of, nothing unfinished, and the accounts are right."""
-    store = Store(folder / "store", Limits(), lambda: 0.0)
+    store = BlobStore(folder / "store", BlobLimits(), lambda: 0.0)
     assert list(store.verify()) == []
     blobs = {blob.id: blob for blob in store.list()}
     assert set(run.kept) <= set(blobs)

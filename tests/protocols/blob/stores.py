@@ -15,7 +15,8 @@ from tests.wire import Client, Daemon
 from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.options import BlobOptions
 from wsd.protocols.blob.protocol import BlobFactory
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.quota import BlobLimits
+from wsd.protocols.blob.store import BlobStore
 from wsd.web.starting import start
 
 _T = TypeVar("_T")
@@ -64,9 +65,9 @@ def daemonOf(folder: Path, **keys: Any) -> Daemon:
     return daemon
 
 
-def storeOf(folder: Path, **limits: Any) -> Store:
+def storeOf(folder: Path, **limits: Any) -> BlobStore:
     """A store without a daemon, whose clock stands at 1000 seconds."""
-    return Store(folder / "store", Limits(**limits), lambda: 1000.0)
+    return BlobStore(folder / "store", BlobLimits(**limits), lambda: 1000.0)
 
 
 def told(client: Client) -> list[Any]:

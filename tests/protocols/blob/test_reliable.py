@@ -173,7 +173,7 @@ class TestResume:
         begin(uploader)
         uploader.chunk(0, b"hello")
         pipes = uploader.client.wire.daemon.factories["/blob"].transfers._pipes
-        pipes[nameOf(TOKEN)]._part.file.close()  # as the kernel does for a process that is killed
+        pipes[nameOf(TOKEN)]._upload.file.close()  # as the kernel does for a process that is killed
         uploader = Uploader(daemonOf(tmp_path))
         assert begin(uploader)["ready"]["offset"] == 5
 
@@ -508,7 +508,7 @@ class TestListAndDelete:
 class TestASlowDisk:
     def test_it_is_not_read_faster_than_it_is_written(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path, credit=64 << 20, max_chunk=64 << 20)
-        disk = daemon.factories["/blob"].disk
+        disk, backlog = daemon.factories["/blob"].disk, daemon.factories["/blob"].transfers.backlog
         uploader = Uploader(daemon)
         begin(uploader, size=40 << 20)
         disk.slow = True
@@ -516,16 +516,16 @@ class TestASlowDisk:
         uploader.client.protocol.send_binary(chunk)
         data = b"".join(uploader.client.protocol.data_to_send())
         taken = uploader.client.wire.push(data)
-        assert disk.waiting < 4 << 20
+        assert backlog.waiting < 4 << 20
         assert taken < len(data)
         disk.catchUp()
         uploader.client.wire.send(data[taken:])
         assert uploader.say("end")[-1]["done"]["sha256"] == sha256(bytes(40 << 20)).hexdigest()
-        assert disk.waiting == 0
+        assert backlog.waiting == 0
 
     def test_all_uploads_together_wait_when_much_waits(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path, credit=64 << 20, buffer=1 << 20)
-        disk = daemon.factories["/blob"].disk
+        disk, backlog = daemon.factories["/blob"].disk, daemon.factories["/blob"].transfers.backlog
         uploaders = [Uploader(daemon) for _ in range(8)]
         for number, uploader in enumerate(uploaders):
             begin(uploader, size=1 << 20, token=f"{number:016}")
@@ -535,7 +535,7 @@ class TestASlowDisk:
             uploader.client.protocol.send_binary(pack(">QI", 0, crc32(bytes(1 << 20))) + bytes(1 << 20))
             frames.append(b"".join(uploader.client.protocol.data_to_send()))
         taken = [uploader.client.wire.push(frame) for uploader, frame in zip(uploaders, frames, strict=True)]
-        assert disk.waiting < 3 << 20
+        assert backlog.waiting < 3 << 20
         disk.catchUp()
         for uploader, frame, size in zip(uploaders, frames, taken, strict=True):
             uploader.client.wire.send(frame[size:])
@@ -580,7 +580,7 @@ class TestWhatNobodyHasForeseen:
         assert [event["event"] for event in events if "log_failure" in event] == ["blob.store"]
         assert begin(uploader)["ready"]["offset"] == 5
 
-    @pytest.mark.parametrize("place", ["PartFile.sync", "PartFile.check"])
+    @pytest.mark.parametrize("place", ["UploadFile.sync", "UploadFile.checkPiece"])
     def test_of_what_is_done_beside(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
         uploader = Uploader(daemonOf(tmp_path, sync="each"))
         begin(uploader)
@@ -614,7 +614,7 @@ class TestWhatNobodyHasForeseen:
         daemon = daemonOf(tmp_path)
         uploader = Uploader(daemon)
         with monkeypatch.context() as patch:
-            patch.setattr("wsd.protocols.blob.store.Index", slip)
+            patch.setattr("wsd.protocols.blob.store.BlobIndex", slip)
             assert code(uploader.say("begin", name="a", size=1)) == "unavailable"
             assert daemon.factories["/blob"].ready() is not None
         assert "ready" in begin(uploader)

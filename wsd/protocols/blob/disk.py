@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -13,9 +13,6 @@ from twisted.python.failure import Failure
 from wsd.policies.pool import Pool
 from wsd.protocols.blob.errors import FAULTS, BlobError, blobErrorOf
 
-if TYPE_CHECKING:
-    from wsd.protocols.blob.pipe import Pipe
-
 _T = TypeVar("_T")
 
 _QUIET = 60.0
@@ -23,23 +20,16 @@ _QUIET = 60.0
 
 
 class Disk:
-    """
-    A bounded pool of its own: nothing that waits for a disk runs on the reactor's thread.
-
-    `waiting` counts the bytes that have come and are not written yet, of all pipes; above `most` nobody reads.
-    """
+    """A bounded pool of its own: nothing that waits for a disk runs on the reactor's thread."""
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, reactor: Any, threads: int, most: int, route: str) -> None:
+    def __init__(self, reactor: Any, threads: int, route: str) -> None:
         self._reactor = reactor
         self._route = route
         self._logged: dict[str, float] = {}
         """When each fault was last logged."""
         self._pool = Pool(reactor, threads, "blob")
-        self.most = most
-        self.waiting = 0
-        self.paused: set[Pipe] = set()
 
     def start(self) -> None:
         """Begin; threads are made when there is work."""
@@ -70,9 +60,3 @@ class Disk:
             self._logged[error.sentence] = now
             sentence = f"{error.sentence} ({error.__cause__})"
             self.log.error("{route}: {sentence}", event="blob.store", route=self._route, sentence=sentence)
-
-    def taken(self, size: int) -> None:
-        """So many bytes do not wait any more."""
-        self.waiting -= size
-        for pipe in list(self.paused):
-            pipe.reconsider()
