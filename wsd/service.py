@@ -38,8 +38,8 @@ from wsd.policies.budget import Budget
 from wsd.policies.memory import Calm, keepFreed
 from wsd.policies.pool import BlockingPool
 from wsd.policies.timer import Timer
+from wsd.web.console import addConsole
 from wsd.web.draining import Drain
-from wsd.web.pages import addConsole
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
 from wsd.web.starting import start

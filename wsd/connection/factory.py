@@ -16,7 +16,6 @@ from wsd.config import Policies, Route
 from wsd.connection.awake import Awake
 from wsd.connection.connection import Connection
 from wsd.connection.deflate import Prepared
-from wsd.connection.slots import Slots
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.sink import Terms
@@ -27,6 +26,7 @@ from wsd.policies.negotiation import choose
 from wsd.policies.pool import BlockingPool
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
+from wsd.resources import Slots
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
+from wsd.config import fields
 from wsd.config.values import MIB
 
 _OURS = ("host", "connection", "upgrade", "transfer-encoding", "te", "trailer", "expect", "soapaction", "accept")
 """Headers that are of one connection, or that the gateway writes itself."""
-
-
-def _count(default: int, unit: str) -> Any:
-    return field(default=default, metadata={"unit": unit, "least": 1, "most": 10_000})
 
 
 def _service(text: str) -> str:
@@ -45,7 +41,7 @@ class SoapOptions:
     """The WSDL or schema that says what the service offers; None for a service that says so itself."""
     service: str | None = field(default=None, metadata={"each": _service})
     """The module, or what in it, that answers: "package.module:name"."""
-    calls: int = _count(64, "calls")
+    calls: int = fields.count(64, "calls", most=10_000)
     """Calls of one connection that may be open at a time; with as many nothing more is read from it."""
     threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})
     """Threads for functions that block."""
@@ -55,7 +51,7 @@ class SoapOptions:
     """The service behind: this route is its gateway, and serves nothing itself."""
     upstream_timeout: float = field(default=30.0, metadata={"unit": "seconds", "least": 0.1})
     """Seconds in which it must have answered."""
-    upstream_calls: int = _count(8, "calls")
+    upstream_calls: int = fields.count(8, "calls", most=10_000)
     """Calls of one connection that it is given at a time."""
     max_answer: int = field(default=8 * MIB, metadata={"size": True, "least": 1024})
     """Bytes of an answer of its."""

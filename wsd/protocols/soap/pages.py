@@ -12,17 +12,17 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from wsd.connection import Refused
-from wsd.connection.body import IBody, IStreamed
 from wsd.head import Head
 from wsd.policies.address import Peer
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.soap.media import parameters, versionOf
 from wsd.protocols.soap.names import SOAP11, Version
 from wsd.protocols.soap.node import Answer
-from wsd.protocols.soap.page import Page
+from wsd.protocols.soap.page import pageOf
 from wsd.protocols.soap.publish import httpWsdl, webSocketWsdl
 from wsd.protocols.soap.reading import Reader
 from wsd.protocols.soap.service import Service
+from wsd.resources import IBody, IStreamed
 
 if TYPE_CHECKING:
     from wsd.protocols.soap.protocol import SoapFactory
@@ -103,7 +103,7 @@ class Pages(Resource):
     def __init__(self, factory: SoapFactory) -> None:
         super().__init__()
         self._factory = factory
-        self._page = None if factory.service is None else Page(factory.route.path, factory.service)
+        self._page = None if factory.service is None else pageOf(factory.route.path, factory.service)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Only a POST has one. Raises `Refused`: 403 for another site's page."""

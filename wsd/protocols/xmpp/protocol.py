@@ -16,7 +16,6 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
-from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.gateway import Gateway, Upstream
@@ -29,6 +28,7 @@ from wsd.protocols.xmpp.stream import Facts, Stream
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
 from wsd.protocols.xmpp.vault import Vault
+from wsd.resources import Slots
 
 _ROOM = 4
 """How many of the largest stanzas `max_unsent` must hold; one may grow to twice its size when it is passed on."""
