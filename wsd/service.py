@@ -35,7 +35,8 @@ from wsd.metrics import Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
-from wsd.policies.memory import Calm, keepFreed
+from wsd.policies.memory import HeapTrimmer, tuneMalloc
+from wsd.policies.pool import BlockingPool
 from wsd.policies.timer import Timer
 from wsd.web.console import addConsole
 from wsd.web.draining import Drain
@@ -140,6 +141,7 @@ class Daemon(Service):
         if config.tls.port is not None or config.tls.listen:
             self._loadTls()
         self._budget = Budget(config.policies, reactor)
+        self._pool = BlockingPool(reactor, self.metrics)
         self._routes = self._buildRoutes(config, {})
         self._introduce(self._routes, {})
         self._admission = Admission(config.policies, self._timer)
@@ -209,7 +211,7 @@ class Daemon(Service):
         return SiteRoute(route, factories)
 
     def _buildFactory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None) -> Factory:
-        rest = (self.reactor, self._timer, self.metrics, subprotocols, self._plane, self._budget)
+        rest = (self.reactor, self._timer, self.metrics, subprotocols, self._plane, self._budget, self._pool)
         return _build(protocols.load(name), name, route, *rest)
 
     def _addPages(self) -> None:
@@ -259,8 +261,8 @@ class Daemon(Service):
         if self._locks is not None:
             self._locks.sign()
         self._timer.start()
-        keepFreed()
-        Calm(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
+        tuneMalloc()
+        HeapTrimmer(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
         self.log.info(
             "wsd {version} starts: plane {plane}, deflate {deflate}, {descriptors} descriptors",
             event="daemon.starts",
@@ -511,9 +513,10 @@ class Daemon(Service):
             self._ring.stop()
         self._shortage.close()
         stopped = gatherResults([self._stopRoute(factory) for factory in self._factories()])
-        return stopped.addCallback(self._unlock)
+        return stopped.addCallback(self._closeAll)
 
-    def _unlock(self, result: Any) -> Any:
+    def _closeAll(self, result: Any) -> Any:
+        self._pool.close()
         if self._locks is not None:
             self._locks.close()
         return result

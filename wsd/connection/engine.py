@@ -18,9 +18,9 @@ from autobahn.websocket.utf8validator import Utf8Validator
 from autobahn.websocket.xormasker import XorMaskerNull, create_xor_masker  # type: ignore[attr-defined]
 
 from wsd.frames.codes import CloseCode, Opcode
-from wsd.frames.deflate import TooBig
+from wsd.frames.deflate import InflateLimitExceeded
 from wsd.frames.fast import TURN, TURN_SECONDS
-from wsd.frames.writing import frameHead
+from wsd.frames.heads import frameHead
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
 
@@ -137,7 +137,7 @@ class Engine(WebSocketServerProtocol):
             while self.processData() and self.state != self.STATE_CLOSED:
                 steps += 1
                 if steps % _STEPS == 0 or perf_counter() - began > TURN_SECONDS:
-                    self.breathe()
+                    self.yieldToReactor()
         finally:
             self._consuming = False
 
@@ -192,7 +192,7 @@ class Engine(WebSocketServerProtocol):
         return 0 if self.current_frame is None else self.current_frame.length - self.current_frame_masker.pointer()
 
     def fallBack(self, rest: bytes, left: int, final: bool, inside: bool, total: int) -> None:
-        """Autobahn reads on from here; see `wsd.frames.sink.Sink`."""
+        """Autobahn reads on from here; see `wsd.frames.handler.FrameHandler`."""
         self.data = rest
         if inside:
             self.inside_message = self.message_is_binary = True
@@ -205,7 +205,7 @@ class Engine(WebSocketServerProtocol):
             self.frame_data = []
         self.consumeData()
 
-    def notText(self, isCut: bool) -> None:
+    def invalidText(self, isCut: bool) -> None:
         """A text message is not UTF-8, or ends within a character (RFC 6455 8.1)."""
         self._invalid_payload(
             "UTF-8 text message payload ended within Unicode code point"
@@ -216,7 +216,7 @@ class Engine(WebSocketServerProtocol):
     def inflateFailed(self, error: Exception) -> None:
         """A message cannot be inflated, or not within its limit (RFC 7692 6.2)."""
         most = self.factory.maxMessagePayloadSize
-        if isinstance(error, TooBig):
+        if isinstance(error, InflateLimitExceeded):
             self._max_message_size_exceeded(
                 most, most, f"received WebSocket message exceeds payload limit of {most} octets after decompression"
             )
@@ -250,7 +250,7 @@ class Engine(WebSocketServerProtocol):
         if self.state != self.STATE_OPEN:
             return
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
-        self.frames.hurry()
+        self.frames.sendUncompressed()
         self.frames.write(frameHead(Opcode.CLOSE, len(body)) + body)
         self.state = self.STATE_CLOSING
         self.closedByMe = not isReply
@@ -271,7 +271,7 @@ class Engine(WebSocketServerProtocol):
         # Where in a message the fault was met is told by one plane only.
         reason = reason.partition(" at payload octet index")[0]
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
-        self.because(_CAUSES.get(code, Cause.protocol_error))
+        self.noteCause(_CAUSES.get(code, Cause.protocol_error))
         self.sendCloseFrame(code, fitReason(reason) if self.explains else b"")
 
     def dropConnection(self, abort: bool = False) -> None:
@@ -288,12 +288,12 @@ class Engine(WebSocketServerProtocol):
             self.transport.loseConnection()
             self.closing()
 
-    def because(self, cause: Cause) -> None:
+    def noteCause(self, cause: Cause) -> None:
         """Note why the connection ends, unless that is known already."""
         if self.cause is None:
             self.cause = cause
 
-    def breathe(self) -> None:
+    def yieldToReactor(self) -> None:
         """Hold reading until the others have had their turn."""
         raise NotImplementedError
 

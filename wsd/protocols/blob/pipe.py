@@ -12,9 +12,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from wsd.protocols.blob.backlog import Backlog
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.index import Blob
+from wsd.protocols.blob.iopool import IoPool
 from wsd.protocols.blob.upload import BlobUpload
 
 _T = TypeVar("_T")
@@ -81,7 +81,7 @@ class Pipe:
 
     def __init__(
         self,
-        disk: Disk,
+        disk: IoPool,
         backlog: Backlog,
         upload: BlobUpload,
         syncing: Syncing,

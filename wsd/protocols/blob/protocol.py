@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
@@ -21,8 +21,8 @@ from wsd.config import stateFolder
 from wsd.connection import CannotStart, Connection, Factory
 from wsd.protocols.blob.backlog import Backlog
 from wsd.protocols.blob.connection import RELIABLE, BlobConnection
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.iopool import IoPool
 from wsd.protocols.blob.options import BlobOptions
 from wsd.protocols.blob.pages import BlobResource
 from wsd.protocols.blob.pipe import Syncing
@@ -42,13 +42,13 @@ class BlobFactory(Factory):
     connection = BlobConnection
     subprotocols = (RELIABLE,)
     Options = BlobOptions
-    pool: ClassVar[type[Disk]] = Disk
     log = Logger(namespace="wsd")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         options: BlobOptions = self.options
-        self.disk = self.pool(self.clock, options.threads, self.route.path)
+        share = self.pool.share("blob", self.route.path, threads=options.threads)
+        self.disk = IoPool(share, self.clock, self.route.path)
         syncing = Syncing(options.sync, options.sync_interval, options.sync_bytes)
         self.transfers = Transfers(self.disk, Backlog(options.buffer), self._open, syncing, self.clock)
         self.service = BlobService(self.route.path, options, self.transfers)
@@ -90,7 +90,6 @@ class BlobFactory(Factory):
 
     def started(self) -> Deferred[None]:
         """Open the store, and begin to remove what has expired. A store that is missing is made when it is needed."""
-        self.disk.start()
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:

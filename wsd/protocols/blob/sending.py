@@ -6,9 +6,9 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from wsd.protocols.blob.chunk import encodeChunk
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.file import FileReader
+from wsd.protocols.blob.iopool import IoPool
 from wsd.protocols.blob.subprotocol import BlobPeer
 
 _MOST = 1 << 18
@@ -23,7 +23,7 @@ class ChunkSender:
     next byte to send.
     """
 
-    def __init__(self, peer: BlobPeer, disk: Disk, reader: FileReader, offset: int, end: int, credit: int) -> None:
+    def __init__(self, peer: BlobPeer, disk: IoPool, reader: FileReader, offset: int, end: int, credit: int) -> None:
         self._peer = peer
         self._disk = disk
         self._reader = reader

@@ -10,9 +10,9 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
 from wsd.protocols.blob.backlog import Backlog
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.index import Blob, UploadRow
+from wsd.protocols.blob.iopool import IoPool
 from wsd.protocols.blob.pipe import Pipe, Syncing, UploadSender
 from wsd.protocols.blob.store import BlobStore, isSlot, nameOf
 from wsd.protocols.blob.upload import BlobUpload, NewUpload
@@ -24,7 +24,7 @@ class Transfers:
     """Runs the methods of the store on the pool, and hands out pipes. Whatever is awaited may raise BlobError."""
 
     def __init__(
-        self, disk: Disk, backlog: Backlog, build: Callable[[], BlobStore], syncing: Syncing, clock: IReactorTime
+        self, disk: IoPool, backlog: Backlog, build: Callable[[], BlobStore], syncing: Syncing, clock: IReactorTime
     ) -> None:
         self.disk = disk
         self.backlog = backlog

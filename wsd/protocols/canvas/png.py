@@ -1,22 +1,17 @@
-"""Pictures as PNG, made on threads by Pillow (the extra `canvas`)."""
+"""Pictures as PNG, made by Pillow (the extra `canvas`) on the daemon's pool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.util import find_spec
 from io import BytesIO
-from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from wsd.connection import Refused
-from wsd.policies.pool import Pool
+from wsd.policies.pool import PoolShare
 from wsd.protocols.canvas.board import Board
 from wsd.protocols.canvas.frame import CanvasFrame, Png
-
-_T = TypeVar("_T")
 
 
 def encode(frame: CanvasFrame) -> Png:
@@ -31,23 +26,13 @@ def encode(frame: CanvasFrame) -> Png:
 class Encoder:
     """Encodes one frame of a canvas at a time, for all requests that wait for it."""
 
-    def __init__(self, reactor: Any, threads: int) -> None:
-        self._reactor = reactor
-        self._pool = Pool(reactor, threads, "canvas")
+    def __init__(self, share: PoolShare) -> None:
+        self._share = share
         self._waiting: dict[Board, list[Deferred[None]]] = {}
 
-    def start(self) -> None:
-        """Begin; threads are made when there is work."""
-        self._pool.start()
-
     def stop(self) -> Deferred[None]:
-        """Fires when the present work is done, or its time is over."""
-        return self._pool.end()
-
-    def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
-        """Do it on the pool."""
-        done: Deferred[_T] = deferToThreadPool(self._reactor, self._pool, work, *arguments)
-        return done
+        """Fires when all work is done, or its time is over."""
+        return self._share.stop()
 
     async def png(self, board: Board, frame: CanvasFrame) -> Png:
         """This frame of the canvas, or a newer one, as PNG. Raises `Refused` (501) if Pillow is not installed."""
@@ -64,7 +49,7 @@ class Encoder:
             self._waiting[board].append(done)
         else:
             self._waiting[board] = [done]
-            self.run(encode, board.frame).addBoth(self._tell, board)
+            self._share.run(encode, board.frame).addBoth(self._tell, board)
         return done
 
     def _tell(self, made: Png | Failure, board: Board) -> None:

@@ -9,7 +9,7 @@ the kernel.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -36,7 +36,6 @@ class CanvasFactory(Factory):
 
     connection = CanvasConnection
     Options = CanvasOptions
-    encoder: ClassVar[type[Encoder]] = Encoder
 
     def __init__(
         self, route: Route, options: CanvasOptions, clock: IReactorTime, *arguments: Any, **named: Any
@@ -47,7 +46,7 @@ class CanvasFactory(Factory):
         super().__init__(replace(route, policies=mine), options, clock, *arguments, **named)
         self.below = f"{route.path.rstrip('/')}/"
         self.boards = Boards(options.max_canvases, options.idle, clock.seconds)
-        self.pngs = self.encoder(clock, options.threads)
+        self.pngs = Encoder(self.pool.share("canvas", self.route.path, threads=options.threads))
         self._sweeping = LoopingCall(self.boards.dropIdle)
         self._sweeping.clock = clock
 
@@ -65,7 +64,6 @@ class CanvasFactory(Factory):
 
     def started(self) -> None:
         """Begin to drop idle canvases."""
-        self.pngs.start()
         self._sweeping.start(_SWEEP)
 
     def stopped(self) -> Deferred[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,13 +12,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.policies.pool import JobTimedOut, PoolFull, PoolShare
 from wsd.protocols.soap.contract import Operation
 from wsd.protocols.soap.envelope import Addressing, answerVersion, readEnvelope, write, writeFault
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import NONE, Version
 from wsd.protocols.soap.reading import Reader
 from wsd.protocols.soap.service import Bound, Call, Link, Service
-from wsd.protocols.soap.threads import Threads
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class Node:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, service: Service, threads: Threads, route: str, clock: IReactorTime, timeout: float) -> None:
+    def __init__(self, service: Service, threads: PoolShare, route: str, clock: IReactorTime, timeout: float) -> None:
         self.service = service
         self._threads = threads
         self._route = route
@@ -70,10 +71,8 @@ class Node:
         self, version: Version, bound: Bound, addressing: Addressing, body: Any, size: int, link: Link
     ) -> Answer:
         """The answer to a request whose validation may take long."""
-        checked = self._threads.run(self.service.contract.valid, {"element": body, "size": size})
-        checked.addTimeout(self._timeout, self._clock, partial(self._late, bound.operation))
         try:
-            wrong = await checked
+            wrong = await self._onThread(bound.operation, self.service.contract.valid, element=body, size=size)
         except CancelledError:
             raise
         except Exception as error:
@@ -95,7 +94,7 @@ class Node:
             if bound.wantsCall:
                 arguments["call"] = Call(self.service, version, link, addressing)
             if bound.isBlocking:
-                result: Any = self._threads.run(bound.function, arguments)
+                result: Any = self._onThread(bound.operation, bound.function, **arguments)
             else:
                 result = bound.function(**arguments)
         except Exception as error:
@@ -103,6 +102,16 @@ class Node:
         if hasattr(result, "__await__"):
             return Deferred.fromCoroutine(self._later(version, bound, addressing, result))
         return self._answer(version, bound.operation, addressing, result)
+
+    def _onThread(self, operation: Operation, work: Callable[..., Any], /, **arguments: Any) -> Deferred[Any]:
+        def failed(failure: Failure) -> Failure:
+            if failure.check(JobTimedOut):
+                self._late(operation, None, self._timeout)
+            if failure.check(PoolFull):
+                raise Fault("the service has too much to do; try again later", "Receiver")
+            return failure
+
+        return self._threads.run(work, **arguments).addErrback(failed)
 
     async def _later(self, version: Version, bound: Bound, addressing: Addressing, result: Any) -> Answer:
         pending = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_awaited(result))

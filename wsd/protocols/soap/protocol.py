@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.resource import IResource
@@ -26,7 +26,6 @@ from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.pages import Pages
 from wsd.protocols.soap.reading import Reader
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.threads import Threads
 
 _FRAGMENT = 65536
 """Bytes of a frame of a large answer, so that it goes out as it is read at the other end."""
@@ -91,7 +90,7 @@ class SoapConnection(Connection):
         weight = self._reader.weight
         if weight != self._weight:
             self._weight = weight
-            self.collects(weight)
+            self.noteCollected(weight)
 
     def relieve(self, size: int) -> None:
         """Half an envelope goes at once, and not when the client has said goodbye."""
@@ -161,12 +160,11 @@ class SoapFactory(Factory):
     connection = SoapConnection
     subprotocols = ("soap",)
     Options = SoapOptions
-    pool: ClassVar[type[Threads]] = Threads
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         options: SoapOptions = self.options
-        self.threads = self.pool(self.clock, options.threads)
+        self.threads = self.pool.share("soap", self.route.path, threads=options.threads, timeout=options.timeout)
         self.service: Service | None = None
         self.calls = options.calls
         """Of one connection, that may be open."""
@@ -177,10 +175,6 @@ class SoapFactory(Factory):
         else:
             self.calls = options.upstream_calls
             self.node = Gateway(self.clock, options, self.route.path)
-
-    def started(self) -> None:
-        """Begin."""
-        self.threads.start()
 
     def stopped(self) -> Deferred[Any] | None:
         """End."""
