@@ -194,6 +194,10 @@ class Pipe:
         except Exception:
             self._fail(Failure())
 
+    def _tellProgress(self) -> None:
+        if self._phase in (_Phase.OPEN, _Phase.ENDING):
+            self._tell(self._sender.progressed)
+
     # -- turns on the pool ----------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
@@ -252,7 +256,7 @@ class Pipe:
             self._over()
         else:
             self._syncIfDue()
-            self._tell(self._sender.progressed)
+            self._tellProgress()
         self._backlog.remove(size)
         self._turn()
 
@@ -279,7 +283,7 @@ class Pipe:
         if self._phase is _Phase.FAILED:
             self._close()
             return
-        self._tell(self._sender.progressed)
+        self._tellProgress()
         self._syncIfDue()
         self._turn()
 
