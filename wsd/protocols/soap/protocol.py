@@ -13,7 +13,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
-from wsd.logs import told
+from wsd.logs import describeError
 from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.demonstration import Demonstration
 from wsd.protocols.soap.envelope import Addressing
@@ -199,7 +199,7 @@ def _serviceOf(options: SoapOptions) -> Service:
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"service: {options.service} cannot be loaded: {error}") from None
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"service: {options.service} cannot be loaded: {told(error)}") from error
+        raise ConfigError(f"service: {options.service} cannot be loaded: {describeError(error)}") from error
     if isinstance(found, Offer):
         return found.service()
     if options.contract is None:
