@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,15 +54,33 @@ class TestOurs:
         with pytest.raises(ConfigError, match=r'^there is no protocol "zzz"; known are .*"describe".*"echo"'):
             protocols.load("zzz")
 
-    def test_a_missing_library_is_told_with_the_extra_that_brings_it(
-        self, installed: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setitem(protocols._FACTORIES, "ghost", "wsd_macaw:GhostFactory [xmpp]")
+    def test_a_missing_library_is_told_with_its_name(self, installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(protocols._FACTORIES, "ghost", "wsd_macaw:GhostFactory")
         with pytest.raises(ConfigError) as caught:
             protocols.load("ghost")
         assert str(caught.value) == (
-            'the protocol "ghost" needs a_library_that_is_not_there, which is not installed; pip install "wsd[xmpp]"'
+            'the protocol "ghost" needs a_library_that_is_not_there, which is not installed; pip install "wsd"'
         )
+
+    @pytest.mark.parametrize(
+        ("name", "library"), [("blob", "puremagic"), ("soap", "lxml"), ("xmpp", None), ("canvas", None)]
+    )
+    def test_a_library_is_needed_by_those_protocols_alone_that_use_it(self, name: str, library: str | None) -> None:
+        """In a Python of its own, since here they are imported already."""
+        program = (
+            "import sys\n"
+            "for name in ('lxml', 'puremagic', 'PIL', 'scramp'): sys.modules[name] = None\n"
+            "from wsd import protocols\n"
+            "for name in ('echo', 'describe', 'pywebsocket'): protocols.load(name)\n"
+            "try: protocols.load(sys.argv[1])\n"
+            "except Exception as error: print(error)\n"
+        )
+        told = subprocess.run([sys.executable, "-c", program, name], stdout=subprocess.PIPE, text=True, check=True)
+        if library is None:
+            assert told.stdout == ""
+        else:
+            assert told.stdout.startswith(f'the protocol "{name}" needs {library}')
+            assert told.stdout.endswith(', which is not installed; pip install "wsd"\n')
 
 
 class TestAnothers:
@@ -74,6 +94,18 @@ class TestAnothers:
     def test_a_missing_library_is_told_with_the_package_that_needs_it(self, installed: Path) -> None:
         with pytest.raises(ConfigError, match=r'which is not installed; pip install "wsd-parrot\[loud\]"$'):
             protocols.load("macaw")
+
+    def test_a_module_that_a_library_of_its_misses_is_told_as_the_librarys(
+        self, installed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (installed / "wsd_toucan.py").write_text("import wsd_macaw")
+        monkeypatch.setitem(protocols._FACTORIES, "toucan", "wsd_toucan:ToucanFactory")
+        with pytest.raises(ConfigError) as caught:
+            protocols.load("toucan")
+        assert str(caught.value) == (
+            'the protocol "toucan" cannot be loaded: ModuleNotFoundError: '
+            f"No module named 'a_library_that_is_not_there' ({installed}/wsd_macaw.py, line 1)"
+        )
 
     def test_a_module_of_its_own_that_is_missing_is_its_fault_not_the_users(
         self, installed: Path, monkeypatch: pytest.MonkeyPatch

@@ -95,7 +95,7 @@ def _isAlike(kind: str, other: str) -> bool:
 
 def _typesOf(head: bytes, name: str) -> list[str]:
     """The types that match the first bytes of a file, the most likely first."""
-    from puremagic import PureError, magic_string
+    from puremagic import PureError, magic_string  # here, since the tools work without it
 
     try:
         matches = magic_string(head, name) if head else []

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import puremagic  # noqa: F401  needed at the end of uploads; if it is missing, the route is not loaded
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
