@@ -208,17 +208,17 @@ async def main(kills: int, policies: Sequence[str], seed: int, folder: Path) -> 
         async with asyncio.TaskGroup() as tasks:
             for each in (killer(run, daemon, kills), bareClient(run), *clients):
                 tasks.create_task(each)
-        for id, digest in run.kept.items():
-            content = await asyncio.to_thread(fetch, await run.port, id)
-            assert sha256(content).hexdigest() == digest, f"{id} is not what was uploaded"
+        for blobId, digest in run.kept.items():
+            content = await asyncio.to_thread(fetch, await run.port, blobId)
+            assert sha256(content).hexdigest() == digest, f"{blobId} is not what was uploaded"
     finally:
         await daemon.kill(signal.SIGTERM)
     check(run, folder)
     return run
 
 
-def fetch(port: int, id: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/blob/{id}") as answer:
+def fetch(port: int, blobId: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/blob/{blobId}") as answer:
         content: bytes = answer.read()
     return content
 

@@ -460,9 +460,9 @@ class TestDownload:
         receipt = stored(uploader, b"0123456789")
         assert code(uploader.say("get", id=receipt["id"], offset=offset, length=length, credit=9)) == "range"
 
-    @pytest.mark.parametrize("id", ["0" * 40, "../x", 7, ""])
-    def test_of_what_is_not_there(self, tmp_path: Path, id: object) -> None:
-        assert code(Uploader(daemonOf(tmp_path)).say("get", id=id, credit=1)) == "unknown"
+    @pytest.mark.parametrize("blobId", ["0" * 40, "../x", 7, ""])
+    def test_of_what_is_not_there(self, tmp_path: Path, blobId: object) -> None:
+        assert code(Uploader(daemonOf(tmp_path)).say("get", id=blobId, credit=1)) == "unknown"
 
     def test_a_client_that_does_not_read_is_not_sent_all(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path)
@@ -604,11 +604,11 @@ class TestWhatNobodyHasForeseen:
         uploader = Uploader(daemonOf(tmp_path))
         begin(uploader, size=5)
         uploader.chunk(0, b"hello")
-        id = uploader.say("end")[0]["done"]["id"]
+        blobId = uploader.say("end")[0]["done"]["id"]
         with monkeypatch.context() as patch:
             patch.setattr("os.pread", slip)
-            assert code(uploader.say("get", id=id, credit=5)[1:]) == "unavailable"
-        assert uploader.say("get", id=id, credit=5)[-1] == {"sent": {"offset": 5}}
+            assert code(uploader.say("get", id=blobId, credit=5)[1:]) == "unavailable"
+        assert uploader.say("get", id=blobId, credit=5)[-1] == {"sent": {"offset": 5}}
 
     def test_of_a_store_that_is_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         daemon = daemonOf(tmp_path)
