@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.protocols.soap.mirror import Mirror, schemaOf
-from wsd.protocols.soap.content import Group
-from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import ComplexType
+from wsd.protocols.soap.schema.content import Group
+from wsd.protocols.soap.schema.fields import Field, Named
+from wsd.protocols.soap.schema.simple import SimpleType
+from wsd.protocols.soap.schema.values import ComplexType
 
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from("\t\n\r")

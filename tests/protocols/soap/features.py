@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from lxml import etree
 
 from tests.protocols.soap.mirror import NAMES, SPACE, canonical
-from wsd.protocols.soap.fields import Named
+from wsd.protocols.soap.schema.fields import Named
 
 MANY = 'minOccurs="0" maxOccurs="unbounded"'
 

@@ -11,13 +11,13 @@ from lxml import etree
 
 from tests.protocols.soap.talk import daemonOf
 from tests.protocols.soap.test_http import post
-from wsd.protocols.soap import schema as schemas
-from wsd.protocols.soap.contract import Contract, readContract
-from wsd.protocols.soap.publish import httpWsdl
+from wsd.protocols.soap.schema import documents
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.contract import Contract, readContract
+from wsd.protocols.soap.wsdl.writer import httpWsdl
 
 SPACE = "urn:mirror"
-XML_XSD = Path(schemas.__file__).with_name("xml.xsd")
+XML_XSD = Path(documents.__file__).with_name("xml.xsd")
 XSD = "http://www.w3.org/2001/XMLSchema"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 NAMES = f'xmlns="{SPACE}" xmlns:m="{SPACE}" xmlns:xs="{XSD}" xmlns:i="{XSI}"'

@@ -27,10 +27,10 @@ from tests.protocols.soap.features import (
     typeT,
 )
 from tests.protocols.soap.mirror import NAMES, SPACE, XSD, XSI, Mirror, canonical, schemaOf
-from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.fields import Named
+from wsd.protocols.soap.schema.fields import Named
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.contract import readContract
 
 
 class Tone(Enum):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 
+from wsd.protocols.soap.contenttype import parameters
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.media import parameters
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -28,7 +28,7 @@ from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, WSA, Version
 from wsd.protocols.soap.node import Answer
 from wsd.protocols.soap.options import SoapOptions
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.reader import Reader
 from wsd.protocols.soap.service import Link
 
 _ACTION = re.compile(r"[!#-\[\]-~]*")

@@ -11,13 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wsd.protocols.soap.contract import Operation
 from wsd.protocols.soap.envelope import Addressing, answerVersion, readEnvelope, write, writeFault
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import NONE, Version
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.reader import Reader
 from wsd.protocols.soap.service import Bound, Call, Link, Service
 from wsd.protocols.soap.threads import Threads
+from wsd.protocols.soap.wsdl.contract import Operation
 
 
 @dataclass(slots=True)

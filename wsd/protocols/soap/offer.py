@@ -27,10 +27,10 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from lxml import etree
 
 from wsd.config import ConfigError
-from wsd.protocols.soap.contract import ofDefinitions
 from wsd.protocols.soap.names import WSDL, XSD
+from wsd.protocols.soap.schema.simple import BUILT_IN
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.simple import BUILT_IN
+from wsd.protocols.soap.wsdl.contract import ofDefinitions
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _C = TypeVar("_C", bound=type)

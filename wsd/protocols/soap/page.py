@@ -9,10 +9,10 @@ from typing import Any
 
 from twisted.web import http
 
-from wsd.protocols.soap.contract import Message, Operation
 from wsd.protocols.soap.sample import kindOf, sample
+from wsd.protocols.soap.schema.values import ComplexType
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.values import ComplexType
+from wsd.protocols.soap.wsdl.contract import Message, Operation
 
 _TYPES = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
 

@@ -16,13 +16,13 @@ from wsd.connection.body import IBody, IStreamed
 from wsd.head import Head
 from wsd.policies.address import Peer
 from wsd.policies.origin import checkOrigin
-from wsd.protocols.soap.media import parameters, versionOf
+from wsd.protocols.soap.contenttype import parameters, versionOf
 from wsd.protocols.soap.names import SOAP11, Version
 from wsd.protocols.soap.node import Answer
 from wsd.protocols.soap.page import Page
-from wsd.protocols.soap.publish import httpWsdl, webSocketWsdl
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.reader import Reader
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 
 if TYPE_CHECKING:
     from wsd.protocols.soap.protocol import SoapFactory

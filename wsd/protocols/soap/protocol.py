@@ -14,19 +14,19 @@ from twisted.web.resource import IResource
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.logs import told
-from wsd.protocols.soap.contract import readContract
+from wsd.protocols.soap.contenttype import versionOf
 from wsd.protocols.soap.demonstration import Demonstration
 from wsd.protocols.soap.envelope import Addressing
 from wsd.protocols.soap.gateway import Gateway
-from wsd.protocols.soap.media import versionOf
 from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.node import Answer, Node
 from wsd.protocols.soap.offer import Offer
 from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.pages import Pages
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.reader import Reader
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.threads import Threads
+from wsd.protocols.soap.wsdl.contract import readContract
 
 _FRAGMENT = 65536
 """Bytes of a frame of a large answer, so that it goes out as it is read at the other end."""

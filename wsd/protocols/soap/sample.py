@@ -8,12 +8,12 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.contract import Message, Operation
-from wsd.protocols.soap.fields import Field
 from wsd.protocols.soap.names import SOAP12, WSA, XSI
-from wsd.protocols.soap.particles import spaceOf
-from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import TYPE, ComplexType
+from wsd.protocols.soap.schema.fields import Field
+from wsd.protocols.soap.schema.particles import spaceOf
+from wsd.protocols.soap.schema.simple import SimpleType
+from wsd.protocols.soap.schema.values import TYPE, ComplexType
+from wsd.protocols.soap.wsdl.contract import Message, Operation
 
 _VALUES: dict[Any, Any] = {
     str: "text",

@@ -20,16 +20,16 @@ from twisted.internet.interfaces import IReactorTime
 
 from wsd.config import ConfigError
 from wsd.policies.address import Peer
-from wsd.protocols.soap.anything import Anything
-from wsd.protocols.soap.contract import Contract, Message, Operation
-from wsd.protocols.soap.dictionary import parseAny
 from wsd.protocols.soap.envelope import Addressing, newMessageId, write
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.fields import Named
-from wsd.protocols.soap.marks import rootMarksOf
 from wsd.protocols.soap.names import Version
-from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import ComplexType, writeValue
+from wsd.protocols.soap.parsers import parseAny
+from wsd.protocols.soap.schema.anytype import Anything
+from wsd.protocols.soap.schema.fields import Named
+from wsd.protocols.soap.schema.simple import SimpleType
+from wsd.protocols.soap.schema.tags import rootMarksOf
+from wsd.protocols.soap.schema.values import ComplexType, writeValue
+from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation
 
 __all__ = ["Call", "Fault", "Named", "Service", "blocking"]
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from wsd.protocols.soap.dictionary import Dictionary, parseAny, parser, parseShort
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.parsers import Dictionary, parseAny, parser, parseShort
+from wsd.protocols.soap.reader import Reader
 
 ROOT = Path(__file__).parents[3]
 
 READS = """
 import sys
-from wsd.protocols.soap.dictionary import parseAny
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.parsers import parseAny
+from wsd.protocols.soap.reader import Reader
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -49,8 +49,8 @@ LEAVES = """
 import sys
 from lxml import etree
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.reading import Reader
-from wsd.protocols.soap.validating import Validator
+from wsd.protocols.soap.reader import Reader
+from wsd.protocols.soap.schema.validator import Validator
 
 def resident():
     with open("/proc/self/statm") as file:

@@ -9,8 +9,8 @@ from lxml import etree
 
 from tests.protocols.soap.features import plain
 from tests.protocols.soap.mirror import NAMES, SPACE, XSD, Mirror, canonical, schemaOf
-from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.names import XML
+from wsd.protocols.soap.wsdl.contract import readContract
 
 OUTER = """<xs:include schemaLocation="inner.xsd"/>
 <xs:complexType name="Part"><xs:sequence><xs:element name="deep" type="Deep"/><xs:element ref="top"/>

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import escaped
-from wsd.protocols.soap.values import readField, writeColumns, writeField, writeFields
+from wsd.protocols.soap.schema.fields import Field, Named
+from wsd.protocols.soap.schema.tags import escaped
+from wsd.protocols.soap.schema.values import readField, writeColumns, writeField, writeFields
 
 if TYPE_CHECKING:
-    from wsd.protocols.soap.types import Types
+    from wsd.protocols.soap.schema.types import Types
 
 
 @dataclass(slots=True, eq=False)

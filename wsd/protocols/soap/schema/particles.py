@@ -10,15 +10,15 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from wsd.config import ConfigError
-from wsd.protocols.soap.content import Group, Ordered, shownNames
-from wsd.protocols.soap.fields import Field
 from wsd.protocols.soap.names import XSD
-from wsd.protocols.soap.schema import Schemas, keyOf, qualified
-from wsd.protocols.soap.simple import BUILT_IN, memberName
-from wsd.protocols.soap.values import ComplexType
+from wsd.protocols.soap.schema.content import Group, Ordered, shownNames
+from wsd.protocols.soap.schema.documents import Schemas, keyOf, qualified
+from wsd.protocols.soap.schema.fields import Field
+from wsd.protocols.soap.schema.simple import BUILT_IN, memberName
+from wsd.protocols.soap.schema.values import ComplexType
 
 if TYPE_CHECKING:
-    from wsd.protocols.soap.types import Types
+    from wsd.protocols.soap.schema.types import Types
 
 _XSD = f"{{{XSD}}}"
 _TRUE = ("true", "1")

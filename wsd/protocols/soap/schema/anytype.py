@@ -15,13 +15,13 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.derivations import TYPE_KEY
-from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import escaped, newMarksOf, nilMark, typeMark
 from wsd.protocols.soap.names import XSD, XSI
-from wsd.protocols.soap.schema import tagOf
-from wsd.protocols.soap.simple import BUILT_IN, SimpleType, simpleTypeOf
-from wsd.protocols.soap.values import ComplexType, readField, readValue, writeField, writeValue
+from wsd.protocols.soap.schema.derivations import TYPE_KEY
+from wsd.protocols.soap.schema.documents import tagOf
+from wsd.protocols.soap.schema.fields import Field, Named
+from wsd.protocols.soap.schema.simple import BUILT_IN, SimpleType, simpleTypeOf
+from wsd.protocols.soap.schema.tags import escaped, newMarksOf, nilMark, typeMark
+from wsd.protocols.soap.schema.values import ComplexType, readField, readValue, writeField, writeValue
 
 _STRING = BUILT_IN["string"]
 

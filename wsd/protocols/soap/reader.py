@@ -12,8 +12,8 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.dictionary import Piecewise, parseShort
 from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.parsers import Piecewise, parseShort
 
 _SKIPPED = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s(?P<declared>[^>]*)\?>)?(?:\s+|<!--.*?-->)*", re.DOTALL)
 _BEGUN = re.compile(rb"<[A-Za-z]")

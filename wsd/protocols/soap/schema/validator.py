@@ -14,8 +14,8 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.dictionary import Piecewise
 from wsd.protocols.soap.names import XSD
+from wsd.protocols.soap.parsers import Piecewise
 
 _XSD = f"{{{XSD}}}"
 _SMALL = 16384

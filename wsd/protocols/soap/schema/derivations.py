@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from wsd.protocols.soap.names import XSD
-from wsd.protocols.soap.schema import Schemas, qualified
-from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import ComplexType
+from wsd.protocols.soap.schema.documents import Schemas, qualified
+from wsd.protocols.soap.schema.simple import SimpleType
+from wsd.protocols.soap.schema.values import ComplexType
 
 if TYPE_CHECKING:
-    from wsd.protocols.soap.types import Types
+    from wsd.protocols.soap.schema.types import Types
 
 _XSD = f"{{{XSD}}}"
 TYPE_KEY = "xsi:type"

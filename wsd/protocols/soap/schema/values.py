@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lxml.etree import iselement, tostring
 
-from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import Marks, attribute, escaped, marksOf, nilMark
 from wsd.protocols.soap.names import XSI
-from wsd.protocols.soap.schema import tagOf
-from wsd.protocols.soap.simple import SimpleType
+from wsd.protocols.soap.schema.documents import tagOf
+from wsd.protocols.soap.schema.fields import Field, Named
+from wsd.protocols.soap.schema.simple import SimpleType
+from wsd.protocols.soap.schema.tags import Marks, attribute, escaped, marksOf, nilMark
 
 if TYPE_CHECKING:
-    from wsd.protocols.soap.types import Types
+    from wsd.protocols.soap.schema.types import Types
 
 _NIL = f"{{{XSI}}}nil"
 TYPE = f"{{{XSI}}}type"

@@ -14,16 +14,16 @@ from functools import partial
 from typing import Any
 
 from wsd.config import ConfigError
-from wsd.protocols.soap.anything import Anything
-from wsd.protocols.soap.content import Group, Mixed, Ordered
-from wsd.protocols.soap.derivations import Derivations
-from wsd.protocols.soap.fields import Field
-from wsd.protocols.soap.marks import typeMark
 from wsd.protocols.soap.names import XSD
-from wsd.protocols.soap.particles import GROUPS, Particles, anyContent, classOf, copied, localName
-from wsd.protocols.soap.schema import Schemas, qualified
-from wsd.protocols.soap.simple import BUILT_IN, SimpleType, collapsed, enumOf, listOf, replaced, unionOf
-from wsd.protocols.soap.values import TYPE, ComplexType, readField
+from wsd.protocols.soap.schema.anytype import Anything
+from wsd.protocols.soap.schema.content import Group, Mixed, Ordered
+from wsd.protocols.soap.schema.derivations import Derivations
+from wsd.protocols.soap.schema.documents import Schemas, qualified
+from wsd.protocols.soap.schema.fields import Field
+from wsd.protocols.soap.schema.particles import GROUPS, Particles, anyContent, classOf, copied, localName
+from wsd.protocols.soap.schema.simple import BUILT_IN, SimpleType, collapsed, enumOf, listOf, replaced, unionOf
+from wsd.protocols.soap.schema.tags import typeMark
+from wsd.protocols.soap.schema.values import TYPE, ComplexType, readField
 
 _XSD = f"{{{XSD}}}"
 _TRUE = ("true", "1")

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from wsd.config import ConfigError
-from wsd.protocols.soap.content import shownNames
 from wsd.protocols.soap.names import WSAM, WSAW, WSDL, WSDL_SOAP11, WSDL_SOAP12, XSD
-from wsd.protocols.soap.particles import localName, spaceOf
-from wsd.protocols.soap.schema import Schemas, qualified, readXml
-from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.types import Types
-from wsd.protocols.soap.validating import Validator
-from wsd.protocols.soap.values import ComplexType
+from wsd.protocols.soap.schema.content import shownNames
+from wsd.protocols.soap.schema.documents import Schemas, qualified, readXml
+from wsd.protocols.soap.schema.particles import localName, spaceOf
+from wsd.protocols.soap.schema.simple import SimpleType
+from wsd.protocols.soap.schema.types import Types
+from wsd.protocols.soap.schema.validator import Validator
+from wsd.protocols.soap.schema.values import ComplexType
 
 _WSDL = f"{{{WSDL}}}"
 

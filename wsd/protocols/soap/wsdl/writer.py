@@ -6,7 +6,6 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.contract import Contract, Message, Operation, ownNames
 from wsd.protocols.soap.names import (
     HTTP_TRANSPORT,
     WEBSOCKET_TRANSPORT,
@@ -16,6 +15,7 @@ from wsd.protocols.soap.names import (
     WSDL_SOAP11,
     WSDL_SOAP12,
 )
+from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation, ownNames
 
 _WSDL = f"{{{WSDL}}}"
 

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any
 
-from wsd.protocols.soap.times import (
+from wsd.protocols.soap.schema.builtin import (
     readDate,
     readDateTime,
     readDuration,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.reader import Reader
 
 LONG = 20_000_000
 
