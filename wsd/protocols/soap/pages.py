@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,24 +11,47 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from wsd.config import Route
 from wsd.connection import Refused
 from wsd.connection.body import IBody, IStreamed
 from wsd.head import Head
 from wsd.policies.address import Peer
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.soap.contenttype import parameters, versionOf
+from wsd.protocols.soap.exchange import Answer, Responder, refused
+from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, Version
-from wsd.protocols.soap.node import Answer
 from wsd.protocols.soap.page import Page
-from wsd.protocols.soap.reader import Reader
+from wsd.protocols.soap.reader import EnvelopeReader
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 
-if TYPE_CHECKING:
-    from wsd.protocols.soap.protocol import SoapFactory
+
+class ServedRoute(Protocol):
+    """What the pages need of the factory of their route."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock to use."""
+
+    @property
+    def maxMessage(self) -> int:
+        """Limit of a message in bytes."""
+
+    @property
+    def node(self) -> Responder:
+        """The node that answers requests."""
+
+    @property
+    def route(self) -> Route:
+        """The route in the configuration."""
+
+    @property
+    def service(self) -> Service | None:
+        """The service, None for a gateway."""
 
 
-class HttpLink:
+class HttpRequester:
     """Who asks by HTTP: there is one answer, and no way for more."""
 
     user: str | None = None
@@ -63,7 +86,7 @@ class HttpLink:
 
 
 @implementer(IBody)
-class Posted:
+class PostedEnvelope:
     """The envelope of a request, parsed as it arrives; what is no SOAP is passed over, so that the connection stays."""
 
     def __init__(self, kind: str | None, most: int) -> None:
@@ -74,7 +97,7 @@ class Posted:
             self.version = versionOf(kind, "Content-Type")
         except Refused as refused:
             self.refused = refused
-        self.reader = Reader(most)
+        self.reader = EnvelopeReader(most)
         self._left = most
         self._most = most
 
@@ -100,7 +123,7 @@ class Pages(Resource):
 
     isLeaf = True
 
-    def __init__(self, factory: SoapFactory) -> None:
+    def __init__(self, factory: ServedRoute) -> None:
         super().__init__()
         self._factory = factory
         self._page = None if factory.service is None else Page(factory.route.path, factory.service)
@@ -112,20 +135,25 @@ class Pages(Resource):
             checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
         if request.head.method != "POST" or request.postpath not in ([], [b""]):
             return None
-        request.posted = Posted(request.head.headers.get("Content-Type"), self._factory.maxMessage)
+        request.posted = PostedEnvelope(request.head.headers.get("Content-Type"), self._factory.maxMessage)
         body: IBody = request.posted
         return body
 
     def render_POST(self, request: Any) -> int:
         """Answer a request. Raises `Refused`: 415 for what is no SOAP."""
-        posted: Posted | None = getattr(request, "posted", None)
+        posted: PostedEnvelope | None = getattr(request, "posted", None)
         if posted is None:
             raise Refused(400, "there is no envelope; write one into the body")
         if posted.refused is not None:
             raise posted.refused
         version = posted.version
-        link = HttpLink(self._factory.clock, request)
-        answer = self._factory.node.process(posted.reader, version, link, _actionOf(request, version))
+        link = HttpRequester(self._factory.clock, request)
+        try:
+            document = posted.reader.close()
+            exchange = self._factory.node.process(document, version, link, _actionOf(request, version))
+        except Fault as fault:
+            exchange = refused(fault, version)
+        answer = exchange.answer
         if isinstance(answer, Answer):
             _say(request, answer, link)
             return NOT_DONE_YET
@@ -166,7 +194,7 @@ def _actionOf(request: Any, version: Version) -> str:
     return parameters(request.head.headers.get("Content-Type") or "").get("action", "")
 
 
-def _say(request: Any, answer: Answer, link: HttpLink) -> None:
+def _say(request: Any, answer: Answer, link: HttpRequester) -> None:
     """SOAP 1.2 part 2, 7.5.2.2: 400 for what the sender did wrong, 500 for other faults, 202 for no answer."""
     if not link.isOpen or request.channel is None:
         return

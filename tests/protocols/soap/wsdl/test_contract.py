@@ -15,7 +15,7 @@ from tests.socket.library import OPERATIONS
 from tests.socket.library import wsdl as library
 from wsd.config import ConfigError
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.wsdl.contract import readContract
+from wsd.protocols.soap.wsdl.reader import readContract
 from wsd.protocols.soap.wsdl.writer import httpWsdl
 
 SPACE = "urn:convert"

@@ -10,7 +10,7 @@ import zeep
 
 from tests.protocols.soap.mirror import XSD, Here
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.wsdl.contract import readContract
+from wsd.protocols.soap.wsdl.reader import readContract
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 
 SCHEMA = f"""<xs:schema xmlns:xs="{XSD}" targetNamespace="urn:{{0}}" elementFormDefault="qualified">

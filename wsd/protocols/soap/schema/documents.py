@@ -1,7 +1,7 @@
 """
-Schemas: the documents of XML Schema that a contract is made of, as one validator, and its declarations by name.
+Schema documents: those that a contract is made of, their declarations by name, and one validator for all of them.
 
-Only files are read, never a URL: what an import leads to must lie beside the contract.
+Only files are read, never a URL: an imported schema must lie beside the contract.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from wsd.config import ConfigError
-from wsd.protocols.soap.names import WSDL, XML, XSD, XSI
+from wsd.protocols.soap.names import WSDL, XML, XSD, XSI, splitTag
 
 _XSD = f"{{{XSD}}}"
 _URL = "wsd-schema:"
 _PROBE = f"{{{_URL}whole}}probe"
-"""An element of any type, for checking a text."""
+"""The tag of an element of any type, for checking a text."""
 _XML_XSD = Path(__file__).with_name("xml.xsd")
 
 
 def readXml(path: Path) -> Any:
-    """The root of a file of the contract's. Raises ConfigError."""
+    """Returns the root of an XML file of a contract. Raises ConfigError."""
     try:
         parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, remove_comments=True)
         return etree.parse(str(path), parser).getroot()
@@ -34,8 +34,8 @@ def readXml(path: Path) -> Any:
         raise ConfigError(f"{path} is not XML: {error}") from None
 
 
-class Schemas:
-    """What `add` has been given, by namespace; `finish` makes it a whole."""
+class SchemaDocuments:
+    """The schema documents of a contract. `add` all of them, then `finish` makes the validator."""
 
     def __init__(self) -> None:
         self._documents: dict[str, list[Any]] = {}
@@ -43,48 +43,52 @@ class Schemas:
         self._declared: dict[tuple[str, str], Any] = {}
         self._wantsXml = False
         self.validator: Any = None
-        self._trier: Any = None
-        """Another validator, for checking texts, so that the errors of the first stay those of messages."""
+        self._textValidator: Any = None
+        """A second validator for checking texts, since lxml keeps the errors of the last use in a validator."""
 
     def addFile(self, path: Path, chameleon: str = "") -> None:
-        """A schema's file, and what it leads to."""
+        """Adds a schema file and the files that it includes or imports. Raises ConfigError."""
         path = path.resolve()
         root = readXml(path)
         if root.tag == f"{{{WSDL}}}definitions":
             raise ConfigError(f"{path} is a WSDL where a schema was expected")
         if root.tag != f"{_XSD}schema":
             raise ConfigError(f"{path} is no schema; its root is {root.tag}")
-        # A schema without a namespace is a different one in each schema that includes it.
+        # A schema without a namespace (a chameleon) takes that of each schema that includes it.
         key = path, root.get("targetNamespace") or chameleon
         if key not in self._seen:
             self._seen.add(key)
             self.add(root, path.parent, chameleon)
 
     def add(self, schema: Any, folder: Path, chameleon: str = "") -> None:
-        """A schema element, which may stand in a WSDL; `chameleon` is the namespace of one that has none."""
-        space = schema.get("targetNamespace") or chameleon
+        """Adds a schema element, also one in a WSDL. `chameleon` is the namespace to use if it has none."""
+        namespace = schema.get("targetNamespace") or chameleon
         copy = etree.fromstring(etree.tostring(schema, with_tail=False))
-        if space and not schema.get("targetNamespace"):
-            copy = _adopted(copy, space)
+        if namespace and not schema.get("targetNamespace"):
+            copy = _adopted(copy, namespace)
         if copy.find(f"{_XSD}redefine") is not None or copy.find(f"{_XSD}override") is not None:
-            raise ConfigError(f"the schema of {space} redefines another; write out what it means instead")
+            raise ConfigError(f"the schema of {namespace} redefines another; write out what it means instead")
         _importXml(copy)
         if any(child.tag != f"{_XSD}import" for child in copy.iterchildren("*")):
-            # One that only leads to others holds nothing, and is of no namespace.
-            self._documents.setdefault(space, []).append(copy)
-        for link in copy.findall(f"{_XSD}include"):
-            self._follow(link.get("schemaLocation", ""), folder, space)
-            copy.remove(link)
-        for link in copy.findall(f"{_XSD}import"):
+            # A schema that only imports others declares nothing, not even its namespace.
+            self._documents.setdefault(namespace, []).append(copy)
+        self._followLinks(copy, folder, namespace)
+        for child in copy:
+            name = child.get("name")
+            if isinstance(child.tag, str) and name:
+                self._declared[child.tag[len(_XSD) :], f"{{{namespace}}}{name}" if namespace else name] = child
+
+    def _followLinks(self, schema: Any, folder: Path, namespace: str) -> None:
+        """Adds the included and the imported documents (XML Schema part 1, 4.2)."""
+        for link in schema.findall(f"{_XSD}include"):
+            self._follow(link.get("schemaLocation", ""), folder, namespace)
+            schema.remove(link)
+        for link in schema.findall(f"{_XSD}import"):
             location = link.get("schemaLocation")
             if link.get("namespace") == XML and not _isThere(folder, location):
                 self._wantsXml = True
             elif location:
                 self._follow(location, folder, "")
-        for child in copy:
-            name = child.get("name")
-            if isinstance(child.tag, str) and name:
-                self._declared[child.tag[len(_XSD) :], f"{{{space}}}{name}" if space else name] = child
 
     def _follow(self, location: str, folder: Path, chameleon: str) -> None:
         if urlsplit(location).scheme:
@@ -92,61 +96,62 @@ class Schemas:
         self.addFile(folder / location, chameleon)
 
     @property
-    def space(self) -> str:
+    def namespace(self) -> str:
         """The namespace of the first document."""
         return next(iter(self._documents), "")
 
     def declared(self, kind: str, name: str) -> Any:
-        """A declaration at the top of a schema: an element, complexType, simpleType, group, ... or None."""
+        """Returns a global declaration, None if there is none; `kind` is element, complexType, group or the like."""
         return self._declared.get((kind, name))
 
     def names(self, kind: str) -> list[str]:
-        """The names of all global declarations of a kind."""
+        """Returns the names of all global declarations of a kind."""
         return [name for each, name in self._declared if each == kind]
 
-    def elementFormOf(self, node: Any, attribute: str = "elementFormDefault") -> bool:
-        """Whether local declarations are qualified in the document of a node."""
-        return bool(node.getroottree().getroot().get(attribute) == "qualified")
-
     def finish(self) -> None:
-        """Make the validator. Raises ConfigError."""
+        """Makes the validator. Raises ConfigError."""
         if self._wantsXml and XML not in self._documents:
             self._addXml()
-        documents: dict[str, bytes] = {}
-        spaces = list(self._documents)
-        # It has a namespace of its own, without which it could not import what has none.
-        whole = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD}, targetNamespace=f"{_URL}whole")
-        for number, space in enumerate(spaces):
-            etree.SubElement(whole, f"{_XSD}import", _location(space, f"{_URL}space-{number}"))
-            joined = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD})
-            if space:
-                joined.set("targetNamespace", space)
-            for part, schema in enumerate(self._documents[space]):
-                url = f"{_URL}part-{number}-{part}"
-                documents[url] = self._linked(schema, spaces)
-                etree.SubElement(joined, f"{_XSD}include", schemaLocation=url)
-            documents[f"{_URL}space-{number}"] = etree.tostring(joined)
-        etree.SubElement(whole, f"{_XSD}element", name="probe")
+        whole, documents = self._linkedDocuments()
         parser = etree.XMLParser(no_network=True)
         parser.resolvers.add(_Documents(documents))
         try:
-            root = etree.fromstring(etree.tostring(whole), parser, base_url=f"{_URL}whole")
+            root = etree.fromstring(whole, parser, base_url=f"{_URL}whole")
             self.validator = etree.XMLSchema(root)
             if any(True for schemas in self._documents.values() for each in schemas for _ in each.iter(f"{_XSD}union")):
-                self._trier = etree.XMLSchema(root)
+                self._textValidator = etree.XMLSchema(root)
         except (etree.XMLSchemaParseError, etree.XMLSyntaxError) as error:
             raise ConfigError(f"the contract's schema is wrong: {error}") from None
 
-    def fits(self, text: str, type: str) -> bool:
-        """Whether a text is valid for a simple type, given by name."""
-        space, _, local = type[1:].rpartition("}") if type.startswith("{") else ("", "", type)
-        probe = etree.Element(_PROBE, nsmap={"t": space} if space else None)
-        probe.set(f"{{{XSI}}}type", f"t:{local}" if space else local)
+    def _linkedDocuments(self) -> tuple[bytes, dict[str, bytes]]:
+        """Returns a schema that imports all documents, and the documents by the URL that it knows them under."""
+        documents: dict[str, bytes] = {}
+        namespaces = list(self._documents)
+        # This schema needs a namespace of its own: without one it could not import documents that have none.
+        whole = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD}, targetNamespace=f"{_URL}whole")
+        for number, namespace in enumerate(namespaces):
+            etree.SubElement(whole, f"{_XSD}import", _location(namespace, f"{_URL}space-{number}"))
+            joined = etree.Element(f"{_XSD}schema", nsmap={"xs": XSD})
+            if namespace:
+                joined.set("targetNamespace", namespace)
+            for part, schema in enumerate(self._documents[namespace]):
+                url = f"{_URL}part-{number}-{part}"
+                documents[url] = self._linked(schema, namespaces)
+                etree.SubElement(joined, f"{_XSD}include", schemaLocation=url)
+            documents[f"{_URL}space-{number}"] = etree.tostring(joined)
+        etree.SubElement(whole, f"{_XSD}element", name="probe")
+        return etree.tostring(whole), documents
+
+    def fits(self, text: str, typeName: str) -> bool:
+        """Returns whether a text is valid for a simple type."""
+        namespace, local = splitTag(typeName)
+        probe = etree.Element(_PROBE, nsmap={"t": namespace} if namespace else None)
+        probe.set(f"{{{XSI}}}type", f"t:{local}" if namespace else local)
         probe.text = text
-        return bool(self._trier.validate(probe))
+        return bool(self._textValidator.validate(probe))
 
     def _addXml(self) -> None:
-        """Add the attributes of XML itself. Those with xs:ID are costly to validate, and are added only if used."""
+        """Adds the attributes of XML itself; those with xs:ID only if they are used, as they are costly to validate."""
         root = readXml(_XML_XSD)
         used = {ref for schemas in self._documents.values() for each in schemas for ref in _refsOf(each)}
         if used.isdisjoint(("xml:id", "xml:specialAttrs")):
@@ -154,17 +159,17 @@ class Schemas:
                 root.remove(node)
         self.add(root, _XML_XSD.parent)
 
-    def _linked(self, schema: Any, spaces: list[str]) -> bytes:
-        """A document with its imports leading to ours."""
+    def _linked(self, schema: Any, namespaces: list[str]) -> bytes:
+        """Returns a document whose imports lead to the other documents."""
         copy = deepcopy(schema)
         for link in copy.findall(f"{_XSD}import"):
-            space = link.get("namespace", "")
-            if space in spaces:
-                link.set("schemaLocation", f"{_URL}space-{spaces.index(space)}")
+            namespace = link.get("namespace", "")
+            if namespace in namespaces:
+                link.set("schemaLocation", f"{_URL}space-{namespaces.index(namespace)}")
         return bytes(etree.tostring(copy))
 
-    def documents(self) -> list[Any]:
-        """Copies of all documents, to be published together: an import is by its namespace alone."""
+    def copies(self) -> list[Any]:
+        """Returns copies of all documents, whose imports name only the namespace, for publishing them together."""
         copies = [deepcopy(schema) for schemas in self._documents.values() for schema in schemas]
         for copy in copies:
             for link in copy.findall(f"{_XSD}import"):
@@ -172,24 +177,24 @@ class Schemas:
         return copies
 
 
-def _adopted(schema: Any, space: str) -> Any:
-    """A schema without a namespace, included in one with a namespace: its unprefixed names belong there (4.2.1)."""
-    known = {None: space} | schema.nsmap
-    made = etree.Element(schema.tag, schema.attrib, nsmap=known)
-    made.set("targetNamespace", space)
-    made.extend(list(schema))
-    return made
+def _adopted(schema: Any, namespace: str) -> Any:
+    """Gives a schema the namespace of the one that includes it (XML Schema part 1, 4.2.1)."""
+    prefixes = {None: namespace} | schema.nsmap
+    adopted = etree.Element(schema.tag, schema.attrib, nsmap=prefixes)
+    adopted.set("targetNamespace", namespace)
+    adopted.extend(list(schema))
+    return adopted
 
 
 def _importXml(schema: Any) -> None:
-    """Import the attributes of XML itself if they are used, since some schemas leave the import out."""
-    isTold = any(ref.startswith("xml:") for ref in _refsOf(schema)) and schema.get("targetNamespace") != XML
-    if isTold and schema.find(f"{_XSD}import[@namespace='{XML}']") is None:
+    """Imports the attributes of XML itself if they are used, since some schemas leave the import out."""
+    isUsed = any(ref.startswith("xml:") for ref in _refsOf(schema)) and schema.get("targetNamespace") != XML
+    if isUsed and schema.find(f"{_XSD}import[@namespace='{XML}']") is None:
         schema.insert(0, etree.Element(f"{_XSD}import", namespace=XML))
 
 
 def _refsOf(schema: Any) -> list[str]:
-    """All references to attributes and attribute groups."""
+    """Returns all references to attributes and attribute groups."""
     return [node.get("ref", "") for kind in ("attribute", "attributeGroup") for node in schema.iter(_XSD + kind)]
 
 
@@ -198,40 +203,58 @@ def _isThere(folder: Path, location: str | None) -> bool:
 
 
 class _Documents(etree.Resolver):
-    """Gives the validator our documents, and no others."""
+    """Gives the parser the documents of the contract, and no others."""
 
     def __init__(self, documents: dict[str, bytes]) -> None:
         super().__init__()
         self._documents = documents
 
     def resolve(self, url: str, publicId: Any, context: Any) -> Any:
-        """One of ours."""
+        """Called by lxml for each import and include."""
         return self.resolve_string(self._documents.get(url, b"<none/>"), context, base_url=url)
 
 
-def _location(space: str, url: str) -> dict[str, str]:
-    return {"namespace": space, "schemaLocation": url} if space else {"schemaLocation": url}
+def _location(namespace: str, url: str) -> dict[str, str]:
+    return {"namespace": namespace, "schemaLocation": url} if namespace else {"schemaLocation": url}
+
+
+def targetNamespaceOf(node: Any) -> str:
+    """Returns the namespace that the document of a node declares, "" for none."""
+    namespace: str = node.getroottree().getroot().get("targetNamespace", "")
+    return namespace
+
+
+def localTag(node: Any, formDefault: str) -> str:
+    """
+    Returns the tag of a local declaration, with its namespace if it is qualified (XML Schema part 1, 3.3.2 and 3.2.2).
+
+    `formDefault` is elementFormDefault or attributeFormDefault.
+    """
+    name: str = node.get("name")
+    form = node.get("form") or node.getroottree().getroot().get(formDefault)
+    namespace = targetNamespaceOf(node)
+    return f"{{{namespace}}}{name}" if form == "qualified" and namespace else name
 
 
 def keyOf(node: Any) -> str:
-    """A unique key of a node in a contract; lxml's node objects themselves come and go."""
+    """Returns a unique key for a node in a contract. lxml may make a new object for the same node at any time."""
     tree = node.getroottree()
     return f"{id(tree.getroot())} {tree.getpath(node)}"
 
 
 def tagOf(name: Any) -> str:
-    """The tag of an element name. Raises ValueError or TypeError for anything else."""
+    """Returns an element name as a tag. Raises ValueError or TypeError if it is none."""
     if not isinstance(name, str):
         raise TypeError(f"{name!r} is not an element name")
     return str(etree.QName(name).text)
 
 
 def qualified(node: Any, text: str) -> str:
-    """A prefixed name at a node as {namespace}name."""
+    """Returns the name that a prefixed name means at a node, as {namespace}name. Raises ConfigError."""
     prefix, _, local = text.strip().rpartition(":")
-    space = XML if prefix == "xml" else node.nsmap.get(prefix or None)
-    if prefix and space is None:
+    namespace = XML if prefix == "xml" else node.nsmap.get(prefix or None)
+    if prefix and namespace is None:
         raise ConfigError(f"the prefix of {text} is not declared")
-    if not prefix and space is None:
+    if not prefix and namespace is None:
         return local
-    return f"{{{space}}}{local}"
+    return f"{{{namespace}}}{local}"

@@ -1,4 +1,4 @@
-"""Marks: tags, attributes and texts, as they are written in XML."""
+"""Tags: the start and end tags, attributes and texts of XML as they are written."""
 
 from __future__ import annotations
 
@@ -6,53 +6,53 @@ from dataclasses import dataclass
 from functools import lru_cache
 from xml.sax.saxutils import escape
 
-from wsd.protocols.soap.names import XML, XSI
+from wsd.protocols.soap.names import XML, XSI, splitTag
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """The beginning of an element, up to its attributes, and its end."""
+class Tags:
+    """The start tag of an element, up to its attributes, and its end tag."""
 
-    opened: str
-    closed: str
+    start: str
+    end: str
 
 
 @lru_cache(4096)
-def marksOf(tag: str, space: str) -> Marks:
-    """The marks of a tag of the contract; the prefix n stands for `space`."""
-    return newMarksOf(tag, space)
+def tagsOf(tag: str, namespace: str) -> Tags:
+    """Returns the tags of an element of the contract. The prefix n stands for `namespace`."""
+    return newTagsOf(tag, namespace)
 
 
-def newMarksOf(tag: str, space: str) -> Marks:
-    """The marks of any tag."""
-    own, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
+def newTagsOf(tag: str, namespace: str) -> Tags:
+    """Returns the tags of any element, without keeping them. The prefix n stands for `namespace`."""
+    own, local = splitTag(tag)
     if not own:
-        return Marks(f"<{local}", f"</{local}>")
-    if own == space:
-        return Marks(f"<n:{local}", f"</n:{local}>")
-    return Marks(f'<m:{local} xmlns:m="{_quoted(own)}"', f"</m:{local}>")
+        return Tags(f"<{local}", f"</{local}>")
+    if own == namespace:
+        return Tags(f"<n:{local}", f"</n:{local}>")
+    return Tags(f'<m:{local} xmlns:m="{_quoted(own)}"', f"</m:{local}>")
 
 
 @lru_cache(4096)
-def rootMarksOf(tag: str, space: str) -> Marks:
-    """The marks of the outermost element, which declares the prefix n."""
-    marks = marksOf(tag, space)
-    return Marks(f'{marks.opened} xmlns:n="{_quoted(space)}"', marks.closed) if space else marks
+def rootTagsOf(tag: str, namespace: str) -> Tags:
+    """Returns the tags of the outermost element, which declares the prefix n."""
+    tags = tagsOf(tag, namespace)
+    return Tags(f'{tags.start} xmlns:n="{_quoted(namespace)}"', tags.end) if namespace else tags
 
 
 def attribute(tag: str, value: str, name: str) -> str:
-    """An attribute as it is written in a tag; `name` must be unique in the element."""
-    space, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
-    if not space:
+    """Returns an attribute as it stands in a start tag. `name` must be unique in the element."""
+    namespace, local = splitTag(tag)
+    if not namespace:
         return f' {local}="{_quoted(value)}"'
-    if space == XML:
+    if namespace == XML:
         return f' xml:{local}="{_quoted(value)}"'
     # The prefix is the attribute's own, since others may have other namespaces.
-    return f' xmlns:a-{name}="{_quoted(space)}" a-{name}:{local}="{_quoted(value)}"'
+    return f' xmlns:a-{name}="{_quoted(namespace)}" a-{name}:{local}="{_quoted(value)}"'
 
 
 def escaped(text: str) -> str:
-    """A text, escaped for the content of an element."""
+    """Escapes a text for the content of an element."""
     if "&" in text or "<" in text or ">" in text or "\r" in text:
         return escape(text, {"\r": "&#13;"})
     return text
@@ -62,16 +62,16 @@ def _quoted(text: str) -> str:
     return escape(text, {'"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
 
 
-def nilMark(told: str = "") -> str:
-    """The attributes that mark an element as nil, besides those that declare its type."""
-    return f'{told} i:nil="true"' if told else f' xmlns:i="{XSI}" i:nil="true"'
+def nilAttributes(declaration: str = "") -> str:
+    """Returns the attributes of a nil element; `declaration` are those that declare its type."""
+    return f'{declaration} i:nil="true"' if declaration else f' xmlns:i="{XSI}" i:nil="true"'
 
 
-def typeMark(name: str, space: str) -> str:
-    """The attributes that declare a derived type; the prefix n stands for `space`."""
-    own, _, local = name[1:].rpartition("}") if name.startswith("{") else ("", "", name)
+def typeAttributes(name: str, namespace: str) -> str:
+    """Returns the attributes that declare a type (xsi:type). The prefix n stands for `namespace`."""
+    own, local = splitTag(name)
     if not own:
         return f' xmlns:i="{XSI}" i:type="{local}"'
-    if own == space:
+    if own == namespace:
         return f' xmlns:i="{XSI}" i:type="n:{local}"'
     return f' xmlns:i="{XSI}" xmlns:t="{_quoted(own)}" i:type="t:{local}"'
