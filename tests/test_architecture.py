@@ -14,7 +14,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("wsd/**/*.py"))
 
 FLOORS = (
     ("wsd", "wsd.head", "wsd.config"),
-    ("wsd.metrics", "wsd.logs"),
+    ("wsd.metrics", "wsd.logs", "wsd.resources"),
     ("wsd.frames",),
     ("wsd.policies",),
     ("wsd.connection",),

@@ -80,6 +80,14 @@ class TestTheFormat:
 class TestTheNumbers:
     """Read when they are asked for."""
 
+    def test_of_a_share_of_the_pool_are_those_of_now(self) -> None:
+        metrics = Metrics()
+        counters = metrics.share("blob", "/blob")
+        assert metrics.share("blob", "/blob") is counters
+        counters.threads, counters.waiting, counters.timeouts = 3, 5, 7
+        for name, number in (("threads", 3), ("waiting", 5), ("timeouts_total", 7)):
+            assert value(metrics, f"wsd_pool_{name}", user="blob", route="/blob") == number
+
     def test_of_the_gauges_are_those_of_now(self) -> None:
         metrics, depths = Metrics(), [3, 5]
         metrics.setConnections(lambda: len(depths))
@@ -179,6 +187,7 @@ class TestThePage:
         metrics.setCertificates(lambda: {"localhost": 1.8e9})
         metrics.setRevoked(lambda: 1.8e9)
         metrics.setThreads("/*", lambda: 3)
+        metrics.share("blob", "/blob")
         exposed = {
             (name, tuple(sorted(label for label, _ in labels)))
             for name, labels in samples(metrics)

@@ -25,6 +25,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from tests.pool import PoolAtOnce
 from wsd.config import Config, Policies, Route
 from wsd.connection import Factory
 from wsd.frames import choose
@@ -66,6 +67,7 @@ class Daemon:
         self.metrics = Metrics(PLANE.traffic)
         self.admission = Admission(policies, self.timer)
         self.budget = Budget(policies, self.reactor)
+        self.pool = PoolAtOnce(self.reactor)
         self.factories: dict[str, Any] = {}
         built = []
         for path, factory in (routes or {}).items():
@@ -85,6 +87,7 @@ class Daemon:
                 self.metrics,
                 plane=PLANE,
                 budget=self.budget,
+                pool=self.pool,
             )
             built.append(SiteRoute(settings, {None: self.factories[path]}))
         self.site = Site(

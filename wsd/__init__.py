@@ -7,6 +7,7 @@ keeps it so:
     head          one HTTP request head, read strictly
     config        the configuration: TOML as frozen dataclasses
     metrics logs  what is counted, what is written down
+    resources     what protocols need of HTTP: bodies, answers by coroutines, pages
     frames        how frames are read and written
     policies      who may, and how much: origins, true addresses, limits, time
     connection    everything Autobahn: what a protocol is made of

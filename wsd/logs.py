@@ -93,7 +93,7 @@ def escaped(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def told(error: BaseException) -> str:
+def describeError(error: BaseException) -> str:
     """An exception of a foreign module on one line: its class, its message, and where it was raised."""
     kind, text = type(error).__name__, " ".join(str(error).split())
     trace = error.__traceback__

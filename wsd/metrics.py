@@ -63,12 +63,25 @@ class RouteCounters:
     drops: dict[Cause, int] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class ShareCounters:
+    """What is counted of one share of the pool for blocking work."""
+
+    threads: int = 0
+    """Threads that work now."""
+    waiting: int = 0
+    """Jobs that wait for a thread."""
+    timeouts: int = 0
+    """Jobs that were not done in time."""
+
+
 class Metrics:
     """All counters and gauges of one daemon; a plane may bring a `Traffic` of its own that it counts faster in."""
 
     def __init__(self, newTraffic: Callable[[], Traffic] = Traffic) -> None:
         self._newTraffic = newTraffic
         self.routes: dict[str, RouteCounters] = {}
+        self.shares: dict[tuple[str, str], ShareCounters] = {}
         self.handshakes: dict[str, int] = {}
         self.refusals: dict[int, int] = {}
         self.httpDrops: dict[str, int] = {}
@@ -93,6 +106,10 @@ class Metrics:
         if counters is None:
             counters = self.routes[path] = RouteCounters(self._newTraffic())
         return counters
+
+    def share(self, user: str, route: str) -> ShareCounters:
+        """The counters of a share of the pool by its user and route, the same ones at each call."""
+        return self.shares.setdefault((user, route), ShareCounters())
 
     @property
     def transferred(self) -> int:
@@ -202,6 +219,7 @@ class _Exposition(Collector):
         for path, read in metrics._threads.items():
             threads.add_metric([path], read())
         yield threads
+        yield from self._shares(metrics.shares)
         yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer came.", metrics._lag())
         certificates = GaugeMetricFamily(
             "wsd_certificate_expiry_seconds", "When a certificate ends, since 1970.", labels=["name"]
@@ -213,6 +231,17 @@ class _Exposition(Collector):
             yield GaugeMetricFamily(
                 "wsd_client_crl_expiry_seconds", "When the first revocation list expires, since 1970.", revokedEnd
             )
+
+    @staticmethod
+    def _shares(shares: Mapping[tuple[str, str], ShareCounters]) -> Iterator[Metric]:
+        threads = GaugeMetricFamily("wsd_pool_threads", "Threads that do blocking work.", labels=["user", "route"])
+        waiting = GaugeMetricFamily("wsd_pool_waiting", "Jobs that wait for a thread.", labels=["user", "route"])
+        timeouts = CounterMetricFamily("wsd_pool_timeouts", "Jobs not done in time.", labels=["user", "route"])
+        for key, counters in shares.items():
+            threads.add_metric(key, counters.threads)
+            waiting.add_metric(key, counters.waiting)
+            timeouts.add_metric(key, counters.timeouts)
+        yield from (threads, waiting, timeouts)
 
     @staticmethod
     def _routes(routes: Mapping[str, RouteCounters]) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsd.config import ConfigError
 from wsd.config.values import nearest
-from wsd.logs import told
+from wsd.logs import describeError
 
 if TYPE_CHECKING:
     from wsd.connection import Factory
@@ -61,7 +61,7 @@ def load(name: str) -> type[Factory]:
             f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{package}{extras}"'
         ) from error
     except (Exception, SystemExit) as error:
-        raise ConfigError(f'the protocol "{name}" cannot be loaded: {told(error)}') from error
+        raise ConfigError(f'the protocol "{name}" cannot be loaded: {describeError(error)}') from error
     return factory
 
 

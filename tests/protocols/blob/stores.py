@@ -3,63 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from struct import pack
-from typing import Any, TypeVar
+from typing import Any
 from zlib import crc32
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
-
 from tests.wire import Client, Daemon
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.options import BlobOptions
 from wsd.protocols.blob.protocol import BlobFactory
 from wsd.protocols.blob.store import Limits, Store
 from wsd.web.starting import start
-
-_T = TypeVar("_T")
-
-
-class AtOnce(Disk):
-    """Without threads: what is asked for is done when it is asked for, or while it is `slow`, when it catches up."""
-
-    slow = False
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._due: list[Deferred[None]] = []
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> Deferred[None]:
-        return succeed(None)
-
-    def _start(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
-        if not self.slow:
-            return maybeDeferred(work, *arguments)
-        due: Deferred[None] = Deferred()
-        self._due.append(due)
-        return due.addCallback(lambda _: work(*arguments))
-
-    def catchUp(self) -> None:
-        """Do what is due, and from now on all at once."""
-        self.slow = False
-        due, self._due = self._due, []
-        for each in due:
-            each.callback(None)
-
-
-class BlobsAtOnce(BlobFactory):
-    pool = AtOnce
 
 
 def daemonOf(folder: Path, **keys: Any) -> Daemon:
     """A daemon with blobs at /blob, in a store of its own below `folder`."""
     origins = keys.pop("origins", ("same-host",))
     options = BlobOptions(store=str(folder / "store"), **keys)
-    daemon = Daemon({"/blob": BlobsAtOnce}, options=options, origins=origins)
+    daemon = Daemon({"/blob": BlobFactory}, options=options, origins=origins)
     start(daemon.factories["/blob"])
     return daemon
 

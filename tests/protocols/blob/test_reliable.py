@@ -141,7 +141,7 @@ class TestCredit:
         daemon = daemonOf(tmp_path, credit=64 * KIB)
         uploader = Uploader(daemon)
         begin(uploader, size=200 * KIB)
-        daemon.factories["/blob"].disk.slow = True
+        daemon.pool.slow = True
         assert uploader.chunk(0, bytes(60 * KIB)) == []
         assert code(uploader.chunk(60 * KIB, bytes(5 * KIB))) == "credit"
 
@@ -511,14 +511,14 @@ class TestASlowDisk:
         disk = daemon.factories["/blob"].disk
         uploader = Uploader(daemon)
         begin(uploader, size=40 << 20)
-        disk.slow = True
+        daemon.pool.slow = True
         chunk = pack(">QI", 0, crc32(bytes(40 << 20))) + bytes(40 << 20)
         uploader.client.protocol.send_binary(chunk)
         data = b"".join(uploader.client.protocol.data_to_send())
         taken = uploader.client.wire.push(data)
         assert disk.waiting < 4 << 20
         assert taken < len(data)
-        disk.catchUp()
+        daemon.pool.catchUp()
         uploader.client.wire.send(data[taken:])
         assert uploader.say("end")[-1]["done"]["sha256"] == sha256(bytes(40 << 20)).hexdigest()
         assert disk.waiting == 0
@@ -529,14 +529,14 @@ class TestASlowDisk:
         uploaders = [Uploader(daemon) for _ in range(8)]
         for number, uploader in enumerate(uploaders):
             begin(uploader, size=1 << 20, token=f"{number:016}")
-        disk.slow = True
+        daemon.pool.slow = True
         frames = []
         for uploader in uploaders:
             uploader.client.protocol.send_binary(pack(">QI", 0, crc32(bytes(1 << 20))) + bytes(1 << 20))
             frames.append(b"".join(uploader.client.protocol.data_to_send()))
         taken = [uploader.client.wire.push(frame) for uploader, frame in zip(uploaders, frames, strict=True)]
         assert disk.waiting < 3 << 20
-        disk.catchUp()
+        daemon.pool.catchUp()
         for uploader, frame, size in zip(uploaders, frames, taken, strict=True):
             uploader.client.wire.send(frame[size:])
             assert uploader.say("end")[-1]["done"]["size"] == 1 << 20

@@ -3,60 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
-
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from typing import Any
 
 from tests.wire import Client, Daemon
 from wsd.protocols.canvas.options import CanvasOptions
-from wsd.protocols.canvas.png import Encoder
 from wsd.protocols.canvas.protocol import CanvasFactory
 
-_T = TypeVar("_T")
-
 SIZE = 400 * 320 * 4
-
-
-class AtOnce(Encoder):
-    """Without threads: what is asked for is made at once, or while it is `slow`, when it catches up."""
-
-    slow = False
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._due: list[Deferred[None]] = []
-        self.made = 0
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> Deferred[None]:
-        return succeed(None)
-
-    def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
-        self.made += 1
-        if not self.slow:
-            return maybeDeferred(work, *arguments)
-        due: Deferred[None] = Deferred()
-        self._due.append(due)
-        return due.addCallback(lambda _: work(*arguments))
-
-    def catchUp(self) -> None:
-        """Make what is due."""
-        due, self._due = self._due, []
-        for each in due:
-            each.callback(None)
-
-
-class CanvasesAtOnce(CanvasFactory):
-    encoder = AtOnce
 
 
 def daemonOf(policies: Any = None, **keys: Any) -> Daemon:
     """A daemon with canvases below /canvas."""
     given = {} if policies is None else {"policies": policies}
-    daemon = Daemon({"/canvas/*": CanvasesAtOnce}, options=CanvasOptions(**keys), **given)
+    daemon = Daemon({"/canvas/*": CanvasFactory}, options=CanvasOptions(**keys), **given)
     daemon.factories["/canvas/*"].started()
     return daemon
 

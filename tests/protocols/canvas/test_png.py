@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from functools import partial
 from io import BytesIO
-from queue import SimpleQueue
-from threading import get_ident
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from tests.protocols.canvas.canvases import Answer, ask, daemonOf, frame, request
 from tests.wire import Daemon
-from wsd.protocols.canvas.png import Encoder
 
 
 def painted(colour: bytes = b"\x01\x02\x03\xff") -> Daemon:
@@ -94,23 +88,21 @@ class TestThePng:
 
     def test_is_made_once_for_all_who_ask(self) -> None:
         daemon = painted()
-        encoder = daemon.factories["/canvas/*"].pngs
         assert len({ask(daemon, "GET /canvas/a.png").body for _ in range(3)}) == 1
-        assert encoder.made == 1
+        assert daemon.pool.begun == 1
 
     def test_is_made_one_at_a_time_and_never_an_older_one_than_there_was(self) -> None:
         daemon = painted()
-        encoder = daemon.factories["/canvas/*"].pngs
-        encoder.slow = True
+        daemon.pool.slow = True
         wires = [daemon.connect() for _ in range(4)]
         assert wires[0].exchange(request("GET /canvas/a.png")) == b""
         daemon.open("/canvas/a?width=3&height=2").say(24 * b"\xff")
         for wire in wires[1:]:
             assert wire.exchange(request("GET /canvas/a.png")) == b""
-        assert encoder.made == 1
-        encoder.catchUp()
-        encoder.catchUp()
-        assert encoder.made == 2
+        assert daemon.pool.begun == 1
+        daemon.pool.doDue()
+        daemon.pool.doDue()
+        assert daemon.pool.begun == 2
         tops = []
         for wire in wires:
             wire.serve()
@@ -120,13 +112,11 @@ class TestThePng:
 
     def test_goes_to_nobody_who_has_left(self) -> None:
         daemon = painted()
-        encoder = daemon.factories["/canvas/*"].pngs
-        encoder.slow = True
+        daemon.pool.slow = True
         wire = daemon.connect()
         wire.exchange(request("GET /canvas/a.png"))
         wire.close()
-        encoder.catchUp()
-        encoder.slow = False
+        daemon.pool.catchUp()
         assert ask(daemon, "GET /canvas/a.png").status == 200
 
     def test_is_501_without_pillow_and_everything_else_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,22 +132,6 @@ class TestThePng:
         viewer.exchange()
         assert viewer.messages()[-1] == frame(7, 24)
         assert ask(daemon, "GET /canvas/a").status == 200
-
-
-class TestTheThreads:
-    def test_are_where_pictures_are_made_and_what_is_made_comes_back_to_the_reactor(self) -> None:
-        calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        encoder = Encoder(SimpleNamespace(callFromThread=lambda *call: calls.put(partial(*call))), 1)
-        encoder.start()
-        made: list[int] = []
-        encoder.run(get_ident).addCallback(made.append)
-        comesBack = calls.get(timeout=10)
-        assert made == []
-        comesBack()
-        calls.get(timeout=10)()
-        encoder.stop()
-        assert len(made) == 1
-        assert made != [get_ident()]
 
 
 class TestThePage:

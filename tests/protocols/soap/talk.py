@@ -7,40 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from lxml import etree
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred
 
 from tests.wire import Client, Daemon
 from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.protocol import SoapConnection, SoapFactory
-from wsd.protocols.soap.threads import Threads
 
 DEMO = "urn:wsd:demonstration"
 S12 = "http://www.w3.org/2003/05/soap-envelope"
 S11 = "http://schemas.xmlsoap.org/soap/envelope/"
 WSA = "http://www.w3.org/2005/08/addressing"
 NAMES = {"s": S12, "o": S11, "a": WSA, "d": DEMO}
-
-
-class AtOnce(Threads):
-    """Without threads: what is asked for is done at once, or when the test says so."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.due: list[Callable[[], None]] = []
-        self.isSlow = False
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> Deferred[None]:
-        return succeed(None)
-
-    def run(self, work: Callable[..., Any], arguments: dict[str, Any]) -> Deferred[Any]:
-        if not self.isSlow:
-            return maybeDeferred(work, **arguments)
-        done: Deferred[Any] = Deferred()
-        self.due.append(lambda: done.callback(work(**arguments)))
-        return done
 
 
 class Timed(SoapConnection):
@@ -53,7 +30,7 @@ class Timed(SoapConnection):
         waits: Deferred[None] | None = self._timed(super().ended)
         return waits
 
-    factory: SoapAtOnce
+    factory: TimedSoap
 
     def _timed(self, hook: Callable[..., Any], *arguments: Any) -> Any:
         began = time.thread_time()
@@ -63,16 +40,15 @@ class Timed(SoapConnection):
             self.factory.cost += time.thread_time() - began
 
 
-class SoapAtOnce(SoapFactory):
+class TimedSoap(SoapFactory):
     connection = Timed
-    pool = AtOnce
     cost = 0.0
     """Seconds of the processor for all messages."""
 
 
 def daemonOf(**keys: Any) -> Daemon:
     """A daemon with SOAP at /soap; the keys are the route's."""
-    return Daemon({"/soap": SoapAtOnce}, options=SoapOptions(**keys))
+    return Daemon({"/soap": TimedSoap}, options=SoapOptions(**keys))
 
 
 def envelope(body: str, header: str = "", space: str = S12) -> str:

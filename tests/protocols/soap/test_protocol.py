@@ -11,8 +11,8 @@ from tests.protocols.soap.talk import (
     DEMO,
     S11,
     S12,
-    SoapAtOnce,
     Talker,
+    TimedSoap,
     add,
     addressed,
     daemonOf,
@@ -80,7 +80,7 @@ class TestTheOpening:
         routes = parse("", optionsOf).routes
         assert routes["/soap"].single == "soap"
         assert routes["/ws"].protocol["soap"] == "soap"
-        assert issubclass(SoapAtOnce, load("soap"))
+        assert issubclass(TimedSoap, load("soap"))
 
 
 class TestMessages:
@@ -198,7 +198,7 @@ class TestPush:
 
 class TestAtWs:
     def test_it_answers_who_chooses_soap(self) -> None:
-        daemon = Daemon({"/ws": SoapAtOnce})
+        daemon = Daemon({"/ws": TimedSoap})
         assert text(Talker(daemon, "/ws").ask(envelope(add(2, 3))), "//d:sum") == "5"
 
     def test_the_answer_is_well_formed_alone(self, daemon: Daemon) -> None:

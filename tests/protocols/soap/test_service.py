@@ -82,11 +82,10 @@ class TestCalls:
         assert connection._pending == set()
 
     def test_what_blocks_runs_on_the_pool(self, daemon: Daemon, talker: Talker) -> None:
-        daemon.factories["/soap"].threads.isSlow = True
+        daemon.pool.slow = True
         message = f'<w:Block xmlns:w="{SPACE}"><text>done</text></w:Block>'
         assert talker.say(envelope(message)) == []
-        for work in daemon.factories["/soap"].threads.due:
-            work()
+        daemon.pool.catchUp()
         (answer,) = talker.heard()
         assert text(answer, "//text").startswith("done in")
 
@@ -104,7 +103,7 @@ class TestCalls:
 
     def test_so_is_one_that_blocks(self) -> None:
         daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", timeout=2.0)
-        daemon.factories["/soap"].threads.isSlow = True
+        daemon.pool.slow = True
         talker = Talker(daemon)
         assert talker.say(envelope(f'<w:Block xmlns:w="{SPACE}"><text>done</text></w:Block>')) == []
         daemon.pass_(2)

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from scramp import ScramClient
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from tests.pool import PoolAtOnce
 from tests.wire import Client
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.framing import Caps, parse
 from wsd.protocols.xmpp.options import XmppOptions
-from wsd.protocols.xmpp.protocol import XmppFactory
 from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.stream import Facts, Stream
-from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.vault import Vault
-
-_T = TypeVar("_T")
 
 OPEN = '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="localhost" version="1.0"/>'
 CLOSE = '<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>'
@@ -35,38 +31,6 @@ CAPS = Caps(1 << 20, 200, 100_000, 200)
 
 _KEYS: dict[str, str] = {}
 """Derived but once in all tests: it takes a while, and is meant to."""
-
-
-class AtOnce(Threads):
-    """What is asked for is done when it is asked for; while `slow`, when somebody says so."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.slow = False
-        self.due: list[tuple[Deferred[None], Callable[[], Any]]] = []
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> Deferred[None]:
-        return succeed(None)
-
-    def run(self, work: Callable[..., _T], *arguments: Any) -> Deferred[_T]:
-        if not self.slow:
-            return maybeDeferred(work, *arguments)
-        due: Deferred[None] = Deferred()
-        self.due.append((due, lambda: work(*arguments)))
-        return due.addCallback(lambda _: work(*arguments))
-
-    def catchUp(self) -> None:
-        """Do what is due, and from now on all at once."""
-        self.slow = False
-        while self.due:
-            self.due.pop(0)[0].callback(None)
-
-
-class XmppAtOnce(XmppFactory):
-    threads = AtOnce
 
 
 def keysOf(password: str) -> str:
@@ -92,9 +56,10 @@ class Host:
     def start(self) -> None:
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
-        self.disk = AtOnce(None, 1, "xmpp")
-        vault = Vault(self.disk, self._open, self.clock)
-        self.server = Server(self.options, self.clock, self.clock.seconds, vault, AtOnce(None, 1, "scram"))
+        self.pool = PoolAtOnce(self.clock)
+        vault = Vault(self.pool.share("xmpp", "/xmpp", threads=1), self._open, self.clock)
+        deriving = self.pool.share("scram", "/xmpp", threads=2)
+        self.server = Server(self.options, self.clock, self.clock.seconds, vault, deriving)
         self.started = Deferred.fromCoroutine(self.server.start(True))
 
     def _open(self) -> SqliteStore:

@@ -59,9 +59,9 @@ class Crowd:
             talker = self.random.choice(self.talkers)
             talker.wire.frozen = not talker.wire.frozen
         elif chance < 0.1:
-            self.host.disk.slow = True
+            self.host.pool.slow = True
         elif chance < 0.13:
-            self.host.disk.catchUp()
+            self.host.pool.catchUp()
         else:
             self.say(self.random.choice(self.talkers), self.absurd.stanza())
         for talker in self.talkers:
@@ -73,7 +73,7 @@ class Crowd:
             rest.addErrback(lambda failure: self.failures.append(f"{stanza}\n{failure.getTraceback()}"))
 
     def come(self) -> None:
-        self.host.disk.catchUp()
+        self.host.pool.catchUp()
         user = self.random.choice((*USERS, ""))
         talker = self.host.connect()
         talker.say(OPEN)
@@ -83,7 +83,7 @@ class Crowd:
             self.talkers.append(talker)
 
     def resume(self) -> None:
-        self.host.disk.catchUp()
+        self.host.pool.catchUp()
         for id, session in list(self.host.server.resumable.items())[:1]:
             user = session.user.bare.partition("@")[0]
             talker = self.host.connect()
@@ -95,7 +95,7 @@ class Crowd:
             self.talkers.append(talker)
 
     def leave(self) -> None:
-        self.host.disk.catchUp()
+        self.host.pool.catchUp()
         for talker in self.talkers:
             talker.say(CLOSE)
         self.host.pass_(1)

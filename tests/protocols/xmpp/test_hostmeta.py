@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.protocols.xmpp.talk import XmppAtOnce
 from tests.wire import Daemon
 from wsd.config import Config
 from wsd.protocols.xmpp.options import XmppOptions
+from wsd.protocols.xmpp.protocol import XmppFactory
 
 REL = "urn:xmpp:alt-connections:websocket"
 PROXY = {"trusted_proxies": ("127.0.0.1",), "hosts": ("localhost", "chat.example.com")}
@@ -23,7 +23,7 @@ def ask(
     """The answer, head and all."""
     options = XmppOptions(store=str(folder / "s"), url=url)
     config = Config(**PROXY) if behind else Config()  # type: ignore[arg-type]
-    daemon = Daemon({"/xmpp": XmppAtOnce}, options=options, config=config)
+    daemon = Daemon({"/xmpp": XmppFactory}, options=options, config=config)
     lines = [f"GET /.well-known/{name} HTTP/1.1", f"Host: {host}", *headers]
     return daemon.connect().exchange("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from twisted.logger import capturedLogs
 
-from tests.protocols.xmpp.talk import CLOSE, OPEN, Socket, Talker, XmppAtOnce, condition, message
+from tests.protocols.xmpp.talk import CLOSE, OPEN, Socket, Talker, condition, message
 from tests.wire import Daemon
 from wsd.config import Policies
 from wsd.protocols.xmpp.options import XmppOptions
+from wsd.protocols.xmpp.protocol import XmppFactory
 from wsd.web.starting import start
 
 DEFAULTS = Policies()
@@ -35,7 +36,7 @@ def anonymous(daemon: Daemon, path: str = "/xmpp") -> Talker:
 
 def daemonOf(policies: Policies = DEFAULTS, /, **options: XmppOptions) -> Daemon:
     """One with a route for each of these, in their order."""
-    daemon = Daemon({f"/{name}": XmppAtOnce for name in options}, policies)
+    daemon = Daemon({f"/{name}": XmppFactory for name in options}, policies)
     met: list[Any] = []
     for given, factory in zip(options.values(), daemon.factories.values(), strict=True):
         factory.options = given
@@ -74,7 +75,7 @@ class TestTheRoute:
 
         old = daemon.factories["/xmpp"]
         assert letsIn("/ws") == ("anonymous" not in before)
-        new = XmppAtOnce(old.route, keys(after), old.clock, old.timer, old.metrics, plane=old.plane)
+        new = XmppFactory(old.route, keys(after), old.clock, old.timer, old.metrics, plane=old.plane, pool=old.pool)
         new.meet(list(daemon.factories.values()))
         new.started()
         assert letsIn("/ws") == ("anonymous" not in after)
@@ -86,7 +87,7 @@ class TestTheRoute:
         daemon = daemonOf(ws=XmppOptions(), xmpp=XmppOptions(store=str(tmp_path / "xmpp.sqlite")))
         old = daemon.factories["/xmpp"]
         options = XmppOptions(store=str(tmp_path / "other"), domains=("example.com",))
-        new = XmppAtOnce(old.route, options, old.clock, old.timer, old.metrics, plane=old.plane)
+        new = XmppFactory(old.route, options, old.clock, old.timer, old.metrics, plane=old.plane, pool=old.pool)
         new.meet(list(daemon.factories.values()))
         with capturedLogs() as events:
             new.started()
@@ -108,7 +109,7 @@ class TestTheRoute:
         (tmp_path / "bad").write_bytes(b"x" * 4096)
         daemon = daemonOf(xmpp=XmppOptions(store=str(tmp_path / "bad")))
         old = daemon.factories["/xmpp"]
-        new = XmppAtOnce(old.route, XmppOptions(), old.clock, old.timer, old.metrics, plane=old.plane)
+        new = XmppFactory(old.route, XmppOptions(), old.clock, old.timer, old.metrics, plane=old.plane, pool=old.pool)
         new.meet([old])
         with capturedLogs() as events:
             start(new)

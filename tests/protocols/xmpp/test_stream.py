@@ -102,10 +102,10 @@ class TestTooLate:
     def test_a_password_that_is_right_lets_nobody_in(self, host: Host) -> None:
         alice = host.connect()
         alice.say(OPEN)
-        host.server.deriving.slow = True  # type: ignore[attr-defined]
+        host.pool.slow = True
         alice.say(f'<auth xmlns="{SASL}" mechanism="PLAIN">{b64encode(b"%salice%salice" % (NUL, NUL)).decode()}</auth>')
         host.pass_(60)
-        host.server.deriving.catchUp()  # type: ignore[attr-defined]
+        host.pool.catchUp()
         assert [each.name for each in alice.heard()][-2:] == ["error", "close"]
         alice.say(CLOSE)
         assert alice.wire.closeCode == 1000
@@ -119,12 +119,12 @@ class TestTooLate:
         alice.say(OPEN)
         alice.authenticate("alice", "PLAIN", "alice")
         alice.say(OPEN)
-        host.disk.slow = True
+        host.pool.slow = True
         alice.wire.say(f"<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='{BIND}'/></iq>")
         if isLost:
             alice.lose()
         host.pass_(60)
-        host.disk.catchUp()
+        host.pool.catchUp()
         assert [each.name for each in alice.heard() if each.name == "iq"] == []
         user = host.server.users.get("alice@localhost")
         assert user is None or user.sessions == {}

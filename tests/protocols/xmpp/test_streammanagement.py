@@ -54,20 +54,20 @@ class TestWhatIsAcknowledged:
 
     def test_a_change_when_it_is_written_and_not_before(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
-        host.disk.slow = True
+        host.pool.slow = True
         alice.say(
             "<iq xmlns='jabber:client' type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='c@d'/></query></iq>"
         )
         assert handled(alice.say(R)) == []
-        host.disk.catchUp()
+        host.pool.catchUp()
         assert handled(alice.heard()) == ["1"]
 
     def test_a_message_for_who_is_away_when_it_is_written_and_not_before(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
-        host.disk.slow = True
+        host.pool.slow = True
         alice.say(message("bob@localhost"))
         assert handled(alice.say(R)) == []
-        host.disk.catchUp()
+        host.pool.catchUp()
         assert handled(alice.heard()) == ["1"]
 
     def test_a_message_for_who_is_there_when_it_has_been_acknowledged(self, host: Host) -> None:
@@ -109,7 +109,7 @@ class TestWhatIsAcknowledged:
         """The second is for somebody who has to be looked up; that the first has arrived says nothing of it."""
         (alice, _), (bob, _) = managed(host, "alice", False), managed(host, "bob")
         alice.say(message(bob.jid))
-        host.disk.slow = True
+        host.pool.slow = True
         alice.say(message("carol@localhost"))
         alice.say(R)
         bob.say(a(1))

@@ -9,10 +9,10 @@ import pytest
 
 from tests.protocols.xmpp.talk import OPEN, Host, Talker, condition
 from tests.protocols.xmpp.test_rooms import CONFIG, MUC, ROOM, configure, join, opened
-from wsd.connection.slots import Slots
 from wsd.protocols.xmpp.stanza import Element, StanzaError
 from wsd.protocols.xmpp.upload import UPLOAD, Upload
 from wsd.protocols.xmpp.values import boolean, dateTime, number
+from wsd.resources import Slots
 
 HUGE = "9" * 400
 NO_NUMBERS = (

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogEvent, capturedLogs
 from twisted.python.failure import Failure
 
-from tests.protocols.xmpp.talk import AtOnce
+from tests.pool import PoolAtOnce
 from wsd.protocols.xmpp.store import StoreFault
 from wsd.protocols.xmpp.vault import Vault
 
@@ -59,9 +59,9 @@ class Kept:
     def __init__(self) -> None:
         self.shelf = Shelf()
         self.clock = Clock()
-        self.thread = AtOnce(None, 1, "xmpp")
-        self.vault = Vault(self.thread, lambda: self.shelf, self.clock, "/kept")  # type: ignore[arg-type, return-value]
-        self.vault.start()
+        self.pool = PoolAtOnce(self.clock)
+        thread = self.pool.share("xmpp", "/xmpp", threads=1)
+        self.vault = Vault(thread, lambda: self.shelf, self.clock, "/kept")  # type: ignore[arg-type, return-value]
 
     def fill(self) -> None:
         """The store fails, and somebody has found out."""
@@ -188,11 +188,11 @@ class TestWhenThereIsRoomAgain:
 class TestAWorkThatIsWrong:
     def test_is_lost_alone_and_told(self, kept: Kept, lines: Sequence[LogEvent]) -> None:
         since = kept.vault.asked
-        kept.thread.slow = True
+        kept.pool.slow = True
         kept.vault.put("kind", "alice", "one", "value")
         kept.vault.put("kind", "alice", "wrong", "value")
         kept.vault.put("kind", "alice", "two", "value")
-        kept.thread.catchUp()
+        kept.pool.catchUp()
         assert kept.shelf.order == ["one", "two"]
         assert isinstance(wait(kept.vault.kept(since)), StoreFault)
         assert wait(kept.vault.kept(kept.vault.asked)) is None
@@ -202,11 +202,11 @@ class TestAWorkThatIsWrong:
 class TestWhoIsCalled:
     def test_may_raise_and_keeps_nobody_else_from_being_served(self, kept: Kept) -> None:
         told: list[int] = []
-        kept.thread.slow = True
+        kept.pool.slow = True
         number = kept.vault.put("kind", "alice", "key", "value")
         kept.vault.when(number, broken)
         kept.vault.when(number, lambda: told.append(number))
-        kept.thread.catchUp()
+        kept.pool.catchUp()
         assert told == [number]
         assert result(kept.vault.get("kind", "alice", "key")) == "value"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from html import escape
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from twisted.web.error import UnsupportedMethod
@@ -10,15 +12,14 @@ from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from wsd.connection import Refused
-from wsd.connection.body import IBody, IStreamed
 from wsd.policies.origin import checkOrigin
-from wsd.protocols.blob.answers import answer, finish, say
+from wsd.protocols.blob.answers import answer, say
 from wsd.protocols.blob.download import Download
 from wsd.protocols.blob.errors import BlobError
-from wsd.protocols.blob.page import Page
 from wsd.protocols.blob.slots import BlobSlots
 from wsd.protocols.blob.store import Store
 from wsd.protocols.blob.tus import Tus
+from wsd.resources import IBody, IStreamed, PageFiles, finish, setFields
 
 if TYPE_CHECKING:
     from wsd.protocols.blob.protocol import BlobFactory
@@ -45,7 +46,8 @@ class Files(Resource):
         self._factory = factory
         self._tus = Tus(factory)
         self._slots = BlobSlots(factory)
-        self._page = Page(factory.route.path)
+        folder = files("wsd.protocols.blob").joinpath("page")
+        self._page = PageFiles(folder, {"route": escape(factory.route.path.rstrip("/"))})
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Only tus has bodies; one that is refused is not read."""
@@ -83,8 +85,7 @@ class Files(Resource):
             fields["Access-Control-Allow-Methods"] = "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE"
             fields["Access-Control-Allow-Headers"] = _ASK
             fields["Access-Control-Max-Age"] = "86400"
-        for name, value in fields.items():
-            request.setHeader(name.encode(), value.encode("latin-1"))
+        setFields(request, fields)
 
     def render_OPTIONS(self, request: Any) -> int:
         """What a browser asks before a page of another site may ask."""
@@ -97,6 +98,7 @@ class Files(Resource):
         if not name and "text/html" in (request.head.headers.get("Accept") or ""):
             name = "index.html"
         if name in self._page:
+            request.setHeader(b"Vary", b"Accept")
             return self._page.render(request, name)
         id = _idOf(request)
         return answer(request, self._get(request, id) if id else self._list(request))
@@ -109,8 +111,8 @@ class Files(Resource):
             reader.close()
 
     async def _list(self, request: Any) -> None:
-        files = await self._factory.listOf(self._factory.ownerOf(request))
-        say(request, 200, json.dumps({"files": files}, ensure_ascii=False))
+        theirs = await self._factory.listOf(self._factory.ownerOf(request))
+        say(request, 200, json.dumps({"files": theirs}, ensure_ascii=False))
 
     def render_DELETE(self, request: Any) -> int:
         """Remove one."""

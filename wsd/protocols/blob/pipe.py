@@ -10,9 +10,9 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.index import Blob
+from wsd.protocols.blob.iopool import IoPool
 from wsd.protocols.blob.part import Part
 
 _T = TypeVar("_T")
@@ -65,7 +65,7 @@ class Pipe:
     no more.
     """
 
-    def __init__(self, disk: Disk, part: Part, syncing: Syncing, clock: IReactorTime, watcher: Watcher) -> None:
+    def __init__(self, disk: IoPool, part: Part, syncing: Syncing, clock: IReactorTime, watcher: Watcher) -> None:
         self._disk = disk
         self._part = part
         self._syncing = syncing

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
@@ -24,8 +24,8 @@ from wsd.connection import Accept, CannotStart, Connection, Factory, Request
 from wsd.policies.address import Peer, TlsInfo
 from wsd.policies.admission import accountOf
 from wsd.protocols.blob.bare import Bare
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.iopool import IoPool
 from wsd.protocols.blob.options import BlobOptions
 from wsd.protocols.blob.pages import Files
 from wsd.protocols.blob.pipe import Syncing
@@ -141,13 +141,13 @@ class BlobFactory(Factory):
     connection = BlobConnection
     subprotocols = (RELIABLE,)
     Options = BlobOptions
-    pool: ClassVar[type[Disk]] = Disk
     log = Logger(namespace="wsd")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         options: BlobOptions = self.options
-        self.disk = self.pool(self.clock, options.threads, options.buffer, self.route.path)
+        share = self.pool.share("blob", self.route.path, threads=options.threads)
+        self.disk = IoPool(share, self.clock, options.buffer, self.route.path)
         syncing = Syncing(options.sync, options.sync_interval, options.sync_bytes)
         self.transfers = Transfers(self.disk, self._store, syncing, self.clock)
         self._hasStopped = False
@@ -178,7 +178,6 @@ class BlobFactory(Factory):
 
     def started(self) -> Deferred[None]:
         """Begin to look for what has had its time; a store that is not there yet is made when it is needed."""
-        self.disk.start()
         return Deferred.fromCoroutine(self._begin())
 
     async def _begin(self) -> None:

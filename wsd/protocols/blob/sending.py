@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from wsd.protocols.blob.crc import crc32
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.file import Reader
+from wsd.protocols.blob.iopool import IoPool
 
 if TYPE_CHECKING:
     from wsd.protocols.blob.protocol import BlobConnection
@@ -28,7 +28,7 @@ class Sending:
     """
 
     def __init__(
-        self, connection: BlobConnection, disk: Disk, reader: Reader, offset: int, end: int, credit: int
+        self, connection: BlobConnection, disk: IoPool, reader: Reader, offset: int, end: int, credit: int
     ) -> None:
         self._connection = connection
         self._disk = disk

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from wsd.connection import Refused
-from wsd.protocols.blob.answers import answer, finish
+from wsd.protocols.blob.answers import answer
 from wsd.protocols.blob.download import Download
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.messages import token as checkToken
@@ -20,6 +20,7 @@ from wsd.protocols.blob.names import checkName, checkType
 from wsd.protocols.blob.part import Wanted
 from wsd.protocols.blob.store import SLOT, Store
 from wsd.protocols.blob.tus import Patch
+from wsd.resources import finish
 
 if TYPE_CHECKING:
     from wsd.protocols.blob.protocol import BlobFactory
@@ -36,11 +37,11 @@ class BlobSlots:
         """Bytes of a file."""
         return int(self._factory.options.max_file)
 
-    async def newSlot(self, owner: str, name: str, size: int, type: str | None, source: str | None = None) -> str:
+    async def newSlot(self, owner: str, name: str, size: int, mediaType: str | None, source: str | None = None) -> str:
         """The path at which the owner's file of this name may be put, and then be fetched. Raises Refused."""
         token = secrets.token_urlsafe(24)
         try:
-            wanted = Wanted(f"{SLOT}{owner}", checkName(name), checkType(type), size, source=source)
+            wanted = Wanted(f"{SLOT}{owner}", checkName(name), checkType(mediaType), size, source=source)
             await self._factory.transfers.run(Store.create, wanted, f"{SLOT}{token}")
         except BlobError as error:
             raise Refused(error.status, error.sentence) from None

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
-from wsd.protocols.blob.disk import Disk
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.index import Blob, PartRow
+from wsd.protocols.blob.iopool import IoPool
 from wsd.protocols.blob.part import Part, Wanted
 from wsd.protocols.blob.pipe import Pipe, Syncing, Watcher
 from wsd.protocols.blob.store import Store, isSlot, nameOf
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 class Transfers:
     """Every method that is awaited may raise BlobError."""
 
-    def __init__(self, disk: Disk, build: Callable[[], Store], syncing: Syncing, clock: IReactorTime) -> None:
+    def __init__(self, disk: IoPool, build: Callable[[], Store], syncing: Syncing, clock: IReactorTime) -> None:
         self.disk = disk
         self.fault: str | None = None
         """Why the store could not be had when it was last asked for."""

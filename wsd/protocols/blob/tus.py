@@ -17,15 +17,15 @@ from twisted.internet.defer import Deferred
 from twisted.web import http
 from zope.interface import implementer
 
-from wsd.connection.body import IBody
 from wsd.policies.admission import accountOf
-from wsd.protocols.blob.answers import answer, finish
+from wsd.protocols.blob.answers import answer
 from wsd.protocols.blob.errors import BlobError, blobErrorOf
 from wsd.protocols.blob.messages import token as checkToken
 from wsd.protocols.blob.names import checkName, checkType
 from wsd.protocols.blob.part import Part, Wanted
 from wsd.protocols.blob.pipe import Pipe
 from wsd.protocols.blob.store import Store
+from wsd.resources import IBody, finish
 
 if TYPE_CHECKING:
     from wsd.protocols.blob.index import PartRow

@@ -8,7 +8,7 @@ gets the newest when there is room, and never one that waited: a part of one fra
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -151,7 +151,6 @@ class CanvasFactory(Factory):
 
     connection = CanvasConnection
     Options = CanvasOptions
-    encoder: ClassVar[type[Encoder]] = Encoder
 
     def __init__(
         self, route: Route, options: CanvasOptions, clock: IReactorTime, *arguments: Any, **named: Any
@@ -162,7 +161,7 @@ class CanvasFactory(Factory):
         super().__init__(replace(route, policies=mine), options, clock, *arguments, **named)
         self.below = f"{route.path.rstrip('/')}/"
         self.boards = Boards(options.max_canvases, options.idle, clock.seconds)
-        self.pngs = self.encoder(clock, options.threads)
+        self.pngs = Encoder(self.pool.share("canvas", self.route.path, threads=options.threads))
         self._sweeping = LoopingCall(self.boards.dropIdle)
         self._sweeping.clock = clock
 
@@ -173,7 +172,6 @@ class CanvasFactory(Factory):
 
     def started(self) -> None:
         """Begin to look for canvases that nobody needs."""
-        self.pngs.start()
         self._sweeping.start(_SWEEP)
 
     def stopped(self) -> Deferred[None]:

@@ -14,9 +14,9 @@ from twisted.web.util import redirectTo
 from zope.interface import implementer
 
 from wsd.connection import Refused
-from wsd.connection.body import IBody, IStreamed
 from wsd.protocols.pywebsocket.access import Access
 from wsd.protocols.pywebsocket.cgi import Programs
+from wsd.resources import IBody, IStreamed
 
 _INDEX = ("index.html", "index.htm")
 

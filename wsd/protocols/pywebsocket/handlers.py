@@ -78,11 +78,6 @@ class Handlers:
         """The handler at a path."""
         return self._byResource.get(self._aliases.get(resource, resource))
 
-    @property
-    def resources(self) -> list[str]:
-        """The paths that are answered."""
-        return sorted({*self._byResource, *self._aliases})
-
     # -- loading --------------------------------------------------------------------------------------------------
 
     def load(self) -> list[str]:
@@ -92,23 +87,21 @@ class Handlers:
         for path in changed:
             self.loader.forget(path)
         self._stamps = {path: stamp for path in self._stamps if (stamp := _stamp(path)) is not None}
-        told = []
-        found: dict[str, Handler] = {}
-        for path in self._files():
-            resource = resourceOf(path, self.root)
-            if resource is None:
+        files = {resource: path for path in self._files() if (resource := resourceOf(path, self.root)) is not None}
+        gone = [self._byResource.pop(resource) for resource in self._byResource.keys() - files.keys()]
+        sentences = []
+        for resource, path in files.items():
+            if path in self._stamps and changed.isdisjoint({path, *self.loader.uses(path)}):
                 continue
             before = self._byResource.get(resource)
-            mustLoad = path not in self._stamps or not changed.isdisjoint({path, *self.loader.uses(path)})
-            handler = self._loaded(path, before) if mustLoad else before
-            if handler is not None:
-                found[resource] = handler
-            if mustLoad and handler is not None and handler is not before:
-                told.append(f"{path} answers at {resource}")
-        told += [f"{handler.path} is gone" for resource, handler in self._byResource.items() if resource not in found]
-        self._byResource = found
+            handler = self._loaded(path, before)
+            if handler is not None and handler is not before:
+                # At once: a file that hangs while it is loaded does not keep those before it from answering.
+                self._byResource[resource] = handler
+                sentences.append(f"{path} answers at {resource}")
+        sentences += [f"{handler.path} is gone" for handler in gone]
         self._readMap()
-        return told
+        return sentences
 
     def hasChanged(self) -> bool:
         """Whether a file has changed, come or gone since it was looked at."""

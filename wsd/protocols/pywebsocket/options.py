@@ -5,25 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from os.path import isdir
 
+from wsd.config import fields
 from wsd.protocols.pywebsocket.handlers import Handlers
-
-
-def _path() -> str | None:
-    found: str | None = field(default=None, metadata={"path": True})
-    return found
 
 
 @dataclass(frozen=True)
 class HandlerOptions:
     """Where the handlers are, and what beside them is served."""
 
-    handlers: str | None = _path()
+    handlers: str | None = fields.path()
     """The folder of the handlers, files NAME_wsh.py; each answers at /NAME below the route."""
     handlers_strict: bool = False
     """Whether a file that cannot be loaded ends the daemon at its start, instead of a warning."""
-    handlers_scan: str | None = _path()
+    handlers_scan: str | None = fields.path()
     """The part of the folder in which files are looked for; None is all of it."""
-    handlers_map: str | None = _path()
+    handlers_map: str | None = fields.path()
     """A file of other paths for handlers: lines "/alias /existing"."""
     handlers_outside: bool = False
     """Whether symbolic links that lead out of the folder are followed."""
@@ -32,7 +28,7 @@ class HandlerOptions:
     threads: int = field(default=2048, metadata={"unit": "threads", "least": 1, "most": 32768})
     """Threads in which handlers run that are not coroutines; beyond, opening is refused with 503."""
 
-    document_root: str | None = _path()
+    document_root: str | None = fields.path()
     """A folder of files to serve beside the handlers, by HTTP; None serves none."""
     cgi_paths: tuple[str, ...] = ()
     """Paths below the document root whose files are CGI programs, such as "/cgi-bin"."""

@@ -10,17 +10,16 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import LoopingCall
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
-from wsd.frames.writing import LEAST_DEFLATED, frameHead
+from wsd.frames.heads import frameHead
+from wsd.frames.writing import LEAST_DEFLATED
 from wsd.head import decodedPath
 from wsd.metrics import Cause
-from wsd.policies.pool import Pool
 from wsd.protocols.pywebsocket.access import Access
 from wsd.protocols.pywebsocket.api._stream_exceptions import (
     InvalidFrameException,
@@ -39,6 +38,8 @@ from wsd.protocols.pywebsocket.threads import BINARY, CLOSE, FAULT, LOST, OPENED
 
 _LOOK = 1.0
 """Seconds between two looks at the files."""
+_LOADING = 60.0
+"""Seconds that a look, with the loading of what has changed, may take."""
 
 _FAULTS = {1003: UnsupportedFrameException, 1007: InvalidUTF8Exception}
 
@@ -149,7 +150,7 @@ class HandlerConnection(Connection):
             self.sendCloseFrame(code, reason, isReply=True)
             self.dropConnection()
         else:
-            self.because(Cause.closed)
+            self.noteCause(Cause.closed)
             self.sendCloseFrame(code, reason)
 
     def finish(self, code: int | None) -> None:
@@ -161,7 +162,7 @@ class HandlerConnection(Connection):
 
     def hangUp(self) -> None:
         """End after what was sent, without a close."""
-        self.because(Cause.aborted)
+        self.noteCause(Cause.aborted)
         self._peerCloses = self.wasClean = False
         if self.state == self.STATE_CONNECTING:
             self.request.takeRaw(_HangUp())
@@ -170,7 +171,7 @@ class HandlerConnection(Connection):
 
     def handlerFailed(self, failure: Failure, path: str) -> None:
         """An exception that the handler let through: where in its file."""
-        self.because(Cause.internal_error)
+        self.noteCause(Cause.internal_error)
         self.log.failure(
             "the handler failed at {file}:{line}",
             failure,
@@ -242,7 +243,7 @@ class HandlerFactory(Factory):
         options: HandlerOptions = self.options
         self.threads = Threads(self.clock, options.threads)
         self.handlers = options.folder()
-        self._pool = Pool(self.clock, 1, "handlers")
+        self._loading = self.pool.share("handlers", self.route.path, threads=1, timeout=_LOADING)
         self._looking: LoopingCall | None = None
         loaded = self.handlers.load()
         if options.handlers_strict and self.handlers.warnings:
@@ -264,7 +265,6 @@ class HandlerFactory(Factory):
     def started(self) -> Deferred[Any] | None:
         """From now on look whether files have changed."""
         self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
-        self._pool.start()
         self._looking = LoopingCall(self._look)
         self._looking.clock = self.clock
         self._looking.start(_LOOK, now=False)
@@ -283,9 +283,7 @@ class HandlerFactory(Factory):
             if self.handlers.hasChanged():
                 self._tell(self.handlers.load())
 
-        reactor: Any = self.clock
-        looked: Deferred[None] = deferToThreadPool(reactor, self._pool, look)
-        return looked.addErrback(
+        return self._loading.run(look).addErrback(
             lambda failure: self.log.failure("the handlers cannot be read", failure, event="handler.broken")
         )
 
@@ -302,4 +300,4 @@ class HandlerFactory(Factory):
             self._looking.stop()
         self.programs.stop()
         self.threads.stop()
-        return self._pool.end()
+        return self._loading.stop()

@@ -8,7 +8,6 @@ The way of a call:
 - `node`: answers a request, as an `exchange`; `gateway`: has an upstream service answer it
 - `envelope`: versions, header blocks and WS-Addressing; `faults`; `contenttype`; `names`
 - `service`: a contract and the Python functions behind it; `functions`: how a function takes the values of a request
-- `threads`: the pool for functions that block
 
 What a service offers:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.policies.pool import JobTimedOut, PoolFull, PoolShare
 from wsd.protocols.soap.envelope import Envelope, readEnvelope, write
 from wsd.protocols.soap.exchange import Answer, Exchange, Requester, faultAnswer
 from wsd.protocols.soap.faults import Fault
@@ -17,7 +19,6 @@ from wsd.protocols.soap.functions import BoundFunction
 from wsd.protocols.soap.names import NONE, Version
 from wsd.protocols.soap.reader import Document
 from wsd.protocols.soap.service import Call, Service
-from wsd.protocols.soap.threads import Threads
 from wsd.protocols.soap.wsdl.contract import Operation
 
 
@@ -26,7 +27,7 @@ class Node:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, service: Service, threads: Threads, route: str, clock: IReactorTime, timeout: float) -> None:
+    def __init__(self, service: Service, threads: PoolShare, route: str, clock: IReactorTime, timeout: float) -> None:
         self.service = service
         self._threads = threads
         self._route = route
@@ -62,10 +63,10 @@ class Node:
         self, envelope: Envelope, bound: BoundFunction, size: int, requester: Requester
     ) -> Answer:
         """Answers a request whose validation may take long."""
-        validated = self._threads.run(self.service.contract.valid, {"element": envelope.body, "size": size})
-        validated.addTimeout(self._timeout, self._clock, partial(self._late, bound.operation))
         try:
-            invalid = await validated
+            invalid = await self._onThread(
+                bound.operation, self.service.contract.valid, element=envelope.body, size=size
+            )
         except CancelledError:
             raise
         except Exception as error:
@@ -87,7 +88,7 @@ class Node:
             if bound.wantsCall:
                 arguments["call"] = Call(self.service, envelope.version, requester, envelope.addressing)
             if bound.isBlocking:
-                result: Any = self._threads.run(bound.function, arguments)
+                result: Any = self._onThread(bound.operation, bound.function, **arguments)
             else:
                 result = bound.function(**arguments)
         except Exception as error:
@@ -95,6 +96,18 @@ class Node:
         if hasattr(result, "__await__"):
             return Deferred.fromCoroutine(self._awaitResult(envelope, bound, result))
         return self._resultAnswer(envelope, bound.operation, result)
+
+    def _onThread(self, operation: Operation, work: Callable[..., Any], /, **arguments: Any) -> Deferred[Any]:
+        """Does some work for an operation on a thread. Fails with `Fault` if it takes too long, or cannot be queued."""
+
+        def failed(failure: Failure) -> Failure:
+            if failure.check(JobTimedOut):
+                self._late(operation, None, self._timeout)
+            if failure.check(PoolFull):
+                raise Fault("the service has too much to do; try again later", "Receiver")
+            return failure
+
+        return self._threads.run(work, **arguments).addErrback(failed)
 
     async def _awaitResult(self, envelope: Envelope, bound: BoundFunction, result: Any) -> Answer:
         pending = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_await(result))

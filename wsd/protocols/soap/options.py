@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
+from wsd.config import fields
 from wsd.config.values import MIB
 
 _OURS = ("host", "connection", "upgrade", "transfer-encoding", "te", "trailer", "expect", "soapaction", "accept")
 """Headers of a single connection, and those that the gateway writes itself."""
-
-
-def _count(default: int, unit: str) -> Any:
-    return field(default=default, metadata={"unit": unit, "least": 1, "most": 10_000})
 
 
 def _service(text: str) -> str:
@@ -45,7 +41,7 @@ class SoapOptions:
     """The WSDL or schema of the service; None for an Offer, which has its own."""
     service: str | None = field(default=None, metadata={"each": _service})
     """The module with the functions, or an object in it: "package.module:name"."""
-    calls: int = _count(64, "calls")
+    calls: int = fields.count(64, "calls", most=10_000)
     """Limit of the open calls of one connection. Nothing more is read until one of them is answered."""
     threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})
     """Threads for functions that block."""
@@ -55,7 +51,7 @@ class SoapOptions:
     """The URL of the upstream service, if the route is a gateway."""
     upstream_timeout: float = field(default=30.0, metadata={"unit": "seconds", "least": 0.1})
     """Seconds in which the upstream service must answer."""
-    upstream_calls: int = _count(8, "calls")
+    upstream_calls: int = fields.count(8, "calls", most=10_000)
     """Limit of the calls of one connection that are sent to the upstream service at a time."""
     max_answer: int = field(default=8 * MIB, metadata={"size": True, "least": 1024})
     """Limit of an answer of the upstream service in bytes."""

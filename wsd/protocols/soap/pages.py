@@ -13,7 +13,6 @@ from zope.interface import implementer
 
 from wsd.config import Route
 from wsd.connection import Refused
-from wsd.connection.body import IBody, IStreamed
 from wsd.head import Head
 from wsd.policies.address import Peer
 from wsd.policies.origin import checkOrigin
@@ -21,10 +20,11 @@ from wsd.protocols.soap.contenttype import parameters, versionOf
 from wsd.protocols.soap.exchange import Answer, Responder, refused
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, Version
-from wsd.protocols.soap.page import Page
+from wsd.protocols.soap.page import pageOf
 from wsd.protocols.soap.reader import EnvelopeReader
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
+from wsd.resources import IBody, IStreamed
 
 
 class ServedRoute(Protocol):
@@ -126,7 +126,7 @@ class Pages(Resource):
     def __init__(self, factory: ServedRoute) -> None:
         super().__init__()
         self._factory = factory
-        self._page = None if factory.service is None else Page(factory.route.path, factory.service)
+        self._page = None if factory.service is None else pageOf(factory.route.path, factory.service)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Only a POST has one. Raises `Refused`: 403 for another site's page."""

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
-from wsd.logs import told
+from wsd.logs import describeError
 from wsd.protocols.soap.contenttype import versionOf
 from wsd.protocols.soap.demonstration import Demonstration
 from wsd.protocols.soap.exchange import Answer, Responder, refused
@@ -26,7 +26,6 @@ from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.pages import Pages
 from wsd.protocols.soap.reader import EnvelopeReader
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.threads import Threads
 from wsd.protocols.soap.wsdl.reader import readContract
 
 _FRAGMENT = 65536
@@ -101,7 +100,7 @@ class SoapConnection(Connection):
         weight = self._reader.weight
         if weight != self._weight:
             self._weight = weight
-            self.collects(weight)
+            self.noteCollected(weight)
 
     def relieve(self, size: int) -> None:
         """Called to free memory: the incomplete message is dropped at once."""
@@ -176,12 +175,11 @@ class SoapFactory(Factory):
     connection = SoapConnection
     subprotocols = ("soap",)
     Options = SoapOptions
-    pool: ClassVar[type[Threads]] = Threads
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         options: SoapOptions = self.options
-        self.threads = self.pool(self.clock, options.threads)
+        self.threads = self.pool.share("soap", self.route.path, threads=options.threads, timeout=options.timeout)
         self.service: Service | None = None
         self.calls = options.calls
         """Limit of the open calls of one connection."""
@@ -192,10 +190,6 @@ class SoapFactory(Factory):
         else:
             self.calls = options.upstream_calls
             self.node = SoapGateway(self.clock, options, self.route.path)
-
-    def started(self) -> None:
-        """Called when the daemon starts."""
-        self.threads.start()
 
     def stopped(self) -> Deferred[Any] | None:
         """Called when the daemon stops. Fires when all threads and connections to other services have ended."""
@@ -230,5 +224,5 @@ def _loaded(service: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"service: {service} cannot be loaded: {error}") from None
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"service: {service} cannot be loaded: {told(error)}") from error
+        raise ConfigError(f"service: {service} cannot be loaded: {describeError(error)}") from error
     return found

@@ -7,18 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from wsd.config import stateFolder
+from wsd.config import fields, stateFolder
 from wsd.config.state import LOCK
 from wsd.config.stores import checkStore
 from wsd.config.values import KIB, MIB
 
 _UPSTREAM = re.compile(r"tcp:(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
-
-
-def _count(default: int, unit: str, least: int = 1) -> Any:
-    return field(default=default, metadata={"unit": unit, "least": least})
 
 
 def _domain(text: str) -> str:
@@ -63,17 +58,17 @@ class XmppOptions:
     """Whether the way to this daemon is safe for passwords though it has no TLS here."""
     rooms: bool = True
     """Whether there are rooms, at conference.DOMAIN."""
-    history: int = _count(50, "messages", 0)
+    history: int = fields.count(50, "messages", 0)
     """Messages that a room remembers at the most."""
-    offline: int = _count(1_000, "messages", 0)
+    offline: int = fields.count(1_000, "messages", 0)
     """Messages that wait for one user."""
-    contacts: int = _count(1_000, "contacts")
+    contacts: int = fields.count(1_000, "contacts")
     """Contacts, and blocked addresses, of one user."""
-    sessions: int = _count(20, "sessions")
+    sessions: int = fields.count(20, "sessions")
     """Sessions of one user."""
     resume: float = field(default=300.0, metadata={"unit": "seconds", "least": 0})
     """Seconds for which a session whose connection is lost may be resumed; 0 for none."""
-    unacknowledged: int = _count(1_000, "stanzas")
+    unacknowledged: int = fields.count(1_000, "stanzas")
     """Stanzas sent to one session and not acknowledged."""
     max_held: int = field(default=64 * MIB, metadata={"size": True, "least": 1 * MIB})
     """Bytes of memory for sessions whose connection is lost, and again for rooms; a quarter of each for one address."""

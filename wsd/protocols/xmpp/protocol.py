@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -16,7 +16,6 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
-from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.gateway import Gateway, Upstream
@@ -26,10 +25,10 @@ from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import StoreFault
 from wsd.protocols.xmpp.stream import Facts, Stream
-from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import Upload
 from wsd.protocols.xmpp.vault import Vault
+from wsd.resources import Slots
 
 _ROOM = 4
 """How many of the largest stanzas `max_unsent` must hold; one may grow to twice its size when it is passed on."""
@@ -108,7 +107,6 @@ class XmppFactory(Factory):
     connection = XmppConnection
     subprotocols = ("xmpp",)
     Options = XmppOptions
-    threads: ClassVar[type[Threads]] = Threads
     log = Logger(namespace="wsd")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -222,10 +220,10 @@ class XmppFactory(Factory):
             self.upstream = Upstream(self.options, self.clock)
             return
         path = storeOf(self.options, os.environ)
-        vault = Vault(self.threads(self.clock, 1, "xmpp"), lambda: SqliteStore(path), self.clock, str(path))
-        self._server = Server(
-            self._bounded(self.options), self.clock, time.time, vault, self.threads(self.clock, 2, "scram")
-        )
+        thread = self.pool.share("xmpp", self.route.path, threads=1)
+        vault = Vault(thread, lambda: SqliteStore(path), self.clock, str(path))
+        deriving = self.pool.share("scram", self.route.path, threads=2)
+        self._server = Server(self._bounded(self.options), self.clock, time.time, vault, deriving)
         if self._slots() is not None:
             Upload(self._server, self._slots)
         self._server.counters = self.counters

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from wsd.config.values import MIB
 from wsd.metrics import RouteCounters
+from wsd.policies.pool import PoolShare
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.aside import Aside
 from wsd.protocols.xmpp.credentials import Keys
@@ -32,7 +33,6 @@ from wsd.protocols.xmpp.session import Link, Session
 from wsd.protocols.xmpp.stanza import CLIENT, Element
 from wsd.protocols.xmpp.store import StoreFault
 from wsd.protocols.xmpp.streammanagement import failed, numberOf
-from wsd.protocols.xmpp.threads import Threads
 from wsd.protocols.xmpp.user import STALE, STREAM, Kept, User, load
 from wsd.protocols.xmpp.vault import Vault
 
@@ -57,7 +57,7 @@ class Server:
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: Vault, deriving: Threads
+        self, options: XmppOptions, clock: Any, now: Callable[[], float], vault: Vault, deriving: PoolShare
     ) -> None:
         self.options = options
         self.clock = clock
@@ -109,8 +109,6 @@ class Server:
 
     async def start(self, hasStore: bool) -> None:
         """Start, and restore the rooms of an existing store. Raises StoreFault if it cannot be read."""
-        self.vault.start()
-        self.deriving.start()
         self._sweeping.start(_IDLE, now=False)
         if hasStore:
             await self._restore()
@@ -427,7 +425,7 @@ class Logins:
         """Whether a password is the user's. Raises SaslFailure."""
         self._admitUser(user)
         deriving = self._server.deriving
-        if deriving.waiting >= _DERIVING:
+        if deriving.pending >= _DERIVING:
             raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
         bare = f"{user}@{self._domain}"
         kept = await self._server.vault.get(credentials.USER, bare, "keys")

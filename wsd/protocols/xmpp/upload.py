@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wsd.connection import Refused
-from wsd.connection.slots import Slots
 from wsd.protocols.xmpp.stanza import Element, StanzaError, result
 from wsd.protocols.xmpp.values import number
+from wsd.resources import Slots
 
 if TYPE_CHECKING:
     from wsd.protocols.xmpp.server import Server

@@ -14,8 +14,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.config.values import KIB
+from wsd.policies.pool import PoolShare
 from wsd.protocols.xmpp.store import Store, StoreFault
-from wsd.protocols.xmpp.threads import Threads
 
 _T = TypeVar("_T")
 
@@ -48,7 +48,7 @@ class _Left:
 
 class Vault:
     """
-    A store on a thread of its own.
+    A store whose operations are done off the reactor's thread, one at a time: its share of the pool has one thread.
 
     Operations are done in the order in which they are called, so that a read finds all earlier writes. Each write
     has a number; the write is on disk when `written` has reached it.
@@ -59,7 +59,7 @@ class Vault:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, thread: Threads, open: Callable[[], Store], clock: Any, path: str = "") -> None:
+    def __init__(self, thread: PoolShare, open: Callable[[], Store], clock: Any, path: str = "") -> None:
         self.written = 0
         self.asked = 0
         self.fault: StoreFault | None = None
@@ -77,10 +77,6 @@ class Vault:
         self._retrying: IDelayedCall | None = None
         self._lost = 0
         """The number of the last write that failed for good."""
-
-    def start(self) -> None:
-        """Start; the store is opened when it is needed."""
-        self._thread.start()
 
     async def stop(self) -> None:
         """Do all pending operations, as far as possible, and stop."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 from lxml import etree
@@ -136,11 +135,10 @@ class TestInAThread:
         return envelope(f"<Block><text>{value}</text></Block>")
 
     def test_what_may_take_its_time_is_done_there(self, daemon: Daemon) -> None:
-        threads: Any = daemon.factories["/soap"].threads
-        threads.isSlow = True
+        daemon.pool.slow = True
         talker = Talker(daemon)
         assert talker.say(self.block("aab")) == []
-        threads.due.pop()()
+        daemon.pool.catchUp()
         (answer,) = talker.heard()
         assert text(answer, "//text") == "baa"
 
