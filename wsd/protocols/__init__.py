@@ -45,7 +45,7 @@ def known() -> dict[str, EntryPoint]:
 
 
 def load(name: str) -> type[Factory]:
-    """The factory of the protocol of this name. Raises ConfigError: there is none, or a library it needs is missing."""
+    """Returns the factory of a protocol. Raises ConfigError if there is none, or if a library is missing."""
     points = known()
     if name not in points:
         raise ConfigError(f'there is no protocol "{name}"; {nearest(name, points)}')
@@ -53,16 +53,30 @@ def load(name: str) -> type[Factory]:
     try:
         factory: type[Factory] = point.load()
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == point.module.partition(".")[0]:
+        package = point.module.partition(".")[0]
+        if (error.name or "").partition(".")[0] == package:
             raise
-        package = point.dist.name if point.dist is not None else "wsd"
+        if _importerOf(error).partition(".")[0] != package:
+            # A library is installed, but misses another one: whatever brings the library does not help.
+            raise ConfigError(f'the protocol "{name}" cannot be loaded: {describeError(error)}') from error
+        distribution = point.dist.name if point.dist is not None else "wsd"
         extras = f"[{','.join(point.extras)}]" if point.extras else ""
         raise ConfigError(
-            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{package}{extras}"'
+            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{distribution}{extras}"'
         ) from error
     except (Exception, SystemExit) as error:
         raise ConfigError(f'the protocol "{name}" cannot be loaded: {describeError(error)}') from error
     return factory
+
+
+def _importerOf(error: ModuleNotFoundError) -> str:
+    """Returns the name of the module that imports the missing one."""
+    importer, trace = "", error.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        importer = importer if module.partition(".")[0] == "importlib" else module
+        trace = trace.tb_next
+    return importer
 
 
 def optionsOf(name: str) -> type[Any]:
