@@ -14,8 +14,8 @@ from tests.protocols.soap.talk import Talker, addressed, daemonOf, envelope, fau
 from tests.wire import Daemon
 from wsd.config import ConfigError, parse
 from wsd.protocols import optionsOf
-from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.reader import readContract
 
 XSD = Path(__file__).with_name("waiting.xsd")
 SPACE = "urn:waiting"

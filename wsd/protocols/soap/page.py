@@ -5,15 +5,16 @@ from __future__ import annotations
 import html
 from importlib.resources import files
 
-from wsd.protocols.soap.contract import Message, Operation
+from wsd.protocols.soap.names import localName
 from wsd.protocols.soap.sample import kindOf, sample
+from wsd.protocols.soap.schema.values import ComplexType
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.values import ComplexType
+from wsd.protocols.soap.wsdl.contract import Message, Operation
 from wsd.resources import PageFiles
 
 
 def pageOf(route: str, service: Service) -> PageFiles:
-    """The page for the service of a route."""
+    """Returns the page for the service of a route."""
     texts = {
         "route": html.escape(route.rstrip("/")),
         "name": html.escape(service.contract.name),
@@ -24,7 +25,7 @@ def pageOf(route: str, service: Service) -> PageFiles:
 
 
 def _operationsOf(service: Service) -> list[Operation]:
-    """Those that are answered, then those that are pushed."""
+    """Returns the operations that are answered, then those that are pushed."""
     answered = [each.operation for each in service.bound]
     return answered + [each for each in service.contract.operations.values() if each not in answered]
 
@@ -54,9 +55,10 @@ def _operation(operation: Operation) -> str:
 
 
 def _row(word: str, message: Message) -> str:
-    fields = [*message.type.attributes, *message.type.fields] if isinstance(message.type, ComplexType) else []
-    told = ", ".join(f"<code>{html.escape(each.name)}</code> {html.escape(kindOf(each))}" for each in fields)
-    if not isinstance(message.type, ComplexType):
-        told = html.escape(message.type.name)
-    name = f"<code>{html.escape(message.element.rpartition('}')[2])}</code> " if word == "faults" else ""
-    return f'<div><dt data-say="{word}">{word}</dt><dd>{name}{told}</dd></div>'
+    if isinstance(message.type, ComplexType):
+        fields = [*message.type.attributes, *message.type.fields]
+        values = ", ".join(f"<code>{html.escape(each.name)}</code> {html.escape(kindOf(each))}" for each in fields)
+    else:
+        values = html.escape(message.type.name)
+    name = f"<code>{html.escape(localName(message.element))}</code> " if word == "faults" else ""
+    return f'<div><dt data-say="{word}">{word}</dt><dd>{name}{values}</dd></div>'

@@ -1,7 +1,7 @@
 """
-Values of complex types: from an element to a value of Python, and from a value to the text of an element.
+Values of complex types: reads an element as a value of Python, and writes a value as the text of an element.
 
-What is written is text and not a tree, which takes half the time even though it is read again to be validated.
+Text is written, not a tree. That takes half the time, although the text is parsed again for validation.
 """
 
 from __future__ import annotations
@@ -11,74 +11,108 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from lxml.etree import iselement, tostring
 
-from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import Marks, attribute, escaped, marksOf, nilMark
-from wsd.protocols.soap.names import XSI
-from wsd.protocols.soap.schema import tagOf
-from wsd.protocols.soap.simple import SimpleType
-
-if TYPE_CHECKING:
-    from wsd.protocols.soap.types import Types
+from wsd.protocols.soap.names import XSI, localName
+from wsd.protocols.soap.schema.datatypes import SimpleType
+from wsd.protocols.soap.schema.documents import tagOf
+from wsd.protocols.soap.schema.fields import Field, Named
+from wsd.protocols.soap.schema.tags import Tags, attribute, escaped, nilAttributes, tagsOf
 
 _NIL = f"{{{XSI}}}nil"
 TYPE = f"{{{XSI}}}type"
 _NO_OBJECTS = (str, bytes, bytearray, int, float, Decimal, date, time, timedelta, list, tuple, set, frozenset)
-"""Types whose attributes are not fields."""
+"""Classes whose attributes are not fields."""
 _PLAIN = (int, bool, float, Decimal, date, datetime, time, timedelta, bytes)
-"""Whose texts have nothing to escape."""
+"""Classes whose values are written as texts that need no escaping."""
 
 
 class Content(Protocol):
-    """Children whose positions matter, so that a field for each tag is not enough."""
+    """Reads and writes children whose positions count, so that a field for each tag is not enough."""
 
     def read(self, element: Any, values: dict[str, Any]) -> None:
-        """Read a valid element's children into `values`. Raises ValueError."""
+        """Reads the children of a valid element into `values`. Raises ValueError."""
 
     def write(self, out: list[str], get: Callable[..., Any]) -> None:
-        """Write the children. Raises ValueError or TypeError."""
+        """Writes the children; `get` returns the value of a field. Raises ValueError or TypeError."""
+
+
+class ValueTypes(Protocol):
+    """The types of a contract, as reading and writing values need them."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that the prefix n stands for."""
+
+    @property
+    def anyType(self) -> ComplexType:
+        """xs:anyType."""
+
+    def declaredType(self, element: Any, name: str) -> SimpleType | ComplexType:
+        """Returns the type that an element declares (xsi:type). Raises ValueError."""
+
+    def mayBeDerived(self, schemaType: SimpleType | ComplexType) -> bool:
+        """Returns whether an element of this type may declare a derived type that is read or written differently."""
+
+    def actualType(self, schemaType: SimpleType | ComplexType, value: Any) -> tuple[SimpleType | ComplexType, str]:
+        """Returns the type to write a value as, and the attributes that declare it. Raises ValueError."""
+
+    def narrowed(self, schemaType: SimpleType | ComplexType, value: Any) -> SimpleType | ComplexType:
+        """Returns the type that a value says it has, `schemaType` or one derived from it. Raises ValueError."""
+
+    def concreteTypes(self, abstract: ComplexType) -> list[ComplexType]:
+        """Returns the concrete types that may replace an abstract one."""
+
+    def nilDeclaration(self, schemaType: SimpleType | ComplexType) -> str:
+        """Returns the attributes that declare the type of a nil element."""
+
+    def globalElement(self, tag: str) -> Field | None:
+        """Returns the field for a global element, None if there is none with this tag."""
+
+    def writeAny(self, out: list[str], value: Any) -> None:
+        """Writes a value as elements that have no type. Raises ValueError or TypeError."""
 
 
 _Readers = dict[str, tuple[str, bool, Callable[[str], Any] | None, Callable[[Any], Any]]]
-"""By tag: the name, whether it is a list, and what reads a text, or else an element."""
+"""By tag: the name of the field, whether it is a list, and what reads the text or, if that is None, the element."""
 _Writers = list[tuple[str, str, str, Callable[[Any], str] | None, Field]]
-"""The name, what is before and behind the text that is made of a value, or None where it is not as simple as that."""
+"""The name of the field, its start and end tags, what writes its text if it has nothing else, and the field."""
 
 
 @dataclass(slots=True)
 class ComplexType:
-    """A type with children or attributes; it is filled in after it is made, since types may hold themselves."""
+    """A type with children or attributes. It is completed after it is made, since a type may contain itself."""
 
     name: str
-    types: Types
+    types: ValueTypes
     fields: list[Field] = field(default_factory=list)
     attributes: list[Field] = field(default_factory=list)
     text: SimpleType | None = None
-    """Of simple content, in the field `value`."""
+    """The type of simple content, whose value is in the field `value`."""
     python: Any = None
+    """What makes a value: usually its dataclass."""
     key: str = ""
-    """Its name as {namespace}name, "" for an anonymous type."""
+    """The name as {namespace}name, "" for an anonymous type."""
     isAbstract: bool = False
     openAttributes: str = ""
-    """The field of open attributes (xs:anyAttribute), "" if there are none."""
+    """The name of the field for open attributes (xs:anyAttribute), "" if there are none."""
     model: Any = None
-    """The content model that the fields are made from."""
+    """The content model, a ModelGroup."""
     content: Content | None = None
-    """For children that `fields` alone do not describe."""
+    """Reads and writes the children if their positions count."""
     _readers: _Readers = field(default_factory=dict)
     _writers: _Writers = field(default_factory=list)
     _keys: frozenset[str] = frozenset()
-    """What a mapping may have, when one has been written."""
+    """The keys that a mapping may have, once one has been written."""
 
     def read(self, element: Any) -> Any:
-        """The value of an element that is valid. Raises ValueError for what Python cannot hold."""
+        """Returns the value of a valid element. Raises ValueError for what Python cannot hold."""
         return self.python(**self.readFields(element))
 
     def readFields(self, element: Any) -> dict[str, Any]:
-        """The same as keywords, those alone that are there."""
+        """Returns the values of the attributes and children that are there, by the names of their fields."""
         values: dict[str, Any] = {}
         if self.text is not None:
             values["value"] = self.text.read(element.text or "")
@@ -111,20 +145,21 @@ class ComplexType:
 
     def _makeReaders(self) -> _Readers:
         for each in self.fields:
-            type = each.type
-            # A child's own xsi:type can only restrict its type, unless that is xs:anyType or has attributes.
-            isText = isinstance(type, SimpleType) and not each.isNillable and not self.types.mayNarrow(type)
-            readText = None if not isText else type.read if each.default is None else _withDefault(type, each.default)
-            isAsDeclared = type is not None and not each.members and each.default is None
-            read = partial(readValue, type, self.types) if isAsDeclared else partial(readField, each, self.types)
+            # The xsi:type of a child can only restrict its type, unless that is xs:anyType or gains attributes.
+            readText = _textReaderOf(each) if not each.isNillable and self._isText(each) else None
+            isAsDeclared = each.type is not None and not each.members and each.default is None
+            read = partial(readValue, each.type, self.types) if isAsDeclared else partial(readField, each, self.types)
             self._readers[each.tag] = each.name, each.isList, readText, read
             for tag in each.members:
                 self._readers[tag] = each.name, each.isList, None, read
         return self._readers
 
+    def _isText(self, each: Field) -> bool:
+        return isinstance(each.type, SimpleType) and not self.types.mayBeDerived(each.type)
+
     def write(self, out: list[str], value: Any) -> None:
-        """The attributes and the content of an element that has been opened. Raises ValueError or TypeError."""
-        # Whether it is a Mapping takes longer to tell than most of its values take to write.
+        """Writes the attributes and the content, after the start tag. Raises ValueError or TypeError."""
+        # The check for a Mapping comes last: it takes longer than writing most values.
         isObject = type(value) is self.python or not isinstance(value, Mapping)
         get: Callable[..., Any] = partial(getattr, value) if isObject else value.get
         if self.attributes or self.openAttributes:
@@ -143,11 +178,11 @@ class ComplexType:
 
     def _writeFields(self, out: list[str], get: Callable[..., Any]) -> None:
         writers = iter(self._writers or self._makeWriters())
-        for name, opened, closed, write, each in writers:
+        for name, start, end, write, each in writers:
             given = get(name, None)
             if write is not None and given is not None:
                 try:
-                    out.append(f"{opened}{write(given)}{closed}")
+                    out.append(f"{start}{write(given)}{end}")
                 except (TypeError, ValueError) as error:
                     raise ValueError(f"{name}: {error}") from None
             elif each.repeats:
@@ -159,12 +194,12 @@ class ComplexType:
                 writeFields(out, each, given, self.types)
 
     def _refuse(self, value: Any) -> None:
-        """Raises TypeError for a value that was written as an empty element but is not empty."""
+        """Raises TypeError for a value that was written as an empty element, although it is no object with fields."""
         if isinstance(value, _NO_OBJECTS):
             raise TypeError(f"{type(value).__name__} is not a {self.name}")
 
     def _refuseKeys(self, value: Mapping[Any, Any]) -> None:
-        """Raises ValueError for a mapping with keys that cannot be written; an object may have more attributes."""
+        """Raises ValueError for a mapping with unknown keys. An object may have other attributes."""
         if not self._keys:
             leaves = self.model.leaves() if self.model is not None else ()
             named = [each.name for each in (*self.attributes, *self.fields, *leaves)]
@@ -186,16 +221,15 @@ class ComplexType:
 
     def _makeWriters(self) -> _Writers:
         for each in self.fields:
-            marks = marksOf(each.tag, self.types.space)
-            isOne = not each.isList and not each.repeats and not each.members and each.default is None
-            isText = isOne and isinstance(each.type, SimpleType) and not self.types.mayNarrow(each.type)
-            write = _writerOf(each.type) if isText else None
-            self._writers.append((each.name, f"{marks.opened}>", marks.closed, write, each))
+            tags = tagsOf(each.tag, self.types.namespace)
+            isSingle = not each.isList and not each.repeats and not each.members and each.default is None
+            write = _textWriterOf(each.type) if isSingle and self._isText(each) else None
+            self._writers.append((each.name, f"{tags.start}>", tags.end, write, each))
         return self._writers
 
 
-def writeColumns(out: list[str], together: list[Field], get: Callable[..., Any], types: Types) -> None:
-    """Write a repeated sequence: the first item of each field, then the second."""
+def writeColumns(out: list[str], together: list[Field], get: Callable[..., Any], types: ValueTypes) -> None:
+    """Writes a repeated sequence of fields with a list each: the first item of each, then the second, and so on."""
     columns = [list(_given(each, get(each.name, None))) for each in together]
     if len(set(map(len, columns))) > 1:
         raise ValueError(f"{', '.join(each.name for each in together)}: these lists differ in length")
@@ -204,35 +238,37 @@ def writeColumns(out: list[str], together: list[Field], get: Callable[..., Any],
             writeField(out, each, column[row], types)
 
 
-def writeFields(out: list[str], each: Field, given: Any, types: Types) -> None:
-    """Write all children of a field."""
-    type = each.type
-    marks = marksOf(each.tag, types.space)
-    isPlain = type.__class__ is ComplexType and not each.members and not types.mayNarrow(type)
+def writeFields(out: list[str], each: Field, given: Any, types: ValueTypes) -> None:
+    """Writes all children of a field. Raises ValueError or TypeError."""
+    schemaType = each.type
+    tags = tagsOf(each.tag, types.namespace)
+    isPlain = schemaType.__class__ is ComplexType and not each.members and not types.mayBeDerived(schemaType)
     for item in _given(each, given):
         if not isPlain or item is None or item.__class__ is Named:
             writeField(out, each, item, types)
             continue
         # As few stack frames as possible, since values may be nested as deeply as XML.
-        out.append(marks.opened)
+        out.append(tags.start)
         try:
-            type.write(out, item)
+            schemaType.write(out, item)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{each.name}: {error}") from None
-        out.append(marks.closed)
+        out.append(tags.end)
 
 
-def _writerOf(type: SimpleType) -> Callable[[Any], str]:
-    write = type.write
-    return write if type.python in _PLAIN else lambda value: escaped(write(value))
+def _textWriterOf(simpleType: SimpleType) -> Callable[[Any], str]:
+    write = simpleType.write
+    return write if simpleType.python in _PLAIN else lambda value: escaped(write(value))
 
 
-def _withDefault(type: SimpleType, default: str) -> Callable[[str], Any]:
-    return lambda text: type.read(text or default)
+def _textReaderOf(each: Field) -> Callable[[str], Any]:
+    read: Callable[[str], Any] = each.type.read
+    default = each.default
+    return read if default is None else lambda text: read(text or default)
 
 
-def readField(each: Field, types: Types, child: Any) -> Any:
-    """The value of a child, for a field. Raises ValueError."""
+def readField(each: Field, types: ValueTypes, child: Any) -> Any:
+    """Returns the value of a child for its field. Raises ValueError."""
     if each.type is None:
         return child
     if each.members and child.tag != each.tag:
@@ -243,17 +279,18 @@ def readField(each: Field, types: Types, child: Any) -> Any:
     return readValue(each.type, types, child)
 
 
-def readValue(type: SimpleType | ComplexType, types: Types, element: Any) -> Any:
-    """The value of an element that may be nil or declare a derived type. Raises ValueError."""
+def readValue(schemaType: SimpleType | ComplexType, types: ValueTypes, element: Any) -> Any:
+    """Returns the value of an element that may be nil or declare a derived type. Raises ValueError."""
     if element.attrib:
         if element.get(_NIL) in ("true", "1"):
             return None
         if TYPE in element.attrib:
-            type = types.told(element, element.get(TYPE))
-    return type.read(element.text or "") if isinstance(type, SimpleType) else type.read(element)
+            schemaType = types.declaredType(element, element.get(TYPE))
+    return schemaType.read(element.text or "") if isinstance(schemaType, SimpleType) else schemaType.read(element)
 
 
 def _given(each: Field, value: Any) -> Iterable[Any]:
+    """Returns the values of a field as a list, which is empty for what is left out. Raises TypeError."""
     if each.isList:
         if isinstance(value, (str, bytes, Mapping)):
             raise TypeError(f"{each.name}: {type(value).__name__} is not a list")
@@ -261,53 +298,53 @@ def _given(each: Field, value: Any) -> Iterable[Any]:
     return () if value is None and not (each.least and each.mayBeBare) else (value,)
 
 
-def writeField(out: list[str], each: Field, value: Any, types: Types) -> None:
-    """Write one child. Raises ValueError that names it."""
+def writeField(out: list[str], each: Field, value: Any, types: ValueTypes) -> None:
+    """Writes one child. Raises ValueError that names it."""
     if each.type is None:
-        types.anything.writeChild(out, value)
-    elif isinstance(value, Named) and (each.members or each.type is not types.anything):
+        types.writeAny(out, value)
+    elif isinstance(value, Named) and (each.members or each.type is not types.anyType):
         writeField(out, replace(each.member(value.name), members={}, isAbstract=False), value.value, types)
     elif each.isAbstract:
         raise ValueError(f"{each.name} is abstract; write Named(name, value) with an element that substitutes for it")
     elif value is None:
-        marks = marksOf(each.tag, types.space)
+        tags = tagsOf(each.tag, types.namespace)
         isNil = each.isNillable or each.default is None
-        out.append(f"{marks.opened}{nilMark(types.nilOf(each.type)) if isNil else ''}>{marks.closed}")
+        out.append(f"{tags.start}{nilAttributes(types.nilDeclaration(each.type)) if isNil else ''}>{tags.end}")
     elif each.default and value == "":
         raise ValueError(
             f"{each.name}: an empty element is read as its default, {each.default!r}; write something else"
         )
     else:
-        writeValue(out, each.tag, marksOf(each.tag, types.space), each.type, value, types)
+        writeValue(out, each.tag, tagsOf(each.tag, types.namespace), each.type, value, types)
 
 
 def writeValue(
-    out: list[str], tag: str, marks: Marks, type: SimpleType | ComplexType, value: Any, types: Types
+    out: list[str], tag: str, tags: Tags, schemaType: SimpleType | ComplexType, value: Any, types: ValueTypes
 ) -> None:
-    """Write an element of this type, or of a derived type, which it declares. Raises ValueError."""
-    name = tag.rpartition("}")[2]
-    if not types.mayNarrow(type):
-        writeElement(out, marks, type, value, name)
+    """Writes an element of this type, or of a derived type that it declares. Raises ValueError."""
+    name = localName(tag)
+    if not types.mayBeDerived(schemaType):
+        _writeElement(out, tags, schemaType, value, name)
         return
-    if type is types.anything and getattr(value, "tag", None) == tag and iselement(value):
-        # A value that was read as an element.
+    if schemaType is types.anyType and getattr(value, "tag", None) == tag and iselement(value):
+        # The value was read as an element.
         out.append(tostring(value, encoding="unicode", with_tail=False))
         return
     try:
-        actual, told = types.actual(type, value)
+        actual, declaration = types.actualType(schemaType, value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None
-    writeElement(out, Marks(f"{marks.opened}{told}", marks.closed) if told else marks, actual, value, name)
+    _writeElement(out, Tags(f"{tags.start}{declaration}", tags.end) if declaration else tags, actual, value, name)
 
 
-def writeElement(out: list[str], marks: Marks, type: SimpleType | ComplexType, value: Any, name: str) -> None:
-    """Write an element of exactly this type. Raises ValueError that names the part of the value that is wrong."""
-    out.append(marks.opened)
+def _writeElement(out: list[str], tags: Tags, schemaType: SimpleType | ComplexType, value: Any, name: str) -> None:
+    """Writes an element of exactly this type. Raises ValueError that names the part of the value that is wrong."""
+    out.append(tags.start)
     try:
-        if isinstance(type, SimpleType):
-            out.append(f">{escaped(type.write(value))}")
+        if isinstance(schemaType, SimpleType):
+            out.append(f">{escaped(schemaType.write(value))}")
         else:
-            type.write(out, value)
+            schemaType.write(out, value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: {error}") from None
-    out.append(marks.closed)
+    out.append(tags.end)

@@ -9,9 +9,9 @@ import pytest
 import zeep
 
 from tests.protocols.soap.mirror import XSD, Here
-from wsd.protocols.soap.contract import readContract
-from wsd.protocols.soap.publish import httpWsdl, webSocketWsdl
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.reader import readContract
+from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 
 SCHEMA = f"""<xs:schema xmlns:xs="{XSD}" targetNamespace="urn:{{0}}" elementFormDefault="qualified">
 <xs:element name="Ask"><xs:complexType><xs:sequence><xs:element name="{{0}}" type="xs:int"/></xs:sequence>

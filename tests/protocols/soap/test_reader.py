@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.reader import EnvelopeReader
 
 LONG = 20_000_000
 
 
 def read(document: str, most: int, pieces: int = 1) -> object:
-    reader = Reader(most)
+    reader = EnvelopeReader(most)
     size = -(-len(document) // pieces)
     for start in range(0, len(document), size):
         reader.feed(document[start : start + size].encode())
-    return reader.close()
+    return reader.close().root
 
 
 class TestLongTexts:
@@ -51,11 +51,11 @@ class TestPieces:
             read(document, 1000, pieces)
 
     def test_after_a_fault_the_next_is_read(self) -> None:
-        reader = Reader()
+        reader = EnvelopeReader()
         for bad in ([b"<a><b></a>"], [b"<a>", b"<b></a>"], [b"x"], []):
             for piece in bad:
                 reader.feed(piece)
             with pytest.raises(Fault):
                 reader.close()
             reader.feed(b"<a/>")
-            assert reader.close().tag == "a"
+            assert reader.close().root.tag == "a"

@@ -1,9 +1,9 @@
 """
-Dictionary: where libxml2 keeps each name, and each short run of white space, that it has read.
+Parsers: lxml's, for documents from peers, with dictionaries that are replaced after a while.
 
-lxml has one dictionary for each thread, and frees it when the thread ends. Names from strangers would pile up there
-until the daemon stops, and at 10 MB libxml2 accepts no more. So documents of strangers are parsed with dictionaries
-that are replaced after a while.
+libxml2 keeps each name and each short run of white space that it has read in a dictionary. lxml has one dictionary for
+each thread, and frees it when the thread ends. The names that peers invent would pile up there until the daemon stops,
+and at 10 MB libxml2 accepts no more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from lxml import etree
 
 _KEY = "_ParserDictionaryContext"
-"""The key of the dictionary in lxml's state of a thread. A test fails if lxml changes it."""
+"""The key of the dictionary in lxml's state of a thread, which is private to lxml. A test fails if it changes."""
 _MOST_SHARED = 1 << 20
 """Bytes that are read before the shared dictionary is replaced. They make at most 8 MiB of names."""
 
@@ -26,7 +26,7 @@ _stateOfThread.argtypes = ()
 
 
 def parser(isHuge: bool = False, **options: Any) -> Any:
-    """A parser for documents of strangers. `isHuge` lifts libxml2's own bounds, 10 MB of text and 256 levels."""
+    """Returns a parser for documents from peers. `isHuge` lifts the limits of libxml2, 10 MB of text and 256 levels."""
     return etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -50,9 +50,9 @@ _state = _State()
 
 class Dictionary:
     """
-    A separate dictionary: inside `with dictionary:` parsers put their names there.
+    A separate dictionary: parsers that are used inside `with dictionary:` put their names there.
 
-    A feed parser must be made, fed and closed inside the same one.
+    A feed parser must be made, fed and closed inside the same dictionary.
     """
 
     __slots__ = ("_context", "_outer")
@@ -73,12 +73,12 @@ class Dictionary:
             state[_KEY] = self._outer
 
 
-class Piecewise:
+class FeedParser:
     """
-    The parser of one document that comes in pieces, with a dictionary of its own.
+    Parses one document that comes in pieces, with a dictionary of its own.
 
-    lxml frees what it has made of a document when its parser is closed, so one
-    that is left in the midst is closed here.
+    lxml frees an incomplete document only when its parser is closed. So the parser is closed at the latest when this
+    object is deleted.
     """
 
     __slots__ = ("_names", "_parser")
@@ -89,47 +89,49 @@ class Piecewise:
             self._parser = parser(**options)
 
     def feed(self, data: bytes) -> None:
-        """The next piece. Raises lxml's XMLSyntaxError."""
+        """Parses the next piece. Raises lxml's XMLSyntaxError."""
         with self._names:
             self._parser.feed(data)
 
     def close(self) -> Any:
-        """The root of the whole document. Raises lxml's XMLSyntaxError."""
+        """Returns the root of the complete document. Raises lxml's XMLSyntaxError."""
         with self._names:
             return self._parser.close()
 
     @property
     def errors(self) -> Any:
-        """What was wrong so far, in lxml's words."""
+        """lxml's log of the errors so far."""
         return self._parser.feed_error_log
 
     def __del__(self) -> None:
+        # An incomplete document is not well-formed.
         with suppress(etree.XMLSyntaxError):
             self.close()
 
 
-class _Shared(local):
-    """A dictionary and parser that the short documents of a thread share for a while."""
+class _SharedParser(local):
+    """The dictionary and parser that the short documents of a thread share for a while."""
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
-        """Replace the dictionary; documents made with it keep it alive."""
+        """Replaces the dictionary. Documents that were made with the old one keep it alive."""
         self.dictionary = Dictionary()
         self.left = _MOST_SHARED
         with self.dictionary:
             self.parser = parser()
 
 
-_shared = _Shared()
+_shared = _SharedParser()
 
 
 _SHORT = 65536
+"""Limit in bytes of a document that is parsed with the shared dictionary."""
 
 
 def parseAny(text: str) -> Any:
-    """The root of a complete document of any length. Raises lxml's XMLSyntaxError."""
+    """Returns the root of a complete document of any length. Raises lxml's XMLSyntaxError."""
     data = text.encode()
     if len(data) <= _SHORT:
         return parseShort(data)
@@ -138,7 +140,7 @@ def parseAny(text: str) -> Any:
 
 
 def parseShort(data: bytes) -> Any:
-    """The root of a complete short document. Raises lxml's XMLSyntaxError."""
+    """Returns the root of a complete short document. Raises lxml's XMLSyntaxError."""
     shared = _shared
     shared.left -= len(data)
     if shared.left < 0:

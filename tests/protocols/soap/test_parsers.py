@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from wsd.protocols.soap.dictionary import Dictionary, parseAny, parser, parseShort
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.parsers import Dictionary, parseAny, parser, parseShort
+from wsd.protocols.soap.reader import EnvelopeReader
 
 ROOT = Path(__file__).parents[3]
 
 READS = """
 import sys
-from wsd.protocols.soap.dictionary import parseAny
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.parsers import parseAny
+from wsd.protocols.soap.reader import EnvelopeReader
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -33,13 +33,13 @@ def blanks(number):
     )
 
 count, make, pieces = int(sys.argv[1]), {"names": names, "blanks": blanks}[sys.argv[2]], int(sys.argv[3])
-before, reader = resident(), Reader(isCounted=False)
+before, reader = resident(), EnvelopeReader(isCounted=False)
 for number in range(18_000_000 // (count * 10)):
     said = f'<r xmlns="urn:{number}">{make(number)}</r>'
     if pieces:
         for start in range(0, len(said), len(said) // pieces):
             reader.feed(said[start : start + len(said) // pieces].encode())
-        assert len(reader.close()) == count
+        assert len(reader.close().root) == count
     else:
         assert len(parseAny(said)) == count
 print((resident() - before) >> 20)
@@ -49,18 +49,18 @@ LEAVES = """
 import sys
 from lxml import etree
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.reading import Reader
-from wsd.protocols.soap.validating import Validator
+from wsd.protocols.soap.reader import EnvelopeReader
+from wsd.protocols.soap.schema.validator import Validator
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
 
 def left():
-    Reader().feed(b"<r>" + b"<a/>" * 20_000)
+    EnvelopeReader().feed(b"<r>" + b"<a/>" * 20_000)
 
 def refused():
-    reader = Reader()
+    reader = EnvelopeReader()
     for _ in range(3):
         reader.feed(b"<r>" + b"<a b='1'/>" * 8_000)
     try:
@@ -149,16 +149,15 @@ class TestDictionary:
 
 class TestReader:
     def test_readers_take_turns(self) -> None:
-        readers = [Reader() for _ in range(3)]
+        readers = [EnvelopeReader() for _ in range(3)]
         for part in (b"<a><b", b">1</b", b"></a>"):
             for reader in readers:
                 reader.feed(part)
-        assert [reader.close()[0].text for reader in readers] == ["1", "1", "1"]
+        assert [reader.close().root[0].text for reader in readers] == ["1", "1", "1"]
 
     def test_it_tells_how_long_the_last_message_was(self) -> None:
-        reader = Reader()
+        reader = EnvelopeReader()
         for parts in ([b"<a/>"], [b"<a>", b"</a>"]):
             for part in parts:
                 reader.feed(part)
-            reader.close()
-            assert reader.size == sum(map(len, parts))
+            assert reader.close().size == sum(map(len, parts))

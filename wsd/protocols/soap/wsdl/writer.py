@@ -1,4 +1,4 @@
-"""Publishes a contract as a WSDL 1.1, for a transport: what generators of clients read."""
+"""Writer: writes a contract as a WSDL 1.1 for a transport, from which clients are generated."""
 
 from __future__ import annotations
 
@@ -6,55 +6,47 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.contract import Contract, Message, Operation, ownNames
-from wsd.protocols.soap.names import (
-    HTTP_TRANSPORT,
-    WEBSOCKET_TRANSPORT,
-    WSAM,
-    WSAW,
-    WSDL,
-    WSDL_SOAP11,
-    WSDL_SOAP12,
-)
+from wsd.protocols.soap.names import HTTP_TRANSPORT, WEBSOCKET_TRANSPORT, WSAM, WSAW, WSDL, WSDL_SOAP11, WSDL_SOAP12
+from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation, uniqueNames
 
 _WSDL = f"{{{WSDL}}}"
 
 
 def webSocketWsdl(contract: Contract, location: str) -> bytes:
-    """With the transport of [MS-SWSB], for WCF; what the server pushes is told."""
-    return _Writer(contract, [("WebSocket", WSDL_SOAP12, WEBSOCKET_TRANSPORT)], location, True).write()
+    """Returns the WSDL with the transport of [MS-SWSB], for WCF. It has what the server pushes."""
+    return WsdlWriter(contract, [("WebSocket", WSDL_SOAP12, WEBSOCKET_TRANSPORT)], location, True).write()
 
 
 def httpWsdl(contract: Contract, location: str) -> bytes:
-    """With the transport that every client knows, for 1.2 and 1.1; without what is pushed, which few can read."""
+    """Returns the WSDL with the transport HTTP, for 1.2 and 1.1, without what is pushed: few clients can read that."""
     ports = [("Soap12", WSDL_SOAP12, HTTP_TRANSPORT), ("Soap11", WSDL_SOAP11, HTTP_TRANSPORT)]
-    return _Writer(contract, ports, location, False).write()
+    return WsdlWriter(contract, ports, location, False).write()
 
 
-class _Writer:
-    """Writes one."""
+class WsdlWriter:
+    """Writes a WSDL. A port is the suffix of its name, the namespace of the binding, and the transport."""
 
     def __init__(self, contract: Contract, ports: list[tuple[str, str, str]], location: str, isPushed: bool) -> None:
         self._contract = contract
         self._ports = ports
         self._location = location
         self._operations = [each for each in contract.operations.values() if isPushed or each.input is not None]
-        self._names = ownNames(self._elements())
-        """The name of each element's message."""
-        self._spaces = {space: f"e{number}" for number, space in enumerate(self._elementSpaces())}
-        names = {prefix: space for space, prefix in self._spaces.items() if space}
+        self._names = uniqueNames(self._elements())
+        """The name of the message of each element."""
+        self._prefixes = {namespace: f"e{number}" for number, namespace in enumerate(self._elementNamespaces())}
+        names = {prefix: namespace for namespace, prefix in self._prefixes.items() if namespace}
         self._root = etree.Element(
             f"{_WSDL}definitions",
-            nsmap={"wsdl": WSDL, "wsam": WSAM, "wsaw": WSAW, "tns": contract.space, **names},
+            nsmap={"wsdl": WSDL, "wsam": WSAM, "wsaw": WSAW, "tns": contract.namespace, **names},
             name=contract.name,
-            targetNamespace=contract.space,
+            targetNamespace=contract.namespace,
         )
 
-    def _elementSpaces(self) -> list[str]:
+    def _elementNamespaces(self) -> list[str]:
         return list(dict.fromkeys(each.lstrip("{").rpartition("}")[0] for each in self._names))
 
     def _elements(self) -> list[str]:
-        """The elements of all messages."""
+        """Returns the elements of all messages."""
         return [
             message.element
             for operation in self._operations
@@ -63,12 +55,12 @@ class _Writer:
         ]
 
     def write(self) -> bytes:
-        """The whole, as UTF-8."""
+        """Returns the WSDL in UTF-8."""
         etree.SubElement(self._root, f"{_WSDL}types")
         for tag, name in self._names.items():
-            space, _, local = tag.lstrip("{").rpartition("}")
+            namespace, _, local = tag.lstrip("{").rpartition("}")
             node = etree.SubElement(self._root, f"{_WSDL}message", name=name)
-            element = f"{self._spaces[space]}:{local}" if space else local
+            element = f"{self._prefixes[namespace]}:{local}" if namespace else local
             etree.SubElement(node, f"{_WSDL}part", name="parameters", element=element)
         self._portType()
         for port in self._ports:
@@ -76,8 +68,8 @@ class _Writer:
         self._service()
         etree.indent(self._root)
         whole: bytes = etree.tostring(self._root, xml_declaration=True, encoding="utf-8")
-        # As text: a schema that is put into another tree loses the prefixes that its values use.
-        schemas = b"\n".join(map(etree.tostring, self._contract.schemas.documents()))
+        # The schemas are inserted as text: in another tree they would lose the prefixes in their attribute values.
+        schemas = b"\n".join(map(etree.tostring, self._contract.documents.copies()))
         return whole.replace(b"<wsdl:types/>", b"<wsdl:types>\n" + schemas + b"\n  </wsdl:types>", 1)
 
     def _portType(self) -> None:
@@ -93,18 +85,18 @@ class _Writer:
                 self._reference(node, "fault", message, name=self._names[message.element])
 
     def _reference(self, node: Any, kind: str, message: Message, **more: str) -> None:
-        told = etree.SubElement(node, _WSDL + kind, message=f"tns:{self._names[message.element]}", **more)
-        told.set(f"{{{WSAM}}}Action", message.action)
+        reference = etree.SubElement(node, _WSDL + kind, message=f"tns:{self._names[message.element]}", **more)
+        reference.set(f"{{{WSAM}}}Action", message.action)
 
-    def _binding(self, name: str, space: str, transport: str) -> None:
-        soap = f"{{{space}}}"
-        prefix = "soap" if space == WSDL_SOAP11 else "soap12"
+    def _binding(self, name: str, namespace: str, transport: str) -> None:
+        soap = f"{{{namespace}}}"
+        prefix = "soap" if namespace == WSDL_SOAP11 else "soap12"
         binding = etree.SubElement(
             self._root,
             f"{_WSDL}binding",
             name=f"{self._contract.name}{name}",
             type=f"tns:{self._contract.portType}",
-            nsmap={prefix: space},
+            nsmap={prefix: namespace},
         )
         etree.SubElement(binding, f"{soap}binding", style="document", transport=transport)
         etree.SubElement(binding, f"{{{WSAW}}}UsingAddressing")
@@ -123,11 +115,11 @@ class _Writer:
         service = etree.SubElement(self._root, f"{_WSDL}service", name=self._contract.name)
         if self._contract.documentation:
             etree.SubElement(service, f"{_WSDL}documentation").text = self._contract.documentation
-        for name, space, _ in self._ports:
+        for name, namespace, _ in self._ports:
             port = etree.SubElement(service, f"{_WSDL}port", name=name, binding=f"tns:{self._contract.name}{name}")
-            etree.SubElement(port, f"{{{space}}}address", location=self._location)
+            etree.SubElement(port, f"{{{namespace}}}address", location=self._location)
 
 
 def _faultsOf(operation: Operation) -> list[Message]:
-    """Each once: they are known by two names."""
+    """Returns the faults of an operation, each once although it has two names."""
     return list({message.element: message for message in operation.faults.values()}.values())

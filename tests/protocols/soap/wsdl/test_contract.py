@@ -14,9 +14,9 @@ from tests.protocols.soap.test_http import ask, post
 from tests.socket.library import OPERATIONS
 from tests.socket.library import wsdl as library
 from wsd.config import ConfigError
-from wsd.protocols.soap.contract import readContract
-from wsd.protocols.soap.publish import httpWsdl
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.reader import readContract
+from wsd.protocols.soap.wsdl.writer import httpWsdl
 
 SPACE = "urn:convert"
 TYPES = f"""<s:schema xmlns:s="http://www.w3.org/2001/XMLSchema" targetNamespace="{SPACE}"

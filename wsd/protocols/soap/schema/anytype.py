@@ -1,9 +1,9 @@
 """
-Anything: values of elements without a type in the contract, xs:anyType and the elements of xs:any.
+xs:anyType: values of elements that have no type in the contract, also those of xs:any.
 
-A text is a text, and an element with xsi:type has that type. Children are a dictionary by their names, in which a
-repeated child is a list. An element that a dictionary cannot hold, with attributes or with text between children,
-stays an element.
+A text is read as a str, and an element with xsi:type as a value of that type. Children are read as a dictionary by
+their names, in which a repeated child is a list. An element that a dictionary cannot hold, because it has attributes
+or text between children, is left an element.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.derivations import TYPE_KEY
-from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import escaped, newMarksOf, nilMark, typeMark
 from wsd.protocols.soap.names import XSD, XSI
-from wsd.protocols.soap.schema import tagOf
-from wsd.protocols.soap.simple import BUILT_IN, SimpleType, simpleTypeOf
-from wsd.protocols.soap.values import ComplexType, readField, readValue, writeField, writeValue
+from wsd.protocols.soap.schema.builtin import BUILT_IN, simpleTypeOf
+from wsd.protocols.soap.schema.datatypes import SimpleType
+from wsd.protocols.soap.schema.derivations import TYPE_KEY
+from wsd.protocols.soap.schema.documents import tagOf
+from wsd.protocols.soap.schema.fields import Named
+from wsd.protocols.soap.schema.tags import escaped, newTagsOf, nilAttributes, typeAttributes
+from wsd.protocols.soap.schema.values import ComplexType, readField, readValue, writeField, writeValue
 
 _STRING = BUILT_IN["string"]
 
 
 @dataclass(slots=True)
-class Anything(ComplexType):
-    """xs:anyType."""
+class AnyType(ComplexType):
+    """The type xs:anyType (XML Schema part 1, 3.4.7)."""
 
     def read(self, element: Any) -> Any:
-        """The value of an element without xsi:type. Raises ValueError."""
+        """Returns the value of an element without xsi:type. Raises ValueError."""
         if any(not name.startswith(f"{{{XSI}}}") for name in element.attrib):
             return element
         if not len(element):
@@ -48,27 +49,24 @@ class Anything(ComplexType):
         return values
 
     def _readChild(self, child: Any) -> Any:
-        field = self._declared(child.tag)
+        field = self.types.globalElement(child.tag)
         return readValue(self, self.types, child) if field is None else readField(field, self.types, child)
 
-    def _declared(self, tag: str) -> Field | None:
-        return self.types.top(tag) if self.types.hasElement(tag) else None
-
-    def actual(self, value: Any) -> tuple[SimpleType | ComplexType, str]:
-        """The type of a value, and the attributes that declare it. Raises ValueError."""
+    def actualType(self, value: Any) -> tuple[SimpleType | ComplexType, str]:
+        """Returns the type of a value, and the attributes that declare it. Raises ValueError."""
         if value is None or isinstance(value, (str, list, tuple, Named)) or etree.iselement(value):
             return self, ""
         if isinstance(value, Mapping) and TYPE_KEY not in value:
             return self, ""
-        narrowed = self.types.derivations.narrowed(self, value)
+        narrowed = self.types.narrowed(self, value)
         if narrowed is not self:
             assert isinstance(narrowed, ComplexType)
-            return narrowed, typeMark(narrowed.key, self.types.space)
+            return narrowed, typeAttributes(narrowed.key, self.types.namespace)
         simple = simpleTypeOf(value)
-        return simple, typeMark(f"{{{XSD}}}{simple.name}", self.types.space)
+        return simple, typeAttributes(f"{{{XSD}}}{simple.name}", self.types.namespace)
 
     def write(self, out: list[str], value: Any) -> None:
-        """Write a value without a type of its own: texts, mappings, elements. Raises ValueError or TypeError."""
+        """Writes a value that has no other type: a text, a mapping, elements. Raises ValueError or TypeError."""
         if value is None:
             out.append(">")
         elif isinstance(value, str):
@@ -79,7 +77,7 @@ class Anything(ComplexType):
                 self.writeChild(out, each)
 
     def writeChild(self, out: list[str], value: Any) -> None:
-        """Write a value as elements: an lxml element, a Named, or a mapping. Raises ValueError or TypeError."""
+        """Writes a value as elements: an lxml element, a Named, or a mapping. Raises ValueError or TypeError."""
         if etree.iselement(value):
             out.append(etree.tostring(value, encoding="unicode", with_tail=False))
         elif isinstance(value, Named):
@@ -93,13 +91,13 @@ class Anything(ComplexType):
 
     def _writeNamed(self, out: list[str], name: Any, value: Any) -> None:
         tag = tagOf(name)
-        field = self._declared(tag)
+        field = self.types.globalElement(tag)
         if field is not None:
             writeField(out, field, value, self.types)
             return
-        # Not cached, since names under xs:any may be a stranger's.
-        marks = newMarksOf(tag, self.types.space)
+        # The tags are not kept, since names under xs:any may come from anybody.
+        tags = newTagsOf(tag, self.types.namespace)
         if value is None:
-            out.append(f"{marks.opened}{nilMark()}>{marks.closed}")
+            out.append(f"{tags.start}{nilAttributes()}>{tags.end}")
         else:
-            writeValue(out, tag, marks, self, value, self.types)
+            writeValue(out, tag, tags, self, value, self.types)

@@ -9,8 +9,8 @@ from lxml import etree
 
 from tests.protocols.soap.features import plain
 from tests.protocols.soap.mirror import NAMES, SPACE, XSD, Mirror, canonical, schemaOf
-from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.names import XML
+from wsd.protocols.soap.wsdl.reader import readContract
 
 OUTER = """<xs:include schemaLocation="inner.xsd"/>
 <xs:complexType name="Part"><xs:sequence><xs:element name="deep" type="Deep"/><xs:element ref="top"/>
@@ -89,7 +89,7 @@ class TestAttributesOfXml:
         """To validate what is unique takes more than to validate the rest."""
         only = '<xs:complexType name="T"><xs:attribute ref="xml:lang"/></xs:complexType>'
         for content, isThere in ((only, False), (ATTRIBUTES, True), (GROUP, True)):
-            schemas = Mirror(tmp_path, schemaOf(content), isRefereed=False).contract.schemas
+            schemas = Mirror(tmp_path, schemaOf(content), isRefereed=False).contract.documents
             assert (schemas.declared("attribute", f"{{{XML}}}id") is not None) is isThere
 
     def test_a_file_beside_the_contract_comes_first(self, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lxml import etree
 
 from tests.protocols.soap.talk import Talker, daemonOf, envelope, fault, text
 from tests.wire import Daemon
-from wsd.protocols.soap.validating import Validator
+from wsd.protocols.soap.schema.validator import Validator
 
 HEAD = '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">'
 LIST = """<xs:element name="r"><xs:complexType><xs:sequence>
@@ -129,7 +129,7 @@ class TestInAThread:
     def daemon(self, tmp_path: Path) -> Daemon:
         file = tmp_path / "costly.xsd"
         file.write_text(f"{HEAD}{SERVICE}</xs:schema>", "utf-8")
-        return daemonOf(contract=str(file), service="tests.protocols.soap.test_validating:costly")
+        return daemonOf(contract=str(file), service="tests.protocols.soap.schema.test_validator:costly")
 
     def block(self, value: str) -> str:
         return envelope(f"<Block><text>{value}</text></Block>")

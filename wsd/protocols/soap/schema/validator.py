@@ -1,8 +1,8 @@
 """
-Validator: checks an element against its schema, at a cost linear in its size.
+Validator: validates an element against the schemas of a contract, at a cost linear in the element's size.
 
-libxml2 goes on after an error, and lxml records the path of each, in time linear in the elements before it:
-50,000 wrong elements take seconds. So a large element is read again in pieces, up to the first error.
+libxml2 goes on after an error, and lxml records the path of each error in time linear in the number of elements before
+it: 50,000 errors take seconds. So a large element is validated in pieces, up to the first error.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.dictionary import Piecewise
 from wsd.protocols.soap.names import XSD
+from wsd.protocols.soap.parsers import FeedParser
 
 _XSD = f"{{{XSD}}}"
 _SMALL = 16384
-"""Limit in bytes of an element that is checked at once: its errors, 4,000 at most, take 15 ms."""
+"""Limit in bytes of an element that is validated as a whole: its errors, at most 4,000, take 15 ms."""
 _PIECE = 16384
 _QUANTIFIER = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|([*+?]|\{\d+(?:,\d*)?\})", re.DOTALL)
-"""Matches a quantifier of a regular expression, in the group; escapes and classes are skipped."""
+"""Matches a quantifier of a regular expression in the group; it skips escapes and character classes."""
 _FIXED = re.compile(r"\{\d+\}")
 _UNDECIDED = "checking a value against its pattern takes too long; send a shorter value"
 
 
 class Validator:
-    """An lxml schema, and the documents that it was made of."""
+    """Validates elements with an lxml schema; `documents` are those that the schema was made of."""
 
     def __init__(self, schema: Any, documents: Iterable[Any]) -> None:
         self._schema = schema
@@ -37,16 +37,16 @@ class Validator:
         roots = list(documents)
         self._hasIds = any(map(_hasIds, roots))
         self.isCostly = self._hasIds or any(map(_mayBacktrack, roots))
-        """Whether the time may grow faster than the size. Then a thread does the work: libxml2 releases the GIL."""
+        """Whether the time may grow faster than the size. Then validate in a thread: libxml2 releases the GIL."""
 
     def check(self, element: Any, size: int) -> str:
-        """The first error in an element of `size` bytes, "" if it is valid."""
+        """Returns the first error in an element of `size` bytes, "" if it is valid."""
         if size <= _SMALL and not self.isCostly:
             return self._atOnce(element)
-        # Without the lock: an answer must not wait for a request that a thread checks.
-        wrong = self._inPieces(element)
-        # Reading in pieces does not check that an xs:ID is unique.
-        return self._atOnce(element) if self._hasIds and not wrong else wrong
+        # This holds no lock: an answer must not wait for a request that a thread validates.
+        error = self._inPieces(element)
+        # Validation in pieces does not check that an xs:ID is unique.
+        return self._atOnce(element) if self._hasIds and not error else error
 
     def _atOnce(self, element: Any) -> str:
         with self._lock:
@@ -60,7 +60,7 @@ class Validator:
 
     def _inPieces(self, element: Any) -> str:
         data = memoryview(etree.tostring(element, encoding="utf-8", with_tail=False))
-        reader = Piecewise(isHuge=True, schema=self._schema)
+        reader = FeedParser(isHuge=True, schema=self._schema)
         try:
             for start in range(0, len(data), _PIECE):
                 reader.feed(bytes(data[start : start + _PIECE]))
@@ -78,16 +78,16 @@ def _sentence(error: Any) -> str:
 
 
 def _hasIds(root: Any) -> bool:
-    """Whether a document uses xs:ID."""
+    """Returns whether a document uses xs:ID."""
     names = (node.get(key, "") for node in root.iter(f"{_XSD}*") for key in ("type", "base", "itemType"))
     return any(name.rpartition(":")[2] == "ID" for name in names)
 
 
 def _mayBacktrack(root: Any) -> bool:
     """
-    Whether libxml2 may have to backtrack in a pattern or a content model.
+    Returns whether libxml2 may have to backtrack in a pattern or a content model.
 
-    It counts repetitions by trying them, so adjacent or nested ones may multiply.
+    It counts repetitions by trying them, so the cost of adjacent or nested ones may multiply.
     """
     for pattern in root.iter(f"{_XSD}pattern"):
         value = pattern.get("value", "")

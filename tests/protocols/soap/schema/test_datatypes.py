@@ -50,25 +50,27 @@ UNHELD = {
 
 
 class TestLexicalForms:
-    @pytest.mark.parametrize(("type", "text", "value"), [(type, *each) for type in LEXICAL for each in LEXICAL[type]])
-    def test_each_is_read_as_the_schema_says(self, tmp_path: Path, type: str, text: str, value: Any) -> None:
-        mirror = Mirror(tmp_path, schemaOf("", element("item", f"xs:{type}")))
+    @pytest.mark.parametrize(
+        ("typeName", "text", "value"), [(name, *each) for name in LEXICAL for each in LEXICAL[name]]
+    )
+    def test_each_is_read_as_the_schema_says(self, tmp_path: Path, typeName: str, text: str, value: Any) -> None:
+        mirror = Mirror(tmp_path, schemaOf("", element("item", f"xs:{typeName}")))
         assert mirror.read(f"<item>{text}</item>") == value
         written = mirror.write(value)
         assert mirror.read(f"<item>{etree.fromstring(written).text or ''}</item>") == value
 
-    @pytest.mark.parametrize(("type", "rest"), [("date", ""), ("dateTime", "T00:00:00")])
+    @pytest.mark.parametrize(("typeName", "rest"), [("date", ""), ("dateTime", "T00:00:00")])
     @pytest.mark.parametrize("year", ["-0001", "12000"])
     def test_of_a_year_that_it_has_not_the_fault_says_which_it_has(
-        self, tmp_path: Path, type: str, year: str, rest: str
+        self, tmp_path: Path, typeName: str, year: str, rest: str
     ) -> None:
-        mirror = Mirror(tmp_path, schemaOf("", element("item", f"xs:{type}")))
+        mirror = Mirror(tmp_path, schemaOf("", element("item", f"xs:{typeName}")))
         text = f"{year}-01-01{rest}"
         with pytest.raises(Fault, match=f"'{text}' has a year that is not one of 1 to 9999"):
             mirror.read(f"<item>{text}</item>")
 
-    @pytest.mark.parametrize(("type", "text"), [(type, text) for type in UNHELD for text in UNHELD[type]])
-    def test_what_python_cannot_hold_is_the_senders_fault(self, tmp_path: Path, type: str, text: str) -> None:
-        mirror = Mirror(tmp_path, schemaOf("", element("item", f"xs:{type}")))
+    @pytest.mark.parametrize(("typeName", "text"), [(name, text) for name in UNHELD for text in UNHELD[name]])
+    def test_what_python_cannot_hold_is_the_senders_fault(self, tmp_path: Path, typeName: str, text: str) -> None:
+        mirror = Mirror(tmp_path, schemaOf("", element("item", f"xs:{typeName}")))
         with pytest.raises(Fault, match="cannot be held here"):
             mirror.read(f"<item>{text}</item>")

@@ -1,46 +1,43 @@
 """
-Content: children whose order, or whose place in a group, is part of the value (XML Schema part 1, 3.8).
+Content: children whose order, or whose place in a model group, is part of the value (XML Schema part 1, 3.8).
 
-Valid content fits its content model in only one way (3.8.6, unique particle attribution), so the next child alone
-tells where it belongs. A group that repeats is a list of rows; a row holds the elements of one turn of the group.
+Valid content fits its content model in only one way (3.8.6, unique particle attribution). So the tag of the next child
+is enough to find its place. A group that repeats is a list of rows; a row holds the elements of one turn of the group.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.marks import escaped
-from wsd.protocols.soap.values import readField, writeColumns, writeField, writeFields
-
-if TYPE_CHECKING:
-    from wsd.protocols.soap.types import Types
+from wsd.protocols.soap.names import shortNames
+from wsd.protocols.soap.schema.fields import Field, Named
+from wsd.protocols.soap.schema.tags import escaped
+from wsd.protocols.soap.schema.values import ValueTypes, readField, writeColumns, writeField, writeFields
 
 
 @dataclass(slots=True, eq=False)
-class Group:
-    """A sequence, choice or all group, with its parts."""
+class ModelGroup:
+    """A model group: a sequence, a choice or an all group, with its particles."""
 
     kind: str
-    parts: list[Field | Group] = field(default_factory=list)
+    parts: list[Field | ModelGroup] = field(default_factory=list)
     occurs: tuple[int, float] = (1, 1)
     rows: Field | None = None
-    """The field of its rows, for a repeated group that is not a set of columns."""
-    _starts: dict[str, Field | Group] | None = None
+    """The field for the rows of a repeated group, unless each of its elements has a list."""
+    _starts: dict[str, Field | ModelGroup] | None = None
     _fields: list[Field] | None = None
 
     def takes(self, tag: str) -> bool:
-        """Whether the group may begin with an element of this tag."""
+        """Returns whether the group may begin with an element with this tag."""
         return self.starting(tag) is not None
 
-    def starting(self, tag: str) -> Field | Group | None:
-        """The part to which an element of this tag belongs if the group begins with it."""
+    def starting(self, tag: str) -> Field | ModelGroup | None:
+        """Returns the part that an element with this tag belongs to if the group begins with it."""
         if self._starts is None:
             self._starts = {}
             for part in _mayBeFirst(self):
@@ -51,24 +48,24 @@ class Group:
         return found or next((part for part in _mayBeFirst(self) if part.takes(tag)), None)
 
     def leaves(self) -> list[Field]:
-        """All elements and wildcards in the group."""
-        return [leaf for part in self.parts for leaf in (part.leaves() if isinstance(part, Group) else [part])]
+        """Returns all elements and wildcards in the group."""
+        return [leaf for part in self.parts for leaf in (part.leaves() if isinstance(part, ModelGroup) else [part])]
 
     def fields(self) -> list[Field]:
-        """The fields that hold the values of the group."""
+        """Returns the fields that hold the values of the group."""
         if self.rows is not None:
             return [self.rows]
         if self._fields is None:
-            found = [part.fields() if isinstance(part, Group) else [part] for part in self.parts]
+            found = [part.fields() if isinstance(part, ModelGroup) else [part] for part in self.parts]
             self._fields = [each for fields in found for each in fields]
         return self._fields
 
     def names(self) -> set[str]:
-        """The names of those fields."""
+        """Returns the names of these fields."""
         return {each.name for each in self.fields()}
 
     def needed(self) -> set[str]:
-        """The fields that every turn of the group must have."""
+        """Returns the names of the fields that every turn of the group must have."""
         if self.rows is not None:
             return {self.rows.name} if self.occurs[0] else set()
         if self.kind == "choice":
@@ -76,26 +73,27 @@ class Group:
         found: set[str] = set()
         for part in self.parts:
             if part.occurs[0]:
-                found |= part.needed() if isinstance(part, Group) else {part.name}
+                found |= part.needed() if isinstance(part, ModelGroup) else {part.name}
         return found
 
 
-def _firstOf(part: Field | Group) -> list[Field]:
+def _firstOf(part: Field | ModelGroup) -> list[Field]:
+    """Returns the elements and wildcards that a part may begin with."""
     if isinstance(part, Field):
         return [part]
     return [leaf for each in _mayBeFirst(part) for leaf in _firstOf(each)]
 
 
-def _mayBeFirst(group: Group) -> list[Field | Group]:
-    """The parts that may come first: in a sequence all up to the first required one, in other groups any."""
+def _mayBeFirst(group: ModelGroup) -> list[Field | ModelGroup]:
+    """Returns the parts that may come first: in a sequence all up to the first required one, in other groups all."""
     if group.kind != "sequence":
         return group.parts
     end = next((at for at, each in enumerate(group.parts) if not mayBeEmpty(each)), len(group.parts))
     return group.parts[: end + 1]
 
 
-def mayBeEmpty(part: Field | Group) -> bool:
-    """Whether a part may be left out or empty."""
+def mayBeEmpty(part: Field | ModelGroup) -> bool:
+    """Returns whether a part may be left out or empty."""
     if part.occurs[0] == 0:
         return True
     if isinstance(part, Field):
@@ -103,27 +101,27 @@ def mayBeEmpty(part: Field | Group) -> bool:
     return (any if part.kind == "choice" else all)(map(mayBeEmpty, part.parts))
 
 
-class Ordered:
-    """Content with rows, or with elements of one tag in several places."""
+class OrderedContent:
+    """Content with rows, or with elements of the same tag in several places."""
 
-    def __init__(self, root: Group, types: Types) -> None:
+    def __init__(self, root: ModelGroup, types: ValueTypes) -> None:
         self.root = root
         self._types = types
 
     def read(self, element: Any, values: dict[str, Any]) -> None:
-        """Read the children into `values`. Raises ValueError."""
+        """Reads the children into `values`. Raises ValueError."""
         children = list(element)
-        end = self._take(self.root, children, 0, values)
+        end = self._readPart(self.root, children, 0, values)
         if end < len(children):
             raise ValueError(f"{children[end].tag} is not allowed here")
 
-    def _take(self, part: Field | Group, children: list[Any], at: int, values: dict[str, Any]) -> int:
-        """Read all turns of a part from index `at` on. Returns the index after them."""
+    def _readPart(self, part: Field | ModelGroup, children: list[Any], at: int, values: dict[str, Any]) -> int:
+        """Reads all turns of a part from index `at` on. Returns the index after them."""
         turns = 0
         while turns < part.occurs[1] and at < len(children) and part.takes(children[at].tag):
             turns += 1
-            if isinstance(part, Group):
-                at = self._turn(part, children, at, values)
+            if isinstance(part, ModelGroup):
+                at = self._readTurn(part, children, at, values)
                 continue
             value = readField(part, self._types, children[at])
             if part.isList:
@@ -133,33 +131,35 @@ class Ordered:
             at += 1
         return at
 
-    def _turn(self, group: Group, children: list[Any], at: int, values: dict[str, Any]) -> int:
+    def _readTurn(self, group: ModelGroup, children: list[Any], at: int, values: dict[str, Any]) -> int:
+        """Reads one turn of a group, into a row if the group has rows. Returns the index after it."""
         if group.rows is None:
-            return self._once(group, children, at, values)
+            return self._readParts(group, children, at, values)
         row: dict[str, Any] = {}
-        at = self._once(group, children, at, row)
+        at = self._readParts(group, children, at, row)
         values.setdefault(group.rows.name, []).append(group.rows.type.python(**row))
         return at
 
-    def _once(self, group: Group, children: list[Any], at: int, values: dict[str, Any]) -> int:
+    def _readParts(self, group: ModelGroup, children: list[Any], at: int, values: dict[str, Any]) -> int:
+        """Reads each part of a group once. Returns the index after them."""
         if group.kind == "sequence":
             for part in group.parts:
-                at = self._take(part, children, at, values)
+                at = self._readPart(part, children, at, values)
             return at
         while at < len(children):
             fitting = group.starting(children[at].tag)
             if fitting is None:
                 break
-            at = self._take(fitting, children, at, values)
+            at = self._readPart(fitting, children, at, values)
             if group.kind == "choice":
                 break
         return at
 
     def write(self, out: list[str], get: Callable[..., Any]) -> None:
-        """Write the children, in order. Raises ValueError."""
+        """Writes the children in order. Raises ValueError."""
         self._writePart(out, self.root, get)
 
-    def _writePart(self, out: list[str], part: Field | Group, get: Callable[..., Any]) -> None:
+    def _writePart(self, out: list[str], part: Field | ModelGroup, get: Callable[..., Any]) -> None:
         if isinstance(part, Field):
             given = get(part.name, None)
             if given is None and part.occurs[0] and part.mayBeBare:
@@ -178,33 +178,33 @@ class Ordered:
                 self._writePart(out, each, get)
 
     def _fromColumns(self, rows: Field, get: Callable[..., Any]) -> list[dict[str, Any]]:
-        """Rows made of a list for each element: one after another for a choice, side by side for a sequence."""
-        once: Group = rows.type.model
+        """Makes rows of a list for each element: one after another for a choice, side by side for a sequence."""
+        turn: ModelGroup = rows.type.model
         own = self.root.names()
         columns = {
-            each.name: get(each.name, None) for each in once.fields() if not each.isList and each.name not in own
+            each.name: get(each.name, None) for each in turn.fields() if not each.isList and each.name not in own
         }
         given = {name: column for name, column in columns.items() if isinstance(column, (list, tuple)) and column}
-        if once.kind == "choice":
+        if turn.kind == "choice":
             return [{name: item} for name, column in given.items() for item in column]
         if len(set(map(len, given.values()))) > 1:
-            raise ValueError(f"{rows.name}: {_told(set(given))} differ in length; give {rows.name}")
+            raise ValueError(f"{rows.name}: {_listed(set(given))} differ in length; give {rows.name}")
         return [dict(zip(given, items, strict=True)) for items in zip(*given.values(), strict=True)]
 
     def _writeRow(self, out: list[str], rows: Field, row: Any) -> None:
-        once: Group = rows.type.model
+        turn: ModelGroup = rows.type.model
         if isinstance(row, Mapping):
-            unknown = [str(name) for name in row if name not in once.names()]
+            unknown = [str(name) for name in row if name not in turn.names()]
             if unknown:
-                raise ValueError(f"{rows.name}: a row has no {', '.join(unknown)}; it has {_told(once.names())}")
+                raise ValueError(f"{rows.name}: a row has no {', '.join(unknown)}; it has {_listed(turn.names())}")
         before = len(out)
-        self._writePart(out, once, row.get if isinstance(row, Mapping) else partial(getattr, row))
-        if len(out) == before and not mayBeEmpty(once):
+        self._writePart(out, turn, row.get if isinstance(row, Mapping) else partial(getattr, row))
+        if len(out) == before and not mayBeEmpty(turn):
             raise ValueError(
-                f"{rows.name}: a row is a mapping or an object with {_told(once.names())}; {row!r} has none"
+                f"{rows.name}: a row is a mapping or an object with {_listed(turn.names())}; {row!r} has none"
             )
 
-    def _writeChoice(self, out: list[str], group: Group, get: Callable[..., Any]) -> None:
+    def _writeChoice(self, out: list[str], group: ModelGroup, get: Callable[..., Any]) -> None:
         given = {each.name for each in group.fields() if _isGiven(each, get(each.name, None))}
         if not given:
             bare = [each for each in group.parts if isinstance(each, Field) and each.mayBeBare]
@@ -213,16 +213,17 @@ class Ordered:
             return
         fitting = [each for each in group.parts if given <= _namesOf(each)]
         if not fitting:
-            raise ValueError(f"{_told(given)} exclude each other; give one of them")
+            raise ValueError(f"{_listed(given)} exclude each other; give one of them")
         whole = [each for each in fitting if isinstance(each, Field) or each.needed() <= given]
         self._writePart(out, (whole or fitting)[0], get)
 
 
-def _namesOf(part: Field | Group) -> set[str]:
-    return part.names() if isinstance(part, Group) else {part.name}
+def _namesOf(part: Field | ModelGroup) -> set[str]:
+    return part.names() if isinstance(part, ModelGroup) else {part.name}
 
 
 def _rowsOf(rows: Field, given: Any) -> Any:
+    """Returns the rows that are given, which may be none. Raises TypeError."""
     if isinstance(given, (str, bytes, Mapping)):
         raise TypeError(f"{rows.name}: {type(given).__name__} is not a list of rows")
     return given or ()
@@ -232,18 +233,18 @@ def _isGiven(each: Field, value: Any) -> bool:
     return bool(value) if each.isList else value is not None
 
 
-def _told(names: set[str]) -> str:
+def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names))
 
 
-class Mixed:
+class MixedContent:
     """
-    Mixed content (part 1, 3.4.2): a list of texts and named elements, in document order.
+    Mixed content (XML Schema part 1, 3.4.2): a list of texts and named elements, in document order.
 
-    Without that list it is written like other content, from the fields of its elements.
+    If the list is missing, the content is written from the fields of its elements.
     """
 
-    def __init__(self, name: str, ordered: Ordered, types: Types) -> None:
+    def __init__(self, name: str, ordered: OrderedContent, types: ValueTypes) -> None:
         self.name = name
         self._ordered = ordered
         self._types = types
@@ -252,12 +253,12 @@ class Mixed:
             if leaf.type is not None:
                 self._byTag.setdefault(leaf.tag, replace(leaf, members={}))
                 self._byTag |= leaf.members
-        names = shownNames(self._byTag)
+        names = shortNames(self._byTag)
         for tag, each in self._byTag.items():
             self._byTag[tag] = replace(each, name=names[tag])
 
     def read(self, element: Any, values: dict[str, Any]) -> None:
-        """Read the list into `values`. Raises ValueError."""
+        """Reads the list into `values`. Raises ValueError."""
         pieces: list[Any] = [element.text] if element.text else []
         for child in element:
             each = self._byTag.get(child.tag)
@@ -267,7 +268,7 @@ class Mixed:
         values[self.name] = pieces
 
     def write(self, out: list[str], get: Callable[..., Any]) -> None:
-        """Write the texts and elements. Raises ValueError or TypeError."""
+        """Writes the texts and elements. Raises ValueError or TypeError."""
         pieces = get(self.name, None)
         if pieces is None:
             self._ordered.write(out, get)
@@ -278,7 +279,7 @@ class Mixed:
             elif isinstance(piece, Named):
                 writeField(out, self._fieldOf(piece.name), piece.value, self._types)
             elif etree.iselement(piece):
-                self._types.anything.writeChild(out, piece)
+                self._types.writeAny(out, piece)
             else:
                 raise TypeError(f"{self.name}: {piece!r} is neither a text, a Named nor an element")
 
@@ -286,10 +287,4 @@ class Mixed:
         for tag, each in self._byTag.items():
             if name in (each.name, tag):
                 return each
-        raise ValueError(f"{self.name}: {name} is not one of {_told({each.name for each in self._byTag.values()})}")
-
-
-def shownNames(tags: Collection[str]) -> dict[str, str]:
-    """Readable names of tags: without the namespace, unless two would be the same."""
-    locals = Counter(tag.rpartition("}")[2] for tag in tags)
-    return {tag: tag if locals[tag.rpartition("}")[2]] > 1 else tag.rpartition("}")[2] for tag in tags}
+        raise ValueError(f"{self.name}: {name} is not one of {_listed({each.name for each in self._byTag.values()})}")
