@@ -54,10 +54,10 @@ class Sender:
 class Bench:
     """A store, a pool and pipes to its uploads."""
 
-    def __init__(self, folder: Path, most: int = 8 * MIB) -> None:
+    def __init__(self, folder: Path, most: int = 8 * MIB, waiting: int = 100) -> None:
         self.clock = Clock()
         self.pool = PoolAtOnce(self.clock)
-        self.disk = IoPool(self.pool.share("blob", "/blob", threads=1), self.clock, "/blob")
+        self.disk = IoPool(self.pool.share("blob", "/blob", threads=1, waiting=waiting), self.clock, "/blob")
         self.backlog = Backlog(most)
         self.store: BlobStore = storeOf(folder)
 
@@ -164,3 +164,17 @@ class TestADiskThatFails:
         assert outcome(asked) == "unavailable"
         assert sender.errors == []
         assert outcome(pipe.gone) is None
+
+
+def test_an_upload_for_which_the_pool_has_no_room_is_closed_and_can_be_resumed(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, waiting=0)
+    other, sender = Sender(), Sender()
+    pipes = [bench.pipe(other), bench.pipe(sender, "another token")]
+    bench.pool.slow = True
+    for pipe in pipes:
+        pipe.write(b"hello")
+    assert [error.code for error in sender.errors] == ["unavailable"]
+    assert outcome(pipes[1].gone) is None
+    bench.pool.catchUp()
+    assert pipes[0].written == 5
+    assert bench.pipe(Sender(), "another token").written == 0

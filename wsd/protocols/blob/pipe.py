@@ -313,7 +313,8 @@ class Pipe:
         """Close the upload when neither a batch nor a sync uses it any more."""
         if not self._isWriting and not self._isSyncing:
             closed = self._disk.run(self._upload.close)
-            closed.addErrback(lambda _: None)  # The first failure is the one to tell; the pool has logged this one.
+            # The pool takes no more work, or has logged what failed; the first failure is the one to tell.
+            closed.addErrback(lambda _: self._upload.drop())
             closed.addCallback(lambda _: self._tellFailure())
 
     def _tellFailure(self) -> None:

@@ -245,7 +245,7 @@ class ReliableProtocol:
         offset = fields.get("offset", 0)
         end = offset + fields["length"] if "length" in fields else blob.size
         if end > blob.size or offset > blob.size:
-            await self._transfers.disk.run(reader.close)
+            reader.close()
             raise BlobError("range", f"the file has {blob.size} bytes; ask for a part of those")
         self._peer.tell("file", {**self._service.receipt(blob), "offset": offset, "length": end - offset})
         self._sender = ChunkSender(self._peer, self._transfers.disk, reader, offset, end, fields["credit"])

@@ -188,6 +188,11 @@ class BlobUpload:
         finally:
             self.file.close()
 
+    def drop(self) -> None:
+        """Close the file and nothing else, for when `close` cannot be called or has failed. Does not block."""
+        self.isOpen = False
+        self.file.close()
+
     def _release(self) -> None:
         """Give back the room that was reserved beyond the durable bytes."""
         if self._reserved > self.durable:
