@@ -268,11 +268,16 @@ class Engine(WebSocketServerProtocol):
         self.failedByMe = True
         if self.state != self.STATE_OPEN:
             return
+        code = self.faulted(code, reason)
         # Where in a message the fault was met is told by one plane only.
         reason = reason.partition(" at payload octet index")[0]
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
         self.noteCause(_CAUSES.get(code, Cause.protocol_error))
         self.sendCloseFrame(code, fitReason(reason) if self.explains else b"")
+
+    def faulted(self, code: int, reason: str) -> int:
+        """Called when what the peer sent cannot be accepted. Returns the code to close with."""
+        return code
 
     def dropConnection(self, abort: bool = False) -> None:
         """End the TCP connection: after what waits has been sent, or with `abort` at once unless the end is clean."""
