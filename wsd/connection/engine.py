@@ -86,9 +86,6 @@ class Engine(WebSocketServerProtocol):
     explains = True
     """Whether the close of a failed connection says what was wrong."""
 
-    copies = True
-    """Whether the transport copies what it is given."""
-
     frames: Any = None
     """What reads and writes the frames of the open connection: see `wsd.frames`."""
     _consuming = False

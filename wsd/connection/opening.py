@@ -15,7 +15,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
-from wsd.connection.api import ConnectionApi
 from wsd.connection.backpressure import NEVER, Backpressure
 from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.request import Accept, Request
@@ -43,7 +42,6 @@ class Opening(Backpressure):
     def connectionMade(self) -> None:
         """On the transport; `begin` follows at once. No output of Autobahn's is made ready here."""
         self._wire = getattr(self.transport, "wire", self._wire)
-        self.copies = self._wire is not self.transport
         self.factory.connections.add(self)  # type: ignore[arg-type]
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
@@ -147,11 +145,9 @@ class Opening(Backpressure):
         factory = self.factory
         rest, self.data = self.data, b""
         deflater = self._perMessageCompress
-        self.frames = frames = factory.plane.frames(self, self.transport, factory.frameLimits, deflater, rest)
-        if type(self).send is ConnectionApi.send:
-            self.send = frames.send  # type: ignore[method-assign]
-        if self._wire is self.transport:
-            self._wire.setReader(frames)
+        # A transport of wsd behind the PROXY header has the header's addresses: past that, messages go straight to it.
+        transport = getattr(self.transport, "wire", self.transport)
+        self.setFrames(factory.plane.frames(self, transport, factory.frameLimits, deflater, rest))
 
     def __giveAway(self) -> None:
         """The stream belongs to another protocol now; we only pass on what the transport brings."""
