@@ -6,9 +6,8 @@ The door has checked the request; here the protocol is asked, the answer is sent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from contextvars import copy_context
-from types import coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,6 +21,7 @@ from wsd.frames.codes import CloseCode
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog, escaped
 from wsd.metrics import Cause
+from wsd.policies.coroutines import remainder
 from wsd.policies.negotiation import acceptDeflate
 from wsd.policies.upgrade import acceptKey
 
@@ -63,7 +63,7 @@ class Opening(Backpressure):
         except BaseException:
             self.__notAccepted(Failure())
         else:
-            self.__awaitOpening(context.run(Deferred.fromCoroutine, _rest(opening, awaited)))
+            self.__awaitOpening(context.run(Deferred.fromCoroutine, remainder(opening, awaited)))
 
     def __awaitOpening(self, opening: Deferred[Any]) -> None:
         self._opening = opening
@@ -207,18 +207,3 @@ def _pathOf(head: Head) -> str:
     """The requested path for the log: without the query, which may hold a secret, and cut to a limit."""
     path = head.target.partition("?")[0]
     return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")
-
-
-@coroutine
-def _rest(begun: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
-    """What is left of a coroutine that has begun and waits for `awaited`, as one that has not begun."""
-    try:
-        while True:
-            try:
-                value = yield awaited
-            except BaseException as error:
-                awaited = begun.throw(error)
-            else:
-                awaited = begun.send(value)
-    except StopIteration as done:
-        return done.value
