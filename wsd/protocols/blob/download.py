@@ -60,13 +60,13 @@ async def sendFile(request: Any, transfers: Transfers, blobId: str) -> None:
     """Answer a request with a file. Raises BlobError."""
     blob, reader = await transfers.run(BlobStore.reader, blobId)
     try:
-        await FileDownload(request, blob, reader, transfers.disk.run).send()
+        await HttpDownload(request, blob, reader, transfers.disk.run).send()
     finally:
         reader.close()
 
 
 @implementer(IPushProducer)
-class FileDownload:
+class HttpDownload:
     """The answer to one request for a file. It is read on the pool, piece by piece, as the client takes them."""
 
     def __init__(self, request: Any, blob: Blob, reader: FileReader, run: Callable[..., Deferred[bytes]]) -> None:
