@@ -245,6 +245,19 @@ class TestWhatGoesWrong:
             assert (answer.status, answer.error) == (503, "unavailable")
         assert patch(daemon, url, 0, CONTENT).status == 204
 
+    def test_a_connection_that_is_dropped_while_its_upload_is_opened_leaves_it_to_the_next(self, daemon: Daemon) -> None:
+        url = create(daemon)
+        daemon.pool.slow = True
+        wire = Wire(daemon)
+        lines = [f"PATCH {url} HTTP/1.1", "Host: localhost:9998", *head(0, len(CONTENT)), "", ""]
+        wire.send("\r\n".join(lines).encode() + CONTENT[:4])
+        wire.transport.abortConnection()  # as the daemon does when a body takes too long
+        wire.serve()
+        assert wire.transport.disconnected
+        daemon.pool.catchUp()
+        assert offsetOf(daemon, url) == 0
+        assert patch(daemon, url, 0, CONTENT).status == 204
+
     def test_another_offset_is_409(self, daemon: Daemon) -> None:
         url = create(daemon)
         patch(daemon, url, 0, CONTENT[:4])
