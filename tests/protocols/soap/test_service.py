@@ -94,9 +94,9 @@ class TestCalls:
         daemon.pool.slow = True
         daemon.factories["/soap"].threads._mostWaiting = 0
         message = envelope(f'<w:Block xmlns:w="{SPACE}"><text>done</text></w:Block>')
-        talker = Talker(daemon)
-        assert talker.say(message) == []
-        (answer,) = talker.say(message)
+        first, second = Talker(daemon), Talker(daemon)
+        assert first.say(message) == []
+        (answer,) = second.say(message)
         assert fault(answer) == ("s:Receiver", "the service has too much to do; try again later")
 
     def test_one_that_takes_too_long_is_told_so(self) -> None:
