@@ -27,7 +27,7 @@ class Policies:
     http_body_timeout: float = fields.seconds(20.0)
     """The longest wait, in seconds, for the next piece of a request's body."""
     http_body_rate: int = fields.size(KIB, least=0)
-    """Bytes a second that a request's body comes with at least, on average, after the first `http_body_timeout`."""
+    """The least average bytes a second of a request's body, after the first `http_body_timeout`."""
     ping_interval: float = fields.seconds(25.0, least=0)
     """Seconds between pings; 0 sends none."""
     ping_timeout: float = fields.seconds(20.0)
@@ -37,17 +37,17 @@ class Policies:
     low_water: int = fields.size(256 * KIB, least=0)
     """Bytes waiting to be sent below which a full connection is drained again."""
     max_unsent: int = fields.size(64 * MIB)
-    """Bytes waiting to be sent at which it is dropped; room for `max_message` above `high_water` at least."""
+    """Bytes waiting to be sent at which a connection is dropped; at least `high_water` plus `max_message`."""
     stall_timeout: float = fields.seconds(60.0)
-    """Seconds in which a peer must take at least a byte of what waits for it, else it is dropped."""
+    """Seconds in which a peer must take at least one waiting byte, else it is dropped."""
     deflate: bool = True
     """Whether permessage-deflate (RFC 7692) is agreed to when it is offered."""
     deflate_level: int = fields.count(6, "1 to 9", 1, 9)
-    """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` says which library does it."""
+    """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` chooses the library."""
     deflate_memory: int = fields.count(8, "1 to 9", 1, 9)
-    """Memory for compressing: 2 ** (this + 9) bytes, 1 to 9, beside the window; igzip takes no notice of it."""
+    """Memory for compressing: 2 ** (this + 9) bytes, 1 to 9, beside the window; igzip ignores it."""
     max_memory: int = fields.size(1024 * MIB, daemon=True)
-    """Bytes held for all WebSockets together, received or unsent; beyond it those that hold the most are closed."""
+    """Bytes held for all WebSockets together, received or unsent; beyond that, those that hold the most are closed."""
     max_connections: int = fields.count(20000, "connections", 1, daemon=True)
     """Connections at one time, of all routes and of HTTP."""
     max_connections_per_address: int = fields.count(1000, "connections", 1, daemon=True)
@@ -111,11 +111,11 @@ class Route:
     subprotocols: tuple[str, ...] | None = field(default=None, metadata={"each": token})
     """Names offered, in the server's order; None is what the protocol itself offers."""
     prefer: str = fields.choice("client", "server")
-    """Whose order chooses among the subprotocols in common."""
+    """Whose order decides among the subprotocols in common."""
     require_subprotocol: bool = False
     """Whether a client without a subprotocol in common is refused (400) or opens without one."""
     origins: tuple[str, ...] = fields.texts("same-host", each=origin)
-    """Whose pages may open it: "same-host", "null", "*", or origins in full."""
+    """The origins whose pages may open it: "same-host", "null", "*", or origins in full."""
     clients: tuple[str, ...] = fields.texts(each=subject)
     """The client certificates that may open it, by subject; without any, no certificate is needed."""
     options: Mapping[str, object] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class Route:
     policies: Policies = Policies()
     """The daemon's policies with what the route overrides."""
     builtIn: bool = field(default=False, compare=False)
-    """Whether it is one of the built-in routes, unchanged, which nobody configured."""
+    """Whether it is a built-in route that nobody configured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +139,9 @@ class Config:
     hosts: tuple[str, ...] = fields.texts("localhost", "127.0.0.1", "[::1]", each=hostName)
     """Names that a request may have in its Host: a whole name, "*.NAME" for every name under NAME, or "*" for any."""
     trusted_proxies: tuple[str, ...] = fields.texts(each=proxy)
-    """Whose word on a client's address is taken: addresses, networks, or "unix"."""
+    """The proxies whose headers with a client's address are believed: addresses, networks, or "unix"."""
     proxy_header: str = fields.choice("x-forwarded-for", "forwarded")
-    """The header in which the trusted proxies say it; the other one is what clients sent, and ignored."""
+    """The header with the client's address that the trusted proxies set; the other one is ignored."""
     proxy_protocol: bool = False
     """Whether the trusted proxies begin each connection with a PROXY header; a `listen` string may override it."""
     metrics_allow: tuple[str, ...] = fields.texts(each=network)

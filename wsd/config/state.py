@@ -63,9 +63,9 @@ def _isThere(path: Path) -> bool:
 
 def give(path: Path) -> None:
     """
-    Give what root has just created to the owner of its folder.
+    Give a file or folder that root has just created to the owner of the folder it lies in.
 
-    The daemon is seldom root, and could not open it otherwise.
+    Otherwise the daemon, which is seldom root, could not open it.
     """
     if os.geteuid() == 0:
         folder = os.stat(path.parent)
@@ -106,7 +106,7 @@ def ownerOf(path: Path) -> str:
 
 
 def whoMay(path: Path) -> str:
-    """The user to run a tool as that may not open a path."""
+    """The user as whom a tool can open a path that this user may not open."""
     owner = ownerOf(path)
     return owner if owner == "root" else f"{owner} or root"
 
@@ -140,7 +140,7 @@ class Lock:
         self.sign()
 
     def _take(self) -> None:
-        """Lock the file. A process that only looks for a holder has it for a moment (`holderOf`)."""
+        """Lock the file, with retries: `holderOf` in another process locks it for a moment."""
         for _ in range(_TRIES):
             with suppress(BlockingIOError):
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,7 +183,7 @@ class Locks:
                 try:
                     new[path] = Lock(path)
                 except OSError as error:
-                    # Nothing can be stored there, so there is nothing to lock; a route reports it when needed.
+                    # Nothing can be stored there, so that there is nothing to lock. A route that needs it reports it.
                     notice = f"{path.parent} cannot be written: {error.strerror}; nothing is kept there"
                     if notice not in self.notices:
                         self.notices.append(notice)

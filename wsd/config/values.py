@@ -1,11 +1,10 @@
 """
-Reads single values: from what TOML gives to what a dataclass's field wants, or a sentence that says what would be
-right.
+Reads single values of TOML for the fields of dataclasses. Errors are sentences that say what would be right.
 
-A field's annotation is its kind: `bool`, `int`, `float`, `str`, `tuple[str, ...]`, each also `| None` where it may be
-left out. Its metadata says more: `size` (an int of bytes that may be written "1 MiB"), `unit` (what a number counts),
-`least` and `most`, `choices`, `path` (a file: relative to the folder of the configuration file), and `each` (reads one
-string, raises ValueError with a sentence).
+A field's annotation is its kind: `bool`, `int`, `float`, `str`, `tuple[str, ...]`, each also `| None` if it may be left
+out. Its metadata has more: `size` (an int of bytes that may be written "1 MiB"), `unit` (what a number counts), `least`
+and `most`, `choices`, `path` (a file, relative to the folder of the configuration file), and `each` (a function that
+reads one string, and raises ValueError with a sentence).
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ _HOST = re.compile(r"\[[0-9a-f:.]+\]|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.
 
 
 def printable(text: str) -> str:
-    """A stranger's text for a terminal, on one line: what is not printable is escaped."""
+    """A stranger's text for a terminal, on one line, with escapes for what is not printable."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """' did you mean "x"?' or a list of what is known: the end of a sentence about an unknown word."""
+    """The end of a sentence about an unknown word: 'did you mean "x"?', or a list of the known ones."""
     names = sorted(known)
     close = get_close_matches(word, names, 1)
     if close:
@@ -97,7 +96,7 @@ def network(text: str) -> str:
 
 
 def proxy(text: str) -> str:
-    """An address or network, or "unix": whoever comes by a unix socket."""
+    """An address or network, or "unix" for every client of a unix socket."""
     return text if text == "unix" else network(text)
 
 
@@ -138,7 +137,7 @@ def canonicalHost(name: str) -> str:
 
 
 def endpoint(text: str) -> str:
-    """A Twisted endpoint string, by its look: whether it can be had is seen when it is bound."""
+    """A Twisted endpoint string. Only its form is checked: whether it can be used shows when it is bound."""
     if not _ENDPOINT.match(text):
         raise ValueError(f'{show(text)} is not an endpoint; write one such as "tcp:8080" or "unix:/run/wsd/wsd.sock"')
     return text

@@ -245,7 +245,7 @@ class TestWhatGoesWrong:
             assert (answer.status, answer.error) == (503, "unavailable")
         assert patch(daemon, url, 0, CONTENT).status == 204
 
-    def test_a_connection_that_is_dropped_while_its_upload_is_opened_leaves_it_to_the_next(self, daemon: Daemon) -> None:
+    def test_a_connection_that_is_dropped_while_its_upload_opens_leaves_it_to_the_next(self, daemon: Daemon) -> None:
         url = create(daemon)
         daemon.pool.slow = True
         wire = Wire(daemon)

@@ -89,6 +89,16 @@ class TestCalls:
         (answer,) = talker.heard()
         assert text(answer, "//text").startswith("done in")
 
+    def test_too_much_that_blocks_is_told_so(self) -> None:
+        daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", threads=1)
+        daemon.pool.slow = True
+        daemon.factories["/soap"].threads._mostWaiting = 0
+        message = envelope(f'<w:Block xmlns:w="{SPACE}"><text>done</text></w:Block>')
+        first, second = Talker(daemon), Talker(daemon)
+        assert first.say(message) == []
+        (answer,) = second.say(message)
+        assert fault(answer) == ("s:Receiver", "the service has too much to do; try again later")
+
     def test_one_that_takes_too_long_is_told_so(self) -> None:
         daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", timeout=2.0)
         talker = Talker(daemon)

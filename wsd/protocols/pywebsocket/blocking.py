@@ -1,4 +1,4 @@
-"""Handlers that block: each runs on a thread of its own from its handshake to its end."""
+"""Handlers that block: each runs on one thread from its handshake to its end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class BlockingStream(HandlerStream):
                 return None
 
     def _answer(self, code: int | None, reason: str | None) -> None:
-        """The peer has closed: what the handler answers."""
+        """Answer the peer's close with what the handler's hook returns."""
         self._peerClosed(code, reason)
         if not self._request.server_terminated:
             hook = self._handler.closing
@@ -93,12 +93,12 @@ class BlockingConnection:
         self._bridge.send(len(data), self._connection.writeRaw, bytes(memoryview(data)))
 
     def read(self, length: int) -> bytes:
-        """Bytes are read by handlers that do so in their own file, or in the modules of its folder."""
+        """Not for this handler: those that read bytes do so in their own file, or in modules of its folder."""
         raise OSError("this handler's file does not read bytes itself: name connection.read in it, in one function")
 
 
 class Blocking:
-    """One connection's handler on its thread."""
+    """Runs the handler of one connection on a thread."""
 
     def __init__(self, connection: HandlerEndpoint, handler: Handler, threads: HandlerThreads, uri: str) -> None:
         self._connection = connection
@@ -126,11 +126,11 @@ class Blocking:
             raise
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
-        """Something for the handler."""
+        """Queue something for the handler."""
         self._bridge.put(kind, content, size)
 
     def wants(self, kind: int) -> bool:
-        """Whether the handler sees to pings, or pongs, itself."""
+        """Whether the handler wants pings, or pongs."""
         request = self._request
         return (request.on_ping_handler if kind == ItemKind.PING else request.on_pong_handler) is not None
 
@@ -140,7 +140,7 @@ class Blocking:
         return self._bridge.isBusy
 
     def full(self, isFull: bool) -> None:
-        """Whether too much waits for the peer."""
+        """Too much waits to be sent to the peer, or not any more."""
         self._bridge.full(isFull)
 
     def end(self, kind: int, content: Any) -> None:

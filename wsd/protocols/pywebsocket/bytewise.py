@@ -1,4 +1,4 @@
-"""Handlers that read the connection's bytes themselves: each has the bare stream, on a thread of its own."""
+"""Handlers that read the connection's bytes themselves: each has the bare stream, and a thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wsd.protocols.pywebsocket.request import HandlerRequest
 from wsd.protocols.pywebsocket.threads import HandlerThreads, NoThread, ThreadBridge
 
 _FAULTS = (InvalidUTF8Exception, UnsupportedFrameException)
-"""What a peer may still do wrong while it is closed."""
+"""What the peer may still do wrong during the closing handshake."""
 
 
 class BytewiseConnection:
@@ -43,7 +43,7 @@ class BytewiseConnection:
         self._bridge.send(len(data), self._talk.write, bytes(memoryview(data)))
 
     def read(self, length: int) -> bytes:
-        """So many bytes, waited for; fewer when the peer ends before."""
+        """`length` bytes, waited for; fewer if the peer ends before."""
         pieces, missing = [], length
         while missing > 0:
             if not self._rest:
@@ -58,12 +58,12 @@ class BytewiseConnection:
 
 
 class Bytewise(Protocol):
-    """One connection's bytes and its handler."""
+    """Runs the handler of one connection, and queues the bytes that it has not read yet."""
 
     transport: Any
 
     def __init__(self, connection: HandlerEndpoint, handler: Handler, threads: HandlerThreads, uri: str) -> None:
-        """Begin the thread. Raises Refused."""
+        """Start the handler's thread. Raises Refused if there is none."""
         self._connection = connection
         self._handler = handler
         self._key = connection.request.key
@@ -77,7 +77,7 @@ class Bytewise(Protocol):
     # -- on the reactor -------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        """The stream is here."""
+        """The bare stream has been handed over."""
         self.transport.registerProducer(self, True)
         self._bridge.put(ItemKind.OPENED, None)
 
@@ -90,7 +90,7 @@ class Bytewise(Protocol):
         self._bridge.end(ItemKind.LOST, None)
 
     def hold(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self.transport.pauseProducing()
 
     def release(self) -> None:
@@ -102,14 +102,14 @@ class Bytewise(Protocol):
         self._bridge.full(True)
 
     def resumeProducing(self) -> None:
-        """It reads."""
+        """The peer reads again."""
         self._bridge.full(False)
 
     def stopProducing(self) -> None:
-        """It is gone: connectionLost follows."""
+        """The peer is gone; connectionLost follows."""
 
     def write(self, data: bytes) -> None:
-        """Send."""
+        """Send bytes."""
         self.transport.write(data)
 
     def _finish(self) -> None:
@@ -146,7 +146,7 @@ class Bytewise(Protocol):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _transfer(self) -> None:
-        """Run the handler, and close with what it came to."""
+        """Run the handler, and close with the code of its end."""
         request = self._request
         request.ws_stream = Stream(request, StreamOptions())
         request._dispatcher = self
@@ -163,7 +163,7 @@ class Bytewise(Protocol):
             request.ws_stream.close_connection(code)
 
     def passive_closing_handshake(self, request: Any) -> tuple[int | None, str]:
-        """Code and reason with which the peer's close is answered."""
+        """Code and reason of the answer to the peer's close."""
         hook = self._handler.closing
         return passive(hook and hook(request))
 

@@ -11,7 +11,7 @@ from wsd.protocols.pywebsocket.handlers import Handlers
 
 @dataclass(frozen=True)
 class HandlerOptions:
-    """Where the handlers are, and what beside them is served."""
+    """Where the handlers are, and what is served beside them."""
 
     handlers: str | None = fields.path()
     """The folder of the handlers, files NAME_wsh.py; each answers at /NAME below the route."""
@@ -26,7 +26,7 @@ class HandlerOptions:
     handlers_encoding: str | None = None
     """The encoding of the files; None is what each says itself, or UTF-8."""
     threads: int = field(default=2048, metadata={"unit": "threads", "least": 1, "most": 32768})
-    """Threads in which handlers run that are not coroutines; beyond, opening is refused with 503."""
+    """Threads for handlers that are not coroutines; when all are in use, handshakes are refused with 503."""
 
     document_root: str | None = fields.path()
     """A folder of files to serve beside the handlers, by HTTP; None serves none."""
@@ -43,7 +43,7 @@ class HandlerOptions:
         )
 
     def check(self) -> list[str]:
-        """Load the handlers: what is wrong with them. Raises ValueError when that is not allowed."""
+        """Load the handlers. Returns what is wrong with them; with `handlers_strict` raises ValueError instead."""
         handlers = self.folder()
         handlers.load()
         if self.handlers_strict and handlers.warnings:
