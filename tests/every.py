@@ -12,7 +12,7 @@ from twisted.web.resource import IResource, Resource
 from zope.interface import implementer
 
 from wsd.connection import Accept, Closed, Connection, Factory, Refused, Request
-from wsd.web.request import IBody, IStreamed
+from wsd.resources import IBody, IStreamed
 
 
 @dataclass(frozen=True)

@@ -256,8 +256,9 @@ def test_a_reload_takes_up_what_tls_shows(reloaded: Reloaded, tmp_path: Path, ke
     }[key]
 
     def look() -> Any:
-        context = reloaded.daemon.certificates._contexts.default
-        dates = list(reloaded.daemon.certificates.expiry()), reloaded.daemon.certificates.revokedEnd()
+        certificates: Any = reloaded.daemon.listening.certificates
+        context = certificates._contexts.default
+        dates = list(certificates.expiry()), certificates.revokedEnd()
         subjects = [route.route.clients for route in reloaded.daemon.site.routes]
         return dates, subjects, context.verify_mode, context.get_ca_certs()
 
@@ -289,7 +290,7 @@ def test_the_proxies_whose_header_is_read_are_those_of_now(reloaded: Reloaded, i
     texts = [f"proxy_protocol = true\n{line}" for line in ("", TRUST)]
     before, after = texts if isTrusted else reversed(texts)
     reloaded.start(top(before))
-    composed = reloaded.daemon._compose(Listener("tcp:0", False))
+    composed = reloaded.daemon.listening.compose(Listener("tcp:0", False))
     reloaded.reload(top(after))
 
     class Listening:

@@ -16,12 +16,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.wire import Wire
-from wsd import protocols, service
+from wsd import protocols
 from wsd.config import Config, ConfigError, parse
-from wsd.config.reading import BUILT_IN
+from wsd.config.routes import BUILT_IN
 from wsd.connection import CannotStart, Factory
 from wsd.frames import choose
-from wsd.policies.budget import Part
+from wsd.policies.budget import MemoryUse
 from wsd.protocols.echo import EchoFactory
 from wsd.service import Daemon
 
@@ -111,7 +111,7 @@ def running(life: list[str]) -> Iterator[Running]:
     if ours.daemon.running:
         ours.daemon.stopService()
     ours.reactor.pump([0.1] * 100)
-    for listener in ours.daemon.listeners:
+    for listener in ours.daemon.listening.listeners:
         listener.close()
     assert signal.getsignal(signal.SIGHUP) is handler
 
@@ -149,7 +149,7 @@ class TestAReload:
         running.reactor.pump([1.0] * 20)
         assert life.count("stopped 99") == 0
         assert len([line for line in life if line.startswith("stopped")]) == 98
-        assert running.daemon._retired == []
+        assert running.daemon.routes.retired == []
 
     def test_that_fails_changes_nothing(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         def missing(name: str) -> Any:
@@ -162,7 +162,7 @@ class TestAReload:
             running.reload(2)
         assert "reload.refused" in [event.get("event") for event in events]
         assert factoryOf(running) is before
-        assert running.daemon._readiness() == (True, choose("auto").name, ["/lived"], [])
+        assert running.daemon.readiness() == (True, choose("auto").name, ["/lived"], [])
 
     def test_whose_state_another_daemon_has_makes_nobody_meet_what_will_never_start(
         self, running: Running, monkeypatch: pytest.MonkeyPatch
@@ -191,7 +191,7 @@ class TestAReload:
         running.reload(1, '[policies]\nmax_memory = "1 KiB"\n')
         budget = factoryOf(running).budget
         account = budget.open(SimpleNamespace(relieve=lambda size: None))
-        account.put(Part.unsent, 1025)
+        account.put(MemoryUse.unsent, 1025)
         running.reactor.advance(0)
         assert budget.relieved == 1
 
@@ -252,7 +252,7 @@ class TestAReloadThatLoadsABrokenModule:
             assert [words[0] for words in told] == ["RELOADING=1", "READY=1"]
             assert told[1][1].startswith("not reloaded: ")
             assert daemon.site.routes == served
-            assert daemon._readiness()[0]
+            assert daemon.readiness()[0]
         finally:
             daemon.stopService()
             daemon.reactor.pump([0.1] * 100)
@@ -313,7 +313,7 @@ class TestARouteThatCannotStart:
                 if isLate:
                     gate.errback(fault)
         else:
-            for listener in running.daemon.listeners:
+            for listener in running.daemon.listening.listeners:
                 listener.close()
             running.read = lambda: config(1, self.OTHER)
             running.daemon = Daemon(running.read(), running.reactor, lambda: running.read(), {})
@@ -363,7 +363,7 @@ class TestBuiltInRoutes:
         configs = [parse(text, protocols.optionsOf) for text in texts]
         current = iter(configs)
         daemon = Daemon(next(current), MemoryReactorClock(), lambda: next(current), {})
-        for route in daemon._factories():
+        for route in daemon.routes.factories:
             route.started = lambda: None  # type: ignore[method-assign]
             route.stopped = lambda: None  # type: ignore[method-assign]
         with capturedLogs() as events:
@@ -444,7 +444,7 @@ class TestAStop:
             seen.append(transferred)
             return SimpleNamespace(start=lambda: None)
 
-        monkeypatch.setattr(service, "Calm", calm)
+        monkeypatch.setattr("wsd.service.daemon.HeapTrimmer", calm)
         running.start()
-        factoryOf(running).budget.open(SimpleNamespace(relieve=lambda size: None)).put(Part.received, 1 << 24)
+        factoryOf(running).budget.open(SimpleNamespace(relieve=lambda size: None)).put(MemoryUse.received, 1 << 24)
         assert seen[0]() == 1 << 24

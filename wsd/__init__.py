@@ -6,7 +6,9 @@ keeps it so:
 
     head          one HTTP request head, read strictly
     config        the configuration: TOML as frozen dataclasses
+    errors        the errors that protocols tell their clients
     metrics logs  what is counted, what is written down
+    resources     what protocols need of HTTP: bodies, answers by coroutines, pages
     frames        how frames are read and written
     policies      who may, and how much: origins, true addresses, limits, time
     connection    everything Autobahn: what a protocol is made of

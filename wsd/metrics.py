@@ -1,8 +1,8 @@
 """
 What the daemon counts, and its exposition for Prometheus.
 
-Counting is adding to plain integers, since a message costs a few microseconds and a Counter of prometheus_client nearly
-one; its collector reads them when somebody asks.
+Counters are plain integers: a message costs a few microseconds, and adding to a Counter of prometheus_client nearly
+one. A collector reads them when somebody asks.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Cause(StrEnum):
 
 
 class Traffic:
-    """What a route's connections have received and sent: messages, and bytes of them as a protocol sees them."""
+    """The messages that a route's connections have received and sent, and their bytes as a protocol sees them."""
 
     __slots__ = ("bytesIn", "bytesOut", "messagesIn", "messagesOut")
 
@@ -48,7 +48,7 @@ class Traffic:
 
 @dataclass(slots=True)
 class RouteCounters:
-    """What is counted of one route; whoever handles its connections adds to it."""
+    """The counters of one route. Whatever handles its connections adds to them."""
 
     traffic: Traffic = field(default_factory=Traffic)
     opened: int = 0
@@ -57,7 +57,7 @@ class RouteCounters:
     fulls: int = 0
     holds: int = 0
     skipped: int = 0
-    """Messages that were not sent to somebody, since a newer one took their place."""
+    """Messages that were not sent to a slow client, because a newer one took their place."""
     unreadable: int = 0
     """Rows of a store that could not be read."""
     drops: dict[Cause, int] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class RouteCounters:
 
 @dataclass(slots=True)
 class ShareCounters:
-    """What is counted of one share of the pool for blocking work."""
+    """The counters of one share of the pool for blocking work."""
 
     threads: int = 0
     """Threads that work now."""
@@ -76,7 +76,7 @@ class ShareCounters:
 
 
 class Metrics:
-    """All counters and gauges of one daemon; a plane may bring a `Traffic` of its own that it counts faster in."""
+    """All counters and gauges of one daemon. `newTraffic` makes the counters of messages, fast ones for some planes."""
 
     def __init__(self, newTraffic: Callable[[], Traffic] = Traffic) -> None:
         self._newTraffic = newTraffic
@@ -137,7 +137,7 @@ class Metrics:
         self._connections, self._mostConnections = read, most
 
     def setSendBuffers(self, read: Callable[[], Iterable[int]]) -> None:
-        """Where the bytes that wait to be sent are asked for, one number a connection."""
+        """Set the function that returns the bytes that wait to be sent, one number for each connection."""
         self._sendBuffers = read
 
     def setMemory(self, read: Callable[[], int]) -> None:
@@ -145,7 +145,7 @@ class Metrics:
         self._memory = read
 
     def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
-        """Where the certificates' ends are asked for: a name to seconds since 1970."""
+        """Set the function that returns when each certificate expires: its name to seconds since 1970."""
         self._certificates = read
 
     def setRevoked(self, read: Callable[[], float | None]) -> None:
@@ -153,21 +153,23 @@ class Metrics:
         self._revoked = read
 
     def setLag(self, read: Callable[[], float]) -> None:
-        """Where the reactor's lag is asked for, in seconds."""
+        """Set the function that returns the reactor's lag in seconds."""
         self._lag = read
 
     def setThreads(self, route: str, read: Callable[[], int]) -> None:
-        """Where the threads of a route in which handlers run are asked for."""
+        """Set the function that returns the number of threads in which handlers of a route run."""
         self._threads[route] = read
 
     def info(self, version: str, plane: str, deflate: str, reactor: str) -> None:
-        """What is running."""
+        """Set what is running."""
         self._info = {"version": version, "plane": plane, "deflate": deflate, "reactor": reactor}
 
     def render(self, accept: str) -> tuple[str, bytes]:
         """
-        The content type and the text of all metrics: OpenMetrics 1.0 where an Accept header names it, as Prometheus's
-        does, else the text format 0.0.4, whatever else the header says.
+        The content type and the text of all metrics.
+
+        The text is OpenMetrics 1.0 if the Accept header names it, as that of Prometheus does, and else in the format
+        0.0.4, whatever the header says.
         """
         wanted = [part.partition(";")[0].strip() for part in accept.lower().split(",")]
         if "application/openmetrics-text" in wanted:
@@ -176,7 +178,7 @@ class Metrics:
 
 
 class _Exposition(Collector):
-    """Reads the counters when they are asked for."""
+    """Reads the counters when somebody asks."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -271,6 +273,6 @@ class _Exposition(Collector):
             for path, counters in routes.items():
                 counted = getattr(counters, attribute)
                 for cause in Cause:
-                    # Those that have not happened too: a counter that begins at 1 shows no increase.
+                    # Also causes that have not occurred: a counter that begins at 1 shows no increase.
                     family.add_metric([path, cause.value], counted.get(cause, 0))
             yield family

@@ -115,6 +115,12 @@ def errorOf(results: list[Any]) -> type[BaseException] | None:
 
 
 class TestWork:
+    def test_has_a_thread_made_when_there_is_some(self, reactor: ThreadedClock, share: PoolShare) -> None:
+        before = set(threading.enumerate())
+        done = resultOf(share.run(threading.current_thread))
+        reactor.until(lambda: done)
+        assert set(threading.enumerate()) - before == set(done)
+
     def test_is_done_on_a_thread_and_its_result_told_on_the_reactors(
         self, reactor: ThreadedClock, share: PoolShare
     ) -> None:

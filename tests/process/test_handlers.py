@@ -243,14 +243,14 @@ class TestACoroutine:
     def test_answers_without_a_thread(self, daemon: RunningDaemon) -> None:
         threads = len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir()))
         with ExitStack() as sockets:
-            all = [sockets.enter_context(opened(daemon, "/later")) for _ in range(20)]
-            for number, socket in enumerate(all):
+            clients = [sockets.enter_context(opened(daemon, "/later")) for _ in range(20)]
+            for number, socket in enumerate(clients):
                 socket.send(f"{number} 😀")
-            assert [socket.recv(timeout=20) for socket in all] == [f"{number} 😀" for number in range(20)]
+            assert [socket.recv(timeout=20) for socket in clients] == [f"{number} 😀" for number in range(20)]
             assert len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir())) <= threads
-            assert all[0].response is not None
-            assert all[0].response.headers["X-Later"] == "yes"
-            assert all[0].response.headers["X-Second"] == "too"
+            assert clients[0].response is not None
+            assert clients[0].response.headers["X-Later"] == "yes"
+            assert clients[0].response.headers["X-Second"] == "too"
 
     def test_closes_as_it_likes(self, daemon: RunningDaemon) -> None:
         with opened(daemon, "/later") as socket:

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.protocols.soap.mirror import Mirror, schemaOf
-from wsd.protocols.soap.content import Group
-from wsd.protocols.soap.fields import Field, Named
-from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import ComplexType
+from wsd.protocols.soap.schema.content import ModelGroup
+from wsd.protocols.soap.schema.datatypes import SimpleType
+from wsd.protocols.soap.schema.fields import Field, Named
+from wsd.protocols.soap.schema.values import ComplexType
 
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from("\t\n\r")
@@ -101,15 +101,15 @@ def contents(draw: st.DrawFn, depth: int = 0, isFirst: bool = False, names: list
             draw(contents(depth + 1, isBound and (kind == "choice" or not number), names)) for number in range(count)
         ]
         return f"<xs:{kind} {often(how)}>{''.join(parts)}</xs:{kind}>"
-    type = draw(st.sampled_from(LEAVES))
-    name = "shape" if type == "shape" else f"e{len(names)}"
-    if type == "shape":
+    drawn = draw(st.sampled_from(LEAVES))
+    name = "shape" if drawn == "shape" else f"e{len(names)}"
+    if drawn == "shape":
         assume("shape" not in names)
     names.append(name)
-    if type == "shape":
+    if drawn == "shape":
         return f'<xs:element ref="shape" {often(how)}/>'
     isNillable = how == ONCE and draw(st.booleans()) and not isFirst
-    return f'<xs:element name="{name}" type="{type}" {often(how)} nillable="{str(isNillable).lower()}"/>'
+    return f'<xs:element name="{name}" type="{drawn}" {often(how)} nillable="{str(isNillable).lower()}"/>'
 
 
 def valueOf(draw: st.DrawFn, each: Field) -> Any:
@@ -151,7 +151,7 @@ def joined(pieces: list[Any]) -> list[Any]:
     return found
 
 
-def fill(draw: st.DrawFn, part: Field | Group, values: dict[str, Any], isOnce: bool = False) -> None:
+def fill(draw: st.DrawFn, part: Field | ModelGroup, values: dict[str, Any], isOnce: bool = False) -> None:
     """A few turns of a particle."""
     least, most = (1, 1) if isOnce else part.occurs
     for _ in range(draw(st.integers(int(least), int(min(most, least + 2))))):
@@ -173,17 +173,17 @@ def fill(draw: st.DrawFn, part: Field | Group, values: dict[str, Any], isOnce: b
 
 
 @st.composite
-def filled(draw: st.DrawFn, root: Group) -> dict[str, Any]:
+def filled(draw: st.DrawFn, root: ModelGroup) -> dict[str, Any]:
     """Values of a whole content."""
     values: dict[str, Any] = {}
     fill(draw, root, values)
     return values
 
 
-def whole(type: ComplexType, values: dict[str, Any]) -> dict[str, Any]:
+def whole(schemaType: ComplexType, values: dict[str, Any]) -> dict[str, Any]:
     """What is read for a value that was written; nothing is told of what it does not have."""
     found: dict[str, Any] = {}
-    for each in (*type.attributes, *type.fields):
+    for each in (*schemaType.attributes, *schemaType.fields):
         value = values.get(each.name)
         if value is not None and value != []:
             isMany = isinstance(value, list) and each.isList
@@ -191,12 +191,13 @@ def whole(type: ComplexType, values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def readAs(type: Any, value: Any) -> Any:
-    if not isinstance(value, dict) or not isinstance(type, ComplexType) or type.name == "anyType":
+def readAs(schemaType: Any, value: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(schemaType, ComplexType) or schemaType.name == "anyType":
         return value
     if "xsi:type" in value:
-        type = type.types.named(f"{{urn:mirror}}{value['xsi:type']}")
-    return type.name, whole(type, value)
+        types: Any = schemaType.types
+        schemaType = types.named(f"{{urn:mirror}}{value['xsi:type']}")
+    return schemaType.name, whole(schemaType, value)
 
 
 def told(value: Any) -> Any:
@@ -226,8 +227,8 @@ class TestAnyValue:
             folder,
             schemaOf(f'{DECLARED}<xs:complexType name="T"><xs:sequence>{content}</xs:sequence></xs:complexType>'),
         )
-        type = mirror.contract.types.named("{urn:mirror}T")
-        assert isinstance(type, ComplexType)
-        values = data.draw(filled(type.model))
+        schemaType = mirror.contract.types.named("{urn:mirror}T")
+        assert isinstance(schemaType, ComplexType)
+        values = data.draw(filled(schemaType.model))
         text = mirror.service.answer(mirror.contract.operations["Mirror"], values)
-        assert told(mirror.readMessage(text.replace("MirrorResponse", "Mirror"))) == ("T", whole(type, values))
+        assert told(mirror.readMessage(text.replace("MirrorResponse", "Mirror"))) == ("T", whole(schemaType, values))

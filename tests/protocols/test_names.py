@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from wsd import protocols
 from wsd.config import ConfigError
 from wsd.connection import Factory
 from wsd.protocols.echo import EchoFactory
+
+ROOT = Path(__file__).parents[2]
 
 PARROT = """
 from dataclasses import dataclass
@@ -52,14 +56,33 @@ class TestOurs:
         with pytest.raises(ConfigError, match=r'^there is no protocol "zzz"; known are .*"describe".*"echo"'):
             protocols.load("zzz")
 
-    def test_a_missing_library_is_told_with_the_extra_that_brings_it(
-        self, installed: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setitem(protocols._FACTORIES, "ghost", "wsd_macaw:GhostFactory [xmpp]")
+    def test_a_missing_library_is_told_with_its_name(self, installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(protocols._FACTORIES, "ghost", "wsd_macaw:GhostFactory")
         with pytest.raises(ConfigError) as caught:
             protocols.load("ghost")
         assert str(caught.value) == (
-            'the protocol "ghost" needs a_library_that_is_not_there, which is not installed; pip install "wsd[xmpp]"'
+            'the protocol "ghost" needs a_library_that_is_not_there, which is not installed; pip install "wsd"'
+        )
+
+    @pytest.mark.parametrize(("library", "names"), [("lxml", ["soap"]), ("puremagic", ["blob"]), ("PIL", [])])
+    def test_a_library_is_needed_by_those_alone_that_use_it(self, library: str, names: list[str]) -> None:
+        """Each protocol is imported when a route asks for it, and what it needs as well."""
+        program = (
+            "import sys\n"
+            "sys.modules[sys.argv[1]] = None\n"
+            "from wsd import protocols\n"
+            "from wsd.config import ConfigError\n"
+            "for name in protocols._FACTORIES:\n"
+            "    try:\n"
+            "        protocols.load(name)\n"
+            "    except ConfigError as error:\n"
+            "        print(error)\n"
+        )
+        command = [sys.executable, "-c", program, library]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert ended.stderr == ""
+        assert ended.stdout == "".join(
+            f'the protocol "{name}" needs {library}, which is not installed; pip install "wsd"\n' for name in names
         )
 
 
@@ -74,6 +97,18 @@ class TestAnothers:
     def test_a_missing_library_is_told_with_the_package_that_needs_it(self, installed: Path) -> None:
         with pytest.raises(ConfigError, match=r'which is not installed; pip install "wsd-parrot\[loud\]"$'):
             protocols.load("macaw")
+
+    def test_a_module_that_a_library_of_its_misses_is_told_as_the_librarys(
+        self, installed: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (installed / "wsd_toucan.py").write_text("import wsd_macaw")
+        monkeypatch.setitem(protocols._FACTORIES, "toucan", "wsd_toucan:ToucanFactory")
+        with pytest.raises(ConfigError) as caught:
+            protocols.load("toucan")
+        assert str(caught.value) == (
+            'the protocol "toucan" cannot be loaded: ModuleNotFoundError: '
+            f"No module named 'a_library_that_is_not_there' ({installed}/wsd_macaw.py, line 1)"
+        )
 
     def test_a_module_of_its_own_that_is_missing_is_its_fault_not_the_users(
         self, installed: Path, monkeypatch: pytest.MonkeyPatch

@@ -64,9 +64,9 @@ def test_the_service_of_annotated_functions(daemon: RunningDaemon) -> None:
 def test_the_service_behind_a_schema(daemon: RunningDaemon) -> None:
     client, soap = bound(daemon, "/library")
     assert client.service.GetBook(3).tags == ["novel", "1815"]
-    for id, told in ((-1, "an id is not negative"), (11, "there is no such book")):
+    for number, told in ((-1, "an id is not negative"), (11, "there is no such book")):
         with pytest.raises(zeep.exceptions.Fault, match=told):
-            client.service.GetBook(id)
+            client.service.GetBook(number)
     soap.close()
 
 

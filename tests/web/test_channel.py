@@ -18,8 +18,8 @@ from tests.web.test_door import daemon, get, status, upgrade
 from tests.wire import Daemon, Wire
 from wsd.config import Policies
 from wsd.head import Refused
+from wsd.resources import IBody, IStreamed
 from wsd.web.channel import TURN
-from wsd.web.request import IBody, IStreamed
 
 MIB = 1024 * 1024
 

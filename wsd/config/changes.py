@@ -1,4 +1,4 @@
-"""What a reload changes: the keys in which two configurations differ, and the keys that need a restart."""
+"""The keys in which two configurations differ, and the keys whose change needs a restart."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _TABLES = ("policies", "tls", "log")
 
 
 def fixedOf(config: Config) -> dict[str, Any]:
-    """The values of those keys."""
+    """The values of the keys in `FIXED`."""
     values = dict(_plain(config))
     return {key: values[key] for key in FIXED}
 
 
 def changes(before: Config, after: Config) -> list[str]:
-    """The keys in which two configurations differ, as written there: `hosts`, `policies.deflate`, `route."/echo"`."""
+    """The keys in which two configurations differ, by full name: `hosts`, `policies.deflate`, `route."/echo"`."""
     old, new = dict(_plain(before)), dict(_plain(after))
     changed = [key for key in old if old[key] != new[key]]
     for key in {**before.routes, **after.routes}:

@@ -4,86 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from wsd.config import fields
 from wsd.config.subjects import subject
 from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, proxy, token
-
-
-def _size(default: int, least: int = 1, daemon: bool = False) -> Any:
-    """As `_count`, in bytes."""
-    return field(default=default, metadata={"size": True, "least": least, "daemon": daemon})
-
-
-def _seconds(default: float, least: float = 0.1) -> Any:
-    return field(default=default, metadata={"unit": "seconds", "least": least})
-
-
-def _count(default: int, unit: str, least: int, most: int | None = None, daemon: bool = False) -> Any:
-    """`daemon` keys hold for the whole daemon: a route may not override them."""
-    return field(default=default, metadata={"unit": unit, "least": least, "most": most, "daemon": daemon})
-
-
-def _port(default: int | None, least: int) -> Any:
-    return field(default=default, metadata={"unit": "port", "least": least, "most": 65535})
-
-
-def _texts(*default: str, each: object = None) -> Any:
-    return field(default=default, metadata={} if each is None else {"each": each})
-
-
-def _choice(*choices: str) -> Any:
-    """One of these; the first is the default."""
-    return field(default=choices[0], metadata={"choices": choices})
-
-
-def _path() -> Any:
-    return field(default=None, metadata={"path": True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
     """Limits of a connection, fixed when it opens. A route's table may override all except the last four."""
 
-    max_message: int = _size(MIB)
+    max_message: int = fields.size(MIB)
     """Bytes of a received message, after inflating; a larger one closes with 1009."""
-    max_frame: int = _size(0, least=0)
+    max_frame: int = fields.size(0, least=0)
     """Bytes of one received frame, by the length in its header, before inflating; 0 means the same as `max_message`."""
-    opening_timeout: float = _seconds(10.0)
+    opening_timeout: float = fields.seconds(10.0)
     """Seconds from connecting to the end of the request head, and again from there to the answer."""
-    closing_timeout: float = _seconds(5.0)
+    closing_timeout: float = fields.seconds(5.0)
     """Seconds for the closing handshake, then the connection is dropped."""
-    http_idle_timeout: float = _seconds(60.0)
+    http_idle_timeout: float = fields.seconds(60.0)
     """Seconds an HTTP connection may lie idle between two requests."""
-    http_body_timeout: float = _seconds(20.0)
+    http_body_timeout: float = fields.seconds(20.0)
     """The longest wait, in seconds, for the next piece of a request's body."""
-    http_body_rate: int = _size(KIB, least=0)
-    """Bytes a second that a request's body comes with at least, on average, after the first `http_body_timeout`."""
-    ping_interval: float = _seconds(25.0, least=0)
+    http_body_rate: int = fields.size(KIB, least=0)
+    """The least average bytes a second of a request's body, after the first `http_body_timeout`."""
+    ping_interval: float = fields.seconds(25.0, least=0)
     """Seconds between pings; 0 sends none."""
-    ping_timeout: float = _seconds(20.0)
+    ping_timeout: float = fields.seconds(20.0)
     """Seconds after a ping in which anything at all must come, else the connection is dropped."""
-    high_water: int = _size(MIB)
+    high_water: int = fields.size(MIB)
     """Bytes waiting to be sent to a connection from which on it is full: an echo stops reading."""
-    low_water: int = _size(256 * KIB, least=0)
+    low_water: int = fields.size(256 * KIB, least=0)
     """Bytes waiting to be sent below which a full connection is drained again."""
-    max_unsent: int = _size(64 * MIB)
-    """Bytes waiting to be sent at which it is dropped; room for `max_message` above `high_water` at least."""
-    stall_timeout: float = _seconds(60.0)
-    """Seconds in which a peer must take at least a byte of what waits for it, else it is dropped."""
+    max_unsent: int = fields.size(64 * MIB)
+    """Bytes waiting to be sent at which a connection is dropped; at least `high_water` plus `max_message`."""
+    stall_timeout: float = fields.seconds(60.0)
+    """Seconds in which a peer must take at least one waiting byte, else it is dropped."""
     deflate: bool = True
     """Whether permessage-deflate (RFC 7692) is agreed to when it is offered."""
-    deflate_level: int = _count(6, "1 to 9", 1, 9)
-    """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` says which library does it."""
-    deflate_memory: int = _count(8, "1 to 9", 1, 9)
-    """Memory for compressing: 2 ** (this + 9) bytes, 1 to 9, beside the window; igzip takes no notice of it."""
-    max_memory: int = _size(1024 * MIB, daemon=True)
-    """Bytes held for all WebSockets together, received or unsent; beyond it those that hold the most are closed."""
-    max_connections: int = _count(20000, "connections", 1, daemon=True)
+    deflate_level: int = fields.count(6, "1 to 9", 1, 9)
+    """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` chooses the library."""
+    deflate_memory: int = fields.count(8, "1 to 9", 1, 9)
+    """Memory for compressing: 2 ** (this + 9) bytes, 1 to 9, beside the window; igzip ignores it."""
+    max_memory: int = fields.size(1024 * MIB, daemon=True)
+    """Bytes held for all WebSockets together, received or unsent; beyond that, those that hold the most are closed."""
+    max_connections: int = fields.count(20000, "connections", 1, daemon=True)
     """Connections at one time, of all routes and of HTTP."""
-    max_connections_per_address: int = _count(1000, "connections", 1, daemon=True)
+    max_connections_per_address: int = fields.count(1000, "connections", 1, daemon=True)
     """Connections at one time from one address (a /64 of IPv6); clients on this machine are exempt."""
-    handshakes_per_second: int = _count(100, "handshakes", 0, daemon=True)
+    handshakes_per_second: int = fields.count(100, "handshakes", 0, daemon=True)
     """Opening handshakes a second from one address, 0 for any number; clients on this machine are exempt."""
 
 
@@ -91,27 +60,27 @@ class Policies:
 class Certificate:
     """A [[tls.certificate]]: two PEM files; without `key` the key lies in the certificate's file."""
 
-    cert: str = _path()
-    key: str = _path()
+    cert: str = fields.path()
+    key: str = fields.path()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
     """[tls]: wss and https."""
 
-    port: int | None = _port(None, least=0)
+    port: int | None = fields.port(None)
     """A port for TLS on each of `host`; 0 takes a free one, None is none."""
-    listen: tuple[str, ...] = _texts(each=endpoint)
+    listen: tuple[str, ...] = fields.texts(each=endpoint)
     """Twisted endpoint strings to listen at with TLS."""
     self_signed: bool = False
     """A developer's certificate for localhost, made when there is none and kept in the state folder."""
     certificate: tuple[Certificate, ...] = ()
     """The certificates; the first answers when no name fits."""
-    client_ca: str | None = _path()
+    client_ca: str | None = fields.path()
     """A PEM file of the authorities that clients' certificates are checked against."""
-    client_crl: str | None = _path()
+    client_crl: str | None = fields.path()
     """A PEM file with a revocation list (CRL) of each of those authorities."""
-    client_auth: str = _choice("none", "optional", "required")
+    client_auth: str = fields.choice("none", "optional", "required")
     """Whether clients are asked for a certificate, and refused without one."""
 
 
@@ -119,11 +88,11 @@ class Tls:
 class Log:
     """[log]: how the log is written."""
 
-    format: str = _choice("text", "json")
+    format: str = fields.choice("text", "json")
     """Lines for people, or one JSON object a line."""
     level: str = field(default="info", metadata={"choices": ("debug", "info", "warn", "error")})
     """The least level that is written."""
-    file: str | None = _path()
+    file: str | None = fields.path()
     """A file to append to; None goes where twistd's or twist's log goes."""
 
 
@@ -141,49 +110,49 @@ class Route:
     """The name of the one protocol, when it is not by subprotocol."""
     subprotocols: tuple[str, ...] | None = field(default=None, metadata={"each": token})
     """Names offered, in the server's order; None is what the protocol itself offers."""
-    prefer: str = _choice("client", "server")
-    """Whose order chooses among the subprotocols in common."""
+    prefer: str = fields.choice("client", "server")
+    """Whose order decides among the subprotocols in common."""
     require_subprotocol: bool = False
     """Whether a client without a subprotocol in common is refused (400) or opens without one."""
-    origins: tuple[str, ...] = _texts("same-host", each=origin)
-    """Whose pages may open it: "same-host", "null", "*", or origins in full."""
-    clients: tuple[str, ...] = _texts(each=subject)
+    origins: tuple[str, ...] = fields.texts("same-host", each=origin)
+    """The origins whose pages may open it: "same-host", "null", "*", or origins in full."""
+    clients: tuple[str, ...] = fields.texts(each=subject)
     """The client certificates that may open it, by subject; without any, no certificate is needed."""
     options: Mapping[str, object] = field(default_factory=dict)
     """A protocol's name to an instance of its Options: the route's own keys."""
     policies: Policies = Policies()
     """The daemon's policies with what the route overrides."""
     builtIn: bool = field(default=False, compare=False)
-    """Whether it is one of the built-in routes, unchanged, which nobody configured."""
+    """Whether it is a built-in route that nobody configured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole configuration."""
 
-    port: int | None = _port(9998, least=0)
+    port: int | None = fields.port(9998)
     """The port on each of `host`; 0 takes a free one, None (written false) is none."""
-    host: tuple[str, ...] = _texts("127.0.0.1", "::1")
+    host: tuple[str, ...] = fields.texts("127.0.0.1", "::1")
     """The addresses to listen on."""
-    listen: tuple[str, ...] = _texts(each=endpoint)
+    listen: tuple[str, ...] = fields.texts(each=endpoint)
     """Twisted endpoint strings to listen at; when there are some, `port` holds only if it is given too."""
-    hosts: tuple[str, ...] = _texts("localhost", "127.0.0.1", "[::1]", each=hostName)
+    hosts: tuple[str, ...] = fields.texts("localhost", "127.0.0.1", "[::1]", each=hostName)
     """Names that a request may have in its Host: a whole name, "*.NAME" for every name under NAME, or "*" for any."""
-    trusted_proxies: tuple[str, ...] = _texts(each=proxy)
-    """Whose word on a client's address is taken: addresses, networks, or "unix"."""
-    proxy_header: str = _choice("x-forwarded-for", "forwarded")
-    """The header in which the trusted proxies say it; the other one is what clients sent, and ignored."""
+    trusted_proxies: tuple[str, ...] = fields.texts(each=proxy)
+    """The proxies whose headers with a client's address are believed: addresses, networks, or "unix"."""
+    proxy_header: str = fields.choice("x-forwarded-for", "forwarded")
+    """The header with the client's address that the trusted proxies set; the other one is ignored."""
     proxy_protocol: bool = False
     """Whether the trusted proxies begin each connection with a PROXY header; a `listen` string may override it."""
-    metrics_allow: tuple[str, ...] = _texts(each=network)
+    metrics_allow: tuple[str, ...] = fields.texts(each=network)
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
-    frames: str = _choice("auto", "_fast", "fast", "plain")
+    frames: str = fields.choice("auto", "_fast", "fast", "plain")
     """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
-    drain: float = _seconds(20.0, least=0)
+    drain: float = fields.seconds(20.0, least=0)
     """Seconds for finishing pending answers when the daemon stops, before all connections are closed."""
     built_in: bool = True
-    """Whether the routes of `wsd.config.reading.BUILT_IN` exist without being named."""
-    handlers: str | None = _path()
+    """Whether the routes of `wsd.config.routes.BUILT_IN` exist without being named."""
+    handlers: str | None = fields.path()
     """A folder of pywebsocket handlers: each answers at its path, before a built-in route of that path."""
     handlers_strict: bool = False
     """Whether a handler that cannot be loaded ends the daemon at its start, instead of a warning."""

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from wsd.config.reading import stateFolder
-from wsd.config.values import ConfigError
+from wsd.config.errors import ConfigError
 
 LOCK = "daemon.lock"
 """The file in a folder that a daemon keeps locked while it runs."""
@@ -21,6 +20,15 @@ _TRIES, _MOMENT = 5, 0.02
 
 SYSTEM = Path("/var/lib/wsd")
 """The state folder of the systemd unit (`StateDirectory=wsd`), which the environment of tools does not name."""
+
+
+def stateFolder(environ: Mapping[str, str]) -> str:
+    """The folder for what the daemon keeps: $STATE_DIRECTORY, else wsd in the user's XDG state folder. Not created."""
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return given
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return os.path.join(environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state"), "wsd")
 
 
 def foundFolder(environ: Mapping[str, str], name: str) -> Path:
@@ -55,9 +63,9 @@ def _isThere(path: Path) -> bool:
 
 def give(path: Path) -> None:
     """
-    Give what root has just created to the owner of its folder.
+    Give a file or folder that root has just created to the owner of the folder it lies in.
 
-    The daemon is seldom root, and could not open it otherwise.
+    Otherwise the daemon, which is seldom root, could not open it.
     """
     if os.geteuid() == 0:
         folder = os.stat(path.parent)
@@ -98,7 +106,7 @@ def ownerOf(path: Path) -> str:
 
 
 def whoMay(path: Path) -> str:
-    """The user to run a tool as that may not open a path."""
+    """The user as whom a tool can open a path that this user may not open."""
     owner = ownerOf(path)
     return owner if owner == "root" else f"{owner} or root"
 
@@ -132,7 +140,7 @@ class Lock:
         self.sign()
 
     def _take(self) -> None:
-        """Lock the file. A process that only looks for a holder has it for a moment (`holderOf`)."""
+        """Lock the file, with retries: `holderOf` in another process locks it for a moment."""
         for _ in range(_TRIES):
             with suppress(BlockingIOError):
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -175,7 +183,7 @@ class Locks:
                 try:
                     new[path] = Lock(path)
                 except OSError as error:
-                    # Nothing can be stored there, so there is nothing to lock; a route reports it when needed.
+                    # Nothing can be stored there, so that there is nothing to lock. A route that needs it reports it.
                     notice = f"{path.parent} cannot be written: {error.strerror}; nothing is kept there"
                     if notice not in self.notices:
                         self.notices.append(notice)

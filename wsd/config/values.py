@@ -1,24 +1,22 @@
 """
-Reads single values: from what TOML gives to what a dataclass's field wants, or a sentence that says what would be
-right.
+Reads single values of TOML for the fields of dataclasses. Errors are sentences that say what would be right.
 
-A field's annotation is its kind: `bool`, `int`, `float`, `str`, `tuple[str, ...]`, each also `| None` where it may be
-left out. Its metadata says more: `size` (an int of bytes that may be written "1 MiB"), `unit` (what a number counts),
-`least` and `most`, `choices`, `path` (a file: relative to the folder of the configuration file), and `each` (reads one
-string, raises ValueError with a sentence).
+A field's annotation is its kind: `bool`, `int`, `float`, `str`, `tuple[str, ...]`, each also `| None` if it may be left
+out. Its metadata has more: `size` (an int of bytes that may be written "1 MiB"), `unit` (what a number counts), `least`
+and `most`, `choices`, `path` (a file, relative to the folder of the configuration file), and `each` (a function that
+reads one string, and raises ValueError with a sentence).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from math import isfinite
 from os.path import join
-from typing import Any, get_type_hints
+from typing import Any
 from unicodedata import normalize
 
 KIB = 1024
@@ -35,19 +33,12 @@ _HOST = re.compile(r"\[[0-9a-f:.]+\]|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.
 
 
 def printable(text: str) -> str:
-    """A stranger's text for a terminal, on one line: what is not printable is escaped."""
+    """A stranger's text for a terminal, on one line, with escapes for what is not printable."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-class ConfigError(Exception):
-    """One sentence on one line, for a person: the key's full name, a colon, what is wrong, and what would be right."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(printable(sentence))
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
-    """' did you mean "x"?' or a list of what is known: the end of a sentence about an unknown word."""
+    """The end of a sentence about an unknown word: 'did you mean "x"?', or a list of the known ones."""
     names = sorted(known)
     close = get_close_matches(word, names, 1)
     if close:
@@ -105,7 +96,7 @@ def network(text: str) -> str:
 
 
 def proxy(text: str) -> str:
-    """An address or network, or "unix": whoever comes by a unix socket."""
+    """An address or network, or "unix" for every client of a unix socket."""
     return text if text == "unix" else network(text)
 
 
@@ -146,13 +137,13 @@ def canonicalHost(name: str) -> str:
 
 
 def endpoint(text: str) -> str:
-    """A Twisted endpoint string, by its look: whether it can be had is seen when it is bound."""
+    """A Twisted endpoint string. Only its form is checked: whether it can be used shows when it is bound."""
     if not _ENDPOINT.match(text):
         raise ValueError(f'{show(text)} is not an endpoint; write one such as "tcp:8080" or "unix:/run/wsd/wsd.sock"')
     return text
 
 
-# -- values and tables ------------------------------------------------------------------------------------------------
+# -- values ------------------------------------------------------------------------------------------------
 
 
 def sizeOf(value: object) -> int:
@@ -212,7 +203,7 @@ def _texts(value: object, metadata: Mapping[str, Any], folder: str) -> tuple[str
     return texts
 
 
-def read(kind: object, metadata: Mapping[str, Any], value: object, folder: str = "") -> Any:
+def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: str = "") -> Any:
     """One value for a field of this annotation and metadata. Raises ValueError with a sentence."""
     name = str(getattr(kind, "__name__", kind) if isinstance(kind, type) else kind).removesuffix(" | None")
     if metadata.get("size"):
@@ -227,43 +218,3 @@ def read(kind: object, metadata: Mapping[str, Any], value: object, folder: str =
         number = int if name == "int" else float
         return _bounded(_number(value, number, metadata.get("unit")), metadata)
     return _text(value, metadata, folder)
-
-
-@lru_cache(64)
-def fieldsOf(shape: type) -> dict[str, tuple[Field[Any], Any]]:
-    """A dataclass's fields by name, each with its annotation resolved."""
-    hints = get_type_hints(shape)
-    return {field.name: (field, hints[field.name]) for field in fields(shape)}
-
-
-def readFields(shape: type, table: Mapping[str, object], where: str, folder: str = "") -> dict[str, Any]:
-    """
-    The values of those of a dataclass's fields that `table` has, by name; `where` is the table's name with its dot.
-
-    Raises ConfigError that names the first key that is wrong. A key without a field is not looked at.
-    """
-    known = fieldsOf(shape)
-    values = {}
-    for key, value in table.items():
-        if key in known:
-            field, kind = known[key]
-            try:
-                values[key] = read(kind, field.metadata, value, folder)
-            except ValueError as error:
-                raise ConfigError(f"{where}{key}: {error}") from None
-    return values
-
-
-def refuseUnknown(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
-    """Raises ConfigError for a key that is not known, with the nearest that is."""
-    names = set(known)
-    for key in table:
-        if key not in names:
-            raise ConfigError(f"{where}{key}: there is no such key here; {nearest(key, names)}")
-
-
-def tableOf(value: object, where: str) -> dict[str, Any]:
-    """A table. Raises ConfigError when it is something else."""
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where}: {show(value)} is not a table; write [{where}] and its keys below")
-    return value

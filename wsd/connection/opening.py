@@ -6,22 +6,22 @@ The door has checked the request; here the protocol is asked, the answer is sent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from contextvars import copy_context
-from types import coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
-from wsd.connection.contract import Contract
+from wsd.connection.backpressure import NEVER, Backpressure
 from wsd.connection.deflate import AutobahnDeflater
-from wsd.connection.flow import NEVER, Flow
 from wsd.connection.request import Accept, Request
+from wsd.frames.codes import CloseCode
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog, escaped
 from wsd.metrics import Cause
+from wsd.policies.coroutines import remainder
 from wsd.policies.negotiation import acceptDeflate
 from wsd.policies.upgrade import acceptKey
 
@@ -32,7 +32,7 @@ _LOGGED = 200
 """Limit of the characters of a path in the log."""
 
 
-class Opening(Flow):
+class Opening(Backpressure):
     """A connection on its way to be open."""
 
     _opening: Deferred[Any] | None = None
@@ -42,7 +42,6 @@ class Opening(Flow):
     def connectionMade(self) -> None:
         """On the transport; `begin` follows at once. No output of Autobahn's is made ready here."""
         self._wire = getattr(self.transport, "wire", self._wire)
-        self.copies = self._wire is not self.transport
         self.factory.connections.add(self)  # type: ignore[arg-type]
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
@@ -64,7 +63,7 @@ class Opening(Flow):
         except BaseException:
             self.__notAccepted(Failure())
         else:
-            self.__awaitOpening(context.run(Deferred.fromCoroutine, _rest(opening, awaited)))
+            self.__awaitOpening(context.run(Deferred.fromCoroutine, remainder(opening, awaited)))
 
     def __awaitOpening(self, opening: Deferred[Any]) -> None:
         self._opening = opening
@@ -101,7 +100,7 @@ class Opening(Flow):
             agreed = acceptDeflate(offers) if offers else None
         if agreed:
             self._perMessageCompress = AutobahnDeflater(
-                agreed, policies.deflate_level, policies.deflate_memory, self.factory.awake
+                agreed, policies.deflate_level, policies.deflate_memory, self.factory.deflateContexts
             )
             self.extension = agreed.answer
             lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
@@ -145,11 +144,10 @@ class Opening(Flow):
         """From here on the route's plane reads and writes."""
         factory = self.factory
         rest, self.data = self.data, b""
-        self.frames = frames = factory.plane.frames(self, self.transport, factory.terms, self._perMessageCompress, rest)
-        if type(self).send is Contract.send:
-            self.send = frames.send  # type: ignore[method-assign]
-        if self._wire is self.transport:
-            self._wire.setReader(frames)
+        deflater = self._perMessageCompress
+        # A transport of wsd behind the PROXY header has the header's addresses: past that, messages go straight to it.
+        transport = getattr(self.transport, "wire", self.transport)
+        self.setFrames(factory.plane.frames(self, transport, factory.frameLimits, deflater, rest))
 
     def __giveAway(self) -> None:
         """The stream belongs to another protocol now; we only pass on what the transport brings."""
@@ -160,7 +158,7 @@ class Opening(Flow):
         self.held = 0
         raw.makeConnection(self.transport)
         rest, self.data = self.data, b""
-        self.keeps(0)
+        self.noteReceived(0)
         if rest:
             raw.dataReceived(rest)
         self.transport.resumeProducing()
@@ -197,7 +195,7 @@ class Opening(Flow):
         """The protocol took too long to decide."""
         self.__refused(Refused(503, "the server took too long to open this connection; try again"))
 
-    def close(self, code: int = 1000, sentence: str = "", cause: Cause = Cause.closed) -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """Begin the closing handshake; a connection that is not open yet is refused with 503 and the sentence."""
         if self.state == self.STATE_CONNECTING and self._raw is None:
             self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))
@@ -209,18 +207,3 @@ def _pathOf(head: Head) -> str:
     """The requested path for the log: without the query, which may hold a secret, and cut to a limit."""
     path = head.target.partition("?")[0]
     return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")
-
-
-@coroutine
-def _rest(begun: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
-    """What is left of a coroutine that has begun and waits for `awaited`, as one that has not begun."""
-    try:
-        while True:
-            try:
-                value = yield awaited
-            except BaseException as error:
-                awaited = begun.throw(error)
-            else:
-                awaited = begun.send(value)
-    except StopIteration as done:
-        return done.value

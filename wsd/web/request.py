@@ -13,17 +13,18 @@ from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
-from wsd.connection.body import IBody, IStreamed
 from wsd.connection.request import newId
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
+from wsd.resources import IBody, IStreamed
 
 if TYPE_CHECKING:
     from wsd.web.channel import Channel
     from wsd.web.site import Site
 
 __all__ = ["IBody", "IStreamed", "Request"]
+"""IBody and IStreamed belong to `wsd.resources`; they are importable from here for one more release."""
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

@@ -238,11 +238,24 @@ class TestWhatGoesWrong:
             raise ValueError("nobody has foreseen this")
 
         url = create(daemon)
-        for place in ("store.PartFile", "file.PartFile.append"):
+        for place in ("store.UploadFile", "file.UploadFile.append"):
             with monkeypatch.context() as context:
                 context.setattr(f"wsd.protocols.blob.{place}", slip)
                 answer = patch(daemon, url, 0, CONTENT)
             assert (answer.status, answer.error) == (503, "unavailable")
+        assert patch(daemon, url, 0, CONTENT).status == 204
+
+    def test_a_connection_that_is_dropped_while_its_upload_opens_leaves_it_to_the_next(self, daemon: Daemon) -> None:
+        url = create(daemon)
+        daemon.pool.slow = True
+        wire = Wire(daemon)
+        lines = [f"PATCH {url} HTTP/1.1", "Host: localhost:9998", *head(0, len(CONTENT)), "", ""]
+        wire.send("\r\n".join(lines).encode() + CONTENT[:4])
+        wire.transport.abortConnection()  # as the daemon does when a body takes too long
+        wire.serve()
+        assert wire.transport.disconnected
+        daemon.pool.catchUp()
+        assert offsetOf(daemon, url) == 0
         assert patch(daemon, url, 0, CONTENT).status == 204
 
     def test_another_offset_is_409(self, daemon: Daemon) -> None:

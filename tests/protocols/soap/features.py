@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from lxml import etree
 
 from tests.protocols.soap.mirror import NAMES, SPACE, canonical
-from wsd.protocols.soap.fields import Named
+from wsd.protocols.soap.schema.fields import Named
 
 MANY = 'minOccurs="0" maxOccurs="unbounded"'
 
@@ -27,8 +27,8 @@ def choice(content: str, often: str = "") -> str:
     return f"<xs:choice {often}>{content}</xs:choice>"
 
 
-def element(name: str, type: str = "xs:string", more: str = "") -> str:
-    return f'<xs:element name="{name}" type="{type}" {more}/>'
+def element(name: str, typeName: str = "xs:string", more: str = "") -> str:
+    return f'<xs:element name="{name}" type="{typeName}" {more}/>'
 
 
 def typeT(content: str, more: str = "") -> str:

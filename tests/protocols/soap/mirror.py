@@ -11,13 +11,14 @@ from lxml import etree
 
 from tests.protocols.soap.talk import daemonOf
 from tests.protocols.soap.test_http import post
-from wsd.protocols.soap import schema as schemas
-from wsd.protocols.soap.contract import Contract, readContract
-from wsd.protocols.soap.publish import httpWsdl
+from wsd.protocols.soap.schema import documents
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.contract import Contract
+from wsd.protocols.soap.wsdl.reader import readContract
+from wsd.protocols.soap.wsdl.writer import httpWsdl
 
 SPACE = "urn:mirror"
-XML_XSD = Path(schemas.__file__).with_name("xml.xsd")
+XML_XSD = Path(documents.__file__).with_name("xml.xsd")
 XSD = "http://www.w3.org/2001/XMLSchema"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 NAMES = f'xmlns="{SPACE}" xmlns:m="{SPACE}" xmlns:xs="{XSD}" xmlns:i="{XSI}"'
@@ -43,7 +44,9 @@ class Mirror:
         self.contract: Contract = readContract(self.path)
         self.service = Service(self.contract, {"mirror": self._mirror})
         # lxml itself does not know the attributes of XML.
-        self._referee = etree.XMLSchema(etree.parse(str(self.path))) if isRefereed else self.contract.schemas.validator
+        self._referee = (
+            etree.XMLSchema(etree.parse(str(self.path))) if isRefereed else self.contract.documents.validator
+        )
         self.seen: Any = None
 
     def _mirror(self, item: Any = None) -> Any:

@@ -27,10 +27,10 @@ from tests.protocols.soap.features import (
     typeT,
 )
 from tests.protocols.soap.mirror import NAMES, SPACE, XSD, XSI, Mirror, canonical, schemaOf
-from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.fields import Named
+from wsd.protocols.soap.schema.fields import Named
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.reader import readContract
 
 
 class Tone(Enum):
@@ -55,8 +55,8 @@ ABSTRACT = BASE.format('abstract="true"') + DERIVED + RESTRICTED
 BOTH = BASE.format("") + DERIVED + RESTRICTED
 
 
-def answered(folder: Path, schema: str, value: Any, type: str = "T") -> str:
-    return Mirror(folder, schemaOf(schema, element("item", type))).write(value)
+def answered(folder: Path, schema: str, value: Any, typeName: str = "T") -> str:
+    return Mirror(folder, schemaOf(schema, element("item", typeName))).write(value)
 
 
 class TestAnswers:
@@ -170,7 +170,7 @@ class TestAnswers:
         assert plain(mirror.read("<item r='x'><a/></item>")) == {"a": 5, "r": "x"}
 
     @pytest.mark.parametrize(
-        ("schema", "type", "value", "told"),
+        ("schema", "typeName", "value", "told"),
         [
             (BOTH, "xs:anyType", object(), "object has no type in XML Schema"),
             (BOTH, "xs:anyType", ["a"], "str is not an element; write a mapping, a Named"),
@@ -201,10 +201,10 @@ class TestAnswers:
         ],
     )  # fmt: skip
     def test_what_cannot_be_written_is_told(
-        self, tmp_path: Path, schema: str, type: str, value: Any, told: str
+        self, tmp_path: Path, schema: str, typeName: str, value: Any, told: str
     ) -> None:
         with pytest.raises((TypeError, ValueError)) as caught:
-            answered(tmp_path, schema, value, type)
+            answered(tmp_path, schema, value, typeName)
         assert told in str(caught.value)
 
 

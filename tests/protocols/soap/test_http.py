@@ -11,7 +11,7 @@ from lxml import etree
 from tests.protocols.soap.talk import DEMO, S11, S12, add, daemonOf, envelope, fault, text
 from tests.protocols.soap.test_envelope import BAD
 from tests.wire import Daemon, Wire
-from wsd.protocols.soap.contract import readContract
+from wsd.protocols.soap.wsdl.reader import readContract
 
 WSDL = {
     "w": "http://schemas.xmlsoap.org/wsdl/",

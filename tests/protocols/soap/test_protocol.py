@@ -172,9 +172,9 @@ class TestPush:
         (connection,) = daemon.connections
         for _ in range(3):
             talker.ask(envelope(self.WATCH))
-        assert len(connection._goodbyes) == 3
+        assert len(connection._closeCalls) == 3
         daemon.pass_(5)
-        assert len(connection._goodbyes) == 0
+        assert len(connection._closeCalls) == 0
 
     def test_one_more_than_there_may_be_is_the_receivers_fault(self, daemon: Daemon) -> None:
         talker = Talker(daemon)

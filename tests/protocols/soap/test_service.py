@@ -14,8 +14,8 @@ from tests.protocols.soap.talk import Talker, addressed, daemonOf, envelope, fau
 from tests.wire import Daemon
 from wsd.config import ConfigError, parse
 from wsd.protocols import optionsOf
-from wsd.protocols.soap.contract import readContract
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.reader import readContract
 
 XSD = Path(__file__).with_name("waiting.xsd")
 SPACE = "urn:waiting"
@@ -88,6 +88,16 @@ class TestCalls:
         daemon.pool.catchUp()
         (answer,) = talker.heard()
         assert text(answer, "//text").startswith("done in")
+
+    def test_too_much_that_blocks_is_told_so(self) -> None:
+        daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", threads=1)
+        daemon.pool.slow = True
+        daemon.factories["/soap"].threads._mostWaiting = 0
+        message = envelope(f'<w:Block xmlns:w="{SPACE}"><text>done</text></w:Block>')
+        first, second = Talker(daemon), Talker(daemon)
+        assert first.say(message) == []
+        (answer,) = second.say(message)
+        assert fault(answer) == ("s:Receiver", "the service has too much to do; try again later")
 
     def test_one_that_takes_too_long_is_told_so(self) -> None:
         daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", timeout=2.0)

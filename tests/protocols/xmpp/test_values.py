@@ -9,11 +9,11 @@ import pytest
 
 from tests.protocols.xmpp.talk import OPEN, Host, Talker, condition
 from tests.protocols.xmpp.test_rooms import CONFIG, MUC, ROOM, configure, join, opened
-from wsd.connection.slots import Slots
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.upload import UPLOAD, UploadService
 from wsd.protocols.xmpp.values import boolean, dateTime, number
+from wsd.resources import Slots
 
 HUGE = "9" * 400
 NO_NUMBERS = (

@@ -1,4 +1,4 @@
-"""What a handler's results and exceptions become: an answer to the handshake, or a close code."""
+"""Translates a handler's results and exceptions into an answer to the handshake, or a close code."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _KNOWN = {status.value for status in HTTPStatus if status.value >= 300}
 
 
 class Abort(Exception):
-    """The connection ends without an answer."""
+    """Raised to end the connection without an answer."""
 
 
 def answer(request: HandlerRequest) -> Accept:
-    """What the request has become in the handshake's hook. Raises HandshakeException."""
+    """The answer to the handshake, from what the hook has set in the request. Raises HandshakeException."""
     chosen = request.ws_protocol
     if request.ws_requested_protocols is not None:
         if chosen is None:
@@ -47,7 +47,7 @@ def answer(request: HandlerRequest) -> Accept:
         raise HandshakeException("the handler set ws_protocol, but no subprotocol was offered", 400)
     headers = [field for name, value in request.extra_headers for field in fieldsOf(str(name), str(value))]
     if chosen is not None and chosen not in (request.ws_requested_protocols or ()):
-        # Tests of clients choose what was not offered.
+        # Tests of clients choose subprotocols that were not offered.
         headers.insert(0, (common.SEC_WEBSOCKET_PROTOCOL_HEADER, chosen))
         chosen = None
     return Accept(chosen, headers, _agreed(request) or False)
@@ -69,7 +69,7 @@ def fieldsOf(name: str, value: str) -> list[tuple[str, str]]:
 
 
 def _agreed(request: HandlerRequest) -> Deflate | None:
-    """What the first processor that accepts has agreed on."""
+    """The deflate parameters of the first processor that accepts."""
     for processor in request.ws_extension_processors:
         response = processor.get_extension_response()
         if response is not None:
@@ -77,7 +77,7 @@ def _agreed(request: HandlerRequest) -> Deflate | None:
             bits = response.get_parameter_value("server_max_window_bits")
             return Deflate(
                 serverNoContext=response.has_parameter("server_no_context_takeover"),
-                # Whatever the client was asked for, larger windows are inflated as well.
+                # The daemon can inflate larger windows than the client was asked for.
                 clientNoContext=False,
                 serverBits=int(bits or 15),
                 clientBits=15,
@@ -87,7 +87,7 @@ def _agreed(request: HandlerRequest) -> Deflate | None:
 
 
 def refusalOf(error: BaseException) -> Exception:
-    """What an exception of the handshake's hook is for the client: Abort, or Refused, 403 unless it says more."""
+    """What the client gets for an exception of the handshake's hook: Abort, or Refused, by default with 403."""
     if isinstance(error, AbortedByUserException):
         return Abort()
     if isinstance(error, VersionException):
@@ -100,7 +100,7 @@ def refusalOf(error: BaseException) -> Exception:
 
 
 def closeOf(error: BaseException) -> int | None:
-    """The code that a connection closes with at an exception of a handler; None ends it without a close."""
+    """The close code for an exception of a handler; None ends the connection without a close."""
     if isinstance(error, InvalidFrameException):
         return common.STATUS_PROTOCOL_ERROR
     if isinstance(error, (AbortedByUserException, ConnectionTerminatedException)):
@@ -113,7 +113,7 @@ def closeOf(error: BaseException) -> int | None:
 
 
 def passive(returned: Any) -> tuple[int | None, str]:
-    """Code and reason with which the peer's close is answered, as the hook returned them; 1000 without a hook."""
+    """Code and reason of the answer to the peer's close, as the hook returned them; 1000 without a hook."""
     if returned is None:
         return common.STATUS_NORMAL_CLOSURE, ""
     code, reason = returned

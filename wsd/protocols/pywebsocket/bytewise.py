@@ -1,9 +1,9 @@
-"""Handlers that read the connection's bytes themselves: each has the bare stream, on a thread of its own."""
+"""Handlers that read the connection's bytes themselves: each has the bare stream, and a thread."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -19,22 +19,20 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import (
     UnsupportedFrameException,
 )
 from wsd.protocols.pywebsocket.api.stream import Stream, StreamOptions
+from wsd.protocols.pywebsocket.exchange import HandlerEndpoint, ItemKind
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.request import HandlerRequest
-from wsd.protocols.pywebsocket.threads import BINARY, LOST, OPENED, Line, NoThread, Threads
-
-if TYPE_CHECKING:
-    from wsd.protocols.pywebsocket.protocol import HandlerConnection
+from wsd.protocols.pywebsocket.threads import HandlerThreads, NoThread, ThreadBridge
 
 _FAULTS = (InvalidUTF8Exception, UnsupportedFrameException)
-"""What a peer may still do wrong while it is closed."""
+"""What the peer may still do wrong during the closing handshake."""
 
 
 class BytewiseConnection:
     """`request.connection`: the bytes of the stream, behind the head of the request."""
 
-    def __init__(self, line: Line, talk: Bytewise, connection: HandlerConnection) -> None:
-        self._line = line
+    def __init__(self, bridge: ThreadBridge, talk: Bytewise, connection: HandlerEndpoint) -> None:
+        self._bridge = bridge
         self._talk = talk
         self._rest = b""
         self.remote_addr = connection.remoteAddress
@@ -42,15 +40,15 @@ class BytewiseConnection:
 
     def write(self, data: bytes) -> None:
         """Send bytes; waits while the peer does not read."""
-        self._line.send(len(data), self._talk.write, bytes(memoryview(data)))
+        self._bridge.send(len(data), self._talk.write, bytes(memoryview(data)))
 
     def read(self, length: int) -> bytes:
-        """So many bytes, waited for; fewer when the peer ends before."""
+        """`length` bytes, waited for; fewer if the peer ends before."""
         pieces, missing = [], length
         while missing > 0:
             if not self._rest:
-                kind, content = self._line.take()
-                if kind == LOST:
+                kind, content = self._bridge.take()
+                if kind == ItemKind.LOST:
                     break
                 self._rest = content
             piece, self._rest = self._rest[:missing], self._rest[missing:]
@@ -60,17 +58,17 @@ class BytewiseConnection:
 
 
 class Bytewise(Protocol):
-    """One connection's bytes and its handler."""
+    """Runs the handler of one connection, and queues the bytes that it has not read yet."""
 
     transport: Any
 
-    def __init__(self, connection: HandlerConnection, handler: Handler, threads: Threads, uri: str) -> None:
-        """Begin the thread. Raises Refused."""
+    def __init__(self, connection: HandlerEndpoint, handler: Handler, threads: HandlerThreads, uri: str) -> None:
+        """Start the handler's thread. Raises Refused if there is none."""
         self._connection = connection
         self._handler = handler
         self._key = connection.request.key
-        self._line = Line(threads, self)
-        self._request = HandlerRequest(connection.request, uri, BytewiseConnection(self._line, self, connection))
+        self._bridge = ThreadBridge(threads, self)
+        self._request = HandlerRequest(connection.request, uri, BytewiseConnection(self._bridge, self, connection))
         try:
             threads.start(self._run)
         except NoThread:
@@ -79,20 +77,20 @@ class Bytewise(Protocol):
     # -- on the reactor -------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        """The stream is here."""
+        """The bare stream has been handed over."""
         self.transport.registerProducer(self, True)
-        self._line.put(OPENED, None)
+        self._bridge.put(ItemKind.OPENED, None)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes for the handler."""
-        self._line.put(BINARY, data, len(data))
+        self._bridge.put(ItemKind.BINARY, data, len(data))
 
     def connectionLost(self, reason: Any = None) -> None:
         """The stream has ended."""
-        self._line.end(LOST, None)
+        self._bridge.end(ItemKind.LOST, None)
 
     def hold(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self.transport.pauseProducing()
 
     def release(self) -> None:
@@ -101,17 +99,17 @@ class Bytewise(Protocol):
 
     def pauseProducing(self) -> None:
         """The peer does not read."""
-        self._line.full(True)
+        self._bridge.full(True)
 
     def resumeProducing(self) -> None:
-        """It reads."""
-        self._line.full(False)
+        """The peer reads again."""
+        self._bridge.full(False)
 
     def stopProducing(self) -> None:
-        """It is gone: connectionLost follows."""
+        """The peer is gone; connectionLost follows."""
 
     def write(self, data: bytes) -> None:
-        """Send."""
+        """Send bytes."""
         self.transport.write(data)
 
     def _finish(self) -> None:
@@ -121,7 +119,7 @@ class Bytewise(Protocol):
     # -- on the thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        if self._line.take()[0] != OPENED:
+        if self._bridge.take()[0] != ItemKind.OPENED:
             return
         request, connection = self._request, self._request.connection
         try:
@@ -129,12 +127,12 @@ class Bytewise(Protocol):
             connection.write(self._accepted(answer(request)))
         except BaseException as error:
             refusal = refusalOf(error)
-            self._line.leave(self._connection.handshakeFailed, Failure())
-            if isinstance(refusal, Refused) and not self._line.hasEnded:
+            self._bridge.leave(self._connection.handshakeFailed, Failure())
+            if isinstance(refusal, Refused) and not self._bridge.hasEnded:
                 connection.write(_refused(refusal))
         else:
             self._transfer()
-        self._line.leave(self._finish)
+        self._bridge.leave(self._finish)
 
     def _accepted(self, accept: Accept) -> bytes:
         lines = [
@@ -148,7 +146,7 @@ class Bytewise(Protocol):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _transfer(self) -> None:
-        """Run the handler, and close with what it came to."""
+        """Run the handler, and close with the code of its end."""
         request = self._request
         request.ws_stream = Stream(request, StreamOptions())
         request._dispatcher = self
@@ -158,14 +156,14 @@ class Bytewise(Protocol):
         except BaseException as error:
             code = closeOf(error)
             if code == common.STATUS_INTERNAL_ENDPOINT_ERROR:
-                self._line.leave(self._connection.handlerFailed, Failure(), self._handler.path)
+                self._bridge.leave(self._connection.handlerFailed, Failure(), self._handler.path)
         if code is None or request.server_terminated:
             return
         with suppress(BadOperationException, ConnectionTerminatedException, *_FAULTS):
             request.ws_stream.close_connection(code)
 
     def passive_closing_handshake(self, request: Any) -> tuple[int | None, str]:
-        """Code and reason with which the peer's close is answered."""
+        """Code and reason of the answer to the peer's close."""
         hook = self._handler.closing
         return passive(hook and hook(request))
 

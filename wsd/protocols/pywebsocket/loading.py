@@ -19,11 +19,11 @@ from typing import Any
 
 API = "wsd.protocols.pywebsocket.api"
 NAMES = ("pywebsocket3", "mod_pywebsocket")
-"""What handlers call it."""
+"""The names by which handlers import it."""
 
 
 class LoadError(Exception):
-    """A file that cannot be loaded: where, and why."""
+    """Raised for a file that cannot be loaded: where, and why."""
 
     def __init__(self, path: str, line: int | None, sentence: str) -> None:
         super().__init__(f"{path}:{line}: {sentence}" if line else f"{path}: {sentence}")
@@ -36,7 +36,7 @@ class Loader:
     """The modules of one folder."""
 
     def __init__(self, root: str, encoding: str | None = None) -> None:
-        """`encoding` is that of the files, None for what each says itself, or UTF-8 (PEP 263)."""
+        """`encoding` is that of the files; None is the one that each declares, or UTF-8 (PEP 263)."""
         self._root = root
         self._encoding = encoding
         self._modules: dict[str, ModuleType] = {}
@@ -45,7 +45,7 @@ class Loader:
         self._builtins = {**vars(builtins), "__import__": self._import}
 
     def run(self, path: str) -> dict[str, Any]:
-        """Run a file: the names that it makes. Raises LoadError."""
+        """Run a file. Returns the names that it defines. Raises LoadError."""
         try:
             with open(path, "rb") as file:
                 content = file.read()
@@ -54,7 +54,7 @@ class Loader:
         return self.runText(content, path)
 
     def runText(self, content: bytes, path: str) -> dict[str, Any]:
-        """Run what a file holds. Raises LoadError."""
+        """Run the content of a file. Returns the names that it defines. Raises LoadError."""
         names = self._names(path)
         self._uses[path] = set()
         try:
@@ -62,7 +62,7 @@ class Loader:
         except SystemExit as error:
             raise LoadError(path, None, "calls exit while it is loaded") from error
         except BaseException as error:
-            # Ctrl-C reaches the main thread alone.
+            # Only the main thread gets Ctrl-C.
             if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
                 raise
             raise _loadError(error, path) from error
@@ -84,13 +84,13 @@ class Loader:
         return None if module is None else module.__dict__["__wsd_code__"]
 
     def forget(self, path: str) -> None:
-        """Load this module anew when it is asked for next, and those that use it."""
+        """Load this module anew when it is next imported, and those that use it."""
         with self._lock:
             for other in [other for other in self._modules if other == path or path in self.uses(other)]:
                 del self._modules[other]
 
     def _names(self, path: str) -> dict[str, Any]:
-        # Handlers have no name: __name__ is then that of their builtins, as it has always been for them.
+        # Handlers have no __name__ of their own, but that of their builtins, as in pywebsocket.
         return {"__builtins__": self._builtins, "__file__": path}
 
     def _compile(self, content: bytes, path: str) -> CodeType:
@@ -108,7 +108,7 @@ class Loader:
         wanted: tuple[str, ...] | None = (),
         level: int = 0,
     ) -> Any:
-        """What the import statement calls in the files of the folder, and in their functions later."""
+        """The `__import__` of files in the folder, also for imports in their functions later."""
         file = (names or {}).get("__file__", "")
         if level:
             return self._relative(name, file, wanted, level)
@@ -189,7 +189,7 @@ class Loader:
 
 
 def _ours(name: str, mayLack: bool = False) -> Any:
-    """A module of wsd's by the name that handlers give it."""
+    """A module of `api`, by the name that handlers use for it."""
     path = API + name[len(name.partition(".")[0]) :]
     try:
         return import_module(path)
@@ -202,7 +202,7 @@ def _ours(name: str, mayLack: bool = False) -> Any:
 
 
 def _loadError(error: BaseException, path: str) -> LoadError:
-    """Where in the file it went wrong, and what was wrong."""
+    """The error with its line in the file."""
     kind = type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         return LoadError(error.filename, error.lineno, f"{kind}: {error.msg}")

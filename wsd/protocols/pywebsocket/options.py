@@ -5,34 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from os.path import isdir
 
+from wsd.config import fields
 from wsd.protocols.pywebsocket.handlers import Handlers
-
-
-def _path() -> str | None:
-    found: str | None = field(default=None, metadata={"path": True})
-    return found
 
 
 @dataclass(frozen=True)
 class HandlerOptions:
-    """Where the handlers are, and what beside them is served."""
+    """Where the handlers are, and what is served beside them."""
 
-    handlers: str | None = _path()
+    handlers: str | None = fields.path()
     """The folder of the handlers, files NAME_wsh.py; each answers at /NAME below the route."""
     handlers_strict: bool = False
     """Whether a file that cannot be loaded ends the daemon at its start, instead of a warning."""
-    handlers_scan: str | None = _path()
+    handlers_scan: str | None = fields.path()
     """The part of the folder in which files are looked for; None is all of it."""
-    handlers_map: str | None = _path()
+    handlers_map: str | None = fields.path()
     """A file of other paths for handlers: lines "/alias /existing"."""
     handlers_outside: bool = False
     """Whether symbolic links that lead out of the folder are followed."""
     handlers_encoding: str | None = None
     """The encoding of the files; None is what each says itself, or UTF-8."""
     threads: int = field(default=2048, metadata={"unit": "threads", "least": 1, "most": 32768})
-    """Threads in which handlers run that are not coroutines; beyond, opening is refused with 503."""
+    """Threads for handlers that are not coroutines; when all are in use, handshakes are refused with 503."""
 
-    document_root: str | None = _path()
+    document_root: str | None = fields.path()
     """A folder of files to serve beside the handlers, by HTTP; None serves none."""
     cgi_paths: tuple[str, ...] = ()
     """Paths below the document root whose files are CGI programs, such as "/cgi-bin"."""
@@ -47,7 +43,7 @@ class HandlerOptions:
         )
 
     def check(self) -> list[str]:
-        """Load the handlers: what is wrong with them. Raises ValueError when that is not allowed."""
+        """Load the handlers. Returns what is wrong with them; with `handlers_strict` raises ValueError instead."""
         handlers = self.folder()
         handlers.load()
         if self.handlers_strict and handlers.warnings:

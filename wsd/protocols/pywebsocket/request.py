@@ -1,4 +1,4 @@
-"""The request, as a handler meets it, and its connection."""
+"""The request object that handlers get."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsd.protocols.pywebsocket.api.extensions import ExtensionProcessorInterface
 
 class HandlerRequest:
     """
-    What handlers are given: who asks, for what, and the stream once the connection is open.
+    The request of an opening handshake, and the stream once the connection is open.
 
     A handler may set `ws_protocol`, `extra_headers`, `ws_extension_processors`, `on_ping_handler` and
     `on_pong_handler`.
@@ -67,7 +67,7 @@ class HandlerRequest:
         return [processor for processor in processors if processor is not None]
 
     def is_https(self) -> bool:
-        """Whether it came by TLS."""
+        """Whether the request came over TLS."""
         return self._request.peer.secure
 
     def get_uri(self) -> str:
@@ -77,7 +77,7 @@ class HandlerRequest:
     get_unparsed_uri = get_uri
 
     def get_method(self) -> str:
-        """The method: GET."""
+        """The method, which is GET."""
         return self.method
 
     def get_protocol(self) -> str:

@@ -1,8 +1,25 @@
 """
-SOAP over WebSocket ([MS-SWSB]): services written in Python, and a gateway to those that exist.
+SOAP over WebSocket ([MS-SWSB]): services written in Python, and a gateway to existing ones.
 
-From the message up: `names`, `reading` (hardened XML), `faults`, `envelope` (1.2 and 1.1, mustUnderstand,
-addressing), `simple`, `schema`, `values` and `types` (typed values of XML Schema), `contract` (a WSDL or XSD),
-`service` (Python behind it), `offer` (Python that writes its contract itself), `node` (a request becomes an answer),
-`gateway` (another gives it), `demonstration`, `protocol` (the WebSocket), `pages` (HTTP).
+The way of a call:
+
+- `protocol`: the route, and the WebSocket; `pages`: the same over HTTP; `options`: the keys of a route
+- `reader`: parses a message, with the `parsers`
+- `node`: answers a request, as an `exchange`; `gateway`: has an upstream service answer it
+- `envelope`: versions, header blocks and WS-Addressing; `faults`; `contenttype`; `names`
+- `service`: a contract and the Python functions behind it; `functions`: how a function takes the values of a request
+
+What a service offers:
+
+- `wsdl`: contracts, read from a WSDL or a schema, and written as a WSDL
+- `schema`: XML Schema: validates elements, reads them as values of Python, and writes values
+- `offer`: a service whose contract is written from its annotations
+- `demonstration`: the service of a route that configures none
+
+For people and clients:
+
+- `page`: the page of a route; `sample`: the requests on it
+- `zeeptransport`: a WebSocket for zeep
+
+Authors of services import from `service`, `offer` and `zeeptransport`. All else is private to this package.
 """

@@ -1,4 +1,4 @@
-"""The service that is there without a file: it tries out what SOAP can do here."""
+"""Demonstration: the service of a route that configures none. It shows what SOAP can do."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from wsd.protocols.soap.service import Call, Fault
 _FILES = {"hello.txt": (b"Hello!\n", date(2026, 1, 31))}
 _SECRET = ("secret.txt",)
 _MOST_WATCHES = 100
-"""Of all clients together."""
+"""Limit of the watches of all clients together."""
 
 
 class FileFault(Exception):
-    """A file that is not given out."""
+    """Raised for a file that cannot be read."""
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"the file {name[:100]} is {why}; there is hello.txt")
@@ -28,7 +28,7 @@ class FileFault(Exception):
 
 
 class PushFault(Exception):
-    """A client that cannot be pushed to."""
+    """Raised for a client that cannot be pushed to."""
 
     def __init__(self) -> None:
         super().__init__("quotes are pushed over a WebSocket; over HTTP there is no way for them")
@@ -36,24 +36,24 @@ class PushFault(Exception):
 
 
 class Demonstration:
-    """Its functions, by the names in demonstration.wsdl."""
+    """The functions for the operations in demonstration.wsdl."""
 
     def __init__(self) -> None:
         self.notes = 0
-        """How many there were."""
+        """The number of notes so far."""
         self._names = count(1)
         self._watches: set[LoopingCall] = set()
 
     def echo(self, text: str) -> str:
-        """The text."""
+        """Returns the text."""
         return text
 
     def add(self, a: int, b: int) -> int:
-        """The sum; what is no xs:int any more is a fault of ours."""
+        """Returns the sum. One that is no xs:int is the fault Receiver."""
         return a + b
 
     def readFile(self, name: str) -> dict[str, Any]:
-        """A file. Raises FileFault."""
+        """Returns a file. Raises FileFault."""
         if name in _SECRET:
             raise FileFault(name, "forbidden")
         if name not in _FILES:
@@ -64,7 +64,7 @@ class Demonstration:
     def order(
         self, customer: str, line: list[Any], speed: str, call: Call, wanted: date | None = None, tags: Any = None
     ) -> dict[str, Any]:
-        """What it costs: express comes the next day and costs a tenth more."""
+        """Returns what an order costs. Express arrives the next day and costs a tenth more."""
         total = sum((each.amount * each.price for each in line), Decimal())
         isExpress = speed == "express"
         total = (total * Decimal("1.1") if isExpress else total).quantize(Decimal("0.01"))
@@ -73,11 +73,11 @@ class Demonstration:
         return {"total": total, "delivery": delivery, "speed": speed, "line": line, "tags": tags}
 
     def note(self, text: str) -> None:
-        """One-way."""
+        """Takes a note; the operation is one-way."""
         self.notes += 1
 
     def watch(self, symbol: str, quotes: int, call: Call, milliseconds: int | None = None) -> str:
-        """Push quotes for a while. Raises PushFault."""
+        """Pushes quotes for a while. Raises PushFault."""
         if not call.canPush:
             raise PushFault
         name = f"watch-{next(self._names)}"
@@ -95,7 +95,7 @@ class Demonstration:
 
 
 class _Ticker:
-    """Quotes of one symbol: the price goes up and down in a circle, so that two runs are alike."""
+    """Pushes the quotes of one symbol. The price goes up and down in a fixed way, so that two runs are alike."""
 
     def __init__(self, watch: str, symbol: str, quotes: int, call: Call) -> None:
         self._watch = watch
@@ -106,7 +106,7 @@ class _Ticker:
         self.end: Any = None
 
     def tick(self) -> None:
-        """One quote; a client that does not read misses it."""
+        """Pushes one quote, unless the client does not read."""
         self._left -= 1
         self._cents += (self._left * 37) % 201 - 100
         if not self._call.isFull:

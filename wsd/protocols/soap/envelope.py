@@ -1,5 +1,5 @@
 """
-One envelope: its version, the header blocks that are for us, its addressing, and what is in its Body.
+Envelope: its version, the header blocks for this node, its addressing, and the element in its Body.
 
 SOAP 1.2 part 1 (2.4 to 2.6, 5), SOAP 1.1 (4), WS-Addressing 1.0 Core and SOAP Binding.
 """
@@ -7,12 +7,23 @@ SOAP 1.2 part 1 (2.4 to 2.6, 5), SOAP 1.1 (4), WS-Addressing 1.0 Core and SOAP B
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from wsd.protocols.soap.faults import Fault, bodyOf, headersOf, legible
-from wsd.protocols.soap.names import ANONYMOUS, BY_NAMESPACE, NONE, SOAP11, SOAP12, WSA, WSSE, Version
+from wsd.protocols.soap.names import (
+    ANONYMOUS,
+    BY_NAMESPACE,
+    NONE,
+    SOAP11,
+    SOAP12,
+    WSA,
+    WSSE,
+    Version,
+    localName,
+    splitTag,
+)
 
 _WSA = f"{{{WSA}}}"
 _ADDRESS = f"{_WSA}Address"
@@ -21,12 +32,12 @@ _ENDPOINTS = {f"{_WSA}{name}": name for name in ("ReplyTo", "FaultTo", "From")}
 _SECURITY = f"{{{WSSE}}}Security"
 _TRUE = ("1", "true")
 _MOST_BLOCKS = 500
-"""In a Header: with thousands it is the collection of garbage that takes its time."""
+"""Limit of the blocks in a Header. With thousands of them the garbage collector takes too long."""
 
 
 @dataclass(slots=True)
 class Addressing:
-    """What the header blocks of WS-Addressing say; "" for what they do not."""
+    """The message addressing properties in a Header (WS-Addressing Core, 3.1); "" for one that is not there."""
 
     Action: str = ""
     To: str = ""
@@ -36,52 +47,76 @@ class Addressing:
     FaultTo: str = ""
     From: str = ""
     used: bool = False
-    """Whether there are any."""
+    """Whether the message has any of them."""
 
 
 @dataclass(slots=True)
 class Envelope:
-    """A message as it came."""
+    """
+    A message that was read.
+
+    A message that must be refused has a `fault`. Its addressing is what could be read, for the header of the fault.
+    """
 
     version: Version
-    body: Any
+    """The version of SOAP to answer in."""
+    addressing: Addressing
+    body: Any = None
     """The one element in the Body, or None."""
-    addressing: Addressing = field(default_factory=Addressing)
+    fault: Fault | None = None
 
 
-def versionOf(root: Any, spoken: Version) -> Version:
-    """
-    The version that is spoken, when this is an envelope of it.
+def readEnvelope(root: Any, spoken: Version) -> Envelope:
+    """Reads a message for this node, which must understand the mandatory header blocks (SOAP 1.2 part 1, 2.6)."""
+    addressing = Addressing()
+    try:
+        _checkVersion(root, spoken)
+        header, body = _partsOf(root, spoken)
+        if header is not None:
+            _readHeader(header, spoken, addressing)
+        return Envelope(spoken, addressing, _elementIn(body))
+    except Fault as fault:
+        return Envelope(_answerVersion(root, spoken), addressing, fault=fault)
 
-    Raises `Fault`: VersionMismatch (SOAP 1.2 part 1, 5.4.7), or Sender for what is no envelope at all.
-    """
+
+def readRelayed(root: Any, spoken: Version) -> Envelope:
+    """Reads the addressing of a message for another node. Whether it understands the header is up to that node."""
+    addressing = Addressing()
+    try:
+        _checkVersion(root, spoken)
+        if root.find(spoken.body) is None:
+            raise Fault("the Envelope has no Body")
+    except Fault as fault:
+        return Envelope(_answerVersion(root, spoken), addressing, fault=fault)
+    for block in root.iterfind(f"{spoken.header}/*"):
+        # The other node answers with the fault for a wrong block.
+        with suppress(Fault):
+            _readAddressing(block, addressing)
+    return Envelope(spoken, addressing)
+
+
+def _checkVersion(root: Any, spoken: Version) -> None:
+    """Raises `Fault`: VersionMismatch (SOAP 1.2 part 1, 5.4.7), or Sender for what is no envelope at all."""
     if root.tag == spoken.envelope:
-        return spoken
-    space, _, local = root.tag[1:].rpartition("}") if root.tag.startswith("{") else ("", "", root.tag)
+        return
+    namespace, local = splitTag(root.tag)
     if local != "Envelope":
         raise Fault(f"the message is a {local[:80]}; it must be an Envelope of SOAP {spoken.number}")
-    if space != spoken.namespace:
-        known = BY_NAMESPACE.get(space)
-        what = f"of SOAP {known.number}" if known else f"in the namespace {space[:200]!r}"
-        raise Fault(
-            f"the Envelope is {what}; SOAP {spoken.number} was agreed on, whose is {spoken.namespace}",
-            "VersionMismatch",
-        )
-    return spoken
+    known = BY_NAMESPACE.get(namespace)
+    what = f"of SOAP {known.number}" if known else f"in the namespace {namespace[:200]!r}"
+    raise Fault(
+        f"the Envelope is {what}; SOAP {spoken.number} was agreed on, whose is {spoken.namespace}",
+        "VersionMismatch",
+    )
 
 
-def answerVersion(root: Any, spoken: Version) -> Version:
-    """What a fault is written in: the sender's own version where it has one (SOAP 1.2 part 1, appendix A)."""
+def _answerVersion(root: Any, spoken: Version) -> Version:
+    """Returns the version for a fault: 1.1 for a sender of 1.1 (SOAP 1.2 part 1, appendix A)."""
     return SOAP11 if root.tag.startswith(f"{{{SOAP11.namespace}}}") else spoken
 
 
-def readEnvelope(root: Any, spoken: Version, addressing: Addressing) -> Envelope:
-    """
-    A message, once its mandatory header blocks are understood; `addressing` is filled in as far as it could be read.
-
-    Raises `Fault`.
-    """
-    version = versionOf(root, spoken)
+def _partsOf(root: Any, version: Version) -> tuple[Any, Any]:
+    """Returns the Header and the Body, None for one that is missing. Raises `Fault` for any other element."""
     header, body = None, None
     for part in root:
         name = part.tag
@@ -90,58 +125,56 @@ def readEnvelope(root: Any, spoken: Version, addressing: Addressing) -> Envelope
         elif name == version.header and header is None and body is None:
             header = part
         elif body is None or version is SOAP12:
-            raise Fault(f"{_local(name)} is out of place: an Envelope is a Header, which may be left out, and a Body")
-    if header is not None:
-        _readHeader(header, version, addressing)
+            raise Fault(
+                f"{localName(name)[:80]} is out of place: an Envelope is a Header, which may be left out, and a Body"
+            )
+    return header, body
+
+
+def _elementIn(body: Any) -> Any:
+    """Returns the one element in a Body, None for an empty Body. Raises `Fault`."""
     if body is None:
         raise Fault("the Envelope has no Body")
     if len(body) > 1:
         raise Fault("the Body has more than one element; one message is one request")
-    return Envelope(version, body[0] if len(body) else None, addressing)
-
-
-def glance(root: Any, spoken: Version, addressing: Addressing) -> None:
-    """
-    Read what a message says of itself, for who passes it on: what must be understood is not looked at.
-
-    Raises `Fault` for another version, and for what has no Body.
-    """
-    version = versionOf(root, spoken)
-    if root.find(version.body) is None:
-        raise Fault("the Envelope has no Body")
-    for block in root.iterfind(f"{{{version.namespace}}}Header/*"):
-        # What is wrong with it is for the one behind to say.
-        with suppress(Fault):
-            _readAddressing(block, addressing)
+    return body[0] if len(body) else None
 
 
 def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
-    """Addressing is read first, so that a fault finds its way back; then what must be understood is looked at."""
+    """
+    Reads the header blocks for this node into `addressing`. Raises `Fault`.
+
+    All addressing is read before a fault is raised, so that the fault can be addressed.
+    """
     if len(header) > _MOST_BLOCKS:
         raise Fault(f"a Header has at most {_MOST_BLOCKS} blocks")
     error: Fault | None = None
-    marked = []
+    withAttributes = []
     for block in header:
-        # Most have no attribute at all: they are for us, and need not be understood.
+        # Most blocks have no attributes: they are for this node, and not mandatory.
         if block.keys():
             if not _isForUs(block, version):
                 continue
-            marked.append(block)
+            withAttributes.append(block)
         try:
             _readAddressing(block, addressing)
         except Fault as fault:
             error = error or fault
-    missed = tuple(block.tag for block in marked if _isMandatory(block, version) and not _isUnderstood(block.tag))
+    missed = tuple(each.tag for each in withAttributes if _isMandatory(each, version) and not _isUnderstood(each.tag))
     if missed:
         raise Fault(_missed(missed), "MustUnderstand", notUnderstood=missed)
     if error is not None:
         raise error
+    _checkAddressing(addressing)
+
+
+def _checkAddressing(addressing: Addressing) -> None:
+    """Raises `Fault` if the Action is missing, or if answers would have to go elsewhere (SOAP Binding, 6.4)."""
     if addressing.used and not addressing.Action:
         raise Fault("the header has no wsa:Action", subcode="MessageAddressingHeaderRequired")
     for name in ("ReplyTo", "FaultTo"):
-        address = getattr(addressing, name)
-        if address not in ("", ANONYMOUS, NONE):
-            # What is answered goes back on this connection; to call another for a client is no business of ours.
+        if getattr(addressing, name) not in ("", ANONYMOUS, NONE):
+            # Answers go back on this connection. The server opens no connection on behalf of a client.
             setattr(addressing, name, "")
             raise Fault(f"wsa:{name} must be anonymous or none here", subcode="OnlyAnonymousAddressSupported")
 
@@ -156,11 +189,13 @@ def _missed(missed: tuple[str, ...]) -> str:
 
 
 def _isForUs(block: Any, version: Version) -> bool:
+    """Returns whether a block's role is one of this node's (SOAP 1.2 part 1, 2.2)."""
     role = block.get(version.role)
     return not role or role in (version.next, version.ultimate)
 
 
 def _isMandatory(block: Any, version: Version) -> bool:
+    """Returns the value of mustUnderstand (SOAP 1.2 part 1, 5.2.3). Raises `Fault` if it is no boolean."""
     value = block.get(version.mandatory)
     if value is None:
         return False
@@ -175,6 +210,7 @@ def _isUnderstood(tag: str) -> bool:
 
 
 def _readAddressing(block: Any, addressing: Addressing) -> None:
+    """Reads a header block into `addressing`, if it is one of WS-Addressing. Raises `Fault`."""
     name = _TEXTS.get(block.tag)
     if name is not None:
         value = (block.text or "").strip()
@@ -194,17 +230,17 @@ def _readAddressing(block: Any, addressing: Addressing) -> None:
     setattr(addressing, name, value)
 
 
-def _local(tag: Any) -> str:
-    return str(tag).rpartition("}")[2][:80]
-
-
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
 def write(
     version: Version, body: str, action: str = "", relatesTo: str = "", messageId: str = "", more: str = ""
 ) -> str:
-    """An envelope; with an action it is addressed. `body` and `more`, header blocks, are XML that uses s and a."""
+    """
+    Returns an envelope; with an action it is addressed.
+
+    `body` and the header blocks `more` are XML that may use the prefixes s (the envelope's) and a (WS-Addressing).
+    """
     blocks = more
     if action:
         blocks += f"<a:Action>{legible(action)}</a:Action>"
@@ -217,11 +253,11 @@ def write(
 
 
 def writeFault(version: Version, fault: Fault, addressing: Addressing) -> str:
-    """The envelope of a fault; it is addressed where the request was."""
+    """Returns the envelope of a fault; it is addressed if the request was."""
     action = fault.action if addressing.used else ""
     return write(version, bodyOf(fault, version), action, addressing.MessageID, more=headersOf(fault, version))
 
 
 def newMessageId() -> str:
-    """A name for a message of ours."""
+    """Returns a MessageID for a message that the server sends."""
     return f"urn:uuid:{uuid4()}"

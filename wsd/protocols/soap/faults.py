@@ -1,4 +1,4 @@
-"""Faults: what went wrong, for the one who asked, in the shapes of SOAP 1.2 (part 1, 5.4) and SOAP 1.1 (4.4)."""
+"""Faults: the answers to requests that fail, as SOAP 1.2 (part 1, 5.4) and SOAP 1.1 (4.4) have them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
-from wsd.protocols.soap.names import SOAP11, SOAP12, WSA, Version
+from wsd.protocols.soap.names import SOAP11, SOAP12, WSA, Version, splitTag
 
 ADDRESSING_FAULT = f"{WSA}/fault"
-"""The Action of faults of addressing itself (WS-Addressing SOAP Binding, 6)."""
+"""The Action of the faults of WS-Addressing (WS-Addressing SOAP Binding, 6)."""
 SOAP_FAULT = f"{WSA}/soap/fault"
-"""The Action of SOAP's own faults."""
+"""The Action of the faults of SOAP (WS-Addressing SOAP Binding, 6)."""
 
 
 class Fault(Exception):
     """
-    A fault: `code` is one of 1.2's (Sender, Receiver, VersionMismatch, MustUnderstand), `reason` a sentence.
+    A fault: `code` is Sender, Receiver, VersionMismatch or MustUnderstand (SOAP 1.2), `reason` a sentence.
 
-    `subcode` names a fault of WS-Addressing, `detail` is an element, `notUnderstood` the header blocks that were not.
+    `subcode` names a fault of WS-Addressing, `detail` is an element, and `notUnderstood` are the tags of the header
+    blocks that must be understood and are not.
     """
 
     def __init__(
@@ -41,14 +42,14 @@ class Fault(Exception):
 
 
 def legible(text: str) -> str:
-    """What XML may hold of a text, escaped."""
+    """Escapes a text. Characters that XML cannot hold become question marks."""
     if text.isprintable():
         return escape(text) if "&" in text or "<" in text or ">" in text else text
     return escape("".join(c if c.isprintable() or c in "\n\t" else "?" for c in text))
 
 
 def headersOf(fault: Fault, version: Version) -> str:
-    """Header blocks that go with a fault: Upgrade (SOAP 1.2 part 1, 5.4.7) and NotUnderstood (5.4.8)."""
+    """Returns the header blocks of a fault: Upgrade (SOAP 1.2 part 1, 5.4.7) and NotUnderstood (5.4.8)."""
     if version is SOAP11:
         return ""
     if fault.code == "VersionMismatch":
@@ -58,27 +59,28 @@ def headersOf(fault: Fault, version: Version) -> str:
         )
     blocks = []
     for name in fault.notUnderstood[:20]:
-        space, _, local = name[1:].rpartition("}") if name.startswith("{") else ("", "", name)
-        prefixed = f'qname="n:{legible(local)}" xmlns:n="{_quoted(space)}"' if space else f'qname="{legible(local)}"'
+        namespace, local = splitTag(name)
+        prefixed = (
+            f'qname="n:{legible(local)}" xmlns:n="{_quoted(namespace)}"' if namespace else f'qname="{legible(local)}"'
+        )
         blocks.append(f"<s:NotUnderstood {prefixed}/>")
     return "".join(blocks)
 
 
 def bodyOf(fault: Fault, version: Version) -> str:
-    """The Fault element; the prefix s is the envelope's, a that of addressing."""
+    """Returns the Fault element. The prefix s is the envelope's, and a that of WS-Addressing."""
     detail = "" if fault.detail is None else etree.tostring(fault.detail, encoding="unicode", with_tail=False)
     if version is SOAP11:
-        # Without subcodes, that of addressing takes the code's place (WS-Addressing SOAP Binding, 6.2).
+        # SOAP 1.1 has no subcodes: the one of WS-Addressing becomes the code (WS-Addressing SOAP Binding, 6.2).
         code = f"a:{fault.subcode}" if fault.subcode else f"s:{version.codes.get(fault.code, fault.code)}"
-        told = f"<detail>{detail}</detail>" if detail else ""
-        return (
-            f"<s:Fault><faultcode>{code}</faultcode><faultstring>{legible(fault.reason)}</faultstring>{told}</s:Fault>"
-        )
+        element = f"<detail>{detail}</detail>" if detail else ""
+        reason = f"<faultstring>{legible(fault.reason)}</faultstring>"
+        return f"<s:Fault><faultcode>{code}</faultcode>{reason}{element}</s:Fault>"
     subcode = f"<s:Subcode><s:Value>a:{fault.subcode}</s:Value></s:Subcode>" if fault.subcode else ""
-    told = f"<s:Detail>{detail}</s:Detail>" if detail else ""
+    element = f"<s:Detail>{detail}</s:Detail>" if detail else ""
     return (
         f"<s:Fault><s:Code><s:Value>s:{fault.code}</s:Value>{subcode}</s:Code>"
-        f'<s:Reason><s:Text xml:lang="en">{legible(fault.reason)}</s:Text></s:Reason>{told}</s:Fault>'
+        f'<s:Reason><s:Text xml:lang="en">{legible(fault.reason)}</s:Text></s:Reason>{element}</s:Fault>'
     )
 
 

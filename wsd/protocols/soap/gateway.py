@@ -1,7 +1,7 @@
 """
-Gateway: envelopes that come over a WebSocket go by HTTP POST to a service that exists, and its answers come back.
+Gateway: sends the envelopes of WebSocket clients by HTTP POST to an upstream service, and its answers back.
 
-SOAP 1.1 (6) and SOAP 1.2 part 2 (7) over HTTP. The URL is the configuration's alone; nothing is asked twice.
+SOAP 1.1 (6) and SOAP 1.2 part 2 (7) over HTTP. The URL comes from the configuration alone. No request is sent twice.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from importlib import import_module
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 from twisted.internet.defer import Deferred
@@ -22,21 +22,28 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
 from wsd.config import ConfigError
-from wsd.protocols.soap.charset import toUtf8
-from wsd.protocols.soap.envelope import Addressing, answerVersion, glance, writeFault
+from wsd.protocols.soap.contenttype import toUtf8
+from wsd.protocols.soap.envelope import Envelope, readRelayed
+from wsd.protocols.soap.exchange import Answer, Exchange, Requester, faultAnswer
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, WSA, Version
-from wsd.protocols.soap.node import Answer
 from wsd.protocols.soap.options import SoapOptions
-from wsd.protocols.soap.reading import Reader
-from wsd.protocols.soap.service import Link
+from wsd.protocols.soap.reader import Document, EnvelopeReader
 
 _ACTION = re.compile(r"[!#-\[\]-~]*")
 _WSA = f"{{{WSA}}}"
 
 
-class Gateway:
-    """Answers requests by asking the service behind; it takes the place of a `Node`."""
+class UpstreamResponse(NamedTuple):
+    """What the upstream service answered to a POST."""
+
+    status: int
+    contentType: str
+    content: bytes
+
+
+class SoapGateway:
+    """Answers requests by sending them to the upstream service; it takes the place of a `Node`."""
 
     log = Logger(namespace="wsd")
 
@@ -48,7 +55,7 @@ class Gateway:
         self._route = route
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = options.upstream_calls
-        # What was asked once may have been done, though the connection was lost.
+        # A request may have been carried out although the connection was lost.
         self._pool.retryAutomatically = False
         if options.upstream.startswith("https:"):
             try:
@@ -58,59 +65,57 @@ class Gateway:
         self._agent = Agent(reactor, connectTimeout=options.upstream_timeout, pool=self._pool)
 
     def stop(self) -> Deferred[Any]:
-        """Close what is kept open to the service behind."""
+        """Closes the idle connections to the upstream service. Fires when they are closed."""
         closed: Deferred[Any] = self._pool.closeCachedConnections()
         return closed
 
-    def process(
-        self, reader: Reader, spoken: Version, link: Link, action: str = "", addressing: Addressing | None = None
-    ) -> Answer | Deferred[Answer]:
-        """The answer to the message that `reader` was fed, from the service behind or, when it gives none, a fault."""
-        addressing = addressing or Addressing()
-        version = spoken
+    def process(self, document: Document, spoken: Version, requester: Requester, action: str = "") -> Exchange:
+        """Answers a request with the upstream service's answer, or with a fault if it gives none."""
+        envelope = readRelayed(document.root, spoken)
+        addressing = envelope.addressing
         try:
-            root = reader.close()
-            version = answerVersion(root, spoken)
-            glance(root, spoken, addressing)
-            headers = self._headers(version, addressing.Action or action, link)
+            if envelope.fault is not None:
+                raise envelope.fault
+            headers = self._headers(envelope.version, addressing.Action or action, requester)
         except Fault as fault:
-            return Answer(writeFault(version, fault, addressing), version, fault)
-        body = etree.tostring(root, encoding="utf-8")
-        return Deferred.fromCoroutine(self._ask(body, version, headers, addressing, link))
+            return Exchange(faultAnswer(fault, envelope.version, addressing), addressing.MessageID)
+        body = etree.tostring(document.root, encoding="utf-8")
+        answer = Deferred.fromCoroutine(self._relay(body, headers, envelope, requester))
+        return Exchange(answer, addressing.MessageID)
 
-    def _headers(self, version: Version, action: str, link: Link) -> Headers:
-        """What goes with the envelope: nothing of the client's but the headers that the route lets pass."""
+    def _headers(self, version: Version, action: str, requester: Requester) -> Headers:
+        """Returns the headers to send: of the client's own only those in `upstream_headers`. Raises `Fault`."""
         if not _ACTION.fullmatch(action):
             raise Fault("the Action is no URI; it is passed on in a header of HTTP", subcode="InvalidAddressingHeader")
         headers = Headers({"Accept": [version.contentType]})
-        kind = f"{version.contentType}; charset=utf-8"
+        contentType = f"{version.contentType}; charset=utf-8"
         if version is SOAP11:
             headers.setRawHeaders("SOAPAction", [f'"{action}"'])
         elif action:
-            kind += f'; action="{action}"'
-        headers.setRawHeaders("Content-Type", [kind])
+            contentType += f'; action="{action}"'
+        headers.setRawHeaders("Content-Type", [contentType])
         for name in self._options.upstream_headers:
-            value = link.header(name)
+            value = requester.header(name)
             if value is not None:
                 headers.setRawHeaders(name, [value])
         return headers
 
-    async def _ask(self, body: bytes, version: Version, headers: Headers, addressing: Addressing, link: Link) -> Answer:
-        asked = Deferred.fromCoroutine(self._exchange(body, headers))
-        asked.addTimeout(self._options.upstream_timeout, self._clock, _late)
+    async def _relay(self, body: bytes, headers: Headers, envelope: Envelope, requester: Requester) -> Answer:
+        response = Deferred.fromCoroutine(self._post(body, headers))
+        response.addTimeout(self._options.upstream_timeout, self._clock, _late)
         try:
-            return self._read(await asked, version, addressing)
+            return self._read(await response, envelope)
         except Fault as error:
             fault = error
         except Exception as error:
-            if not link.isOpen:
-                # It was called off, since nobody is there to hear it.
-                return Answer("", version)
-            self._tell(error)
+            if not requester.isOpen:
+                # The request was cancelled, since the client is gone.
+                return Answer("", envelope.version)
+            self._logUnreachable(error)
             fault = Fault("the service behind cannot be reached", "Receiver")
-        return Answer(writeFault(version, fault, addressing), version, fault)
+        return faultAnswer(fault, envelope.version, envelope.addressing)
 
-    def _tell(self, error: Exception) -> None:
+    def _logUnreachable(self, error: Exception) -> None:
         if isinstance(error, (ConnectError, ConnectionLost)):
             reason = str(error)
         else:
@@ -123,37 +128,36 @@ class Gateway:
             reason=reason[:400],
         )
 
-    async def _exchange(self, body: bytes, headers: Headers) -> tuple[int, str, bytes]:
-        """The status, the content type and the content that the service behind gives."""
+    async def _post(self, body: bytes, headers: Headers) -> UpstreamResponse:
         response: Any = await self._agent.request(b"POST", self._url, headers, FileBodyProducer(BytesIO(body)))
-        kind = (response.headers.getRawHeaders("Content-Type") or [""])[0]
-        gathered = _Gathered(self._options.max_answer)
-        response.deliverBody(gathered)
-        return response.code, kind, await gathered.whole
+        contentType = (response.headers.getRawHeaders("Content-Type") or [""])[0]
+        receiver = _BodyReceiver(self._options.max_answer)
+        response.deliverBody(receiver)
+        return UpstreamResponse(response.code, contentType, await receiver.whole)
 
-    def _read(self, answer: tuple[int, str, bytes], version: Version, addressing: Addressing) -> Answer:
-        """The answer as it goes on. Raises `Fault` (Receiver) for what a client could not read."""
-        status, kind, content = answer
-        if status in (202, 204) or (status == 200 and not content):
+    def _read(self, response: UpstreamResponse, envelope: Envelope) -> Answer:
+        """Returns the answer for the client. Raises `Fault` (Receiver) for an answer that a client could not read."""
+        version, status = envelope.version, response.status
+        if status in (202, 204) or (status == 200 and not response.content):
             return Answer("", version)
-        if kind.lower().startswith("multipart/"):
+        if response.contentType.lower().startswith("multipart/"):
             raise Fault("the service behind answers with MTOM, which is not passed on", "Receiver")
-        # The configuration names who wrote it, and max_answer bounds it.
-        reader = Reader(self._options.max_answer, isCounted=False)
-        reader.feed(toUtf8(content, kind))
+        # The upstream service is trusted, and max_answer bounds its answers: elements need not be counted.
+        reader = EnvelopeReader(self._options.max_answer, isCounted=False)
+        reader.feed(toUtf8(response.content, response.contentType))
         try:
-            root = reader.close()
+            root = reader.close().root
         except Fault as wrong:
-            told = f"{kind.partition(';')[0][:80] or 'no content type'}): {wrong.reason}"
-            raise Fault(f"the service behind answered {status} with what is no SOAP ({told}", "Receiver") from None
-        if root.tag != f"{{{version.namespace}}}Envelope":
+            what = f"{response.contentType.partition(';')[0][:80] or 'no content type'}): {wrong.reason}"
+            raise Fault(f"the service behind answered {status} with what is no SOAP ({what}", "Receiver") from None
+        if root.tag != version.envelope:
             raise Fault(
                 f"the service behind answered {status} with {root.tag[:200]}, where an Envelope of SOAP "
                 f"{version.number} was due",
                 "Receiver",
             )
-        if addressing.MessageID:
-            _relate(root, version, addressing.MessageID)
+        if envelope.addressing.MessageID:
+            _relate(root, version, envelope.addressing.MessageID)
         return Answer(etree.tostring(root, encoding="unicode"), version, _faultIn(root, version))
 
 
@@ -161,27 +165,27 @@ def _late(value: object, seconds: float) -> None:
     raise Fault(f"the service behind did not answer within {seconds:g} seconds", "Receiver")
 
 
-def _relate(root: Any, version: Version, name: str) -> None:
-    """Say which request this answers, where the service behind has left it out."""
-    header = root.find(f"{{{version.namespace}}}Header")
+def _relate(root: Any, version: Version, messageId: str) -> None:
+    """Adds the RelatesTo that an answer must have (WS-Addressing Core, 3.4), if the upstream service left it out."""
+    header = root.find(version.header)
     if header is None:
-        header = etree.Element(f"{{{version.namespace}}}Header", nsmap={"a": WSA})
+        header = etree.Element(version.header, nsmap={"a": WSA})
         root.insert(0, header)
     if header.find(f"{_WSA}RelatesTo") is None:
-        etree.SubElement(header, f"{_WSA}RelatesTo").text = name
+        etree.SubElement(header, f"{_WSA}RelatesTo").text = messageId
 
 
 def _faultIn(root: Any, version: Version) -> Fault | None:
-    """The fault that an answer tells, as far as its status over HTTP asks for it."""
-    fault = root.find(f"{{{version.namespace}}}Body/{{{version.namespace}}}Fault")
+    """Returns the fault in an answer with its code alone, from which HTTP takes the status."""
+    fault = root.find(f"{version.body}/{{{version.namespace}}}Fault")
     if fault is None:
         return None
     code = fault.findtext(f"{{{version.namespace}}}Code/{{{version.namespace}}}Value") or ""
     return Fault("", "Sender" if code.endswith("Sender") else "Receiver")
 
 
-class _Gathered(Protocol):
-    """The content of an answer, up to a bound."""
+class _BodyReceiver(Protocol):
+    """Receives the content of an answer. `whole` fires with it, or fails if there are more than `most` bytes."""
 
     def __init__(self, most: int) -> None:
         self._pieces: list[bytes] = []
@@ -190,7 +194,7 @@ class _Gathered(Protocol):
         self._isDone = False
 
     def dataReceived(self, data: bytes) -> None:
-        """Some of it."""
+        """Called with the next bytes."""
         self._left -= len(data)
         if self._left >= 0:
             self._pieces.append(data)
@@ -200,7 +204,7 @@ class _Gathered(Protocol):
             self.whole.errback(Fault("the service behind answers more than is taken here (max_answer)", "Receiver"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """It is whole, or will never be."""
+        """Called when the content is complete, or when the connection is lost before that."""
         if self._isDone:
             return
         self._isDone = True

@@ -1,8 +1,11 @@
-"""The names of SOAP 1.1 and 1.2, WS-Addressing 1.0, WSDL 1.1 and XML Schema, and of what is told from them."""
+"""Names: the namespaces of SOAP, WS-Addressing, WSDL and XML Schema, the versions of SOAP, and the parts of tags."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 XSD = "http://www.w3.org/2001/XMLSchema"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -31,14 +34,14 @@ class Version:
     namespace: str
     contentType: str
     next: str
-    """The role of whoever is next on the way."""
+    """The role of the next node on the message path."""
     ultimate: str
-    """The role of who is meant in the end; "" where an absent role says so."""
+    """The role of the ultimate receiver; "" if the version has no name for it."""
     roleName: str
-    """The attribute of a header block that says for whom it is."""
+    """The attribute of a header block that names its role."""
     codes: dict[str, str]
-    """Fault codes of 1.2 to this version's."""
-    # Names of elements and attributes, which each message is searched for.
+    """The fault codes of 1.2 that have another name in this version, to that name."""
+    # Tags of elements and attributes, which are looked for in each message.
     envelope: str = field(init=False)
     header: str = field(init=False)
     body: str = field(init=False)
@@ -71,3 +74,25 @@ SOAP11 = Version(
     {"Sender": "Client", "Receiver": "Server"},
 )
 BY_NAMESPACE = {version.namespace: version for version in (SOAP11, SOAP12)}
+
+
+def splitTag(tag: str) -> tuple[str, str]:
+    """Returns the namespace, "" for none, and the local name of a tag, {namespace}name."""
+    namespace, _, local = tag[1:].rpartition("}") if tag.startswith("{") else ("", "", tag)
+    return namespace, local
+
+
+def namespaceOf(tag: str) -> str:
+    """Returns the namespace of a tag, "" for none."""
+    return tag[1:].partition("}")[0] if tag.startswith("{") else ""
+
+
+def localName(tag: Any) -> str:
+    """Returns a tag without its namespace. lxml's comments, whose tag is a function, have a local name as well."""
+    return str(tag).rpartition("}")[2]
+
+
+def shortNames(tags: Collection[str]) -> dict[str, str]:
+    """Returns each tag without its namespace, or whole if another tag has the same local name."""
+    counts = Counter(map(localName, tags))
+    return {tag: tag if counts[localName(tag)] > 1 else localName(tag) for tag in tags}

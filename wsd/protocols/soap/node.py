@@ -1,37 +1,29 @@
-"""Node: what a SOAP node does with one message (SOAP 1.2 part 1, 2.6): it is understood, carried out, and answered."""
+"""Node: reads a request, calls the function behind it, and answers (SOAP 1.2 part 1, 2.6)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.policies.pool import JobTimedOut, PoolFull, PoolShare
-from wsd.protocols.soap.contract import Operation
-from wsd.protocols.soap.envelope import Addressing, answerVersion, readEnvelope, write, writeFault
+from wsd.protocols.soap.envelope import Envelope, readEnvelope, write
+from wsd.protocols.soap.exchange import Answer, Exchange, Requester, faultAnswer
 from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.functions import BoundFunction
 from wsd.protocols.soap.names import NONE, Version
-from wsd.protocols.soap.reading import Reader
-from wsd.protocols.soap.service import Bound, Call, Link, Service
-
-
-@dataclass(slots=True)
-class Answer:
-    """An envelope to be sent, "" for none; `fault` is what it tells, when it tells one."""
-
-    text: str
-    version: Version
-    fault: Fault | None = None
+from wsd.protocols.soap.reader import Document
+from wsd.protocols.soap.service import Call, Service
+from wsd.protocols.soap.wsdl.contract import Operation
 
 
 class Node:
-    """Answers requests with a service."""
+    """Answers requests with the functions of a service."""
 
     log = Logger(namespace="wsd")
 
@@ -42,68 +34,72 @@ class Node:
         self._clock = clock
         self._timeout = timeout
 
-    def process(
-        self, reader: Reader, spoken: Version, link: Link, action: str = "", addressing: Addressing | None = None
-    ) -> Answer | Deferred[Answer]:
-        """
-        The answer to the message that `reader` was fed, which may take its time.
+    def stop(self) -> Deferred[Any]:
+        """Fires at once: the node has no connections of its own."""
+        return succeed(None)
 
-        `action` is what HTTP said beside the envelope; `addressing` is filled in with what the header says.
-        """
-        addressing = addressing or Addressing()
-        version = spoken
+    def process(self, document: Document, spoken: Version, requester: Requester, action: str = "") -> Exchange:
+        """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
+        envelope = readEnvelope(document.root, spoken)
+        answer = self._answer(envelope, document.size, requester, action)
+        return Exchange(answer, envelope.addressing.MessageID)
+
+    def _answer(self, envelope: Envelope, size: int, requester: Requester, action: str) -> Answer | Deferred[Answer]:
+        if envelope.fault is not None:
+            return self._faultAnswer(envelope, envelope.fault)
+        if _isFault(envelope):
+            # A fault is never answered with a fault, which could go on for ever.
+            return Answer("", envelope.version)
         try:
-            root = reader.close()
-            version = answerVersion(root, spoken)
-            body = readEnvelope(root, spoken, addressing).body
-            if _isFault(body, version):
-                # A fault is never answered with a fault: that could go on for ever.
-                return Answer("", version)
-            bound = self.service.select(body, addressing.Action or action)
+            bound = self.service.select(envelope.body, envelope.addressing.Action or action)
             if self.service.contract.isCostly:
-                return Deferred.fromCoroutine(self._inThread(version, bound, addressing, body, reader.size, link))
-            wrong = self.service.contract.valid(body, reader.size)
+                return Deferred.fromCoroutine(self._validateInThread(envelope, bound, size, requester))
+            invalid = self.service.contract.valid(envelope.body, size)
         except Exception as error:
-            return self._failed(version, None, addressing, error)
-        return self._carryOut(version, bound, addressing, body, wrong, link)
+            return self._failed(envelope, None, error)
+        return self._call(envelope, bound, invalid, requester)
 
-    async def _inThread(
-        self, version: Version, bound: Bound, addressing: Addressing, body: Any, size: int, link: Link
+    async def _validateInThread(
+        self, envelope: Envelope, bound: BoundFunction, size: int, requester: Requester
     ) -> Answer:
-        """The answer to a request whose validation may take long."""
+        """Answers a request whose validation may take long."""
         try:
-            wrong = await self._onThread(bound.operation, self.service.contract.valid, element=body, size=size)
+            invalid = await self._onThread(
+                bound.operation, self.service.contract.valid, element=envelope.body, size=size
+            )
         except CancelledError:
             raise
         except Exception as error:
-            return self._failed(version, None, addressing, error)
-        answer = self._carryOut(version, bound, addressing, body, wrong, link)
+            return self._failed(envelope, None, error)
+        answer = self._call(envelope, bound, invalid, requester)
         return await answer if isinstance(answer, Deferred) else answer
 
-    def _carryOut(
-        self, version: Version, bound: Bound, addressing: Addressing, body: Any, wrong: str, link: Link
+    def _call(
+        self, envelope: Envelope, bound: BoundFunction, invalid: str, requester: Requester
     ) -> Answer | Deferred[Answer]:
-        """The answer of the function; `wrong` is the first error in its request, if any."""
+        """Calls the function. `invalid` is the first validation error of the request, "" for none."""
         try:
-            if wrong:
-                raise Fault(f"the request is not as the contract says: {wrong}")
-            arguments = self.service.arguments(bound, body)
+            if invalid:
+                raise Fault(f"the request is not as the contract says: {invalid}")
+            arguments = self.service.arguments(bound, envelope.body)
         except Fault as fault:
-            return self._told(version, addressing, fault)
+            return self._faultAnswer(envelope, fault)
         try:
             if bound.wantsCall:
-                arguments["call"] = Call(self.service, version, link, addressing)
+                arguments["call"] = Call(self.service, envelope.version, requester, envelope.addressing)
             if bound.isBlocking:
                 result: Any = self._onThread(bound.operation, bound.function, **arguments)
             else:
                 result = bound.function(**arguments)
         except Exception as error:
-            return self._failed(version, bound, addressing, error)
+            return self._failed(envelope, bound, error)
         if hasattr(result, "__await__"):
-            return Deferred.fromCoroutine(self._later(version, bound, addressing, result))
-        return self._answer(version, bound.operation, addressing, result)
+            return Deferred.fromCoroutine(self._awaitResult(envelope, bound, result))
+        return self._resultAnswer(envelope, bound.operation, result)
 
     def _onThread(self, operation: Operation, work: Callable[..., Any], /, **arguments: Any) -> Deferred[Any]:
+        """Does some work for an operation on a thread. Fails with `Fault` if it takes too long, or cannot be queued."""
+
         def failed(failure: Failure) -> Failure:
             if failure.check(JobTimedOut):
                 self._late(operation, None, self._timeout)
@@ -113,19 +109,33 @@ class Node:
 
         return self._threads.run(work, **arguments).addErrback(failed)
 
-    async def _later(self, version: Version, bound: Bound, addressing: Addressing, result: Any) -> Answer:
-        pending = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_awaited(result))
+    async def _awaitResult(self, envelope: Envelope, bound: BoundFunction, result: Any) -> Answer:
+        pending = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_await(result))
         pending.addTimeout(self._timeout, self._clock, partial(self._late, bound.operation))
         try:
             done = await pending
         except CancelledError:
             raise
         except Exception as error:
-            return self._failed(version, bound, addressing, error)
-        return self._answer(version, bound.operation, addressing, done)
+            return self._failed(envelope, bound, error)
+        return self._resultAnswer(envelope, bound.operation, done)
 
-    def _answer(self, version: Version, operation: Operation, addressing: Addressing, result: Any) -> Answer:
-        output = operation.output
+    def _late(self, operation: Operation, value: object, seconds: float) -> None:
+        """Called when a time-out has cancelled the function or the validation. Raises `Fault`."""
+        self.log.warn(
+            "{route}: {operation} did not answer within {seconds} seconds",
+            event="soap.timeout",
+            route=self._route,
+            operation=operation.name,
+            seconds=seconds,
+        )
+        raise Fault(f"the service did not answer within {seconds:g} seconds", "Receiver")
+
+    # -- answers --------------------------------------------------------------------------------------------------
+
+    def _resultAnswer(self, envelope: Envelope, operation: Operation, result: Any) -> Answer:
+        """Returns the answer with what a function returned, none for a one-way operation."""
+        version, addressing, output = envelope.version, envelope.addressing, operation.output
         if output is None or addressing.ReplyTo == NONE:
             return Answer("", version)
         try:
@@ -138,22 +148,14 @@ class Node:
                 operation=operation.name,
                 sentence=str(error)[:400],
             )
-            fault = Fault("the service answered what its contract does not allow", "Receiver")
-            return self._told(version, addressing, fault)
+            return self._faultAnswer(
+                envelope, Fault("the service answered what its contract does not allow", "Receiver")
+            )
         action = output.action if addressing.used else ""
         return Answer(write(version, body, action, addressing.MessageID), version)
 
-    def _late(self, operation: Operation, value: object, seconds: float) -> None:
-        self.log.warn(
-            "{route}: {operation} did not answer within {seconds} seconds",
-            event="soap.timeout",
-            route=self._route,
-            operation=operation.name,
-            seconds=seconds,
-        )
-        raise Fault(f"the service did not answer within {seconds:g} seconds", "Receiver")
-
-    def _failed(self, version: Version, bound: Bound | None, addressing: Addressing, error: Exception) -> Answer:
+    def _failed(self, envelope: Envelope, bound: BoundFunction | None, error: Exception) -> Answer:
+        """Returns the answer to a request that failed, in the function if `bound` is given."""
         fault = error if isinstance(error, Fault) else None
         if fault is None and bound is not None:
             try:
@@ -164,19 +166,20 @@ class Node:
             self.log.failure("{route}: the service failed", Failure(error), event="soap.error", route=self._route)
             fault = Fault("the service failed at this request; the server's log says why", "Receiver")
         if bound is not None and bound.operation.output is None:
-            # Who asked one-way does not wait for what came of it.
-            return Answer("", version, fault)
-        return self._told(version, addressing, fault)
+            # The sender of a one-way message expects no answer, not even a fault.
+            return Answer("", envelope.version, fault)
+        return self._faultAnswer(envelope, fault)
 
-    def _told(self, version: Version, addressing: Addressing, fault: Fault) -> Answer:
-        if (addressing.FaultTo or addressing.ReplyTo) == NONE:
-            return Answer("", version, fault)
-        return Answer(writeFault(version, fault, addressing), version, fault)
+    def _faultAnswer(self, envelope: Envelope, fault: Fault) -> Answer:
+        """Returns the answer with a fault, none if the fault is to be sent to nobody (WS-Addressing Core, 3.4)."""
+        if (envelope.addressing.FaultTo or envelope.addressing.ReplyTo) == NONE:
+            return Answer("", envelope.version, fault)
+        return faultAnswer(fault, envelope.version, envelope.addressing)
 
 
-async def _awaited(result: Any) -> Any:
+async def _await(result: Any) -> Any:
     return await result
 
 
-def _isFault(body: Any, version: Version) -> bool:
-    return body is not None and body.tag == f"{{{version.namespace}}}Fault"
+def _isFault(envelope: Envelope) -> bool:
+    return envelope.body is not None and envelope.body.tag == f"{{{envelope.version.namespace}}}Fault"

@@ -1,13 +1,13 @@
 """
-Offer: a service whose contract is written by its own functions, from their annotations and those of dataclasses.
+Offer: a service whose contract is written from the annotations of its functions and dataclasses.
 
     quotes = Offer("Quotes", "urn:quotes")
 
     @quotes.operation(Unknown)
     def price(symbol: str, day: date | None = None) -> Decimal: ...
 
-The operation is Price, its answer an element `result`. What has a default or may be None may be left out; a list may be
-empty. A text in `Annotated[int, "xs:int"]` names another simple type than the usual one.
+The operation is Price, and its answer has one element, `result`. A parameter that has a default or may be None may be
+left out, and a list may be empty. `Annotated[int, "xs:int"]` names another simple type than the usual one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from lxml import etree
 
 from wsd.config import ConfigError
-from wsd.protocols.soap.contract import ofDefinitions
 from wsd.protocols.soap.names import WSDL, XSD
+from wsd.protocols.soap.schema.builtin import BUILT_IN
 from wsd.protocols.soap.service import Service
-from wsd.protocols.soap.simple import BUILT_IN
+from wsd.protocols.soap.wsdl.reader import fromDefinitions
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _C = TypeVar("_C", bound=type)
@@ -51,11 +51,11 @@ _USUAL: dict[Any, str] = {
 
 
 class Offer:
-    """What a service offers: give its functions to `operation` and `oneWay`, what it sends of itself to `pushed`."""
+    """Collects what a service offers: functions with `operation` and `oneWay`, and messages to push with `pushed`."""
 
-    def __init__(self, name: str, space: str, about: str = "") -> None:
+    def __init__(self, name: str, namespace: str, about: str = "") -> None:
         self._name = name
-        self._space = space
+        self._namespace = namespace
         self._about = about
         self._functions: dict[str, Callable[..., Any]] = {}
         self._faults: dict[str, tuple[type, ...]] = {}
@@ -63,7 +63,7 @@ class Offer:
         self._pushed: list[type] = []
 
     def operation(self, *faults: type[Exception]) -> Callable[[_F], _F]:
-        """Marks a function that is answered; `faults` are what it raises, told with their annotated attributes."""
+        """Marks a function that is answered. `faults` are the exceptions it raises, with annotated attributes."""
 
         def mark(function: _F) -> _F:
             self._faults[self._add(function)] = faults
@@ -72,12 +72,12 @@ class Offer:
         return mark
 
     def oneWay(self, function: _F) -> _F:
-        """Marks a function that nobody is told the end of."""
+        """Marks a function whose requests get no answer, not even a fault."""
         self._oneWay.add(self._add(function))
         return function
 
     def pushed(self, kind: _C) -> _C:
-        """Marks a dataclass that `call.push` sends, by its name."""
+        """Marks a dataclass that `call.push` sends under the name of the class."""
         self._pushed.append(kind)
         return kind
 
@@ -89,74 +89,69 @@ class Offer:
         return name
 
     def service(self) -> Service:
-        """The service. Raises ConfigError for what cannot be told in a contract."""
-        writer = _Writer(self._name, self._space, self._about)
+        """Returns the service. Raises ConfigError for what a contract cannot express."""
+        writer = ContractWriter(self._name, self._namespace, self._about)
         for name, function in self._functions.items():
             writer.operation(name, function, name in self._oneWay, self._faults.get(name, ()))
         for kind in self._pushed:
             writer.pushed(kind)
-        return Service(ofDefinitions(writer.root, Path(), writer.classes), self._functions)
+        return Service(fromDefinitions(writer.root, Path(), writer.classes), self._functions)
 
 
-class _Writer:
-    """Writes the contract."""
+class ContractWriter:
+    """Writes the contract of an `Offer` as a WSDL. Its methods raise ConfigError."""
 
-    def __init__(self, name: str, space: str, about: str) -> None:
+    def __init__(self, name: str, namespace: str, about: str) -> None:
         self.root = etree.Element(
             f"{_WSDL}definitions",
             name=name,
-            targetNamespace=space,
-            nsmap={"wsdl": WSDL, "xs": XSD, "tns": space},
+            targetNamespace=namespace,
+            nsmap={"wsdl": WSDL, "xs": XSD, "tns": namespace},
         )
         self.classes: dict[str, Any] = {}
-        """What makes a value, by the name of its type."""
-        self._space = space
+        """What makes the values of a type, by the name of the type."""
+        self._namespace = namespace
         types = etree.SubElement(self.root, f"{_WSDL}types")
-        self._schema = etree.SubElement(types, f"{_XSD}schema", targetNamespace=space, elementFormDefault="qualified")
+        self._schema = etree.SubElement(
+            types, f"{_XSD}schema", targetNamespace=namespace, elementFormDefault="qualified"
+        )
         self._portType = etree.SubElement(self.root, f"{_WSDL}portType", name=name)
         self._document(self._portType, about)
         self._messages: dict[str, Any] = {}
         self._named: dict[str, type] = {}
 
     def operation(self, name: str, function: Callable[..., Any], isOneWay: bool, faults: tuple[type, ...]) -> None:
-        """A function."""
-        hints = get_type_hints(function, include_extras=True)
+        """Adds an operation and its messages."""
         node = etree.SubElement(self._portType, f"{_WSDL}operation", name=name)
         self._document(node, function.__doc__)
-        taken = {}
-        for each in signature(function).parameters.values():
-            if each.name != "call":
-                if each.name not in hints:
-                    raise ConfigError(f"{function.__name__}: {each.name} has no type; write {each.name}: str, say")
-                taken[each.name] = hints[each.name], each.default is not Parameter.empty
-        self._message(node, "input", name, function.__name__, taken)
+        self._message(node, "input", name, function.__name__, _parametersOf(function))
         if isOneWay:
             return
-        given = hints.get("return", NoneType)
-        answered = {} if given is NoneType else {"result": (given, False)}
-        self._message(node, "output", f"{name}Response", function.__name__, answered)
+        result = get_type_hints(function, include_extras=True).get("return", NoneType)
+        parts = {} if result is NoneType else {"result": (result, False)}
+        self._message(node, "output", f"{name}Response", function.__name__, parts)
         for fault in faults:
-            told = {each: (hint, False) for each, hint in get_type_hints(fault, include_extras=True).items()}
-            self._message(node, "fault", fault.__name__, fault.__name__, told, fault)
+            parts = {each: (hint, False) for each, hint in get_type_hints(fault, include_extras=True).items()}
+            self._message(node, "fault", fault.__name__, fault.__name__, parts, fault)
 
     def pushed(self, kind: type) -> None:
-        """A dataclass of its own."""
+        """Adds an operation with only an output."""
         node = etree.SubElement(self._portType, f"{_WSDL}operation", name=kind.__name__)
         self._document(node, kind.__doc__)
         self._message(node, "output", kind.__name__, kind.__name__, _fieldsOf(kind), kind)
 
     def _document(self, node: Any, text: str | None) -> None:
-        # A dataclass without a docstring is given its signature as one.
+        # The docstring of a dataclass without one is its signature.
         if text and not re.match(r"\w+\(", text):
             etree.SubElement(node, f"{_WSDL}documentation").text = cleandoc(text)
 
     def _message(
         self, node: Any, role: str, name: str, where: str, parts: Mapping[str, tuple[Any, bool]], kind: Any = None
     ) -> None:
-        """A message, its element, and that an operation has it; a fault may be that of several."""
-        told = etree.SubElement(node, _WSDL + role, message=f"tns:{name}")
+        """Adds a message and its element to an operation. Several operations may have the same fault."""
+        reference = etree.SubElement(node, _WSDL + role, message=f"tns:{name}")
         if role == "fault":
-            told.set("name", name)
+            reference.set("name", name)
         if name in self._messages:
             if kind is None or self._messages[name] is not kind:
                 raise ConfigError(f"{where}: there is another {name}; choose another name")
@@ -172,7 +167,7 @@ class _Writer:
         for name, (hint, isOptional) in parts.items():
             bare = name[:-1] if name.endswith("_") and iskeyword(name[:-1]) else name
             node = etree.SubElement(sequence, f"{_XSD}element", name=bare)
-            hint, isNone = _without(hint)
+            hint, isNone = _withoutNone(hint)
             if get_origin(hint) is list:
                 (hint,) = get_args(hint)
                 node.set("maxOccurs", "unbounded")
@@ -182,32 +177,36 @@ class _Writer:
             node.set("type", self._type(hint, f"{where}.{name}"))
 
     def _type(self, hint: Any, where: str) -> str:
-        """The name of a type, which is declared if it is not yet."""
+        """Returns the name of the type for an annotation, and declares the type if it is new."""
         if get_origin(hint) is Annotated:
-            hint, told = get_args(hint)[:2]
-            local = str(told).removeprefix("xs:")
+            hint, typeName = get_args(hint)[:2]
+            local = str(typeName).removeprefix("xs:")
             if local not in BUILT_IN:
-                raise ConfigError(f'{where}: {told!r} is no simple type; write Annotated[int, "xs:int"], say')
+                raise ConfigError(f'{where}: {typeName!r} is no simple type; write Annotated[int, "xs:int"], say')
             return f"xs:{local}"
         if hint in _USUAL:
             return f"xs:{_USUAL[hint]}"
+        return f"tns:{self._declaredClass(hint, where)}"
+
+    def _declaredClass(self, hint: Any, where: str) -> str:
+        """Returns the name of the type for an Enum or a dataclass, and declares the type if it is new."""
         isEnum = isinstance(hint, type) and issubclass(hint, Enum)
         if not isEnum and not (isinstance(hint, type) and is_dataclass(hint)):
             raise ConfigError(
                 f"{where}: {getattr(hint, '__name__', hint)} has no type in a contract; "
                 "write a simple type, an Enum, a dataclass, a list of these, or one | None"
             )
-        name = hint.__name__
+        name: str = hint.__name__
         if self._named.setdefault(name, hint) is not hint:
             raise ConfigError(f"{where}: there is another type {name}; choose another name")
-        key = f"{{{self._space}}}{name}"
+        key = f"{{{self._namespace}}}{name}"
         if key not in self.classes:
             self.classes[key] = hint if isEnum else _maker(hint)
             if isEnum:
                 self._enum(hint, where)
             else:
                 self._complex(self._schema, name, _fieldsOf(hint), name=name)
-        return f"tns:{name}"
+        return name
 
     def _enum(self, hint: type[Enum], where: str) -> None:
         if not all(isinstance(each.value, str) for each in hint):
@@ -218,8 +217,20 @@ class _Writer:
             etree.SubElement(restriction, f"{_XSD}enumeration", value=each.value)
 
 
+def _parametersOf(function: Callable[..., Any]) -> dict[str, tuple[Any, bool]]:
+    """Returns the annotation of each parameter, and whether it may be left out. Raises ConfigError without one."""
+    hints = get_type_hints(function, include_extras=True)
+    found = {}
+    for each in signature(function).parameters.values():
+        if each.name != "call":
+            if each.name not in hints:
+                raise ConfigError(f"{function.__name__}: {each.name} has no type; write {each.name}: str, say")
+            found[each.name] = hints[each.name], each.default is not Parameter.empty
+    return found
+
+
 def _fieldsOf(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """The types of a dataclass's fields, and whether each may be left out."""
+    """Returns the annotation of each field of a dataclass, and whether the field may be left out."""
     hints = get_type_hints(kind, include_extras=True)
     return {each.name: (hints[each.name], _hasDefault(each)) for each in fields(kind)}
 
@@ -229,10 +240,10 @@ def _hasDefault(each: Any) -> bool:
 
 
 def _maker(kind: Any) -> Callable[..., Any]:
-    """Makes one, with None or a list for what is left out and has no default."""
+    """Returns a function that makes a value, with None or a list for what is left out and has no default."""
     absent: dict[str, Callable[[], Any]] = {}
     for name, (hint, hasDefault) in _fieldsOf(kind).items():
-        bare, isNone = _without(hint)
+        bare, isNone = _withoutNone(hint)
         if not hasDefault and (isNone or get_origin(bare) is list):
             absent[name] = list if get_origin(bare) is list else lambda: None
     if not absent:
@@ -244,8 +255,8 @@ def _maker(kind: Any) -> Callable[..., Any]:
     return make
 
 
-def _without(hint: Any) -> tuple[Any, bool]:
-    """A type without `| None`, and whether that was there."""
+def _withoutNone(hint: Any) -> tuple[Any, bool]:
+    """Returns an annotation without `| None`, and whether it had that."""
     if get_origin(hint) in (Union, UnionType):
         others = [each for each in get_args(hint) if each is not NoneType]
         if len(others) == 1:
@@ -254,5 +265,5 @@ def _without(hint: Any) -> tuple[Any, bool]:
 
 
 def _operationName(name: str) -> str:
-    """read_file and readFile are ReadFile."""
+    """Returns the name of an operation: ReadFile for read_file and readFile."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))

@@ -1,19 +1,15 @@
-"""The keys of a route of SOAP."""
+"""Options: the keys of a route with the protocol soap."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
+from wsd.config import fields
 from wsd.config.values import MIB
 
 _OURS = ("host", "connection", "upgrade", "transfer-encoding", "te", "trailer", "expect", "soapaction", "accept")
-"""Headers that are of one connection, or that the gateway writes itself."""
-
-
-def _count(default: int, unit: str) -> Any:
-    return field(default=default, metadata={"unit": unit, "least": 1, "most": 10_000})
+"""Headers of a single connection, and those that the gateway writes itself."""
 
 
 def _service(text: str) -> str:
@@ -39,28 +35,28 @@ def _header(text: str) -> str:
 
 @dataclass(frozen=True)
 class SoapOptions:
-    """The service of a route, or the one that it is the gateway to; with neither, a demonstration."""
+    """The service of a route, or the upstream service of a gateway; with neither, it is a demonstration."""
 
     contract: str | None = field(default=None, metadata={"path": True})
-    """The WSDL or schema that says what the service offers; None for a service that says so itself."""
+    """The WSDL or schema of the service; None for an Offer, which has its own."""
     service: str | None = field(default=None, metadata={"each": _service})
-    """The module, or what in it, that answers: "package.module:name"."""
-    calls: int = _count(64, "calls")
-    """Calls of one connection that may be open at a time; with as many nothing more is read from it."""
+    """The module with the functions, or an object in it: "package.module:name"."""
+    calls: int = fields.count(64, "calls", most=10_000)
+    """Limit of the open calls of one connection. Nothing more is read until one of them is answered."""
     threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})
     """Threads for functions that block."""
     timeout: float = field(default=60.0, metadata={"unit": "seconds", "least": 0.1})
-    """Seconds within which a blocking function or a coroutine must answer."""
+    """Seconds in which a blocking function or a coroutine must answer."""
     upstream: str | None = field(default=None, metadata={"each": _upstream})
-    """The service behind: this route is its gateway, and serves nothing itself."""
+    """The URL of the upstream service, if the route is a gateway."""
     upstream_timeout: float = field(default=30.0, metadata={"unit": "seconds", "least": 0.1})
-    """Seconds in which it must have answered."""
-    upstream_calls: int = _count(8, "calls")
-    """Calls of one connection that it is given at a time."""
+    """Seconds in which the upstream service must answer."""
+    upstream_calls: int = fields.count(8, "calls", most=10_000)
+    """Limit of the calls of one connection that are sent to the upstream service at a time."""
     max_answer: int = field(default=8 * MIB, metadata={"size": True, "least": 1024})
-    """Bytes of an answer of its."""
+    """Limit of an answer of the upstream service in bytes."""
     upstream_headers: tuple[str, ...] = field(default=(), metadata={"each": _header})
-    """Headers of the client's opening handshake that are passed on to it."""
+    """Headers of the opening handshake that are passed on to the upstream service."""
 
     def __post_init__(self) -> None:
         if self.contract is not None and self.service is None:

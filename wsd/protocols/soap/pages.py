@@ -1,35 +1,60 @@
-"""What answers HTTP at a route of SOAP: requests by POST, the contract at ?wsdl, and a page for people."""
+"""Pages: a route over HTTP: it answers requests by POST, and has the contract at ?wsdl and a page for people."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
+from wsd.config import Route
 from wsd.connection import Refused
-from wsd.connection.body import IBody, IStreamed
 from wsd.head import Head
 from wsd.policies.address import Peer
 from wsd.policies.origin import checkOrigin
-from wsd.protocols.soap.media import parameters, versionOf
+from wsd.protocols.soap.contenttype import parameters, versionOf
+from wsd.protocols.soap.exchange import Answer, Responder, refused
+from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, Version
-from wsd.protocols.soap.node import Answer
-from wsd.protocols.soap.page import Page
-from wsd.protocols.soap.publish import httpWsdl, webSocketWsdl
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.page import pageOf
+from wsd.protocols.soap.reader import EnvelopeReader
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
+from wsd.resources import IBody, IStreamed
 
-if TYPE_CHECKING:
-    from wsd.protocols.soap.protocol import SoapFactory
+
+class ServedRoute(Protocol):
+    """The factory of a route, as its pages need it."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock to use."""
+
+    @property
+    def maxMessage(self) -> int:
+        """Limit of a message in bytes."""
+
+    @property
+    def node(self) -> Responder:
+        """The node that answers requests."""
+
+    @property
+    def route(self) -> Route:
+        """The route in the configuration."""
+
+    @property
+    def service(self) -> Service | None:
+        """The service, None for a gateway."""
 
 
-class HttpLink:
-    """Who asks by HTTP: there is one answer, and no way for more."""
+class HttpRequester:
+    """The peer of a request over HTTP. It gets one answer, and cannot be pushed to."""
 
     user: str | None = None
     isFull = False
@@ -40,46 +65,46 @@ class HttpLink:
         self.clock = clock
         self.peer: Peer = request.peer
         self._head: Head = request.head
-        self._goodbyes: list[Callable[[], None]] = []
+        self._closeCalls: list[Callable[[], None]] = []
 
     def header(self, name: str) -> str | None:
-        """A header of the request."""
+        """Returns a header of the request."""
         return self._head.headers.get(name)
 
     def deliver(self, text: str) -> None:
-        """There is no way: a function looks at `canPush` before. Raises RuntimeError."""
+        """Raises RuntimeError: a function must check `canPush` before it pushes."""
         raise RuntimeError("over HTTP nothing can be pushed")
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Register a callback. There is only one call, and it ends with the request."""
-        self._goodbyes.append(call)
+        """Calls a function when the request has ended. The returned function does nothing: there is only one call."""
+        self._closeCalls.append(call)
         return lambda: None
 
     def end(self) -> None:
-        """It has been answered, or nobody waits any more."""
+        """Called when the request has been answered, or when the client is gone."""
         self.isOpen = False
-        for call in self._goodbyes:
+        for call in self._closeCalls:
             call()
 
 
 @implementer(IBody)
-class Posted:
-    """The envelope of a request, parsed as it arrives; what is no SOAP is passed over, so that the connection stays."""
+class PostedEnvelope:
+    """The body of a request, parsed as it arrives. What is no SOAP is ignored, so that the connection stays."""
 
-    def __init__(self, kind: str | None, most: int) -> None:
+    def __init__(self, contentType: str | None, most: int) -> None:
         self.refused: Refused | None = None
         try:
-            if kind is None:
+            if contentType is None:
                 raise Refused(415, "Content-Type is missing; write application/soap+xml (1.2) or text/xml (1.1)")
-            self.version = versionOf(kind, "Content-Type")
+            self.version = versionOf(contentType, "Content-Type")
         except Refused as refused:
             self.refused = refused
-        self.reader = Reader(most)
+        self.reader = EnvelopeReader(most)
         self._left = most
         self._most = most
 
     def received(self, data: bytes) -> None:
-        """Some of it. Raises `Refused` (413)."""
+        """Called with the next bytes. Raises `Refused` (413)."""
         self._left -= len(data)
         if self._left < 0:
             raise Refused(413, f"an envelope has at most {self._most} bytes here")
@@ -87,55 +112,60 @@ class Posted:
             self.reader.feed(data)
 
     def ended(self) -> None:
-        """It is whole."""
+        """Called when the body is complete."""
 
     def lost(self) -> None:
-        """Nobody will ask."""
+        """Called when the connection ends before that."""
         self.reader.drop()
 
 
 @implementer(IStreamed)
 class Pages(Resource):
-    """`/soap`, and what its page needs below it."""
+    """The resource of a route, and of the files of its page below it."""
 
     isLeaf = True
 
-    def __init__(self, factory: SoapFactory) -> None:
+    def __init__(self, factory: ServedRoute) -> None:
         super().__init__()
         self._factory = factory
-        self._page = None if factory.service is None else Page(factory.route.path, factory.service)
+        self._page = None if factory.service is None else pageOf(factory.route.path, factory.service)
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Only a POST has one. Raises `Refused`: 403 for another site's page."""
+        """Returns what reads the body of a POST. Raises `Refused` (403) for a page of another site."""
         origin = request.head.headers.get("Origin")
         if origin is not None:
             checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
         if request.head.method != "POST" or request.postpath not in ([], [b""]):
             return None
-        request.posted = Posted(request.head.headers.get("Content-Type"), self._factory.maxMessage)
+        request.posted = PostedEnvelope(request.head.headers.get("Content-Type"), self._factory.maxMessage)
         body: IBody = request.posted
         return body
 
     def render_POST(self, request: Any) -> int:
-        """Answer a request. Raises `Refused`: 415 for what is no SOAP."""
-        posted: Posted | None = getattr(request, "posted", None)
+        """Answers a request. Raises `Refused`: 415 for what is no SOAP."""
+        posted: PostedEnvelope | None = getattr(request, "posted", None)
         if posted is None:
             raise Refused(400, "there is no envelope; write one into the body")
         if posted.refused is not None:
             raise posted.refused
         version = posted.version
-        link = HttpLink(self._factory.clock, request)
-        answer = self._factory.node.process(posted.reader, version, link, _actionOf(request, version))
+        requester = HttpRequester(self._factory.clock, request)
+        try:
+            document = posted.reader.close()
+            exchange = self._factory.node.process(document, version, requester, _actionOf(request, version))
+        except Fault as fault:
+            exchange = refused(fault, version)
+        answer = exchange.answer
         if isinstance(answer, Answer):
-            _say(request, answer, link)
+            _respond(request, answer, requester)
             return NOT_DONE_YET
         gone = request.notifyFinish()
         gone.addErrback(lambda _: answer.cancel())
-        answer.addCallbacks(lambda done: _say(request, done, link), lambda _: link.end())
+        answer.addCallbacks(lambda done: _respond(request, done, requester), _cancelled, errbackArgs=(requester,))
         return NOT_DONE_YET
 
     def render_GET(self, request: Any) -> bytes:
-        """The contract, or the page, or one of its files."""
+        """Returns the contract, the page, or one of the files of the page."""
         if self._page is None or self._factory.service is None:
             raise Refused(404, "this route is a gateway; the contract is at the service behind it")
         if request.postpath not in ([], [b""]):
@@ -160,17 +190,23 @@ class Pages(Resource):
 
 
 def _actionOf(request: Any, version: Version) -> str:
-    """What HTTP says beside the envelope: SOAPAction (1.1, 6.1.1), or action in the content type (RFC 3902)."""
+    """Returns the Action in the headers: SOAPAction (SOAP 1.1, 6.1.1), or that in the content type (RFC 3902)."""
     if version is SOAP11:
         return str(request.head.headers.get("SOAPAction") or "").strip().strip('"')
     return parameters(request.head.headers.get("Content-Type") or "").get("action", "")
 
 
-def _say(request: Any, answer: Answer, link: HttpLink) -> None:
-    """SOAP 1.2 part 2, 7.5.2.2: 400 for what the sender did wrong, 500 for other faults, 202 for no answer."""
-    if not link.isOpen or request.channel is None:
+def _cancelled(failure: Failure, requester: HttpRequester) -> Failure | None:
+    """Called when there is no answer: the client is gone, and the call was cancelled. Returns any other failure."""
+    requester.end()
+    return None if failure.check(CancelledError) else failure
+
+
+def _respond(request: Any, answer: Answer, requester: HttpRequester) -> None:
+    """Sends an answer: 400 for the fault Sender, 500 for other faults, 202 without one (SOAP 1.2 part 2, 7.5.2.2)."""
+    if not requester.isOpen or request.channel is None:
         return
-    link.end()
+    requester.end()
     content = answer.text.encode()
     status = 200 if content else 202
     if answer.fault is not None and content:

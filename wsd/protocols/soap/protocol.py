@@ -1,4 +1,4 @@
-"""soap: the route, and the WebSocket that envelopes go over ([MS-SWSB])."""
+"""The factory of a route of SOAP, and the WebSocket connection that carries its envelopes ([MS-SWSB])."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
-from wsd.logs import told
-from wsd.protocols.soap.contract import readContract
+from wsd.logs import describeError
+from wsd.protocols.soap.contenttype import versionOf
 from wsd.protocols.soap.demonstration import Demonstration
-from wsd.protocols.soap.envelope import Addressing
-from wsd.protocols.soap.gateway import Gateway
-from wsd.protocols.soap.media import versionOf
+from wsd.protocols.soap.exchange import Answer, Responder, refused
+from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.gateway import SoapGateway
 from wsd.protocols.soap.names import Version
-from wsd.protocols.soap.node import Answer, Node
+from wsd.protocols.soap.node import Node
 from wsd.protocols.soap.offer import Offer
 from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.pages import Pages
-from wsd.protocols.soap.reading import Reader
+from wsd.protocols.soap.reader import EnvelopeReader
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.reader import readContract
 
 _FRAGMENT = 65536
-"""Bytes of a frame of a large answer, so that it goes out as it is read at the other end."""
+"""Size of a frame of a large answer in bytes, so that the peer can read it while it is sent."""
 
 
 class SoapConnection(Connection):
-    """One WebSocket: envelopes come, and are answered as soon as they can be."""
+    """One WebSocket: each envelope is answered as soon as its answer is known."""
 
     factory: SoapFactory
     canPush = True
     isFull = False
     _version: Version
-    _reader: Reader
+    _reader: EnvelopeReader
     _isBinary = False
 
     async def opening(self, request: Request) -> Accept:
-        """Only who speaks soap comes in, in a content type that we speak."""
+        """Accepts the subprotocol soap in a known content type ([MS-SWSB] 2.1). Raises `Refused`."""
         if "soap" not in request.subprotocols:
             raise Refused(
                 426,
@@ -53,57 +54,71 @@ class SoapConnection(Connection):
         return Accept("soap")
 
     def opened(self) -> None:
-        """The client speaks first."""
-        self._reader = Reader(self.factory.maxMessage)
+        """Called after the handshake. The client speaks first."""
+        self._reader = EnvelopeReader(self.factory.maxMessage)
         self._pending: set[Deferred[Any]] = set()
-        self._goodbyes: dict[object, Callable[[], None]] = {}
-        self._waits = False
+        self._closeCalls: dict[object, Callable[[], None]] = {}
+        self._isHolding = False
         self._weight = 0
 
     def began(self, isBinary: bool) -> None:
-        """An envelope begins; it is answered in the opcode that it came in."""
+        """Called when a message begins. It is answered in the same opcode."""
         self._isBinary = isBinary
 
     def arrived(self, data: bytes) -> None:
-        """Some of it."""
+        """Called with the next bytes of the message."""
         self._reader.feed(data)
         self._weigh()
 
     def ended(self) -> Deferred[None] | None:
-        """It is whole. One that no answer could refer to is answered before the next is read."""
-        addressing, isBinary = Addressing(), self._isBinary
-        answer = self.factory.node.process(self._reader, self._version, self, addressing=addressing)
+        """
+        Called when the message is complete.
+
+        Without a MessageID no answer could refer to it. Then it is answered before the next message is read.
+        """
+        isBinary = self._isBinary
+        try:
+            exchange = self.factory.node.process(self._reader.close(), self._version, self)
+        except Fault as fault:
+            exchange = refused(fault, self._version)
         self._weigh()
+        answer = exchange.answer
         if isinstance(answer, Answer):
             self._deliver(answer.text, isBinary)
             return None
         self._pending.add(answer)
         done = answer.addBoth(self._answered, answer, isBinary)
-        if not addressing.MessageID:
+        if not exchange.messageId:
             return done
-        if len(self._pending) >= self.factory.calls and not self._waits:
-            self._waits = True
+        if len(self._pending) >= self.factory.calls and not self._isHolding:
+            self._isHolding = True
             self.hold()
         return None
 
     def _weigh(self) -> None:
+        """Reports the memory that the incomplete message takes."""
         weight = self._reader.weight
         if weight != self._weight:
             self._weight = weight
-            self.collects(weight)
+            self.noteCollected(weight)
 
     def relieve(self, size: int) -> None:
-        """Half an envelope goes at once, and not when the client has said goodbye."""
+        """Called to free memory: the incomplete message is dropped at once."""
         super().relieve(size)
         self._reader.drop()
 
-    def _answered(self, result: Any, pending: Deferred[Any], isBinary: bool) -> None:
+    def _answered(self, result: Any, pending: Deferred[Any], isBinary: bool) -> Any:
+        """Sends an answer that took its time. Returns a failure other than that the call was cancelled."""
         self._pending.discard(pending)
-        if isinstance(result, Answer):
-            self._deliver(result.text, isBinary)
-        if self._waits and len(self._pending) < self.factory.calls:
-            self._waits = False
-            self.release()
+        try:
+            if isinstance(result, Answer):
+                self._deliver(result.text, isBinary)
+                return None
+            return None if result.check(CancelledError) else result
+        finally:
+            if self._isHolding and len(self._pending) < self.factory.calls:
+                self._isHolding = False
+                self.release()
 
     def _deliver(self, text: str, isBinary: bool) -> None:
         if text:
@@ -112,50 +127,50 @@ class SoapConnection(Connection):
 
     @property
     def isBusy(self) -> bool:
-        """Whether a call is still being answered."""
+        """Whether a call has not been answered yet."""
         return super().isBusy or bool(self._pending)
 
     def full(self) -> None:
-        """The client does not read: neither do we."""
+        """Called when the client does not read: then nothing more is read from it."""
         self.isFull = True
         self.hold()
 
     def drained(self) -> None:
-        """Go on."""
+        """Called when the client reads again."""
         self.isFull = False
         self.release()
 
     def closed(self, code: int, reason: str) -> None:
-        """Whoever works for this client may stop."""
+        """Called when the connection has ended: calls are cancelled, and the service is told."""
         self._reader.drop()
         for pending in list(self._pending):
             pending.cancel()
-        for call in list(self._goodbyes.values()):
+        for call in list(self._closeCalls.values()):
             call()
 
-    # -- a service says -------------------------------------------------------------------------------------------
+    # -- Requester ------------------------------------------------------------------------------------------------
 
     def header(self, name: str) -> str | None:
-        """A header of the opening handshake."""
+        """Returns a header of the opening handshake."""
         return self.request.head.headers.get(name)
 
     def deliver(self, text: str) -> None:
-        """Push, in the opcode that the client used last."""
+        """Sends a pushed envelope, in the opcode that the client used last."""
         self._deliver(text, self._isBinary)
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Register a callback; the returned function removes it."""
-        name = object()
-        self._goodbyes[name] = call
+        """Calls a function when the connection ends. Returns a function that cancels this."""
+        key = object()
+        self._closeCalls[key] = call
 
         def forget() -> None:
-            self._goodbyes.pop(name, None)
+            self._closeCalls.pop(key, None)
 
         return forget
 
 
 class SoapFactory(Factory):
-    """A service at a route."""
+    """A route with a service, or with the gateway to one."""
 
     connection = SoapConnection
     subprotocols = ("soap",)
@@ -167,41 +182,47 @@ class SoapFactory(Factory):
         self.threads = self.pool.share("soap", self.route.path, threads=options.threads, timeout=options.timeout)
         self.service: Service | None = None
         self.calls = options.calls
-        """Of one connection, that may be open."""
-        self.node: Node | Gateway
+        """Limit of the open calls of one connection."""
+        self.node: Responder
         if options.upstream is None:
             self.service = _serviceOf(options)
             self.node = Node(self.service, self.threads, self.route.path, self.clock, options.timeout)
         else:
             self.calls = options.upstream_calls
-            self.node = Gateway(self.clock, options, self.route.path)
+            self.node = SoapGateway(self.clock, options, self.route.path)
 
     def stopped(self) -> Deferred[Any] | None:
-        """End."""
-        ended = [self.threads.stop(), *([self.node.stop()] if isinstance(self.node, Gateway) else [])]
-        return gatherResults(ended, consumeErrors=True)
+        """Called when the daemon stops. Fires when all threads and connections to other services have ended."""
+        return gatherResults([self.threads.stop(), self.node.stop()], consumeErrors=True)
 
     def resource(self) -> IResource | None:
-        """The service over HTTP, unless the route is shared with other protocols."""
+        """Returns the service over HTTP, unless the route is shared with other protocols."""
         return Pages(self) if self.route.single is not None else None
 
 
 def _serviceOf(options: SoapOptions) -> Service:
+    """Returns the configured service, or the demonstration. Raises ConfigError."""
     if options.service is None:
         folder = Path(str(files("wsd.protocols.soap")))
         return Service(readContract(folder / "demonstration.wsdl"), Demonstration())
-    name, _, attribute = options.service.partition(":")
+    found = _loaded(options.service)
+    if isinstance(found, Offer):
+        return found.service()
+    if options.contract is None:
+        raise ConfigError(f"contract: {options.service} does not say what it offers; name its WSDL or schema")
+    return Service(readContract(Path(options.contract)), found)
+
+
+def _loaded(service: str) -> Any:
+    """Returns a module, or what is named in it after a colon; an instance of a class. Raises ConfigError."""
+    name, _, attribute = service.partition(":")
     try:
         module: Any = import_module(name)
         found = getattr(module, attribute) if attribute else module
         if isinstance(found, type):
             found = found()
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"service: {options.service} cannot be loaded: {error}") from None
+        raise ConfigError(f"service: {service} cannot be loaded: {error}") from None
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"service: {options.service} cannot be loaded: {told(error)}") from error
-    if isinstance(found, Offer):
-        return found.service()
-    if options.contract is None:
-        raise ConfigError(f"contract: {options.service} does not say what it offers; name its WSDL or schema")
-    return Service(readContract(Path(options.contract)), found)
+        raise ConfigError(f"service: {service} cannot be loaded: {describeError(error)}") from error
+    return found

@@ -1,4 +1,4 @@
-"""Samples: what a request of an operation looks like, for a person to begin with."""
+"""Samples: a request of each operation for the page, which a person can begin with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.contract import Message, Operation
-from wsd.protocols.soap.fields import Field
-from wsd.protocols.soap.names import SOAP12, WSA, XSI
-from wsd.protocols.soap.particles import spaceOf
-from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import TYPE, ComplexType
+from wsd.protocols.soap.names import SOAP12, WSA, XSI, namespaceOf
+from wsd.protocols.soap.schema.datatypes import SimpleType
+from wsd.protocols.soap.schema.fields import Field
+from wsd.protocols.soap.schema.values import TYPE, ComplexType
+from wsd.protocols.soap.wsdl.contract import Message, Operation
 
 _VALUES: dict[Any, Any] = {
     str: "text",
@@ -33,7 +32,7 @@ _SHOWN = 2
 
 
 def sample(operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8000-000000000001") -> str:
-    """An addressed envelope of SOAP 1.2 that asks for it, indented."""
+    """Returns a sample request: an addressed envelope of SOAP 1.2, indented."""
     message = operation.input
     assert message is not None
     envelope = etree.Element(f"{{{SOAP12.namespace}}}Envelope", nsmap={"s": SOAP12.namespace, "a": WSA})
@@ -46,31 +45,31 @@ def sample(operation: Operation, messageId: str = "urn:uuid:00000000-0000-4000-8
 
 
 def _add(body: Any, message: Message) -> None:
-    space = message.element[1:].rpartition("}")[0]
-    names = {None if _isQualified(message.type) else "n": space} if space else None
+    namespace = namespaceOf(message.element)
+    names = {None if _isQualified(message.type) else "n": namespace} if namespace else None
     _fill(etree.SubElement(body, message.element, nsmap=names), message.type, 0)
 
 
-def _isQualified(type: SimpleType | ComplexType) -> bool:
-    """Whether children are in a namespace, so that one may be the default."""
-    return isinstance(type, SimpleType) or all(each.tag.startswith("{") for each in type.fields)
+def _isQualified(schemaType: SimpleType | ComplexType) -> bool:
+    """Returns whether all children are in a namespace, so that it can be the default namespace."""
+    return isinstance(schemaType, SimpleType) or all(each.tag.startswith("{") for each in schemaType.fields)
 
 
-def _fill(element: Any, type: SimpleType | ComplexType, depth: int) -> None:
-    if isinstance(type, SimpleType):
-        element.text = _text(type)
+def _fill(element: Any, schemaType: SimpleType | ComplexType, depth: int) -> None:
+    if isinstance(schemaType, SimpleType):
+        element.text = _text(schemaType)
         return
-    if type.text is not None:
-        element.text = _text(type.text)
-    for each in type.attributes:
+    if schemaType.text is not None:
+        element.text = _text(schemaType.text)
+    for each in schemaType.attributes:
         if each.least:
             element.set(each.tag, _text(each.type))
-    if type.model is not None and depth < _DEPTH:
-        _children(element, type.model, depth)
+    if schemaType.model is not None and depth < _DEPTH:
+        _children(element, schemaType.model, depth)
 
 
 def _children(element: Any, part: Any, depth: int) -> None:
-    """Add one turn of each group: the first part of a choice, one allowed member of a substitution group."""
+    """Adds one turn of each group: the first part of a choice, the first member of a substitution group."""
     if part.occurs[0] == 0 and depth >= _SHOWN:
         return
     if not isinstance(part, Field):
@@ -78,35 +77,35 @@ def _children(element: Any, part: Any, depth: int) -> None:
             _children(element, each, depth)
     elif part.type is not None:
         shown = next(iter(part.members.values()), part) if part.isAbstract else part
-        child, type = _child(element, shown)
+        child, schemaType = _child(element, shown)
         if shown.default is None:
-            _fill(child, type, depth + 1)
+            _fill(child, schemaType, depth + 1)
 
 
 def _child(element: Any, each: Field) -> tuple[Any, SimpleType | ComplexType]:
-    """Add a child. Returns it and its type, which it declares if the declared one is abstract."""
+    """Adds a child. Returns it and its type, which it declares if the one in the schema is abstract."""
     if isinstance(each.type, ComplexType) and each.type.isAbstract:
-        for actual in each.type.types.derivations.concrete(each.type):
-            space = spaceOf(actual.key)
-            child = etree.SubElement(element, each.tag, nsmap={"i": XSI, "t": space} if space else {"i": XSI})
-            child.set(TYPE, f"t:{actual.name}" if space else actual.name)
+        for actual in each.type.types.concreteTypes(each.type):
+            namespace = namespaceOf(actual.key)
+            child = etree.SubElement(element, each.tag, nsmap={"i": XSI, "t": namespace} if namespace else {"i": XSI})
+            child.set(TYPE, f"t:{actual.name}" if namespace else actual.name)
             return child, actual
     return etree.SubElement(element, each.tag), each.type
 
 
-def _text(type: SimpleType) -> str:
-    if type.choices:
-        return type.choices[0]
-    if type.least:
-        return type.least
+def _text(schemaType: SimpleType) -> str:
+    if schemaType.choices:
+        return schemaType.choices[0]
+    if schemaType.least:
+        return schemaType.least
     try:
-        return type.write(_VALUES.get(type.python, "text"))
+        return schemaType.write(_VALUES.get(schemaType.python, "text"))
     except (TypeError, ValueError):
         return "text"
 
 
 def kindOf(each: Field) -> str:
-    """A field's type and how often it is there, for a person."""
+    """Describes the type of a field, and how often it occurs."""
     name = "any" if each.type is None else each.type.name
     if not each.tag and isinstance(each.type, ComplexType):
         name = f"({', '.join(f'{inner.name} {kindOf(inner)}' for inner in each.type.fields)})"

@@ -1,163 +1,111 @@
 """
-Service: the functions behind a contract.
+Service: a contract and the functions that answer its operations.
 
-A function answers the operation of its name, `ReadFile` or `read_file`, and takes what the contract's element holds as
-keywords. It may be plain, `async def`, or `@blocking`: then it runs in a thread. One with a parameter `call` is given
-the `Call`, through which it may push. It raises `Fault`, or an exception named as a fault of the contract, whose
-attributes are the fault's fields.
+A function answers the operation of its name, `ReadFile` or `read_file`, and takes the children of the request's element
+as keywords. It is plain, `async def`, or `@blocking`: then it runs in a thread. A function with a parameter `call` gets
+the `Call`, which can push. It raises `Fault`, or an exception named like a fault of the contract, whose attributes are
+the fault's fields.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from inspect import Parameter, signature
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from lxml import etree
-from twisted.internet.interfaces import IReactorTime
 
 from wsd.config import ConfigError
-from wsd.policies.address import Peer
-from wsd.protocols.soap.anything import Anything
-from wsd.protocols.soap.contract import Contract, Message, Operation
-from wsd.protocols.soap.dictionary import parseAny
 from wsd.protocols.soap.envelope import Addressing, newMessageId, write
+from wsd.protocols.soap.exchange import Requester
 from wsd.protocols.soap.faults import Fault
-from wsd.protocols.soap.fields import Named
-from wsd.protocols.soap.marks import rootMarksOf
+from wsd.protocols.soap.functions import BoundFunction, bind, blocking, functionFor
 from wsd.protocols.soap.names import Version
-from wsd.protocols.soap.simple import SimpleType
-from wsd.protocols.soap.values import ComplexType, writeValue
+from wsd.protocols.soap.parsers import parseAny
+from wsd.protocols.soap.schema.anytype import AnyType
+from wsd.protocols.soap.schema.datatypes import SimpleType
+from wsd.protocols.soap.schema.fields import Named
+from wsd.protocols.soap.schema.tags import rootTagsOf
+from wsd.protocols.soap.schema.values import ComplexType, writeValue
+from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation
 
 __all__ = ["Call", "Fault", "Named", "Service", "blocking"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-_BLOCKING = "_wsd_soap_blocking"
-
-
-def blocking(function: _F) -> _F:
-    """Marks a function that blocks: it runs in a thread of the route's own pool."""
-    setattr(function, _BLOCKING, True)
-    return function
-
-
-class Link(Protocol):
-    """Who asks: a WebSocket, or an HTTP request."""
-
-    peer: Peer
-    user: str | None
-    isFull: bool
-    canPush: bool
-    """Whether there is a way for messages that are no answers."""
-
-    @property
-    def clock(self) -> IReactorTime:
-        """The clock to use."""
-
-    @property
-    def isOpen(self) -> bool:
-        """Whether anybody is there."""
-
-    def header(self, name: str) -> str | None:
-        """A header of the request that opened the way."""
-
-    def deliver(self, text: str) -> None:
-        """Send an envelope."""
-
-    def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Call a function when the connection ends; the returned function cancels this."""
-
 
 class Call:
-    """One call, as a function with a parameter of this name sees it."""
+    """One call, for a function with a parameter `call`."""
 
-    def __init__(self, service: Service, version: Version, link: Link, addressing: Addressing) -> None:
+    def __init__(self, service: Service, version: Version, requester: Requester, addressing: Addressing) -> None:
         self._service = service
         self._version = version
-        self._link = link
+        self._requester = requester
         self.addressing = addressing
-        """What the header said, with `MessageID` and `Action`."""
-        self.peer = link.peer
-        self.user = link.user
-        self.clock = link.clock
+        """The addressing in the header, with `MessageID` and `Action`."""
+        self.peer = requester.peer
+        self.user = requester.user
+        self.clock = requester.clock
 
     @property
     def canPush(self) -> bool:
-        """Whether `push` has a way: over a WebSocket, not over HTTP."""
-        return self._link.canPush
+        """Whether `push` can reach the client: over a WebSocket it can, over HTTP it cannot."""
+        return self._requester.canPush
 
     @property
     def isOpen(self) -> bool:
-        """Whether anybody is still there."""
-        return self._link.isOpen
+        """Whether the client is still connected."""
+        return self._requester.isOpen
 
     @property
     def isFull(self) -> bool:
-        """Whether the client reads slower than it is sent to: what can be left out is better left out."""
-        return self._link.isFull
+        """Whether the client reads more slowly than it is sent to. Then skip what can be skipped."""
+        return self._requester.isFull
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
         """
-        Call a function once the connection has ended.
+        Calls a function once the connection has ended.
 
         A connection may last for days: call the returned function to cancel this when it is no longer needed.
         """
-        return self._link.whenClosed(call)
+        return self._requester.whenClosed(call)
 
     def push(self, operation: str, **values: Any) -> str:
         """
-        Send what the contract says the server sends of itself; the name for it in the header is returned.
+        Sends a message that the contract has as pushed. Returns its MessageID.
 
         Raises ValueError for values that are not as the contract says.
         """
         message = self._service.pushed(operation)
         body = self._service.text(message, values)
-        name = newMessageId()
-        if self._link.isOpen:
-            self._link.deliver(write(self._version, body, message.action, messageId=name))
-        return name
-
-
-@dataclass(slots=True)
-class Bound:
-    """An operation and the function that answers it."""
-
-    operation: Operation
-    function: Callable[..., Any]
-    isBlocking: bool
-    wantsCall: bool
-    absent: dict[str, Any]
-    """What it is given for what may be left out and is."""
-    taken: frozenset[str] | None
-    """The names of its parameters, None for any."""
-    spare: str
-    """The name for open attributes (xs:anyAttribute), which the function need not take."""
+        messageId = newMessageId()
+        if self._requester.isOpen:
+            self._requester.deliver(write(self._version, body, message.action, messageId=messageId))
+        return messageId
 
 
 class Service:
-    """A contract with its functions. Raises ConfigError when they do not fit each other."""
+    """A contract with its functions. Raises ConfigError if they do not match."""
 
     def __init__(self, contract: Contract, functions: Any) -> None:
         self.contract = contract
-        self._bound: dict[str, Bound] = {}
+        self._bound: dict[str, BoundFunction] = {}
         for operation in contract.operations.values():
             if operation.input is None:
                 continue
-            function = _functionOf(functions, operation.name)
+            function = functionFor(functions, operation.name)
             if function is not None:
-                self._bound[operation.input.element] = _bind(operation, function)
+                self._bound[operation.input.element] = bind(operation, function)
             elif operation.output is not None or not contract.portType:
                 raise ConfigError(f"the service has no function for {operation.name}; write {operation.name}(...)")
 
     @property
-    def bound(self) -> list[Bound]:
-        """The operations that are answered, in the contract's order."""
+    def bound(self) -> list[BoundFunction]:
+        """The operations that have a function, in the contract's order."""
         return list(self._bound.values())
 
-    def select(self, body: Any, action: str) -> Bound:
-        """Who answers a request. Raises `Fault`: its element or its Action is not of this contract."""
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def select(self, body: Any, action: str) -> BoundFunction:
+        """Returns the function for a request. Raises `Fault` if the contract does not have its element or Action."""
         if action and action not in self.contract.byAction:
             raise Fault(f"the Action {action[:200]!r} is not of this service", subcode="ActionNotSupported")
         if body is None:
@@ -171,8 +119,8 @@ class Service:
             )
         return bound
 
-    def arguments(self, bound: Bound, body: Any) -> dict[str, Any]:
-        """The values of a valid request. Raises `Fault` (Sender) if Python cannot represent them."""
+    def arguments(self, bound: BoundFunction, body: Any) -> dict[str, Any]:
+        """Returns what to call a function with for a valid request. Raises `Fault` for what Python cannot hold."""
         message = bound.operation.input
         assert message is not None
         try:
@@ -181,53 +129,43 @@ class Service:
             raise Fault(f"the request has a value that cannot be held here: {str(error)[:200]}") from None
         except RecursionError:
             raise Fault("the request is nested too deeply") from None
-        if bound.taken is not None and not bound.taken.issuperset(values):
-            values = self._taken(bound, values)
-        return {**bound.absent, **values} if bound.absent else values
+        return bound.arguments(values)
 
-    def _taken(self, bound: Bound, values: dict[str, Any]) -> dict[str, Any]:
-        """The values that a function takes. Raises `Fault` for others, except those that may be left out."""
-        assert bound.taken is not None
-        more = [
-            name
-            for name, value in values.items()
-            if name != bound.spare and name not in bound.taken and value not in (None, "")
-        ]
-        if more:
-            raise Fault(f"{bound.operation.name} takes no {', '.join(more)} here")
-        return {name: value for name, value in values.items() if name in bound.taken}
+    # -- answers --------------------------------------------------------------------------------------------------
 
     def answer(self, operation: Operation, result: Any) -> str:
-        """What a function returned, as XML. Raises ValueError when it is not as the contract says."""
+        """Returns the result of a function as XML. Raises ValueError if it is not as the contract says."""
         message = operation.output
         assert message is not None
-        type = message.type
-        if isinstance(type, ComplexType) and self._isOne(type, result):
-            result = {each.name: result for each in type.fields}
+        schemaType = message.type
+        if isinstance(schemaType, ComplexType) and self._isSingleValue(schemaType, result):
+            result = {each.name: result for each in schemaType.fields}
         return self.text(message, result)
 
-    def _isOne(self, type: ComplexType, result: Any) -> bool:
-        """Whether a result is not the whole answer but the single value in it."""
-        if type.text is not None or type.attributes or len(type.fields) > 1 or isinstance(type, Anything):
+    def _isSingleValue(self, schemaType: ComplexType, result: Any) -> bool:
+        """Returns whether a result is the single value in an answer, and not the whole answer."""
+        fields = schemaType.fields
+        if schemaType.text is not None or schemaType.attributes or len(fields) > 1 or isinstance(schemaType, AnyType):
             return False
-        if type.fields and not type.fields[0].tag:
+        if fields and not fields[0].tag:
             # Rows or mixed content: a list, or the whole answer with its single name.
             return isinstance(result, list | tuple | str)
         types = self.contract.types
-        return result.__class__ is not type.python and (
-            not types.mayNarrow(type) or types.derivations.narrowed(type, result) is type
+        return result.__class__ is not schemaType.python and (
+            not types.mayBeDerived(schemaType) or types.narrowed(schemaType, result) is schemaType
         )
 
     def text(self, message: Message, value: Any) -> str:
-        """A message's element, valid, as XML. Raises ValueError."""
+        """Returns a message's element as valid XML. Raises ValueError."""
         return self._written(message, value)[0]
 
     def _written(self, message: Message, value: Any) -> tuple[str, Any]:
-        """The same with the element itself."""
+        """Returns a message's element as valid XML, and as an element. Raises ValueError."""
         pieces: list[str] = []
         types = self.contract.types
         try:
-            writeValue(pieces, message.element, rootMarksOf(message.element, types.space), message.type, value, types)
+            tags = rootTagsOf(message.element, types.namespace)
+            writeValue(pieces, message.element, tags, message.type, value, types)
         except RecursionError:
             raise ValueError("the value is nested too deeply, or contains itself") from None
         text = "".join(pieces)
@@ -235,13 +173,13 @@ class Service:
             element = parseAny(text)
         except etree.XMLSyntaxError as error:
             raise ValueError(f"the value has what XML cannot hold: {error}") from None
-        wrong = self.contract.valid(element, len(text))
-        if wrong:
-            raise ValueError(wrong)
+        invalid = self.contract.valid(element, len(text))
+        if invalid:
+            raise ValueError(invalid)
         return text, element
 
     def pushed(self, name: str) -> Message:
-        """What the server sends of itself under this name. Raises ValueError."""
+        """Returns the message that the server pushes under this name. Raises ValueError if there is none."""
         operation = self.contract.operations.get(name)
         message = None if operation is None else operation.output if operation.input is None else operation.input
         if operation is None or message is None or message.element in self._bound:
@@ -249,61 +187,16 @@ class Service:
         return message
 
     def faultOf(self, operation: Operation, error: Exception) -> Fault | None:
-        """The typed fault that an exception is in the contract, None when it is none. Raises ValueError."""
+        """Returns the contract's fault for an exception, None if it has none. Raises ValueError."""
         message = operation.faults.get(type(error).__name__)
         if message is None:
             return None
-        isBare = isinstance(message.type, SimpleType | Anything)
+        isBare = isinstance(message.type, SimpleType | AnyType)
         detail = self._written(message, error.args[0] if isBare and error.args else error)[1]
-        return Fault(_sentence(error), detail=detail, action=message.action)
+        return Fault(_reasonOf(error), detail=detail, action=message.action)
 
 
-def _sentence(error: Exception) -> str:
-    told = error.args[0] if error.args and isinstance(error.args[0], str) else ""
-    return told or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__)
-
-
-def _functionOf(functions: Any, name: str) -> Callable[..., Any] | None:
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    for each in (name, snake, name[:1].lower() + name[1:]):
-        found = functions.get(each) if isinstance(functions, Mapping) else getattr(functions, each, None)
-        if callable(found):
-            function: Callable[..., Any] = found
-            return function
-    return None
-
-
-def _bind(operation: Operation, function: Callable[..., Any]) -> Bound:
-    """Raises ConfigError when a function does not take what the operation gives."""
-    assert operation.input is not None
-    type = operation.input.type
-    fields = [*type.attributes, *type.fields] if isinstance(type, ComplexType) else None
-    given = ["value"] if fields is None else [each.name for each in fields]
-    if isinstance(type, ComplexType) and type.text is not None:
-        given.insert(0, "value")
-    parameters = signature(function).parameters
-    isOpen = any(each.kind is Parameter.VAR_KEYWORD for each in parameters.values())
-    needed = [
-        each.name
-        for each in parameters.values()
-        if each.default is Parameter.empty and each.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-    ]
-    spare = type.openAttributes if isinstance(type, ComplexType) and not isinstance(type, Anything) else ""
-    allowed = {"call", spare, "value" if isinstance(type, Anything) else ""}
-    wantsCall = "call" in parameters and "call" not in given
-    missing = [name for name in given if name not in parameters and not isOpen]
-    extra = [name for name in needed if name not in given and name not in allowed]
-    if missing or extra:
-        raise ConfigError(
-            f"the function for {operation.name} must take {', '.join(given) or 'nothing'}; "
-            + (f"it does not take {', '.join(missing)}" if missing else f"it wants {', '.join(extra)} too")
-        )
-    absent: dict[str, Any] = {
-        each.name: [] if each.isList else None
-        for each in fields or ()
-        if (each.isList or each.least == 0) and each.name in needed
-    }
-    if spare in needed:
-        absent[spare] = {}
-    taken = None if isOpen else frozenset(parameters)
-    return Bound(operation, function, hasattr(function, _BLOCKING), wantsCall, absent, taken, spare)
+def _reasonOf(error: Exception) -> str:
+    """Returns an exception's text, or else its name as words."""
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else ""
+    return text or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__)

@@ -1,4 +1,4 @@
-"""A transport for zeep: its calls go over one WebSocket, as many at a time as there are threads that call."""
+"""A transport for the client library zeep: all its calls go over one WebSocket, also from several threads at a time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NAME = "string(//*[local-name()='{}' and namespace-uri()='http://www.w3.org/200
 
 class WebSocketTransport(Transport, Plugin):
     """
-    Give it to a client twice: `Client(wsdl, transport=soap, plugins=[soap])`, with the WSDL of `?wsdl&transport=http`.
+    Pass it twice: `Client(wsdl, transport=soap, plugins=[soap])`, with the WSDL at `?wsdl&transport=http`.
 
-    `url` is the WebSocket's; `pushed` is called with the envelope of each message that answers none, in a thread of the
-    transport's own; `timeout` is in seconds. Ended by `close`.
+    `url` is that of the WebSocket. `pushed` is called with the envelope of each message that is no answer, in the
+    transport's own thread. `timeout` is in seconds. Call `close` at the end.
     """
 
     def __init__(self, url: str, pushed: Any = None, timeout: float = 30, soap11: bool = False) -> None:
@@ -39,14 +39,14 @@ class WebSocketTransport(Transport, Plugin):
         self._reader.start()
 
     def egress(self, envelope: Any, http_headers: Any, operation: Any, binding_options: Any) -> Any:
-        """zeep asks its plugins before it sends: one-way is told, and the envelope gets a name if it has none."""
+        """Called by zeep before it sends: notes whether the operation is one-way, and adds a missing MessageID."""
         http_headers["isOneWay"] = operation.abstract.output_message is None
         if envelope.xpath(_NAME.format("MessageID")):
             return envelope, http_headers
         return WsAddressingPlugin().egress(envelope, http_headers, operation, binding_options)
 
     def post_xml(self, address: str, envelope: Any, headers: Any) -> Any:
-        """Send one envelope and wait for the one that relates to it."""
+        """Sends an envelope, and waits for the one that relates to it."""
         answer: Future[bytes] = Future()
         if headers["isOneWay"]:
             answer.set_result(b"")
@@ -71,6 +71,6 @@ class WebSocketTransport(Transport, Plugin):
             lost.set_exception(ConnectionError("the WebSocket was closed"))
 
     def close(self) -> None:
-        """Close the WebSocket."""
+        """Closes the WebSocket."""
         self._opened.close()
         self._reader.join(self._timeout)

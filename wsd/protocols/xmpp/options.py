@@ -7,18 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from wsd.config import stateFolder
+from wsd.config import fields, stateFolder
 from wsd.config.state import LOCK
 from wsd.config.stores import checkStore
 from wsd.config.values import KIB, MIB
 
 _UPSTREAM = re.compile(r"tcp:(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
-
-
-def _count(default: int, unit: str, least: int = 1) -> Any:
-    return field(default=default, metadata={"unit": unit, "least": least})
 
 
 def _domain(text: str) -> str:
@@ -63,17 +58,17 @@ class XmppOptions:
     """Whether passwords are safe on the way to this daemon although it has no TLS here."""
     rooms: bool = True
     """Whether there are rooms, at conference.DOMAIN."""
-    history: int = _count(50, "messages", 0)
+    history: int = fields.count(50, "messages", 0)
     """Limit of the messages that a room remembers."""
-    offline: int = _count(1_000, "messages", 0)
+    offline: int = fields.count(1_000, "messages", 0)
     """Limit of the stored messages of one user."""
-    contacts: int = _count(1_000, "contacts")
+    contacts: int = fields.count(1_000, "contacts")
     """Limit of the contacts, and of the blocked addresses, of one user."""
-    sessions: int = _count(20, "sessions")
+    sessions: int = fields.count(20, "sessions")
     """Limit of the sessions of one user."""
     resume: float = field(default=300.0, metadata={"unit": "seconds", "least": 0})
     """Seconds for which a session may be resumed after its connection is lost; 0 turns resumption off."""
-    unacknowledged: int = _count(1_000, "stanzas")
+    unacknowledged: int = fields.count(1_000, "stanzas")
     """Limit of the stanzas sent to one session and not acknowledged."""
     max_held: int = field(default=64 * MIB, metadata={"size": True, "least": 1 * MIB})
     """Limit of the bytes of memory for sessions without a connection, and for rooms; one address may use a quarter."""

@@ -16,7 +16,6 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
-from wsd.connection.slots import Slots
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.clientinfo import ClientInfo
@@ -31,6 +30,7 @@ from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.stream import XmppStream
 from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import UploadService
+from wsd.resources import Slots
 
 _MOST_UNSENT = 4
 """How many of the largest stanzas `max_unsent` must hold; a stanza may double in size when it is passed on."""

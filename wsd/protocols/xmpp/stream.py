@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine
 from enum import Enum, auto
-from types import coroutine
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from wsd.logs import ConnectionLog
+from wsd.policies.coroutines import remainder
 from wsd.protocols.xmpp.clientinfo import ClientInfo
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.established import Established
@@ -297,19 +297,4 @@ def _atOnce(work: Coroutine[Any, Any, None]) -> Deferred[None] | None:
         awaited = work.send(None)
     except StopIteration:
         return None
-    return Deferred.fromCoroutine(_rest(work, awaited))
-
-
-@coroutine
-def _rest(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """Makes a coroutine that has run up to its first await into one that has not begun."""
-    try:
-        while True:
-            try:
-                result = yield awaited
-            except Exception as error:
-                awaited = work.throw(error)
-            else:
-                awaited = work.send(result)
-    except StopIteration:
-        return
+    return Deferred.fromCoroutine(remainder(work, awaited))

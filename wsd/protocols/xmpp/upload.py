@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wsd.connection import Refused
-from wsd.connection.slots import Slots
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.queries import Queries
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import Element, result
 from wsd.protocols.xmpp.values import number
+from wsd.resources import Slots
 
 UPLOAD = "urn:xmpp:http:upload:0"
 DATA = "jabber:x:data"

@@ -1,0 +1,156 @@
+"""The streams of connections that rest are put away, and those of a few thousand that talk are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from twisted.internet.task import Clock
+
+import wsd.frames.contexts
+from wsd.frames.contexts import DeflateContextCache
+from wsd.frames.deflate import Deflater
+from wsd.policies.negotiation import Deflate
+from wsd.policies.timer import GRAIN, Timer
+
+AGREED = Deflate(False, False, 15, 15, "permessage-deflate")
+HELLO = bytes.fromhex("f248cdc9c90700")
+
+
+class Resting(Deflater):
+    """Notes how often it was put away."""
+
+    naps = 0
+
+    def freeContexts(self) -> bool:
+        slept = super().freeContexts()
+        self.naps += slept
+        return slept
+
+
+class House:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.timer = Timer(self.clock)
+        self.timer.start()
+        self.given = 0
+        self.cache = DeflateContextCache(self.timer, self.give)
+
+    def give(self) -> None:
+        self.given += 1
+
+    def connection(self) -> Resting:
+        return Resting(AGREED, 6, 8, self.cache)
+
+    def talking(self) -> Resting:
+        deflater = self.connection()
+        deflater.deflate(b"Hello")
+        return deflater
+
+    def passes(self, seconds: float) -> None:
+        self.clock.pump([GRAIN] * int(seconds / GRAIN))
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    house = House()
+    yield house
+    house.timer.stop()
+
+
+def test_one_that_says_nothing_is_put_away_after_some_seconds(house: House) -> None:
+    resting = [house.talking() for _ in range(10)]
+    house.passes(3)
+    assert [deflater.naps for deflater in resting] == [0] * 10
+    house.passes(7)
+    assert [deflater.naps for deflater in resting] == [1] * 10
+    assert len(house.cache) == 0
+    assert house.given == 1, "their memory is given back to the system, once for all of them"
+
+
+def test_many_that_rest_at_once_are_put_away_a_few_at_a_time(house: House) -> None:
+    resting = [house.talking() for _ in range(300)]
+    seen = []
+    for _ in range(60):
+        house.passes(GRAIN)
+        seen.append(sum(deflater.naps for deflater in resting))
+    assert seen[-1] == 300
+    assert max(after - before for before, after in pairwise(seen)) == 64
+
+
+def test_nothing_is_looked_at_when_all_rest(house: House) -> None:
+    house.talking()
+    house.passes(10)
+    assert house.timer._buckets == {}
+
+
+def test_one_that_talks_is_left_alone(house: House) -> None:
+    talking = house.talking()
+    for _ in range(20):
+        house.passes(2)
+        talking.deflate(b"Hello")
+    assert talking.naps == 0
+    house.passes(10)
+    assert talking.naps == 1
+
+
+def test_one_that_wakes_is_put_away_again(house: House) -> None:
+    talking = house.talking()
+    for naps in (1, 2, 3):
+        house.passes(10)
+        assert talking.naps == naps
+        talking.deflate(b"Hello")
+
+
+def test_one_in_the_middle_of_a_message_waits_for_its_end(house: House) -> None:
+    reading = house.connection()
+    reading.begin()
+    reading.inflate(HELLO[:3], False, 99)
+    house.passes(30)
+    assert reading.naps == 0
+    reading.inflate(HELLO[3:], True, 99)
+    house.passes(10)
+    assert reading.naps == 1
+
+
+def test_one_that_left_is_no_more(house: House) -> None:
+    first, second = house.talking(), house.talking()
+    first.close()
+    assert len(house.cache) == 1
+    second.close()
+    second.close()
+    assert len(house.cache) == 0
+    assert house.timer._buckets == {}
+
+
+class TestMoreThanThereIsRoomFor:
+    @pytest.fixture(autouse=True)
+    def room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wsd.frames.contexts, "MAX_CONTEXTS", 4)
+
+    def test_put_away_those_that_were_not_used_for_longest(self, house: House) -> None:
+        talking = [house.talking() for _ in range(4)]
+        house.passes(3)
+        for deflater in talking[2:]:
+            deflater.deflate(b"Hello")
+        house.talking()
+        house.talking()
+        assert [deflater.naps for deflater in talking] == [1, 1, 0, 0]
+        assert len(house.cache) == 4
+
+    def test_put_away_one_of_those_that_all_talk(self, house: House) -> None:
+        talking = [house.talking() for _ in range(20)]
+        assert len(house.cache) == 4
+        assert sum(deflater.naps for deflater in talking) == 16
+
+    def test_leave_alone_those_in_the_middle_of_a_message(self, house: House) -> None:
+        reading = [house.connection() for _ in range(6)]
+        for deflater in reading:
+            deflater.begin()
+            deflater.inflate(HELLO[:3], False, 99)
+        assert len(house.cache) == 6
+        assert [deflater.inflate(HELLO[3:], True, 99)[-1:] for deflater in reading] == [b"o"] * 6
+        house.talking()
+        house.passes(10)
+        assert [deflater.naps for deflater in reading] == [1] * 6

@@ -1,0 +1,105 @@
+"""What is published: clients that read it can call all that the service has, under whatever names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zeep
+
+from tests.protocols.soap.mirror import XSD, Here
+from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.reader import readContract
+from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
+
+SCHEMA = f"""<xs:schema xmlns:xs="{XSD}" targetNamespace="urn:{{0}}" elementFormDefault="qualified">
+<xs:element name="Ask"><xs:complexType><xs:sequence><xs:element name="{{0}}" type="xs:int"/></xs:sequence>
+</xs:complexType></xs:element><xs:element name="Answer" type="xs:{{1}}"/><xs:element name="Wrong" type="xs:{{1}}"/>
+</xs:schema>"""
+MESSAGE = '<w:message name="{0}{1}"><w:part name="parameters" element="{0}:{1}"/></w:message>'
+OPERATION = """<w:operation name="Ask{0}"><w:input message="t:{0}Ask"/><w:output message="t:{0}Answer"/>
+<w:fault name="Bad" message="t:{0}Wrong"/><w:fault name="Worse" message="t:{1}Wrong"/></w:operation>"""
+WSDL = f"""<w:definitions xmlns:w="http://schemas.xmlsoap.org/wsdl/" xmlns:t="urn:t" xmlns:a="urn:a" xmlns:b="urn:b"
+targetNamespace="urn:t"><w:types>{SCHEMA.format("a", "int")}{SCHEMA.format("b", "string")}</w:types>
+{"".join(MESSAGE.format(space, name) for space in "ab" for name in ("Ask", "Answer", "Wrong"))}
+<w:portType name="Both">{OPERATION.format("a", "b")}{OPERATION.format("b", "a")}</w:portType></w:definitions>"""
+
+
+class Bad(Exception):
+    """The fault of an operation's own namespace."""
+
+
+class Worse(Exception):
+    """That of the other."""
+
+
+def askA(a: int) -> int:
+    if a == 1:
+        raise Bad(7)
+    if a == 2:
+        raise Worse("of b")
+    return a + 1
+
+
+def askB(b: int) -> str:
+    return "b" * b
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    path = tmp_path / "both.wsdl"
+    path.write_text(WSDL, "utf-8")
+    return Service(readContract(path), {"askA": askA, "askB": askB, "Aska": askA, "Askb": askB})
+
+
+def clientOf(service: Service, folder: Path) -> Any:
+    published = folder / "published.wsdl"
+    published.write_bytes(httpWsdl(service.contract, "http://localhost/soap"))
+    return zeep.Client(str(published), transport=Here(service)).service
+
+
+class TestMessagesOfOneNameInTwoNamespaces:
+    def test_each_can_be_called(self, service: Service, tmp_path: Path) -> None:
+        client = clientOf(service, tmp_path)
+        assert client.Aska(5) == 6
+        assert client.Askb(3) == "bbb"
+
+    def test_their_faults_can_be_told_from_each_other(self, service: Service, tmp_path: Path) -> None:
+        client = clientOf(service, tmp_path)
+        for asked, tag, text in ((1, "{urn:a}Wrong", "7"), (2, "{urn:b}Wrong", "of b")):
+            with pytest.raises(zeep.exceptions.Fault) as caught:
+                client.Aska(asked)
+            (detail,) = caught.value.detail
+            assert (detail.tag, detail.text) == (tag, text)
+
+    @pytest.mark.parametrize("publish", [httpWsdl, webSocketWsdl])
+    def test_the_contract_comes_back_as_it_was(self, service: Service, tmp_path: Path, publish: Any) -> None:
+        path = tmp_path / "again.wsdl"
+        path.write_bytes(publish(service.contract, "http://localhost/"))
+        again = readContract(path)
+        for name, operation in service.contract.operations.items():
+            other = again.operations[name]
+            for mine, theirs in ((operation.input, other.input), (operation.output, other.output)):
+                assert mine is not None
+                assert theirs is not None
+                assert (mine.element, mine.action) == (theirs.element, theirs.action)
+            told = [{each.element for each in one.faults.values()} for one in (operation, other)]
+            assert told[0] == told[1]
+
+    def test_of_schemas_alone_the_second_has_an_underscore(self, tmp_path: Path) -> None:
+        parts = {}
+        for space in "ab":
+            element = '<xs:element name="{}"><xs:complexType><xs:sequence><xs:element name="{}" type="xs:int"/>'
+            end = "</xs:sequence></xs:complexType></xs:element>"
+            parts[space] = "".join(element.format(name, space) + end for name in ("Ask", "AskResponse"))
+        schema = (
+            f'<xs:schema xmlns:xs="{XSD}" targetNamespace="urn:{{}}" elementFormDefault="qualified">{{}}</xs:schema>'
+        )
+        (tmp_path / "b.xsd").write_text(schema.format("b", parts["b"]), "utf-8")
+        link = '<xs:import namespace="urn:b" schemaLocation="b.xsd"/>'
+        (tmp_path / "a.xsd").write_text(schema.format("a", link + parts["a"]), "utf-8")
+        service = Service(readContract(tmp_path / "a.xsd"), {"ask": lambda a: a + 1, "ask_": lambda b: b + 2})
+        client = clientOf(service, tmp_path)
+        assert client.Ask(1) == 2
+        assert client.Ask_(1) == 3

@@ -1,0 +1,45 @@
+"""
+Fields for dataclasses of the configuration: each function makes one, with the metadata that `values.readValue` obeys.
+
+The tables of `shape` are made of them, and the `Options` of protocols.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any
+
+
+def size(default: int, least: int = 1, daemon: bool = False) -> Any:
+    """A number of bytes, which may be written "1 MiB"; `daemon` as for `count`."""
+    return field(default=default, metadata={"size": True, "least": least, "daemon": daemon})
+
+
+def seconds(default: float, least: float = 0.1) -> Any:
+    """A time in seconds."""
+    return field(default=default, metadata={"unit": "seconds", "least": least})
+
+
+def count(default: int, unit: str, least: int = 1, most: int | None = None, daemon: bool = False) -> Any:
+    """A number of `unit`. A `daemon` key applies to the whole daemon: a route may not override it."""
+    return field(default=default, metadata={"unit": unit, "least": least, "most": most, "daemon": daemon})
+
+
+def port(default: int | None) -> Any:
+    """A TCP port; 0 for any that is free."""
+    return field(default=default, metadata={"unit": "port", "least": 0, "most": 65535})
+
+
+def texts(*default: str, each: object = None) -> Any:
+    """A list of texts; `each` reads one, and raises ValueError with a sentence."""
+    return field(default=default, metadata={} if each is None else {"each": each})
+
+
+def choice(*choices: str) -> Any:
+    """One of these texts; the first is the default."""
+    return field(default=choices[0], metadata={"choices": choices})
+
+
+def path() -> Any:
+    """The path of a file or a folder, relative to the folder of the configuration file; None by default."""
+    return field(default=None, metadata={"path": True})

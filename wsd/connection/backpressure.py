@@ -1,0 +1,286 @@
+"""
+Backpressure: backpressure both ways, and the time-outs of an open connection.
+
+Towards us, reading is held while a protocol asks for it. From us, a protocol is told when too much waits to be sent and
+when it has gone; a peer that takes nothing, or answers no ping, is dropped. Time is the house's one coarse timer's.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from wsd.connection.api import ConnectionApi
+from wsd.frames.codes import CloseCode
+from wsd.metrics import Cause
+from wsd.policies.budget import Account, MemoryUse
+from wsd.policies.turns import Step
+
+NEVER = float("inf")
+
+_EARLY = 65536
+"""Bytes that may come while nothing is read, before the connection is open or after; then the peer has to wait."""
+
+
+@implementer(IPushProducer)
+class Backpressure(ConnectionApi):
+    """Says when to read, when to write, and when to give up."""
+
+    due = -1
+
+    isFull = False
+    """What waits to be sent passed the high water mark, and is not below the low one yet."""
+
+    __pinged: float | None = None
+    _pingAt = 0.0
+    __pingStart = 0
+    __pingSeen = 0
+    __taken = 0
+    _takenAt = 0.0
+    __pong: bytes | None = None
+    __roomers: list[Deferred[None]] | None = None
+    __account: Account | None = None
+    __handled = 0
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Stop reading, before the next message even within what has arrived. Counted: each needs its `release`."""
+        if self.state not in (self.STATE_OPEN, self.STATE_CONNECTING):
+            return
+        self.held += 1
+        if self.held == 1:
+            self.factory.counters.holds += 1
+            self.transport.pauseProducing()
+
+    def release(self) -> None:
+        """Take back one `hold`; with the last, reading goes on."""
+        if not self.held:
+            return
+        self.held -= 1
+        if self.held or self.state == self.STATE_CONNECTING:
+            return
+        if self.frames is not None:
+            self.frames.resumeReading()
+        if not self.held and self.state in (self.STATE_OPEN, self.STATE_CLOSING):
+            self.transport.resumeProducing()
+
+    def yieldToReactor(self) -> None:
+        """Hold reading until the others have had their turn."""
+        self.held += 1
+        if self.held == 1:
+            self.transport.pauseProducing()
+        self.factory.clock.callLater(0, self.release)
+
+    def onBuffered(self, size: int) -> None:
+        """So many bytes wait to be read; beyond a little the peer has to wait."""
+        if size > _EARLY:
+            self.transport.pauseProducing()
+
+    def room(self) -> Deferred[None]:
+        """
+        Fires when there is room to send, or the connection is gone, but not before the next turn of the reactor, so
+        that a loop that sends much does not block other connections.
+        """
+        waiting: Deferred[None] = Deferred()
+        if self.state != self.STATE_CLOSED and (self.isFull or (self.frames is not None and self.frames.isBusy)):
+            if self.__roomers is None:
+                self.__roomers = []
+            self.__roomers.append(waiting)
+        else:
+            self.factory.clock.callLater(0, waiting.callback, None)
+        return waiting
+
+    def deflateInSteps(self, step: Step) -> None:
+        """Deflate a large message in steps. Nothing is read meanwhile, since answers would wait behind it anyway."""
+        self.hold()
+        self.factory.turns.add(step)
+
+    def deflateDone(self) -> None:
+        """It is sent."""
+        self.release()
+        if not self.isFull and (self.frames is None or not self.frames.isBusy):
+            self._makeRoom()
+
+    # -- the transport takes --------------------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """The high water mark is passed."""
+        if self.isFull:
+            return
+        self.isFull = True
+        factory = self.factory
+        factory.counters.fulls += 1
+        self.__taken, self._takenAt = self._wire.acknowledged(), factory.timer.now
+        factory.timer.sooner(self, factory.timer.now + factory.policies.stall_timeout)
+        self._call(self.full)
+
+    def resumeProducing(self) -> None:
+        """The low water mark is reached."""
+        if not self.isFull:
+            return
+        self.isFull = False
+        pong, self.__pong = self.__pong, None
+        if pong is not None and self.state == self.STATE_OPEN:
+            self.sendPongFrame(pong)
+        self._call(self.drained)
+        if self.frames is None or not self.frames.isBusy:
+            self._makeRoom()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; `connectionLost` says so too."""
+
+    def _makeRoom(self) -> None:
+        roomers, self.__roomers = self.__roomers, None
+        for waiting in roomers or ():
+            waiting.callback(None)
+
+    def overrun(self) -> None:
+        """More waits to be sent than may."""
+        self.drop(Cause.overrun)
+
+    def onPing(self, payload: bytes) -> None:
+        """Answer with a pong; while we are full only the newest waits (RFC 6455 5.5.3 allows it)."""
+        if self.state != self.STATE_OPEN:
+            return
+        if self.isFull:
+            self.__pong = payload
+        else:
+            self.sendPongFrame(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """Any byte counts as a sign of life, this one too."""
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+
+    def noteReceived(self, size: int) -> None:
+        """`size` received bytes are held and not passed on yet."""
+        self._note(MemoryUse.received, size)
+
+    def noteHandled(self, more: int) -> None:
+        """A hook has begun to handle a message of `more` bytes, or is done with it (`more` is negative)."""
+        self.__handled += more
+        self._note(MemoryUse.handled, self.__handled)
+
+    def noteDeflating(self, size: int) -> None:
+        """`size` bytes are held of the message being deflated and of what waits behind it."""
+        self._note(MemoryUse.deflated, size)
+
+    def noteCollected(self, size: int) -> None:
+        """`size` bytes are held of an incomplete message that the protocol reads in pieces."""
+        self._note(MemoryUse.collected, size)
+
+    def noteUnsent(self) -> bool:
+        """Whether bytes wait in the transport, which reports their number from now on."""
+        if not self._wire.unsent:
+            return False
+        self._wire.tellUnsent(self.__unsentIs)
+        return True
+
+    def __unsentIs(self, size: int) -> None:
+        self._note(MemoryUse.unsent, size)
+
+    def _note(self, part: MemoryUse, size: int) -> None:
+        account = self.__account
+        if account is None:
+            if not size or self.state == self.STATE_CLOSED:
+                return
+            self.__account = account = self.factory.budget.open(self)
+        account.put(part, size)
+        if not account.size:
+            self._closeAccount()
+
+    def _closeAccount(self) -> None:
+        """This connection holds nothing any more."""
+        account, self.__account = self.__account, None
+        if account is not None:
+            self.factory.budget.close(account)
+
+    def relieve(self, size: int) -> None:
+        """All connections hold too much, and this one the most: close it, or drop it if that would not free it."""
+        self.__account = None
+        if self.state != self.STATE_OPEN or self.unsent or self.__handled:
+            self.drop(Cause.memory)
+            return
+        sentence = "the server has no memory left for this connection; try again later"
+        self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
+        self.message_data = []
+        self.frames.resumeReading()
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    def visit(self, now: float) -> None:
+        """The timer's call: what is overdue, and when to look again."""
+        if self.state == self.STATE_OPEN:
+            due = self.__stall(now)
+            if self.state == self.STATE_OPEN:
+                due = min(due, self.__keepAlive(now))
+            if self.state == self.STATE_OPEN and due != NEVER:
+                self.factory.timer.schedule(self, due)
+        elif self.state == self.STATE_CONNECTING:
+            self.openingOverdue()
+        elif self.wasClean and not self._wire.unsent:
+            # The closing handshake is done; only TLS still waits for an alert that many clients never send.
+            self.transport.abortConnection()
+        else:
+            self.drop(Cause.closing_timeout)
+
+    def openingOverdue(self) -> None:
+        """The opening handshake took too long."""
+        raise NotImplementedError
+
+    def __stall(self, now: float) -> float:
+        """Drop a peer that takes no byte for `stall_timeout` while some wait; say when to look again."""
+        wire, patience = self._wire, self.factory.policies.stall_timeout
+        if not wire.unsent and not self.isFull:
+            return NEVER
+        taken = wire.acknowledged()
+        if taken != self.__taken:
+            self.__taken, self._takenAt = taken, now
+        elif now - self._takenAt >= patience:
+            self.drop(Cause.stalled)
+        return self._takenAt + patience
+
+    def __keepAlive(self, now: float) -> float:
+        """Ping when it is time, drop who does not answer; while we do not read we cannot hear, and wait."""
+        policies = self.factory.policies
+        if not policies.ping_interval:
+            return NEVER
+        if self.__pinged is not None:
+            if self.frames.heard:
+                self.__pinged = None
+            elif self.held:
+                self.__pinged = now
+            elif now - self.__pinged >= policies.ping_timeout and not self.__pingIsOnItsWay(now):
+                self.drop(Cause.ping_timeout)
+                return NEVER
+        if self.__pinged is None and now >= self._pingAt:
+            self._pingAt = now + policies.ping_interval
+            if not self.isFull:
+                self.frames.heard = False
+                self.__pinged = now
+                self.__pingStart, self.__pingSeen = self._wire.written(), self._wire.acknowledged()
+                self.ping()
+        return self._pingAt if self.__pinged is None else min(self.__pinged + policies.ping_timeout, self._pingAt)
+
+    def __pingIsOnItsWay(self, now: float) -> bool:
+        """Whether the peer was still taking what was sent before the ping: then it has the whole time-out again."""
+        seen, self.__pingSeen = self.__pingSeen, self._wire.acknowledged()
+        if seen < self.__pingStart and seen != self.__pingSeen:
+            self.__pinged = now
+            return True
+        return False
+
+    def closing(self) -> None:
+        """The end has begun: it is forced after `closing_timeout`. What was held is read, to find the peer's close."""
+        if self.held and self.state == self.STATE_CLOSING:
+            self.held = 0
+            self.transport.resumeProducing()
+            self.frames.resumeReading()
+        timer = self.factory.timer
+        timer.schedule(self, timer.now + self.factory.policies.closing_timeout)
+
+    def leaving(self) -> None:
+        """Nothing more is sent; the transport need not ask us."""
+        self.transport.unregisterProducer()

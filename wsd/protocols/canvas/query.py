@@ -1,0 +1,80 @@
+"""Reads what a client asks for in the URL of a canvas: its name, and the query."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from wsd.connection import Refused
+from wsd.protocols.canvas.messages import tooLarge
+from wsd.protocols.canvas.picture import USUAL, Size
+
+PNG = ".png"
+"""The end of the path of a canvas's picture; no name of a canvas ends so."""
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_FIELDS = ("width", "height", "role", "meta", "echo")
+_ROLES = ("painter", "viewer")
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasQuery:
+    """What a query asks for."""
+
+    size: Size = USUAL
+    """The size of the frames that the client sends and expects."""
+    isViewer: bool = False
+    """Whether the client only watches."""
+    meta: bool = False
+    """Whether each frame is sent with a line before it."""
+    echo: bool = False
+    """Whether the client is sent its own frames too."""
+
+
+def nameOf(path: str) -> str:
+    """The name of a canvas, from its percent-encoded path below the route's. Raises `Refused` (404)."""
+    return checkName(unquote(path))
+
+
+def checkName(name: str) -> str:
+    """Returns the name of a canvas if it is valid. Raises `Refused` (404) if it is not."""
+    if not _NAME.fullmatch(name) or name in (".", ".."):
+        raise Refused(404, f"{name[:80]!r} is no name of a canvas; write 1 to 64 of letters, digits, '-', '_' and '.'")
+    if name.endswith(PNG):
+        raise Refused(404, f"{name!r} is the picture of a canvas, for GET; its WebSocket has no {PNG} at the end")
+    return name
+
+
+def readQuery(queries: dict[str, str], most: int) -> CanvasQuery:
+    """Reads a query. A picture has `most` pixels at the most. Raises `Refused` (400), which names the bad field."""
+    for name in queries:
+        if name not in _FIELDS:
+            raise Refused(400, f"{name[:40]!r} is not known to a canvas; known are {', '.join(_FIELDS)}")
+    role = queries.get("role", "painter")
+    if role not in _ROLES:
+        raise Refused(400, f"role={role[:40]!r} is no role; write painter or viewer")
+    meta, echo = (_flag(queries, name) for name in ("meta", "echo"))
+    return CanvasQuery(_size(queries, most), role == "viewer", meta, echo)
+
+
+def _size(queries: dict[str, str], most: int) -> Size:
+    given = [name for name in ("width", "height") if name in queries]
+    if not given:
+        return USUAL
+    if len(given) == 1:
+        raise Refused(400, f"{given[0]} is given alone; write both, as width=400&height=320, or none")
+    for name in given:
+        if not _NUMBER.fullmatch(queries[name]):
+            raise Refused(400, f"{name}={queries[name][:40]!r} is no number of pixels; write one from 1 on")
+    size = Size(int(queries["width"]), int(queries["height"]))
+    if size.pixels > most:
+        raise Refused(400, tooLarge(size, most))
+    return size
+
+
+def _flag(queries: dict[str, str], name: str) -> bool:
+    if queries.get(name, "1") not in ("", "1", "true"):
+        raise Refused(400, f"{name}={queries[name][:40]!r} is no switch; write {name} alone")
+    return name in queries

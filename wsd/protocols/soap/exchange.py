@@ -1,0 +1,84 @@
+"""
+Exchange: one request and its answer, as the transports see them (SOAP 1.2 part 2, 6.2).
+
+A transport, the WebSocket or HTTP, is a `Requester`. A node takes its request and returns an `Exchange`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from wsd.policies.address import Peer
+from wsd.protocols.soap.envelope import Addressing, writeFault
+from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.names import Version
+from wsd.protocols.soap.reader import Document
+
+
+class Requester(Protocol):
+    """The peer that a request comes from: a WebSocket connection or an HTTP request."""
+
+    peer: Peer
+    user: str | None
+    isFull: bool
+    canPush: bool
+    """Whether messages that answer no request can be sent to it."""
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock to use."""
+
+    @property
+    def isOpen(self) -> bool:
+        """Whether the peer is still connected."""
+
+    def header(self, name: str) -> str | None:
+        """Returns a header of the HTTP request or of the opening handshake."""
+
+    def deliver(self, text: str) -> None:
+        """Sends an envelope."""
+
+    def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Calls a function when the connection ends. Returns a function that cancels this."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """An envelope to send, "" for none. `fault` is the fault in it, if there is one."""
+
+    text: str
+    version: Version
+    fault: Fault | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The answer to a request, which may take its time, and the request's MessageID, "" if it has none."""
+
+    answer: Answer | Deferred[Answer]
+    messageId: str = ""
+
+
+class Responder(Protocol):
+    """A node that answers requests: the service's own or the gateway to another one."""
+
+    def process(self, document: Document, spoken: Version, requester: Requester, action: str = "") -> Exchange:
+        """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
+
+    def stop(self) -> Deferred[Any]:
+        """Fires when all connections of the node are closed."""
+
+
+def faultAnswer(fault: Fault, version: Version, addressing: Addressing) -> Answer:
+    """Returns a fault as an answer; it is addressed if the request was."""
+    return Answer(writeFault(version, fault, addressing), version, fault)
+
+
+def refused(fault: Fault, spoken: Version) -> Exchange:
+    """Returns the exchange for a message that could not be parsed."""
+    return Exchange(faultAnswer(fault, spoken, Addressing()))

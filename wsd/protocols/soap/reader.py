@@ -1,0 +1,222 @@
+"""
+Reader: parses an envelope as it arrives, and refuses what an envelope must not have (SOAP 1.2 part 1, 5).
+
+It refuses a DTD, processing instructions and encodings other than UTF-8. It also bounds the cost of a message: libxml2
+limits the levels to 256, and the reader limits the elements and attributes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from lxml import etree
+
+from wsd.protocols.soap.faults import Fault
+from wsd.protocols.soap.parsers import FeedParser, parseShort
+
+_PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s(?P<declared>[^>]*)\?>)?(?:\s+|<!--.*?-->)*", re.DOTALL)
+_START_TAG = re.compile(rb"<[A-Za-z]")
+_ENCODING = re.compile(rb"encoding\s*=\s*[\"']([^\"']*)[\"']")
+_ATTRIBUTE = re.compile(rb"=\s*[\"']")
+_UTF8 = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
+_NO_INSTRUCTIONS = "an envelope must not have processing instructions (SOAP 1.2 part 1, 5)"
+_NO_ELEMENT = "this is not an envelope: it has no element"
+_MOST_PROLOG = 4096
+_MOST_TAGS = 100_000
+"""Limit of the start and end tags: an honest list of 1 MiB has no more."""
+_MOST_ATTRIBUTES = 10_000
+"""Limit for the whole envelope. Parsing 50,000 in one tag takes 20 ms, and validating them several times as long."""
+_SMALL = 4 * _MOST_ATTRIBUTES
+"""Size in bytes up to which a message can reach neither limit."""
+_SHORT = 65536
+"""Limit in bytes of a message that is parsed at once if it comes in one piece."""
+_MOST_TEXT = 10_000_000
+"""Limit in bytes of one text in libxml2, unless the parser is told to accept any."""
+_MOST_LEVELS = 256
+_NODE = 128
+"""Bytes that libxml2 takes for an element or a text. An attribute takes twice as much."""
+_TOO_DEEP = etree.XPath(f"boolean({'/*' * (_MOST_LEVELS + 1)})")
+
+
+class Document(NamedTuple):
+    """A parsed message: its root element, and its size in bytes."""
+
+    root: Any
+    size: int
+
+
+class EnvelopeReader:
+    """
+    Parses one message after the other: `feed` it the bytes, then `close` returns the document.
+
+    `most` is the caller's limit for a message in bytes. Elements and attributes are limited only if `isCounted`.
+    """
+
+    __slots__ = (
+        "_attributes",
+        "_begun",
+        "_early",
+        "_fault",
+        "_first",
+        "_isCounted",
+        "_mayInstruct",
+        "_most",
+        "_parser",
+        "_prolog",
+        "_tags",
+    )
+
+    def __init__(self, most: int = _MOST_TEXT, isCounted: bool = True) -> None:
+        self._most = most
+        self._isCounted = isCounted
+        self._begin()
+
+    def _begin(self) -> None:
+        self._first: bytes | None = None
+        self._prolog: bytes | None = b""
+        self._parser: FeedParser | None = None
+        self._early: list[bytes] = []
+        self._begun = 0
+        self._tags = 0
+        self._attributes = 0
+        self._mayInstruct = False
+        self._fault: Fault | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next bytes. An error is raised by `close`; what follows it is not parsed."""
+        if self._fault is not None:
+            return
+        if not self._begun and len(data) <= _SHORT:
+            # Most messages come in one piece, and are parsed as a whole.
+            self._first = data
+            self._begun = len(data)
+            return
+        first, self._first = self._first, None
+        self._begun += len(data)
+        self._parse(data if first is None else first + data)
+
+    def _parse(self, data: bytes) -> None:
+        """Parses a piece of a message, with a dictionary of the message's own."""
+        if self._parser is None:
+            self._parser = FeedParser(isHuge=self._most > _MOST_TEXT)
+        try:
+            if self._isMarkup(data):
+                data, self._prolog = (self._prolog or b"") + data, None
+                self._check(data)
+                self._parser.feed(data)
+        except Fault as fault:
+            self._fail(fault)
+        except etree.XMLSyntaxError as error:
+            self._fail(_malformed(error))
+
+    def _isMarkup(self, data: bytes) -> bool:
+        """Returns whether the root element has begun; until then the bytes are kept. Raises `Fault`."""
+        if self._prolog is None:
+            return True
+        data = self._prolog + data
+        if _START_TAG.match(data) or _isProlog(data):
+            return True
+        self._prolog = data
+        return False
+
+    def _check(self, data: bytes) -> None:
+        """Raises `Fault` for too many elements or attributes."""
+        self._mayInstruct = self._mayInstruct or b"?" in data
+        if self._isCounted:
+            self._early.append(data)
+            if self._begun > _SMALL:
+                self._count(b"".join(self._early))
+
+    def _count(self, data: bytes) -> None:
+        self._tags += data.count(b"<")
+        self._attributes += len(_ATTRIBUTE.findall(data))
+        # An attribute may be cut between = and its quotation mark.
+        self._early = [b"="] if data.rstrip().endswith(b"=") else []
+        if self._tags > _MOST_TAGS:
+            raise Fault(f"an envelope has at most {_MOST_TAGS // 2} elements; send less at once")
+        if self._attributes > _MOST_ATTRIBUTES:
+            raise Fault(f"an envelope has at most {_MOST_ATTRIBUTES} attributes")
+
+    def _fail(self, fault: Fault) -> None:
+        self._fault = fault
+        self._parser = None
+
+    @property
+    def weight(self) -> int:
+        """Estimates the memory of an incomplete message in bytes; 0 for a short one, and if there is none."""
+        return 0 if self._parser is None else self._begun + _NODE * (self._tags + 2 * self._attributes)
+
+    def drop(self) -> None:
+        """Discards the incomplete message."""
+        self._begin()
+
+    def close(self) -> Document:
+        """Returns the message, which is complete. Raises `Fault` (Sender)."""
+        size = self._begun
+        try:
+            root = self._last() if self._first is None else self._whole(self._first)
+        except etree.XMLSyntaxError as error:
+            raise _malformed(error) from None
+        finally:
+            self._begin()
+        return Document(root, size)
+
+    def _whole(self, data: bytes) -> Any:
+        """Parses a message that came in one piece. Raises `Fault` or XMLSyntaxError."""
+        if not _START_TAG.match(data) and not _isProlog(data):
+            raise Fault(_NO_ELEMENT)
+        if len(data) > _SMALL and self._isCounted:
+            self._count(data)
+        root = parseShort(data)
+        if b"?" in data and _hasInstructions(root):
+            raise Fault(_NO_INSTRUCTIONS)
+        return root
+
+    def _last(self) -> Any:
+        """Ends a message that came in several pieces. Raises `Fault` or XMLSyntaxError."""
+        if self._fault is not None:
+            raise self._fault
+        if self._parser is None or self._prolog is not None:
+            raise Fault(_NO_ELEMENT)
+        root = self._parser.close()
+        if self._most > _MOST_TEXT and _TOO_DEEP(root):
+            raise Fault(f"an envelope has at most {_MOST_LEVELS} levels")
+        if self._mayInstruct and _hasInstructions(root):
+            raise Fault(_NO_INSTRUCTIONS)
+        return root
+
+
+def _hasInstructions(root: Any) -> bool:
+    """Returns whether there are processing instructions. Outside the root element, no other nodes are left."""
+    if root.getprevious() is not None or root.getnext() is not None:
+        return True
+    return any(True for _ in root.iter(etree.ProcessingInstruction))
+
+
+def _isProlog(data: bytes) -> bool:
+    """Returns whether all that precedes the root element is in `data`. Raises `Fault` for what must not be there."""
+    match = _PROLOG.match(data)
+    assert match is not None
+    rest = data[match.end() :]
+    if len(data) <= _MOST_PROLOG and _isCut(rest, match.end() in (0, 3)):
+        return False
+    if rest.startswith(b"<!"):
+        raise Fault("an envelope must not have a DTD (SOAP 1.2 part 1, 5)")
+    if rest.startswith(b"<?"):
+        raise Fault(_NO_INSTRUCTIONS)
+    declared = _ENCODING.search(match["declared"] or b"")
+    if declared is not None and declared[1].lower() not in _UTF8:
+        raise Fault("envelopes are UTF-8 here; write them so, and leave out another encoding")
+    return True
+
+
+def _isCut(rest: bytes, isFirst: bool) -> bool:
+    """Returns whether more bytes are needed to know what `rest` begins with."""
+    if len(rest) < 2 or b"<!--".startswith(rest[:4]) or rest.startswith(b"<!--"):
+        return True
+    return isFirst and (b"<?xml".startswith(rest[:5]) or rest.startswith(b"<?xml")) and b"?>" not in rest
+
+
+def _malformed(error: Exception) -> Fault:
+    return Fault(f"the envelope is not well-formed: {str(error)[:200]}")

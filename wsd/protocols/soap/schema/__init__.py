@@ -1,0 +1,21 @@
+"""
+XML Schema 1.0: from the schemas of a contract to values of Python, and back.
+
+Reading the schemas:
+
+- `documents`: the schema documents, and the validator that libxml2 makes of them
+- `validator`: validates an element at a bounded cost
+- `types`: the types of a contract by name
+- `simpletypes`, `complextypes`: declarations of types
+- `particles`: declarations of content models and attributes
+- `layout`: the fields of a complex type, and the dataclass of its values
+- `derivations`: which types derive from which, and which elements substitute for which
+
+Reading and writing values:
+
+- `datatypes`: simple types: lists, unions and enumerations; `builtin`: the built-in ones
+- `values`: complex types; `fields`: their children and attributes
+- `content`: content in which the order of the children counts, or text stands between them
+- `anytype`: xs:anyType
+- `tags`: tags and attributes as text
+"""

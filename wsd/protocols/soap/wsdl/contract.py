@@ -1,0 +1,88 @@
+"""Contract: the operations that a service offers, with the elements and types of their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wsd.config import ConfigError
+from wsd.protocols.soap.names import localName
+from wsd.protocols.soap.schema.datatypes import SimpleType
+from wsd.protocols.soap.schema.documents import SchemaDocuments
+from wsd.protocols.soap.schema.types import SchemaTypes
+from wsd.protocols.soap.schema.validator import Validator
+from wsd.protocols.soap.schema.values import ComplexType
+
+
+@dataclass(slots=True)
+class Message:
+    """A message: the element in its Body, the type of that element, and its Action."""
+
+    element: str
+    type: SimpleType | ComplexType
+    action: str
+
+
+@dataclass(slots=True)
+class Operation:
+    """An operation (WSDL 1.1, 2.4). One without input is pushed; one without output is one-way."""
+
+    name: str
+    input: Message | None
+    output: Message | None
+    faults: dict[str, Message] = field(default_factory=dict)
+    """By the name of the fault, and by that of its element."""
+    documentation: str = ""
+    soapAction: str = ""
+
+
+class Contract:
+    """The operations of a service, and the types and the validator of their messages."""
+
+    def __init__(
+        self, name: str, namespace: str, portType: str, documents: SchemaDocuments, types: SchemaTypes
+    ) -> None:
+        self.name = name
+        self.namespace = namespace
+        self.portType = portType
+        self.documents = documents
+        self.types = types
+        self._validator = Validator(documents.validator, documents.copies())
+        self.operations: dict[str, Operation] = {}
+        self.byAction: dict[str, Operation] = {}
+        self.byElement: dict[str, Operation] = {}
+        self.documentation = ""
+
+    def add(self, operation: Operation) -> None:
+        """Adds an operation. Raises ConfigError if another one has the same element as its input."""
+        self.operations[operation.name] = operation
+        if operation.input is None:
+            return
+        other = self.byElement.setdefault(operation.input.element, operation)
+        if other is not operation:
+            raise ConfigError(f"the operations {other.name} and {operation.name} are asked for by the same element")
+        self.byAction[operation.input.action] = operation
+        if operation.soapAction:
+            self.byAction[operation.soapAction] = operation
+
+    def valid(self, element: Any, size: int) -> str:
+        """Returns the first validation error of an element of `size` bytes, "" if it is valid."""
+        return self._validator.check(element, size)
+
+    @property
+    def isCostly(self) -> bool:
+        """Whether validation may take long, and so is done in a thread."""
+        return self._validator.isCostly
+
+
+def uniqueNames(elements: Iterable[str]) -> dict[str, str]:
+    """Returns each element's name without its namespace; an underscore is added to a name that is taken."""
+    found: dict[str, str] = {}
+    for each in elements:
+        if each not in found:
+            own = localName(each)
+            while own in found.values():
+                own += "_"
+            found[each] = own
+    return found

@@ -1,0 +1,306 @@
+"""The daemon as a service of Twisted's: its parts, its states, and its signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping, MutableMapping
+from enum import Enum
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wsd import __version__
+from wsd.config import Config, ConfigError
+from wsd.config.changes import fixedOf
+from wsd.config.state import Locks
+from wsd.frames import Plane
+from wsd.frames import choose as choosePlane
+from wsd.frames.libraries import chosen
+from wsd.listen.bind import Unusable, raiseDescriptorLimit, roomIn
+from wsd.listen.systemd import Systemd
+from wsd.logs import describeError
+from wsd.metrics import Metrics
+from wsd.policies.address import Trust, inNetworks
+from wsd.policies.admission import Admission
+from wsd.policies.budget import Budget
+from wsd.policies.memory import HeapTrimmer, tuneMalloc
+from wsd.policies.pool import BlockingPool
+from wsd.policies.timer import Timer
+from wsd.service.listening import Listening, loadTls
+from wsd.service.report import logChanges, logListening, logStart, warnOfBuiltIn, warnOfFewDescriptors
+from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
+from wsd.web.console import addConsole
+from wsd.web.draining import Drain
+from wsd.web.probes import Health, MetricsPage, Ready
+from wsd.web.site import Site, SiteRoute
+
+_WATCH = 5.0
+"""Seconds between two looks at the certificates' files."""
+
+
+def planeOf(config: Config) -> Plane:
+    """The plane of frames that the configuration names. Raises ConfigError."""
+    try:
+        return choosePlane(config.frames)
+    except ValueError as error:
+        raise ConfigError(f"frames: {error}") from None
+
+
+class DaemonState(Enum):
+    """What the daemon is doing; the value is why /readyz answers 503 meanwhile."""
+
+    starting = "the daemon has not started"
+    serving = ""
+    stopping = "the daemon stops"
+
+
+class Daemon(Service):
+    """wsd, from its listeners to its routes."""
+
+    name = "wsd"
+    log = Logger(namespace="wsd")
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        reread: Callable[[], Config],
+        environ: MutableMapping[str, str],
+        locks: Locks | None = None,
+    ) -> None:
+        self.reactor = reactor
+        self.config = config
+        self.state = DaemonState.starting
+        self._reread = reread
+        self._environ = environ
+        self._locks = locks
+        self._fixed = fixedOf(config)
+        self._systemd = Systemd(environ)
+        self._plane = planeOf(config)
+        self._timer = Timer(reactor)
+        self.metrics = Metrics(self._plane.traffic)
+        self._budget = Budget(config.policies, reactor)
+        self._pool = BlockingPool(reactor, self.metrics)
+        self._admission = Admission(config.policies, self._timer)
+        self._loops: list[LoopingCall] = []
+        self._signals: dict[int, Any] = {}
+        self._descriptors = 0
+        certificates, tlsOf = loadTls(config, environ)
+        builder = FactoryBuilder(reactor, self._timer, self.metrics, self._plane, self._budget, self._pool)
+        self.routes = RouteTable(builder)
+        routes = self.routes.build(config.routes)
+        self.routes.introduce(routes)
+        self.routes.routes = routes
+        self.site = Site(
+            routes.values(),
+            config.policies,
+            config.hosts,
+            Trust(config.trusted_proxies, config.proxy_header),
+            reactor,
+            self._timer,
+            self._admission,
+            self.metrics,
+            tlsOf,
+        )
+        self._addPages()
+        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics)
+        self._describeMetrics()
+
+    def _addPages(self) -> None:
+        addConsole(self.site)
+        self.site.pages["/healthz"] = Health()
+        self.site.pages["/readyz"] = Ready(self.readiness)
+        self.site.pages["/metrics"] = MetricsPage(
+            self.metrics,
+            lambda request: request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow),
+        )
+
+    def _describeMetrics(self) -> None:
+        metrics = self.metrics
+        metrics.info(__version__, self._plane.name, chosen().name, type(self.reactor).__name__)
+        metrics.setConnections(lambda: self._admission.connections, lambda: self._admission.most)
+        metrics.setSendBuffers(lambda: [connection.unsent for connection in self.routes.connections])
+        metrics.setMemory(lambda: self._budget.used)
+        metrics.setLag(lambda: self._timer.lag)
+        if self.listening.certificates is not None:
+            metrics.setCertificates(self.listening.certificates.expiry)
+            metrics.setRevoked(self.listening.certificates.revokedEnd)
+
+    def readiness(self) -> tuple[bool, str, list[str], list[str]]:
+        """For /readyz: whether the daemon serves, its plane of frames, its routes, and the reasons why it does not."""
+        reasons = [self.state.value] if self.state is not DaemonState.serving else []
+        reasons += self.routes.faults()
+        return not reasons, self._plane.name, list(self.routes.routes), reasons
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """Start the routes, then listen. A route that cannot start answers 503; all other routes work."""
+        super().startService()
+        # Without a handler HUP would end the daemon.
+        self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
+        self._descriptors = raiseDescriptorLimit()
+        self.listening.prepare()
+        if self._locks is not None:
+            self._locks.sign()
+        self._timer.start()
+        tuneMalloc()
+        HeapTrimmer(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
+        notices = self._locks.notices if self._locks is not None else ()
+        logStart(self._plane, self._descriptors, self.listening.notices, notices)
+        self._admission.setRoom(roomIn(self._descriptors))
+        warnOfFewDescriptors(self.config.policies.max_connections, self._admission.most, self._descriptors)
+        # The reactor must handle signals first: whoever hears that the daemon is ready may stop it at once.
+        self.reactor.callWhenRunning(self._startRoutes)
+
+    def _startRoutes(self) -> None:
+        self.routes.start().addCallback(lambda _: self._listen()).addCallbacks(
+            lambda _: self._serve(), self._cannotStart
+        )
+
+    def _listen(self) -> Deferred[Any]:
+        """Accept connections, unless the daemon was stopped before its routes had started."""
+        return succeed(None) if self.state is DaemonState.stopping else self.listening.start()
+
+    def _serve(self) -> None:
+        """Report that the daemon is ready, and begin the periodic tasks."""
+        if self.state is DaemonState.stopping:
+            return
+        self.state = DaemonState.serving
+        self._repeat(_WATCH, self.routes.stopUnused)
+        logListening(self.listening)
+        warnOfBuiltIn(self.config, self.routes.routes, self.listening)
+        self._systemd.tell("READY=1", self._status)
+        if self._systemd.watchdog is not None:
+            self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.tell("WATCHDOG=1"))
+        if self.listening.certificates is not None:
+            self._repeat(_WATCH, self.listening.certificates.poll)
+
+    @property
+    def _status(self) -> str:
+        """The text for `systemctl status`."""
+        return "listening " + " ".join(self.listening.urls)
+
+    def _repeat(self, seconds: float, call: Callable[[], Any]) -> None:
+        loop = LoopingCall(call)
+        loop.clock = self.reactor
+        loop.start(seconds).addErrback(lambda failure: self.log.failure("a periodic task failed", failure))
+        self._loops.append(loop)
+
+    def _cannotStart(self, failure: Failure) -> None:
+        """An endpoint could not be set up: report it, and end the process."""
+        cause = getattr(failure.value, "subFailure", failure)
+        if not cause.check(Unusable, ConfigError, OSError):
+            self.log.failure("wsd cannot start", cause)
+        self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
+        # Only when a signal ends them do Twisted's commands have an exit status other than 0.
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    # -- reloading ------------------------------------------------------------------------------------------------
+
+    def _hup(self, *_: Any) -> None:
+        self.reactor.callFromThread(self.reload)
+
+    def reload(self) -> None:
+        """
+        Read the configuration and the certificates anew. If the new one is wrong, the old one stays.
+
+        New connections get the new routes and policies. Listeners stay as they are: changing them needs a restart.
+        """
+        if not self.running:
+            return
+        self._systemd.tell("RELOADING=1")
+        status = "not reloaded; the log says why"
+        try:
+            status = self._reloaded()
+        except Exception:
+            self.log.failure("not reloaded", event="reload.refused")
+        finally:
+            self._systemd.tell("READY=1", status)
+
+    def _reloaded(self) -> str:
+        """Do the reload. Returns the new text for `systemctl status`."""
+        status = self._status
+        try:
+            config = self._reread()
+            routes = self.routes.build(config.routes)
+            if self._locks is not None:
+                self._locks.take(lockFiles(config, self._environ))
+            self.routes.introduce(routes)
+        except BaseException as error:
+            # Foreign modules run here: whatever they raise, even SystemExit, does not end the daemon.
+            sentence = str(error) if isinstance(error, (ConfigError, Unusable)) else describeError(error)
+            status = f"not reloaded: {sentence}"
+            self.log.error(
+                "not reloaded, the configuration stays as it was: {sentence}",
+                event="reload.refused",
+                sentence=sentence,
+            )
+        else:
+            self._replace(config, routes)
+        if self.listening.certificates is not None:
+            self.listening.certificates.reload(self.config.tls)
+        return status
+
+    def _replace(self, config: Config, routes: Mapping[str, SiteRoute]) -> None:
+        """Use a new configuration from now on."""
+        before, self.config = self.config, config
+        old = self.routes.routes
+        new = (key for key in routes if key not in old or not old[key].route.builtIn)
+        warnOfBuiltIn(config, new, self.listening)
+        self.routes.replace(routes)
+        self._admission.configure(config.policies)
+        self._budget.configure(config.policies)
+        if config.policies.max_connections != before.policies.max_connections:
+            warnOfFewDescriptors(config.policies.max_connections, self._admission.most, self._descriptors)
+        trust = Trust(config.trusted_proxies, config.proxy_header)
+        self.site.configure(config.policies, config.hosts, trust)
+        self.listening.configure(trust, config.policies.opening_timeout)
+        self.site.replaceRoutes(routes.values())
+        logChanges(before, config, self._fixed)
+
+    # -- stopping -------------------------------------------------------------------------------------------------
+
+    def stopService(self) -> Deferred[Any]:
+        """
+        Finish pending answers, close all WebSockets with 1001, wait for that, and stop the routes.
+
+        This takes at most `drain`, the longest `closing_timeout`, and the time that the routes need to stop. Meanwhile
+        new requests get 503, /readyz too. On a socket that systemd holds, new clients wait for the next daemon.
+        """
+        super().stopService()
+        self._systemd.tell("STOPPING=1", "closing the connections")
+        self.state = DaemonState.stopping
+        self.site.stopping = True
+        drained = Deferred.fromCoroutine(self._drain())
+        drained.addErrback(lambda failure: self.log.failure("the connections did not end", failure))
+        return drained.addCallback(lambda _: self._stopRoutes()).addCallback(self._close)
+
+    async def _drain(self) -> None:
+        drain = Drain(self.site, lambda: self.routes.connections, self.reactor)
+        await self.listening.stop(inheritedOnly=True)
+        await drain.finish(self.config.drain)
+        await self.listening.stop()
+        policies = [self.config.policies, *(factory.policies for factory in self.routes.factories)]
+        await drain.close(max(each.closing_timeout for each in policies))
+
+    def _stopRoutes(self) -> Deferred[Any]:
+        for loop in self._loops:
+            if loop.running:
+                loop.stop()
+        self._timer.stop()
+        for number, handler in self._signals.items():
+            signal.signal(number, handler)
+        self.listening.close()
+        return self.routes.stop()
+
+    def _close(self, result: Any) -> Any:
+        self._pool.close()
+        if self._locks is not None:
+            self._locks.close()
+        return result

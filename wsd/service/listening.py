@@ -1,0 +1,126 @@
+"""The daemon's listeners: bound at once, adopted when the routes have started, and stopped first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wsd.config import Config
+from wsd.listen.bind import Listener, Unusable, bind
+from wsd.listen.port import Shortage
+from wsd.listen.proxy import ProxyFactory
+from wsd.listen.ring import Ring, ringOf
+from wsd.metrics import Metrics
+from wsd.policies.address import TlsInfo, Trust
+from wsd.web.site import Site
+
+if TYPE_CHECKING:
+    from wsd.listen.tls import Certificates
+
+TlsOf = Callable[[Any], TlsInfo | None]
+"""What returns the TLS of a transport, None if it has none."""
+
+
+def loadTls(config: Config, environ: MutableMapping[str, str]) -> tuple[Certificates | None, TlsOf]:
+    """The certificates, if anything listens with TLS, and what tells of the TLS of a transport."""
+    if config.tls.port is None and not config.tls.listen:
+        return None, lambda transport: None
+    # A daemon without TLS does not load its libraries.
+    from wsd.listen.tls import Certificates, tlsOf
+
+    return Certificates(config.tls, environ), tlsOf
+
+
+class Listening:
+    """
+    All listeners, and what each builds for a connection.
+
+    Raises `Unusable` if one cannot be bound.
+    """
+
+    log = Logger(namespace="wsd")
+
+    def __init__(
+        self,
+        config: Config,
+        reactor: Any,
+        environ: MutableMapping[str, str],
+        site: Site,
+        certificates: Certificates | None,
+        metrics: Metrics,
+    ) -> None:
+        self._reactor = reactor
+        self._site = site
+        self.certificates = certificates
+        self._proxyProtocol = config.proxy_protocol
+        self._openingTimeout = config.policies.opening_timeout
+        self._proxies: list[ProxyFactory] = []
+        self._ring: Any = None
+        self._shortage = Shortage(reactor.seconds, metrics.acceptFailure)
+        self.listeners, self.notices = bind(config, environ)
+        self._bindEndpoints()
+
+    def _bindEndpoints(self) -> None:
+        """Twisted's own endpoints listen at once, so that a taken port is reported before the terminal is left."""
+        for listener in self.listeners:
+            if listener.endpoint is not None:
+                failed: list[Failure] = []
+                listener.adopt(self._reactor, self.compose(listener)).addErrback(failed.append)
+                if failed:
+                    raise Unusable(f"listen {listener.endpoint!r}: {failed[0].getErrorMessage()}")
+
+    def compose(self, listener: Listener) -> Any:
+        """The factory of a listener: PROXY, then TLS, then the door, in the order in which real proxies send them."""
+        factory: Any = self._site
+        if listener.secure:
+            assert self.certificates is not None
+            factory = self.certificates.wrap(factory)
+        if self._proxyProtocol if listener.proxied is None else listener.proxied:
+            factory = ProxyFactory(self._reactor, factory, self._site.trust.trusts, self._openingTimeout)
+            self._proxies.append(factory)
+        return factory
+
+    def configure(self, trust: Trust, openingTimeout: float) -> None:
+        """Use what a reload has changed for new connections."""
+        self._openingTimeout = openingTimeout
+        for proxies in self._proxies:
+            proxies.trusts, proxies.timeout = trust.trusts, openingTimeout
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the daemon can be reached."""
+        return [listener.url for listener in self.listeners]
+
+    def prepare(self) -> None:
+        """Reserve a descriptor with which connections are turned away if there is no other left."""
+        self._shortage.prepare()
+
+    def start(self) -> Deferred[Any]:
+        """Accept connections."""
+        self._ring = ringOf(self._reactor)
+        return gatherResults(
+            [
+                listener.adopt(self._reactor, self.compose(listener), self._ring, self._shortage)
+                for listener in self.listeners
+                if listener.endpoint is None
+            ],
+            consumeErrors=True,
+        )
+
+    async def stop(self, inheritedOnly: bool = False) -> None:
+        """Accept no more connections, at least not on the sockets that systemd holds."""
+        stopping: Iterable[Listener] = (each for each in self.listeners if each.inherited or not inheritedOnly)
+        stopped = gatherResults([done for listener in stopping for done in listener.stop()], consumeErrors=True)
+        await stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
+
+    def close(self) -> None:
+        """Free what is left when no connection is left."""
+        for listener in self.listeners:
+            listener.close()
+        if isinstance(self._ring, Ring):
+            self._ring.stop()
+        self._shortage.close()

@@ -1,0 +1,90 @@
+"""What the daemon logs about itself: how it was started, who can reach it, and what a reload has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from twisted.logger import Logger
+
+from wsd import __version__
+from wsd.config import Config
+from wsd.config.changes import FIXED, changes, fixedOf
+from wsd.frames import Plane
+from wsd.frames.libraries import chosen
+from wsd.listen.bind import descriptorsFor
+from wsd.service.listening import Listening
+
+_log = Logger(namespace="wsd")
+
+
+def logStart(plane: Plane, descriptors: int, listenerNotices: Iterable[str], lockNotices: Iterable[str]) -> None:
+    """The first line of the log, and what could not be had."""
+    _log.info(
+        "wsd {version} starts: plane {plane}, deflate {deflate}, {descriptors} descriptors",
+        event="daemon.starts",
+        version=__version__,
+        plane=plane.name,
+        deflate=chosen().name,
+        descriptors=descriptors,
+    )
+    for notice in listenerNotices:
+        _log.warn("{notice}", event="listener.skipped", notice=notice)
+    for notice in lockNotices:
+        _log.warn("{notice}", event="state.unwritable", notice=notice)
+
+
+def warnOfFewDescriptors(wanted: int, most: int, descriptors: int) -> None:
+    """Warn if fewer connections are taken than the configuration wants, because each needs a descriptor."""
+    if most < wanted:
+        _log.warn(
+            "max_connections is {wanted}, but {descriptors} descriptors are only enough for {most}: allow "
+            "{needed} (LimitNOFILE= of the unit, or ulimit -n), or lower max_connections",
+            event="daemon.descriptors",
+            wanted=wanted,
+            descriptors=descriptors,
+            most=most,
+            needed=descriptorsFor(wanted),
+        )
+
+
+def logListening(listening: Listening) -> None:
+    """One line for each listener, and where the certificate lies that was made for it."""
+    certificates = listening.certificates
+    if certificates is not None and certificates.selfSignedPath is not None:
+        _log.info("to develop with wss, trust {path}", event="certificate.selfsigned", path=certificates.selfSignedPath)
+    for listener in listening.listeners:
+        _log.info("listening {url}", event="listener.listening", url=listener.url)
+        if listener.wide:
+            _log.warn("{url} can be reached from other machines", event="listener.wide", url=listener.url)
+
+
+def warnOfBuiltIn(config: Config, paths: Iterable[str], listening: Listening) -> None:
+    """Warn of built-in routes that strangers can reach although nobody configured them."""
+    wide = " ".join(listener.url for listener in listening.listeners if listener.wide)
+    for path in paths:
+        if wide and config.routes[path].builtIn:
+            _log.warn(
+                "{route} is built in and can be reached from other machines at {urls}; set built_in = false and "
+                "name the routes that you want",
+                event="route.exposed",
+                route=path,
+                urls=wide,
+            )
+
+
+def logChanges(before: Config, after: Config, fixed: Mapping[str, Any]) -> None:
+    """Log which keys a reload has changed, and which keys differ from the `fixed` ones of the start until a restart."""
+    taken = [key for key in changes(before, after) if key not in FIXED]
+    _log.info(
+        "reloaded, changed: {keys}" if taken else "reloaded, no key that a reload takes up has changed",
+        event="reload.done",
+        keys=", ".join(taken),
+    )
+    waiting = [key for key, value in fixedOf(after).items() if value != fixed[key]]
+    if waiting:
+        _log.warn(
+            "{keys} changed and will take effect after a restart",
+            event="reload.partial",
+            keys=", ".join(waiting),
+        )

@@ -1,0 +1,161 @@
+"""The daemon's routes: their factories are built from the configuration, started, replaced by a reload, and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.logger import Logger
+
+from wsd import protocols
+from wsd.config import Config, ConfigError, Route
+from wsd.connection import Connection, Factory
+from wsd.frames import Plane
+from wsd.logs import describeError
+from wsd.metrics import Metrics
+from wsd.policies.budget import Budget
+from wsd.policies.pool import BlockingPool
+from wsd.policies.timer import Timer
+from wsd.web.site import SiteRoute
+from wsd.web.starting import start
+
+_STOPPING = 10.0
+"""Seconds that a route may take to stop; whatever still hangs then ends with the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactoryBuilder:
+    """Builds factories, and gives each what all of them share."""
+
+    reactor: Any
+    timer: Timer
+    metrics: Metrics
+    plane: Plane
+    budget: Budget
+    pool: BlockingPool
+
+    def factory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None = None) -> Factory:
+        """The factory of one protocol of a route. Whatever the protocol raises becomes a ConfigError."""
+        build = protocols.load(name)
+        shared = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, self.budget, self.pool)
+        try:
+            return build(route, route.options[name], *shared)
+        except ConfigError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ConfigError(
+                f'{route.path}: the protocol "{name}" cannot be loaded: {describeError(error)}'
+            ) from error
+
+    def route(self, route: Route) -> SiteRoute:
+        """A route with a factory for each of its protocols."""
+        if route.single is not None:
+            return SiteRoute(route, {None: self.factory(route, route.single)})
+        factories: dict[str | None, Factory] = {
+            subprotocol: self.factory(route, name, (subprotocol,) if subprotocol else ())
+            for subprotocol, name in route.protocol.items()
+        }
+        return SiteRoute(route, factories)
+
+
+class RouteTable:
+    """The routes that are served, and those that a reload has replaced and that still have connections."""
+
+    log = Logger(namespace="wsd")
+
+    def __init__(self, builder: FactoryBuilder) -> None:
+        self.routes: Mapping[str, SiteRoute] = {}
+        """The routes by their keys in the configuration."""
+        self.retired: list[Factory] = []
+        """Replaced factories that have not been stopped yet."""
+        self._builder = builder
+
+    @property
+    def factories(self) -> list[Factory]:
+        """All factories, the replaced ones included."""
+        return [*_factoriesOf(self.routes), *self.retired]
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All WebSockets."""
+        return [connection for factory in self.factories for connection in factory.connections]
+
+    def build(self, routes: Mapping[str, Route]) -> dict[str, SiteRoute]:
+        """
+        The routes of a configuration. An unchanged route keeps its factories and their state.
+
+        A route that could not start is built anew, since the cause may have been repaired. Raises ConfigError.
+        """
+        return {
+            key: self.routes[key] if self._keeps(key, route) else self._builder.route(route)
+            for key, route in routes.items()
+        }
+
+    def _keeps(self, key: str, route: Route) -> bool:
+        old = self.routes.get(key)
+        return old is not None and old.route == route and not any(each.hasFailed for each in old.distinct())
+
+    def introduce(self, routes: Mapping[str, SiteRoute]) -> None:
+        """Have the new factories among these meet all others. Only factories that are going to be started do."""
+        known = self.factories
+        for factory in [factory for factory in _factoriesOf(routes) if factory not in known]:
+            factory.meet(known)
+            known.append(factory)
+
+    def start(self) -> Deferred[Any]:
+        """Start all factories. Fires when each has started or failed; it never fails itself."""
+        return gatherResults([start(factory) for factory in self.factories])
+
+    def replace(self, routes: Mapping[str, SiteRoute]) -> None:
+        """Serve these routes from now on. New factories are started; replaced ones keep the connections they have."""
+        old, self.routes = self.routes, routes
+        for factory in _onlyIn(routes, old):
+            start(factory)
+        self.retired += _onlyIn(old, routes)
+
+    def stopUnused(self) -> None:
+        """Stop the replaced factories that have no connection any more."""
+        unused = [factory for factory in self.retired if not factory.connections]
+        self.retired = [factory for factory in self.retired if factory.connections]
+        for factory in unused:
+            self._stop(factory)
+
+    def stop(self) -> Deferred[Any]:
+        """Stop all factories. Fires when each has stopped, or its time is over."""
+        return gatherResults([self._stop(factory) for factory in self.factories])
+
+    def _stop(self, factory: Factory) -> Deferred[Any]:
+        stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self._builder.reactor)
+        return stopped.addErrback(
+            lambda failure: self.log.failure("a route did not stop", failure, event="route.unstopped")
+        )
+
+    def faults(self) -> Iterator[str]:
+        """A sentence for each factory that cannot serve now."""
+        for path, route in self.routes.items():
+            for factory in route.distinct():
+                reason = factory.unusable or factory.ready()
+                if reason is not None:
+                    yield f"{path}: {reason}"
+
+
+def lockFiles(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
+    """The files to lock for the routes that store things."""
+    for route in config.routes.values():
+        for options in route.options.values():
+            filesOf = getattr(options, "lockFiles", None)
+            if filesOf is not None:
+                yield from filesOf(environ)
+
+
+def _factoriesOf(routes: Mapping[str, SiteRoute]) -> Iterator[Factory]:
+    for route in routes.values():
+        yield from route.distinct()
+
+
+def _onlyIn(routes: Mapping[str, SiteRoute], others: Mapping[str, SiteRoute]) -> list[Factory]:
+    """The factories of the routes that `others` does not have."""
+    return list(_factoriesOf({key: route for key, route in routes.items() if others.get(key) is not route}))
