@@ -136,7 +136,7 @@ class Wire:
         self._ends = (self.socket, accepted)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.door: Door = daemon.site.buildProtocol(None)
+        self.door = Door(daemon.site)
         self.transport = TCPTransport(accepted, self.door, address, None, 0, daemon.reactor)
         self.door.makeConnection(self.transport)
 

@@ -38,6 +38,7 @@ from wsd.policies.budget import Budget
 from wsd.policies.memory import Calm, keepFreed
 from wsd.policies.timer import Timer
 from wsd.web.console import addConsole
+from wsd.web.door import Doors
 from wsd.web.draining import Drain
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
@@ -311,7 +312,7 @@ class Daemon(Service):
 
     def _compose(self, listener: Listener) -> Any:
         """What a listener builds: PROXY, then TLS, then the door, in the order in which real proxies send them."""
-        factory: Any = self.site
+        factory: Any = Doors(self.site)
         if listener.secure:
             assert self.certificates is not None
             factory = self.certificates.wrap(factory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred, fail
@@ -18,25 +18,31 @@ from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
 from wsd.resources import IBody, IStreamed
-
-if TYPE_CHECKING:
-    from wsd.web.channel import Channel
-    from wsd.web.site import Site
-
-__all__ = ["IBody", "IStreamed", "Request"]
-"""IBody and IStreamed belong to `wsd.resources`; they are importable from here for one more release."""
+from wsd.web.site import Site
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class Request(server.Request):
+class RequestChannel(Protocol):
+    """What a request needs of its channel beside what twisted.web does."""
+
+    transport: Any
+
+    def answerEarly(self, request: HttpRequest) -> None:
+        """Answer without reading the rest of the body."""
+
+    def loseConnection(self) -> None:
+        """End the connection after what has been written."""
+
+
+class HttpRequest(server.Request):
     """
     One request, and its answer.
 
     It has `head`, the true `peer`, `tls` (None without), and an `id` that its log lines carry.
     """
 
-    channel: Channel | None = None  # type: ignore[assignment]
+    channel: RequestChannel | None = None  # type: ignore[assignment]
     head: Head
     peer: Peer
     tls: TlsInfo | None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import Factory as ProtocolFactory
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource, getChildForRequest
 
 from wsd.config import Policies, Route
@@ -19,8 +18,6 @@ from wsd.policies.admission import Admission
 from wsd.policies.negotiation import choose
 from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
-from wsd.web.door import Door
-from wsd.web.request import Request
 
 
 class WebSocketOnly(Resource):
@@ -28,7 +25,7 @@ class WebSocketOnly(Resource):
 
     isLeaf = True
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Any) -> bytes:
         """Say what would be right."""
         raise Refused(
             426,
@@ -101,15 +98,30 @@ class SiteRoute:
         return None
 
 
-class Site(ProtocolFactory):
+class SiteConnection(Protocol):
+    """A connection of the site, as `Drain` ends it."""
+
+    transport: Any
+
+    @property
+    def isNew(self) -> bool:
+        """Whether the connection is new and unused; its request may be on the way."""
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether something is being answered."""
+
+    def end(self) -> None:
+        """End it, once no answer is pending."""
+
+
+class Site:
     """
-    Builds a door for each TCP connection, and knows every route.
+    Knows every route and page, and what all connections share.
 
     `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix; `tlsOf` tells of a transport's
     TLS.
     """
-
-    noisy = False
 
     def __init__(
         self,
@@ -129,7 +141,8 @@ class Site(ProtocolFactory):
         self.admission = admission
         self.metrics = metrics
         self.tlsOf = tlsOf
-        self.doors: set[Door] = set()
+        self.doors: set[SiteConnection] = set()
+        """The connections of the site that have not ended."""
         self.pages: dict[str, IResource] = {}
         self.folders: dict[str, IResource] = {}
         self.stopping = False
@@ -150,10 +163,6 @@ class Site(ProtocolFactory):
         prefixes = [(f"{path.rstrip('/')}/", route) for path, route in paths if route.route.prefix]
         self._prefixes = sorted(prefixes, key=lambda pair: len(pair[0]), reverse=True)
 
-    def buildProtocol(self, addr: IAddress | None) -> Door:
-        """A door for a connection that was accepted."""
-        return Door(self)
-
     def routeFor(self, path: str) -> SiteRoute | None:
         """The route of a path: the exact one, else the longest prefix, else the one without the trailing slash."""
         path = decodedPath(path)
@@ -168,7 +177,7 @@ class Site(ProtocolFactory):
         if self.stopping:
             raise Refused(503, "the server is going away; try again", [("Retry-After", "1")])
 
-    def resourceFor(self, request: Request) -> IResource:
+    def resourceFor(self, request: Any) -> IResource:
         """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""
         path = decodedPath(request.head.path)
         page = self.pages.get(path)
@@ -219,7 +228,7 @@ class Site(ProtocolFactory):
         return None
 
     @staticmethod
-    def _under(resource: IResource, request: Request, prefix: str) -> IResource:
+    def _under(resource: IResource, request: Any, prefix: str) -> IResource:
         """The resource's child for what of the path is below the prefix."""
         depth = prefix.rstrip("/").count("/")
         parts = request.postpath or []
