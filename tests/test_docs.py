@@ -20,7 +20,7 @@ from tests.commands import PATIENCE, Running, environment, running
 from tests.wire import Daemon
 from wsd.config import Config, Policies, parse
 from wsd.config.values import KIB, MIB
-from wsd.connection.contract import Contract
+from wsd.connection.api import ConnectionApi
 from wsd.protocols import load, optionsOf
 from wsd.protocols.echo import Switches
 
@@ -181,7 +181,7 @@ class TestProtocols:
         request = b"PUT /counted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
         assert Daemon({"/counted": load("counted")}).connect().exchange(request).startswith(b"HTTP/1.1 405 ")
 
-    @pytest.mark.parametrize("name", [name for name in vars(Contract) if not name.startswith("_")])
+    @pytest.mark.parametrize("name", [name for name in vars(ConnectionApi) if not name.startswith("_")])
     def test_it_tells_each_name_of_the_contract(self, name: str) -> None:
         assert re.search(rf"`(async )?{name}\b", TEXTS["docs/protocols.md"])
 

@@ -21,7 +21,7 @@ from wsd.config import Config, ConfigError, parse
 from wsd.config.reading import BUILT_IN
 from wsd.connection import CannotStart, Factory
 from wsd.frames import choose
-from wsd.policies.budget import Part
+from wsd.policies.budget import MemoryUse
 from wsd.protocols.echo import EchoFactory
 from wsd.service import Daemon
 
@@ -191,7 +191,7 @@ class TestAReload:
         running.reload(1, '[policies]\nmax_memory = "1 KiB"\n')
         budget = factoryOf(running).budget
         account = budget.open(SimpleNamespace(relieve=lambda size: None))
-        account.put(Part.unsent, 1025)
+        account.put(MemoryUse.unsent, 1025)
         running.reactor.advance(0)
         assert budget.relieved == 1
 
@@ -444,7 +444,7 @@ class TestAStop:
             seen.append(transferred)
             return SimpleNamespace(start=lambda: None)
 
-        monkeypatch.setattr(service, "Calm", calm)
+        monkeypatch.setattr(service, "HeapTrimmer", calm)
         running.start()
-        factoryOf(running).budget.open(SimpleNamespace(relieve=lambda size: None)).put(Part.received, 1 << 24)
+        factoryOf(running).budget.open(SimpleNamespace(relieve=lambda size: None)).put(MemoryUse.received, 1 << 24)
         assert seen[0]() == 1 << 24

@@ -35,7 +35,7 @@ from wsd.metrics import Metrics
 from wsd.policies.address import TlsInfo, Trust, inNetworks
 from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
-from wsd.policies.memory import Calm, keepFreed
+from wsd.policies.memory import HeapTrimmer, tuneMalloc
 from wsd.policies.timer import Timer
 from wsd.web.console import addConsole
 from wsd.web.door import Doors
@@ -260,8 +260,8 @@ class Daemon(Service):
         if self._locks is not None:
             self._locks.sign()
         self._timer.start()
-        keepFreed()
-        Calm(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
+        tuneMalloc()
+        HeapTrimmer(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
         self.log.info(
             "wsd {version} starts: plane {plane}, deflate {deflate}, {descriptors} descriptors",
             event="daemon.starts",

@@ -160,7 +160,7 @@ def test_the_next_message_refers_to_nothing_that_was_not_sent() -> None:
     daemon, client, connection = still()
     connection.send(LARGE)
     turn(daemon)
-    connection.frames.hurry()
+    connection.frames.sendUncompressed()
     connection.send(LARGE[: AT_ONCE // 2])
     assert client.messages(client.exchange()) == [LARGE, LARGE[: AT_ONCE // 2]]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tracemalloc
 import zlib
+from typing import Any
 
 import pytest
 
-from wsd.frames.deflate import TAIL, Corrupt, Deflater, TooBig
+from wsd.frames.contexts import DeflateContextCache
+from wsd.frames.deflate import TAIL, Deflater, InflateError, InflateLimitExceeded
 from wsd.frames.libraries import Choice, choose, installed
 from wsd.policies.negotiation import Deflate
 
@@ -30,17 +32,17 @@ def made(payload: bytes, level: int = 6, flush: int = zlib.Z_SYNC_FLUSH) -> byte
     return data.removesuffix(TAIL)
 
 
-class Tellers:
-    """Who is told that a stream was made."""
+class Contexts(DeflateContextCache):
+    """Notes each context that is made, until its connection is gone."""
 
     def __init__(self) -> None:
-        self.told: list[Deflater] = []
+        self.made: list[Any] = []
 
-    def woke(self, deflater: Deflater) -> None:
-        self.told.append(deflater)
+    def add(self, contexts: Any) -> None:
+        self.made.append(contexts)
 
-    def left(self, deflater: Deflater) -> None:
-        self.told.clear()
+    def discard(self, contexts: Any) -> None:
+        self.made.clear()
 
 
 @pytest.fixture(params=LIBRARIES)
@@ -73,7 +75,7 @@ class TestAMessageThatComes:
     def test_may_not_when_the_client_said_it_will_not(self, choice: Choice) -> None:
         deflater = Deflater(agreed(clientNoContext=True), 6, 8, choice=choice)
         assert inflated(deflater, HELLO) == b"Hello"
-        with pytest.raises(Corrupt):
+        with pytest.raises(InflateError):
             inflated(deflater, bytes.fromhex("f200110000"))
 
     def test_may_come_in_pieces(self, deflater: Deflater) -> None:
@@ -109,11 +111,11 @@ class TestAMessageThatComes:
             assert inflated(deflater, HELLO) == b"Hello"
 
     def test_is_refused_when_it_is_not_deflate(self, deflater: Deflater) -> None:
-        with pytest.raises(Corrupt):
+        with pytest.raises(InflateError):
             inflated(deflater, b"\xff\xff\xff\xff")
 
     def test_is_refused_when_it_has_last_blocks_without_end(self, deflater: Deflater) -> None:
-        with pytest.raises(Corrupt, match="more than 64 blocks that say they are the last"):
+        with pytest.raises(InflateError, match="more than 64 blocks that say they are the last"):
             inflated(deflater, b"\x03\x00" * 65)
 
 
@@ -122,18 +124,18 @@ class TestTheBound:
 
     def test_is_kept_to_the_byte(self, deflater: Deflater) -> None:
         assert inflated(deflater, made(bytes(1000)), 1000) == bytes(1000)
-        with pytest.raises(TooBig, match="more than 999 bytes"):
+        with pytest.raises(InflateLimitExceeded, match="more than 999 bytes"):
             inflated(deflater, made(bytes(1000)), 999)
 
     def test_may_be_nothing(self, deflater: Deflater) -> None:
         assert inflated(deflater, b"\x00", 0) == b""
-        with pytest.raises(TooBig):
+        with pytest.raises(InflateLimitExceeded):
             inflated(deflater, HELLO, 0)
 
     def test_counts_what_follows_a_last_block(self, deflater: Deflater) -> None:
         data = made(bytes(600), flush=zlib.Z_FINISH) + made(bytes(600))
         assert inflated(deflater, data, 1200) == bytes(1200)
-        with pytest.raises(TooBig):
+        with pytest.raises(InflateLimitExceeded):
             inflated(deflater, data, 1199)
 
     def test_is_kept_while_inflating(self, deflater: Deflater) -> None:
@@ -141,7 +143,7 @@ class TestTheBound:
         deflater.begin()
         tracemalloc.start()
         try:
-            with pytest.raises(TooBig):
+            with pytest.raises(InflateLimitExceeded):
                 deflater.inflate(bomb, True, MIB)
             assert tracemalloc.get_traced_memory()[1] < 2.5 * MIB
         finally:
@@ -182,39 +184,39 @@ class TestAMessageThatIsSent:
         assert zlib.decompressobj(-15).decompress(deflater.deflate(b"Hello" * 99) + TAIL) == b"Hello" * 99
 
 
-class TestSleep:
-    """Streams that nobody uses are put away."""
+class TestFreeingContexts:
+    """Contexts that are not used are freed."""
 
     def test_keeps_what_the_client_may_refer_to(self, deflater: Deflater) -> None:
         inflated(deflater, HELLO)
-        deflater.sleep()
+        deflater.freeContexts()
         assert inflated(deflater, bytes.fromhex("f200110000")) == b"Hello"
 
     def test_waits_for_the_end_of_a_message(self, deflater: Deflater) -> None:
         deflater.begin()
         assert deflater.inflate(HELLO[:3], False, MIB) is not None
-        deflater.sleep()
+        deflater.freeContexts()
         deflater.inflate(HELLO[3:], True, MIB)
-        deflater.sleep()
+        deflater.freeContexts()
         assert inflated(deflater, bytes.fromhex("f200110000")) == b"Hello"
 
     def test_lets_the_next_message_stand_alone(self, deflater: Deflater) -> None:
         first = deflater.deflate(b"Hello, hello")
-        deflater.sleep()
+        deflater.freeContexts()
         assert deflater.deflate(b"Hello, hello") == first
 
-    def test_is_asked_for_by_whoever_is_told_of_a_stream(self, choice: Choice) -> None:
-        tellers = Tellers()
-        deflater = Deflater(agreed(), 6, 8, tellers, choice)
-        assert (tellers.told, deflater.used) == ([], False)
+    def test_is_asked_for_by_the_cache_that_is_told_of_each_context(self, choice: Choice) -> None:
+        cache = Contexts()
+        deflater = Deflater(agreed(), 6, 8, cache, choice)
+        assert (cache.made, deflater.used) == ([], False)
         deflater.deflate(b"Hello")
-        assert (tellers.told, deflater.used) == ([deflater], True)
+        assert (cache.made, deflater.used) == ([deflater], True)
         deflater.deflate(b"Hello")
-        assert len(tellers.told) == 1
+        assert len(cache.made) == 1
         inflated(deflater, HELLO)
-        assert len(tellers.told) == 2
+        assert len(cache.made) == 2
         deflater.close()
-        assert tellers.told == []
+        assert cache.made == []
 
 
 class TestTheLibraries:

@@ -239,7 +239,7 @@ class Accepted(Factory):
         return self.transport.disconnecting
 
     def half(self) -> Any:
-        """What is told when the peer ends its half, if anything lets it."""
+        """What is proxied when the peer ends its half, if anything lets it."""
         return IHalfCloseableProtocol(self.reader, None)
 
     @property

@@ -8,7 +8,7 @@ import sys
 import pytest
 from twisted.internet.task import Clock
 
-from wsd.policies.memory import Calm
+from wsd.policies.memory import HeapTrimmer
 from wsd.policies.timer import GRAIN, Timer
 
 MIB = 1024 * 1024
@@ -23,7 +23,7 @@ class Busy:
         timer.start()
         self.transferred = 0
         self.given = 0
-        Calm(timer, lambda: self.transferred, self.give).start()
+        HeapTrimmer(timer, lambda: self.transferred, self.give).start()
 
     def give(self) -> None:
         self.given += 1
@@ -58,17 +58,17 @@ def test_after_little_traffic_there_is_nothing_to_give(daemon: Busy) -> None:
 
 MEASURE = """
 import ctypes, re
-from wsd.policies.memory import giveBack, keepFreed
+from wsd.policies.memory import trimHeap, tuneMalloc
 
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) >> 10
 
-keepFreed()
+tuneMalloc()
 before = resident()
 pieces = [bytes(b"x" * 512_000) for _ in range(100)]
 del pieces
 kept = resident()
-giveBack()
+trimHeap()
 print(kept - before, resident() - before)
 """
 

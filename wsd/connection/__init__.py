@@ -1,28 +1,42 @@
 """
-What every protocol is made of: RFC 6455 and RFC 7692 by Autobahn, under the house's policies.
+What every protocol is made of: RFC 6455 and RFC 7692 by Autobahn, under the policies of a route.
 
-This package is the one place that extends Autobahn. A `Connection` is built in floors: `engine` makes Autobahn's server
-fit to live here, `contract` is what a protocol's author meets, `flow` is backpressure and time, `opening` the opening
-handshake, `connection` the whole. `factory` builds connections for a route, `request` is what opens one.
+This package is the one place that extends Autobahn. A `Connection` is built in floors:
+
+- `engine` adapts Autobahn's server protocol,
+- `api` has the hooks and methods that the author of a protocol meets,
+- `backpressure` stops and resumes reading and writing, and has the time-outs,
+- `opening` is the opening handshake,
+- `connection` is the whole.
+
+`factory` builds the connections of a route, and `request` is what opens one.
 """
 
+from wsd.connection.api import Closed
 from wsd.connection.connection import Connection
-from wsd.connection.contract import Closed, maySend
-from wsd.connection.deflate import Prepared
+from wsd.connection.deprecated import renamed
 from wsd.connection.factory import CannotStart, Factory, NoOptions
 from wsd.connection.request import Accept, Request, newId
+from wsd.frames.codes import CloseCode, Opcode, maySend
+from wsd.frames.prepared import Prepared
 from wsd.head import Refused
 
 __all__ = [
     "Accept",
     "CannotStart",
+    "CloseCode",
     "Closed",
     "Connection",
     "Factory",
     "NoOptions",
+    "Opcode",
     "Prepared",
     "Refused",
     "Request",
     "maySend",
     "newId",
 ]
+
+__getattr__ = renamed(
+    __name__, {"Contract": "wsd.connection.api.ConnectionApi", "Flow": "wsd.connection.backpressure.Backpressure"}
+)

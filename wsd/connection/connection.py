@@ -10,6 +10,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from wsd.connection.opening import Opening
+from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 
 _PIECE = 16384
@@ -20,7 +21,7 @@ _SMALL = 4096
 
 
 class Connection(Opening):
-    """One WebSocket connection; `wsd.connection.contract` says what a protocol overrides and calls."""
+    """One WebSocket connection; `wsd.connection.api` says what a protocol overrides and calls."""
 
     streams = False
     """Whether messages are passed on in pieces, as they arrive."""
@@ -51,7 +52,7 @@ class Connection(Opening):
                 self.__feed(data[start:end])
                 start = end
         if self.held:
-            self.waits(len(self.data))
+            self.onBuffered(len(self.data))
 
     def __feed(self, data: bytes) -> None:
         if self.state != self.STATE_CLOSED:
@@ -62,7 +63,7 @@ class Connection(Opening):
         """Let Autobahn read its buffer, and count what is left in it."""
         super().consumeData()
         isWithin = self.inside_message and not self.streams and self.state == self.STATE_OPEN
-        self.keeps(len(self.data) + (self.message_data_total_length if isWithin else 0))
+        self.noteReceived(len(self.data) + (self.message_data_total_length if isWithin else 0))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The TCP connection is gone: count it, log it, tell the protocol once."""
@@ -81,7 +82,7 @@ class Connection(Opening):
             factory.metrics.handshake("left")
             self.log.info("the client left before it was answered", event="connection.left")
         self.data = b""
-        self.holdsNothing()
+        self._closeAccount()
         deflater, self._perMessageCompress = self._perMessageCompress, None
         if deflater is not None:
             deflater.close()
@@ -93,14 +94,14 @@ class Connection(Opening):
 
     def __ended(self) -> None:
         if self.wasClean:
-            self.because(Cause.closed if self.closedByMe else Cause.peer_closed)
+            self.noteCause(Cause.closed if self.closedByMe else Cause.peer_closed)
             code, sentence = (
-                (1005 if self.remoteCloseCode is None else self.remoteCloseCode),
+                (CloseCode.NO_STATUS_RECEIVED if self.remoteCloseCode is None else self.remoteCloseCode),
                 self.remoteCloseReason or "",
             )
         else:
-            self.because(Cause.lost)
-            code, sentence = 1006, ""
+            self.noteCause(Cause.lost)
+            code, sentence = CloseCode.ABNORMAL_CLOSURE, ""
         assert self.cause is not None
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1
@@ -130,8 +131,8 @@ class Connection(Opening):
         """The plane has called `received`, and `result` is what it returned; the message is held until that is done."""
         done = self._await(result)
         if done is not None and not done.called:
-            self.handles(size)
-            done.addBoth(lambda _: self.handles(-size))
+            self.noteHandled(size)
+            done.addBoth(lambda _: self.noteHandled(-size))
 
     def hookFailed(self) -> None:
         """The plane called `received` itself, which raised what is being handled."""

@@ -17,9 +17,10 @@ from autobahn.websocket.protocol import FrameHeader, TrafficStats
 from autobahn.websocket.utf8validator import Utf8Validator
 from autobahn.websocket.xormasker import XorMaskerNull, create_xor_masker  # type: ignore[attr-defined]
 
-from wsd.frames.deflate import TooBig
+from wsd.frames.codes import CloseCode, Opcode
+from wsd.frames.deflate import InflateLimitExceeded
 from wsd.frames.fast import TURN, TURN_SECONDS
-from wsd.frames.writing import CLOSE, CONTINUATION, PING, PONG, frameHead
+from wsd.frames.heads import frameHead
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
 
@@ -32,7 +33,12 @@ _MAX_REASON = 123
 _STEPS = 2 * TURN
 """Autobahn reads a frame in two steps, its head and its payload."""
 
-_CAUSES = {1002: Cause.protocol_error, 1007: Cause.invalid_payload, 1009: Cause.too_big, 1011: Cause.internal_error}
+_CAUSES: dict[int, Cause] = {
+    CloseCode.PROTOCOL_ERROR: Cause.protocol_error,
+    CloseCode.INVALID_DATA: Cause.invalid_payload,
+    CloseCode.MESSAGE_TOO_BIG: Cause.too_big,
+    CloseCode.INTERNAL_ERROR: Cause.internal_error,
+}
 
 
 def fitReason(sentence: str) -> bytes:
@@ -131,7 +137,7 @@ class Engine(WebSocketServerProtocol):
             while self.processData() and self.state != self.STATE_CLOSED:
                 steps += 1
                 if steps % _STEPS == 0 or perf_counter() - began > TURN_SECONDS:
-                    self.breathe()
+                    self.yieldToReactor()
         finally:
             self._consuming = False
 
@@ -161,11 +167,11 @@ class Engine(WebSocketServerProtocol):
         """A frame is whole; its message goes on when reading is not held any more."""
         if self.failedByMe and not self.__isClose:
             opcode, self.current_frame = self.current_frame.opcode, None
-            if opcode == CLOSE:
+            if opcode == Opcode.CLOSE:
                 # Too long to be looked into, and the peer's last frame all the same (RFC 6455 5.5.1).
                 self.remoteClosed()
             return None
-        if self.held and self.current_frame.opcode < CLOSE:
+        if self.held and self.current_frame.opcode < Opcode.CLOSE:
             return False
         found: bool | None = super().onFrameEnd()
         return found
@@ -178,7 +184,7 @@ class Engine(WebSocketServerProtocol):
     @property
     def __isClose(self) -> bool:
         frame = self.current_frame
-        return bool(frame.opcode == CLOSE and frame.length <= _MAX_CONTROL)
+        return bool(frame.opcode == Opcode.CLOSE and frame.length <= _MAX_CONTROL)
 
     @property
     def lacking(self) -> int:
@@ -186,7 +192,7 @@ class Engine(WebSocketServerProtocol):
         return 0 if self.current_frame is None else self.current_frame.length - self.current_frame_masker.pointer()
 
     def fallBack(self, rest: bytes, left: int, final: bool, inside: bool, total: int) -> None:
-        """Autobahn reads on from here; see `wsd.frames.sink.Sink`."""
+        """Autobahn reads on from here; see `wsd.frames.handler.FrameHandler`."""
         self.data = rest
         if inside:
             self.inside_message = self.message_is_binary = True
@@ -194,12 +200,12 @@ class Engine(WebSocketServerProtocol):
             self.message_data_total_length = total
             self.utf8validateIncomingCurrentMessage = False
         if left:
-            self.current_frame = FrameHeader(CONTINUATION, final, 0, left, None)  # type: ignore[arg-type]
+            self.current_frame = FrameHeader(Opcode.CONTINUATION, final, 0, left, None)  # type: ignore[arg-type]
             self.current_frame_masker = XorMaskerNull()
             self.frame_data = []
         self.consumeData()
 
-    def notText(self, isCut: bool) -> None:
+    def invalidText(self, isCut: bool) -> None:
         """A text message is not UTF-8, or ends within a character (RFC 6455 8.1)."""
         self._invalid_payload(
             "UTF-8 text message payload ended within Unicode code point"
@@ -210,7 +216,7 @@ class Engine(WebSocketServerProtocol):
     def inflateFailed(self, error: Exception) -> None:
         """A message cannot be inflated, or not within its limit (RFC 7692 6.2)."""
         most = self.factory.maxMessagePayloadSize
-        if isinstance(error, TooBig):
+        if isinstance(error, InflateLimitExceeded):
             self._max_message_size_exceeded(
                 most, most, f"received WebSocket message exceeds payload limit of {most} octets after decompression"
             )
@@ -231,11 +237,11 @@ class Engine(WebSocketServerProtocol):
 
     def sendPingFrame(self, payload: bytes) -> None:
         """Send a ping."""
-        self.frames.write(frameHead(PING, len(payload)) + payload)
+        self.frames.write(frameHead(Opcode.PING, len(payload)) + payload)
 
     def sendPongFrame(self, payload: bytes) -> None:
         """Send a pong."""
-        self.frames.write(frameHead(PONG, len(payload)) + payload)
+        self.frames.write(frameHead(Opcode.PONG, len(payload)) + payload)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -244,15 +250,15 @@ class Engine(WebSocketServerProtocol):
         if self.state != self.STATE_OPEN:
             return
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
-        self.frames.hurry()
-        self.frames.write(frameHead(CLOSE, len(body)) + body)
+        self.frames.sendUncompressed()
+        self.frames.write(frameHead(Opcode.CLOSE, len(body)) + body)
         self.state = self.STATE_CLOSING
         self.closedByMe = not isReply
         self.localCloseCode = code
         self.localCloseReason = reasonUtf8
         self.closing()
 
-    def _fail_connection(self, code: int = 1001, reason: str = "going away") -> None:
+    def _fail_connection(self, code: int = CloseCode.GOING_AWAY, reason: str = "going away") -> None:
         """
         What the peer sent cannot be accepted: close with its code.
 
@@ -265,7 +271,7 @@ class Engine(WebSocketServerProtocol):
         # Where in a message the fault was met is told by one plane only.
         reason = reason.partition(" at payload octet index")[0]
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
-        self.because(_CAUSES.get(code, Cause.protocol_error))
+        self.noteCause(_CAUSES.get(code, Cause.protocol_error))
         self.sendCloseFrame(code, fitReason(reason) if self.explains else b"")
 
     def dropConnection(self, abort: bool = False) -> None:
@@ -282,12 +288,12 @@ class Engine(WebSocketServerProtocol):
             self.transport.loseConnection()
             self.closing()
 
-    def because(self, cause: Cause) -> None:
+    def noteCause(self, cause: Cause) -> None:
         """Note why the connection ends, unless that is known already."""
         if self.cause is None:
             self.cause = cause
 
-    def breathe(self) -> None:
+    def yieldToReactor(self) -> None:
         """Hold reading until the others have had their turn."""
         raise NotImplementedError
 

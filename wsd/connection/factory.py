@@ -13,15 +13,16 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 
 from wsd.config import Policies, Route
-from wsd.connection.awake import Awake
 from wsd.connection.connection import Connection
-from wsd.connection.deflate import Prepared
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
-from wsd.frames.sink import Terms
+from wsd.frames.contexts import DeflateContextCache
+from wsd.frames.handler import FrameLimits
+from wsd.frames.prepared import Prepared
 from wsd.head import Refused
 from wsd.metrics import Metrics, RouteCounters
 from wsd.policies.budget import Budget
+from wsd.policies.memory import trimHeap
 from wsd.policies.negotiation import choose
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
@@ -83,13 +84,13 @@ class Factory(WebSocketServerFactory):
         self.timer = timer
         self.metrics = metrics
         self.counters: RouteCounters = metrics.route(route.path)
-        self.awake = Awake(timer)
+        self.deflateContexts = DeflateContextCache(timer, trimHeap)
         self.turns = Turns(clock)
         self.budget = budget or Budget(route.policies, clock)
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         self.plane = plane or choosePlane("auto")
-        self.terms = Terms(
+        self.frameLimits = FrameLimits(
             self.counters.traffic,
             self.maxMessage,
             self.policies.max_frame or self.maxMessage,

@@ -15,10 +15,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
-from wsd.connection.contract import Contract
+from wsd.connection.api import ConnectionApi
+from wsd.connection.backpressure import NEVER, Backpressure
 from wsd.connection.deflate import AutobahnDeflater
-from wsd.connection.flow import NEVER, Flow
 from wsd.connection.request import Accept, Request
+from wsd.frames.codes import CloseCode
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog, escaped
 from wsd.metrics import Cause
@@ -32,7 +33,7 @@ _LOGGED = 200
 """Limit of the characters of a path in the log."""
 
 
-class Opening(Flow):
+class Opening(Backpressure):
     """A connection on its way to be open."""
 
     _opening: Deferred[Any] | None = None
@@ -101,7 +102,7 @@ class Opening(Flow):
             agreed = acceptDeflate(offers) if offers else None
         if agreed:
             self._perMessageCompress = AutobahnDeflater(
-                agreed, policies.deflate_level, policies.deflate_memory, self.factory.awake
+                agreed, policies.deflate_level, policies.deflate_memory, self.factory.deflateContexts
             )
             self.extension = agreed.answer
             lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
@@ -145,8 +146,9 @@ class Opening(Flow):
         """From here on the route's plane reads and writes."""
         factory = self.factory
         rest, self.data = self.data, b""
-        self.frames = frames = factory.plane.frames(self, self.transport, factory.terms, self._perMessageCompress, rest)
-        if type(self).send is Contract.send:
+        deflater = self._perMessageCompress
+        self.frames = frames = factory.plane.frames(self, self.transport, factory.frameLimits, deflater, rest)
+        if type(self).send is ConnectionApi.send:
             self.send = frames.send  # type: ignore[method-assign]
         if self._wire is self.transport:
             self._wire.setReader(frames)
@@ -160,7 +162,7 @@ class Opening(Flow):
         self.held = 0
         raw.makeConnection(self.transport)
         rest, self.data = self.data, b""
-        self.keeps(0)
+        self.noteReceived(0)
         if rest:
             raw.dataReceived(rest)
         self.transport.resumeProducing()
@@ -197,7 +199,7 @@ class Opening(Flow):
         """The protocol took too long to decide."""
         self.__refused(Refused(503, "the server took too long to open this connection; try again"))
 
-    def close(self, code: int = 1000, sentence: str = "", cause: Cause = Cause.closed) -> None:
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """Begin the closing handshake; a connection that is not open yet is refused with 503 and the sentence."""
         if self.state == self.STATE_CONNECTING and self._raw is None:
             self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))

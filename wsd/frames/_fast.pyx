@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
-from wsd.frames.deflate import Corrupt, TooBig
+from wsd.frames.deflate import InflateError
 from wsd.frames.fast import TURN, TURN_SECONDS, Fast
 from wsd.frames.large import AT_ONCE
 from wsd.frames.writing import LEAST_DEFLATED
@@ -62,9 +62,9 @@ cdef enum:
     PING = 0x89
     PONG = 0x8A
     READ = 262144      # bytes asked for at a time
-    GATHERED = 16384   # a payload up to this size is copied behind its frame's head
+    MAX_COPIED = 16384   # a payload up to this size is copied behind its frame's head
     PORTION = 262144   # what a transport that copies is given at a time, so that its copies stay small
-    BATCH = 65536      # bytes gathered while a read is answered before they are sent
+    MAX_CORKED = 65536      # bytes gathered while a read is answered before they are sent
     FIRST = 65536      # bytes made ready for a message before any of it has come: its declared length alone is no reason
 
 cdef int _TURN = TURN
@@ -91,23 +91,23 @@ cdef class Traffic:
     cdef public unsigned long long messagesIn, messagesOut, bytesIn, bytesOut
 
 
-class Unusual(Fast):
+class PythonFrames(Fast):
     """Reads in Python what is not read here; what it writes is gathered here, behind what was before."""
 
-    def gather(self):
+    def cork(self):
         """Its transport gathers."""
 
-    def _settle(self):
+    def _reportKept(self):
         """The transport reports them."""
 
     def _deflateInSteps(self, large):
         self._transport.isBusy = True
         super()._deflateInSteps(large)
 
-    def _hasDeflated(self):
+    def _deflateDone(self):
         if self._transport is not None:
             self._transport.isBusy = self.isBusy
-        super()._hasDeflated()
+        super()._deflateDone()
 
     def _unmasked(self, bytes data, bytes mask):
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
@@ -121,10 +121,10 @@ class Unusual(Fast):
 cdef class Frames:
     """Reads and writes the frames of one open connection: the twin of `wsd.frames.fast.Fast`."""
 
-    cdef object _connection, _transport, _received, _terms, _deflater, _slow
+    cdef object _handler, _transport, _received, _limits, _deflater, _python
     cdef Traffic _traffic
-    cdef bint _streams, _feeding, _isSlow, _isOpen
-    cdef bint _isTold   # whether the transport tells the connection how much waits
+    cdef bint _streams, _feeding, _inPython, _isOpen
+    cdef bint _isReported   # whether the transport tells the connection how much waits
     cdef bint _waits   # whether something may wait in the transport before what is sent
     cdef int _held
     cdef int _descriptor
@@ -150,23 +150,23 @@ cdef class Frames:
     cdef public bint heard
     """Whether anything has come since this was set to False."""
 
-    def __init__(self, connection, transport, terms, deflater, bytes rest):
-        """`rest` came before the connection was open; it is read with the first `goOn`."""
-        self._connection = connection
+    def __init__(self, handler, transport, limits, deflater, bytes rest):
+        """`rest` came before the connection was open; it is read with the first `resumeReading`."""
+        self._handler = handler
         self._transport = transport
-        self._received = connection.received
-        self._terms = terms
+        self._received = handler.received
+        self._limits = limits
         self._deflater = deflater
-        self._traffic = terms.traffic
-        self._streams = terms.streams
-        self._most = min(terms.maxMessage, terms.maxFrame)
+        self._traffic = limits.traffic
+        self._streams = limits.streams
+        self._most = min(limits.maxMessage, limits.maxFrame)
         self._descriptor = -1
         self._rest = rest
         self._kept = PyBytes_GET_SIZE(rest)
-        self._isSlow = terms.streams
+        self._inPython = limits.streams
         self._waits = True
-        self._isOpen = connection.state == OPEN
-        self._held = connection.held
+        self._isOpen = handler.state == OPEN
+        self._held = handler.held
         self.heard = True
 
     def __dealloc__(self):
@@ -177,10 +177,10 @@ cdef class Frames:
         """The connection is gone."""
         self._descriptor = -1
         self._waits = True
-        if self._slow is not None:
-            self._slow.close()
+        if self._python is not None:
+            self._python.close()
         self.isBusy = False
-        self._connection = self._transport = self._received = self._deflater = self._slow = None
+        self._handler = self._transport = self._received = self._deflater = self._python = None
         self._rest = b""
         self._dropMessage()
 
@@ -192,8 +192,8 @@ cdef class Frames:
     @isOpen.setter
     def isOpen(self, bint isOpen):
         self._isOpen = isOpen
-        if self._slow is not None:
-            self._slow.isOpen = isOpen
+        if self._python is not None:
+            self._python.isOpen = isOpen
 
     @property
     def held(self):
@@ -203,8 +203,8 @@ cdef class Frames:
     @held.setter
     def held(self, int held):
         self._held = held
-        if self._slow is not None:
-            self._slow.held = held
+        if self._python is not None:
+            self._python.held = held
 
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ cdef class Frames:
         global _sharedIsTaken
         cdef ssize_t got
         cdef uint8_t* buffer
-        if self._message != NULL and not self._isSlow:
+        if self._message != NULL and not self._inPython:
             got = self._readMessage()
         elif _sharedIsTaken:
             # A protocol runs the reactor while it is called.
@@ -264,12 +264,12 @@ cdef class Frames:
         self._feeding = True
         try:
             self._advance(got)
-            if not self._isSlow and not self._isOpen:
+            if not self._inPython and not self._isOpen:
                 self._handOver(NULL, 0)
         finally:
             self._feeding = False
             self._flush()
-            self._settle()
+            self._reportKept()
         return got
 
     def feed(self, bytes data):
@@ -278,30 +278,30 @@ cdef class Frames:
 
     cdef int _feed(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef bytes whole
-        if self._connection is None:
+        if self._handler is None:
             return 0
         self.heard = True
-        if self._isSlow and not self._rest:
-            return self._feedSlow(data, size)
+        if self._inPython and not self._rest:
+            return self._feedPython(data, size)
         if self._rest or self._feeding or self._held:
             whole = self._rest + PyBytes_FromStringAndSize(<const char*>data, size)
             if self._feeding or self._held:
                 self._rest = whole
-                self._connection.waits(len(whole))
-                self._settle()
+                self._handler.onBuffered(len(whole))
+                self._reportKept()
                 return 0
             self._rest = b""
             return self._run(<const uint8_t*>PyBytes_AS_STRING(whole), PyBytes_GET_SIZE(whole))
         return self._run(data, size)
 
-    def goOn(self):
+    def resumeReading(self):
         """Reading is not held any more."""
         cdef bytes rest
-        if self._feeding or self._connection is None:
+        if self._feeding or self._handler is None:
             return
-        if self._isSlow:
-            self._goOnSlow()
-        if not self._isSlow or self._rest:
+        if self._inPython:
+            self._resumePython()
+        if not self._inPython or self._rest:
             rest, self._rest = self._rest, b""
             self._run(<const uint8_t*>PyBytes_AS_STRING(rest), PyBytes_GET_SIZE(rest))
 
@@ -312,19 +312,19 @@ cdef class Frames:
         finally:
             self._feeding = False
             self._flush()
-            self._settle()
+            self._reportKept()
         return 0
 
-    cdef int _settle(self) except -1:
+    cdef int _reportKept(self) except -1:
         """Report the received bytes that were not passed on yet, if their number has changed."""
         cdef Py_ssize_t kept = PyBytes_GET_SIZE(self._rest)
         if self._message != NULL:
             kept += self._room
-        if self._isSlow and self._slow is not None:
-            kept += self._slow.kept
-        if kept != self._kept and self._connection is not None:
+        if self._inPython and self._python is not None:
+            kept += self._python.kept
+        if kept != self._kept and self._handler is not None:
             self._kept = kept
-            self._connection.keeps(kept)
+            self._handler.noteReceived(kept)
         return 0
 
     cdef int _read(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -340,7 +340,7 @@ cdef class Frames:
                 return self._handOver(data + position, size - position)
             before = position
             position += self._frame(data + position, size - position)
-            if self._isSlow or position == size or self._connection is None:
+            if self._inPython or position == size or self._handler is None:
                 return 0
             if position == before:
                 self._rest = PyBytes_FromStringAndSize(<const char*>data + position, size - position)
@@ -349,7 +349,7 @@ cdef class Frames:
                 began = _now()
             frames += 1
             if frames == _TURN or _now() - began > _TURN_SECONDS:
-                self._connection.breathe()
+                self._handler.yieldToReactor()
 
     cdef Py_ssize_t _frame(self, const uint8_t* data, Py_ssize_t size) except -1:
         """Read the next frame, or what there is of it: how many bytes that took, 0 when its head is not whole."""
@@ -360,12 +360,12 @@ cdef class Frames:
         cdef bytes payload
         cdef uint8_t* place
         if self._message != NULL:
-            return self._more(data, size)
+            return self._takePayload(data, size)
         if size < 2:
             return 0
         first = data[0]
-        if data[1] < 0x80 or not self._isOurs(first, data[1]):
-            return self._giveSlow(data, size)
+        if data[1] < 0x80 or not self._isReadHere(first, data[1]):
+            return self._handToPython(data, size)
         length = data[1] & 0x7F
         if length == 126:
             head = 8
@@ -376,32 +376,32 @@ cdef class Frames:
         if length == 126:
             length = (<uint64_t>data[2] << 8) | data[3]
             if length < 126:
-                return self._giveSlow(data, size)
+                return self._handToPython(data, size)
         elif length == 127:
             length = 0
             for end in range(2, 10):
                 length = (length << 8) | data[end]
             if length < 65536:
-                return self._giveSlow(data, size)
+                return self._handToPython(data, size)
         if length > self._most:
-            return self._giveSlow(data, size)
+            return self._handToPython(data, size)
         memcpy(&mask, data + head - 4, 4)
         end = head + <Py_ssize_t>length
         if end > size:
             if first & 0x48:
-                return 0 if first & 0x08 else self._giveSlow(data, size)
+                return 0 if first & 0x08 else self._handToPython(data, size)
             return self._beginMessage(first, length, mask, head, data, size)
         payload = PyBytes_FromStringAndSize(NULL, length)
         place = <uint8_t*>PyBytes_AS_STRING(payload)
         unmask(place, data + head, length, mask, 0)
         if first & 0x48:
-            return self._unusual(first, payload, end, data, size)
+            return self._controlOrDeflated(first, payload, end, data, size)
         if first == TEXT and checkText(0, place, length) != 0:
-            return self._giveSlow(data, size)
+            return self._handToPython(data, size)
         self._deliver(payload, first == BINARY)
         return end
 
-    cdef bint _isOurs(self, uint8_t first, uint8_t second) noexcept:
+    cdef bint _isReadHere(self, uint8_t first, uint8_t second) noexcept:
         """Whether such a frame is read here: a message of a single frame, deflated too, a ping or a pong."""
         if first == TEXT or first == BINARY:
             return True
@@ -409,29 +409,29 @@ cdef class Frames:
             return second <= 0xFD
         return self._deflater is not None and (first == DEFLATED_TEXT or first == DEFLATED_BINARY)
 
-    cdef Py_ssize_t _unusual(
+    cdef Py_ssize_t _controlOrDeflated(
         self, uint8_t first, bytes payload, Py_ssize_t end, const uint8_t* data, Py_ssize_t size
     ) except -1:
         """A ping, a pong, or a message that is deflated."""
         cdef bytes message
-        connection = self._connection
+        handler = self._handler
         if first == PING:
-            connection.onPing(payload)
+            handler.onPing(payload)
             return end
         if first == PONG:
-            connection.onPong(payload)
+            handler.onPong(payload)
             return end
         self._deflater.begin()
         try:
-            message = self._deflater.inflate(payload, True, self._terms.maxMessage)
-        except (TooBig, Corrupt) as error:
-            connection.inflateFailed(error)
+            message = self._deflater.inflate(payload, True, self._limits.maxMessage)
+        except InflateError as error:
+            handler.inflateFailed(error)
             self._handOver(data + end, size - end)
             return size
         if first == DEFLATED_TEXT:
             state = checkText(0, <const uint8_t*>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
             if state != 0:
-                connection.notText(state != NOT_TEXT)
+                handler.invalidText(state != NOT_TEXT)
                 self._handOver(data + end, size - end)
                 return size
         self._deliver(message, first == DEFLATED_BINARY)
@@ -441,14 +441,14 @@ cdef class Frames:
         self._traffic.messagesIn += 1
         self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
         # Held in a local variable: the hook may lose the connection, which clears the attribute.
-        connection = self._connection
+        handler = self._handler
         try:
             result = self._received(payload, isBinary)
         except Exception:
-            connection.hookFailed()
+            handler.hookFailed()
         else:
             if result is not None:
-                connection.hookReturned(result, PyBytes_GET_SIZE(payload))
+                handler.hookReturned(result, PyBytes_GET_SIZE(payload))
         return 0
 
     # -- a message that comes in pieces ---------------------------------------------------------------------------
@@ -464,9 +464,9 @@ cdef class Frames:
         self._first = first
         self._mask = mask
         self._text = 0
-        return head + self._more(data + head, size - head)
+        return head + self._takePayload(data + head, size - head)
 
-    cdef Py_ssize_t _more(self, const uint8_t* data, Py_ssize_t size) except -1:
+    cdef Py_ssize_t _takePayload(self, const uint8_t* data, Py_ssize_t size) except -1:
         """Some more of a message."""
         cdef Py_ssize_t taken
         if size == 0:
@@ -475,10 +475,10 @@ cdef class Frames:
         taken = min(size, self._room - self._got)
         unmask(<uint8_t*>bytesOf(self._message) + self._got, data, taken, self._mask, self._got)
         if self._advance(taken) and taken < size and self._message != NULL:
-            taken += self._more(data + taken, size - taken)
-        elif self._isSlow and self._connection is not None:
+            taken += self._takePayload(data + taken, size - taken)
+        elif self._inPython and self._handler is not None:
             # It is not text, and what follows is nobody's.
-            self._connection.readPlain(PyBytes_FromStringAndSize(<const char*>data + taken, size - taken))
+            self._handler.readPlain(PyBytes_FromStringAndSize(<const char*>data + taken, size - taken))
             taken = size
         return taken
 
@@ -498,7 +498,7 @@ cdef class Frames:
         if self._first == TEXT:
             self._text = checkText(self._text, <uint8_t*>bytesOf(self._message) + self._got, taken)
             if self._text == NOT_TEXT or (self._text != 0 and self._got + taken == self._length):
-                self._connection.notText(self._text != NOT_TEXT)
+                self._handler.invalidText(self._text != NOT_TEXT)
                 self._got += taken
                 self._handOver(NULL, 0)
                 return 0
@@ -517,41 +517,41 @@ cdef class Frames:
 
     # -- what Python reads ----------------------------------------------------------------------------------------
 
-    cdef object _python(self):
-        if self._slow is None:
-            self._slow = Unusual(self._connection, self, self._terms, self._deflater, b"")
-        return self._slow
+    cdef object _pythonFrames(self):
+        if self._python is None:
+            self._python = PythonFrames(self._handler, self, self._limits, self._deflater, b"")
+        return self._python
 
-    cdef Py_ssize_t _giveSlow(self, const uint8_t* data, Py_ssize_t size) except -1:
+    cdef Py_ssize_t _handToPython(self, const uint8_t* data, Py_ssize_t size) except -1:
         """The next frame is not for us; neither is what has come with it."""
-        self._isSlow = True
-        self._feedSlow(data, size)
+        self._inPython = True
+        self._feedPython(data, size)
         return size
 
-    cdef int _feedSlow(self, const uint8_t* data, Py_ssize_t size) except -1:
+    cdef int _feedPython(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef bint feeding = self._feeding
-        slow = self._python()
+        slow = self._pythonFrames()
         self._feeding = True
         try:
             slow.feed(PyBytes_FromStringAndSize(<const char*>data, size))
         finally:
             self._feeding = feeding
-            self._isSlow = self._streams or not slow.isIdle
+            self._inPython = self._streams or not slow.isIdle
             if not feeding:
                 self._flush()
-                self._settle()
+                self._reportKept()
         return 0
 
-    cdef int _goOnSlow(self) except -1:
-        slow = self._python()
+    cdef int _resumePython(self) except -1:
+        slow = self._pythonFrames()
         self._feeding = True
         try:
-            slow.goOn()
+            slow.resumeReading()
         finally:
             self._feeding = False
-            self._isSlow = self._streams or not slow.isIdle
+            self._inPython = self._streams or not slow.isIdle
             self._flush()
-            self._settle()
+            self._reportKept()
         return 0
 
     cdef int _handOver(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -562,9 +562,9 @@ cdef class Frames:
         if self._message != NULL:
             left = self._length - self._got
             self._dropMessage()
-        self._isSlow = True
-        if self._connection is not None:
-            self._python().handOver(rest, left)
+        self._inPython = True
+        if self._handler is not None:
+            self._pythonFrames().handOver(rest, left)
         return 0
 
     # -- sending --------------------------------------------------------------------------------------------------
@@ -578,12 +578,12 @@ cdef class Frames:
             return
         if self.isBusy or not PyBytes_CheckExact(payload) or fragment:
             if self.isBusy or isinstance(payload, (str, bytes, bytearray, memoryview)):
-                self._python().send(payload, isBinary, fragment, deflate)
+                self._pythonFrames().send(payload, isBinary, fragment, deflate)
             else:
                 self._sendPrepared(payload)
             return
         if PyBytes_GET_SIZE(payload) > _AT_ONCE and deflate and self._deflater is not None:
-            self._python().send(payload, isBinary, fragment, deflate)
+            self._pythonFrames().send(payload, isBinary, fragment, deflate)
             return
         self._traffic.messagesOut += 1
         self._traffic.bytesOut += PyBytes_GET_SIZE(payload)
@@ -594,22 +594,22 @@ cdef class Frames:
         size = PyBytes_GET_SIZE(payload)
         if size < 126:
             head[1] = size
-            self._gather(head, 2)
+            self._cork(head, 2)
         elif size < 65536:
             head[1] = 126
             head[2] = size >> 8
             head[3] = size & 0xFF
-            self._gather(head, 4)
+            self._cork(head, 4)
         else:
             head[1] = 127
             for index in range(8):
                 head[2 + index] = (size >> (56 - 8 * index)) & 0xFF
-            self._gather(head, 10)
-        if size > GATHERED:
+            self._cork(head, 10)
+        if size > MAX_COPIED:
             self._sendBeside(payload)
             return
-        self._gather(<const uint8_t*>PyBytes_AS_STRING(payload), size)
-        if not self._feeding or self._outSize > BATCH:
+        self._cork(<const uint8_t*>PyBytes_AS_STRING(payload), size)
+        if not self._feeding or self._outSize > MAX_CORKED:
             self._flush()
 
     cdef int _sendPrepared(self, prepared) except -1:
@@ -625,27 +625,27 @@ cdef class Frames:
     def writeInTurn(self, bytes frame):
         """Send a complete frame of a message after everything sent before."""
         if self.isBusy:
-            self._python().writeInTurn(frame)
+            self._pythonFrames().writeInTurn(frame)
         else:
             self.write(frame)
 
-    def hurry(self):
+    def sendUncompressed(self):
         """Send the message being deflated uncompressed, and everything behind it, since a close follows."""
         if self.isBusy:
-            self._python().hurry()
+            self._pythonFrames().sendUncompressed()
 
     @property
     def waiting(self):
         """Bytes of the message being deflated, and of everything that waits behind it."""
-        return self._slow.waiting if self.isBusy else 0
+        return self._python.waiting if self.isBusy else 0
 
     cpdef write(self, bytes frame):
         """Send a frame that is made already."""
-        if PyBytes_GET_SIZE(frame) > GATHERED or (not self._feeding and self._outSize == 0):
+        if PyBytes_GET_SIZE(frame) > MAX_COPIED or (not self._feeding and self._outSize == 0):
             self._sendBeside(frame)
             return
-        self._gather(<const uint8_t*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
-        if not self._feeding or self._outSize > BATCH:
+        self._cork(<const uint8_t*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+        if not self._feeding or self._outSize > MAX_CORKED:
             self._flush()
 
     def writeSequence(self, pieces):
@@ -658,7 +658,7 @@ cdef class Frames:
         """Send what was gathered."""
         self._flush()
 
-    cdef int _gather(self, const uint8_t* data, Py_ssize_t size) except -1:
+    cdef int _cork(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef uint8_t* out
         cdef Py_ssize_t room = 2 * (self._outSize + size)
         if self._outSize + size > self._outRoom:
@@ -676,21 +676,21 @@ cdef class Frames:
         transport = self._transport
         if transport is None:
             return 0
-        if self._isFree():
+        if self._isSocketFree():
             taken = self._sendBoth(payload)
         else:
             self._flush()
         if taken == PyBytes_GET_SIZE(payload):
             return 0
         self._waits = True
-        if self._connection is not None and self._connection.copies:
+        if self._handler is not None and self._handler.copies:
             for taken in range(0, PyBytes_GET_SIZE(payload), PORTION):
                 transport.write(payload[taken : taken + PORTION])
         else:
             transport.writeSequence((memoryview(payload)[taken:] if taken else payload,))
-        return self._lookBack()
+        return self._checkUnsent()
 
-    cdef bint _isFree(self) except -1:
+    cdef bint _isSocketFree(self) except -1:
         """Whether the socket may be written to, since nothing waits before."""
         if self._waits and self._descriptor >= 0:
             self._waits = self._transport.unsent != 0
@@ -722,18 +722,18 @@ cdef class Frames:
         self._flush()
         return 0
 
-    cdef int _lookBack(self) except -1:
+    cdef int _checkUnsent(self) except -1:
         """Whether more waits to be sent than may."""
         cdef Py_ssize_t unsent
-        connection = self._connection
-        if connection is None:
+        handler = self._handler
+        if handler is None:
             return 0
-        unsent = connection.unsent
+        unsent = handler.unsent
         if unsent:
-            if not self._isTold:
-                self._isTold = connection.wrote()
-            if unsent > self._terms.maxUnsent:
-                connection.overrun()
+            if not self._isReported:
+                self._isReported = handler.noteUnsent()
+            if unsent > self._limits.maxUnsent:
+                handler.overrun()
         return 0
 
     cdef int _dropGathered(self) noexcept:
@@ -747,18 +747,18 @@ cdef class Frames:
         """Send what was gathered: at once if nothing waits before it, the rest through the transport."""
         cdef Py_ssize_t size
         cdef ssize_t taken = 0
-        cdef bint isFree
+        cdef bint isSocketFree
         if self._outSize == 0:
             return 0
         transport = self._transport
         if transport is None:
             return self._dropGathered()
-        isFree = self._isFree()
+        isSocketFree = self._isSocketFree()
         # Read after the call of the transport, which is Python and might send.
         size = self._outSize
         if size == 0:
             return 0
-        if isFree:
+        if isSocketFree:
             taken = send(self._descriptor, self._out, size, FLAGS)
             if taken < 0:
                 taken = 0
@@ -768,5 +768,5 @@ cdef class Frames:
             self._dropGathered()
             self._waits = True
             transport.write(rest)
-            return self._lookBack()
+            return self._checkUnsent()
         return self._dropGathered()

@@ -1,81 +1,81 @@
-"""permessage-deflate (RFC 7692): the payloads of one connection's compressed messages, made and read."""
+"""permessage-deflate (RFC 7692): deflates and inflates the payloads of one connection's messages."""
 
 from __future__ import annotations
 
 import zlib
+from enum import Enum
 from typing import Protocol
 
+from wsd.frames.contexts import DeflateContextCache
 from wsd.frames.libraries import Choice, Deflating, Inflating, chosen
 
 TAIL = b"\x00\x00\xff\xff"
-"""What a flushed block ends on, and a message leaves out (RFC 7692 7.2.1)."""
+"""The end of a flushed block, which is left out of a message (RFC 7692 7.2.1)."""
 
 _EMPTY = b"\x00"
-"""An empty message (RFC 7692 7.2.3.6); there is nothing that a stream could flush."""
+"""The payload of an empty message (RFC 7692 7.2.3.6). A context would flush nothing for it."""
 
-_MOST_ENDS = 64
-"""Last blocks in a message: one is usual; each costs a new stream, and takes but two bytes to ask for."""
+_MAX_FINAL_BLOCKS = 64
+"""Blocks with the BFINAL bit in one message. One is usual; each takes two bytes to send and costs us a new context."""
 
-_BETWEEN, _BEGUN, _WITHIN = range(3)
-"""Where reading is: between two messages, or in one, of which nothing has come yet or something has."""
-
-Key = tuple[int, int, int]
-"""Window bits, level and memory of what we deflate."""
+DeflateKey = tuple[int, int, int]
+"""The parameters of our deflating: window bits, level and memory level."""
 
 
-class TooBig(Exception):
-    """A message inflates to more than it may."""
+class InflateError(Exception):
+    """Received data cannot be inflated."""
 
 
-class Corrupt(Exception):
-    """What came cannot be inflated."""
+class InflateLimitExceeded(InflateError):
+    """A message inflates to more bytes than it may have."""
 
 
-class Agreed(Protocol):
+class DeflateParameters(Protocol):
     """What was agreed on in the opening handshake (RFC 7692 7.1)."""
 
     @property
     def serverNoContext(self) -> bool:
-        """Whether each message that we send is deflated on its own."""
+        """Whether we deflate each message on its own (server_no_context_takeover, 7.1.1.1)."""
 
     @property
     def clientNoContext(self) -> bool:
-        """Whether each message that comes is."""
+        """Whether the client deflates each message on its own (client_no_context_takeover, 7.1.1.2)."""
 
     @property
     def serverBits(self) -> int:
-        """We refer to at most 2**serverBits bytes before."""
+        """We refer to at most 2**serverBits bytes before (server_max_window_bits, 7.1.2.1)."""
 
     @property
     def clientBits(self) -> int:
-        """The other side refers to at most 2**clientBits bytes before."""
+        """The client refers to at most 2**clientBits bytes before (client_max_window_bits, 7.1.2.2)."""
 
 
-class Awake(Protocol):
-    """Who sees to it that streams which are not used are put away."""
+class _Progress(Enum):
+    """How much of a compressed message has been inflated."""
 
-    def woke(self, deflater: Deflater) -> None:
-        """It has a stream again, and wants `sleep` to be called when `used` stays False."""
-
-    def left(self, deflater: Deflater) -> None:
-        """Its connection is gone."""
+    NONE = 0
+    """No message is being inflated."""
+    BEGUN = 1
+    """A message has begun, and none of its payload has come."""
+    WITHIN = 2
+    """Some of its payload has been inflated."""
 
 
 class Deflater:
     """
     Deflates what one connection sends, inflates what it receives.
 
-    Its two streams are large, so they are made when they are needed and put away with `sleep`. The one that deflates
-    may be begun anew at any message: it then refers to nothing before. The one that inflates is made again from the
-    last bytes that came out of it, which is all that a message may refer to.
+    Its two contexts are large. They are made when they are needed, and freed by `freeContexts`. A new deflating context
+    refers to nothing before. A new inflating context is given the last bytes that were inflated: a message may refer to
+    no others.
     """
 
     __slots__ = (
         "_agreed",
-        "_awake",
+        "_cache",
         "_choice",
         "_deflating",
-        "_ends",
+        "_finalBlocks",
         "_inflating",
         "_progress",
         "_window",
@@ -85,46 +85,55 @@ class Deflater:
     )
 
     def __init__(
-        self, agreed: Agreed, level: int, memory: int, awake: Awake | None = None, choice: Choice | None = None
+        self,
+        agreed: DeflateParameters,
+        level: int,
+        memory: int,
+        cache: DeflateContextCache | None = None,
+        choice: Choice | None = None,
     ) -> None:
         self._agreed = agreed
-        self._awake = awake
+        self._cache = cache
         self._choice = choice or chosen()
         self._deflating: Deflating | None = None
         self._inflating: Inflating | None = None
         self._window = bytearray()
-        self._progress = _BETWEEN
-        self._ends = 0
+        self._progress = _Progress.NONE
+        self._finalBlocks = 0
         self.used = False
-        """Whether anything was deflated or inflated since somebody set it to False."""
-        self.key: Key = (agreed.serverBits, level, memory)
-        """Connections with the same key can be sent the same deflated bytes, when `before` is the same too."""
+        """Whether anything was deflated or inflated since this was set to False."""
+        self.key: DeflateKey = (agreed.serverBits, level, memory)
+        """Connections with the same key and the same `before` can be sent the same deflated bytes."""
         self.before = b""
-        """The last bytes that the other side has and the next message may refer to, unless our own stream knows."""
+        """The last bytes that the peer has, which a new deflating context may refer to."""
 
     # -- sending --------------------------------------------------------------------------------------------------
 
     def deflate(self, payload: bytes) -> bytes:
-        """The payload of a compressed message, from that of a plain one."""
+        """Deflate the payload of a message."""
         if not payload:
             return _EMPTY
-        stream = self.stream()
-        return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        context = self.deflatingContext()
+        return (context.compress(payload) + context.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
-    def stream(self) -> Deflating:
-        """The stream that deflates the next message."""
-        stream = self._deflating
-        if stream is None:
-            stream = newStream(self.key, self.before, self._choice)
+    def deflatingContext(self) -> Deflating:
+        """The context that deflates the next message."""
+        context = self._deflating
+        if context is None:
+            context = newContext(self.key, self.before, self._choice)
             self.before = b""
             if not self._agreed.serverNoContext:
-                self._deflating = stream
-                self._wake()
+                self._deflating = context
+                self._register()
         self.used = True
-        return stream
+        return context
 
     def forget(self, before: bytes = b"") -> None:
-        """Bytes that our own stream does not know were sent: refer to no others, and to these if they are given."""
+        """
+        Start anew with the next message, after bytes were sent that the deflating context has not seen.
+
+        The next message may refer to `before`, the end of these bytes, and to nothing else.
+        """
         self._deflating = None
         if not self._agreed.serverNoContext:
             self.before = before
@@ -133,75 +142,78 @@ class Deflater:
 
     def begin(self) -> None:
         """A compressed message begins."""
-        self._progress = _BEGUN
-        self._ends = 0
+        self._progress = _Progress.BEGUN
+        self._finalBlocks = 0
         if self._agreed.clientNoContext:
             self._inflating = None
             self._window.clear()
 
     def inflate(self, data: bytes | memoryview, last: bool, most: int) -> bytes:
         """
-        Some plain bytes of a message, at most `most`, from some of its payload; `last` says that this is the end of it.
+        Inflate some of a message's payload, to at most `most` bytes; `last` says that it is the end of the message.
 
-        Raises `TooBig` as soon as more than `most` would come out, and `Corrupt`; the connection is of no use then.
+        Raises InflateLimitExceeded as soon as more than `most` bytes would come out, and InflateError for data that
+        cannot be inflated. The connection cannot be used afterwards.
         """
         if last:
-            bare, self._progress = self._progress == _BEGUN and not data, _BETWEEN
-            if bare:
+            isEmpty = self._progress is _Progress.BEGUN and not data
+            self._progress = _Progress.NONE
+            if isEmpty:
                 return b""
+            # "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload" (RFC 7692 7.2.2).
             data = b"".join((data, TAIL))
         elif data:
-            self._progress = _WITHIN
-        stream = self._inflating
-        if stream is None:
-            stream = self._newInflating()
+            self._progress = _Progress.WITHIN
+        context = self._inflating
+        if context is None:
+            context = self._newInflating()
         self.used = True
         try:
-            plain = stream.decompress(data, most + 1)
+            plain = context.decompress(data, most + 1)
         except self._choice.inflates.module.error as error:
-            raise Corrupt(str(error)) from error
+            raise InflateError(str(error)) from error
         if len(plain) > most:
-            raise TooBig(f"a message inflates to more than {most} bytes")
+            raise InflateLimitExceeded(f"a message inflates to more than {most} bytes")
         window, size = self._window, 1 << self._agreed.clientBits
         window += plain if len(plain) <= size else plain[-size:]
         if len(window) > 2 * size:
-            # Seldom, since as much again as the window is kept.
+            # Cut seldom: twice the window is kept so that few messages pay for it.
             del window[:-size]
-        return plain + self._goOn(stream.unused_data, last, most - len(plain)) if stream.eof else plain
+        return plain + self._afterFinalBlock(context.unused_data, last, most - len(plain)) if context.eof else plain
 
     def _newInflating(self) -> Inflating:
         bits = self._agreed.clientBits
-        self._inflating = stream = self._choice.inflates.inflating(bits, bytes(self._window[-1 << bits :]))
-        self._wake()
-        return stream
+        self._inflating = context = self._choice.inflates.inflating(bits, bytes(self._window[-1 << bits :]))
+        self._register()
+        return context
 
-    def _goOn(self, rest: bytes, last: bool, most: int) -> bytes:
+    def _afterFinalBlock(self, rest: bytes, last: bool, most: int) -> bytes:
         """
-        A block came that says it is the last, which a message may have (RFC 7692 7.2.3.4).
+        Inflate what follows a block with the BFINAL bit, which a message may have (RFC 7692 7.2.3.4).
 
-        What follows begins another stream with the same window.
+        It needs another context with the same window.
         """
-        self._ends += 1
-        if self._ends > _MOST_ENDS:
-            raise Corrupt(f"a message has more than {_MOST_ENDS} blocks that say they are the last")
+        self._finalBlocks += 1
+        if self._finalBlocks > _MAX_FINAL_BLOCKS:
+            raise InflateError(f"a message has more than {_MAX_FINAL_BLOCKS} blocks that say they are the last")
         self._inflating = None
-        self._progress = _BEGUN
+        self._progress = _Progress.BEGUN
         return self.inflate(rest[:-4] if last else rest, last, most)
 
-    # -- resting --------------------------------------------------------------------------------------------------
+    # -- contexts -------------------------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
-        if self._awake is not None:
-            self._awake.woke(self)
+    def _register(self) -> None:
+        if self._cache is not None:
+            self._cache.add(self)
 
-    def sleep(self) -> bool:
+    def freeContexts(self) -> bool:
         """
-        Put away the streams, and say whether that could be done.
+        Free the contexts; returns False if the inflating one had to stay.
 
-        Within a message the one that inflates stays, since it could not be made again there.
+        Within a message it could not be made again.
         """
         self._deflating = None
-        if self._progress != _BETWEEN and self._inflating is not None:
+        if self._progress is not _Progress.NONE and self._inflating is not None:
             return False
         self._inflating = None
         self._window = bytearray() if self._agreed.clientNoContext else self._window[-1 << self._agreed.clientBits :]
@@ -210,11 +222,11 @@ class Deflater:
     def close(self) -> None:
         """The connection is gone."""
         self._deflating = self._inflating = None
-        if self._awake is not None:
-            self._awake.left(self)
+        if self._cache is not None:
+            self._cache.discard(self)
 
 
-def newStream(key: Key, before: bytes = b"", choice: Choice | None = None) -> Deflating:
-    """A stream that deflates, with nothing to refer to but `before`."""
+def newContext(key: DeflateKey, before: bytes = b"", choice: Choice | None = None) -> Deflating:
+    """A deflating context that refers to nothing but `before`."""
     bits, level, memory = key
     return (choice or chosen()).deflates[level].deflating(bits, level, memory, before)

@@ -14,13 +14,15 @@ from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
-from wsd.frames.deflate import Corrupt, TooBig
-from wsd.frames.sink import Sink, Terms
-from wsd.frames.writing import BINARY, COMPRESSED, CONTINUATION, FIN, PING, PONG, TEXT, Writer
+from wsd.frames.codes import Opcode
+from wsd.frames.deflate import InflateError
+from wsd.frames.handler import FrameHandler, FrameLimits
+from wsd.frames.heads import COMPRESSED, FIN
+from wsd.frames.writing import Writer
 
 _MASKED = 0x80
 
-_TEXT, _BINARY = FIN | TEXT, FIN | BINARY
+_TEXT, _BINARY = FIN | Opcode.TEXT, FIN | Opcode.BINARY
 """How a message of one frame begins."""
 
 _number = int.from_bytes
@@ -81,14 +83,14 @@ class Fast(Writer):
         "_total",
     )
 
-    def __init__(self, connection: Sink, transport: Any, terms: Terms, deflater: Any, rest: bytes) -> None:
-        """`rest` came before the connection was open; it is read with the first `goOn`."""
-        super().__init__(connection, transport, terms, deflater)
-        self._received: Any = connection.received
-        self._maxMessage = terms.maxMessage
-        self._maxFrame = terms.maxFrame
-        self._streams = terms.streams
-        self._most = min(terms.maxMessage, terms.maxFrame)
+    def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes) -> None:
+        """`rest` came before the connection was open; it is read with the first `resumeReading`."""
+        super().__init__(handler, transport, limits, deflater)
+        self._received: Any = handler.received
+        self._maxMessage = limits.maxMessage
+        self._maxFrame = limits.maxFrame
+        self._streams = limits.streams
+        self._most = min(limits.maxMessage, limits.maxFrame)
         self._rest = rest
         self._feeding = self._fellBack = self._inFrame = self._inMessage = self._fedOut = False
         self._left = self._total = self._frames = 0
@@ -117,50 +119,50 @@ class Fast(Writer):
 
     def feed(self, data: bytes) -> None:
         """Bytes from the peer."""
-        connection = self._connection
+        handler = self._handler
         self.heard = True
         if self._fellBack:
-            connection.readPlain(data)
+            handler.readPlain(data)
             return
         if self._rest:
             data = self._rest + data
         if self._feeding or self.held:
             self._rest = data
-            connection.waits(len(data))
-            self._settle()
+            handler.onBuffered(len(data))
+            self._reportKept()
             return
         self._rest = b""
         self._run(data)
 
-    def goOn(self) -> None:
+    def resumeReading(self) -> None:
         """Reading is not held any more."""
         if self._fellBack:
-            self._connection.consumeData()
+            self._handler.consumeData()
         elif not self._feeding:
             data, self._rest = self._rest, b""
             self._run(data)
 
     def _run(self, data: bytes) -> None:
         self._feeding = True
-        self.gather()
+        self.cork()
         try:
             self._read(data)
         finally:
             self._feeding = False
-            self.release()
-            self._settle()
+            self.uncork()
+            self._reportKept()
 
     @property
     def kept(self) -> int:
         """Received bytes that were not passed on yet."""
         return len(self._rest) + (0 if self._parts is None else self._total)
 
-    def _settle(self) -> None:
+    def _reportKept(self) -> None:
         """Report that number if it has changed."""
         kept = self.kept
-        if kept != self._kept and self._connection is not None:
+        if kept != self._kept and self._handler is not None:
             self._kept = kept
-            self._connection.keeps(kept)
+            self._handler.noteReceived(kept)
 
     def _read(self, data: bytes) -> None:
         """Read frames until the bytes are used up, reading is held, or the others have their turn."""
@@ -185,7 +187,7 @@ class Fast(Writer):
                 began = perf_counter()
             self._frames += 1
             if (self._frames >= TURN or perf_counter() - began > TURN_SECONDS) and self.isOpen:
-                self._connection.breathe()
+                self._handler.yieldToReactor()
         if self.isOpen:
             self._rest = data[position:]
         else:
@@ -213,7 +215,7 @@ class Fast(Writer):
                 key = (data[start - 4 : start] * ((length >> 2) + 1))[:length]
                 payload = (_number(data[start:stop], "little") ^ _number(key, "little")).to_bytes(length, "little")
             else:
-                payload = self._connection.unmask(data[start:stop], data[start - 4 : start])
+                payload = self._handler.unmask(data[start:stop], data[start - 4 : start])
             if first == _TEXT and not payload.isascii() and not isText(payload):
                 break
             position = stop
@@ -230,7 +232,7 @@ class Fast(Writer):
     def _unmasked(self, data: bytes, mask: bytes) -> bytes:
         size = len(data)
         if size > _SMALL:
-            payload: bytes = self._connection.unmask(data, mask)
+            payload: bytes = self._handler.unmask(data, mask)
             return payload
         key = (mask * ((size >> 2) + 1))[:size]
         return (_number(data, "little") ^ _number(key, "little")).to_bytes(size, "little")
@@ -240,14 +242,14 @@ class Fast(Writer):
         traffic.messagesIn += 1
         traffic.bytesIn += len(payload)
         # Held in a local variable: the hook may lose the connection, which clears the attribute.
-        connection = self._connection
+        handler = self._handler
         try:
             result = self._received(payload, isBinary)
         except Exception:
-            connection.hookFailed()
+            handler.hookFailed()
         else:
             if result is not None:
-                connection.hookReturned(result, len(payload))
+                handler.hookReturned(result, len(payload))
 
     # -- one frame after the other --------------------------------------------------------------------------------
 
@@ -280,11 +282,11 @@ class Fast(Writer):
         opcode, reserved = first & 15, first & 0x70
         if second < _MASKED or (reserved and (reserved != COMPRESSED or self._deflater is None)):
             return False
-        if opcode in (PING, PONG):
+        if opcode in (Opcode.PING, Opcode.PONG):
             return bool(first & FIN) and not reserved and second & 127 < 126
-        if opcode == CONTINUATION:
+        if opcode == Opcode.CONTINUATION:
             return self._inMessage and not reserved
-        return opcode in (TEXT, BINARY) and not self._inMessage
+        return opcode in (Opcode.TEXT, Opcode.BINARY) and not self._inMessage
 
     def _isAllowed(self, short: int, length: int) -> bool:
         """Whether a data frame's length is in its shortest form, and within what may be received."""
@@ -296,10 +298,10 @@ class Fast(Writer):
         if end > len(data):
             return position
         payload = self._unmasked(data[start:end], data[start - 4 : start])
-        if data[position] & 15 == PING:
-            self._connection.onPing(payload)
+        if data[position] & 15 == Opcode.PING:
+            self._handler.onPing(payload)
         else:
-            self._connection.onPong(payload)
+            self._handler.onPong(payload)
         return end
 
     def _begin(self, first: int, length: int, mask: bytes) -> None:
@@ -311,13 +313,13 @@ class Fast(Writer):
             return
         self._inMessage = True
         self._total = 0
-        self._isBinary = first & 15 == BINARY
+        self._isBinary = first & 15 == Opcode.BINARY
         self._compressed = bool(first & COMPRESSED)
         self._decoder = None
         if self._compressed:
             self._deflater.begin()
         if self._streams:
-            self._connection.messageBegan(self._isBinary)
+            self._handler.messageBegan(self._isBinary)
 
     def _payload(self, data: bytes, position: int) -> int:
         """Read what there is of a frame's payload, and end the frame when that is all."""
@@ -345,8 +347,8 @@ class Fast(Writer):
             try:
                 last = self._final and self._fedOut
                 piece = self._deflater.inflate(piece, last, self._maxMessage - self._total)
-            except (TooBig, Corrupt) as error:
-                self._connection.inflateFailed(error)
+            except InflateError as error:
+                self._handler.inflateFailed(error)
                 return False
         self._total += len(piece)
         if not self._isBinary and not self._isTextSoFar(piece):
@@ -355,7 +357,7 @@ class Fast(Writer):
             return True
         if self._streams:
             self._traffic.bytesIn += len(piece)
-            self._connection.messageArrived(piece)
+            self._handler.messageArrived(piece)
         else:
             if self._parts is None:
                 self._parts = BytesIO()
@@ -374,20 +376,20 @@ class Fast(Writer):
         except UnicodeDecodeError:
             isSound = False
         if not isSound:
-            self._connection.notText(False)
+            self._handler.invalidText(False)
         return isSound
 
     def _end(self) -> bool:
         """A message is whole; False when it ends within a character, which the peer has been told then."""
         self._inMessage = False
         if self._decoder is not None and self._decoder.getstate()[0]:
-            self._connection.notText(True)
+            self._handler.invalidText(True)
             return False
         # Its value is what it has written into, without a copy.
         parts, self._parts = self._parts, None
         if self._streams:
             self._traffic.messagesIn += 1
-            self._connection.messageEnded()
+            self._handler.messageEnded()
         else:
             payload = b"" if parts is None else parts.getvalue()
             del parts
@@ -411,10 +413,10 @@ class Fast(Writer):
         """Let Autobahn read on from here."""
         self._fellBack = True
         self._parts = None
-        if self._connection is not None:
+        if self._handler is not None:
             left = self._left if self._inFrame else 0
             inside = self._inMessage and not (self._inFrame and self._fedOut and self._final)
-            self._connection.fallBack(rest, left, self._final if left else False, inside, self._total)
+            self._handler.fallBack(rest, left, self._final if left else False, inside, self._total)
         return -1
 
     def close(self) -> None:

@@ -14,10 +14,10 @@ AT_ONCE = 256 * 1024
 """Bytes of a message that are deflated in one step: 1 to 10 ms. A message up to this size is sent at once."""
 
 
-class Large:
+class LargeMessage:
     """A message deflated in steps. Nothing is sent before all is deflated, so it can still be sent uncompressed."""
 
-    __slots__ = ("_at", "_pieces", "_stream", "behind", "fragment", "opcode", "payload", "size")
+    __slots__ = ("_at", "_context", "_pieces", "behind", "fragment", "opcode", "payload", "size")
 
     def __init__(self, deflater: Deflater, payload: bytes, opcode: int, fragment: int) -> None:
         self.payload = payload
@@ -27,7 +27,7 @@ class Large:
         """Bytes of the message, and of everything that waits behind it."""
         self.behind: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
         """Sends that wait behind it, in order."""
-        self._stream: Deflating = deflater.stream()
+        self._context: Deflating = deflater.deflatingContext()
         self._pieces: list[bytes] = []
         self._at = 0
 
@@ -42,7 +42,7 @@ class Large:
         self.size -= size
         return send, given
 
-    def follow(self, before: Large) -> None:
+    def follow(self, before: LargeMessage) -> None:
         """Take over everything that waited behind another large message."""
         self.behind.extend(before.behind)
         self.size += sum(size for size, _, _ in before.behind)
@@ -51,8 +51,8 @@ class Large:
         """Deflate another piece. Returns the compressed payload when all is done, None before."""
         piece = self.payload[self._at : self._at + AT_ONCE]
         self._at += len(piece)
-        self._pieces.append(self._stream.compress(piece))
+        self._pieces.append(self._context.compress(piece))
         if self._at < len(self.payload):
             return None
-        self._pieces.append(self._stream.flush(zlib.Z_SYNC_FLUSH)[: -len(TAIL)])
+        self._pieces.append(self._context.flush(zlib.Z_SYNC_FLUSH)[: -len(TAIL)])
         return b"".join(self._pieces)

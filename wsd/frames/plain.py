@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsd.frames.sink import Sink, Terms
+from wsd.frames.handler import FrameHandler, FrameLimits
 from wsd.frames.writing import Writer
 
 
@@ -13,16 +13,16 @@ class Plain(Writer):
 
     __slots__ = ()
 
-    def __init__(self, connection: Sink, transport: Any, terms: Terms, deflater: Any, rest: bytes) -> None:
+    def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes) -> None:
         """`rest` came before the connection was open."""
-        super().__init__(connection, transport, terms, deflater)
-        connection.fallBack(rest, 0, False, False, 0)
+        super().__init__(handler, transport, limits, deflater)
+        handler.fallBack(rest, 0, False, False, 0)
 
     def feed(self, data: bytes) -> None:
         """Bytes from the peer."""
         self.heard = True
-        self._connection.readPlain(data)
+        self._handler.readPlain(data)
 
-    def goOn(self) -> None:
+    def resumeReading(self) -> None:
         """Reading is not held any more."""
-        self._connection.consumeData()
+        self._handler.consumeData()

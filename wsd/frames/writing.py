@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import Any
 
-from wsd.frames.large import AT_ONCE, Large
-from wsd.frames.sink import Prepared, Sink, Terms
-
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-"""Opcodes (RFC 6455 11.8)."""
-
-FIN = 0x80
-COMPRESSED = 0x40
-"""The first bit that RFC 6455 reserves, which RFC 7692 takes for a message that is deflated."""
+from wsd.frames.codes import Opcode
+from wsd.frames.handler import FrameHandler, FrameLimits
+from wsd.frames.heads import frameHead
+from wsd.frames.large import AT_ONCE, LargeMessage
+from wsd.frames.prepared import Prepared
 
 OPEN = 3
 """The state of a connection in which messages are read and written, as Autobahn numbers it."""
 
-_GATHERED = 16384
+_MAX_COPIED = 16384
 """A payload up to this size is copied behind its frame's head; a larger one is sent beside it."""
 
-_BATCH = 65536
+_MAX_CORKED = 65536
 """Bytes gathered while a read is answered before they are sent."""
 
 LEAST_DEFLATED = 128
@@ -32,18 +27,8 @@ _PORTION = 262144
 """What a transport that copies, as TLS does, is given at a time, so that its copies stay small."""
 
 
-def frameHead(opcode: int, length: int, fin: bool = True, compressed: bool = False) -> bytes:
-    """The head of a frame that a server sends: unmasked, in the shortest form of its length (RFC 6455 5.2)."""
-    first = opcode | (FIN if fin else 0) | (COMPRESSED if compressed else 0)
-    if length < 126:
-        return bytes((first, length))
-    if length < 65536:
-        return struct.pack("!BBH", first, 126, length)
-    return struct.pack("!BBQ", first, 127, length)
-
-
-_TEXT_HEADS = tuple(frameHead(TEXT, length) for length in range(126))
-_BINARY_HEADS = tuple(frameHead(BINARY, length) for length in range(126))
+_TEXT_HEADS = tuple(frameHead(Opcode.TEXT, length) for length in range(126))
+_BINARY_HEADS = tuple(frameHead(Opcode.BINARY, length) for length in range(126))
 """Of the messages whose length is in the second byte."""
 
 
@@ -56,9 +41,9 @@ class Writer:
 
     __slots__ = (
         "_batch",
-        "_connection",
+        "_corked",
         "_deflater",
-        "_gathered",
+        "_handler",
         "_large",
         "_maxUnsent",
         "_socket",
@@ -70,21 +55,21 @@ class Writer:
         "sent",
     )
 
-    def __init__(self, connection: Sink, transport: Any, terms: Terms, deflater: Any) -> None:
+    def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any) -> None:
         """`deflater` is what was agreed on of RFC 7692, None for nothing."""
-        self._connection: Any = connection
+        self._handler: Any = handler
         self._transport: Any = transport
-        self._traffic = terms.traffic
+        self._traffic = limits.traffic
         self._deflater = deflater
-        self._maxUnsent = terms.maxUnsent
+        self._maxUnsent = limits.maxUnsent
         self._batch: list[bytes] | None = None
-        self._gathered = 0
-        self._large: Large | None = None
+        self._corked = 0
+        self._large: LargeMessage | None = None
         self._socket: Any = None
         self.sent = 0
         """Bytes sent to the socket from here, past the transport."""
-        self.isOpen = connection.state == OPEN
-        self.held = connection.held
+        self.isOpen = handler.state == OPEN
+        self.held = handler.held
         self.heard = True
         """Whether anything has come since this was set to False."""
 
@@ -105,7 +90,12 @@ class Writer:
         if isinstance(payload, (bytes, bytearray, memoryview)):
             traffic.bytesOut += len(payload)
             self._sendInTurn(
-                len(payload), self._sendMessage, bytes(payload), BINARY if isBinary else TEXT, fragment, deflate
+                len(payload),
+                self._sendMessage,
+                bytes(payload),
+                Opcode.BINARY if isBinary else Opcode.TEXT,
+                fragment,
+                deflate,
             )
         else:
             traffic.bytesOut += len(payload.payload)
@@ -114,7 +104,7 @@ class Writer:
     def _sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:
         compressed = deflate and self._deflater is not None and len(payload) >= LEAST_DEFLATED
         if compressed and len(payload) > AT_ONCE:
-            self._deflateInSteps(Large(self._deflater, payload, opcode, fragment))
+            self._deflateInSteps(LargeMessage(self._deflater, payload, opcode, fragment))
             return
         self._sendFrames(self._deflater.deflate(payload) if compressed else payload, opcode, fragment, compressed)
 
@@ -124,20 +114,22 @@ class Writer:
             return
         for start in range(0, len(payload), fragment):
             piece, last = payload[start : start + fragment], start + fragment >= len(payload)
-            self._frame(frameHead(0 if start else opcode, len(piece), last, compressed and not start), piece)
+            self._frame(
+                frameHead(Opcode.CONTINUATION if start else opcode, len(piece), last, compressed and not start), piece
+            )
 
     def _sendPrepared(self, prepared: Prepared) -> None:
         if self._deflater is None or len(prepared.payload) < LEAST_DEFLATED:
             frame = prepared.plain
         else:
             frame = prepared.deflated(self._deflater)
-        if len(frame) <= _GATHERED:
+        if len(frame) <= _MAX_COPIED:
             self.write(frame)
         else:
             self._sendLarge(frame)
 
     def _frame(self, head: bytes, payload: bytes) -> None:
-        if len(payload) <= _GATHERED:
+        if len(payload) <= _MAX_COPIED:
             self.write(head + payload)
         else:
             self._sendLarge(head, payload)
@@ -145,13 +137,13 @@ class Writer:
     def _sendLarge(self, *pieces: bytes) -> None:
         """Send what is not worth a copy, behind what was gathered."""
         self.flush()
-        if not self._connection.copies:
+        if not self._handler.copies:
             self._transport.writeSequence(pieces)
         else:
             for piece in pieces:
                 for start in range(0, len(piece), _PORTION):
                     self._transport.write(piece[start : start + _PORTION])
-        self._lookBack()
+        self._checkUnsent()
 
     # -- a large message ------------------------------------------------------------------------------------------
 
@@ -161,21 +153,21 @@ class Writer:
             send(*given)
         else:
             self._large.add(size, send, given)
-            self._defers()
-            self._lookBack()
+            self._noteDeflating()
+            self._checkUnsent()
 
     def writeInTurn(self, frame: bytes) -> None:
         """Send a complete frame of a message after everything sent before."""
         self._sendInTurn(len(frame), self.write, frame)
 
-    def _deflateInSteps(self, large: Large) -> None:
+    def _deflateInSteps(self, large: LargeMessage) -> None:
         self._large = large
-        self._connection.deflates(self._step)
-        self._defers()
+        self._handler.deflateInSteps(self._step)
+        self._noteDeflating()
 
-    def _defers(self) -> None:
-        if self._connection is not None:
-            self._connection.defers(self.waiting)
+    def _noteDeflating(self) -> None:
+        if self._handler is not None:
+            self._handler.noteDeflating(self.waiting)
 
     def _step(self) -> bool:
         """Deflate another piece; after the last one send the message and everything behind it."""
@@ -187,7 +179,7 @@ class Writer:
             self._finish(large, payload, True)
         return payload is None
 
-    def _finish(self, large: Large, payload: bytes, compressed: bool) -> None:
+    def _finish(self, large: LargeMessage, payload: bytes, compressed: bool) -> None:
         self._sendFrames(payload, large.opcode, large.fragment, compressed)
         while self._large is large and self.isOpen and large.behind:
             send, given = large.next()
@@ -197,14 +189,14 @@ class Writer:
         elif self._large is not None:
             # Another large message was waiting: the rest now waits behind that one.
             self._large.follow(large)
-        self._defers()
-        self._hasDeflated()
+        self._noteDeflating()
+        self._deflateDone()
 
-    def _hasDeflated(self) -> None:
-        if self._connection is not None:
-            self._connection.hasDeflated()
+    def _deflateDone(self) -> None:
+        if self._handler is not None:
+            self._handler.deflateDone()
 
-    def hurry(self) -> None:
+    def sendUncompressed(self) -> None:
         """Send the message being deflated uncompressed, and everything behind it, since a close follows."""
         while (large := self._large) is not None:
             self._deflater.forget()
@@ -229,15 +221,15 @@ class Writer:
             self._put(frame)
             return
         batch.append(frame)
-        self._gathered += len(frame)
-        if self._gathered > _BATCH:
+        self._corked += len(frame)
+        if self._corked > _MAX_CORKED:
             self.flush()
 
-    def gather(self) -> None:
-        """Keep what is written until `release`."""
+    def cork(self) -> None:
+        """Keep what is written until `uncork`."""
         self._batch = []
 
-    def release(self) -> None:
+    def uncork(self) -> None:
         """Send what was gathered, and what is written from now on at once."""
         self.flush()
         self._batch = None
@@ -247,7 +239,7 @@ class Writer:
         batch = self._batch
         if batch:
             data = batch[0] if len(batch) == 1 else b"".join(batch)
-            self._gathered = 0
+            self._corked = 0
             batch.clear()
             self._put(data)
 
@@ -264,16 +256,16 @@ class Writer:
                 return
             data = data[taken:]
         self._transport.write(data)
-        self._lookBack()
+        self._checkUnsent()
 
-    def _lookBack(self) -> None:
+    def _checkUnsent(self) -> None:
         """Whether more waits to be sent than may."""
-        connection = self._connection
-        if connection is not None:
-            connection.wrote()
-            if connection.unsent > self._maxUnsent:
-                connection.overrun()
+        handler = self._handler
+        if handler is not None:
+            handler.noteUnsent()
+            if handler.unsent > self._maxUnsent:
+                handler.overrun()
 
     def close(self) -> None:
         """The connection is gone."""
-        self._connection = self._transport = self._batch = self._socket = self._large = None
+        self._handler = self._transport = self._batch = self._socket = self._large = None

@@ -1,5 +1,5 @@
 import select
 
-from wsd.listen.ring import Other, Source
+from wsd.listen.ring import OnOtherEvent, Source
 
-def turn(epoll: select.epoll, sources: dict[int, Source], other: Other) -> None: ...
+def turn(epoll: select.epoll, sources: dict[int, Source], onOtherEvent: OnOtherEvent) -> None: ...

@@ -24,7 +24,7 @@ cdef enum:
 cdef object _DO_READ = "doRead"
 
 
-def turn(epoll, dict sources, other):
+def turn(epoll, dict sources, onOtherEvent):
     """Read from the sources that are ready, a batch of them, as `wsd.listen.ring.pythonTurn` does."""
     cdef epoll_event[MOST] events
     cdef PyObject* found
@@ -37,11 +37,11 @@ def turn(epoll, dict sources, other):
             continue
         source = <object>found
         if events[index].events != EPOLLIN:
-            other(source, events[index].events, None)
+            onOtherEvent(source, events[index].events, None)
             continue
         try:
             why = PyObject_CallMethodNoArgs(source, _DO_READ)
         except Exception as raised:
             why = raised
         if why is not None:
-            other(source, EPOLLIN, why)
+            onOtherEvent(source, EPOLLIN, why)

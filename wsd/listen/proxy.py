@@ -123,7 +123,7 @@ def _unix(path: bytes) -> UNIXAddress:
     return UNIXAddress(path.rstrip(b"\0") if path[:1] == b"\0" else path.partition(b"\0")[0])
 
 
-class Told:
+class ProxiedTransport:
     """
     A transport with the addresses of the header; everything else is that of the real transport.
 
@@ -194,8 +194,8 @@ class ProxyProtocol(Protocol):
         rest, self._buffer = self._buffer[length:], b""
         self._waitNoMore()
         waited = self._factory.clock.seconds() - self._since
-        told = Told(self.transport, header, _textOf(self.transport.getPeer()), waited)
-        self._begin(told, told.getPeer())
+        proxied = ProxiedTransport(self.transport, header, _textOf(self.transport.getPeer()), waited)
+        self._begin(proxied, proxied.getPeer())
         if rest and self._inner is not None:
             self._inner.dataReceived(rest)
 

@@ -28,7 +28,7 @@ _REASONS: dict[type[BaseException], Failure] = {
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
-Other = Callable[["Source", int, BaseException | None], None]
+OnOtherEvent = Callable[["Source", int, BaseException | None], None]
 """Told of an event that is more than that a source can be read, or of why reading found that it is lost."""
 
 
@@ -48,24 +48,24 @@ class Source(Protocol):
         """It is lost."""
 
 
-def pythonTurn(epoll: select.epoll, sources: dict[int, Source], other: Other) -> None:
+def pythonTurn(epoll: select.epoll, sources: dict[int, Source], onOtherEvent: OnOtherEvent) -> None:
     """Read from the sources that are ready, a batch of them: what `wsd.listen._turn` does, where that is not built."""
     for descriptor, event in epoll.poll(0, _BATCH):
         source = sources.get(descriptor)
         if source is None:
             continue
         if event != _IN:
-            other(source, event, None)
+            onOtherEvent(source, event, None)
             continue
         try:
             why = source.doRead()
         except Exception as raised:
             why = raised
         if why is not None:
-            other(source, _IN, why)
+            onOtherEvent(source, _IN, why)
 
 
-def _found() -> Callable[[select.epoll, dict[int, Source], Other], None]:
+def _found() -> Callable[[select.epoll, dict[int, Source], OnOtherEvent], None]:
     try:
         from wsd.listen._turn import turn
     except ImportError:
@@ -106,9 +106,9 @@ class Ring:
 
     def doRead(self) -> None:
         """Serve a batch of the connections that are ready."""
-        turn(self._epoll, self._sources, self._other)
+        turn(self._epoll, self._sources, self._onOtherEvent)
 
-    def _other(self, source: Source, event: int, why: BaseException | None) -> None:
+    def _onOtherEvent(self, source: Source, event: int, why: BaseException | None) -> None:
         """It can be written, or is lost."""
         if why is None:
             try:

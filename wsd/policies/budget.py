@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from wsd.config import Policies
 
 
-class Part(IntEnum):
+class MemoryUse(IntEnum):
     """What a connection holds memory for."""
 
     received = 0
@@ -45,20 +45,20 @@ class Account:
 
     def __init__(self, budget: Budget, holder: Holder) -> None:
         self._budget = budget
-        self._parts = [0] * len(Part)
+        self._parts = [0] * len(MemoryUse)
         self.holder = holder
         self.size = 0
 
-    def put(self, part: Part, size: int) -> None:
-        """Set the bytes of one part."""
-        more = size - self._parts[part]
-        self._parts[part] = size
+    def put(self, use: MemoryUse, size: int) -> None:
+        """Set the bytes of one use."""
+        more = size - self._parts[use]
+        self._parts[use] = size
         self.size += more
         self._budget.changed(self, more)
 
-    def add(self, part: Part, more: int) -> None:
-        """Add to the bytes of one part, or subtract from them."""
-        self.put(part, self._parts[part] + more)
+    def add(self, use: MemoryUse, more: int) -> None:
+        """Add to the bytes of one use, or subtract from them."""
+        self.put(use, self._parts[use] + more)
 
 
 class Budget:

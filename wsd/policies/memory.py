@@ -28,7 +28,7 @@ _REST = 10.0
 """Seconds between two looks."""
 
 
-def keepFreed() -> None:
+def tuneMalloc() -> None:
     """Keep what is freed for what is needed next, in this whole process; a library without mallopt is left alone."""
     choose = getattr(ctypes.CDLL(None), "mallopt", None)
     if choose is not None:
@@ -36,21 +36,21 @@ def keepFreed() -> None:
         choose(_TRIM_THRESHOLD, _KEPT)
 
 
-def giveBack() -> None:
+def trimHeap() -> None:
     """Let the system have the memory that was freed; glibc keeps what lies between pieces that are in use."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
-class Calm:
+class HeapTrimmer:
     """Gives memory back, once, when traffic has ceased; `transferred` tells the bytes of all messages so far."""
 
-    def __init__(self, timer: Timer, transferred: Callable[[], int], giveBack: Callable[[], None] = giveBack) -> None:
+    def __init__(self, timer: Timer, transferred: Callable[[], int], trimHeap: Callable[[], None] = trimHeap) -> None:
         self.due = -1
         self._timer = timer
         self._transferred = transferred
-        self._giveBack = giveBack
+        self._trimHeap = trimHeap
         self._before = 0
         self._wasBusy = False
 
@@ -64,6 +64,6 @@ class Calm:
         isBusy = transferred - self._before >= _MANY
         self._before = transferred
         if self._wasBusy and not isBusy:
-            self._giveBack()
+            self._trimHeap()
         self._wasBusy = isBusy
         self._timer.schedule(self, now + _REST)

@@ -13,12 +13,15 @@ from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
+from wsd.connection.deprecated import renamed
 from wsd.connection.request import newId
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
 from wsd.resources import IBody, IStreamed
 from wsd.web.site import Site
+
+__getattr__ = renamed(__name__, {"Request": "wsd.web.request.HttpRequest"})
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

@@ -18,7 +18,19 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminate
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.request import HandlerRequest
 from wsd.protocols.pywebsocket.stream import Stream
-from wsd.protocols.pywebsocket.threads import BINARY, CLOSE, EACH, LITTLE, LOST, MUCH, OPENED, PING, PONG, TEXT, Item
+from wsd.protocols.pywebsocket.threads import (
+    BINARY,
+    CLOSE,
+    ITEM_OVERHEAD,
+    LOST,
+    OPENED,
+    PAUSE_ABOVE,
+    PING,
+    PONG,
+    RESUME_AT,
+    TEXT,
+    Item,
+)
 
 if TYPE_CHECKING:
     from wsd.protocols.pywebsocket.protocol import HandlerConnection
@@ -157,9 +169,9 @@ class Awaited:
             self._began = perf_counter()
             self._running = Deferred.fromCoroutine(self._transfer())
             return
-        self._items.append((size + EACH, (kind, content)))
-        self._size += size + EACH
-        if self._size > MUCH and not self._isHeld:
+        self._items.append((size + ITEM_OVERHEAD, (kind, content)))
+        self._size += size + ITEM_OVERHEAD
+        if self._size > PAUSE_ABOVE and not self._isHeld:
             self._isHeld = True
             self.connection.hold()
         self._wake()
@@ -191,7 +203,7 @@ class Awaited:
         self._items.popleft()
         self._hasTaken = self._hasTaken or item[0] in (TEXT, BINARY)
         self._size -= size
-        if self._isHeld and self._size <= LITTLE:
+        if self._isHeld and self._size <= RESUME_AT:
             self._isHeld = False
             self.connection.release()
         return item

@@ -17,7 +17,8 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
-from wsd.frames.writing import LEAST_DEFLATED, frameHead
+from wsd.frames.heads import frameHead
+from wsd.frames.writing import LEAST_DEFLATED
 from wsd.head import decodedPath
 from wsd.metrics import Cause
 from wsd.policies.pool import Pool
@@ -149,7 +150,7 @@ class HandlerConnection(Connection):
             self.sendCloseFrame(code, reason, isReply=True)
             self.dropConnection()
         else:
-            self.because(Cause.closed)
+            self.noteCause(Cause.closed)
             self.sendCloseFrame(code, reason)
 
     def finish(self, code: int | None) -> None:
@@ -161,7 +162,7 @@ class HandlerConnection(Connection):
 
     def hangUp(self) -> None:
         """End after what was sent, without a close."""
-        self.because(Cause.aborted)
+        self.noteCause(Cause.aborted)
         self._peerCloses = self.wasClean = False
         if self.state == self.STATE_CONNECTING:
             self.request.takeRaw(_HangUp())
@@ -170,7 +171,7 @@ class HandlerConnection(Connection):
 
     def handlerFailed(self, failure: Failure, path: str) -> None:
         """An exception that the handler let through: where in its file."""
-        self.because(Cause.internal_error)
+        self.noteCause(Cause.internal_error)
         self.log.failure(
             "the handler failed at {file}:{line}",
             failure,

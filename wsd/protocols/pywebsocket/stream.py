@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from wsd.frames.writing import BINARY, CONTINUATION, PING, TEXT
+from wsd.frames.codes import Opcode
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import BadOperationException, ConnectionTerminatedException
 from wsd.protocols.pywebsocket.api.stream import create_closing_handshake_body
@@ -49,7 +49,7 @@ class Stream:
         """The frames of a message: one, or of a generator one for each part. Raises BadOperationException."""
         if self._request.server_terminated:
             raise BadOperationException("send_message after the connection was closed from here")
-        opcode = BINARY if binary else TEXT
+        opcode = Opcode.BINARY if binary else Opcode.TEXT
         if not hasattr(message, "__next__"):
             yield self._piece(message, opcode, end)
             return
@@ -63,10 +63,10 @@ class Stream:
     def _piece(self, part: Any, opcode: int, isLast: bool) -> Piece:
         if self._sending not in (None, opcode):
             raise BadOperationException("all fragments of a message are text, or all are binary")
-        if isinstance(part, str) == (opcode == BINARY):
+        if isinstance(part, str) == (opcode == Opcode.BINARY):
             raise BadOperationException("a text message is str, and a binary one bytes, with binary=True")
         payload = part.encode() if isinstance(part, str) else bytes(part)
-        sent = opcode if self._sending is None else CONTINUATION
+        sent = opcode if self._sending is None else Opcode.CONTINUATION
         self._sending = None if isLast else opcode
         return Piece(payload, sent, isLast)
 
@@ -74,7 +74,7 @@ class Stream:
         payload = body.encode() if isinstance(body, str) else bytes(body)
         if len(payload) > _MAX_CONTROL:
             raise BadOperationException(f"a ping carries {_MAX_CONTROL} bytes at the most")
-        return Piece(payload, PING)
+        return Piece(payload, Opcode.PING)
 
     def _closing(self, code: int | None, reason: Any) -> tuple[int | None, bytes]:
         """Code and reason of our close. Raises BadOperationException for what may not be sent."""
@@ -95,7 +95,7 @@ class Stream:
     def _message(self, item: Item) -> str | bytes:
         """A message."""
         self._opcode, payload = item
-        return payload.decode() if self._opcode == TEXT else payload  # type: ignore[no-any-return]
+        return payload.decode() if self._opcode == Opcode.TEXT else payload  # type: ignore[no-any-return]
 
     def _peerClosed(self, code: int | None, reason: str | None) -> None:
         request = self._request

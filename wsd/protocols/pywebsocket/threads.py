@@ -24,11 +24,11 @@ TEXT, BINARY, CLOSE, PING, PONG, OPENED, FAULT, LOST = 1, 2, 8, 9, 10, 16, 17, 1
 
 Item = tuple[int, Any]
 
-MUCH = 256 * 1024
+PAUSE_ABOVE = 256 * 1024
 """Bytes that wait for a handler above which its connection reads no more."""
-LITTLE = 64 * 1024
+RESUME_AT = 64 * 1024
 """Bytes at which it reads again."""
-EACH = 128
+ITEM_OVERHEAD = 128
 """What a waiting message takes beside its bytes."""
 _UNSENT = 1024 * 1024
 """Bytes on their way from a handler to the reactor above which a send waits."""
@@ -145,15 +145,15 @@ class Line:
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
         """Something for the handler; too much of it holds the connection."""
-        self._came += size + EACH
+        self._came += size + ITEM_OVERHEAD
         self._items.put((kind, content))
-        if not self._isHeld and self._came - self._taken > MUCH:
+        if not self._isHeld and self._came - self._taken > PAUSE_ABOVE:
             self._isHeld = True
             self._connection.hold()
             self._reconsider()
 
     def _reconsider(self) -> None:
-        if self._isHeld and self._came - self._taken <= LITTLE:
+        if self._isHeld and self._came - self._taken <= RESUME_AT:
             self._isHeld = False
             self._connection.release()
 
@@ -197,8 +197,8 @@ class Line:
         if kind == LOST:
             self._items.put(item)
             return item
-        self._taken += EACH + (len(content) if kind <= PONG and kind != CLOSE else 0)
-        if self._isHeld and self._came - self._taken <= LITTLE:
+        self._taken += ITEM_OVERHEAD + (len(content) if kind <= PONG and kind != CLOSE else 0)
+        if self._isHeld and self._came - self._taken <= RESUME_AT:
             self._threads.leave(self._reconsider)
         return item
 

@@ -91,7 +91,7 @@ class SoapConnection(Connection):
         weight = self._reader.weight
         if weight != self._weight:
             self._weight = weight
-            self.collects(weight)
+            self.noteCollected(weight)
 
     def relieve(self, size: int) -> None:
         """Half an envelope goes at once, and not when the client has said goodbye."""

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 from twisted.internet.task import Clock
 
-import wsd.connection.awake
-from wsd.connection.awake import Awake
+import wsd.frames.contexts
+from wsd.frames.contexts import DeflateContextCache
 from wsd.frames.deflate import Deflater
 from wsd.policies.negotiation import Deflate
 from wsd.policies.timer import GRAIN, Timer
@@ -23,8 +23,8 @@ class Resting(Deflater):
 
     naps = 0
 
-    def sleep(self) -> bool:
-        slept = super().sleep()
+    def freeContexts(self) -> bool:
+        slept = super().freeContexts()
         self.naps += slept
         return slept
 
@@ -35,13 +35,13 @@ class House:
         self.timer = Timer(self.clock)
         self.timer.start()
         self.given = 0
-        self.awake = Awake(self.timer, self.give)
+        self.cache = DeflateContextCache(self.timer, self.give)
 
     def give(self) -> None:
         self.given += 1
 
     def connection(self) -> Resting:
-        return Resting(AGREED, 6, 8, self.awake)
+        return Resting(AGREED, 6, 8, self.cache)
 
     def talking(self) -> Resting:
         deflater = self.connection()
@@ -65,7 +65,7 @@ def test_one_that_says_nothing_is_put_away_after_some_seconds(house: House) -> N
     assert [deflater.naps for deflater in resting] == [0] * 10
     house.passes(7)
     assert [deflater.naps for deflater in resting] == [1] * 10
-    assert len(house.awake) == 0
+    assert len(house.cache) == 0
     assert house.given == 1, "their memory is given back to the system, once for all of them"
 
 
@@ -117,17 +117,17 @@ def test_one_in_the_middle_of_a_message_waits_for_its_end(house: House) -> None:
 def test_one_that_left_is_no_more(house: House) -> None:
     first, second = house.talking(), house.talking()
     first.close()
-    assert len(house.awake) == 1
+    assert len(house.cache) == 1
     second.close()
     second.close()
-    assert len(house.awake) == 0
+    assert len(house.cache) == 0
     assert house.timer._buckets == {}
 
 
 class TestMoreThanThereIsRoomFor:
     @pytest.fixture(autouse=True)
     def room(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(wsd.connection.awake, "MOST", 4)
+        monkeypatch.setattr(wsd.frames.contexts, "MAX_CONTEXTS", 4)
 
     def test_put_away_those_that_were_not_used_for_longest(self, house: House) -> None:
         talking = [house.talking() for _ in range(4)]
@@ -137,11 +137,11 @@ class TestMoreThanThereIsRoomFor:
         house.talking()
         house.talking()
         assert [deflater.naps for deflater in talking] == [1, 1, 0, 0]
-        assert len(house.awake) == 4
+        assert len(house.cache) == 4
 
     def test_put_away_one_of_those_that_all_talk(self, house: House) -> None:
         talking = [house.talking() for _ in range(20)]
-        assert len(house.awake) == 4
+        assert len(house.cache) == 4
         assert sum(deflater.naps for deflater in talking) == 16
 
     def test_leave_alone_those_in_the_middle_of_a_message(self, house: House) -> None:
@@ -149,7 +149,7 @@ class TestMoreThanThereIsRoomFor:
         for deflater in reading:
             deflater.begin()
             deflater.inflate(HELLO[:3], False, 99)
-        assert len(house.awake) == 6
+        assert len(house.cache) == 6
         assert [deflater.inflate(HELLO[3:], True, 99)[-1:] for deflater in reading] == [b"o"] * 6
         house.talking()
         house.passes(10)

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wsd.frames.deflate import Deflater
 from wsd.metrics import Traffic
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class FrameLimits:
     """What holds for the frames of a route's connections."""
 
     traffic: Traffic
@@ -25,17 +24,7 @@ class Terms:
     """Whether messages are passed on in pieces, as they arrive."""
 
 
-class Prepared(Protocol):
-    """A message that is framed already, for many connections."""
-
-    payload: bytes
-    plain: bytes
-
-    def deflated(self, deflater: Deflater) -> bytes:
-        """The whole frame, deflated for this connection."""
-
-
-class Sink(Protocol):
+class FrameHandler(Protocol):
     """A connection, as its plane sees it."""
 
     state: int
@@ -79,7 +68,7 @@ class Sink(Protocol):
     def inflateFailed(self, error: Exception) -> None:
         """A message cannot be inflated, or not within its limit: close."""
 
-    def notText(self, isCut: bool) -> None:
+    def invalidText(self, isCut: bool) -> None:
         """A text message is not UTF-8, or ends within a character: close."""
 
     def fallBack(self, rest: bytes, left: int, final: bool, inside: bool, total: int) -> None:
@@ -96,25 +85,25 @@ class Sink(Protocol):
     def consumeData(self) -> None:
         """Autobahn reads what it has kept."""
 
-    def waits(self, size: int) -> None:
+    def onBuffered(self, size: int) -> None:
         """So many bytes wait while reading is held."""
 
-    def breathe(self) -> None:
+    def yieldToReactor(self) -> None:
         """Hold reading until the others have had their turn."""
 
-    def deflates(self, step: Callable[[], bool]) -> None:
+    def deflateInSteps(self, step: Callable[[], bool]) -> None:
         """Deflate a message in steps: hold reading, and call `step` once a turn until it returns False."""
 
-    def hasDeflated(self) -> None:
+    def deflateDone(self) -> None:
         """The message is sent: read on."""
 
-    def keeps(self, size: int) -> None:
+    def noteReceived(self, size: int) -> None:
         """`size` received bytes are held and not passed on yet."""
 
-    def defers(self, size: int) -> None:
+    def noteDeflating(self, size: int) -> None:
         """`size` bytes are held of the message being deflated and of what waits behind it."""
 
-    def wrote(self) -> bool:
+    def noteUnsent(self) -> bool:
         """Whether bytes wait in the transport, which reports their number from now on."""
 
     def overrun(self) -> None:

@@ -1,5 +1,5 @@
 """
-Flow: backpressure both ways, and the time-outs of an open connection.
+Backpressure: backpressure both ways, and the time-outs of an open connection.
 
 Towards us, reading is held while a protocol asks for it. From us, a protocol is told when too much waits to be sent and
 when it has gone; a peer that takes nothing, or answers no ping, is dropped. Time is the house's one coarse timer's.
@@ -11,9 +11,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-from wsd.connection.contract import Contract
+from wsd.connection.api import ConnectionApi
+from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
-from wsd.policies.budget import Account, Part
+from wsd.policies.budget import Account, MemoryUse
 from wsd.policies.turns import Step
 
 NEVER = float("inf")
@@ -23,7 +24,7 @@ _EARLY = 65536
 
 
 @implementer(IPushProducer)
-class Flow(Contract):
+class Backpressure(ConnectionApi):
     """Says when to read, when to write, and when to give up."""
 
     due = -1
@@ -61,18 +62,18 @@ class Flow(Contract):
         if self.held or self.state == self.STATE_CONNECTING:
             return
         if self.frames is not None:
-            self.frames.goOn()
+            self.frames.resumeReading()
         if not self.held and self.state in (self.STATE_OPEN, self.STATE_CLOSING):
             self.transport.resumeProducing()
 
-    def breathe(self) -> None:
+    def yieldToReactor(self) -> None:
         """Hold reading until the others have had their turn."""
         self.held += 1
         if self.held == 1:
             self.transport.pauseProducing()
         self.factory.clock.callLater(0, self.release)
 
-    def waits(self, size: int) -> None:
+    def onBuffered(self, size: int) -> None:
         """So many bytes wait to be read; beyond a little the peer has to wait."""
         if size > _EARLY:
             self.transport.pauseProducing()
@@ -91,12 +92,12 @@ class Flow(Contract):
             self.factory.clock.callLater(0, waiting.callback, None)
         return waiting
 
-    def deflates(self, step: Step) -> None:
+    def deflateInSteps(self, step: Step) -> None:
         """Deflate a large message in steps. Nothing is read meanwhile, since answers would wait behind it anyway."""
         self.hold()
         self.factory.turns.add(step)
 
-    def hasDeflated(self) -> None:
+    def deflateDone(self) -> None:
         """It is sent."""
         self.release()
         if not self.isFull and (self.frames is None or not self.frames.isBusy):
@@ -153,24 +154,24 @@ class Flow(Contract):
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def keeps(self, size: int) -> None:
+    def noteReceived(self, size: int) -> None:
         """`size` received bytes are held and not passed on yet."""
-        self._holds(Part.received, size)
+        self._note(MemoryUse.received, size)
 
-    def handles(self, more: int) -> None:
+    def noteHandled(self, more: int) -> None:
         """A hook has begun to handle a message of `more` bytes, or is done with it (`more` is negative)."""
         self.__handled += more
-        self._holds(Part.handled, self.__handled)
+        self._note(MemoryUse.handled, self.__handled)
 
-    def defers(self, size: int) -> None:
+    def noteDeflating(self, size: int) -> None:
         """`size` bytes are held of the message being deflated and of what waits behind it."""
-        self._holds(Part.deflated, size)
+        self._note(MemoryUse.deflated, size)
 
-    def collects(self, size: int) -> None:
+    def noteCollected(self, size: int) -> None:
         """`size` bytes are held of an incomplete message that the protocol reads in pieces."""
-        self._holds(Part.collected, size)
+        self._note(MemoryUse.collected, size)
 
-    def wrote(self) -> bool:
+    def noteUnsent(self) -> bool:
         """Whether bytes wait in the transport, which reports their number from now on."""
         if not self._wire.unsent:
             return False
@@ -178,9 +179,9 @@ class Flow(Contract):
         return True
 
     def __unsentIs(self, size: int) -> None:
-        self._holds(Part.unsent, size)
+        self._note(MemoryUse.unsent, size)
 
-    def _holds(self, part: Part, size: int) -> None:
+    def _note(self, part: MemoryUse, size: int) -> None:
         account = self.__account
         if account is None:
             if not size or self.state == self.STATE_CLOSED:
@@ -188,9 +189,9 @@ class Flow(Contract):
             self.__account = account = self.factory.budget.open(self)
         account.put(part, size)
         if not account.size:
-            self.holdsNothing()
+            self._closeAccount()
 
-    def holdsNothing(self) -> None:
+    def _closeAccount(self) -> None:
         """This connection holds nothing any more."""
         account, self.__account = self.__account, None
         if account is not None:
@@ -202,9 +203,10 @@ class Flow(Contract):
         if self.state != self.STATE_OPEN or self.unsent or self.__handled:
             self.drop(Cause.memory)
             return
-        self.close(1013, "the server has no memory left for this connection; try again later", Cause.memory)
+        sentence = "the server has no memory left for this connection; try again later"
+        self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
         self.message_data = []
-        self.frames.goOn()
+        self.frames.resumeReading()
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -275,7 +277,7 @@ class Flow(Contract):
         if self.held and self.state == self.STATE_CLOSING:
             self.held = 0
             self.transport.resumeProducing()
-            self.frames.goOn()
+            self.frames.resumeReading()
         timer = self.factory.timer
         timer.schedule(self, timer.now + self.factory.policies.closing_timeout)
 

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from wsd.connection.deflate import Prepared
 from wsd.frames.deflate import TAIL, Deflater
+from wsd.frames.prepared import Prepared
 from wsd.policies.negotiation import Deflate
 
 TEXT = b'{"sym":"WSD","px":%d.50,"q":%d},'
@@ -118,5 +118,5 @@ def test_an_empty_one_is_read() -> None:
 def test_what_is_put_away_refers_to_it_still() -> None:
     peer, other = Peer(), Peer()
     peer.takes(prepared(1))
-    peer.deflater.sleep()
+    peer.deflater.freeContexts()
     assert len(peer.sent(message(2))) < 0.8 * len(other.sent(message(2)))

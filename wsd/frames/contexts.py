@@ -1,0 +1,102 @@
+"""
+The zlib contexts of one route's connections, which are large: those that are not used for some seconds are freed.
+
+A context is what deflates or inflates the messages of one connection, with its sliding window (RFC 7692 7.1.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+MAX_CONTEXTS = 2048
+"""Connections of a route that keep their contexts, 100 to 200 KiB each. Beyond, the longest unused ones are freed."""
+
+_INTERVAL = 4.0
+"""Seconds between two checks of a connection. Contexts not used in between are freed, so after 4 to 8 s."""
+
+_CHECKED_PER_TURN = 64
+"""Connections checked in one turn: freeing the contexts of one takes 20 to 40 us."""
+
+_TRIES = 64
+"""Connections checked to find one that can be freed for another; within a message none can."""
+
+
+class Contexts(Protocol):
+    """The contexts of one connection."""
+
+    used: bool
+    """Whether they were used since this was set to False."""
+
+    def freeContexts(self) -> bool:
+        """Free them; returns False if they are needed to finish a message."""
+
+
+class Schedule(Protocol):
+    """The part of the daemon's timer that is needed here."""
+
+    now: float
+
+    def schedule(self, item: DeflateContextCache, when: float) -> None:
+        """Call `item.visit` at this time."""
+
+    def sooner(self, item: DeflateContextCache, when: float) -> None:
+        """Call it at this time unless it is called before."""
+
+    def cancel(self, item: DeflateContextCache) -> None:
+        """Do not call it."""
+
+
+class DeflateContextCache:
+    """The connections of one route that have contexts, the one that was checked first before the others."""
+
+    __slots__ = ("_checkedAt", "_timer", "_trimHeap", "due")
+
+    def __init__(self, timer: Schedule, trimHeap: Callable[[], None]) -> None:
+        self.due = -1
+        self._timer = timer
+        self._trimHeap = trimHeap
+        self._checkedAt: dict[Contexts, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._checkedAt)
+
+    def add(self, contexts: Contexts) -> None:
+        """A connection has made a context; with too many of them, another's is freed."""
+        checkedAt, now = self._checkedAt, self._timer.now
+        if contexts in checkedAt:
+            return
+        if len(checkedAt) >= MAX_CONTEXTS:
+            for _ in range(_TRIES):
+                if self._check(now):
+                    break
+        checkedAt[contexts] = now
+        self._timer.sooner(self, now + _INTERVAL)
+
+    def discard(self, contexts: Contexts) -> None:
+        """The connection is gone."""
+        if self._checkedAt.pop(contexts, None) is not None and not self._checkedAt:
+            self._timer.cancel(self)
+
+    def visit(self, now: float) -> None:
+        """Called by the timer: check those that are due, a few in one turn."""
+        due, freed = now, 0
+        for _ in range(min(_CHECKED_PER_TURN, len(self._checkedAt))):
+            due = next(iter(self._checkedAt.values())) + _INTERVAL
+            if due > now:
+                break
+            freed += self._check(now)
+        if freed:
+            self._trimHeap()
+        if self._checkedAt:
+            self._timer.schedule(self, max(due, now))
+
+    def _check(self, now: float) -> bool:
+        """Free the contexts checked longest ago, unless they were used since; returns whether they were freed."""
+        contexts = next(iter(self._checkedAt))
+        del self._checkedAt[contexts]
+        if not contexts.used and contexts.freeContexts():
+            return True
+        contexts.used = False
+        self._checkedAt[contexts] = now
+        return False
