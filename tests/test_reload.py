@@ -292,11 +292,8 @@ def test_the_proxies_whose_header_is_read_are_those_of_now(reloaded: Reloaded, i
     composed = reloaded.daemon._compose(Listener("tcp:0", False))
     reloaded.reload(top(after))
 
-    class Listening:
-        site, reactor = composed, reloaded.daemon.reactor
-
     asked = b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET /describe HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    answer = Wire(Listening()).exchange(asked)  # type: ignore[arg-type]
+    answer = Wire(reloaded.daemon, factory=composed).exchange(asked)
     assert (b'"203.0.113.7"' in answer) == isTrusted
     assert answer.startswith(b"HTTP/1.1 200 " if isTrusted else b"HTTP/1.1 400 ")
 

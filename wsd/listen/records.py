@@ -30,11 +30,11 @@ class Records:
         self._missing = 0
         self.isOver = self.isBroken = False
 
-    def said(self) -> bytes:
+    def takePending(self) -> bytes:
         """What TLS itself has to say: to be sent."""
         return self._outgoing.read() if self._outgoing.pending else b""
 
-    def shake(self, data: bytes) -> bytes | None:
+    def handshake(self, data: bytes) -> bytes | None:
         """Go on with the handshake: what came behind it when it is done, None before. Raises ssl.SSLError."""
         self._incoming.write(data)
         try:
@@ -117,7 +117,7 @@ class Records:
         self.tls.write(data)
         return self._outgoing.read()
 
-    def sayGoodbye(self) -> bytes:
+    def closeNotify(self) -> bytes:
         """The close_notify (RFC 8446 6.1); `isOver` is set when the peer has said its own."""
         try:
             self.tls.unwrap()

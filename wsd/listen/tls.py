@@ -20,11 +20,12 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from wsd.config import Certificate, ConfigError, Tls
+from wsd.listen.handshake import ALPN, ChooseContext
 from wsd.listen.hello import Hello
 from wsd.listen.pairs import Pair, readFile, readPair
 from wsd.listen.records import reasonOf
 from wsd.listen.revoked import readRevoked
-from wsd.listen.secure import ALPN, Choose, SecureTransport
+from wsd.listen.secure import SecureTransport
 from wsd.listen.selfsigned import ensureSelfSigned
 from wsd.policies.address import TlsInfo
 
@@ -199,7 +200,7 @@ class SecureFactory(Factory):
 
     noisy = False
 
-    def __init__(self, choose: Choose, inner: IProtocolFactory) -> None:
+    def __init__(self, choose: ChooseContext, inner: IProtocolFactory) -> None:
         self._choose = choose
         self.inner = inner
 
