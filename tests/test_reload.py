@@ -18,7 +18,7 @@ from tests.certificates import Authority
 from tests.wire import Wire
 from wsd.config import Config, Log, Policies, Route, Tls, parse
 from wsd.config.changes import FIXED
-from wsd.listen.bind import Listener
+from wsd.listen.listener import Listener
 from wsd.policies.address import Trust
 from wsd.protocols import optionsOf
 from wsd.service import Daemon

@@ -24,8 +24,11 @@ from wsd.connection import Connection, Factory
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
-from wsd.listen.bind import Listener, Unusable, bind, descriptorsFor, raiseDescriptorLimit, roomIn
+from wsd.listen.bind import bind
 from wsd.listen.bind import check as checkListeners
+from wsd.listen.descriptors import descriptorsFor, raiseDescriptorLimit, roomIn
+from wsd.listen.endpoints import Unusable
+from wsd.listen.listener import Listener
 from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
