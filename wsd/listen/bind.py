@@ -191,7 +191,7 @@ def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool) -> Listener:
 
 
 def _removeStale(path: str) -> None:
-    """Remove a socket that a daemon left behind: one at which nobody answers. Any other file stays."""
+    """Remove a socket that a daemon left behind: one that nobody listens at. Any other file stays."""
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return

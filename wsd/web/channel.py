@@ -70,6 +70,8 @@ class Channel(http.HTTPChannel):
         self._reads = _Reads.requests
         self._unread = b""
         self._isReading = False
+        self._isBlocked = False
+        """Whether the client has yet to take the earlier answers."""
         self._hasBegun = False
         """Whether the first bytes of the next head are here."""
         self._isFull = False
@@ -108,7 +110,7 @@ class Channel(http.HTTPChannel):
         self._pieces = 0
         heads = 0
         try:
-            while self._unread and not (self._handlingRequest or self._waitingForTransport):
+            while self._unread and not (self._handlingRequest or self._isBlocked):
                 if heads == TURN or self._pieces > _PIECES:
                     self._readLater()
                     break
@@ -143,14 +145,14 @@ class Channel(http.HTTPChannel):
         elif self._isBusy and len(self._unread) > MAX_HEAD:
             self._isFull = True
             self.transport.pauseProducing()
-        elif self._isFull and not self.isHeld and not self._waitingForTransport:
+        elif self._isFull and not self.isHeld and not self._isBlocked:
             self._isFull = False
             self.transport.resumeProducing()
 
     @property
     def _isBusy(self) -> bool:
         """Whether an answer is pending, or a request is waiting."""
-        waits = self._waitingForTransport and bool(self._unread)
+        waits = self._isBlocked and bool(self._unread)
         return self._handlingRequest or self._later is not None or waits
 
     def _readHead(self) -> bool:
@@ -199,14 +201,13 @@ class Channel(http.HTTPChannel):
         request = HttpRequest(self, parsePOSTFormSubmission=False)
         self.requests.append(request)
         request.arrive(head, peer, tls, self.site)
-        self._command, self._path, self._version = request.method, request.uri, request.clientproto
         if not head.hasBody:
             self.length = 0
         elif head.chunked:
             self._maybeChooseTransferDecoder(b"Transfer-Encoding", b"chunked")
         else:
             self._maybeChooseTransferDecoder(b"Content-Length", str(head.length).encode())
-        self.persistent = self.checkPersistence(request, self._version)
+        self.persistent = self.checkPersistence(request, request.clientproto)
         request.parseCookies()
         request.gotLength(self.length)
         if not head.hasBody:
@@ -231,7 +232,11 @@ class Channel(http.HTTPChannel):
         if not self._handlingRequest:
             self.requests[-1].bodyEnded()
         if not self._handlingRequest:
-            super().allContentReceived()
+            self.length = 0
+            self._transferDecoder = None
+            self._handlingRequest = True
+            self.setRawMode()
+            self.requests[-1].process()
 
     def rawDataReceived(self, data: bytes) -> None:
         """Some of a body; nobody reads what comes after an early answer."""
@@ -250,8 +255,14 @@ class Channel(http.HTTPChannel):
         if not self._isReading and self._later is None:
             self._readOn()
 
+    def pauseProducing(self) -> None:
+        """The client does not take the answers: other requests wait."""
+        self._isBlocked = True
+        super().pauseProducing()
+
     def resumeProducing(self) -> None:
         """The client has taken the earlier answers: waiting requests go on."""
+        self._isBlocked = False
         super().resumeProducing()
         if self._later is None and not self._isReading and not self._handlingRequest:
             self._readLater()

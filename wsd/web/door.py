@@ -139,8 +139,8 @@ class Door(Protocol):
         return refused if route is None else route.known(refused)
 
     def _identify(self, head: Head, secure: bool) -> Peer:
-        """The true peer. Raises `Refused` when the request is for another host: that it is local is not trust."""
-        # Asked for only now: the transport of an endpoint may know it better than when it was made.
+        """The true peer. Raises `Refused` if the request names a host that is not ours, even from this machine."""
+        # Asked for only now: a transport that is not our own may know it only since the first bytes.
         address = self.transport.getPeer()
         host = self.transport.getHost()
         peer = self._site.trust.peer(hostOf(address), getattr(address, "port", 0), secure, head.headers)
@@ -198,7 +198,7 @@ class Door(Protocol):
         self._buffer = b""
 
     def __conform__(self, interface: Any) -> Door | None:
-        """An HTTP client may close its half and still get its answer; a WebSocket then ends."""
+        """An HTTP client may close its half and still get its answer; a WebSocket ends then."""
         return self if interface is IHalfCloseableProtocol and self._connection is None else None
 
     def readConnectionLost(self) -> None:
@@ -220,7 +220,7 @@ class Door(Protocol):
             site.admission.give(self._place)
         connection, self._connection = self._connection, None
         channel, self._channel = self._channel, None
-        # Nothing is left that goes round in a circle: what is closed is gone at once, not with the next collection.
+        # Break all reference cycles, so that a closed connection is freed at once, not by the next collection.
         self.__dict__.pop("dataReceived", None)
         if connection is not None:
             connection.connectionLost(reason)

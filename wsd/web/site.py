@@ -1,4 +1,4 @@
-"""The site: which route or page answers at which path, and what every door needs to know."""
+"""The site: which route or page answers at a path."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from wsd.policies.timer import Timer
 
 
 class WebSocketOnly(Resource):
-    """A route that is for WebSockets: 426 to everything else (RFC 9110 15.5.22)."""
+    """A route that answers only WebSockets: 426 to any other request (RFC 9110 15.5.22)."""
 
     isLeaf = True
 
     def render(self, request: Any) -> bytes:
-        """Say what would be right."""
+        """Raises `Refused` (426), which says what would be right."""
         raise Refused(
             426,
             "a WebSocket answers here: open it with new WebSocket(...), or send Upgrade: websocket",
@@ -77,7 +77,7 @@ class SiteRoute:
         return factory
 
     def known(self, refused: Refused) -> Refused:
-        """A refusal by the status that the route's clients expect."""
+        """A refusal with the status that the route's clients expect for it."""
         statuses = next(iter(self.factories.values())).statuses
         status = statuses.get(refused.status)
         return refused if status is None else Refused(status, refused.sentence, refused.headers)
@@ -119,8 +119,8 @@ class Site:
     """
     Knows every route and page, and what all connections share.
 
-    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix; `tlsOf` tells of a transport's
-    TLS.
+    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix. `tlsOf` returns what the TLS
+    handshake of a transport agreed on, None without TLS.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Site:
         self.metrics = metrics
         self.tlsOf = tlsOf
         self.doors: set[SiteConnection] = set()
-        """The connections of the site that have not ended."""
+        """The open connections."""
         self.pages: dict[str, IResource] = {}
         self.folders: dict[str, IResource] = {}
         self.stopping = False
@@ -150,7 +150,7 @@ class Site:
         self.replaceRoutes(routes)
 
     def configure(self, policies: Policies, hosts: tuple[str, ...], trust: Trust) -> None:
-        """Receive requests under these from now on."""
+        """Apply these to new connections and requests."""
         self.policies = policies
         self.hosts = hosts
         self.trust = trust
@@ -229,7 +229,7 @@ class Site:
 
     @staticmethod
     def _under(resource: IResource, request: Any, prefix: str) -> IResource:
-        """The resource's child for what of the path is below the prefix."""
+        """The resource's child for the part of the path below the prefix."""
         depth = prefix.rstrip("/").count("/")
         parts = request.postpath or []
         request.prepath, request.postpath = parts[:depth], parts[depth:]
@@ -237,7 +237,7 @@ class Site:
         return found
 
     def refused(self, log: ConnectionLog, head: Head | None, who: Peer | str, refused: Refused) -> None:
-        """One log line for a request that was turned away, and its place in the metrics."""
+        """Log and count a request that was refused."""
         self.metrics.refusal(refused.status)
         if head is not None and head.isUpgrade:
             self.metrics.handshake(str(refused.status))
@@ -252,5 +252,5 @@ class Site:
 
 
 def _withoutQuery(head: Head) -> str:
-    """The request line as it may be logged: a query may hold a secret."""
+    """The request line without its query, which may hold a secret."""
     return head.line.replace(f"?{head.query}", "?...", 1) if head.query else head.line
