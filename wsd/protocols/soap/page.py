@@ -1,4 +1,4 @@
-"""The page of a SOAP route: its operations, a sample of each request, and a form that tries it over a WebSocket."""
+"""The page of a route: what the service offers, a sample of each request, and a form that tries it over a WebSocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP at a route of SOAP: requests by POST, the contract at ?wsdl, and a page for people."""
+"""What answers HTTP at a route of SOAP: requests by POST, the contract at ?wsdl, and a page for people."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class HttpLink:
-    """The client of a request over HTTP: it gets one answer, and nothing can be pushed to it."""
+    """Who asks by HTTP: there is one answer, and no way for more."""
 
     user: str | None = None
     isFull = False
@@ -47,16 +47,16 @@ class HttpLink:
         return self._head.headers.get(name)
 
     def deliver(self, text: str) -> None:
-        """Raises RuntimeError; functions check `canPush` first."""
+        """There is no way: a function looks at `canPush` before. Raises RuntimeError."""
         raise RuntimeError("over HTTP nothing can be pushed")
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Register a callback for the end of the request. It cannot be taken back."""
+        """Register a callback. There is only one call, and it ends with the request."""
         self._goodbyes.append(call)
         return lambda: None
 
     def end(self) -> None:
-        """The request is answered, or the client is gone."""
+        """It has been answered, or nobody waits any more."""
         self.isOpen = False
         for call in self._goodbyes:
             call()
@@ -64,7 +64,7 @@ class HttpLink:
 
 @implementer(IBody)
 class Posted:
-    """The envelope of a request, parsed as it arrives. A body that is not SOAP is read to its end and then refused."""
+    """The envelope of a request, parsed as it arrives; what is no SOAP is passed over, so that the connection stays."""
 
     def __init__(self, kind: str | None, most: int) -> None:
         self.refused: Refused | None = None
@@ -79,7 +79,7 @@ class Posted:
         self._most = most
 
     def received(self, data: bytes) -> None:
-        """Parse a piece. Raises `Refused` (413)."""
+        """Some of it. Raises `Refused` (413)."""
         self._left -= len(data)
         if self._left < 0:
             raise Refused(413, f"an envelope has at most {self._most} bytes here")
@@ -87,16 +87,16 @@ class Posted:
             self.reader.feed(data)
 
     def ended(self) -> None:
-        """The envelope is complete."""
+        """It is whole."""
 
     def lost(self) -> None:
-        """The client is gone: drop what was parsed."""
+        """Nobody will ask."""
         self.reader.drop()
 
 
 @implementer(IStreamed)
 class Pages(Resource):
-    """`/soap`, and the files of its page below it."""
+    """`/soap`, and what its page needs below it."""
 
     isLeaf = True
 
@@ -106,7 +106,7 @@ class Pages(Resource):
         self._page = None if factory.service is None else pageOf(factory.route.path, factory.service)
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Only a POST has a body. Raises `Refused`: 403 for a page of another site."""
+        """Only a POST has one. Raises `Refused`: 403 for another site's page."""
         origin = request.head.headers.get("Origin")
         if origin is not None:
             checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
@@ -117,7 +117,7 @@ class Pages(Resource):
         return body
 
     def render_POST(self, request: Any) -> int:
-        """Answer an envelope. Raises `Refused`: 415 if it is not SOAP."""
+        """Answer a request. Raises `Refused`: 415 for what is no SOAP."""
         posted: Posted | None = getattr(request, "posted", None)
         if posted is None:
             raise Refused(400, "there is no envelope; write one into the body")
@@ -135,7 +135,7 @@ class Pages(Resource):
         return NOT_DONE_YET
 
     def render_GET(self, request: Any) -> bytes:
-        """Answer with the contract, the page, or one of its files."""
+        """The contract, or the page, or one of its files."""
         if self._page is None or self._factory.service is None:
             raise Refused(404, "this route is a gateway; the contract is at the service behind it")
         if request.postpath not in ([], [b""]):
@@ -160,14 +160,14 @@ class Pages(Resource):
 
 
 def _actionOf(request: Any, version: Version) -> str:
-    """The action that HTTP names: in SOAPAction (SOAP 1.1 6.1.1), or in the content type (RFC 3902)."""
+    """What HTTP says beside the envelope: SOAPAction (1.1, 6.1.1), or action in the content type (RFC 3902)."""
     if version is SOAP11:
         return str(request.head.headers.get("SOAPAction") or "").strip().strip('"')
     return parameters(request.head.headers.get("Content-Type") or "").get("action", "")
 
 
 def _say(request: Any, answer: Answer, link: HttpLink) -> None:
-    """Answer with 400 for a fault of the sender, 500 for another one, 202 for none (SOAP 1.2 part 2, 7.5.2.2)."""
+    """SOAP 1.2 part 2, 7.5.2.2: 400 for what the sender did wrong, 500 for other faults, 202 for no answer."""
     if not link.isOpen or request.channel is None:
         return
     link.end()
