@@ -50,14 +50,17 @@ class SecureTransport:
     without a close_notify is lost, not done: what it sent may have been cut (RFC 8446 6.1).
     """
 
+    copies = False
+    """Whether large data that is written is copied."""
+
     __slots__ = (
         "_below",
-        "_feed",
         "_handshake",
         "_hasNotified",
         "_isHalfClosed",
         "_phase",
         "_producer",
+        "_receiver",
         "_records",
         "_sealer",
         "_serverName",
@@ -77,7 +80,7 @@ class SecureTransport:
         self._serverName: str | None = None
         self._records: Any = None
         self._sealer: Any = None
-        self._feed: Any = None
+        self._receiver: Any = None
         self._producer: Any = None
         self._socket: Any = None
         self._hasNotified = False
@@ -94,7 +97,7 @@ class SecureTransport:
         self._sealer = Sealer(transport, self._wire)
         self.connected = True
         if self._wire is not None:
-            self._wire.setReader(self)
+            self._wire.setReceiver(self)
         self.protocol.makeConnection(self)
 
     def attach(self, socket: Any) -> None:
@@ -141,9 +144,9 @@ class SecureTransport:
             self._peerEnded()
 
     def _deliver(self, plain: bytes) -> None:
-        """To the reader, or to the protocol's present `dataReceived`, which it may replace."""
-        if self._feed is not None:
-            self._feed(plain)
+        """To the receiver, or to the protocol while none is set."""
+        if self._receiver is not None:
+            self._receiver.dataReceived(plain)
         else:
             self.protocol.dataReceived(plain)
 
@@ -157,7 +160,7 @@ class SecureTransport:
             reason = Failure(ConnectionLost("the peer ended without TLS's close_notify"))
         self.connected = False
         self._records = self._handshake = self._producer = self._socket = None
-        self._feed = None
+        self._receiver = None
         self._sealer.close()
         protocol, self.protocol = self.protocol, None
         protocol.connectionLost(reason)
@@ -270,9 +273,9 @@ class SecureTransport:
         """Those of them that have reached the peer."""
         return int(self._wire.acknowledged())
 
-    def setReader(self, reader: Any) -> None:
-        """What was deciphered goes straight to `reader.feed` from now on."""
-        self._feed = reader.feed
+    def setReceiver(self, receiver: Any) -> None:
+        """Deliver what is deciphered to `receiver.dataReceived` from now on."""
+        self._receiver = receiver
 
     # -- producers ------------------------------------------------------------------------------------------------
 

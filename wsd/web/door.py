@@ -85,8 +85,12 @@ class Door(Protocol):
     # -- heads ----------------------------------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the first head; the bytes after it go to the channel or the connection."""
+        """Bytes of the first head; those after it go to the channel or the WebSocket."""
         if self._ending.isLingering:
+            return
+        receiver = self._channel if self._connection is None else self._connection
+        if receiver is not None:
+            receiver.dataReceived(data)
             return
         buffer = self._buffer + data
         if buffer.startswith(_TLS):
@@ -105,7 +109,6 @@ class Door(Protocol):
         admitted = self.admit(buffer[:end], lambda: buffer[end + len(END) :])
         if admitted is not None:
             self._channel = channel = Channel(self._site, self._ending, self.admit)
-            self.dataReceived = channel.dataReceived  # type: ignore[method-assign]
             channel.makeConnection(self.transport)
             channel.begin(admitted, buffer[end + len(END) :])
 
@@ -175,7 +178,6 @@ class Door(Protocol):
             self._channel.detach()
         self._ending.stopWaiting()
         self._connection = connection = factory.build()
-        self.dataReceived = connection.dataReceived  # type: ignore[method-assign]
         setWaterMarks = getattr(self.transport, "setWaterMarks", None)
         if setWaterMarks is not None:
             setWaterMarks(factory.policies.high_water, factory.policies.low_water)
@@ -185,10 +187,6 @@ class Door(Protocol):
     def _refusedBy(self, request: Request, refused: Refused) -> None:
         """The route's protocol did not open."""
         self._ending.refuse(refused, request.head, request.id, request.peer)
-        self.dataReceived = self._ignore  # type: ignore[method-assign]
-
-    def _ignore(self, data: bytes) -> None:
-        """Nobody reads this any more."""
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
@@ -220,8 +218,6 @@ class Door(Protocol):
             site.admission.give(self._place)
         connection, self._connection = self._connection, None
         channel, self._channel = self._channel, None
-        # Break all reference cycles, so that a closed connection is freed at once, not by the next collection.
-        self.__dict__.pop("dataReceived", None)
         if connection is not None:
             connection.connectionLost(reason)
         elif channel is not None:

@@ -1,4 +1,4 @@
-"""HTTP below a route of canvases: a page for each canvas, and its picture as PNG."""
+"""What answers HTTP below a route of canvases: a page for each name, and its picture as PNG (RFC 9110 13)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsd.protocols.canvas.png import Encoder
 from wsd.resources import PageFiles, answerBy, finish, setFields
 
 _FILES = "_page"
-"""The page's own files are below this; a canvas has no slash in its name."""
+"""The page's own files lie below this; no name of a canvas has a slash."""
 
 
 class Canvases(Resource):
@@ -44,7 +44,7 @@ class Canvases(Resource):
         name = parts[0].removesuffix(PNG)
         board = self._boards.find(checkName(name))
         if name == parts[0]:
-            # The page's WebSocket will send the same query; a browser would not tell why that is refused.
+            # The browser's WebSocket will ask the same, and would not tell why it is refused.
             readQuery(Request(request.head, request.peer).queries, self._most)
             return self._page.render(request, "index.html")
         if board is None or board.frame is None:
@@ -77,7 +77,7 @@ def _labels(board: Board, frame: Frame) -> dict[str, str]:
 
 
 def _isCached(request: Any, board: Board, frame: Frame) -> bool:
-    """Whether the client has this frame: by tag if it sends any, else by time (RFC 9110 13.2.2)."""
+    """Whether the client has this frame: by its tag if it names one, else by its time (RFC 9110 13.2.2)."""
     headers = request.head.headers
     tags = headers.get("If-None-Match")
     if tags is not None:
