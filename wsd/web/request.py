@@ -13,15 +13,22 @@ from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
+from wsd import resources
 from wsd.connection.deprecated import renamed
 from wsd.connection.request import newId
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
-from wsd.resources import IBody, IStreamed
 from wsd.web.site import Site
 
-__getattr__ = renamed(__name__, {"Request": "wsd.web.request.HttpRequest"})
+__getattr__ = renamed(
+    __name__,
+    {
+        "IBody": "wsd.resources.IBody",
+        "IStreamed": "wsd.resources.IStreamed",
+        "Request": "wsd.web.request.HttpRequest",
+    },
+)
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -49,7 +56,7 @@ class HttpRequest(server.Request):
     head: Head
     peer: Peer
     tls: TlsInfo | None
-    body: IBody | None = None
+    body: resources.IBody | None = None
     received = 0
     """Bytes of the body that have arrived."""
     held = 0
@@ -81,7 +88,7 @@ class HttpRequest(server.Request):
         self.prepath, self.postpath = [], [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
         try:
             self._resource = site.resourceFor(self)
-            if head.hasBody and IStreamed.providedBy(self._resource):
+            if head.hasBody and resources.IStreamed.providedBy(self._resource):
                 self.body = self._resource.bodyOf(self)
         except Refused as refused:
             self._refused = refused
