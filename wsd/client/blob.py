@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater, react
 
-from wsd.client.blobconnection import BlobConnection, Refusal, openBlob
+from wsd.client.blobclient import BlobClient, Refusal, openBlob
 from wsd.client.talker import Unanswered, addTrust
 from wsd.client.url import shownUrl
 from wsd.config import stateFolder
@@ -68,7 +68,7 @@ class FileUpload:
         finally:
             line.close()
 
-    async def _send(self, line: BlobConnection, ready: Any) -> None:
+    async def _send(self, line: BlobClient, ready: Any) -> None:
         offset = int(ready["offset"])
         granted = self._acknowledged(ready)
         while self._hashed < offset:

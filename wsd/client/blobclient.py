@@ -36,7 +36,7 @@ class _Quiet(Talker):
     deflates = False
 
 
-class BlobConnection:
+class BlobClient:
     """One connection that speaks blob.wsd.v1. Raises `Unanswered` and `Refusal`."""
 
     def __init__(self, talker: Talker, reactor: Any) -> None:
@@ -91,11 +91,11 @@ class BlobConnection:
             self._talker.sendClose(1000)
 
 
-async def openBlob(reactor: Any, arguments: Namespace) -> tuple[BlobConnection, Any]:
+async def openBlob(reactor: Any, arguments: Namespace) -> tuple[BlobClient, Any]:
     """Connect. Returns the connection, and the limits of the server."""
     talker = await connect(reactor, arguments, [SUBPROTOCOL], _Quiet)
     await soon(talker.opened, reactor, OPENING, "the server did not answer the handshake within {:g} seconds")
     if talker.websocket_protocol_in_use != SUBPROTOCOL:
         raise Unanswered(f"does not speak {SUBPROTOCOL}; is it a route of blobs?")
-    line = BlobConnection(talker, reactor)
+    line = BlobClient(talker, reactor)
     return line, (await line.next("hello"))["hello"]
