@@ -114,10 +114,10 @@ class Fast(Writer):
             return CONNECTION_LOST
         if not data:
             return CONNECTION_DONE
-        self.feed(data)
+        self.dataReceived(data)
         return None
 
-    def feed(self, data: bytes) -> None:
+    def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer."""
         handler = self._handler
         self.heard = True

@@ -34,7 +34,7 @@ _FACTORIES = {
     "soap": "wsd.protocols.soap.protocol:SoapFactory",
     "pywebsocket": "wsd.protocols.pywebsocket.protocol:HandlerFactory",
 }
-"""A protocol's name to its factory; behind it in brackets the extra of setup.cfg that brings the libraries it needs."""
+"""A protocol's name to its factory."""
 
 
 def known() -> dict[str, EntryPoint]:
