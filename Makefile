@@ -83,7 +83,7 @@ $(VENV)/run: setup.cfg pyproject.toml tools/requirements.py | $(VENV)/pyvenv.cfg
 	$(call require,build tls)
 
 # The compiled plane, where there is a compiler.
-$(VENV)/fast: setup.py pyproject.toml $(wildcard wsd/*/*.pyx wsd/*/*.pxd wsd/*/*.h) wsd/listen/records.py wsd/listen/secure.py | $(VENV)/run
+$(VENV)/fast: setup.py pyproject.toml $(wildcard wsd/*/*.pyx wsd/*/*.pxd wsd/*/*.h) wsd/listen/records.py wsd/listen/sealing.py wsd/listen/secure.py | $(VENV)/run
 	@! command -v cc >/dev/null || $(VENV)/bin/python setup.py --quiet build_ext --inplace
 	@if $(VENV)/bin/python -c "import wsd.frames._fast, wsd.listen._turn" 2>/dev/null; then touch $@; else echo "not compiled: frames are read in Python"; fi
 

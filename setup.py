@@ -7,7 +7,8 @@ COMPILED = {
     "wsd/frames/_fast.pyx": ["wsd/frames/payload.h"],
     "wsd/listen/_turn.pyx": [],
     "wsd/listen/records.py": ["wsd/listen/records.pxd"],
-    "wsd/listen/secure.py": ["wsd/listen/secure.pxd", "wsd/listen/records.pxd"],
+    "wsd/listen/sealing.py": ["wsd/listen/sealing.pxd", "wsd/listen/records.pxd"],
+    "wsd/listen/secure.py": ["wsd/listen/secure.pxd", "wsd/listen/sealing.pxd", "wsd/listen/records.pxd"],
 }
 """Each source, and what it includes. Without a compiler or Python.h, modules that are Python stay uncompiled."""
 

@@ -27,7 +27,7 @@ FLOORS = (
 )
 """Rooms from the lowest floor up. A room knows the floors below its own, and of its own floor itself alone."""
 
-AUTOBAHN = ("wsd.connection", "wsd.web.door", "wsd.client")
+AUTOBAHN = ("wsd.connection", "wsd.client")
 REACTOR = ("wsd.tap", "wsd.standalone.serving")
 
 

@@ -18,7 +18,7 @@ from tests.certificates import Authority
 from tests.wire import Wire
 from wsd.config import Config, Log, Policies, Route, Tls, parse
 from wsd.config.changes import FIXED
-from wsd.listen.bind import Listener
+from wsd.listen.listener import Listener
 from wsd.policies.address import Trust
 from wsd.protocols import optionsOf
 from wsd.service import Daemon
@@ -293,11 +293,8 @@ def test_the_proxies_whose_header_is_read_are_those_of_now(reloaded: Reloaded, i
     composed = reloaded.daemon.listening.compose(Listener("tcp:0", False))
     reloaded.reload(top(after))
 
-    class Listening:
-        site, reactor = composed, reloaded.daemon.reactor
-
     asked = b"PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET /describe HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    answer = Wire(Listening()).exchange(asked)  # type: ignore[arg-type]
+    answer = Wire(reloaded.daemon, factory=composed).exchange(asked)
     assert (b'"203.0.113.7"' in answer) == isTrusted
     assert answer.startswith(b"HTTP/1.1 200 " if isTrusted else b"HTTP/1.1 400 ")
 

@@ -35,7 +35,7 @@ from wsd.policies.address import Trust
 from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
 from wsd.policies.timer import GRAIN, Timer
-from wsd.web.door import Door
+from wsd.web.door import Door, Doors
 from wsd.web.site import Site, SiteRoute
 
 DEFAULTS = Config()
@@ -128,7 +128,8 @@ class Daemon:
 class Wire:
     """One TCP connection over loopback: the daemon's transport at one end, a bare socket at the other."""
 
-    def __init__(self, daemon: Daemon, chunk: int | None = None) -> None:
+    def __init__(self, daemon: Daemon, chunk: int | None = None, factory: Any = None) -> None:
+        """`factory` builds what answers, where that is not the site's door."""
         self.daemon = daemon
         self.chunk = chunk
         self.received = b""
@@ -139,7 +140,7 @@ class Wire:
         self._ends = (self.socket, accepted)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.door: Door = daemon.site.buildProtocol(None)
+        self.door: Door = (factory or Doors(daemon.site)).buildProtocol(None)
         self.transport = TCPTransport(accepted, self.door, address, None, 0, daemon.reactor)
         self.door.makeConnection(self.transport)
 

@@ -1,4 +1,4 @@
-"""`wsd COMMAND`, `python -m wsd COMMAND`: the small tools beside the daemon, each living with what it serves."""
+"""`wsd COMMAND`, `python -m wsd COMMAND`: the tools beside the daemon. Each lives in the room that it is about."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from wsd.config import Config, ConfigError, defaultText
 from wsd.protocols import tools
 
 Command = tuple[str, Callable[[ArgumentParser], None], Callable[[Namespace], None]]
-"""What it does in a sentence, what it takes, and what runs it."""
+"""A sentence about it, what adds its arguments, and what runs it."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command. Raises SystemExit: 0, or one line on stderr and 1, or 2 when the command line is no command."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    told = {**{name: command[0] for name, command in _COMMANDS.items()}, **{n: t for n, (t, _) in _GROUPS.items()}}
+    sentences = {name: command[0] for name, command in _COMMANDS.items()}
+    sentences |= {name: group[0] for name, group in _GROUPS.items()}
     about = "Tools beside the WebSocket daemon. The daemon itself: twistd -n wsd --help"
-    name, rest = _choose("wsd", about, told, arguments)
+    name, rest = _choose("wsd", about, sentences, arguments)
     if name in _COMMANDS:
         _run(f"wsd {name}", _COMMANDS[name], rest)
         return
@@ -29,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     _run(f"wsd {name} {action}", commands[action], rest)
 
 
-def _choose(prog: str, about: str, told: Mapping[str, str], argv: Sequence[str]) -> tuple[str, list[str]]:
-    """The command, and what is left for it."""
-    lines = "\n".join(f"  {name:<8} {description}" for name, description in sorted(told.items()))
+def _choose(prog: str, about: str, sentences: Mapping[str, str], argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The command, and the arguments for it."""
+    lines = "\n".join(f"  {name:<8} {description}" for name, description in sorted(sentences.items()))
     parser = ArgumentParser(
         prog=prog,
         description=about,
@@ -40,7 +41,7 @@ def _choose(prog: str, about: str, told: Mapping[str, str], argv: Sequence[str])
     )
     if prog == "wsd":
         parser.add_argument("--version", action="version", version=f"wsd {__version__}")
-    parser.add_argument("command", metavar="COMMAND", choices=sorted(told), help="one of those below")
+    parser.add_argument("command", metavar="COMMAND", choices=sorted(sentences), help="one of those below")
     parser.add_argument("arguments", metavar="...", nargs=REMAINDER, help="what the command takes")
     given = parser.parse_args(list(argv) or ["--help"])
     return given.command, given.arguments
@@ -58,7 +59,7 @@ def _takesFile(parser: ArgumentParser) -> None:
 
 
 def _takesNothing(parser: ArgumentParser) -> None:
-    """The command has no arguments."""
+    """Add no arguments."""
 
 
 def _check(arguments: Namespace) -> None:
@@ -80,7 +81,7 @@ def _blobs() -> Mapping[str, Command]:
 
 
 def _users() -> Mapping[str, Command]:
-    """Those of xmpp look into the daemon's configuration: they raise ConfigError too."""
+    """The commands of xmpp, which read the daemon's configuration, and so may raise ConfigError."""
 
     def configured(run: Callable[[Namespace, Config], None]) -> Callable[[Namespace], None]:
         def runs(arguments: Namespace) -> None:
@@ -110,7 +111,7 @@ _GROUPS = {
     "blob": ("Upload and download files, and look after a store of them.", _blobs),
     "xmpp": ("Add, change, remove and list the users of XMPP.", _users),
 }
-"""Commands with commands of their own: what they are for, and what gives those."""
+"""Commands with commands of their own: a sentence about them, and what returns those."""
 
 if __name__ == "__main__":
     main()

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from wsd.config import Config, Tls
-from wsd.listen.bind import Listener, Unusable, bind, descriptorsFor, roomIn
+from wsd.listen.bind import bind
+from wsd.listen.endpoints import Unusable
+from wsd.listen.listener import Listener
 
 
 @pytest.fixture
@@ -156,17 +156,3 @@ class TestInheritedSockets:
         environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"}
         with pytest.raises(Unusable, match="passed none"):
             listen(bound, Config(port=None, listen=("systemd:index=0",)), environ)
-
-
-class TestDescriptors:
-    """A connection is one, and other things are too."""
-
-    @pytest.mark.parametrize(("descriptors", "room"), [(20, 1), (100, 36), (1024, 922), (65536, 58983)])
-    def test_make_room_for_fewer_connections(self, descriptors: int, room: int) -> None:
-        assert roomIn(descriptors) == room
-
-    @given(st.integers(1, 1_000_000))
-    def test_are_told_as_few_as_will_do(self, connections: int) -> None:
-        needed = descriptorsFor(connections)
-        assert roomIn(needed) >= connections
-        assert connections == 1 or roomIn(needed - 1) < connections

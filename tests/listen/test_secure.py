@@ -20,7 +20,7 @@ from zope.interface.verify import verifyObject
 
 from tests.certificates import Authority
 from tests.listen.test_transport import MIB, HalfClosing, Pair, Producer, Recorder
-from wsd.listen import records, secure
+from wsd.listen import records, sealing, secure
 
 LISTEN = Path(secure.__file__).parent
 
@@ -35,11 +35,14 @@ def inPython(name: str) -> ModuleType:
     return module
 
 
-pythonSecure = inPython("secure")
-pythonSecure.Records = inPython("records").Records  # type: ignore[attr-defined]
+pythonHandshake, pythonSecure = inPython("handshake"), inPython("secure")
+pythonHandshake.Records = inPython("records").Records  # type: ignore[attr-defined]
+pythonSecure.Handshake = pythonHandshake.Handshake  # type: ignore[attr-defined]
+pythonSecure.HandshakeFailed = pythonHandshake.HandshakeFailed  # type: ignore[attr-defined]
+pythonSecure.Sealer = inPython("sealing").Sealer  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("module", [records, secure])
+@pytest.mark.parametrize("module", [records, sealing, secure])
 def test_it_is_compiled_from_what_the_source_says_now(module: ModuleType) -> None:
     built = Path(str(module.__file__))
     assert built.name.endswith(EXTENSION_SUFFIXES[0]), "run make test: it builds what is compiled"

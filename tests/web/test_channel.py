@@ -352,7 +352,7 @@ class TestPipelinedRequests:
         wire.socket.send(get(b"/page") * 100)
         select.select([wire.transport], [], [], 10)
         wire.transport.doRead()
-        monkeypatch.setattr(wire.door, "headReceived", None)
+        monkeypatch.setattr(wire.door._channel, "_admit", None)
         with capturedLogs() as events:
             wire.serve()
         (failure,) = failures(events)

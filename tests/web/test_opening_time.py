@@ -21,6 +21,7 @@ from wsd.listen.proxy import ProxyFactory
 from wsd.listen.tls import Certificates
 from wsd.listen.transport import TCPTransport, UNIXTransport
 from wsd.policies.timer import GRAIN
+from wsd.web.door import Doors
 
 OPENING = DEFAULTS.policies.opening_timeout
 GRACE = DEFAULTS.policies.closing_timeout + 1
@@ -35,7 +36,9 @@ class Caller:
 
     def __init__(self, daemon: Daemon, kind: str, certificates: Certificates | None, proxied: bool) -> None:
         self.daemon = daemon
-        factory: Any = daemon.site if certificates is None else certificates.wrap(daemon.site)
+        factory: Any = Doors(daemon.site)
+        if certificates is not None:
+            factory = certificates.wrap(factory)
         if proxied:
             factory = ProxyFactory(daemon.reactor, factory, lambda address: True, OPENING)
         protocol = factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))

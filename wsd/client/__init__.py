@@ -1,1 +1,1 @@
-"""The clients of the small tools: `echo` asks whether a server answers, `blob` uploads and downloads files."""
+"""The clients of `wsd` commands: `echo` tests whether a server answers, `blob` uploads and downloads files."""

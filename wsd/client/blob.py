@@ -1,8 +1,7 @@
 """
-`wsd blob put` and `wsd blob get`: files up and down by blob.wsd.v1, which go on by themselves.
+`wsd blob put` and `wsd blob get`: upload and download files by blob.wsd.v1, which docs/blob.md specifies.
 
-docs/blob.md specifies what is spoken. A connection that is lost is made again, and what was acknowledged is not sent
-again, nor is what was received asked for again, by a later run either.
+After a lost connection a transfer goes on where it was, also in a later run.
 """
 
 from __future__ import annotations
@@ -11,123 +10,35 @@ import json
 import os
 import secrets
 import sys
-import zlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Awaitable, Callable
 from hashlib import file_digest, sha256
 from pathlib import Path
-from struct import Struct
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater, react
 
-from wsd.client.talker import OPENING, Talker, Unanswered, addTrust, connect, soon
+from wsd.client.blobclient import BlobClient, Refusal, openBlob
+from wsd.client.talker import Unanswered, addTrust
 from wsd.client.url import shownUrl
 from wsd.config import stateFolder
 from wsd.config.state import makeFile, makeFolder
-from wsd.config.values import printable
 from wsd.policies.timer import keepTime
 
-SUBPROTOCOL = "blob.wsd.v1"
-
-_HEAD = Struct(">QI")
 _CHUNK = 1 << 18
 _CREDIT = 4 << 20
-"""Bytes of a download that may be on their way."""
-_ANSWER = 60.0
-"""Seconds in which an answer has to come."""
+"""Bytes of a download that the server may send before they are acknowledged."""
 _AGAIN = frozenset(("busy", "checksum", "credit", "disk_full", "no_transfer", "offset", "unavailable"))
-"""Errors that may be others the next time."""
-
-
-class Refusal(Exception):
-    """What the server said was wrong: a code of docs/blob.md's, and a sentence."""
-
-    def __init__(self, error: Any) -> None:
-        super().__init__(error["code"], error["message"])
-        self.code = str(error["code"])
-        self.sentence = printable(str(error["message"]))
-
-
-class _Quiet(Talker):
-    """Who moves files shows no handshakes, and most files are compressed already."""
-
-    showsHeads = False
-    deflates = False
-
-
-class Line:
-    """One connection that speaks blob.wsd.v1. Raises `Unanswered` and `Refusal`."""
-
-    def __init__(self, talker: Talker, reactor: Any) -> None:
-        self._talker = talker
-        self._reactor = reactor
-
-    async def next(self, *names: str) -> Any:
-        """The next message, which has one of these names."""
-        payload, isBinary = await self._next()
-        message = None if isBinary else json.loads(payload)
-        if not isinstance(message, dict):
-            raise Unanswered(f"speaks {SUBPROTOCOL} and sent a chunk where {' or '.join(names)} was due")
-        if "error" in message:
-            raise Refusal(message["error"])
-        if not set(names) & set(message):
-            raise Unanswered(f"said {printable(str(message)[:80])} where {' or '.join(names)} was due")
-        return message
-
-    async def nextChunk(self, due: int) -> bytes:
-        """The next chunk, which is for byte `due`."""
-        payload, isBinary = await self._next()
-        if not isBinary:
-            message = json.loads(payload)
-            raise Refusal(message["error"]) if "error" in message else Unanswered("ended before the end of the file")
-        offset, crc = _HEAD.unpack_from(payload)
-        if offset != due or zlib.crc32(payload[_HEAD.size :]) != crc:
-            raise Unanswered("sent a piece that is not what it should be")
-        return payload[_HEAD.size :]
-
-    async def _next(self) -> tuple[bytes, bool]:
-        late = "no answer came within {:g} seconds"
-        payload, isBinary, _ = await soon(self._talker.next(), self._reactor, _ANSWER, late)
-        return payload, isBinary
-
-    def say(self, message: str, /, **fields: object) -> None:
-        """Send a message, with those fields that are not None."""
-        given = {name: value for name, value in fields.items() if value is not None}
-        self._send(json.dumps({message: given}).encode(), False)
-
-    def sendChunk(self, offset: int, data: bytes) -> None:
-        """Send a chunk."""
-        self._send(_HEAD.pack(offset, zlib.crc32(data)) + data, True)
-
-    def _send(self, payload: bytes, isBinary: bool) -> None:
-        if self._talker.gone.called:
-            raise Unanswered("the connection is lost")
-        self._talker.sendMessage(payload, isBinary)
-
-    def close(self) -> None:
-        """Say goodbye."""
-        if not self._talker.gone.called:
-            self._talker.sendClose(1000)
-
-
-async def _open(reactor: Any, arguments: Namespace) -> tuple[Line, Any]:
-    """A connection, and what the server says of its limits."""
-    talker = await connect(reactor, arguments, [SUBPROTOCOL], _Quiet)
-    await soon(talker.opened, reactor, OPENING, "the server did not answer the handshake within {:g} seconds")
-    if talker.websocket_protocol_in_use != SUBPROTOCOL:
-        raise Unanswered(f"does not speak {SUBPROTOCOL}; is it a route of blobs?")
-    line = Line(talker, reactor)
-    return line, (await line.next("hello"))["hello"]
+"""Codes of errors that may not come again at the next try."""
 
 
 # -- up ---------------------------------------------------------------------------------------------------------------
 
 
-class Upload:
-    """One file on its way up. `reached` is what the server has acknowledged."""
+class FileUpload:
+    """The upload of one file. `reached` is the number of bytes that the server has acknowledged."""
 
     def __init__(self, reactor: Any, arguments: Namespace, file: BinaryIO, token: str) -> None:
         self._reactor = reactor
@@ -140,9 +51,9 @@ class Upload:
         self.reached = 0
 
     async def once(self) -> Any:
-        """Go on, as long as the connection lasts: the receipt."""
+        """Go on over a new connection. Returns the receipt."""
         arguments = self._arguments
-        line, _ = await _open(self._reactor, arguments)
+        line, _ = await openBlob(self._reactor, arguments)
         try:
             name = arguments.name or Path(arguments.file).name
             line.say("begin", name=name, size=self.size, token=self._token, type=arguments.type)
@@ -157,7 +68,7 @@ class Upload:
         finally:
             line.close()
 
-    async def _send(self, line: Line, ready: Any) -> None:
+    async def _send(self, line: BlobClient, ready: Any) -> None:
         offset = int(ready["offset"])
         granted = self._acknowledged(ready)
         while self._hashed < offset:
@@ -170,7 +81,7 @@ class Upload:
             offset += len(data)
 
     def _read(self, offset: int, size: int) -> bytes:
-        """Some of the file, which is hashed the first time that it is read."""
+        """Read a piece of the file. Bytes that are read for the first time are hashed."""
         self._file.seek(offset)
         data = self._file.read(size)
         if len(data) != size:
@@ -193,7 +104,7 @@ def put(arguments: Namespace) -> None:
     token = _tokenIn(memory)
 
     async def run(reactor: Any) -> None:
-        upload = Upload(reactor, arguments, file, token)
+        upload = FileUpload(reactor, arguments, file, token)
         receipt = await _persist(reactor, arguments, upload.once, lambda: upload.reached)
         progress(upload.size, upload.size)
         memory.unlink(missing_ok=True)
@@ -211,7 +122,7 @@ def _opened(path: str | Path, mode: str, verb: str) -> Any:
 
 
 def _tokenIn(memory: Path) -> str:
-    """The token that an earlier run left there, or a new one."""
+    """The token that an earlier run left there, else a new one."""
     try:
         makeFolder(memory.parent)
         makeFile(memory)
@@ -226,7 +137,7 @@ def _tokenIn(memory: Path) -> str:
 
 
 def _memory(arguments: Namespace, file: BinaryIO) -> Path:
-    """Where the token of this upload is kept until it is done, so that a later run goes on with it."""
+    """The file that keeps the token of this upload until it is complete, so that a later run can go on."""
     status = os.fstat(file.fileno())
     path = Path(arguments.file).resolve()
     what = f"{arguments.url}\0{path}\0{arguments.name or path.name}\0{status.st_size}\0{status.st_mtime_ns}"
@@ -236,21 +147,21 @@ def _memory(arguments: Namespace, file: BinaryIO) -> Path:
 # -- down -------------------------------------------------------------------------------------------------------------
 
 
-class Download:
-    """One file on its way down, into `FILE.part` until it is whole. `reached` is how much is there."""
+class FileDownload:
+    """The download of one file, into `FILE.part` until it is complete. `reached` is the number of bytes received."""
 
-    def __init__(self, reactor: Any, arguments: Namespace, id: str, part: BinaryIO) -> None:
+    def __init__(self, reactor: Any, arguments: Namespace, fileId: str, part: BinaryIO) -> None:
         self._reactor = reactor
         self._arguments = arguments
-        self._id = id
+        self._fileId = fileId
         self._part = part
         self.reached = part.seek(0, os.SEEK_END)
 
     async def once(self) -> Any:
-        """Go on, as long as the connection lasts: the receipt."""
-        line, _ = await _open(self._reactor, self._arguments)
+        """Go on over a new connection. Returns the receipt."""
+        line, _ = await openBlob(self._reactor, self._arguments)
         try:
-            line.say("get", id=self._id, offset=self.reached, credit=_CREDIT)
+            line.say("get", id=self._fileId, offset=self.reached, credit=_CREDIT)
             file = (await line.next("file"))["file"]
             taken = 0
             while self.reached < file["size"]:
@@ -276,15 +187,15 @@ class Download:
 
 def get(arguments: Namespace) -> None:
     """Download a file. Raises SystemExit with one line for stderr."""
-    url, _, id = arguments.url.rstrip("/").rpartition("/")
+    url, _, fileId = arguments.url.rstrip("/").rpartition("/")
     arguments.url = _webSocketOf(url)
     target = Path(arguments.file)
-    path = target.with_name(f"{target.name}.{id[:16]}.part")
+    path = target.with_name(f"{target.name}.{fileId[:16]}.part")
     part = _opened(path, "ab", "written")
     receipts = []
 
     async def run(reactor: Any) -> None:
-        download = Download(reactor, arguments, id, part)
+        download = FileDownload(reactor, arguments, fileId, part)
         receipts.append(await _persist(reactor, arguments, download.once, lambda: download.reached))
 
     with part:
@@ -310,7 +221,11 @@ def get(arguments: Namespace) -> None:
 async def _persist(
     reactor: Any, arguments: Namespace, once: Callable[[], Awaitable[Any]], reached: Callable[[], int]
 ) -> Any:
-    """Try until it is done: soon where something came of it, else after a while, and no longer than the patience."""
+    """
+    Try until the transfer is complete, with growing pauses while it makes no progress.
+
+    Raises SystemExit if it makes none for `patience` seconds, or if the server refuses for good.
+    """
     pause, best, since = 0.25, reached(), reactor.seconds()
     while True:
         try:
@@ -330,7 +245,7 @@ async def _persist(
 
 
 def _react(run: Callable[[Any], Awaitable[None]]) -> None:
-    """Run it, and come back when it went well: `react` itself ends the process in any case."""
+    """Run it, and return if it succeeds: `react` itself always ends the process."""
 
     async def main(reactor: Any) -> None:
         keepTime(reactor)
@@ -344,13 +259,13 @@ def _react(run: Callable[[Any], Awaitable[None]]) -> None:
 
 
 def _webSocketOf(url: str) -> str:
-    """The URL of a WebSocket; http and https are taken for the same place."""
+    """The URL of the WebSocket; http and https are read as ws and wss."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(scheme={"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)))
 
 
 def progress(reached: int, size: int) -> None:
-    """A bar on the terminal, where there is one."""
+    """Show a progress bar, if stderr is a terminal."""
     if not sys.stderr.isatty():
         return
     share = reached / size if size else 1.0

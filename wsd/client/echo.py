@@ -1,4 +1,4 @@
-"""`wsd echo URL`: shows the handshake, says messages, times the way there and back, and closes."""
+"""`wsd echo URL`: shows the handshake, sends messages, times the round trips, and closes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsd.policies.timer import keepTime
 
 
 def addArguments(parser: ArgumentParser) -> None:
-    """What `wsd echo` may be given."""
+    """Add the arguments of `wsd echo`."""
     parser.add_argument("url", metavar="URL", help="ws://HOST:PORT/PATH, or wss:// for TLS")
     parser.add_argument(
         "message", nargs="*", type=_message, help='what to say, each as one text message (default: "hello")'
@@ -48,7 +48,7 @@ def _subprotocol(text: str) -> str:
 
 
 def run(arguments: Namespace) -> None:
-    """Talk as the arguments say. Raises SystemExit: 0, or with one line for stderr."""
+    """Talk as the arguments say. Raises SystemExit, with 0 or with one line for stderr."""
     if arguments.count < 1:
         raise SystemExit(f"wsd: --count: {arguments.count} is too little; write 1 or more")
     react(lambda reactor: ensureDeferred(_run(reactor, arguments)))
@@ -63,7 +63,7 @@ async def _run(reactor: Any, arguments: Namespace) -> None:
 
 
 async def talk(reactor: Any, arguments: Namespace) -> None:
-    """Connect, say each message and print what comes back, and close. Raises `Unanswered`."""
+    """Connect, send each message and print its answer, and close. Raises `Unanswered`."""
     talker = await connect(reactor, arguments, arguments.subprotocol)
     hint = "; does it want ws://?" if talker.factory.isSecure else ""
     await soon(talker.opened, reactor, OPENING, "the server did not answer the handshake within {:g} seconds" + hint)
@@ -86,7 +86,7 @@ async def talk(reactor: Any, arguments: Namespace) -> None:
 
 
 def shown(payload: bytes, isBinary: bool) -> str:
-    """A message for a person: how it begins, and how long it is."""
+    """A message on one line: its beginning, and its length."""
     whole = payload.hex(" ") if isBinary else payload.decode()
     begin = printable(whole[:WIDTH]) + ("..." if len(whole) > WIDTH else "")
     quote = "" if isBinary else '"'

@@ -1,6 +1,4 @@
-"""
-The client's side of a WebSocket (RFC 6455 4.1): connects for a person, and says in one sentence what did not work.
-"""
+"""The client's side of a WebSocket (RFC 6455 4.1): connects, and says in one sentence what did not work."""
 
 from __future__ import annotations
 
@@ -19,14 +17,9 @@ from autobahn.websocket.compress import (
 from autobahn.websocket.types import ConnectingRequest, ConnectionResponse
 from twisted.internet.defer import Deferred, DeferredQueue, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.error import (
-    ConnectError,
-    ConnectionDone,
-    ConnectionLost,
-    ConnectionRefusedError,
-    DNSLookupError,
-    TimeoutError,
-)
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost, DNSLookupError
+from twisted.internet.error import ConnectionRefusedError as ConnectRefused
+from twisted.internet.error import TimeoutError as ConnectTimedOut
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
@@ -44,22 +37,22 @@ _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _OPAQUE = re.compile(rb"[^\t\r\n -~]")
 _PASSWORD = re.compile(r"(?<=^Authorization: Basic ).*", re.IGNORECASE)
 WIDTH = 200
-"""Characters that are shown of a message."""
+"""Characters of a message that are shown."""
 
 
 class Unanswered(Exception):
-    """One sentence: what did not work, and what may help."""
+    """The server gave no answer, or the wrong one: one sentence that says so, and what may help."""
 
 
 def addTrust(parser: ArgumentParser) -> None:
-    """Whose certificates are believed."""
+    """Add the options that say which certificates are trusted."""
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file, and no others")
     trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
 
 
 def soon(waiting: Deferred[_T], reactor: Any, patience: float, otherwise: str) -> Deferred[_T]:
-    """What comes, or `Unanswered` when it takes longer than the patience in seconds."""
+    """The same Deferred, which fails with `Unanswered` after so many seconds."""
 
     def late(result: object, seconds: float) -> NoReturn:
         raise Unanswered(otherwise.format(seconds))
@@ -70,7 +63,7 @@ def soon(waiting: Deferred[_T], reactor: Any, patience: float, otherwise: str) -
 async def connect(
     reactor: Any, arguments: Namespace, subprotocols: Sequence[str], kind: type[Talker] | None = None
 ) -> Talker:
-    """Connect to `arguments.url` and offer these; the handshake has begun. Raises `Unanswered`."""
+    """Connect to `arguments.url`, and begin a handshake that offers these subprotocols. Raises `Unanswered`."""
     kind = kind or Talker
     try:
         url, headers = readUrl(arguments.url)
@@ -92,11 +85,11 @@ async def connect(
     place = f"{factory.host} port {port}"
     try:
         talker: Talker = await endpoint.connect(factory)
-    except ConnectionRefusedError:
+    except ConnectRefused:
         raise Unanswered(f"refused: nothing listens at {place}; start the daemon, or look at the port") from None
     except DNSLookupError:
         raise Unanswered(f"there is no host {factory.host}; look for a slip in its name") from None
-    except TimeoutError:
+    except ConnectTimedOut:
         raise Unanswered(f"{place} does not answer within {OPENING:g} seconds") from None
     except ConnectError as error:
         raise Unanswered(f"{place} cannot be reached: {error}") from None
@@ -108,7 +101,7 @@ def _acceptDeflate(response: object) -> PerMessageDeflateResponseAccept | None:
 
 
 def _trust(host: str, arguments: Namespace) -> Any:
-    """Whose certificates are believed: the system's authorities, those of --ca, or anybody's."""
+    """TLS options that trust the system's authorities, those of --ca, or with --insecure anybody."""
     try:
         from OpenSSL.SSL import Error as SSLError
         from twisted.internet import ssl
@@ -132,7 +125,7 @@ def _trust(host: str, arguments: Namespace) -> Any:
 
 
 class Talker(WebSocketClientProtocol):
-    """Our side of the connection: what happens on it, to be awaited."""
+    """One connection, whose events can be awaited."""
 
     showsHeads: ClassVar[bool] = True
     """Whether the handshake is printed."""
@@ -142,9 +135,9 @@ class Talker(WebSocketClientProtocol):
     def __init__(self) -> None:
         super().__init__()
         self.opened: Deferred[None] = Deferred()
-        """The handshake is done; or `Unanswered`."""
+        """Fires when the handshake is complete; fails with `Unanswered`."""
         self.gone: Deferred[str] = Deferred()
-        """The connection has ended: the close code and reason, for a person."""
+        """Fires when the connection has ended, with the close code and the reason as a sentence."""
         self._answers: DeferredQueue[tuple[bytes, bool, float] | Unanswered] = DeferredQueue()
         self._head: bytes | None = None
         self._refused: str | None = None
@@ -157,11 +150,11 @@ class Talker(WebSocketClientProtocol):
         return answer
 
     def next(self) -> Deferred[tuple[bytes, bool, float]]:
-        """The next message: payload, whether it is binary, and when it came; or `Unanswered`."""
+        """Receive a message: its payload, whether it is binary, and when it came. Fails with `Unanswered`."""
         return ensureDeferred(self._next())
 
     def onConnecting(self, details: object) -> ConnectingRequest:
-        """As Autobahn asks, with an IPv6 address in its brackets (RFC 3986 3.2.2)."""
+        """Called by Autobahn for the request, which must have an IPv6 address in brackets (RFC 3986 3.2.2)."""
         factory = self.factory
         host = f"[{factory.host}]" if ":" in factory.host else factory.host
         return ConnectingRequest(
@@ -175,9 +168,9 @@ class Talker(WebSocketClientProtocol):
 
     def processHandshake(self) -> None:
         """
-        Autobahn would decode the answer as UTF-8, and split it at bytes that do not end a line.
+        Replace bytes beyond ASCII in the answer, which are opaque (RFC 9110 5.5), before Autobahn reads it.
 
-        Bytes beyond ASCII are opaque (RFC 9110 5.5), and nothing that it looks for has any.
+        Autobahn would decode it as UTF-8, and split it at characters that do not end a line.
         """
         end = self.data.find(b"\r\n\r\n")
         if end >= 0:
@@ -186,7 +179,7 @@ class Talker(WebSocketClientProtocol):
         super().processHandshake()
 
     def onConnect(self, response: ConnectionResponse) -> None:
-        """The server agrees."""
+        """Called when the server has accepted the handshake."""
         if not self.showsHeads:
             return
         self._showHeads()
@@ -194,15 +187,15 @@ class Talker(WebSocketClientProtocol):
         print(f"extensions: {printable(response.headers.get('sec-websocket-extensions', 'none'))}")
 
     def onOpen(self) -> None:
-        """Messages may be sent."""
+        """Called when messages may be sent."""
         self.opened.callback(None)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """An answer."""
+        """Called for each message."""
         self._answers.put((payload, isBinary, self.factory.reactor.seconds()))
 
     def failHandshake(self, reason: str) -> None:
-        """The server refuses, or answers nonsense: its status, and the first line of its text, are the reason."""
+        """Called when the server refuses, or is no server: its status and the first line of its text are the reason."""
         if self.showsHeads:
             self._showHeads()
         seen, _, body = self.data.partition(b"\r\n\r\n")
@@ -222,12 +215,12 @@ class Talker(WebSocketClientProtocol):
                 print(f"{mark} {printable(_PASSWORD.sub('...', line))}")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone; Autobahn calls `onClose`."""
+        """Called when the connection is gone; Autobahn calls `onClose` next."""
         self._lost = reason.value
         super().connectionLost(reason)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """Whoever waits is told."""
+        """Called at the end: whatever is awaited fires or fails."""
         said = "without a code" if code in (None, 1005) else str(code)
         said += (f" {printable(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
         if not self.opened.called:
@@ -237,7 +230,7 @@ class Talker(WebSocketClientProtocol):
             self.gone.callback(said)
 
     def _broken(self) -> str:
-        """Why it broke off before the handshake was done."""
+        """Why the connection broke off before the handshake was complete."""
         if isinstance(self._lost, ConnectionDone):
             return "the server closed without an answer; does it want TLS (wss://)?"
         if self.factory.isSecure and isinstance(self._lost, ConnectionLost):

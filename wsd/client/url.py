@@ -1,4 +1,4 @@
-"""Prepares the URL that a person writes for a request: ASCII (RFC 3986), and the user in a header (RFC 7617)."""
+"""Turns a URL as people write it into one for a request: in ASCII (RFC 3986), the user in a header (RFC 7617)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ClientHello, the first message of a TLS handshake (RFC 8446 4.1.2), read for what chooses a certificate."""
+"""Reads the ClientHello (RFC 8446 4.1.2): the server name and the application protocols that a client asks for."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MAX_RECEIVED = 256 * 1024
 
 
 class TooLong(Exception):
-    """A hello takes more bytes than any real client needs; the message is one sentence."""
+    """The ClientHello takes more bytes than any real client needs; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a client asked for: the server's name (RFC 6066 3) and protocols (RFC 7301 3.1), None where it did not."""
+    """The server name (RFC 6066 3) and protocols (RFC 7301 3.1) that a client asks for; None without the extension."""
 
     name: str | None = None
     protocols: tuple[bytes, ...] | None = None
@@ -34,8 +34,8 @@ class HelloReader:
     """
     Reads the ClientHello at the beginning of a connection, however it is split into records and reads.
 
-    `received` has all bytes so far, for OpenSSL. A broken hello, or none, is read as an empty one: OpenSSL then reports
-    what is wrong with it.
+    `received` has all bytes so far, for OpenSSL. A broken ClientHello, or anything else, is read as an empty one:
+    OpenSSL then says what is wrong.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class HelloReader:
         self._start = 0
 
     def feed(self, data: bytes) -> Hello | None:
-        """The hello, None if more is needed. Raises `TooLong`. Each byte is examined only once."""
+        """Returns the ClientHello; None if more is needed. Raises `TooLong`. Each byte is examined only once."""
         self.received += data
         received, message = self.received, self._message
         while len(received) > self._start:
@@ -80,7 +80,7 @@ def _read(message: bytes) -> Hello:
 
 
 def _extensions(message: bytes) -> dict[int, bytes]:
-    """Each by its number, after version, random, session, ciphers and compression."""
+    """The extensions by number; they follow version, random, session id, ciphers and compression (RFC 8446 4.1.2)."""
     at = _MESSAGE_HEAD + 2 + 32
     at += 1 + message[at]
     at += 2 + unpack_from("!H", message, at)[0]
@@ -95,7 +95,7 @@ def _extensions(message: bytes) -> dict[int, bytes]:
 
 
 def _nameIn(extension: bytes | None) -> str | None:
-    """The host name; there is no other kind."""
+    """The host name; there is no other kind of name (RFC 6066 3)."""
     if extension is None:
         return None
     kind, length = unpack_from("!BH", extension, 2)

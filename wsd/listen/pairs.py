@@ -1,4 +1,4 @@
-"""Certificates and their keys in PEM files: read, checked against each other, and told apart by name."""
+"""Reads certificates with their keys from PEM files, and checks that they fit."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """What to call it: its first name, else its file."""
+        """Its first DNS name, else its file, for the log."""
         return self.names[0] if self.names else self.files.cert
 
     @property
     def kind(self) -> str:
-        """The kind of its key."""
+        """The type of its key, such as RSA."""
         return type(self.key).__name__
 
 
 def readFile(path: str, what: str) -> bytes:
-    """All of a file. Raises ConfigError."""
+    """The content of a file. Raises ConfigError."""
     try:
         with open(path, "rb") as file:
             return file.read()

@@ -25,7 +25,7 @@ _BATCH = 256
 """Connections accepted a turn."""
 
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""Errors of accept() for want of descriptors or memory; the connection goes on waiting."""
+"""Errors of accept() when descriptors or memory have run out; the connection goes on waiting."""
 _PAUSE = 0.25
 """Seconds without accepting after such an error, so that waiting clients do not keep the daemon busy."""
 _QUIET = 10.0
@@ -44,7 +44,7 @@ _ANSWER = (
 
 class Shortage:
     """
-    Turns away connections that cannot be accepted, by means of a spare descriptor; logs a line every ten seconds.
+    Turns away connections that cannot be accepted, by means of a spare descriptor. Logs at most every ten seconds.
 
     `count` is called with the name of the error and the number of connections.
     """
@@ -129,14 +129,14 @@ class _Accepting(_Base):
     """The answer for clients that are turned away."""
 
     def doRead(self) -> None:
-        """Accept those that wait; what is out of the ordinary is left to Twisted's own, which is twice as slow."""
+        """Accept waiting connections. Unusual errors are left to Twisted's own method, which is twice as slow."""
         most = self.numberAccepts
         own: Any = self
         for accepted in range(most):
             try:
                 client, name = own.socket.accept()
             except BlockingIOError:
-                # As many next time: then nobody has to find out that no more have come.
+                # Accept as many next time, which saves the call that finds none waiting.
                 self.numberAccepts = max(1, accepted)
                 return
             except OSError as error:
@@ -172,7 +172,7 @@ class _Accepting(_Base):
         raise NotImplementedError
 
     def _logConnectionLostMsg(self) -> None:
-        """The daemon says itself that it stops."""
+        """Log nothing: the daemon logs that it stops."""
 
 
 class TCPPort(_Accepting, tcp.Port):
@@ -201,7 +201,7 @@ class TCPPort(_Accepting, tcp.Port):
 
 
 class UNIXPort(_Accepting, unix.Port):
-    """Twisted's unix port; a socket that somebody else made keeps its path."""
+    """Twisted's unix port. The path of an inherited socket is not removed."""
 
     transport = UNIXTransport
     ownsPath = True

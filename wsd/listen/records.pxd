@@ -10,4 +10,4 @@ cdef class Records:
     cdef bytes _several(self, bytes data)
     cdef Py_ssize_t _whole(self, bytes data)
     cpdef bytes seal(self, data)
-    cpdef bytes said(self)
+    cpdef bytes takePending(self)

@@ -1,7 +1,7 @@
 """
-TLS of one connection between two memory BIOs, sans I/O: what arrives is deciphered, what leaves is enciphered.
+TLS records of one connection, sans I/O: deciphers received bytes, enciphers bytes to send (RFC 8446 5).
 
-A socket's own BIO takes three calls of the system for what one recv and one send carry.
+OpenSSL works on two memory BIOs. On the socket itself it would take three system calls for one recv and one send.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ RECORD = 16384
 """Bytes of plain text in the largest record (RFC 8446 5.1)."""
 
 _HEAD = 5
-"""Bytes before each record, the last two of them its length."""
+"""Bytes of a record's header; the last two are its length."""
 
 _plain = memoryview(bytearray(256 * 1024 + 2 * RECORD))
-"""What every connection deciphers into: one read's worth, and a record that was only half there before."""
+"""The buffer that all connections decipher into: room for one read, and for a record that began in the read before."""
 
 
 class Records:
-    """The server's end. `isOver` is set when nothing will come any more, `isBroken` when it was no proper end."""
+    """The server's side. `isOver` is set when nothing more will come, `isBroken` when that was no proper end."""
 
     __slots__ = ("_incoming", "_missing", "_outgoing", "_start", "isBroken", "isOver", "tls")
 
@@ -30,12 +30,12 @@ class Records:
         self._missing = 0
         self.isOver = self.isBroken = False
 
-    def said(self) -> bytes:
-        """What TLS itself has to say: to be sent."""
+    def takePending(self) -> bytes:
+        """Returns the bytes that TLS itself has to send."""
         return self._outgoing.read() if self._outgoing.pending else b""
 
-    def shake(self, data: bytes) -> bytes | None:
-        """Go on with the handshake: what came behind it when it is done, None before. Raises ssl.SSLError."""
+    def handshake(self, data: bytes) -> bytes | None:
+        """Go on with the handshake. Returns the bytes after it; None if it is not complete. Raises ssl.SSLError."""
         self._incoming.write(data)
         try:
             self.tls.do_handshake()
@@ -45,9 +45,9 @@ class Records:
 
     def decipher(self, data: bytes) -> bytes:
         """
-        The plain text of what was read.
+        Returns the plain text of the bytes that were read.
 
-        OpenSSL is asked for whole records alone: for half a one it would raise an error, which costs more than it.
+        OpenSSL is only asked for complete records. For a part of one it raises an exception, which is expensive.
         """
         if self._start:
             data, self._start = self._start + data, b""
@@ -58,11 +58,11 @@ class Records:
         return self._several(data)
 
     def _record(self, size: int) -> bytes:
-        """The plain text of one record, which is smaller than the record."""
+        """The plain text of one record; it is shorter than the record."""
         try:
             plain: bytes = self.tls.read(size)
         except ssl.SSLWantReadError:
-            # A record for TLS itself.
+            # The record has no data: it was for TLS itself.
             return b""
         except ssl.SSLZeroReturnError:
             plain = b""
@@ -96,7 +96,11 @@ class Records:
         return whole + bytes(_plain[:got])
 
     def _whole(self, data: bytes) -> int:
-        """How many records end in it; `_missing` is what the last one lacks, `_start` the start of a record's head."""
+        """
+        Count the records that end in these bytes.
+
+        Sets `_missing` to the bytes that the last record still lacks, and `_start` to an incomplete header at the end.
+        """
         size, at, count = len(data), self._missing, 0
         if at > size:
             self._missing = at - size
@@ -113,16 +117,16 @@ class Records:
         return count
 
     def seal(self, data: bytes | memoryview) -> bytes:
-        """Encipher what is to be sent, in as many records as it takes. Raises ssl.SSLError."""
+        """Encipher bytes to send, in as many records as they take. Raises ssl.SSLError."""
         self.tls.write(data)
         return self._outgoing.read()
 
-    def sayGoodbye(self) -> bytes:
-        """The close_notify (RFC 8446 6.1); `isOver` is set when the peer has said its own."""
+    def closeNotify(self) -> bytes:
+        """Returns our close_notify (RFC 8446 6.1). Sets `isOver` if the peer has already sent its own."""
         try:
             self.tls.unwrap()
         except ssl.SSLError:
-            # The peer has not said it yet.
+            # The peer has not sent its own yet.
             pass
         else:
             self.isOver = True
@@ -130,7 +134,7 @@ class Records:
 
 
 def reasonOf(error: ssl.SSLError) -> str:
-    """OpenSSL's words."""
+    """The reason of an error, in OpenSSL's words."""
     reason = error.reason.replace("_", " ").lower() if error.reason else str(error)
     fault = getattr(error, "verify_message", None)
     return f"{reason}: {fault}" if fault else reason

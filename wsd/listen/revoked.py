@@ -17,13 +17,13 @@ _LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOT
 
 def readRevoked(path: str, authorities: Iterable[x509.Certificate]) -> float:
     """
-    Check that a file has a list of each of these authorities; OpenSSL refuses all clients of an authority without one.
+    Check that a file has a list of each of these authorities: OpenSSL refuses all clients of an authority without one.
 
     Returns when the first list expires, in seconds since 1970. Raises ConfigError.
     """
     content = readFile(path, "client_crl")
     if b"CERTIFICATE-----" in content:
-        # OpenSSL would trust it.
+        # OpenSSL would trust that certificate.
         raise ConfigError(f"tls.client_crl: {path} contains a certificate; certificates belong in client_ca")
     found = _LIST.findall(content)
     if not found:

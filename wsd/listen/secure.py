@@ -6,12 +6,10 @@ What arrives in one read is delivered as one, and what is written meanwhile leav
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from twisted.internet import main
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ISSLTransport
@@ -20,40 +18,28 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
-from wsd.listen.hello import Hello, HelloReader, TooLong
-from wsd.listen.records import Records, reasonOf
+from wsd.listen.handshake import ChooseContext, Handshake, HandshakeFailed, tlsInfoOf
+from wsd.listen.sealing import Sealer
 from wsd.listen.transport import LATER, READ
 from wsd.policies.address import TlsInfo
 
-ALPN = "http/1.1"
-"""What is spoken here: WebSockets over HTTP/2 are not."""
-
-_JOINED = 64 * 1024
-"""What is gathered is joined up to this size; from there on it is sent, though a read is still being delivered."""
-
-_PORTION = 256 * 1024
-"""What is enciphered at a time."""
-
-_NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
-"""The fatal alert no_application_protocol (RFC 7301 3.2)."""
-
-_TOO_LONG = b"\x15\x03\x03\x00\x02\x02\x2f"
-"""The fatal alert illegal_parameter, which OpenSSL also sends for an excessively long message."""
-
-_SENTENCE = b"this port speaks TLS; open it with wss:// or https://\n"
-_PLAIN = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
-    b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
-)
-
 _PASSED = {"setWaterMarks", "setKept", "via", "waited"}
 _PASSED |= {"getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
-"""What is the transport's below, if it has it."""
+"""Attributes of the transport below, if it has them."""
 
 _log = Logger(namespace="wsd")
 
-Choose = Callable[[Hello], ssl.SSLContext]
-"""Gives a client the context for what it asks for."""
+
+class Phase(Enum):
+    """How far the handshake of a connection has come."""
+
+    handshake = "it goes on"
+    refused = "it has failed"
+    open = "it is complete"
+
+
+# Looked up in the module, which is cheaper for every read than in the class.
+_HANDSHAKE, _REFUSED, _OPEN = Phase
 
 
 class SecureTransport:
@@ -61,7 +47,7 @@ class SecureTransport:
     One connection. The protocol above is connected before the handshake; what it writes meanwhile waits for that.
 
     Interfaces are Twisted's; `wire` tells of the transport below where that is the house's own. A peer that ends
-    without TLS's own goodbye (close_notify, RFC 8446 6.1) is lost, not done: what it sent may have been cut.
+    without a close_notify is lost, not done: what it sent may have been cut (RFC 8446 6.1).
     """
 
     copies = False
@@ -69,52 +55,46 @@ class SecureTransport:
 
     __slots__ = (
         "_below",
-        "_bytes",
-        "_choose",
-        "_gathered",
-        "_hello",
-        "_isDeaf",
-        "_isEnded",
-        "_isOpen",
-        "_isRefused",
+        "_handshake",
+        "_hasNotified",
+        "_isHalfClosed",
+        "_phase",
         "_producer",
-        "_pulls",
         "_receiver",
         "_records",
-        "_saidGoodbye",
-        "_sni",
+        "_sealer",
+        "_serverName",
         "_socket",
-        "_tell",
         "_wire",
         "connected",
         "disconnecting",
         "protocol",
-        "sent",
     )
 
-    def __init__(self, choose: Choose, protocol: Any) -> None:
+    def __init__(self, choose: ChooseContext, protocol: Any) -> None:
         self.protocol = protocol
         self.connected = False
         self.disconnecting = False
-        self.sent = 0
-        self._choose = choose
-        self._receiver: Any = None
-        self._gathered: list[bytes] | None = []
-        self._bytes = 0
-        self._hello: HelloReader | None = HelloReader()
-        self._sni: str | None = None
+        self._phase = _HANDSHAKE
+        self._handshake: Handshake | None = Handshake(choose)
+        self._serverName: str | None = None
         self._records: Any = None
+        self._sealer: Any = None
+        self._receiver: Any = None
         self._producer: Any = None
         self._socket: Any = None
-        self._tell: Any = None
-        self._isOpen = self._isRefused = self._isDeaf = self._isEnded = self._saidGoodbye = self._pulls = False
+        self._hasNotified = False
+        """Whether our close_notify has been sent."""
+        self._isHalfClosed = False
+        """Whether the peer has closed its half of the connection below."""
 
     # -- the transport below calls --------------------------------------------------------------------------------
 
     def makeConnection(self, transport: Any) -> None:
-        """Stand on this transport, or on what a PROXY header has told of it."""
+        """Use this transport, or what a PROXY header has told of it."""
         self._below = transport
         self._wire: Any = getattr(transport, "wire", None)
+        self._sealer = Sealer(transport, self._wire)
         self.connected = True
         if self._wire is not None:
             self._wire.setReceiver(self)
@@ -123,9 +103,10 @@ class SecureTransport:
     def attach(self, socket: Any) -> None:
         """The socket that `doRead` reads from, and that is sent to while nothing waits below."""
         self._socket = socket
+        self._sealer.attach(socket)
 
     def doRead(self) -> BaseException | None:
-        """Read once and deliver it; what is returned is why the connection is lost."""
+        """Read once and deliver it. Returns why the connection is lost, if it is."""
         try:
             data = self._socket.recv(READ)
         except OSError as error:
@@ -136,13 +117,13 @@ class SecureTransport:
         return None
 
     def dataReceived(self, data: bytes) -> None:
-        """What the peer sent."""
+        """Called by a transport that is not our own."""
         self.feed(data)
 
     def feed(self, data: bytes) -> None:
         """Decipher what was read and deliver it; what is written meanwhile leaves as one."""
-        if not self._isOpen:
-            rest = self._shake(data)
+        if self._phase is not _OPEN:
+            rest = self._continueHandshake(data)
             if rest is None:
                 return
             data = rest
@@ -150,16 +131,17 @@ class SecureTransport:
         if records is None or records.isOver:
             return
         plain = records.decipher(data)
-        if plain and not self._isDeaf:
-            self._gathered = []
+        if plain and not self.disconnecting:
+            sealer = self._sealer
+            sealer.gather()
             try:
                 self._deliver(plain)
             finally:
-                self._flush()
-        elif self.connected and (said := records.said()):
-            self._send(said)
-        if (records.isOver or self._isEnded) and self.connected:
-            self._ended()
+                sealer.flush()
+        elif self.connected and (pending := records.takePending()):
+            self._sealer.send(pending)
+        if (records.isOver or self._isHalfClosed) and self.connected:
+            self._peerEnded()
 
     def _deliver(self, plain: bytes) -> None:
         """To the receiver, or to the protocol while none is set."""
@@ -169,31 +151,31 @@ class SecureTransport:
             self.protocol.dataReceived(plain)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone; without a goodbye it is cut."""
+        """The connection below is gone; without a close_notify it was cut (RFC 8446 6.1)."""
         if not self.connected:
             return
-        if not self._isOpen and not self._isRefused and (self._hello is None or self._hello.received):
-            self._tellRefused("the client went away")
-        if self._isOpen and not self._records.isOver and not self._saidGoodbye and reason.check(ConnectionDone):
+        if self._phase is _HANDSHAKE and self._handshake is not None and self._handshake.hasBegun:
+            self._logRefusal("the client went away")
+        if self._phase is _OPEN and not self._records.isOver and not self._hasNotified and reason.check(ConnectionDone):
             reason = Failure(ConnectionLost("the peer ended without TLS's close_notify"))
         self.connected = False
-        self._records = self._gathered = self._producer = self._socket = None
+        self._records = self._handshake = self._producer = self._socket = None
         self._receiver = None
+        self._sealer.close()
         protocol, self.protocol = self.protocol, None
-        self._tell = None
         protocol.connectionLost(reason)
 
     def __conform__(self, interface: Any) -> SecureTransport | None:
         """The peer may close its half if the protocol allows it, or if nothing more is delivered."""
-        if interface is not IHalfCloseableProtocol or not self.connected or not self._isOpen:
+        if interface is not IHalfCloseableProtocol or not self.connected or self._phase is not _OPEN:
             return None
-        return self if self._isDeaf or IHalfCloseableProtocol(self.protocol, None) is not None else None
+        return self if self.disconnecting or IHalfCloseableProtocol(self.protocol, None) is not None else None
 
     def readConnectionLost(self) -> None:
         """The peer has closed its half, with close_notify or without. It still gets what is written to it."""
-        self._isEnded = True
-        if self._isDeaf:
-            if self._saidGoodbye:
+        self._isHalfClosed = True
+        if self.disconnecting:
+            if self._hasNotified:
                 self._below.loseConnection()
         elif not self._records.isOver:
             IHalfCloseableProtocol(self.protocol).readConnectionLost()
@@ -203,74 +185,48 @@ class SecureTransport:
 
     # -- the handshake --------------------------------------------------------------------------------------------
 
-    def _shake(self, data: bytes) -> bytes | None:
-        """Go on with the handshake: what came behind it when it is done."""
-        if self._isRefused or not self.connected:
+    def _continueHandshake(self, data: bytes) -> bytes | None:
+        """Go on with the handshake. Returns the bytes after it when it is complete, None before."""
+        if self._phase is _REFUSED or self._handshake is None:
             return None
-        if self._hello is not None:
-            begun = self._greet(self._hello, data)
-            if begun is None:
-                return None
-            data = begun
+        handshake = self._handshake
         try:
-            rest: bytes | None = self._records.shake(data)
-        except ssl.SSLError as error:
-            self._refuse(reasonOf(error), _PLAIN if error.reason == "HTTP_REQUEST" else self._records.said())
+            rest = handshake.feed(data)
+        except HandshakeFailed as failed:
+            self._phase = _REFUSED
+            self._logRefusal(failed.reason)
+            self._below.write(failed.answer)
+            self._below.loseConnection()
             return None
-        self._below.write(self._records.said())
+        if handshake.records is not None:
+            self._below.write(handshake.records.takePending())
         if rest is not None:
-            self._isOpen = True
-            self._flush()
+            self._phase = _OPEN
+            self._records, self._serverName, self._handshake = handshake.records, handshake.serverName, None
+            self._sealer.open(self._records)
             if self.disconnecting and self._producer is None:
-                self._sayGoodbye()
+                self._closeNotify()
         return rest
-
-    def _greet(self, reader: HelloReader, data: bytes) -> bytes | None:
-        """All received bytes once the hello is complete and accepted; None before, and if it is refused."""
-        try:
-            hello = reader.feed(data)
-        except TooLong as fault:
-            self._refuse(str(fault), _TOO_LONG)
-            return None
-        if hello is None or not self._begin(hello):
-            return None
-        self._hello = None
-        return bytes(reader.received)
-
-    def _begin(self, hello: Hello) -> bool:
-        """The client has said what it wants: choose, unless it wants what is not spoken."""
-        if hello.protocols is not None and ALPN.encode() not in hello.protocols:
-            self._refuse(f"no application protocol in common, only {ALPN} is spoken", _NO_PROTOCOL)
-            return False
-        self._sni = hello.name
-        self._records = Records(self._choose(hello))
-        return True
 
     @property
     def isOpen(self) -> bool:
-        """Whether the handshake is done."""
-        return bool(self._isOpen)
+        """Whether the handshake is complete."""
+        return self._phase is _OPEN
 
     def giveUp(self, seconds: float) -> None:
-        """The handshake was not done in time: end at once."""
-        self._isRefused = True
-        self._tellRefused(f"no complete handshake came within {seconds:g} seconds")
+        """The handshake was not complete in time: end at once."""
+        self._phase = _REFUSED
+        self._logRefusal(f"no complete handshake came within {seconds:g} seconds")
         self._below.abortConnection()
 
-    def _refuse(self, reason: str, answer: bytes) -> None:
-        self._isRefused = True
-        self._tellRefused(reason)
-        self._below.write(answer)
-        self._below.loseConnection()
-
-    def _tellRefused(self, reason: str) -> None:
+    def _logRefusal(self, reason: str) -> None:
         peer = getattr(self.getPeer(), "host", "unix")
         _log.info("no TLS with {peer}: {reason}", event="tls.refused", peer=peer, reason=reason)
 
     # -- writing --------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send, once the handshake is done."""
+        """Send, once the handshake is complete."""
         if not isinstance(data, bytes):
             raise TypeError(f"a transport writes bytes, not {type(data).__name__}")
         if data:
@@ -283,56 +239,8 @@ class SecureTransport:
             self._write(pieces, sum(map(len, pieces)))
 
     def _write(self, pieces: Iterable[bytes], size: int) -> None:
-        if not self.connected or self._saidGoodbye:
-            return
-        if self._gathered is None:
-            self._seal(list(pieces))
-            return
-        self._gathered += pieces
-        self._bytes += size
-        if self._bytes > _JOINED and self._isOpen:
-            self._flush()
-            self._gathered = []
-
-    def _flush(self) -> None:
-        """Send what was gathered."""
-        gathered, self._gathered, self._bytes = self._gathered, None, 0
-        if gathered and self.connected:
-            self._seal(gathered)
-
-    def _seal(self, pieces: list[bytes]) -> None:
-        """Encipher, and send."""
-        if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
-            pieces = [b"".join(pieces)]
-        # Held in a local variable: reporting that too much waits may lose the connection.
-        records = self._records
-        try:
-            for piece in pieces:
-                if len(piece) <= _PORTION:
-                    self._send(records.seal(piece))
-                    continue
-                view = memoryview(piece)
-                for start in range(0, len(piece), _PORTION):
-                    self._send(records.seal(view[start : start + _PORTION]))
-        except ssl.SSLError:
-            records.isOver = records.isBroken = True
-            self._below.abortConnection()
-
-    def _send(self, data: bytes) -> None:
-        """Send at once if nothing waits before it, the rest through the transport below."""
-        if self._socket is not None and not self._wire.unsent and not self._pulls:
-            try:
-                sent = self._socket.send(data)
-            except OSError:
-                # It is met again, and reported, by the transport.
-                sent = 0
-            self.sent += sent
-            if sent == len(data):
-                return
-            data = data[sent:]
-        self._below.write(data)
-        if self._tell is not None and self._wire.unsent:
-            self._wire.tellUnsent(self._tell)
+        if self.connected and not self._hasNotified:
+            self._sealer.write(pieces, size)
 
     # -- what waits -----------------------------------------------------------------------------------------------
 
@@ -346,17 +254,20 @@ class SecureTransport:
     @property
     def unsent(self) -> int:
         """Bytes that wait: enciphered ones, and those that are gathered."""
-        return int(self._wire.unsent) + self._bytes
+        return int(self._wire.unsent) + int(self._sealer.gathered)
+
+    @property
+    def sent(self) -> int:
+        """Enciphered bytes that were sent past the transport below, which counts them with its own."""
+        return int(self._sealer.sent)
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
         """Tell how many enciphered bytes wait, now and each time that some must; what is gathered goes out at once."""
-        self._tell = tell
-        if self._wire.unsent:
-            self._wire.tellUnsent(tell)
+        self._sealer.tellUnsent(tell)
 
     def written(self) -> int:
         """Bytes written since the connection began."""
-        return int(self._wire.written()) + self._bytes
+        return int(self._wire.written()) + int(self._sealer.gathered)
 
     def acknowledged(self) -> int:
         """Those of them that have reached the peer."""
@@ -369,21 +280,21 @@ class SecureTransport:
     # -- producers ------------------------------------------------------------------------------------------------
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """It is told of what waits below."""
+        """Tell this producer of what waits below."""
         self._producer = producer
-        self._pulls = not streaming
+        self._sealer.pulls = not streaming
         self._below.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """It has given all; an end that waited for it comes now."""
+        """The producer is done; an end that waited for it comes now."""
         self._producer = None
-        self._pulls = False
+        self._sealer.pulls = False
         self._below.unregisterProducer()
-        if self.disconnecting and self._isOpen:
-            self._sayGoodbye()
+        if self.disconnecting and self._phase is _OPEN:
+            self._closeNotify()
 
     def pauseProducing(self) -> None:
-        """Read no more; but the peer's goodbye is waited for."""
+        """Read no more; but at the end the peer's close_notify is waited for."""
         if not self.disconnecting:
             self._below.pauseProducing()
 
@@ -397,41 +308,41 @@ class SecureTransport:
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
-    def _ended(self) -> None:
-        """The peer has said goodbye, or what it sends cannot be deciphered."""
+    def _peerEnded(self) -> None:
+        """The peer has sent its close_notify, or what it sends cannot be deciphered."""
         if self._records.isBroken:
             self._below.abortConnection()
             return
-        half = None if self._isDeaf else IHalfCloseableProtocol(self.protocol, None)
+        half = None if self.disconnecting else IHalfCloseableProtocol(self.protocol, None)
         if half is not None:
             half.readConnectionLost()
         else:
             self._finish()
 
     def loseConnection(self) -> None:
-        """End after what waits has been sent, and both have said goodbye; nothing is delivered any more."""
+        """End after what waits has been sent and both have sent close_notify; nothing is delivered any more."""
         if self.disconnecting or not self.connected:
             return
-        if not self._isOpen and not self._gathered:
+        if self._phase is not _OPEN and not self._sealer.gathered:
             self.abortConnection()
             return
-        self.disconnecting = self._isDeaf = True
+        self.disconnecting = True
         self._below.resumeProducing()
-        if self._isOpen and self._producer is None:
-            self._sayGoodbye()
+        if self._phase is _OPEN and self._producer is None:
+            self._closeNotify()
 
     def leave(self) -> None:
         """End after the waiting bytes and our close_notify have been sent, without waiting for the peer's."""
-        if self._isOpen and self.connected:
-            self.disconnecting = self._isDeaf = True
+        if self._phase is _OPEN and self.connected:
+            self.disconnecting = True
             self._finish()
         else:
             self.abortConnection()
 
     def loseWriteConnection(self) -> None:
-        """Say goodbye after what waits; the peer may go on until it says so too."""
-        if self._isOpen and self.connected:
-            self._sayGoodbye()
+        """Send our close_notify after what waits; the peer may go on until it sends its own."""
+        if self._phase is _OPEN and self.connected:
+            self._closeNotify()
             half = IHalfCloseableProtocol(self.protocol, None) if self.connected else None
             if half is not None:
                 half.writeConnectionLost()
@@ -440,54 +351,45 @@ class SecureTransport:
         """End at once."""
         self._below.abortConnection()
 
-    def _sayGoodbye(self) -> None:
-        if self._saidGoodbye or not self.connected:
+    def _closeNotify(self) -> None:
+        """Send our close_notify after what waits (RFC 8446 6.1)."""
+        if self._hasNotified or not self.connected:
             return
         records = self._records
-        self._flush()
-        self._saidGoodbye = True
-        self._below.write(records.sayGoodbye())
+        self._sealer.flush()
+        self._hasNotified = True
+        self._below.write(records.closeNotify())
         if records.isOver and self.connected:
             self._finish()
 
     def _finish(self) -> None:
-        """Both have said goodbye, or have to: nobody is asked for more."""
+        """Both have sent close_notify, or it is time to: ask nobody for more."""
         producer, self._producer = self._producer, None
         if producer is not None:
             self._below.unregisterProducer()
             producer.stopProducing()
-        self._sayGoodbye()
+        self._closeNotify()
         self._below.loseConnection()
 
     # -- what is known --------------------------------------------------------------------------------------------
 
     @property
     def info(self) -> TlsInfo:
-        """What the handshake agreed on; empty before it is done, and after the connection is gone."""
-        if not self._isOpen or not self.connected:
+        """What the handshake agreed on; empty before it is complete, and after the connection is gone."""
+        if self._phase is not _OPEN or not self.connected:
             return TlsInfo("", "")
-        tls = self._records.tls
-        der = tls.getpeercert(True)
-        certificate = x509.load_der_x509_certificate(der) if der else None
-        return TlsInfo(
-            tls.version() or "",
-            (tls.cipher() or ("",))[0],
-            self._sni,
-            tls.selected_alpn_protocol(),
-            certificate.subject.rfc4514_string() if certificate is not None else None,
-            certificate.public_bytes(serialization.Encoding.PEM) if certificate is not None else None,
-        )
+        return tlsInfoOf(self._records.tls, self._serverName)
 
     def getPeerCertificate(self) -> bytes | None:
         """The client's certificate in DER."""
-        return self._records.tls.getpeercert(True) if self._isOpen and self.connected else None
+        return self._records.tls.getpeercert(True) if self._phase is _OPEN and self.connected else None
 
     def getPeer(self) -> Any:
-        """Who is there."""
+        """The peer's address."""
         return self._below.getPeer()
 
     def getHost(self) -> Any:
-        """Where they came in."""
+        """The address that the peer connected to."""
         return self._below.getHost()
 
     def __getattr__(self, name: str) -> Any:

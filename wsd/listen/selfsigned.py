@@ -1,9 +1,9 @@
 """
-Certificates to develop with: for localhost, 127.0.0.1 and ::1, from an authority of this user's own.
+Certificates for development: for localhost, 127.0.0.1 and ::1, from an authority of the user's own.
 
-The authority is made once and kept, so that it is trusted once. Trusting it is harmless: its name constraints
-(RFC 5280 4.2.1.10) let it speak for this machine's own names and for no other. One certificate that is its own
-authority would not do: browsers take no leaf as an authority, and some no authority as a leaf.
+The authority is made once and kept, so that the user has to trust it only once. Trusting it is harmless: its name
+constraints (RFC 5280 4.2.1.10) allow it no names but this machine's own. A single self-signed certificate would not
+do: browsers accept no leaf as an authority, and some accept no authority as a leaf.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AUTHORITY = "authority"
 _ADDRESSES = ("127.0.0.1", "::1")
 
 _LIFE = timedelta(days=397)
-"""The longest that browsers take a server's certificate for (398 days)."""
+"""The life of a certificate; browsers accept at most 398 days."""
 _RENEW = timedelta(days=30)
 """A certificate is renewed when less than this is left."""
 _AUTHORITY_LIFE = timedelta(days=3650)
@@ -38,7 +38,7 @@ _AUTHORITY_LIFE = timedelta(days=3650)
 
 @dataclass(frozen=True, slots=True)
 class SelfSigned:
-    """The certificate to serve, and the path of the authority's, which is the one to trust."""
+    """The certificate to serve, and the path of the authority's certificate, which clients may trust."""
 
     pair: Certificate
     authority: str
@@ -52,9 +52,9 @@ class _Made:
 
 def ensureSelfSigned(environ: Mapping[str, str], clock: Callable[[], float] = time.time) -> SelfSigned:
     """
-    The files in the state folder, made or renewed when they have to be. Raises ConfigError.
+    The files in the state folder, which are made or renewed if needed. Raises ConfigError.
 
-    `clock` tells the seconds since 1970.
+    `clock` returns the seconds since 1970.
     """
     folder = Path(stateFolder(environ)) / "tls"
     now = datetime.fromtimestamp(clock(), UTC)
@@ -73,7 +73,7 @@ def ensureSelfSigned(environ: Mapping[str, str], clock: Callable[[], float] = ti
 
 
 def _renew(folder: Path, now: datetime) -> None:
-    """Make what is missing or has had its time."""
+    """Make the authority and the certificate, if they are missing or about to expire."""
     authority = _authorityIn(folder, now)
     if authority is None:
         authority = _makeAuthority(now)
@@ -86,13 +86,13 @@ def _renew(folder: Path, now: datetime) -> None:
 
 
 def _authorityIn(folder: Path, now: datetime) -> _Made | None:
-    """The authority, if it outlives what it signs."""
+    """The authority, if it lives longer than a certificate that it signs now."""
     found = _read(folder / _AUTHORITY)
     return found if found is not None and found.certificate.not_valid_after_utc - now > _LIFE else None
 
 
 def _leafIn(folder: Path, authority: _Made | None, now: datetime) -> _Made | None:
-    """The certificate, if it is the authority's and has not to be renewed yet."""
+    """The certificate, if the authority has signed it and it need not be renewed."""
     found = _read(folder / _NAME)
     if found is None or authority is None or found.certificate.not_valid_after_utc - now < _RENEW:
         return None
@@ -104,7 +104,7 @@ def _leafIn(folder: Path, authority: _Made | None, now: datetime) -> _Made | Non
 
 
 def _read(stem: Path) -> _Made | None:
-    """A certificate and its key; None when they are not there, or not as they were made."""
+    """A certificate and its key; None if they are missing or damaged."""
     try:
         certificate = x509.load_pem_x509_certificate(stem.with_suffix(".crt").read_bytes())
         key = serialization.load_pem_private_key(stem.with_suffix(".key").read_bytes(), None)
@@ -124,7 +124,7 @@ def _write(stem: Path, made: _Made) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Put a file in its place whole; only its owner may read it."""
+    """Replace a file in one step; only its owner may read it."""
     temporary = path.with_suffix(f"{path.suffix}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -169,7 +169,7 @@ def _named(commonName: str) -> x509.Name:
 
 
 def _usage(signing: bool) -> x509.KeyUsage:
-    """For signing certificates, or for being one."""
+    """The key usage of an authority, which signs, or of a server's certificate."""
     return x509.KeyUsage(
         digital_signature=not signing,
         key_cert_sign=signing,
@@ -191,7 +191,7 @@ def _begin(
     now: datetime,
     life: timedelta,
 ) -> x509.CertificateBuilder:
-    """What both have: for servers only, and both key identifiers, which strict checks ask for."""
+    """The common part of both: for servers only, and with both key identifiers, which strict checks require."""
     issuerId = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuerKey.public_key())
     return (
         x509.CertificateBuilder()

@@ -1,4 +1,4 @@
-"""What systemd gives and is told: inherited sockets (sd_listen_fds(3)), readiness and the watchdog (sd_notify(3))."""
+"""systemd: inherited sockets (sd_listen_fds(3)), and messages about readiness and the watchdog (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _FIRST = 3
 """The first descriptor that systemd passes (SD_LISTEN_FDS_START)."""
 
 _PATIENCE = 1.0
-"""Seconds that systemd may take to read what it is told, before we go on without."""
+"""Seconds to wait until systemd reads a message; then it is dropped."""
 
 
 class NotListening(Exception):
-    """A descriptor that was passed is no socket to accept connections from: one sentence."""
+    """A descriptor that was passed is not a listening socket: one sentence."""
 
 
 def recall(environ: MutableMapping[str, str]) -> None:
     """
-    Put back into this process's environment what Twisted takes out of it while it is imported.
+    Restore the variables that Twisted removes from the environment when it is imported.
 
-    Its parser of endpoint strings is made then, and with it a list that keeps only one descriptor of a name.
+    Its parser of endpoint strings reads them then, and keeps only one descriptor of each name.
     """
     with suppress(OSError):
         for variable in Path("/proc/self/environ").read_bytes().split(b"\0"):
@@ -37,8 +37,8 @@ def inherited(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
     """
     The descriptors passed to this process, each with its name, in the order of the .socket file's streams.
 
-    Several may have one name. The variables are taken out of the environment, and the descriptors are closed to
-    children, so that none of these believes them its own.
+    Several may have one name. The variables are removed from the environment, and the descriptors are not inherited,
+    so that no child takes them for its own.
     """
     meant = environ.pop("LISTEN_PID", None) == str(os.getpid())
     count = environ.pop("LISTEN_FDS", "")
@@ -73,10 +73,10 @@ def adopt(descriptor: int) -> socket.socket:
 
 class Systemd:
     """
-    The systemd that started this process, if one did and wants to be told.
+    The systemd that started this process, if there is one and it listens.
 
-    `watchdog` is the time in seconds within which it wants a sign of life, None when it wants none. The variables are
-    taken out of the environment, so that no child speaks in our name.
+    `watchdog` is the interval in seconds at which it expects a sign of life; None without a watchdog. The variables are
+    removed from the environment, so that no child sends messages in our name.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
@@ -91,9 +91,9 @@ class Systemd:
 
     def tell(self, state: str, status: str | None = None) -> bool:
         """
-        Tell it a state such as "READY=1", and a sentence for `systemctl status`; False when nobody listens.
+        Send a state such as "READY=1", and a sentence for `systemctl status`. Returns False if nobody listens.
 
-        "RELOADING=1" also says when that began, as Type=notify-reload wants to know.
+        "RELOADING=1" also carries the present time, as Type=notify-reload requires.
         """
         if not self._address.startswith(("/", "\0")):
             return False

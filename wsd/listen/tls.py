@@ -1,8 +1,8 @@
 """
-TLS on accepted connections: certificates by name (SNI), clients' certificates, ALPN, and renewal without a restart.
+The daemon's certificates: chosen by server name (SNI), and renewed without a restart; and clients' certificates.
 
-Contexts are built whole and swapped, so a handshake meets the old ones or the new ones, and an open connection keeps
-those it began with.
+All contexts are built anew and then swapped. A handshake uses the old ones or the new ones, and an open connection
+keeps the one it began with.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from wsd.config import Certificate, ConfigError, Tls
+from wsd.listen.handshake import ALPN, ChooseContext
 from wsd.listen.hello import Hello
 from wsd.listen.pairs import Pair, readFile, readPair
 from wsd.listen.records import reasonOf
 from wsd.listen.revoked import readRevoked
-from wsd.listen.secure import ALPN, Choose, SecureTransport
+from wsd.listen.secure import SecureTransport
 from wsd.listen.selfsigned import ensureSelfSigned
 from wsd.policies.address import TlsInfo
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""For TLS 1.2: forward secrecy and authenticated encryption only; TLS 1.3 has nothing else."""
+"""For TLS 1.2: only forward secrecy and authenticated encryption, as always in TLS 1.3."""
 
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -38,7 +39,7 @@ _log = Logger(namespace="wsd")
 
 @dataclass(frozen=True, slots=True)
 class _Contexts:
-    """What one reading of all files gave."""
+    """The contexts that were built from all files at one time."""
 
     default: ssl.SSLContext
     byName: Mapping[str, ssl.SSLContext]
@@ -57,9 +58,9 @@ class _Contexts:
 
 class Certificates:
     """
-    The certificates of the daemon. Raises ConfigError when they cannot be used.
+    The certificates of the daemon. Raises ConfigError if they cannot be used.
 
-    `clock` tells the seconds since 1970, in which certificates begin and end.
+    `clock` returns the seconds since 1970.
     """
 
     def __init__(self, tls: Tls, environ: Mapping[str, str], clock: Callable[[], float] = time.time) -> None:
@@ -67,7 +68,7 @@ class Certificates:
         self._environ = environ
         self._clock = clock
         self.selfSignedPath: str | None = None
-        """What to trust, with `self_signed`: the authority's certificate."""
+        """With `self_signed`, the file of the authority's certificate, which clients may trust."""
         self._seen: object = None
         self._toldEnd: float | None = None
         self._contexts = self._read(tls)
@@ -75,7 +76,7 @@ class Certificates:
     # -- reading --------------------------------------------------------------------------------------------------
 
     def _files(self, tls: Tls) -> list[Certificate]:
-        """The pairs' files; a developer's certificate is made, or renewed, when it is time."""
+        """The files of all pairs. The certificate of `self_signed` is made or renewed, if needed."""
         files = list(tls.certificate)
         if tls.self_signed:
             made = ensureSelfSigned(self._environ, self._clock)
@@ -89,9 +90,9 @@ class Certificates:
 
     def _read(self, tls: Tls) -> _Contexts:
         """
-        All contexts anew: one for each set of names, in which pairs of several kinds of key stand side by side.
+        Build all contexts: one for each set of names. It may have a pair of each kind of key.
 
-        The client's signature algorithms choose among those. Of two pairs for the same name, the first holds.
+        The client's signature algorithms choose among those. Of two pairs for the same name, the first is used.
         """
         files = self._files(tls)
         self._seen = _stateOf(files, tls)
@@ -135,7 +136,7 @@ class Certificates:
             )
 
     def _context(self, tls: Tls) -> ssl.SSLContext:
-        """Its sessions are resumed by tickets, under keys of its own: one each, for a WebSocket is reopened alone."""
+        """A context. It sends one ticket per session (RFC 8446 4.6.1): a client reopens one WebSocket at a time."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.num_tickets = 1
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -152,7 +153,7 @@ class Certificates:
     # -- renewal --------------------------------------------------------------------------------------------------
 
     def reload(self, tls: Tls | None = None) -> bool:
-        """Read all files anew, or those of a new [tls]. What is broken changes nothing, and the log says why."""
+        """Read all files anew, or those of a new [tls]. Returns False, and logs why, if they cannot be used."""
         wanted, seen = tls or self._tls, self._seen
         try:
             self._contexts = self._read(wanted)
@@ -166,7 +167,7 @@ class Certificates:
         return True
 
     def poll(self) -> None:
-        """Reload when a file has changed since it was last read or last found broken."""
+        """Reload if a file has changed since the last attempt."""
         try:
             changed = _stateOf(self._files(self._tls), self._tls) != self._seen
         except ConfigError as error:
@@ -190,35 +191,35 @@ class Certificates:
     # -- serving --------------------------------------------------------------------------------------------------
 
     def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
-        """TLS in front of what `factory` builds."""
+        """A factory that puts TLS in front of the protocols of `factory`."""
         return SecureFactory(self._choose, factory)
 
 
 class SecureFactory(Factory):
-    """Builds TLS in front of what `inner` builds."""
+    """Puts TLS in front of the protocols that `inner` builds."""
 
     noisy = False
 
-    def __init__(self, choose: Choose, inner: IProtocolFactory) -> None:
+    def __init__(self, choose: ChooseContext, inner: IProtocolFactory) -> None:
         self._choose = choose
         self.inner = inner
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """For a connection that was accepted."""
+        """Build both for a connection."""
         inner = self.inner.buildProtocol(addr)  # type: ignore[arg-type]
         return None if inner is None else SecureTransport(self._choose, inner)
 
     def doStart(self) -> None:
-        """Start what stands behind."""
+        """Start the inner factory."""
         self.inner.doStart()
 
     def doStop(self) -> None:
-        """Stop it."""
+        """Stop the inner factory."""
         self.inner.doStop()
 
 
 def tlsOf(transport: Any) -> TlsInfo | None:
-    """What the TLS handshake of a transport agreed on, None without TLS."""
+    """What the TLS handshake of a transport agreed on; None without TLS."""
     return transport.info if isinstance(transport, SecureTransport) and transport.connected else None
 
 
@@ -227,7 +228,7 @@ def _tellKept(error: ConfigError) -> None:
 
 
 def _stateOf(files: Iterable[Certificate], tls: Tls) -> object:
-    """What tells that a file, or who may read it, has changed."""
+    """A value that changes when one of the files changes, or who may read it."""
     state = []
     for path in [path for pair in files for path in (pair.cert, pair.key)] + [tls.client_ca, tls.client_crl]:
         try:
@@ -239,7 +240,7 @@ def _stateOf(files: Iterable[Certificate], tls: Tls) -> object:
 
 
 def _use(context: ssl.SSLContext, pair: Pair) -> None:
-    """Put a pair into a context, the whole chain with it; a second pair of another kind of key stands beside."""
+    """Load a pair with its chain into a context, beside pairs with keys of other kinds. Raises ConfigError."""
     try:
         context.load_cert_chain(pair.files.cert, pair.files.key, password="")
     except (ssl.SSLError, OSError) as error:
@@ -248,7 +249,7 @@ def _use(context: ssl.SSLContext, pair: Pair) -> None:
 
 
 def _askClients(context: ssl.SSLContext, tls: Tls) -> None:
-    """Ask clients for a certificate of the authorities in `client_ca`."""
+    """Ask clients for a certificate of an authority in `client_ca`. Raises ConfigError."""
     if tls.client_ca is None:
         raise ConfigError("tls.client_ca: is needed with client_auth; name the PEM file of the authorities")
     _authoritiesIn(tls.client_ca)
@@ -266,7 +267,7 @@ def _askClients(context: ssl.SSLContext, tls: Tls) -> None:
 
 
 def _checkRevoked(tls: Tls) -> float | None:
-    """When the first list of `client_crl` expires; None without any. Raises ConfigError."""
+    """When the first list in `client_crl` expires, in seconds since 1970; None without any. Raises ConfigError."""
     if tls.client_crl is None or tls.client_ca is None or tls.client_auth == "none":
         return None
     return readRevoked(tls.client_crl, _authoritiesIn(tls.client_ca))

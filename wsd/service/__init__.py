@@ -15,8 +15,8 @@ from twisted.application.service import IService
 
 from wsd.config import Config
 from wsd.config.state import Locks
-from wsd.listen.bind import Unusable
 from wsd.listen.bind import check as checkListeners
+from wsd.listen.endpoints import Unusable
 from wsd.listen.systemd import recall
 from wsd.metrics import Metrics
 from wsd.policies.budget import Budget

@@ -21,7 +21,8 @@ from wsd.config.state import Locks
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
-from wsd.listen.bind import Unusable, raiseDescriptorLimit, roomIn
+from wsd.listen.descriptors import raiseDescriptorLimit, roomIn
+from wsd.listen.endpoints import Unusable
 from wsd.listen.systemd import Systemd
 from wsd.logs import describeError
 from wsd.metrics import Metrics

@@ -10,12 +10,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.config import Config
-from wsd.listen.bind import Listener, Unusable, bind
+from wsd.listen.bind import bind
+from wsd.listen.endpoints import Unusable
+from wsd.listen.listener import Listener
 from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
 from wsd.listen.ring import Ring, ringOf
 from wsd.metrics import Metrics
 from wsd.policies.address import TlsInfo, Trust
+from wsd.web.door import Doors
 from wsd.web.site import Site
 
 if TYPE_CHECKING:
@@ -75,7 +78,7 @@ class Listening:
 
     def compose(self, listener: Listener) -> Any:
         """The factory of a listener: PROXY, then TLS, then the door, in the order in which real proxies send them."""
-        factory: Any = self._site
+        factory: Any = Doors(self._site)
         if listener.secure:
             assert self.certificates is not None
             factory = self.certificates.wrap(factory)

@@ -12,7 +12,7 @@ from wsd.config import Config
 from wsd.config.changes import FIXED, changes, fixedOf
 from wsd.frames import Plane
 from wsd.frames.libraries import chosen
-from wsd.listen.bind import descriptorsFor
+from wsd.listen.descriptors import descriptorsFor
 from wsd.service.listening import Listening
 
 _log = Logger(namespace="wsd")

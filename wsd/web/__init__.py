@@ -1,1 +1,1 @@
-"""What a URL is: the door, the HTTP side behind it, the site, the probes and the console."""
+"""HTTP: the door reads request heads, the site knows what answers at a path, the channel has requests answered."""

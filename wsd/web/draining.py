@@ -1,5 +1,5 @@
 """
-The daemon's stop, for its connections: pending answers are finished, and then all connections are closed.
+Ends all connections when the daemon stops: pending answers are finished first.
 
 Connections are closed a few at a time, so that not all clients reconnect at the same moment.
 """
@@ -23,7 +23,7 @@ _SPREAD = 5.0
 _FEWEST = 50
 """Connections that may be closed at each check, even if there are few."""
 _ABORTED = 1.0
-"""Seconds to wait for the ends of dropped connections, which are reported a turn of the reactor later."""
+"""Seconds to wait for dropped connections, whose ends are reported a turn of the reactor later."""
 
 
 class Drain:

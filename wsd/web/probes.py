@@ -19,17 +19,17 @@ def _json(request: Any, content: dict[str, Any]) -> bytes:
 
 
 class Health(Resource):
-    """The process answers."""
+    """/healthz: the process answers."""
 
     isLeaf = True
 
     def render_GET(self, request: Any) -> bytes:
-        """Always ok."""
+        """Answer that all is well."""
         return _json(request, {"status": "ok"})
 
 
 class Ready(Resource):
-    """Whether the daemon serves: 200, or 503 with the reasons."""
+    """/readyz: 200 when the daemon serves, else 503 with the reasons."""
 
     isLeaf = True
 
@@ -38,7 +38,7 @@ class Ready(Resource):
         self._read = read
 
     def render_GET(self, request: Any) -> bytes:
-        """`ready`, the `plane` of frames, the `routes`, and the `reasons` when it is not ready."""
+        """Answer with `ready`, the `plane` of frames, the `routes`, and the `reasons` why it is not ready."""
         ready, plane, routes, reasons = self._read()
         if not ready:
             request.setResponseCode(503)
@@ -46,7 +46,7 @@ class Ready(Resource):
 
 
 class MetricsPage(Resource):
-    """The metrics, for those who may read them."""
+    """/metrics: the metrics, for clients that may read them."""
 
     isLeaf = True
 
@@ -56,7 +56,7 @@ class MetricsPage(Resource):
         self._allowed = allowed
 
     def render_GET(self, request: Any) -> bytes:
-        """In the format that Accept asks for. Raises `Refused` (403)."""
+        """Answer in the format that Accept asks for. Raises `Refused` (403)."""
         if not self._allowed(request):
             raise Refused(403, "metrics are for this machine and the networks in `metrics_allow`; add yours there")
         contentType, text = self._metrics.render(request.head.headers.get("Accept", "") or "")

@@ -1,9 +1,9 @@
-"""An HTTP request: routed at the end of its head, its body given to the route as it arrives (RFC 9110, RFC 9112)."""
+"""An HTTP request: routed at the end of its head, and its body passed to the resource as it arrives (RFC 9110)."""
 
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred, fail
@@ -13,50 +13,69 @@ from twisted.web import http, server
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
+from wsd import resources
+from wsd.connection.deprecated import renamed
 from wsd.connection.request import newId
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
-from wsd.resources import IBody, IStreamed
+from wsd.web.site import Site
 
-if TYPE_CHECKING:
-    from wsd.web.channel import Channel
-    from wsd.web.site import Site
-
-__all__ = ["IBody", "IStreamed", "Request"]
-"""IBody and IStreamed belong to `wsd.resources`; they are importable from here for one more release."""
+__getattr__ = renamed(
+    __name__,
+    {
+        "IBody": "wsd.resources.IBody",
+        "IStreamed": "wsd.resources.IStreamed",
+        "Request": "wsd.web.request.HttpRequest",
+    },
+)
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
-class Request(server.Request):
+class RequestChannel(Protocol):
+    """What a request needs of its channel beside what twisted.web does."""
+
+    transport: Any
+
+    def answerEarly(self, request: HttpRequest) -> None:
+        """Answer without reading the rest of the body."""
+
+    def loseConnection(self) -> None:
+        """End the connection after what has been written."""
+
+
+class HttpRequest(server.Request):
     """
     One request, and its answer.
 
     It has `head`, the true `peer`, `tls` (None without), and an `id` that its log lines carry.
     """
 
-    channel: Channel | None = None  # type: ignore[assignment]
+    channel: RequestChannel | None = None  # type: ignore[assignment]
     head: Head
     peer: Peer
     tls: TlsInfo | None
-    body: IBody | None = None
+    body: resources.IBody | None = None
     received = 0
     """Bytes of the body that have arrived."""
     held = 0
-    """How often reading is held."""
+    """How many holds on reading there are."""
     pieces = 0
     """The number of pieces of the body received so far."""
 
     patience: float | None = None
     """Seconds that a half-closed client may wait for a byte of the answer; None for `stall_timeout`."""
 
+    isLost = False
+    """Whether the client is gone."""
+
     site: Any
     _resource: Any = None
     _refused: Refused | None = None
 
     def arrive(self, head: Head, peer: Peer, tls: TlsInfo | None, site: Site) -> None:
-        """The head is here: find the resource, and whether it wants the body. Nothing is answered yet."""
+        """The head is complete: find the resource, and ask it whether it wants the body. Answer nothing yet."""
         self.id = newId()
         self.log = ConnectionLog(self.id)
         self.head, self.peer, self.tls, self.site = head, peer, tls, site
@@ -69,7 +88,7 @@ class Request(server.Request):
         self.prepath, self.postpath = [], [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
         try:
             self._resource = site.resourceFor(self)
-            if head.hasBody and IStreamed.providedBy(self._resource):
+            if head.hasBody and resources.IStreamed.providedBy(self._resource):
                 self.body = self._resource.bodyOf(self)
         except Refused as refused:
             self._refused = refused
@@ -85,18 +104,18 @@ class Request(server.Request):
     # -- the body arrives -----------------------------------------------------------------------------------------
 
     def gotLength(self, length: int | None) -> None:
-        """Nothing is kept of the body here."""
+        """Keep nothing of the body: the resource gets it."""
         self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Some of the body."""
+        """Pass a piece of the body on."""
         self.received += len(data)
         self.pieces += 1
         if self.body is not None and self._refused is None:
             self._give(self.body.received, data)
 
     def bodyEnded(self) -> None:
-        """The body is whole."""
+        """The body is complete."""
         body, self.body = self.body, None
         if body is not None and self._refused is None:
             self._give(body.ended)
@@ -113,50 +132,46 @@ class Request(server.Request):
             self.channel.answerEarly(self)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The connection is gone before the answer was."""
+        """The connection ended before the answer."""
         body, self.body = self.body, None
         if body is not None:
             try:
                 body.lost()
             except Exception:
                 self.log.failure("a resource failed", Failure(), event="http.error")
+        self.isLost = True
         super().connectionLost(reason)
 
     def hold(self) -> None:
-        """Read no more of the body for now. Counted: each needs its `release`."""
+        """Read no more of the body for now. Each hold needs its own `release`."""
         self.held += 1
         if self.held == 1 and self.channel is not None:
             self.channel.transport.pauseProducing()
 
     def release(self) -> None:
-        """Take back one `hold`; with the last, reading goes on."""
+        """Take back one `hold`. After the last, reading goes on."""
         self.held -= 1
         if not self.held and self.channel is not None:
             self.channel.transport.resumeProducing()
 
     # -- the client is gone: a late answer is discarded -----------------------------------------------------------
 
-    @property
-    def isLost(self) -> bool:
-        """Whether the client is gone."""
-        return bool(self._disconnected)
-
     def notifyFinish(self) -> Deferred[None]:
-        """As Twisted's, but fails at once if the client is gone already."""
+        """As in Twisted, but fails at once if the client is already gone."""
         if self.isLost:
             return fail(ConnectionLost("the client is gone"))
         finished: Deferred[None] = super().notifyFinish()
         return finished
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Let it produce, or stop it if the client is gone."""
+        """Register a producer, or stop it if the client is gone."""
         if self.isLost:
             producer.stopProducing()
         else:
             super().registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """The producer is done."""
+        """Forget the producer, which is done."""
         if self.isLost:
             self.producer = None
         else:
@@ -168,10 +183,6 @@ class Request(server.Request):
             super().finish()
 
     # -- the answer -----------------------------------------------------------------------------------------------
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Answer: the head is routed already, and its body is where it belongs."""
-        self.process()
 
     def process(self) -> None:
         """Render the resource that was found, or the refusal."""
@@ -189,7 +200,7 @@ class Request(server.Request):
             self.processingFailed(Failure())
 
     def render(self, resource: IResource) -> None:
-        """Render; a method that the resource has not is 405 with those it has (RFC 9110 15.5.6)."""
+        """Render. A method that the resource does not have is 405, with those that it has (RFC 9110 15.5.6)."""
         try:
             content = resource.render(self)
         except UnsupportedMethod as unsupported:
@@ -210,7 +221,7 @@ class Request(server.Request):
             self.finish()
 
     def processingFailed(self, reason: Failure) -> Failure:
-        """An error of a resource's own: a log line for us, one sentence for the client."""
+        """A resource raised an error: log it, and answer with one sentence that does not tell it."""
         self.log.failure("a resource failed", reason, event="http.error")
         if self.isLost:
             return reason

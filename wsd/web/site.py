@@ -1,12 +1,11 @@
-"""The site: which route or page answers at which path, and what every door needs to know."""
+"""The site: which route or page answers at a path."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import Factory as ProtocolFactory
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource, getChildForRequest
 
 from wsd.config import Policies, Route
@@ -19,17 +18,15 @@ from wsd.policies.admission import Admission
 from wsd.policies.negotiation import choose
 from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
-from wsd.web.door import Door
-from wsd.web.request import Request
 
 
 class WebSocketOnly(Resource):
-    """A route that is for WebSockets: 426 to everything else (RFC 9110 15.5.22)."""
+    """A route that answers only WebSockets: 426 to any other request (RFC 9110 15.5.22)."""
 
     isLeaf = True
 
-    def render(self, request: Request) -> bytes:
-        """Say what would be right."""
+    def render(self, request: Any) -> bytes:
+        """Raises `Refused` (426), which says what would be right."""
         raise Refused(
             426,
             "a WebSocket answers here: open it with new WebSocket(...), or send Upgrade: websocket",
@@ -80,7 +77,7 @@ class SiteRoute:
         return factory
 
     def known(self, refused: Refused) -> Refused:
-        """A refusal by the status that the route's clients expect."""
+        """A refusal with the status that the route's clients expect for it."""
         statuses = next(iter(self.factories.values())).statuses
         status = statuses.get(refused.status)
         return refused if status is None else Refused(status, refused.sentence, refused.headers)
@@ -101,15 +98,30 @@ class SiteRoute:
         return None
 
 
-class Site(ProtocolFactory):
-    """
-    Builds a door for each TCP connection, and knows every route.
+class SiteConnection(Protocol):
+    """A connection of the site, as `Drain` ends it."""
 
-    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix; `tlsOf` tells of a transport's
-    TLS.
-    """
+    transport: Any
 
-    noisy = False
+    @property
+    def isNew(self) -> bool:
+        """Whether the connection is new and unused; its request may be on the way."""
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether something is being answered."""
+
+    def end(self) -> None:
+        """End it, once no answer is pending."""
+
+
+class Site:
+    """
+    Knows every route and page, and what all connections share.
+
+    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix. `tlsOf` returns what the TLS
+    handshake of a transport agreed on, None without TLS.
+    """
 
     def __init__(
         self,
@@ -129,7 +141,8 @@ class Site(ProtocolFactory):
         self.admission = admission
         self.metrics = metrics
         self.tlsOf = tlsOf
-        self.doors: set[Door] = set()
+        self.doors: set[SiteConnection] = set()
+        """The open connections."""
         self.pages: dict[str, IResource] = {}
         self.folders: dict[str, IResource] = {}
         self.stopping = False
@@ -137,7 +150,7 @@ class Site(ProtocolFactory):
         self.replaceRoutes(routes)
 
     def configure(self, policies: Policies, hosts: tuple[str, ...], trust: Trust) -> None:
-        """Receive requests under these from now on."""
+        """Apply these to new connections and requests."""
         self.policies = policies
         self.hosts = hosts
         self.trust = trust
@@ -149,10 +162,6 @@ class Site(ProtocolFactory):
         self._exact = {path: route for path, route in paths if not route.route.prefix}
         prefixes = [(f"{path.rstrip('/')}/", route) for path, route in paths if route.route.prefix]
         self._prefixes = sorted(prefixes, key=lambda pair: len(pair[0]), reverse=True)
-
-    def buildProtocol(self, addr: IAddress | None) -> Door:
-        """A door for a connection that was accepted."""
-        return Door(self)
 
     def routeFor(self, path: str) -> SiteRoute | None:
         """The route of a path: the exact one, else the longest prefix, else the one without the trailing slash."""
@@ -168,7 +177,7 @@ class Site(ProtocolFactory):
         if self.stopping:
             raise Refused(503, "the server is going away; try again", [("Retry-After", "1")])
 
-    def resourceFor(self, request: Request) -> IResource:
+    def resourceFor(self, request: Any) -> IResource:
         """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""
         path = decodedPath(request.head.path)
         page = self.pages.get(path)
@@ -219,8 +228,8 @@ class Site(ProtocolFactory):
         return None
 
     @staticmethod
-    def _under(resource: IResource, request: Request, prefix: str) -> IResource:
-        """The resource's child for what of the path is below the prefix."""
+    def _under(resource: IResource, request: Any, prefix: str) -> IResource:
+        """The resource's child for the part of the path below the prefix."""
         depth = prefix.rstrip("/").count("/")
         parts = request.postpath or []
         request.prepath, request.postpath = parts[:depth], parts[depth:]
@@ -228,7 +237,7 @@ class Site(ProtocolFactory):
         return found
 
     def refused(self, log: ConnectionLog, head: Head | None, who: Peer | str, refused: Refused) -> None:
-        """One log line for a request that was turned away, and its place in the metrics."""
+        """Log and count a request that was refused."""
         self.metrics.refusal(refused.status)
         if head is not None and head.isUpgrade:
             self.metrics.handshake(str(refused.status))
@@ -243,5 +252,5 @@ class Site(ProtocolFactory):
 
 
 def _withoutQuery(head: Head) -> str:
-    """The request line as it may be logged: a query may hold a secret."""
+    """The request line without its query, which may hold a secret."""
     return head.line.replace(f"?{head.query}", "?...", 1) if head.query else head.line

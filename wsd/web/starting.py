@@ -1,4 +1,4 @@
-"""Starting a route: a failure affects that route only, which answers 503 until a reload builds it anew."""
+"""Starts the factory of a route. If that fails, only this route answers 503, until a reload builds it anew."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = Logger(namespace="wsd")
 
 
 def start(factory: Factory) -> Deferred[Any]:
-    """Start a factory, which admits nobody before. Fires when it has started, or has failed to."""
+    """Start a factory; until then it answers 503. Fires when it has started, or has failed to."""
     factory.unusable = "it is being started"
     return maybeDeferred(factory.started).addCallbacks(
         lambda _: _started(factory), lambda failure: _failed(factory, failure)
@@ -50,7 +50,7 @@ def _cause(error: BaseException | None) -> str:
 
 
 def _sentence(error: CannotStart | ConfigError | OSError) -> str:
-    """The cause, and the file concerned."""
+    """The cause, with the name of the file."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {_cause(error)}"
     return str(error) or _cause(error)

@@ -16,13 +16,24 @@ from wsd.protocols.pywebsocket.answers import Abort, answer, closeOf, passive, r
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminatedException
 from wsd.protocols.pywebsocket.exchange import (
+    BINARY,
+    CLOSE,
+    FAULT,
+    FULL,
+    GONE,
     ITEM_OVERHEAD,
+    LOST,
+    OPENED,
     PAUSE_ABOVE,
+    PING,
+    PONG,
+    READING,
     RESUME_AT,
-    Activity,
+    SILENT,
+    TEXT,
+    WAITING,
+    WORKING,
     HandlerEndpoint,
-    ItemKind,
-    PeerState,
     QueueItem,
 )
 from wsd.protocols.pywebsocket.handlers import Handler
@@ -70,14 +81,14 @@ class AwaitedStream(HandlerStream):
         self._mayReceive()
         while True:
             item = kind, content = await self._talk.take()
-            if kind in (ItemKind.TEXT, ItemKind.BINARY):
+            if kind in (TEXT, BINARY):
                 return self._message(item)
-            if kind == ItemKind.CLOSE:
+            if kind == CLOSE:
                 await self._answer(*content)
                 return None
-            if kind == ItemKind.PING:
+            if kind == PING:
                 await _awaited(self._request.on_ping_handler(self._request, content))
-            elif kind == ItemKind.PONG:
+            elif kind == PONG:
                 await _awaited(self._request.on_pong_handler(self._request, content))
             else:
                 self._lost(item)
@@ -100,9 +111,9 @@ class AwaitedStream(HandlerStream):
         if wait_response and code not in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR):
             while not self._request.client_terminated:
                 item = await self._talk.take()
-                if item[0] == ItemKind.CLOSE:
+                if item[0] == CLOSE:
                     self._peerClosed(*item[1])
-                elif item[0] in (ItemKind.FAULT, ItemKind.LOST):
+                elif item[0] in (FAULT, LOST):
                     self._lost(item)
 
 
@@ -134,8 +145,8 @@ class Awaited:
         self._size = 0
         self._isHeld = False
         """Whether the connection has been told to stop reading."""
-        self._peer = PeerState.READING
-        self._activity = Activity.SILENT
+        self._peer = READING
+        self._activity = SILENT
         self._taking: Deferred[None] | None = None
         self._sending: list[Deferred[None]] = []
         self._running: Deferred[None] | None = None
@@ -161,7 +172,7 @@ class Awaited:
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
         """Queue something for the handler. If too much waits, the connection stops reading."""
-        if kind == ItemKind.OPENED:
+        if kind == OPENED:
             self._began = perf_counter()
             self._running = Deferred.fromCoroutine(self._transfer())
             return
@@ -175,34 +186,34 @@ class Awaited:
     @property
     def isBusy(self) -> bool:
         """Whether the handler has received a message and has not yet asked for the next."""
-        return self._activity is Activity.WORKING
+        return self._activity is WORKING
 
     def wants(self, kind: int) -> bool:
         """Whether the handler wants pings, or pongs."""
         request = self._request
-        return (request.on_ping_handler if kind == ItemKind.PING else request.on_pong_handler) is not None
+        return (request.on_ping_handler if kind == PING else request.on_pong_handler) is not None
 
     def _wake(self) -> None:
         taking, self._taking = self._taking, None
         if taking is not None:
-            if self._activity is Activity.WAITING:
-                self._activity = Activity.WORKING
+            if self._activity is WAITING:
+                self._activity = WORKING
             taking.callback(None)
 
     async def take(self) -> QueueItem:
         """The next item, waited for. The end of the connection can be taken again and again."""
         while not self._items:
-            if self._activity is Activity.WORKING:
-                self._activity = Activity.WAITING
+            if self._activity is WORKING:
+                self._activity = WAITING
             self._taking = Deferred()
             await self._taking
             self._began = perf_counter()
         size, item = self._items[0]
-        if item[0] == ItemKind.LOST:
+        if item[0] == LOST:
             return item
         self._items.popleft()
-        if item[0] in (ItemKind.TEXT, ItemKind.BINARY):
-            self._activity = Activity.WORKING
+        if item[0] in (TEXT, BINARY):
+            self._activity = WORKING
         self._size -= size
         if self._isHeld and self._size <= RESUME_AT:
             self._isHeld = False
@@ -211,22 +222,22 @@ class Awaited:
 
     def end(self, kind: int, content: Any) -> None:
         """The connection is gone. A handler that waits for it is told so, any other is cancelled."""
-        if self._peer is PeerState.GONE:
+        if self._peer is GONE:
             return
-        self._peer = PeerState.GONE
+        self._peer = GONE
         self._items.append((0, (kind, content)))
         waits = self._taking is not None or bool(self._sending)
         self._goOn()
         self._wake()
-        if kind == ItemKind.LOST and not waits and self._running is not None:
+        if kind == LOST and not waits and self._running is not None:
             self._running.cancel()
 
     # -- what is sent ---------------------------------------------------------------------------------------------
 
     def full(self, isFull: bool) -> None:
         """Too much waits to be sent to the peer, or not any more."""
-        if self._peer is not PeerState.GONE:
-            self._peer = PeerState.FULL if isFull else PeerState.READING
+        if self._peer is not GONE:
+            self._peer = FULL if isFull else READING
         if not isFull:
             self._goOn()
 
@@ -237,14 +248,14 @@ class Awaited:
 
     async def room(self) -> None:
         """Wait until something may be sent. Raises ConnectionTerminatedException when the connection is gone."""
-        if perf_counter() - self._began > TURN_SECONDS and self._peer is not PeerState.GONE:
+        if perf_counter() - self._began > TURN_SECONDS and self._peer is not GONE:
             await self.connection.room()
             self._began = perf_counter()
-        while self._peer is PeerState.FULL:
+        while self._peer is FULL:
             waiting: Deferred[None] = Deferred()
             self._sending.append(waiting)
             await waiting
-        if self._peer is PeerState.GONE:
+        if self._peer is GONE:
             raise ConnectionTerminatedException("the connection is gone")
 
     async def _transfer(self) -> None:

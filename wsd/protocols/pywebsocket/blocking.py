@@ -10,7 +10,18 @@ from twisted.python.failure import Failure
 from wsd.connection import Accept, Refused
 from wsd.protocols.pywebsocket.answers import Abort, answer, closeOf, passive, refusalOf
 from wsd.protocols.pywebsocket.api import common
-from wsd.protocols.pywebsocket.exchange import ConnectionEnd, HandlerEndpoint, ItemKind
+from wsd.protocols.pywebsocket.exchange import (
+    BINARY,
+    CLOSE,
+    FAULT,
+    LOST,
+    OPENED,
+    PING,
+    PONG,
+    TEXT,
+    ConnectionEnd,
+    HandlerEndpoint,
+)
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.request import HandlerRequest
 from wsd.protocols.pywebsocket.stream import HandlerStream
@@ -43,16 +54,16 @@ class BlockingStream(HandlerStream):
         self._mayReceive()
         while True:
             item = kind, content = self._bridge.take()
-            if kind in (ItemKind.TEXT, ItemKind.BINARY):
+            if kind in (TEXT, BINARY):
                 return self._message(item)
-            if kind == ItemKind.CLOSE:
+            if kind == CLOSE:
                 self._answer(*content)
                 return None
-            if kind == ItemKind.PING:
+            if kind == PING:
                 self._request.on_ping_handler(self._request, content)
-            elif kind == ItemKind.PONG:
+            elif kind == PONG:
                 self._request.on_pong_handler(self._request, content)
-            elif kind != ItemKind.OPENED:
+            elif kind != OPENED:
                 self._lost(item)
                 return None
 
@@ -73,9 +84,9 @@ class BlockingStream(HandlerStream):
         if wait_response and code not in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR):
             while not self._request.client_terminated:
                 item = self._bridge.take()
-                if item[0] == ItemKind.CLOSE:
+                if item[0] == CLOSE:
                     self._peerClosed(*item[1])
-                elif item[0] in (ItemKind.FAULT, ItemKind.LOST):
+                elif item[0] in (FAULT, LOST):
                     self._lost(item)
 
 
@@ -122,7 +133,7 @@ class Blocking:
             self._connection.hangUp()
             return None
         except CancelledError:
-            self._bridge.end(ItemKind.LOST, ConnectionEnd(1006, "", False))
+            self._bridge.end(LOST, ConnectionEnd(1006, "", False))
             raise
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
@@ -132,7 +143,7 @@ class Blocking:
     def wants(self, kind: int) -> bool:
         """Whether the handler wants pings, or pongs."""
         request = self._request
-        return (request.on_ping_handler if kind == ItemKind.PING else request.on_pong_handler) is not None
+        return (request.on_ping_handler if kind == PING else request.on_pong_handler) is not None
 
     @property
     def isBusy(self) -> bool:
@@ -157,7 +168,7 @@ class Blocking:
             self._bridge.leave(_decide, decided, Failure(refusalOf(error)), self._connection, Failure())
             return
         self._bridge.leave(_decide, decided, accept)
-        if self._bridge.take()[0] == ItemKind.OPENED:
+        if self._bridge.take()[0] == OPENED:
             self._transfer()
 
     def _transfer(self) -> None:

@@ -19,7 +19,7 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import (
     UnsupportedFrameException,
 )
 from wsd.protocols.pywebsocket.api.stream import Stream, StreamOptions
-from wsd.protocols.pywebsocket.exchange import HandlerEndpoint, ItemKind
+from wsd.protocols.pywebsocket.exchange import BINARY, LOST, OPENED, HandlerEndpoint
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.request import HandlerRequest
 from wsd.protocols.pywebsocket.threads import HandlerThreads, NoThread, ThreadBridge
@@ -48,7 +48,7 @@ class BytewiseConnection:
         while missing > 0:
             if not self._rest:
                 kind, content = self._bridge.take()
-                if kind == ItemKind.LOST:
+                if kind == LOST:
                     break
                 self._rest = content
             piece, self._rest = self._rest[:missing], self._rest[missing:]
@@ -79,15 +79,15 @@ class Bytewise(Protocol):
     def connectionMade(self) -> None:
         """The bare stream has been handed over."""
         self.transport.registerProducer(self, True)
-        self._bridge.put(ItemKind.OPENED, None)
+        self._bridge.put(OPENED, None)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes for the handler."""
-        self._bridge.put(ItemKind.BINARY, data, len(data))
+        self._bridge.put(BINARY, data, len(data))
 
     def connectionLost(self, reason: Any = None) -> None:
         """The stream has ended."""
-        self._bridge.end(ItemKind.LOST, None)
+        self._bridge.end(LOST, None)
 
     def hold(self) -> None:
         """Stop reading."""
@@ -119,7 +119,7 @@ class Bytewise(Protocol):
     # -- on the thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        if self._bridge.take()[0] != ItemKind.OPENED:
+        if self._bridge.take()[0] != OPENED:
             return
         request, connection = self._request, self._request.connection
         try:

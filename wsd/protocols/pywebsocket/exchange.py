@@ -34,6 +34,9 @@ class ItemKind(IntEnum):
     """The connection is gone; the content is a `ConnectionEnd`. It can be taken again and again."""
 
 
+TEXT, BINARY, CLOSE, PING, PONG, OPENED, FAULT, LOST = ItemKind
+"""Its members by themselves, as those of the enums below: Python finds a member in its class slowly (3.11)."""
+
 QueueItem = tuple[int, Any]
 """An `ItemKind`, and its content."""
 
@@ -49,6 +52,9 @@ class Activity(Enum):
     """It has received a message, and has not asked for the next yet."""
 
 
+SILENT, WAITING, WORKING = Activity
+
+
 class PeerState(Enum):
     """Whether something can be sent to the peer."""
 
@@ -56,6 +62,9 @@ class PeerState(Enum):
     FULL = auto()
     """Too much waits to be sent to it."""
     GONE = auto()
+
+
+READING, FULL, GONE = PeerState
 
 
 class ConnectionEnd(NamedTuple):

@@ -33,7 +33,18 @@ from wsd.protocols.pywebsocket.blocking import Blocking
 from wsd.protocols.pywebsocket.bytewise import Bytewise
 from wsd.protocols.pywebsocket.cgi import Programs
 from wsd.protocols.pywebsocket.documents import DocumentRoot
-from wsd.protocols.pywebsocket.exchange import ConnectionEnd, ItemKind, OutgoingFrame
+from wsd.protocols.pywebsocket.exchange import (
+    BINARY,
+    CLOSE,
+    FAULT,
+    LOST,
+    OPENED,
+    PING,
+    PONG,
+    TEXT,
+    ConnectionEnd,
+    OutgoingFrame,
+)
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.options import HandlerOptions
 from wsd.protocols.pywebsocket.threads import HandlerThreads
@@ -87,23 +98,23 @@ class HandlerConnection(Connection):
 
     def opened(self) -> None:
         """The handler's turn begins."""
-        self._talk.put(ItemKind.OPENED, None)
+        self._talk.put(OPENED, None)
 
     def received(self, payload: bytes, isBinary: bool) -> None:
         """A message for the handler."""
-        self._talk.put(ItemKind.BINARY if isBinary else ItemKind.TEXT, payload, len(payload))
+        self._talk.put(BINARY if isBinary else TEXT, payload, len(payload))
 
     def onPing(self, payload: bytes) -> None:
         """A ping, which a handler may want."""
-        if self._talk.wants(ItemKind.PING):
-            self._talk.put(ItemKind.PING, payload, len(payload))
+        if self._talk.wants(PING):
+            self._talk.put(PING, payload, len(payload))
         else:
             super().onPing(payload)
 
     def onPong(self, payload: bytes) -> None:
         """A pong, which a handler may want."""
-        if self._talk.wants(ItemKind.PONG):
-            self._talk.put(ItemKind.PONG, payload, len(payload))
+        if self._talk.wants(PONG):
+            self._talk.put(PONG, payload, len(payload))
 
     @property
     def isBusy(self) -> bool:
@@ -124,9 +135,7 @@ class HandlerConnection(Connection):
         super().connectionLost(reason)
         if self._talk is not None:
             code = 1005 if self.remoteCloseCode is None else self.remoteCloseCode
-            self._talk.end(
-                ItemKind.LOST, ConnectionEnd(code if isClean else 1006, self.remoteCloseReason or "", isClean)
-            )
+            self._talk.end(LOST, ConnectionEnd(code if isClean else 1006, self.remoteCloseReason or "", isClean))
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -136,14 +145,14 @@ class HandlerConnection(Connection):
         if isHead and _isUnknownFrame(self.data, self._perMessageCompress is not None):
             code = CloseCode.UNSUPPORTED_DATA
         if self._talk is not None:
-            self._talk.end(ItemKind.FAULT, _FAULTS.get(code, InvalidFrameException)(reason))
+            self._talk.end(FAULT, _FAULTS.get(code, InvalidFrameException)(reason))
         return code
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
         """Autobahn answers a close at once. Here the handler answers it, after it has received what came before."""
         if isReply and self.state == self.STATE_OPEN and not self._peerCloses:
             self._peerCloses = True
-            self._talk.put(ItemKind.CLOSE, (self.remoteCloseCode, self.remoteCloseReason))
+            self._talk.put(CLOSE, (self.remoteCloseCode, self.remoteCloseReason))
         else:
             super().sendCloseFrame(code, reasonUtf8, isReply)
 
@@ -201,14 +210,14 @@ class HandlerConnection(Connection):
         if self.state != self.STATE_OPEN:
             return
         payload, opcode, isLast = frame
-        if opcode >= ItemKind.PING:
+        if opcode >= PING:
             self.frames.write(frameHead(opcode, len(payload)) + payload)
             return
         deflater = self._perMessageCompress
         if opcode == 0 or not isLast:
             self.frames.writeInTurn(frameHead(opcode, len(payload), isLast) + payload)
         elif deflater is None or len(payload) >= LEAST_DEFLATED or self.frames.isBusy:
-            self.send(payload, opcode == ItemKind.BINARY)
+            self.send(payload, opcode == BINARY)
         else:
             traffic = self.factory.counters.traffic
             traffic.messagesOut += 1

@@ -9,7 +9,7 @@ from wsd.frames.codes import Opcode
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import BadOperationException, ConnectionTerminatedException
 from wsd.protocols.pywebsocket.api.stream import create_closing_handshake_body
-from wsd.protocols.pywebsocket.exchange import ItemKind, OutgoingFrame, QueueItem
+from wsd.protocols.pywebsocket.exchange import CLOSE, FAULT, OutgoingFrame, QueueItem
 from wsd.protocols.pywebsocket.request import HandlerRequest
 
 _MAX_CONTROL = 125
@@ -83,7 +83,7 @@ class HandlerStream:
 
     def _peerClosed(self, code: int | None, reason: str | None) -> None:
         request = self._request
-        self._opcode = ItemKind.CLOSE
+        self._opcode = CLOSE
         request.client_terminated = True
         request.ws_close_code = common.STATUS_NO_STATUS_RECEIVED if code is None else code
         request.ws_close_reason = reason
@@ -91,7 +91,7 @@ class HandlerStream:
     def _lost(self, item: QueueItem) -> None:
         """The connection is gone. Raises what happened, unless both sides have closed."""
         kind, content = item
-        if kind == ItemKind.FAULT:
+        if kind == FAULT:
             raise content
         if self._request.server_terminated and content.isClean:
             self._peerClosed(content.code, content.reason)

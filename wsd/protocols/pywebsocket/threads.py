@@ -20,12 +20,20 @@ from twisted.python.failure import Failure
 
 from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminatedException
 from wsd.protocols.pywebsocket.exchange import (
+    BINARY,
+    CLOSE,
+    FULL,
+    GONE,
     ITEM_OVERHEAD,
+    LOST,
     PAUSE_ABOVE,
+    PONG,
+    READING,
     RESUME_AT,
-    Activity,
-    ItemKind,
-    PeerState,
+    SILENT,
+    TEXT,
+    WAITING,
+    WORKING,
     QueueItem,
 )
 
@@ -140,8 +148,8 @@ class ThreadBridge:
         """Whether a send waits for room."""
         self._left = self._done = 0
         """Bytes that sends have left for the reactor's thread, and those that it has handed to the connection."""
-        self._peer = PeerState.READING
-        self._activity = Activity.SILENT
+        self._peer = READING
+        self._activity = SILENT
 
     # -- on the reactor -------------------------------------------------------------------------------------------
 
@@ -162,25 +170,25 @@ class ThreadBridge:
     @property
     def isBusy(self) -> bool:
         """Whether the handler has received a message and has not yet asked for the next."""
-        return self._activity is Activity.WORKING or (self._activity is Activity.WAITING and not self._items.empty())
+        return self._activity is WORKING or (self._activity is WAITING and not self._items.empty())
 
     def full(self, isFull: bool) -> None:
         """Too much waits to be sent to the peer, or not any more."""
-        if self._peer is not PeerState.GONE:
-            self._peer = PeerState.FULL if isFull else PeerState.READING
+        if self._peer is not GONE:
+            self._peer = FULL if isFull else READING
         self._makeRoom()
 
     def end(self, kind: int, content: Any) -> None:
         """The connection is gone, and a handler that waits is told so."""
-        if self._peer is not PeerState.GONE:
-            self._peer = PeerState.GONE
+        if self._peer is not GONE:
+            self._peer = GONE
             self._items.put((kind, content))
             self._makeRoom()
 
     @property
     def hasEnded(self) -> bool:
         """Whether the connection is gone."""
-        return self._peer is PeerState.GONE
+        return self._peer is GONE
 
     def _makeRoom(self) -> None:
         if self._waits and not self._isCrowded:
@@ -197,25 +205,25 @@ class ThreadBridge:
 
     def take(self) -> QueueItem:
         """The next item, waited for. The end of the connection can be taken again and again."""
-        if self._activity is Activity.WORKING:
-            self._activity = Activity.WAITING
+        if self._activity is WORKING:
+            self._activity = WAITING
         item = self._items.get()
         kind, content = item
-        if self._activity is Activity.WAITING or kind in (ItemKind.TEXT, ItemKind.BINARY):
-            self._activity = Activity.WORKING
-        if kind == ItemKind.LOST:
+        if self._activity is WAITING or kind in (TEXT, BINARY):
+            self._activity = WORKING
+        if kind == LOST:
             self._items.put(item)
             return item
-        self._taken += ITEM_OVERHEAD + (len(content) if kind <= ItemKind.PONG and kind != ItemKind.CLOSE else 0)
+        self._taken += ITEM_OVERHEAD + (len(content) if kind <= PONG and kind != CLOSE else 0)
         if self._isHeld and self._came - self._taken <= RESUME_AT:
             self._threads.leave(self._reconsider)
         return item
 
     @property
     def _isCrowded(self) -> bool:
-        if self._peer is PeerState.READING:
+        if self._peer is READING:
             return self._left - self._done > _UNSENT
-        return self._peer is PeerState.FULL
+        return self._peer is FULL
 
     def send(self, size: int, call: Callable[..., Any], *arguments: Any) -> None:
         """

@@ -1,0 +1,108 @@
+"""The TLS handshake of an accepted connection, sans I/O: it may be refused before OpenSSL sees it (RFC 8446 4)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from wsd.listen.hello import Hello, HelloReader, TooLong
+from wsd.listen.records import Records, reasonOf
+from wsd.policies.address import TlsInfo
+
+ALPN = "http/1.1"
+"""The one application protocol: WebSockets over HTTP/2 are not spoken."""
+
+_NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
+"""The fatal alert no_application_protocol (RFC 7301 3.2)."""
+
+_TOO_LONG = b"\x15\x03\x03\x00\x02\x02\x2f"
+"""The fatal alert illegal_parameter, which OpenSSL also sends for an excessively long message."""
+
+_SENTENCE = b"this port speaks TLS; open it with wss:// or https://\n"
+_PLAIN = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+    b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
+)
+"""The answer to a client that speaks HTTP without TLS."""
+
+ChooseContext = Callable[[Hello], ssl.SSLContext]
+"""Returns the context for a client, by what it asks for."""
+
+
+class HandshakeFailed(Exception):
+    """The handshake cannot be completed. `answer` is sent to the client before the end."""
+
+    def __init__(self, reason: str, answer: bytes) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.answer = answer
+
+
+class Handshake:
+    """
+    The server's side of one handshake.
+
+    `records` is None until the ClientHello is complete and accepted; `serverName` is the name that it asked for.
+    """
+
+    def __init__(self, choose: ChooseContext) -> None:
+        self._choose = choose
+        self._hello: HelloReader | None = HelloReader()
+        self.records: Any = None
+        self.serverName: str | None = None
+
+    @property
+    def hasBegun(self) -> bool:
+        """Whether the client has sent anything."""
+        return self._hello is None or bool(self._hello.received)
+
+    def feed(self, data: bytes) -> bytes | None:
+        """
+        Go on with the bytes that were read. Returns the bytes after the handshake; None if it is not complete.
+
+        Raises `HandshakeFailed`.
+        """
+        if self._hello is not None:
+            received = self._readHello(self._hello, data)
+            if received is None:
+                return None
+            data = received
+        try:
+            rest: bytes | None = self.records.handshake(data)
+        except ssl.SSLError as error:
+            answer = _PLAIN if error.reason == "HTTP_REQUEST" else self.records.takePending()
+            raise HandshakeFailed(reasonOf(error), answer) from None
+        return rest
+
+    def _readHello(self, reader: HelloReader, data: bytes) -> bytes | None:
+        """All received bytes once the ClientHello is complete, None before. Raises `HandshakeFailed`."""
+        try:
+            hello = reader.feed(data)
+        except TooLong as fault:
+            raise HandshakeFailed(str(fault), _TOO_LONG) from None
+        if hello is None:
+            return None
+        if hello.protocols is not None and ALPN.encode() not in hello.protocols:
+            raise HandshakeFailed(f"no application protocol in common, only {ALPN} is spoken", _NO_PROTOCOL)
+        self.serverName = hello.name
+        self.records = Records(self._choose(hello))
+        self._hello = None
+        return bytes(reader.received)
+
+
+def tlsInfoOf(tls: ssl.SSLObject, serverName: str | None) -> TlsInfo:
+    """What a complete handshake agreed on."""
+    der = tls.getpeercert(True)
+    certificate = x509.load_der_x509_certificate(der) if der else None
+    return TlsInfo(
+        tls.version() or "",
+        (tls.cipher() or ("",))[0],
+        serverName,
+        tls.selected_alpn_protocol(),
+        certificate.subject.rfc4514_string() if certificate is not None else None,
+        certificate.public_bytes(serialization.Encoding.PEM) if certificate is not None else None,
+    )

@@ -1,0 +1,77 @@
+"""A listener: a bound socket, or an endpoint of Twisted's, from its binding to its end."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+
+from wsd.listen.port import Shortage, TCPPort, UNIXPort
+
+
+@dataclass
+class Listener:
+    """A bound socket, or an endpoint of Twisted's, and how it is announced."""
+
+    url: str
+    secure: bool
+    socket: socket.socket | None = None
+    endpoint: str | None = None
+    wide: bool = False
+    """Whether other machines can reach it."""
+    inherited: bool = False
+    proxied: bool | None = None
+    """The value of `proxy` in its endpoint string: whether connections begin with a PROXY header. None without it."""
+    ports: list[IListeningPort] = field(default_factory=list)
+
+    def adopt(
+        self, reactor: Any, factory: IProtocolFactory, ring: Any = None, shortage: Shortage | None = None
+    ) -> Deferred[Any]:
+        """
+        Accept connections for `factory`, which live on `ring`, without one on the reactor. Fires when it does.
+
+        `shortage` turns connections away if no descriptor is left.
+        """
+        return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring, shortage)
+
+    def _adopt(self, reactor: Any, factory: IProtocolFactory, ring: Any, shortage: Shortage | None) -> Any:
+        if self.socket is None:
+            assert self.endpoint is not None
+            return serverFromString(reactor, self.endpoint).listen(factory).addCallback(self.ports.append)
+        descriptor = self.socket.fileno()
+        port: TCPPort | UNIXPort
+        if self.socket.family == socket.AF_UNIX:
+            unixPort = UNIXPort._fromListeningDescriptor(reactor, descriptor, factory)
+            unixPort.ownsPath = not self.inherited
+            port = unixPort
+        else:
+            port = TCPPort._fromListeningDescriptor(reactor, descriptor, self.socket.family, factory)
+        port.transport = _onRing(port.transport, ring)
+        port.shortage = shortage
+        if self.secure:
+            # A TLS client would not understand it.
+            port.answer = b""
+        port.startListening()
+        self.socket.close()
+        self.socket = None
+        self.ports.append(port)
+        return None
+
+    def stop(self) -> list[Deferred[Any]]:
+        """Accept no more."""
+        ports, self.ports = self.ports, []
+        return [maybeDeferred(port.stopListening) for port in ports]
+
+    def close(self) -> None:
+        """Give up a socket that was bound and never adopted."""
+        if self.socket is not None:
+            self.socket.close()
+
+
+def _onRing(transport: Any, ring: Any) -> Any:
+    """Builds this transport on the ring; a port passes its own reactor as the last argument."""
+    return lambda *arguments: transport(*arguments[:-1], ring)

@@ -1,0 +1,286 @@
+"""
+How an HTTP connection ends: its time-outs, the last answer, and the time in which the peer may still read that.
+
+A connection that has become a WebSocket has its own time-outs and its own end.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Protocol
+
+from twisted.internet.address import UNIXAddress
+from twisted.web.http import datetimeToString
+
+from wsd.connection.request import newId
+from wsd.head import Head, Refused
+from wsd.logs import ConnectionLog
+from wsd.policies.address import Peer
+from wsd.web.site import Site
+
+_LINGER = 2.0
+"""Seconds in which a peer may still send bytes that nobody reads, so that it gets the answer before a reset."""
+
+
+class Due(Enum):
+    """What has to come next on an HTTP connection."""
+
+    head = "the head of a request"
+    body = "more of a body"
+    answer = "our answer"
+
+
+class Requests(Protocol):
+    """What `Ending` asks about the requests of a connection."""
+
+    @property
+    def awaited(self) -> Due:
+        """What has to come next."""
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds that a half-closed peer may wait for a byte of the present answer; None for the default."""
+
+    @property
+    def received(self) -> int:
+        """Bytes of the present body that have arrived."""
+
+    @property
+    def isHeld(self) -> bool:
+        """Whether the present body is not read because its resource has enough for now."""
+
+    def peerEnded(self) -> None:
+        """Called when the peer has closed its half of the connection."""
+
+
+def hostOf(address: Any) -> str:
+    """The host of a transport's address; "unix" for a unix socket."""
+    return "unix" if isinstance(address, UNIXAddress) else str(address.host)
+
+
+class Ending:
+    """
+    Ends one HTTP connection, at the latest when a time-out is over.
+
+    A head must be complete within `opening_timeout` of its first byte, and the next one must begin within
+    `http_idle_timeout`. A body must neither stop nor creep, and an answer must be taken.
+    """
+
+    __slots__ = (
+        "_acknowledged",
+        "_acknowledgedAt",
+        "_acknowledgedHalfClosed",
+        "_bodySeen",
+        "_bodySince",
+        "_policies",
+        "_site",
+        "_transport",
+        "due",
+        "isBrief",
+        "isHalfClosed",
+        "isLingering",
+        "requests",
+    )
+
+    def __init__(self, site: Site, transport: Any) -> None:
+        self._site = site
+        self._policies = site.policies
+        self._transport = transport
+        self.due = -1
+        self.isLingering = False
+        """Whether the last answer has been sent; nothing is read any more."""
+        self.isHalfClosed = False
+        """Whether the peer has closed its half of the connection."""
+        self.isBrief = False
+        """Whether only one sentence was sent, for which the peer's place is not kept longer than `_LINGER`."""
+        self.requests: Requests | None = None
+        """The requests of the connection; None before the first one, and once it is a WebSocket."""
+        self._bodySeen = 0
+        self._bodySince = 0.0
+        self._acknowledged = self._acknowledgedHalfClosed = -1
+        self._acknowledgedAt = 0.0
+
+    # -- waiting for the peer -------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> None:
+        """Look again in so many seconds whether the peer has done its part."""
+        timer = self._site.timer
+        timer.schedule(self, timer.now + seconds)
+
+    def waitForHead(self) -> None:
+        """The first bytes of a later head are here: the rest must come in time."""
+        self.wait(self._policies.opening_timeout)
+
+    def waitForBody(self) -> None:
+        """A request has begun: its body must come, if it has one."""
+        self.wait(self._policies.http_body_timeout)
+        self._bodySeen, self._bodySince = 0, self._site.timer.now
+
+    def answered(self) -> None:
+        """An answer is complete. The next request may take its time, unless the daemon stops."""
+        if self._site.stopping:
+            self.linger()
+        elif not self.isLingering:
+            self.wait(self._policies.http_idle_timeout)
+
+    def stopWaiting(self) -> None:
+        """The connection has become a WebSocket, or is gone."""
+        self._site.timer.cancel(self)
+        self.requests = None
+
+    # -- ending ---------------------------------------------------------------------------------------------------
+
+    def refuse(
+        self, refused: Refused, head: Head | None = None, name: str | None = None, peer: Peer | None = None
+    ) -> None:
+        """
+        Send a status and one sentence, and end the connection; for what has not become a request of twisted.web's.
+
+        `name` is the id in the log.
+        """
+        if self.isLingering:
+            return
+        who = peer or hostOf(self._transport.getPeer())
+        self._site.refused(ConnectionLog(name or newId()), head, who, refused)
+        self._transport.write(_answer(refused, isHead=head is not None and head.method == "HEAD"))
+        self.linger()
+
+    def linger(self) -> None:
+        """
+        Close our half now, and the whole when the peer has closed its half too, or its time is over (RFC 9112 9.6).
+
+        Over TLS the whole is closed, which sends what waits before it.
+        """
+        if self.isLingering:
+            return
+        self.isLingering = True
+        transport = self._transport
+        transport.unregisterProducer()
+        transport.resumeProducing()
+        loseWriteConnection = getattr(transport, "loseWriteConnection", None)
+        if self.isHalfClosed or loseWriteConnection is None or self._site.tlsOf(transport) is not None:
+            transport.loseConnection()
+            self.wait(self._policies.closing_timeout)
+        else:
+            loseWriteConnection()
+            self.wait(_LINGER)
+
+    def peerEnded(self) -> None:
+        """The peer has closed its half; its requests are answered in full. Called again whenever reading resumes."""
+        before, self.isHalfClosed = self.isHalfClosed, True
+        if self.isLingering:
+            self._transport.loseConnection()
+        elif self.requests is None:
+            self.linger()
+        else:
+            self.requests.peerEnded()
+            if not before and not self.isLingering:
+                self._waitForAnswer()
+
+    def hasSentAll(self) -> bool:
+        """Whether the peer has received everything that was sent, so that closing loses nothing."""
+        wire = getattr(self._transport, "wire", None)
+        return wire is None or bool(wire.acknowledged() >= wire.written())
+
+    def awaits(self, due: Due) -> bool:
+        """Whether this has to come next. Before the first request, that is a head."""
+        return due is (Due.head if self.requests is None else self.requests.awaited)
+
+    # -- time is over ---------------------------------------------------------------------------------------------
+
+    def visit(self, now: float) -> None:
+        """Called by the timer: end the connection, unless the peer has done its part meanwhile."""
+        transport = self._transport
+        if not getattr(transport, "isOpen", True):
+            transport.giveUp(self._policies.closing_timeout if self.isLingering else self._policies.opening_timeout)
+            return
+        isTaking = self._isTaking(now)
+        if self.isLingering and self.isBrief:
+            transport.abortConnection()
+        elif isTaking is False:
+            self._dropStalled()
+        elif self.isLingering and isTaking:
+            self.wait(_LINGER)
+        elif self.isLingering:
+            transport.abortConnection()
+        elif self.awaits(Due.body):
+            self._checkBody(now)
+        elif self.awaits(Due.answer) or isTaking:
+            self._waitForAnswer()
+        else:
+            self._refuseHead()
+
+    def _isTaking(self, now: float) -> bool | None:
+        """
+        Whether the peer took some of what it was sent within `stall_timeout`; None when nothing waits for it.
+
+        While lingering, bytes that the peer has not acknowledged count too: they would be lost with the connection.
+        """
+        wire = getattr(self._transport, "wire", None)
+        if wire is None:
+            return None
+        acknowledged = wire.acknowledged()
+        if acknowledged >= wire.written() or not (self.isLingering or wire.unsent):
+            return None
+        if acknowledged != self._acknowledged:
+            self._acknowledged, self._acknowledgedAt = acknowledged, now
+        return bool(now - self._acknowledgedAt < self._policies.stall_timeout)
+
+    def _waitForAnswer(self) -> None:
+        """Wait on; but a half-closed peer must take a byte of its answer from time to time, or it may be gone."""
+        patience = None
+        if self.isHalfClosed:
+            wire = getattr(self._transport, "wire", None)
+            acknowledged = -1 if wire is None else wire.acknowledged()
+            if wire is not None and acknowledged == self._acknowledgedHalfClosed:
+                self._dropStalled()
+                return
+            self._acknowledgedHalfClosed = acknowledged
+            patience = None if self.requests is None else self.requests.patience
+        self.wait(self._policies.stall_timeout if patience is None else patience)
+
+    def _dropStalled(self) -> None:
+        self._site.metrics.httpDrop("stalled")
+        self._transport.abortConnection()
+
+    def _refuseHead(self) -> None:
+        """The first head is not complete in time (RFC 9110 15.5.9), or no other request came."""
+        if self.requests is not None:
+            self._site.metrics.httpDrop("idle")
+            self.linger()
+        else:
+            self.isBrief = True
+            self.refuse(Refused(408, f"no whole request head came within {self._policies.opening_timeout:g} seconds"))
+
+    def _checkBody(self, now: float) -> None:
+        """A body must not stop, and on average not creep."""
+        assert self.requests is not None
+        if self.requests.isHeld:
+            self._bodySince += self._policies.http_body_timeout
+            self.wait(self._policies.http_body_timeout)
+            return
+        seen = self.requests.received
+        elapsed = now - self._bodySince
+        rate = self._policies.http_body_rate
+        if seen == self._bodySeen or seen < rate * (elapsed - self._policies.http_body_timeout):
+            self.refuse(Refused(408, f"the body stopped, or came slower than {rate} bytes a second; send it again"))
+            return
+        self._bodySeen = seen
+        self.wait(self._policies.http_body_timeout)
+
+
+def _answer(refused: Refused, isHead: bool) -> bytes:
+    """A whole answer with one sentence; without its content for a HEAD (RFC 9110 9.3.2)."""
+    content = f"{refused.sentence}\n".encode()
+    lines = [
+        f"HTTP/1.1 {refused.status} {refused.phrase}",
+        f"Date: {datetimeToString().decode()}",
+        *(f"{name}: {value}" for name, value in refused.headers),
+        "Content-Type: text/plain; charset=utf-8",
+        "X-Content-Type-Options: nosniff",
+        f"Content-Length: {len(content)}",
+        "Connection: close" if "Upgrade" not in dict(refused.headers) else "Connection: close, Upgrade",
+        "",
+        "",
+    ]
+    return "\r\n".join(lines).encode("latin-1", "replace") + (b"" if isHead else content)
