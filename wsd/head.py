@@ -1,7 +1,7 @@
 """
-One request head, read strictly (RFC 9112, sections 2 to 5), by the only parser that any request of the daemon meets.
+The parser of request heads (RFC 9112, sections 2 to 5), the only one in the daemon, which is strict.
 
-Bytes that another parser might read otherwise are refused, not repaired: a head has one meaning or none.
+Bytes that another parser might read differently are refused, not repaired: a head has one meaning or none.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import overload
 from urllib.parse import unquote
 
 MAX_HEAD = 16384
-"""Bytes a head may have."""
+"""The largest head in bytes."""
 
 MAX_HEADERS = 100
-"""Header fields a head may have."""
+"""The most header fields of a head."""
 
 END = b"\r\n\r\n"
 """The end of a head."""
@@ -26,10 +26,10 @@ END = b"\r\n\r\n"
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _HEAD = re.compile(rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\xff]*+)*)\Z")
 """
-A head as latin-1 text: no control bytes, so that no value can become two fields elsewhere. The bytes from 0x80 on are
-opaque (RFC 9110 5.5). 0x85 is part of many letters in UTF-8, and ends a line only for str.splitlines(), which is never
-used here. The expression never backtracks: refusing 16 KiB of anything takes no longer than reading it. (Only single
-characters are repeated possessively: with groups, Python before 3.11.5 has a bug.)
+A head as latin-1 text. It has no control bytes, so that no other parser can split a value into two fields. Bytes from
+0x80 on are opaque (RFC 9110 5.5); 0x85, which many letters have in UTF-8, ends a line only for str.splitlines(), which
+is not used here. The expression never backtracks: refusing 16 KiB of anything takes no longer than reading it. (Only
+single characters are repeated possessively: for groups, Python before 3.11.5 has a bug.)
 """
 _METHOD = re.compile(rf"{_TCHAR}{{1,32}}\Z")
 _NAME = re.compile(rf"{_TCHAR}+\Z")
@@ -38,14 +38,14 @@ _KEPT = re.compile(r"%(2[5f])", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _ABSOLUTE = re.compile(r"(?:https?|wss?)://([^/?]*+)(.*)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(?:[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
-"""A name or an address, IPv6 in brackets, and a port: of what RFC 3986 3.2.2 lets through, what is in use."""
+"""A name or an address, IPv6 in brackets, and a port: the part of RFC 3986 3.2.2 that is in use."""
 
 
 class Refused(Exception):
     """
-    A request that is answered with a status and one sentence, and header fields beside.
+    Raised to answer a request with a status, one sentence, and header fields.
 
-    With a status that has no name in HTTP (RFC 9110 15), or a line break in a field, it is a ValueError instead.
+    Raises ValueError for a status without a name in HTTP (RFC 9110 15), or a line break in a field.
     """
 
     def __init__(self, status: int, sentence: str, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -66,9 +66,9 @@ def _tokens(value: str) -> tuple[str, ...]:
 
 class Headers:
     """
-    Header fields in their order; names are compared without case, values are latin-1.
+    Header fields in their order. Names are compared without case; values are latin-1.
 
-    `byName` has their values by name in lower case, for those who look often.
+    `byName` has the values by name in lower case, for fast look-ups.
     """
 
     __slots__ = ("_fields", "_repeated", "byName")
@@ -81,7 +81,7 @@ class Headers:
             self._join()
 
     def _join(self) -> None:
-        """Several fields of one name are one list (RFC 9110 5.3)."""
+        """Join the values of fields with the same name to one list (RFC 9110 5.3)."""
         every: dict[str, list[str]] = {}
         for name, value in self._fields:
             every.setdefault(name.lower(), []).append(value)
@@ -95,7 +95,7 @@ class Headers:
     def get(self, name: str, default: str) -> str: ...
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """The value of a field; several of one name are joined with commas (RFC 9110 5.3)."""
+        """The value of a field. The values of several fields are joined with commas (RFC 9110 5.3)."""
         return self.byName.get(name.lower(), default)
 
     def all(self, name: str) -> list[str]:
@@ -106,11 +106,11 @@ class Headers:
         return list(self._repeated.get(name) or (self.byName[name],))
 
     def count(self, name: str) -> int:
-        """How many fields have this name."""
+        """The number of fields with this name."""
         return len(self.all(name))
 
     def isRepeated(self, name: str) -> bool:
-        """Whether several fields have this name, which is in lower case."""
+        """Whether several fields have this name; it is given in lower case."""
         return name in self._repeated
 
     def tokens(self, name: str) -> list[str]:
@@ -135,8 +135,8 @@ class Head:
     """
     A request line and its header fields.
 
-    `line` and `target` are as received; `path` is the target's, still percent-encoded; `authority` is that of an
-    absolute target, which counts instead of Host (RFC 9112 3.2.2).
+    `line` and `target` are as received; `path` is still percent-encoded; `authority` is that of an absolute target, and
+    replaces Host (RFC 9112 3.2.2).
     """
 
     line: str
@@ -150,29 +150,29 @@ class Head:
 
     @property
     def host(self) -> str:
-        """Whom the request is meant for, "" when it does not say."""
+        """The host that the request is for, "" if it names none."""
         return self.authority if self.authority is not None else self.headers.byName.get("host", "")
 
     @property
     def isUpgrade(self) -> bool:
-        """Whether it asks to become a WebSocket."""
+        """Whether it asks for a WebSocket (RFC 6455 4.2.1)."""
         values = self.headers.byName
         return "websocket" in _tokens(values.get("upgrade", "")) and "upgrade" in _tokens(values.get("connection", ""))
 
     @property
     def chunked(self) -> bool:
-        """Whether a chunked body follows."""
+        """Whether a chunked body follows (RFC 9112 7.1)."""
         return "Transfer-Encoding" in self.headers
 
     @property
     def length(self) -> int | None:
-        """The length of the body in bytes, None when it does not say."""
+        """The Content-Length, None if there is none."""
         values = self.headers.all("Content-Length")
         return int(values[0]) if values else None
 
     @property
     def hasBody(self) -> bool:
-        """Whether a body follows."""
+        """Whether a body follows (RFC 9112 6)."""
         values = self.headers.byName
         return "transfer-encoding" in values or ("content-length" in values and bool(self.length))
 
@@ -193,7 +193,7 @@ def decodedPath(path: str) -> str:
 
 
 def afterBlankLines(data: bytes) -> bytes:
-    """The bytes without the empty lines before a head (RFC 9112 2.2)."""
+    """Skip the empty lines before a head (RFC 9112 2.2)."""
     start = 0
     while data.startswith(b"\r\n", start):
         start += 2
@@ -201,7 +201,7 @@ def afterBlankLines(data: bytes) -> bytes:
 
 
 def endOfHead(data: bytes, searched: int = 0) -> int:
-    """The index of the end of the head, -1 if more is needed. Raises `Refused` (431) if it is too large."""
+    """Returns the index of the end of the head, -1 if it is incomplete. Raises `Refused` (431) if it is too large."""
     end = data.find(END, max(0, searched - len(END) + 1))
     if end > MAX_HEAD or (end < 0 and len(data) > MAX_HEAD):
         raise _tooLarge()
@@ -209,7 +209,7 @@ def endOfHead(data: bytes, searched: int = 0) -> int:
 
 
 def parseHead(data: bytes) -> Head:
-    """The head of a request, without the empty line that ends it. Raises `Refused`."""
+    """Parse a head, given without the empty line that ends it. Raises `Refused`."""
     text = data.decode("latin-1")
     match = _HEAD.match(text)
     if match is None or len(text) > MAX_HEAD:
@@ -231,13 +231,13 @@ def parseHead(data: bytes) -> Head:
 
 
 def shown(text: str) -> str:
-    """Something foreign, fit for a sentence and a log line: quoted, on one line, in ASCII, at most 80 characters."""
+    """Quote received text for a sentence or a log line: on one line, in ASCII, in at most 80 characters."""
     quoted = ascii(text[:80])
     return quoted if len(quoted) <= 80 and len(text) <= 80 else f"{quoted[:76]}...{quoted[0]}"
 
 
 def _fault(text: str) -> Refused:
-    """What is wrong with a text that is no head."""
+    """What is wrong with a malformed head."""
     if len(text) > MAX_HEAD:
         return _tooLarge()
     line, *fields = text.split("\r\n")
@@ -323,7 +323,7 @@ def _checkHost(headers: Headers, version: tuple[int, int]) -> None:
 
 
 def _checkFraming(headers: Headers, version: tuple[int, int]) -> None:
-    """How long the body is must have one answer (RFC 9112 6.3)."""
+    """The length of the body must be unambiguous (RFC 9112 6.3)."""
     lengths = headers.all("Content-Length")
     codings = headers.all("Transfer-Encoding")
     if lengths and codings:

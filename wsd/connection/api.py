@@ -1,9 +1,9 @@
 """
-ConnectionApi: what the author of a protocol meets.
+ConnectionApi: the hooks and methods that the author of a protocol uses.
 
 A protocol overrides the hooks (`opening`, `opened`, `received` or `began`/`arrived`/`ended`, `full`, `drained`,
-`closed`) and calls `send`, `close`, `hold`, `release`. An error of a hook ends its own connection only: a log line,
-and 1011.
+`closed`) and calls `send`, `close`, `hold`, `release`. An exception in a hook is logged, and closes its own connection
+alone, with 1011.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Closed(Exception):
 
 
 class WsdTransport(Protocol):
-    """What the house's own transports tell of what waits to be sent."""
+    """What wsd's own transports offer beyond Twisted's interfaces."""
 
     unsent: int
     """Bytes written to the transport that the kernel has not taken."""
@@ -51,10 +51,10 @@ class WsdTransport(Protocol):
         """Bytes written to the transport since the connection began."""
 
     def acknowledged(self) -> int:
-        """Those of them that have reached the peer."""
+        """The number of these bytes that have reached the peer."""
 
     def setKept(self, size: int) -> None:
-        """Bytes that the kernel keeps beside what it has sent, at the most."""
+        """Let the kernel keep at most so many bytes that it has not sent."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
         """Call `tell` with the number of waiting bytes: now, and whenever it changes, until the connection is lost."""
@@ -63,28 +63,28 @@ class WsdTransport(Protocol):
     """Whether large data that is written is copied."""
 
     def setReceiver(self, receiver: Any) -> None:
-        """Deliver what is read to `receiver.dataReceived` from now on, past every protocol between."""
+        """Deliver what is read to `receiver.dataReceived` from now on, past all protocols between."""
 
 
 class _ForeignTransport:
-    """Another's transport: what waits in it is not known, only whether it is too much."""
+    """Any other transport: it does not tell how much waits, only when that is too much."""
 
     unsent = 0
     copies = True
 
     def written(self) -> int:
-        """This transport does not count them."""
+        """Unknown."""
         return 0
 
     def acknowledged(self) -> int:
-        """It is not known."""
+        """Unknown."""
         return 0
 
     def setKept(self, size: int) -> None:
-        """It keeps what it keeps."""
+        """Not possible."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """This transport does not count them."""
+        """Unknown."""
 
     def setReceiver(self, receiver: Any) -> None:
         """The connection's `dataReceived` passes on what is read."""
@@ -94,20 +94,20 @@ class ConnectionApi(Engine):
     """
     One WebSocket connection, as its protocol sees it.
 
-    It is given `id`, `peer` (the true one), `user`, `tls`, `clock`, `options`, `log`, `request` and, once open,
+    It has `id`, `peer` (the true one), `user`, `tls`, `clock`, `options`, `log`, `request` and, once open,
     `subprotocol` and `extension`.
     """
 
     factory: Factory
     id: str
     peer: Any
-    """Who is there: a `wsd.policies.address.Peer`."""
+    """The client: a `wsd.policies.address.Peer`."""
     tls: TlsInfo | None
     user: str | None = None
     request: Request
     subprotocol: str | None = None
     extension = ""
-    """What the answer said of extensions, "" for none."""
+    """The Sec-WebSocket-Extensions of the answer, "" for none."""
 
     _wire: WsdTransport = _ForeignTransport()
 
@@ -125,7 +125,7 @@ class ConnectionApi(Engine):
         """The connection is open: `send` may be called from here on."""
 
     def received(self, payload: bytes, isBinary: bool) -> Any:
-        """A whole message; text is UTF-8, checked. When an awaitable is returned, reading is held until it is done."""
+        """A whole message; text is checked to be UTF-8. Reading is held until a returned awaitable is done."""
 
     def began(self, isBinary: bool) -> Any:
         """The streaming form, instead of `received`: a message begins."""
@@ -137,58 +137,54 @@ class ConnectionApi(Engine):
         """The streaming form: the message is whole."""
 
     def full(self) -> None:
-        """What waits to be sent passed the high water mark: a well-behaved sender stops."""
+        """The bytes that wait to be sent passed the high water mark: a well-behaved sender stops."""
 
     def drained(self) -> None:
-        """What waits to be sent is below the low water mark again."""
+        """The bytes that wait to be sent fell to the low water mark again."""
 
     def closed(self, code: int, reason: str) -> Any:
-        """The connection is gone: the peer's close code and reason, 1005 for a close without one, 1006 for none."""
+        """The connection is gone, with the peer's code and reason: 1005 for a close without a code, 1006 for none."""
 
     # -- what a protocol calls ------------------------------------------------------------------------------------
 
     @property
     def clock(self) -> IReactorTime:
-        """The clock to use: never the reactor itself."""
+        """The clock to use, instead of the reactor."""
         return self.factory.clock
 
     @property
     def options(self) -> Any:
-        """The route's own keys: an instance of the factory's `Options`."""
+        """The keys of the route: an instance of the factory's `Options`."""
         return self.factory.options
 
     @property
     def isOpen(self) -> bool:
-        """Whether `send` would send."""
+        """Whether messages can be sent."""
         return bool(self.state == self.STATE_OPEN)
 
     @property
     def isBusy(self) -> bool:
         """
-        Whether a received message is still being answered; a stopping daemon waits for that, for up to `drain`.
+        Whether a received message is still being answered. A stopping daemon waits for that, for up to `drain`.
 
-        True while a hook has not returned, or bytes wait to be sent. A protocol that answers later overrides it.
+        It is true while an awaitable of a hook is not done, or bytes wait to be sent. A protocol that answers later
+        overrides it.
         """
         return bool(self.held or self.unsent)
 
     @property
-    def copies(self) -> bool:
-        """Whether the transport copies large data that it is given."""
-        return self._wire.copies
-
-    @property
     def unsent(self) -> int:
-        """Bytes that wait to be sent or are still being deflated; some transports cannot tell."""
+        """Bytes that wait to be sent or are still being deflated. Transports that are not wsd's cannot tell."""
         return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))
 
     def send(
         self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
     ) -> None:
         """
-        Send a message: `str` is text, `bytes` are binary unless `isBinary` is False (they are UTF-8 then).
+        Send a message: `str` is text; `bytes` are binary, or text in UTF-8 if `isBinary` is False.
 
-        `fragment` is the most bytes a frame carries, 0 for a single frame; `deflate` False sends it as it is. On a
-        connection that is not open any more nothing happens: `closed` tells.
+        `fragment` is the limit of the bytes in a frame, 0 for a single frame; with `deflate` False the message is sent
+        uncompressed. On a connection that is no longer open nothing happens.
         """
         frames = self.frames
         if frames is not None:
@@ -196,9 +192,9 @@ class ConnectionApi(Engine):
 
     def keepFresh(self, size: int) -> None:
         """
-        Let no more than so many bytes wait beyond `unsent`, in the kernel, so that who reads slowly gets what is new.
+        Let at most so many unsent bytes wait in the kernel, so that a slow reader gets what is new.
 
-        The kernel is woken more often for it.
+        It costs more calls of the kernel.
         """
         self._wire.setKept(size)
 
@@ -210,9 +206,9 @@ class ConnectionApi(Engine):
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """
-        Begin the closing handshake. The sentence is cut to the 123 bytes there is room for.
+        Begin the closing handshake (RFC 6455 7.1.2). The sentence is cut to the 123 bytes that there is room for.
 
-        What is received from now on is dropped. Raises ValueError for a code that may not be sent.
+        What is received from now on is ignored. Raises ValueError for a code that may not be sent.
         """
         checkCode(code)
         if self.state == self.STATE_CONNECTING:
@@ -223,7 +219,7 @@ class ConnectionApi(Engine):
             self.sendCloseFrame(code, fitReason(sentence))
 
     def drop(self, cause: Cause = Cause.aborted) -> None:
-        """End the connection at once, without a closing handshake; what waits to be sent is lost."""
+        """End the connection at once, without a closing handshake. What waits to be sent is lost."""
         self.noteCause(cause)
         if cause is not Cause.aborted:
             drops = self.factory.counters.drops
@@ -234,28 +230,17 @@ class ConnectionApi(Engine):
             self.transport.abortConnection()
 
     def hold(self) -> None:
-        """Stop reading, before the next message even within what has arrived. Counted: each needs its `release`."""
+        """Stop reading, even messages that have arrived already. Calls are counted: each needs its `release`."""
         raise NotImplementedError
 
     def release(self) -> None:
-        """Take back one `hold`; with the last, reading goes on."""
+        """Take back one `hold`. After the last one reading goes on."""
         raise NotImplementedError
-
-    def setFrames(self, frames: Any) -> None:
-        """Set the plane, which reads what the transport receives and sends the messages; None when it is closed."""
-        self.frames = frames
-        if frames is None:
-            self.__dict__.pop("send", None)
-            return
-        self._wire.setReceiver(frames)
-        if type(self).send is ConnectionApi.send:
-            # Protocols call the plane's own `send`: the method between would take a tenth of a small message's time.
-            self.__dict__["send"] = frames.send
 
     # -- hooks are called -----------------------------------------------------------------------------------------
 
     def _call(self, hook: Callable[..., Any], *arguments: Any) -> None:
-        """Call a hook: its errors end this connection only, and what it awaits holds our reading."""
+        """Call a hook. An error ends this connection only; reading is held while its awaitable result is not done."""
         try:
             result = hook(*arguments)
         except Exception:
@@ -265,7 +250,7 @@ class ConnectionApi(Engine):
                 self._await(result)
 
     def _await(self, result: Any) -> Deferred[Any] | None:
-        """Hold reading until an awaitable result of a hook is done. Returns its Deferred, else None."""
+        """Hold reading until a hook's awaitable result is done. Returns its Deferred, or None for any other result."""
         if not isawaitable(result):
             return None
         self.hold()
@@ -289,5 +274,5 @@ class ConnectionApi(Engine):
 
 
 async def _done(result: Awaitable[Any]) -> None:
-    """Any awaitable as a coroutine, which is what Twisted takes."""
+    """Any awaitable as a coroutine: Twisted takes no other."""
     await result

@@ -1,8 +1,8 @@
 """
-Backpressure: backpressure both ways, and the time-outs of an open connection.
+Backpressure both ways, and the time-outs of an open connection.
 
-Towards us, reading is held while a protocol asks for it. From us, a protocol is told when too much waits to be sent and
-when it has gone; a peer that takes nothing, or answers no ping, is dropped. Time is the house's one coarse timer's.
+Reading is held while a protocol asks for it. A protocol is told when too much waits to be sent, and when that has gone.
+A peer that takes nothing, or answers no ping, is dropped. All time-outs use the one coarse timer of the daemon.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from wsd.policies.turns import Step
 NEVER = float("inf")
 
 _EARLY = 65536
-"""Bytes that may come while nothing is read, before the connection is open or after; then the peer has to wait."""
+"""Bytes that are still taken from the transport while reading is held. Beyond, the peer has to wait."""
 
 
 @implementer(IPushProducer)
 class Backpressure(ConnectionApi):
-    """Says when to read, when to write, and when to give up."""
+    """When to read, when to write, and when to give up."""
 
     due = -1
 
     isFull = False
-    """What waits to be sent passed the high water mark, and is not below the low one yet."""
+    """Whether the bytes that wait to be sent passed the high water mark, and have not fallen to the low one."""
 
     __pinged: float | None = None
     _pingAt = 0.0
@@ -74,14 +74,15 @@ class Backpressure(ConnectionApi):
         self.factory.clock.callLater(0, self.release)
 
     def onBuffered(self, size: int) -> None:
-        """So many bytes wait to be read; beyond a little the peer has to wait."""
+        """So many bytes wait to be read: with more than a few, let the peer wait."""
         if size > _EARLY:
             self.transport.pauseProducing()
 
     def room(self) -> Deferred[None]:
         """
-        Fires when there is room to send, or the connection is gone, but not before the next turn of the reactor, so
-        that a loop that sends much does not block other connections.
+        Returns a Deferred that fires when there is room to send, or the connection is gone.
+
+        It never fires before the next turn of the reactor, so that a loop that sends much does not block others.
         """
         waiting: Deferred[None] = Deferred()
         if self.state != self.STATE_CLOSED and (self.isFull or (self.frames is not None and self.frames.isBusy)):
@@ -98,7 +99,7 @@ class Backpressure(ConnectionApi):
         self.factory.turns.add(step)
 
     def deflateDone(self) -> None:
-        """It is sent."""
+        """The large message is sent."""
         self.release()
         if not self.isFull and (self.frames is None or not self.frames.isBusy):
             self._makeRoom()
@@ -106,7 +107,7 @@ class Backpressure(ConnectionApi):
     # -- the transport takes --------------------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        """The high water mark is passed."""
+        """Called by the transport when the high water mark is passed."""
         if self.isFull:
             return
         self.isFull = True
@@ -117,7 +118,7 @@ class Backpressure(ConnectionApi):
         self._call(self.full)
 
     def resumeProducing(self) -> None:
-        """The low water mark is reached."""
+        """Called by the transport when the low water mark is reached."""
         if not self.isFull:
             return
         self.isFull = False
@@ -129,7 +130,7 @@ class Backpressure(ConnectionApi):
             self._makeRoom()
 
     def stopProducing(self) -> None:
-        """The transport is gone; `connectionLost` says so too."""
+        """Called when the transport is gone; `connectionLost` is called as well."""
 
     def _makeRoom(self) -> None:
         roomers, self.__roomers = self.__roomers, None
@@ -137,11 +138,11 @@ class Backpressure(ConnectionApi):
             waiting.callback(None)
 
     def overrun(self) -> None:
-        """More waits to be sent than may."""
+        """More bytes than allowed wait to be sent."""
         self.drop(Cause.overrun)
 
     def onPing(self, payload: bytes) -> None:
-        """Answer with a pong; while we are full only the newest waits (RFC 6455 5.5.3 allows it)."""
+        """Answer with a pong. While we are full, only the newest ping is answered, as RFC 6455 5.5.3 allows."""
         if self.state != self.STATE_OPEN:
             return
         if self.isFull:
@@ -150,29 +151,34 @@ class Backpressure(ConnectionApi):
             self.sendPongFrame(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """Any byte counts as a sign of life, this one too."""
+        """Nothing to do: any received byte is a sign of life."""
+
+    @property
+    def copies(self) -> bool:
+        """Whether the transport copies large data that it is given."""
+        return self._wire.copies
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
     def noteReceived(self, size: int) -> None:
-        """`size` received bytes are held and not passed on yet."""
+        """`size` received bytes are kept and not passed on yet."""
         self._note(MemoryUse.received, size)
 
     def noteHandled(self, more: int) -> None:
-        """A hook has begun to handle a message of `more` bytes, or is done with it (`more` is negative)."""
+        """A hook begins to handle a message of `more` bytes; `more` is negative when it is done."""
         self.__handled += more
         self._note(MemoryUse.handled, self.__handled)
 
     def noteDeflating(self, size: int) -> None:
-        """`size` bytes are held of the message being deflated and of what waits behind it."""
+        """The message being deflated, and what waits behind it, take `size` bytes."""
         self._note(MemoryUse.deflated, size)
 
     def noteCollected(self, size: int) -> None:
-        """`size` bytes are held of an incomplete message that the protocol reads in pieces."""
+        """An incomplete message that the protocol reads in pieces takes `size` bytes."""
         self._note(MemoryUse.collected, size)
 
     def noteUnsent(self) -> bool:
-        """Whether bytes wait in the transport, which reports their number from now on."""
+        """Returns whether bytes wait in the transport. If so, it reports their number from now on."""
         if not self._wire.unsent:
             return False
         self._wire.tellUnsent(self.__unsentIs)
@@ -192,13 +198,13 @@ class Backpressure(ConnectionApi):
             self._closeAccount()
 
     def _closeAccount(self) -> None:
-        """This connection holds nothing any more."""
+        """This connection keeps no memory any more."""
         account, self.__account = self.__account, None
         if account is not None:
             self.factory.budget.close(account)
 
     def relieve(self, size: int) -> None:
-        """All connections hold too much, and this one the most: close it, or drop it if that would not free it."""
+        """All connections together keep too much, and this one the most: close it, or drop it to free the memory."""
         self.__account = None
         if self.state != self.STATE_OPEN or self.unsent or self.__handled:
             self.drop(Cause.memory)
@@ -211,7 +217,7 @@ class Backpressure(ConnectionApi):
     # -- time -----------------------------------------------------------------------------------------------------
 
     def visit(self, now: float) -> None:
-        """The timer's call: what is overdue, and when to look again."""
+        """Called by the timer: handle what is overdue, and schedule the next visit."""
         if self.state == self.STATE_OPEN:
             due = self.__stall(now)
             if self.state == self.STATE_OPEN:
@@ -221,7 +227,7 @@ class Backpressure(ConnectionApi):
         elif self.state == self.STATE_CONNECTING:
             self.openingOverdue()
         elif self.wasClean and not self._wire.unsent:
-            # The closing handshake is done; only TLS still waits for an alert that many clients never send.
+            # The closing handshake is done. Only TLS still waits, for a close_notify that many clients never send.
             self.transport.abortConnection()
         else:
             self.drop(Cause.closing_timeout)
@@ -231,7 +237,7 @@ class Backpressure(ConnectionApi):
         raise NotImplementedError
 
     def __stall(self, now: float) -> float:
-        """Drop a peer that takes no byte for `stall_timeout` while some wait; say when to look again."""
+        """Drop a peer that takes no byte for `stall_timeout` while some wait. Returns when to look again."""
         wire, patience = self._wire, self.factory.policies.stall_timeout
         if not wire.unsent and not self.isFull:
             return NEVER
@@ -243,7 +249,7 @@ class Backpressure(ConnectionApi):
         return self._takenAt + patience
 
     def __keepAlive(self, now: float) -> float:
-        """Ping when it is time, drop who does not answer; while we do not read we cannot hear, and wait."""
+        """Ping when it is time, and drop a peer that does not answer. Returns when to look again."""
         policies = self.factory.policies
         if not policies.ping_interval:
             return NEVER
@@ -265,7 +271,7 @@ class Backpressure(ConnectionApi):
         return self._pingAt if self.__pinged is None else min(self.__pinged + policies.ping_timeout, self._pingAt)
 
     def __pingIsOnItsWay(self, now: float) -> bool:
-        """Whether the peer was still taking what was sent before the ping: then it has the whole time-out again."""
+        """Returns whether the peer still takes what was sent before the ping: then the whole time-out begins again."""
         seen, self.__pingSeen = self.__pingSeen, self._wire.acknowledged()
         if seen < self.__pingStart and seen != self.__pingSeen:
             self.__pinged = now
@@ -273,7 +279,7 @@ class Backpressure(ConnectionApi):
         return False
 
     def closing(self) -> None:
-        """The end has begun: it is forced after `closing_timeout`. What was held is read, to find the peer's close."""
+        """The closing handshake has begun: read on to find the peer's close, and end after `closing_timeout`."""
         if self.held and self.state == self.STATE_CLOSING:
             self.held = 0
             self.transport.resumeProducing()
@@ -282,5 +288,5 @@ class Backpressure(ConnectionApi):
         timer.schedule(self, timer.now + self.factory.policies.closing_timeout)
 
     def leaving(self) -> None:
-        """Nothing more is sent; the transport need not ask us."""
+        """Nothing more is sent, so the transport need not tell us when it can take more."""
         self.transport.unregisterProducer()

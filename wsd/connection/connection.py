@@ -1,5 +1,5 @@
 """
-Connection, what every protocol is derived from: what arrives becomes hooks, and its end becomes one.
+Connection, the base class of every protocol: it calls a protocol's hooks for what arrives, and for its end.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 
 _PIECE = 16384
-"""Autobahn copies what is left with each frame it reads, so it is given no more than this of small frames at once."""
+"""Bytes of small frames given to Autobahn at once: with each frame it copies what is left of them."""
 
 _SMALL = 4096
-"""Pieces of a message below this size are joined as they come: an object of its own costs more than such a piece."""
+"""Pieces of a message below this size are joined as they come: an object for each would take more memory."""
 
 
 class Connection(Opening):
@@ -30,7 +30,7 @@ class Connection(Opening):
         super().__init_subclass__(**kwargs)
         cls.streams = cls.began is not Connection.began or cls.arrived is not Connection.arrived
 
-    # -- the transport brings -------------------------------------------------------------------------------------
+    # -- called by the transport ---------------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer."""
@@ -42,7 +42,7 @@ class Connection(Opening):
             self.readPlain(data)
 
     def readPlain(self, data: bytes) -> None:
-        """Autobahn reads this, or keeps it until it may."""
+        """Autobahn reads this, or keeps it while reading is held."""
         if len(data) <= _PIECE:
             self.__feed(data)
         else:
@@ -66,7 +66,7 @@ class Connection(Opening):
         self.noteReceived(len(self.data) + (self.message_data_total_length if isWithin else 0))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The TCP connection is gone: count it, log it, tell the protocol once."""
+        """The TCP connection is gone: count it, log it, and tell the protocol once."""
         factory = self.factory
         factory.timer.cancel(self)
         factory.connections.discard(self)
@@ -114,10 +114,10 @@ class Connection(Opening):
         )
         self._call(self.closed, code, sentence)
 
-    # -- the plane brings -----------------------------------------------------------------------------------------
+    # -- called by the plane -------------------------------------------------------------------------------------
 
     def messageReceived(self, payload: bytes, isBinary: bool) -> None:
-        """A message, whole and checked."""
+        """A complete message; text is checked."""
         try:
             result = self.received(payload, isBinary)
         except Exception:
@@ -127,38 +127,38 @@ class Connection(Opening):
                 self.hookReturned(result, len(payload))
 
     def hookReturned(self, result: Any, size: int) -> None:
-        """The plane has called `received`, and `result` is what it returned; the message is held until that is done."""
+        """The plane called `received`, which returned `result`; until an awaitable is done, the message is kept."""
         done = self._await(result)
         if done is not None and not done.called:
             self.noteHandled(size)
             done.addBoth(lambda _: self.noteHandled(-size))
 
     def hookFailed(self) -> None:
-        """The plane called `received` itself, which raised what is being handled."""
+        """The plane called `received`, which raised the exception being handled."""
         self._failed(Failure())
 
     def messageBegan(self, isBinary: bool) -> None:
-        """In the streaming form: a message begins."""
+        """Streaming: a message begins."""
         self._call(self.began, isBinary)
 
     def messageArrived(self, data: bytes) -> None:
-        """In the streaming form: some of it."""
+        """Streaming: some of the message."""
         self._call(self.arrived, data)
 
     def messageEnded(self) -> None:
-        """In the streaming form: it is whole."""
+        """Streaming: the message is complete."""
         self._call(self.ended)
 
-    # -- Autobahn brings ------------------------------------------------------------------------------------------
+    # -- called by Autobahn --------------------------------------------------------------------------------------
 
     def onMessageBegin(self, isBinary: bool) -> None:
-        """A message begins, in Autobahn's words."""
+        """Called by Autobahn when a message begins."""
         super().onMessageBegin(isBinary)
         if self.streams and self.state == self.STATE_OPEN:
             self.messageBegan(isBinary)
 
     def onMessageFrameData(self, payload: bytes) -> None:
-        """Some bytes of a message, unmasked, inflated and checked."""
+        """Called by Autobahn with some bytes of a message, unmasked, inflated and checked."""
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
         if not payload:
@@ -176,10 +176,10 @@ class Connection(Opening):
             self.messageArrived(payload)
 
     def onMessageFrameEnd(self) -> None:
-        """The end of a frame says nothing: its bytes are with the message already."""
+        """Nothing to do: the bytes of the frame are with the message already."""
 
     def onMessageEnd(self) -> None:
-        """A message is whole. What it was gathered from is let go before the protocol has it."""
+        """A message is complete. Its pieces are freed before the protocol gets it."""
         chunks, self.message_data = self.message_data, []
         if self.failedByMe or self.state != self.STATE_OPEN:
             return

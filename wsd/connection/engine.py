@@ -1,9 +1,9 @@
 """
-Engine: Autobahn's server made fit for the house (RFC 6455, sections 5 to 7).
+Engine: Autobahn's server protocol, adapted (RFC 6455, sections 5 to 7).
 
-Autobahn reads frames, checks them and answers closing handshakes. Taken over here are the parts that its options cannot
-put right: its state is set without formatting a page of debug output for each connection, it holds no timers, it closes
-with the code a failure has instead of dropping the connection, and it stops between two messages when it is told to.
+Autobahn reads frames, checks them and answers closing handshakes. What its options cannot change is overridden here: no
+debug output is formatted for each connection, no timers are set, a failed connection is closed with the code of the
+failure instead of being dropped, and reading stops between two messages while it is held.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
 
 _MAX_CONTROL = 125
-"""Bytes of payload a control frame may have (RFC 6455 5.5)."""
+"""The largest payload of a control frame (RFC 6455 5.5)."""
 
 _MAX_REASON = 123
-"""Bytes of UTF-8 a close frame has room for beside its code (RFC 6455 5.5)."""
+"""The longest reason of a close frame in bytes: its code takes two of the 125 (RFC 6455 5.5)."""
 
 _STEPS = 2 * TURN
-"""Autobahn reads a frame in two steps, its head and its payload."""
+"""Autobahn reads a frame in two steps: its head, and its payload."""
 
 _CAUSES: dict[int, Cause] = {
     CloseCode.PROTOCOL_ERROR: Cause.protocol_error,
@@ -42,7 +42,7 @@ _CAUSES: dict[int, Cause] = {
 
 
 def fitReason(sentence: str) -> bytes:
-    """As much of a sentence as a close frame has room for, cut between two characters."""
+    """As much of a sentence as a close frame has room for, cut between two characters (RFC 6455 5.5.1)."""
     return sentence.encode()[:_MAX_REASON].decode(errors="ignore").encode()
 
 
@@ -50,10 +50,10 @@ class Engine(WebSocketServerProtocol):
     """Autobahn's server protocol with its state, its sending and its endings taken over."""
 
     transport: Any
-    """ITransport, IConsumer and IPushProducer in one, which can abort: what every stream of Twisted's is."""
+    """ITransport, IConsumer and IPushProducer, and it can abort, as every stream of Twisted can."""
     log: ConnectionLog
 
-    # What Autobahn sets for each connection, and most connections never change: it stays with the class.
+    # Autobahn sets these for each connection, and most connections never change them: the class has them.
     send_state = WebSocketServerProtocol.SEND_STATE_GROUND
     data = b""
     send_queue: Any = ()
@@ -81,28 +81,28 @@ class Engine(WebSocketServerProtocol):
     _isMessageCompressed = False
 
     cause: Cause | None = None
-    """Why this connection ended or is about to; the first cause counts."""
+    """Why this connection has ended or is about to. The first cause counts."""
 
     explains = True
-    """Whether the close of a failed connection says what was wrong."""
+    """Whether the close frame of a failed connection has a reason."""
 
     frames: Any = None
-    """What reads and writes the frames of the open connection: see `wsd.frames`."""
+    """The plane, which reads and writes the frames of the open connection: see `wsd.frames`."""
     _consuming = False
     __state = WebSocketServerProtocol.STATE_CONNECTING
     __held = 0
 
     def __init__(self) -> None:
-        """Autobahn's own makes two Deferreds and a record of the transport for each connection; none is asked for."""
+        """Autobahn's __init__ makes two Deferreds and a record of the transport for each connection; none is used."""
 
     @cached_property
     def utf8validator(self) -> Utf8Validator:  # type: ignore[override]
-        """Made with the first text message."""
+        """Made for the first text message."""
         return Utf8Validator()
 
     @property
     def state(self) -> int:
-        """Autobahn's number for how far the connection is."""
+        """Autobahn's state of the connection. The plane is told whether it is open."""
         return self.__state
 
     @state.setter
@@ -113,7 +113,7 @@ class Engine(WebSocketServerProtocol):
 
     @property
     def held(self) -> int:
-        """How many ask that nothing is read."""
+        """How many ask that nothing is read. The plane is told."""
         return self.__held
 
     @held.setter
@@ -125,7 +125,7 @@ class Engine(WebSocketServerProtocol):
     # -- reading --------------------------------------------------------------------------------------------------
 
     def consumeData(self) -> None:
-        """Read frames from what has arrived, until it is used up or reading is held."""
+        """Let Autobahn read what has arrived, until it is used up or reading is held."""
         if self._consuming or self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
             return
         self._consuming = True
@@ -139,14 +139,14 @@ class Engine(WebSocketServerProtocol):
             self._consuming = False
 
     def processData(self) -> bool:
-        """One step of Autobahn's reading, or none while reading is held; a step that finds a fault is not the last."""
+        """One step of Autobahn's reading, none while reading is held. Returns whether there is more to read."""
         if self.held:
             return False
         sound = not self.failedByMe
         return bool(super().processData()) or (sound and self.failedByMe and bool(self.data))
 
     def onFrameData(self, payload: bytes) -> bool | None:
-        """Some bytes of a frame; after a fault only those of the peer's close are looked at."""
+        """Some bytes of a frame. After a failure all are ignored but those of the peer's close (RFC 6455 7.1.7)."""
         if self.failedByMe and not self.__isClose:
             return None
         if not self._isMessageCompressed:
@@ -154,18 +154,18 @@ class Engine(WebSocketServerProtocol):
             return found
         lacking = self.lacking
         self._perMessageCompress.last = self.current_frame.fin and not lacking
-        # Autobahn already counts the bytes still to come, in their deflated size, as part of the message.
+        # Autobahn counts the missing bytes of the frame already, in their deflated size, as bytes of the message.
         self.message_data_total_length -= lacking
         found = super().onFrameData(payload)
         self.message_data_total_length += lacking
         return found
 
     def onFrameEnd(self) -> bool | None:
-        """A frame is whole; its message goes on when reading is not held any more."""
+        """A frame is complete. While reading is held, its message waits."""
         if self.failedByMe and not self.__isClose:
             opcode, self.current_frame = self.current_frame.opcode, None
             if opcode == Opcode.CLOSE:
-                # Too long to be looked into, and the peer's last frame all the same (RFC 6455 5.5.1).
+                # Too long to be read, but the peer's last frame all the same (RFC 6455 5.5.1).
                 self.remoteClosed()
             return None
         if self.held and self.current_frame.opcode < Opcode.CLOSE:
@@ -174,7 +174,7 @@ class Engine(WebSocketServerProtocol):
         return found
 
     def remoteClosed(self) -> None:
-        """The peer's close has come, without a code that could be read: ours is sent already."""
+        """The peer's close frame has come, too long to be read; ours is sent already."""
         self.wasClean = True
         self.dropConnection(abort=True)
 
@@ -185,7 +185,7 @@ class Engine(WebSocketServerProtocol):
 
     @property
     def lacking(self) -> int:
-        """Bytes that the present frame still lacks, 0 between frames."""
+        """Bytes that are missing of the current frame, 0 between frames."""
         return 0 if self.current_frame is None else self.current_frame.length - self.current_frame_masker.pointer()
 
     def fallBack(self, rest: bytes, left: int, final: bool, inside: bool, total: int) -> None:
@@ -223,14 +223,14 @@ class Engine(WebSocketServerProtocol):
 
     @staticmethod
     def unmask(data: bytes, mask: bytes) -> bytes:
-        """A large payload without its mask (RFC 6455 5.3)."""
+        """Unmask a large payload (RFC 6455 5.3)."""
         unmasked: bytes = create_xor_masker(mask, len(data)).process(data)
         return unmasked
 
     # -- sending --------------------------------------------------------------------------------------------------
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Hand bytes to the transport."""
+        """Send bytes of Autobahn's."""
         self.transport.write(data)
 
     def sendPingFrame(self, payload: bytes) -> None:
@@ -244,7 +244,7 @@ class Engine(WebSocketServerProtocol):
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Send a close frame, once; without a code it has no body."""
+        """Send a close frame, once. Without a code it has no body (RFC 6455 5.5.1)."""
         if self.state != self.STATE_OPEN:
             return
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
@@ -258,16 +258,16 @@ class Engine(WebSocketServerProtocol):
 
     def _fail_connection(self, code: int = CloseCode.GOING_AWAY, reason: str = "going away") -> None:
         """
-        What the peer sent cannot be accepted: close with its code.
+        Autobahn found a fault in what the peer sent: close with its code (RFC 6455 7.1.7).
 
-        While we are closing, more of it is read over: Autobahn finds the fault of a head again with each piece that
-        comes of it, and where the pieces are cut must make no difference.
+        Further faults are ignored: Autobahn finds one in a frame's head again with each piece of the head, and it must
+        make no difference how many pieces come.
         """
         self.failedByMe = True
         if self.state != self.STATE_OPEN:
             return
         code = self.faulted(code, reason)
-        # Where in a message the fault was met is told by one plane only.
+        # Only one plane tells where in a message the fault is.
         reason = reason.partition(" at payload octet index")[0]
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
         self.noteCause(_CAUSES.get(code, Cause.protocol_error))
@@ -278,7 +278,7 @@ class Engine(WebSocketServerProtocol):
         return code
 
     def dropConnection(self, abort: bool = False) -> None:
-        """End the TCP connection: after what waits has been sent, or with `abort` at once unless the end is clean."""
+        """End the TCP connection after what waits has been sent; with `abort` at once, unless the end is clean."""
         if self.state == self.STATE_CLOSED:
             return
         self.state = self.STATE_CLOSED
@@ -292,7 +292,7 @@ class Engine(WebSocketServerProtocol):
             self.closing()
 
     def noteCause(self, cause: Cause) -> None:
-        """Note why the connection ends, unless that is known already."""
+        """Set why the connection ends, unless that is known already."""
         if self.cause is None:
             self.cause = cause
 
@@ -301,9 +301,9 @@ class Engine(WebSocketServerProtocol):
         raise NotImplementedError
 
     def closing(self) -> None:
-        """The end has begun and must not take for ever."""
+        """The closing handshake has begun, and must end in time."""
         raise NotImplementedError
 
     def leaving(self) -> None:
-        """Nothing more is sent."""
+        """Nothing more will be sent."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Factory: builds the connections of one route, with the route's policies, and lives as long as the daemon."""
+"""Factory: builds the connections of one route, with the route's policies. It lives as long as the daemon."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CannotStart(Exception):
     """
     Raised by `Factory.started`, with the cause in a few words and the file concerned.
 
-    The log has both, /readyz only the cause: its readers need not know the paths of files.
+    The log shows both, and /readyz only the cause: its readers need not know the paths of files.
     """
 
     def __init__(self, cause: str, file: str | None = None) -> None:
@@ -59,12 +59,12 @@ class Factory(WebSocketServerFactory):
     subprotocols: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Any]] = NoOptions
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
-    """Statuses of refused opening handshakes that this protocol's clients know by another number."""
+    """Statuses of refused opening handshakes, each with the one that this protocol's clients expect instead."""
 
     unusable: str | None = None
     """Why the route admits nobody. The daemon sets it while the route starts, and leaves it set if the start fails."""
     hasFailed = False
-    """Whether the start failed; the next reload builds the factory anew."""
+    """Whether the start failed. Then the next reload builds the factory anew."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Factory(WebSocketServerFactory):
             self.policies.max_unsent,
             self.connection.streams,
         )
-        # In one call, since each call that leaves allowNullOrigin out sets it to False.
+        # In one call: every call without allowNullOrigin sets it to False.
         self.setProtocolOptions(
             maxMessagePayloadSize=self.maxMessage,
             maxFramePayloadSize=self.policies.max_frame or self.maxMessage,
@@ -110,12 +110,12 @@ class Factory(WebSocketServerFactory):
             closeHandshakeTimeout=0,
             allowNullOrigin=True,
         )
-        # Options that all connections share stay with a class of theirs, not copied into each.
+        # Autobahn copies the options into each connection; here a class of its own has them for all.
         shared = {name: getattr(self, name) for name in self.connection.CONFIG_ATTRS}
         self.protocol: Any = type(self.connection.__name__, (self.connection,), {**shared, "factory": self})
 
     def setSessionParameters(self, *parameters: Any) -> None:
-        """Autobahn's parts of a URL would take the names of hooks; a route has no URL of its own."""
+        """Autobahn would set parts of a URL under the names of our hooks; a route has no URL of its own."""
 
     def _spoken(self, given: tuple[str, ...] | None) -> tuple[str, ...]:
         if given is not None:
@@ -124,11 +124,11 @@ class Factory(WebSocketServerFactory):
 
     @property
     def maxMessage(self) -> int:
-        """Bytes that a message may have: the policy's, unless the protocol takes messages as they arrive."""
+        """The limit of the bytes in a message: the policy's, unless the protocol takes messages as they arrive."""
         return self.policies.max_message
 
     def build(self) -> Connection:
-        """A connection of this route, not on a transport yet."""
+        """A new connection of this route, without a transport."""
         connection: Connection = self.protocol()
         return connection
 
@@ -144,7 +144,7 @@ class Factory(WebSocketServerFactory):
         return chosen
 
     def prepare(self, payload: bytes | str, isBinary: bool = True) -> Prepared:
-        """One message for many connections; `Connection.send` takes it. A str is text."""
+        """Frame one message for many connections; `Connection.send` takes it. A str is text."""
         if isinstance(payload, str):
             return Prepared(payload.encode(), False)
         return Prepared(payload, isBinary)
@@ -152,11 +152,11 @@ class Factory(WebSocketServerFactory):
     # -- hooks ----------------------------------------------------------------------------------------------------
 
     def meet(self, others: Sequence[Factory]) -> None:
-        """Before `started`: the factories of this daemon's other routes, to which those built later are added."""
+        """Called before `started` with the factories of the daemon's other routes; those built later are added."""
 
     def started(self) -> Deferred[Any] | None:
         """
-        The daemon starts: threads, files, connections to others. It listens when the Deferred has fired.
+        The daemon starts: open files, threads, connections. It listens once the Deferred has fired.
 
         An exception, or a failure of the Deferred, affects only this route, which answers 503. `CannotStart` and
         OSError are logged in one line, anything else with its traceback.
@@ -164,11 +164,11 @@ class Factory(WebSocketServerFactory):
         return None
 
     def stopped(self) -> Deferred[Any] | None:
-        """The daemon has stopped, and no connection is left. Also called after a start that failed."""
+        """The daemon has stopped, and no connection is left. Also called after a failed start."""
         return None
 
     def resource(self) -> IResource | None:
-        """Answers all HTTP at and under the route; None when the route is for WebSockets only."""
+        """The resource for all HTTP requests at and under the route; None if the route is for WebSockets only."""
         return None
 
     def wellKnown(self) -> Mapping[bytes, IResource]:
@@ -176,9 +176,9 @@ class Factory(WebSocketServerFactory):
         return {}
 
     def slots(self) -> Slots | None:
-        """Where other routes have files put and fetched; None when this one keeps none."""
+        """Where other routes can have files stored; None if this route stores none."""
         return None
 
     def ready(self) -> str | None:
-        """A sentence when this route cannot serve now: /readyz answers 503 with it."""
+        """Returns why this route cannot serve now, for /readyz to answer 503 with, or None."""
         return None

@@ -1,7 +1,7 @@
 """
-Opening: the opening handshake from the request on (RFC 6455 4.2.2, RFC 7692 7.1).
+Opening: the opening handshake, after its request was checked (RFC 6455 4.2.2, RFC 7692 7.1).
 
-The door has checked the request; here the protocol is asked, the answer is sent, and what was agreed on is set up.
+The protocol is asked, the answer is sent, and what was agreed on is set up.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
+from wsd.connection.api import ConnectionApi
 from wsd.connection.backpressure import NEVER, Backpressure
 from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.request import Accept, Request
@@ -29,23 +30,23 @@ _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnecti
 
 
 _LOGGED = 200
-"""Limit of the characters of a path in the log."""
+"""The number of characters of a path that are logged."""
 
 
 class Opening(Backpressure):
-    """A connection on its way to be open."""
+    """A connection that is being opened."""
 
     _opening: Deferred[Any] | None = None
     _raw: IProtocol | None = None
     __refuse: Callable[[Refused], None]
 
     def connectionMade(self) -> None:
-        """On the transport; `begin` follows at once. No output of Autobahn's is made ready here."""
+        """Called with the transport set; `begin` follows at once. Autobahn's own would prepare debug output."""
         self._wire = getattr(self.transport, "wire", self._wire)
         self.factory.connections.add(self)  # type: ignore[arg-type]
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
-        """Open: ask `opening`, and answer. `rest` came after the head; `refuse` answers for us when we do not open."""
+        """Ask `opening`, and answer. `rest` is what came after the head; `refuse` sends a refusal for us."""
         self.id = request.id
         self.log = ConnectionLog(request.id)
         self.request = request
@@ -56,7 +57,7 @@ class Opening(Backpressure):
         self.held = 1
         opening, context = self.opening(request), copy_context()
         try:
-            # Most decide at once: then there is no need for a Deferred.
+            # Most protocols decide at once, and need no Deferred.
             awaited = context.run(opening.send, None)
         except StopIteration as done:
             self.__accepted(done.value)
@@ -85,7 +86,7 @@ class Opening(Backpressure):
             self.__openingFailed(Failure())
 
     def __answer(self, accept: Accept | None) -> bytes:
-        """The 101 (RFC 6455 4.2.2), and what it agrees on."""
+        """The answer 101 (RFC 6455 4.2.2); what it agrees on is noted."""
         if accept is None:
             raise TypeError("opening() returned None: return an Accept, raise Refused, or call request.takeRaw first")
         if accept.subprotocol is not None and accept.subprotocol not in self.request.subprotocols:
@@ -115,7 +116,7 @@ class Opening(Backpressure):
         self.state = self.STATE_OPEN
         del self.__refuse
         early = self.data
-        self.__read()
+        self.__startFrames()
         self.transport.registerProducer(self, True)
         factory.counters.opened += 1
         factory.metrics.handshake("accepted")
@@ -135,22 +136,33 @@ class Opening(Backpressure):
         if self.isOpen:
             factory.timer.sooner(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
         if self.held == 1 and not early:
-            # Nothing came meanwhile: there is nothing to read, and the transport was never paused.
+            # Nothing has come meanwhile, and the transport was never paused.
             self.held = 0
         else:
             self.release()
 
-    def __read(self) -> None:
+    def __startFrames(self) -> None:
         """From here on the route's plane reads and writes."""
         factory = self.factory
         rest, self.data = self.data, b""
         deflater = self._perMessageCompress
-        # A transport of wsd behind the PROXY header has the header's addresses: past that, messages go straight to it.
+        # Behind a PROXY header, the transport that the header's addresses were put before.
         transport = getattr(self.transport, "wire", self.transport)
         self.setFrames(factory.plane.frames(self, transport, factory.frameLimits, deflater, rest))
 
+    def setFrames(self, frames: Any) -> None:
+        """Set the plane, which reads what the transport receives and sends the messages; None when it is closed."""
+        self.frames = frames
+        if frames is None:
+            self.__dict__.pop("send", None)
+            return
+        self._wire.setReceiver(frames)
+        if type(self).send is ConnectionApi.send:
+            # Protocols call the plane's own `send`: the method between would take a tenth of a small message's time.
+            self.__dict__["send"] = frames.send
+
     def __giveAway(self) -> None:
-        """The stream belongs to another protocol now; we only pass on what the transport brings."""
+        """The stream belongs to another protocol now. We pass on what arrives."""
         self.factory.metrics.handshake("raw")
         self._raw = raw = self.request.raw
         assert raw is not None
@@ -173,7 +185,7 @@ class Opening(Backpressure):
             self.__openingFailed(failure)
 
     def __openingFailed(self, failure: Failure) -> None:
-        """An error of the hook's own: a log line for us, and for the client no more than that it was not its fault."""
+        """The hook raised an exception, which is logged. The client is told only that it is not to blame."""
         if failure.check(CancelledError) or self.state == self.STATE_CLOSED:
             return
         self.log.failure("opening failed", failure, event="connection.error")
@@ -183,7 +195,7 @@ class Opening(Backpressure):
             self.drop(Cause.internal_error)
 
     def __refused(self, refused: Refused) -> None:
-        """Answer for the protocol; what it still does about this request is of no interest."""
+        """Refuse the request, and cancel what the protocol still does about it."""
         opening, self._opening = self._opening, None
         self.state = self.STATE_CLOSED
         self.factory.timer.cancel(self)
@@ -196,7 +208,7 @@ class Opening(Backpressure):
         self.__refused(Refused(503, "the server took too long to open this connection; try again"))
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
-        """Begin the closing handshake; a connection that is not open yet is refused with 503 and the sentence."""
+        """Begin the closing handshake. Before the connection is open, refuse it with 503 and the sentence."""
         if self.state == self.STATE_CONNECTING and self._raw is None:
             self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))
         else:
@@ -204,6 +216,6 @@ class Opening(Backpressure):
 
 
 def _pathOf(head: Head) -> str:
-    """The requested path for the log: without the query, which may hold a secret, and cut to a limit."""
+    """The requested path for the log, cut to a limit. The query is left out, as it may contain a secret."""
     path = head.target.partition("?")[0]
     return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")

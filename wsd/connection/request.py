@@ -16,12 +16,12 @@ from wsd.policies.negotiation import Deflate, Offers
 _MAX_QUERY_FIELDS = 100
 
 _IDS = 256
-"""Names drawn at once: to ask the kernel for each costs more than all else about it."""
+"""Names drawn at once: asking the kernel for each would take most of the time."""
 _ids: list[str] = []
 
 
 def newId() -> str:
-    """A name for a connection or a request in logs and answers: ten hexadecimal digits, not to be guessed."""
+    """A new name for a connection or a request in logs and answers: ten random hexadecimal digits."""
     if not _ids:
         digits = secrets.token_hex(5 * _IDS)
         _ids.extend(digits[start : start + 10] for start in range(0, len(digits), 10))
@@ -58,9 +58,9 @@ class Request:
         subprotocols: tuple[str, ...] = (),
         extensions: Offers = (),
         key: str = "",
-        id: str | None = None,
+        requestId: str | None = None,
     ) -> None:
-        self.id = newId() if id is None else id
+        self.id = requestId or newId()
         self.head = head
         self.peer = peer
         self.tls = tls
@@ -72,7 +72,7 @@ class Request:
 
     @property
     def queries(self) -> dict[str, str]:
-        """The fields of the query by name; the last of a name counts. Raises `Refused` (400) when it is no query."""
+        """The fields of the query by name; the last one of a name counts. Raises `Refused` (400) if it is malformed."""
         if self._queries is None:
             self._queries = _readQuery(self.head.query) if self.head.query else {}
         return self._queries

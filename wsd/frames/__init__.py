@@ -1,4 +1,4 @@
-"""How frames are read and written: the planes, and which of them serves."""
+"""How frames are read and written: by one of several planes, which differ in speed alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsd.metrics import Traffic
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """One way to read and write frames: what is built for each connection, and what its messages are counted in."""
+    """One way to read and write frames: the class of what each connection gets, and of what counts messages."""
 
     name: str
     frames: Any
@@ -31,11 +31,11 @@ def _found() -> dict[str, Plane]:
 
 
 PLANES = _found()
-"""The planes there are, the fastest first. `plain` is Autobahn's own reading of frames; `_fast` may not be built."""
+"""The available planes, the fastest first. `_fast` may not be built; in `plain` Autobahn reads."""
 
 
 def choose(wanted: str) -> Plane:
-    """The plane for the key `frames`: `auto` takes the fastest there is. Raises ValueError for a name that is none."""
+    """Returns the plane for the key `frames`; `auto` is the fastest. Raises ValueError for an unknown name."""
     if wanted == "auto":
         return next(iter(PLANES.values()))
     if wanted not in PLANES:

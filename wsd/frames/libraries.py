@@ -14,26 +14,26 @@ class Deflating(Protocol):
     """A stream that deflates."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """Take some plain bytes; some that are deflated may come out."""
+        """Take some plain bytes. Some deflated bytes may come out."""
 
     def flush(self, mode: int, /) -> bytes:
-        """All that is left, up to a boundary of a byte."""
+        """Everything that is left, filled up to a whole byte."""
 
 
 class Inflating(Protocol):
     """A stream that inflates."""
 
     eof: bool
-    """Whether a block came that says it is the last one."""
+    """Whether a block with the BFINAL bit has come (RFC 1951 3.2.3)."""
     unused_data: bytes
-    """What came behind that block."""
+    """What came after that block."""
 
     def decompress(self, data: bytes | memoryview, most: int, /) -> bytes:
-        """At most `most` plain bytes; what then is left of `data` is kept."""
+        """Returns at most `most` plain bytes, and keeps the rest of `data`."""
 
 
 class Module(Protocol):
-    """What the three libraries have in common: the names of Python's zlib."""
+    """The interface of Python's zlib, which all three libraries have."""
 
     error: type[Exception]
 
@@ -48,32 +48,32 @@ class Module(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """One library: streams of raw deflate, without head and checksum."""
+    """One library, for raw deflate streams without header and checksum."""
 
     name: str
     module: Module
     levels: Mapping[int, int]
-    """Its own level for each of the levels 1 (fast) to 9 (small) that it can do as well as zlib."""
+    """The library's own level for each level from 1 (fast) to 9 (small) at which it is as good as zlib."""
 
     def deflating(self, bits: int, level: int, memory: int, window: bytes = b"") -> Deflating:
-        """A stream that refers to at most 2**bits bytes before, of which `window` are those that the receiver has."""
+        """A stream that refers to at most 2**bits bytes before; the receiver has the bytes of `window`."""
         own = self.levels[level]
         if not window:
             return self.module.compressobj(own, zlib.DEFLATED, -bits, memory, zlib.Z_DEFAULT_STRATEGY)
         return self.module.compressobj(own, zlib.DEFLATED, -bits, memory, zlib.Z_DEFAULT_STRATEGY, window)
 
     def inflating(self, bits: int, window: bytes = b"") -> Inflating:
-        """A stream that has a window of 2**bits bytes, of which `window` are the last ones that came."""
+        """A stream with a window of 2**bits bytes, which ends with the bytes of `window`."""
         return self.module.decompressobj(-bits, window) if window else self.module.decompressobj(-bits)
 
 
 _SAME = {level: level for level in range(1, 10)}
 _IGZIP = dict.fromkeys(range(2, 7), 1) | {1: 0}
-"""igzip's 2 and 3 make messages no smaller than its 1, and no level of it is as small as zlib's 7."""
+"""igzip's levels 2 and 3 save no more than its 1, and none saves as much as zlib's 7."""
 
 
 def installed() -> Mapping[str, Library]:
-    """The libraries there are, by name; zlib always is."""
+    """The installed libraries by name; zlib is always among them."""
     found = {}
     for name, module, levels in (
         ("igzip", "isal.isal_zlib", _IGZIP),
@@ -89,20 +89,20 @@ def installed() -> Mapping[str, Library]:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The libraries that serve: for each level that deflates best with it, and the one that inflates."""
+    """The libraries in use: the best one to deflate at each level, and the one that inflates."""
 
     deflates: Mapping[int, Library]
     inflates: Library
 
     @property
     def name(self) -> str:
-        """What serves when nobody asks for another level."""
+        """The libraries used at the default level, for the log."""
         names = dict.fromkeys((self.deflates[6].name, self.inflates.name))
         return " and ".join(names)
 
 
 def choose(libraries: Iterable[Library]) -> Choice:
-    """Choose among libraries, the fastest at deflating first; of those that inflate zlib-ng is faster than igzip."""
+    """Choose among libraries, given with the fastest at deflating first. At inflating zlib-ng is faster than igzip."""
     found = list(libraries)
     deflates = {level: next(library for library in found if level in library.levels) for level in _SAME}
     return Choice(deflates, next((library for library in found if library.name == "zlib-ng"), found[0]))
@@ -110,5 +110,5 @@ def choose(libraries: Iterable[Library]) -> Choice:
 
 @cache
 def chosen() -> Choice:
-    """The choice among what is installed, made once."""
+    """The choice among the installed libraries, made once."""
     return choose(installed().values())

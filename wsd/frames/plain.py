@@ -1,4 +1,4 @@
-"""plain: frames are read by Autobahn; what the other planes are held against, and what they fall back to."""
+"""plain: Autobahn reads the frames. The other planes are compared with this one, and fall back to Autobahn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Plain(Writer):
     __slots__ = ()
 
     def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes) -> None:
-        """`rest` came before the connection was open."""
+        """`rest` is what came before the connection was open."""
         super().__init__(handler, transport, limits, deflater)
         handler.fallBack(rest, 0, False, False, 0)
 
@@ -24,5 +24,5 @@ class Plain(Writer):
         self._handler.readPlain(data)
 
     def resumeReading(self) -> None:
-        """Reading is not held any more."""
+        """Reading is no longer held."""
         self._handler.consumeData()

@@ -12,31 +12,31 @@ from wsd.frames.large import AT_ONCE, LargeMessage
 from wsd.frames.prepared import Prepared
 
 OPEN = 3
-"""The state of a connection in which messages are read and written, as Autobahn numbers it."""
+"""Autobahn's number for the state of a connection in which messages are read and written."""
 
 _MAX_COPIED = 16384
-"""A payload up to this size is copied behind its frame's head; a larger one is sent beside it."""
+"""A payload of up to this many bytes is copied behind its frame's head. A larger one is sent beside it."""
 
 _MAX_CORKED = 65536
-"""Bytes gathered while a read is answered before they are sent."""
+"""Bytes that are gathered while a read is answered; beyond, they are sent."""
 
 LEAST_DEFLATED = 128
-"""Bytes from which on a message is deflated: of a shorter one less would be saved than its packet's heads take."""
+"""Messages are deflated from this size on. A shorter one would save less than the headers of its packet take."""
 
 _PORTION = 262144
-"""What a transport that copies, as TLS does, is given at a time, so that its copies stay small."""
+"""Bytes given at a time to a transport that copies, so that its copies stay small."""
 
 
 _TEXT_HEADS = tuple(frameHead(Opcode.TEXT, length) for length in range(126))
 _BINARY_HEADS = tuple(frameHead(Opcode.BINARY, length) for length in range(126))
-"""Of the messages whose length is in the second byte."""
+"""The heads of messages whose length fits into the second byte."""
 
 
 class Writer:
     """
     Writes the messages of one open connection.
 
-    What is sent while a read is being answered leaves as one write at its end.
+    What is sent while a read is answered leaves as one write at its end.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Writer:
     )
 
     def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any) -> None:
-        """`deflater` is what was agreed on of RFC 7692, None for nothing."""
+        """`deflater` is None unless permessage-deflate was agreed on (RFC 7692)."""
         self._handler: Any = handler
         self._transport: Any = transport
         self._traffic = limits.traffic
@@ -67,11 +67,11 @@ class Writer:
         self._large: LargeMessage | None = None
         self._socket: Any = None
         self.sent = 0
-        """Bytes sent to the socket from here, past the transport."""
+        """Bytes sent to the socket from here, without the transport."""
         self.isOpen = handler.state == OPEN
         self.held = handler.held
         self.heard = True
-        """Whether anything has come since this was set to False."""
+        """Whether anything was received since this was set to False."""
 
     def send(
         self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
@@ -135,7 +135,7 @@ class Writer:
             self._sendLarge(head, payload)
 
     def _sendLarge(self, *pieces: bytes) -> None:
-        """Send what is not worth a copy, behind what was gathered."""
+        """Send large data without a copy, after what was gathered."""
         self.flush()
         if not self._handler.copies:
             self._transport.writeSequence(pieces)
@@ -197,7 +197,7 @@ class Writer:
             self._handler.deflateDone()
 
     def sendUncompressed(self) -> None:
-        """Send the message being deflated uncompressed, and everything behind it, since a close follows."""
+        """Send the message being deflated, uncompressed, and everything behind it: a close frame follows."""
         while (large := self._large) is not None:
             self._deflater.forget()
             self._finish(large, large.payload, False)
@@ -209,13 +209,13 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Bytes of the message, and of everything that waits behind it."""
+        """Bytes of that message, and of everything that waits behind it."""
         return 0 if self._large is None else self._large.size
 
     # -- frames ---------------------------------------------------------------------------------------------------
 
     def write(self, frame: bytes) -> None:
-        """Send a frame that is made already."""
+        """Send a complete frame."""
         batch = self._batch
         if batch is None:
             self._put(frame)
@@ -226,11 +226,11 @@ class Writer:
             self.flush()
 
     def cork(self) -> None:
-        """Keep what is written until `uncork`."""
+        """Gather what is written until `uncork`."""
         self._batch = []
 
     def uncork(self) -> None:
-        """Send what was gathered, and what is written from now on at once."""
+        """Send what was gathered. From now on everything is sent at once."""
         self.flush()
         self._batch = None
 
@@ -244,12 +244,12 @@ class Writer:
             self._put(data)
 
     def _put(self, data: bytes) -> None:
-        """Send at once if nothing waits before it, the rest through the transport."""
+        """Send to the socket if nothing waits before it, and the rest through the transport."""
         if self._socket is not None and not self._transport.unsent:
             try:
                 taken = self._socket.send(data)
             except OSError:
-                # It is met again, and reported, by the transport.
+                # The transport meets the same error and reports it.
                 taken = 0
             self.sent += taken
             if taken == len(data):
@@ -259,7 +259,7 @@ class Writer:
         self._checkUnsent()
 
     def _checkUnsent(self) -> None:
-        """Whether more waits to be sent than may."""
+        """Drop the connection if more bytes wait to be sent than may."""
         handler = self._handler
         if handler is not None:
             handler.noteUnsent()

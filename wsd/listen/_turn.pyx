@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
-"""_turn: the connections that are ready, served in C; `wsd.listen.ring` does the same in Python."""
+"""_turn: reads from the connections that are ready, in C; `wsd.listen.ring` has the same in Python."""
 
 from cpython.object cimport PyObject
 from libc.errno cimport EINTR, errno

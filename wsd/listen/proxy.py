@@ -1,7 +1,7 @@
 """
 The PROXY header of a trusted proxy, version 1 or 2 of HAProxy's protocol, read before anything else, TLS included.
 
-It tells who really connected. From a peer that is no trusted proxy nothing is read here: its bytes go on untouched.
+It tells who really connected. It is read only from trusted proxies; the bytes of any other peer pass unchanged.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _PORT = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
 class Malformed(Exception):
-    """What came is no PROXY header: one sentence says why."""
+    """The connection does not begin with a PROXY header; one sentence says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """Who connected, and to whom; both None for LOCAL and UNKNOWN: the connection is the proxy's own."""
+    """Who connected, and to which address. Both are None for LOCAL and UNKNOWN: the connection is the proxy's own."""
 
     peer: IAddress | None
     host: IAddress | None
 
 
 def readHeader(data: bytes) -> tuple[ProxyHeader, int] | None:
-    """The header at the beginning of `data` and its length, None when more is needed. Raises `Malformed`."""
+    """Returns the header at the beginning of `data` and its length, None if it is incomplete. Raises `Malformed`."""
     if data[:1] == b"\r":
         return _readV2(data)
     return _readV1(data)
@@ -119,34 +119,34 @@ def _addresses(family: int, body: bytes) -> ProxyHeader:
 
 
 def _unix(path: bytes) -> UNIXAddress:
-    """A path as C ends it; that of an abstract socket begins with a zero byte."""
+    """A path ends at its first zero byte; that of an abstract socket begins with one."""
     return UNIXAddress(path.rstrip(b"\0") if path[:1] == b"\0" else path.partition(b"\0")[0])
 
 
 class ProxiedTransport:
     """
-    A transport with the addresses of the header; everything else is that of the real transport.
+    A transport with the addresses of the header. Everything else is that of the real transport.
 
     `via` is the proxy's address: a client behind it is not on this machine, whatever the header says. `waited` is
     the number of seconds that the header took, out of `opening_timeout`.
     """
 
-    def __init__(self, transport: Any, header: ProxyHeader, via: str, waited: float = 0.0) -> None:
+    def __init__(self, transport: Any, header: ProxyHeader, via: str, waited: float) -> None:
         self._transport = transport
         self._header = header
         self.via = via
         self.waited = waited
         directlyProvides(self, providedBy(transport))
-        # What every message needs does not go by __getattr__.
+        # These are called often, and __getattr__ is slow.
         self.write, self.writeSequence = transport.write, transport.writeSequence
 
     def getPeer(self) -> IAddress:
-        """Who really connected."""
+        """The address of the client."""
         peer: IAddress = self._header.peer or self._transport.getPeer()
         return peer
 
     def getHost(self) -> IAddress:
-        """Where they connected to."""
+        """The address that the client connected to."""
         host: IAddress = self._header.host or self._transport.getHost()
         return host
 
@@ -155,12 +155,12 @@ class ProxiedTransport:
 
 
 def _textOf(address: Any) -> str:
-    """An address as `trusted_proxies` names it."""
+    """An address in the form of `trusted_proxies`."""
     return "unix" if isinstance(address, UNIXAddress) else str(address.host)
 
 
 class ProxyProtocol(Protocol):
-    """Reads the header, then steps aside: bytes go to the inner protocol without passing here."""
+    """Reads the header; what follows goes to the inner protocol."""
 
     log = Logger(namespace="wsd")
     transport: Any
@@ -174,7 +174,7 @@ class ProxyProtocol(Protocol):
         self._since = factory.clock.seconds()
 
     def connectionMade(self) -> None:
-        """A trusted proxy has its time-out to send the header; anybody else goes straight on."""
+        """A trusted proxy has to send the header in time. Any other peer goes to the inner protocol at once."""
         peer = self.transport.getPeer()
         if self._factory.trusts(_textOf(peer)):
             self._timeout = self._factory.clock.callLater(self._factory.timeout, self._overdue)
@@ -182,7 +182,7 @@ class ProxyProtocol(Protocol):
             self._begin(self.transport, peer)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the header."""
+        """Bytes of the header, then those of the inner protocol."""
         if self._isDropped:
             return
         if self._inner is not None:
@@ -247,7 +247,7 @@ class ProxyProtocol(Protocol):
 
 
 class ProxyFactory(Factory):
-    """Builds what reads the header in front of what `inner` builds."""
+    """Builds protocols that read the header before what `inner` builds."""
 
     noisy = False
 
@@ -260,13 +260,13 @@ class ProxyFactory(Factory):
         self.timeout = timeout
 
     def buildProtocol(self, addr: IAddress | None) -> ProxyProtocol:
-        """For a connection that was accepted."""
+        """For an accepted connection."""
         return ProxyProtocol(self)
 
     def doStart(self) -> None:
-        """Start what stands behind."""
+        """Start the inner factory."""
         self.inner.doStart()
 
     def doStop(self) -> None:
-        """Stop it."""
+        """Stop the inner factory."""
         self.inner.doStop()

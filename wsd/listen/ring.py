@@ -1,9 +1,9 @@
 """
-The ring: an epoll set of all connections that is itself one reader of the reactor, whichever reactor runs.
+The ring: an epoll set of all connections, which is itself one reader of the reactor.
 
-Twisted's reactors call each descriptor through its logger and on to its own methods, 4 us an event; here a turn of the
-reactor is one such call, and a batch of events within it. Level-triggered: what a batch leaves is there at the next
-turn, after everybody else of the reactor's.
+Twisted's reactors take 4 us for each event, for logging and several calls. Here a turn of the reactor is one such
+event, and handles a batch of the connections' events. The set is level-triggered: what a batch leaves comes again in
+the next turn, after the reactor's other readers.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 _BATCH = 256
-"""Events handled a turn: at some microseconds each, the rest of the daemon waits no longer than a few milliseconds."""
+"""Events handled in a turn. At some microseconds each, the rest of the daemon waits at most a few milliseconds."""
 
 _REASONS: dict[type[BaseException], Failure] = {
     kind: Failure(kind()) for kind in (error.ConnectionDone, error.ConnectionLost)
 }
-"""How nearly every connection ends, made once as Twisted's reactors do."""
+"""The reasons with which nearly all connections end, made once, as in Twisted's reactors."""
 
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
 OnOtherEvent = Callable[["Source", int, BaseException | None], None]
-"""Told of an event that is more than that a source can be read, or of why reading found that it is lost."""
+"""Called for any event other than that a source can be read, and with the reason if reading fails."""
 
 
 class Source(Protocol):
-    """What lives on the ring: a transport of Twisted's."""
+    """A connection on the ring: one of Twisted's transports."""
 
     def fileno(self) -> int:
-        """Its descriptor, -1 when it has none any more."""
+        """Its descriptor, -1 when it is closed."""
 
     def doRead(self) -> Any:
-        """It can be read; what is returned is why it is lost."""
+        """It can be read. Returns why it is lost, if it is."""
 
     def doWrite(self) -> Any:
-        """It can be written; what is returned is why it is lost."""
+        """It can be written. Returns why it is lost, if it is."""
 
     def connectionLost(self, reason: Failure) -> None:
         """It is lost."""
 
 
 def pythonTurn(epoll: select.epoll, sources: dict[int, Source], onOtherEvent: OnOtherEvent) -> None:
-    """Read from the sources that are ready, a batch of them: what `wsd.listen._turn` does, where that is not built."""
+    """Read from a batch of the sources that are ready: what `wsd.listen._turn` does, if it is not built."""
     for descriptor, event in epoll.poll(0, _BATCH):
         source = sources.get(descriptor)
         if source is None:
@@ -77,13 +77,13 @@ turn = _found()
 
 
 def ringOf(reactor: Any) -> Any:
-    """A ring on this reactor; where there is no epoll, the reactor itself."""
+    """A ring on this reactor, or the reactor itself if there is no epoll."""
     return Ring(reactor) if hasattr(select, "epoll") else reactor
 
 
 @implementer(IReadDescriptor)
 class Ring:
-    """What its connections take for their reactor; `stop` ends it when all are gone."""
+    """The reactor that connections are given; `stop` ends it when all are gone."""
 
     log = Logger()
 
@@ -94,10 +94,10 @@ class Ring:
         self._events: dict[int, int] = {}
         reactor.addReader(self)
 
-    # -- the reactor calls ----------------------------------------------------------------------------------------
+    # -- called by the reactor ---------------------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """The epoll set's own descriptor: readable while one of its connections is ready."""
+        """The descriptor of the epoll set, readable while one of its connections is ready."""
         return self._epoll.fileno()
 
     def logPrefix(self) -> str:
@@ -109,7 +109,7 @@ class Ring:
         turn(self._epoll, self._sources, self._onOtherEvent)
 
     def _onOtherEvent(self, source: Source, event: int, why: BaseException | None) -> None:
-        """It can be written, or is lost."""
+        """A source can be written, or is lost."""
         if why is None:
             try:
                 why = self._serve(source, event)
@@ -125,13 +125,13 @@ class Ring:
         """The reactor stops."""
 
     def stop(self) -> None:
-        """No more."""
+        """Close the ring."""
         self._reactor.removeReader(self)
         self._epoll.close()
 
     @staticmethod
     def _serve(source: Source, event: int) -> Any:
-        """Whatever else has happened to it: it can be written, or the peer is gone."""
+        """Handle an event other than that it can be read: it can be written, or the peer is gone."""
         why = source.doRead() if event & _IN else None
         if why is None and event & _OUT and source.fileno() >= 0:
             why = source.doWrite()
@@ -140,7 +140,7 @@ class Ring:
         return why
 
     def _lose(self, source: Source, why: BaseException, reading: bool) -> None:
-        """It is lost, or its peer has ended only the half that we read."""
+        """It is lost, or its peer has closed only its own half."""
         self.removeReader(source)
         if reading and isinstance(why, error.ConnectionDone) and IHalfCloseableDescriptor.providedBy(source):
             source.readConnectionLost(Failure(why))
@@ -148,7 +148,7 @@ class Ring:
         self.removeWriter(source)
         source.connectionLost(_REASONS.get(type(why)) or Failure(why))
 
-    # -- the connections call -------------------------------------------------------------------------------------
+    # -- called by connections ------------------------------------------------------------------------------------
 
     def addReader(self, reader: Source) -> None:
         """Call its `doRead` when there is something to read."""
@@ -159,30 +159,30 @@ class Ring:
         self._watch(writer, self._events.get(writer.fileno(), 0) | _OUT)
 
     def removeReader(self, reader: Source) -> None:
-        """Read it no more."""
+        """Stop reading it."""
         self._unwatch(reader, _IN)
 
     def removeWriter(self, writer: Source) -> None:
-        """Write it no more."""
+        """Stop writing it."""
         self._unwatch(writer, _OUT)
 
     def removeAll(self) -> list[Source]:
-        """Forget every connection; they are returned."""
+        """Remove and return all connections."""
         sources = list(self._sources.values())
         for source in sources:
             self._unwatch(source, _IN | _OUT)
         return sources
 
     def getReaders(self) -> list[Source]:
-        """Those that are read."""
+        """The connections that are read."""
         return [source for descriptor, source in self._sources.items() if self._events[descriptor] & _IN]
 
     def getWriters(self) -> list[Source]:
-        """Those that are written."""
+        """The connections that are written."""
         return [source for descriptor, source in self._sources.items() if self._events[descriptor] & _OUT]
 
     def callLater(self, delay: float, call: Callable[..., Any], *arguments: Any, **named: Any) -> IDelayedCall:
-        """The reactor's."""
+        """The reactor's own."""
         delayed: IDelayedCall = self._reactor.callLater(delay, call, *arguments, **named)
         return delayed
 

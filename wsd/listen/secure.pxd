@@ -9,6 +9,6 @@ cdef class SecureTransport:
     cdef public bint connected, disconnecting
     cdef public object protocol
 
-    cpdef feed(self, bytes data)
+    cpdef dataReceived(self, bytes data)
     cdef _deliver(self, bytes plain)
     cdef _write(self, pieces, Py_ssize_t size)

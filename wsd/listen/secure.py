@@ -113,14 +113,10 @@ class SecureTransport:
             return None if error.errno in LATER else main.CONNECTION_LOST
         if not data:
             return main.CONNECTION_DONE
-        self.feed(data)
+        self.dataReceived(data)
         return None
 
     def dataReceived(self, data: bytes) -> None:
-        """Called by a transport that is not our own."""
-        self.feed(data)
-
-    def feed(self, data: bytes) -> None:
         """Decipher what was read and deliver it; what is written meanwhile leaves as one."""
         if self._phase is not _OPEN:
             rest = self._continueHandshake(data)

@@ -1,8 +1,8 @@
 """
-The transports of accepted connections: they send at once, and gather what is written while one read is delivered.
+The transports of accepted connections: they send at once, and gather what is written while a read is delivered.
 
-Twisted's own wait for the next turn of the reactor before they send anything; what an answer costs is mostly that.
-These keep Twisted's interfaces to the letter (`ITCPTransport`, `IConsumer`, `IPushProducer`), and tell how much waits.
+Twisted's own transports send nothing before the next turn of the reactor, which is most of the cost of an answer. These
+provide the same interfaces (`ITCPTransport`, `IConsumer`, `IPushProducer`), and tell how much waits to be sent.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ else:
     _Base = object
 
 READ = 256 * 1024
-"""Bytes asked for at a time: a large message comes in few pieces."""
+"""Bytes read at a time, so that a large message comes in few pieces."""
 
 _VECTOR = 64
-"""Buffers handed to one sendmsg; far below the system's IOV_MAX of 1024."""
+"""Buffers given to one sendmsg, far below the system's IOV_MAX of 1024."""
 
 _JOINED = 64 * 1024
-"""What was gathered is joined up to this size, and sent as a vector beyond."""
+"""Gathered data is joined up to this size. Beyond, it is sent as a vector."""
 
 LATER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
 
 
 class Sending(_Base):
     """
-    Mixed into Twisted's server transports: its own queue of what the kernel did not take.
+    A mixin for Twisted's server transports, with its own queue of what the kernel did not take.
 
     A streaming producer is paused above `high` bytes and resumed at or below `low`.
     """
@@ -66,7 +66,7 @@ class Sending(_Base):
 
     @property
     def wire(self) -> Sending:
-        """Where `unsent`, `written` and `acknowledged` are told; layers above pass this on."""
+        """wsd's own transport at the bottom; the layers above pass this on."""
         return self
 
     def written(self) -> int:
@@ -75,26 +75,26 @@ class Sending(_Base):
 
     @property
     def _taken(self) -> int:
-        """Bytes that the kernel took, from here or from a reader that sends for itself."""
+        """Bytes that the kernel took, from here or from a receiver that sends to the socket itself."""
         return self._sent if self._socketReader is None else self._sent + int(self._socketReader.sent)
 
     def acknowledged(self) -> int:
         """
         Bytes that have reached the peer since the connection began.
 
-        What the kernel took does not tell: it wakes a writer when a third of a large buffer is free, which a slow peer
-        may need minutes for.
+        What the kernel took does not tell that: it wakes a writer when a third of a large buffer is free, for which a
+        slow peer may need minutes.
         """
         waiting = bytearray(4)
         ioctl(self.socket, TIOCOUTQ, waiting)
         return self._taken - int.from_bytes(waiting, sys.byteorder)
 
     def setWaterMarks(self, high: int, low: int) -> None:
-        """Bytes waiting above which a producer is paused, and at which it is resumed."""
+        """Set above how many waiting bytes a producer is paused, and at how many it is resumed."""
         self.high, self.low = high, low
 
     def setKept(self, size: int) -> None:
-        """Bytes that the kernel keeps beside what it has sent, at the most; only TCP has room for many."""
+        """Let the kernel keep at most so many unsent bytes. Only TCP keeps many."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
         """Call `tell` with the number of waiting bytes: now, and whenever it changes, until the connection is lost."""
@@ -108,7 +108,7 @@ class Sending(_Base):
     # -- reading --------------------------------------------------------------------------------------------------
 
     def doRead(self) -> Any:
-        """Read once and deliver it; what is written meanwhile leaves as one."""
+        """Read once and deliver what came. What is written meanwhile leaves as one."""
         if self._socketReader is not None:
             return self._socketReader.doRead()
         try:
@@ -148,7 +148,7 @@ class Sending(_Base):
     # -- writing --------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send, or keep what the kernel does not take."""
+        """Send, and queue what the kernel does not take."""
         if not isinstance(data, bytes):
             raise TypeError(f"a transport writes bytes, not {type(data).__name__}")
         if data:
@@ -169,13 +169,13 @@ class Sending(_Base):
             self._gathering = []
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """As Twisted's; a streaming producer that comes when too much waits already is paused at once."""
+        """As Twisted's, but a streaming producer is paused at once if too much waits already."""
         self.producerPaused = False
         super().registerProducer(producer, streaming)
         self._tellProducer()
 
     def _send(self, pieces: list[bytes]) -> None:
-        """Offer pieces, which `unsent` counts already, to the kernel, and queue the rest."""
+        """Offer pieces to the kernel, and queue what it does not take; `unsent` counts them already."""
         if self._queue:
             self._queue.extend(pieces)
         elif left := self._offer(pieces):
@@ -187,7 +187,7 @@ class Sending(_Base):
         self._tellProducer()
 
     def _offer(self, pieces: list[bytes]) -> list[bytes | memoryview]:
-        """What the kernel did not take of these pieces; an error is met again, and reported, by the next write."""
+        """Returns what the kernel did not take of these pieces. The next write meets an error again, and reports it."""
         try:
             sent = self.socket.send(pieces[0]) if len(pieces) == 1 else self.socket.sendmsg(pieces[:_VECTOR])
         except OSError:
@@ -235,7 +235,7 @@ class Sending(_Base):
         return self._emptied()
 
     def _emptied(self) -> Any:
-        """All is sent: ask for more, or end as was asked for."""
+        """Everything is sent: ask the producer for more, or end if that was asked for."""
         if self.producer is not None and (not self.streamingProducer or self.producerPaused):
             self.producerPaused = False
             self.producer.resumeProducing()
@@ -259,7 +259,7 @@ class Sending(_Base):
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def loseConnection(self, *reason: Any) -> None:
-        """End after what waits has been sent."""
+        """End the connection after what waits has been sent."""
         if self._gathering:
             self._flushGathered()
         super().loseConnection()
@@ -271,7 +271,7 @@ class Sending(_Base):
         super().loseWriteConnection()
 
     def connectionLost(self, reason: failure.Failure) -> None:
-        """Let go of what was not sent."""
+        """Drop what was not sent, and tell the protocol."""
         if self.disconnected:
             return
         self.disconnected, self.connected = 1, 0
@@ -292,15 +292,15 @@ class Sending(_Base):
 
 
 class TCPTransport(Sending, tcp.Server):
-    """A TCP connection that was accepted."""
+    """An accepted TCP connection."""
 
     _shouldShutdown = False
-    """No other process has the descriptor, so that closing it ends the connection: Twisted's shutdown says it twice."""
+    """No other process has the descriptor, so closing it ends the connection: Twisted's shutdown is not needed."""
 
     def __init__(
         self, accepted: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any
     ) -> None:
-        """As Twisted's, without the two texts that it makes of each connection."""
+        """As Twisted's, without the two texts that it formats for each connection."""
         tcp.Connection.__init__(self, accepted, protocol, reactor)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(client) != 2:
@@ -313,7 +313,7 @@ class TCPTransport(Sending, tcp.Server):
         self.connected = 1
 
     def setKept(self, size: int) -> None:
-        """Bytes that the kernel keeps beside what it has sent, at the most: else it takes megabytes for a slow peer."""
+        """Let the kernel keep at most so many unsent bytes. Otherwise it takes megabytes for a slow peer."""
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
     def logPrefix(self) -> str:
@@ -324,9 +324,9 @@ class TCPTransport(Sending, tcp.Server):
         return f"<{type(self).__name__} #{self.sessionno} of {self.hostname}>"
 
     def getHost(self) -> Any:
-        """Where it was accepted; the kernel is asked where its port cannot tell."""
+        """Where it was accepted. The kernel is asked if the port listens on every address."""
         return getattr(self.server, "host", None) or super().getHost()
 
 
 class UNIXTransport(Sending, unix.Server):
-    """A connection over a unix socket that was accepted."""
+    """An accepted connection over a unix socket."""

@@ -1,1 +1,1 @@
-"""Who may, and how much: pure rules, each a module, under one flat record of limits (`wsd.config.Policies`)."""
+"""Who may do what, and how much: a module for each rule. Their limits are in `wsd.config.Policies`."""

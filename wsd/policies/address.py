@@ -1,8 +1,8 @@
 """
-Who is there: the true address of a client, and what TLS says of it.
+The true address of a client, and what TLS says of it.
 
-What a request says of its own way here (X-Forwarded-For, Forwarded: RFC 7239) is believed from trusted proxies only,
-and from them only the header they are known to set; everything else in a request is what the client wrote.
+The hops that a request names (X-Forwarded-For; Forwarded, RFC 7239) are believed only if a trusted proxy sent it, and
+only in the header that proxies are configured to set: a client can write the rest itself.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _PAIR = rf'[ \t]*+({_TCHAR}++)=({_TCHAR}++|"[^",;\\]*+")[ \t]*+'
 _FORWARDED_PAIR = re.compile(_PAIR)
 _FORWARDED = re.compile(rf"{_PAIR}(?:;{_PAIR})*\Z")
 """
-An element of Forwarded (RFC 7239 4). None of the values in use has a comma, a semicolon or a backslash between its
-quotes, so one that has is read as no element: quotes that a client left open cannot swallow what a proxy added.
+An element of Forwarded (RFC 7239 4). No value in use has a comma, a semicolon or a backslash within its quotes. An
+element with one is malformed, so that quotes which a client left open cannot hide what a proxy added.
 """
 _NODE = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+))(?::(?P<port>[0-9]{1,5}))?\Z"
@@ -34,7 +34,7 @@ _PROXY_HEADERS = frozenset(
     "x-real-ip x-client-ip x-cluster-client-ip x-original-forwarded-for forwarded via true-client-ip cf-connecting-ip"
     " fastly-client-ip".split()
 )
-"""What proxies add, beside X-Forwarded-...: with one of these a request did not begin here, whatever its peer is."""
+"""Header fields that proxies add, beside X-Forwarded-...: a request with one of them came through a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Peer:
     """
     A client: the address that every policy, log line and metric uses.
 
-    `port` is 0 where a proxy did not tell it. `secure`: it came by TLS, to us or to a trusted proxy. `direct`: it is
-    on this machine and nothing stands between, so it may have what only loopback may. `via` is the proxy's address
-    when one stands between.
+    `port` is 0 if a proxy did not tell it. `secure` says that it uses TLS, to us or to a trusted proxy. `direct` says
+    that it is on this machine and no proxy is between, so that it may do what only loopback may. `via` is the address
+    of the proxy between, if there is one.
     """
 
     address: str
@@ -71,7 +71,7 @@ class Peer:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, or None for what is none; an IPv4 address in IPv6 clothing is the IPv4 address."""
+    """Parse an address; None if it is none. An IPv4-mapped one (RFC 4291 2.5.5.2) becomes the IPv4 address."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -81,24 +81,24 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
 
 @lru_cache(1024)
 def _parseSockets(address: str) -> tuple[IPv4Address | IPv6Address | None, str, bool]:
-    """The address of a socket, which is short and comes again: with its text, and whether it is loopback."""
+    """The parsed address of a socket, its text, and whether it is loopback. Cached, since addresses come again."""
     parsed = _parse(address)
     return (None, address, False) if parsed is None else (parsed, str(parsed), parsed.is_loopback)
 
 
 @lru_cache(1024)
 def isLoopback(address: str) -> bool:
-    """Whether an address is this machine's own."""
+    """Returns whether an address is loopback."""
     return _parseSockets(address)[2]
 
 
 def inNetworks(address: str, networks: Iterable[str]) -> bool:
-    """Whether an address lies in one of these addresses and networks."""
+    """Returns whether an address is one of these addresses, or in one of these networks."""
     return Trust(networks, "").trusts(address)
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    """A network; one of IPv4 addresses in IPv6 clothing is one of IPv4 addresses, as `_parse` makes them."""
+    """Parse a network. One of IPv4-mapped IPv6 addresses becomes one of IPv4 addresses, as in `_parse`."""
     network = ip_network(text, strict=False)
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     return network if mapped is None or network.prefixlen < 96 else IPv4Network((mapped, network.prefixlen - 96))
@@ -106,7 +106,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 class Trust:
     """
-    Which peers are proxies whose word counts, and in which header they give it.
+    Which proxies are trusted, and the header in which they tell the client's address.
 
     `networks` are addresses, networks in CIDR form, or "unix"; `header` is "x-forwarded-for" or "forwarded".
     """
@@ -118,7 +118,7 @@ class Trust:
         self._readHops = _forwarded if header == "forwarded" else _xForwarded
 
     def trusts(self, address: str) -> bool:
-        """Whether this is a trusted proxy's address."""
+        """Returns whether this is the address of a trusted proxy."""
         return self._unix if address == UNIX else self._covers(_parseSockets(address)[0])
 
     def _covers(self, address: IPv4Address | IPv6Address | None) -> bool:
@@ -126,10 +126,10 @@ class Trust:
 
     def peer(self, address: str, port: int, secure: bool, headers: Headers) -> Peer:
         """
-        Who sent a request that came from `address`, by TLS when `secure`.
+        Returns who sent a request that came from `address`, over TLS if `secure`.
 
-        The hops that proxies noted are walked back from us for as long as each was noted by one that is trusted; one
-        that names no address (RFC 7239 6.2 and 6.3, or nonsense) ends the walk at the last that was good.
+        The hops are read from the nearest on, as long as a trusted proxy noted them. One that names no address (RFC
+        7239 6.2, 6.3, or malformed) ends this at the hop before.
         """
         parsed, true, loopback = _parseSockets(address)
         local = loopback or address == UNIX
@@ -154,7 +154,7 @@ def _isRelayed(headers: Headers) -> bool:
 
 
 def _xForwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
-    """The hops of X-Forwarded-For, the nearest first; all have the scheme that the nearest proxy noted."""
+    """The hops of X-Forwarded-For, the nearest first. All get the scheme that the nearest proxy noted."""
     schemes = headers.tokens("X-Forwarded-Proto")
     scheme = schemes[-1] if schemes else None
     for hop in reversed(headers.get("X-Forwarded-For", "").split(",")):
@@ -163,7 +163,7 @@ def _xForwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
 
 
 def _forwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
-    """The `for` and `proto` of each element of Forwarded (RFC 7239 5), the nearest first; "" for what names nobody."""
+    """The `for` and `proto` of each element of Forwarded (RFC 7239 5), the nearest first; "" for a malformed one."""
     for element in reversed(headers.get("Forwarded", "").split(",")):
         if not element.strip(" \t"):
             continue
@@ -173,7 +173,7 @@ def _forwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
 
 
 def _node(text: str) -> tuple[IPv4Address | IPv6Address, int] | None:
-    """An address and its port, 0 when it has none; None for what names no address (`unknown`, `_hidden`, nonsense)."""
+    """Parse a node (RFC 7239 6) to its address and port, 0 for no port; None if it names no address."""
     match = _NODE.match(text)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Who may come in: connections in all and from one address, and opening handshakes a second from one address."""
+"""Limits of connections, in all and from one address, and of opening handshakes a second from one address."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from wsd.head import Refused
 from wsd.policies.timer import Timer
 
 _BURST = 2
-"""A quiet address may open this many seconds' worth of handshakes at once: a browser with many tabs comes back."""
+"""Seconds' worth of handshakes that an address may open at once after a pause, as a browser with many tabs does."""
 
 _SWEEP = 10.0
-"""Seconds between two looks for addresses whose bucket is full again and need not be remembered."""
+"""Seconds between two searches for addresses whose bucket is full again, which need not be remembered."""
 
 
 @lru_cache(1024)
 def accountOf(address: str) -> str:
-    """What is counted as one address: an IPv4 address, a /64 of IPv6 (one host is given the whole of it)."""
+    """What counts as one address: an IPv4 address, or a /64 of IPv6, all of which belongs to one host."""
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
@@ -32,12 +32,12 @@ class Admission:
     """
     Counts connections and handshakes.
 
-    `arrive` and `leave` go together for a connection; `take` and `give` for the place it holds under its address, which
-    is known late when a proxy stands between.
+    `arrive` and `leave` count a connection; `take` and `give` count it under its address, which is known later behind a
+    proxy.
     """
 
     most: int
-    """Connections at one time: `max_connections`, or fewer if there is no room for so many."""
+    """The limit of connections: `max_connections`, or fewer if there are not enough descriptors."""
 
     def __init__(self, policies: Policies, timer: Timer) -> None:
         self._room: int | None = None
@@ -49,12 +49,12 @@ class Admission:
         self.due = -1
 
     def configure(self, policies: Policies) -> None:
-        """Admit under these from now on; who is in stays."""
+        """Apply these policies to new connections."""
         self._policies = policies
         self.most = policies.max_connections if self._room is None else min(policies.max_connections, self._room)
 
     def setRoom(self, room: int) -> None:
-        """Admit no more than there is room for, whatever the policies say."""
+        """Admit at most this many connections, whatever the policies say."""
         self._room = room
         self.configure(self._policies)
 
@@ -70,7 +70,7 @@ class Admission:
         self.connections -= 1
 
     def take(self, address: str) -> None:
-        """Hold one of `address`'s places. Raises `Refused` (503) when it has `max_connections_per_address` already."""
+        """Count a connection of `address`. Raises `Refused` (503) if it has `max_connections_per_address` already."""
         account = accountOf(address)
         held = self._held.get(account, 0)
         if held >= self._policies.max_connections_per_address:
@@ -80,7 +80,7 @@ class Admission:
         self._held[account] = held + 1
 
     def give(self, address: str) -> None:
-        """Give back a place that `take` held."""
+        """A connection counted by `take` is gone."""
         account = accountOf(address)
         held = self._held[account] - 1
         if held:
@@ -107,7 +107,7 @@ class Admission:
         self._timer.sooner(self, now + _SWEEP)
 
     def visit(self, now: float) -> None:
-        """Forget the addresses that have been quiet long enough to have all their handshakes again."""
+        """Forget the addresses whose bucket is full again."""
         rate = self._policies.handshakes_per_second
         full = [
             account for account, (tokens, at) in self._buckets.items() if tokens + (now - at) * rate >= rate * _BURST

@@ -1,8 +1,8 @@
 """
 The memory of all WebSockets together: received data that is not handled yet, and data that waits to be sent.
 
-Many connections can exhaust a machine although each is within its own limits. Beyond `max_memory` the connections that
-hold the most are closed, until there is room again.
+Many connections can exhaust a machine though each is within its own limits. Beyond `max_memory`, those that use the
+most are closed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from wsd.config import Policies
 
 
 class MemoryUse(IntEnum):
-    """What a connection holds memory for."""
+    """What a connection uses memory for."""
 
     received = 0
-    """An incomplete message, inflated, and bytes that wait to be read."""
+    """An incomplete message, after inflating, and bytes that wait to be read."""
     handled = 1
     """Messages that a hook is still handling."""
     deflated = 2
@@ -28,18 +28,18 @@ class MemoryUse(IntEnum):
     unsent = 3
     """Bytes that wait in the transport."""
     collected = 4
-    """What a protocol has made of an incomplete message that it reads in pieces."""
+    """What a protocol keeps of an incomplete message that it reads in pieces."""
 
 
 class Holder(Protocol):
     """The connection that an account belongs to."""
 
     def relieve(self, size: int) -> None:
-        """End the connection to free the `size` bytes that it holds."""
+        """End the connection to free the `size` bytes that it uses."""
 
 
 class Account:
-    """The memory of one connection; it exists only while the connection holds something."""
+    """The memory of one connection. It exists only while the connection uses any."""
 
     __slots__ = ("_budget", "_parts", "holder", "size")
 
@@ -72,9 +72,9 @@ class Budget:
         self._accounts: set[Account] = set()
         self._isRelieving = False
         self.used = 0
-        """Bytes held now."""
+        """Bytes in use."""
         self.total = 0
-        """Bytes ever held."""
+        """Bytes taken since the start."""
         self.relieved = 0
         """Connections that were ended to free memory."""
 
@@ -83,20 +83,20 @@ class Budget:
         self._most = policies.max_memory
 
     def open(self, holder: Holder) -> Account:
-        """An account for a connection that begins to hold something."""
+        """A new account, for a connection that begins to use memory."""
         account = Account(self, holder)
         self._accounts.add(account)
         return account
 
     def changed(self, account: Account, more: int) -> None:
-        """An account has changed by `more` bytes; a closed account is ignored."""
+        """An account has changed by `more` bytes. A closed account is ignored."""
         if account not in self._accounts:
             return
         self.used += more
         if more > 0:
             self.total += more
             if self.used > self._most and not self._isRelieving:
-                # Not at once: this is called in the midst of reading or writing.
+                # Later, since this is called while a connection reads or writes.
                 self._isRelieving = True
                 self._clock.callLater(0, self._relieve)
 
@@ -107,7 +107,7 @@ class Budget:
             self.used -= account.size
 
     def _relieve(self) -> None:
-        """End the connections that hold the most, until the rest is within the limit."""
+        """End the connections that use the most memory, until the rest is within the limit."""
         self._isRelieving = False
         if self.used <= self._most:
             return

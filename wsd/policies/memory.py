@@ -1,8 +1,8 @@
 """
-The memory that the C library keeps: for the next messages while there is traffic, given back once it is calm.
+The heap of the C library: it is kept while there is traffic, and trimmed once there is none.
 
-By itself glibc gives the end of its heap back with nearly every large message that is freed, and takes it again for the
-next; a message of 512,000 B to and from each of a hundred connections costs half as much again so.
+By default glibc returns the end of its heap to the system with nearly every large message that is freed, and takes it
+again for the next one. That makes messages of 512,000 B on a hundred connections half as expensive again.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from collections.abc import Callable
 from wsd.policies.timer import Timer
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
-"""Of mallopt(3)."""
+"""Parameters of mallopt(3)."""
 
 _MAPPED = 32 * 1024 * 1024
-"""Bytes from which a piece is mapped on its own, and unmapped with it: where glibc's own rule leads in time."""
+"""Blocks from this size on get a mapping of their own. glibc itself raises its threshold up to this."""
 
 _KEPT = 64 * 1024 * 1024
-"""Free bytes at the end of the heap that are kept; twice the above, as in glibc's own rule."""
+"""Free bytes kept at the end of the heap: twice the above, as in glibc's own rule."""
 
 _MANY = 16 * 1024 * 1024
-"""Bytes of messages between two looks that are traffic, and from which something may have been kept."""
+"""Bytes of messages between two checks that count as traffic."""
 
-_REST = 10.0
-"""Seconds between two looks."""
+_INTERVAL = 10.0
+"""Seconds between two checks."""
 
 
 def tuneMalloc() -> None:
-    """Keep what is freed for what is needed next, in this whole process; a library without mallopt is left alone."""
+    """Let malloc keep freed memory, in the whole process. Does nothing if the C library has no mallopt."""
     choose = getattr(ctypes.CDLL(None), "mallopt", None)
     if choose is not None:
         choose(_MMAP_THRESHOLD, _MAPPED)
@@ -37,14 +37,14 @@ def tuneMalloc() -> None:
 
 
 def trimHeap() -> None:
-    """Let the system have the memory that was freed; glibc keeps what lies between pieces that are in use."""
+    """Return freed memory to the system. glibc keeps what is between blocks in use."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 class HeapTrimmer:
-    """Gives memory back, once, when traffic has ceased; `transferred` tells the bytes of all messages so far."""
+    """Trims the heap, once, when traffic has ceased; `transferred` returns the bytes of all messages so far."""
 
     def __init__(self, timer: Timer, transferred: Callable[[], int], trimHeap: Callable[[], None] = trimHeap) -> None:
         self.due = -1
@@ -55,15 +55,15 @@ class HeapTrimmer:
         self._wasBusy = False
 
     def start(self) -> None:
-        """Begin to look."""
-        self._timer.schedule(self, self._timer.now + _REST)
+        """Begin to check."""
+        self._timer.schedule(self, self._timer.now + _INTERVAL)
 
     def visit(self, now: float) -> None:
-        """Compare with the last look."""
+        """Compare with the last check."""
         transferred = self._transferred()
         isBusy = transferred - self._before >= _MANY
         self._before = transferred
         if self._wasBusy and not isBusy:
             self._trimHeap()
         self._wasBusy = isBusy
-        self._timer.schedule(self, now + _REST)
+        self._timer.schedule(self, now + _INTERVAL)

@@ -11,11 +11,11 @@ from wsd.head import Headers, Refused, shown
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _NAME = re.compile(rf"{_TCHAR}+\Z")
 _PARAMETER = re.compile(rf'({_TCHAR}++)(?:[ \t]*+=[ \t]*+(?:({_TCHAR}++)|"((?:{_TCHAR}|\\{_TCHAR})+)"))?\Z')
-"""Between quotes, too, the value is a token once its backslashes are off (RFC 6455 9.1): no comma, no semicolon."""
+"""A parameter. A quoted value, too, must be a token after removing backslashes (RFC 6455 9.1)."""
 _BITS = re.compile(r"(?:[89]|1[0-5])\Z")
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _LEAST_BITS = 9
-"""zlib deflates raw streams with windows of 2**9 bytes and more only."""
+"""The smallest window, 2**9 bytes, with which zlib deflates raw streams."""
 
 Parameters = tuple[tuple[str, str | None], ...]
 Offers = tuple[tuple[str, Parameters], ...]
@@ -43,7 +43,7 @@ def offeredSubprotocols(headers: Headers) -> tuple[str, ...]:
 
 
 def choose(offered: tuple[str, ...], available: tuple[str, ...], prefer: str) -> str | None:
-    """The first subprotocol in common in the order that counts, `prefer` "client" or "server"; None if none is."""
+    """Returns the first subprotocol in common, in the order of `prefer` ("client" or "server"), or None."""
     first, second = (available, offered) if prefer == "server" else (offered, available)
     return next((name for name in first if name in second), None)
 
@@ -52,7 +52,7 @@ def offeredExtensions(headers: Headers) -> Offers:
     """
     The extensions offered, each with its parameters; several fields are one list (RFC 6455 11.3.2).
 
-    Raises `Refused` (400) for what cannot be read (9.1); what is not known or makes no sense is for others to decline.
+    Raises `Refused` (400) for a malformed field (9.1). Unknown extensions and parameters are declined elsewhere.
     """
     value = headers.byName.get("sec-websocket-extensions")
     return () if value is None else _read(value)
@@ -60,7 +60,7 @@ def offeredExtensions(headers: Headers) -> Offers:
 
 @lru_cache(64)
 def _read(value: str) -> Offers:
-    """Browsers send one of a few."""
+    """Cached, since browsers send one of a few values."""
     offers = []
     for element in value.split(","):
         if not element.strip(" \t"):
@@ -102,7 +102,7 @@ class Deflate:
 
 
 def acceptDeflate(offers: Offers) -> Deflate | None:
-    """The first offer of permessage-deflate that can be accepted (RFC 7692 5.1); None when all are declined."""
+    """Accept the first possible offer of permessage-deflate (RFC 7692 5.1). Returns None if all are declined."""
     for name, parameters in offers:
         if name == "permessage-deflate" and (agreed := _accept(parameters)) is not None:
             return agreed
@@ -110,7 +110,7 @@ def acceptDeflate(offers: Offers) -> Deflate | None:
 
 
 def _isKnown(name: str, value: str | None) -> bool:
-    """Whether a parameter is one of RFC 7692 7.1, with a value that it may have."""
+    """Returns whether a parameter is one of RFC 7692 7.1, with a valid value."""
     if name in _FLAGS:
         return value is None
     if value is None:
@@ -120,7 +120,7 @@ def _isKnown(name: str, value: str | None) -> bool:
 
 @lru_cache(64)
 def _accept(parameters: Parameters) -> Deflate | None:
-    """One offer; None when a parameter is unknown, there twice, has a bad value or cannot be met (RFC 7692 7.1)."""
+    """Accept one offer; None if a parameter is unknown, repeated, invalid or cannot be met (RFC 7692 7.1)."""
     values = dict(parameters)
     if len(values) < len(parameters) or not all(_isKnown(name, value) for name, value in parameters):
         return None
@@ -136,7 +136,7 @@ def _accept(parameters: Parameters) -> Deflate | None:
         serverNoContext=_FLAGS[0] in values,
         clientNoContext=_FLAGS[1] in values,
         serverBits=int(serverBits or 15),
-        # Older zlibs use a window of 2**9 when they are asked for 2**8; a larger one than needed inflates as well.
+        # Old versions of zlib use 2**9 if asked for 2**8; a window larger than needed inflates as well.
         clientBits=max(int(clientBits or 15), _LEAST_BITS),
         answer="; ".join(answer),
     )

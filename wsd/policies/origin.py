@@ -1,8 +1,8 @@
 """
-Whose pages may come in: the Host a request is meant for, and the Origin of the page that sent it (RFC 6455 10.2).
+Which pages may connect: checks the Host of a request, and the Origin of the page that sent it (RFC 6455 10.2).
 
-An address is not trust. A page anywhere may open a socket to 127.0.0.1, or to an address of the visitor's own network,
-and may give its own name that address: the first shows in Origin, the second in Host.
+An address is not trust. Any page can make its visitor's browser open 127.0.0.1, or an address in the visitor's network:
+Origin shows that. It can also let its own name point to such an address: Host shows that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wsd.config.values import canonicalHost
 from wsd.head import Refused, shown
 
 ANY = "*"
-"""In `hosts`, it matches any host."""
+"""In `hosts`: any host."""
 
 _ORIGIN = re.compile(
     r"([a-z][a-z0-9+.-]*+)://([a-z0-9_-]++(?:\.[a-z0-9_-]++)*\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?\Z", re.IGNORECASE
@@ -26,7 +26,7 @@ As browsers write it (RFC 6454 6.2): no user name, international names in ASCII,
 allowed, since some programs treat the origin as a URL.
 """
 _HOSTLESS = re.compile(r"([a-z][a-z0-9+.-]*+):///?\Z", re.IGNORECASE)
-"""Origins of pages without a host: `file://`, `qrc://`."""
+"""Origins without a host, such as `file://` and `qrc://`."""
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _OPAQUE = ("file", "qrc")
 """Schemes whose origins are treated like "null"."""
@@ -46,7 +46,7 @@ class _Hosts:
 
 @lru_cache(64)
 def hostName(host: str) -> str:
-    """The name in a Host, in canonical form and without the port."""
+    """The name in a Host field, in canonical form and without the port."""
     if host.startswith("["):
         return canonicalHost(host[: host.find("]") + 1])
     return canonicalHost(host.partition(":")[0])
@@ -60,10 +60,10 @@ def _read(hosts: tuple[str, ...]) -> _Hosts:
 
 def checkHost(host: str, hosts: tuple[str, ...], isWide: bool = False) -> None:
     """
-    Accept only this daemon's names, on any port. Raises `Refused` (421).
+    Check that Host is one of this daemon's names, on any port. Raises `Refused` (421).
 
-    `isWide`: other machines can reach the address that the request came to. Then any Host that is an address is
-    accepted too, since a stranger can point only a name here; and so is a missing Host, which browsers always send.
+    `isWide` says that other machines can reach the address that the request came to. Then any address is accepted too,
+    since strangers can let only names point here, and so is a missing Host, which browsers always send.
     """
     ours, name = _read(hosts), hostName(host)
     if name in ours.names or ours.isAny or name.endswith(ours.ends):
@@ -86,9 +86,9 @@ def _isAddress(name: str) -> bool:
 
 def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: tuple[str, ...]) -> None:
     """
-    Whether a page of this origin may open the route: "same-host", "null", "*" or an origin in full may be allowed.
+    Check that a page of this origin may open the route. `allowed` has "same-host", "null", "*" and whole origins.
 
-    None is no page: not a browser. Raises `Refused` (403).
+    Without an origin the client is no browser, and is accepted. Raises `Refused` (403).
     """
     if origin is None or "*" in allowed:
         return
@@ -109,7 +109,7 @@ def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: 
 
 @lru_cache(64)
 def _parse(origin: str) -> Origin | None:
-    """Scheme, host name and port of an origin, in the one form that compares."""
+    """Parse an origin to its scheme, host name and port in canonical form; None if it is none."""
     match = _ORIGIN.match(origin)
     if match is None:
         hostless = _HOSTLESS.match(origin)
@@ -119,6 +119,6 @@ def _parse(origin: str) -> Origin | None:
 
 
 def _isSameHost(name: str, host: str, hosts: tuple[str, ...]) -> bool:
-    """Whether the page's host is the requested one, or both are whole names in `hosts`; a "*" does not count."""
+    """Returns whether the page's host is the requested one, or both are whole names in `hosts`; "*" does not count."""
     ours = _read(hosts).names
     return name == host or (name in ours and host in ours)

@@ -1,4 +1,4 @@
-"""The client certificates that may open a route, checked by their subject."""
+"""Which client certificates may open a route: checks their subjects."""
 
 from __future__ import annotations
 

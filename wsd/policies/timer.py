@@ -1,7 +1,7 @@
 """
-Time: a monotonic clock, and one coarse timer on it for all connections.
+Time: a monotonic clock, and one coarse timer for the time-outs of all connections.
 
-Time-outs are kept in buckets, not in a delayed call for each connection.
+Time-outs are kept in buckets, instead of a delayed call for each connection.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 GRAIN = 0.25
-"""Seconds between two looks at the clock: how much later than asked a visit may come."""
+"""Seconds between two checks of the clock: a visit comes at most so much later than asked for."""
 
 _STEP = 5.0
-"""Seconds that one turn counts at most: peers are not blamed while the process was stopped."""
+"""The most seconds that one turn counts, so that peers are not blamed after the process was suspended."""
 
 _NEVER = -1
 
 
 def keepTime(reactor: Any) -> None:
     """
-    Make a Twisted reactor use the monotonic clock, so that delayed calls come after exactly their delay.
+    Make a Twisted reactor use the monotonic clock, so that delayed calls come after their delay.
 
-    By default it uses the time of day, so all calls would come late, or at once, when somebody sets it. Pending calls
-    keep their remaining time.
+    By default it uses the time of day: all calls would come late, or at once, when that is changed. Pending calls keep
+    their remaining time.
     """
     before, reactor.seconds = reactor.seconds, monotonic
     for call in reactor.getDelayedCalls():
@@ -37,20 +37,20 @@ def keepTime(reactor: Any) -> None:
 
 
 class Timed(Protocol):
-    """What a `Timer` visits. `due` belongs to the timer; it begins as -1."""
+    """What a `Timer` visits. `due` belongs to the timer, and begins as -1."""
 
     due: int
 
     def visit(self, now: float) -> None:
-        """The time asked for has come: look at the time-outs, and `Timer.schedule` the next visit."""
+        """Called when the time has come: check the time-outs, and schedule the next visit."""
 
 
 class Timer:
     """
-    Visits each of many things at about the time it asked for.
+    Visits each of many items at about the time it asked for.
 
-    A thing waits in exactly one bucket of `GRAIN` seconds, so that ten thousand connections with a ping every 25 s cost
-    a hundred visits a turn and no memory but their place in a set.
+    An item waits in one bucket of `GRAIN` seconds. Ten thousand connections with a ping every 25 s cost a hundred
+    visits in a turn, and no memory but their place in a set.
     """
 
     log = Logger()
@@ -64,22 +64,22 @@ class Timer:
         self._seen = clock.seconds()
         self._turns = 0
         self.now = 1.0
-        """Seconds of this timer's own, at most one grain old: enough for every time-out, and free to read."""
+        """The timer's own seconds, at most one grain old: precise enough for time-outs, and cheap to read."""
         self.lag = 0.0
-        """Seconds by which the last turn came late: how long the reactor was busy with something else."""
+        """Seconds by which the last turn was late, since the reactor was busy."""
 
     def start(self) -> None:
-        """Begin to look at the clock."""
+        """Begin to check the clock."""
         self._seen = self._clock.seconds()
         self._loop.start(self._grain, now=False)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop."""
         if self._loop.running:
             self._loop.stop()
 
     def schedule(self, item: Timed, when: float) -> None:
-        """Visit `item` at `when` (in terms of `now`) or up to a grain later, and at no other time asked for before."""
+        """Visit `item` at `when`, in terms of `now`, or up to a grain later. This replaces an earlier call."""
         bucket = max(int(when / self._grain), self._turns) + 1
         if item.due == bucket:
             return
@@ -93,7 +93,7 @@ class Timer:
             waiting.add(item)
 
     def sooner(self, item: Timed, when: float) -> None:
-        """As `schedule`, unless a visit is asked for that comes before."""
+        """As `schedule`, unless an earlier visit is scheduled."""
         if item.due == _NEVER or max(self._bucket(when), self._turns) + 1 < item.due:
             self.schedule(item, when)
 

@@ -1,4 +1,4 @@
-"""What makes a request an opening handshake that can be answered (RFC 6455 4.2.1), and the proof that it was read."""
+"""The requirements of an opening handshake (RFC 6455 4.2.1), and the key that proves it was read (4.2.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha1
 from wsd.head import Head, Headers, Refused, shown
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==\Z")
-"""The base64 of 16 bytes. The last digit carries only two bits; the padding bits may have any value."""
+"""The base64 of 16 bytes (RFC 6455 4.1). The last digit has only two bits; its padding bits may have any value."""
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -17,7 +17,7 @@ _ANOTHER_VERSION = (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
 
 
 def checkUpgrade(head: Head) -> str:
-    """The Sec-WebSocket-Key of a sound opening handshake. Raises `Refused` (400, 405, or 426 with our version)."""
+    """Returns the Sec-WebSocket-Key. Raises `Refused` (400, 405, or 426 with our version: RFC 6455 4.4)."""
     if head.method != "GET":
         raise Refused(405, f"an opening handshake is a GET, not a {head.method}", [("Allow", "GET")])
     if head.version < (1, 1):
@@ -38,7 +38,7 @@ def checkUpgrade(head: Head) -> str:
 
 
 def _keyless(headers: Headers) -> Refused:
-    """What is wrong with the key; two of them are none either, since their list is not base64."""
+    """What is wrong with the key. Two keys are none, since their list is not base64."""
     keys = headers.all("Sec-WebSocket-Key")
     if len(keys) != 1:
         return Refused(400, f"the handshake has {len(keys) or 'no'} Sec-WebSocket-Key header fields; send one")
