@@ -10,21 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from wsd.config import Policies, Route
 from wsd.connection.engine import Engine, fitReason
 from wsd.connection.request import Accept, Request
+from wsd.frames import Plane
 from wsd.frames.codes import CloseCode, checkCode
+from wsd.frames.contexts import DeflateContextCache
+from wsd.frames.handler import FrameLimits
 from wsd.frames.prepared import Prepared
-from wsd.metrics import Cause
+from wsd.metrics import Cause, Metrics, RouteCounters
 from wsd.policies.address import TlsInfo
-
-if TYPE_CHECKING:
-    from wsd.connection.factory import Factory
+from wsd.policies.budget import Budget
+from wsd.policies.timer import Timer
+from wsd.policies.turns import Turns
 
 
 class Closed(Exception):
@@ -90,6 +94,27 @@ class _ForeignTransport:
         """The connection's `dataReceived` passes on what is read."""
 
 
+class RouteFactory(Protocol):
+    """What a connection needs of the factory that built it: a `wsd.connection.Factory`."""
+
+    clock: IReactorTime
+    options: Any
+    policies: Policies
+    timer: Timer
+    metrics: Metrics
+    counters: RouteCounters
+    budget: Budget
+    turns: Turns
+    plane: Plane
+    frameLimits: FrameLimits
+    deflateContexts: DeflateContextCache
+    connections: set[Any]
+    route: Route
+
+    def choose(self, offered: tuple[str, ...]) -> str | None:
+        """The subprotocol by the route's order."""
+
+
 class ConnectionApi(Engine):
     """
     One WebSocket connection, as its protocol sees it.
@@ -98,7 +123,7 @@ class ConnectionApi(Engine):
     `subprotocol` and `extension`.
     """
 
-    factory: Factory
+    factory: RouteFactory
     id: str
     peer: Any
     """The client: a `wsd.policies.address.Peer`."""

@@ -43,7 +43,7 @@ class Opening(Backpressure):
     def connectionMade(self) -> None:
         """Called with the transport set; `begin` follows at once. Autobahn's own would prepare debug output."""
         self._wire = getattr(self.transport, "wire", self._wire)
-        self.factory.connections.add(self)  # type: ignore[arg-type]
+        self.factory.connections.add(self)
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
         """Ask `opening`, and answer. `rest` is what came after the head; `refuse` sends a refusal for us."""

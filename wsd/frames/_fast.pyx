@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
 """
-_fast: what nearly all messages are, read and written in C: whole frames with no extension.
+_fast: reads and writes in C what nearly all messages are: single frames.
 
-Everything else is handed, from the first byte of its frame, to the plane in Python (`wsd.frames.fast`), which knows all
-that an open connection may send; so the rules stand there alone. On a plain socket this reads and sends for itself.
+Anything else is handed, from the first byte of its frame, to the plane in Python (`wsd.frames.fast`), which has all the
+rules. On a socket without TLS this reads and sends for itself.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -61,11 +61,11 @@ cdef enum:
     DEFLATED_BINARY = 0xC2
     PING = 0x89
     PONG = 0x8A
-    READ = 262144      # bytes asked for at a time
-    MAX_COPIED = 16384   # a payload up to this size is copied behind its frame's head
-    PORTION = 262144   # what a transport that copies is given at a time, so that its copies stay small
-    MAX_CORKED = 65536      # bytes gathered while a read is answered before they are sent
-    FIRST = 65536      # bytes made ready for a message before any of it has come: its declared length alone is no reason
+    READ = 262144        # bytes read at a time
+    MAX_COPIED = 16384   # a payload of up to this many bytes is copied behind its frame's head
+    PORTION = 262144     # bytes given at a time to a transport that copies, so that its copies stay small
+    MAX_CORKED = 65536   # bytes gathered while a read is answered; beyond, they are sent
+    FIRST = 65536        # the first room for a message: its declared length alone is no reason for more
 
 cdef int _TURN = TURN
 cdef Py_ssize_t _LEAST_DEFLATED = LEAST_DEFLATED
@@ -152,7 +152,7 @@ cdef class Frames:
     cdef uint64_t _most
     cdef bytes _rest
 
-    # A message of which some is missing: its payload so far, unmasked and, if it is text, checked.
+    # An incomplete message: its payload so far, unmasked and, if it is text, checked.
     cdef PyObject* _message
     cdef Py_ssize_t _room, _got, _length, _kept
     cdef uint8_t _first
@@ -169,16 +169,16 @@ cdef class Frames:
     """How many ask that nothing is read. The connection tells it."""
 
     cdef readonly unsigned long long sent
-    """Bytes sent to the socket from here, past the transport."""
+    """Bytes sent to the socket from here, without the transport."""
 
     cdef public bint isBusy
     """Whether a message is still being deflated."""
 
     cdef public bint heard
-    """Whether anything has come since this was set to False."""
+    """Whether anything was received since this was set to False."""
 
     def __init__(self, handler, transport, limits, deflater, bytes rest):
-        """`rest` came before the connection was open; it is read with the first `resumeReading`."""
+        """`rest` is what came before the connection was open; the first `resumeReading` reads it."""
         self._handler = handler
         self._transport = transport
         self._received = handler.received
@@ -214,18 +214,18 @@ cdef class Frames:
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
     def attach(self, socket):
-        """Read from this socket, which does not block, with `doRead`, and send to it."""
+        """Read from this non-blocking socket when `doRead` is called, and send to it."""
         self._descriptor = socket.fileno()
 
     def doRead(self):
-        """Read once, and answer; what is returned is why the connection is lost."""
+        """Read once and handle what came. Returns why the connection is lost, None while it is not."""
         global _sharedIsTaken
         cdef ssize_t got
         cdef uint8_t* buffer
         if self._message != NULL and not self._inPython:
             got = self._readMessage()
         elif _sharedIsTaken:
-            # A protocol runs the reactor while it is called.
+            # A protocol runs the reactor within a hook.
             buffer = <uint8_t*>malloc(READ)
             if buffer == NULL:
                 raise MemoryError
@@ -252,7 +252,7 @@ cdef class Frames:
         return got
 
     cdef ssize_t _readMessage(self) except -2:
-        """Straight into the message that lacks it."""
+        """Read straight into the message that is incomplete."""
         cdef uint8_t* place
         cdef ssize_t got
         self._makeRoom()
@@ -262,7 +262,7 @@ cdef class Frames:
             return got
         self.heard = True
         if not self.isOpen or self.held:
-            # Reading on may drop the message, and `place` with it.
+            # Handling this may free the message, and `place` with it.
             self.dataReceived(PyBytes_FromStringAndSize(<const char*>place, got))
             return got
         unmask(place, place, got, self._mask, self._got)
@@ -300,7 +300,7 @@ cdef class Frames:
         return self._run(data, size)
 
     def resumeReading(self):
-        """Reading is not held any more."""
+        """Reading is no longer held: read what was kept."""
         cdef bytes rest
         if self._feeding or self._handler is None:
             return
@@ -333,7 +333,7 @@ cdef class Frames:
         return 0
 
     cdef int _read(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Read frames until the bytes are used up, reading is held, or the others have their turn."""
+        """Read frames until the bytes are used up, reading is held, or other connections get their turn."""
         cdef Py_ssize_t position = 0, before
         cdef int frames = 0
         cdef double began = 0
@@ -357,7 +357,7 @@ cdef class Frames:
                 self._handler.yieldToReactor()
 
     cdef Py_ssize_t _frame(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Read the next frame, or what there is of it: how many bytes that took, 0 when its head is not whole."""
+        """Read the next frame, or a part of it. Returns how many bytes that took, 0 if its head is incomplete."""
         cdef Py_ssize_t head = 6, end
         cdef uint64_t length
         cdef uint8_t first
@@ -407,7 +407,7 @@ cdef class Frames:
         return end
 
     cdef bint _isReadHere(self, uint8_t first, uint8_t second) noexcept:
-        """Whether such a frame is read here: a message of a single frame, deflated too, a ping or a pong."""
+        """Returns whether a frame that begins so is read here: a whole message, deflated or not, a ping or a pong."""
         if first == TEXT or first == BINARY:
             return True
         if first == PING or first == PONG:
@@ -417,7 +417,7 @@ cdef class Frames:
     cdef Py_ssize_t _controlOrDeflated(
         self, uint8_t first, bytes payload, Py_ssize_t end, const uint8_t* data, Py_ssize_t size
     ) except -1:
-        """A ping, a pong, or a message that is deflated."""
+        """Handle a ping, a pong, or a deflated message."""
         cdef bytes message
         handler = self._handler
         if first == PING:
@@ -445,7 +445,7 @@ cdef class Frames:
     cdef int _deliver(self, bytes payload, bint isBinary) except -1:
         self._traffic.messagesIn += 1
         self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
-        # Held in a local variable: the hook may lose the connection, which clears the attribute.
+        # In a local variable: if the hook loses the connection, the attribute is cleared.
         handler = self._handler
         try:
             result = self._received(payload, isBinary)
@@ -472,7 +472,7 @@ cdef class Frames:
         return head + self._takePayload(data + head, size - head)
 
     cdef Py_ssize_t _takePayload(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Some more of a message."""
+        """Take some more of an incomplete message."""
         cdef Py_ssize_t taken
         if size == 0:
             return 0
@@ -482,13 +482,13 @@ cdef class Frames:
         if self._advance(taken) and taken < size and self._message != NULL:
             taken += self._takePayload(data + taken, size - taken)
         elif self._inPython and self._handler is not None:
-            # It is not text, and what follows is nobody's.
+            # It is invalid text, so the connection is failed, and what follows is ignored.
             self._handler.readPlain(PyBytes_FromStringAndSize(<const char*>data + taken, size - taken))
             taken = size
         return taken
 
     cdef int _makeRoom(self) except -1:
-        """Room grows with what has come, up to four times of that."""
+        """Make the room four times as large once it is full, but no larger than the message."""
         cdef Py_ssize_t room
         if self._got == self._room:
             room = min(self._length, 4 * self._room)
@@ -498,7 +498,7 @@ cdef class Frames:
         return 0
 
     cdef int _advance(self, Py_ssize_t taken) except -1:
-        """So many bytes of it have come: check them, and deliver it when it is whole. 0 when it is not text."""
+        """Check so many new bytes, and deliver the message with its last. Returns 0 if it is invalid text."""
         cdef bytes payload
         if self._first == TEXT:
             self._text = checkText(self._text, <uint8_t*>bytesOf(self._message) + self._got, taken)
@@ -528,7 +528,7 @@ cdef class Frames:
         return self._python
 
     cdef Py_ssize_t _handToPython(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """The next frame is not for us; neither is what has come with it."""
+        """The next frame, and what came after it, is for Python."""
         self._inPython = True
         self._feedPython(data, size)
         return size
@@ -560,9 +560,9 @@ cdef class Frames:
         return 0
 
     cdef int _handOver(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """The connection closes: Autobahn reads on, and looks only for the peer's close."""
+        """The connection closes: Autobahn reads on, and looks only for the peer's close frame."""
         cdef Py_ssize_t left = 0
-        # Copied before anything is dropped, since the bytes may lie in it.
+        # Copied first: the bytes may be those of the message that is freed.
         cdef bytes rest = PyBytes_FromStringAndSize(<const char*>data, size)
         if self._message != NULL:
             left = self._length - self._got
@@ -635,7 +635,7 @@ cdef class Frames:
             self.write(frame)
 
     def sendUncompressed(self):
-        """Send the message being deflated uncompressed, and everything behind it, since a close follows."""
+        """Send the message being deflated, uncompressed, and everything behind it: a close frame follows."""
         if self.isBusy:
             self._pythonFrames().sendUncompressed()
 
@@ -645,7 +645,7 @@ cdef class Frames:
         return self._python.waiting if self.isBusy else 0
 
     cpdef write(self, bytes frame):
-        """Send a frame that is made already."""
+        """Send a complete frame."""
         if PyBytes_GET_SIZE(frame) > MAX_COPIED or (not self._feeding and self._outSize == 0):
             self._sendBeside(frame)
             return
@@ -676,7 +676,7 @@ cdef class Frames:
         return 0
 
     cdef int _sendBeside(self, bytes payload) except -1:
-        """Send what was gathered and, without a copy, this behind it."""
+        """Send what was gathered and, without a copy, this after it."""
         cdef Py_ssize_t taken = 0
         transport = self._transport
         if transport is None:
@@ -696,13 +696,13 @@ cdef class Frames:
         return self._checkUnsent()
 
     cdef bint _isSocketFree(self) except -1:
-        """Whether the socket may be written to, since nothing waits before."""
+        """Returns whether the socket may be written to: nothing waits in the transport."""
         if self._waits and self._descriptor >= 0:
             self._waits = self._transport.unsent != 0
         return not self._waits
 
     cdef Py_ssize_t _sendBoth(self, bytes payload) except -1:
-        """How much of the payload the kernel took; what it did not take of the rest waits in the transport then."""
+        """Returns how much of the payload the kernel took. What it did not take of the rest waits in the transport."""
         cdef iovec pieces[2]
         cdef msghdr message
         cdef ssize_t taken
@@ -715,7 +715,7 @@ cdef class Frames:
             message.msg_iov, message.msg_iovlen = pieces, 2
             taken = sendmsg(self._descriptor, &message, FLAGS)
         if taken < 0:
-            # It is met again, and reported, by the transport.
+            # The transport meets the same error and reports it.
             taken = 0
         self.sent += taken
         if taken >= self._outSize:
@@ -728,7 +728,7 @@ cdef class Frames:
         return 0
 
     cdef int _checkUnsent(self) except -1:
-        """Whether more waits to be sent than may."""
+        """Drop the connection if more bytes wait to be sent than may."""
         cdef Py_ssize_t unsent
         handler = self._handler
         if handler is None:
@@ -742,14 +742,14 @@ cdef class Frames:
         return 0
 
     cdef int _dropGathered(self) noexcept:
-        """An idle connection keeps nothing."""
+        """Free the buffer: an idle connection keeps none."""
         free(self._out)
         self._out = NULL
         self._outSize = self._outRoom = 0
         return 0
 
     cdef int _flush(self) except -1:
-        """Send what was gathered: at once if nothing waits before it, the rest through the transport."""
+        """Send what was gathered: to the socket if nothing waits before it, and the rest through the transport."""
         cdef Py_ssize_t size
         cdef ssize_t taken = 0
         cdef bint isSocketFree
@@ -759,7 +759,7 @@ cdef class Frames:
         if transport is None:
             return self._dropGathered()
         isSocketFree = self._isSocketFree()
-        # Read after the call of the transport, which is Python and might send.
+        # Read after the call of the transport: that is Python, and might send.
         size = self._outSize
         if size == 0:
             return 0
