@@ -1,7 +1,7 @@
 """
 Exchange: one request and its answer, as the transports see them (SOAP 1.2 part 2, 6.2).
 
-A transport, the WebSocket or HTTP, is a `Requester`. A node takes its request and returns an `Exchange`.
+A transport, the WebSocket or HTTP, is a `Requester`. A node takes its request and returns an `MessageExchange`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Exchange:
+class MessageExchange:
     """The answer to a request, which may take its time, and the request's MessageID, "" if it has none."""
 
     answer: Answer | Deferred[Answer]
@@ -67,7 +67,7 @@ class Exchange:
 class Responder(Protocol):
     """A node that answers requests: the service's own or the gateway to another one."""
 
-    def process(self, document: Document, spoken: Version, requester: Requester, action: str = "") -> Exchange:
+    def process(self, document: Document, spoken: Version, requester: Requester, action: str = "") -> MessageExchange:
         """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
 
     def stop(self) -> Deferred[Any]:
@@ -79,6 +79,6 @@ def faultAnswer(fault: Fault, version: Version, addressing: Addressing) -> Answe
     return Answer(writeFault(version, fault, addressing), version, fault)
 
 
-def refused(fault: Fault, spoken: Version) -> Exchange:
+def refused(fault: Fault, spoken: Version) -> MessageExchange:
     """Returns the exchange for a message that could not be parsed."""
-    return Exchange(faultAnswer(fault, spoken, Addressing()))
+    return MessageExchange(faultAnswer(fault, spoken, Addressing()))
