@@ -141,7 +141,7 @@ class SoapConnection(Connection):
         self.release()
 
     def closed(self, code: int, reason: str) -> None:
-        """Called when the connection has ended: calls are cancelled, and the service is told."""
+        """Called when the connection has ended: cancels the open calls, and calls the functions given to `whenClosed`."""
         self._reader.drop()
         for pending in list(self._pending):
             pending.cancel()
