@@ -20,17 +20,27 @@ from twisted.python import log as oldLog
 from twisted.python.failure import Failure
 
 from tests.wire import Daemon
-from wsd.logs import ConnectionLog, LineObserver, Ration, escaped, forJournal, isJournal, jsonLine, observer, textLine
+from wsd.logs import (
+    ConnectionLog,
+    LineObserver,
+    RefusalLimit,
+    escaped,
+    forJournal,
+    isJournal,
+    jsonLine,
+    observer,
+    textLine,
+)
 from wsd.protocols.echo import EchoFactory
 
 NASTY = "a\r\n2026-11-23 [root] \x1b[2J\x00\x7f\x85\u2028\u202e\ud800\t\\end"
 
 
 @contextmanager
-def written(format: str = "text", level: str = "info") -> Iterator[Callable[[], str]]:
+def written(style: str = "text", level: str = "info") -> Iterator[Callable[[], str]]:
     """What is logged inside, asked for as one text."""
     stream = io.StringIO()
-    told = observer(LineObserver(format, stream=stream), level)
+    told = observer(LineObserver(style, stream=stream), level)
     globalLogPublisher.addObserver(told)
     try:
         yield stream.getvalue
@@ -70,9 +80,11 @@ class TestText:
             ConnectionLog("1").info("closed: {sentence}", sentence="{log_logger} {0} {missing!r} %s")
         assert "closed: {log_logger} {0} {missing!r} %s\n" in text()
 
-    @pytest.mark.parametrize("format", ["{a}, {b}", "{b!r:>9}", "{c[0]}", "{d()}", "{0}", "{missing}", "{", "{{}}", ""])
-    def test_formats_mean_what_they_mean_to_twisted(self, format: str) -> None:
-        event = {"log_format": format, "a": 1, "b": "x", "c": ["y"], "d": lambda: "z"}
+    @pytest.mark.parametrize(
+        "template", ["{a}, {b}", "{b!r:>9}", "{c[0]}", "{d()}", "{0}", "{missing}", "{", "{{}}", ""]
+    )
+    def test_formats_mean_what_they_mean_to_twisted(self, template: str) -> None:
+        event = {"log_format": template, "a": 1, "b": "x", "c": ["y"], "d": lambda: "z"}
         meant = formatEvent(event) or eventAsText(event, includeTimestamp=False, includeSystem=False)
         assert textLine(event) == f"1970-01-01T00:00:00.000+00:00 info  {meant}\n"
 
@@ -213,15 +225,15 @@ class TestWhatStrangersCause:
         self.refused(told, 1000, 5000.0)
         self.refused(told, 1, 5001.0, "192.0.2.2:1")
         self.refused(told, 1000, 5001.0, "[2001:db8::1]:{port}")
-        assert self.lines(stream, "refused 192.0.2.1:") == Ration.OF_ONE
+        assert self.lines(stream, "refused 192.0.2.1:") == RefusalLimit.OF_ONE
         assert self.lines(stream, "refused 192.0.2.2:") == 1
-        assert self.lines(stream, "refused [2001:db8::1]:") == Ration.OF_ONE
+        assert self.lines(stream, "refused [2001:db8::1]:") == RefusalLimit.OF_ONE
 
     def test_is_told_up_to_a_measure_in_all(self) -> None:
         stream = io.StringIO()
         told = observer(LineObserver("text", stream=stream), "info")
         self.refused(told, 5000, 5000.0, "192.0.2.{address}:{port}")
-        assert self.lines(stream, "refused") == Ration.OF_ALL
+        assert self.lines(stream, "refused") == RefusalLimit.OF_ALL
 
     def test_is_counted_and_the_next_minute_says_how_many(self) -> None:
         stream = io.StringIO()
@@ -230,16 +242,16 @@ class TestWhatStrangersCause:
         self.refused(told, 5, 5061.0)
         entries = jsonOf(stream.getvalue())
         (omitted,) = [entry for entry in entries if entry["event"] == "log.omitted"]
-        assert (omitted["count"], omitted["level"]) == (100 - Ration.OF_ONE, "warn")
-        assert entries.index(omitted) == Ration.OF_ONE
-        assert len(entries) == Ration.OF_ONE + 1 + 5
+        assert (omitted["count"], omitted["level"]) == (100 - RefusalLimit.OF_ONE, "warn")
+        assert entries.index(omitted) == RefusalLimit.OF_ONE
+        assert len(entries) == RefusalLimit.OF_ONE + 1 + 5
 
     def test_is_not_kept_out_by_a_clock_that_goes_back(self) -> None:
         stream = io.StringIO()
         told = observer(LineObserver("text", stream=stream), "info")
         self.refused(told, 100, 5000.0)
         self.refused(told, 5, 1000.0)
-        assert self.lines(stream, "refused 192") == Ration.OF_ONE + 5
+        assert self.lines(stream, "refused 192") == RefusalLimit.OF_ONE + 5
 
     def test_keeps_nothing_else_out(self) -> None:
         stream = io.StringIO()

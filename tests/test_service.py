@@ -18,7 +18,7 @@ from twisted.logger import capturedLogs, formatEvent
 from tests.wire import Wire
 from wsd import protocols
 from wsd.config import Config, ConfigError, parse
-from wsd.config.reading import BUILT_IN
+from wsd.config.routes import BUILT_IN
 from wsd.connection import CannotStart, Factory
 from wsd.frames import choose
 from wsd.policies.budget import MemoryUse

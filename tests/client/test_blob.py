@@ -21,8 +21,9 @@ from tests.commands import environment
 from tests.daemon import RunningDaemon, runningDaemon
 from wsd.__main__ import main
 from wsd.protocols.blob.index import Blob
-from wsd.protocols.blob.part import Part, Wanted
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.quota import BlobLimits
+from wsd.protocols.blob.store import BlobStore
+from wsd.protocols.blob.upload import BlobUpload, NewUpload
 
 MIB = 1 << 20
 
@@ -221,9 +222,9 @@ class TestTheStore:
     @staticmethod
     def kept(folder: Path, content: bytes, name: str = "a") -> Blob:
         """Keep a file, as the daemon does."""
-        store = Store(folder, Limits(), lambda: 1_000_000_000.0)
-        part = store.begin(Wanted("local", name))
-        assert isinstance(part, Part)
+        store = BlobStore(folder, BlobLimits(), lambda: 1_000_000_000.0)
+        part = store.begin(NewUpload("local", name))
+        assert isinstance(part, BlobUpload)
         part.append([content])
         return part.finish()
 

@@ -140,7 +140,7 @@ class TestReading:
     def test_what_was_read_at_once_is_delivered_at_once(self, talk: Talk) -> None:
         pieces: list[bytes] = []
         talk.above.dataReceived = pieces.append
-        talk.secure.setReader(type("Reader", (), {"feed": staticmethod(pieces.append)}))
+        talk.secure.setReceiver(type("Receiver", (), {"dataReceived": staticmethod(pieces.append)}))
         for word in (b"one ", b"two ", b"three"):
             talk.tls.write(word)
         talk.exchange()
@@ -312,7 +312,7 @@ class TestALossMeanwhile:
             talk.transport.connectionLost(Failure(ConnectionDone()))
             talk.secure.write(b"late")
 
-        talk.secure.setReader(type("Reader", (), {"feed": staticmethod(lose)}))
+        talk.secure.setReceiver(type("Receiver", (), {"dataReceived": staticmethod(lose)}))
         talk.tls.write(b"go")
         talk.exchange()
         assert not talk.secure.connected

@@ -30,7 +30,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.quota import BlobLimits
+from wsd.protocols.blob.store import BlobStore
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = 4
@@ -207,24 +208,24 @@ async def main(kills: int, policies: Sequence[str], seed: int, folder: Path) -> 
         async with asyncio.TaskGroup() as tasks:
             for each in (killer(run, daemon, kills), bareClient(run), *clients):
                 tasks.create_task(each)
-        for id, digest in run.kept.items():
-            content = await asyncio.to_thread(fetch, await run.port, id)
-            assert sha256(content).hexdigest() == digest, f"{id} is not what was uploaded"
+        for blobId, digest in run.kept.items():
+            content = await asyncio.to_thread(fetch, await run.port, blobId)
+            assert sha256(content).hexdigest() == digest, f"{blobId} is not what was uploaded"
     finally:
         await daemon.kill(signal.SIGTERM)
     check(run, folder)
     return run
 
 
-def fetch(port: int, id: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/blob/{id}") as answer:
+def fetch(port: int, blobId: str) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/blob/{blobId}") as answer:
         content: bytes = answer.read()
     return content
 
 
 def check(run: Run, folder: Path) -> None:
     """The store is sound: every file that was told of, nothing unfinished, and the accounts are right."""
-    store = Store(folder / "store", Limits(), lambda: 0.0)
+    store = BlobStore(folder / "store", BlobLimits(), lambda: 0.0)
     assert list(store.verify()) == []
     blobs = {blob.id: blob for blob in store.list()}
     assert set(run.kept) <= set(blobs)

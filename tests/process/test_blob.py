@@ -103,7 +103,7 @@ class TestMemory:
             async with connectAsync(url(daemon), subprotocols=RELIABLE, compression=None) as socket:
                 return await uploadBy(socket, contents[number], f"{number:016}")
 
-        async def all() -> list[str]:
+        async def uploadAll() -> list[str]:
             return await asyncio.gather(*(one(number) for number in range(50)))
 
         with runningDaemon(config=blobs(quota="3 GiB")) as daemon:
@@ -113,7 +113,7 @@ class TestMemory:
             before = most(daemon)
             # In a thread of its own: under the asyncio reactor this one has a loop already.
             with ThreadPoolExecutor(1) as pool:
-                hashes = pool.submit(asyncio.run, all()).result()
+                hashes = pool.submit(asyncio.run, uploadAll()).result()
             grown = most(daemon) - before
         print(f"50 uploads of {size} MiB at once: memory grew by {grown / MIB:.1f} MiB")
         assert hashes == [sha256(content).hexdigest() for content in contents]

@@ -1,5 +1,5 @@
 """
-Fields for dataclasses of the configuration: each function makes one, with the metadata that `values.read` obeys.
+Fields for dataclasses of the configuration: each function makes one, with the metadata that `values.readValue` obeys.
 
 The tables of `shape` are made of them, and the `Options` of protocols.
 """

@@ -151,7 +151,7 @@ class Config:
     drain: float = fields.seconds(20.0, least=0)
     """Seconds for finishing pending answers when the daemon stops, before all connections are closed."""
     built_in: bool = True
-    """Whether the routes of `wsd.config.reading.BUILT_IN` exist without being named."""
+    """Whether the routes of `wsd.config.routes.BUILT_IN` exist without being named."""
     handlers: str | None = fields.path()
     """A folder of pywebsocket handlers: each answers at its path, before a built-in route of that path."""
     handlers_strict: bool = False

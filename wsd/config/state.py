@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from wsd.config.reading import stateFolder
-from wsd.config.values import ConfigError
+from wsd.config.errors import ConfigError
 
 LOCK = "daemon.lock"
 """The file in a folder that a daemon keeps locked while it runs."""
@@ -21,6 +20,15 @@ _TRIES, _MOMENT = 5, 0.02
 
 SYSTEM = Path("/var/lib/wsd")
 """The state folder of the systemd unit (`StateDirectory=wsd`), which the environment of tools does not name."""
+
+
+def stateFolder(environ: Mapping[str, str]) -> str:
+    """The folder for what the daemon keeps: $STATE_DIRECTORY, else wsd in the user's XDG state folder. Not created."""
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return given
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return os.path.join(environ.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state"), "wsd")
 
 
 def foundFolder(environ: Mapping[str, str], name: str) -> Path:

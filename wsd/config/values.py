@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from math import isfinite
 from os.path import join
-from typing import Any, get_type_hints
+from typing import Any
 from unicodedata import normalize
 
 KIB = 1024
@@ -37,13 +36,6 @@ _HOST = re.compile(r"\[[0-9a-f:.]+\]|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.
 def printable(text: str) -> str:
     """A stranger's text for a terminal, on one line: what is not printable is escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-
-
-class ConfigError(Exception):
-    """One sentence on one line, for a person: the key's full name, a colon, what is wrong, and what would be right."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(printable(sentence))
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -152,7 +144,7 @@ def endpoint(text: str) -> str:
     return text
 
 
-# -- values and tables ------------------------------------------------------------------------------------------------
+# -- values ------------------------------------------------------------------------------------------------
 
 
 def sizeOf(value: object) -> int:
@@ -212,7 +204,7 @@ def _texts(value: object, metadata: Mapping[str, Any], folder: str) -> tuple[str
     return texts
 
 
-def read(kind: object, metadata: Mapping[str, Any], value: object, folder: str = "") -> Any:
+def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: str = "") -> Any:
     """One value for a field of this annotation and metadata. Raises ValueError with a sentence."""
     name = str(getattr(kind, "__name__", kind) if isinstance(kind, type) else kind).removesuffix(" | None")
     if metadata.get("size"):
@@ -227,43 +219,3 @@ def read(kind: object, metadata: Mapping[str, Any], value: object, folder: str =
         number = int if name == "int" else float
         return _bounded(_number(value, number, metadata.get("unit")), metadata)
     return _text(value, metadata, folder)
-
-
-@lru_cache(64)
-def fieldsOf(shape: type) -> dict[str, tuple[Field[Any], Any]]:
-    """A dataclass's fields by name, each with its annotation resolved."""
-    hints = get_type_hints(shape)
-    return {field.name: (field, hints[field.name]) for field in fields(shape)}
-
-
-def readFields(shape: type, table: Mapping[str, object], where: str, folder: str = "") -> dict[str, Any]:
-    """
-    The values of those of a dataclass's fields that `table` has, by name; `where` is the table's name with its dot.
-
-    Raises ConfigError that names the first key that is wrong. A key without a field is not looked at.
-    """
-    known = fieldsOf(shape)
-    values = {}
-    for key, value in table.items():
-        if key in known:
-            field, kind = known[key]
-            try:
-                values[key] = read(kind, field.metadata, value, folder)
-            except ValueError as error:
-                raise ConfigError(f"{where}{key}: {error}") from None
-    return values
-
-
-def refuseUnknown(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
-    """Raises ConfigError for a key that is not known, with the nearest that is."""
-    names = set(known)
-    for key in table:
-        if key not in names:
-            raise ConfigError(f"{where}{key}: there is no such key here; {nearest(key, names)}")
-
-
-def tableOf(value: object, where: str) -> dict[str, Any]:
-    """A table. Raises ConfigError when it is something else."""
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where}: {show(value)} is not a table; write [{where}] and its keys below")
-    return value

@@ -41,7 +41,7 @@ class Closed(Exception):
         self.sentence = sentence
 
 
-class TransportCounters(Protocol):
+class WsdTransport(Protocol):
     """What the house's own transports tell of what waits to be sent."""
 
     unsent: int
@@ -59,14 +59,18 @@ class TransportCounters(Protocol):
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
         """Call `tell` with the number of waiting bytes: now, and whenever it changes, until the connection is lost."""
 
-    def setReader(self, reader: Any) -> None:
-        """What is read goes straight to `reader.feed` from now on."""
+    copies: bool
+    """Whether large data that is written is copied."""
+
+    def setReceiver(self, receiver: Any) -> None:
+        """Deliver what is read to `receiver.dataReceived` from now on, past every protocol between."""
 
 
-class _NoCounters:
+class _ForeignTransport:
     """Another's transport: what waits in it is not known, only whether it is too much."""
 
     unsent = 0
+    copies = True
 
     def written(self) -> int:
         """This transport does not count them."""
@@ -82,8 +86,8 @@ class _NoCounters:
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
         """This transport does not count them."""
 
-    def setReader(self, reader: Any) -> None:
-        """The protocol's `dataReceived` passes it on."""
+    def setReceiver(self, receiver: Any) -> None:
+        """The connection's `dataReceived` passes on what is read."""
 
 
 class ConnectionApi(Engine):
@@ -105,7 +109,7 @@ class ConnectionApi(Engine):
     extension = ""
     """What the answer said of extensions, "" for none."""
 
-    _wire: TransportCounters = _NoCounters()
+    _wire: WsdTransport = _ForeignTransport()
 
     # -- hooks ----------------------------------------------------------------------------------------------------
 
@@ -168,6 +172,11 @@ class ConnectionApi(Engine):
         return bool(self.held or self.unsent)
 
     @property
+    def copies(self) -> bool:
+        """Whether the transport copies large data that it is given."""
+        return self._wire.copies
+
+    @property
     def unsent(self) -> int:
         """Bytes that wait to be sent or are still being deflated; some transports cannot tell."""
         return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))
@@ -181,8 +190,9 @@ class ConnectionApi(Engine):
         `fragment` is the most bytes a frame carries, 0 for a single frame; `deflate` False sends it as it is. On a
         connection that is not open any more nothing happens: `closed` tells.
         """
-        if self.state == self.STATE_OPEN:
-            self.frames.send(payload, isBinary, fragment, deflate)
+        frames = self.frames
+        if frames is not None:
+            frames.send(payload, isBinary, fragment, deflate)
 
     def keepFresh(self, size: int) -> None:
         """
@@ -230,6 +240,17 @@ class ConnectionApi(Engine):
     def release(self) -> None:
         """Take back one `hold`; with the last, reading goes on."""
         raise NotImplementedError
+
+    def setFrames(self, frames: Any) -> None:
+        """Set the plane, which reads what the transport receives and sends the messages; None when it is closed."""
+        self.frames = frames
+        if frames is None:
+            self.__dict__.pop("send", None)
+            return
+        self._wire.setReceiver(frames)
+        if type(self).send is ConnectionApi.send:
+            # Protocols call the plane's own `send`: the method between would take a tenth of a small message's time.
+            self.__dict__["send"] = frames.send
 
     # -- hooks are called -----------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ class Connection(Opening):
     def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer."""
         if self.frames is not None:
-            self.frames.feed(data)
+            self.frames.dataReceived(data)
         elif self._raw is not None:
             self._raw.dataReceived(data)
         else:
@@ -86,10 +86,9 @@ class Connection(Opening):
         deflater, self._perMessageCompress = self._perMessageCompress, None
         if deflater is not None:
             deflater.close()
-        frames, self.frames = self.frames, None
-        if frames is not None:
-            self.__dict__.pop("send", None)
-            frames.close()
+        if self.frames is not None:
+            self.frames.close()
+            self.setFrames(None)
         self._makeRoom()
 
     def __ended(self) -> None:

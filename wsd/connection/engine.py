@@ -18,7 +18,7 @@ from autobahn.websocket.utf8validator import Utf8Validator
 from autobahn.websocket.xormasker import XorMaskerNull, create_xor_masker  # type: ignore[attr-defined]
 
 from wsd.frames.codes import CloseCode, Opcode
-from wsd.frames.deflate import InflateLimitExceeded
+from wsd.frames.deflate import InflateError, InflateLimitExceeded
 from wsd.frames.fast import TURN, TURN_SECONDS
 from wsd.frames.heads import frameHead
 from wsd.logs import ConnectionLog
@@ -85,9 +85,6 @@ class Engine(WebSocketServerProtocol):
 
     explains = True
     """Whether the close of a failed connection says what was wrong."""
-
-    copies = True
-    """Whether the transport copies what it is given."""
 
     frames: Any = None
     """What reads and writes the frames of the open connection: see `wsd.frames`."""
@@ -205,23 +202,24 @@ class Engine(WebSocketServerProtocol):
             self.frame_data = []
         self.consumeData()
 
-    def invalidText(self, isCut: bool) -> None:
+    def invalidText(self, isTruncated: bool) -> None:
         """A text message is not UTF-8, or ends within a character (RFC 6455 8.1)."""
-        self._invalid_payload(
+        reason = (
             "UTF-8 text message payload ended within Unicode code point"
-            if isCut
+            if isTruncated
             else "encountered invalid UTF-8 while processing text message"
         )
+        self._fail_connection(CloseCode.INVALID_DATA, reason)
 
-    def inflateFailed(self, error: Exception) -> None:
-        """A message cannot be inflated, or not within its limit (RFC 7692 6.2)."""
-        most = self.factory.maxMessagePayloadSize
+    def inflateFailed(self, error: InflateError) -> None:
+        """A message cannot be inflated (RFC 7692 6.2), or exceeds its limit."""
         if isinstance(error, InflateLimitExceeded):
-            self._max_message_size_exceeded(
-                most, most, f"received WebSocket message exceeds payload limit of {most} octets after decompression"
-            )
+            most = self.factory.maxMessagePayloadSize
+            reason = f"received WebSocket message exceeds payload limit of {most} octets after decompression"
+            self._fail_connection(CloseCode.MESSAGE_TOO_BIG, reason)
         else:
-            self._invalid_payload(f"received WebSocket message cannot be decompressed: {error}")
+            reason = f"received WebSocket message cannot be decompressed: {error}"
+            self._fail_connection(CloseCode.INVALID_DATA, reason)
 
     @staticmethod
     def unmask(data: bytes, mask: bytes) -> bytes:
@@ -268,11 +266,16 @@ class Engine(WebSocketServerProtocol):
         self.failedByMe = True
         if self.state != self.STATE_OPEN:
             return
+        code = self.faulted(code, reason)
         # Where in a message the fault was met is told by one plane only.
         reason = reason.partition(" at payload octet index")[0]
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
         self.noteCause(_CAUSES.get(code, Cause.protocol_error))
         self.sendCloseFrame(code, fitReason(reason) if self.explains else b"")
+
+    def faulted(self, code: int, reason: str) -> int:
+        """Called when what the peer sent cannot be accepted. Returns the code to close with."""
+        return code
 
     def dropConnection(self, abort: bool = False) -> None:
         """End the TCP connection: after what waits has been sent, or with `abort` at once unless the end is clean."""

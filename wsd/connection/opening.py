@@ -6,16 +6,14 @@ The door has checked the request; here the protocol is asked, the answer is sent
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from contextvars import copy_context
-from types import coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
-from wsd.connection.api import ConnectionApi
 from wsd.connection.backpressure import NEVER, Backpressure
 from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.request import Accept, Request
@@ -23,6 +21,7 @@ from wsd.frames.codes import CloseCode
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog, escaped
 from wsd.metrics import Cause
+from wsd.policies.coroutines import remainder
 from wsd.policies.negotiation import acceptDeflate
 from wsd.policies.upgrade import acceptKey
 
@@ -43,7 +42,6 @@ class Opening(Backpressure):
     def connectionMade(self) -> None:
         """On the transport; `begin` follows at once. No output of Autobahn's is made ready here."""
         self._wire = getattr(self.transport, "wire", self._wire)
-        self.copies = self._wire is not self.transport
         self.factory.connections.add(self)  # type: ignore[arg-type]
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
@@ -65,7 +63,7 @@ class Opening(Backpressure):
         except BaseException:
             self.__notAccepted(Failure())
         else:
-            self.__awaitOpening(context.run(Deferred.fromCoroutine, _rest(opening, awaited)))
+            self.__awaitOpening(context.run(Deferred.fromCoroutine, remainder(opening, awaited)))
 
     def __awaitOpening(self, opening: Deferred[Any]) -> None:
         self._opening = opening
@@ -147,11 +145,9 @@ class Opening(Backpressure):
         factory = self.factory
         rest, self.data = self.data, b""
         deflater = self._perMessageCompress
-        self.frames = frames = factory.plane.frames(self, self.transport, factory.frameLimits, deflater, rest)
-        if type(self).send is ConnectionApi.send:
-            self.send = frames.send  # type: ignore[method-assign]
-        if self._wire is self.transport:
-            self._wire.setReader(frames)
+        # A transport of wsd behind the PROXY header has the header's addresses: past that, messages go straight to it.
+        transport = getattr(self.transport, "wire", self.transport)
+        self.setFrames(factory.plane.frames(self, transport, factory.frameLimits, deflater, rest))
 
     def __giveAway(self) -> None:
         """The stream belongs to another protocol now; we only pass on what the transport brings."""
@@ -211,18 +207,3 @@ def _pathOf(head: Head) -> str:
     """The requested path for the log: without the query, which may hold a secret, and cut to a limit."""
     path = head.target.partition("?")[0]
     return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")
-
-
-@coroutine
-def _rest(begun: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
-    """What is left of a coroutine that has begun and waits for `awaited`, as one that has not begun."""
-    try:
-        while True:
-            try:
-                value = yield awaited
-            except BaseException as error:
-                awaited = begun.throw(error)
-            else:
-                awaited = begun.send(value)
-    except StopIteration as done:
-        return done.value

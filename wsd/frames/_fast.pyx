@@ -92,13 +92,35 @@ cdef class Traffic:
 
 
 class PythonFrames(Fast):
-    """Reads in Python what is not read here; what it writes is gathered here, behind what was before."""
+    """
+    Reads in Python what is not read in C. Its transport is the `Frames` that it belongs to.
+
+    That keeps the state, gathers what is written, and reports the received bytes of both.
+    """
+
+    @property
+    def isOpen(self):
+        """Whether messages are read and written."""
+        return self._transport is not None and self._transport.isOpen
+
+    @isOpen.setter
+    def isOpen(self, isOpen):
+        """`Frames` is told."""
+
+    @property
+    def held(self):
+        """How many ask that nothing is read."""
+        return 0 if self._transport is None else self._transport.held
+
+    @held.setter
+    def held(self, held):
+        """`Frames` is told."""
 
     def cork(self):
-        """Its transport gathers."""
+        """`Frames` gathers."""
 
     def _reportKept(self):
-        """The transport reports them."""
+        """`Frames` reports them."""
 
     def _deflateInSteps(self, large):
         self._transport.isBusy = True
@@ -123,10 +145,9 @@ cdef class Frames:
 
     cdef object _handler, _transport, _received, _limits, _deflater, _python
     cdef Traffic _traffic
-    cdef bint _streams, _feeding, _inPython, _isOpen
+    cdef bint _streams, _feeding, _inPython
     cdef bint _isReported   # whether the transport tells the connection how much waits
     cdef bint _waits   # whether something may wait in the transport before what is sent
-    cdef int _held
     cdef int _descriptor
     cdef uint64_t _most
     cdef bytes _rest
@@ -140,6 +161,12 @@ cdef class Frames:
     # What was gathered to be sent.
     cdef uint8_t* _out
     cdef Py_ssize_t _outSize, _outRoom
+
+    cdef public bint isOpen
+    """Whether messages are read and written. The connection tells it."""
+
+    cdef public int held
+    """How many ask that nothing is read. The connection tells it."""
 
     cdef readonly unsigned long long sent
     """Bytes sent to the socket from here, past the transport."""
@@ -165,8 +192,8 @@ cdef class Frames:
         self._kept = PyBytes_GET_SIZE(rest)
         self._inPython = limits.streams
         self._waits = True
-        self._isOpen = handler.state == OPEN
-        self._held = handler.held
+        self.isOpen = handler.state == OPEN
+        self.held = handler.held
         self.heard = True
 
     def __dealloc__(self):
@@ -183,28 +210,6 @@ cdef class Frames:
         self._handler = self._transport = self._received = self._deflater = self._python = None
         self._rest = b""
         self._dropMessage()
-
-    @property
-    def isOpen(self):
-        """Whether messages are read and written."""
-        return self._isOpen
-
-    @isOpen.setter
-    def isOpen(self, bint isOpen):
-        self._isOpen = isOpen
-        if self._python is not None:
-            self._python.isOpen = isOpen
-
-    @property
-    def held(self):
-        """How many ask that nothing is read."""
-        return self._held
-
-    @held.setter
-    def held(self, int held):
-        self._held = held
-        if self._python is not None:
-            self._python.held = held
 
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
@@ -256,15 +261,15 @@ cdef class Frames:
         if got <= 0:
             return got
         self.heard = True
-        if not self._isOpen or self._held:
+        if not self.isOpen or self.held:
             # Reading on may drop the message, and `place` with it.
-            self.feed(PyBytes_FromStringAndSize(<const char*>place, got))
+            self.dataReceived(PyBytes_FromStringAndSize(<const char*>place, got))
             return got
         unmask(place, place, got, self._mask, self._got)
         self._feeding = True
         try:
             self._advance(got)
-            if not self._inPython and not self._isOpen:
+            if not self._inPython and not self.isOpen:
                 self._handOver(NULL, 0)
         finally:
             self._feeding = False
@@ -272,7 +277,7 @@ cdef class Frames:
             self._reportKept()
         return got
 
-    def feed(self, bytes data):
+    def dataReceived(self, bytes data):
         """Bytes from the peer."""
         self._feed(<const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
@@ -283,9 +288,9 @@ cdef class Frames:
         self.heard = True
         if self._inPython and not self._rest:
             return self._feedPython(data, size)
-        if self._rest or self._feeding or self._held:
+        if self._rest or self._feeding or self.held:
             whole = self._rest + PyBytes_FromStringAndSize(<const char*>data, size)
-            if self._feeding or self._held:
+            if self._feeding or self.held:
                 self._rest = whole
                 self._handler.onBuffered(len(whole))
                 self._reportKept()
@@ -333,10 +338,10 @@ cdef class Frames:
         cdef int frames = 0
         cdef double began = 0
         while True:
-            if self._held:
+            if self.held:
                 self._rest = PyBytes_FromStringAndSize(<const char*>data + position, size - position)
                 return 0
-            if not self._isOpen:
+            if not self.isOpen:
                 return self._handOver(data + position, size - position)
             before = position
             position += self._frame(data + position, size - position)
@@ -530,26 +535,26 @@ cdef class Frames:
 
     cdef int _feedPython(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef bint feeding = self._feeding
-        slow = self._pythonFrames()
+        python = self._pythonFrames()
         self._feeding = True
         try:
-            slow.feed(PyBytes_FromStringAndSize(<const char*>data, size))
+            python.dataReceived(PyBytes_FromStringAndSize(<const char*>data, size))
         finally:
             self._feeding = feeding
-            self._inPython = self._streams or not slow.isIdle
+            self._inPython = self._streams or not python.isIdle
             if not feeding:
                 self._flush()
                 self._reportKept()
         return 0
 
     cdef int _resumePython(self) except -1:
-        slow = self._pythonFrames()
+        python = self._pythonFrames()
         self._feeding = True
         try:
-            slow.resumeReading()
+            python.resumeReading()
         finally:
             self._feeding = False
-            self._inPython = self._streams or not slow.isIdle
+            self._inPython = self._streams or not python.isIdle
             self._flush()
             self._reportKept()
         return 0
@@ -574,7 +579,7 @@ cdef class Frames:
         cdef uint8_t head[10]
         cdef Py_ssize_t size
         cdef int index
-        if not self._isOpen:
+        if not self.isOpen:
             return
         if self.isBusy or not PyBytes_CheckExact(payload) or fragment:
             if self.isBusy or isinstance(payload, (str, bytes, bytearray, memoryview)):

@@ -1,13 +1,14 @@
 """
 fast: frames read in Python (RFC 6455 5, RFC 7692 6), several times faster than Autobahn reads them.
 
-Read here is what an open connection normally sends. At the first byte of anything else, the peer's close or a fault in
-a frame's head, Autobahn reads on: it knows every rule, and its answer is the same on every plane.
+This reads what an open connection normally sends. From the first byte of anything else, such as a close frame or a
+fault in a frame's head, Autobahn reads on: it knows every rule, so the answer is the same on every plane.
 """
 
 from __future__ import annotations
 
 import codecs
+from enum import Enum
 from io import BytesIO
 from time import perf_counter
 from typing import Any
@@ -21,32 +22,55 @@ from wsd.frames.heads import COMPRESSED, FIN
 from wsd.frames.writing import Writer
 
 _MASKED = 0x80
+"""The bit before a frame's length: the payload is masked, as every frame from a client must be (RFC 6455 5.1)."""
 
 _TEXT, _BINARY = FIN | Opcode.TEXT, FIN | Opcode.BINARY
-"""How a message of one frame begins."""
+"""The first byte of a message of one frame."""
 
 _number = int.from_bytes
-"""Bytes are unmasked as one number, which Python adds fast."""
+"""A payload is unmasked as one large number: that is the fastest XOR in Python."""
 
 TURN = 64
-"""Frames of one connection that are read before the others have their turn."""
+"""Frames read from one connection before other connections get their turn."""
 
 TURN_SECONDS = 0.001
-"""Seconds after which they have it sooner."""
+"""Seconds after which they get it, however few frames were read."""
 
 _SMALL = 4096
-"""Bytes up to which a payload is unmasked here; beyond, Autobahn's compiled masker is faster."""
+"""Bytes up to which a payload is unmasked here. Beyond, Autobahn's compiled masker is faster."""
 
 _READ = 256 * 1024
-"""Bytes asked for at a time: a large message comes in few pieces."""
+"""Bytes read at a time, so that a large message comes in few pieces."""
 
 _newDecoder = codecs.getincrementaldecoder("utf-8")
 _HALF_SURROGATES = frozenset(bytes([0xED, second]) for second in range(0xA0, 0xC0))
-"""What Python's decoder waits for the rest of, for its own `surrogatepass`, though it begins no character."""
+"""
+The beginnings of surrogates, which UTF-8 does not have (RFC 3629 3).
+
+Python's decoder waits for more bytes after one of these, because of its error handler `surrogatepass`.
+"""
+
+
+class Reading(Enum):
+    """What the next byte is."""
+
+    MESSAGE = 0
+    """The beginning of a message, or of a control frame."""
+    FRAME = 1
+    """The beginning of the next frame of a message, or of a control frame (RFC 6455 5.4)."""
+    PAYLOAD = 2
+    """Some of a frame's payload."""
+    FRAME_END = 3
+    """Nothing of this frame: its payload is read, but not handled since reading was held."""
+    AUTOBAHN = 4
+    """Autobahn's: it reads the connection to its end."""
+
+
+_BETWEEN_FRAMES = (Reading.MESSAGE, Reading.FRAME)
 
 
 def isText(payload: bytes) -> bool:
-    """Whether it is UTF-8 (RFC 3629)."""
+    """Returns whether it is UTF-8 (RFC 3629)."""
     if payload.isascii():
         return True
     try:
@@ -62,13 +86,9 @@ class Fast(Writer):
     __slots__ = (
         "_compressed",
         "_decoder",
-        "_fedOut",
         "_feeding",
-        "_fellBack",
         "_final",
         "_frames",
-        "_inFrame",
-        "_inMessage",
         "_isBinary",
         "_kept",
         "_left",
@@ -77,6 +97,7 @@ class Fast(Writer):
         "_maxMessage",
         "_most",
         "_parts",
+        "_reading",
         "_received",
         "_rest",
         "_streams",
@@ -84,7 +105,7 @@ class Fast(Writer):
     )
 
     def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes) -> None:
-        """`rest` came before the connection was open; it is read with the first `resumeReading`."""
+        """`rest` is what came before the connection was open; the first `resumeReading` reads it."""
         super().__init__(handler, transport, limits, deflater)
         self._received: Any = handler.received
         self._maxMessage = limits.maxMessage
@@ -92,7 +113,8 @@ class Fast(Writer):
         self._streams = limits.streams
         self._most = min(limits.maxMessage, limits.maxFrame)
         self._rest = rest
-        self._feeding = self._fellBack = self._inFrame = self._inMessage = self._fedOut = False
+        self._feeding = False
+        self._reading = Reading.MESSAGE
         self._left = self._total = self._frames = 0
         self._kept = len(rest)
         self._parts: BytesIO | None = None
@@ -101,11 +123,11 @@ class Fast(Writer):
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
     def attach(self, socket: Any) -> None:
-        """Read from this socket, which does not block, with `doRead`, and send to it."""
+        """Read from this non-blocking socket when `doRead` is called, and send to it."""
         self._socket = socket
 
     def doRead(self) -> Any:
-        """Read once, and answer; what is returned is why the connection is lost."""
+        """Read once and handle what came. Returns why the connection is lost, None while it is not."""
         try:
             data = self._socket.recv(_READ)
         except (BlockingIOError, InterruptedError):
@@ -114,14 +136,14 @@ class Fast(Writer):
             return CONNECTION_LOST
         if not data:
             return CONNECTION_DONE
-        self.feed(data)
+        self.dataReceived(data)
         return None
 
-    def feed(self, data: bytes) -> None:
+    def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer."""
         handler = self._handler
         self.heard = True
-        if self._fellBack:
+        if self._reading is Reading.AUTOBAHN:
             handler.readPlain(data)
             return
         if self._rest:
@@ -135,8 +157,8 @@ class Fast(Writer):
         self._run(data)
 
     def resumeReading(self) -> None:
-        """Reading is not held any more."""
-        if self._fellBack:
+        """Reading is no longer held: read what was kept."""
+        if self._reading is Reading.AUTOBAHN:
             self._handler.consumeData()
         elif not self._feeding:
             data, self._rest = self._rest, b""
@@ -158,22 +180,23 @@ class Fast(Writer):
         return len(self._rest) + (0 if self._parts is None else self._total)
 
     def _reportKept(self) -> None:
-        """Report that number if it has changed."""
+        """Report their number if it has changed."""
         kept = self.kept
         if kept != self._kept and self._handler is not None:
             self._kept = kept
             self._handler.noteReceived(kept)
 
     def _read(self, data: bytes) -> None:
-        """Read frames until the bytes are used up, reading is held, or the others have their turn."""
+        """Read frames until the bytes are used up, reading is held, or other connections get their turn."""
         position, end, began = 0, len(data), 0.0
         self._frames = 0
         while self.isOpen and not self.held:
             before = position
-            if self._inFrame:
+            reading = self._reading
+            if reading is Reading.PAYLOAD or reading is Reading.FRAME_END:
                 position = self._payload(data, position)
             else:
-                if not self._inMessage and not self._streams:
+                if reading is Reading.MESSAGE and not self._streams:
                     position = self._messages(data, position)
                 if position == before:
                     position = self._head(data, position)
@@ -181,7 +204,7 @@ class Fast(Writer):
                         break
             if position < 0:
                 return
-            if position == end and (self._left or not self._inFrame):
+            if position == end and (self._left or self._reading in _BETWEEN_FRAMES):
                 return
             if not self._frames:
                 began = perf_counter()
@@ -194,7 +217,7 @@ class Fast(Writer):
             self._fallBack(data[position:])
 
     def _messages(self, data: bytes, position: int) -> int:
-        """Read messages of one whole frame, which most are; what is not that is left where it is."""
+        """Read messages of one whole frame, which most are. Stops before anything else."""
         end, began = len(data), 0.0
         while self._frames < TURN:
             start = position + 6
@@ -241,7 +264,7 @@ class Fast(Writer):
         traffic = self._traffic
         traffic.messagesIn += 1
         traffic.bytesIn += len(payload)
-        # Held in a local variable: the hook may lose the connection, which clears the attribute.
+        # In a local variable: if the hook loses the connection, the attribute is cleared.
         handler = self._handler
         try:
             result = self._received(payload, isBinary)
@@ -254,7 +277,11 @@ class Fast(Writer):
     # -- one frame after the other --------------------------------------------------------------------------------
 
     def _head(self, data: bytes, position: int) -> int:
-        """Read a frame's head, or a ping or pong as a whole: where it ends, or where it began when more is needed."""
+        """
+        Read a frame's head, or a whole ping or pong.
+
+        Returns where it ends, or where it begins if it is not complete.
+        """
         have = len(data) - position
         if have < 2:
             return position
@@ -278,21 +305,22 @@ class Fast(Writer):
         return start
 
     def _isSound(self, first: int, second: int) -> bool:
-        """Whether a frame may begin like this here and is nothing that Autobahn should read."""
+        """Returns whether a frame may begin with these two bytes, and is not left to Autobahn (RFC 6455 5.2, 5.4)."""
         opcode, reserved = first & 15, first & 0x70
         if second < _MASKED or (reserved and (reserved != COMPRESSED or self._deflater is None)):
             return False
         if opcode in (Opcode.PING, Opcode.PONG):
             return bool(first & FIN) and not reserved and second & 127 < 126
         if opcode == Opcode.CONTINUATION:
-            return self._inMessage and not reserved
-        return opcode in (Opcode.TEXT, Opcode.BINARY) and not self._inMessage
+            return self._reading is Reading.FRAME and not reserved
+        return opcode in (Opcode.TEXT, Opcode.BINARY) and self._reading is Reading.MESSAGE
 
     def _isAllowed(self, short: int, length: int) -> bool:
-        """Whether a data frame's length is in its shortest form, and within what may be received."""
+        """Returns whether a data frame's length is in its shortest form (RFC 6455 5.2) and within the limits."""
         if (short == 126 and length < 126) or (short == 127 and length < 65536):
             return False
-        return length <= self._maxFrame and length + (self._total if self._inMessage else 0) <= self._maxMessage
+        before = self._total if self._reading is Reading.FRAME else 0
+        return length <= self._maxFrame and before + length <= self._maxMessage
 
     def _control(self, data: bytes, position: int, start: int, end: int) -> int:
         if end > len(data):
@@ -305,13 +333,12 @@ class Fast(Writer):
         return end
 
     def _begin(self, first: int, length: int, mask: bytes) -> None:
-        self._inFrame, self._fedOut = True, False
+        isContinued, self._reading = self._reading is Reading.FRAME, Reading.PAYLOAD
         self._final = bool(first & FIN)
         self._left = length
         self._mask = mask
-        if self._inMessage:
+        if isContinued:
             return
-        self._inMessage = True
         self._total = 0
         self._isBinary = first & 15 == Opcode.BINARY
         self._compressed = bool(first & COMPRESSED)
@@ -322,30 +349,32 @@ class Fast(Writer):
             self._handler.messageBegan(self._isBinary)
 
     def _payload(self, data: bytes, position: int) -> int:
-        """Read what there is of a frame's payload, and end the frame when that is all."""
-        if not self._fedOut:
+        """Read some of a frame's payload, and end the frame with the last of it."""
+        if self._reading is Reading.PAYLOAD:
             end = min(position + self._left, len(data))
             piece = self._unmasked(data[position:end], self._mask)
             size = end - position
             self._mask = self._mask[size & 3 :] + self._mask[: size & 3]
             self._left -= size
-            self._fedOut = not self._left
+            if not self._left:
+                self._reading = Reading.FRAME_END
             position = end
             if not self._piece(piece):
                 return self._fallBack(data[position:])
             if self.held or not self.isOpen:
                 return position
-        if self._fedOut:
-            self._inFrame = False
-            if self._final and not self._end():
+        if self._reading is Reading.FRAME_END:
+            if not self._final:
+                self._reading = Reading.FRAME
+            elif not self._end():
                 return self._fallBack(data[position:])
         return position
 
     def _piece(self, piece: bytes) -> bool:
-        """Take a piece of a message; False when it cannot be accepted, which the peer has been told then."""
+        """Take a piece of a message. Returns False if the connection is failed because of it."""
         if self._compressed:
             try:
-                last = self._final and self._fedOut
+                last = self._final and self._reading is Reading.FRAME_END
                 piece = self._deflater.inflate(piece, last, self._maxMessage - self._total)
             except InflateError as error:
                 self._handler.inflateFailed(error)
@@ -365,7 +394,7 @@ class Fast(Writer):
         return True
 
     def _isTextSoFar(self, piece: bytes) -> bool:
-        """Check UTF-8 as it comes: a message that will never be text is refused at once."""
+        """Check UTF-8 as it comes, so that the connection is failed at the first wrong byte (RFC 6455 8.1)."""
         if self._decoder is None:
             if isText(piece):
                 return True
@@ -380,12 +409,12 @@ class Fast(Writer):
         return isSound
 
     def _end(self) -> bool:
-        """A message is whole; False when it ends within a character, which the peer has been told then."""
-        self._inMessage = False
+        """A message is complete. Returns False if the connection is failed because it ends within a character."""
+        self._reading = Reading.MESSAGE
         if self._decoder is not None and self._decoder.getstate()[0]:
             self._handler.invalidText(True)
             return False
-        # Its value is what it has written into, without a copy.
+        # getvalue() of a BytesIO that nobody else has makes no copy.
         parts, self._parts = self._parts, None
         if self._streams:
             self._traffic.messagesIn += 1
@@ -399,23 +428,23 @@ class Fast(Writer):
     @property
     def isIdle(self) -> bool:
         """Whether the next byte begins a message."""
-        return not (self._inFrame or self._inMessage or self._rest or self._fellBack)
+        return self._reading is Reading.MESSAGE and not self._rest
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def handOver(self, rest: bytes, left: int) -> None:
-        """The connection closes in the middle of a message whose last frame lacks `left` bytes, or between two."""
-        self._inFrame = self._inMessage = left > 0
-        self._left, self._final, self._fedOut = left, True, False
+        """The connection closes between two messages, or within one whose last frame lacks `left` bytes."""
+        self._reading = Reading.PAYLOAD if left else Reading.MESSAGE
+        self._left, self._final = left, True
         self._fallBack(rest)
 
     def _fallBack(self, rest: bytes) -> int:
         """Let Autobahn read on from here."""
-        self._fellBack = True
+        reading, self._reading = self._reading, Reading.AUTOBAHN
         self._parts = None
         if self._handler is not None:
-            left = self._left if self._inFrame else 0
-            inside = self._inMessage and not (self._inFrame and self._fedOut and self._final)
+            left = self._left if reading is Reading.PAYLOAD else 0
+            inside = reading in (Reading.FRAME, Reading.PAYLOAD) or (reading is Reading.FRAME_END and not self._final)
             self._handler.fallBack(rest, left, self._final if left else False, inside, self._total)
         return -1
 

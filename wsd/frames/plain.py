@@ -18,7 +18,7 @@ class Plain(Writer):
         super().__init__(handler, transport, limits, deflater)
         handler.fallBack(rest, 0, False, False, 0)
 
-    def feed(self, data: bytes) -> None:
+    def dataReceived(self, data: bytes) -> None:
         """Bytes from the peer."""
         self.heard = True
         self._handler.readPlain(data)

@@ -169,6 +169,7 @@ class ProxyProtocol(Protocol):
         self._factory = factory
         self._buffer = b""
         self._inner: IProtocol | None = None
+        self._isDropped = False
         self._timeout: IDelayedCall | None = None
         self._since = factory.clock.seconds()
 
@@ -182,6 +183,11 @@ class ProxyProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of the header."""
+        if self._isDropped:
+            return
+        if self._inner is not None:
+            self._inner.dataReceived(data)
+            return
         self._buffer += data
         try:
             read = readHeader(self._buffer)
@@ -195,17 +201,17 @@ class ProxyProtocol(Protocol):
         self._waitNoMore()
         waited = self._factory.clock.seconds() - self._since
         proxied = ProxiedTransport(self.transport, header, _textOf(self.transport.getPeer()), waited)
-        self._begin(proxied, proxied.getPeer())
-        if rest and self._inner is not None:
-            self._inner.dataReceived(rest)
+        inner = self._begin(proxied, proxied.getPeer())
+        if rest and inner is not None:
+            inner.dataReceived(rest)
 
-    def _begin(self, transport: Any, peer: IAddress) -> None:
+    def _begin(self, transport: Any, peer: IAddress) -> IProtocol | None:
         self._inner = inner = self._factory.inner.buildProtocol(peer)
         if inner is None:
             self.transport.abortConnection()
-            return
-        self.dataReceived = lambda data: inner.dataReceived(data)  # type: ignore[method-assign]
-        inner.makeConnection(transport)
+        else:
+            inner.makeConnection(transport)
+        return inner
 
     def __conform__(self, interface: Any) -> Any:
         """The inner protocol decides whether the peer may close its half, and is told of it."""
@@ -230,7 +236,7 @@ class ProxyProtocol(Protocol):
             sentence=sentence,
         )
         self._waitNoMore()
-        self.dataReceived = lambda data: None  # type: ignore[method-assign]
+        self._isDropped = True
         self.transport.abortConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -1,7 +1,7 @@
 from wsd.listen.records cimport Records
 
 cdef class SecureTransport:
-    cdef object _below, _choose, _feed, _hello, _producer, _sni, _socket, _tell, _wire
+    cdef object _below, _choose, _hello, _producer, _receiver, _sni, _socket, _tell, _wire
     cdef list _gathered
     cdef Py_ssize_t _bytes
     cdef Records _records

@@ -64,11 +64,13 @@ class SecureTransport:
     without TLS's own goodbye (close_notify, RFC 8446 6.1) is lost, not done: what it sent may have been cut.
     """
 
+    copies = False
+    """Whether large data that is written is copied."""
+
     __slots__ = (
         "_below",
         "_bytes",
         "_choose",
-        "_feed",
         "_gathered",
         "_hello",
         "_isDeaf",
@@ -77,6 +79,7 @@ class SecureTransport:
         "_isRefused",
         "_producer",
         "_pulls",
+        "_receiver",
         "_records",
         "_saidGoodbye",
         "_sni",
@@ -95,7 +98,7 @@ class SecureTransport:
         self.disconnecting = False
         self.sent = 0
         self._choose = choose
-        self._feed: Any = None
+        self._receiver: Any = None
         self._gathered: list[bytes] | None = []
         self._bytes = 0
         self._hello: HelloReader | None = HelloReader()
@@ -114,7 +117,7 @@ class SecureTransport:
         self._wire: Any = getattr(transport, "wire", None)
         self.connected = True
         if self._wire is not None:
-            self._wire.setReader(self)
+            self._wire.setReceiver(self)
         self.protocol.makeConnection(self)
 
     def attach(self, socket: Any) -> None:
@@ -159,9 +162,9 @@ class SecureTransport:
             self._ended()
 
     def _deliver(self, plain: bytes) -> None:
-        """To the reader, or to what the protocol has for a `dataReceived` now: it may put another in its place."""
-        if self._feed is not None:
-            self._feed(plain)
+        """To the receiver, or to the protocol while none is set."""
+        if self._receiver is not None:
+            self._receiver.dataReceived(plain)
         else:
             self.protocol.dataReceived(plain)
 
@@ -175,7 +178,7 @@ class SecureTransport:
             reason = Failure(ConnectionLost("the peer ended without TLS's close_notify"))
         self.connected = False
         self._records = self._gathered = self._producer = self._socket = None
-        self._feed = None
+        self._receiver = None
         protocol, self.protocol = self.protocol, None
         self._tell = None
         protocol.connectionLost(reason)
@@ -359,9 +362,9 @@ class SecureTransport:
         """Those of them that have reached the peer."""
         return int(self._wire.acknowledged())
 
-    def setReader(self, reader: Any) -> None:
-        """What was deciphered goes straight to `reader.feed` from now on."""
-        self._feed = reader.feed
+    def setReceiver(self, receiver: Any) -> None:
+        """Deliver what is deciphered to `receiver.dataReceived` from now on."""
+        self._receiver = receiver
 
     # -- producers ------------------------------------------------------------------------------------------------
 

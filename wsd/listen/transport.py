@@ -53,10 +53,14 @@ class Sending(_Base):
     _sent = 0
     _tell: Callable[[int], None] | None = None
 
-    isPlain = True
-    """Whether what a protocol writes is what the socket carries."""
+    copies = False
+    """Whether large data that is written is copied here, as TLS does."""
 
-    _reader: Any = None
+    receiver: Any = None
+    """Whose `dataReceived` is given what is read; None is the protocol. Set by `setReceiver` alone."""
+    _socketReader: Any = None
+    """The receiver, if it reads from the socket itself."""
+
     _queue: deque[bytes | memoryview] | None = None
     _gathering: list[bytes] | None = None
 
@@ -72,7 +76,7 @@ class Sending(_Base):
     @property
     def _taken(self) -> int:
         """Bytes that the kernel took, from here or from a reader that sends for itself."""
-        return self._sent if self._reader is None else self._sent + int(self._reader.sent)
+        return self._sent if self._socketReader is None else self._sent + int(self._socketReader.sent)
 
     def acknowledged(self) -> int:
         """
@@ -105,6 +109,8 @@ class Sending(_Base):
 
     def doRead(self) -> Any:
         """Read once and deliver it; what is written meanwhile leaves as one."""
+        if self._socketReader is not None:
+            return self._socketReader.doRead()
         try:
             data = self.socket.recv(READ)
         except OSError as error:
@@ -113,26 +119,22 @@ class Sending(_Base):
             return main.CONNECTION_DONE
         self._gathering = []
         try:
-            self.feed(data)
+            (self.protocol if self.receiver is None else self.receiver).dataReceived(data)
         finally:
             self._flushGathered()
         return None
 
-    def feed(self, data: bytes) -> None:
-        """What was read goes to the protocol, or to what it has put in its place."""
-        self.protocol.dataReceived(data)
-
-    def setReader(self, reader: Any) -> None:
+    def setReceiver(self, receiver: Any) -> None:
         """
-        What is read goes straight to `reader.feed` from now on.
+        Deliver what is read to `receiver.dataReceived` from now on.
 
-        One that has a `doRead` reads from the socket itself, and may send to it while nothing waits here.
+        A receiver with a `doRead` is given the socket: it reads for itself, and may send while nothing waits here.
         """
-        self.feed = reader.feed  # type: ignore[method-assign]
-        if self.isPlain and hasattr(reader, "doRead"):
-            self._reader = reader
-            reader.attach(self.socket)
-            self.doRead = reader.doRead  # type: ignore[method-assign]
+        self._sent, self._socketReader = self._taken, None
+        self.receiver = receiver
+        if hasattr(receiver, "doRead"):
+            receiver.attach(self.socket)
+            self._socketReader = receiver
 
     def _flushGathered(self) -> None:
         gathered, self._gathering = self._gathering, None
@@ -277,10 +279,7 @@ class Sending(_Base):
         self.unsent = 0
         self._tellUnsent()
         self._tell = None
-        if self._reader is not None:
-            self._sent, self._reader = self._taken, None
-            self.__dict__.pop("doRead", None)
-        self.__dict__.pop("feed", None)
+        self._sent, self._socketReader, self.receiver = self._taken, None, None
         producer, self.producer = self.producer, None
         if producer is not None:
             producer.stopProducing()

@@ -1,9 +1,9 @@
 """
-What answers at a path: the list of protocols, each a name and its factory.
+The protocols that a route can name: each is a name and its factory.
 
-A protocol lives in a module of its own here, and adds one line to the list; one of another package is an entry point in
-the group "wsd.protocols" of that package. A module is imported when a route asks for it, so that the libraries it needs
-may be missing until then.
+A protocol of wsd has a module or a package here, and a line in the list below. One of another package is an entry point
+of that package in the group "wsd.protocols". A protocol is imported when a route names it, so the libraries that it
+needs may be missing until then.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from wsd.config import ConfigError
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 GROUP = "wsd.protocols"
 
-_TOOLS = {"blob": "wsd.protocols.blob.tool", "xmpp": "wsd.protocols.xmpp.tool"}
-"""A protocol's name to the module of its tools."""
-
 _FACTORIES = {
     "echo": "wsd.protocols.echo:EchoFactory",
     "describe": "wsd.protocols.describe:DescribeFactory",
@@ -34,18 +32,26 @@ _FACTORIES = {
     "soap": "wsd.protocols.soap.protocol:SoapFactory",
     "pywebsocket": "wsd.protocols.pywebsocket.protocol:HandlerFactory",
 }
-"""A protocol's name to its factory; behind it in brackets the extra of setup.cfg that brings the libraries it needs."""
+"""The factories of wsd's own protocols, by the protocol's name."""
+
+_TOOLS = {"blob": "wsd.protocols.blob.tool", "xmpp": "wsd.protocols.xmpp.tool"}
+"""The modules of the protocols' commands, by the protocol's name."""
 
 
 def known() -> dict[str, EntryPoint]:
-    """The protocols by name; of two with one name ours counts."""
+    """All protocols by name. If another package uses a name of wsd's own, wsd's own counts."""
     others = {point.name: point for point in entry_points(group=GROUP)}
     ours = {name: EntryPoint(name, factory, GROUP) for name, factory in _FACTORIES.items()}
     return {**others, **ours}
 
 
 def load(name: str) -> type[Factory]:
-    """Returns the factory of a protocol. Raises ConfigError if there is none, or if a library is missing."""
+    """
+    The factory of the protocol of this name.
+
+    Raises ConfigError if there is none, or if it cannot be imported. If a module of its own package does not exist, the
+    package is broken, and the ModuleNotFoundError is passed on.
+    """
     points = known()
     if name not in points:
         raise ConfigError(f'there is no protocol "{name}"; {nearest(name, points)}')
@@ -53,38 +59,47 @@ def load(name: str) -> type[Factory]:
     try:
         factory: type[Factory] = point.load()
     except ModuleNotFoundError as error:
-        package = point.module.partition(".")[0]
-        if (error.name or "").partition(".")[0] == package:
+        package = _topOf(point.module)
+        if _topOf(error.name or "") == package:
             raise
-        if _importerOf(error).partition(".")[0] != package:
-            # A library is installed, but misses another one: whatever brings the library does not help.
-            raise ConfigError(f'the protocol "{name}" cannot be loaded: {describeError(error)}') from error
-        distribution = point.dist.name if point.dist is not None else "wsd"
-        extras = f"[{','.join(point.extras)}]" if point.extras else ""
+        if _topOf(_importerOf(error)) != package:
+            raise _cannotLoad(name, error) from error
         raise ConfigError(
-            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{distribution}{extras}"'
+            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{_distributionOf(point)}"'
         ) from error
     except (Exception, SystemExit) as error:
-        raise ConfigError(f'the protocol "{name}" cannot be loaded: {describeError(error)}') from error
+        raise _cannotLoad(name, error) from error
     return factory
 
 
-def _importerOf(error: ModuleNotFoundError) -> str:
-    """Returns the name of the module that imports the missing one."""
-    importer, trace = "", error.__traceback__
-    while trace is not None:
-        module = trace.tb_frame.f_globals.get("__name__", "")
-        importer = importer if module.partition(".")[0] == "importlib" else module
-        trace = trace.tb_next
-    return importer
+def _cannotLoad(name: str, error: BaseException) -> ConfigError:
+    return ConfigError(f'the protocol "{name}" cannot be loaded: {describeError(error)}')
+
+
+def _topOf(module: str) -> str:
+    """The name of the top-level package of a module."""
+    return module.partition(".")[0]
+
+
+def _importerOf(error: ImportError) -> str:
+    """The name of the module in which an import failed."""
+    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in walk_tb(error.__traceback__)]
+    return next((module for module in reversed(modules) if _topOf(module) != "importlib"), "")
+
+
+def _distributionOf(point: EntryPoint) -> str:
+    """What brings a protocol with its libraries, as pip names it; an entry point of another package may name extras."""
+    if point.dist is None:
+        return "wsd"
+    return f"{point.dist.name}[{','.join(point.extras)}]" if point.extras else point.dist.name
 
 
 def optionsOf(name: str) -> type[Any]:
-    """The frozen dataclass of a protocol's own keys. Raises ConfigError as `load` does."""
+    """The frozen dataclass of a protocol's own keys. Raises as `load` does."""
     return load(name).Options
 
 
 def tools(name: str) -> Mapping[str, Any]:
-    """What a protocol of ours has for the command line: its `COMMANDS`, as `wsd.__main__` has them."""
+    """The commands of one of wsd's own protocols, as `wsd.__main__` expects them."""
     commands: Mapping[str, Any] = import_module(_TOOLS[name]).COMMANDS
     return commands

@@ -1,4 +1,4 @@
-"""describe: the request as the server saw it, as JSON: over HTTP, and as the messages of a WebSocket."""
+"""describe: the request as the server saw it, as JSON, over HTTP and over a WebSocket."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from wsd.policies.address import Peer, TlsInfo
 
 
 def description(
-    id: str, head: Head, peer: Peer, tls: TlsInfo | None, subprotocol: str | None = None, extensions: str = ""
+    requestId: str, head: Head, peer: Peer, tls: TlsInfo | None, subprotocol: str | None = None, extensions: str = ""
 ) -> str:
-    """One JSON object: `id`, `line`, `headers` (pairs, in order), `peer`, `tls`, `subprotocol`, `extensions`."""
+    """A JSON object: `id`, `line`, `headers` (pairs, in order), `peer`, `tls`, `subprotocol` and `extensions`."""
     return json.dumps(
         {
-            "id": id,
+            "id": requestId,
             "line": head.line,
             "headers": [list(pair) for pair in head.headers],
             "peer": _peer(peer),
@@ -48,45 +48,45 @@ def _tls(tls: TlsInfo | None) -> dict[str, Any] | None:
 
 
 class Describe(Connection):
-    """Says at once, and again at each message, how the opening request looked."""
+    """Sends the description when it is open, and again after each message."""
 
     def opened(self) -> None:
-        """Say it."""
+        """Send the description."""
         self._describe()
 
     def received(self, payload: bytes, isBinary: bool) -> None:
-        """Say it again."""
+        """Send the description again."""
         self._describe()
 
     def _describe(self) -> None:
         self.send(description(self.id, self.request.head, self.peer, self.tls, self.subprotocol, self.extension))
 
     def full(self) -> None:
-        """Who does not read is not asked."""
+        """Called when too much waits to be sent: stop reading."""
         self.hold()
 
     def drained(self) -> None:
-        """Go on."""
+        """Called when little enough waits: resume reading."""
         self.release()
 
 
 class DescribePage(Resource):
-    """The same over HTTP."""
+    """Answers GET with the description."""
 
     isLeaf = True
 
     def render_GET(self, request: Any) -> bytes:
-        """The request as JSON."""
+        """Answer with the request as JSON."""
         request.setHeader(b"Content-Type", b"application/json; charset=utf-8")
         request.setHeader(b"Cache-Control", b"no-store")
         return description(request.id, request.head, request.peer, request.tls).encode() + b"\n"
 
 
 class DescribeFactory(Factory):
-    """Describe at a route."""
+    """A route of describe."""
 
     connection = Describe
 
     def resource(self) -> IResource:
-        """The page."""
+        """Answers HTTP at the route."""
         return DescribePage()

@@ -1,8 +1,9 @@
 """
-echo: every message comes back unchanged, in order; switches in the query try out what else a server may do.
+echo: every message comes back unchanged and in order. Switches in the query try out what else a server may do.
 
-`/echo?close=4000&reason=enough`, `abrupt`, `delay=MS`, `fragment=N`, `repeat=N`, `size=N`, `ping=N`, `push=MS`,
-`nodeflate`, `protocol=NAME`; each may be given together with others, and has a cap that is a key of the route.
+The switches are `close=CODE`, `reason=TEXT`, `abrupt`, `delay=MS`, `fragment=N`, `repeat=N`, `size=N`, `ping=N`,
+`push=MS`, `nodeflate` and `protocol=NAME`: `/echo?close=4000&reason=enough`. They can be combined, and those with a
+number have a limit that is a key of the route.
 """
 
 from __future__ import annotations
@@ -16,35 +17,35 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
-from wsd.connection import Accept, Closed, Connection, Factory, Refused, Request, maySend
+from wsd.connection import Accept, CloseCode, Closed, Connection, Factory, Refused, Request, maySend
 from wsd.metrics import Cause
 
 
 @dataclass(frozen=True)
 class EchoOptions:
-    """The caps of the switches."""
+    """The limits of the switches."""
 
     max_delay: int = field(default=60_000)
-    """Milliseconds that `delay` may ask for."""
+    """The longest `delay`, in milliseconds."""
     max_repeat: int = field(default=1_000)
-    """Times that `repeat` may ask for."""
+    """The largest `repeat`."""
     max_size: int = field(default=32 * 1024 * 1024, metadata={"size": True})
-    """Bytes that `size` may ask for."""
+    """The largest `size`, in bytes."""
     max_answer: int = field(default=64 * 1024 * 1024, metadata={"size": True})
-    """Limit in bytes of all answers to one message, if `repeat` asks for several."""
+    """The largest sum of all answers to one message with `repeat`, in bytes."""
     max_fragments: int = field(default=4_096)
-    """Frames that `fragment` may cut a message into; those of a larger message are larger."""
+    """The most frames that `fragment` cuts a message into; a larger message has larger frames."""
     max_pings: int = field(default=100)
-    """Pings that `ping` may ask for."""
+    """The largest `ping`."""
     min_push: int = field(default=10)
-    """The fewest milliseconds between two messages that `push` may ask for."""
+    """The shortest `push`, in milliseconds."""
     max_push: int = field(default=3_600_000)
-    """The most milliseconds between two messages that `push` may ask for."""
+    """The longest `push`, in milliseconds."""
 
 
 @dataclass(frozen=True)
 class Switches:
-    """What the query asked for; None and 0 for what it did not."""
+    """What a query asks for."""
 
     close: int | None = None
     reason: str = ""
@@ -60,7 +61,7 @@ class Switches:
 
     @property
     def isPlain(self) -> bool:
-        """Whether a message is answered by itself, once and at once."""
+        """Whether a message is answered at once with itself, in one piece."""
         return not self.delay and self.repeat == 1 and self.size is None and not self.fragment
 
 
@@ -71,7 +72,7 @@ def _number(name: str, text: str, least: int, most: int, unit: str) -> int:
 
 
 def _closeCode(text: str) -> int:
-    """A code that may be sent: RFC 6455 7.4.1's and the two free ranges."""
+    """A close code that may be sent (RFC 6455 7.4)."""
     code = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     if not maySend(code):
         raise Refused(400, f"close={text[:40]!r} is no close code; write 1000 to 1003, 1007 to 1014 or 3000 to 4999")
@@ -91,7 +92,7 @@ def _flag(name: str, text: str) -> bool:
 
 
 def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
-    """The switches of a query. Raises `Refused` (400) with a sentence that names the bad one."""
+    """Reads the switches of a query. Raises `Refused` (400), which names the bad one."""
     o = options
     readers: dict[str, Callable[[str], Any]] = {
         "close": _closeCode,
@@ -120,7 +121,7 @@ def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
 
 
 class Echo(Connection):
-    """Sends back what it receives; while the peer does not read, it does not read either."""
+    """Sends back what it receives. While the peer does not read, it does not read either."""
 
     switches = Switches()
     _isPlain = True
@@ -128,7 +129,7 @@ class Echo(Connection):
     _waiting: Deferred[Any] | None = None
 
     async def opening(self, request: Request) -> Accept:
-        """Read the switches; `protocol` chooses among what is offered."""
+        """Read the switches. `protocol` chooses one of the subprotocols that the client offers."""
         if request.queries:
             self.switches = readSwitches(request.queries, self.options)
             self._isPlain = self.switches.isPlain
@@ -144,7 +145,7 @@ class Echo(Connection):
         return Accept(chosen, deflate=not switches.nodeflate)
 
     def opened(self) -> Any:
-        """Do what the switches ask for without waiting for a message."""
+        """Do what the switches ask for at the beginning."""
         switches = self.switches
         for number in range(switches.ping):
             self.ping(b"%d" % (number + 1))
@@ -157,7 +158,7 @@ class Echo(Connection):
         return None
 
     def received(self, payload: bytes, isBinary: bool) -> Any:
-        """Answer."""
+        """Answer a message."""
         if self._isPlain:
             self.send(payload, isBinary)
             return None
@@ -170,7 +171,8 @@ class Echo(Connection):
             payload = _filler(switches.size)
         if switches.repeat > 1 and switches.repeat * len(payload) > self.options.max_answer:
             raise Closed(
-                1009, f"{switches.repeat} times {len(payload)} bytes is over {self.options.max_answer}; send less"
+                CloseCode.MESSAGE_TOO_BIG,
+                f"{switches.repeat} times {len(payload)} bytes is over {self.options.max_answer}; send less",
             )
         least = -(-len(payload) // self.options.max_fragments)
         fragment = max(switches.fragment, least) if switches.fragment else 0
@@ -194,21 +196,21 @@ class Echo(Connection):
             self._waiting = None
 
     def _push(self) -> None:
-        """The server's clock, without being asked; one that is not read is not pushed."""
+        """Send the time, unless the peer does not read."""
         if not self.isFull:
             now = datetime.fromtimestamp(time(), UTC)
             self.send(now.isoformat(timespec="milliseconds"))
 
     def full(self) -> None:
-        """The peer does not read: neither do we."""
+        """Called when too much waits to be sent: stop reading."""
         self.hold()
 
     def drained(self) -> None:
-        """Go on."""
+        """Called when little enough waits: resume reading."""
         self.release()
 
     def closed(self, code: int, reason: str) -> None:
-        """Nothing is left to do."""
+        """Stop what is going on."""
         if self._pushing is not None and self._pushing.running:
             self._pushing.stop()
         if self._waiting is not None:
@@ -216,13 +218,13 @@ class Echo(Connection):
 
 
 def _filler(size: int) -> bytes:
-    """A payload of our own: the alphabet over and over, which is text and binary alike."""
+    """A payload of this size: the alphabet over and over, which is valid as text too."""
     alphabet = b"abcdefghijklmnopqrstuvwxyz"
     return (alphabet * (size // len(alphabet) + 1))[:size]
 
 
 class EchoFactory(Factory):
-    """Echo at a route."""
+    """A route of echo."""
 
     connection = Echo
     Options = EchoOptions

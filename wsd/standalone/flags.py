@@ -22,7 +22,7 @@ LEVELS = {
     "error": "error",
     "critical": "error",
 }
-"""Its log levels, and ours for them."""
+"""The log levels of standalone.py, and the daemon's levels for them."""
 
 _DEFAULTS: Mapping[str, Any] = {
     "port": 80,
@@ -33,7 +33,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "log_max": 256 * 1024,
     "log_count": 5,
 }
-"""What holds when neither the command line nor the file says it: what standalone.py has, where there is something."""
+"""The defaults: those of standalone.py, where it has some."""
 
 _FLAGS: Mapping[str, str] = {
     "tls": "speak TLS on the port, and nothing else (wss, https)",
@@ -42,7 +42,7 @@ _FLAGS: Mapping[str, str] = {
     "basic-auth": "ask everyone for a name and a password",
     "allow-handlers-outside-root-dir": "follow symbolic links that lead out of the folder of handlers",
 }
-"""What is either given or not."""
+"""Flags without a value."""
 
 _VALUES: Mapping[str, tuple[str, str]] = {
     "server-host": ("HOST", "where to listen; 0.0.0.0 and :: let other machines in (default: this machine alone)"),
@@ -109,13 +109,13 @@ def addArguments(parser: ArgumentParser) -> None:
 
 
 def given(arguments: Namespace) -> dict[str, Any]:
-    """Every flag's value: the command line's, else the file's, else the default. Raises ConfigError."""
+    """The value of every flag: from the command line, else the file, else the default. Raises ConfigError."""
     own = {name: value for name, value in vars(arguments).items() if name != "config"}
     return {**_DEFAULTS, **(_readIni(arguments.config) if arguments.config else {}), **own}
 
 
 def _readIni(path: str) -> dict[str, Any]:
-    """What an ini file says: for a flag that takes no value any value counts as given, as it always did."""
+    """The flags in an ini file. There, a flag without a value is given whatever its value is, as in standalone.py."""
     ini = ConfigParser()
     try:
         with open(path, encoding="utf-8") as file:

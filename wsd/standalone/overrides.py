@@ -1,4 +1,4 @@
-"""What the flags of standalone.py are in the daemon's configuration."""
+"""Translates the flags of standalone.py into the daemon's configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from wsd.config import ConfigError
-from wsd.config.reading import HANDLERS
+from wsd.config.routes import HANDLERS
 from wsd.standalone.flags import LEVELS
 
 OPTIONS: Mapping[str, str] = {
@@ -28,11 +28,11 @@ OPTIONS: Mapping[str, str] = {
     'route."/*".cgi_paths': "--cgi-paths",
     'route."/*".basic_auth': "--basic-auth-credential",
 }
-"""Keys to the flag that gave them, for whoever reads what is wrong."""
+"""Keys of the configuration to the flags that give them, by which messages call them."""
 
 
 def overridesOf(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags as the daemon's configuration, by dotted key. Raises ConfigError."""
+    """The configuration that the flags mean, by dotted key. Raises ConfigError."""
     host = flags.get("server_host", "")
     overrides: dict[str, Any] = {
         "port": flags["port"],
@@ -50,10 +50,10 @@ def overridesOf(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _route(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """One route for all: its handlers, and what is beside them."""
+    """The one route: its handlers, and what is served beside them."""
     route = {
         **HANDLERS,
-        # Of the libraries that deflate, those that do this level make the bytes that clients' tests expect.
+        # At this level, the libraries that can do it make the bytes that clients' tests expect.
         "deflate_level": 7,
         "handlers": _path(flags["websock_handlers"]),
         "handlers_outside": flags.get("allow_handlers_outside_root_dir", False),
@@ -73,7 +73,7 @@ def _route(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tls(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """TLS takes the port for itself."""
+    """The keys of TLS, which takes the port for itself."""
     asks, optional = flags.get("tls_client_auth", False), flags.get("tls_client_cert_optional", False)
     if not flags.get("tls"):
         if asks or optional:

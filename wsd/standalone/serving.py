@@ -18,8 +18,8 @@ from wsd.standalone.flags import given
 from wsd.standalone.overrides import OPTIONS, overridesOf
 
 
-class _Options(tap.Options):
-    """The daemon's options, as the flags make them."""
+class StandaloneOptions(tap.Options):
+    """The options of the daemon, given by flags instead of a command line."""
 
     def __init__(self, flags: Mapping[str, Any]) -> None:
         super().__init__()
@@ -29,12 +29,13 @@ class _Options(tap.Options):
             self.parent = UsageOptions()
             self.parent["logfile"] = os.path.abspath(flags["log_file"])
 
-    def _given(self) -> dict[str, Any]:
+    def overrides(self) -> dict[str, Any]:
+        """What the flags say, by the keys of the configuration file. Raises ConfigError."""
         return overridesOf(self._flags)
 
-    def _asOption(self, sentence: str) -> str:
-        key, colon, rest = sentence.partition(": ")
-        return f"{OPTIONS.get(key, key)}{colon}{rest}"
+    def optionOf(self, key: str) -> str | None:
+        """The flag that gave the value of a key."""
+        return OPTIONS.get(key)
 
 
 def run(arguments: Namespace) -> None:
@@ -44,7 +45,7 @@ def run(arguments: Namespace) -> None:
         _enter(flags["document_root"])
     except ConfigError as error:
         raise SystemExit(f"wsd: {error}") from None
-    options = _Options(flags)
+    options = StandaloneOptions(flags)
     options.parseOptions([])
     logged = tap.makeService(options)
     application = Application("wsd")

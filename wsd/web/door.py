@@ -104,8 +104,12 @@ class Door(Protocol):
     # -- bytes ----------------------------------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the first head; those of later ones go to the channel at once."""
+        """Bytes go to the WebSocket, else to the channel; until there is one they are of the first head."""
         if self.lingering:
+            return
+        receiver = self._channel if self._connection is None else self._connection
+        if receiver is not None:
+            receiver.dataReceived(data)
             return
         buffer = self._buffer + data
         if buffer.startswith(_TLS):
@@ -150,7 +154,6 @@ class Door(Protocol):
             self._channel.begin(head, peer, tls)
             return
         self._channel = channel = Channel(self, self._site)
-        self.dataReceived = channel.dataReceived  # type: ignore[method-assign]
         channel.makeConnection(self.transport)
         channel.begin(head, peer, tls)
         if data := rest():
@@ -203,7 +206,6 @@ class Door(Protocol):
             self._channel.detach()
         site.timer.cancel(self)
         self._connection = connection = factory.build()
-        self.dataReceived = connection.dataReceived  # type: ignore[method-assign]
         setWaterMarks = getattr(self.transport, "setWaterMarks", None)
         if setWaterMarks is not None:
             setWaterMarks(factory.policies.high_water, factory.policies.low_water)
@@ -246,7 +248,6 @@ class Door(Protocol):
             return
         self.lingering = True
         self._buffer = b""
-        self.dataReceived = self._ignore  # type: ignore[method-assign]
         self.transport.unregisterProducer()
         self.transport.resumeProducing()
         loseWriteConnection = getattr(self.transport, "loseWriteConnection", None)
@@ -283,9 +284,6 @@ class Door(Protocol):
     def writeConnectionLost(self) -> None:
         """Our own half is closed, as we asked."""
 
-    def _ignore(self, data: bytes) -> None:
-        """Nobody reads this any more."""
-
     def answered(self) -> None:
         """An answer went out whole; the next request may take its time, unless the daemon stops."""
         if self._site.stopping:
@@ -305,8 +303,6 @@ class Door(Protocol):
             site.admission.give(self._place)
         connection, self._connection = self._connection, None
         channel, self._channel = self._channel, None
-        # Nothing is left that goes round in a circle: what is closed is gone at once, not with the next collection.
-        self.__dict__.pop("dataReceived", None)
         if connection is not None:
             connection.connectionLost(reason)
         elif channel is not None:

@@ -11,7 +11,8 @@ from zlib import crc32
 from tests.wire import Client, Daemon
 from wsd.protocols.blob.options import BlobOptions
 from wsd.protocols.blob.protocol import BlobFactory
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.quota import BlobLimits
+from wsd.protocols.blob.store import BlobStore
 from wsd.web.starting import start
 
 
@@ -24,9 +25,9 @@ def daemonOf(folder: Path, **keys: Any) -> Daemon:
     return daemon
 
 
-def storeOf(folder: Path, **limits: Any) -> Store:
+def storeOf(folder: Path, **limits: Any) -> BlobStore:
     """A store without a daemon, whose clock stands at 1000 seconds."""
-    return Store(folder / "store", Limits(**limits), lambda: 1000.0)
+    return BlobStore(folder / "store", BlobLimits(**limits), lambda: 1000.0)
 
 
 def told(client: Client) -> list[Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.protocols.blob.stores import ask, daemonOf, told
 from tests.wire import Daemon
-from wsd.protocols.blob.ranges import Unsatisfiable, rangeOf
+from wsd.protocols.blob.download import Unsatisfiable, rangeOf
 
 CONTENT = b"0123456789"
 

@@ -173,7 +173,7 @@ class TestResume:
         begin(uploader)
         uploader.chunk(0, b"hello")
         pipes = uploader.client.wire.daemon.factories["/blob"].transfers._pipes
-        pipes[nameOf(TOKEN)]._part.file.close()  # as the kernel does for a process that is killed
+        pipes[nameOf(TOKEN)]._upload.file.close()  # as the kernel does for a process that is killed
         uploader = Uploader(daemonOf(tmp_path))
         assert begin(uploader)["ready"]["offset"] == 5
 
@@ -460,9 +460,9 @@ class TestDownload:
         receipt = stored(uploader, b"0123456789")
         assert code(uploader.say("get", id=receipt["id"], offset=offset, length=length, credit=9)) == "range"
 
-    @pytest.mark.parametrize("id", ["0" * 40, "../x", 7, ""])
-    def test_of_what_is_not_there(self, tmp_path: Path, id: object) -> None:
-        assert code(Uploader(daemonOf(tmp_path)).say("get", id=id, credit=1)) == "unknown"
+    @pytest.mark.parametrize("blobId", ["0" * 40, "../x", 7, ""])
+    def test_of_what_is_not_there(self, tmp_path: Path, blobId: object) -> None:
+        assert code(Uploader(daemonOf(tmp_path)).say("get", id=blobId, credit=1)) == "unknown"
 
     def test_a_client_that_does_not_read_is_not_sent_all(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path)
@@ -508,7 +508,7 @@ class TestListAndDelete:
 class TestASlowDisk:
     def test_it_is_not_read_faster_than_it_is_written(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path, credit=64 << 20, max_chunk=64 << 20)
-        disk = daemon.factories["/blob"].disk
+        backlog = daemon.factories["/blob"].transfers.backlog
         uploader = Uploader(daemon)
         begin(uploader, size=40 << 20)
         daemon.pool.slow = True
@@ -516,16 +516,16 @@ class TestASlowDisk:
         uploader.client.protocol.send_binary(chunk)
         data = b"".join(uploader.client.protocol.data_to_send())
         taken = uploader.client.wire.push(data)
-        assert disk.waiting < 4 << 20
+        assert backlog.waiting < 4 << 20
         assert taken < len(data)
         daemon.pool.catchUp()
         uploader.client.wire.send(data[taken:])
         assert uploader.say("end")[-1]["done"]["sha256"] == sha256(bytes(40 << 20)).hexdigest()
-        assert disk.waiting == 0
+        assert backlog.waiting == 0
 
     def test_all_uploads_together_wait_when_much_waits(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path, credit=64 << 20, buffer=1 << 20)
-        disk = daemon.factories["/blob"].disk
+        backlog = daemon.factories["/blob"].transfers.backlog
         uploaders = [Uploader(daemon) for _ in range(8)]
         for number, uploader in enumerate(uploaders):
             begin(uploader, size=1 << 20, token=f"{number:016}")
@@ -535,7 +535,7 @@ class TestASlowDisk:
             uploader.client.protocol.send_binary(pack(">QI", 0, crc32(bytes(1 << 20))) + bytes(1 << 20))
             frames.append(b"".join(uploader.client.protocol.data_to_send()))
         taken = [uploader.client.wire.push(frame) for uploader, frame in zip(uploaders, frames, strict=True)]
-        assert disk.waiting < 3 << 20
+        assert backlog.waiting < 3 << 20
         daemon.pool.catchUp()
         for uploader, frame, size in zip(uploaders, frames, taken, strict=True):
             uploader.client.wire.send(frame[size:])
@@ -580,7 +580,7 @@ class TestWhatNobodyHasForeseen:
         assert [event["event"] for event in events if "log_failure" in event] == ["blob.store"]
         assert begin(uploader)["ready"]["offset"] == 5
 
-    @pytest.mark.parametrize("place", ["PartFile.sync", "PartFile.check"])
+    @pytest.mark.parametrize("place", ["UploadFile.sync", "UploadFile.checkPiece"])
     def test_of_what_is_done_beside(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
         uploader = Uploader(daemonOf(tmp_path, sync="each"))
         begin(uploader)
@@ -604,17 +604,17 @@ class TestWhatNobodyHasForeseen:
         uploader = Uploader(daemonOf(tmp_path))
         begin(uploader, size=5)
         uploader.chunk(0, b"hello")
-        id = uploader.say("end")[0]["done"]["id"]
+        blobId = uploader.say("end")[0]["done"]["id"]
         with monkeypatch.context() as patch:
             patch.setattr("os.pread", slip)
-            assert code(uploader.say("get", id=id, credit=5)[1:]) == "unavailable"
-        assert uploader.say("get", id=id, credit=5)[-1] == {"sent": {"offset": 5}}
+            assert code(uploader.say("get", id=blobId, credit=5)[1:]) == "unavailable"
+        assert uploader.say("get", id=blobId, credit=5)[-1] == {"sent": {"offset": 5}}
 
     def test_of_a_store_that_is_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         daemon = daemonOf(tmp_path)
         uploader = Uploader(daemon)
         with monkeypatch.context() as patch:
-            patch.setattr("wsd.protocols.blob.store.Index", slip)
+            patch.setattr("wsd.protocols.blob.store.BlobIndex", slip)
             assert code(uploader.say("begin", name="a", size=1)) == "unavailable"
             assert daemon.factories["/blob"].ready() is not None
         assert "ready" in begin(uploader)

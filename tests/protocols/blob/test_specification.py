@@ -32,9 +32,9 @@ def bytesIn(line: str) -> bytes | None:
 class Played:
     """An example, line by line, with the id that this store gives."""
 
-    def __init__(self, daemon: Daemon, example: str, id: str) -> None:
+    def __init__(self, daemon: Daemon, example: str, blobId: str) -> None:
         self.daemon = daemon
-        self.lines = example.replace(ID, id).splitlines()
+        self.lines = example.replace(ID, blobId).splitlines()
 
     def overWebSocket(self) -> None:
         subprotocols = ["blob.wsd.v1"] if self.lines[0].startswith('< {"hello"') else None

@@ -16,21 +16,35 @@ import pytest
 
 from tests.protocols.blob.stores import storeOf
 from wsd.protocols.blob.errors import BlobError
-from wsd.protocols.blob.index import Blob, Index
-from wsd.protocols.blob.part import Part, Wanted
-from wsd.protocols.blob.store import SLOT, Store, nameOf
+from wsd.protocols.blob.index import Blob, BlobIndex
+from wsd.protocols.blob.quota import BlobLimits
+from wsd.protocols.blob.store import SLOT, BlobStore, nameOf
+from wsd.protocols.blob.upload import BlobUpload, NewUpload
 
 TOKEN = "a token of the client's"
 
+STEPS_OF_THE_INDEX = (
+    "addUpload",
+    "reserve",
+    "checkpoint",
+    "finishing",
+    "finish",
+    "removeUpload",
+    "removeBlob",
+    "removed",
+)
 
-def part(store: Store, token: str | None = TOKEN, user: str = "ada", name: str = "a.txt", **more: object) -> Part:
-    begun = store.begin(Wanted(user, name, **more), token)  # type: ignore[arg-type]
-    assert isinstance(begun, Part)
+
+def upload(
+    store: BlobStore, token: str | None = TOKEN, user: str = "ada", name: str = "a.txt", **more: object
+) -> BlobUpload:
+    begun = store.begin(NewUpload(user, name, **more), token)  # type: ignore[arg-type]
+    assert isinstance(begun, BlobUpload)
     return begun
 
 
-def put(store: Store, content: bytes, user: str = "ada", **more: object) -> Blob:
-    begun = part(store, None, user, **more)  # type: ignore[arg-type]
+def put(store: BlobStore, content: bytes, user: str = "ada", **more: object) -> Blob:
+    begun = upload(store, None, user, **more)  # type: ignore[arg-type]
     begun.append([content])
     return begun.finish()
 
@@ -42,7 +56,7 @@ def code(caught: pytest.ExceptionInfo[BlobError]) -> str:
 class TestAFile:
     def test_it_has_its_name_only_when_it_is_whole(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, size=10)
+        begun = upload(store, size=10)
         begun.append([b"hello"])
         begun.sync()
         assert list(store.files.glob("*/*")) == []
@@ -57,7 +71,7 @@ class TestAFile:
         assert (blob.type, blob.name, blob.user, blob.at) == ("image/png", "a.txt", "ada", 1000.0)
 
     def test_an_empty_one_is_one(self, tmp_path: Path) -> None:
-        assert part(storeOf(tmp_path), size=0).finish().size == 0
+        assert upload(storeOf(tmp_path), size=0).finish().size == 0
 
     def test_only_its_owner_may_read_the_index(self, tmp_path: Path) -> None:
         (tmp_path / "store").mkdir(mode=0o755)
@@ -110,12 +124,12 @@ class TestContent:
     def test_it_is_here_at_once_when_its_hash_is_announced(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
         blob = put(store, b"same")
-        assert store.begin(Wanted("ada", "b", size=4, sha256=blob.sha256), "token") == blob
+        assert store.begin(NewUpload("ada", "b", size=4, sha256=blob.sha256), "token") == blob
 
     def test_anothers_is_never_told_of(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
         blob = put(store, b"same")
-        begun = part(store, user="eve", size=4, sha256=blob.sha256)
+        begun = upload(store, user="eve", size=4, sha256=blob.sha256)
         assert begun.written == 0
         begun.append([b"same"])
         assert begun.finish().id != blob.id
@@ -126,7 +140,7 @@ class TestContent:
 
     def test_another_content_than_announced_is_removed(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, size=4, sha256=sha256(b"this").hexdigest())
+        begun = upload(store, size=4, sha256=sha256(b"this").hexdigest())
         begun.append([b"that"])
         with pytest.raises(BlobError) as caught:
             begun.finish()
@@ -138,112 +152,112 @@ class TestContent:
 class TestAPart:
     def test_it_goes_on_where_it_was_durable(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, size=10)
+        begun = upload(store, size=10)
         begun.append([b"hello"])
         assert begun.sync() == 5
         begun.close()
-        begun = part(store, size=10)
+        begun = upload(store, size=10)
         assert begun.written == begun.durable == 5
         begun.append([b"world"])
         assert begun.finish().sha256 == sha256(b"helloworld").hexdigest()
 
     def test_what_was_not_synced_counts_after_it_is_set_down(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, size=10)
+        begun = upload(store, size=10)
         begun.append([b"hello"])
         begun.close()
         assert store.row(TOKEN).durable == 5
 
     def test_a_wrong_piece_is_taken_back_and_what_was_before_it_stays(self, tmp_path: Path) -> None:
-        begun = part(storeOf(tmp_path), size=10)
+        begun = upload(storeOf(tmp_path), size=10)
         for data in (b"hello", b"wurld", b"world"):
-            begun.mark()
+            begun.beginPiece()
             begun.append([data[:2], data[2:]])
             if data == b"wurld":
                 with pytest.raises(BlobError) as caught:
-                    begun.check(zlib.crc32(b"world"))
+                    begun.checkPiece(zlib.crc32(b"world"))
                 assert code(caught) == "checksum"
                 assert begun.written == 5
             else:
-                begun.check(zlib.crc32(data))
+                begun.checkPiece(zlib.crc32(data))
         assert begun.finish().sha256 == sha256(b"helloworld").hexdigest()
 
     def test_a_piece_counts_when_it_is_checked_and_not_before(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, size=10)
+        begun = upload(store, size=10)
         begun.append([b"hello"])
-        begun.mark()
+        begun.beginPiece()
         begun.append([b"wor"])
         assert begun.sync() == 5
         begun.close()
-        assert part(store, size=10).written == 5
+        assert upload(store, size=10).written == 5
 
     def test_one_is_not_written_by_two(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        part(store)
+        upload(store)
         with pytest.raises(BlobError) as caught:
-            part(storeOf(tmp_path))
+            upload(storeOf(tmp_path))
         assert code(caught) == "busy"
 
     def test_a_token_belongs_to_one_file(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        part(store, size=10).close()
+        upload(store, size=10).close()
         with pytest.raises(BlobError) as caught:
-            part(store, size=11)
+            upload(store, size=11)
         assert code(caught) == "conflict"
 
     def test_a_token_is_not_in_the_index(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        part(store).close()
+        upload(store).close()
         store.close()
         assert TOKEN.encode() not in (tmp_path / "store" / "index.sqlite").read_bytes()
 
     def test_who_asks_again_after_the_end_gets_the_file(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        blob = part(store, size=0).finish()
-        assert store.begin(Wanted("ada", "a.txt", size=0), TOKEN) == blob
+        blob = upload(store, size=0).finish()
+        assert store.begin(NewUpload("ada", "a.txt", size=0), TOKEN) == blob
 
     def test_fewer_bytes_than_announced_are_no_file(self, tmp_path: Path) -> None:
-        begun = part(storeOf(tmp_path), size=10)
+        begun = upload(storeOf(tmp_path), size=10)
         begun.append([b"hello"])
         with pytest.raises(BlobError) as caught:
             begun.finish()
         assert code(caught) == "size"
 
     def test_more_bytes_than_announced_are_refused(self, tmp_path: Path) -> None:
-        begun = part(storeOf(tmp_path), size=4)
+        begun = upload(storeOf(tmp_path), size=4)
         with pytest.raises(BlobError) as caught:
             begun.append([b"hello"])
         assert code(caught) == "size"
 
     def test_an_aborted_one_is_gone(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=10)
-        part(store, size=10).abort()
+        upload(store, size=10).abort()
         assert list(store.parts.iterdir()) == []
-        assert part(store, "another", size=10).written == 0
+        assert upload(store, "another", size=10).written == 0
 
 
 class TestQuota:
     def test_what_has_come_is_reserved_and_nothing_that_is_only_announced(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=1 << 30)
         for number in range(64):
-            part(store, f"announced {number}", size=1 << 30)
-            part(store, None)
+            upload(store, f"announced {number}", size=1 << 30)
+            upload(store, None)
         assert store.index.used() == 0
         put(store, b"of another", user="eve")
 
     def test_what_has_no_room_is_told_before_a_byte_of_it_has_come(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=10)
-        part(store, "one", size=6).append([b"hello "])
+        upload(store, "one", size=6).append([b"hello "])
         with pytest.raises(BlobError) as caught:
-            part(store, "two", size=5)
+            upload(store, "two", size=5)
         assert code(caught) == "quota"
         assert "room for 4" in caught.value.sentence
-        part(store, "three", size=4)
+        upload(store, "three", size=4)
 
     def test_two_cannot_overshoot_and_of_the_second_what_counts_is_kept(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=400_000)
-        one, two = part(store, "one", size=200_000), part(store, "two", size=300_000)
+        one, two = upload(store, "one", size=200_000), upload(store, "two", size=300_000)
         two.append([bytes(10_000)])
         assert two.sync() == 10_000
         one.append([bytes(140_000)])
@@ -257,15 +271,15 @@ class TestQuota:
         assert store.row("two").durable == 10_000
         assert store.index.used() == 210_000
         store.remove(blob.id)
-        assert part(store, "two", size=300_000).durable == 10_000
+        assert upload(store, "two", size=300_000).durable == 10_000
 
     def test_one_whose_rest_has_no_room_is_told_so_when_it_goes_on(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=10)
-        begun = part(store, size=8)
+        begun = upload(store, size=8)
         begun.append([b"1234"])
         begun.close()
         put(store, b"others")
-        for again in (lambda: part(store, size=8), lambda: store.resume(TOKEN)):
+        for again in (lambda: upload(store, size=8), lambda: store.resume(TOKEN)):
             with pytest.raises(BlobError) as caught:
                 again()
             assert code(caught) == "quota"
@@ -273,7 +287,7 @@ class TestQuota:
 
     def test_room_that_was_made_ahead_is_given_back_when_it_is_set_down(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=1 << 30)
-        begun = part(store, size=1 << 20)
+        begun = upload(store, size=1 << 20)
         begun.append([b"hello"])
         assert store.index.used() < 1 << 17
         begun.close()
@@ -281,7 +295,7 @@ class TestQuota:
 
     def test_and_after_a_crash(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=1 << 30)
-        begun = part(store, size=1 << 20)
+        begun = upload(store, size=1 << 20)
         begun.append([b"hello"])
         begun.sync()
         begun.append([b"world"])
@@ -294,13 +308,13 @@ class TestQuota:
         store = storeOf(tmp_path, quota=100, userQuota=10)
         put(store, bytes(8))
         with pytest.raises(BlobError) as caught:
-            part(store, size=3)
+            upload(store, size=3)
         assert "2 are left to you" in caught.value.sentence
-        part(store, user="eve", size=10)
+        upload(store, user="eve", size=10)
 
     def test_one_that_was_not_announced_is_reserved_as_it_comes(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=10)
-        begun = part(store, None)
+        begun = upload(store, None)
         begun.append([bytes(10)])
         with pytest.raises(BlobError) as caught:
             begun.append([b"x"])
@@ -314,10 +328,10 @@ class TestQuota:
     def test_a_file_has_a_most(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, maxFile=10)
         with pytest.raises(BlobError) as caught:
-            part(store, size=11)
+            upload(store, size=11)
         assert code(caught) == "too_large"
         with pytest.raises(BlobError) as caught:
-            part(store, None).append([bytes(11)])
+            upload(store, None).append([bytes(11)])
         assert code(caught) == "too_large"
 
 
@@ -338,26 +352,26 @@ class TestUnfinished:
     ) -> None:
         store = storeOf(tmp_path, unfinished=2)
         for number in range(2):
-            part(store, f"one {number}", first[0], source=first[1]).close()
+            upload(store, f"one {number}", first[0], source=first[1]).close()
         if isRefused:
             with pytest.raises(BlobError) as caught:
-                part(store, "two", second[0], source=second[1])
+                upload(store, "two", second[0], source=second[1])
             assert code(caught) == "too_many"
         else:
-            part(store, "two", second[0], source=second[1])
+            upload(store, "two", second[0], source=second[1])
 
     def test_one_that_is_finished_or_gone_counts_no_more(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, unfinished=1)
-        part(store, "one", size=0).finish()
-        part(store, "two").abort()
-        part(store, "three").close()
+        upload(store, "one", size=0).finish()
+        upload(store, "two").abort()
+        upload(store, "three").close()
         with pytest.raises(BlobError):
-            part(store, "four")
+            upload(store, "four")
 
     def test_one_that_is_there_is_gone_on_with(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, unfinished=1)
-        part(store, size=5).close()
-        begun = part(store, size=5)
+        upload(store, size=5).close()
+        begun = upload(store, size=5)
         begun.append([b"hello"])
         assert begun.finish().size == 5
 
@@ -366,7 +380,7 @@ class TestOfAnEarlierVersion:
     def test_a_store_is_taken_over_as_it_is(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=100)
         blob = put(store, b"kept")
-        begun = part(store, size=90)
+        begun = upload(store, size=90)
         begun.append([b"hello"])
         begun.close()
         with store.index._writing() as db:
@@ -379,7 +393,7 @@ class TestOfAnEarlierVersion:
         store = storeOf(tmp_path, quota=100)
         assert store.blob(blob.id) == blob
         assert store.index.used() == 9
-        assert part(store, size=90).durable == 5
+        assert upload(store, size=90).durable == 5
 
 
 class TestTheIndex:
@@ -391,15 +405,13 @@ class TestTheIndex:
 
 
 class TestTime:
-    def store(self, folder: Path, now: list[float], **limits: float) -> Store:
-        store = storeOf(folder, **limits)
-        store.now = lambda: now[0]
-        return store
+    def store(self, folder: Path, now: list[float], **limits: float) -> BlobStore:
+        return BlobStore(folder / "store", BlobLimits(**limits), lambda: now[0])  # type: ignore[arg-type]
 
     def test_an_unfinished_file_expires_after_its_last_byte(self, tmp_path: Path) -> None:
         now = [1000.0]
         store = self.store(tmp_path, now, expire=60)
-        part(store, size=10).close()
+        upload(store, size=10).close()
         now[0] = 1060.0
         assert store.expire() == (0, 0)
         now[0] = 1061.0
@@ -410,7 +422,7 @@ class TestTime:
     def test_one_that_is_being_written_does_not(self, tmp_path: Path) -> None:
         now = [1000.0]
         store = self.store(tmp_path, now, expire=60)
-        begun = part(store, size=10)
+        begun = upload(store, size=10)
         now[0] = 2000.0
         assert store.expire() == (0, 0)
         begun.append([b"hello"])
@@ -421,14 +433,14 @@ class TestTime:
     ) -> None:
         now = [1000.0]
         store = self.store(tmp_path, now, expire=60)
-        begun = part(store, size=5, user=user)
+        begun = upload(store, size=5, user=user)
         begun.append([b"hello"])
         blob = begun.finish()
         now[0] = 5000.0
         assert store.expire() == (0, 0)
-        assert (store.index.part(nameOf(TOKEN)) is not None) == isKnown
+        assert (store.index.upload(nameOf(TOKEN)) is not None) == isKnown
         store.remove(blob.id)
-        assert store.index.part(nameOf(TOKEN)) is None
+        assert store.index.upload(nameOf(TOKEN)) is None
 
     def test_a_finished_one_is_kept_as_long_as_told(self, tmp_path: Path) -> None:
         now = [1000.0]
@@ -442,12 +454,12 @@ class TestTime:
 class TestAfterACrash:
     def test_what_was_durable_can_be_gone_on_with_and_what_was_not_is_cut_off(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, size=10)
+        begun = upload(store, size=10)
         begun.append([b"hello"])
         begun.sync()
         begun.append([b"wor"])
         begun.file.close()  # as the kernel does for a process that is killed
-        begun = part(storeOf(tmp_path), size=10)
+        begun = upload(storeOf(tmp_path), size=10)
         assert begun.written == 5
         begun.append([b"world"])
         assert begun.finish().sha256 == sha256(b"helloworld").hexdigest()
@@ -455,7 +467,7 @@ class TestAfterACrash:
     def test_one_that_was_about_to_be_moved_is_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for point in ("rename", "finish"):
             store = storeOf(tmp_path / point)
-            begun = part(store, size=5)
+            begun = upload(store, size=5)
             begun.append([b"hello"])
             with monkeypatch.context() as patch:
                 if point == "rename":
@@ -466,7 +478,7 @@ class TestAfterACrash:
                     begun.finish()
             begun.file.close()
             store = storeOf(tmp_path / point)
-            blob = store.begin(Wanted("ada", "a.txt", size=5), TOKEN)
+            blob = store.begin(NewUpload("ada", "a.txt", size=5), TOKEN)
             assert isinstance(blob, Blob)
             assert store.pathOf(blob.id).read_bytes() == b"hello"
             assert list(store.verify()) == []
@@ -491,7 +503,7 @@ class TestAfterACrash:
         assert put(store, b"hello").id == blob.id
 
     def test_one_that_nobody_can_go_on_with_is_removed(self, tmp_path: Path) -> None:
-        begun = part(storeOf(tmp_path), None)
+        begun = upload(storeOf(tmp_path), None)
         begun.append([b"hello"])
         begun.file.close()
         store = storeOf(tmp_path)
@@ -499,7 +511,7 @@ class TestAfterACrash:
         assert store.index.used() == 0
 
     def test_one_that_another_process_writes_is_left_alone(self, tmp_path: Path) -> None:
-        begun = part(storeOf(tmp_path), None)
+        begun = upload(storeOf(tmp_path), None)
         begun.append([b"hello"])
         storeOf(tmp_path)
         begun.append([b"world"])
@@ -518,7 +530,7 @@ class Dying:
         for place, names in (
             (os, ("pwritev", "ftruncate", "fdatasync", "fsync", "rename")),
             (Path, ("unlink", "mkdir")),
-            (Index, ("addPart", "reserve", "checkpoint", "finishing", "finish", "removePart", "removeBlob", "buried")),
+            (BlobIndex, STEPS_OF_THE_INDEX),
         ):
             for name in names:
                 patch.setattr(place, name, self._step(getattr(place, name)))
@@ -555,8 +567,8 @@ class Dying:
 def test_a_crash_at_any_point_leaves_a_part_to_go_on_with_or_a_finished_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None
 ) -> None:
-    def live(store: Store, acknowledged: list[int]) -> None:
-        begun = part(store, token, size=10)
+    def live(store: BlobStore, acknowledged: list[int]) -> None:
+        begun = upload(store, token, size=10)
         begun.append([b"hello"])
         acknowledged.append(begun.sync())
         begun.append([b"world"])
@@ -583,12 +595,12 @@ def test_a_crash_at_any_point_leaves_a_part_to_go_on_with_or_a_finished_file(
     assert points > 30
 
 
-def goesOn(store: Store, token: str | None, acknowledged: int) -> None:
+def goesOn(store: BlobStore, token: str | None, acknowledged: int) -> None:
     """After a crash: what was acknowledged is there, the rest can be sent, and nothing else is left."""
     if token is None:
         assert list(store.parts.iterdir()) == []
-    begun = store.begin(Wanted("ada", "a.txt", size=10), token)
-    if isinstance(begun, Part):
+    begun = store.begin(NewUpload("ada", "a.txt", size=10), token)
+    if isinstance(begun, BlobUpload):
         if token is not None:
             assert begun.written >= acknowledged
         begun.append([b"helloworld"[begun.written :]])
@@ -605,7 +617,7 @@ class TestADiskThatRefuses:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, size=10)
+        begun = upload(store, size=10)
         begun.append([b"hello"])
         begun.sync()
         begun.append([b"world"])
@@ -617,7 +629,7 @@ class TestADiskThatRefuses:
         with pytest.raises(BlobError):
             begun.close()
         assert store.row(TOKEN).durable == 5
-        assert part(store, size=10).written == 5
+        assert upload(store, size=10).written == 5
 
     @staticmethod
     def refuse(*_: object) -> None:
@@ -629,7 +641,7 @@ class TestADiskThatRefuses:
 
     def test_an_end_that_went_wrong_is_tried_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, size=5)
+        begun = upload(store, size=5)
         begun.append([b"hello"])
         with monkeypatch.context() as patch:
             patch.setattr(store.index, "finish", self.full)
@@ -638,7 +650,7 @@ class TestADiskThatRefuses:
             assert code(caught) == "disk_full"
             begun.close()
             assert list(store.files.glob("*/*")) == []
-        blob = store.begin(Wanted("ada", "a.txt", size=5), TOKEN)
+        blob = store.begin(NewUpload("ada", "a.txt", size=5), TOKEN)
         assert isinstance(blob, Blob)
         assert store.pathOf(blob.id).read_bytes() == b"hello"
 
@@ -646,7 +658,7 @@ class TestADiskThatRefuses:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = storeOf(tmp_path)
-        begun = part(store, None)
+        begun = upload(store, None)
         begun.append([b"hello"])
         with monkeypatch.context() as patch:
             patch.setattr(store.index, "finish", self.full)
@@ -663,13 +675,13 @@ class TestTwoAtOnce:
     ) -> None:
         store = storeOf(tmp_path)
         blob = put(store, b"same")
-        begun = part(store, None)
+        begun = upload(store, None)
         begun.append([b"same"])
         finishing = threading.Thread(target=begun.finish)
         forget = store.index.removeBlob
 
-        def removeBlob(id: str) -> None:
-            forget(id)
+        def removeBlob(blobId: str) -> None:
+            forget(blobId)
             finishing.start()
             finishing.join(0.1)  # as long as it would take, if it did not have to wait
 

@@ -11,13 +11,14 @@ import pytest
 from tests.protocols.blob.test_store import put
 from wsd.__main__ import main
 from wsd.config import state
-from wsd.protocols.blob.index import Blob, Index
-from wsd.protocols.blob.store import Limits, Store
+from wsd.protocols.blob.index import Blob, BlobIndex
+from wsd.protocols.blob.quota import BlobLimits
+from wsd.protocols.blob.store import BlobStore
 
 
 def stored(folder: Path) -> Blob:
     """A file in the store of a state folder."""
-    store = Store(folder / "blob", Limits(), lambda: 1000.0)
+    store = BlobStore(folder / "blob", BlobLimits(), lambda: 1000.0)
     blob = put(store, b"content", type='text/csv; header="a\u0085b"')
     store.close()
     return blob
@@ -65,7 +66,7 @@ def test_one_that_cannot_be_opened_is_named_with_its_owner(tmp_path: Path, monke
     def refuse(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("attempt to write a readonly database")
 
-    monkeypatch.setattr(Index, "_addColumns", refuse)
+    monkeypatch.setattr(BlobIndex, "_addColumns", refuse)
     folder = tmp_path / "wsd" / "blob"
     assert fails("ls") == (
         f"wsd: {folder}: {folder}/index.sqlite: attempt to write a readonly database; "

@@ -238,7 +238,7 @@ class TestWhatGoesWrong:
             raise ValueError("nobody has foreseen this")
 
         url = create(daemon)
-        for place in ("store.PartFile", "file.PartFile.append"):
+        for place in ("store.UploadFile", "file.UploadFile.append"):
             with monkeypatch.context() as context:
                 context.setattr(f"wsd.protocols.blob.{place}", slip)
                 answer = patch(daemon, url, 0, CONTENT)

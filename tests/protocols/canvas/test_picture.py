@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsd.protocols.canvas.picture import USUAL, Part, Picture, Size
+from wsd.protocols.canvas.picture import USUAL, Picture, Region, Size
 
 
 def pixels(text: str) -> bytes:
@@ -61,25 +61,25 @@ class TestAPart:
     )
     def test_is_put_where_it_lies_and_left_out_where_the_picture_is_not(self, x: int, y: int, result: str) -> None:
         picture = Picture(Size(4, 4))
-        picture.put(Part(x, y, Size(2, 2)), pixels("12 34"))
+        picture.put(Region(x, y, Size(2, 2)), pixels("12 34"))
         assert shown(picture) == result
 
     def test_may_be_larger_than_the_picture(self) -> None:
         picture = Picture(Size(2, 2))
-        picture.put(Part(-1, -1, Size(4, 4)), pixels("abcd efgh ijkl mnop"))
+        picture.put(Region(-1, -1, Size(4, 4)), pixels("abcd efgh ijkl mnop"))
         assert shown(picture) == "fg jk"
 
     def test_may_be_as_wide_as_the_picture(self) -> None:
         picture = drawn(Size(2, 3), "ab cd ef")
-        picture.put(Part(0, 1, Size(2, 1)), pixels("xy"))
+        picture.put(Region(0, 1, Size(2, 1)), pixels("xy"))
         assert shown(picture) == "ab xy ef"
 
     def test_leaves_earlier_pixels_as_they_were_given(self) -> None:
         picture = drawn(Size(2, 1), "ab")
         before = picture.pixels
-        picture.put(Part(0, 0, Size(1, 1)), pixels("x"))
+        picture.put(Region(0, 0, Size(1, 1)), pixels("x"))
         between = picture.pixels
-        picture.put(Part(1, 0, Size(1, 1)), pixels("y"))
+        picture.put(Region(1, 0, Size(1, 1)), pixels("y"))
         assert (before, between, picture.pixels) == (pixels("ab"), pixels("xb"), pixels("xy"))
 
 

@@ -1,13 +1,14 @@
-"""The handlers of a folder: found, loaded, loaded again."""
+"""The handlers of a folder: which file answers at which path, loaded and loaded again."""
 
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from wsd.protocols.pywebsocket.handlers import Handlers
+from wsd.protocols.pywebsocket.handlers import Handlers, candidates, isUnder, readMap, resourceOf
 
 TWO = "def web_socket_do_extra_handshake(request): pass\ndef web_socket_transfer_data(request): return {!r}\n"
 
@@ -137,3 +138,65 @@ class TestLoadingAgain:
         assert handlers.load() == [f"{tmp_path}/a_wsh.py is gone"]
         assert handlers.find("/a") is None
         assert not handlers.hasChanged()
+
+
+class TestLoadingThatHangs:
+    def test_keeps_no_other_file_from_answering(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second load is that of another thread, after the first has been given up."""
+        begun, gate = threading.Event(), threading.Event()
+        monkeypatch.setattr(threading, "wsd_gate", (begun, gate), raising=False)
+        handlers = loaded(tmp_path)
+        write(tmp_path / "a_wsh.py", "a")
+        write(tmp_path / "c_wsh.py", "c")
+        hangs = "import threading\nbegun, gate = threading.wsd_gate\nbegun.set()\ngate.wait(30)\n"
+        (tmp_path / "b_wsh.py").write_text(f"{hangs}{TWO.format('late')}")
+        first = threading.Thread(target=handlers.load)
+        first.start()
+        try:
+            assert begun.wait(30)
+            handlers.load()
+            assert [says(handlers, path) for path in ("/a", "/b", "/c")] == ["a", None, "c"]
+        finally:
+            gate.set()
+            first.join(30)
+        assert [says(handlers, path) for path in ("/a", "/b", "/c")] == ["a", "late", "c"]
+
+
+@pytest.mark.parametrize(
+    ("path", "resource"),
+    [
+        ("/r/a_wsh.py", "/a"),
+        ("/r/a/b_wsh.py", "/a/b"),
+        ("/r/_wsh.py", "/"),
+        ("/r/a_WSH.py", None),
+        ("/r/a.py", None),
+        ("/other/a_wsh.py", None),
+        ("/rr/a_wsh.py", None),
+    ],
+)
+def test_a_file_answers_at_its_name_below_the_folder(path: str, resource: str | None) -> None:
+    assert resourceOf(path, "/r") == resource
+    assert resourceOf(path, "/r/x/..///") == resource
+
+
+def test_files_are_found_in_the_order_of_their_names(tmp_path: Path) -> None:
+    for name in ("b_wsh.py", "a_wsh.py", "sub/c_wsh.py", "other.py", "d_wsh.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [str(Path(path).relative_to(tmp_path)) for path in candidates(str(tmp_path))]
+    assert found == ["a_wsh.py", "b_wsh.py", "sub/c_wsh.py"]
+
+
+def test_a_link_is_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out.py").touch()
+    (tmp_path / "in" / "link.py").symlink_to(tmp_path / "out.py")
+    assert not isUnder(str(tmp_path / "in" / "link.py"), str(tmp_path / "in"))
+    assert isUnder(str(tmp_path / "in" / "link.py"), str(tmp_path))
+    assert isUnder(str(tmp_path / "in"), str(tmp_path / "in"))
+    assert not isUnder(str(tmp_path / "inner"), str(tmp_path / "in"))
+
+
+def test_a_map_has_aliases_comments_and_wrong_lines() -> None:
+    lines = ["# of the course\n", "\n", "/a  /b\n", "/only\n", "/c\t/d", "/e /f /g\n"]
+    assert readMap(lines) == ([("/a", "/b"), ("/c", "/d")], [4, 6])

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from wsd.protocols.blob.errors import BlobError
-from wsd.protocols.blob.index import Blob
 from wsd.protocols.blob.names import checkName, checkType
-from wsd.protocols.blob.part import Wanted
 from wsd.protocols.blob.pipe import Pipe
-
-if TYPE_CHECKING:
-    from wsd.protocols.blob.protocol import BlobConnection
+from wsd.protocols.blob.service import BlobService
+from wsd.protocols.blob.subprotocol import BlobPeer
+from wsd.protocols.blob.upload import NewUpload
 
 _NAMELESS = "blob"
+"""The name of a file that has none."""
 
 
-class Bare:
+class BareUploads:
     """
-    A text message names the next file: `{"name": "holiday.jpg"}`, with a "type" if the content does not
-    show it. Both ends keep the messages' order.
+    The files of one connection, each a binary message. Receipts come in the order of the files.
+
+    A text message names the next file: `{"name": "holiday.jpg"}`. It may give the "type" too, for a content that does
+    not show it.
     """
 
-    def __init__(self, connection: BlobConnection) -> None:
-        self._connection = connection
-        self._transfers = connection.factory.transfers
+    def __init__(self, peer: BlobPeer, service: BlobService) -> None:
+        self._peer = peer
+        self._service = service
         self._name = _NAMELESS
         self._type: str | None = None
         self._pipe: Pipe | None = None
@@ -37,19 +37,18 @@ class Bare:
         return self._pipe is not None
 
     def text(self, message: str) -> None:
-        """The name of what comes next."""
+        """Called with the name of the next file."""
         try:
             self._name, self._type = _read(message)
         except BlobError as error:
-            self._connection.send(error.text)
+            self._peer.send(error.text)
 
     async def began(self) -> None:
-        """A file comes; nothing of it is read before there is a place for it."""
-        connection = self._connection
-        wanted = Wanted(connection.owner, self._name, self._type, source=connection.source)
+        """Called when a file begins. Nothing of it is read before the upload has begun."""
+        new = NewUpload(self._peer.owner, self._name, self._type, source=self._peer.source)
         self._name, self._type = _NAMELESS, None
         try:
-            begun = await self._transfers.begin(wanted, None, self)
+            begun = await self._service.transfers.begin(new, None, self)
         except BlobError as error:
             self.failed(error)
             return
@@ -59,54 +58,54 @@ class Bare:
             self.gone()
 
     def arrived(self, data: bytes) -> None:
-        """Some of it."""
+        """Called with the next bytes of the file."""
         if self._pipe is not None:
             self._pipe.write(data)
 
     async def ended(self) -> None:
-        """It is whole: the receipt goes out when it is on disk."""
+        """Called when the file is complete. Sends the receipt when it is on disk."""
         pipe, self._pipe = self._pipe, None
         if pipe is None:
             return
         try:
-            blob: Blob = await pipe.finish()
+            blob = await pipe.finish()
         except BlobError as error:
             self.failed(error)
         else:
-            self._connection.send(json.dumps(self._connection.factory.receipt(blob), ensure_ascii=False))
+            self._peer.send(json.dumps(self._service.receipt(blob), ensure_ascii=False))
 
     def gone(self) -> None:
-        """Half a file is of no use to anybody."""
+        """Called when the connection is gone. An incomplete file is removed."""
         self._isGone = True
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
-            pipe.abort().addErrback(lambda _: None)
+            pipe.discard()
 
-    # -- the pipe tells -------------------------------------------------------------------------------------------
+    # -- called by the pipe ---------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """The disk is slower than the network."""
-        self._connection.hold()
+        """Called when the disk is slower than the network."""
+        self._peer.hold()
 
     def resume(self) -> None:
-        """It has caught up."""
-        self._connection.release()
+        """Called when the disk has caught up."""
+        self._peer.release()
 
     def progressed(self) -> None:
-        """There is nothing to tell before the end."""
+        """Called when more is written. The client is told nothing before the receipt."""
 
     def failed(self, error: BlobError) -> None:
-        """There is no way to stop a message but to close."""
+        """Called when the upload has failed. Only closing the connection can stop the message."""
         self._pipe = None
-        self._connection.refuse(error)
+        self._peer.refuse(error)
 
 
 def _read(message: str) -> tuple[str, str | None]:
-    """Name and type."""
+    """The name and the type in a text message. Raises BlobError."""
     try:
-        told = json.loads(message)
+        content = json.loads(message)
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict) or "name" not in told or not set(told) <= {"name", "type"}:
+        content = None
+    if not isinstance(content, dict) or "name" not in content or not set(content) <= {"name", "type"}:
         raise BlobError("bad_message", 'a text message names the next file: {"name": "holiday.jpg"}; files are binary')
-    return checkName(told["name"]), checkType(told.get("type"))
+    return checkName(content["name"]), checkType(content.get("type"))

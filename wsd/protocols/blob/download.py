@@ -1,8 +1,10 @@
-"""Files over HTTP: GET and HEAD with ranges and conditions (RFC 9110), under labels that let no page run as ours."""
+"""Files over HTTP: GET and HEAD with conditions and ranges (RFC 9110 13, 14). No file can act as one of our pages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
@@ -10,34 +12,74 @@ from twisted.web import http
 from zope.interface import implementer
 
 from wsd.protocols.blob.errors import BlobError
-from wsd.protocols.blob.file import Reader
+from wsd.protocols.blob.file import FileReader
 from wsd.protocols.blob.index import Blob
 from wsd.protocols.blob.names import contentType, disposition
-from wsd.protocols.blob.ranges import Unsatisfiable, isMet, rangeOf
+from wsd.protocols.blob.store import BlobStore
+from wsd.protocols.blob.transfers import Transfers
+from wsd.resources import setFields
 
-if TYPE_CHECKING:
-    pass
+_READ_SIZE = 1 << 18
 
-_PIECE = 1 << 18
+_SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
+"""The Content-Security-Policy of a file: shown by a browser, it runs no script, and has an origin of its own."""
 
-SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
-"""What an uploaded page may do when a browser shows it: nothing, and not as one of ours."""
+_RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.IGNORECASE | re.ASCII)
+
+
+class Unsatisfiable(Exception):
+    """A range that is behind the end of the file (RFC 9110 15.5.17)."""
+
+
+def rangeOf(field: str | None, size: int) -> tuple[int, int] | None:
+    """
+    The range that a Range field asks for: its first byte and the one behind its last; None for the whole file.
+
+    A field that is invalid, or has several ranges, is ignored (RFC 9110 14.2). Raises Unsatisfiable.
+    """
+    match = _RANGE.fullmatch(field or "")
+    if match is None or match[1] == match[2] == "":
+        return None
+    if not match[1]:
+        start, end = max(0, size - int(match[2])), size
+    else:
+        start, end = int(match[1]), size if not match[2] else min(size, int(match[2]) + 1)
+        if match[2] and int(match[2]) < start:
+            return None
+    if start >= size or start >= end:
+        raise Unsatisfiable
+    return start, end
+
+
+def isMet(condition: str | None, tag: str, modified: str) -> bool:
+    """Whether an If-Range field lets the range apply: the client's part is of this file (RFC 9110 13.1.5)."""
+    return condition is None or condition.strip() in (tag, modified)
+
+
+async def sendFile(request: Any, transfers: Transfers, blobId: str) -> None:
+    """Answer a request with a file. Raises BlobError."""
+    blob, reader = await transfers.run(BlobStore.reader, blobId)
+    try:
+        await FileDownload(request, blob, reader, transfers.disk.run).send()
+    finally:
+        reader.close()
 
 
 @implementer(IPushProducer)
-class Download:
-    """One answer with a file: read on the pool, piece by piece, as the client takes them."""
+class FileDownload:
+    """The answer to one request for a file. It is read on the pool, piece by piece, as the client takes them."""
 
-    def __init__(self, request: Any, blob: Blob, reader: Reader, run: Any) -> None:
+    def __init__(self, request: Any, blob: Blob, reader: FileReader, run: Callable[..., Deferred[bytes]]) -> None:
         self._request = request
         self._blob = blob
         self._reader = reader
         self._run = run
-        self._taking: Deferred[None] | None = None
+        self._resumed: Deferred[None] | None = None
+        """While the client takes no more: fires when it does again."""
         self._isGone = False
 
     async def send(self) -> None:
-        """Answer; returns when all is sent, or nobody is there to take it."""
+        """Answer. Returns when all is sent, or the client is gone. Raises BlobError."""
         start, end = self._head()
         request = self._request
         request.notifyFinish().addErrback(lambda _: self.stopProducing())
@@ -50,10 +92,10 @@ class Download:
 
     async def _body(self, start: int, end: int) -> None:
         while start < end and not self._isGone:
-            if self._taking is not None:
-                await self._taking
+            if self._resumed is not None:
+                await self._resumed
                 continue
-            data = await self._run(self._reader.read, start, min(_PIECE, end - start))
+            data = await self._run(self._reader.read, start, min(_READ_SIZE, end - start))
             if not data:
                 raise BlobError("unavailable", "the file is shorter than it was; run wsd blob verify there")
             if not self._isGone:
@@ -61,21 +103,20 @@ class Download:
                 start += len(data)
 
     def _head(self) -> tuple[int, int]:
-        """The status and its fields; the first byte that is sent and the one behind the last."""
+        """Set the status and the header fields. Returns the range to send."""
         request, blob = self._request, self._blob
         tag, modified = f'"{blob.sha256}"', http.datetimeToString(int(blob.at)).decode()
         fields = {
             "Accept-Ranges": "bytes",
             "Cache-Control": "private, no-cache",
-            "Content-Security-Policy": SANDBOX,
+            "Content-Security-Policy": _SANDBOX,
             "Content-Disposition": disposition(blob.name, blob.type),
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
         if "Origin" in request.head.headers:
             fields["Cross-Origin-Resource-Policy"] = "cross-origin"
-        for name, value in fields.items():
-            request.setHeader(name.encode(), value.encode())
+        setFields(request, fields)
         if http.CACHED in (request.setLastModified(int(blob.at)), request.setETag(tag.encode())):
             return 0, 0
         request.setHeader(b"Content-Type", contentType(blob.type).encode())
@@ -92,20 +133,20 @@ class Download:
         request.setHeader(b"Content-Length", b"%d" % (end - start))
         return start, end
 
-    # -- the connection tells -------------------------------------------------------------------------------------
+    # -- called by the transport ----------------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        """It takes no more for now."""
-        if self._taking is None:
-            self._taking = Deferred()
+        """The client takes no more for now."""
+        if self._resumed is None:
+            self._resumed = Deferred()
 
     def resumeProducing(self) -> None:
-        """It does again."""
-        taking, self._taking = self._taking, None
-        if taking is not None:
-            taking.callback(None)
+        """The client takes more again."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            resumed.callback(None)
 
     def stopProducing(self) -> None:
-        """It is gone."""
+        """The client is gone."""
         self._isGone = True
         self.resumeProducing()

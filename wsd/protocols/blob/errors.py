@@ -1,75 +1,67 @@
-"""What can go wrong with a blob: one sentence for a person, and a code for a program."""
+"""The errors of the blob protocols: their codes, and the failures of the disk and the index in those words."""
 
 from __future__ import annotations
 
 import errno
-import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.errors import ProtocolError
+from wsd.frames.codes import CloseCode
+
 _log = Logger(namespace="wsd")
 
-CODES = {
-    "bad_message": (400, 1007),
-    "bad_name": (400, 1007),
-    "bad_method": (405, 1008),
-    "content_type": (415, 1008),
-    "tus_version": (412, 1008),
-    "no_transfer": (409, 1003),
-    "too_large": (413, 1009),
-    "quota": (507, 1013),
-    "too_many": (429, 1013),
-    "offset": (409, 1008),
-    "checksum": (460, 1007),
-    "size": (400, 1009),
-    "sha256": (460, 1007),
-    "credit": (413, 1008),
-    "conflict": (409, 1008),
-    "busy": (423, 1013),
-    "taken_over": (409, 1008),
-    "unknown": (404, 1008),
-    "range": (416, 1008),
-    "forbidden": (403, 1008),
-    "disk_full": (507, 1013),
-    "read_only": (503, 1013),
-    "unavailable": (503, 1013),
+CODES: Mapping[str, tuple[int, CloseCode]] = {
+    "bad_message": (400, CloseCode.INVALID_DATA),
+    "bad_name": (400, CloseCode.INVALID_DATA),
+    "bad_method": (405, CloseCode.POLICY_VIOLATION),
+    "content_type": (415, CloseCode.POLICY_VIOLATION),
+    "tus_version": (412, CloseCode.POLICY_VIOLATION),
+    "no_transfer": (409, CloseCode.UNSUPPORTED_DATA),
+    "too_large": (413, CloseCode.MESSAGE_TOO_BIG),
+    "quota": (507, CloseCode.TRY_AGAIN_LATER),
+    "too_many": (429, CloseCode.TRY_AGAIN_LATER),
+    "offset": (409, CloseCode.POLICY_VIOLATION),
+    "checksum": (460, CloseCode.INVALID_DATA),
+    "size": (400, CloseCode.MESSAGE_TOO_BIG),
+    "sha256": (460, CloseCode.INVALID_DATA),
+    "credit": (413, CloseCode.POLICY_VIOLATION),
+    "conflict": (409, CloseCode.POLICY_VIOLATION),
+    "busy": (423, CloseCode.TRY_AGAIN_LATER),
+    "taken_over": (409, CloseCode.POLICY_VIOLATION),
+    "unknown": (404, CloseCode.POLICY_VIOLATION),
+    "range": (416, CloseCode.POLICY_VIOLATION),
+    "forbidden": (403, CloseCode.POLICY_VIOLATION),
+    "disk_full": (507, CloseCode.TRY_AGAIN_LATER),
+    "read_only": (503, CloseCode.TRY_AGAIN_LATER),
+    "unavailable": (503, CloseCode.TRY_AGAIN_LATER),
 }
-"""A code to its HTTP status (460 is tus's own), and to the close code where an error ends a connection."""
+"""Each code with its HTTP status (460 is defined by tus), and the close code where the error ends a connection."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-class BlobError(Exception):
-    """A code of `CODES` and a sentence that says what was wrong and what would be right."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(code, sentence)
-        self.code = code
-        self.sentence = sentence
+class BlobError(ProtocolError):
+    """An error with a code of `CODES`."""
 
     @property
     def status(self) -> int:
-        """The HTTP status that answers it."""
+        """The HTTP status of the answer."""
         return CODES[self.code][0]
 
     @property
-    def closeCode(self) -> int:
-        """The close code where it ends a connection."""
+    def closeCode(self) -> CloseCode:
+        """The close code, where the error ends a connection."""
         return CODES[self.code][1]
-
-    @property
-    def text(self) -> str:
-        """As it is told, over HTTP and over a WebSocket: `{"error": {"code", "message"}}`."""
-        return json.dumps({"error": {"code": self.code, "message": self.sentence}}, ensure_ascii=False)
 
 
 FAULTS = frozenset(("disk_full", "read_only", "unavailable"))
-"""Codes of faults of the store, not of what a client has sent."""
+"""Codes of faults of the store; all others are the client's."""
 
 
 def blobErrorOf(failure: Failure) -> BlobError:
@@ -81,8 +73,8 @@ def blobErrorOf(failure: Failure) -> BlobError:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """What the disk and the index refuse becomes a `BlobError`."""
+def translateErrors() -> Iterator[None]:
+    """Raises BlobError instead of the OSError or sqlite3.Error of what is done inside."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Files on disk: one that is being written, with the checks of its pieces, and one that is read."""
+"""Files on disk: one that is being uploaded, with the checks of its pieces, and one that is read."""
 
 from __future__ import annotations
 
@@ -6,37 +6,50 @@ import fcntl
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from wsd.config.state import give
-from wsd.protocols.blob.crc import crc32
-from wsd.protocols.blob.errors import BlobError, told
+from wsd.protocols.blob.chunk import crc32
+from wsd.protocols.blob.errors import BlobError, translateErrors
 from wsd.protocols.blob.names import HEAD
 
-_PIECE = 1 << 20
-_MOST_PIECES = 512
-"""Pieces that one system call may write (IOV_MAX is 1024)."""
+_READ_SIZE = 1 << 20
+"""Bytes that are read at a time when a file is hashed again."""
+_MOST_BUFFERS = 512
+"""Buffers that one system call may write (IOV_MAX is 1024)."""
 
 
-class PartFile:
+@dataclass(slots=True)
+class _Piece:
+    """A piece that is checked when it is complete: where it starts, and the state of the file before it."""
+
+    start: int
+    hashBefore: Any
+    headBefore: bytes
+    digest: Any
+    """A hash of hashlib that is fed with the piece, or None."""
+    crc: int = 0
+
+
+class UploadFile:
     """
-    One open file, written by us alone: a lock on it keeps out every other writer, of other processes too.
+    The file of an upload. A lock on it keeps out every other writer, those of other processes too.
 
-    `written` is where the next byte goes, `durable` how much is on disk for good. A piece that is checked is between
-    `mark` and `check`: when it is not what it should be, it is taken back; `checked` bytes are no part of such a piece.
-    Blocking; raises OSError and BlobError.
+    `written` is the offset of the next byte, `durable` the number of bytes that are on disk for good. Bytes between
+    `beginPiece` and `checkPiece` do not count as `checked`, and are cut off if the check fails. Its methods block, and
+    raise OSError and BlobError.
     """
 
     def __init__(self, path: Path, durable: int) -> None:
         self.path = path
         self.head = b""
+        """The first bytes, from which the media type is told."""
         self._hash = sha256()
-        self._marked: tuple[int, Any, bytes] | None = None
-        self._check: Any = None
-        self._crc = 0
-        self._refused: OSError | None = None
+        self._piece: _Piece | None = None
+        self._syncError: OSError | None = None
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,90 +62,90 @@ class PartFile:
             raise
 
     def _replay(self, durable: int) -> None:
-        """What was there for good is hashed again; what may or may not be there is cut off."""
+        """Hash the durable bytes again, and cut off what is behind them, which may be incomplete."""
         self.written = self.checked = self.durable = min(durable, os.fstat(self._file).st_size)
         os.ftruncate(self._file, self.written)
         at = 0
         while at < self.written:
-            data = os.pread(self._file, min(_PIECE, self.written - at), at)
-            self._take(data)
+            data = os.pread(self._file, min(_READ_SIZE, self.written - at), at)
+            self._hashBytes(data)
             at += len(data)
 
-    def _take(self, data: bytes) -> None:
+    def _hashBytes(self, data: bytes) -> None:
         self._hash.update(data)
         if len(self.head) < HEAD:
             self.head += data[: HEAD - len(self.head)]
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    def append(self, pieces: Sequence[bytes]) -> None:
-        """Write these behind what there is."""
-        for start in range(0, len(pieces), _MOST_PIECES):
-            self._append(pieces[start : start + _MOST_PIECES])
+    def append(self, buffers: Sequence[bytes]) -> None:
+        """Write these bytes at the end of the file."""
+        for start in range(0, len(buffers), _MOST_BUFFERS):
+            self._append(buffers[start : start + _MOST_BUFFERS])
 
-    def _append(self, pieces: Sequence[bytes]) -> None:
-        size = sum(map(len, pieces))
-        done = os.pwritev(self._file, pieces, self.written)
+    def _append(self, buffers: Sequence[bytes]) -> None:
+        size = sum(map(len, buffers))
+        done = os.pwritev(self._file, buffers, self.written)
         if done != size:
-            rest = memoryview(b"".join(pieces))
+            rest = memoryview(b"".join(buffers))
             while done < size:
                 done += os.pwrite(self._file, rest[done:], self.written + done)
-        for piece in pieces:
-            self._take(piece)
-            if self._marked is not None:
-                self._crc = crc32(piece, self._crc)
-                if self._check is not None:
-                    self._check.update(piece)
+        piece = self._piece
+        for data in buffers:
+            self._hashBytes(data)
+            if piece is not None:
+                piece.crc = crc32(data, piece.crc)
+                if piece.digest is not None:
+                    piece.digest.update(data)
         self.written += size
-        if self._marked is None:
+        if piece is None:
             self.checked = self.written
 
-    def mark(self, check: Any = None) -> None:
-        """A piece begins that will be checked: by its CRC-32, and by a hash of hashlib's where one is given."""
-        self._marked = (self.written, self._hash.copy(), self.head)
-        self._check = check
-        self._crc = 0
+    def beginPiece(self, digest: Any = None) -> None:
+        """Begin a piece that is checked at its end: by its CRC-32, and by `digest`, a hash of hashlib, if given."""
+        self._piece = _Piece(self.written, self._hash.copy(), self.head, digest)
 
-    def check(self, crc: int | None = None, digest: bytes | None = None) -> None:
-        """The piece is whole. Raises BlobError ("checksum") when it is another one; it is taken back then."""
-        assert self._marked is not None
-        start, got = self._marked[0], self._crc
-        good = crc in (None, got) and (digest is None or digest == self._check.digest())
-        if not good:
-            self.takeBack()
-            told = f"CRC-32 {crc:08x} was announced, {got:08x} came" if crc is not None else "the checksum is another"
-            raise BlobError("checksum", f"the piece at {start} is not what was sent ({told}); send it again")
-        self._marked = None
+    def checkPiece(self, crc: int | None = None, digest: bytes | None = None) -> None:
+        """End a piece. If it is not what was sent, it is cut off, and BlobError ("checksum") is raised."""
+        piece = self._piece
+        assert piece is not None
+        if crc not in (None, piece.crc) or (digest is not None and digest != piece.digest.digest()):
+            self.cutPiece()
+            cause = "the checksum is another"
+            if crc is not None:
+                cause = f"CRC-32 {crc:08x} was announced, {piece.crc:08x} came"
+            raise BlobError("checksum", f"the piece at {piece.start} is not what was sent ({cause}); send it again")
+        self._piece = None
         self.checked = self.written
 
-    def takeBack(self) -> None:
-        """Forget what was written since `mark`, if it has not been checked; else what is not on disk for good stays."""
-        if self._marked is None:
+    def cutPiece(self) -> None:
+        """Cut off a piece that was begun and not checked yet."""
+        if self._piece is None:
             return
-        self.written, self._hash, self.head = self._marked
-        self._marked = None
+        piece, self._piece = self._piece, None
+        self.written, self._hash, self.head = piece.start, piece.hashBefore, piece.headBefore
         os.ftruncate(self._file, self.written)
 
     def sync(self) -> int:
-        """Bring all of it to the disk; how much of it counts. More may be written meanwhile, on another thread."""
+        """Bring the file to the disk. Returns the number of checked bytes; another thread may write meanwhile."""
         checked = self.checked
-        if self._refused is not None:
-            raise self._refused
+        if self._syncError is not None:
+            raise self._syncError
         try:
             os.fdatasync(self._file)
-        except OSError as refused:
-            # The kernel tells once of what it could not write, and forgets it: a later sync would vouch for nothing.
-            self._refused = refused
+        except OSError as error:
+            # The kernel reports a failed write once and then forgets it, so a later success would prove nothing.
+            self._syncError = error
             raise
         return checked
 
     @property
     def sha256(self) -> str:
-        """Of all that is written, in hex."""
+        """The SHA-256 of all that is written, in hex."""
         return self._hash.hexdigest()
 
     def close(self) -> None:
-        """Let go of it, and of its lock. May be called again."""
+        """Close the file and give up its lock. May be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -144,7 +157,7 @@ def openFolder(folder: Path) -> int:
 
 
 def makeFolder(folder: Path) -> None:
-    """Make it, and what is above it, for us alone; what is made is on disk when this returns."""
+    """Make a folder and its parents, accessible to their owner alone, and bring them to the disk."""
     if not folder.is_dir():
         makeFolder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -161,8 +174,8 @@ def syncFolder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class Reader:
-    """The bytes of a finished file."""
+class FileReader:
+    """Reads a finished file."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -171,19 +184,19 @@ class Reader:
             raise BlobError("unavailable", "the file is missing in the store; run wsd blob verify there") from None
 
     def read(self, offset: int, size: int) -> bytes:
-        """So many bytes from there, fewer at the end."""
-        with told():
+        """Up to `size` bytes from `offset`; fewer at the end of the file. Raises BlobError."""
+        with translateErrors():
             return os.pread(self._file, size, offset)
 
     def close(self) -> None:
-        """Let go of it. May be called again."""
+        """Close the file. May be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
 
 def isIdle(path: Path) -> bool:
-    """Whether no process writes it."""
+    """Whether no process writes the file."""
     with suppress(FileNotFoundError):
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -1,4 +1,4 @@
-"""The index of a store in SQLite: which files there are, which are unfinished, who uses how much."""
+"""The index of a store in SQLite: its files, its unfinished uploads, and the bytes that each user has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
+from enum import Enum, auto
 from pathlib import Path
 
 from wsd.config.state import makeFile
@@ -45,13 +46,13 @@ CREATE TRIGGER IF NOT EXISTS part_goes AFTER DELETE ON parts BEGIN
 END;
 """
 """
-A row of `parts` stays for a while when the file is done, so that a client which did not hear of it can ask again.
-`doomed` has the files whose rows are removed while their bytes may still be there. `used` is kept by triggers, in the
-same transaction as what it counts: files, and what unfinished ones have reserved.
+A row of `parts` is an upload. It stays for a while when the file is finished, so that a client which did not get the
+receipt can ask again. `doomed` lists files whose rows are removed while their bytes may still be on disk. Triggers keep
+`used` in the same transaction as what it counts: the bytes of files, and those that unfinished uploads have reserved.
 """
 
 _ADDED = ("source", "metadata")
-"""Columns of `parts` that stores of earlier versions lack."""
+"""Columns of `parts` that the stores of earlier versions do not have."""
 
 _UNFINISHED = """
 CREATE INDEX IF NOT EXISTS unfinished_by_user ON parts (user) WHERE NOT done;
@@ -61,7 +62,7 @@ CREATE INDEX IF NOT EXISTS unfinished_by_source ON parts (source) WHERE NOT done
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A file that is whole."""
+    """A finished file."""
 
     id: str
     user: str
@@ -73,45 +74,62 @@ class Blob:
     """Seconds since 1970."""
 
 
+class UploadState(Enum):
+    """How far an upload is."""
+
+    UNFINISHED = auto()
+    FINISHING = auto()
+    """The file is complete and has an id, and may or may not have been moved there."""
+    FINISHED = auto()
+
+
 @dataclass(frozen=True, slots=True)
-class PartRow:
-    """A file that is not whole yet, or was not a while ago."""
+class UploadRow:
+    """An upload, which is kept for a while after it is finished."""
 
     part: str
+    """The name of its file in the folder `parts`."""
     user: str
     name: str
     type: str | None
     size: int | None
-    """Bytes that were announced; None when nothing was."""
+    """The announced size in bytes; None if there was none."""
     resumable: bool
     durable: int
     reserved: int
     id: str | None
-    """The id it is getting, or has when it is `done`."""
+    """The id of the file, once the upload is finishing."""
     sha256: str | None
     done: bool
     at: float
     source: str | None = None
-    """The client's address, as far as addresses are told apart."""
+    """The client's address, or its /64 for IPv6."""
     metadata: str | None = None
     """Upload-Metadata as the client sent it."""
 
+    @property
+    def state(self) -> UploadState:
+        """How far the upload is."""
+        if self.done:
+            return UploadState.FINISHED
+        return UploadState.UNFINISHED if self.id is None else UploadState.FINISHING
 
+
+# Columns in the order of the fields above.
 _BLOB = "id, user, name, type, size, sha256, at"
-# In the order of the fields above.
-_PART = "part, user, name, type, size, resumable, durable, reserved, id, sha256, done, at, source, metadata"
+_UPLOAD = "part, user, name, type, size, resumable, durable, reserved, id, sha256, done, at, source, metadata"
 
 
-class Index:
+class BlobIndex:
     """
-    One connection to the index, for any thread, one at a time; other processes may have theirs.
+    One connection to the index. Any thread may use it, one at a time; other processes may have their own.
 
-    A method that writes is one transaction, on disk when it returns. Raises sqlite3.Error.
+    A method that writes is one transaction, which is on disk when the method returns. Raises sqlite3.Error.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        makeFile(path)  # the files that SQLite puts beside it are as private: they have the key and everybody's names
+        makeFile(path)  # SQLite gives the files beside it the same mode: they have the key and all users' names
         try:
             self._open(path)
         except sqlite3.Error as error:
@@ -135,7 +153,7 @@ class Index:
                 self._db.execute(f"ALTER TABLE parts ADD COLUMN {column} TEXT")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the index."""
         with self._lock:
             self._db.close()
 
@@ -153,14 +171,14 @@ class Index:
 
     # -- files ----------------------------------------------------------------------------------------------------
 
-    def blob(self, id: str) -> Blob | None:
-        """The file of this id."""
+    def blob(self, blobId: str) -> Blob | None:
+        """The file with this id."""
         with self._lock:
-            row = self._db.execute(f"SELECT {_BLOB} FROM blobs WHERE id = ?", (id,)).fetchone()
+            row = self._db.execute(f"SELECT {_BLOB} FROM blobs WHERE id = ?", (blobId,)).fetchone()
         return None if row is None else Blob(*row)
 
     def blobs(self, user: str | None = None, before: float | None = None) -> list[Blob]:
-        """The files, oldest first: of one user, or all; those older than `before`, or all."""
+        """The files, oldest first; only those of `user` and those older than `before`, if given."""
         query = (
             f"SELECT {_BLOB} FROM blobs WHERE (:user IS NULL OR user = :user) AND (:before IS NULL OR at < :before) "
             "ORDER BY at"
@@ -168,47 +186,47 @@ class Index:
         with self._lock:
             return [Blob(*row) for row in self._db.execute(query, {"user": user, "before": before})]
 
-    def removeBlob(self, id: str) -> None:
-        """Forget a file, and that it was ever uploaded; it is doomed until it is `buried`."""
+    def removeBlob(self, blobId: str) -> None:
+        """Remove a file, and the uploads it came by. Its id is in `beingRemoved` until `removed` is called."""
         with self._writing() as db:
-            db.execute("INSERT OR IGNORE INTO doomed SELECT id FROM blobs WHERE id = ?", (id,))
-            db.execute("DELETE FROM blobs WHERE id = ?", (id,))
-            db.execute("DELETE FROM parts WHERE id = ? AND done", (id,))
+            db.execute("INSERT OR IGNORE INTO doomed SELECT id FROM blobs WHERE id = ?", (blobId,))
+            db.execute("DELETE FROM blobs WHERE id = ?", (blobId,))
+            db.execute("DELETE FROM parts WHERE id = ? AND done", (blobId,))
 
-    def doomed(self) -> list[str]:
-        """The ids of removed files whose bytes may still be there."""
+    def beingRemoved(self) -> list[str]:
+        """The ids of removed files whose bytes may still be on disk."""
         with self._lock:
-            return [id for (id,) in self._db.execute("SELECT id FROM doomed")]
+            return [blobId for (blobId,) in self._db.execute("SELECT id FROM doomed")]
 
-    def buried(self, id: str) -> None:
-        """Its bytes are gone."""
+    def removed(self, blobId: str) -> None:
+        """Note that the bytes of a removed file are gone from the disk."""
         with self._writing() as db:
-            db.execute("DELETE FROM doomed WHERE id = ?", (id,))
+            db.execute("DELETE FROM doomed WHERE id = ?", (blobId,))
 
-    # -- unfinished -----------------------------------------------------------------------------------------------
+    # -- uploads --------------------------------------------------------------------------------------------------
 
-    def part(self, part: str) -> PartRow | None:
-        """The unfinished file of this name."""
+    def upload(self, part: str) -> UploadRow | None:
+        """The upload of this name."""
         with self._lock:
-            row = self._db.execute(f"SELECT {_PART} FROM parts WHERE part = ?", (part,)).fetchone()
-        return None if row is None else _part(row)
+            row = self._db.execute(f"SELECT {_UPLOAD} FROM parts WHERE part = ?", (part,)).fetchone()
+        return None if row is None else _uploadRow(row)
 
-    def parts(self, before: float | None = None) -> list[PartRow]:
-        """The unfinished files: those not touched since `before`, or all."""
+    def uploads(self, before: float | None = None) -> list[UploadRow]:
+        """The uploads; only those that were not touched since `before`, if given."""
         with self._lock:
-            query = f"SELECT {_PART} FROM parts WHERE :before IS NULL OR at < :before"
+            query = f"SELECT {_UPLOAD} FROM parts WHERE :before IS NULL OR at < :before"
             rows = self._db.execute(query, {"before": before}).fetchall()
-        return [_part(row) for row in rows]
+        return [_uploadRow(row) for row in rows]
 
-    def addPart(self, row: PartRow, mostUnfinished: int) -> bool:
-        """Begin an upload. False if its user or its address has the maximum of unfinished ones."""
+    def addUpload(self, row: UploadRow, mostUnfinished: int) -> bool:
+        """Begin an upload. False if its user or its address already has `mostUnfinished`; 0 is without a limit."""
         with self._writing() as db:
             if mostUnfinished and self._unfinished(row) >= mostUnfinished:
                 return False
-            db.execute(f"INSERT INTO parts ({_PART}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", astuple(row))
+            db.execute(f"INSERT INTO parts ({_UPLOAD}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", astuple(row))
             return True
 
-    def _unfinished(self, row: PartRow) -> int:
+    def _unfinished(self, row: UploadRow) -> int:
         query = "SELECT COUNT(*) FROM parts WHERE NOT done AND {} = ?"
         counts = [
             self._db.execute(query.format(column), (value,)).fetchone()[0]
@@ -217,7 +235,7 @@ class Index:
         return int(max(counts))
 
     def reserve(self, part: str, user: str, more: int, needed: int, quota: int, userQuota: int) -> bool:
-        """Reserve `more` bytes for an upload. False if there is no room for the `needed` bytes."""
+        """Reserve `more` bytes for an upload. False if there is no room for `more`, or for the `needed` bytes."""
         with self._writing() as db:
             if not self._fits(user, max(more, needed), quota, userQuota):
                 return False
@@ -230,41 +248,41 @@ class Index:
             db.execute("UPDATE parts SET reserved = durable WHERE part = ? AND reserved > durable", (part,))
 
     def checkpoint(self, part: str, durable: int, at: float) -> None:
-        """So many bytes of it are on disk for good."""
+        """Note how many bytes of an upload are on disk for good."""
         with self._writing() as db:
             db.execute("UPDATE parts SET durable = ?, at = ? WHERE part = ?", (durable, at, part))
 
-    def finishing(self, part: str, id: str, sha256: str, durable: int, kind: str) -> None:
-        """Its file is about to move to this id."""
+    def finishing(self, part: str, blobId: str, sha256: str, durable: int, mediaType: str) -> None:
+        """Note that the file of an upload is about to move to this id."""
         with self._writing() as db:
             db.execute(
                 "UPDATE parts SET id = ?, sha256 = ?, durable = ?, type = ? WHERE part = ?",
-                (id, sha256, durable, kind, part),
+                (blobId, sha256, durable, mediaType, part),
             )
 
     def finish(self, part: str, blob: Blob) -> Blob:
-        """It is whole, and in its place; the file that counts, which is an older one when there was one already."""
+        """Note that the file of an upload is in its place. Returns that file, or an older one of the same id."""
         with self._writing() as db:
             db.execute(f"INSERT OR IGNORE INTO blobs ({_BLOB}) VALUES (?,?,?,?,?,?,?)", _values(blob))
             db.execute("UPDATE parts SET done = 1, reserved = 0, at = ? WHERE part = ?", (blob.at, part))
             db.execute("DELETE FROM parts WHERE part = ? AND NOT resumable", (part,))
         return self.blob(blob.id) or blob
 
-    def removePart(self, part: str) -> None:
-        """Forget one."""
+    def removeUpload(self, part: str) -> None:
+        """Remove an upload."""
         with self._writing() as db:
             db.execute("DELETE FROM parts WHERE part = ?", (part,))
 
-    # -- who uses how much ----------------------------------------------------------------------------------------
+    # -- room of the users ----------------------------------------------------------------------------------------
 
     def used(self, user: str | None = None) -> int:
-        """Bytes of files and reservations: of one user, or of all."""
+        """Bytes of files and of reservations, of one user or of all."""
         query = "SELECT COALESCE(SUM(bytes), 0) FROM used WHERE :user IS NULL OR user = :user"
         with self._lock:
             return int(self._db.execute(query, {"user": user}).fetchone()[0])
 
     def fits(self, user: str, more: int, quota: int, userQuota: int) -> bool:
-        """Whether there is room for `more` bytes of a user."""
+        """Whether there is room for `more` bytes of this user. A quota of 0 is without a limit."""
         with self._lock:
             return self._fits(user, more, quota, userQuota)
 
@@ -276,9 +294,9 @@ class Index:
         return not userQuota or self.used(user) + more <= userQuota
 
 
-def _part(row: tuple[object, ...]) -> PartRow:
-    part = PartRow(*row)  # type: ignore[arg-type]
-    return replace(part, resumable=bool(part.resumable), done=bool(part.done))
+def _uploadRow(row: tuple[object, ...]) -> UploadRow:
+    upload = UploadRow(*row)  # type: ignore[arg-type]
+    return replace(upload, resumable=bool(upload.resumable), done=bool(upload.done))
 
 
 def _values(blob: Blob) -> tuple[object, ...]:

@@ -1,9 +1,9 @@
-"""The threads on which the work of a blob store is done, and the bytes that wait for them."""
+"""The threads on which the work of a blob store is done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -19,31 +19,17 @@ _QUIET = 60.0
 """Seconds before the same fault is logged again."""
 
 
-class Paused(Protocol):
-    """A transfer that has paused its sender."""
-
-    def reconsider(self) -> None:
-        """Resume the sender if few enough bytes wait now."""
-
-
 class IoPool:
-    """
-    Does the work of one route's store on a share of the daemon's pool, never on the reactor's thread.
-
-    `waiting` counts the bytes that all transfers have received and not yet written; above `most` their senders pause.
-    """
+    """Does the work of one route's store on a share of the daemon's pool, never on the reactor's thread."""
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, share: PoolShare, clock: IReactorTime, most: int, route: str) -> None:
+    def __init__(self, share: PoolShare, clock: IReactorTime, route: str) -> None:
         self._share = share
         self._clock = clock
         self._route = route
         self._logged: dict[str, float] = {}
         """When each fault was last logged."""
-        self.most = most
-        self.waiting = 0
-        self.paused: set[Paused] = set()
 
     def stop(self) -> Deferred[None]:
         """Fires when all work is done, or its time is over."""
@@ -70,9 +56,3 @@ class IoPool:
             self._logged[error.sentence] = now
             sentence = f"{error.sentence} ({error.__cause__})"
             self.log.error("{route}: {sentence}", event="blob.store", route=self._route, sentence=sentence)
-
-    def taken(self, size: int) -> None:
-        """So many bytes do not wait any more."""
-        self.waiting -= size
-        for each in list(self.paused):
-            each.reconsider()

@@ -1,4 +1,4 @@
-"""The text messages of blob.wsd.v1: each an object with one key, which names it, and an object of fields behind it."""
+"""Reads the text messages of blob.wsd.v1: a JSON object with one key, the message's name, and an object of fields."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ from wsd.protocols.blob.names import checkName, checkType
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _ID = re.compile(r"[0-9a-z]{1,64}")
-_MOST = 2**53 - 1
-"""The largest number that every JSON reader takes for what it is."""
+_MAX_SAFE = 2**53 - 1
+"""The largest integer that every JSON reader reads exactly (RFC 8259 6)."""
 
 
-def token(value: object) -> str:
-    """What the client calls its transfer. Raises BlobError."""
+def checkToken(value: object) -> str:
+    """The token of an upload. Raises BlobError."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise BlobError("bad_message", "the token is not 16 to 128 of A-Z, a-z, 0-9, - and _; make one at random")
     return value
 
 
-def digest(value: object) -> str:
+def _digest(value: object) -> str:
     """A SHA-256 in hex. Raises BlobError."""
     if not isinstance(value, str) or not _SHA256.fullmatch(value):
         raise BlobError("bad_message", "the sha256 is not 64 hexadecimal digits; leave it out, or send it with the end")
     return value.lower()
 
 
-def _id(value: object) -> str:
+def _blobId(value: object) -> str:
+    """The id of a file. Raises BlobError."""
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise BlobError("unknown", "there is no such file; an id is what a receipt has")
     return value
 
 
 def _number(name: str, least: int = 0) -> Callable[[object], int]:
+    """Reads a whole number that is at least `least`."""
+
     def read(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MOST:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MAX_SAFE:
             raise BlobError("bad_message", f"{name} is no whole number from {least} to 2^53 - 1")
         return value
 
@@ -50,33 +53,34 @@ _FIELDS: Mapping[str, Mapping[str, Callable[[object], Any]]] = {
     "begin": {
         "name": checkName,
         "size": _number("size"),
-        "token": token,
+        "token": checkToken,
         "type": checkType,
-        "sha256": digest,
+        "sha256": _digest,
         "chunk": _number("chunk", 1),
     },
-    "end": {"sha256": digest},
-    "abort": {"token": token},
-    "get": {"id": _id, "credit": _number("credit"), "offset": _number("offset"), "length": _number("length")},
+    "end": {"sha256": _digest},
+    "abort": {"token": checkToken},
+    "get": {"id": _blobId, "credit": _number("credit"), "offset": _number("offset"), "length": _number("length")},
     "credit": {"bytes": _number("bytes")},
     "stop": {},
     "list": {},
-    "delete": {"id": _id},
+    "delete": {"id": _blobId},
 }
-"""What a client may say, and how each field is read."""
+"""The messages of a client, and what reads each of their fields."""
 
-_NEEDED = {"begin": ("name", "size"), "get": ("id", "credit"), "credit": ("bytes",), "delete": ("id",)}
+_REQUIRED = {"begin": ("name", "size"), "get": ("id", "credit"), "credit": ("bytes",), "delete": ("id",)}
+"""The fields that a message must have."""
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
-    """A message's name and its fields. Raises BlobError."""
+    """The name of a message and its fields; a field that is null counts as missing. Raises BlobError."""
     try:
-        told = json.loads(text)
+        message = json.loads(text)
     except (ValueError, RecursionError):
         raise BlobError("bad_message", 'this is not JSON; write {"begin": {"name": ..., "size": ...}}') from None
-    if not isinstance(told, dict) or len(told) != 1:
+    if not isinstance(message, dict) or len(message) != 1:
         raise BlobError("bad_message", 'a message has one key, its name; write {"begin": {"name": ..., "size": ...}}')
-    ((name, content),) = told.items()
+    ((name, content),) = message.items()
     readers = _FIELDS.get(name)
     if readers is None or not isinstance(content, dict):
         raise BlobError("bad_message", f"{name[:40]!r} is none of {', '.join(_FIELDS)}, each with an object")
@@ -84,7 +88,7 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     for field in given:
         if field not in readers:
             raise BlobError("bad_message", f"{name} has no field {field[:40]!r}; it has {', '.join(readers) or 'none'}")
-    for field in _NEEDED.get(name, ()):
+    for field in _REQUIRED.get(name, ()):
         if field not in given:
             raise BlobError("bad_message", f"{name} lacks the field {field}")
     return name, {field: readers[field](value) for field, value in given.items()}

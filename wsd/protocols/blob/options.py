@@ -1,4 +1,4 @@
-"""The keys of a route of blobs."""
+"""The configuration keys of a route of blobs."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ _DAY = 86400.0
 
 @dataclass(frozen=True)
 class BlobOptions:
-    """Where the store is, how much it takes, and what may be done with it."""
+    """Where the store is, how much it takes, and what clients may do."""
 
     store: str | None = field(default=None, metadata={"path": True})
-    """The store's folder; None is "blob" in the state folder."""
+    """The folder of the store; None is "blob" in the state folder."""
     quota: int = fields.size(GIB, least=0)
     """Bytes of the whole store; 0 for no limit."""
     user_quota: int = fields.size(0, least=0)
     """Bytes of one user's files; 0 for no limit."""
     max_file: int = fields.size(GIB, least=1)
-    """Bytes of one file, by whatever way it comes."""
+    """Bytes of one file, over a WebSocket or over HTTP."""
     max_unfinished: int = field(default=256, metadata={"unit": "files", "least": 1})
-    """Unfinished files of one user, and from one address."""
+    """Unfinished uploads of one user, and from one address."""
     max_chunk: int = fields.size(MIB, least=1024)
     """Bytes of a chunk of the reliable protocol."""
     credit: int = fields.size(4 * MIB, least=65536)
     """Bytes that a client of the reliable protocol may send before they are written."""
     sync: str = field(default="interval", metadata={"choices": ("interval", "each", "end")})
-    """When bytes are brought to the disk, and acknowledged: at an interval, with each chunk, or at the end."""
+    """When bytes are brought to the disk and acknowledged: at an interval, with each chunk, or at the end."""
     sync_interval: float = fields.seconds(1.0, least=0.01)
-    """Seconds between two times, at an interval."""
+    """With an interval: seconds from one sync to the next."""
     sync_bytes: int = fields.size(32 * MIB, least=65536)
-    """Bytes after which the interval is over."""
+    """With an interval: bytes after which the next sync is due early."""
     expire: float = fields.seconds(_DAY, least=1)
-    """Seconds for which an unfinished file is kept after its last byte."""
+    """Seconds for which an unfinished upload is kept after its last byte."""
     keep: float = fields.seconds(0, least=0)
     """Seconds for which a file is kept; 0 for ever."""
     threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})
@@ -48,9 +48,9 @@ class BlobOptions:
     buffer: int = fields.size(8 * MIB, least=65536)
     """Bytes of all uploads together that may wait to be written."""
     list: bool = False
-    """Whether who asks is told of the files that are theirs."""
+    """Whether users may list their files."""
     delete: bool = False
-    """Whether files may be removed over the network, by who uploaded them."""
+    """Whether users may remove their files over the network."""
 
     def check(self) -> Sequence[str]:
         """Check the store, and return warnings. Raises ValueError if it cannot be opened."""

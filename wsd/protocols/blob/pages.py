@@ -1,11 +1,11 @@
-"""What answers HTTP at a route of blobs: files by their ids, their list, their removal, and tus."""
+"""What answers HTTP at a route of blobs: files by their ids, their list, their removal, the page, tus and slots."""
 
 from __future__ import annotations
 
 import json
 from html import escape
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import Resource
@@ -14,43 +14,42 @@ from zope.interface import implementer
 from wsd.connection import Refused
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.blob.answers import answer, say
-from wsd.protocols.blob.download import Download
+from wsd.protocols.blob.download import sendFile
 from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.service import BlobService, requestUser
 from wsd.protocols.blob.slots import BlobSlots
-from wsd.protocols.blob.store import Store
 from wsd.protocols.blob.tus import Tus
 from wsd.resources import IBody, IStreamed, PageFiles, finish, setFields
 
-if TYPE_CHECKING:
-    from wsd.protocols.blob.protocol import BlobFactory
-
 _ALLOWED = "DELETE, GET, HEAD, OPTIONS"
-_ASK = (
+_ALLOWED_FIELDS = (
     "Content-Type, Range, If-Range, If-None-Match, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, "
     "Upload-Checksum, X-HTTP-Method-Override, X-Requested-With, X-Request-ID"
 )
-_TELL = (
+_EXPOSED_FIELDS = (
     "Location, Content-Location, Content-Range, Content-Disposition, ETag, Tus-Resumable, Tus-Version, Tus-Extension, "
     "Tus-Max-Size, Tus-Checksum-Algorithm, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Expires"
 )
 
 
 @implementer(IStreamed)
-class Files(Resource):
-    """`/blob`, `/blob/ID` and `/blob/tus`."""
+class BlobResource(Resource):
+    """Answers at `/blob`, `/blob/ID`, `/blob/tus` and `/blob/slot`."""
 
     isLeaf = True
 
-    def __init__(self, factory: BlobFactory) -> None:
+    def __init__(self, service: BlobService, origins: tuple[str, ...]) -> None:
+        """Pages of these origins may send requests."""
         super().__init__()
-        self._factory = factory
-        self._tus = Tus(factory)
-        self._slots = BlobSlots(factory)
+        self._service = service
+        self._origins = origins
+        self._tus = Tus(service)
+        self._slots = BlobSlots(service)
         folder = files("wsd.protocols.blob").joinpath("page")
-        self._page = PageFiles(folder, {"route": escape(factory.route.path.rstrip("/"))})
+        self._page = PageFiles(folder, {"route": escape(service.path)})
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Only tus has bodies; one that is refused is not read."""
+        """What receives the body, at tus or at a slot; None if the request is refused or needs no body."""
         try:
             self._letIn(request)
         except BlobError:
@@ -60,7 +59,7 @@ class Files(Resource):
         return self._tus.bodyOf(request) if _isAt(request, b"tus") else None
 
     def render(self, request: Any) -> Any:
-        """Answer; other sites' pages only where the route lets them (CORS, as the Fetch standard has it)."""
+        """Answer a request. A page of another site needs an origin that the route allows (Fetch standard, CORS)."""
         try:
             self._letIn(request)
             if _isAt(request, b"slot"):
@@ -73,57 +72,57 @@ class Files(Resource):
             return answer(request, _refuse(BlobError("bad_method", f"a file is asked for with one of {_ALLOWED}")))
 
     def _letIn(self, request: Any) -> None:
+        """Set the fields of CORS. Raises BlobError for an origin that is not allowed."""
         origin = request.head.headers.get("Origin")
         if origin is None:
             return
         try:
-            checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
+            checkOrigin(origin, self._origins, request.head.host, request.site.hosts)
         except Refused as refused:
             raise BlobError("forbidden", refused.sentence) from None
-        fields = {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _TELL, "Vary": "Origin"}
+        fields = {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": _EXPOSED_FIELDS,
+            "Vary": "Origin",
+        }
         if "Access-Control-Request-Method" in request.head.headers:
             fields["Access-Control-Allow-Methods"] = "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE"
-            fields["Access-Control-Allow-Headers"] = _ASK
+            fields["Access-Control-Allow-Headers"] = _ALLOWED_FIELDS
             fields["Access-Control-Max-Age"] = "86400"
         setFields(request, fields)
 
     def render_OPTIONS(self, request: Any) -> int:
-        """What a browser asks before a page of another site may ask."""
+        """Answer a preflight request of a browser (Fetch standard, CORS)."""
         request.setHeader(b"Allow", _ALLOWED.encode())
         return answer(request, _nothing(request))
 
     def render_GET(self, request: Any) -> int | bytes:
-        """One file, or a part of it; without an id a browser gets a page, others the list of their files."""
+        """Answer with a file; without an id, with the page if the client is a browser, else with the list of files."""
         name = request.postpath[0].decode("latin-1") if len(request.postpath) == 1 else ""
         if not name and "text/html" in (request.head.headers.get("Accept") or ""):
             name = "index.html"
         if name in self._page:
             request.setHeader(b"Vary", b"Accept")
             return self._page.render(request, name)
-        id = _idOf(request)
-        return answer(request, self._get(request, id) if id else self._list(request))
-
-    async def _get(self, request: Any, id: str) -> None:
-        blob, reader = await self._factory.transfers.run(Store.reader, id)
-        try:
-            await Download(request, blob, reader, self._factory.disk.run).send()
-        finally:
-            reader.close()
+        blobId = _idOf(request)
+        if not blobId:
+            return answer(request, self._list(request))
+        return answer(request, sendFile(request, self._service.transfers, blobId))
 
     async def _list(self, request: Any) -> None:
-        theirs = await self._factory.listOf(self._factory.ownerOf(request))
+        theirs = await self._service.receiptsOf(requestUser(request))
         say(request, 200, json.dumps({"files": theirs}, ensure_ascii=False))
 
     def render_DELETE(self, request: Any) -> int:
-        """Remove one."""
-        id = _idOf(request)
-        if not id:
+        """Remove a file."""
+        blobId = _idOf(request)
+        if not blobId:
             request.setHeader(b"Allow", b"GET, HEAD, OPTIONS")
             raise BlobError("bad_method", "a file is removed by its id: DELETE /blob/ID")
-        return answer(request, self._delete(request, id))
+        return answer(request, self._delete(request, blobId))
 
-    async def _delete(self, request: Any, id: str) -> None:
-        await self._factory.remove(id, self._factory.ownerOf(request))
+    async def _delete(self, request: Any, blobId: str) -> None:
+        await self._service.remove(blobId, requestUser(request))
         await _nothing(request)
 
 

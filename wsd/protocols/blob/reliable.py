@@ -1,47 +1,65 @@
 """
-blob.wsd.v1, the reliable way: docs/blob.md specifies it.
+blob.wsd.v1, the reliable way; docs/blob.md specifies it.
 
-Up: begin -> ready, then chunks -> acks, then end -> done. Down: get -> file, then chunks under the client's credit,
-then sent. What has been acknowledged is on disk for good, and a transfer goes on from there on any connection.
+An upload goes begin -> ready, then chunks -> acks, then end -> done; a download goes get -> file, then chunks under the
+client's credit, then sent. What has been acknowledged is on disk for good, and any later connection can resume there.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable
-from struct import Struct
-from typing import TYPE_CHECKING, Any
+from enum import Enum, auto
+from typing import Any
 
+from wsd.protocols.blob.chunk import HEADER
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.index import Blob
 from wsd.protocols.blob.messages import parse
-from wsd.protocols.blob.part import Part, Wanted
 from wsd.protocols.blob.pipe import Pipe
-from wsd.protocols.blob.sending import Sending
-from wsd.protocols.blob.store import Store
-
-if TYPE_CHECKING:
-    from wsd.protocols.blob.protocol import BlobConnection
-
-HEAD = Struct(">QI")
-"""What a chunk begins with: its offset in the file, and the CRC-32 (zlib's) of what follows."""
+from wsd.protocols.blob.sending import ChunkSender
+from wsd.protocols.blob.service import BlobService
+from wsd.protocols.blob.store import BlobStore
+from wsd.protocols.blob.subprotocol import BlobPeer
+from wsd.protocols.blob.upload import BlobUpload, NewUpload
 
 
-class Reliable:
-    """One upload and one download at a time; an error ends that one, and the connection goes on."""
+class _ChunkState(Enum):
+    """What becomes of chunks."""
 
-    def __init__(self, connection: BlobConnection) -> None:
-        self._connection = connection
-        self._transfers = connection.factory.transfers
-        self._options = connection.options
+    IDLE = auto()
+    """No upload has begun. A chunk is an error."""
+    RECEIVING = auto()
+    """Chunks are written to the pipe."""
+    DISCARDING = auto()
+    """After an error. What the client sent before it heard of it is dropped, until it begins again."""
+
+
+class ReliableProtocol:
+    """One upload and one download at a time. An error ends one of them, and the connection stays open."""
+
+    def __init__(self, peer: BlobPeer, service: BlobService) -> None:
+        self._peer = peer
+        self._service = service
+        self._transfers = service.transfers
+        self._options = service.options
+        self._state = _ChunkState.IDLE
         self._pipe: Pipe | None = None
-        self._deaf = False
-        """After an error: what is still on its way belongs to a transfer that is over."""
-        self._most = self._next = self._granted = self._told = 0
-        self._head = b""
+        """The pipe of the upload, while RECEIVING."""
+        self._maxChunk = 0
+        self._nextOffset = 0
+        """The offset of the next chunk."""
+        self._granted = 0
+        """The offset up to which the client has credit."""
+        self._acknowledged = 0
+        """The durable offset that the client was told last."""
+        self._header = b""
+        """As much as has arrived of the present chunk's header."""
         self._length = 0
-        self._sending: Sending | None = None
-        connection.tell(
+        """Bytes of the file that have arrived of the present chunk."""
+        self._sender: ChunkSender | None = None
+        """The download."""
+        peer.tell(
             "hello",
             {
                 "max_file": self._options.max_file,
@@ -51,203 +69,200 @@ class Reliable:
             },
         )
 
-    # -- text -----------------------------------------------------------------------------------------------------
-
     @property
     def isBusy(self) -> bool:
         """Never: an upload can be resumed, even with the next daemon."""
         return False
 
+    # -- messages -------------------------------------------------------------------------------------------------
+
     async def text(self, message: str) -> None:
-        """A message; nothing more is read before it is answered."""
+        """Called with a text message. Nothing more is read before it is answered."""
         try:
             name, fields = parse(message)
-            await getattr(self, f"_{name}")(**fields)
+            await getattr(self, f"_{name}")(fields)
         except BlobError as error:
-            self._connection.send(error.text)
+            self._peer.send(error.text)
 
-    async def _begin(
-        self,
-        name: str,
-        size: int,
-        token: str | None = None,
-        type: str | None = None,
-        sha256: str | None = None,
-        chunk: int | None = None,
-    ) -> None:
-        await self._setDown()
-        token = token or secrets.token_urlsafe(24)
-        wanted = Wanted(self._connection.owner, name, type, size, sha256, self._connection.source)
-        begun = await self._transfers.begin(wanted, token, self)
-        self._deaf = False
+    async def _begin(self, fields: dict[str, Any]) -> None:
+        await self._detach()
+        token = fields.get("token") or secrets.token_urlsafe(24)
+        name, mediaType, size, digest = fields["name"], fields.get("type"), fields["size"], fields.get("sha256")
+        new = NewUpload(self._peer.owner, name, mediaType, size, digest, self._peer.source)
+        begun = await self._transfers.begin(new, token, self)
+        self._state = _ChunkState.IDLE
         if isinstance(begun, Blob):
-            self._connection.tell("have", self._connection.factory.receipt(begun))
+            self._peer.tell("have", self._service.receipt(begun))
             return
-        if not self._connection.isOpen:
+        if not self._peer.isOpen:
             begun.letGo()
             return
-        self._pipe = begun
-        self._most = min(chunk or self._options.max_chunk, self._options.max_chunk)
-        self._next = self._told = begun.durable
-        self._granted = self._next + self._options.credit
-        answer = {"token": token, "offset": self._next, "credit": self._options.credit, "chunk": self._most}
-        self._connection.tell("ready", answer)
+        self._state, self._pipe = _ChunkState.RECEIVING, begun
+        self._maxChunk = min(fields.get("chunk") or self._options.max_chunk, self._options.max_chunk)
+        self._nextOffset = self._acknowledged = begun.durable
+        self._granted = self._nextOffset + self._options.credit
+        answer = {
+            "token": token,
+            "offset": self._nextOffset,
+            "credit": self._options.credit,
+            "chunk": self._maxChunk,
+        }
+        self._peer.tell("ready", answer)
 
-    async def _end(self, sha256: str | None = None) -> None:
-        if self._deaf:
-            return  # It was sent before the error came.
-        pipe, self._pipe = self._current(), None
-        blob = await pipe.finish(sha256)
-        self._connection.tell("done", self._connection.factory.receipt(blob))
+    async def _end(self, fields: dict[str, Any]) -> None:
+        if self._state is _ChunkState.DISCARDING:
+            return
+        blob = await self._takePipe().finish(fields.get("sha256"))
+        self._peer.tell("done", self._service.receipt(blob))
 
-    async def _abort(self, token: str | None = None) -> None:
-        if token is not None:
-            await self._transfers.abort(token)
+    async def _abort(self, fields: dict[str, Any]) -> None:
+        if "token" in fields:
+            await self._transfers.abort(fields["token"])
         else:
-            pipe, self._pipe = self._current(), None
-            await pipe.abort()
-        self._connection.tell("aborted", {})
+            await self._takePipe().abort()
+        self._peer.tell("aborted", {})
 
-    def _current(self) -> Pipe:
-        if self._pipe is None:
+    def _takePipe(self) -> Pipe:
+        """The pipe of the upload, which ends. Raises BlobError."""
+        pipe = self._pipe
+        if pipe is None:
             raise BlobError("no_transfer", "nothing has been begun here, or it is over; begin first")
-        return self._pipe
+        self._state, self._pipe = _ChunkState.IDLE, None
+        return pipe
 
-    async def _setDown(self) -> None:
-        pipe, self._pipe = self._pipe, None
-        if pipe is not None:
+    async def _detach(self) -> None:
+        """Close the unfinished upload. The client can resume it with its token."""
+        if self._pipe is not None:
+            pipe = self._takePipe()
             pipe.letGo()
             await pipe.gone
 
-    async def _list(self) -> None:
-        self._connection.tell("files", await self._connection.factory.listOf(self._connection.owner))
+    async def _list(self, fields: dict[str, Any]) -> None:
+        self._peer.tell("files", await self._service.receiptsOf(self._peer.owner))
 
-    async def _delete(self, id: str) -> None:
-        await self._connection.factory.remove(id, self._connection.owner)
-        self._connection.tell("deleted", {"id": id})
+    async def _delete(self, fields: dict[str, Any]) -> None:
+        await self._service.remove(fields["id"], self._peer.owner)
+        self._peer.tell("deleted", {"id": fields["id"]})
 
-    # -- chunks come ----------------------------------------------------------------------------------------------
+    # -- chunks ---------------------------------------------------------------------------------------------------
 
     def began(self) -> Awaitable[None] | None:
-        """A chunk begins."""
-        self._head = b""
+        """Called when a chunk begins."""
+        self._header = b""
         self._length = 0
-        if self._pipe is None and not self._deaf:
-            self._deaf = True
-            self._connection.send(BlobError("no_transfer", "a chunk came before anything was begun; begin first").text)
+        if self._state is _ChunkState.IDLE:
+            self._state = _ChunkState.DISCARDING
+            self._peer.send(BlobError("no_transfer", "a chunk came before anything was begun; begin first").text)
         return None
 
     def arrived(self, data: bytes) -> None:
-        """Some of it."""
+        """Called with the next bytes of a chunk."""
         if self._pipe is None:
             return
-        lacking = HEAD.size - len(self._head)
-        if lacking:
-            self._head += data[:lacking]
-            if len(self._head) == HEAD.size:
-                self._headed()
-            data = data[lacking:]
+        missing = HEADER.size - len(self._header)
+        if missing:
+            self._header += data[:missing]
+            if len(self._header) == HEADER.size:
+                self._beginPiece()
+            data = data[missing:]
         if data and self._pipe is not None:
             self._length += len(data)
-            end = self._next + self._length
-            if self._length > self._most:
-                self._fail(BlobError("too_large", f"a chunk has {self._most} bytes at the most here; cut it"))
+            end = self._nextOffset + self._length
+            if self._length > self._maxChunk:
+                self._fail(BlobError("too_large", f"a chunk has {self._maxChunk} bytes at the most here; cut it"))
             elif end > self._granted:
                 self._fail(BlobError("credit", f"there is credit up to byte {self._granted}; wait for an ack"))
             else:
                 self._pipe.write(data)
 
-    def _headed(self) -> None:
+    def _beginPiece(self) -> None:
         assert self._pipe is not None
-        offset, _ = HEAD.unpack(self._head)
-        if offset != self._next:
+        offset, _ = HEADER.unpack(self._header)
+        if offset != self._nextOffset:
             self._fail(
-                BlobError("offset", f"a chunk for byte {offset} came, and byte {self._next} is due; begin again")
+                BlobError("offset", f"a chunk for byte {offset} came, and byte {self._nextOffset} is due; begin again")
             )
         else:
-            self._pipe.do(Part.mark)
+            self._pipe.do(BlobUpload.beginPiece)
 
     def ended(self) -> Awaitable[None] | None:
-        """It is whole: check it."""
+        """Called when a chunk is complete."""
         if self._pipe is None:
             return None
-        if len(self._head) < HEAD.size:
+        if len(self._header) < HEADER.size:
             self._fail(BlobError("bad_message", "a chunk begins with its offset (8 bytes) and its CRC-32 (4 bytes)"))
             return None
-        _, crc = HEAD.unpack(self._head)
-        self._pipe.do(lambda part: part.check(crc))
-        self._next += self._length
+        _, crc = HEADER.unpack(self._header)
+        self._pipe.do(lambda upload: upload.checkPiece(crc))
+        self._nextOffset += self._length
         return None
 
     def _fail(self, error: BlobError) -> None:
-        """The transfer is set down; the client may begin it again with its token."""
+        """Close the upload and send the error. The client can resume with its token."""
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
             pipe.letGo()
-        self._deaf = True
-        self._connection.send(error.text)
+        self.failed(error)
 
     def gone(self) -> None:
-        """The connection is lost: what has come is kept for the next one."""
-        pipe, self._pipe = self._pipe, None
-        if pipe is not None:
-            pipe.letGo()
-        if self._sending is not None:
-            self._sending.stop()
+        """Called when the connection is gone. What has arrived of an upload is kept."""
+        if self._pipe is not None:
+            self._takePipe().letGo()
+        if self._sender is not None:
+            self._sender.stop()
 
-    # -- the pipe tells -------------------------------------------------------------------------------------------
+    # -- called by the pipe ---------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """The disk is slower than the network."""
-        self._connection.hold()
+        """Called when the disk is slower than the network."""
+        self._peer.hold()
 
     def resume(self) -> None:
-        """It has caught up."""
-        self._connection.release()
+        """Called when the disk has caught up."""
+        self._peer.release()
 
     def progressed(self) -> None:
-        """Acknowledge what is on disk for good, and give new credit for what is written."""
+        """Called when more is written or durable. Acknowledge what is durable; what is written makes new credit."""
         pipe = self._pipe
         if pipe is None:
             return
         granted = pipe.written + self._options.credit
-        if pipe.durable != self._told or granted - self._granted >= self._options.credit // 2:
-            self._told, self._granted = pipe.durable, max(granted, self._granted)
-            self._connection.tell("ack", {"offset": self._told, "credit": self._granted - self._told})
+        if pipe.durable != self._acknowledged or granted - self._granted >= self._options.credit // 2:
+            self._acknowledged, self._granted = pipe.durable, max(granted, self._granted)
+            self._peer.tell("ack", {"offset": self._acknowledged, "credit": self._granted - self._acknowledged})
 
     def failed(self, error: BlobError) -> None:
-        """The transfer is set down already."""
-        self._pipe = None
-        self._deaf = True
-        self._connection.send(error.text)
+        """Called when the upload has failed; it is closed already."""
+        self._state, self._pipe = _ChunkState.DISCARDING, None
+        self._peer.send(error.text)
 
     # -- downloads ------------------------------------------------------------------------------------------------
 
-    async def _get(self, id: str, credit: int, offset: int = 0, length: int | None = None) -> None:
-        if self._sending is not None:
+    async def _get(self, fields: dict[str, Any]) -> None:
+        if self._sender is not None:
             raise BlobError("busy", "one file after the other: this connection is being sent one; stop it first")
-        blob, reader = await self._transfers.run(Store.reader, id)
-        end = blob.size if length is None else offset + length
+        blob, reader = await self._transfers.run(BlobStore.reader, fields["id"])
+        offset = fields.get("offset", 0)
+        end = offset + fields["length"] if "length" in fields else blob.size
         if end > blob.size or offset > blob.size:
-            await self._transfers.disk.run(reader.close)
+            reader.close()
             raise BlobError("range", f"the file has {blob.size} bytes; ask for a part of those")
-        told: dict[str, Any] = {**self._connection.factory.receipt(blob), "offset": offset, "length": end - offset}
-        self._connection.tell("file", told)
-        self._sending = Sending(self._connection, self._transfers.disk, reader, offset, end, credit)
-        self._sending.done.addCallback(self._sent)
+        self._peer.tell("file", {**self._service.receipt(blob), "offset": offset, "length": end - offset})
+        self._sender = ChunkSender(self._peer, self._transfers.disk, reader, offset, end, fields["credit"])
+        self._sender.done.addCallback(self._sent)
 
     def _sent(self, error: BlobError | None) -> None:
-        sending, self._sending = self._sending, None
-        assert sending is not None
+        sender, self._sender = self._sender, None
+        assert sender is not None
         if error is not None:
-            self._connection.send(error.text)
+            self._peer.send(error.text)
         else:
-            self._connection.tell("sent", {"offset": sending.offset})
+            self._peer.tell("sent", {"offset": sender.offset})
 
-    async def _credit(self, bytes: int) -> None:
-        if self._sending is not None:
-            self._sending.grant(bytes)
+    async def _credit(self, fields: dict[str, Any]) -> None:
+        if self._sender is not None:
+            self._sender.grant(fields["bytes"])
 
-    async def _stop(self) -> None:
-        if self._sending is not None:
-            self._sending.stop()
+    async def _stop(self, fields: dict[str, Any]) -> None:
+        if self._sender is not None:
+            self._sender.stop()

@@ -1,51 +1,30 @@
 """
-The store: a folder of files with an index. A file has its name there only when it is whole, checked and on disk.
+The store: a folder of files with an index. A file has its name there only when it is complete, checked and on disk.
 
-    index.sqlite   what there is (wsd.protocols.blob.index)
+    index.sqlite   the files and the uploads (wsd.protocols.blob.index)
     parts/PART     unfinished files
-    files/AB/ID    finished ones; the id is made from the user and the content with a key that stays in the store
+    files/AB/ID    finished files; the id is made from the user, the content and a key that stays in the store
 
-All of it blocks, and belongs on a pool of threads. A method may be called from any; a part belongs to one at a time.
+Everything here blocks, and belongs on a pool of threads. Any thread may call the store; an upload is written by one
+thread at a time.
 """
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from wsd.protocols.blob.errors import BlobError, told
-from wsd.protocols.blob.file import PartFile, Reader, cut, isIdle, makeFolder, syncFolder
-from wsd.protocols.blob.index import Blob, Index, PartRow
-from wsd.protocols.blob.part import Part, Wanted
-from wsd.protocols.blob.shelf import Shelf
+from wsd.protocols.blob.errors import BlobError, translateErrors
+from wsd.protocols.blob.file import FileReader, UploadFile, cut, isIdle, makeFolder, syncFolder
+from wsd.protocols.blob.finished import FinishedFiles
+from wsd.protocols.blob.index import Blob, BlobIndex, UploadRow, UploadState
+from wsd.protocols.blob.quota import BlobLimits, Quota
+from wsd.protocols.blob.upload import BlobUpload, NewUpload
 
 INDEX = "index.sqlite"
-"""Without this file there is no store yet."""
-
-_PIECE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a store takes, and for how long; 0 is without a limit."""
-
-    quota: int = 0
-    """Bytes of the whole store, with what unfinished files have reserved."""
-    userQuota: int = 0
-    """Bytes of one user's."""
-    maxFile: int = 0
-    """Bytes of a file."""
-    expire: float = 0
-    """Seconds for which an unfinished file is kept after its last byte."""
-    keep: float = 0
-    """Seconds for which a finished one is kept."""
-    unfinished: int = 0
-    """Unfinished files of one user, and from one address."""
-
+"""The name of the index; a folder without it is not a store yet."""
 
 SLOT = "slot "
 """
@@ -53,9 +32,11 @@ The prefix of slot tokens, and of the users whose files they name. A token is ke
 who may read the file knows it, so it opens nothing but the slot.
 """
 
+_READ_SIZE = 1 << 20
+
 
 def nameOf(token: str) -> str:
-    """The name of the part that a token stands for: who reads the index cannot go on with it."""
+    """The name of the upload that a token stands for. A reader of the index cannot find the token from it."""
     return sha256(token.removeprefix(SLOT).encode()).hexdigest()[:40]
 
 
@@ -64,279 +45,251 @@ def isSlot(name: str) -> bool:
     return name.startswith(SLOT)
 
 
-class Store:
-    """
-    A folder of blobs. `now` gives the seconds since 1970.
+class BlobStore:
+    """A folder of blobs. `now` returns the seconds since 1970. Its methods raise BlobError."""
 
-    Raises BlobError, for all that a disk may refuse too.
-    """
-
-    def __init__(self, root: Path, limits: Limits, now: Callable[[], float]) -> None:
-        self.limits = limits
-        self.now = now
+    def __init__(self, root: Path, limits: BlobLimits, now: Callable[[], float]) -> None:
+        self._limits = limits
+        self._now = now
         self.parts = root / "parts"
         self.files = root / "files"
-        with told():
+        with translateErrors():
             for folder in (root, self.parts, self.files):
                 makeFolder(folder)
-            self.index = Index(root / INDEX)
-            self._shelf = Shelf(self.files, self.index)
+            self.index = BlobIndex(root / INDEX)
+            self._quota = Quota(self.index, limits)
+            self._finished = FinishedFiles(self.files, self.index, now)
             self._recover()
 
-    def pathOf(self, id: str) -> Path:
-        """Where a finished file lies."""
-        return self._shelf.pathOf(id)
-
-    def idOf(self, user: str, digest: str) -> str:
-        """The id of a user's file with this SHA-256: nobody else can tell it, or tell from it."""
-        return hmac.new(self.index.key, f"{user}\0{digest}".encode(), sha256).hexdigest()[:40]
+    def pathOf(self, blobId: str) -> Path:
+        """The path of a finished file."""
+        return self._finished.pathOf(blobId)
 
     def close(self) -> None:
-        """Let go of the index."""
+        """Close the index."""
         self.index.close()
 
-    # -- writing --------------------------------------------------------------------------------------------------
+    # -- uploads --------------------------------------------------------------------------------------------------
 
-    def begin(self, wanted: Wanted, token: str | None = None) -> Part | Blob:
+    def begin(self, new: NewUpload, token: str | None = None) -> BlobUpload | Blob:
         """
-        A part to write, at its durable offset when the token is that of one; or the file, when it is here already.
+        Begin an upload, or resume the one of this token at its durable offset; a Blob if the file is here already.
 
-        Without a token it can not be gone on with.
+        Without a token the upload cannot be resumed.
         """
-        with told():
-            self._checkSize(wanted.size)
-            have = self._have(wanted)
+        with translateErrors():
+            self._quota.checkSize(new.size)
+            have = self._have(new)
             if have is not None:
                 return have
             name = secrets.token_hex(20) if token is None else nameOf(token)
             row = None if token is None else self._rowOf(name)
-            if row is not None and isSlot(row.user) != isSlot(wanted.user):
+            if row is not None and isSlot(row.user) != isSlot(new.user):
                 raise BlobError("conflict", "this token belongs to another file; use a new one for each file")
-            if row is not None and row.done:
+            if row is not None and row.state is UploadState.FINISHED:
                 blob = self.index.blob(row.id or "")
                 if blob is not None:
                     return blob
-                self.index.removePart(name)
+                self.index.removeUpload(name)
                 row = None
             if row is None:
-                self._checkRoom(wanted.user, wanted.size or 0)
-                row = self._add(name, wanted, token is not None)
-            elif (row.name, row.size) != (wanted.name, wanted.size):
+                self._quota.checkRoom(new.user, new.size or 0)
+                row = self._add(name, new, token is not None)
+            elif (row.name, row.size) != (new.name, new.size):
                 raise BlobError(
                     "conflict", "this token is that of a file of another name or size; take a new one for each file"
                 )
             else:
                 self._checkRest(row)
-            return self._part(row)
+            return self._open(row)
 
-    def create(self, wanted: Wanted, token: str) -> None:
-        """Begin with nothing; an empty file is whole by that."""
-        part = self.begin(wanted, token)
-        if isinstance(part, Part):
-            if wanted.size == 0:
-                part.finish()
-            part.close()
+    def create(self, new: NewUpload, token: str) -> None:
+        """Begin an upload without any bytes. An empty file is finished at once."""
+        upload = self.begin(new, token)
+        if isinstance(upload, BlobUpload):
+            if new.size == 0:
+                upload.finish()
+            upload.close()
 
-    def resume(self, token: str) -> Part:
-        """The part of a token, to write. Raises BlobError ("unknown")."""
-        with told():
+    def resume(self, token: str) -> BlobUpload:
+        """Resume the upload of a token. Raises BlobError ("unknown")."""
+        with translateErrors():
             row = self.row(token)
-            if row.done:
+            if row.state is UploadState.FINISHED:
                 raise BlobError("size", "this file is whole already; begin another")
             self._checkRest(row)
-            return self._part(row)
+            return self._open(row)
 
-    def row(self, token: str) -> PartRow:
-        """What the index has of a token. Raises BlobError ("unknown")."""
-        with told():
+    def row(self, token: str) -> UploadRow:
+        """The upload of a token as the index has it. Raises BlobError ("unknown")."""
+        with translateErrors():
             row = self._rowOf(nameOf(token))
             if row is None or isSlot(row.user) != isSlot(token):
                 raise BlobError("unknown", "there is no such transfer, or not any more; begin it anew")
             return row
 
     def forget(self, token: str) -> None:
-        """Remove the unfinished file of a token, or the memory of a finished one's. Raises BlobError ("unknown")."""
-        with told():
+        """Remove the upload of a token; a finished file stays. Raises BlobError ("unknown")."""
+        with translateErrors():
             row = self.row(token)
-            if not row.done:
+            if row.state is not UploadState.FINISHED:
                 (self.parts / row.part).unlink(missing_ok=True)
-            self.index.removePart(row.part)
+            self.index.removeUpload(row.part)
 
-    def _checkSize(self, size: int | None) -> None:
-        most = self.limits.maxFile
-        if size is not None and most and size > most:
-            raise BlobError("too_large", f"the file is {size} bytes; {most} is the most here")
-
-    def _checkRoom(self, user: str, more: int) -> None:
-        """Refuse a file that does not fit now, before any byte of it is sent. Nothing is reserved yet."""
-        if not self.index.fits(user, more, self.limits.quota, self.limits.userQuota):
-            raise self.full(user, more)
-
-    def _checkRest(self, row: PartRow) -> None:
+    def _checkRest(self, row: UploadRow) -> None:
+        """Raises BlobError if there is no room for the missing bytes of an upload."""
         if row.size is not None:
-            self._checkRoom(row.user, row.size - row.reserved)
+            self._quota.checkRoom(row.user, row.size - row.reserved)
 
-    def _have(self, wanted: Wanted) -> Blob | None:
-        if wanted.sha256 is None:
+    def _have(self, new: NewUpload) -> Blob | None:
+        """The user's file with the announced SHA-256."""
+        if new.sha256 is None:
             return None
-        blob = self.index.blob(self.idOf(wanted.user, wanted.sha256))
-        return blob if blob is not None and wanted.size in (None, blob.size) else None
+        blob = self.index.blob(self._finished.idOf(new.user, new.sha256))
+        return blob if blob is not None and new.size in (None, blob.size) else None
 
-    def _add(self, name: str, wanted: Wanted, resumable: bool) -> PartRow:
-        row = PartRow(
+    def _add(self, name: str, new: NewUpload, resumable: bool) -> UploadRow:
+        row = UploadRow(
             part=name,
-            user=wanted.user,
-            name=wanted.name,
-            type=wanted.type,
-            size=wanted.size,
+            user=new.user,
+            name=new.name,
+            type=new.type,
+            size=new.size,
             resumable=resumable,
             durable=0,
             reserved=0,
             id=None,
-            sha256=wanted.sha256,
+            sha256=new.sha256,
             done=False,
-            at=self.now(),
-            source=wanted.source,
-            metadata=wanted.metadata,
+            at=self._now(),
+            source=new.source,
+            metadata=new.metadata,
         )
-        most = self.limits.unfinished
-        if not self.index.addPart(row, most):
+        most = self._limits.unfinished
+        if not self.index.addUpload(row, most):
             raise BlobError(
                 "too_many", f"you or your address already have {most} unfinished files; finish or abort one"
             )
         return row
 
-    def _rowOf(self, name: str) -> PartRow | None:
-        """What the index has of a part. An end that was begun and went wrong is tried again before."""
-        row = self.index.part(name)
-        if row is not None and row.id is not None and not row.done and isIdle(self.parts / name):
-            self._settle(row)
-            row = self.index.part(name)
+    def _rowOf(self, name: str) -> UploadRow | None:
+        """The row of an upload. If finishing it failed before, that is tried again first."""
+        row = self.index.upload(name)
+        if row is not None and row.state is UploadState.FINISHING and isIdle(self.parts / name):
+            self._finish(row)
+            row = self.index.upload(name)
         return row
 
-    def _settle(self, row: PartRow) -> None:
-        """A part whose end was begun becomes a file."""
+    def _finish(self, row: UploadRow) -> None:
+        """Make an upload that is finishing a file, wherever its bytes are."""
         path = self.parts / row.part
         if path.exists() or self.pathOf(row.id or "").exists():
-            self.place(row, row.durable)
+            self._finished.add(path, row, row.durable)
         else:
-            self.index.removePart(row.part)
+            self.index.removeUpload(row.part)
 
-    def _part(self, row: PartRow) -> Part:
-        part = Part(self, row, PartFile(self.parts / row.part, row.durable))
+    def _open(self, row: UploadRow) -> BlobUpload:
+        file = UploadFile(self.parts / row.part, row.durable)
+        upload = BlobUpload(row, file, self.index, self._quota, self._finished, self._now)
         syncFolder(self.parts)
-        return part
+        return upload
 
-    def full(self, user: str, more: int) -> BlobError:
-        """There is no room for so many bytes: whose quota it is, and what is left of it."""
-        limits = self.limits
-        left = limits.quota - self.index.used() if limits.quota else more
-        if more > left:
-            return BlobError("quota", f"{more} bytes more are too many: there is room for {max(0, left)}; try later")
-        left = limits.userQuota - self.index.used(user)
-        return BlobError("quota", f"{more} bytes more are too many: {max(0, left)} are left to you; remove some")
+    # -- files ----------------------------------------------------------------------------------------------------
 
-    # -- what is there --------------------------------------------------------------------------------------------
-
-    def blob(self, id: str) -> Blob:
-        """The file of this id. Raises BlobError ("unknown")."""
-        with told():
-            blob = self.index.blob(id)
+    def blob(self, blobId: str) -> Blob:
+        """The file with this id. Raises BlobError ("unknown")."""
+        with translateErrors():
+            blob = self.index.blob(blobId)
         if blob is None:
             raise BlobError("unknown", "there is no such file, or not any more")
         return blob
 
     def list(self, user: str | None = None) -> list[Blob]:
-        """The files, oldest first, of one user or of all."""
-        with told():
+        """The files of one user or of all, oldest first."""
+        with translateErrors():
             return self.index.blobs(user)
 
-    def remove(self, id: str) -> None:
-        """Remove a file; who reads it now may read it to its end."""
-        with told():
-            self._shelf.remove(id)
+    def remove(self, blobId: str) -> None:
+        """Remove a file. Whoever is reading it may read it to its end."""
+        with translateErrors():
+            self._finished.remove(blobId)
 
-    def reader(self, id: str) -> tuple[Blob, Reader]:
-        """A file and its bytes."""
-        blob = self.blob(id)
-        with told():
-            return blob, Reader(self.pathOf(id))
+    def reader(self, blobId: str) -> tuple[Blob, FileReader]:
+        """A file, and a reader of its bytes. Raises BlobError ("unknown")."""
+        blob = self.blob(blobId)
+        with translateErrors():
+            return blob, FileReader(self.pathOf(blobId))
 
-    # -- in the course of time ------------------------------------------------------------------------------------
+    # -- upkeep ---------------------------------------------------------------------------------------------------
 
     def expire(self) -> tuple[int, int]:
-        """Remove what has had its time: how many unfinished files, how many finished ones."""
-        limits, parts, blobs = self.limits, 0, 0
-        with told():
-            for row in self.index.parts(self.now() - limits.expire) if limits.expire else ():
-                parts += self._expirePart(row)
-            for blob in self.index.blobs(before=self.now() - limits.keep) if limits.keep else ():
+        """Remove what is kept no longer. Returns the numbers of unfinished and of finished files removed."""
+        limits, uploads, blobs = self._limits, 0, 0
+        with translateErrors():
+            for row in self.index.uploads(self._now() - limits.expire) if limits.expire else ():
+                uploads += self._expireUpload(row)
+            for blob in self.index.blobs(before=self._now() - limits.keep) if limits.keep else ():
                 self.remove(blob.id)
                 blobs += 1
-        return parts, blobs
+        return uploads, blobs
 
-    def _expirePart(self, row: PartRow) -> bool:
+    def _expireUpload(self, row: UploadRow) -> bool:
+        """Remove an upload, unless it is being written. Whether it was an unfinished one."""
         path = self.parts / row.part
-        if not isIdle(path) or (row.done and isSlot(row.user)):
+        isFinished = row.state is UploadState.FINISHED
+        if not isIdle(path) or (isFinished and isSlot(row.user)):
             return False
         path.unlink(missing_ok=True)
-        self.index.removePart(row.part)
-        return not row.done
+        self.index.removeUpload(row.part)
+        return not isFinished
 
     def _recover(self) -> None:
-        """What a crash has left becomes a resumable part or a finished file; what nobody can go on with is removed."""
-        self._shelf.recover()
-        rows = {row.part: row for row in self.index.parts() if not row.done}
+        """After a crash, make each upload a resumable one or a finished file, and remove the others."""
+        self._finished.recover()
+        rows = {row.part: row for row in self.index.uploads() if row.state is not UploadState.FINISHED}
         for row in rows.values():
             path = self.parts / row.part
             if not isIdle(path):
                 continue
-            if row.id is not None:
-                self._settle(row)
+            if row.state is UploadState.FINISHING:
+                self._finish(row)
             elif not row.resumable:
                 path.unlink(missing_ok=True)
-                self.index.removePart(row.part)
+                self.index.removeUpload(row.part)
             elif row.reserved > row.durable:
                 self._cut(row.part)
         for path in list(self.parts.iterdir()):
-            if path.name not in rows and isIdle(path) and self.index.part(path.name) is None:
+            if path.name not in rows and isIdle(path) and self.index.upload(path.name) is None:
                 path.unlink(missing_ok=True)
 
     def _cut(self, name: str) -> None:
-        """Remove the bytes that did not count when their writer died, and give back the room reserved for more."""
+        """Cut off the bytes that were not durable when their writer died, and give back their room."""
 
         def durable() -> int:
-            row = self.index.part(name)
+            row = self.index.upload(name)
             return 0 if row is None else row.durable
 
         if cut(self.parts / name, durable):
             self.index.release(name)
 
-    def place(self, row: PartRow, size: int) -> Blob:
-        """Make a part that is whole, checked and on disk the file of its row; again, where a crash came between."""
-        assert row.id is not None
-        assert row.sha256 is not None
-        assert row.type is not None
-        blob = Blob(row.id, row.user, row.name, row.type, size, row.sha256, self.now())
-        return self._shelf.put(self.parts / row.part, blob)
-
     def verify(self) -> Iterator[tuple[str, str]]:
-        """What is wrong, as pairs of an id and a sentence: files that are missing, changed, or in no index."""
+        """Read all files. Yields an id and a sentence for each that is missing, changed, or in no index."""
         known = {blob.id: blob for blob in self.list()}
         for blob in known.values():
             sentence = self._fault(blob)
             if sentence is not None:
                 yield blob.id, sentence
-        with told():
+        with translateErrors():
             for path in sorted(self.files.glob("*/*")):
                 if path.name not in known and self.index.blob(path.name) is None:
                     yield path.name, "is in no index"
 
     def _fault(self, blob: Blob) -> str | None:
+        """What is wrong with the content of a file."""
         try:
             with open(self.pathOf(blob.id), "rb") as file:
                 digest = sha256()
-                while data := file.read(_PIECE):
+                while data := file.read(_READ_SIZE):
                     digest.update(data)
         except OSError as error:
             return f"cannot be read: {error.strerror}"

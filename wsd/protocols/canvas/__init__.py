@@ -1,6 +1,6 @@
 """
-Canvases: pictures that some paint and others watch, frame by frame.
+Canvases: pictures that some clients paint and others watch, frame by frame.
 
-`picture` composes, `messages` and `asked` are what clients say, `board` is one canvas and who is there, `boards` all of
-them; `png` and `pages` are what HTTP answers; `protocol` is the route.
+`picture` composes, `messages` and `query` read what clients send, `frame` is a picture at one moment, `board` a canvas
+with its connections. `png` and `pages` answer over HTTP; `connection` is one WebSocket, `protocol` the route.
 """

@@ -1,55 +1,56 @@
-"""What a client of a canvas says in JSON, and what it is told: lines, receipts, errors."""
+"""The text messages of a canvas: the lines that clients send, and the lines, receipts and errors that they are sent."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from wsd.protocols.canvas.picture import Part, Size
+from wsd.errors import ProtocolError
+from wsd.frames.codes import CloseCode
+from wsd.protocols.canvas.picture import Region, Size
 
-CODES = {
+CODES: Mapping[str, CloseCode | None] = {
     "bad_message": None,
-    "bad_length": 1007,
-    "too_large": 1009,
-    "viewer": 1008,
+    "bad_length": CloseCode.INVALID_DATA,
+    "too_large": CloseCode.MESSAGE_TOO_BIG,
+    "viewer": CloseCode.POLICY_VIOLATION,
 }
-"""A code to the close code that follows it; None where the connection goes on."""
+"""Each code with the close code that ends the connection; None where the connection stays open."""
+
+_SEPARATORS = (",", ":")
 
 _MOST_TEXT = 1024
-"""Characters of a line; there is none that needs more."""
+"""The longest line in characters; no valid one is longer."""
 
 _FAR = 1 << 31
-"""Where a part may begin at the most, as putImageData's own numbers (a `long` of Web IDL)."""
+"""The limit of coordinates, as of putImageData's own (a `long` of Web IDL)."""
 
 _LINE = 'write {"width": 400, "height": 320}, or with "x" and "y" for a part'
 
 
-class CanvasError(Exception):
-    """A code of `CODES` and a sentence that says what was wrong and what would be right."""
+class CanvasError(ProtocolError):
+    """An error with a code of `CODES`."""
 
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(code, sentence)
-        self.code = code
-        self.sentence = sentence
+    separators = _SEPARATORS
 
     @property
-    def closeCode(self) -> int | None:
-        """The close code where it ends the connection."""
+    def closeCode(self) -> CloseCode | None:
+        """The close code that ends the connection; None where the connection stays open."""
         return CODES[self.code]
-
-    @property
-    def text(self) -> str:
-        """As it is told: `{"error": {"code", "message"}}`."""
-        return line(error={"code": self.code, "message": self.sentence})
 
 
 def line(**content: object) -> str:
-    """One JSON object."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    """A line: one JSON object."""
+    return json.dumps(content, ensure_ascii=False, separators=_SEPARATORS)
 
 
-def readLine(text: str, most: int) -> Size | Part:
-    """What a text message announces: the size of frames, or that the next binary is a part. Raises CanvasError."""
+def readLine(text: str, most: int) -> Size | Region:
+    """
+    What a client's line announces: the size of the frames that follow, or the region that the next binary message is.
+
+    A picture has `most` pixels at the most. Raises CanvasError.
+    """
     found = _object(text)
     for name in found:
         if name not in ("x", "y", "width", "height"):
@@ -61,11 +62,11 @@ def readLine(text: str, most: int) -> Size | Part:
         raise CanvasError("too_large", tooLarge(size, most))
     if len(found) == 2:
         return size
-    return Part(_whole(found, "x", -_FAR), _whole(found, "y", -_FAR), size)
+    return Region(_whole(found, "x", -_FAR), _whole(found, "y", -_FAR), size)
 
 
 def tooLarge(size: Size, most: int) -> str:
-    """The sentence about a size beyond the route's key."""
+    """The sentence about a size beyond the route's limit."""
     return f"{size} are {size.pixels} pixels; this route takes {most} at the most"
 
 

@@ -1,4 +1,4 @@
-"""The keys of a route of canvases."""
+"""The configuration keys of a route of canvases."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class CanvasOptions:
     """How many canvases there may be, how large, and for how long."""
 
     max_canvases: int = field(default=64, metadata={"unit": "canvases", "least": 1})
-    """Canvases at one time; who names one more is refused with 503."""
+    """Canvases at one time; a connection to one more is refused with 503."""
     max_pixels: int = field(default=1_048_576, metadata={"unit": "pixels", "least": USUAL.pixels})
     """Pixels of a picture, four bytes each."""
     idle: float = field(default=3600.0, metadata={"unit": "seconds", "least": 0.1})
-    """Seconds for which a picture is kept when nobody is connected to it any more."""
+    """Seconds for which a picture is kept after the last connection has gone."""
     threads: int = field(default=2, metadata={"unit": "threads", "least": 1, "most": 16})
-    """Threads that make PNGs."""
+    """Threads that encode PNGs."""

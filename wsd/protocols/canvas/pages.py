@@ -1,4 +1,4 @@
-"""What answers HTTP below a route of canvases: a page for each name, and its picture as PNG (RFC 9110 13)."""
+"""Answers HTTP below a route of canvases: a page for each name, and its picture as PNG."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from twisted.web import http
 from twisted.web.resource import Resource
 
 from wsd.connection import Refused, Request
-from wsd.protocols.canvas.asked import PNG, checkName, readQuery
-from wsd.protocols.canvas.board import Board, Frame
-from wsd.protocols.canvas.boards import Boards
+from wsd.protocols.canvas.board import Board, Boards
+from wsd.protocols.canvas.frame import CanvasFrame
 from wsd.protocols.canvas.png import Encoder
+from wsd.protocols.canvas.query import PNG, checkName, readQuery
 from wsd.resources import PageFiles, answerBy, finish, setFields
 
 _FILES = "_page"
-"""The page's own files lie below this; no name of a canvas has a slash."""
+"""The folder of the page's own files; it cannot be a canvas, since no name has a slash."""
 
 
-class Canvases(Resource):
-    """`/canvas/NAME` and `/canvas/NAME.png`."""
+class CanvasResource(Resource):
+    """Answers at `/canvas/NAME` and `/canvas/NAME.png`."""
 
     isLeaf = True
 
     def __init__(self, below: str, boards: Boards, pngs: Encoder, most: int) -> None:
-        """`most` is the pixels that a picture may have."""
+        """A picture has `most` pixels at the most."""
         super().__init__()
         self._most = most
         self._boards = boards
@@ -35,7 +35,7 @@ class Canvases(Resource):
         self._page = PageFiles(folder, {"route": escape(below.rstrip("/"))})
 
     def render_GET(self, request: Any) -> int | bytes:
-        """A page, one of its files, or a picture."""
+        """Answer with a page, one of its files, or a picture."""
         parts = [part.decode("utf-8", "replace") for part in request.postpath]
         if len(parts) == 2 and parts[0] == _FILES and parts[1] in self._page:
             return self._page.render(request, parts[1])
@@ -44,30 +44,31 @@ class Canvases(Resource):
         name = parts[0].removesuffix(PNG)
         board = self._boards.find(checkName(name))
         if name == parts[0]:
-            # The browser's WebSocket will ask the same, and would not tell why it is refused.
+            # The page opens a WebSocket with the same query, and a browser would not tell why that was refused.
             readQuery(Request(request.head, request.peer).queries, self._most)
             return self._page.render(request, "index.html")
         if board is None or board.frame is None:
             raise Refused(404, f"nobody has painted on the canvas {name!r} yet")
         return self._picture(request, board, board.frame)
 
-    def _picture(self, request: Any, board: Board, frame: Frame) -> int | bytes:
+    def _picture(self, request: Any, board: Board, frame: CanvasFrame) -> int | bytes:
         if _isCached(request, board, frame):
-            setFields(request, _labels(board, frame))
+            setFields(request, _validators(board, frame))
             request.setResponseCode(http.NOT_MODIFIED)
             return b""
         return answerBy(request, self._send(request, board, frame))
 
-    async def _send(self, request: Any, board: Board, frame: Frame) -> None:
+    async def _send(self, request: Any, board: Board, frame: CanvasFrame) -> None:
         png = await self._pngs.png(board, frame)
-        finish(request, 200, {**_labels(board, png.frame), "Content-Type": "image/png"}, png.content)
+        finish(request, 200, {**_validators(board, png.frame), "Content-Type": "image/png"}, png.content)
 
 
-def _tag(board: Board, frame: Frame) -> str:
+def _tag(board: Board, frame: CanvasFrame) -> str:
     return f'"{board.id}-{frame.number}"'
 
 
-def _labels(board: Board, frame: Frame) -> dict[str, str]:
+def _validators(board: Board, frame: CanvasFrame) -> dict[str, str]:
+    """The header fields by which caches know a frame (RFC 9110 8.8)."""
     return {
         "ETag": _tag(board, frame),
         "Last-Modified": http.datetimeToString(int(frame.time)).decode(),
@@ -76,8 +77,8 @@ def _labels(board: Board, frame: Frame) -> dict[str, str]:
     }
 
 
-def _isCached(request: Any, board: Board, frame: Frame) -> bool:
-    """Whether the client has this frame: by its tag if it names one, else by its time (RFC 9110 13.2.2)."""
+def _isCached(request: Any, board: Board, frame: CanvasFrame) -> bool:
+    """Whether the client has this frame: If-None-Match decides, else If-Modified-Since (RFC 9110 13.2.2)."""
     headers = request.head.headers
     tags = headers.get("If-None-Match")
     if tags is not None:

@@ -1,4 +1,4 @@
-"""A picture of RGBA pixels, row by row: whole frames, and parts put into it as putImageData would (HTML 4.12.5)."""
+"""A picture of RGBA pixels, row by row. Regions are put into it as putImageData does (HTML standard, 4.12.5)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _DEPTH = 4
 
 
 class Size(NamedTuple):
-    """Of a picture or a part of one, in pixels."""
+    """The size of a picture or of a region, in pixels."""
 
     width: int
     height: int
 
     @property
     def pixels(self) -> int:
-        """How many there are."""
+        """The number of pixels."""
         return self.width * self.height
 
     @property
     def bytes(self) -> int:
-        """How many those are."""
+        """The number of bytes of the pixels."""
         return self.pixels * _DEPTH
 
     def __str__(self) -> str:
@@ -29,11 +29,11 @@ class Size(NamedTuple):
 
 
 USUAL = Size(400, 320)
-"""The size of a frame about which nobody said anything: 512,000 bytes."""
+"""The size of a frame unless the client announces another: 512,000 bytes."""
 
 
-class Part(NamedTuple):
-    """Where a part lies: its left upper corner, which may be outside of the picture, and its size."""
+class Region(NamedTuple):
+    """A region of a picture: its upper left corner, which may be outside of the picture, and its size."""
 
     x: int
     y: int
@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 class Picture:
-    """Its size and its pixels; it begins as transparent black, as a canvas does."""
+    """A picture. It begins as transparent black, as a canvas does."""
 
     def __init__(self, size: Size) -> None:
         self.size = size
@@ -50,21 +50,21 @@ class Picture:
 
     @property
     def pixels(self) -> bytes:
-        """As they are now; what is returned does not change any more."""
+        """The pixels as they are now."""
         if self._whole is None:
             self._whole = bytes(self.size.bytes if self._canvas is None else self._canvas)
         return self._whole
 
     def replace(self, size: Size, pixels: bytes) -> None:
-        """Another picture, of another size perhaps; `pixels` are as many bytes as that has, and are not copied."""
+        """Replace size and pixels. `pixels` has as many bytes as the size asks for, and is not copied."""
         self.size, self._whole, self._canvas = size, pixels, None
 
-    def put(self, part: Part, pixels: bytes) -> None:
-        """Put a part into it; what lies outside is left out. `pixels` are as many bytes as the part has."""
+    def put(self, region: Region, pixels: bytes) -> None:
+        """Put pixels into a region. Those outside of the picture are ignored."""
         if self._canvas is None:
             self._canvas = bytearray(self.pixels)
         self._whole = None
-        (x, y, size), (width, height) = part, self.size
+        (x, y, size), (width, height) = region, self.size
         left, right = max(x, 0), min(x + size.width, width)
         if left >= right:
             return

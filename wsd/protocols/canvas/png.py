@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 
@@ -11,19 +10,12 @@ from twisted.python.failure import Failure
 
 from wsd.connection import Refused
 from wsd.policies.pool import PoolShare
-from wsd.protocols.canvas.board import Board, Frame
+from wsd.protocols.canvas.board import Board
+from wsd.protocols.canvas.frame import CanvasFrame, Png
 
 
-@dataclass(frozen=True, slots=True)
-class Png:
-    """A frame as a PNG file."""
-
-    frame: Frame
-    content: bytes
-
-
-def encode(frame: Frame) -> Png:
-    """Make a PNG. It blocks, for about a second with fifty million empty pixels or five million of noise."""
+def encode(frame: CanvasFrame) -> Png:
+    """Encode a frame. Blocks for about a second for fifty million pixels of one colour, or five million of noise."""
     from PIL import Image
 
     to = BytesIO()
@@ -32,7 +24,7 @@ def encode(frame: Frame) -> Png:
 
 
 class Encoder:
-    """Makes one PNG of a canvas at a time, for everyone who waits for it."""
+    """Encodes one frame of a canvas at a time, for all requests that wait for it."""
 
     def __init__(self, share: PoolShare) -> None:
         self._share = share
@@ -42,8 +34,8 @@ class Encoder:
         """Fires when all work is done, or its time is over."""
         return self._share.stop()
 
-    async def png(self, board: Board, frame: Frame) -> Png:
-        """The PNG of this frame or of a newer one of the canvas. Raises `Refused` (501) without Pillow."""
+    async def png(self, board: Board, frame: CanvasFrame) -> Png:
+        """This frame of the canvas, or a newer one, as PNG. Raises `Refused` (501) if Pillow is not installed."""
         if find_spec("PIL") is None:
             raise Refused(501, 'a picture as PNG needs Pillow, which is not installed; pip install "wsd[canvas]"')
         while (png := board.png) is None or png.frame.number < frame.number:
@@ -51,7 +43,7 @@ class Encoder:
         return png
 
     def _made(self, board: Board) -> Deferred[None]:
-        """Fires when the PNG that is being made is there, or a new one if none is being made."""
+        """Fires when the frame that is being encoded is done; if there is none, the newest is begun."""
         done: Deferred[None] = Deferred()
         if board in self._waiting:
             self._waiting[board].append(done)

@@ -11,15 +11,15 @@ from wsd.head import Head
 _CHALLENGE = 'Basic realm="wsd", charset="UTF-8"'
 
 
-class Access:
-    """Who may come: everyone, or who knows the one name and password."""
+class BasicAuth:
+    """Admits everyone, or those who know the one name and password."""
 
     def __init__(self, credential: str | None) -> None:
-        """`credential` is "name:password"; None lets everyone in."""
+        """`credential` is "name:password"; None admits everyone."""
         self._expected = None if credential is None else b64encode(credential.encode())
 
     def check(self, head: Head) -> None:
-        """Raises `Refused` (401) for who may not come."""
+        """Raises `Refused` (401) without the right name and password."""
         if self._expected is None:
             return
         scheme, _, given = head.headers.get("authorization", "").partition(" ")

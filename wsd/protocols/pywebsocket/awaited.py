@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from inspect import isawaitable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -15,34 +15,28 @@ from wsd.frames.fast import TURN_SECONDS
 from wsd.protocols.pywebsocket.answers import Abort, answer, closeOf, passive, refusalOf
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminatedException
+from wsd.protocols.pywebsocket.exchange import (
+    ITEM_OVERHEAD,
+    PAUSE_ABOVE,
+    RESUME_AT,
+    Activity,
+    HandlerEndpoint,
+    ItemKind,
+    PeerState,
+    QueueItem,
+)
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.request import HandlerRequest
-from wsd.protocols.pywebsocket.stream import Stream
-from wsd.protocols.pywebsocket.threads import (
-    BINARY,
-    CLOSE,
-    ITEM_OVERHEAD,
-    LOST,
-    OPENED,
-    PAUSE_ABOVE,
-    PING,
-    PONG,
-    RESUME_AT,
-    TEXT,
-    Item,
-)
-
-if TYPE_CHECKING:
-    from wsd.protocols.pywebsocket.protocol import HandlerConnection
+from wsd.protocols.pywebsocket.stream import HandlerStream
 
 
 async def _awaited(value: Any) -> Any:
-    """What a hook returned, awaited where it can be: hooks may be coroutines or not."""
+    """The result of a hook, which may be a coroutine or not."""
     return await value if isawaitable(value) else value
 
 
-class AwaitedStream(Stream):
-    """`request.ws_stream` of a coroutine: what blocks elsewhere is awaited here, and messages can be iterated over."""
+class AwaitedStream(HandlerStream):
+    """`request.ws_stream` of a coroutine: its methods are awaited, and messages can be iterated over."""
 
     def __init__(self, request: HandlerRequest, talk: Awaited) -> None:
         super().__init__(request)
@@ -76,14 +70,14 @@ class AwaitedStream(Stream):
         self._mayReceive()
         while True:
             item = kind, content = await self._talk.take()
-            if kind in (TEXT, BINARY):
+            if kind in (ItemKind.TEXT, ItemKind.BINARY):
                 return self._message(item)
-            if kind == CLOSE:
+            if kind == ItemKind.CLOSE:
                 await self._answer(*content)
                 return None
-            if kind == PING:
+            if kind == ItemKind.PING:
                 await _awaited(self._request.on_ping_handler(self._request, content))
-            elif kind == PONG:
+            elif kind == ItemKind.PONG:
                 await _awaited(self._request.on_pong_handler(self._request, content))
             else:
                 self._lost(item)
@@ -106,16 +100,16 @@ class AwaitedStream(Stream):
         if wait_response and code not in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR):
             while not self._request.client_terminated:
                 item = await self._talk.take()
-                if item[0] == CLOSE:
+                if item[0] == ItemKind.CLOSE:
                     self._peerClosed(*item[1])
-                elif item[0] >= LOST - 1:
+                elif item[0] in (ItemKind.FAULT, ItemKind.LOST):
                     self._lost(item)
 
 
 class AwaitedConnection:
     """`request.connection` of a coroutine."""
 
-    def __init__(self, connection: HandlerConnection) -> None:
+    def __init__(self, connection: HandlerEndpoint) -> None:
         self._connection = connection
         self.remote_addr = connection.remoteAddress
         self.local_addr = connection.localAddress
@@ -130,21 +124,23 @@ class AwaitedConnection:
 
 
 class Awaited:
-    """One connection's coroutine, and what has come for it."""
+    """Runs the coroutine of one connection, and queues what it has not taken yet."""
 
-    def __init__(self, connection: HandlerConnection, handler: Handler, uri: str) -> None:
+    def __init__(self, connection: HandlerEndpoint, handler: Handler, uri: str) -> None:
         self.connection = connection
         self.handler = handler
         self._request = HandlerRequest(connection.request, uri, AwaitedConnection(connection))
-        self._items: deque[tuple[int, Item]] = deque()
+        self._items: deque[tuple[int, QueueItem]] = deque()
         self._size = 0
-        self._isHeld = self._isFull = self._hasEnded = False
-        self._hasTaken = False
+        self._isHeld = False
+        """Whether the connection has been told to stop reading."""
+        self._peer = PeerState.READING
+        self._activity = Activity.SILENT
         self._taking: Deferred[None] | None = None
         self._sending: list[Deferred[None]] = []
         self._running: Deferred[None] | None = None
         self._began = 0.0
-        """When its turn began, on a clock of its own: a turn is short, however much the handler sends."""
+        """When the handler's turn on the reactor began: a turn is short, however much the handler sends."""
 
     async def opening(self) -> Accept | None:
         """Run the handshake's hook. Raises Refused."""
@@ -164,8 +160,8 @@ class Awaited:
     # -- what comes -----------------------------------------------------------------------------------------------
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
-        """Something for the handler; too much of it holds the connection."""
-        if kind == OPENED:
+        """Queue something for the handler. If too much waits, the connection stops reading."""
+        if kind == ItemKind.OPENED:
             self._began = perf_counter()
             self._running = Deferred.fromCoroutine(self._transfer())
             return
@@ -179,29 +175,34 @@ class Awaited:
     @property
     def isBusy(self) -> bool:
         """Whether the handler has received a message and has not yet asked for the next."""
-        return self._hasTaken and self._taking is None
+        return self._activity is Activity.WORKING
 
     def wants(self, kind: int) -> bool:
-        """Whether the handler sees to pings, or pongs, itself."""
+        """Whether the handler wants pings, or pongs."""
         request = self._request
-        return (request.on_ping_handler if kind == PING else request.on_pong_handler) is not None
+        return (request.on_ping_handler if kind == ItemKind.PING else request.on_pong_handler) is not None
 
     def _wake(self) -> None:
         taking, self._taking = self._taking, None
         if taking is not None:
+            if self._activity is Activity.WAITING:
+                self._activity = Activity.WORKING
             taking.callback(None)
 
-    async def take(self) -> Item:
-        """What has come, waited for; the end comes again and again."""
+    async def take(self) -> QueueItem:
+        """The next item, waited for. The end of the connection can be taken again and again."""
         while not self._items:
+            if self._activity is Activity.WORKING:
+                self._activity = Activity.WAITING
             self._taking = Deferred()
             await self._taking
             self._began = perf_counter()
         size, item = self._items[0]
-        if item[0] == LOST:
+        if item[0] == ItemKind.LOST:
             return item
         self._items.popleft()
-        self._hasTaken = self._hasTaken or item[0] in (TEXT, BINARY)
+        if item[0] in (ItemKind.TEXT, ItemKind.BINARY):
+            self._activity = Activity.WORKING
         self._size -= size
         if self._isHeld and self._size <= RESUME_AT:
             self._isHeld = False
@@ -209,37 +210,41 @@ class Awaited:
         return item
 
     def end(self, kind: int, content: Any) -> None:
-        """The connection is gone: who waits for it hears of it, who waits for something else is cancelled."""
-        if self._hasEnded:
+        """The connection is gone. A handler that waits for it is told so, any other is cancelled."""
+        if self._peer is PeerState.GONE:
             return
-        self._hasEnded = True
+        self._peer = PeerState.GONE
         self._items.append((0, (kind, content)))
         waits = self._taking is not None or bool(self._sending)
-        self.full(False)
+        self._goOn()
         self._wake()
-        if kind == LOST and not waits and self._running is not None:
+        if kind == ItemKind.LOST and not waits and self._running is not None:
             self._running.cancel()
 
     # -- what is sent ---------------------------------------------------------------------------------------------
 
     def full(self, isFull: bool) -> None:
-        """Whether too much waits for the peer."""
-        self._isFull = isFull
+        """Too much waits to be sent to the peer, or not any more."""
+        if self._peer is not PeerState.GONE:
+            self._peer = PeerState.FULL if isFull else PeerState.READING
         if not isFull:
-            sending, self._sending = self._sending, []
-            for each in sending:
-                each.callback(None)
+            self._goOn()
+
+    def _goOn(self) -> None:
+        sending, self._sending = self._sending, []
+        for each in sending:
+            each.callback(None)
 
     async def room(self) -> None:
         """Wait until something may be sent. Raises ConnectionTerminatedException when the connection is gone."""
-        if perf_counter() - self._began > TURN_SECONDS and not self._hasEnded:
+        if perf_counter() - self._began > TURN_SECONDS and self._peer is not PeerState.GONE:
             await self.connection.room()
             self._began = perf_counter()
-        while self._isFull and not self._hasEnded:
+        while self._peer is PeerState.FULL:
             waiting: Deferred[None] = Deferred()
             self._sending.append(waiting)
             await waiting
-        if self._hasEnded:
+        if self._peer is PeerState.GONE:
             raise ConnectionTerminatedException("the connection is gone")
 
     async def _transfer(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -10,49 +10,49 @@ from twisted.python.failure import Failure
 from wsd.connection import Accept, Refused
 from wsd.protocols.pywebsocket.answers import Abort, answer, closeOf, passive, refusalOf
 from wsd.protocols.pywebsocket.api import common
+from wsd.protocols.pywebsocket.exchange import ConnectionEnd, HandlerEndpoint, ItemKind
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.request import HandlerRequest
-from wsd.protocols.pywebsocket.stream import Ended, Stream
-from wsd.protocols.pywebsocket.threads import BINARY, CLOSE, LOST, OPENED, PING, PONG, TEXT, Line, NoThread, Threads
-
-if TYPE_CHECKING:
-    from wsd.protocols.pywebsocket.protocol import HandlerConnection
+from wsd.protocols.pywebsocket.stream import HandlerStream
+from wsd.protocols.pywebsocket.threads import HandlerThreads, NoThread, ThreadBridge
 
 
-class BlockingStream(Stream):
+class BlockingStream(HandlerStream):
     """`request.ws_stream` of a handler on a thread; more than one thread may use it."""
 
-    def __init__(self, request: HandlerRequest, line: Line, connection: HandlerConnection, handler: Handler) -> None:
+    def __init__(
+        self, request: HandlerRequest, bridge: ThreadBridge, connection: HandlerEndpoint, handler: Handler
+    ) -> None:
         super().__init__(request)
-        self._line = line
+        self._bridge = bridge
         self._connection = connection
         self._handler = handler
 
     def send_message(self, message: Any, end: bool = True, binary: bool = False) -> None:
         """Send a message, or with `end` False a fragment of one; blocks while the peer does not read."""
         for piece in self._pieces(message, end, binary):
-            self._line.send(len(piece.payload), self._connection.sendPiece, piece)
+            self._bridge.send(len(piece.payload), self._connection.sendPiece, piece)
 
     def send_ping(self, body: Any, binary: bool = False) -> None:
         """Send a ping."""
         piece = self._ping(body)
-        self._line.send(len(piece.payload), self._connection.sendPiece, piece)
+        self._bridge.send(len(piece.payload), self._connection.sendPiece, piece)
 
     def receive_message(self) -> str | bytes | None:
         """The next message, waited for; None when the peer has closed."""
         self._mayReceive()
         while True:
-            item = kind, content = self._line.take()
-            if kind in (TEXT, BINARY):
+            item = kind, content = self._bridge.take()
+            if kind in (ItemKind.TEXT, ItemKind.BINARY):
                 return self._message(item)
-            if kind == CLOSE:
+            if kind == ItemKind.CLOSE:
                 self._answer(*content)
                 return None
-            if kind == PING:
+            if kind == ItemKind.PING:
                 self._request.on_ping_handler(self._request, content)
-            elif kind == PONG:
+            elif kind == ItemKind.PONG:
                 self._request.on_pong_handler(self._request, content)
-            elif kind != OPENED:
+            elif kind != ItemKind.OPENED:
                 self._lost(item)
                 return None
 
@@ -61,7 +61,7 @@ class BlockingStream(Stream):
         self._peerClosed(code, reason)
         if not self._request.server_terminated:
             hook = self._handler.closing
-            self._line.leave(self._connection.closeWith, *self._closing(*passive(hook and hook(self._request))))
+            self._bridge.leave(self._connection.closeWith, *self._closing(*passive(hook and hook(self._request))))
 
     def close_connection(
         self, code: int | None = common.STATUS_NORMAL_CLOSURE, reason: Any = "", wait_response: bool = True
@@ -69,28 +69,28 @@ class BlockingStream(Stream):
         """Close, and unless told otherwise wait until the peer has closed too."""
         if self._request.server_terminated:
             return
-        self._line.leave(self._connection.closeWith, *self._closing(code, reason))
+        self._bridge.leave(self._connection.closeWith, *self._closing(code, reason))
         if wait_response and code not in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR):
             while not self._request.client_terminated:
-                item = self._line.take()
-                if item[0] == CLOSE:
+                item = self._bridge.take()
+                if item[0] == ItemKind.CLOSE:
                     self._peerClosed(*item[1])
-                elif item[0] >= LOST - 1:
+                elif item[0] in (ItemKind.FAULT, ItemKind.LOST):
                     self._lost(item)
 
 
 class BlockingConnection:
     """`request.connection` of a handler on a thread."""
 
-    def __init__(self, line: Line, connection: HandlerConnection) -> None:
-        self._line = line
+    def __init__(self, bridge: ThreadBridge, connection: HandlerEndpoint) -> None:
+        self._bridge = bridge
         self._connection = connection
         self.remote_addr = connection.remoteAddress
         self.local_addr = connection.localAddress
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are, before the answer to the handshake or between messages."""
-        self._line.send(len(data), self._connection.writeRaw, bytes(memoryview(data)))
+        self._bridge.send(len(data), self._connection.writeRaw, bytes(memoryview(data)))
 
     def read(self, length: int) -> bytes:
         """Bytes are read by handlers that do so in their own file, or in the modules of its folder."""
@@ -100,12 +100,12 @@ class BlockingConnection:
 class Blocking:
     """One connection's handler on its thread."""
 
-    def __init__(self, connection: HandlerConnection, handler: Handler, threads: Threads, uri: str) -> None:
+    def __init__(self, connection: HandlerEndpoint, handler: Handler, threads: HandlerThreads, uri: str) -> None:
         self._connection = connection
         self._handler = handler
         self._threads = threads
-        self._line = Line(threads, connection)
-        self._request = HandlerRequest(connection.request, uri, BlockingConnection(self._line, connection))
+        self._bridge = ThreadBridge(threads, connection)
+        self._request = HandlerRequest(connection.request, uri, BlockingConnection(self._bridge, connection))
 
     # -- on the reactor -------------------------------------------------------------------------------------------
 
@@ -122,30 +122,30 @@ class Blocking:
             self._connection.hangUp()
             return None
         except CancelledError:
-            self._line.end(LOST, Ended(1006, "", False))
+            self._bridge.end(ItemKind.LOST, ConnectionEnd(1006, "", False))
             raise
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
         """Something for the handler."""
-        self._line.put(kind, content, size)
+        self._bridge.put(kind, content, size)
 
     def wants(self, kind: int) -> bool:
         """Whether the handler sees to pings, or pongs, itself."""
         request = self._request
-        return (request.on_ping_handler if kind == PING else request.on_pong_handler) is not None
+        return (request.on_ping_handler if kind == ItemKind.PING else request.on_pong_handler) is not None
 
     @property
     def isBusy(self) -> bool:
         """Whether the handler has received something and has not yet asked for more."""
-        return self._line.isBusy
+        return self._bridge.isBusy
 
     def full(self, isFull: bool) -> None:
         """Whether too much waits for the peer."""
-        self._line.full(isFull)
+        self._bridge.full(isFull)
 
     def end(self, kind: int, content: Any) -> None:
         """The connection is gone."""
-        self._line.end(kind, content)
+        self._bridge.end(kind, content)
 
     # -- on the thread --------------------------------------------------------------------------------------------
 
@@ -154,30 +154,30 @@ class Blocking:
             self._handler.handshake(self._request)
             accept = answer(self._request)
         except BaseException as error:
-            self._line.leave(_decide, decided, Failure(refusalOf(error)), self._connection, Failure())
+            self._bridge.leave(_decide, decided, Failure(refusalOf(error)), self._connection, Failure())
             return
-        self._line.leave(_decide, decided, accept)
-        if self._line.take()[0] == OPENED:
+        self._bridge.leave(_decide, decided, accept)
+        if self._bridge.take()[0] == ItemKind.OPENED:
             self._transfer()
 
     def _transfer(self) -> None:
-        request, line, connection = self._request, self._line, self._connection
-        request.ws_stream = BlockingStream(request, line, connection, self._handler)
+        request, bridge, connection = self._request, self._bridge, self._connection
+        request.ws_stream = BlockingStream(request, bridge, connection, self._handler)
         try:
             self._handler.transfer(request)
             code: int | None = common.STATUS_NORMAL_CLOSURE
         except BaseException as error:
             code = closeOf(error)
             if code == common.STATUS_INTERNAL_ENDPOINT_ERROR:
-                line.leave(connection.handlerFailed, Failure(), self._handler.path)
+                bridge.leave(connection.handlerFailed, Failure(), self._handler.path)
         if not request.server_terminated or code is None:
-            line.leave(connection.finish, code)
+            bridge.leave(connection.finish, code)
 
 
 def _decide(
     decided: Deferred[Accept],
     result: Accept | Failure,
-    connection: HandlerConnection | None = None,
+    connection: HandlerEndpoint | None = None,
     cause: Failure | None = None,
 ) -> None:
     if connection is not None and cause is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -19,12 +19,10 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import (
     UnsupportedFrameException,
 )
 from wsd.protocols.pywebsocket.api.stream import Stream, StreamOptions
+from wsd.protocols.pywebsocket.exchange import HandlerEndpoint, ItemKind
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.request import HandlerRequest
-from wsd.protocols.pywebsocket.threads import BINARY, LOST, OPENED, Line, NoThread, Threads
-
-if TYPE_CHECKING:
-    from wsd.protocols.pywebsocket.protocol import HandlerConnection
+from wsd.protocols.pywebsocket.threads import HandlerThreads, NoThread, ThreadBridge
 
 _FAULTS = (InvalidUTF8Exception, UnsupportedFrameException)
 """What a peer may still do wrong while it is closed."""
@@ -33,8 +31,8 @@ _FAULTS = (InvalidUTF8Exception, UnsupportedFrameException)
 class BytewiseConnection:
     """`request.connection`: the bytes of the stream, behind the head of the request."""
 
-    def __init__(self, line: Line, talk: Bytewise, connection: HandlerConnection) -> None:
-        self._line = line
+    def __init__(self, bridge: ThreadBridge, talk: Bytewise, connection: HandlerEndpoint) -> None:
+        self._bridge = bridge
         self._talk = talk
         self._rest = b""
         self.remote_addr = connection.remoteAddress
@@ -42,15 +40,15 @@ class BytewiseConnection:
 
     def write(self, data: bytes) -> None:
         """Send bytes; waits while the peer does not read."""
-        self._line.send(len(data), self._talk.write, bytes(memoryview(data)))
+        self._bridge.send(len(data), self._talk.write, bytes(memoryview(data)))
 
     def read(self, length: int) -> bytes:
         """So many bytes, waited for; fewer when the peer ends before."""
         pieces, missing = [], length
         while missing > 0:
             if not self._rest:
-                kind, content = self._line.take()
-                if kind == LOST:
+                kind, content = self._bridge.take()
+                if kind == ItemKind.LOST:
                     break
                 self._rest = content
             piece, self._rest = self._rest[:missing], self._rest[missing:]
@@ -64,13 +62,13 @@ class Bytewise(Protocol):
 
     transport: Any
 
-    def __init__(self, connection: HandlerConnection, handler: Handler, threads: Threads, uri: str) -> None:
+    def __init__(self, connection: HandlerEndpoint, handler: Handler, threads: HandlerThreads, uri: str) -> None:
         """Begin the thread. Raises Refused."""
         self._connection = connection
         self._handler = handler
         self._key = connection.request.key
-        self._line = Line(threads, self)
-        self._request = HandlerRequest(connection.request, uri, BytewiseConnection(self._line, self, connection))
+        self._bridge = ThreadBridge(threads, self)
+        self._request = HandlerRequest(connection.request, uri, BytewiseConnection(self._bridge, self, connection))
         try:
             threads.start(self._run)
         except NoThread:
@@ -81,15 +79,15 @@ class Bytewise(Protocol):
     def connectionMade(self) -> None:
         """The stream is here."""
         self.transport.registerProducer(self, True)
-        self._line.put(OPENED, None)
+        self._bridge.put(ItemKind.OPENED, None)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes for the handler."""
-        self._line.put(BINARY, data, len(data))
+        self._bridge.put(ItemKind.BINARY, data, len(data))
 
     def connectionLost(self, reason: Any = None) -> None:
         """The stream has ended."""
-        self._line.end(LOST, None)
+        self._bridge.end(ItemKind.LOST, None)
 
     def hold(self) -> None:
         """Read no more."""
@@ -101,11 +99,11 @@ class Bytewise(Protocol):
 
     def pauseProducing(self) -> None:
         """The peer does not read."""
-        self._line.full(True)
+        self._bridge.full(True)
 
     def resumeProducing(self) -> None:
         """It reads."""
-        self._line.full(False)
+        self._bridge.full(False)
 
     def stopProducing(self) -> None:
         """It is gone: connectionLost follows."""
@@ -121,7 +119,7 @@ class Bytewise(Protocol):
     # -- on the thread --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        if self._line.take()[0] != OPENED:
+        if self._bridge.take()[0] != ItemKind.OPENED:
             return
         request, connection = self._request, self._request.connection
         try:
@@ -129,12 +127,12 @@ class Bytewise(Protocol):
             connection.write(self._accepted(answer(request)))
         except BaseException as error:
             refusal = refusalOf(error)
-            self._line.leave(self._connection.handshakeFailed, Failure())
-            if isinstance(refusal, Refused) and not self._line.hasEnded:
+            self._bridge.leave(self._connection.handshakeFailed, Failure())
+            if isinstance(refusal, Refused) and not self._bridge.hasEnded:
                 connection.write(_refused(refusal))
         else:
             self._transfer()
-        self._line.leave(self._finish)
+        self._bridge.leave(self._finish)
 
     def _accepted(self, accept: Accept) -> bytes:
         lines = [
@@ -158,7 +156,7 @@ class Bytewise(Protocol):
         except BaseException as error:
             code = closeOf(error)
             if code == common.STATUS_INTERNAL_ENDPOINT_ERROR:
-                self._line.leave(self._connection.handlerFailed, Failure(), self._handler.path)
+                self._bridge.leave(self._connection.handlerFailed, Failure(), self._handler.path)
         if code is None or request.server_terminated:
             return
         with suppress(BadOperationException, ConnectionTerminatedException, *_FAULTS):

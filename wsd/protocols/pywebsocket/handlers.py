@@ -1,23 +1,27 @@
-"""The handlers of a folder: loaded at the start, and each again when its file changes."""
+"""The handlers of a folder: which file answers at which path, loaded at the start and again when it changes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from inspect import iscoroutinefunction
 from types import CodeType
 from typing import Any
 
 from wsd.protocols.pywebsocket.loading import Loader, LoadError
-from wsd.protocols.pywebsocket.paths import SUFFIX, candidates, isUnder, readMap, resourceOf
+
+SUFFIX = "_wsh.py"
+_CANDIDATE = re.compile(r"_wsh\.py\Z", re.IGNORECASE)
+_ALIAS = re.compile(r"(\S+)\s+(\S+)\Z")
 
 HANDSHAKE = "web_socket_do_extra_handshake"
 TRANSFER = "web_socket_transfer_data"
 CLOSING = "web_socket_passive_closing_handshake"
 
 _BYTES = ({"connection", "read"}, {"receive_bytes"}, {"parse_frame"}, {"_receive_frame"}, {"get_memorized_lines"})
-"""Names that, together in one function, tell that a handler reads the connection's bytes itself."""
+"""Sets of names; a function that has all names of one reads the connection's bytes itself."""
 
 Stamp = tuple[int, int, int]
 
@@ -36,12 +40,12 @@ class Handler:
 
     @property
     def isAsync(self) -> bool:
-        """Whether it is a coroutine's: then all of it runs on the reactor."""
+        """Whether it is a coroutine; then all of it runs on the reactor."""
         return iscoroutinefunction(self.transfer)
 
 
 def handlerOf(names: dict[str, Any], path: str, readsBytes: bool = False) -> Handler:
-    """The handler that a file's names make. Raises LoadError when one is missing."""
+    """The handler that a file defines. Raises LoadError if one of its functions is missing."""
     for name in (HANDSHAKE, TRANSFER):
         if name not in names:
             raise LoadError(path, None, f"{name} is not defined.")
@@ -52,7 +56,7 @@ def handlerOf(names: dict[str, Any], path: str, readsBytes: bool = False) -> Han
 
 
 class Handlers:
-    """What answers below a folder, by path."""
+    """The handlers below a folder, by path."""
 
     def __init__(
         self,
@@ -81,7 +85,7 @@ class Handlers:
     # -- loading --------------------------------------------------------------------------------------------------
 
     def load(self) -> list[str]:
-        """Load what is new or has changed, let go of what is gone: what to log of it, one sentence each."""
+        """Load new and changed files, and forget files that are gone. Returns a sentence for the log about each."""
         self.warnings = []
         changed = {path for path, stamp in self._stamps.items() if _stamp(path) != stamp}
         for path in changed:
@@ -104,7 +108,7 @@ class Handlers:
         return sentences
 
     def hasChanged(self) -> bool:
-        """Whether a file has changed, come or gone since it was looked at."""
+        """Whether a file is new, has changed or is gone since the last load."""
         files = set(self._files())
         if any(_stamp(path) != stamp for path, stamp in self._stamps.items()):
             return True
@@ -119,7 +123,7 @@ class Handlers:
                 self.warnings.append(f"{path}: is a link that leads out of {self.root}; it is not followed")
 
     def _loaded(self, path: str, before: Handler | None) -> Handler | None:
-        """Load a file; a broken one leaves what was there before."""
+        """Load a file. A broken file leaves the handler that there was before."""
         self._stamps[path] = _stamp(path)
         handler: Handler | None
         try:
@@ -162,7 +166,7 @@ class Handlers:
 
 
 def _stamp(path: str) -> Stamp | None:
-    """What changes when a file does; None when it is not there."""
+    """A value that differs after the file has changed; None without a file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -176,4 +180,39 @@ def _looksAtBytes(code: CodeType) -> bool:
     return any(_looksAtBytes(constant) for constant in code.co_consts if isinstance(constant, CodeType))
 
 
-__all__ = ["CLOSING", "HANDSHAKE", "SUFFIX", "TRANSFER", "Handler", "Handlers", "handlerOf"]
+# -- paths -----------------------------------------------------------------------------------------------------------
+
+
+def isUnder(path: str, folder: str) -> bool:
+    """Whether a path lies in a folder, or is it, once symbolic links are followed."""
+    root = os.path.realpath(folder)
+    return os.path.commonpath((os.path.realpath(path), root)) == root
+
+
+def candidates(folder: str) -> Iterator[str]:
+    """The files below a folder that look like handlers, in the order of their names; linked folders are left out."""
+    for place, folders, files in os.walk(os.path.realpath(folder)):
+        folders.sort()
+        yield from (os.path.join(place, name) for name in sorted(files) if _CANDIDATE.search(name))
+
+
+def resourceOf(path: str, root: str) -> str | None:
+    """The path of a URL at which a file answers: `ROOT/a/b_wsh.py` at /a/b; None for one that does not."""
+    base = os.path.realpath(root).rstrip("/")
+    if not path.endswith(SUFFIX) or not path.startswith(base + "/"):
+        return None
+    return path[len(base) : -len(SUFFIX)]
+
+
+def readMap(lines: Iterable[str]) -> tuple[list[tuple[str, str]], list[int]]:
+    """The aliases in a map file, each with the path it stands for, and the numbers of its lines that are no alias."""
+    aliases, wrong = [], []
+    for number, line in enumerate(lines, 1):
+        if line.startswith("#") or not line.strip():
+            continue
+        match = _ALIAS.match(line.rstrip())
+        if match is None:
+            wrong.append(number)
+        else:
+            aliases.append((match[1], match[2]))
+    return aliases, wrong

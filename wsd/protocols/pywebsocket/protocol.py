@@ -4,6 +4,7 @@ A route of handlers: each connection runs the handler of its path, on a thread o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -16,11 +17,12 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.frames.codes import CloseCode, Opcode
 from wsd.frames.heads import frameHead
 from wsd.frames.writing import LEAST_DEFLATED
 from wsd.head import decodedPath
 from wsd.metrics import Cause
-from wsd.protocols.pywebsocket.access import Access
+from wsd.protocols.pywebsocket.access import BasicAuth
 from wsd.protocols.pywebsocket.api._stream_exceptions import (
     InvalidFrameException,
     InvalidUTF8Exception,
@@ -30,18 +32,23 @@ from wsd.protocols.pywebsocket.awaited import Awaited
 from wsd.protocols.pywebsocket.blocking import Blocking
 from wsd.protocols.pywebsocket.bytewise import Bytewise
 from wsd.protocols.pywebsocket.cgi import Programs
-from wsd.protocols.pywebsocket.files import Files
+from wsd.protocols.pywebsocket.documents import DocumentRoot
+from wsd.protocols.pywebsocket.exchange import ConnectionEnd, ItemKind, OutgoingFrame
 from wsd.protocols.pywebsocket.handlers import Handler
 from wsd.protocols.pywebsocket.options import HandlerOptions
-from wsd.protocols.pywebsocket.stream import Ended, Piece
-from wsd.protocols.pywebsocket.threads import BINARY, CLOSE, FAULT, LOST, OPENED, PING, PONG, TEXT, Threads
+from wsd.protocols.pywebsocket.threads import HandlerThreads
 
 _LOOK = 1.0
 """Seconds between two looks at the files."""
+_RSV1, _MAX_CONTROL = 0x40, 125
+"""The bit of a compressed message (RFC 7692 6), and the longest control frame (RFC 6455 5.5)."""
 _LOADING = 60.0
 """Seconds that a look, with the loading of what has changed, may take."""
 
-_FAULTS = {1003: UnsupportedFrameException, 1007: InvalidUTF8Exception}
+_FAULTS: Mapping[int, type[Exception]] = {
+    CloseCode.UNSUPPORTED_DATA: UnsupportedFrameException,
+    CloseCode.INVALID_DATA: InvalidUTF8Exception,
+}
 
 
 class HandlerConnection(Connection):
@@ -72,31 +79,31 @@ class HandlerConnection(Connection):
 
     @property
     def localAddress(self) -> tuple[str, int]:
-        """Ours."""
+        """The daemon's address and port."""
         host = self.transport.getHost()
         return getattr(host, "host", ""), getattr(host, "port", 0)
 
     # -- what comes -----------------------------------------------------------------------------------------------
 
     def opened(self) -> None:
-        """The handler goes on."""
-        self._talk.put(OPENED, None)
+        """The handler's turn begins."""
+        self._talk.put(ItemKind.OPENED, None)
 
     def received(self, payload: bytes, isBinary: bool) -> None:
         """A message for the handler."""
-        self._talk.put(BINARY if isBinary else TEXT, payload, len(payload))
+        self._talk.put(ItemKind.BINARY if isBinary else ItemKind.TEXT, payload, len(payload))
 
     def onPing(self, payload: bytes) -> None:
-        """A ping, which a handler may see to itself."""
-        if self._talk.wants(PING):
-            self._talk.put(PING, payload, len(payload))
+        """A ping, which a handler may want."""
+        if self._talk.wants(ItemKind.PING):
+            self._talk.put(ItemKind.PING, payload, len(payload))
         else:
             super().onPing(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """A pong, which a handler may be told of."""
-        if self._talk.wants(PONG):
-            self._talk.put(PONG, payload, len(payload))
+        """A pong, which a handler may want."""
+        if self._talk.wants(ItemKind.PONG):
+            self._talk.put(ItemKind.PONG, payload, len(payload))
 
     @property
     def isBusy(self) -> bool:
@@ -112,33 +119,36 @@ class HandlerConnection(Connection):
         self._talk.full(False)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The handler hears of it, also while the connection is not open yet."""
+        """Tell the handler, also while the connection is not open yet."""
         isClean = self.wasClean
         super().connectionLost(reason)
         if self._talk is not None:
             code = 1005 if self.remoteCloseCode is None else self.remoteCloseCode
-            self._talk.end(LOST, Ended(code if isClean else 1006, self.remoteCloseReason or "", isClean))
+            self._talk.end(
+                ItemKind.LOST, ConnectionEnd(code if isClean else 1006, self.remoteCloseReason or "", isClean)
+            )
 
     # -- the end --------------------------------------------------------------------------------------------------
 
-    def _fail_connection(self, code: int = 1001, reason: str = "going away") -> None:
-        """What the peer sent is wrong: of frames that nobody knows handlers expect 1003."""
-        if code == 1002 and (reason.startswith("RSV = ") or "reserved opcode" in reason):
-            code = 1003
-        if self._talk is not None and self.state == self.STATE_OPEN:
-            self._talk.end(FAULT, _FAULTS.get(code, InvalidFrameException)(reason))
-        super()._fail_connection(code, reason)
+    def faulted(self, code: int, reason: str) -> int:
+        """The handler gets an exception for what the peer sent. Handlers expect 1003 for frames that nobody knows."""
+        isHead = code == CloseCode.PROTOCOL_ERROR and self.current_frame is None
+        if isHead and _isUnknownFrame(self.data, self._perMessageCompress is not None):
+            code = CloseCode.UNSUPPORTED_DATA
+        if self._talk is not None:
+            self._talk.end(ItemKind.FAULT, _FAULTS.get(code, InvalidFrameException)(reason))
+        return code
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Autobahn answers a close at once; here the handler does, when it has received what came before."""
+        """Autobahn answers a close at once. Here the handler answers it, after it has received what came before."""
         if isReply and self.state == self.STATE_OPEN and not self._peerCloses:
             self._peerCloses = True
-            self._talk.put(CLOSE, (self.remoteCloseCode, self.remoteCloseReason))
+            self._talk.put(ItemKind.CLOSE, (self.remoteCloseCode, self.remoteCloseReason))
         else:
             super().sendCloseFrame(code, reasonUtf8, isReply)
 
     def dropConnection(self, abort: bool = False) -> None:
-        """Autobahn ends a connection that it has answered; here the answer is still to come."""
+        """Autobahn ends the connection after its answer. Here the answer is still to come."""
         if not self._peerCloses or abort or self.state != self.STATE_OPEN:
             super().dropConnection(abort)
 
@@ -154,14 +164,14 @@ class HandlerConnection(Connection):
             self.sendCloseFrame(code, reason)
 
     def finish(self, code: int | None) -> None:
-        """The handler is done; None ends the connection without a close, as bytes of its own may be half a frame."""
+        """The handler has returned. None ends the connection without a close: its own bytes may be half a frame."""
         if code is None or (self._wroteRaw and code == 1011):
             self.hangUp()
         else:
             self.closeWith(code, b"")
 
     def hangUp(self) -> None:
-        """End after what was sent, without a close."""
+        """End the connection without a close, after what was sent."""
         self.noteCause(Cause.aborted)
         self._peerCloses = self.wasClean = False
         if self.state == self.STATE_CONNECTING:
@@ -170,7 +180,7 @@ class HandlerConnection(Connection):
             self.dropConnection()
 
     def handlerFailed(self, failure: Failure, path: str) -> None:
-        """An exception that the handler let through: where in its file."""
+        """Log an exception of the handler, with its line in the handler's file."""
         self.noteCause(Cause.internal_error)
         self.log.failure(
             "the handler failed at {file}:{line}",
@@ -181,24 +191,24 @@ class HandlerConnection(Connection):
         )
 
     def handshakeFailed(self, failure: Failure) -> None:
-        """An exception of the handshake's hook."""
+        """Log an exception of the handshake's hook."""
         self.log.info("the handler refused: {reason}", event="handler.refused", reason=failure.getErrorMessage())
 
     # -- what is sent ---------------------------------------------------------------------------------------------
 
-    def sendPiece(self, piece: Piece) -> None:
-        """Send a frame; a whole message is deflated when that was agreed on, however short it is."""
+    def sendPiece(self, frame: OutgoingFrame) -> None:
+        """Send a frame. If deflate was agreed on, a whole message is deflated, however short it is."""
         if self.state != self.STATE_OPEN:
             return
-        payload, opcode, isLast = piece
-        if opcode >= PING:
+        payload, opcode, isLast = frame
+        if opcode >= ItemKind.PING:
             self.frames.write(frameHead(opcode, len(payload)) + payload)
             return
         deflater = self._perMessageCompress
         if opcode == 0 or not isLast:
             self.frames.writeInTurn(frameHead(opcode, len(payload), isLast) + payload)
         elif deflater is None or len(payload) >= LEAST_DEFLATED or self.frames.isBusy:
-            self.send(payload, opcode == BINARY)
+            self.send(payload, opcode == ItemKind.BINARY)
         else:
             traffic = self.factory.counters.traffic
             traffic.messagesOut += 1
@@ -216,7 +226,7 @@ class HandlerConnection(Connection):
 
 
 class _HangUp(Protocol):
-    """Takes the bare stream to end it."""
+    """Takes the bare stream, and ends it."""
 
     def connectionMade(self) -> None:
         """End."""
@@ -224,8 +234,22 @@ class _HangUp(Protocol):
         self.transport.loseConnection()
 
 
+def _isUnknownFrame(head: bytes, isDeflated: bool) -> bool:
+    """
+    Whether a frame has a reserved bit or opcode (RFC 6455 5.2), and no fault beside that is a protocol error.
+
+    `head` begins with the frame, in which Autobahn has found a fault.
+    """
+    rsv, opcode, isMasked = head[0] & 0x70, head[0] & 0xF, head[1] & 0x80
+    if rsv and not (isDeflated and rsv == _RSV1):
+        return True
+    if opcode < Opcode.CLOSE:
+        return bool(isMasked and opcode > Opcode.BINARY)
+    return bool(isMasked and opcode > Opcode.PONG and head[0] & 0x80 and head[1] & 0x7F <= _MAX_CONTROL)
+
+
 def _lineOf(failure: Failure, path: str) -> int:
-    """The last line of the file that took part."""
+    """The innermost line of a file in a traceback."""
     return max((line for _, file, line, _, _ in failure.frames if file == path), default=0)
 
 
@@ -238,10 +262,10 @@ class HandlerFactory(Factory):
     log = Logger(namespace="wsd")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        """Raises ConfigError when a handler is broken, and that is not allowed."""
+        """Raises ConfigError if a handler is broken and `handlers_strict` is set."""
         super().__init__(*arguments, **named)
         options: HandlerOptions = self.options
-        self.threads = Threads(self.clock, options.threads)
+        self.threads = HandlerThreads(self.clock, options.threads)
         self.handlers = options.folder()
         self._loading = self.pool.share("handlers", self.route.path, threads=1, timeout=_LOADING)
         self._looking: LoopingCall | None = None
@@ -249,11 +273,11 @@ class HandlerFactory(Factory):
         if options.handlers_strict and self.handlers.warnings:
             raise ConfigError(f"{self.handlers.warnings[0]}; mend it, or set handlers_strict = false")
         self._tell(loaded)
-        self.access = Access(options.basic_auth)
+        self.access = BasicAuth(options.basic_auth)
         self.programs = Programs(self.clock)
 
     def find(self, request: Request) -> tuple[Handler, str]:
-        """The handler of a request, and the URI that it is told. Raises Refused (404)."""
+        """The handler of a request, and the URI that it gets. Raises Refused (404)."""
         head, route = request.head, self.route
         own = decodedPath(route.path)
         path = decodedPath(head.path)[len(own) :] if route.prefix else own[own.rindex("/") :]
@@ -263,7 +287,7 @@ class HandlerFactory(Factory):
         return handler, head.path + (f"?{head.query}" if head.query or head.target.endswith("?") else "")
 
     def started(self) -> Deferred[Any] | None:
-        """From now on look whether files have changed."""
+        """Begin to look for changed files."""
         self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
         self._looking = LoopingCall(self._look)
         self._looking.clock = self.clock
@@ -277,7 +301,7 @@ class HandlerFactory(Factory):
             self.log.warn("{sentence}", event="handler.broken", sentence=warning)
 
     def _look(self) -> Deferred[None]:
-        """What a handler does while it is loaded may take its time: not on the reactor's thread."""
+        """Load what has changed, on a thread: a handler may block while it is loaded."""
 
         def look() -> None:
             if self.handlers.hasChanged():
@@ -292,10 +316,12 @@ class HandlerFactory(Factory):
         options: HandlerOptions = self.options
         if options.document_root is None:
             return None
-        return Files(options.document_root, options.cgi_paths, self.programs, self.access, self.policies.max_message)
+        return DocumentRoot(
+            options.document_root, options.cgi_paths, self.programs, self.access, self.policies.max_message
+        )
 
     def stopped(self) -> Deferred[Any] | None:
-        """Let the threads and programs end."""
+        """End the threads and programs."""
         if self._looking is not None:
             self._looking.stop()
         self.programs.stop()

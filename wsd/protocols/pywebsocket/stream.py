@@ -1,52 +1,36 @@
-"""What the streams of both kinds of handlers have in common: what may be sent, and what that which came means."""
+"""What the streams of handlers on threads and of coroutines have in common: checks of what is sent and received."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from wsd.frames.codes import Opcode
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import BadOperationException, ConnectionTerminatedException
 from wsd.protocols.pywebsocket.api.stream import create_closing_handshake_body
+from wsd.protocols.pywebsocket.exchange import ItemKind, OutgoingFrame, QueueItem
 from wsd.protocols.pywebsocket.request import HandlerRequest
-from wsd.protocols.pywebsocket.threads import CLOSE, FAULT, Item
 
 _MAX_CONTROL = 125
 
 
-class Ended(NamedTuple):
-    """How a connection ended: the peer's code and reason, and whether both have closed."""
+class HandlerStream:
+    """The base of `request.ws_stream`. Its subclasses send and take, one blocking and the other awaited."""
 
-    code: int
-    reason: str
-    isClean: bool
-
-
-class Piece(NamedTuple):
-    """A frame to be sent."""
-
-    payload: bytes
-    opcode: int
-    isLast: bool = True
-
-
-class Stream:
-    """One side of `request.ws_stream`; the other sends and takes, blocking or awaited."""
-
-    def __init__(self, request: HandlerRequest, writesBytes: Any = None) -> None:
+    def __init__(self, request: HandlerRequest) -> None:
         self._request = request
         self._opcode: int | None = None
         self._sending: int | None = None
 
     def get_last_received_opcode(self) -> int | None:
-        """The opcode of the message that was received last; that of a close when the peer has closed."""
+        """The opcode of the message that was received last, or of a close if the peer has closed."""
         return self._opcode
 
     # -- what may be sent -----------------------------------------------------------------------------------------
 
-    def _pieces(self, message: Any, end: bool, binary: bool) -> Iterator[Piece]:
-        """The frames of a message: one, or of a generator one for each part. Raises BadOperationException."""
+    def _pieces(self, message: Any, end: bool, binary: bool) -> Iterator[OutgoingFrame]:
+        """The frames of a message: one, or one for each part of a generator. Raises BadOperationException."""
         if self._request.server_terminated:
             raise BadOperationException("send_message after the connection was closed from here")
         opcode = Opcode.BINARY if binary else Opcode.TEXT
@@ -60,7 +44,7 @@ class Stream:
             before = part
         yield self._piece(before if before is not None else b"" if binary else "", opcode, end)
 
-    def _piece(self, part: Any, opcode: int, isLast: bool) -> Piece:
+    def _piece(self, part: Any, opcode: int, isLast: bool) -> OutgoingFrame:
         if self._sending not in (None, opcode):
             raise BadOperationException("all fragments of a message are text, or all are binary")
         if isinstance(part, str) == (opcode == Opcode.BINARY):
@@ -68,16 +52,16 @@ class Stream:
         payload = part.encode() if isinstance(part, str) else bytes(part)
         sent = opcode if self._sending is None else Opcode.CONTINUATION
         self._sending = None if isLast else opcode
-        return Piece(payload, sent, isLast)
+        return OutgoingFrame(payload, sent, isLast)
 
-    def _ping(self, body: Any) -> Piece:
+    def _ping(self, body: Any) -> OutgoingFrame:
         payload = body.encode() if isinstance(body, str) else bytes(body)
         if len(payload) > _MAX_CONTROL:
             raise BadOperationException(f"a ping carries {_MAX_CONTROL} bytes at the most")
-        return Piece(payload, Opcode.PING)
+        return OutgoingFrame(payload, Opcode.PING)
 
     def _closing(self, code: int | None, reason: Any) -> tuple[int | None, bytes]:
-        """Code and reason of our close. Raises BadOperationException for what may not be sent."""
+        """The code and reason of the handler's close. Raises BadOperationException if they may not be sent."""
         if code is None and reason:
             raise BadOperationException("a close without a code has no reason")
         body = create_closing_handshake_body(code, reason)
@@ -92,22 +76,22 @@ class Stream:
         if self._request.client_terminated:
             raise BadOperationException("receive_message after the peer has closed")
 
-    def _message(self, item: Item) -> str | bytes:
+    def _message(self, item: QueueItem) -> str | bytes:
         """A message."""
         self._opcode, payload = item
         return payload.decode() if self._opcode == Opcode.TEXT else payload  # type: ignore[no-any-return]
 
     def _peerClosed(self, code: int | None, reason: str | None) -> None:
         request = self._request
-        self._opcode = CLOSE
+        self._opcode = ItemKind.CLOSE
         request.client_terminated = True
         request.ws_close_code = common.STATUS_NO_STATUS_RECEIVED if code is None else code
         request.ws_close_reason = reason
 
-    def _lost(self, item: Item) -> None:
-        """The connection is gone: nothing when both have closed, else raises what happened."""
+    def _lost(self, item: QueueItem) -> None:
+        """The connection is gone. Raises what happened, unless both sides have closed."""
         kind, content = item
-        if kind == FAULT:
+        if kind == ItemKind.FAULT:
             raise content
         if self._request.server_terminated and content.isClean:
             self._peerClosed(content.code, content.reason)

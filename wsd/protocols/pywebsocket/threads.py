@@ -1,9 +1,10 @@
 """
-The threads that handlers block: a bounded pool, and a queue each way between a connection and its handler.
+The threads of handlers that block, and the queues each way between a connection and its handler.
 
-Towards the handler, the connection stops reading when more waits than the handler takes. From it, a send waits while
-too much has not gone. A thread never calls the reactor: it leaves what is to be done, and one wake-up serves all that
-was left since the last.
+A handler has its thread for as long as its connection lasts, so that these threads are no part of the daemon's pool for
+short jobs. If more waits for a handler than it takes, its connection stops reading; if too much of what it sent waits,
+its next send blocks. A thread never calls the reactor: it leaves its calls to the reactor's thread, which makes all of
+them at one wake-up.
 """
 
 from __future__ import annotations
@@ -18,18 +19,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminatedException
+from wsd.protocols.pywebsocket.exchange import (
+    ITEM_OVERHEAD,
+    PAUSE_ABOVE,
+    RESUME_AT,
+    Activity,
+    ItemKind,
+    PeerState,
+    QueueItem,
+)
 
-TEXT, BINARY, CLOSE, PING, PONG, OPENED, FAULT, LOST = 1, 2, 8, 9, 10, 16, 17, 18
-"""What is in the queue to a handler: an opcode, or what became of the connection."""
-
-Item = tuple[int, Any]
-
-PAUSE_ABOVE = 256 * 1024
-"""Bytes that wait for a handler above which its connection reads no more."""
-RESUME_AT = 64 * 1024
-"""Bytes at which it reads again."""
-ITEM_OVERHEAD = 128
-"""What a waiting message takes beside its bytes."""
 _UNSENT = 1024 * 1024
 """Bytes on their way from a handler to the reactor above which a send waits."""
 _IDLE = 30.0
@@ -39,11 +38,11 @@ _log = Logger(namespace="wsd")
 
 
 class NoThread(Exception):
-    """As many handlers run as may."""
+    """All threads that the route may have are in use."""
 
 
-class Threads:
-    """At most `most` threads, kept for a while when they are free; what they leave is done on the reactor."""
+class HandlerThreads:
+    """At most `most` threads, which are kept for a while when they are free."""
 
     def __init__(self, reactor: Any, most: int) -> None:
         self._reactor = reactor
@@ -53,10 +52,10 @@ class Threads:
         self._left: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._woken = False
         self.busy = 0
-        """Threads in which a handler runs."""
+        """The number of threads in which a handler runs."""
 
     def start(self, work: Callable[[], None]) -> None:
-        """Do this on a thread. Raises NoThread."""
+        """Do the work on a thread. Raises NoThread."""
         with self._lock:
             if self.busy >= self._most:
                 raise NoThread
@@ -88,14 +87,14 @@ class Threads:
                 work = mine.get()
 
     def stop(self) -> None:
-        """Let the free threads end; one whose handler still runs ends with the process."""
+        """End the free threads. A thread whose handler still runs ends with the process."""
         with self._lock:
             free, self._free = self._free, []
         for queue in free:
             queue.put(None)
 
     def leave(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """From a thread: have this called on the reactor, after what was left before."""
+        """From a thread: have this called on the reactor's thread, after the calls that were left before."""
         self._left.append((call, arguments))
         if not self._woken:
             self._woken = True
@@ -114,37 +113,40 @@ class Threads:
             self._reactor.callLater(0, self._take)
 
 
-class Held(Protocol):
-    """A connection, as its line sees it."""
+class Pausable(Protocol):
+    """A connection that can stop reading."""
 
     def hold(self) -> None:
-        """Read no more."""
+        """Stop reading."""
 
     def release(self) -> None:
         """Read again."""
 
 
-class Line:
+class ThreadBridge:
     """The queues between one connection, on the reactor, and its handler, on a thread."""
 
-    def __init__(self, threads: Threads, connection: Held) -> None:
+    def __init__(self, threads: HandlerThreads, connection: Pausable) -> None:
         self._threads = threads
         self._connection = connection
-        self._items: SimpleQueue[Item] = SimpleQueue()
+        self._items: SimpleQueue[QueueItem] = SimpleQueue()
         self._came = self._taken = 0
+        """Bytes that were put and taken."""
         self._isHeld = False
+        """Whether the connection has been told to stop reading."""
         self._sending = Lock()
         self._room = Event()
         self._waits = False
+        """Whether a send waits for room."""
         self._left = self._done = 0
-        self._isFull = False
-        self._hasTaken = self._isTaking = False
-        self.hasEnded = False
+        """Bytes that sends have left for the reactor's thread, and those that it has handed to the connection."""
+        self._peer = PeerState.READING
+        self._activity = Activity.SILENT
 
     # -- on the reactor -------------------------------------------------------------------------------------------
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
-        """Something for the handler; too much of it holds the connection."""
+        """Queue something for the handler. If too much waits, the connection stops reading."""
         self._came += size + ITEM_OVERHEAD
         self._items.put((kind, content))
         if not self._isHeld and self._came - self._taken > PAUSE_ABOVE:
@@ -160,19 +162,25 @@ class Line:
     @property
     def isBusy(self) -> bool:
         """Whether the handler has received a message and has not yet asked for the next."""
-        return self._hasTaken and not (self._isTaking and self._items.empty())
+        return self._activity is Activity.WORKING or (self._activity is Activity.WAITING and not self._items.empty())
 
     def full(self, isFull: bool) -> None:
-        """Whether too much waits for the peer."""
-        self._isFull = isFull
+        """Too much waits to be sent to the peer, or not any more."""
+        if self._peer is not PeerState.GONE:
+            self._peer = PeerState.FULL if isFull else PeerState.READING
         self._makeRoom()
 
     def end(self, kind: int, content: Any) -> None:
-        """The connection is gone: whoever waits hears of it."""
-        if not self.hasEnded:
-            self.hasEnded = True
+        """The connection is gone, and a handler that waits is told so."""
+        if self._peer is not PeerState.GONE:
+            self._peer = PeerState.GONE
             self._items.put((kind, content))
             self._makeRoom()
+
+    @property
+    def hasEnded(self) -> bool:
+        """Whether the connection is gone."""
+        return self._peer is PeerState.GONE
 
     def _makeRoom(self) -> None:
         if self._waits and not self._isCrowded:
@@ -187,31 +195,34 @@ class Line:
 
     # -- on the handler's thread ----------------------------------------------------------------------------------
 
-    def take(self) -> Item:
-        """What has come, waited for; the end comes again and again."""
-        self._isTaking = True
+    def take(self) -> QueueItem:
+        """The next item, waited for. The end of the connection can be taken again and again."""
+        if self._activity is Activity.WORKING:
+            self._activity = Activity.WAITING
         item = self._items.get()
-        self._isTaking = False
         kind, content = item
-        self._hasTaken = self._hasTaken or kind in (TEXT, BINARY)
-        if kind == LOST:
+        if self._activity is Activity.WAITING or kind in (ItemKind.TEXT, ItemKind.BINARY):
+            self._activity = Activity.WORKING
+        if kind == ItemKind.LOST:
             self._items.put(item)
             return item
-        self._taken += ITEM_OVERHEAD + (len(content) if kind <= PONG and kind != CLOSE else 0)
+        self._taken += ITEM_OVERHEAD + (len(content) if kind <= ItemKind.PONG and kind != ItemKind.CLOSE else 0)
         if self._isHeld and self._came - self._taken <= RESUME_AT:
             self._threads.leave(self._reconsider)
         return item
 
     @property
     def _isCrowded(self) -> bool:
-        return not self.hasEnded and (self._isFull or self._left - self._done > _UNSENT)
+        if self._peer is PeerState.READING:
+            return self._left - self._done > _UNSENT
+        return self._peer is PeerState.FULL
 
     def send(self, size: int, call: Callable[..., Any], *arguments: Any) -> None:
         """
-        Have the connection send something of so many bytes, when there is room.
+        Have the connection send `size` bytes, once there is room for them.
 
-        Raises ConnectionTerminatedException when it is gone. How long that may take is the route's `stall_timeout`: a
-        peer that takes nothing for so long is dropped.
+        Raises ConnectionTerminatedException if the connection is gone. It waits no longer than the route's
+        `stall_timeout`, after which a peer that takes nothing is dropped.
         """
         with self._sending:
             while self._isCrowded:
@@ -226,5 +237,5 @@ class Line:
             self._threads.leave(self._do, size, call, arguments)
 
     def leave(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Have this done on the reactor, after what was sent."""
+        """Have this called on the reactor's thread, after what was sent."""
         self._threads.leave(call, *arguments)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from enum import Enum, auto
-from types import coroutine
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
+from wsd.policies.coroutines import remainder
 from wsd.protocols.xmpp import caps, register
 from wsd.protocols.xmpp.credentials import hasScram
 from wsd.protocols.xmpp.framing import StreamError, closeTag, openTag, parse
@@ -457,19 +457,4 @@ def atOnce(work: Coroutine[Any, Any, None]) -> Deferred[None] | None:
         awaited = work.send(None)
     except StopIteration:
         return None
-    return Deferred.fromCoroutine(_rest(work, awaited))
-
-
-@coroutine
-def _rest(work: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    """A coroutine that has run up to what it awaits, as one that has not begun."""
-    try:
-        while True:
-            try:
-                result = yield awaited
-            except Exception as error:
-                awaited = work.throw(error)
-            else:
-                awaited = work.send(result)
-    except StopIteration:
-        return
+    return Deferred.fromCoroutine(remainder(work, awaited))

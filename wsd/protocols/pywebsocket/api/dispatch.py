@@ -12,8 +12,7 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import (
     InvalidUTF8Exception,
     UnsupportedFrameException,
 )
-from wsd.protocols.pywebsocket.handlers import HANDSHAKE, TRANSFER, Handler, Handlers
-from wsd.protocols.pywebsocket.paths import isUnder
+from wsd.protocols.pywebsocket.handlers import HANDSHAKE, TRANSFER, Handler, Handlers, isUnder
 
 _CODES = (
     (BadOperationException, common.STATUS_INTERNAL_ENDPOINT_ERROR),

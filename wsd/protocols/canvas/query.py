@@ -1,4 +1,4 @@
-"""What a client of a canvas asks for in its URL: the canvas's name, and the query."""
+"""Reads what a client asks for in the URL of a canvas: its name, and the query."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from wsd.protocols.canvas.messages import tooLarge
 from wsd.protocols.canvas.picture import USUAL, Size
 
 PNG = ".png"
+"""The end of the path of a canvas's picture; no name of a canvas ends so."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
@@ -19,25 +20,26 @@ _ROLES = ("painter", "viewer")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a query asked for."""
+class CanvasQuery:
+    """What a query asks for."""
 
     size: Size = USUAL
-    """Of the frames that it sends, and of those it expects."""
+    """The size of the frames that the client sends and expects."""
     isViewer: bool = False
+    """Whether the client only watches."""
     meta: bool = False
-    """Whether each frame comes with a line before it."""
+    """Whether each frame is sent with a line before it."""
     echo: bool = False
-    """Whether it is sent its own frames, too."""
+    """Whether the client is sent its own frames too."""
 
 
 def nameOf(path: str) -> str:
-    """The name of a canvas from what its path, percent-encoded, has below the route's. Raises `Refused` (404)."""
+    """The name of a canvas, from its percent-encoded path below the route's. Raises `Refused` (404)."""
     return checkName(unquote(path))
 
 
 def checkName(name: str) -> str:
-    """The name of a canvas. Raises `Refused` (404)."""
+    """Returns the name of a canvas if it is valid. Raises `Refused` (404) if it is not."""
     if not _NAME.fullmatch(name) or name in (".", ".."):
         raise Refused(404, f"{name[:80]!r} is no name of a canvas; write 1 to 64 of letters, digits, '-', '_' and '.'")
     if name.endswith(PNG):
@@ -45,8 +47,8 @@ def checkName(name: str) -> str:
     return name
 
 
-def readQuery(queries: dict[str, str], most: int) -> Asked:
-    """What a query asks for; a picture has `most` pixels. Raises `Refused` (400) with a sentence that names the bad."""
+def readQuery(queries: dict[str, str], most: int) -> CanvasQuery:
+    """Reads a query. A picture has `most` pixels at the most. Raises `Refused` (400), which names the bad field."""
     for name in queries:
         if name not in _FIELDS:
             raise Refused(400, f"{name[:40]!r} is not known to a canvas; known are {', '.join(_FIELDS)}")
@@ -54,7 +56,7 @@ def readQuery(queries: dict[str, str], most: int) -> Asked:
     if role not in _ROLES:
         raise Refused(400, f"role={role[:40]!r} is no role; write painter or viewer")
     meta, echo = (_flag(queries, name) for name in ("meta", "echo"))
-    return Asked(_size(queries, most), role == "viewer", meta, echo)
+    return CanvasQuery(_size(queries, most), role == "viewer", meta, echo)
 
 
 def _size(queries: dict[str, str], most: int) -> Size:

@@ -1,4 +1,4 @@
-"""What is beside the handlers of a route: the files of a folder, and CGI programs in it."""
+"""The files of a folder that a route serves beside its handlers, and the CGI programs in it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from twisted.web.util import redirectTo
 from zope.interface import implementer
 
 from wsd.connection import Refused
-from wsd.protocols.pywebsocket.access import Access
+from wsd.protocols.pywebsocket.access import BasicAuth
 from wsd.protocols.pywebsocket.cgi import Programs
 from wsd.resources import IBody, IStreamed
 
 _INDEX = ("index.html", "index.htm")
 
 _HANDLER = "_wsh.py"
-"""How the files of handlers end: they run, and are not shown."""
+"""The suffix of handlers' files, which are not shown."""
 
 
 @implementer(IStreamed)
-class Files(Resource):
+class DocumentRoot(Resource):
     """Answers all HTTP of a route."""
 
     isLeaf = True
 
-    def __init__(self, root: str, cgiPaths: Sequence[str], programs: Programs, access: Access, most: int) -> None:
-        """`most` is how many bytes a body may have that a program is given."""
+    def __init__(self, root: str, cgiPaths: Sequence[str], programs: Programs, access: BasicAuth, most: int) -> None:
+        """`most` limits the bytes of a body that is passed to a program."""
         super().__init__()
         self._root = root
         self._cgi = [[part for part in path.split("/") if part] for path in cgiPaths]
@@ -42,10 +42,10 @@ class Files(Resource):
     def bodyOf(self, request: Any) -> IBody | None:
         """Programs read bodies; files have no use for them."""
         self._access.check(request.head)
-        return _Body(request, self._most) if self._program(_names(request)) else None
+        return _ProgramBody(request, self._most) if self._program(_names(request)) else None
 
     def render(self, request: Any) -> int | bytes:
-        """A file, a listing, or what a program says. Raises `Refused`."""
+        """A file, a listing, or the answer of a program. Raises `Refused`."""
         self._access.check(request.head)
         names = _names(request)
         depth = self._program(names)
@@ -75,7 +75,7 @@ class Files(Resource):
     render_HEAD = render_GET
 
     def _find(self, names: list[str], request: Any) -> FilePath[str]:
-        """What lies there. Raises `Refused` (404), also for what is hidden."""
+        """The file or folder at a path. Raises `Refused` (404), also if it is hidden."""
         path = FilePath(self._root)
         try:
             for name in names[:-1] if names and not names[-1] else names:
@@ -104,7 +104,7 @@ class Files(Resource):
         return content.encode() if isinstance(content, str) else content
 
     def _program(self, names: list[str]) -> int:
-        """How many parts of a path name the program that answers there; 0 when it is a file's."""
+        """How many parts of a path name a program; 0 if it is the path of a file."""
         for folder in self._cgi:
             depth = len(folder) + 1
             if names[: len(folder)] == folder and len(names) >= depth and _isPlain(names[:depth]):
@@ -133,8 +133,8 @@ def _withSlash(request: Any) -> bytes:
 
 
 @implementer(IBody)
-class _Body:
-    """A body for a program, kept in memory until it is whole."""
+class _ProgramBody:
+    """The body of a request to a program, kept in memory until it is whole."""
 
     def __init__(self, request: Any, most: int) -> None:
         self._request = request

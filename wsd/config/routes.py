@@ -1,0 +1,192 @@
+"""Reads the tables of routes: the built-in ones, those of the file, and the options of their protocols."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from os.path import isdir, isfile
+from typing import Any
+
+from wsd.config.errors import ConfigError
+from wsd.config.policies import checkPolicies
+from wsd.config.shape import Policies, Route
+from wsd.config.tables import Table
+from wsd.config.values import nearest, show, token
+
+BUILT_IN: Mapping[str, Mapping[str, object]] = {
+    "/": {"protocol": "echo", "origins": ["same-host", "null"]},
+    "/echo": {
+        "protocol": "echo",
+        "subprotocols": ["soap", "xmpp"],
+        "origins": ["same-host", "null"],
+        "max_message": "32 MiB",
+        "max_frame": "32 MiB",
+    },
+    "/ws": {"protocol": {"": "echo", "echo": "echo", "xmpp": "xmpp", "soap": "soap"}},
+    "/describe": {"protocol": "describe", "origins": ["same-host", "null"]},
+    "/blob": {"protocol": "blob", "deflate": False},
+    "/canvas/*": {"protocol": "canvas", "deflate": False},
+    "/xmpp": {"protocol": "xmpp"},
+    "/xmpp-websocket": {"protocol": "xmpp"},
+    "/soap": {"protocol": "soap"},
+}
+"""The routes that exist without a file, as a file would write them."""
+
+HANDLERS: Mapping[str, object] = {
+    "protocol": "pywebsocket",
+    "origins": ["*"],
+    "opening_timeout": 60.0,
+    "max_message": "32 MiB",
+    "max_frame": "32 MiB",
+}
+"""The route of `handlers`: handlers decide themselves whom they admit, and may take their time for it."""
+
+_OWN = ("/healthz", "/readyz", "/metrics", "/_wsd")
+"""Paths of the daemon's own pages."""
+
+_PATH = re.compile(r"/[!$%&'()+,\-./0-9:;=@A-Z_a-z~]*", re.ASCII)
+_POLICIES = {field.name for field in fields(Policies)}
+_DAEMON = {field.name for field in fields(Policies) if field.metadata.get("daemon")}
+_ROUTE = {"subprotocols", "prefer", "require_subprotocol", "origins", "clients"}
+
+
+class RouteReader:
+    """
+    Reads routes, each over the daemon's policies.
+
+    `optionsOf` gives a protocol's dataclass of options by the protocol's name. Raises ConfigError.
+    """
+
+    def __init__(self, policies: Policies, optionsOf: Callable[[str], type], folder: str) -> None:
+        self._policies = policies
+        self._optionsOf = optionsOf
+        self._folder = folder
+
+    def readAll(self, tables: Table, daemon: Mapping[str, Any]) -> dict[str, Route]:
+        """The routes of the file over the built-in ones; `daemon` has the values of the daemon's own keys."""
+        builtIn = _builtIn(tables, daemon)
+        routes = {}
+        for key in [*builtIn, *(key for key in tables if key not in builtIn)]:
+            _checkPath(key, tables.keyOf(f'"{key}"'))
+            own = Table(tables.get(key, {}), tables.keyOf(f'"{key}"'))
+            table = Table({**builtIn.get(key, {}), **own.values}, own.name, self._folder)
+            if table.read("enabled", bool, {}, True):
+                routes[key] = self.read(key, table.without("enabled"))
+        if daemon.get("built_in", True):
+            routes = {key: replace(route, builtIn=self._isBuiltIn(key, route)) for key, route in routes.items()}
+        return routes
+
+    def read(self, key: str, table: Table) -> Route:
+        """One route."""
+        single, protocol = _protocol(table)
+        shapes = self._shapes({single} if single is not None else set(protocol.values()), table)
+        own = {field.name for shape in shapes.values() for field in fields(shape)}
+        for name in _DAEMON.intersection(table):
+            raise table.error(name, "holds for the whole daemon; write it in [policies]")
+        table.refuseUnknown(_ROUTE | {"protocol", "enabled"} | (_POLICIES - _DAEMON) | own)
+        values = table.without(*(set(table) - _ROUTE)).readFields(Route)
+        if protocol:
+            values["subprotocols"] = _spoken(values.get("subprotocols"), protocol, table)
+        if values.get("require_subprotocol") and values.get("subprotocols") == ():
+            raise table.error("require_subprotocol", "nobody could connect, since subprotocols is empty; name some")
+        policies = replace(self._policies, **table.readFields(Policies))
+        checkPolicies(policies, table)
+        return Route(
+            path=key.removesuffix("/*"),
+            prefix=key.endswith("/*"),
+            protocol=protocol,
+            single=single,
+            options={name: _options(shape, table) for name, shape in shapes.items()},
+            policies=policies,
+            **values,
+        )
+
+    def _shapes(self, names: set[str], table: Table) -> dict[str, type]:
+        shapes = {}
+        for name in sorted(names):
+            try:
+                shapes[name] = self._optionsOf(name)
+            except ConfigError as error:
+                raise table.error("protocol", str(error)) from None
+        return shapes
+
+    def _isBuiltIn(self, key: str, route: Route) -> bool:
+        """Whether a route is the built-in one of its path, unchanged."""
+        shapes = {name: type(options) for name, options in route.options.items()}
+        reader = RouteReader(self._policies, shapes.__getitem__, "")
+        try:
+            return key in BUILT_IN and route == reader.read(key, Table(dict(BUILT_IN[key])))
+        except (ConfigError, KeyError):
+            # These policies do not allow it unchanged, or another protocol answers there.
+            return False
+
+
+def _builtIn(tables: Table, daemon: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
+    """
+    The built-in routes. A handler in the folder of `handlers` replaces the route of its path.
+
+    Without `built_in` only those remain that the file names, with their keys.
+    """
+    builtIn = {key: table for key, table in BUILT_IN.items() if key in tables or daemon.get("built_in", True)}
+    handlers = daemon.get("handlers")
+    if handlers is None:
+        return builtIn
+    if not isdir(handlers):
+        raise ConfigError(f"{handlers} is not a folder; name the one where the *_wsh.py files are", "handlers")
+    kept = {key: table for key, table in builtIn.items() if key in tables or not isfile(f"{handlers}{key}_wsh.py")}
+    return {
+        **kept,
+        "/*": {**HANDLERS, "handlers": handlers, "handlers_strict": daemon.get("handlers_strict", False)},
+    }
+
+
+def _checkPath(key: str, name: str) -> None:
+    path = key.removesuffix("/*") or "/"
+    if not key.startswith("/") or not _PATH.fullmatch(path) or (path.endswith("/") and path != "/"):
+        raise ConfigError('is not a path; write "/name", or "/name/*" for all that lies under it as well', name)
+    for own in _OWN:
+        if path == own or path.startswith(own + "/"):
+            raise ConfigError(f"{own} belongs to the daemon itself; choose another path", name)
+
+
+def _protocol(table: Table) -> tuple[str | None, dict[str, str]]:
+    """The name of the one protocol, or the table of names by subprotocol."""
+    value = table.get("protocol")
+    if value is None:
+        raise table.error("protocol", 'is missing; write protocol = "echo", or another protocol\'s name')
+    if isinstance(value, str):
+        return value, {}
+    if not isinstance(value, dict) or not value:
+        sentence = f'{show(value)} is not a protocol; write "echo", or {{"" = "echo", chat = "echo"}}'
+        raise table.error("protocol", sentence)
+    for subprotocol, name in value.items():
+        if not isinstance(name, str):
+            sentence = f'{show(name)} is not the name of a protocol; write "echo"'
+            raise table.error(f'protocol."{subprotocol}"', sentence)
+        if subprotocol:
+            try:
+                token(subprotocol)
+            except ValueError as error:
+                raise table.error(f'protocol."{subprotocol}"', str(error)) from None
+    return None, value
+
+
+def _spoken(given: tuple[str, ...] | None, protocol: Mapping[str, str], table: Table) -> tuple[str, ...]:
+    """The subprotocols of a table of protocols, in the order of `subprotocols` or else in the table's own."""
+    names = tuple(name for name in protocol if name)
+    if given is None:
+        return names
+    for name in given:
+        if name not in names:
+            raise table.error("subprotocols", f'no protocol is named for "{name}"; {nearest(name, names)}')
+    return given
+
+
+def _options(shape: type, table: Table) -> object:
+    """The options of a protocol. A ValueError of theirs begins with the key that is wrong."""
+    try:
+        return shape(**table.readFields(shape))
+    except ValueError as error:
+        key, colon, sentence = str(error).partition(": ")
+        raise table.error(key, sentence) if colon else ConfigError(str(error), table.name) from None

@@ -1,0 +1,154 @@
+"""Writes the lines of events to a stream or a file: from a level on, and only so many about refusals."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from io import FileIO
+from typing import IO
+
+from twisted.logger import ILogObserver, LogEvent, LogLevel
+from zope.interface import implementer
+
+from wsd.logs.lines import forJournal, isJournal, jsonLine, textLine
+
+
+@implementer(ILogObserver)
+class LineObserver:
+    """
+    Writes each event as a line to a stream, or to a file that can be opened anew after logrotate has moved it.
+
+    A stream that goes to the journal gets lines with priorities.
+    """
+
+    def __init__(self, style: str, path: str | None = None, stream: IO[str] | None = None) -> None:
+        self._line: Callable[[LogEvent], str] = jsonLine if style == "json" else textLine
+        self._path = path
+        self._stream = stream or sys.stdout
+        if path is None and isJournal(self._stream, os.environ):
+            self._line = forJournal(self._line)
+        self._file = self._open()
+
+    def _open(self) -> FileIO | None:
+        return None if self._path is None else open(self._path, "ab", buffering=0)
+
+    def reopen(self) -> None:
+        """Continue in a new file of the same name."""
+        before, self._file = self._file, self._open()
+        if before is not None:
+            before.close()
+
+    def __call__(self, event: LogEvent) -> None:
+        line = self._line(event)
+        if self._file is not None:
+            self._file.write(line.encode())
+            return
+        try:
+            self._stream.write(line)
+        except UnicodeEncodeError:  # a terminal of another encoding
+            self._stream.write(line.encode("ascii", "backslashreplace").decode())
+        self._stream.flush()
+
+
+_REFUSED = frozenset({"request.refused", "handler.refused", "tls.refused", "proxy.dropped"})
+"""Events that strangers can cause as often as they like."""
+
+
+class RefusalLimit:
+    """
+    Limits how many lines are logged in a minute about refusals, for one address and in all.
+
+    Further lines are omitted and counted; the first event after the minute reports their number in one line.
+    """
+
+    MINUTE = 60.0
+    OF_ONE = 60
+    OF_ALL = 600
+
+    def __init__(self) -> None:
+        self._begin = 0.0
+        self._lines: Counter[str] = Counter()
+        self._logged = self._omitted = 0
+
+    @property
+    def isShort(self) -> bool:
+        """Whether there are omitted lines that have not been reported yet."""
+        return self._omitted > 0
+
+    def allows(self, event: LogEvent) -> bool:
+        """Whether this event may be logged."""
+        if event.get("event") not in _REFUSED:
+            return True
+        address = _addressIn(str(event.get("peer", "")))
+        if self._logged < self.OF_ALL and self._lines[address] < self.OF_ONE:
+            self._lines[address] += 1
+            self._logged += 1
+            return True
+        self._omitted += 1
+        return False
+
+    def omitted(self, event: LogEvent) -> LogEvent | None:
+        """An event that reports the lines omitted in the last minute, if this event begins another one."""
+        now = event.get("log_time", 0.0)
+        if self._begin <= now < self._begin + self.MINUTE:
+            return None
+        count, self._begin = self._omitted, now
+        self._logged = self._omitted = 0
+        self._lines.clear()
+        if not count:
+            return None
+        sentence = "left out {count} lines about refusals; a minute has at most {each} for one address, {most} in all"
+        return _warning(now, sentence, event="log.omitted", count=count, each=self.OF_ONE, most=self.OF_ALL)
+
+
+def _warning(now: float, template: str, **fields: object) -> LogEvent:
+    """A warning by the log itself."""
+    return {
+        **fields,
+        "log_format": template,
+        "log_level": LogLevel.warn,
+        "log_namespace": "wsd",
+        "log_time": now,
+    }
+
+
+def _addressIn(peer: str) -> str:
+    """The address of a peer as the log writes it, without the port."""
+    if peer.startswith("["):
+        return peer[1 : peer.find("]")]
+    return peer.partition(":")[0] if peer.count(":") == 1 else peer
+
+
+@implementer(ILogObserver)
+class FilteredObserver:
+    """Passes on events of at least a level, without excess refusals and Twisted's lines about factories and ports."""
+
+    def __init__(self, lines: LineObserver, level: str) -> None:
+        least = LogLevel.levelWithName(level)
+        self._levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
+        self._lines = lines
+        self._refusals = RefusalLimit()
+
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("log_level") not in self._levels or ("id" not in event and _isNoise(event)):
+            return
+        if event.get("event") in _REFUSED or self._refusals.isShort:
+            omitted = self._refusals.omitted(event)
+            if omitted is not None:
+                self._lines(omitted)
+            if not self._refusals.allows(event):
+                return
+        self._lines(event)
+
+
+def observer(lines: LineObserver, level: str) -> ILogObserver:
+    """The daemon's log observer, which writes lines of at least this level: "debug", "info", "warn" or "error"."""
+    return FilteredObserver(lines, level)
+
+
+def _isNoise(event: LogEvent) -> bool:
+    """Whether Twisted logs here what the daemon logs in its own words."""
+    text = str(event.get("log_text") or event.get("log_format") or "")
+    return text.startswith(("Starting factory", "Stopping factory")) or "starting on" in text

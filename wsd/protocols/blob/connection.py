@@ -1,0 +1,84 @@
+"""One WebSocket of a route of blobs: passes its messages to the subprotocol that is spoken on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable
+
+from wsd.connection import Accept, Connection, Request
+from wsd.policies.admission import accountOf
+from wsd.protocols.blob.bare import BareUploads
+from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.reliable import ReliableProtocol
+from wsd.protocols.blob.service import BlobService, userOf
+from wsd.protocols.blob.subprotocol import Subprotocol
+
+RELIABLE = "blob.wsd.v1"
+"""The name of the reliable subprotocol. Without one, a connection speaks the bare way."""
+
+_MOST_TEXT = 16384
+"""The longest text message in bytes; no valid one is longer."""
+
+
+class BlobConnection(Connection):
+    """A connection takes binary messages in pieces, as they arrive."""
+
+    service: BlobService
+    """Set by the factory."""
+    owner: str
+    """The user whose files they are that come on it."""
+    source: str
+    """The client's address, or its /64 for IPv6."""
+    _subprotocol: Subprotocol
+    _text: bytearray | None = None
+    """A text message that is not complete yet."""
+
+    async def opening(self, request: Request) -> Accept:
+        """Accept every client."""
+        self.owner = userOf(self.user, request.tls, request.peer)
+        self.source = accountOf(request.peer.address)
+        return Accept(self.factory.choose(request.subprotocols))
+
+    def opened(self) -> None:
+        """Begin to speak the subprotocol that was agreed on."""
+        speaks = ReliableProtocol if self.subprotocol == RELIABLE else BareUploads
+        self._subprotocol = speaks(self, self.service)
+
+    def began(self, isBinary: bool) -> Awaitable[None] | None:
+        """Called when a message begins."""
+        self._text = None if isBinary else bytearray()
+        return self._subprotocol.began() if isBinary else None
+
+    def arrived(self, data: bytes) -> None:
+        """Called with the next bytes of a message."""
+        if self._text is None:
+            self._subprotocol.arrived(data)
+            return
+        self._text += data
+        if len(self._text) > _MOST_TEXT:
+            self.refuse(BlobError("too_large", f"a text message has {_MOST_TEXT} bytes at the most; files are binary"))
+
+    def ended(self) -> Awaitable[None] | None:
+        """Called when a message is complete."""
+        if self._text is None:
+            return self._subprotocol.ended()
+        text, self._text = self._text, None
+        return self._subprotocol.text(text.decode()) if self.isOpen else None
+
+    @property
+    def isBusy(self) -> bool:
+        """Whether a file is being received that cannot be resumed, or anything is still to be answered or sent."""
+        return super().isBusy or self._subprotocol.isBusy
+
+    def closed(self, code: int, reason: str) -> None:
+        """Called when the connection is gone."""
+        self._subprotocol.gone()
+
+    def refuse(self, error: BlobError) -> None:
+        """Send an error, and close the connection with its close code."""
+        self.send(error.text)
+        self.close(error.closeCode, error.sentence)
+
+    def tell(self, name: str, content: object) -> None:
+        """Send a text message: a JSON object with this one key."""
+        self.send(json.dumps({name: content}, ensure_ascii=False, separators=(",", ":")))

@@ -1,0 +1,64 @@
+"""The room in a store: how much may be written, and what is reserved for the uploads that are under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.index import BlobIndex
+
+
+@dataclass(frozen=True, slots=True)
+class BlobLimits:
+    """How much a store takes, and for how long it keeps it; 0 is without a limit."""
+
+    quota: int = 0
+    """Bytes of the whole store, including what unfinished uploads have reserved."""
+    userQuota: int = 0
+    """Bytes of one user."""
+    maxFile: int = 0
+    """Bytes of one file."""
+    expire: float = 0
+    """Seconds for which an unfinished upload is kept after its last byte."""
+    keep: float = 0
+    """Seconds for which a finished file is kept."""
+    unfinished: int = 0
+    """Unfinished uploads of one user, and from one address."""
+
+
+class Quota:
+    """Refuses what has no room in the store, and reserves room for uploads. Blocks; raises sqlite3.Error."""
+
+    def __init__(self, index: BlobIndex, limits: BlobLimits) -> None:
+        self._index = index
+        self._limits = limits
+
+    def checkSize(self, size: int | None) -> None:
+        """Raises BlobError if a file of this announced size is too large."""
+        most = self._limits.maxFile
+        if size is not None and most and size > most:
+            raise BlobError("too_large", f"the file is {size} bytes; {most} is the most here")
+
+    def checkEnd(self, end: int) -> None:
+        """Raises BlobError if a file that has grown to `end` bytes is too large."""
+        most = self._limits.maxFile
+        if most and end > most:
+            raise BlobError("too_large", f"the file is larger than {most} bytes, which is the most here")
+
+    def checkRoom(self, user: str, more: int) -> None:
+        """Raises BlobError if there is no room for `more` bytes of this user now. Nothing is reserved."""
+        if not self._index.fits(user, more, self._limits.quota, self._limits.userQuota):
+            raise self.exceeded(user, more)
+
+    def reserve(self, part: str, user: str, more: int, needed: int) -> bool:
+        """Reserve `more` bytes for an upload. False if there is no room for `more`, or for the `needed` bytes."""
+        return self._index.reserve(part, user, more, needed, self._limits.quota, self._limits.userQuota)
+
+    def exceeded(self, user: str, more: int) -> BlobError:
+        """The error for `more` bytes without room: it says whose quota is exceeded, and how much is left of it."""
+        limits = self._limits
+        left = limits.quota - self._index.used() if limits.quota else more
+        if more > left:
+            return BlobError("quota", f"{more} bytes more are too many: there is room for {max(0, left)}; try later")
+        left = limits.userQuota - self._index.used(user)
+        return BlobError("quota", f"{more} bytes more are too many: {max(0, left)} are left to you; remove some")

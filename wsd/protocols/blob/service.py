@@ -1,0 +1,65 @@
+"""The store of a route as its clients see it: whose a file is, what is told of it, and who may list and remove."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsd.policies.address import Peer, TlsInfo
+from wsd.protocols.blob.errors import BlobError
+from wsd.protocols.blob.index import Blob
+from wsd.protocols.blob.options import BlobOptions
+from wsd.protocols.blob.store import BlobStore
+from wsd.protocols.blob.transfers import Transfers
+
+
+def userOf(user: str | None, tls: TlsInfo | None, peer: Peer) -> str:
+    """The user whose files they are: the one logged in, else the subject of the certificate, else the address."""
+    if user is not None:
+        return f"user {user}"
+    if tls is not None and tls.client:
+        return f"certificate {tls.client}"
+    return "local" if peer.direct else f"address {peer.address}"
+
+
+def requestUser(request: Any) -> str:
+    """The user of an HTTP request."""
+    return userOf(None, request.tls, request.peer)
+
+
+class BlobService:
+    """The files at a path. Whatever is awaited may raise BlobError."""
+
+    def __init__(self, path: str, options: BlobOptions, transfers: Transfers) -> None:
+        self.path = path.rstrip("/")
+        self.options = options
+        self.transfers = transfers
+
+    def urlOf(self, blobId: str) -> str:
+        """The path of a file."""
+        return f"{self.path}/{blobId}"
+
+    def receipt(self, blob: Blob) -> dict[str, Any]:
+        """What clients are told of a file that is kept."""
+        return {
+            "id": blob.id,
+            "name": blob.name,
+            "size": blob.size,
+            "sha256": blob.sha256,
+            "type": blob.type,
+            "url": self.urlOf(blob.id),
+        }
+
+    async def receiptsOf(self, user: str) -> list[dict[str, Any]]:
+        """The receipts of a user's files, oldest first."""
+        if not self.options.list:
+            raise BlobError("forbidden", "files are not listed here; the route's key list allows it")
+        return [self.receipt(blob) for blob in await self.transfers.run(BlobStore.list, user)]
+
+    async def remove(self, blobId: str, user: str) -> None:
+        """Remove a file of this user."""
+        if not self.options.delete:
+            raise BlobError("forbidden", "files are not removed over the network; the route's key delete allows it")
+        blob = await self.transfers.run(BlobStore.blob, blobId)
+        if blob.user != user:
+            raise BlobError("forbidden", "this file is another's; who uploaded it may remove it")
+        await self.transfers.run(BlobStore.remove, blobId)

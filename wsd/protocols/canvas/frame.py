@@ -1,0 +1,34 @@
+"""A frame: the picture of a canvas at one moment, ready to be sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wsd.connection import Prepared
+from wsd.protocols.canvas.messages import line
+from wsd.protocols.canvas.picture import Size
+
+
+class CanvasFrame:
+    """A frame, prepared once for all connections that it is sent to."""
+
+    __slots__ = ("isFirstOfSecond", "line", "number", "pixels", "size", "time")
+
+    def __init__(self, before: CanvasFrame | None, time: float, size: Size, pixels: bytes) -> None:
+        """It is numbered after the frame before it."""
+        self.number: int = 1 if before is None else before.number + 1
+        self.time = time
+        """Seconds since 1970."""
+        self.isFirstOfSecond = before is None or int(before.time) != int(time)
+        """Whether its time in whole seconds is not also that of the frame before."""
+        self.size = size
+        self.pixels = Prepared(pixels, True)
+        self.line = line(width=size.width, height=size.height, frame=self.number, time=int(time * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Png:
+    """A frame as a PNG file."""
+
+    frame: CanvasFrame
+    content: bytes

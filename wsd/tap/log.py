@@ -1,0 +1,102 @@
+"""Where the daemon's log goes, as its configuration or the command that runs it says, and when its file is turned."""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from io import FileIO
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.logger import ILogObserver, Logger, LogLevel
+from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
+
+from wsd.config import Config, ConfigError
+from wsd.logs import LineObserver, observer
+from wsd.tap.options import Options
+
+
+class LoggedService(MultiService):
+    """
+    The daemon with its log.
+
+    twistd asks the application for an observer when it begins to log, so it is put there with us; twist asks its own
+    options. USR1 turns the file; a reload opens the configuration's own anew.
+    """
+
+    def __init__(self, options: Options, reactor: Any) -> None:
+        super().__init__()
+        self._options = options
+        self._reactor = reactor
+        self._observer: ILogObserver | None = None
+        self._turn: Callable[[], object] = lambda: None
+        self._path: str | None = None
+        self._stacks: Any = None
+        parent: Any = options.parent or {}
+        if "fileLogObserverFactory" in parent:
+            written = self._written(parent["logFile"])
+            parent["fileLogObserverFactory"] = lambda stream: written
+            parent["logLevel"] = LogLevel.levelWithName(options.config.log.level)
+        elif not parent.get("syslog"):
+            self._observer = self._written(None if options.config.log.file else self._stream(parent))
+
+    def _written(self, stream: Any) -> ILogObserver:
+        """An observer that writes to the file of the configuration, or else to `stream`."""
+        log = self._options.config.log
+        if log.file is None:
+            return observer(LineObserver(log.format, stream=stream), log.level)
+        lines = LineObserver(log.format, log.file)
+        self._turn, self._path = lines.reopen, log.file
+        return observer(lines, log.level)
+
+    def _stream(self, parent: Mapping[str, Any]) -> Any:
+        """Where twistd would log: its --logfile, or the terminal, or as a daemon twistd.log. Its files turn by size."""
+        path = parent.get("logfile") or ("-" if parent.get("nodaemon", True) else "twistd.log")
+        if path != "-":
+            file = LogFile.fromFullPath(path, **self._options.turning)
+            self._turn, self._path = file.rotate, file.path
+            return file
+        if not parent.get("nodaemon", True):
+            raise ConfigError(
+                "--logfile: a daemon has no terminal to log to; name a file, or stay there with twistd -n"
+            )
+        return sys.stdout
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join the application, and tell it where to log."""
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+        super().setServiceParent(parent)
+
+    def startService(self) -> None:
+        """From now on USR1, which logrotate sends, turns the file."""
+        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.turn))
+        self._keepStacks()
+        super().startService()
+
+    def _keepStacks(self) -> None:
+        """Make a crash, and SIGABRT from systemd's watchdog, write the stack of each thread to the log."""
+        before = self._stacks
+        with suppress(OSError):
+            self._stacks = sys.__stderr__ if self._path is None else FileIO(self._path, "a")
+            faulthandler.enable(self._stacks)
+            if before is not None and before is not sys.__stderr__:
+                before.close()
+
+    def turn(self) -> None:
+        """Go on in a new file; in the old one when there can be no new one."""
+        try:
+            self._turn()
+            self._keepStacks()
+        except OSError as error:
+            Logger().warn("the log stays in its old file: {reason}", event="log.kept", reason=str(error))
+
+    def reread(self) -> Config:
+        """What a reload does first. Raises ConfigError."""
+        if self._options.config.log.file is not None:
+            self.turn()
+        return self._options.reread()

@@ -1,0 +1,143 @@
+"""The options of the command line, and the configuration that they and the file make together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
+
+from wsd import __version__
+from wsd.config import Config, ConfigError
+from wsd.logs import isJournal
+from wsd.tap.files import checkFiles, readFile
+
+_LONG = """\
+wsd is a WebSocket daemon. Without options it serves http://localhost:9998/ and ws://localhost:9998/echo to this machine
+alone. "wsd config" prints a configuration file with every key, its default and what it is for."""
+
+_OPTIONS = {
+    "port": "port",
+    "host": "host",
+    "listen": "listen",
+    "tls.port": "tls-port",
+    "handlers": "handlers",
+    "log.format": "log-format",
+    "log.level": "log-level",
+    "tls.self_signed": "tls-self-signed",
+    "tls.certificate": "tls-cert",
+}
+"""Keys of the file to the options that win over them."""
+
+_VALUES = ("port", "host", "listen", "tls.port", "handlers", "log.format", "log.level")
+"""The keys whose options are their values."""
+
+
+def exitWith(sentence: str) -> SystemExit:
+    """An exception that ends the command with this line, which has the priority of an error in the journal."""
+    priority = "<3>" if isJournal(sys.stderr, os.environ) else ""
+    return SystemExit(f"{priority}wsd: {sentence}")
+
+
+class Options(UsageOptions):
+    """The options; after parsing, `config` is what they and the file make together."""
+
+    longdesc = _LONG
+    optParameters: ClassVar = [
+        ["port", "p", None, "The TCP port; 0 takes a free one.  [default: 9998]"],
+        ["tls-port", None, None, "A port for wss and https; 0 takes a free one."],
+        ["tls-cert", None, None, "The certificate for TLS: a PEM file with the whole chain."],
+        ["tls-key", None, None, "Its private key: a PEM file.  [default: the file of --tls-cert]"],
+        ["config", "c", None, "A configuration file; options win over it."],
+        ["handlers", "w", None, "A folder of pywebsocket handlers, NAME_wsh.py: each answers at /NAME."],
+        ["log-format", None, None, "How the log is written: text or json.  [default: text]"],
+        ["log-level", None, None, "The least level to log: debug, info, warn or error.  [default: info]"],
+    ]
+    optFlags: ClassVar = [
+        ["tls-self-signed", None, "Make a certificate for localhost, to develop with, and keep it."],
+        [
+            "check",
+            None,
+            'Check options, file, protocols and certificates: print "ok" or what is wrong, and start nothing.',
+        ],
+    ]
+
+    config: Config
+    turning: Mapping[str, Any] = MappingProxyType({})
+    """When a log file turns that the configuration does not name: arguments of Twisted's LogFile."""
+
+    def opt_host(self, host: str) -> None:
+        """An address to listen on, repeatable; 0.0.0.0 and :: let other machines in.  [default: 127.0.0.1 and ::1]"""
+        self.setdefault("host", []).append(host)
+
+    opt_H = opt_host
+
+    def opt_listen(self, endpoint: str) -> None:
+        """A Twisted endpoint to listen at, repeatable: unix:/run/wsd.sock, systemd:domain=INET:name=wsd, and so on."""
+        self.setdefault("listen", []).append(endpoint)
+
+    def opt_version(self) -> None:
+        """Print the version of wsd and exit."""
+        print(f"wsd {__version__}")
+        raise SystemExit(0)
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Refuse arguments that are no options."""
+        if arguments:
+            raise UsageError(f'"{arguments[0]}" is not an option')
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse and check. Raises SystemExit with one line when something is wrong."""
+        try:
+            super().parseOptions(options)
+        except UsageError as error:
+            raise exitWith(f"{error}; see --help") from None
+
+    def postOptions(self) -> None:
+        """Read the file, and put the options over it; with --check that is all."""
+        if self["config"] is not None:
+            self["config"] = os.path.abspath(self["config"])
+        try:
+            self._overrides = self.overrides()
+            self.config = self.reread()
+            if self["check"]:
+                checkFiles(self.config)
+        except ConfigError as error:
+            raise exitWith(str(error)) from None
+        if self["check"]:
+            print("ok")
+            raise SystemExit(0)
+
+    def reread(self) -> Config:
+        """The configuration anew: the file as it is now, under the same options. Raises ConfigError."""
+        try:
+            return readFile(self["config"], self._overrides)
+        except ConfigError as error:
+            option = self.optionOf(error.key)
+            if option is None:
+                raise
+            raise ConfigError(error.sentence, option) from None
+
+    def overrides(self) -> dict[str, Any]:
+        """What the command line says, by the file's keys. Raises ConfigError."""
+        given = {key: self[_OPTIONS[key]] for key in _VALUES if self.get(_OPTIONS[key]) is not None}
+        for key in ("port", "tls.port"):
+            if key in given and given[key].isdecimal():
+                given[key] = int(given[key])
+        if self["tls-self-signed"]:
+            given["tls.self_signed"] = True
+        if self["tls-cert"] is not None:
+            pair = {"cert": self["tls-cert"], "key": self["tls-key"] or self["tls-cert"]}
+            given["tls.certificate"] = [{key: os.path.abspath(path) for key, path in pair.items()}]
+        elif self["tls-key"] is not None:
+            raise ConfigError("needs the certificate that it belongs to; add --tls-cert", "--tls-key")
+        return given
+
+    def optionOf(self, key: str) -> str | None:
+        """The option that gave the value of a key, as it was written there; None if the file gave it."""
+        name = _OPTIONS.get(key)
+        return f"--{name}" if name is not None and self.get(name) else None
