@@ -141,7 +141,7 @@ class SoapConnection(Connection):
         self.release()
 
     def closed(self, code: int, reason: str) -> None:
-        """Called when the connection has ended: cancels the open calls, and calls the functions given to `whenClosed`."""
+        """Called when the connection has ended. Cancels the open calls, and calls what `whenClosed` was given."""
         self._reader.drop()
         for pending in list(self._pending):
             pending.cancel()
