@@ -19,6 +19,7 @@ from tests.protocols.soap.features import (
     MANY,
     RESTRICTED,
     SHAPES,
+    choice,
     derived,
     element,
     expected,
@@ -160,6 +161,14 @@ class TestAnswers:
         mirror = Mirror(tmp_path, schemaOf(schema))
         assert mirror.write({"n": 5, "b": ["x", "y"]}) == "<item><n>5</n><b>x</b><b>y</b></item>"
         assert mirror.write({"content": ["a ", Named("n", 5), " & c"]}) == "<item>a <n>5</n> & c</item>"
+
+    @pytest.mark.parametrize("other", ["", sequence(element("b"))])
+    def test_a_choice_may_be_a_sequence_of_nil_elements(self, tmp_path: Path, other: str) -> None:
+        """None, or nothing at all, is the alternative that can be written as nil, however deep it stands."""
+        nil = sequence(sequence(element("a", "xs:int", 'nillable="true"')))
+        schema = typeT(choice(nil + other + element("c", more='maxOccurs="3"')))
+        for value in ({"a": None}, {}):
+            assert answered(tmp_path, schema, value) == expected('<item><a i:nil="true"/></item>')
 
     def test_a_missing_attribute_or_child_has_its_default(self, tmp_path: Path) -> None:
         schema = typeT(

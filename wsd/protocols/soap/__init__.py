@@ -5,7 +5,7 @@ The way of a call:
 
 - `protocol`: the route, and the WebSocket; `pages`: the same over HTTP; `options`: the keys of a route
 - `reader`: parses a message, with the `parsers`
-- `node`: answers a request, as an `exchange`; `gateway`: has an upstream service answer it
+- `node`: answers a request; `gateway`: has an upstream service answer it; `exchange`: what both share
 - `envelope`: versions, header blocks and WS-Addressing; `faults`; `contenttype`; `names`
 - `service`: a contract and the Python functions behind it; `functions`: how a function takes the values of a request
 

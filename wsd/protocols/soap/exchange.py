@@ -1,7 +1,7 @@
 """
 Exchange: one request and its answer, as the transports see them (SOAP 1.2 part 2, 6.2).
 
-A transport, the WebSocket or HTTP, is a `Requester`. A node takes its request and returns an `Exchange`.
+A transport, the WebSocket or HTTP, is a `Requester`. A node, which is a `Responder`, answers its request.
 """
 
 from __future__ import annotations
@@ -57,28 +57,25 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Exchange:
-    """The answer to a request, which may take its time, and the request's MessageID, "" if it has none."""
+class PendingAnswer:
+    """An answer that takes its time, and the MessageID of its request, "" if it has none."""
 
-    answer: Answer | Deferred[Answer]
-    messageId: str = ""
+    result: Deferred[Answer]
+    messageId: str
 
 
 class Responder(Protocol):
     """A node that answers requests: the service's own or the gateway to another one."""
 
-    def process(self, document: Document, spoken: Version, requester: Requester, action: str = "") -> Exchange:
+    def process(
+        self, document: Document, spoken: Version, requester: Requester, action: str = ""
+    ) -> Answer | PendingAnswer:
         """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
 
     def stop(self) -> Deferred[Any]:
         """Fires when all connections of the node are closed."""
 
 
-def faultAnswer(fault: Fault, version: Version, addressing: Addressing) -> Answer:
-    """Returns a fault as an answer; it is addressed if the request was."""
-    return Answer(writeFault(version, fault, addressing), version, fault)
-
-
-def refused(fault: Fault, spoken: Version) -> Exchange:
-    """Returns the exchange for a message that could not be parsed."""
-    return Exchange(faultAnswer(fault, spoken, Addressing()))
+def faultAnswer(fault: Fault, version: Version, addressing: Addressing | None = None) -> Answer:
+    """Returns a fault as an answer. It is addressed if the request was; a message that is no XML has no addressing."""
+    return Answer(writeFault(version, fault, addressing or Addressing()), version, fault)

@@ -88,11 +88,9 @@ def bind(operation: Operation, function: Callable[..., Any]) -> BoundFunction:
     missing = [name for name in given if name not in parameters and not takesAny]
     extra = [name for name in required if name not in given and name not in optional]
     if missing or extra:
-        raise ConfigError(
-            f"the function for {operation.name} must take {', '.join(given) or 'nothing'}; "
-            + (f"it does not take {', '.join(missing)}" if missing else f"it wants {', '.join(extra)} too")
-        )
-    absent = {
+        wrong = f"it does not take {', '.join(missing)}" if missing else f"it wants {', '.join(extra)} too"
+        raise ConfigError(f"the function for {operation.name} must take {', '.join(given) or 'nothing'}; {wrong}")
+    absent: dict[str, Callable[[], Any]] = {
         each.name: _absenceOf(each) for each in fields if each.name in required and (each.isList or not each.least)
     }
     if openAttributes in required:

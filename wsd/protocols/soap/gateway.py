@@ -24,7 +24,7 @@ from twisted.web.http_headers import Headers
 from wsd.config import ConfigError
 from wsd.protocols.soap.contenttype import toUtf8
 from wsd.protocols.soap.envelope import Envelope, readRelayed
-from wsd.protocols.soap.exchange import Answer, Exchange, Requester, faultAnswer
+from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, WSA, Version
 from wsd.protocols.soap.options import SoapOptions
@@ -69,7 +69,9 @@ class SoapGateway:
         closed: Deferred[Any] = self._pool.closeCachedConnections()
         return closed
 
-    def process(self, document: Document, spoken: Version, requester: Requester, action: str = "") -> Exchange:
+    def process(
+        self, document: Document, spoken: Version, requester: Requester, action: str = ""
+    ) -> Answer | PendingAnswer:
         """Answers a request with the upstream service's answer, or with a fault if it gives none."""
         envelope = readRelayed(document.root, spoken)
         addressing = envelope.addressing
@@ -78,10 +80,10 @@ class SoapGateway:
                 raise envelope.fault
             headers = self._headers(envelope.version, addressing.Action or action, requester)
         except Fault as fault:
-            return Exchange(faultAnswer(fault, envelope.version, addressing), addressing.MessageID)
+            return faultAnswer(fault, envelope.version, addressing)
         body = etree.tostring(document.root, encoding="utf-8")
-        answer = Deferred.fromCoroutine(self._relay(body, headers, envelope, requester))
-        return Exchange(answer, addressing.MessageID)
+        result = Deferred.fromCoroutine(self._relay(body, headers, envelope, requester))
+        return PendingAnswer(result, addressing.MessageID)
 
     def _headers(self, version: Version, action: str, requester: Requester) -> Headers:
         """Returns the headers to send: of the client's own only those in `upstream_headers`. Raises `Fault`."""

@@ -88,7 +88,7 @@ def namespaceOf(tag: str) -> str:
 
 
 def localName(tag: Any) -> str:
-    """Returns a tag without its namespace. lxml's comments, whose tag is a function, have a local name as well."""
+    """Returns the local name of a tag; of a comment, whose tag is a function in lxml, a text that is no XML name."""
     return str(tag).rpartition("}")[2]
 
 

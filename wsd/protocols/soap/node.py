@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from wsd.policies.pool import JobTimedOut, PoolFull, PoolShare
 from wsd.protocols.soap.envelope import Envelope, readEnvelope, write
-from wsd.protocols.soap.exchange import Answer, Exchange, Requester, faultAnswer
+from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.functions import BoundFunction
 from wsd.protocols.soap.names import NONE, Version
@@ -38,11 +38,13 @@ class Node:
         """Fires at once: the node has no connections of its own."""
         return succeed(None)
 
-    def process(self, document: Document, spoken: Version, requester: Requester, action: str = "") -> Exchange:
+    def process(
+        self, document: Document, spoken: Version, requester: Requester, action: str = ""
+    ) -> Answer | PendingAnswer:
         """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
         envelope = readEnvelope(document.root, spoken)
         answer = self._answer(envelope, document.size, requester, action)
-        return Exchange(answer, envelope.addressing.MessageID)
+        return answer if isinstance(answer, Answer) else PendingAnswer(answer, envelope.addressing.MessageID)
 
     def _answer(self, envelope: Envelope, size: int, requester: Requester, action: str) -> Answer | Deferred[Answer]:
         if envelope.fault is not None:

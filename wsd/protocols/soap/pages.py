@@ -19,7 +19,7 @@ from wsd.head import Head
 from wsd.policies.address import Peer
 from wsd.policies.origin import checkOrigin
 from wsd.protocols.soap.contenttype import parameters, versionOf
-from wsd.protocols.soap.exchange import Answer, Responder, refused
+from wsd.protocols.soap.exchange import Answer, PendingAnswer, Responder, faultAnswer
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, Version
 from wsd.protocols.soap.page import pageOf
@@ -150,18 +150,19 @@ class Pages(Resource):
             raise posted.refused
         version = posted.version
         requester = HttpRequester(self._factory.clock, request)
+        answer: Answer | PendingAnswer
         try:
             document = posted.reader.close()
-            exchange = self._factory.node.process(document, version, requester, _actionOf(request, version))
+            answer = self._factory.node.process(document, version, requester, _actionOf(request, version))
         except Fault as fault:
-            exchange = refused(fault, version)
-        answer = exchange.answer
+            answer = faultAnswer(fault, version)
         if isinstance(answer, Answer):
             _respond(request, answer, requester)
             return NOT_DONE_YET
+        result = answer.result
         gone = request.notifyFinish()
-        gone.addErrback(lambda _: answer.cancel())
-        answer.addCallbacks(lambda done: _respond(request, done, requester), _cancelled, errbackArgs=(requester,))
+        gone.addErrback(lambda _: result.cancel())
+        result.addCallbacks(lambda done: _respond(request, done, requester), _cancelled, errbackArgs=(requester,))
         return NOT_DONE_YET
 
     def render_GET(self, request: Any) -> bytes:

@@ -16,7 +16,7 @@ from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.logs import describeError
 from wsd.protocols.soap.contenttype import versionOf
 from wsd.protocols.soap.demonstration import Demonstration
-from wsd.protocols.soap.exchange import Answer, Responder, refused
+from wsd.protocols.soap.exchange import Answer, PendingAnswer, Responder, faultAnswer
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.gateway import SoapGateway
 from wsd.protocols.soap.names import Version
@@ -77,18 +77,18 @@ class SoapConnection(Connection):
         Without a MessageID no answer could refer to it. Then it is answered before the next message is read.
         """
         isBinary = self._isBinary
+        answer: Answer | PendingAnswer
         try:
-            exchange = self.factory.node.process(self._reader.close(), self._version, self)
+            answer = self.factory.node.process(self._reader.close(), self._version, self)
         except Fault as fault:
-            exchange = refused(fault, self._version)
+            answer = faultAnswer(fault, self._version)
         self._weigh()
-        answer = exchange.answer
         if isinstance(answer, Answer):
             self._deliver(answer.text, isBinary)
             return None
-        self._pending.add(answer)
-        done = answer.addBoth(self._answered, answer, isBinary)
-        if not exchange.messageId:
+        self._pending.add(answer.result)
+        done = answer.result.addBoth(self._answered, answer.result, isBinary)
+        if not answer.messageId:
             return done
         if len(self._pending) >= self.factory.calls and not self._isHolding:
             self._isHolding = True
@@ -141,7 +141,7 @@ class SoapConnection(Connection):
         self.release()
 
     def closed(self, code: int, reason: str) -> None:
-        """Called when the connection has ended: calls are cancelled, and the service is told."""
+        """Called when the connection has ended. Cancels the open calls, and calls what `whenClosed` was given."""
         self._reader.drop()
         for pending in list(self._pending):
             pending.cancel()

@@ -207,15 +207,33 @@ class OrderedContent:
     def _writeChoice(self, out: list[str], group: ModelGroup, get: Callable[..., Any]) -> None:
         given = {each.name for each in group.fields() if _isGiven(each, get(each.name, None))}
         if not given:
-            bare = [each for each in group.parts if isinstance(each, Field) and each.mayBeBare]
+            bare = sorted(filter(_mayBeBare, group.parts), key=lambda each: isinstance(each, ModelGroup))
             if bare and not mayBeEmpty(group):
-                writeField(out, bare[0], None, self._types)
+                self._writeBare(out, bare[0], get)
             return
         fitting = [each for each in group.parts if given <= _namesOf(each)]
         if not fitting:
             raise ValueError(f"{_listed(given)} exclude each other; give one of them")
         whole = [each for each in fitting if isinstance(each, Field) or each.needed() <= given]
         self._writePart(out, (whole or fitting)[0], get)
+
+    def _writeBare(self, out: list[str], part: Field | ModelGroup, get: Callable[..., Any]) -> None:
+        """Writes a part for which no value is given."""
+        if isinstance(part, Field):
+            writeField(out, part, None, self._types)
+        else:
+            self._writePart(out, part, get)
+
+
+def _mayBeBare(part: Field | ModelGroup) -> bool:
+    """Returns whether a part can be written although no value is given: all that it needs is written as None."""
+    if isinstance(part, Field):
+        return part.mayBeBare
+    if part.rows is not None or mayBeEmpty(part):
+        return False
+    if part.kind == "choice":
+        return any(map(_mayBeBare, part.parts))
+    return all(mayBeEmpty(each) or _mayBeBare(each) for each in part.parts)
 
 
 def _namesOf(part: Field | ModelGroup) -> set[str]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from lxml.etree import iselement, tostring
 
-from wsd.protocols.soap.names import XSI, localName
+from wsd.protocols.soap.names import XSI
 from wsd.protocols.soap.schema.datatypes import SimpleType
 from wsd.protocols.soap.schema.documents import tagOf
 from wsd.protocols.soap.schema.fields import Field, Named
@@ -322,7 +322,7 @@ def writeValue(
     out: list[str], tag: str, tags: Tags, schemaType: SimpleType | ComplexType, value: Any, types: ValueTypes
 ) -> None:
     """Writes an element of this type, or of a derived type that it declares. Raises ValueError."""
-    name = localName(tag)
+    name = tag.rpartition("}")[2]
     if not types.mayBeDerived(schemaType):
         _writeElement(out, tags, schemaType, value, name)
         return
