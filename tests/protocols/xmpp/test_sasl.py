@@ -91,6 +91,11 @@ class TestMechanisms:
         talker.bind("here")
         assert talker.jid == f"{user}@localhost/here"
 
+    def test_an_equals_sign_never_becomes_half_of_a_comma(self, tmp_path: Path) -> None:
+        """`=3D2C` is `=2C` once it is read, and not read again (RFC 5802 5.1)."""
+        talker = opened(Host(tmp_path, "a=2cb"))
+        assert talker.authenticate("A=2CB", "SCRAM-SHA-256", "a=2cb").name == "success"
+
     def test_the_client_may_begin_with_nothing(self, host: Host) -> None:
         talker = opened(host)
         (challenge,) = talker.say(auth("PLAIN"))
