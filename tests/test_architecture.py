@@ -138,20 +138,28 @@ def nameOf(path: Path) -> str:
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-def importsOf(path: Path) -> Iterator[str]:
+@cache
+def treeOf(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+@cache
+def importsOf(path: Path) -> tuple[str, ...]:
     """Every module it imports; `from a import b` counts as a.b, which is right whether b is a module or a name."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    found: list[str] = []
+    for node in ast.walk(treeOf(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return tuple(found)
 
 
 @cache
 def compiledImportsOf(path: Path) -> tuple[str, ...]:
     """The same for Cython: one import a line, `cimport` included."""
-    found = []
+    found: list[str] = []
     for line in (ROOT / path).read_text(encoding="utf-8").splitlines():
         if match := re.match(r"\s*from (\S+) c?import (.+)", line):
             found += [f"{match[1]}.{name.split()[0]}" for name in match[2].strip("()").split(",")]
@@ -283,7 +291,7 @@ class Graph:
 
 def exportsOf(path: Path) -> Iterator[tuple[str, str]]:
     """The names that a package takes from elsewhere, each with where it is from."""
-    for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+    for node in treeOf(path).body:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 yield alias.asname or alias.name, f"{node.module}.{alias.name}"
@@ -308,7 +316,7 @@ def test_a_circle_is_seen_through_a_package_and_shown_as_a_path() -> None:
 def test_no_class_name_is_defined_twice() -> None:
     homes: dict[str, set[str]] = defaultdict(set)
     for path in MODULES:
-        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        for node in ast.walk(treeOf(path)):
             if isinstance(node, ast.ClassDef):
                 homes[node.name].add(nameOf(path))
     twice = {name: sorted(modules) for name, modules in homes.items() if len(modules) > 1}

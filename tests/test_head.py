@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsd.head import MAX_HEAD, MAX_HEADERS, Head, Headers, Refused, parseHead
+from wsd.head import MAX_HEAD, MAX_HEADERS, Head, Headers, Refused, parseHead, shown
 
 CHROMIUM = b"\r\n".join(
     [
@@ -460,3 +460,17 @@ class TestARefusal:
     def test_has_no_line_break_in_its_fields(self, header: tuple[str, str]) -> None:
         with pytest.raises(ValueError, match="line break"):
             Refused(403, "no", [header])
+
+
+class TestShown:
+    """What a stranger has sent, in a sentence of ours."""
+
+    def test_is_whole_in_quotation_marks_up_to_80_characters_with_them(self) -> None:
+        assert shown("a" * 78) == f"'{'a' * 78}'"
+
+    @pytest.mark.parametrize("size", [79, 80, 81, 100])
+    def test_is_cut_beyond(self, size: int) -> None:
+        assert shown("a" * size) == f"'{'a' * 75}...'"
+
+    def test_is_ascii_on_one_line(self) -> None:
+        assert shown("ü\r\n") == "'\\xfc\\r\\n'"
