@@ -10,11 +10,11 @@ from __future__ import annotations
 import ast
 import inspect
 import socket
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from pkgutil import walk_packages
@@ -200,13 +200,21 @@ def isPrivate(name: str) -> bool:
 
 
 @cache
+def moduleTree(name: str) -> ast.Module | None:
+    """The source of a module, also where it lies there compiled."""
+    found = find_spec(name)
+    path = None if found is None or found.origin is None else Path(found.origin)
+    if path is not None and path.suffix == ".so":
+        path = path.with_name(f"{name.rpartition('.')[2]}.py")
+    return ast.parse(path.read_bytes()) if path is not None and path.suffix == ".py" and path.exists() else None
+
+
+@cache
 def treeOf(kind: type) -> ast.ClassDef | None:
     """The source of a class, if it has one."""
-    try:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    except (OSError, TypeError):
-        return None
-    return tree if isinstance(tree, ast.ClassDef) else None
+    module = moduleTree(kind.__module__)
+    nodes = () if module is None else ast.walk(module)
+    return next((node for node in nodes if isinstance(node, ast.ClassDef) and node.name == kind.__name__), None)
 
 
 def isSelf(node: ast.expr) -> bool:
@@ -251,10 +259,10 @@ def ownerOf(name: str, kinds: list[type]) -> str | None:
     """
     for kind in kinds:
         if name in namesOf(kind):
-            if issubclass(kind, AutobahnProtocol) and name in bottom():
-                kind = AutobahnProtocol
-            isTold = name in TOLD or not nameOf(kind).startswith("autobahn.") or not issubclass(kind, AutobahnProtocol)
-            return None if isTold and not isPrivate(name) else f"{nameOf(kind)}.{name}"
+            isAutobahns = issubclass(kind, AutobahnProtocol)
+            if not isPrivate(name) and (name in TOLD or not isAutobahns):
+                return None
+            return f"{nameOf(AutobahnProtocol if isAutobahns and name in bottom() else kind)}.{name}"
     return None
 
 
@@ -277,7 +285,7 @@ class Source:
 
     @cached_property
     def trees(self) -> list[ast.Module]:
-        return [ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.glob("wsd/**/*.py")]
+        return [tree for module in self.modules if (tree := moduleTree(module.__name__)) is not None]
 
     def inherited(self) -> Iterator[str]:
         """What classes of wsd use, or define anew, of the foreign classes that they are derived from."""
@@ -304,7 +312,7 @@ class Source:
         """Private names of foreign modules and of classes derived from foreign ones, and of what else has none."""
         own = {name for kind in self.classes for name in namesIn(kind)}
         for module in self.modules:
-            tree = ast.parse(inspect.getsource(module)) if module.__file__ and module.__file__.endswith(".py") else None
+            tree = moduleTree(module.__name__)
             for node in ast.walk(tree) if tree is not None else ():
                 if not isinstance(node, ast.Attribute) or isSelf(node.value) or node.attr.startswith("__"):
                     continue

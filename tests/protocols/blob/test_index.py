@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.protocols.blob.stores import storeOf
 from wsd.protocols.blob.index import Index, PartRow
 
 
@@ -53,3 +54,10 @@ class TestAWriteThatFails:
         other = sqlite3.connect(tmp_path / "index.sqlite", timeout=0)
         other.execute("BEGIN IMMEDIATE")
         other.close()
+
+
+def test_it_is_let_go_of_with_its_store(tmp_path: Path) -> None:
+    store = storeOf(tmp_path)
+    store.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        store.index.used()

@@ -290,6 +290,16 @@ class TestQuota:
         assert store.index.used() == 5
         assert [path.stat().st_size for path in store.parts.iterdir()] == [5]
 
+    def test_no_more_is_made_before_it_is_used_up(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=1 << 30)
+        begun = part(store)
+        begun.append([b"x"])
+        room = store.index.used()
+        begun.append([bytes(room - 1)])
+        assert store.index.used() == room
+        begun.append([b"x"])
+        assert store.index.used() > room
+
     def test_each_user_has_one(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=100, userQuota=10)
         put(store, bytes(8))
