@@ -242,13 +242,30 @@ class TestFields:
         assert len(parseHead(data).headers.get("A", "")) > 16000
         assert refused(data + b"b").status == 431
 
+    def test_with_a_fault_in_16_kib_are_told_the_fault(self) -> None:
+        data = b"GET / HTTP/1.1\r\nHost : "
+        data += b"b" * (MAX_HEAD - len(data))
+        assert refused(data).status == 400
+        assert refused(data + b"b").status == 431
+
 
 class TestHost:
     """RFC 9112, section 3.2."""
 
     @pytest.mark.parametrize(
         "host",
-        ["localhost", "LOCALHOST:9998", "example.com.", "a_b.example", "127.0.0.1:80", "[::1]", "[::1]:9998", "a:", ""],
+        [
+            "localhost",
+            "LOCALHOST:9998",
+            "example.com.",
+            "a_b.example",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:9998",
+            "a:",
+            "a:65535",
+            "",
+        ],
     )
     def test_is_a_name_or_an_address_with_or_without_a_port(self, host: str) -> None:
         assert parseHead(f"GET / HTTP/1.1\r\nHost: {host}".encode()).host == host

@@ -47,6 +47,21 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path, "alice", "bob")
 
 
+class TestTheCircle:
+    """Numbers begin anew after 2 ** 32: half of them are ahead, and half behind (XEP-0198, section 4)."""
+
+    def test_less_than_before_is_ignored(self, host: Host) -> None:
+        alice, _ = managed(host, "alice")
+        assert alice.say(a(2**31)) == []
+        assert alice.say(a(2**32 - 1)) == []
+        assert handled(alice.say(R)) == ["0"]
+
+    @pytest.mark.parametrize("number", [1, 2**30, 2**31 - 1])
+    def test_more_than_was_sent_ends_the_stream(self, host: Host, number: int) -> None:
+        alice, _ = managed(host, "alice")
+        assert "handled-count-too-high" in "".join(each.toXml() for each in alice.say(a(number)))
+
+
 class TestWhatIsAcknowledged:
     def test_nothing_before_something_has_come(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
