@@ -54,6 +54,14 @@ def gate() -> Iterator[threading.Event]:
     gate.set()
 
 
+def test_a_thread_is_made_when_there_is_work(reactor: Reactor, pool: Pool) -> None:
+    assert not pool.threads
+    done: list[object] = []
+    pool.run(lambda: None).addCallback(done.append)
+    reactor.until(lambda: done)
+    assert len(pool.threads) == 1
+
+
 def test_work_is_done_on_a_thread_and_its_result_told_on_the_reactors(reactor: Reactor, pool: Pool) -> None:
     told: list[tuple[Any, Any]] = []
     pool.run(threading.current_thread).addCallback(lambda thread: told.append((thread, threading.current_thread())))
