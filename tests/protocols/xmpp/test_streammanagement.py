@@ -8,6 +8,7 @@ import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, OPEN, Host, Talker, condition, message
 from wsd.protocols.xmpp.stanza import Element
+from wsd.protocols.xmpp.streammanagement import Entry, Outbound
 
 SM = "urn:xmpp:sm:3"
 R = f"<r xmlns='{SM}'/>"
@@ -60,6 +61,19 @@ class TestTheCircle:
     def test_more_than_was_sent_ends_the_stream(self, host: Host, number: int) -> None:
         alice, _ = managed(host, "alice")
         assert "handled-count-too-high" in "".join(each.toXml() for each in alice.say(a(number)))
+
+
+def test_what_waits_to_be_acknowledged_is_measured() -> None:
+    outbound = Outbound()
+    assert outbound.size == 0
+    entries = [Entry("<message/>" * number, None, 0) for number in range(1, 4)]
+    for entry in entries:
+        outbound.add(entry)
+    assert outbound.size == sum(entry.size for entry in entries)
+    assert outbound.acknowledge(1) == entries[:1]
+    assert outbound.size == sum(entry.size for entry in entries[1:])
+    assert outbound.clear() == entries[1:]
+    assert outbound.size == 0
 
 
 class TestWhatIsAcknowledged:
@@ -145,7 +159,8 @@ class TestAcknowledgementsOfTheClient:
         assert bob.say(a(1)) == bob.say(a(0)) == []
 
     @pytest.mark.parametrize(
-        ("number", "expected"), [(9, "undefined-condition"), ("x", "bad-format"), ("", "bad-format")]
+        ("number", "expected"),
+        [(9, "undefined-condition"), ("x", "bad-format"), ("", "bad-format"), ("0" * 11, "bad-format")],
     )
     def test_what_was_never_sent_is_one(self, host: Host, number: int | str, expected: str) -> None:
         alice, _ = managed(host, "alice")
