@@ -178,6 +178,19 @@ class TestAPart:
         begun.close()
         assert part(store, size=10).written == 5
 
+    def test_what_comes_after_a_piece_that_was_taken_back_counts(self, tmp_path: Path) -> None:
+        """It is a piece without a check, and nothing of it is taken back with the one before."""
+        store = storeOf(tmp_path)
+        begun = part(store, size=10)
+        begun.mark()
+        begun.append([b"wurld"])
+        with pytest.raises(BlobError):
+            begun.check(zlib.crc32(b"world"))
+        begun.append([b"hello"])
+        assert begun.sync() == 5
+        begun.close()
+        assert part(store, size=10).written == 5
+
     def test_one_is_not_written_by_two(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
         part(store)
