@@ -254,6 +254,11 @@ class TestQuota:
         assert "room for 4" in caught.value.sentence
         part(store, "three", size=4)
 
+    def test_an_empty_file_has_room_always(self, tmp_path: Path) -> None:
+        store = storeOf(tmp_path, quota=5)
+        put(store, b"hello")
+        assert part(store, size=0).finish().size == 0
+
     def test_two_cannot_overshoot_and_of_the_second_what_counts_is_kept(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=400_000)
         one, two = part(store, "one", size=200_000), part(store, "two", size=300_000)
