@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short asan bench bench-blob bench-canvas bench-soap bench-handlers bench-xmpp soak clean programs
+.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-xmpp soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -37,6 +37,9 @@ conformance-short: $(VENV)/test $(VENV)/fast  ## three minutes' part of it
 
 asan: $(VENV)/test $(VENV)/fast  ## test the compiled modules with AddressSanitizer, with frames cut at any byte; ARGS="--seconds 600"
 	VENV=$(VENV) tools/asan $(ARGS)
+
+mutants: $(VENV)/test $(VENV)/fast  ## change the source in a hundred places, one at a time: which changes no test notices; ARGS="--seed 2 --only head"
+	$(VENV)/bin/python tools/mutants.py $(ARGS)
 
 bench: $(VENV)/test $(VENV)/fast  ## what messages, connections and handshakes cost beside its peers; ARGS="--quick --only 'wss 32 B x100'"
 	$(VENV)/bin/python -m tests.bench $(ARGS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsd.head import MAX_HEAD, MAX_HEADERS, Head, Headers, Refused, parseHead
+from wsd.head import MAX_HEAD, MAX_HEADERS, Head, Headers, Refused, parseHead, shown
 
 CHROMIUM = b"\r\n".join(
     [
@@ -242,13 +242,30 @@ class TestFields:
         assert len(parseHead(data).headers.get("A", "")) > 16000
         assert refused(data + b"b").status == 431
 
+    def test_with_a_fault_in_16_kib_are_told_the_fault(self) -> None:
+        data = b"GET / HTTP/1.1\r\nHost : "
+        data += b"b" * (MAX_HEAD - len(data))
+        assert refused(data).status == 400
+        assert refused(data + b"b").status == 431
+
 
 class TestHost:
     """RFC 9112, section 3.2."""
 
     @pytest.mark.parametrize(
         "host",
-        ["localhost", "LOCALHOST:9998", "example.com.", "a_b.example", "127.0.0.1:80", "[::1]", "[::1]:9998", "a:", ""],
+        [
+            "localhost",
+            "LOCALHOST:9998",
+            "example.com.",
+            "a_b.example",
+            "127.0.0.1:80",
+            "[::1]",
+            "[::1]:9998",
+            "a:",
+            "a:65535",
+            "",
+        ],
     )
     def test_is_a_name_or_an_address_with_or_without_a_port(self, host: str) -> None:
         assert parseHead(f"GET / HTTP/1.1\r\nHost: {host}".encode()).host == host
@@ -460,3 +477,17 @@ class TestARefusal:
     def test_has_no_line_break_in_its_fields(self, header: tuple[str, str]) -> None:
         with pytest.raises(ValueError, match="line break"):
             Refused(403, "no", [header])
+
+
+class TestShown:
+    """What a stranger has sent, in a sentence of ours."""
+
+    def test_is_whole_in_quotation_marks_up_to_80_characters_with_them(self) -> None:
+        assert shown("a" * 78) == f"'{'a' * 78}'"
+
+    @pytest.mark.parametrize("size", [79, 80, 81, 100])
+    def test_is_cut_beyond(self, size: int) -> None:
+        assert shown("a" * size) == f"'{'a' * 75}...'"
+
+    def test_is_ascii_on_one_line(self) -> None:
+        assert shown("ü\r\n") == "'\\xfc\\r\\n'"

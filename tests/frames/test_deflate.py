@@ -118,6 +118,10 @@ class TestAMessageThatComes:
         with pytest.raises(InflateError, match="more than 64 blocks that say they are the last"):
             inflated(deflater, b"\x03\x00" * 65)
 
+    def test_may_have_64_of_them_and_the_next_message_too(self, deflater: Deflater) -> None:
+        for _ in range(2):
+            assert inflated(deflater, b"\x03\x00" * 64) == b""
+
 
 class TestTheBound:
     """A message of a few bytes may inflate to a thousand times as many."""

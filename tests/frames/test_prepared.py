@@ -120,3 +120,14 @@ def test_what_is_put_away_refers_to_it_still() -> None:
     peer.takes(prepared(1))
     peer.deflater.freeContexts()
     assert len(peer.sent(message(2))) < 0.8 * len(other.sent(message(2)))
+
+
+def test_what_comes_after_a_rest_refers_to_nothing_before_it() -> None:
+    """Not to the prepared message before the last ones either, which the stream was made with."""
+    peer = Peer()
+    peer.takes(prepared(1))
+    peer.sent(message(2))
+    peer.sent(message(3))
+    assert peer.deflater.sleep()
+    peer.sent(message(1))
+    peer.takes(prepared(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
+import pytest
 from twisted.internet.selectreactor import SelectReactor
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
@@ -60,6 +61,16 @@ class TestVisits:
         pass_(clock, 0.75)
         assert len(thing.visits) == 1
         assert 0 <= thing.visits[0] - (begun + 10) <= 2 * GRAIN
+
+    @pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99])
+    def test_come_no_later_than_that(self, part: float) -> None:
+        clock, timer = running()
+        thing = Thing(timer)
+        when = timer.now + (4 + part) * GRAIN
+        timer.schedule(thing, when)
+        pass_(clock, 20 * GRAIN)
+        assert len(thing.visits) == 1
+        assert when <= thing.visits[0] <= when + GRAIN
 
     def test_come_once(self) -> None:
         clock, timer = running()

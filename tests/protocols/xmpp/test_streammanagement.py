@@ -8,6 +8,7 @@ import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, OPEN, Host, Talker, condition, message
 from wsd.protocols.xmpp.stanza import Element
+from wsd.protocols.xmpp.streammanagement import Entry, Outbound
 
 SM = "urn:xmpp:sm:3"
 R = f"<r xmlns='{SM}'/>"
@@ -45,6 +46,34 @@ def resume(host: Host, user: str, resumeId: str, number: int) -> tuple[Talker, l
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     return Host(tmp_path, "alice", "bob")
+
+
+class TestTheCircle:
+    """Numbers begin anew after 2 ** 32: half of them are ahead, and half behind (XEP-0198, section 4)."""
+
+    def test_less_than_before_is_ignored(self, host: Host) -> None:
+        alice, _ = managed(host, "alice")
+        assert alice.say(a(2**31)) == []
+        assert alice.say(a(2**32 - 1)) == []
+        assert handled(alice.say(R)) == ["0"]
+
+    @pytest.mark.parametrize("number", [1, 2**30, 2**31 - 1])
+    def test_more_than_was_sent_ends_the_stream(self, host: Host, number: int) -> None:
+        alice, _ = managed(host, "alice")
+        assert "handled-count-too-high" in "".join(each.toXml() for each in alice.say(a(number)))
+
+
+def test_what_waits_to_be_acknowledged_is_measured() -> None:
+    outbound = Outbound()
+    assert outbound.size == 0
+    entries = [Entry("<message/>" * number, None, 0) for number in range(1, 4)]
+    for entry in entries:
+        outbound.add(entry)
+    assert outbound.size == sum(entry.size for entry in entries)
+    assert outbound.acknowledge(1) == entries[:1]
+    assert outbound.size == sum(entry.size for entry in entries[1:])
+    assert outbound.clear() == entries[1:]
+    assert outbound.size == 0
 
 
 class TestWhatIsAcknowledged:
@@ -130,7 +159,8 @@ class TestAcknowledgementsOfTheClient:
         assert bob.say(a(1)) == bob.say(a(0)) == []
 
     @pytest.mark.parametrize(
-        ("number", "expected"), [(9, "undefined-condition"), ("x", "bad-format"), ("", "bad-format")]
+        ("number", "expected"),
+        [(9, "undefined-condition"), ("x", "bad-format"), ("", "bad-format"), ("0" * 11, "bad-format")],
     )
     def test_what_was_never_sent_is_one(self, host: Host, number: int | str, expected: str) -> None:
         alice, _ = managed(host, "alice")

@@ -1,0 +1,47 @@
+"""What is counted of messages, on every plane."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.connection.test_bad_frames import frame
+from tests.connection.test_limits import deflated, fragments, opened
+from tests.every import EveryFactory, StreamingFactory
+from tests.wire import Daemon
+
+MESSAGES = {
+    "a short one": (frame(0x82, b"abc"), 3),
+    "an empty one": (frame(0x82, b""), 0),
+    "one of 126 bytes": (frame(0x82, bytes(126)), 126),
+    "a large one": (frame(0x82, bytes(70000)), 70000),
+    "one in frames": (fragments((2, 0, 3)), 5),
+    "one that is deflated": (frame(0xC2, deflated(bytes(1000))), 1000),
+    "three at once": (frame(0x82, b"abc") * 3, 9),
+}
+
+
+@pytest.mark.parametrize("kind", [EveryFactory, StreamingFactory], ids=["whole", "in pieces"])
+@pytest.mark.parametrize(("said", "size"), MESSAGES.values(), ids=MESSAGES)
+@pytest.mark.parametrize("isCut", [False, True], ids=["at once", "cut"])
+def test_each_message_that_comes_counts_once_and_each_byte(
+    kind: type[EveryFactory], said: bytes, size: int, isCut: bool
+) -> None:
+    daemon = Daemon({"/": kind})
+    wire = opened(daemon, deflates=True, chunk=max(1, len(said) // 5) if isCut else None)
+    wire.exchange(said)
+    traffic = daemon.factories["/"].counters.traffic
+    assert (traffic.messagesIn, traffic.bytesIn) == (3 if size == 9 else 1, size)
+
+
+@pytest.mark.parametrize("size", [0, 3, 126, 1000, 70000, 300_000])
+@pytest.mark.parametrize("deflates", [False, True])
+def test_each_message_that_is_sent_counts_once_and_each_byte(size: int, deflates: bool) -> None:
+    daemon = Daemon({"/": EveryFactory})
+    wire = opened(daemon, deflates=deflates)
+    (connection,) = daemon.connections
+    connection.send(bytes(size))
+    connection.send("x" * size)
+    connection.send(daemon.factories["/"].prepare(b"x" * size))
+    wire.serve()
+    traffic = daemon.factories["/"].counters.traffic
+    assert (traffic.messagesOut, traffic.bytesOut) == (3, 3 * size)
