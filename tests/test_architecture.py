@@ -36,101 +36,10 @@ AUTOBAHN = ("wsd.connection", "wsd.client")
 REACTOR = ("wsd.tap", "wsd.standalone.serving")
 """Where the daemon is started, and the global reactor imported."""
 
-CIRCLES: Mapping[frozenset[str], str] = {
-    frozenset(
-        {
-            "wsd.connection.connection",
-            "wsd.connection.contract",
-            "wsd.connection.factory",
-            "wsd.connection.flow",
-            "wsd.connection.opening",
-        }
-    ): "to be untied",
-    frozenset(
-        {
-            "wsd.protocols.blob.bare",
-            "wsd.protocols.blob.pages",
-            "wsd.protocols.blob.protocol",
-            "wsd.protocols.blob.reliable",
-            "wsd.protocols.blob.sending",
-            "wsd.protocols.blob.slots",
-            "wsd.protocols.blob.tus",
-        }
-    ): "to be untied",
-    frozenset({"wsd.protocols.blob.disk", "wsd.protocols.blob.pipe"}): "to be untied",
-    frozenset({"wsd.protocols.blob.part", "wsd.protocols.blob.store"}): "to be untied",
-    frozenset({"wsd.protocols.canvas.board", "wsd.protocols.canvas.png"}): "to be untied",
-    frozenset(
-        {
-            "wsd.protocols.pywebsocket.awaited",
-            "wsd.protocols.pywebsocket.blocking",
-            "wsd.protocols.pywebsocket.bytewise",
-            "wsd.protocols.pywebsocket.protocol",
-        }
-    ): "to be untied",
-    frozenset(
-        {
-            "wsd.protocols.soap.anything",
-            "wsd.protocols.soap.content",
-            "wsd.protocols.soap.derivations",
-            "wsd.protocols.soap.particles",
-            "wsd.protocols.soap.types",
-            "wsd.protocols.soap.values",
-        }
-    ): "to be untied",
-    frozenset({"wsd.protocols.soap.pages", "wsd.protocols.soap.protocol"}): "to be untied",
-    frozenset(
-        {
-            "wsd.protocols.xmpp.aside",
-            "wsd.protocols.xmpp.blocking",
-            "wsd.protocols.xmpp.carbons",
-            "wsd.protocols.xmpp.offline",
-            "wsd.protocols.xmpp.presence",
-            "wsd.protocols.xmpp.queries",
-            "wsd.protocols.xmpp.register",
-            "wsd.protocols.xmpp.rooms.admin",
-            "wsd.protocols.xmpp.rooms.room",
-            "wsd.protocols.xmpp.rooms.service",
-            "wsd.protocols.xmpp.rooms.talk",
-            "wsd.protocols.xmpp.roster",
-            "wsd.protocols.xmpp.routing",
-            "wsd.protocols.xmpp.server",
-            "wsd.protocols.xmpp.session",
-            "wsd.protocols.xmpp.streammanagement",
-            "wsd.protocols.xmpp.user",
-        }
-    ): "to be untied",
-    frozenset({"wsd.web.channel", "wsd.web.door", "wsd.web.request", "wsd.web.site"}): "to be untied",
-}
+CIRCLES: Mapping[frozenset[str], str] = {}
 """The circles of imports that are meant, each with its reason. One that is gone is removed from this list."""
 
-SAME_NAMES: Mapping[str, str] = {
-    "Awake": "to be renamed",
-    "Config": "to be renamed",
-    "Contract": "to be renamed",
-    "Download": "to be renamed",
-    "Files": "to be renamed",
-    "Frame": "to be renamed",
-    "Gateway": "to be renamed",
-    "Kept": "to be renamed",
-    "Line": "to be renamed",
-    "Link": "to be renamed",
-    "Listener": "to be renamed",
-    "Page": "to be renamed",
-    "Part": "to be renamed",
-    "Prepared": "to be renamed",
-    "Reader": "to be renamed",
-    "Request": "to be renamed",
-    "Sending": "to be renamed",
-    "Store": "to be renamed",
-    "Stream": "to be renamed",
-    "Threads": "to be renamed",
-    "Upload": "to be renamed",
-    "Wanted": "to be renamed",
-    "Watcher": "to be renamed",
-    "Wire": "to be renamed",
-    "_Writer": "to be renamed",
-}
+SAME_NAMES: Mapping[str, str] = {}
 """Class names that two modules define, each with its reason. One that is unique again is removed from this list."""
 
 

@@ -27,7 +27,8 @@ from tests.test_architecture import roomOf
 from wsd.frames import choose
 from wsd.protocols.echo import EchoFactory
 from wsd.protocols.xmpp.options import XmppOptions
-from wsd.web.pages import addConsole
+from wsd.protocols.xmpp.protocol import XmppFactory
+from wsd.web.console import addConsole
 from wsd.web.starting import start
 
 ROOT = Path(__file__).parent.parent
@@ -183,7 +184,7 @@ def call() -> list[Step]:
 
 def stanza() -> list[Step]:
     """A chat message to somebody else who is there."""
-    daemon = wire.Daemon({"/xmpp": xmpp.XmppAtOnce}, options=XmppOptions())
+    daemon = wire.Daemon({"/xmpp": XmppFactory}, options=XmppOptions())
     start(daemon.factories["/xmpp"])
     one, two = (xmpp.Talker(xmpp.Socket(daemon.open("/xmpp", subprotocols=["xmpp"]))) for _ in range(2))
     for talker in (one, two):

@@ -224,18 +224,18 @@ def _fail(port: int, stop: threading.Event, tried: list[int]) -> None:
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     ).encode()
     began, number = time.monotonic(), 0
-    open: list[socket.socket] = []
+    opened: list[socket.socket] = []
     while not stop.is_set():
         while number < (time.monotonic() - began) * RATE / 5:
             connection = socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0))
             connection.sendall(head + frames)
-            open.append(connection)
+            opened.append(connection)
             number += 1
             tried[0] += 5
-            if len(open) > 800:
-                open.pop(0).close()
+            if len(opened) > 800:
+                opened.pop(0).close()
         time.sleep(0.005)
-    for connection in open:
+    for connection in opened:
         connection.close()
 
 

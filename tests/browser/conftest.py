@@ -146,7 +146,7 @@ def served(daemon: str) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *arguments: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(PAGES)))
@@ -186,7 +186,7 @@ def openConsole(browser: Browser, daemon: str) -> Iterator[Opener]:
     contexts: list[BrowserContext] = []
     consoles: list[Console] = []
 
-    def open(path: str = "/", script: str = "", base: str = f"http://{daemon}", **options: object) -> Console:
+    def openConsole(path: str = "/", script: str = "", base: str = f"http://{daemon}", **options: object) -> Console:
         settings = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
         context = browser.new_context(**settings)  # type: ignore[arg-type]
         contexts.append(context)
@@ -196,7 +196,7 @@ def openConsole(browser: Browser, daemon: str) -> Iterator[Opener]:
         console.open(path)
         return console
 
-    yield open
+    yield openConsole
     try:
         for console in consoles:
             console.isBlameless()

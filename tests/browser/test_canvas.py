@@ -111,11 +111,11 @@ def tab(browser: Browser, url: str) -> Iterator[Opener]:
     context.set_default_timeout(20_000)
     tabs: list[Tab] = []
 
-    def open(query: str = "") -> Tab:
+    def openTab(query: str = "") -> Tab:
         tabs.append(Tab(context.new_page(), url + query))
         return tabs[-1]
 
-    yield open
+    yield openTab
     faults = [fault for each in tabs for fault in each.faults]
     context.close()
     assert faults == []

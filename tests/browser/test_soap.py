@@ -15,7 +15,7 @@ def page(browser: Browser, daemon: str) -> Iterator[Callable[..., Page]]:
     faults: list[str] = []
     contexts: list[Any] = []
 
-    def open(**settings: Any) -> Page:
+    def openPage(**settings: Any) -> Page:
         contexts.append(browser.new_context(**{"locale": "en-US", **settings}))
         page: Page = contexts[-1].new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -23,7 +23,7 @@ def page(browser: Browser, daemon: str) -> Iterator[Callable[..., Page]]:
         page.goto(f"http://{daemon}/soap")
         return page
 
-    yield open
+    yield openPage
     for context in contexts:
         context.close()
     assert faults == []

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, TimeoutError, WebSocket, expect
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocket, expect
+from playwright.sync_api import TimeoutError as TookTooLong
 
 from tests.browser.conftest import PAGES, ROOT, running
 from tests.process.xmpp import Client, prosody
@@ -38,7 +39,7 @@ class Pages(SimpleHTTPRequestHandler):
         folder = PAGES if "/" not in name else ROOT / "tests" / "node_modules"
         return str(folder / name)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *arguments: object) -> None:
         """Nobody reads it."""
 
 
@@ -104,7 +105,7 @@ class Strophe:
         """Waits for a line that ends so."""
         try:
             self.page.wait_for_function("(line) => heard.some((each) => each.endsWith(line))", arg=line, timeout=10_000)
-        except TimeoutError:
+        except TookTooLong:
             raise AssertionError(f"{line!r} is not in {self.heard()}") from None
 
     def heard(self) -> list[str]:

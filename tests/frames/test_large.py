@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from wsd.frames.deflate import Deflater
-from wsd.frames.large import Large
+from wsd.frames.large import LargeMessage
 from wsd.policies.negotiation import Deflate
 
 
-def large(size: int) -> Large:
-    return Large(Deflater(Deflate(False, False, 15, 15, ""), 6, 8), bytes(size), 2, 0)
+def large(size: int) -> LargeMessage:
+    return LargeMessage(Deflater(Deflate(False, False, 15, 15, ""), 6, 8), bytes(size), 2, 0)
 
 
 def test_what_waits_behind_it_counts_until_it_is_sent() -> None:

@@ -25,8 +25,8 @@ SESSION = "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 
 
-def iq(payload: str, type: str = "get", to: str = "", **more: str) -> str:
-    attrs = "".join(f" {key}='{value}'" for key, value in {"type": type, "id": "i", "to": to, **more}.items() if value)
+def iq(payload: str, kind: str = "get", to: str = "", **more: str) -> str:
+    attrs = "".join(f" {key}='{value}'" for key, value in {"type": kind, "id": "i", "to": to, **more}.items() if value)
     return f"<iq xmlns='jabber:client'{attrs}>{payload}</iq>"
 
 

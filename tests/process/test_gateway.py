@@ -117,8 +117,8 @@ class TestBeforeEach:
     def test_a_session_whose_websocket_is_lost_is_resumed_and_each_stanza_comes_once(self, place: Place) -> None:
         one, two = place.login(), place.login()
         two.say(f"<enable xmlns='{SM}' resume='true'/>")
-        id = two.until("enabled").get("id")
-        two.say(message(two.jid, "to myself", id="own"))
+        previous = two.until("enabled").get("id")
+        two.say(message(two.jid, "to myself", name="own"))
         handled = 1 if two.until("message", id="own") else 0
         user = two.jid.partition("@")[0]
         two.cut()
@@ -128,7 +128,7 @@ class TestBeforeEach:
         again.open()
         again.authenticate(user, "secret")
         again.open()
-        again.say(f"<resume xmlns='{SM}' previd='{id}' h='{handled}'/>")
+        again.say(f"<resume xmlns='{SM}' previd='{previous}' h='{handled}'/>")
         assert again.hear().name == "resumed"
         assert [body(again.until("message")) for _ in range(3)] == [f"missed {number}" for number in range(3)]
         one.say(message(two.jid, "last"))
@@ -207,14 +207,14 @@ class TestTheWay:
             alice = Client(f"ws://127.0.0.1:{one.port()}/xmpp").login("alice", register=True).come()
             bob = Client(f"ws://127.0.0.1:{other.port()}/xmpp").login("bob", register=True).come()
             bob.say(f"<enable xmlns='{SM}' resume='true'/>")
-            id = bob.until("enabled").get("id")
+            previous = bob.until("enabled").get("id")
             other.stop(signal.SIGKILL)
             alice.say(message(bob.jid, "while it was down"))
             again = Client(f"ws://127.0.0.1:{one.port()}/xmpp")
             again.open()
             again.authenticate("bob", "secret")
             again.open()
-            again.say(f"<resume xmlns='{SM}' previd='{id}' h='0'/>")
+            again.say(f"<resume xmlns='{SM}' previd='{previous}' h='0'/>")
             assert again.hear().name == "resumed"
             assert body(again.until("message")) == "while it was down"
 

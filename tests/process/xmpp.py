@@ -257,15 +257,15 @@ class Client:
         self.say(message)
         return self.until("features")
 
-    def ask(self, type: str, payload: str, to: str = "", id: str = "q") -> Element:
+    def ask(self, kind: str, payload: str, to: str = "", name: str = "q") -> Element:
         address = f" to='{to}'" if to else ""
-        self.say(f"<iq xmlns='jabber:client' type='{type}' id='{id}'{address}>{payload}</iq>")
-        return self.until("iq", id=id)
+        self.say(f"<iq xmlns='jabber:client' type='{kind}' id='{name}'{address}>{payload}</iq>")
+        return self.until("iq", id=name)
 
     def register(self, user: str, password: str) -> Element:
         """In-band, before the login."""
         fields = f"<username>{user}</username><password>{password}</password>"
-        return self.ask("set", f"<query xmlns='jabber:iq:register'>{fields}</query>", id="r")
+        return self.ask("set", f"<query xmlns='jabber:iq:register'>{fields}</query>", name="r")
 
     def authenticate(self, user: str, password: str, mechanism: str = "SCRAM-SHA-1") -> Element:
         scram = ScramClient([mechanism], user, password)
@@ -283,7 +283,7 @@ class Client:
 
     def bind(self, resource: str = "") -> Element:
         inner = f"<resource>{resource}</resource>" if resource else ""
-        answer = self.ask("set", f"<bind xmlns='{BIND}'>{inner}</bind>", id="b")
+        answer = self.ask("set", f"<bind xmlns='{BIND}'>{inner}</bind>", name="b")
         bound = answer.child(BIND, "bind")
         if bound is not None:
             self.jid = bound.textOf(BIND, "jid")
@@ -310,8 +310,8 @@ class Client:
         self.line.close()
 
 
-def message(to: str, body: str, id: str = "m") -> str:
-    return f"<message xmlns='jabber:client' type='chat' to='{to}' id='{id}'><body>{body}</body></message>"
+def message(to: str, body: str, name: str = "m") -> str:
+    return f"<message xmlns='jabber:client' type='chat' to='{to}' id='{name}'><body>{body}</body></message>"
 
 
 def body(element: Element) -> str:

@@ -64,7 +64,7 @@ class Talk:
             self._fetch(daemon)
             alice = self._login(daemon, "alice")
             alice.say(f"<enable xmlns='{SM}' resume='true'/>")
-            id = alice.until("enabled").get("id")
+            previous = alice.until("enabled").get("id")
             bob = self._login(daemon, "bob") if self.random.random() < 0.7 else None
             if bob is not None:
                 bob.say(f"<enable xmlns='{SM}'/>")
@@ -74,7 +74,7 @@ class Talk:
             handled = self._talk(alice, bob)
             daemon.stop(signal.SIGKILL)
         with runningDaemon(config=self.config) as daemon:
-            self._resume(daemon, id, handled)
+            self._resume(daemon, previous, handled)
             self._fetch(daemon)
             self._check(daemon)
 
@@ -124,12 +124,12 @@ class Talk:
         bob.handled += number
         bob.say(f"<a xmlns='{SM}' h='{bob.handled}'/>")
 
-    def _resume(self, daemon: RunningDaemon, id: str, handled: int) -> None:
+    def _resume(self, daemon: RunningDaemon, previous: str, handled: int) -> None:
         alice = Client(f"ws://127.0.0.1:{daemon.port()}/xmpp")
         alice.open()
         alice.authenticate("alice", "secret")
         alice.open()
-        alice.say(f"<resume xmlns='{SM}' previd='{id}' h='0'/>")
+        alice.say(f"<resume xmlns='{SM}' previd='{previous}' h='0'/>")
         answer = alice.hear()
         assert (answer.name, int(answer.get("h") or -1) >= handled) == ("failed", True), answer.toXml()
         alice.cut()

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.protocols.blob.stores import storeOf
-from wsd.protocols.blob.index import Index, PartRow
+from wsd.protocols.blob.index import BlobIndex, UploadRow
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Index:
-    return Index(tmp_path / "index.sqlite")
+def index(tmp_path: Path) -> BlobIndex:
+    return BlobIndex(tmp_path / "index.sqlite")
 
 
-def row(part: str, user: str = "alice") -> PartRow:
-    return PartRow(
+def row(part: str, user: str = "alice") -> UploadRow:
+    return UploadRow(
         part=part,
         user=user,
         name="file",
@@ -34,23 +34,23 @@ def row(part: str, user: str = "alice") -> PartRow:
 
 
 class TestAWriteThatFails:
-    def test_leaves_nothing(self, index: Index) -> None:
-        index.addPart(row("one"), 0)
+    def test_leaves_nothing(self, index: BlobIndex) -> None:
+        index.addUpload(row("one"), 0)
         with pytest.raises(sqlite3.IntegrityError):
-            index.addPart(row("one", "bob"), 0)
-        (kept,) = index.parts()
+            index.addUpload(row("one", "bob"), 0)
+        (kept,) = index.uploads()
         assert kept.user == "alice"
 
-    def test_keeps_no_other_from_being_done(self, index: Index) -> None:
-        index.addPart(row("one"), 0)
+    def test_keeps_no_other_from_being_done(self, index: BlobIndex) -> None:
+        index.addUpload(row("one"), 0)
         with pytest.raises(sqlite3.IntegrityError):
-            index.addPart(row("one"), 0)
-        assert index.addPart(row("two"), 0)
+            index.addUpload(row("one"), 0)
+        assert index.addUpload(row("two"), 0)
 
-    def test_keeps_no_other_process_from_writing(self, index: Index, tmp_path: Path) -> None:
-        index.addPart(row("one"), 0)
+    def test_keeps_no_other_process_from_writing(self, index: BlobIndex, tmp_path: Path) -> None:
+        index.addUpload(row("one"), 0)
         with pytest.raises(sqlite3.IntegrityError):
-            index.addPart(row("one"), 0)
+            index.addUpload(row("one"), 0)
         other = sqlite3.connect(tmp_path / "index.sqlite", timeout=0)
         other.execute("BEGIN IMMEDIATE")
         other.close()

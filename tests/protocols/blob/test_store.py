@@ -195,15 +195,15 @@ class TestAPart:
     def test_what_comes_after_a_piece_that_was_taken_back_counts(self, tmp_path: Path) -> None:
         """It is a piece without a check, and nothing of it is taken back with the one before."""
         store = storeOf(tmp_path)
-        begun = part(store, size=10)
-        begun.mark()
+        begun = upload(store, size=10)
+        begun.beginPiece()
         begun.append([b"wurld"])
         with pytest.raises(BlobError):
-            begun.check(zlib.crc32(b"world"))
+            begun.checkPiece(zlib.crc32(b"world"))
         begun.append([b"hello"])
         assert begun.sync() == 5
         begun.close()
-        assert part(store, size=10).written == 5
+        assert upload(store, size=10).written == 5
 
     def test_one_is_not_written_by_two(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path)
@@ -271,7 +271,7 @@ class TestQuota:
     def test_an_empty_file_has_room_always(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=5)
         put(store, b"hello")
-        assert part(store, size=0).finish().size == 0
+        assert upload(store, size=0).finish().size == 0
 
     def test_two_cannot_overshoot_and_of_the_second_what_counts_is_kept(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=400_000)
@@ -324,7 +324,7 @@ class TestQuota:
 
     def test_no_more_is_made_before_it_is_used_up(self, tmp_path: Path) -> None:
         store = storeOf(tmp_path, quota=1 << 30)
-        begun = part(store)
+        begun = upload(store)
         begun.append([b"x"])
         room = store.index.used()
         begun.append([bytes(room - 1)])

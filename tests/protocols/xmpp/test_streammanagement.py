@@ -63,10 +63,17 @@ class TestTheCircle:
         assert "handled-count-too-high" in "".join(each.toXml() for each in alice.say(a(number)))
 
 
+class Receiver:
+    """The session that the entries are sent to."""
+
+    def spool(self, entry: Entry) -> None:
+        raise AssertionError("nothing is stored here")
+
+
 def test_what_waits_to_be_acknowledged_is_measured() -> None:
     outbound = Outbound()
     assert outbound.size == 0
-    entries = [Entry("<message/>" * number, None, 0) for number in range(1, 4)]
+    entries = [Entry("<message/>" * number, Receiver(), None, 0) for number in range(1, 4)]
     for entry in entries:
         outbound.add(entry)
     assert outbound.size == sum(entry.size for entry in entries)
