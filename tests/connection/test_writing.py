@@ -62,6 +62,11 @@ class TestLengths:
         assert wire.exchange(frame(0x82, bytes(size))) == head(0x82, size) + bytes(size)
 
 
+@pytest.mark.parametrize(("size", "first"), [(127, 0x82), (128, 0xC2)])
+def test_a_message_is_deflated_from_128_bytes_on(daemon: Daemon, size: int, first: int) -> None:
+    assert sent(opened(daemon, deflates=True), bytes(size))[0] == first
+
+
 class TestFragments:
     @pytest.mark.parametrize(
         ("payload", "fragment", "frames"),
