@@ -80,10 +80,6 @@ USED: dict[str, Use] = {
     _AUTOBAHN + "_fail_connection": Use(
         "code, reason", "every fault of the peer ends here: we close with its code where Autobahn would drop"
     ),
-    _AUTOBAHN + "_invalid_payload": Use("reason", "closes for text that is none, found by a plane of ours"),
-    _AUTOBAHN + "_max_message_size_exceeded": Use(
-        "msg_size, max_msg_size, reason", "closes for a message too big, found by a plane of ours"
-    ),
     _AUTOBAHN + "_perMessageCompress": Use(_NONE, "what was agreed on of RFC 7692: our own deflater is put here"),
     _AUTOBAHN + "_isMessageCompressed": Use(bool, "whether the pieces of a frame go through the deflater"),
     _AUTOBAHN + "processData": Use("", "one step of reading: none is taken while reading is held"),
@@ -170,20 +166,11 @@ USED: dict[str, Use] = {
     "twisted.internet.unix.Port._logConnectionLostMsg": Use("", "Twisted's line of a port's end is not written"),
     "twisted.internet.unix.Port._preexistingSocket": Use((socket.socket, _NONE), "the bound socket, to be listened on"),
     # Twisted's threads, and its HTTP.
-    "twisted.python.threadpool.ThreadPool._team": Use(object, "ends the threads without joining them on the reactor's"),
-    "twisted.protocols.basic.LineReceiver._buffer": Use(bytes, "what has come of heads that we read ourselves"),
-    "twisted.protocols.basic.LineReceiver._busyReceiving": Use(bool, "whether we are reading already"),
-    _CHANNEL + "_command": Use(bytes, "the method, as Twisted's own reading of the head would set it"),
-    _CHANNEL + "_path": Use(bytes, "the target, as Twisted's own reading of the head would set it"),
-    _CHANNEL + "_version": Use(bytes, "the version, as Twisted's own reading of the head would set it"),
     _CHANNEL + "_maybeChooseTransferDecoder": Use("header, data", "chooses how the body is read, for a head of ours"),
     _CHANNEL + "_transferDecoder": Use(object, "let go of when the connection is lost"),
     _CHANNEL + "_finishRequestBody": Use("data", "the body is whole: what comes behind it is kept for the next head"),
     _CHANNEL + "_handlingRequest": Use(bool, "whether a request is being answered, so that the next one waits"),
-    _CHANNEL + "_waitingForTransport": Use(bool, "whether the client has not taken the answers"),
-    _CHANNEL + "_send100Continue": Use("", "asks for the body (RFC 9110 10.1.1)"),
     _CHANNEL + "_respondToBadRequestAndDisconnect": Use("", "a body that is not framed well is answered by us"),
-    "twisted.web.http.Request._disconnected": Use(bool, "whether the client is gone"),
     "twisted.web.twcgi.CGIProcessProtocol._requestFinished": Use(
         bool, "whether anybody waits for the program's answer"
     ),
