@@ -51,3 +51,23 @@ def test_an_error_that_it_raises_is_its_end(waiting: tuple[Deferred[str], Deferr
     waiting[0].callback("one")
     waiting[1].errback(KeyError("two"))
     assert [failure.type for failure in failed] == [KeyError]
+
+
+def test_when_it_is_dropped_the_coroutine_is_closed(waiting: tuple[Deferred[str], Deferred[str]]) -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await waiting[0]
+        finally:
+            ended.append("ended")
+
+    coroutine: Any = work()
+    rest: Any = remainder(coroutine, coroutine.send(None))
+    rest.send(None)
+    rest.close()
+    assert ended == ["ended"]
+    coroutine.close()
+    again: Any = remainder(coroutine, None)
+    again.send(None)
+    again.close()

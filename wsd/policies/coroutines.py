@@ -18,6 +18,9 @@ def remainder(begun: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, A
         while True:
             try:
                 value = yield awaited
+            except GeneratorExit:
+                begun.close()
+                raise
             except BaseException as error:
                 awaited = begun.throw(error)
             else:
