@@ -9,10 +9,10 @@ XML: `framing` (RFC 7395), `stanza`, `errors`, `jid`, `values`.
 A stream: `stream`, `negotiation` (login and binding), `established` (afterwards), `streammanagement` (XEP-0198).
 Logins: `logins`, `sasl`, `credentials`, `guard` (limits), `register` (XEP-0077).
 Users and sessions: `session` (with `boundstream`), `sessions`, `resumption`, `accounts`, `ledger` (limits of memory).
-What is said: `routing`, `messages`, `offline`, `delay`, `carbons`, `presence`, `roster`, `rosteritem`, `blocking`,
-`forgery` (what clients may not say), `queries`, `disco`, `caps`, `upload`, `rooms`.
+Stanzas: `routing`, `messages`, `offline`, `delay`, `carbons`, `presence`, `roster`, `rosteritem`, `blocking`,
+`forgery` (elements that clients may not send), `queries`, `disco`, `caps`, `upload`, `rooms`.
 The store: `records` (its rows), `store` with `sqlite`, `asyncstore` with `storeworker`, `quarantine` (rows that cannot
-be read), `faults` (requests while it fails).
-The whole: `server` builds the parts, `settings` has the options in force.
+be read), `faults` (refusals while it fails).
+The server: `server` builds the parts, `settings` has the options in force.
 The gateway: `gateway`.
 """

@@ -30,10 +30,10 @@ _PROBE, _PROBE_SIZE = "probe", 256 * KIB
 
 class AsyncStore:
     """
-    A store whose operations are done off the reactor's thread, one at a time: its share of the pool has one thread.
+    Runs the operations of a store off the reactor's thread, one at a time: its share of the pool has one thread.
 
-    Operations are done in the order of the calls, so that a read finds all earlier writes. Each write has a number, and
-    is on disk when `written` has reached it.
+    Operations run in the order of the calls, so a read finds all earlier writes. Each write has a number, and is on
+    disk when `written` has reached it.
 
     When the store cannot be written, writes wait in order and are retried every second. Meanwhile `fault` is set:
     operations that would have to wait fail with it, and other reads still work.
@@ -43,9 +43,9 @@ class AsyncStore:
 
     def __init__(self, thread: PoolShare, openStore: Callable[[], RecordStore], clock: Any, path: str = "") -> None:
         self.written = 0
-        """The number of the last operation before which all writes are on disk."""
+        """All writes up to this number are on disk."""
         self.asked = 0
-        """The number of the last operation that was asked for."""
+        """The number of the last operation."""
         self.fault: StoreError | None = None
         """Why writes wait, None if they do not."""
         self.returned: Callable[[], None] = lambda: None
@@ -59,7 +59,7 @@ class AsyncStore:
         self._isBusy = False
         """Whether a batch is on the thread."""
         self._callbacks: list[tuple[int, int, Callable[[], None]]] = []
-        """What `when` is to call later: a heap of the write's number, the order of the calls, and the callback."""
+        """The callbacks of `when`: a heap of the number of the write, the order of the call, and the callback."""
         self._ordinals = count()
         self._retrying: IDelayedCall | None = None
         self._lost = 0
@@ -67,7 +67,7 @@ class AsyncStore:
         self._hasStopped = False
 
     async def stop(self) -> None:
-        """Do the pending operations, as far as that is possible and the pool's patience lasts, and stop."""
+        """Run the pending operations until they are done or the pool's patience ends, then stop."""
         if not self.asked:
             self._thread.stop()
             return
@@ -143,7 +143,7 @@ class AsyncStore:
         return done
 
     def when(self, number: int, call: Callable[[], None]) -> None:
-        """Call when all writes up to this number are on disk."""
+        """Call `call` when all writes up to this number are on disk: at once, if they are already."""
         if number <= self.written:
             call()
         else:
@@ -187,7 +187,7 @@ class AsyncStore:
     def _submit(
         self, run: Callable[..., list[Any]], batch: list[StoreOperation], rest: list[StoreOperation], *arguments: object
     ) -> None:
-        """Run a batch on the thread, unless another one is there. `rest` is then the queue."""
+        """Run a batch on the thread, unless one is running. `rest` becomes the queue."""
         if self._isBusy or not batch:
             return
         self._isBusy, self._queue = True, rest
@@ -205,7 +205,7 @@ class AsyncStore:
         return [RetryLater(error) if operation.done is None else Failure(error) for operation in batch]
 
     def _finished(self, results: Sequence[Any], batch: Sequence[StoreOperation]) -> None:
-        """Tell everybody what has become of a batch, and go on with the next."""
+        """Settle a batch, and submit the next."""
         try:
             self._settle(list(zip(batch, results, strict=True)))
         finally:
@@ -261,7 +261,7 @@ class AsyncStore:
             self.log.info("the store of xmpp works again, and all pending writes are done", event="xmpp.store")
 
     def _sentence(self, error: StoreError) -> str:
-        """What is wrong, and with which file. Only the log is told the path."""
+        """The error with the path of the file, for the log; clients must not learn the path."""
         return f"{self._path}: {error}" if self._path else str(error)
 
 

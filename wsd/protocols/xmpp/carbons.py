@@ -25,7 +25,7 @@ def mayBeCopied(message: Element) -> bool:
 
 
 def copy(user: User, message: Element, direction: str, but: list[Session]) -> None:
-    """Send a message to the user's other sessions that want it; `direction` is "sent" or "received"."""
+    """Send a copy to the sessions that have enabled carbons, except `but`; `direction` is "sent" or "received"."""
     wanting = [each for each in user.sessions.values() if each.hasCarbons and each not in but]
     if not wanting or not mayBeCopied(message):
         return

@@ -1,4 +1,4 @@
-"""Service discovery (XEP-0030): what the server and its rooms have in common of it."""
+"""Service discovery (XEP-0030): what the server and its rooms share."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _SUSPECT = frozenset({_STANZA_ID, ROOMS, *(ns for ns, _ in _SERVERS)})
 
 
 def strip(stanza: Element, domains: Container[str], isForRoom: bool) -> None:
-    """Remove such elements from a message or presence. `domains` are the domains here, which assign stanza ids."""
+    """Remove such elements from a message or presence. Only our own `domains` may assign their stanza ids."""
     for child in stanza.children:
         if isinstance(child, Element) and child.ns in _SUSPECT:
             break

@@ -17,7 +17,7 @@ _DERIVING = 100
 
 
 class Logins:
-    """What the logins of a server share."""
+    """The keys, limits and threads that all logins of a server share."""
 
     def __init__(self, store: AsyncStore, quarantine: Quarantine, deriving: PoolShare, clock: Any) -> None:
         self.store = store
@@ -72,7 +72,7 @@ class StreamLogins:
         return await deriving.run(credentials.check, password, kept if isRead else None)
 
     def failed(self, user: str) -> None:
-        """A login of this user has failed."""
+        """Called when a login of this user has failed."""
         self._logins.byAddress.failed(self._address)
         self._logins.byUser.failed(f"{user}@{self._domain}")
 

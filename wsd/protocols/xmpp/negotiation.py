@@ -29,7 +29,7 @@ NOT_YET = "first come the login, a new <open/>, and a resource"
 
 
 class AuthenticationServices(Protocol):
-    """What a login needs of the server."""
+    """The parts of the server that a login uses."""
 
     settings: Settings
     logins: Logins
@@ -37,7 +37,7 @@ class AuthenticationServices(Protocol):
 
 
 class BindingServices(Protocol):
-    """What the binding of a resource needs of the server."""
+    """The parts of the server that the binding of a resource uses."""
 
     queries: Queries
     sessions: Sessions
@@ -52,21 +52,21 @@ class NegotiatingStream(BoundStream, Protocol):
         """Whether neither side has ended the stream."""
 
     def authenticated(self) -> None:
-        """The client has logged in."""
+        """Called when the client has logged in."""
 
     def bound(self, session: Session) -> None:
-        """The client has bound a resource, or resumes a session."""
+        """Called when the client has bound a resource, or resumes a session."""
 
 
 class Identity(NamedTuple):
-    """Who has logged in."""
+    """The user who has logged in."""
 
     bare: str
     isAnonymous: bool
 
 
 class Authentication:
-    """The first part: the client logs in (RFC 6120 6), maybe after it has registered (XEP-0077)."""
+    """The first part: the client registers, if it needs an account (XEP-0077), and logs in (RFC 6120 6)."""
 
     def __init__(self, services: AuthenticationServices, stream: NegotiatingStream, domain: str) -> None:
         self._settings = services.settings
@@ -85,7 +85,7 @@ class Authentication:
 
     @property
     def identity(self) -> Identity:
-        """Who has logged in."""
+        """The user who has logged in."""
         assert self._exchange.user is not None
         return Identity(JID(self._exchange.user, self._domain, "").bare, self._exchange.isAnonymous)
 
@@ -181,7 +181,7 @@ class Binding:
 
     async def _newSession(self, iq: Element) -> Session | None:
         """
-        The session that an iq asks for, None if the stream has ended meanwhile.
+        Returns the session that an iq asks for, None if the stream has ended meanwhile.
 
         Raises StanzaError, StreamError and StoreError.
         """

@@ -1,4 +1,4 @@
-"""Presence (RFC 6121 3 and 4): who is told that a user is there, and the exchange of subscriptions."""
+"""Presence (RFC 6121 4): who sees that a user is available; and subscriptions to it (RFC 6121 3)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ from wsd.protocols.xmpp.values import number
 SUBSCRIPTIONS = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
 _MOST_DIRECTED = 1_000
-"""Addresses that one session may have sent presence to."""
-
-
+"""Limit of the addresses to which one session may send directed presence."""
 _MOST_BYTES = 32 * 1024
 """Limit in bytes of memory of one presence; each session, and each occupant of a room, keeps one."""
 _REQUEST_TEXTS = ((CLIENT, "status"), ("http://jabber.org/protocol/nick", "nick"))
@@ -74,7 +72,7 @@ class Presence:
         self._rooms = rooms
 
     async def receive(self, session: Session, stanza: Element, to: JID | None) -> None:
-        """Presence from a session to all, or to a user here. Raises StanzaError and StoreError."""
+        """Handle presence from a session to all, or to a user of this server. Raises StanzaError and StoreError."""
         stanzaType = stanza.get("type")
         if to is None:
             if stanzaType not in ("", "unavailable"):
@@ -90,7 +88,7 @@ class Presence:
             self.direct(session, stanza, to)
 
     def deliver(self, stanza: Element) -> None:
-        """Deliver presence to the user, session or room here that it is addressed to, if there is one."""
+        """Deliver presence to the user, session or room that it is addressed to, if there is one."""
         to = parseJid(stanza.get("to"))
         if self._rooms is not None and to.domain in self._rooms.domains:
             self._rooms.leave(stanza)
@@ -120,7 +118,7 @@ class Presence:
             self._offline.deliver(session)
 
     def leave(self, session: Session, stanza: Element | None = None) -> None:
-        """A session is no longer available: tell all who have seen its presence."""
+        """Make a session unavailable: everybody who has seen its presence is told."""
         gone = unavailable(session.jid) if stanza is None else stanza.copy(to=None)
         wasAvailable, session.presence = session.presence is not None, None
         if wasAvailable:
@@ -179,7 +177,7 @@ class Presence:
             session.send(request)
 
     def showAll(self, user: User, to: str) -> None:
-        """Send the presence of all sessions of a user to a bare address."""
+        """Send the presence of all available sessions of a user to a bare address."""
         for session in user.available():
             if session.presence is not None:
                 self.deliver(session.presence.copy(to=to))
@@ -270,7 +268,7 @@ class Presence:
 
 
 def _request(stanza: Element) -> Element:
-    """A subscription request as it is stored, without everything but its texts."""
+    """A subscription request as it is stored: only its texts are kept."""
     asked = stanza.copy()
     named = (child for ns, name in _REQUEST_TEXTS if (child := stanza.child(ns, name)) is not None)
     asked.children = [Element(child.ns, child.name, {}, child.text) for child in named if len(child.text) <= _LONGEST]

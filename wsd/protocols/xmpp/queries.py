@@ -22,7 +22,7 @@ from wsd.protocols.xmpp.stanza import Element, result
 TIME = "urn:xmpp:time"
 VERSION = "jabber:iq:version"
 SESSION = "urn:ietf:params:xml:ns:xmpp-session"
-"""The session of RFC 3921 3, which does nothing, but which old clients ask for."""
+"""Session establishment (RFC 3921 3), which old clients ask for and which does nothing."""
 
 _FEATURES = (
     INFO,
@@ -93,7 +93,7 @@ class Queries:
         self._forms: list[Element] = []
 
     def add(self, iqType: str, namespace: str, name: str, handler: Handler, *forms: Element) -> None:
-        """Answer one more query to the server, and tell it in disco, with forms of XEP-0128."""
+        """Answer one more query to the server, and announce it in disco, with forms (XEP-0128)."""
         self._host[iqType, namespace, name] = self._unaddressed[iqType, namespace, name] = handler
         self._features.append(namespace)
         self._forms += forms

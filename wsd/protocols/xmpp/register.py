@@ -1,4 +1,4 @@
-"""In-band registration (XEP-0077): accounts are made, changed and removed."""
+"""In-band registration (XEP-0077): how accounts are made, changed and removed."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Registration:
         self._store.forget(user.bare)
 
     def sweep(self) -> None:
-        """Remove the users who are here, and whom `wsd xmpp deluser` has removed from the store."""
+        """Remove the users from memory that `wsd xmpp deluser` has removed from the store."""
         if any(not user.isAnonymous for user in self._accounts.users.values()):
             known = self._store.read(lambda store: frozenset(store.owners(credentials.USER)))
             known.addCallback(self._removeOthers).addErrback(self._unswept)

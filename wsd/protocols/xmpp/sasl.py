@@ -43,10 +43,10 @@ class CredentialsChecker(Protocol):
 
 
 class _Stage(Enum):
-    """What the next <response/> is."""
+    """What the next <response/> must be."""
 
     NONE = auto()
-    """There is no exchange, so it is an error."""
+    """There is no exchange: a response is an error."""
     INITIAL = auto()
     """The initial response, since <auth/> had none."""
     SCRAM_FINAL = auto()

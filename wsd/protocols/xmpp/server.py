@@ -1,4 +1,4 @@
-"""Server: builds the parts that serve the users of some domains above one store, and starts, sweeps and stops them."""
+"""Server: builds the parts that serve the users of some domains from one store; starts, sweeps and stops them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from wsd.protocols.xmpp.settings import Settings
 
 
 class Server:
-    """The parts of a server. Each knows only those that it uses; a stream knows those that it begins with."""
+    """The parts of a server. Each part gets only the parts that it uses; streams take theirs from here."""
 
     log = Logger(namespace="wsd")
 
@@ -122,12 +122,12 @@ class Server:
             await self.deriving.stop()
 
     def _returned(self) -> None:
-        """The store works again: send the messages that could not be read."""
+        """Called when the store works again: send the messages that could not be read."""
         for session in self.accounts.sessions():
             session.deliverStored()
 
     def _sweep(self) -> None:
-        """Forget what nobody needs any more. An error ends this sweep and not those that follow."""
+        """Drop what is no longer needed. An error ends this sweep, but not the later ones."""
         try:
             self.accounts.sweep()
             if self.rooms is not None:

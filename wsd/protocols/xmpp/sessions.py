@@ -55,7 +55,7 @@ class Sessions:
     # -- the beginning --------------------------------------------------------------------------------------------
 
     async def owner(self, bare: str, isAnonymous: bool) -> User:
-        """The user who binds a resource. Raises StreamError and StoreError."""
+        """Returns the user who binds a resource. Raises StreamError and StoreError."""
         if self._store.pending > _MOST_PENDING:
             raise StreamError("resource-constraint", "too many writes wait for the store")
         user = self._accounts.users.get(bare)
@@ -90,7 +90,7 @@ class Sessions:
     # -- the stream is lost ---------------------------------------------------------------------------------------
 
     def lost(self, session: Session) -> None:
-        """A session has lost its stream: it ends, unless it may be resumed and the memory for that is there."""
+        """Called when a session has lost its stream. It ends, unless it may be resumed and there is memory for it."""
         if session.state is SessionState.ENDED:
             return
         if session.resumeId is None:
@@ -121,9 +121,9 @@ class Sessions:
 
     def end(self, session: Session, keepsCount: bool = False) -> None:
         """
-        End a session: others are told, and what it has not acknowledged goes elsewhere.
+        End a session: others are told, and the stanzas that it has not acknowledged are delivered elsewhere.
 
-        With `keepsCount` its client may still ask how many stanzas were handled, after a restart.
+        With `keepsCount`, its client may still ask after a restart how many stanzas were handled.
         """
         if session.state is SessionState.ENDED:
             return

@@ -1,4 +1,4 @@
-"""`wsd xmpp`: adds, changes, removes and lists the users of XMPP routes, while the daemon runs or not."""
+"""`wsd xmpp`: adds, changes, removes and lists the users of XMPP routes, whether the daemon runs or not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _addUserArgument(parser: ArgumentParser) -> None:
 
 
 def _userCommand(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Namespace, Config], None]:
-    """A command that does `work` for one user, and prints what was done and in which file. Raises ConfigError."""
+    """A command that does `work` for one user, and prints what was done in which file. It raises ConfigError."""
 
     def run(arguments: Namespace, config: Config) -> None:
         user, path = _findUser(config, arguments.user)
@@ -59,7 +59,7 @@ def _userCommand(work: Callable[[SqliteStore, str], None], done: str) -> Callabl
 
 @contextmanager
 def _openStore(path: Path) -> Iterator[SqliteStore]:
-    """A store that is closed at the end. Raises ConfigError if it cannot be used."""
+    """Open a store, and close it at the end. Raises ConfigError if it cannot be used."""
     try:
         with closing(SqliteStore(path)) as store:
             yield store

@@ -23,7 +23,7 @@ class UploadService:
     def __init__(self, settings: Settings, queries: Queries, slots: Callable[[], Slots | None]) -> None:
         self._settings = settings
         self._slots = slots
-        """Where files may be put at the moment."""
+        """Returns the slots of the route that keeps files, None if there is none at the moment."""
         now, forms = slots(), []
         if now is not None:
             kind, most = _field("FORM_TYPE", UPLOAD, {"type": "hidden"}), _field("max-file-size", str(now.maxFile), {})

@@ -42,8 +42,8 @@ class StreamParser(Builder):
     Parses the bytes of a stream, and hands each child of its root to a listener.
 
     The server is trusted to send XML, but the content of an element may come from anybody. An element over the
-    limits keeps its name and addresses and loses its content. It is passed on nevertheless, because both sides count
-    stanzas (XEP-0198 4).
+    limits loses its content but keeps its name and addresses. It is still passed on, because both sides count stanzas
+    (XEP-0198 4).
     """
 
     def __init__(self, limits: XmlLimits, listener: StreamListener) -> None:

@@ -15,7 +15,7 @@ _HIDDEN_FEATURES = (
     ("urn:xmpp:sasl-cb:0", "sasl-channel-binding"),
     ("http://jabber.org/features/compress", "compression"),
 )
-"""Features of the connection to the server, and compression, which RFC 7395 3.10 leaves to the WebSocket."""
+"""Features that concern only the connection to the server; RFC 7395 3.10 leaves compression to the WebSocket."""
 _MECHANISM_LISTS = ((SASL, "mechanisms"), ("urn:xmpp:sasl:2", "authentication"))
 
 STREAM_END = "</stream:stream>"

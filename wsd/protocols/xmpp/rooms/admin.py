@@ -1,4 +1,4 @@
-"""What moderators, admins and owners do: roles, affiliations, settings, destruction (XEP-0045 8 to 10)."""
+"""The tasks of moderators, admins and owners: roles, affiliations, settings, destruction (XEP-0045 8 to 10)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _item(attrs: dict[str, str]) -> Element:
 
 
 def changeLists(room: Room, session: Session, iq: Element, query: Element) -> Element:
-    """Change roles and affiliations: all of those asked for, or none. Raises StanzaError."""
+    """Change roles and affiliations: all that the query names, or none. Raises StanzaError."""
     items = [child for child in query.elements() if child.name == "item"]
     if not items:
         raise StanzaError("bad-request", "say whom to change")
@@ -78,7 +78,7 @@ def changeLists(room: Room, session: Session, iq: Element, query: Element) -> El
 
 
 def _changeOf(room: Room, session: Session, item: Element) -> tuple[Element, str, str, str]:
-    """The item, the address or nickname it is about, and the new affiliation or role. Raises StanzaError."""
+    """Returns the item, the address or nickname in it, the new affiliation and the new role. Raises StanzaError."""
     affiliation, role = item.get("affiliation"), item.get("role")
     if affiliation:
         bare = _addressOf(room, item)
@@ -190,7 +190,7 @@ def configure(room: Room, session: Session, iq: Element, query: Element) -> bool
 
 
 def destroy(room: Room, end: Element) -> None:
-    """Destroy a room: all leave and are told why, and where to go instead (XEP-0045 10.9)."""
+    """Destroy a room: all occupants leave, and learn why and where to go instead (XEP-0045 10.9)."""
     attrs = {"jid": end.get("jid")} if end.get("jid") else {}
     told = Element(USER, "destroy", attrs)
     reason = end.textOf(OWNER, "reason")

@@ -106,7 +106,7 @@ def form(config: RoomConfig) -> Element:
 
 
 def submitted(config: RoomConfig, x: Element) -> RoomConfig:
-    """The settings after a submitted form, which may leave out those that stay. Raises StanzaError."""
+    """Returns the settings after a submitted form, which may omit unchanged ones. Raises StanzaError."""
     values = {child.get("var"): child.textOf(FORM, "value") for child in x.elements() if child.name == "field"}
     if values.get("FORM_TYPE", CONFIG) != CONFIG:
         raise StanzaError("bad-request", "this is not the form of a room")

@@ -37,7 +37,7 @@ def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
 
 
 def enter(room: Room, session: Session, stanza: Element, nick: str, codes: tuple[int, ...] = ()) -> None:
-    """Let a session in: it sees the others, and then all see it (XEP-0045 7.2.1, 7.2.2)."""
+    """Let a session in: it gets the others' presence, then all get its own (XEP-0045 7.2.1, 7.2.2)."""
     occupant = room.occupants.get(nick)
     if occupant is None:
         occupant = Occupant(nick, session.user.bare, room.roleOf(session.user.bare), stanza)
@@ -89,7 +89,7 @@ def rename(room: Room, occupant: Occupant, stanza: Element, nick: str) -> None:
 
 
 def leave(room: Room, session: Session, stanza: Element) -> bool:
-    """A session leaves (XEP-0045 7.14). Returns whether it was an occupant's last, so that the occupant has left."""
+    """A session leaves (XEP-0045 7.14). Returns whether it was its occupant's last, so the occupant has left, too."""
     occupant = room.occupantOf(session)
     if occupant is None:
         return False

@@ -25,7 +25,7 @@ class HistoryMessage(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """When it arrived, whatever time stamps it contains."""
+        """When it arrived, whatever <delay/> it contains."""
         return self.entryId / 1_000_000
 
 

@@ -1,4 +1,4 @@
-"""What disco tells of a room (XEP-0045 6.4, 6.5)."""
+"""The answers of disco about a room (XEP-0045 6.4, 6.5)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsd.protocols.xmpp.stanza import Element
 
 
 def nameOf(room: Room) -> str:
-    """The configured name, else that in the address."""
+    """The configured name of a room, else the local part of its address."""
     return room.config.name or parseJid(room.jid).local
 
 

@@ -1,4 +1,4 @@
-"""What occupants send to a room: messages to all, the subject, private messages and invitations (XEP-0045 7)."""
+"""Messages to a room: groupchat, the subject, private messages and invitations (XEP-0045 7)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class RoomMessages:
 
     def occupantFor(self, room: Room, occupant: Occupant, nick: str) -> Occupant:
         """
-        The receiver of an occupant's private stanza.
+        Returns the receiver of an occupant's private stanza.
 
         Raises StanzaError if there is none, or if the receiver has blocked the sender.
         """
@@ -83,7 +83,7 @@ class RoomMessages:
     # -- to users outside -----------------------------------------------------------------------------------------
 
     async def mediate(self, room: Room, session: Session, occupant: Occupant, x: Element) -> None:
-        """Pass on the invitations of an occupant, and its refusals (XEP-0045 7.8.2). Raises StanzaError."""
+        """Pass on the invitations of an occupant, and what it declines (XEP-0045 7.8.2). Raises StanzaError."""
         for asked in x.elements():
             if asked.name in ("invite", "decline"):
                 await self._invite(room, session, occupant, asked)
@@ -108,7 +108,7 @@ class RoomMessages:
         self._messages.deliver(user, to, message, None)
 
     async def decline(self, room: Room, session: Session, x: Element) -> None:
-        """Tell the occupant who has invited somebody that the invitation is declined (XEP-0045 7.8.2)."""
+        """Tell an occupant that its invitation is declined (XEP-0045 7.8.2). Raises StanzaError."""
         decline = x.child(USER, "decline")
         if decline is None:
             raise StanzaError("not-acceptable", "only who is in the room may talk in it")

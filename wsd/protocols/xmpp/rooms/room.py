@@ -1,4 +1,4 @@
-"""Room: its settings, its affiliations and its occupants, and what they are told (XEP-0045 5 and 7)."""
+"""Room: one room with its settings, affiliations and occupants, and the presence that they see (XEP-0045 5, 7)."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Room:
         self.keep("subject", subject.toXml())
 
     def remember(self, message: HistoryMessage) -> bool:
-        """Add to the history, removing the oldest messages if needed. False if the message is too large to be kept."""
+        """Add a message to the history, in place of the oldest if needed. Returns False if it is too large to keep."""
         options, old = self._settings.options, []
         if not options.history or message.weight > _MOST_HISTORY * options.max_stanza:
             return False
@@ -184,7 +184,7 @@ class Room:
         )
 
     def destroyed(self) -> None:
-        """The room has ended: nothing of it is kept."""
+        """Called when the room has ended: nothing of it is kept."""
         self.state = RoomState.DESTROYED
         self.grow(-self.size)
         if self.isStored:
@@ -219,7 +219,7 @@ class Room:
     # -- presence -------------------------------------------------------------------------------------------------
 
     def presenceOf(self, occupant: Occupant, to: Occupant, codes: tuple[int, ...] = ()) -> Element:
-        """The presence of an occupant as another one is sent it."""
+        """The presence of an occupant, as the occupant `to` sees it."""
         showsAddress = not self.config.semiAnonymous or to.role == "moderator" or to is occupant
         x = Element(USER, "x", {}, self.item(occupant, showsAddress))
         x.children += [Element(USER, "status", {"code": str(code)}) for code in codes]
@@ -231,14 +231,14 @@ class Room:
         return shown
 
     def tell(self, occupant: Occupant, codes: tuple[int, ...] = ()) -> None:
-        """Send the present state of an occupant to all."""
+        """Send the presence of an occupant to all."""
         for other in self.occupants.values():
             seen = self.presenceOf(occupant, other, (110, *codes) if other is occupant else codes)
             for session in other.sessions.values():
                 session.send(seen.copy(to=session.jid))
 
     def leave(self, occupant: Occupant, codes: tuple[int, ...] = (), *more: Element, affiliation: str = "") -> None:
-        """An occupant leaves: tell all, with status codes and with more children of the <item/>."""
+        """Remove an occupant, and tell all, with status codes and with `more` in the <item/>."""
         for other in self.occupants.values():
             self._tellGone(occupant, other, codes, more, affiliation)
         self.occupants.pop(occupant.nick, None)

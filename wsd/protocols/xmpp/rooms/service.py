@@ -1,4 +1,4 @@
-"""Rooms: all the rooms of a server, at conference.DOMAIN, and what is done with a stanza for one of them."""
+"""Rooms: all rooms of a server, at conference.DOMAIN, and the dispatch of their stanzas."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from wsd.protocols.xmpp.streammanagement import Receipt
 _MOST_JOINED = 100
 """Limit of the rooms that one session may be in."""
 _RESERVED = "x-roomuser-item"
-"""The node for the nickname reserved for the client; there are none here (XEP-0045 7.12)."""
+"""The disco node for a reserved nickname (XEP-0045 7.12). There are none here."""
 _SERVICE = (INFO, ITEMS, MUC, PING)
 
 
@@ -174,14 +174,14 @@ class Rooms:
             self._endIfEmpty(room)
 
     def leave(self, stanza: Element) -> None:
-        """Directed presence to a room: unavailable presence leaves it."""
+        """Handle directed presence to a room: unavailable presence leaves it."""
         room = self.rooms.get(stanza.get("to").partition("/")[0])
         session = self._accounts.sessionOf(stanza.get("from"))
         if room is not None and session is not None and stanza.get("type") == "unavailable":
             self._leave(room, session, stanza)
 
     def left(self, session: Session) -> None:
-        """A session has ended: it leaves all its rooms."""
+        """Called when a session has ended: it leaves all its rooms."""
         gone = Element(CLIENT, "presence", {"type": "unavailable", "from": session.jid})
         for jid in list(session.rooms):
             room = self.rooms.get(jid)
