@@ -139,6 +139,19 @@ class TestOfflineMessages:
         assert bodies(bob.heard()) == []
         assert bodies(bob.say("<presence xmlns='jabber:client'/>")) == ["hello"]
 
+    def test_another_session_gets_them_if_the_first_leaves_before_they_are_read(self, host: Host) -> None:
+        alice = host.login("alice")
+        alice.say(message("bob@localhost", "one"))
+        first, second = host.login("bob", presence=False), host.login("bob", presence=False)
+        host.pool.slow = True
+        first.say("<presence xmlns='jabber:client'/>")
+        first.say("<presence xmlns='jabber:client' type='unavailable'/>")
+        alice.say(message("bob@localhost", "two"))
+        second.say("<presence xmlns='jabber:client'/>")
+        host.pool.catchUp()
+        assert bodies(second.heard()) == ["one", "two"]
+        assert bodies(first.heard()) == []
+
     def test_nothing_waits_for_an_anonymous_user(self, host: Host) -> None:
         alice, someone = host.login("alice"), host.login("", mechanism="ANONYMOUS")
         alice.say(message(someone.jid))

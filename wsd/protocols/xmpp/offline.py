@@ -60,8 +60,8 @@ class Offline:
         self._now = now
         self._sent: set[int] = set()
         """Stored messages that were sent to a session and are not acknowledged."""
-        self._reading: set[str] = set()
-        """The users whose messages are being read."""
+        self._reading: dict[str, Session | None] = {}
+        """The users whose messages are being read, each with the session that has become available meanwhile."""
 
     # -- storing --------------------------------------------------------------------------------------------------
 
@@ -126,13 +126,22 @@ class Offline:
     def deliver(self, session: Session) -> None:
         """Send the messages that wait for a user to one of its sessions."""
         user = session.user
-        if user.isAnonymous or not user.waiting or user.bare in self._reading:
+        if user.isAnonymous or not user.waiting:
             return
-        self._reading.add(user.bare)
+        if user.bare in self._reading:
+            self._reading[user.bare] = session
+            return
+        self._reading[user.bare] = None
         read: Any = self._store.entries(OFFLINE, user.bare)
         read.addCallback(self._send, session)
         read.addErrback(self._unsent, session)
-        read.addBoth(lambda _: self._reading.discard(user.bare))
+        read.addBoth(self._hasRead, user.bare)
+
+    def _hasRead(self, _: object, bare: str) -> None:
+        """Called after each read. A session that became available meanwhile gets what the first one did not take."""
+        later = self._reading.pop(bare)
+        if later is not None:
+            self.deliver(later)
 
     def _unsent(self, failure: Failure, session: Session) -> None:
         """Called when the messages could not be read: they are sent when the store works again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode, b64encode
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -170,7 +171,9 @@ def _scramUser(first: str) -> str:
 
 
 def _unescaped(name: str) -> str:
-    """A name as it is meant: SCRAM writes a comma as =2C and an equals sign as =3D (RFC 5802 5.1)."""
+    """Undo SCRAM's escapes: =2C is a comma, =3D an equals sign, and no other = is allowed (RFC 5802 5.1)."""
+    if re.search("=(?!2C|3D)", name):
+        raise SaslFailure("malformed-request", "a name in SCRAM has a comma as =2C and an equals sign as =3D")
     return name.replace("=2C", ",").replace("=3D", "=")
 
 

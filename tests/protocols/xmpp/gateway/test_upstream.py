@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,11 @@ class TestStartTls:
 
     def test_an_error_before_it_is_shown_and_ends_the_stream(self) -> None:
         opening, error, close = connected(upstream_tls="required").told(HEAD + ERROR + END)
-        assert opening.startswith('<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" from="localhost" version="1.0"')
+        assert re.fullmatch(
+            '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" from="localhost" id="[0-9a-f]{16}" version="1.0"'
+            ' xml:lang="en"/>',
+            opening,
+        )
         assert "conflict" in error
         assert close.startswith("<close")
 
@@ -84,9 +89,10 @@ class TestTheAuthorities:
     def test_of_a_file_are_read(self, tmp_path: Path) -> None:
         Harness(upstream_tls="required", upstream_ca=str(Authority(tmp_path, "ca").path))
 
-    def test_of_a_file_without_certificates_are_refused(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("pem", [b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"", b"hello"])
+    def test_of_a_file_without_certificates_are_refused(self, tmp_path: Path, pem: bytes) -> None:
         path = tmp_path / "ca.pem"
-        path.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        path.write_bytes(pem)
         with pytest.raises(ConfigError, match=r"upstream_ca: .*ca\.pem cannot be read as certificates in PEM"):
             Harness(upstream_tls="required", upstream_ca=str(path))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.framing import openTag
 from wsd.protocols.xmpp.sasl import SASL
@@ -36,7 +38,8 @@ def openOf(header: Element) -> str:
 
 def openAlone(domain: str) -> str:
     """The <open/> before an error when the server has sent no header (RFC 6120 4.9.1.2); `domain` may be ""."""
-    attrs = {"from": domain, "version": "1.0", LANG: "en"}
+    # RFC 6120 4.7.3: a response header has an id.
+    attrs = {"from": domain, "id": secrets.token_hex(8), "version": "1.0", LANG: "en"}
     return openTag({name: value for name, value in attrs.items() if value})
 
 

@@ -105,6 +105,8 @@ def _trustRoot(path: str | None) -> Any:
     try:
         pem = Path(path).read_bytes()
         parts = [part + _PEM_FOOTER for part in pem.split(_PEM_FOOTER) if ssl.PEM_HEADER.encode() in part]
+        if not parts:
+            raise ValueError("it has none")
         return trustRootFromCertificates([Certificate.loadPEM(part) for part in parts])
     except Exception as error:
         # pyOpenSSL raises errors of its own, with no common base class, for what is not a certificate.
