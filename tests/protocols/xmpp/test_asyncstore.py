@@ -121,9 +121,9 @@ class TestWrites:
         since = setup.store.asked
         lost = setup.store.put("kind", "alice", "wrong", "value")
         assert lost == since + 1
-        assert str(wait(setup.store.kept(since))) == "a write is lost"
+        assert str(wait(setup.store.flush(since))) == "a write is lost"
         setup.store.put("kind", "alice", "right", "value")
-        assert wait(setup.store.kept(lost)) is None
+        assert wait(setup.store.flush(lost)) is None
 
 
 class TestAFailingStore:
@@ -137,7 +137,7 @@ class TestAFailingStore:
     def test_is_an_error_for_callers_who_wait_for_their_writes(self, setup: Setup) -> None:
         since = setup.store.asked
         setup.fill()
-        assert isinstance(wait(setup.store.kept(since)), StoreError)
+        assert isinstance(wait(setup.store.flush(since)), StoreError)
         with pytest.raises(StoreError):
             setup.store.check()
 
@@ -191,7 +191,7 @@ class TestAStoreThatWorksAgain:
         setup.fill()
         last = setup.store.put("kind", "bob", "second", "value")
         told: list[int] = []
-        setup.store.when(last, lambda: told.append(last))
+        setup.store.whenWritten(last, lambda: told.append(last))
         setup.clock.advance(1)
         assert (setup.memory.order, told) == ([], [])
         setup.memory.isFull = False
@@ -222,7 +222,7 @@ class TestAStoreThatWorksAgain:
 
     def test_is_logged_once_and_calls_returned(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
         told: list[bool] = []
-        setup.store.returned = lambda: told.append(True)
+        setup.store.recovered = lambda: told.append(True)
         setup.fill()
         setup.memory.isFull = False
         setup.clock.advance(1)
@@ -255,8 +255,8 @@ class TestAWrongWrite:
         setup.store.put("kind", "alice", "two", "value")
         setup.pool.catchUp()
         assert setup.memory.order == ["one", "two"]
-        assert isinstance(wait(setup.store.kept(since)), StoreError)
-        assert wait(setup.store.kept(setup.store.asked)) is None
+        assert isinstance(wait(setup.store.flush(since)), StoreError)
+        assert wait(setup.store.flush(setup.store.asked)) is None
         assert "this can never be written" in str(lines[-1]["log_failure"])
 
 
@@ -264,15 +264,15 @@ class TestACallback:
     def test_is_called_at_once_if_its_write_is_on_disk(self, setup: Setup) -> None:
         told: list[int] = []
         number = setup.store.put("kind", "alice", "key", "value")
-        setup.store.when(number, lambda: told.append(number))
+        setup.store.whenWritten(number, lambda: told.append(number))
         assert told == [number]
 
     def test_that_raises_does_not_keep_others_from_being_called(self, setup: Setup) -> None:
         told: list[int] = []
         setup.pool.slow = True
         number = setup.store.put("kind", "alice", "key", "value")
-        setup.store.when(number, broken)
-        setup.store.when(number, lambda: told.append(number))
+        setup.store.whenWritten(number, broken)
+        setup.store.whenWritten(number, lambda: told.append(number))
         setup.pool.catchUp()
         assert told == [number]
         assert result(setup.store.get("kind", "alice", "key")) == "value"
@@ -288,8 +288,8 @@ class TestACallback:
         setup.pool.slow = True
         first = setup.store.put("kind", "alice", "first", "value")
         second = setup.store.put("kind", "alice", "second", "value")
-        setup.store.when(second, lambda: told.append("second"))
-        setup.store.when(first, lambda: told.append("first"))
+        setup.store.whenWritten(second, lambda: told.append("second"))
+        setup.store.whenWritten(first, lambda: told.append("first"))
         setup.pool.doDue()
         assert told == ["first"]
         setup.pool.doDue()

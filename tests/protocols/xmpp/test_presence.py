@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, Host, Talker, condition
-from wsd.protocols.xmpp.rosteritem import RosterItem, came, sent
+from wsd.protocols.xmpp.rosteritem import RosterItem, afterInbound, afterOutbound
 from wsd.protocols.xmpp.stanza import Element
 
 NONE = RosterItem("c", isListed=True)
@@ -48,13 +48,13 @@ CAME = [
 class TestTheStatesOfSubscriptions:
     @pytest.mark.parametrize(("stanzaType", "table"), SENT)
     def test_what_is_sent(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
-        for before, (after, goesOn) in table.items():
-            assert sent(before, stanzaType) == (after, bool(goesOn)), before
+        for before, (after, isRouted) in table.items():
+            assert afterOutbound(before, stanzaType) == (after, bool(isRouted)), before
 
     @pytest.mark.parametrize(("stanzaType", "table"), CAME)
     def test_what_comes(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
-        for before, (after, isTold) in table.items():
-            assert came(before, stanzaType, "r") == (after, bool(isTold)), before
+        for before, (after, isDelivered) in table.items():
+            assert afterInbound(before, stanzaType, "r") == (after, bool(isDelivered)), before
 
 
 @pytest.fixture

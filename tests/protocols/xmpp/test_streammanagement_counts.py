@@ -22,7 +22,7 @@ class Writes:
     def __init__(self) -> None:
         self.written = 0
 
-    def when(self, number: int, call: Callable[[], None]) -> None:
+    def whenWritten(self, number: int, call: Callable[[], None]) -> None:
         if number <= self.written:
             call()
 

@@ -48,7 +48,7 @@ class AsyncStore:
         """The number of the last operation."""
         self.fault: StoreError | None = None
         """Why writes wait, None if they do not."""
-        self.returned: Callable[[], None] = lambda: None
+        self.recovered: Callable[[], None] = lambda: None
         """Called when the store can be written again."""
         self._worker = StoreWorker(openStore)
         """Used on the thread alone."""
@@ -59,7 +59,7 @@ class AsyncStore:
         self._isBusy = False
         """Whether a batch is on the thread."""
         self._callbacks: list[tuple[int, int, Callable[[], None]]] = []
-        """The callbacks of `when`: a heap of the number of the write, the order of the call, and the callback."""
+        """A heap of what `whenWritten` calls: the number of the write, the order of the call, and the callback."""
         self._ordinals = count()
         self._retrying: IDelayedCall | None = None
         self._lost = 0
@@ -75,6 +75,7 @@ class AsyncStore:
         flushed = self.read(lambda store: None)
         stopped = self._thread.stop()
         with suppress(StoreError):
+            # A failure leaves its writes in the queue, and they are counted below.
             await flushed
         lost = sum(operation.done is None and operation.owner != _PROBE for operation in self._queue)
         if self.fault is not None and lost:
@@ -85,6 +86,7 @@ class AsyncStore:
                 sentence=self._sentence(self.fault),
             )
         with suppress(CancelledError):
+            # A thread that hangs is abandoned, with the store open.
             await self._thread.run(self._worker.close)
         await stopped
         self._hasStopped = True
@@ -142,14 +144,14 @@ class AsyncStore:
         self._add(lambda store: work(store, *arguments), owner, done)
         return done
 
-    def when(self, number: int, call: Callable[[], None]) -> None:
+    def whenWritten(self, number: int, call: Callable[[], None]) -> None:
         """Call `call` when all writes up to this number are on disk: at once, if they are already."""
         if number <= self.written:
             call()
         else:
             heappush(self._callbacks, (number, next(self._ordinals), call))
 
-    async def kept(self, since: int) -> None:
+    async def flush(self, since: int) -> None:
         """Wait until all writes after `since` are on disk. Raises StoreError if one of them is lost or has to wait."""
         last = self.asked
         if last == since:
@@ -228,7 +230,7 @@ class AsyncStore:
         while self._callbacks and self._callbacks[0][0] <= self.written:
             self._call(heappop(self._callbacks)[2])
         if hadFault and self.fault is None:
-            self._call(self.returned)
+            self._call(self.recovered)
 
     def _call(self, call: Callable[[], None]) -> None:
         try:

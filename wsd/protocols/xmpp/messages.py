@@ -50,7 +50,7 @@ class Messages:
         if session is not None:
             chosen = [session]
         elif messageType == "groupchat":
-            raise StanzaError("service-unavailable", "a groupchat is for who is in the room")
+            raise StanzaError("service-unavailable", "only a session can receive a groupchat")
         elif messageType == "error" or (to.resource and messageType == "headline"):
             return
         elif messageType == "headline":

@@ -210,6 +210,7 @@ class Binding:
             stream.write(found.toXml())
             return
         assert found.inbound is not None
+        # <resumed/> comes before the stanzas that `attach` sends again; writing it may end the stream.
         found.stream = stream
         stream.bound(found)
         attrs = {"previd": element.get("previd"), "h": str(found.inbound.handled)}

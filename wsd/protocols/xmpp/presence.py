@@ -14,7 +14,7 @@ from wsd.protocols.xmpp.offline import Offline
 from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.rooms.service import Rooms
 from wsd.protocols.xmpp.roster import Rosters
-from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, came, sent
+from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, afterInbound, afterOutbound
 from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element
@@ -214,12 +214,12 @@ class Presence:
         before = user.roster.get(contact, RosterItem(contact))
         if stanzaType == "subscribe" and to.domain not in self._settings.domains:
             raise StanzaError("service-unavailable", f"{to.domain} is not served here")
-        after, goesOn = sent(before, stanzaType)
+        after, isRouted = afterOutbound(before, stanzaType)
         isNew = after.isListed and not before.isListed
         if isNew and sum(item.isListed for item in user.roster.values()) >= self._settings.options.contacts:
             raise StanzaError("resource-constraint", "the roster is full")
         self._rosters.keep(user, after)
-        if not goesOn:
+        if not isRouted:
             return
         passed = stanza.copy(**{"from": user.bare, "to": contact})
         if stanzaType == "unsubscribed" and before.hasFrom:
@@ -246,11 +246,11 @@ class Presence:
         xml = stanza.toXml()
         if stanzaType == "subscribe" and not self._hasRoomFor(contact, xml):
             return
-        after, isTold = came(before, stanzaType, xml)
+        after, isDelivered = afterInbound(before, stanzaType, xml)
         self._rosters.keep(contact, after)
         if stanzaType == "unsubscribe" and before.hasFrom:
             self.hideAll(contact, sender.bare)
-        if isTold:
+        if isDelivered:
             for session in contact.available() if stanzaType == "subscribe" else contact.interested():
                 session.send(stanza.copy(to=contact.bare))
 

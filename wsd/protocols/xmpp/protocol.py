@@ -16,6 +16,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
+from wsd.frames.codes import CloseCode
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.clientinfo import ClientInfo
@@ -66,7 +67,7 @@ class XmppConnection(Connection):
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
         """One message is one element (RFC 7395 3.3)."""
         if isBinary:
-            self.close(1003, "XMPP is text (RFC 7395 3.2)")
+            self.close(CloseCode.UNSUPPORTED_DATA, "XMPP is text (RFC 7395 3.2)")
             return None
         return self._stream.received(payload)
 
@@ -100,7 +101,7 @@ class XmppConnection(Connection):
 
     def finish(self) -> None:
         """Both sides have sent <close/>, so the WebSocket may end (RFC 7395 3.6)."""
-        self.close(1000)
+        self.close(CloseCode.NORMAL_CLOSURE)
 
 
 class XmppFactory(Factory):

@@ -27,7 +27,7 @@ from wsd.protocols.xmpp.stanza import CLIENT, Element
 
 _T = TypeVar("_T")
 
-_CLOSED = RoomConfig(persistent=True, public=False, members_only=True).write()
+_CLOSED = RoomConfig(persistent=True, public=False, membersOnly=True).write()
 """The settings of a room whose own cannot be read. They admit members only, as the real ones might."""
 
 

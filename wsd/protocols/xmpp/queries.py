@@ -127,7 +127,7 @@ class Queries:
         answer = await handler(session, iq, query)
         if iq.get("type") == "set":
             # A change is on disk before its result is sent.
-            await store.kept(since)
+            await store.flush(since)
         session.send(answer)
 
     async def _hostInfo(self, session: Session, iq: Element, query: Element) -> Element:

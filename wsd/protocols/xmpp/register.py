@@ -61,7 +61,7 @@ class Registration:
     async def register(self, address: str, domain: str, query: Element) -> None:
         """Make an account for a client that has not logged in. Raises StanzaError and StoreError."""
         if not self._logins.byAddress.admits(address):
-            raise StanzaError("resource-constraint", "too many from this address; try again later")
+            raise StanzaError("resource-constraint", "too many registrations from this address; try again later")
         # Each registration counts as a failed login: nobody needs many, and keys are expensive to derive.
         self._logins.byAddress.failed(address)
         name, password = query.textOf(REGISTER, "username"), query.textOf(REGISTER, "password")
@@ -97,7 +97,7 @@ class Registration:
         bare = session.user.bare
         if query.child(REGISTER, "remove") is not None:
             if not self._settings.options.register:
-                raise StanzaError("not-allowed", "accounts are made and removed by who runs this server")
+                raise StanzaError("not-allowed", "only the administrator of this server makes and removes accounts")
             await self._store.read(lambda store: store.forget(bare), owner=bare)
             # The sessions end with the account, so the result has to be sent first.
             session.send(result(iq))
@@ -105,7 +105,7 @@ class Registration:
             return result(iq)
         name, password = query.textOf(REGISTER, "username"), query.textOf(REGISTER, "password")
         if not password or name not in ("", bare.partition("@")[0]):
-            raise StanzaError("bad-request", "a change has one's own name and the new password")
+            raise StanzaError("bad-request", "a change of the password has the user's own name and the new password")
         await self._store.read(credentials.change, bare, await self._keys(password), owner=bare)
         return result(iq)
 
@@ -117,7 +117,7 @@ class Registration:
             for stanzaType in ("unsubscribe", "unsubscribed"):
                 stanza = Element(CLIENT, "presence", {"type": stanzaType, "to": contact})
                 await self._presence.subscription(user, stanza, parseJid(contact))
-            # Let others have their turn: there may be many contacts, and many users may be removed at once.
+            # Yield to the reactor: there may be many contacts, and many users may be removed at once.
             await deferLater(self._clock, 0)
         for session in list(user.sessions.values()):
             stream = session.stream
@@ -146,4 +146,4 @@ class Registration:
 
 def _refuseAnonymous(session: Session) -> None:
     if session.user.isAnonymous:
-        raise StanzaError("not-allowed", "who is anonymous has no account")
+        raise StanzaError("not-allowed", "an anonymous user has no account")

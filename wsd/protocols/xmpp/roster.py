@@ -73,7 +73,7 @@ class RosterQueries:
         asked, user, options = items[0], session.user, self._settings.options
         jid = _addressOf(asked)
         if jid == user.bare:
-            raise StanzaError("not-allowed", "nobody is a contact of oneself")
+            raise StanzaError("not-allowed", "no user is its own contact")
         before = user.roster.get(jid, RosterItem(jid))
         if asked.get("subscription") == "remove":
             await self._remove(user, before)

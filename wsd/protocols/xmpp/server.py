@@ -85,7 +85,7 @@ class Server:
             now,
         )
         self.router = Router(settings, store, accounts, messages, presence, self.queries, self.rooms)
-        store.returned = self._returned
+        store.recovered = self._storeRecovered
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = clock
 
@@ -121,7 +121,7 @@ class Server:
         finally:
             await self.deriving.stop()
 
-    def _returned(self) -> None:
+    def _storeRecovered(self) -> None:
         """Called when the store works again: send the messages that could not be read."""
         for session in self.accounts.sessions():
             session.deliverStored()

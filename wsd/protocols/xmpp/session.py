@@ -306,7 +306,7 @@ class Session:
         self.state = SessionState.ENDED
         self._stopExpiry()
         if self.inbound is not None:
-            self.inbound.end()
+            self.inbound.stopTimer()
 
     def _stopExpiry(self) -> None:
         if self.expiry is not None and self.expiry.active():

@@ -72,7 +72,7 @@ class Sessions:
         old = user.sessions.get(resource)
         options = self._settings.options
         if old is not None:
-            self.oust(old)
+            self.terminate(old)
         elif len(user.sessions) >= options.sessions:
             self._makeRoom(user)
         session = Session(user, resource, stream, options, self._memory, self._offline, self)
@@ -110,9 +110,9 @@ class Sessions:
         """End a session that does not read, once the present stanza has been sent to everybody."""
         if session.state not in (SessionState.OVERRUN, SessionState.ENDED):
             session.state = SessionState.OVERRUN
-            self._clock.callLater(0, self.oust, session)
+            self._clock.callLater(0, self.terminate, session)
 
-    def oust(self, session: Session) -> None:
+    def terminate(self, session: Session) -> None:
         """End a session and its stream."""
         stream = session.stream
         self.end(session)

@@ -77,6 +77,10 @@ class StreamState(Enum):
     OVER = auto()
 
 
+_CLOSED = (StreamState.ENDING, StreamState.OVER)
+"""Nothing more is sent in these states."""
+
+
 class XmppStream:
     """One client's stream. Its state decides what handles an element."""
 
@@ -285,10 +289,6 @@ class XmppStream:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-_CLOSED = (StreamState.ENDING, StreamState.OVER)
-"""Nothing more is sent in these states."""
 
 
 def _atOnce(work: Coroutine[Any, Any, None]) -> Deferred[None] | None:

@@ -39,7 +39,7 @@ class WriteProgress(Protocol):
 
     written: int
 
-    def when(self, number: int, call: Callable[[], None]) -> None:
+    def whenWritten(self, number: int, call: Callable[[], None]) -> None:
         """Call when all writes up to this number are on disk."""
 
 
@@ -138,10 +138,10 @@ class Inbound:
         if not self.receipts:
             self._answer()
         elif self._isAsked and all(not receipt.isOpen and not receipt.entries for receipt in self.receipts):
-            self._writes.when(max(receipt.number for receipt in self.receipts), self.progress)
+            self._writes.whenWritten(max(receipt.number for receipt in self.receipts), self.progress)
 
-    def end(self) -> None:
-        """Stop the timer."""
+    def stopTimer(self) -> None:
+        """Stop waiting for the receivers."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
@@ -159,9 +159,9 @@ class Inbound:
         if not self._isAsked or self._isAnswering:
             return
         self._isAsked, self._isAnswering = False, True
-        self.end()
+        self.stopTimer()
         handled = self.handled
-        self._writes.when(self._keepCount(handled), lambda: self._answered(handled))
+        self._writes.whenWritten(self._keepCount(handled), lambda: self._answered(handled))
 
     def _answered(self, handled: int) -> None:
         self._isAnswering = False

@@ -16,7 +16,7 @@ from wsd.config.state import foundFolder, whoMay
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.options import XmppOptions
-from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, came
+from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, afterInbound
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import isText
 from wsd.protocols.xmpp.store import StoreError
@@ -153,7 +153,7 @@ def _without(user: str, kept: str) -> str | None:
     except (ValueError, TypeError, RecursionError):
         return None
     for change in ("unsubscribe", "unsubscribed"):
-        item, _ = came(item, change, "")
+        item, _ = afterInbound(item, change, "")
     return item.write()
 
 

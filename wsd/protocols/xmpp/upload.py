@@ -36,7 +36,7 @@ class UploadService:
         if slots is None:
             raise StanzaError("service-unavailable", "no route keeps files here at the moment")
         if session.user.isAnonymous:
-            raise StanzaError("forbidden", "files are kept for who has an account")
+            raise StanzaError("forbidden", "only users with an account may upload files")
         name, size = query.get("filename"), number(query.get("size"), "size", 0, 2**53)
         if not name:
             raise StanzaError("bad-request", "a slot is for a filename and a size in bytes")

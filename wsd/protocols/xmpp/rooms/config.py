@@ -15,7 +15,13 @@ FORM = "jabber:x:data"
 CONFIG = "http://jabber.org/protocol/muc#roomconfig"
 _LONGEST = 1023
 """Limit in characters of a text."""
-_STORED = {"semiAnonymous": "open"}
+_STORED = {
+    "membersOnly": "members_only",
+    "semiAnonymous": "open",
+    "changeSubject": "subjects",
+    "allowInvites": "invites",
+    "maxUsers": "most",
+}
 """The settings whose stored names differ from their names here."""
 
 
@@ -29,17 +35,18 @@ class RoomConfig:
     """Whether the room stays when the last occupant has left."""
     public: bool = True
     """Whether disco lists the room."""
-    members_only: bool = False
+    membersOnly: bool = False
+    """Whether only members may enter."""
     moderated: bool = False
     """Whether only occupants with a voice may speak."""
     semiAnonymous: bool = True
     """Whether only moderators see the addresses of occupants; in a non-anonymous room all do (XEP-0045 4.2)."""
     password: str = ""
-    subjects: bool = False
+    changeSubject: bool = False
     """Whether participants may change the subject, not only moderators."""
-    invites: bool = False
+    allowInvites: bool = False
     """Whether members may invite to a members-only room."""
-    most: int = 0
+    maxUsers: int = 0
     """Limit of the occupants, 0 for none."""
 
     @property
@@ -66,12 +73,12 @@ class RoomConfig:
 _FIELDS = (
     ("muc#roomconfig_roomname", "name", "text-single", "Name"),
     ("muc#roomconfig_roomdesc", "description", "text-single", "Description"),
-    ("muc#roomconfig_persistentroom", "persistent", "boolean", "It stays when the last has left"),
+    ("muc#roomconfig_persistentroom", "persistent", "boolean", "It stays when the last occupant has left"),
     ("muc#roomconfig_publicroom", "public", "boolean", "It is in the list of rooms"),
-    ("muc#roomconfig_membersonly", "members_only", "boolean", "Only members come in"),
-    ("muc#roomconfig_moderatedroom", "moderated", "boolean", "Only who has a voice may speak"),
-    ("muc#roomconfig_changesubject", "subjects", "boolean", "Anyone may change the subject"),
-    ("muc#roomconfig_allowinvites", "invites", "boolean", "Members may invite"),
+    ("muc#roomconfig_membersonly", "membersOnly", "boolean", "Only members may enter"),
+    ("muc#roomconfig_moderatedroom", "moderated", "boolean", "Only occupants with a voice may speak"),
+    ("muc#roomconfig_changesubject", "changeSubject", "boolean", "Anyone may change the subject"),
+    ("muc#roomconfig_allowinvites", "allowInvites", "boolean", "Members may invite"),
 )
 
 
@@ -100,7 +107,7 @@ def form(config: RoomConfig) -> Element:
             "muc#roomconfig_passwordprotectedroom", "boolean", [str(int(bool(config.password)))], "It has a password"
         ),
         formField("muc#roomconfig_roomsecret", "text-private", [config.password], "Password"),
-        formField("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Limit of occupants, 0 for any number"),
+        formField("muc#roomconfig_maxusers", "text-single", [str(config.maxUsers)], "Limit of occupants, 0 for none"),
     ]
     return Element(FORM, "x", {"type": "form"}, Element(FORM, "title", {}, "The room"), *shown)
 
@@ -121,13 +128,13 @@ def submitted(config: RoomConfig, x: Element) -> RoomConfig:
     if "muc#roomconfig_roomsecret" in values:
         changed["password"] = _text(values["muc#roomconfig_roomsecret"])
     if "muc#roomconfig_passwordprotectedroom" in values:
-        has = _boolean(values["muc#roomconfig_passwordprotectedroom"], "muc#roomconfig_passwordprotectedroom")
-        if has and not changed.get("password", config.password):
-            raise StanzaError("not-acceptable", "a room with a password needs one")
-        if not has:
+        hasPassword = _boolean(values["muc#roomconfig_passwordprotectedroom"], "muc#roomconfig_passwordprotectedroom")
+        if hasPassword and not changed.get("password", config.password):
+            raise StanzaError("not-acceptable", "a room with a password needs a password")
+        if not hasPassword:
             changed["password"] = ""
     if "muc#roomconfig_maxusers" in values:
-        changed["most"] = _number(values["muc#roomconfig_maxusers"])
+        changed["maxUsers"] = _number(values["muc#roomconfig_maxusers"])
     return replace(config, **changed)  # type: ignore[arg-type]
 
 

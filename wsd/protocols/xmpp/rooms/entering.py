@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.rooms.history import HistoryRequest
-from wsd.protocols.xmpp.rooms.room import USER, Occupant, Room, RoomState
+from wsd.protocols.xmpp.rooms.muc import StatusCode, userInfo
+from wsd.protocols.xmpp.rooms.room import Occupant, Room, RoomState
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, Element
 
@@ -25,18 +26,18 @@ def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
         raise StanzaError("forbidden", "this room is closed to you")
     if room.state is RoomState.LOCKED and affiliation != "owner":
         raise StanzaError("item-not-found", "this room is not set up yet")
-    if config.members_only and affiliation == "none":
-        raise StanzaError("registration-required", "only members come in")
+    if config.membersOnly and affiliation == "none":
+        raise StanzaError("registration-required", "only members may enter")
     if config.password and password != config.password and affiliation != "owner":
         raise StanzaError("not-authorized", "this room has a password")
     other = room.occupants.get(nick)
     if other is not None and other.bare != bare:
         raise StanzaError("conflict", "somebody has this name")
-    if config.most and len(room.occupants) >= config.most and affiliation not in ("admin", "owner"):
+    if config.maxUsers and len(room.occupants) >= config.maxUsers and affiliation not in ("admin", "owner"):
         raise StanzaError("service-unavailable", "the room is full")
 
 
-def enter(room: Room, session: Session, stanza: Element, nick: str, codes: tuple[int, ...] = ()) -> None:
+def enter(room: Room, session: Session, stanza: Element, nick: str, codes: tuple[StatusCode, ...] = ()) -> None:
     """Let a session in: it gets the others' presence, then all get its own (XEP-0045 7.2.1, 7.2.2)."""
     occupant = room.occupants.get(nick)
     if occupant is None:
@@ -49,9 +50,10 @@ def enter(room: Room, session: Session, stanza: Element, nick: str, codes: tuple
     occupant.sessions[session.jid] = session
     session.rooms[room.jid] = nick
     room.occupants[nick] = occupant
-    whois = () if room.config.semiAnonymous else (100,)
+    whois = () if room.config.semiAnonymous else (StatusCode.ADDRESSES_ARE_SHOWN,)
+    own = (*whois, StatusCode.SELF_PRESENCE, *codes)
     for other in room.occupants.values():
-        seen = room.presenceOf(occupant, other, (*whois, 110, *codes) if other is occupant else ())
+        seen = room.presenceOf(occupant, other, own if other is occupant else ())
         for each in other.sessions.values():
             each.send(seen.copy(to=each.jid))
 
@@ -72,14 +74,12 @@ def rename(room: Room, occupant: Occupant, stanza: Element, nick: str) -> None:
         raise StanzaError("conflict", "somebody has this name")
     checkNick(nick)
     for other in room.occupants.values():
-        showsAddress = not room.config.semiAnonymous or other.role == "moderator" or other is occupant
-        item = room.item(occupant, showsAddress)
+        item = room.item(occupant, other)
         item.attrs["nick"] = nick
-        codes = ("303", "110") if other is occupant else ("303",)
-        x = Element(USER, "x", {}, item, *(Element(USER, "status", {"code": code}) for code in codes))
+        own = (StatusCode.SELF_PRESENCE,) if other is occupant else ()
+        gone = room.unavailable(occupant, userInfo(item, codes=(StatusCode.NICKNAME_CHANGED, *own)))
         for each in other.sessions.values():
-            attrs = {"type": "unavailable", "from": f"{room.jid}/{occupant.nick}", "to": each.jid}
-            each.send(Element(CLIENT, "presence", attrs, x))
+            each.send(gone.copy(to=each.jid))
     del room.occupants[occupant.nick]
     occupant.nick, occupant.presence = nick, stanza
     room.occupants[nick] = occupant
@@ -96,9 +96,8 @@ def leave(room: Room, session: Session, stanza: Element) -> bool:
     if len(occupant.sessions) > 1:
         del occupant.sessions[session.jid]
         session.rooms.pop(room.jid, None)
-        x = Element(USER, "x", {}, room.item(occupant, True, "none"), Element(USER, "status", {"code": "110"}))
-        attrs = {"type": "unavailable", "from": f"{room.jid}/{occupant.nick}", "to": session.jid}
-        session.send(Element(CLIENT, "presence", attrs, x))
+        x = userInfo(room.item(occupant, occupant, "none"), codes=(StatusCode.SELF_PRESENCE,))
+        session.send(room.unavailable(occupant, x).copy(to=session.jid))
         return False
     occupant.presence = stanza
     room.leave(occupant)
