@@ -5,7 +5,7 @@ A stanza passes `protocol` (the route and its WebSockets), `stream` (with `frami
 `messages`, `presence`, `queries` or `rooms`, then the receiver's `session`, and that session's stream and WebSocket.
 
 The route: `protocol`, `options`, `clientinfo`, `hostmeta`, `tool` (the command `wsd xmpp`).
-XML: `framing` (RFC 7395), `stanza`, `errors`, `jid`, `values`.
+XML: `framing` (RFC 7395), `stanza`, `errors`, `forms` (XEP-0004), `jid`, `values`.
 A stream: `stream`, `negotiation` (login and binding), `established` (afterwards), `streammanagement` (XEP-0198).
 Logins: `logins`, `sasl`, `credentials`, `guard` (limits), `register` (XEP-0077).
 Users and sessions: `session` (with `boundstream`), `sessions`, `resumption`, `accounts`, `ledger` (limits of memory).

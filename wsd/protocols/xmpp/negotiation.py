@@ -153,8 +153,8 @@ class Binding:
     def features(self) -> Element:
         """The features of the stream (RFC 6120 7.4)."""
         session = Element(SESSION, "session", {}, Element(SESSION, "optional"))
-        told = caps.element(self._queries.info())
-        return Element(STREAMS, "features", {}, Element(BIND, "bind"), session, Element(SM, "sm"), told)
+        capabilities = caps.element(self._queries.info())
+        return Element(STREAMS, "features", {}, Element(BIND, "bind"), session, Element(SM, "sm"), capabilities)
 
     async def receive(self, element: Element) -> None:
         """An element from the client. Raises StreamError and StoreError."""
@@ -176,8 +176,8 @@ class Binding:
             return
         if session is not None:
             self._stream.bound(session)
-            told = Element(BIND, "bind", {}, Element(BIND, "jid", {}, session.jid))
-            self._stream.write(result(iq, told).toXml())
+            bound = Element(BIND, "bind", {}, Element(BIND, "jid", {}, session.jid))
+            self._stream.write(result(iq, bound).toXml())
 
     async def _newSession(self, iq: Element) -> Session | None:
         """

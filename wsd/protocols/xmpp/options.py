@@ -13,6 +13,9 @@ from wsd.config.state import LOCK
 from wsd.config.stores import checkStore
 from wsd.config.values import KIB, MIB
 
+STORE_NAME = "xmpp.sqlite"
+"""The file of the store in the state folder, if the key `store` is not set."""
+
 _UPSTREAM = re.compile(r"tcp:(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
 
 
@@ -87,11 +90,15 @@ class XmppOptions:
     upstream_proxy: bool = False
     """Whether the server is told the client's address by a PROXY header."""
 
+    def storeFile(self, environ: Mapping[str, str]) -> Path:
+        """The file of the store."""
+        return Path(self.store or Path(stateFolder(environ)) / STORE_NAME)
+
     def check(self) -> list[str]:
         """Check the store, and return warnings. Raises ValueError if it cannot be opened."""
         if self.upstream is not None:
             return []
-        return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "xmpp.sqlite"))
+        return checkStore(self.storeFile(os.environ))
 
     def lockFiles(self, environ: Mapping[str, str]) -> list[Path]:
         """The files that the daemon locks, so that no other daemon uses the same store; a gateway has none."""
@@ -100,7 +107,7 @@ class XmppOptions:
         if self.store:
             return [Path(f"{self.store}.lock")]
         folder = Path(stateFolder(environ))
-        return [folder / LOCK, folder / "xmpp.sqlite.lock"]
+        return [folder / LOCK, folder / f"{STORE_NAME}.lock"]
 
     @property
     def isOwn(self) -> bool:

@@ -39,8 +39,8 @@ def unavailable(sender: str, to: str = "") -> Element:
 
 def priorityOf(presence: Element) -> int:
     """The priority of a presence (RFC 6121 4.7.2.3). Raises StanzaError."""
-    told = presence.child(CLIENT, "priority")
-    return 0 if told is None else number(told.text, "a priority", -128, 127)
+    priority = presence.child(CLIENT, "priority")
+    return 0 if priority is None else number(priority.text, "a priority", -128, 127)
 
 
 def checkPresence(presence: Element) -> None:

@@ -29,7 +29,6 @@ from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.stream import XmppStream
-from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import UploadService
 from wsd.resources import Slots
 
@@ -224,7 +223,7 @@ class XmppFactory(Factory):
         if self.options.upstream is not None:
             self.upstream = Upstream(self.options, self.clock)
             return
-        path = storeOf(self.options, os.environ)
+        path = self.options.storeFile(os.environ)
         thread = self.pool.share("xmpp", self.route.path, threads=1)
         store = AsyncStore(thread, lambda: SqliteStore(path), self.clock, str(path))
         deriving = self.pool.share("scram", self.route.path, threads=2)
@@ -296,4 +295,4 @@ def _ownerOf(path: Path) -> str:
 
 def _key(options: XmppOptions) -> tuple[tuple[str, ...], Path, str | None]:
     """What distinguishes servers: routes with the same key share one."""
-    return options.domains, storeOf(options, os.environ), options.upstream
+    return options.domains, options.storeFile(os.environ), options.upstream

@@ -146,8 +146,8 @@ class Queries:
         return result(iq, Element(ITEMS, "query", {}, *items))
 
     async def _time(self, session: Session, iq: Element, query: Element) -> Element:
-        told = (Element(TIME, "tzo", {}, "+00:00"), Element(TIME, "utc", {}, stamp(self._now())))
-        return result(iq, Element(TIME, "time", {}, *told))
+        parts = (Element(TIME, "tzo", {}, "+00:00"), Element(TIME, "utc", {}, stamp(self._now())))
+        return result(iq, Element(TIME, "time", {}, *parts))
 
 
 async def _ownInfo(session: Session, iq: Element, query: Element) -> Element:
@@ -167,5 +167,5 @@ async def _nothing(session: Session, iq: Element, query: Element) -> Element:
 
 
 async def _version(session: Session, iq: Element, query: Element) -> Element:
-    told = (Element(VERSION, "name", {}, "wsd"), Element(VERSION, "version", {}, __version__))
-    return result(iq, Element(VERSION, "query", {}, *told))
+    parts = (Element(VERSION, "name", {}, "wsd"), Element(VERSION, "version", {}, __version__))
+    return result(iq, Element(VERSION, "query", {}, *parts))

@@ -28,9 +28,9 @@ FEATURE = "http://jabber.org/features/iq-register"
 
 def fields() -> Element:
     """The fields that a client has to fill in to register (XEP-0077 3.1.1)."""
-    told = (Element(REGISTER, name) for name in ("username", "password"))
-    words = Element(REGISTER, "instructions", {}, "Choose a name and a password.")
-    return Element(REGISTER, "query", {}, words, *told)
+    inputs = (Element(REGISTER, name) for name in ("username", "password"))
+    instructions = Element(REGISTER, "instructions", {}, "Choose a name and a password.")
+    return Element(REGISTER, "query", {}, instructions, *inputs)
 
 
 class Registration:
@@ -88,8 +88,12 @@ class Registration:
         """Tell a client that it is registered (XEP-0077 3.1.1)."""
         _refuseAnonymous(session)
         name = session.user.bare.partition("@")[0]
-        told = (Element(REGISTER, "registered"), Element(REGISTER, "username", {}, name), Element(REGISTER, "password"))
-        return result(iq, Element(REGISTER, "query", {}, *told))
+        parts = (
+            Element(REGISTER, "registered"),
+            Element(REGISTER, "username", {}, name),
+            Element(REGISTER, "password"),
+        )
+        return result(iq, Element(REGISTER, "query", {}, *parts))
 
     async def change(self, session: Session, iq: Element, query: Element) -> Element:
         """Change the password (XEP-0077 3.3), or remove the account (3.2)."""

@@ -5,33 +5,26 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from getpass import getpass
 from pathlib import Path
 from sqlite3 import Error
 
-from wsd.config import Config, ConfigError, stateFolder
+from wsd.config import Config, ConfigError
 from wsd.config.state import foundFolder, whoMay
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.options import XmppOptions
+from wsd.protocols.xmpp.options import STORE_NAME, XmppOptions
 from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, afterInbound
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import isText
 from wsd.protocols.xmpp.store import StoreError
 
-_STORE = "xmpp.sqlite"
-
-
-def storeOf(options: XmppOptions, environ: Mapping[str, str]) -> Path:
-    """The file of a route's store."""
-    return Path(options.store or Path(stateFolder(environ)) / _STORE)
-
 
 def _foundStore(options: XmppOptions) -> Path:
     """The file of a route's store, for a tool beside the daemon. Raises ConfigError."""
-    return Path(options.store or foundFolder(os.environ, _STORE) / _STORE)
+    return Path(options.store or foundFolder(os.environ, STORE_NAME) / STORE_NAME)
 
 
 def _addConfigOption(parser: ArgumentParser) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from wsd.protocols.xmpp.errors import StanzaError
+from wsd.protocols.xmpp.forms import FORM
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.rooms.config import FORM, form, submitted
+from wsd.protocols.xmpp.rooms.config import form, submitted
 from wsd.protocols.xmpp.rooms.muc import MUC, MUC_USER, StatusCode, userInfo
 from wsd.protocols.xmpp.rooms.records import AFFILIATIONS
 from wsd.protocols.xmpp.rooms.room import ROLES, Occupant, Room, RoomState
@@ -192,14 +193,14 @@ def configure(room: Room, session: Session, iq: Element, query: Element) -> bool
 def destroy(room: Room, end: Element) -> None:
     """Destroy a room: all occupants leave, and learn why and where to go instead (XEP-0045 10.9)."""
     attrs = {"jid": end.get("jid")} if end.get("jid") else {}
-    told = Element(MUC_USER, "destroy", attrs)
+    destroyed = Element(MUC_USER, "destroy", attrs)
     reason = end.textOf(OWNER, "reason")
     if reason:
-        told.children.append(Element(MUC_USER, "reason", {}, reason))
+        destroyed.children.append(Element(MUC_USER, "reason", {}, reason))
     for occupant in list(room.occupants.values()):
         for session in occupant.sessions.values():
             item = Element(MUC_USER, "item", {"affiliation": "none", "role": "none"})
-            session.send(room.unavailable(occupant, userInfo(item, told)).copy(to=session.jid))
+            session.send(room.unavailable(occupant, userInfo(item, destroyed)).copy(to=session.jid))
             session.rooms.pop(room.jid, None)
     room.occupants.clear()
     room.destroyed()

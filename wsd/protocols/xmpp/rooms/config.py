@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from sys import getsizeof
 
 from wsd.protocols.xmpp.errors import StanzaError
+from wsd.protocols.xmpp.forms import FORM, formField
 from wsd.protocols.xmpp.stanza import Element, isText
 from wsd.protocols.xmpp.values import boolean, number
 
-FORM = "jabber:x:data"
 CONFIG = "http://jabber.org/protocol/muc#roomconfig"
 _LONGEST = 1023
 """Limit in characters of a text."""
@@ -80,18 +79,6 @@ _FIELDS = (
     ("muc#roomconfig_changesubject", "changeSubject", "boolean", "Anyone may change the subject"),
     ("muc#roomconfig_allowinvites", "allowInvites", "boolean", "Members may invite"),
 )
-
-
-def formField(
-    name: str, fieldType: str, values: Iterable[str], label: str = "", options: Iterable[str] = ()
-) -> Element:
-    """A field of a form (XEP-0004 3.2)."""
-    attrs = {"var": name, "type": fieldType}
-    if label:
-        attrs["label"] = label
-    told = [Element(FORM, "value", {}, value) if value else Element(FORM, "value") for value in values]
-    choices = [Element(FORM, "option", {}, Element(FORM, "value", {}, option)) for option in options]
-    return Element(FORM, "field", attrs, *told, *choices)
 
 
 def form(config: RoomConfig) -> Element:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from wsd.protocols.xmpp.disco import INFO, ITEMS, information
+from wsd.protocols.xmpp.forms import FORM, formField
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.rooms.config import FORM, formField
 from wsd.protocols.xmpp.rooms.muc import MUC
 from wsd.protocols.xmpp.rooms.room import Room
 from wsd.protocols.xmpp.stanza import Element
