@@ -26,7 +26,7 @@ class MemoryStore:
         self.order: list[str] = []
         self.isFull = False
         self.room = 1 << 30
-        """Characters of the values that it has room for."""
+        """Limit of the characters of all values."""
         self.isBroken = False
         self.closed = 0
         self.transactions = 0
@@ -157,7 +157,7 @@ class TestAFailingStore:
         assert isinstance(result(setup.store.get("kind", "alice", "first")), StoreError)
 
     def test_can_not_be_read_where_a_row_waits_for_its_quarantine(self, setup: Setup) -> None:
-        """Rows without an owner are read in the name of their kind."""
+        """The owner of an operation on rows without one is their kind."""
         setup.store.put("secret", "", "decoy", "value")
         setup.fill()
         setup.store.quarantine("secret", "", "decoy")
@@ -232,7 +232,7 @@ class TestAStoreThatWorksAgain:
         assert [line["event"] for line in lines if line.get("event")] == ["xmpp.store"] * 2
 
     def test_must_have_room_for_a_large_message(self, setup: Setup) -> None:
-        """A read that failed is not retried. Without a probe, the next caller would have to find out."""
+        """A failed read is not retried. Without a probe, only the next caller would find out that the store works."""
         setup.memory.isFull = True
         assert isinstance(
             result(setup.store.read(lambda store: store.put("kind", "alice", "told", "value"))), StoreError

@@ -1,4 +1,4 @@
-"""Where messages go: RFC 6121 8, offline storage, carbons, blocking."""
+"""The delivery of messages: RFC 6121 8, offline storage, carbons, blocking."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class TestByAddress:
 
 
 class TestOfflineMessages:
-    def test_they_wait_and_tell_when_they_were_sent(self, host: Host) -> None:
+    def test_they_wait_and_say_when_they_were_sent(self, host: Host) -> None:
         alice = host.login("alice")
         alice.say(message("bob@localhost", "one"))
         alice.say(message("bob@localhost", "two", stanzaType="normal"))

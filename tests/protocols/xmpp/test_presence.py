@@ -47,12 +47,12 @@ CAME = [
 
 class TestTheStatesOfSubscriptions:
     @pytest.mark.parametrize(("stanzaType", "table"), SENT)
-    def test_what_is_sent(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
+    def test_after_an_outbound_stanza(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
         for before, (after, isRouted) in table.items():
             assert afterOutbound(before, stanzaType) == (after, bool(isRouted)), before
 
     @pytest.mark.parametrize(("stanzaType", "table"), CAME)
-    def test_what_comes(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
+    def test_after_an_inbound_stanza(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
         for before, (after, isDelivered) in table.items():
             assert afterInbound(before, stanzaType, "r") == (after, bool(isDelivered)), before
 
@@ -190,7 +190,7 @@ class TestSubscribing:
     def test_nobody_learns_which_users_exist(self, host: Host) -> None:
         assert presences(host.login("alice").say(presence("subscribe", "nobody@localhost"))) == []
 
-    def test_a_contact_who_is_subscribed_already_is_told_so_again(self, host: Host) -> None:
+    def test_a_contact_who_is_subscribed_already_is_approved_again(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         befriend(alice, bob)
         add(alice, "bob@localhost", subscription="remove")
@@ -201,7 +201,7 @@ class TestSubscribing:
 
 
 class TestStoredRequests:
-    """Requests, which a user is sent at each login, and the roster."""
+    """The texts of requests, which are sent to a user at each login, and of the roster."""
 
     def ask(self, host: Host, user: str, inner: str = "") -> None:
         asking = f"<presence xmlns='jabber:client' type='subscribe' to='bob@localhost'>{inner}</presence>"
@@ -275,7 +275,7 @@ class TestAvailability:
         alice.say("<presence xmlns='jabber:client'><show>away</show></presence>")
         assert carol.heard() == []
 
-    def test_ones_own_sessions_see_each_other(self, host: Host) -> None:
+    def test_sessions_of_one_user_see_each_other(self, host: Host) -> None:
         one, two = host.login("alice", "1"), host.login("alice", "2", presence=False)
         heard = two.say("<presence xmlns='jabber:client'/>")
         assert set(presences(heard)) == {(one.jid, ""), (two.jid, "")}

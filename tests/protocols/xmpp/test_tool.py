@@ -148,7 +148,7 @@ class TestDeluser:
 
 
 class TestTheStore:
-    """It is in the place where the daemon looks for it, and belongs to the daemon's user."""
+    """The tool makes it where the daemon looks for it, and for the daemon's user."""
 
     @pytest.fixture(autouse=True)
     def _system(self, wsd: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def lines() -> Iterator[Sequence[LogEvent]]:
 
 
 def connected(domain: str = "localhost", **keys: Any) -> Harness:
-    """The server has taken the connection, and has been sent a header."""
+    """The server has accepted the connection, and has got the header of the stream."""
     harness = Harness(**keys)
     harness.say(OPEN.replace("localhost", domain))
     harness.reached().transport.clear()
@@ -31,7 +31,7 @@ def connected(domain: str = "localhost", **keys: Any) -> Harness:
 
 
 class TestStartTls:
-    def test_it_begins_and_the_client_is_told_nothing(self) -> None:
+    def test_it_begins_and_the_client_sees_nothing_of_it(self) -> None:
         harness = connected(upstream_tls="required")
         assert harness.told(HEAD + STARTTLS) == []
         assert harness.transport.said() == '<starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"/>'
@@ -129,7 +129,7 @@ class TestTheEnd:
         harness.reactor.advance(1)
         assert not transport.connected
 
-    def test_one_that_does_leaves_no_timer(self) -> None:
+    def test_a_server_that_reads_leaves_no_timer(self) -> None:
         harness = opened()
         harness.gateway.lost()
         assert not harness.reactor.getDelayedCalls()
@@ -141,7 +141,7 @@ class TestTheEnd:
         assert harness.transport.producerState == "producing"
         assert harness.transport.producer is None
 
-    def test_what_comes_after_it_is_ignored(self) -> None:
+    def test_later_data_is_ignored(self) -> None:
         harness = opened()
         assert [each[:6] for each in harness.told(b"<a></b>" + END)] == ["<strea", "<close"]
         assert harness.told(b"<message/>") == []
