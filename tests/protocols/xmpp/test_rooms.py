@@ -145,6 +145,11 @@ class TestEntering:
         say(alice, "both")
         assert bodies(bob.heard()) == bodies(other.heard()) == ["both"]
 
+    def test_another_session_of_an_occupant_enters_a_full_room(self, host: Host) -> None:
+        opened(host, "alice", "bob", maxusers="2")
+        assert condition(join(host.login("carol"), "carol")[0]) == "service-unavailable"
+        assert len(join(host.login("bob"), "bob")) == 3
+
     def test_a_change_of_the_nickname_is_sent_to_all(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         bob.say(f"<presence xmlns='jabber:client' to='{ROOM}/robert'/>")

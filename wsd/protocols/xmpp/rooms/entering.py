@@ -15,7 +15,7 @@ _LONGEST_NICK = 100
 def checkNick(nick: str) -> None:
     """Raises StanzaError for a nickname that is too long."""
     if len(nick) > _LONGEST_NICK:
-        raise StanzaError("not-acceptable", f"a name has at most {_LONGEST_NICK} characters")
+        raise StanzaError("not-acceptable", f"a nickname has at most {_LONGEST_NICK} characters")
 
 
 def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
@@ -32,8 +32,9 @@ def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
         raise StanzaError("not-authorized", "this room has a password")
     other = room.occupants.get(nick)
     if other is not None and other.bare != bare:
-        raise StanzaError("conflict", "somebody has this name")
-    if config.maxUsers and len(room.occupants) >= config.maxUsers and affiliation not in ("admin", "owner"):
+        raise StanzaError("conflict", "somebody has this nickname")
+    isFull = 0 < config.maxUsers <= len(room.occupants)
+    if isFull and other is None and affiliation not in ("admin", "owner"):
         raise StanzaError("service-unavailable", "the room is full")
 
 
@@ -71,7 +72,7 @@ def sendHistory(room: Room, session: Session, request: HistoryRequest) -> None:
 def rename(room: Room, occupant: Occupant, stanza: Element, nick: str) -> None:
     """Change a nickname (XEP-0045 7.6). Raises StanzaError."""
     if nick in room.occupants:
-        raise StanzaError("conflict", "somebody has this name")
+        raise StanzaError("conflict", "somebody has this nickname")
     checkNick(nick)
     for other in room.occupants.values():
         item = room.item(occupant, other)
