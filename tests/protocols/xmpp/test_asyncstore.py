@@ -118,7 +118,7 @@ class TestWrites:
         assert setup.memory.transactions == 3
 
     def test_that_are_lost_are_an_error_for_those_who_wait_for_them_and_for_nobody_later(self, setup: Setup) -> None:
-        since = setup.store.asked
+        since = setup.store.lastNumber
         lost = setup.store.put("kind", "alice", "wrong", "value")
         assert lost == since + 1
         assert str(wait(setup.store.flush(since))) == "a write is lost"
@@ -135,7 +135,7 @@ class TestAFailingStore:
         assert str(setup.store.fault) == "no room"
 
     def test_is_an_error_for_callers_who_wait_for_their_writes(self, setup: Setup) -> None:
-        since = setup.store.asked
+        since = setup.store.lastNumber
         setup.fill()
         assert isinstance(wait(setup.store.flush(since)), StoreError)
         with pytest.raises(StoreError):
@@ -198,7 +198,7 @@ class TestAStoreThatWorksAgain:
         setup.clock.advance(1)
         assert [key for key in setup.memory.order if key] == ["first", "second"]
         assert told == [last]
-        assert setup.store.written == setup.store.asked
+        assert setup.store.written == setup.store.lastNumber
 
     def test_gets_a_write_that_failed_before_those_that_came_meanwhile(self, setup: Setup) -> None:
         setup.memory.isFull = True
@@ -248,7 +248,7 @@ class TestAStoreThatWorksAgain:
 
 class TestAWrongWrite:
     def test_is_lost_alone_and_is_an_error_for_its_caller(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
-        since = setup.store.asked
+        since = setup.store.lastNumber
         setup.pool.slow = True
         setup.store.put("kind", "alice", "one", "value")
         setup.store.put("kind", "alice", "wrong", "value")
@@ -256,7 +256,7 @@ class TestAWrongWrite:
         setup.pool.catchUp()
         assert setup.memory.order == ["one", "two"]
         assert isinstance(wait(setup.store.flush(since)), StoreError)
-        assert wait(setup.store.flush(setup.store.asked)) is None
+        assert wait(setup.store.flush(setup.store.lastNumber)) is None
         assert "this can never be written" in str(lines[-1]["log_failure"])
 
 

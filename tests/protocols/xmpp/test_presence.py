@@ -21,7 +21,7 @@ FROM = replace(NONE, hasFrom=True)
 FROM_OUT = replace(FROM, asks=True)
 BOTH = replace(NONE, hasTo=True, hasFrom=True)
 
-# RFC 6121 A.2: what a user sends; the state after, and whether it goes on.
+# RFC 6121 A.2: outbound stanzas; the state afterwards, and whether the stanza is routed.
 SENT = [
     ("subscribe", {NONE: (OUT, 1), OUT: (OUT, 1), IN: (BOTH_PENDING, 1), TO: (TO, 0), FROM: (FROM_OUT, 1)}),
     ("subscribe", {TO_IN: (TO_IN, 0), FROM_OUT: (FROM_OUT, 1), BOTH: (BOTH, 0), BOTH_PENDING: (BOTH_PENDING, 1)}),
@@ -32,7 +32,7 @@ SENT = [
     ("unsubscribed", {NONE: (NONE, 0), OUT: (OUT, 0), IN: (NONE, 1), TO: (TO, 0), FROM: (NONE, 1)}),
     ("unsubscribed", {TO_IN: (TO, 1), FROM_OUT: (OUT, 1), BOTH: (TO, 1), BOTH_PENDING: (OUT, 1)}),
 ]
-# RFC 6121 A.3: what comes from the contact; the state after, and whether the user is told.
+# RFC 6121 A.3: inbound stanzas; the state afterwards, and whether the stanza is delivered.
 CAME = [
     ("subscribe", {NONE: (IN, 1), OUT: (BOTH_PENDING, 1), IN: (IN, 0), TO: (TO_IN, 1), FROM: (FROM, 0)}),
     ("subscribe", {TO_IN: (TO_IN, 0), FROM_OUT: (FROM_OUT, 0), BOTH: (BOTH, 0), BOTH_PENDING: (BOTH_PENDING, 0)}),

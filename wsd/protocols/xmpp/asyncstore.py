@@ -44,7 +44,7 @@ class AsyncStore:
     def __init__(self, thread: PoolShare, openStore: Callable[[], RecordStore], clock: Any, path: str = "") -> None:
         self.written = 0
         """All writes up to this number are on disk."""
-        self.asked = 0
+        self.lastNumber = 0
         """The number of the last operation."""
         self.fault: StoreError | None = None
         """Why writes wait, None if they do not."""
@@ -68,7 +68,7 @@ class AsyncStore:
 
     async def stop(self) -> None:
         """Run the pending operations until they are done or the pool's patience ends, then stop."""
-        if not self.asked:
+        if not self.lastNumber:
             self._thread.stop()
             return
         self._submit(self._worker.runBatch, self._queue, [])
@@ -153,7 +153,7 @@ class AsyncStore:
 
     async def flush(self, since: int) -> None:
         """Wait until all writes after `since` are on disk. Raises StoreError if one of them is lost or has to wait."""
-        last = self.asked
+        last = self.lastNumber
         if last == since:
             return
         await self.read(lambda store: None)
@@ -168,7 +168,7 @@ class AsyncStore:
         return self._add(work, owner, None)
 
     def _add(self, work: Callable[[RecordStore], Any], owner: str, done: Deferred[Any] | None) -> int:
-        self.asked = number = self.asked + 1
+        self.lastNumber = number = self.lastNumber + 1
         self._queue.append(StoreOperation(number, owner, work, done))
         self._submitNext()
         return number
@@ -220,7 +220,7 @@ class AsyncStore:
         self._queue[:0] = [operation for operation, result in results if isinstance(result, RetryLater)]
         hadFault = self.fault is not None
         self._noteFaults([result for _, result in results])
-        self.written = self._queue[0].number - 1 if self._queue else self.asked
+        self.written = self._queue[0].number - 1 if self._queue else self.lastNumber
         for operation, result in results:
             if operation.done is not None:
                 operation.done.callback(result)
@@ -255,8 +255,8 @@ class AsyncStore:
                 )
             self.fault = errors[0].copy()
             if not isProbing:
-                self.asked += 1
-                self._queue.append(StoreOperation(self.asked, _PROBE, _writeProbe, None))
+                self.lastNumber += 1
+                self._queue.append(StoreOperation(self.lastNumber, _PROBE, _writeProbe, None))
         elif self.fault is not None and not isProbing:
             self.fault = None
             self.put(_PROBE, "", "", None)

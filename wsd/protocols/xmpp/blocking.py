@@ -24,7 +24,7 @@ class BlockLists:
 
     async def get(self, session: Session, iq: Element, query: Element) -> Element:
         """The whole list (XEP-0191 3.2)."""
-        session.hearsBlocking = True
+        session.wantsBlockPushes = True
         items = (Element(BLOCKING, "item", {"jid": address}) for address in sorted(session.user.blocked))
         return result(iq, Element(BLOCKING, "blocklist", {}, *items))
 
@@ -83,5 +83,5 @@ def _addressesIn(query: Element) -> list[str]:
 
 def _push(user: User, query: Element) -> None:
     for session in user.sessions.values():
-        if session.hearsBlocking:
+        if session.wantsBlockPushes:
             session.push(query)

@@ -83,6 +83,7 @@ def prepareResource(text: str) -> str:
 
 def parseJid(text: str) -> JID:
     """Parses and prepares an address. Raises ValueError, whose message the client may see."""
+    # RFC 6122 2.1: three parts of 1023 bytes, and @ and /.
     if len(text) > 3071:
         raise ValueError("an address has at most 3071 bytes")
     return _known(text) if len(text) <= _SHORT else _parsed(text)

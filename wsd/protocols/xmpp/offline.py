@@ -78,7 +78,7 @@ class Offline:
         stored = self._store.read(lambda store: store.append(entryId, OFFLINE, user.bare, xml), owner=user.bare)
         stored.addErrback(self._refuse, user, entryId, message)
         if receipt is not None:
-            receipt.number = max(receipt.number, self._store.asked)
+            receipt.number = max(receipt.number, self._store.lastNumber)
 
     def _refuse(self, failure: Failure, user: User, entryId: int, message: Element) -> None:
         """Tell the sender that a message could not be stored."""

@@ -121,7 +121,7 @@ class Queries:
         if handler is None:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")
         store = self._store
-        since = store.asked
+        since = store.lastNumber
         if query.ns in _STORED and iq.get("type") == "set" and not session.user.isAnonymous:
             store.check()
         answer = await handler(session, iq, query)

@@ -52,7 +52,7 @@ class Router:
         """Route a stanza from a session. A refusal is answered where RFC 6120 8.3.1 allows it. Raises StreamError."""
         _check(session, stanza)
         receipt = session.begin()
-        before = self._store.asked
+        before = self._store.lastNumber
         try:
             if isBind(stanza):
                 raise StanzaError("not-allowed", "a stream has one resource")
@@ -65,7 +65,7 @@ class Router:
         finally:
             if receipt is not None:
                 # What was written for the stanza has to be on disk before it counts as handled.
-                after = self._store.asked
+                after = self._store.lastNumber
                 receipt.close(after if after != before else 0)
 
     async def _route(self, session: Session, stanza: Element, receipt: Receipt | None) -> None:

@@ -148,7 +148,7 @@ class Session:
         """Addresses that were sent directed presence (RFC 6121 4.6)."""
         self.isInterested = False
         """Whether it asked for the roster, and so gets its changes (RFC 6121 2.2)."""
-        self.hearsBlocking = False
+        self.wantsBlockPushes = False
         """Whether it asked for the block list, and so gets its changes."""
         self.hasCarbons = False
         self.rooms: dict[str, str] = {}

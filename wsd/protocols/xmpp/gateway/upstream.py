@@ -254,7 +254,7 @@ class UpstreamProtocol(BaseProtocol):
 
 
 def proxyHeader(source: tuple[str, int], destination: Any) -> str:
-    """The client's address in version 1 of the PROXY protocol, for the server at the address `destination`."""
+    """The client's address for the server at the address `destination` (PROXY protocol, version 1, 2.1)."""
     address, port = source
     if not (":" in address or address[-1:].isdigit()):
         return "PROXY UNKNOWN\r\n"

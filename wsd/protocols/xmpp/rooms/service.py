@@ -85,7 +85,7 @@ class Rooms:
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
         """Handle a stanza for a room, or for the service. Raises StanzaError and StoreError."""
         store = self._store
-        since = store.asked
+        since = store.lastNumber
         if self._isStored(session, stanza, to):
             store.check()
         if stanza.name == "iq":
