@@ -32,7 +32,7 @@ class BlockLists:
         """Block addresses. Those who see the user's presence see the user leave first (XEP-0191 3.3)."""
         user, addresses = session.user, _addressesIn(query)
         if not addresses:
-            raise StanzaError("bad-request", "say whom to block")
+            raise StanzaError("bad-request", "name the addresses to block")
         most = self._settings.options.contacts
         if len(user.blocked) + len(addresses) > most:
             raise StanzaError("resource-constraint", f"at most {most} may be blocked")

@@ -111,7 +111,7 @@ class Builder:
         if self._elements > limits.elements:
             raise StreamError("policy-violation", f"a message has at most {limits.elements} elements")
         if len(stack) >= limits.depth:
-            raise StreamError("policy-violation", f"elements lie at most {limits.depth} deep")
+            raise StreamError("policy-violation", f"elements are nested at most {limits.depth} deep")
         if len(attrs) > limits.attributes:
             raise StreamError("policy-violation", f"an element has at most {limits.attributes} attributes")
         if _LANG in attrs:

@@ -65,7 +65,7 @@ class StreamLogins:
         self._admitUser(user)
         deriving = self._logins.deriving
         if deriving.pending >= _DERIVING:
-            raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
+            raise SaslFailure("temporary-auth-failure", "too many logins at once; try again")
         bare = f"{user}@{self._domain}"
         kept = await self._logins.store.get(credentials.USER, bare, "keys")
         isRead = self._logins.quarantine.keys(bare, kept, credentials.FOR_PLAIN) is not None

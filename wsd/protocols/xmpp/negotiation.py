@@ -25,7 +25,7 @@ from wsd.protocols.xmpp.streammanagement import SM, failed
 
 _TRIES = 5
 """Limit of the logins that may fail on one stream."""
-NOT_YET = "first come the login, a new <open/>, and a resource"
+NOT_YET = "log in, send a new <open/> and bind a resource first"
 
 
 class AuthenticationServices(Protocol):

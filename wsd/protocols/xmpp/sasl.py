@@ -128,7 +128,7 @@ class SaslExchange:
         except Exception:
             # scramp raises errors of many kinds for a wrong message. The client is not told which.
             self._checker.failed(self._scramUser)
-            raise SaslFailure("not-authorized", "user and password do not fit") from None
+            raise SaslFailure("not-authorized", "the user name or the password is wrong") from None
         self.user = self._scramUser
         return Element(SASL, "success", {}, _encode(answer))
 
@@ -140,10 +140,10 @@ class SaslExchange:
         authorization, user, password = parts
         local = _prepared(user)
         if authorization and _prepared(authorization.partition("@")[0]) != local:
-            raise SaslFailure("invalid-authzid", "a user acts as itself alone")
+            raise SaslFailure("invalid-authzid", "a user may act only as itself")
         if not await self._checker.verify(local, password):
             self._checker.failed(local)
-            raise SaslFailure("not-authorized", "user and password do not fit")
+            raise SaslFailure("not-authorized", "the user name or the password is wrong")
         self.user = local
         return Element(SASL, "success")
 
@@ -166,7 +166,7 @@ def _scramUser(first: str) -> str:
         raise SaslFailure("malformed-request", "SCRAM begins with n,,n=USER,r=NONCE; there is no channel binding here")
     user = _unescaped(name)
     if authorization and _prepared(_unescaped(authorization[2:]).partition("@")[0]) != _prepared(user):
-        raise SaslFailure("invalid-authzid", "a user acts as itself alone")
+        raise SaslFailure("invalid-authzid", "a user may act only as itself")
     return _prepared(user)
 
 
@@ -182,7 +182,7 @@ def _prepared(user: str) -> str:
     try:
         return prepareLocal(user)
     except ValueError:
-        raise SaslFailure("not-authorized", "user and password do not fit") from None
+        raise SaslFailure("not-authorized", "the user name or the password is wrong") from None
 
 
 def _decode(text: str) -> bytes | None:

@@ -64,7 +64,7 @@ class Sessions:
         if user is None:
             user = await self._accounts.find(bare)
         if user is None:
-            raise StreamError("not-authorized", "this account is gone")
+            raise StreamError("not-authorized", "this account no longer exists")
         return user
 
     def bind(self, user: User, resource: str, stream: BoundStream) -> Session:

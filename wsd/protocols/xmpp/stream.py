@@ -215,7 +215,7 @@ class XmppStream:
         try:
             domain = parseJid(element.get("to")).full
         except ValueError:
-            raise StreamError("improper-addressing", "to is the domain that is meant") from None
+            raise StreamError("improper-addressing", "the attribute to must be a domain") from None
         if domain not in self._settings.domains:
             raise StreamError("host-unknown", f"{domain} is not served here")
         return domain

@@ -116,7 +116,7 @@ def _add(store: SqliteStore, user: str) -> None:
     with store.transaction():
         isNew = credentials.add(store, user, kept)
     if not isNew:
-        raise ConfigError(f"xmpp: there is {user} already; wsd xmpp passwd changes the password")
+        raise ConfigError(f"xmpp: {user} exists already; wsd xmpp passwd changes the password")
 
 
 def _change(store: SqliteStore, user: str) -> None:
@@ -173,7 +173,7 @@ class NoSuchUser(ConfigError):
     """The user does not exist."""
 
     def __init__(self, user: str) -> None:
-        super().__init__(f"xmpp: there is no {user}; wsd xmpp list tells who there is")
+        super().__init__(f"xmpp: {user} does not exist; wsd xmpp list shows the users")
 
 
 COMMANDS = {

@@ -40,7 +40,7 @@ class UploadService:
             raise StanzaError("forbidden", "only users with an account may upload files")
         name, size = query.get("filename"), number(query.get("size"), "size", 0, 2**53)
         if not name:
-            raise StanzaError("bad-request", "a slot is for a filename and a size in bytes")
+            raise StanzaError("bad-request", "a request for a slot has a filename and a size in bytes")
         if size > slots.maxFile:
             tooLarge = Element(UPLOAD, "file-too-large", {}, Element(UPLOAD, "max-file-size", {}, str(slots.maxFile)))
             raise StanzaError("not-acceptable", f"a file has at most {slots.maxFile} bytes", tooLarge)

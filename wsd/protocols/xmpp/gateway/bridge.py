@@ -122,7 +122,7 @@ class XmppGateway:
         try:
             domain = parseJid(element.get("to")).full
         except ValueError:
-            raise StreamError("improper-addressing", "to is the domain that is meant") from None
+            raise StreamError("improper-addressing", "the attribute to must be a domain") from None
         header = streamHeader(domain, element)
         if self._connection is None:
             self._domain = domain

@@ -46,9 +46,11 @@ def openAlone(domain: str) -> str:
 def checkForServer(element: Element) -> None:
     """Raises StreamError if a client's element must not reach the server."""
     if not element.ns:
-        raise StreamError("invalid-namespace", f"an element says its namespace; a stanza's is {CLIENT}")
+        raise StreamError("invalid-namespace", f"an element must have a namespace; a stanza's is {CLIENT}")
     if element.ns in (TLS, _COMPRESS, STREAMS):
-        raise StreamError("unsupported-stanza-type", "a WebSocket is neither made safe nor deflated in a stream")
+        raise StreamError(
+            "unsupported-stanza-type", "the stream negotiates neither TLS nor compression (RFC 7395 3.9, 3.10)"
+        )
 
 
 def featuresForClient(features: Element) -> Element:

@@ -19,7 +19,7 @@ OWNER = f"{MUC}#owner"
 def _require(room: Room, session: Session, *affiliations: str) -> None:
     """Raises StanzaError if the user has none of these affiliations."""
     if room.affiliation(session.user.bare) not in affiliations:
-        raise StanzaError("forbidden", f"the affiliation for this is {' or '.join(affiliations)}")
+        raise StanzaError("forbidden", f"this needs the affiliation {' or '.join(affiliations)}")
 
 
 # -- lists -------------------------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def changeLists(room: Room, session: Session, iq: Element, query: Element) -> El
     """Change roles and affiliations: all that the query names, or none. Raises StanzaError."""
     items = [child for child in query.elements() if child.name == "item"]
     if not items:
-        raise StanzaError("bad-request", "say whom to change")
+        raise StanzaError("bad-request", "name the users or occupants to change")
     changes = [_changeOf(room, session, item) for item in items]
     affiliated = {target: affiliation for _, target, affiliation, _ in changes if affiliation}
     if "owner" in room.affiliations.values() and "owner" not in {**room.affiliations, **affiliated}.values():
