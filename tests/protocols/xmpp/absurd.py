@@ -1,4 +1,4 @@
-"""Stanzas that are well-formed and mostly absurd, from the words of the protocol; the same ones for the same seed."""
+"""Well-formed and mostly absurd stanzas from the words of the protocol; the same ones for the same seed."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ TYPES = {
 
 
 class Absurd:
-    """Makes them up; `there` are the full addresses of those who are there."""
+    """Makes the stanzas; `there` are the full addresses of the sessions."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -170,14 +170,14 @@ class Absurd:
         return "".join(f" {name}={quoteattr(self._value())}" for name in chosen)
 
     def _element(self, depth: int = 0) -> str:
-        """Of any name, in any namespace, with anything in it."""
+        """An element of any name, in any namespace, with any content."""
         count = self.random.choice((0, 0, 1, 1, 2, 3)) if depth < 4 else 0
         inner = "".join(self._element(depth + 1) if self.random.random() < 0.6 else self._text() for _ in range(count))
         name, namespace = self.one(NAMES), quoteattr(self.one(SPACES))
         return f"<{name} xmlns={namespace}{self._attributes()}>{inner}</{name}>"
 
     def _management(self) -> str:
-        """What owners and moderators might say."""
+        """Queries of owners and moderators."""
         if self.random.random() < 0.6:
             items = "".join(self._item() for _ in range(self.random.randrange(4)))
             return f"<query xmlns='{MUC}#admin'>{items}</query>"
@@ -199,7 +199,7 @@ class Absurd:
         return f"<item {whom} {what}><reason>{self._text()}</reason></item>"
 
     def _payload(self) -> str:
-        """Near to what means something, or not."""
+        """A text that resembles a meaningful one, or not."""
         if self.random.random() < 0.2:
             return self._element()
         v = [quoteattr(self._value()) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""XMPP in memory: a server whose threads are done with at once, and clients that say stanzas by hand."""
+"""XMPP in memory: a server whose threads finish at once, and clients that send stanzas by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REMOTE = ClientInfo("192.0.2.1", False, False, 5)
 LIMITS = XmlLimits(1 << 20, 200, 100_000, 200)
 
 _KEYS: dict[str, str] = {}
-"""Derived but once in all tests: it takes a while, and is meant to."""
+"""Derived once for all tests, since it takes a while, as it should."""
 
 
 def keysOf(password: str) -> str:
@@ -42,7 +42,7 @@ def keysOf(password: str) -> str:
 
 
 class Host:
-    """A server without a network, and a store below `folder`; each user's password is its name."""
+    """A server without a network, with a store in `folder`. The password of each user is its name."""
 
     def __init__(self, folder: Path, *users: str, **keys: Any) -> None:
         self.folder = folder
@@ -70,19 +70,19 @@ class Host:
         return store
 
     def close(self) -> None:
-        """Close the files of all that have begun."""
+        """Close the files of all stores."""
         for store in self._stores:
             store.close()
 
     def kill(self) -> None:
-        """The process dies, and another begins: nothing is set down."""
+        """The process dies without storing anything, and another begins."""
         self.start()
 
     def connect(self, client: ClientInfo = LOCAL) -> Talker:
         return Talker(Wire(self.server, client))
 
     def login(self, user: str, resource: str = "", presence: bool = True, **more: Any) -> Talker:
-        """Somebody who is there."""
+        """A client that has logged in, and is available unless `presence` is false."""
         talker = self.connect()
         talker.login(user, resource, **more)
         if presence:
@@ -95,7 +95,7 @@ class Host:
 
 
 class Wire:
-    """What a stream runs on: each ping is answered when its client looks, unless it is `frozen`."""
+    """The WebSocket of a stream. It answers pings when the client reads, unless it is `frozen`."""
 
     log = ConnectionLog("c1")
 
@@ -119,7 +119,7 @@ class Wire:
         self.stream.received(message.encode("utf-8", "surrogatepass"))
 
     def messages(self) -> list[str]:
-        """All that has come."""
+        """All messages received."""
         while self.pings and not self.frozen:
             self.stream.ponged(self.pings.pop(0))
         return self.sent
@@ -158,7 +158,7 @@ class Talker:
         self._seen = 0
 
     def heard(self) -> list[Element]:
-        """What has come since the last look."""
+        """The elements received since the last call."""
         messages = self.wire.messages()
         new, self._seen = messages[self._seen :], len(messages)
         return [parse(message.encode(), LIMITS) for message in new]
@@ -167,7 +167,7 @@ class Talker:
         self.heard()
 
     def say(self, message: str) -> list[Element]:
-        """Say it: what came in answer."""
+        """Send a message. Returns the answers."""
         self.wire.say(message)
         return self.heard()
 
@@ -216,7 +216,7 @@ class Talker:
         return self.jid.partition("/")[0]
 
     def lose(self) -> None:
-        """The connection ends without a word."""
+        """Lose the connection, without a close."""
         self.wire.lose()
 
 

@@ -1,4 +1,4 @@
-"""Whatever is well-formed is answered or refused: nothing raises, and nothing is left when all have gone."""
+"""Any well-formed stanza is answered or refused: nothing raises, and nothing is left when all have gone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = 200
 
 @pytest.fixture
 def failures() -> Iterator[list[str]]:
-    """What was logged that has a traceback."""
+    """The logged events with a traceback."""
     logged: list[str] = []
 
     @implementer(ILogObserver)
@@ -35,7 +35,7 @@ def failures() -> Iterator[list[str]]:
 
 
 class Crowd:
-    """Some who talk nonsense, come, go and are lost."""
+    """Clients that send nonsense, come, go and lose their connections."""
 
     def __init__(self, host: Host, seed: int, failures: list[str]) -> None:
         self.host = host

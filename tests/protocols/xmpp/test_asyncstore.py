@@ -26,7 +26,7 @@ class MemoryStore:
         self.order: list[str] = []
         self.isFull = False
         self.room = 1 << 30
-        """Characters of the values that it has room for."""
+        """Limit of the characters of all values."""
         self.isBroken = False
         self.closed = 0
         self.transactions = 0
@@ -118,12 +118,12 @@ class TestWrites:
         assert setup.memory.transactions == 3
 
     def test_that_are_lost_are_an_error_for_those_who_wait_for_them_and_for_nobody_later(self, setup: Setup) -> None:
-        since = setup.store.asked
+        since = setup.store.lastNumber
         lost = setup.store.put("kind", "alice", "wrong", "value")
         assert lost == since + 1
-        assert str(wait(setup.store.kept(since))) == "a write is lost"
+        assert str(wait(setup.store.flush(since))) == "a write is lost"
         setup.store.put("kind", "alice", "right", "value")
-        assert wait(setup.store.kept(lost)) is None
+        assert wait(setup.store.flush(lost)) is None
 
 
 class TestAFailingStore:
@@ -135,9 +135,9 @@ class TestAFailingStore:
         assert str(setup.store.fault) == "no room"
 
     def test_is_an_error_for_callers_who_wait_for_their_writes(self, setup: Setup) -> None:
-        since = setup.store.asked
+        since = setup.store.lastNumber
         setup.fill()
-        assert isinstance(wait(setup.store.kept(since)), StoreError)
+        assert isinstance(wait(setup.store.flush(since)), StoreError)
         with pytest.raises(StoreError):
             setup.store.check()
 
@@ -157,7 +157,7 @@ class TestAFailingStore:
         assert isinstance(result(setup.store.get("kind", "alice", "first")), StoreError)
 
     def test_can_not_be_read_where_a_row_waits_for_its_quarantine(self, setup: Setup) -> None:
-        """Rows without an owner are read in the name of their kind."""
+        """The owner of an operation on rows without one is their kind."""
         setup.store.put("secret", "", "decoy", "value")
         setup.fill()
         setup.store.quarantine("secret", "", "decoy")
@@ -191,14 +191,14 @@ class TestAStoreThatWorksAgain:
         setup.fill()
         last = setup.store.put("kind", "bob", "second", "value")
         told: list[int] = []
-        setup.store.when(last, lambda: told.append(last))
+        setup.store.whenWritten(last, lambda: told.append(last))
         setup.clock.advance(1)
         assert (setup.memory.order, told) == ([], [])
         setup.memory.isFull = False
         setup.clock.advance(1)
         assert [key for key in setup.memory.order if key] == ["first", "second"]
         assert told == [last]
-        assert setup.store.written == setup.store.asked
+        assert setup.store.written == setup.store.lastNumber
 
     def test_gets_a_write_that_failed_before_those_that_came_meanwhile(self, setup: Setup) -> None:
         setup.memory.isFull = True
@@ -222,7 +222,7 @@ class TestAStoreThatWorksAgain:
 
     def test_is_logged_once_and_calls_returned(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
         told: list[bool] = []
-        setup.store.returned = lambda: told.append(True)
+        setup.store.recovered = lambda: told.append(True)
         setup.fill()
         setup.memory.isFull = False
         setup.clock.advance(1)
@@ -232,7 +232,7 @@ class TestAStoreThatWorksAgain:
         assert [line["event"] for line in lines if line.get("event")] == ["xmpp.store"] * 2
 
     def test_must_have_room_for_a_large_message(self, setup: Setup) -> None:
-        """A read that failed is not retried. Without a probe, the next caller would have to find out."""
+        """A failed read is not retried. Without a probe, only the next caller would find out that the store works."""
         setup.memory.isFull = True
         assert isinstance(
             result(setup.store.read(lambda store: store.put("kind", "alice", "told", "value"))), StoreError
@@ -248,15 +248,15 @@ class TestAStoreThatWorksAgain:
 
 class TestAWrongWrite:
     def test_is_lost_alone_and_is_an_error_for_its_caller(self, setup: Setup, lines: Sequence[LogEvent]) -> None:
-        since = setup.store.asked
+        since = setup.store.lastNumber
         setup.pool.slow = True
         setup.store.put("kind", "alice", "one", "value")
         setup.store.put("kind", "alice", "wrong", "value")
         setup.store.put("kind", "alice", "two", "value")
         setup.pool.catchUp()
         assert setup.memory.order == ["one", "two"]
-        assert isinstance(wait(setup.store.kept(since)), StoreError)
-        assert wait(setup.store.kept(setup.store.asked)) is None
+        assert isinstance(wait(setup.store.flush(since)), StoreError)
+        assert wait(setup.store.flush(setup.store.lastNumber)) is None
         assert "this can never be written" in str(lines[-1]["log_failure"])
 
 
@@ -264,15 +264,15 @@ class TestACallback:
     def test_is_called_at_once_if_its_write_is_on_disk(self, setup: Setup) -> None:
         told: list[int] = []
         number = setup.store.put("kind", "alice", "key", "value")
-        setup.store.when(number, lambda: told.append(number))
+        setup.store.whenWritten(number, lambda: told.append(number))
         assert told == [number]
 
     def test_that_raises_does_not_keep_others_from_being_called(self, setup: Setup) -> None:
         told: list[int] = []
         setup.pool.slow = True
         number = setup.store.put("kind", "alice", "key", "value")
-        setup.store.when(number, broken)
-        setup.store.when(number, lambda: told.append(number))
+        setup.store.whenWritten(number, broken)
+        setup.store.whenWritten(number, lambda: told.append(number))
         setup.pool.catchUp()
         assert told == [number]
         assert result(setup.store.get("kind", "alice", "key")) == "value"
@@ -288,8 +288,8 @@ class TestACallback:
         setup.pool.slow = True
         first = setup.store.put("kind", "alice", "first", "value")
         second = setup.store.put("kind", "alice", "second", "value")
-        setup.store.when(second, lambda: told.append("second"))
-        setup.store.when(first, lambda: told.append("first"))
+        setup.store.whenWritten(second, lambda: told.append("second"))
+        setup.store.whenWritten(first, lambda: told.append("first"))
         setup.pool.doDue()
         assert told == ["first"]
         setup.pool.doDue()

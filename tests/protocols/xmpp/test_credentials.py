@@ -1,4 +1,4 @@
-"""Credentials: which keys are stored, which are refused, and what a user who does not exist looks like."""
+"""Credentials: which keys are stored, which are refused, and the decoy of a user who does not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only servers and rooms add to a stanza is removed when a client sends it, wherever the stanza goes."""
+"""Elements that only servers and rooms may add to a stanza are removed when a client sends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The framing of RFC 7395, and what a message may be."""
+"""The framing of RFC 7395, and the limits of a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where messages go: RFC 6121 8, offline storage, carbons, blocking."""
+"""The delivery of messages: RFC 6121 8, offline storage, carbons, blocking."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class TestByAddress:
 
 
 class TestOfflineMessages:
-    def test_they_wait_and_tell_when_they_were_sent(self, host: Host) -> None:
+    def test_they_wait_and_say_when_they_were_sent(self, host: Host) -> None:
         alice = host.login("alice")
         alice.say(message("bob@localhost", "one"))
         alice.say(message("bob@localhost", "two", stanzaType="normal"))
@@ -138,6 +138,19 @@ class TestOfflineMessages:
         alice.say(message("bob@localhost"))
         assert bodies(bob.heard()) == []
         assert bodies(bob.say("<presence xmlns='jabber:client'/>")) == ["hello"]
+
+    def test_another_session_gets_them_if_the_first_leaves_before_they_are_read(self, host: Host) -> None:
+        alice = host.login("alice")
+        alice.say(message("bob@localhost", "one"))
+        first, second = host.login("bob", presence=False), host.login("bob", presence=False)
+        host.pool.slow = True
+        first.say("<presence xmlns='jabber:client'/>")
+        first.say("<presence xmlns='jabber:client' type='unavailable'/>")
+        alice.say(message("bob@localhost", "two"))
+        second.say("<presence xmlns='jabber:client'/>")
+        host.pool.catchUp()
+        assert bodies(second.heard()) == ["one", "two"]
+        assert bodies(first.heard()) == []
 
     def test_nothing_waits_for_an_anonymous_user(self, host: Host) -> None:
         alice, someone = host.login("alice"), host.login("", mechanism="ANONYMOUS")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.protocols.xmpp.talk import CLOSE, Host, Talker, condition
-from wsd.protocols.xmpp.rosteritem import RosterItem, came, sent
+from wsd.protocols.xmpp.rosteritem import RosterItem, afterInbound, afterOutbound
 from wsd.protocols.xmpp.stanza import Element
 
 NONE = RosterItem("c", isListed=True)
@@ -21,7 +21,7 @@ FROM = replace(NONE, hasFrom=True)
 FROM_OUT = replace(FROM, asks=True)
 BOTH = replace(NONE, hasTo=True, hasFrom=True)
 
-# RFC 6121 A.2: what a user sends; the state after, and whether it goes on.
+# RFC 6121 A.2: outbound stanzas; the state afterwards, and whether the stanza is routed.
 SENT = [
     ("subscribe", {NONE: (OUT, 1), OUT: (OUT, 1), IN: (BOTH_PENDING, 1), TO: (TO, 0), FROM: (FROM_OUT, 1)}),
     ("subscribe", {TO_IN: (TO_IN, 0), FROM_OUT: (FROM_OUT, 1), BOTH: (BOTH, 0), BOTH_PENDING: (BOTH_PENDING, 1)}),
@@ -32,7 +32,7 @@ SENT = [
     ("unsubscribed", {NONE: (NONE, 0), OUT: (OUT, 0), IN: (NONE, 1), TO: (TO, 0), FROM: (NONE, 1)}),
     ("unsubscribed", {TO_IN: (TO, 1), FROM_OUT: (OUT, 1), BOTH: (TO, 1), BOTH_PENDING: (OUT, 1)}),
 ]
-# RFC 6121 A.3: what comes from the contact; the state after, and whether the user is told.
+# RFC 6121 A.3: inbound stanzas; the state afterwards, and whether the stanza is delivered.
 CAME = [
     ("subscribe", {NONE: (IN, 1), OUT: (BOTH_PENDING, 1), IN: (IN, 0), TO: (TO_IN, 1), FROM: (FROM, 0)}),
     ("subscribe", {TO_IN: (TO_IN, 0), FROM_OUT: (FROM_OUT, 0), BOTH: (BOTH, 0), BOTH_PENDING: (BOTH_PENDING, 0)}),
@@ -47,14 +47,14 @@ CAME = [
 
 class TestTheStatesOfSubscriptions:
     @pytest.mark.parametrize(("stanzaType", "table"), SENT)
-    def test_what_is_sent(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
-        for before, (after, goesOn) in table.items():
-            assert sent(before, stanzaType) == (after, bool(goesOn)), before
+    def test_after_an_outbound_stanza(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
+        for before, (after, isRouted) in table.items():
+            assert afterOutbound(before, stanzaType) == (after, bool(isRouted)), before
 
     @pytest.mark.parametrize(("stanzaType", "table"), CAME)
-    def test_what_comes(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
-        for before, (after, isTold) in table.items():
-            assert came(before, stanzaType, "r") == (after, bool(isTold)), before
+    def test_after_an_inbound_stanza(self, stanzaType: str, table: dict[RosterItem, tuple[RosterItem, int]]) -> None:
+        for before, (after, isDelivered) in table.items():
+            assert afterInbound(before, stanzaType, "r") == (after, bool(isDelivered)), before
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ class TestSubscribing:
     def test_nobody_learns_which_users_exist(self, host: Host) -> None:
         assert presences(host.login("alice").say(presence("subscribe", "nobody@localhost"))) == []
 
-    def test_a_contact_who_is_subscribed_already_is_told_so_again(self, host: Host) -> None:
+    def test_a_contact_who_is_subscribed_already_is_approved_again(self, host: Host) -> None:
         alice, bob = host.login("alice"), host.login("bob")
         befriend(alice, bob)
         add(alice, "bob@localhost", subscription="remove")
@@ -201,7 +201,7 @@ class TestSubscribing:
 
 
 class TestStoredRequests:
-    """Requests, which a user is sent at each login, and the roster."""
+    """The texts of requests, which are sent to a user at each login, and of the roster."""
 
     def ask(self, host: Host, user: str, inner: str = "") -> None:
         asking = f"<presence xmlns='jabber:client' type='subscribe' to='bob@localhost'>{inner}</presence>"
@@ -275,7 +275,7 @@ class TestAvailability:
         alice.say("<presence xmlns='jabber:client'><show>away</show></presence>")
         assert carol.heard() == []
 
-    def test_ones_own_sessions_see_each_other(self, host: Host) -> None:
+    def test_sessions_of_one_user_see_each_other(self, host: Host) -> None:
         one, two = host.login("alice", "1"), host.login("alice", "2", presence=False)
         heard = two.say("<presence xmlns='jabber:client'/>")
         assert set(presences(heard)) == {(one.jid, ""), (two.jid, "")}

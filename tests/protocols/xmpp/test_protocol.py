@@ -35,7 +35,7 @@ def anonymous(daemon: Daemon, path: str = "/xmpp") -> Talker:
 
 
 def daemonOf(policies: Policies = DEFAULTS, /, **options: XmppOptions) -> Daemon:
-    """One with a route for each of these, in their order."""
+    """A daemon with a route for each of these, in their order."""
     daemon = Daemon({f"/{name}": XmppFactory for name in options}, policies)
     met: list[Any] = []
     for given, factory in zip(options.values(), daemon.factories.values(), strict=True):
@@ -48,7 +48,7 @@ def daemonOf(policies: Policies = DEFAULTS, /, **options: XmppOptions) -> Daemon
 
 
 class TestTheRoute:
-    def test_two_talk(self, daemon: Daemon) -> None:
+    def test_two_clients_exchange_messages(self, daemon: Daemon) -> None:
         one, two = anonymous(daemon), anonymous(daemon)
         one.say(message(two.jid, "&lt;&amp;&gt; ünï 😀"))
         assert "<body>&lt;&amp;&gt; ünï 😀</body>" in two.heard()[0].toXml()
@@ -172,7 +172,7 @@ class TestTheRoute:
         talker = connect(daemon)
         assert condition(talker.say("<a>" + "x" * 10_000 + "</a>")[1]) == "policy-violation"
 
-    def test_so_is_one_that_is_too_large_to_be_passed_on(self, tmp_path: Path) -> None:
+    def test_so_is_one_that_becomes_too_large_when_it_is_passed_on(self, tmp_path: Path) -> None:
         policies = Policies(max_unsent=64_000, high_water=4_000, low_water=1_000, max_message=32_000)
         daemon = daemonOf(policies, xmpp=XmppOptions(store=str(tmp_path / "s")))
         assert condition(connect(daemon).say(OPEN + "x" * 16_000)[1]) == "policy-violation"

@@ -71,7 +71,7 @@ class TestDisco:
 
 
 class TestCapabilities:
-    def test_the_features_of_the_stream_tell_a_hash_and_the_node_what_it_is_of(self, host: Host) -> None:
+    def test_the_features_of_the_stream_have_a_hash_and_its_node_has_the_hashed_information(self, host: Host) -> None:
         alice = host.connect()
         alice.say(OPEN)
         alice.authenticate("alice", "PLAIN", "alice")

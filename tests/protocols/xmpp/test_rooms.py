@@ -1,4 +1,4 @@
-"""Rooms (XEP-0045): coming in, talking, history, roles and affiliations, settings, and the end."""
+"""Rooms (XEP-0045): entering, messages, history, roles and affiliations, settings, and the end."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def bodies(heard: list[Element]) -> list[str]:
 
 
 def opened(host: Host, *names: str, **fields: str) -> list[Talker]:
-    """A room in which these are, the first its owner."""
+    """A room with these occupants, the first its owner."""
     talkers = [host.login(name) for name in names]
     join(talkers[0], names[0])
     assert configure(talkers[0], **fields).get("type") == "result"
@@ -82,26 +82,26 @@ def opened(host: Host, *names: str, **fields: str) -> list[Talker]:
     return talkers
 
 
-class TestComingIn:
-    def test_the_first_makes_the_room_and_owns_it(self, host: Host) -> None:
+class TestEntering:
+    def test_the_first_to_enter_creates_the_room_and_owns_it(self, host: Host) -> None:
         presence, subject = join(host.login("alice"), "alice")
         assert (presence.get("from"), item(presence)) == (f"{ROOM}/alice", ("owner", "moderator"))
         assert codes(presence) == ["110", "201"]
         assert subject.child("jabber:client", "subject") is not None
 
-    def test_nobody_else_comes_in_before_it_is_set_up(self, host: Host) -> None:
+    def test_nobody_else_enters_before_it_is_configured(self, host: Host) -> None:
         join(host.login("alice"), "alice")
         (error,) = join(host.login("bob"), "bob")
         assert condition(error) == "item-not-found"
 
-    def test_who_comes_sees_all_and_is_seen(self, host: Host) -> None:
+    def test_a_new_occupant_sees_all_and_is_seen_by_all(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
         heard = join(host.login("bob"), "bob")
         assert [each.get("from") for each in heard if each.name == "presence"] == [f"{ROOM}/alice", f"{ROOM}/bob"]
         (seen,) = alice.heard()
         assert (seen.get("from"), item(seen)) == (f"{ROOM}/bob", ("none", "participant"))
 
-    def test_addresses_are_for_moderators_unless_all_may_see_them(self, host: Host) -> None:
+    def test_only_moderators_see_addresses_in_a_semi_anonymous_room(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         join(host.login("carol"), "carol")
         assert "carol@localhost/" in alice.heard()[0].toXml()
@@ -120,32 +120,37 @@ class TestComingIn:
             ({"maxusers": "1"}, "", "service-unavailable"),
         ],
     )
-    def test_who_may_not_is_told_why(self, host: Host, fields: dict[str, str], inner: str, expected: str) -> None:
+    def test_a_refused_user_is_told_why(self, host: Host, fields: dict[str, str], inner: str, expected: str) -> None:
         opened(host, "alice", **fields)
         (error,) = join(host.login("bob"), "bob", inner)
         assert condition(error) == expected
 
-    def test_who_knows_the_password_does(self, host: Host) -> None:
+    def test_a_user_with_the_password_enters(self, host: Host) -> None:
         opened(host, "alice", roomsecret="sesame", passwordprotectedroom="1")
         assert len(join(host.login("bob"), "bob", "<password>sesame</password>")) == 3
 
-    def test_a_name_is_had_once(self, host: Host) -> None:
+    def test_a_nickname_is_taken_once(self, host: Host) -> None:
         opened(host, "alice")
         (error,) = join(host.login("bob"), "alice")
         assert condition(error) == "conflict"
 
-    def test_nor_without_a_name(self, host: Host) -> None:
+    def test_nobody_enters_without_a_nickname(self, host: Host) -> None:
         (error,) = host.login("alice").say(f"<presence xmlns='jabber:client' to='{ROOM}'/>")
         assert condition(error) == "jid-malformed"
 
-    def test_another_session_of_the_same_user_shares_the_name(self, host: Host) -> None:
+    def test_another_session_of_the_same_user_shares_the_nickname(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         other = host.login("bob")
         assert len(join(other, "bob")) == 3
         say(alice, "both")
         assert bodies(bob.heard()) == bodies(other.heard()) == ["both"]
 
-    def test_another_name_is_told(self, host: Host) -> None:
+    def test_another_session_of_an_occupant_enters_a_full_room(self, host: Host) -> None:
+        opened(host, "alice", "bob", maxusers="2")
+        assert condition(join(host.login("carol"), "carol")[0]) == "service-unavailable"
+        assert len(join(host.login("bob"), "bob")) == 3
+
+    def test_a_change_of_the_nickname_is_sent_to_all(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         bob.say(f"<presence xmlns='jabber:client' to='{ROOM}/robert'/>")
         gone, there = alice.heard()
@@ -153,8 +158,8 @@ class TestComingIn:
         assert there.get("from") == f"{ROOM}/robert"
 
 
-class TestTalking:
-    def test_all_hear_it_and_so_does_who_said_it(self, host: Host) -> None:
+class TestMessages:
+    def test_all_occupants_get_it_and_so_does_the_sender(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         (heard,) = say(alice, "&lt;&amp;&gt; ünï 😀")
         (other,) = bob.heard()
@@ -162,12 +167,12 @@ class TestTalking:
         assert other.get("from") == f"{ROOM}/alice"
         assert bodies([other]) == ["<&> ünï 😀"]
 
-    def test_who_is_not_in_it_may_not(self, host: Host) -> None:
+    def test_only_occupants_may_send_it(self, host: Host) -> None:
         opened(host, "alice")
         (error,) = say(host.login("bob"), "hello")
         assert condition(error) == "not-acceptable"
 
-    def test_a_private_message_is_for_one(self, host: Host) -> None:
+    def test_a_private_message_reaches_one_occupant(self, host: Host) -> None:
         alice, bob, carol = opened(host, "alice", "bob", "carol")
         alice.say(f"<message xmlns='jabber:client' type='chat' to='{ROOM}/bob'><body>psst</body></message>")
         (heard,) = bob.heard()
@@ -175,7 +180,7 @@ class TestTalking:
         assert heard.child(f"{MUC}#user", "x") is not None
         assert carol.heard() == []
 
-    def test_the_subject_is_the_moderators_unless_anyone_may(self, host: Host) -> None:
+    def test_only_moderators_change_the_subject_unless_anyone_may(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         subject = f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat'><subject>cats</subject></message>"
         (error,) = bob.say(subject)
@@ -195,7 +200,7 @@ class TestTalking:
 
 
 class TestHistory:
-    def test_who_comes_later_reads_it_with_its_times(self, host: Host) -> None:
+    def test_a_later_occupant_gets_it_with_its_times(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
         say(alice, "one")
         host.pass_(60)
@@ -218,14 +223,14 @@ class TestHistory:
             ("since='2001-09-09T01:46:50Z'", ["two"]),
         ],
     )
-    def test_as_much_as_is_wanted(self, host: Host, wanted: str, expected: list[str]) -> None:
+    def test_as_much_as_is_asked_for(self, host: Host, wanted: str, expected: list[str]) -> None:
         (alice,) = opened(host, "alice")
         say(alice, "one")
         host.pass_(60)
         say(alice, "two")
         assert bodies(join(host.login("bob"), "bob", f"<history {wanted}/>")) == expected
 
-    def test_a_room_remembers_so_many(self, tmp_path: Path) -> None:
+    def test_a_room_remembers_a_limited_number(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", history=3)
         (alice,) = opened(host, "alice", persistentroom="1")
         for number in range(5):
@@ -236,18 +241,18 @@ class TestHistory:
 
 
 class TestSelfPing:
-    """XEP-0410: whether one is still in a room, which only "not-acceptable" denies."""
+    """XEP-0410: a client asks whether it is still in a room; only "not-acceptable" means that it is not."""
 
     def ping(self, talker: Talker, to: str) -> str:
         answer = talker.ask("get", "<ping xmlns='urn:xmpp:ping'/>", to)
         return "" if answer.get("type") == "result" else condition(answer)
 
-    def test_who_is_in_it_is_answered_by_the_room(self, host: Host) -> None:
+    def test_an_occupant_is_answered_by_the_room(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         assert self.ping(bob, f"{ROOM}/bob") == ""
         assert (alice.heard(), bob.heard()) == ([], [])
 
-    def test_who_is_not_is_told_so(self, host: Host) -> None:
+    def test_anybody_else_is_refused(self, host: Host) -> None:
         (_, bob) = opened(host, "alice", "bob")
         other = host.login("bob")
         assert self.ping(other, f"{ROOM}/bob") == "not-acceptable"
@@ -261,21 +266,21 @@ class TestSelfPing:
         assert self.ping(bob, f"{ROOM}/bob") == "not-acceptable"
         assert self.ping(bob, "never@conference.localhost/bob") == "not-acceptable"
 
-    def test_who_has_another_name_meanwhile_is_still_in_it(self, host: Host) -> None:
+    def test_an_occupant_with_another_nickname_is_still_in_it(self, host: Host) -> None:
         _, bob = opened(host, "alice", "bob")
         bob.say(f"<presence xmlns='jabber:client' to='{ROOM}/robert'/>")
         bob.forget()
         assert self.ping(bob, f"{ROOM}/bob") == "item-not-found"
         assert self.ping(bob, f"{ROOM}/robert") == ""
 
-    def test_a_room_says_that_it_answers(self, host: Host) -> None:
+    def test_disco_lists_the_optimization(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
         info = alice.ask("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", ROOM).toXml()
         assert 'var="http://jabber.org/protocol/muc#self-ping-optimization"' in info
 
 
 class TestRolesAndAffiliations:
-    def test_a_kick_is_told_to_all(self, host: Host) -> None:
+    def test_a_kick_is_announced_to_all(self, host: Host) -> None:
         alice, bob, carol = opened(host, "alice", "bob", "carol")
         assert change(alice, nick="bob", role="none").get("type") == "result"
         assert codes(bob.heard()[0]) == ["110", "307"]
@@ -287,12 +292,12 @@ class TestRolesAndAffiliations:
         assert codes(bob.heard()[0]) == ["110", "301"]
         assert condition(join(bob, "bob")[0]) == "forbidden"
 
-    def test_members_come_into_a_room_for_members(self, host: Host) -> None:
+    def test_members_enter_a_members_only_room(self, host: Host) -> None:
         (alice,) = opened(host, "alice", membersonly="1")
         change(alice, jid="bob@localhost", affiliation="member")
         assert item(join(host.login("bob"), "bob")[1]) == ("member", "participant")
 
-    def test_who_is_no_member_leaves_when_it_becomes_one(self, host: Host) -> None:
+    def test_others_leave_when_it_becomes_members_only(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         configure(alice, membersonly="1")
         assert codes(bob.heard()[0]) == ["110", "322"]
@@ -307,7 +312,7 @@ class TestRolesAndAffiliations:
             ({"jid": "@", "affiliation": "member"}, "jid-malformed"),
         ],
     )
-    def test_who_may_not_is_refused(self, host: Host, changes: dict[str, str], expected: str) -> None:
+    def test_a_wrong_change_is_refused(self, host: Host, changes: dict[str, str], expected: str) -> None:
         _, bob = opened(host, "alice", "bob")
         assert condition(change(bob, **changes)) == expected
 
@@ -315,7 +320,7 @@ class TestRolesAndAffiliations:
         (alice,) = opened(host, "alice")
         assert condition(change(alice, jid="alice@localhost", affiliation="none")) == "conflict"
 
-    def test_also_when_all_of_them_would_be_unmade_at_once(self, host: Host) -> None:
+    def test_also_if_one_query_would_remove_all_owners(self, host: Host) -> None:
         alice, _ = opened(host, "alice", "bob")
         change(alice, jid="bob@localhost", affiliation="owner")
         items = "".join(f"<item jid='{name}@localhost' affiliation='member'/>" for name in ("alice", "bob"))
@@ -324,7 +329,7 @@ class TestRolesAndAffiliations:
         assert host.server.rooms is not None
         assert set(host.server.rooms.rooms[ROOM].affiliations.values()) == {"owner"}
 
-    def test_one_may_hand_the_room_over_at_once(self, host: Host) -> None:
+    def test_one_query_may_pass_the_room_to_another_owner(self, host: Host) -> None:
         alice, _ = opened(host, "alice", "bob")
         items = "<item jid='alice@localhost' affiliation='none'/><item jid='bob@localhost' affiliation='owner'/>"
         assert alice.ask("set", f"<query xmlns='{MUC}#admin'>{items}</query>", ROOM).get("type") == "result"
@@ -337,13 +342,13 @@ class TestRolesAndAffiliations:
             "<item nick='bob' role='none'/><item nick='bob' affiliation='outcast'/>",
         ],
     )
-    def test_who_is_put_out_twice_at_once_is_out(self, host: Host, items: str) -> None:
+    def test_an_occupant_removed_twice_by_one_query_is_out(self, host: Host, items: str) -> None:
         alice, bob = opened(host, "alice", "bob")
         answer = alice.ask("set", f"<query xmlns='{MUC}#admin'>{items}</query>", ROOM)
         assert answer.get("type") == "result"
         assert [each.get("type") for each in bob.heard()] == ["unavailable"]
 
-    def test_lists_are_for_who_may_see_them(self, host: Host) -> None:
+    def test_lists_are_shown_to_those_who_may_see_them(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         change(alice, jid="carol@localhost", affiliation="member")
         asked = f"<query xmlns='{MUC}#admin'><item affiliation='member'/></query>"
@@ -352,22 +357,22 @@ class TestRolesAndAffiliations:
 
 
 class TestSettings:
-    def test_they_are_a_form_of_the_owners(self, host: Host) -> None:
+    def test_they_are_a_form_for_owners(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob", roomname="The den")
         asked = f"<query xmlns='{MUC}#owner'/>"
         assert "The den" in alice.ask("get", asked, ROOM).toXml()
         assert condition(bob.ask("get", asked, ROOM)) == "forbidden"
 
-    def test_a_change_is_told(self, host: Host) -> None:
+    def test_a_change_is_announced(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         configure(alice, roomname="New")
         assert codes(bob.heard()[0]) == ["104"]
 
-    def test_a_password_that_is_none_is_refused(self, host: Host) -> None:
+    def test_an_empty_password_is_refused(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
         assert condition(configure(alice, passwordprotectedroom="1")) == "not-acceptable"
 
-    def test_a_room_that_is_public_is_found_and_another_is_not(self, host: Host) -> None:
+    def test_a_public_room_is_listed_and_a_hidden_one_is_not(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
         items = "<query xmlns='http://jabber.org/protocol/disco#items'/>"
         info = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
@@ -388,18 +393,18 @@ class TestSettings:
 
 
 class TestTheEnd:
-    def test_who_leaves_is_seen_to(self, host: Host) -> None:
+    def test_others_see_an_occupant_leave(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         (own,) = leave(bob, "bob")
         assert codes(own) == ["110"]
         assert alice.heard()[0].get("type") == "unavailable"
 
-    def test_who_is_lost_has_left(self, host: Host) -> None:
+    def test_an_occupant_whose_connection_is_lost_has_left(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         bob.lose()
         assert alice.heard()[0].get("type") == "unavailable"
 
-    def test_a_room_that_nobody_is_in_is_gone_unless_it_is_to_stay(self, host: Host) -> None:
+    def test_an_empty_room_ends_unless_it_is_persistent(self, host: Host) -> None:
         (alice,) = opened(host, "alice")
         leave(alice, "alice")
         bob = host.login("bob")
@@ -408,13 +413,13 @@ class TestTheEnd:
         leave(bob, "bob")
         assert codes(join(alice, "alice")[0]) == ["110"]
 
-    def test_its_owner_ends_it_and_says_where_to_go(self, host: Host) -> None:
+    def test_its_owner_destroys_it_and_names_another(self, host: Host) -> None:
         alice, bob = opened(host, "alice", "bob")
         alice.ask("set", f"<query xmlns='{MUC}#owner'><destroy jid='other@conference.localhost'/></query>", ROOM)
         assert 'destroy jid="other@conference.localhost"' in bob.heard()[0].toXml()
         assert condition(say(bob, "hello")[0]) == "item-not-found"
 
-    def test_what_is_to_stay_outlives_the_process(self, host: Host) -> None:
+    def test_a_persistent_room_survives_the_process(self, host: Host) -> None:
         (alice,) = opened(host, "alice", persistentroom="1", roomname="The den")
         change(alice, jid="bob@localhost", affiliation="admin")
         say(alice, "kept")
@@ -425,7 +430,7 @@ class TestTheEnd:
 
 
 class TestWhatIsHeld:
-    """Bytes of memory, in all and for one address."""
+    """The memory of all rooms, and of those of one address."""
 
     def guest(self, host: Host) -> Talker:
         return host.login("", mechanism="ANONYMOUS")
@@ -441,7 +446,7 @@ class TestWhatIsHeld:
         assert host.server.rooms is not None
         assert (host.server.rooms.rooms, host.server.roomMemory.total) == ({}, 0)
 
-    def test_a_history_lets_the_oldest_go_and_what_is_too_much_is_not_remembered(self, tmp_path: Path) -> None:
+    def test_a_history_drops_the_oldest_and_does_not_keep_what_is_too_large(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
         (alice,) = opened(host, "alice", persistentroom="1")
         for number in range(10):
@@ -463,7 +468,7 @@ class TestWhatIsHeld:
         other.login("bob")
         assert not conditionOf(other.say(presenceTo("another@conference.localhost/b")))
 
-    def test_what_no_more_memory_is_for_is_refused(self, tmp_path: Path) -> None:
+    def test_anything_beyond_the_memory_is_refused(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", max_held=1 << 20)
         (alice,) = opened(host, "alice")
         items = "".join(f"<item jid='{number}@localhost' affiliation='member'/>" for number in range(1_300))
@@ -477,7 +482,7 @@ class TestWhatIsHeld:
         (error,) = alice.say(f"<message xmlns='jabber:client' to='{ROOM}' type='groupchat'>{subject}</message>")
         assert condition(error) == "resource-constraint"
 
-    def test_a_room_that_was_not_to_stay_ends_when_nobody_comes_back_after_a_crash(self, host: Host) -> None:
+    def test_a_temporary_room_ends_if_nobody_returns_after_a_crash(self, host: Host) -> None:
         opened(host, "alice")
         host.kill()
         assert host.server.rooms is not None
@@ -487,7 +492,7 @@ class TestWhatIsHeld:
         host.kill()
         assert host.server.rooms.rooms == {}
 
-    def test_the_books_are_the_same_after_a_restart(self, host: Host) -> None:
+    def test_the_accounting_is_the_same_after_a_restart(self, host: Host) -> None:
         (alice,) = opened(host, "alice", persistentroom="1", roomname="The den")
         change(alice, jid="bob@localhost", affiliation="admin")
         say(alice, "kept")
@@ -500,7 +505,7 @@ class TestWhatIsHeld:
         alice.ask("set", f"<query xmlns='{MUC}#owner'><destroy/></query>", ROOM)
         assert host.server.roomMemory.total == 0
 
-    def test_a_presence_is_small(self, host: Host) -> None:
+    def test_a_large_presence_is_refused(self, host: Host) -> None:
         alice = host.login("alice")
         (error,) = alice.say(presenceTo(f"{ROOM}/a", "<a/>" * 1_000))
         assert condition(error) == "policy-violation"
@@ -515,7 +520,7 @@ def presenceTo(to: str, inner: str = "") -> str:
 
 
 def conditionOf(heard: list[Element]) -> str:
-    """The condition of an error among what was heard, "" when there is none."""
+    """The condition of the first error in these stanzas, "" if there is none."""
     return next((condition(each) for each in heard if each.get("type") == "error"), "")
 
 
@@ -523,7 +528,10 @@ class TestStoredSettings:
     def test_have_the_names_that_older_versions_have_written(self) -> None:
         assert RoomConfig.read('{"name": "Den", "open": false}') == RoomConfig(name="Den", semiAnonymous=False)
         written = json.loads(RoomConfig(semiAnonymous=False).write())
-        assert (written["open"], "semiAnonymous" in written) == (False, False)
+        assert written["open"] is False
+        assert list(written) == (
+            "name description persistent public members_only moderated open password subjects invites most".split()
+        )
 
     def test_do_not_read_others_under_their_names_here(self) -> None:
         assert RoomConfig.read('{"semiAnonymous": false}') == RoomConfig()

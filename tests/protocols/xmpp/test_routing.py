@@ -1,4 +1,4 @@
-"""What becomes of a stanza when a part that handles it fails."""
+"""Stanzas whose handling fails: they are refused or logged, and hold up nothing else."""
 
 from __future__ import annotations
 

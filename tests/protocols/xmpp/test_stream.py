@@ -97,7 +97,7 @@ class TestOpening:
 
 
 class TestALateAnswer:
-    """The time for a login is over while the store is read or the password is checked."""
+    """The time for a login ends while the store is read or the password is checked."""
 
     def test_the_right_password_does_not_log_in(self, host: Host) -> None:
         alice = host.connect()

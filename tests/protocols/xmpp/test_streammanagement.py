@@ -1,4 +1,4 @@
-"""Stream management (XEP-0198): what is acknowledged is kept, and what was missed comes once."""
+"""Stream management (XEP-0198): acknowledged stanzas are never lost, and missed ones come once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def handled(heard: list[Element]) -> list[str]:
 
 
 def managed(host: Host, user: str, resume: bool = True) -> tuple[Talker, str]:
-    """Somebody with stream management, and the id to resume by."""
+    """A client with stream management, and the id that resumes its session."""
     talker = host.login(user)
     (enabled,) = talker.say(f"<enable xmlns='{SM}' resume='{str(resume).lower()}'/>")
     assert enabled.name == "enabled"
@@ -35,7 +35,7 @@ def managed(host: Host, user: str, resume: bool = True) -> tuple[Talker, str]:
 
 
 def resume(host: Host, user: str, resumeId: str, number: int) -> tuple[Talker, list[Element]]:
-    """Another connection, which resumes: what comes."""
+    """A new connection that resumes a session, and the answers to it."""
     talker = host.connect()
     talker.say(OPEN)
     talker.authenticate(user, "SCRAM-SHA-256", user)
@@ -49,7 +49,7 @@ def host(tmp_path: Path) -> Host:
 
 
 class TestTheCircle:
-    """Numbers begin anew after 2 ** 32: half of them are ahead, and half behind (XEP-0198, section 4)."""
+    """Numbers wrap at 2 ** 32 (XEP-0198 4): half of them are ahead, and half behind."""
 
     def test_less_than_before_is_ignored(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
@@ -70,7 +70,7 @@ class Receiver:
         raise AssertionError("nothing is stored here")
 
 
-def test_what_waits_to_be_acknowledged_is_measured() -> None:
+def test_unacknowledged_stanzas_are_measured() -> None:
     outbound = Outbound()
     assert outbound.size == 0
     entries = [Entry("<message/>" * number, Receiver(), None, 0) for number in range(1, 4)]
@@ -84,7 +84,7 @@ def test_what_waits_to_be_acknowledged_is_measured() -> None:
 
 
 class TestWhatIsAcknowledged:
-    def test_nothing_before_something_has_come(self, host: Host) -> None:
+    def test_nothing_before_the_first_stanza(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
         assert handled(alice.say(R)) == ["0"]
 
@@ -98,7 +98,7 @@ class TestWhatIsAcknowledged:
         host.pool.catchUp()
         assert handled(alice.heard()) == ["1"]
 
-    def test_a_message_for_who_is_away_when_it_is_written_and_not_before(self, host: Host) -> None:
+    def test_a_message_for_an_offline_user_when_it_is_written_and_not_before(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
         host.pool.slow = True
         alice.say(message("bob@localhost"))
@@ -106,7 +106,7 @@ class TestWhatIsAcknowledged:
         host.pool.catchUp()
         assert handled(alice.heard()) == ["1"]
 
-    def test_a_message_for_who_is_there_when_it_has_been_acknowledged(self, host: Host) -> None:
+    def test_a_message_for_an_online_user_when_it_has_been_acknowledged(self, host: Host) -> None:
         (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
         alice.say(message(bob.jid))
         assert handled(alice.say(R)) == []
@@ -124,7 +124,7 @@ class TestWhatIsAcknowledged:
         assert bodies(bob.heard()) == ["hello"]
         assert handled(alice.heard()) == ["1"]
 
-    def test_or_after_a_while_when_it_is_stored_for_who_does_not_acknowledge(self, host: Host) -> None:
+    def test_or_after_a_while_when_it_is_stored_for_a_receiver_that_does_not_acknowledge(self, host: Host) -> None:
         (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
         alice.say(message(bob.jid))
         assert handled(alice.say(R)) == []
@@ -133,7 +133,7 @@ class TestWhatIsAcknowledged:
         host.kill()
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["hello"]
 
-    def test_what_comes_later_does_not_count_before(self, host: Host) -> None:
+    def test_a_later_stanza_does_not_count_before_an_earlier_one(self, host: Host) -> None:
         (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
         alice.say(message(bob.jid))
         alice.say("<iq xmlns='jabber:client' type='get' id='1' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>")
@@ -141,8 +141,8 @@ class TestWhatIsAcknowledged:
         bob.say(a(1))
         assert handled(alice.heard()) == ["2"]
 
-    def test_nothing_that_is_still_being_done(self, host: Host) -> None:
-        """The second is for somebody who has to be looked up; that the first has arrived says nothing of it."""
+    def test_no_stanza_that_is_still_being_processed(self, host: Host) -> None:
+        """The second receiver must be looked up in the store; the arrival of the first message does not complete it."""
         (alice, _), (bob, _) = managed(host, "alice", False), managed(host, "bob")
         alice.say(message(bob.jid))
         host.pool.slow = True
@@ -151,14 +151,14 @@ class TestWhatIsAcknowledged:
         bob.say(a(1))
         assert handled(alice.heard()) == []
 
-    def test_before_a_close_it_is_said_once_more(self, host: Host) -> None:
+    def test_an_acknowledgement_comes_before_a_close(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
         alice.say(message("bob@localhost"))
         assert [each.name for each in alice.say(CLOSE)] == ["a", "close"]
 
 
 class TestAcknowledgementsOfTheClient:
-    def test_less_than_before_is_no_fault(self, host: Host) -> None:
+    def test_less_than_before_is_no_error(self, host: Host) -> None:
         (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
         for _ in range(2):
             alice.say(message(bob.jid))
@@ -169,17 +169,17 @@ class TestAcknowledgementsOfTheClient:
         ("number", "expected"),
         [(9, "undefined-condition"), ("x", "bad-format"), ("", "bad-format"), ("0" * 11, "bad-format")],
     )
-    def test_what_was_never_sent_is_one(self, host: Host, number: int | str, expected: str) -> None:
+    def test_more_than_was_sent_is_an_error(self, host: Host, number: int | str, expected: str) -> None:
         alice, _ = managed(host, "alice")
         error = next(each for each in alice.say(a(number)) if each.name == "error")
         assert condition(error) == expected
 
-    def test_it_is_told_how_much_was_sent(self, host: Host) -> None:
+    def test_the_error_says_how_many_were_sent(self, host: Host) -> None:
         alice, _ = managed(host, "alice")
         told = "".join(each.toXml() for each in alice.say(a(9)))
         assert '<handled-count-too-high xmlns="urn:xmpp:sm:3" h="9" send-count="0"/>' in told
 
-    def test_who_acknowledges_nothing_is_sent_so_much_and_no_more(self, tmp_path: Path) -> None:
+    def test_a_client_that_acknowledges_nothing_is_sent_a_limited_number(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", unacknowledged=10)
         alice, (bob, _) = host.login("alice"), managed(host, "bob")
         for _ in range(11):
@@ -208,14 +208,14 @@ class TestResume:
         again.say(CLOSE)
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["4"]
 
-    def test_it_says_how_much_of_the_clients_was_handled(self, host: Host) -> None:
+    def test_it_says_how_many_stanzas_of_the_client_were_handled(self, host: Host) -> None:
         alice, resumeId = managed(host, "alice")
         alice.say(message("bob@localhost"))
         alice.lose()
         _, heard = resume(host, "alice", resumeId, 0)
         assert (heard[0].get("previd"), heard[0].get("h")) == (resumeId, "1")
 
-    def test_nobody_saw_it_leave(self, host: Host) -> None:
+    def test_contacts_do_not_see_it_leave(self, host: Host) -> None:
         alice, other = managed(host, "alice")[0], host.login("alice")
         alice.forget()
         other.forget()
@@ -232,12 +232,12 @@ class TestResume:
         assert [each.name for each in bob.heard()][-2:] == ["error", "close"]
 
     @pytest.mark.parametrize("resumeId", ["none", ""])
-    def test_of_nothing_there_is_none_and_a_resource_may_be_bound(self, host: Host, resumeId: str) -> None:
+    def test_an_unknown_id_fails_and_a_resource_may_be_bound(self, host: Host, resumeId: str) -> None:
         talker, heard = resume(host, "bob", resumeId, 0)
         assert heard[0].toXml().startswith('<failed xmlns="urn:xmpp:sm:3"><item-not-found')
         assert talker.bind().get("type") == "result"
 
-    def test_anothers_session_is_nobodys(self, host: Host) -> None:
+    def test_the_session_of_another_user_cannot_be_resumed(self, host: Host) -> None:
         bob, resumeId = managed(host, "bob")
         bob.lose()
         _, heard = resume(host, "alice", resumeId, 0)
@@ -288,7 +288,7 @@ class TestResume:
         second.say(f"<resume xmlns='{SM}' previd='{resumeId}' h='0'/>")
         assert bodies(resume(host, "bob", resumeId, 0)[1]) == ["missed"]
 
-    def test_what_had_no_answer_before_stream_management_is_sent_again(self, host: Host) -> None:
+    def test_stanzas_without_a_pong_before_stream_management_are_sent_again(self, host: Host) -> None:
         (alice, _), bob = managed(host, "alice"), host.login("bob")
         bob.wire.frozen = True
         alice.say(message(bob.jid, "early"))
@@ -300,20 +300,20 @@ class TestResume:
         assert handled(alice.say(R)) == ["1"]
 
     @pytest.mark.parametrize("wish", ["resume='maybe'", "resume='true' max='x'", "max='-1'", f"max='{'9' * 400}'"])
-    def test_a_wish_that_is_none_is_refused_and_nothing_has_begun(self, host: Host, wish: str) -> None:
+    def test_a_malformed_enable_is_refused_and_begins_nothing(self, host: Host, wish: str) -> None:
         bob = host.login("bob")
         (refused,) = bob.say(f"<enable xmlns='{SM}' {wish}/>")
         assert "bad-request" in refused.toXml()
         assert bob.say(f"<enable xmlns='{SM}'/>")[0].name == "enabled"
 
-    def test_nothing_is_held_for_who_is_anonymous(self, host: Host) -> None:
+    def test_nothing_is_held_for_an_anonymous_user(self, host: Host) -> None:
         someone = host.login("", mechanism="ANONYMOUS")
         (enabled,) = someone.say(f"<enable xmlns='{SM}' resume='true'/>")
         assert enabled.attrs == {}
         someone.lose()
         assert someone.bare not in host.server.accounts.users
 
-    def test_after_its_time_what_it_missed_waits(self, host: Host) -> None:
+    def test_after_its_time_the_missed_stanzas_wait(self, host: Host) -> None:
         alice, (bob, resumeId) = host.login("alice"), managed(host, "bob")
         bob.lose()
         alice.say(message(bob.jid, "late"))
@@ -323,14 +323,14 @@ class TestResume:
         again.bind()
         assert bodies(again.say("<presence xmlns='jabber:client'/>")) == ["late"]
 
-    def test_where_there_is_none_it_is_not_promised(self, tmp_path: Path) -> None:
+    def test_it_is_not_promised_if_it_is_off(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "bob", resume=0)
         (enabled,) = host.login("bob").say(f"<enable xmlns='{SM}' resume='true'/>")
         assert enabled.attrs == {}
 
 
 class TestWhatIsHeld:
-    """For a session whose connection is lost: its bytes are counted, not its stanzas."""
+    """The memory of a session whose connection is lost: bytes are counted, not stanzas."""
 
     def lose(self, host: Host, number: int = 1) -> list[tuple[Talker, str]]:
         lost = []
@@ -351,7 +351,7 @@ class TestWhatIsHeld:
         waiting = bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>"))
         assert [body.rstrip("x") for body in waiting[:8]] == [str(number) for number in range(8)]
 
-    def test_of_stanzas_that_are_long_to_read_it_has_fewer(self, host: Host) -> None:
+    def test_stanzas_that_take_long_to_parse_count_for_more(self, host: Host) -> None:
         alice, ((bob, resumeId),) = host.login("alice"), self.lose(host)
         dense = f"<message xmlns='jabber:client' to='{bob.jid}' type='chat'><body>x</body>{'<a/>' * 3_000}</message>"
         for _ in range(9):
@@ -359,7 +359,7 @@ class TestWhatIsHeld:
         host.pass_(0)
         assert resume(host, "bob", resumeId, 0)[1][0].name == "failed"
 
-    def test_a_session_that_is_there_and_acknowledges_nothing_too(self, tmp_path: Path) -> None:
+    def test_a_connected_session_that_acknowledges_nothing_is_limited_too(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", max_stanza=10_000)
         alice, (bob, _) = host.login("alice"), managed(host, "bob")
         for _ in range(17):
@@ -377,7 +377,7 @@ class TestWhatIsHeld:
         host.pass_(0)
         assert [resume(host, "bob", resumeId, 0)[1][0].name for _, resumeId in lost] == ["resumed", "resumed", "failed"]
 
-    def test_nothing_is_left_in_the_books_when_they_are_back_or_gone(self, host: Host) -> None:
+    def test_nothing_stays_charged_when_they_are_back_or_gone(self, host: Host) -> None:
         alice, lost = host.login("alice"), self.lose(host, 3)
         for bob, _ in lost:
             alice.say(message(bob.jid))
@@ -387,7 +387,7 @@ class TestWhatIsHeld:
         host.pass_(301)
         assert host.server.sessionMemory.total == 0
 
-    def test_in_a_room_those_who_take_nothing_go_and_the_others_hear_it(self, tmp_path: Path) -> None:
+    def test_in_a_room_occupants_that_read_nothing_leave_and_the_others_see_it(self, tmp_path: Path) -> None:
         host = Host(tmp_path, "alice", "bob", unacknowledged=10)
         alice, (bob, _), other = host.login("alice"), managed(host, "bob"), host.login("alice")
         room = "den@conference.localhost"
@@ -402,7 +402,7 @@ class TestWhatIsHeld:
 
 
 class TestAfterTheProcessHasDied:
-    def test_resume_fails_and_says_how_much_was_handled(self, host: Host) -> None:
+    def test_resume_fails_and_says_how_many_stanzas_were_handled(self, host: Host) -> None:
         alice, resumeId = managed(host, "alice")
         for _ in range(3):
             alice.say(message("bob@localhost"))
@@ -411,7 +411,7 @@ class TestAfterTheProcessHasDied:
         _, heard = resume(host, "alice", resumeId, 0)
         assert (heard[0].name, heard[0].get("h")) == ("failed", "3")
 
-    def test_what_was_acknowledged_to_the_sender_and_not_by_the_receiver_waits(self, host: Host) -> None:
+    def test_a_message_acknowledged_to_the_sender_but_not_by_the_receiver_waits(self, host: Host) -> None:
         (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
         alice.say(message(bob.jid, "kept"))
         alice.say(R)
@@ -420,7 +420,7 @@ class TestAfterTheProcessHasDied:
         host.kill()
         assert bodies(host.login("bob", presence=False).say("<presence xmlns='jabber:client'/>")) == ["kept"]
 
-    def test_what_the_receiver_has_acknowledged_does_not_come_again(self, host: Host) -> None:
+    def test_a_message_that_the_receiver_has_acknowledged_is_not_sent_again(self, host: Host) -> None:
         (alice, _), (bob, _) = managed(host, "alice"), managed(host, "bob")
         alice.say(message(bob.jid, "had"))
         bob.say(a(1))

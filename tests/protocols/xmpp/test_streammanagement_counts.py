@@ -1,4 +1,4 @@
-"""The counts of stream management (XEP-0198 4): exact limits, and counters that begin again at 2 ** 32."""
+"""The counts of stream management (XEP-0198 4): exact limits, and counters that wrap at 2 ** 32."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LAST = (1 << 32) - 1
 
 
 class Writes:
-    """A store that has written as much as a test says."""
+    """A store whose progress the test sets."""
 
     def __init__(self) -> None:
         self.written = 0
 
-    def when(self, number: int, call: Callable[[], None]) -> None:
+    def whenWritten(self, number: int, call: Callable[[], None]) -> None:
         if number <= self.written:
             call()
 
@@ -37,7 +37,7 @@ def entry(xml: str = "<a/>") -> Entry:
 
 
 def sent(number: int, acknowledged: int = 0) -> Outbound:
-    """So many stanzas wait for an acknowledgement."""
+    """An Outbound with this number of unacknowledged stanzas."""
     outbound = Outbound()
     outbound.acknowledged = acknowledged
     for _ in range(number):

@@ -94,7 +94,7 @@ class TestAdduser:
 
     def test_a_name_is_taken_once(self, wsd: Command) -> None:
         wsd("adduser", "alice@localhost", password=b"one")
-        assert "there is alice@localhost already" in wsd.fails("adduser", "alice@localhost", password=b"two")
+        assert "alice@localhost exists already" in wsd.fails("adduser", "alice@localhost", password=b"two")
         assert check("one", wsd.keys("alice@localhost"))
 
     def test_a_missing_configuration_is_an_error(self, wsd: Command) -> None:
@@ -114,7 +114,7 @@ class TestPasswd:
         assert not check("old", wsd.keys("alice@localhost"))
 
     def test_it_adds_nobody(self, wsd: Command) -> None:
-        assert "there is no alice@localhost" in wsd.fails("passwd", "alice@localhost", password=b"new")
+        assert "alice@localhost does not exist" in wsd.fails("passwd", "alice@localhost", password=b"new")
         assert wsd("list") == ""
 
 
@@ -123,7 +123,7 @@ class TestDeluser:
         wsd("adduser", "alice@localhost", password=b"x")
         wsd("deluser", "alice@localhost")
         assert wsd("list") == ""
-        assert "there is no alice@localhost" in wsd.fails("deluser", "alice@localhost")
+        assert "alice@localhost does not exist" in wsd.fails("deluser", "alice@localhost")
 
     def test_the_next_user_of_the_name_inherits_no_contacts(self, wsd: Command) -> None:
         host = Host(wsd.store.parent, "alice", "bob")
@@ -148,7 +148,7 @@ class TestDeluser:
 
 
 class TestTheStore:
-    """It is in the place where the daemon looks for it, and belongs to the daemon's user."""
+    """The tool makes it where the daemon looks for it, and for the daemon's user."""
 
     @pytest.fixture(autouse=True)
     def _system(self, wsd: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Each number, date and boolean that a client may say, in each place: what is none is refused and changes nothing."""
+"""Each place for a number, date or boolean in a client's stanza: a malformed one is refused and changes nothing."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def error(heard: list[Element]) -> str:
-    """The one thing that came is an error: its condition."""
+    """The condition of the only answer, which is an error."""
     (answer,) = heard
     return condition(answer)
 
@@ -114,13 +114,13 @@ def history(limit: str) -> Callable[[Host, str], None]:
 
 
 def again(host: Host, value: str) -> None:
-    """From one who is in the room."""
+    """Sent by an occupant of the room."""
     _, bob = opened(host, "alice", "bob")
     assert error(join(bob, "bob", f"<history maxchars='{value}'/>")) == "bad-request"
 
 
 def firstIn(host: Host, value: str) -> None:
-    """From one who would make the room."""
+    """Sent by a user who would create the room."""
     assert error(join(host.login("alice"), "a", f"<history seconds='{value}'/>")) == "bad-request"
     assert host.server.rooms is not None
     assert host.server.rooms.rooms == {}
@@ -135,7 +135,7 @@ def priority(host: Host, value: str) -> None:
 
 
 def priorityTo(host: Host, value: str) -> None:
-    """In a presence for one, and for a room."""
+    """In presence for a user, and for a room."""
     alice, bob = opened(host, "alice", "bob")
     for to in (alice.jid, f"{ROOM}/bob", f"{ROOM}/robert"):
         assert error(bob.say(f"<presence xmlns='jabber:client' to='{to}'><priority>{value}</priority></presence>")) == (

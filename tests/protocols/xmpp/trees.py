@@ -1,4 +1,4 @@
-"""Elements of every kind that XML has, for tests of what reads and writes them."""
+"""Elements of every kind that XML has, for tests of parsers and writers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The users in memory, and how those that are not are found in the store."""
+"""Accounts: the users in memory, and the lookup of all others in the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import Element
 
 IDLE = 60.0
-"""Seconds for which a user without sessions stays in memory at least."""
+"""Seconds for which a user without sessions stays in memory after a lookup."""
 
 
 class Accounts:
@@ -27,19 +27,19 @@ class Accounts:
         self, settings: Settings, store: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
     ) -> None:
         self.users: dict[str, User] = {}
-        """Those in memory: all who have sessions, and some who were asked for."""
+        """The users in memory: all with sessions, and those that were looked up lately."""
         self._settings = settings
         self._store = store
         self._quarantine = quarantine
         self._clock = clock
         self._now = now
         self._touched: dict[str, float] = {}
-        """When each user without sessions was asked for last."""
+        """When each user without sessions was last looked up."""
         self._finding: dict[str, list[Deferred[User | None]]] = {}
-        """Those who wait for a user that is being read."""
+        """The lookups that wait for the same read of a user."""
 
     async def find(self, bare: str) -> User | None:
-        """The user with a bare address, None if there is none. Raises StoreError."""
+        """Returns the user with a bare address, None if there is none. Raises StoreError."""
         known = self.users.get(bare)
         if known is not None:
             self.touch(known)
@@ -64,7 +64,7 @@ class Accounts:
         return user
 
     def _found(self, user: User | Failure | None, bare: str) -> None:
-        """Answer all who wait, with what went wrong if something did."""
+        """Fire all lookups of a user, with the user or with the failure."""
         for found in self._finding.pop(bare):
             found.callback(user)
 
@@ -73,12 +73,12 @@ class Accounts:
         self._touched[user.bare] = self._clock.seconds()
 
     def forget(self, bare: str) -> None:
-        """What is in memory of a user without sessions is no longer true."""
+        """Drop a user without sessions from memory, because the store has changed."""
         if bare in self.users and not self.users[bare].sessions:
             del self.users[bare]
 
     def sweep(self) -> None:
-        """Forget the users without sessions whom nobody has asked for lately."""
+        """Drop the users without sessions that were not looked up lately."""
         now = self._clock.seconds()
         for bare, then in list(self._touched.items()):
             if bare not in self.users or self.users[bare].sessions:
@@ -91,13 +91,13 @@ class Accounts:
         return [session for user in self.users.values() for session in user.sessions.values()]
 
     def sessionOf(self, address: str) -> Session | None:
-        """The session with this full address."""
+        """Returns the session with a full address, None if there is none."""
         bare, _, resource = address.partition("/")
         user = self.users.get(bare)
         return None if user is None else user.sessions.get(resource)
 
     def deliver(self, stanza: Element) -> None:
-        """Send a stanza to the one session that it is addressed to, if there is one."""
+        """Send a stanza to the session with its full address, if there is one."""
         session = self.sessionOf(stanza.get("to"))
         if session is not None:
             session.send(stanza)

@@ -30,10 +30,10 @@ _PROBE, _PROBE_SIZE = "probe", 256 * KIB
 
 class AsyncStore:
     """
-    A store whose operations are done off the reactor's thread, one at a time: its share of the pool has one thread.
+    Runs the operations of a store off the reactor's thread, one at a time: its share of the pool has one thread.
 
-    Operations are done in the order of the calls, so that a read finds all earlier writes. Each write has a number, and
-    is on disk when `written` has reached it.
+    Operations run in the order of the calls, so a read finds all earlier writes. Each write has a number, and is on
+    disk when `written` has reached it.
 
     When the store cannot be written, writes wait in order and are retried every second. Meanwhile `fault` is set:
     operations that would have to wait fail with it, and other reads still work.
@@ -43,12 +43,12 @@ class AsyncStore:
 
     def __init__(self, thread: PoolShare, openStore: Callable[[], RecordStore], clock: Any, path: str = "") -> None:
         self.written = 0
-        """The number of the last operation before which all writes are on disk."""
-        self.asked = 0
-        """The number of the last operation that was asked for."""
+        """All writes up to this number are on disk."""
+        self.lastNumber = 0
+        """The number of the last operation."""
         self.fault: StoreError | None = None
         """Why writes wait, None if they do not."""
-        self.returned: Callable[[], None] = lambda: None
+        self.recovered: Callable[[], None] = lambda: None
         """Called when the store can be written again."""
         self._worker = StoreWorker(openStore)
         """Used on the thread alone."""
@@ -59,7 +59,7 @@ class AsyncStore:
         self._isBusy = False
         """Whether a batch is on the thread."""
         self._callbacks: list[tuple[int, int, Callable[[], None]]] = []
-        """What `when` is to call later: a heap of the write's number, the order of the calls, and the callback."""
+        """A heap of what `whenWritten` calls: the number of the write, the order of the call, and the callback."""
         self._ordinals = count()
         self._retrying: IDelayedCall | None = None
         self._lost = 0
@@ -67,14 +67,15 @@ class AsyncStore:
         self._hasStopped = False
 
     async def stop(self) -> None:
-        """Do the pending operations, as far as that is possible and the pool's patience lasts, and stop."""
-        if not self.asked:
+        """Run the pending operations until they are done or the pool's patience ends, then stop."""
+        if not self.lastNumber:
             self._thread.stop()
             return
         self._submit(self._worker.runBatch, self._queue, [])
         flushed = self.read(lambda store: None)
         stopped = self._thread.stop()
         with suppress(StoreError):
+            # A failure leaves its writes in the queue, and they are counted below.
             await flushed
         lost = sum(operation.done is None and operation.owner != _PROBE for operation in self._queue)
         if self.fault is not None and lost:
@@ -85,6 +86,7 @@ class AsyncStore:
                 sentence=self._sentence(self.fault),
             )
         with suppress(CancelledError):
+            # A thread that hangs is abandoned, with the store open.
             await self._thread.run(self._worker.close)
         await stopped
         self._hasStopped = True
@@ -142,16 +144,16 @@ class AsyncStore:
         self._add(lambda store: work(store, *arguments), owner, done)
         return done
 
-    def when(self, number: int, call: Callable[[], None]) -> None:
-        """Call when all writes up to this number are on disk."""
+    def whenWritten(self, number: int, call: Callable[[], None]) -> None:
+        """Call `call` when all writes up to this number are on disk: at once, if they are already."""
         if number <= self.written:
             call()
         else:
             heappush(self._callbacks, (number, next(self._ordinals), call))
 
-    async def kept(self, since: int) -> None:
+    async def flush(self, since: int) -> None:
         """Wait until all writes after `since` are on disk. Raises StoreError if one of them is lost or has to wait."""
-        last = self.asked
+        last = self.lastNumber
         if last == since:
             return
         await self.read(lambda store: None)
@@ -166,7 +168,7 @@ class AsyncStore:
         return self._add(work, owner, None)
 
     def _add(self, work: Callable[[RecordStore], Any], owner: str, done: Deferred[Any] | None) -> int:
-        self.asked = number = self.asked + 1
+        self.lastNumber = number = self.lastNumber + 1
         self._queue.append(StoreOperation(number, owner, work, done))
         self._submitNext()
         return number
@@ -187,7 +189,7 @@ class AsyncStore:
     def _submit(
         self, run: Callable[..., list[Any]], batch: list[StoreOperation], rest: list[StoreOperation], *arguments: object
     ) -> None:
-        """Run a batch on the thread, unless another one is there. `rest` is then the queue."""
+        """Run a batch on the thread, unless one is running. `rest` becomes the queue."""
         if self._isBusy or not batch:
             return
         self._isBusy, self._queue = True, rest
@@ -205,7 +207,7 @@ class AsyncStore:
         return [RetryLater(error) if operation.done is None else Failure(error) for operation in batch]
 
     def _finished(self, results: Sequence[Any], batch: Sequence[StoreOperation]) -> None:
-        """Tell everybody what has become of a batch, and go on with the next."""
+        """Settle a batch, and submit the next."""
         try:
             self._settle(list(zip(batch, results, strict=True)))
         finally:
@@ -218,7 +220,7 @@ class AsyncStore:
         self._queue[:0] = [operation for operation, result in results if isinstance(result, RetryLater)]
         hadFault = self.fault is not None
         self._noteFaults([result for _, result in results])
-        self.written = self._queue[0].number - 1 if self._queue else self.asked
+        self.written = self._queue[0].number - 1 if self._queue else self.lastNumber
         for operation, result in results:
             if operation.done is not None:
                 operation.done.callback(result)
@@ -228,7 +230,7 @@ class AsyncStore:
         while self._callbacks and self._callbacks[0][0] <= self.written:
             self._call(heappop(self._callbacks)[2])
         if hadFault and self.fault is None:
-            self._call(self.returned)
+            self._call(self.recovered)
 
     def _call(self, call: Callable[[], None]) -> None:
         try:
@@ -253,15 +255,15 @@ class AsyncStore:
                 )
             self.fault = errors[0].copy()
             if not isProbing:
-                self.asked += 1
-                self._queue.append(StoreOperation(self.asked, _PROBE, _writeProbe, None))
+                self.lastNumber += 1
+                self._queue.append(StoreOperation(self.lastNumber, _PROBE, _writeProbe, None))
         elif self.fault is not None and not isProbing:
             self.fault = None
             self.put(_PROBE, "", "", None)
             self.log.info("the store of xmpp works again, and all pending writes are done", event="xmpp.store")
 
     def _sentence(self, error: StoreError) -> str:
-        """What is wrong, and with which file. Only the log is told the path."""
+        """The error with the path of the file, for the log; clients must not learn the path."""
         return f"{self._path}: {error}" if self._path else str(error)
 
 

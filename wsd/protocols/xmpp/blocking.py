@@ -24,7 +24,7 @@ class BlockLists:
 
     async def get(self, session: Session, iq: Element, query: Element) -> Element:
         """The whole list (XEP-0191 3.2)."""
-        session.hearsBlocking = True
+        session.wantsBlockPushes = True
         items = (Element(BLOCKING, "item", {"jid": address}) for address in sorted(session.user.blocked))
         return result(iq, Element(BLOCKING, "blocklist", {}, *items))
 
@@ -32,7 +32,7 @@ class BlockLists:
         """Block addresses. Those who see the user's presence see the user leave first (XEP-0191 3.3)."""
         user, addresses = session.user, _addressesIn(query)
         if not addresses:
-            raise StanzaError("bad-request", "say whom to block")
+            raise StanzaError("bad-request", "name the addresses to block")
         most = self._settings.options.contacts
         if len(user.blocked) + len(addresses) > most:
             raise StanzaError("resource-constraint", f"at most {most} may be blocked")
@@ -83,5 +83,5 @@ def _addressesIn(query: Element) -> list[str]:
 
 def _push(user: User, query: Element) -> None:
     for session in user.sessions.values():
-        if session.hearsBlocking:
+        if session.wantsBlockPushes:
             session.push(query)

@@ -26,4 +26,4 @@ class BoundStream(Protocol):
         """Send a ping of the WebSocket."""
 
     def supplant(self) -> None:
-        """Another stream or nobody has the session now: end without it."""
+        """End without the session: it has ended, or another stream has taken it over."""

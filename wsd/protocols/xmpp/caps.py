@@ -5,10 +5,10 @@ from __future__ import annotations
 from base64 import b64encode
 from hashlib import sha1
 
+from wsd.protocols.xmpp.forms import FORM
 from wsd.protocols.xmpp.stanza import Element
 
 CAPS = "http://jabber.org/protocol/caps"
-_FORM = "jabber:x:data"
 _NODE = "urn:wsd:xmpp"
 
 
@@ -27,9 +27,9 @@ def hashOf(info: Element) -> str:
     children = list(info.elements())
     identities = sorted(_identity(child) for child in children if child.name == "identity")
     features = sorted(child.get("var") for child in children if child.name == "feature")
-    forms = sorted(_fields(child) for child in children if child.ns == _FORM)
-    told = [*identities, *features, *(part for form in forms for part in form)]
-    digest = sha1("".join(f"{part}<" for part in told).encode(), usedforsecurity=False).digest()
+    forms = sorted(_fields(child) for child in children if child.ns == FORM)
+    parts = [*identities, *features, *(part for form in forms for part in form)]
+    digest = sha1("".join(f"{part}<" for part in parts).encode(), usedforsecurity=False).digest()
     return b64encode(digest).decode()
 
 
@@ -40,7 +40,7 @@ def _identity(identity: Element) -> str:
 def _fields(form: Element) -> list[str]:
     """The type of a form, then its fields with their values, in order."""
     fields = {field.get("var"): sorted(value.text for value in field.elements()) for field in form.elements()}
-    told = fields.pop("FORM_TYPE", [])
+    parts = fields.pop("FORM_TYPE", [])
     for name, values in sorted(fields.items()):
-        told += [name, *values]
-    return told
+        parts += [name, *values]
+    return parts

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from wsd.protocols.xmpp.rooms.muc import MUC_USER
 from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.stanza import CLIENT, Element, result
 
 CARBONS = "urn:xmpp:carbons:2"
 FORWARD = "urn:xmpp:forward:0"
 _HINTS = "urn:xmpp:hints"
-_MUC_USER = "http://jabber.org/protocol/muc#user"
 _MARKERS = ("urn:xmpp:receipts", "http://jabber.org/protocol/chatstates", "urn:xmpp:chat-markers:0")
 
 
@@ -17,7 +17,7 @@ def mayBeCopied(message: Element) -> bool:
     messageType = message.get("type", "normal")
     if messageType not in ("chat", "normal", "error"):
         return False
-    if message.child(CARBONS, "private") or message.child(_HINTS, "no-copy") or message.child(_MUC_USER, "x"):
+    if message.child(CARBONS, "private") or message.child(_HINTS, "no-copy") or message.child(MUC_USER, "x"):
         return False
     return messageType == "chat" or any(
         child.ns in _MARKERS or (child.ns == CLIENT and child.name == "body") for child in message.elements()
@@ -25,7 +25,7 @@ def mayBeCopied(message: Element) -> bool:
 
 
 def copy(user: User, message: Element, direction: str, but: list[Session]) -> None:
-    """Send a message to the user's other sessions that want it; `direction` is "sent" or "received"."""
+    """Send a copy to the sessions that have enabled carbons, except `but`; `direction` is "sent" or "received"."""
     wanting = [each for each in user.sessions.values() if each.hasCarbons and each not in but]
     if not wanting or not mayBeCopied(message):
         return

@@ -1,4 +1,4 @@
-"""What is known of a client before it says anything."""
+"""ClientInfo: what the WebSocket and the route know of a client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """One client, as its WebSocket and the route describe it."""
+    """A client before it has sent anything."""
 
     address: str
     """The account of `wsd.policies.admission`: an IPv4 address, or the network of an IPv6 address."""

@@ -1,7 +1,7 @@
 """
 Credentials: the users, and the keys that SCRAM stores instead of their passwords (RFC 5802 3).
 
-What takes milliseconds is meant for a thread. scramp is needed only where users have passwords.
+Functions that take milliseconds are meant for a thread. scramp is needed only where users have passwords.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FOR_PLAIN = "SCRAM-SHA-256"
 ITERATIONS = 10_000
 """The iteration count of new keys (RFC 5802 5.1 wants at least 4096)."""
 _MOST_ITERATIONS = 1_000_000
-"""Limit for stored keys: the client's time for a login grows with it, and by PLAIN the server's."""
+"""Limit for stored keys. The work of each login grows with it: the client's for SCRAM, the server's for PLAIN."""
 
 USER, SECRET = "user", "secret"
 """Kinds of records: the keys of a user, and the secret for decoy keys."""
@@ -34,7 +34,7 @@ USER, SECRET = "user", "secret"
 
 @dataclass(frozen=True, slots=True)
 class ScramKeys:
-    """What is stored of a password for one mechanism (RFC 5802 3)."""
+    """The keys that are stored for one mechanism instead of a password (RFC 5802 3)."""
 
     salt: bytes
     storedKey: bytes
@@ -51,7 +51,7 @@ def hasScram() -> bool:
 
 
 def mechanism(name: str) -> Any:
-    """The mechanism of this name, as scramp has it."""
+    """scramp's object for a mechanism."""
     from scramp import ScramMechanism
 
     return ScramMechanism(name)
@@ -77,7 +77,7 @@ def check(password: str, kept: str | None) -> bool:
     """
     Whether this is the password whose keys were stored. Takes milliseconds.
 
-    `kept` is None if there is no such user, which takes as long, so that the time does not tell who has an account.
+    `kept` is None if there is no such user. That takes as long, so that the time does not reveal which users exist.
     """
     from scramp import ScramException
 

@@ -1,4 +1,4 @@
-"""Delayed delivery (XEP-0203): the time at which a stanza came, for those who get it later."""
+"""Delayed delivery (XEP-0203): a stanza that is delivered later says when it arrived."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def stamp(seconds: float) -> str:
 
 
 def delayed(stanza: Element, by: str, seconds: float) -> Element:
-    """The stanza with the time at which it came, unless it has one from the same sender."""
+    """The stanza with a <delay/>, unless it has one from the same address already."""
     if any(child.ns == DELAY and child.get("from") == by for child in stanza.elements()):
         return stanza
     late = stanza.copy()

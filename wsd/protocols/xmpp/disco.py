@@ -1,4 +1,4 @@
-"""Service discovery (XEP-0030): what the server and its rooms have in common of it."""
+"""Service discovery (XEP-0030): what the server and its rooms share."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def information(category: str, kind: str, name: str, features: tuple[str, ...], 
     attrs = {"category": category, "type": kind}
     if name:
         attrs["name"] = name
-    told = (Element(INFO, "feature", {"var": feature}) for feature in features)
-    return Element(INFO, "query", {}, Element(INFO, "identity", attrs), *told, *forms)
+    listed = (Element(INFO, "feature", {"var": feature}) for feature in features)
+    return Element(INFO, "query", {}, Element(INFO, "identity", attrs), *listed, *forms)

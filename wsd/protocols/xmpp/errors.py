@@ -1,4 +1,4 @@
-"""Errors of streams (RFC 6120 4.9) and of stanzas (RFC 6120 8.3), and the shape that they share with those of SASL."""
+"""Errors of streams (RFC 6120 4.9) and of stanzas (RFC 6120 8.3), and the base class that SASL failures share."""
 
 from __future__ import annotations
 

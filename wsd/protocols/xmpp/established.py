@@ -1,4 +1,4 @@
-"""An established stream: the stanzas that come once a resource is bound, and stream management (XEP-0198)."""
+"""An established stream: stanzas after a resource is bound, and stream management (XEP-0198)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsd.protocols.xmpp.values import boolean, number
 
 
 class Established:
-    """A stream and its session, while they belong together."""
+    """A stream with its session."""
 
     def __init__(
         self, router: Router, resumption: Resumption, stream: BoundStream, session: Session, lang: str
@@ -27,12 +27,12 @@ class Established:
         """The default language of the stream."""
 
     async def receive(self, element: Element) -> None:
-        """An element from the client. Raises StreamError."""
+        """Called with each element of the client. Raises StreamError."""
         if element.ns == SM:
             self._manage(element)
             return
         if element.ns == SASL:
-            raise StreamError("unsupported-stanza-type", "this stream has had its login")
+            raise StreamError("unsupported-stanza-type", "this stream is authenticated already")
         if self._lang and element.name != "iq":
             # RFC 6120 8.1.5: a stanza without a language has that of its stream.
             element.attrs.setdefault(LANG, self._lang)

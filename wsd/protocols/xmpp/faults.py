@@ -1,4 +1,4 @@
-"""What happens to a request that needs the store when the store fails: it is logged, and refused."""
+"""While the store fails, requests that need it are logged and refused."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from wsd.protocols.xmpp.store import StoreError, refusal
 
 
 def refuseForStore(fault: StoreError, log: ConnectionLog | Logger) -> StanzaError:
-    """The error that answers the request. The fault is logged with the connection whose log this is."""
+    """Log the fault to the log of the connection. Returns the error that answers the request."""
     log.warn("the store of xmpp refuses a request: {sentence}", event="xmpp.store", sentence=str(fault))
     return refusal(fault)

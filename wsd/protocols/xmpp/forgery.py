@@ -6,6 +6,7 @@ from collections.abc import Container
 
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.jid import parseJid
+from wsd.protocols.xmpp.rooms.muc import MUC_USER
 from wsd.protocols.xmpp.stanza import Element
 
 _SERVERS = {
@@ -24,15 +25,13 @@ _PUSHES = ("jabber:iq:roster", "urn:xmpp:blocking")
 """The namespaces of pushes that tell a client about its own roster and block list."""
 
 _STANZA_ID = "urn:xmpp:sid:0"
-ROOMS = "http://jabber.org/protocol/muc#user"
-"""What a room says about occupants. A client sends it to a room as an invitation, which the room rewrites."""
 
-_SUSPECT = frozenset({_STANZA_ID, ROOMS, *(ns for ns, _ in _SERVERS)})
+_SUSPECT = frozenset({_STANZA_ID, MUC_USER, *(ns for ns, _ in _SERVERS)})
 """The namespaces to look for; most stanzas have none of them."""
 
 
 def strip(stanza: Element, domains: Container[str], isForRoom: bool) -> None:
-    """Remove such elements from a message or presence. `domains` are the domains here, which assign stanza ids."""
+    """Remove such elements from a message or presence. Only our own `domains` may assign their stanza ids."""
     for child in stanza.children:
         if isinstance(child, Element) and child.ns in _SUSPECT:
             break
@@ -46,7 +45,8 @@ def strip(stanza: Element, domains: Container[str], isForRoom: bool) -> None:
 def _isForged(child: Element, domains: Container[str], isForRoom: bool) -> bool:
     if (child.ns, child.name) in _SERVERS:
         return True
-    if child.ns == ROOMS:
+    if child.ns == MUC_USER:
+        # A client sends it to a room with an invitation, which the room rewrites (XEP-0045 7.8.2).
         return not isForRoom
     return child.ns == _STANZA_ID and child.name == "stanza-id" and _isOurs(child.get("by"), domains)
 

@@ -41,7 +41,7 @@ class XmlLimits:
 DEFAULTS = XmlLimits()
 
 _ESCAPED = 6
-"""By how much escaping can lengthen a text: a quotation mark becomes &quot;."""
+"""The most by which escaping lengthens a text: a quotation mark becomes &quot;."""
 
 
 def _tooLong(limits: XmlLimits) -> StreamError:
@@ -50,7 +50,7 @@ def _tooLong(limits: XmlLimits) -> StreamError:
 
 
 class Builder:
-    """Builds elements from what expat calls. Complete elements at the depth `cut` are handed to `whole`."""
+    """Builds elements from the callbacks of expat. Complete elements at the depth `cut` are passed to `whole`."""
 
     def __init__(self, limits: XmlLimits, cut: int = 0) -> None:
         self.limits = limits
@@ -67,7 +67,7 @@ class Builder:
 
     def parser(self) -> XMLParserType:
         """A new expat parser that calls this builder."""
-        # Each parser interns its names itself, so that those of a stranger are not kept.
+        # Each parser interns names for itself, so names that strangers invent are not kept.
         parser = ParserCreate("utf-8", " ")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
@@ -111,7 +111,7 @@ class Builder:
         if self._elements > limits.elements:
             raise StreamError("policy-violation", f"a message has at most {limits.elements} elements")
         if len(stack) >= limits.depth:
-            raise StreamError("policy-violation", f"elements lie at most {limits.depth} deep")
+            raise StreamError("policy-violation", f"elements are nested at most {limits.depth} deep")
         if len(attrs) > limits.attributes:
             raise StreamError("policy-violation", f"an element has at most {limits.attributes} attributes")
         if _LANG in attrs:
@@ -161,7 +161,7 @@ def parse(message: bytes, limits: XmlLimits = DEFAULTS) -> Element:
         raise StreamError("not-well-formed", f"a message is one complete element: {error}") from None
     root = builder.root
     assert root is not None
-    # A short message cannot become too long, so it need not be written to find out.
+    # A short message cannot become too long, so only a long one is written to measure it.
     if _ESCAPED * (len(message) + builder.grown) > limits.written and len(root.toXml().encode()) > limits.written:
         raise _tooLong(limits)
     return root

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from twisted.internet.interfaces import IReactorTime
 
 _KEPT = 10_000
-"""Limit of the names remembered; beyond it, those whose failures have worn off are forgotten."""
+"""Limit of the names remembered; beyond it, names whose failures have worn off are forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Rate:
 
 BY_ADDRESS = Rate(10, 1.0)
 BY_USER = Rate(50, 1.0)
-"""A higher limit: a single address is stopped before it can shut a user out."""
+"""The higher limit: a single address is stopped before it can lock a user out."""
 
 
 class Guard:
@@ -36,7 +36,7 @@ class Guard:
         return self._level(name) < self._rate.burst
 
     def failed(self, name: str) -> None:
-        """An attempt has failed."""
+        """Called when an attempt has failed."""
         if len(self._failures) >= _KEPT:
             self._failures = {each: kept for each, kept in self._failures.items() if self._level(each) > 0}
         self._failures[name] = (self._level(name) + 1, self._clock.seconds())

@@ -1,4 +1,4 @@
-"""host-meta (XEP-0156, RFC 6415): tells a client that knows only the domain where the WebSocket is."""
+"""host-meta (XEP-0156, RFC 6415): how a client that knows only the domain finds the WebSocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses (RFC 6120 2.1), prepared as RFC 6122 has it: with nodeprep, nameprep and resourceprep."""
+"""Addresses (RFC 6120 2.1), prepared with nodeprep, nameprep and resourceprep (RFC 6122 2)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NODE = Profile(nodeprep.mappings, prohibiteds=nodeprep.prohibiteds, check_unass
 _RESOURCE = Profile(resourceprep.mappings, prohibiteds=resourceprep.prohibiteds, check_unassigneds=False)
 
 _SHORT = 200
-"""Limit in characters of a cached address, which bounds the memory for addresses that strangers invent."""
+"""Limit in characters of a cached address. It bounds the memory for addresses that strangers invent."""
 
 
 class JID(NamedTuple):
@@ -55,6 +55,7 @@ def _prepared(part: str, kind: str) -> str:
     except IndexError:
         # Twisted raises this for an empty label, and for one that becomes empty.
         raise ValueError(f"{part[:80]!r} cannot be the {kind} part of an address: a part of it is empty") from None
+    # RFC 6122 2.2 to 2.4: no part is empty or longer than 1023 bytes.
     if not 0 < len(prepared.encode("utf-8", "surrogatepass")) < 1024:
         raise ValueError(f"the {kind} part of an address has 1 to 1023 bytes")
     return prepared
@@ -81,7 +82,8 @@ def prepareResource(text: str) -> str:
 
 
 def parseJid(text: str) -> JID:
-    """Parses and prepares an address. Raises ValueError, whose message is for the client."""
+    """Parses and prepares an address. Raises ValueError, whose message the client may see."""
+    # RFC 6122 2.1: three parts of 1023 bytes, and @ and /.
     if len(text) > 3071:
         raise ValueError("an address has at most 3071 bytes")
     return _known(text) if len(text) <= _SHORT else _parsed(text)

@@ -1,4 +1,4 @@
-"""Ledger: counts the memory held for clients that may be gone, in all and for each of them."""
+"""Ledger: counts the memory held for clients that may be gone, for each of them and for all together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TAG = 160
 """Bytes charged for the work of parsing a tag."""
 
 _SHARE = 4
-"""The share of the whole that one holder may have is 1 / 4."""
+"""One holder may have a quarter of the limit for all."""
 
 
 def weight(element: Element) -> int:

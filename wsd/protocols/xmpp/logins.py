@@ -17,7 +17,7 @@ _DERIVING = 100
 
 
 class Logins:
-    """What the logins of a server share."""
+    """The keys, limits and threads that all logins of a server share."""
 
     def __init__(self, store: AsyncStore, quarantine: Quarantine, deriving: PoolShare, clock: Any) -> None:
         self.store = store
@@ -65,14 +65,14 @@ class StreamLogins:
         self._admitUser(user)
         deriving = self._logins.deriving
         if deriving.pending >= _DERIVING:
-            raise SaslFailure("temporary-auth-failure", "too many log in at once; try again")
+            raise SaslFailure("temporary-auth-failure", "too many logins at once; try again")
         bare = f"{user}@{self._domain}"
         kept = await self._logins.store.get(credentials.USER, bare, "keys")
         isRead = self._logins.quarantine.keys(bare, kept, credentials.FOR_PLAIN) is not None
         return await deriving.run(credentials.check, password, kept if isRead else None)
 
     def failed(self, user: str) -> None:
-        """A login of this user has failed."""
+        """Called when a login of this user has failed."""
         self._logins.byAddress.failed(self._address)
         self._logins.byUser.failed(f"{user}@{self._domain}")
 

@@ -23,7 +23,7 @@ class Messages:
         self._offline = offline
 
     async def receive(self, session: Session, stanza: Element, to: JID | None, receipt: Receipt | None) -> None:
-        """A message from a session to a user here. Raises StanzaError and StoreError."""
+        """Handle a message from a session to a user of this server. Raises StanzaError and StoreError."""
         sender = session.user
         if to is None:
             # RFC 6120 10.3.1: without an address, a message is for the sender's own account.
@@ -50,7 +50,7 @@ class Messages:
         if session is not None:
             chosen = [session]
         elif messageType == "groupchat":
-            raise StanzaError("service-unavailable", "a groupchat is for who is in the room")
+            raise StanzaError("service-unavailable", "only a session can receive a groupchat")
         elif messageType == "error" or (to.resource and messageType == "headline"):
             return
         elif messageType == "headline":
@@ -65,7 +65,7 @@ class Messages:
         carbons.copy(user, stanza, "received", chosen)
 
     def redeliver(self, user: User, xml: str, receipt: Receipt | None) -> None:
-        """Send a stanza that an ended session has not acknowledged to the others, or store it (XEP-0198 5)."""
+        """Deliver what an ended session has not acknowledged to the user's other sessions, or store it (XEP-0198 5)."""
         if not xml.startswith("<message"):
             return
         stanza = parse(xml.encode(), self._settings.storedLimits)
@@ -76,7 +76,7 @@ class Messages:
             if all(each.stream is not None and each.fullness < 0.5 for each in willing):
                 self.deliver(user, to, stanza.copy(to=to.bare), receipt)
                 return
-            # Messages that overran one session must not overrun the next: they are sent when there is room.
+            # Messages that overran one session must not overrun the next: they are stored, and sent when there is room.
             self._offline.accept(user, stanza, receipt)
             for each in willing:
                 each.hasMoreStored = True

@@ -25,11 +25,11 @@ from wsd.protocols.xmpp.streammanagement import SM, failed
 
 _TRIES = 5
 """Limit of the logins that may fail on one stream."""
-NOT_YET = "first come the login, a new <open/>, and a resource"
+NOT_YET = "log in, send a new <open/> and bind a resource first"
 
 
 class AuthenticationServices(Protocol):
-    """What a login needs of the server."""
+    """The parts of the server that a login uses."""
 
     settings: Settings
     logins: Logins
@@ -37,7 +37,7 @@ class AuthenticationServices(Protocol):
 
 
 class BindingServices(Protocol):
-    """What the binding of a resource needs of the server."""
+    """The parts of the server that the binding of a resource uses."""
 
     queries: Queries
     sessions: Sessions
@@ -52,21 +52,21 @@ class NegotiatingStream(BoundStream, Protocol):
         """Whether neither side has ended the stream."""
 
     def authenticated(self) -> None:
-        """The client has logged in."""
+        """Called when the client has logged in."""
 
     def bound(self, session: Session) -> None:
-        """The client has bound a resource, or resumes a session."""
+        """Called when the client has bound a resource, or resumes a session."""
 
 
 class Identity(NamedTuple):
-    """Who has logged in."""
+    """The user who has logged in."""
 
     bare: str
     isAnonymous: bool
 
 
 class Authentication:
-    """The first part: the client logs in (RFC 6120 6), maybe after it has registered (XEP-0077)."""
+    """The first part: the client registers, if it needs an account (XEP-0077), and logs in (RFC 6120 6)."""
 
     def __init__(self, services: AuthenticationServices, stream: NegotiatingStream, domain: str) -> None:
         self._settings = services.settings
@@ -85,7 +85,7 @@ class Authentication:
 
     @property
     def identity(self) -> Identity:
-        """Who has logged in."""
+        """The user who has logged in."""
         assert self._exchange.user is not None
         return Identity(JID(self._exchange.user, self._domain, "").bare, self._exchange.isAnonymous)
 
@@ -153,8 +153,8 @@ class Binding:
     def features(self) -> Element:
         """The features of the stream (RFC 6120 7.4)."""
         session = Element(SESSION, "session", {}, Element(SESSION, "optional"))
-        told = caps.element(self._queries.info())
-        return Element(STREAMS, "features", {}, Element(BIND, "bind"), session, Element(SM, "sm"), told)
+        capabilities = caps.element(self._queries.info())
+        return Element(STREAMS, "features", {}, Element(BIND, "bind"), session, Element(SM, "sm"), capabilities)
 
     async def receive(self, element: Element) -> None:
         """An element from the client. Raises StreamError and StoreError."""
@@ -176,12 +176,12 @@ class Binding:
             return
         if session is not None:
             self._stream.bound(session)
-            told = Element(BIND, "bind", {}, Element(BIND, "jid", {}, session.jid))
-            self._stream.write(result(iq, told).toXml())
+            bound = Element(BIND, "bind", {}, Element(BIND, "jid", {}, session.jid))
+            self._stream.write(result(iq, bound).toXml())
 
     async def _newSession(self, iq: Element) -> Session | None:
         """
-        The session that an iq asks for, None if the stream has ended meanwhile.
+        Returns the session that an iq asks for, None if the stream has ended meanwhile.
 
         Raises StanzaError, StreamError and StoreError.
         """
@@ -210,6 +210,7 @@ class Binding:
             stream.write(found.toXml())
             return
         assert found.inbound is not None
+        # <resumed/> comes before the stanzas that `attach` sends again; writing it may end the stream.
         found.stream = stream
         stream.bound(found)
         attrs = {"previd": element.get("previd"), "h": str(found.inbound.handled)}

@@ -30,7 +30,7 @@ _STATES = "http://jabber.org/protocol/chatstates"
 
 
 def isWorthStoring(message: Element) -> bool:
-    """Whether a message is for a person, and more than a sign that somebody is typing (XEP-0160 3, XEP-0334)."""
+    """Whether a message is for a person, and more than a chat state such as "typing" (XEP-0160 3, XEP-0334)."""
     if message.get("type", "normal") not in ("chat", "normal"):
         return False
     if message.child(_HINTS, "no-store") or message.child(_HINTS, "no-permanent-store"):
@@ -59,9 +59,9 @@ class Offline:
         self._entryIds = entryIds
         self._now = now
         self._sent: set[int] = set()
-        """The messages that a session was sent and has not acknowledged."""
-        self._reading: set[str] = set()
-        """The users whose messages are being read."""
+        """Stored messages that were sent to a session and are not acknowledged."""
+        self._reading: dict[str, Session | None] = {}
+        """The users whose messages are being read, each with the session that has become available meanwhile."""
 
     # -- storing --------------------------------------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ class Offline:
         stored = self._store.read(lambda store: store.append(entryId, OFFLINE, user.bare, xml), owner=user.bare)
         stored.addErrback(self._refuse, user, entryId, message)
         if receipt is not None:
-            receipt.number = max(receipt.number, self._store.asked)
+            receipt.number = max(receipt.number, self._store.lastNumber)
 
     def _refuse(self, failure: Failure, user: User, entryId: int, message: Element) -> None:
         """Tell the sender that a message could not be stored."""
@@ -95,7 +95,7 @@ class Offline:
 
     def store(self, user: User, xml: str) -> tuple[int, int]:
         """
-        Store a stanza that a session was sent and has not acknowledged.
+        Store a stanza that was sent to a session and is not acknowledged.
 
         Returns its id and the number of the write; both are 0 for an anonymous user, who can never log in again.
         """
@@ -112,30 +112,39 @@ class Offline:
         return entryId, xml
 
     def drop(self, user: User, entryId: int) -> None:
-        """A message has arrived: forget it."""
+        """Forget a message, because it has arrived."""
         self._sent.discard(entryId)
         user.waiting.pop(entryId, None)
         self._store.discard([entryId], user.bare)
 
     def returned(self, entryId: int) -> None:
-        """The session that was sent this message has ended: it waits again."""
+        """A message waits again, because its session has ended."""
         self._sent.discard(entryId)
 
     # -- delivering -----------------------------------------------------------------------------------------------
 
     def deliver(self, session: Session) -> None:
-        """Send a session the messages that wait for its user."""
+        """Send the messages that wait for a user to one of its sessions."""
         user = session.user
-        if user.isAnonymous or not user.waiting or user.bare in self._reading:
+        if user.isAnonymous or not user.waiting:
             return
-        self._reading.add(user.bare)
+        if user.bare in self._reading:
+            self._reading[user.bare] = session
+            return
+        self._reading[user.bare] = None
         read: Any = self._store.entries(OFFLINE, user.bare)
         read.addCallback(self._send, session)
         read.addErrback(self._unsent, session)
-        read.addBoth(lambda _: self._reading.discard(user.bare))
+        read.addBoth(self._hasRead, user.bare)
+
+    def _hasRead(self, _: object, bare: str) -> None:
+        """Called after each read. A session that became available meanwhile gets what the first one did not take."""
+        later = self._reading.pop(bare)
+        if later is not None:
+            self.deliver(later)
 
     def _unsent(self, failure: Failure, session: Session) -> None:
-        """The messages could not be read: they are sent when the store works again."""
+        """Called when the messages could not be read: they are sent when the store works again."""
         session.hasMoreStored = True
         if failure.check(StoreError):
             sentence = failure.getErrorMessage()
@@ -149,7 +158,7 @@ class Offline:
         for entryId, xml in entries:
             if entryId not in self._sent and entryId in session.user.waiting:
                 if session.fullness >= 0.5:
-                    # The others follow when these have arrived: all at once could overrun the session.
+                    # The rest follows when these have arrived: all at once could overrun the session.
                     session.hasMoreStored = True
                     return
                 message = self._quarantine.message(OFFLINE, session.user.bare, entryId, xml)

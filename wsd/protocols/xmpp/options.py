@@ -13,6 +13,9 @@ from wsd.config.state import LOCK
 from wsd.config.stores import checkStore
 from wsd.config.values import KIB, MIB
 
+STORE_NAME = "xmpp.sqlite"
+"""The file of the store in the state folder, if the key `store` is not set."""
+
 _UPSTREAM = re.compile(r"tcp:(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
 
 
@@ -44,7 +47,7 @@ def _url(text: str) -> str:
 
 @dataclass(frozen=True)
 class XmppOptions:
-    """The users that a route serves and what it stores for them, or the server to which it is the gateway."""
+    """The options of an embedded server, or of a gateway to another server."""
 
     domains: tuple[str, ...] = field(default=("localhost",), metadata={"each": _domain})
     """The domains served."""
@@ -55,7 +58,7 @@ class XmppOptions:
     register: bool = False
     """Whether clients may register accounts (XEP-0077)."""
     secure: bool = False
-    """Whether passwords are safe on the way to this daemon although it has no TLS here."""
+    """Whether passwords may be sent in the clear, because something else protects the way to this daemon."""
     rooms: bool = True
     """Whether there are rooms, at conference.DOMAIN."""
     history: int = fields.count(50, "messages", 0)
@@ -71,11 +74,11 @@ class XmppOptions:
     unacknowledged: int = fields.count(1_000, "stanzas")
     """Limit of the stanzas sent to one session and not acknowledged."""
     max_held: int = field(default=64 * MIB, metadata={"size": True, "least": 1 * MIB})
-    """Limit of the bytes of memory for sessions without a connection, and for rooms; one address may use a quarter."""
+    """Limit in bytes of the memory for sessions without a connection, and for rooms; one address may use a quarter."""
     max_stanza: int = field(default=256 * KIB, metadata={"size": True, "least": 10_000})
     """Limit of the bytes of a message from a client, at least 10,000 (RFC 6120 13.12)."""
     url: str | None = field(default=None, metadata={"each": _url})
-    """The URL of this route in host-meta; None is a URL at the host that the client has asked."""
+    """The URL of this route in host-meta; None is a URL at the host that the request names."""
     see_other: str | None = field(default=None, metadata={"each": _url})
     """The URL to which clients are sent, because this route has moved (RFC 7395 3.6.1)."""
     upstream: str | None = field(default=None, metadata={"each": _upstream})
@@ -87,11 +90,15 @@ class XmppOptions:
     upstream_proxy: bool = False
     """Whether the server is told the client's address by a PROXY header."""
 
+    def storeFile(self, environ: Mapping[str, str]) -> Path:
+        """The file of the store."""
+        return Path(self.store or Path(stateFolder(environ)) / STORE_NAME)
+
     def check(self) -> list[str]:
         """Check the store, and return warnings. Raises ValueError if it cannot be opened."""
         if self.upstream is not None:
             return []
-        return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "xmpp.sqlite"))
+        return checkStore(self.storeFile(os.environ))
 
     def lockFiles(self, environ: Mapping[str, str]) -> list[Path]:
         """The files that the daemon locks, so that no other daemon uses the same store; a gateway has none."""
@@ -100,7 +107,7 @@ class XmppOptions:
         if self.store:
             return [Path(f"{self.store}.lock")]
         folder = Path(stateFolder(environ))
-        return [folder / LOCK, folder / "xmpp.sqlite.lock"]
+        return [folder / LOCK, folder / f"{STORE_NAME}.lock"]
 
     @property
     def isOwn(self) -> bool:

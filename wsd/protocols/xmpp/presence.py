@@ -1,4 +1,4 @@
-"""Presence (RFC 6121 3 and 4): who is told that a user is there, and the exchange of subscriptions."""
+"""Presence (RFC 6121 4): who sees that a user is available; and subscriptions to it (RFC 6121 3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsd.protocols.xmpp.offline import Offline
 from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.rooms.service import Rooms
 from wsd.protocols.xmpp.roster import Rosters
-from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, came, sent
+from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, afterInbound, afterOutbound
 from wsd.protocols.xmpp.session import Session, User
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element
@@ -23,9 +23,7 @@ from wsd.protocols.xmpp.values import number
 SUBSCRIPTIONS = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
 _MOST_DIRECTED = 1_000
-"""Addresses that one session may have sent presence to."""
-
-
+"""Limit of the addresses to which one session may send directed presence."""
 _MOST_BYTES = 32 * 1024
 """Limit in bytes of memory of one presence; each session, and each occupant of a room, keeps one."""
 _REQUEST_TEXTS = ((CLIENT, "status"), ("http://jabber.org/protocol/nick", "nick"))
@@ -41,8 +39,8 @@ def unavailable(sender: str, to: str = "") -> Element:
 
 def priorityOf(presence: Element) -> int:
     """The priority of a presence (RFC 6121 4.7.2.3). Raises StanzaError."""
-    told = presence.child(CLIENT, "priority")
-    return 0 if told is None else number(told.text, "a priority", -128, 127)
+    priority = presence.child(CLIENT, "priority")
+    return 0 if priority is None else number(priority.text, "a priority", -128, 127)
 
 
 def checkPresence(presence: Element) -> None:
@@ -74,7 +72,7 @@ class Presence:
         self._rooms = rooms
 
     async def receive(self, session: Session, stanza: Element, to: JID | None) -> None:
-        """Presence from a session to all, or to a user here. Raises StanzaError and StoreError."""
+        """Handle presence from a session to all, or to a user of this server. Raises StanzaError and StoreError."""
         stanzaType = stanza.get("type")
         if to is None:
             if stanzaType not in ("", "unavailable"):
@@ -90,7 +88,7 @@ class Presence:
             self.direct(session, stanza, to)
 
     def deliver(self, stanza: Element) -> None:
-        """Deliver presence to the user, session or room here that it is addressed to, if there is one."""
+        """Deliver presence to the user, session or room that it is addressed to, if there is one."""
         to = parseJid(stanza.get("to"))
         if self._rooms is not None and to.domain in self._rooms.domains:
             self._rooms.leave(stanza)
@@ -120,7 +118,7 @@ class Presence:
             self._offline.deliver(session)
 
     def leave(self, session: Session, stanza: Element | None = None) -> None:
-        """A session is no longer available: tell all who have seen its presence."""
+        """Make a session unavailable: everybody who has seen its presence is told."""
         gone = unavailable(session.jid) if stanza is None else stanza.copy(to=None)
         wasAvailable, session.presence = session.presence is not None, None
         if wasAvailable:
@@ -179,7 +177,7 @@ class Presence:
             session.send(request)
 
     def showAll(self, user: User, to: str) -> None:
-        """Send the presence of all sessions of a user to a bare address."""
+        """Send the presence of all available sessions of a user to a bare address."""
         for session in user.available():
             if session.presence is not None:
                 self.deliver(session.presence.copy(to=to))
@@ -216,12 +214,12 @@ class Presence:
         before = user.roster.get(contact, RosterItem(contact))
         if stanzaType == "subscribe" and to.domain not in self._settings.domains:
             raise StanzaError("service-unavailable", f"{to.domain} is not served here")
-        after, goesOn = sent(before, stanzaType)
+        after, isRouted = afterOutbound(before, stanzaType)
         isNew = after.isListed and not before.isListed
         if isNew and sum(item.isListed for item in user.roster.values()) >= self._settings.options.contacts:
             raise StanzaError("resource-constraint", "the roster is full")
         self._rosters.keep(user, after)
-        if not goesOn:
+        if not isRouted:
             return
         passed = stanza.copy(**{"from": user.bare, "to": contact})
         if stanzaType == "unsubscribed" and before.hasFrom:
@@ -248,11 +246,11 @@ class Presence:
         xml = stanza.toXml()
         if stanzaType == "subscribe" and not self._hasRoomFor(contact, xml):
             return
-        after, isTold = came(before, stanzaType, xml)
+        after, isDelivered = afterInbound(before, stanzaType, xml)
         self._rosters.keep(contact, after)
         if stanzaType == "unsubscribe" and before.hasFrom:
             self.hideAll(contact, sender.bare)
-        if isTold:
+        if isDelivered:
             for session in contact.available() if stanzaType == "subscribe" else contact.interested():
                 session.send(stanza.copy(to=contact.bare))
 
@@ -270,7 +268,7 @@ class Presence:
 
 
 def _request(stanza: Element) -> Element:
-    """A subscription request as it is stored, without everything but its texts."""
+    """A subscription request as it is stored: only its texts are kept."""
     asked = stanza.copy()
     named = (child for ns, name in _REQUEST_TEXTS if (child := stanza.child(ns, name)) is not None)
     asked.children = [Element(child.ns, child.name, {}, child.text) for child in named if len(child.text) <= _LONGEST]

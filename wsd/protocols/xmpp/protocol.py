@@ -16,6 +16,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
+from wsd.frames.codes import CloseCode
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.asyncstore import AsyncStore
 from wsd.protocols.xmpp.clientinfo import ClientInfo
@@ -28,7 +29,6 @@ from wsd.protocols.xmpp.server import Server
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.store import StoreError
 from wsd.protocols.xmpp.stream import XmppStream
-from wsd.protocols.xmpp.tool import storeOf
 from wsd.protocols.xmpp.upload import UploadService
 from wsd.resources import Slots
 
@@ -66,28 +66,28 @@ class XmppConnection(Connection):
     def received(self, payload: bytes, isBinary: bool) -> Awaitable[None] | None:
         """One message is one element (RFC 7395 3.3)."""
         if isBinary:
-            self.close(1003, "XMPP is text (RFC 7395 3.2)")
+            self.close(CloseCode.UNSUPPORTED_DATA, "XMPP is text (RFC 7395 3.2)")
             return None
         return self._stream.received(payload)
 
     def closed(self, code: int, reason: str) -> None:
-        """The WebSocket has ended, with or without <close/>."""
+        """Called when the WebSocket has ended, with or without <close/>."""
         self._stream.lost()
 
     def onPong(self, payload: bytes) -> None:
-        """Everything sent before the ping has arrived."""
+        """Called with each pong: everything sent before its ping has arrived."""
         super().onPong(payload)
         if payload:
             self._stream.ponged(bytes(payload))
 
     def full(self) -> None:
-        """The client does not read: read neither from it, nor from a server behind."""
+        """Called when the client reads too slowly: stop reading from it, and from the server behind a gateway."""
         self.hold()
         if isinstance(self._stream, XmppGateway):
             self._stream.full()
 
     def drained(self) -> None:
-        """The client reads again."""
+        """Called when the client reads again."""
         self.release()
         if isinstance(self._stream, XmppGateway):
             self._stream.drained()
@@ -100,7 +100,7 @@ class XmppConnection(Connection):
 
     def finish(self) -> None:
         """Both sides have sent <close/>, so the WebSocket may end (RFC 7395 3.6)."""
-        self.close(1000)
+        self.close(CloseCode.NORMAL_CLOSURE)
 
 
 class XmppFactory(Factory):
@@ -117,7 +117,7 @@ class XmppFactory(Factory):
         if options.store is not None and not hasScram():
             raise ConfigError('store: users log in with scramp, which is not installed; pip install "wsd[xmpp]"')
         self.users = 0
-        """The number of routes that use the server of this one."""
+        """The number of routes that use the server of this route."""
         self._all: list[XmppFactory] = [self]
         self._others: Sequence[Factory] = ()
         self._host: XmppFactory | None = None
@@ -129,7 +129,7 @@ class XmppFactory(Factory):
 
     @property
     def host(self) -> XmppFactory:
-        """The route that leads those with which this one shares a server: its keys hold for all of them."""
+        """The leading route of the routes that share a server: its keys hold for all of them."""
         return self._host or self
 
     @property
@@ -150,7 +150,7 @@ class XmppFactory(Factory):
 
     def _leader(self) -> XmppFactory:
         """
-        Returns the route that leads those with which this one shares a server.
+        Returns the leading route of the routes that share a server with this one.
 
         A route without keys of its own takes those of the first route that has some. Routes with the same domains,
         store and upstream share a server, since two servers must not write to one store.
@@ -192,7 +192,7 @@ class XmppFactory(Factory):
             )
 
     def _keysFor(self, host: XmppFactory) -> XmppOptions:
-        """The keys for a server that runs already, after a reload has made new routes, and before the old ones end."""
+        """The keys for a running server during a reload, when both the new routes and the old ones exist."""
         newest: dict[Any, XmppOptions] = {(each.route.path, each.spoken): each.options for each in self._all}
         ours = [options for options in newest.values() if options.isOwn and _key(options) == _key(host.options)]
         if ours:
@@ -207,11 +207,12 @@ class XmppFactory(Factory):
         return replace(options, max_stanza=min(options.max_stanza, most))
 
     async def _attempt(self) -> Exception | None:
-        """Start the server for all routes that share it. Returns what went wrong, or None."""
+        """Start the server for all routes that share it. Returns the error, None if there is none."""
         try:
             await self._begin()
         except Exception as error:
             server, self._server = self._server, None
+            # The first error is the one to report.
             with suppress(Exception):
                 if server is not None:
                     await server.stop()
@@ -222,7 +223,7 @@ class XmppFactory(Factory):
         if self.options.upstream is not None:
             self.upstream = Upstream(self.options, self.clock)
             return
-        path = storeOf(self.options, os.environ)
+        path = self.options.storeFile(os.environ)
         thread = self.pool.share("xmpp", self.route.path, threads=1)
         store = AsyncStore(thread, lambda: SqliteStore(path), self.clock, str(path))
         deriving = self.pool.share("scram", self.route.path, threads=2)
@@ -240,7 +241,7 @@ class XmppFactory(Factory):
         return next((slots for each in reversed(self._others) if (slots := each.slots()) is not None), None)
 
     def stopped(self) -> Deferred[None] | None:
-        """Stop the server with the last of its routes: what was not sent is stored."""
+        """Stop the server with the last of its routes. What was not sent is stored."""
         self._all.remove(self)
         host = self.host
         host.users -= 1
@@ -251,7 +252,7 @@ class XmppFactory(Factory):
         return self._hostMeta
 
     def _url(self, request: Any) -> str:
-        """The URL of the WebSocket: that of the key `url`, else one at the host that the client has asked."""
+        """The URL of the WebSocket: the key `url`, else a URL at the host that the request names."""
         host = self._leader()
         if host.options.url is not None:
             return str(host.options.url)
@@ -263,14 +264,14 @@ class XmppFactory(Factory):
         return f"{scheme}://{name}{shown.route.path}"
 
     def ready(self) -> str | None:
-        """Why the store accepts no new writes, None if it does."""
+        """Returns why the store accepts no new writes, None if it does."""
         server = self.host._server
         fault = None if server is None else server.store.fault
         return None if fault is None else f"the store cannot be used: {fault}"
 
 
 async def _after(beginning: Deferred[Exception | None]) -> None:
-    """Wait for a start for which other routes wait too. Raises what went wrong."""
+    """Wait for a start that other routes wait for as well. Raises its error."""
     waiting: Deferred[Exception | None] = Deferred()
 
     def tell(error: Exception | None) -> Exception | None:
@@ -293,5 +294,5 @@ def _ownerOf(path: Path) -> str:
 
 
 def _key(options: XmppOptions) -> tuple[tuple[str, ...], Path, str | None]:
-    """What routes that share a server have in common."""
-    return options.domains, storeOf(options, os.environ), options.upstream
+    """What distinguishes servers: routes with the same key share one."""
+    return options.domains, options.storeFile(os.environ), options.upstream

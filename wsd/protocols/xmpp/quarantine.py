@@ -1,5 +1,5 @@
 """
-Quarantine: rows of the store that cannot be read are set aside, logged once and counted; all other rows are read.
+Quarantine: a row of the store that cannot be read is set aside, logged once and counted; all other rows are read.
 
 A file may be damaged, changed by hand, or written by a version that accepted more than this one. Such rows stay in the
 file for a later repair. No row keeps the daemon from starting, or a user from logging in.
@@ -27,8 +27,8 @@ from wsd.protocols.xmpp.stanza import CLIENT, Element
 
 _T = TypeVar("_T")
 
-_CLOSED = RoomConfig(persistent=True, public=False, members_only=True).write()
-"""The settings of a room whose own cannot be read. They admit nobody whom the real ones might exclude."""
+_CLOSED = RoomConfig(persistent=True, public=False, membersOnly=True).write()
+"""The settings of a room whose own cannot be read. They admit members only, as the real ones might."""
 
 
 def readMessage(xml: str, limits: XmlLimits) -> Element:
@@ -67,7 +67,7 @@ class Quarantine:
         """The kinds, owners and keys of the rows that were logged."""
 
     def report(self, kind: str, owner: str, key: str, error: Exception) -> None:
-        """Log and count, once, a row that cannot be read."""
+        """Log and count a row that cannot be read, once."""
         if (kind, owner, key) in self._logged:
             return
         self._logged.add((kind, owner, key))
@@ -108,7 +108,7 @@ class Quarantine:
         return self._read(credentials.SECRET, "", "decoy", bytes.fromhex, kept)
 
     def handled(self, bare: str, streamId: str, kept: str | None) -> int | None:
-        """How many stanzas of a stream were handled, None if that cannot be read."""
+        """How many stanzas of a stream were handled, None if the row cannot be read."""
         stream = None if kept is None else self._read(STREAM, bare, streamId, readStream, kept)
         return None if stream is None else stream[0]
 

@@ -22,7 +22,7 @@ from wsd.protocols.xmpp.stanza import Element, result
 TIME = "urn:xmpp:time"
 VERSION = "jabber:iq:version"
 SESSION = "urn:ietf:params:xml:ns:xmpp-session"
-"""The session of RFC 3921 3, which does nothing, but which old clients ask for."""
+"""Session establishment (RFC 3921 3), which old clients ask for and which does nothing."""
 
 _FEATURES = (
     INFO,
@@ -93,7 +93,7 @@ class Queries:
         self._forms: list[Element] = []
 
     def add(self, iqType: str, namespace: str, name: str, handler: Handler, *forms: Element) -> None:
-        """Answer one more query to the server, and tell it in disco, with forms of XEP-0128."""
+        """Answer one more query to the server, and announce it in disco, with forms (XEP-0128)."""
         self._host[iqType, namespace, name] = self._unaddressed[iqType, namespace, name] = handler
         self._features.append(namespace)
         self._forms += forms
@@ -121,13 +121,13 @@ class Queries:
         if handler is None:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")
         store = self._store
-        since = store.asked
+        since = store.lastNumber
         if query.ns in _STORED and iq.get("type") == "set" and not session.user.isAnonymous:
             store.check()
         answer = await handler(session, iq, query)
         if iq.get("type") == "set":
             # A change is on disk before its result is sent.
-            await store.kept(since)
+            await store.flush(since)
         session.send(answer)
 
     async def _hostInfo(self, session: Session, iq: Element, query: Element) -> Element:
@@ -146,8 +146,8 @@ class Queries:
         return result(iq, Element(ITEMS, "query", {}, *items))
 
     async def _time(self, session: Session, iq: Element, query: Element) -> Element:
-        told = (Element(TIME, "tzo", {}, "+00:00"), Element(TIME, "utc", {}, stamp(self._now())))
-        return result(iq, Element(TIME, "time", {}, *told))
+        parts = (Element(TIME, "tzo", {}, "+00:00"), Element(TIME, "utc", {}, stamp(self._now())))
+        return result(iq, Element(TIME, "time", {}, *parts))
 
 
 async def _ownInfo(session: Session, iq: Element, query: Element) -> Element:
@@ -167,5 +167,5 @@ async def _nothing(session: Session, iq: Element, query: Element) -> Element:
 
 
 async def _version(session: Session, iq: Element, query: Element) -> Element:
-    told = (Element(VERSION, "name", {}, "wsd"), Element(VERSION, "version", {}, __version__))
-    return result(iq, Element(VERSION, "query", {}, *told))
+    parts = (Element(VERSION, "name", {}, "wsd"), Element(VERSION, "version", {}, __version__))
+    return result(iq, Element(VERSION, "query", {}, *parts))

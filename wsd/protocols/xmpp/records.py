@@ -1,4 +1,4 @@
-"""What the store has of a user: the kinds of its rows, and how they are read."""
+"""The rows of a user in the store: their kinds, and how they are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OFFLINE = "offline"
 """A kind of entries: messages that wait for their user."""
 
 STALE = 86400.0
-"""Seconds after which nobody resumes a stream any more."""
+"""Seconds after which the count of a stream is no longer kept for a client that may resume it."""
 
 
 class StoredUser(NamedTuple):
@@ -51,17 +51,17 @@ def readStream(kept: str) -> tuple[int, float]:
 
 
 class EntryIds:
-    """Ids for entries of the store. They grow, after a restart too, and tell the microsecond of an entry."""
+    """Ids for entries of the store: the microsecond of the entry. They grow, across restarts too."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._last = 0
 
     def next(self) -> int:
-        """A new id, greater than all before."""
+        """Returns a new id, greater than all before."""
         self._last = max(self._last + 1, int(self._now() * 1_000_000))
         return self._last
 
     def passed(self, last: int) -> None:
-        """The store has an entry with this id: all new ids are greater, whatever the clock says."""
+        """Make all new ids greater than this one, which the store has, whatever the clock says."""
         self._last = max(self._last, last)

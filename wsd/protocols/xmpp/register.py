@@ -1,4 +1,4 @@
-"""In-band registration (XEP-0077): accounts are made, changed and removed."""
+"""In-band registration (XEP-0077): how accounts are made, changed and removed."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ FEATURE = "http://jabber.org/features/iq-register"
 
 def fields() -> Element:
     """The fields that a client has to fill in to register (XEP-0077 3.1.1)."""
-    told = (Element(REGISTER, name) for name in ("username", "password"))
-    words = Element(REGISTER, "instructions", {}, "Choose a name and a password.")
-    return Element(REGISTER, "query", {}, words, *told)
+    inputs = (Element(REGISTER, name) for name in ("username", "password"))
+    instructions = Element(REGISTER, "instructions", {}, "Choose a name and a password.")
+    return Element(REGISTER, "query", {}, instructions, *inputs)
 
 
 class Registration:
@@ -61,7 +61,7 @@ class Registration:
     async def register(self, address: str, domain: str, query: Element) -> None:
         """Make an account for a client that has not logged in. Raises StanzaError and StoreError."""
         if not self._logins.byAddress.admits(address):
-            raise StanzaError("resource-constraint", "too many from this address; try again later")
+            raise StanzaError("resource-constraint", "too many registrations from this address; try again later")
         # Each registration counts as a failed login: nobody needs many, and keys are expensive to derive.
         self._logins.byAddress.failed(address)
         name, password = query.textOf(REGISTER, "username"), query.textOf(REGISTER, "password")
@@ -88,8 +88,12 @@ class Registration:
         """Tell a client that it is registered (XEP-0077 3.1.1)."""
         _refuseAnonymous(session)
         name = session.user.bare.partition("@")[0]
-        told = (Element(REGISTER, "registered"), Element(REGISTER, "username", {}, name), Element(REGISTER, "password"))
-        return result(iq, Element(REGISTER, "query", {}, *told))
+        parts = (
+            Element(REGISTER, "registered"),
+            Element(REGISTER, "username", {}, name),
+            Element(REGISTER, "password"),
+        )
+        return result(iq, Element(REGISTER, "query", {}, *parts))
 
     async def change(self, session: Session, iq: Element, query: Element) -> Element:
         """Change the password (XEP-0077 3.3), or remove the account (3.2)."""
@@ -97,7 +101,7 @@ class Registration:
         bare = session.user.bare
         if query.child(REGISTER, "remove") is not None:
             if not self._settings.options.register:
-                raise StanzaError("not-allowed", "accounts are made and removed by who runs this server")
+                raise StanzaError("not-allowed", "only the administrator of this server makes and removes accounts")
             await self._store.read(lambda store: store.forget(bare), owner=bare)
             # The sessions end with the account, so the result has to be sent first.
             session.send(result(iq))
@@ -105,7 +109,7 @@ class Registration:
             return result(iq)
         name, password = query.textOf(REGISTER, "username"), query.textOf(REGISTER, "password")
         if not password or name not in ("", bare.partition("@")[0]):
-            raise StanzaError("bad-request", "a change has one's own name and the new password")
+            raise StanzaError("bad-request", "a change of the password has the user's own name and the new password")
         await self._store.read(credentials.change, bare, await self._keys(password), owner=bare)
         return result(iq)
 
@@ -117,7 +121,7 @@ class Registration:
             for stanzaType in ("unsubscribe", "unsubscribed"):
                 stanza = Element(CLIENT, "presence", {"type": stanzaType, "to": contact})
                 await self._presence.subscription(user, stanza, parseJid(contact))
-            # Let others have their turn: there may be many contacts, and many users may be removed at once.
+            # Yield to the reactor: there may be many contacts, and many users may be removed at once.
             await deferLater(self._clock, 0)
         for session in list(user.sessions.values()):
             stream = session.stream
@@ -128,7 +132,7 @@ class Registration:
         self._store.forget(user.bare)
 
     def sweep(self) -> None:
-        """Remove the users who are here, and whom `wsd xmpp deluser` has removed from the store."""
+        """Remove the users from memory that `wsd xmpp deluser` has removed from the store."""
         if any(not user.isAnonymous for user in self._accounts.users.values()):
             known = self._store.read(lambda store: frozenset(store.owners(credentials.USER)))
             known.addCallback(self._removeOthers).addErrback(self._unswept)
@@ -146,4 +150,4 @@ class Registration:
 
 def _refuseAnonymous(session: Session) -> None:
     if session.user.isAnonymous:
-        raise StanzaError("not-allowed", "who is anonymous has no account")
+        raise StanzaError("not-allowed", "an anonymous user has no account")

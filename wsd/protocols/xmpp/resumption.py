@@ -1,4 +1,4 @@
-"""Resumption of streams (XEP-0198 5): which sessions may be resumed, and how much of a lost one was handled."""
+"""Resumption of streams (XEP-0198 5): the resumable sessions, and how many stanzas of a lost one were handled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Resumption:
         self, settings: Settings, store: AsyncStore, quarantine: Quarantine, clock: Any, now: Callable[[], float]
     ) -> None:
         self.sessions: dict[str, Session] = {}
-        """The sessions that may be resumed, by the id for that."""
+        """The resumable sessions, by the id that resumes them."""
         self._settings = settings
         self._store = store
         self._quarantine = quarantine
@@ -49,9 +49,9 @@ class Resumption:
 
     async def resume(self, bare: str, element: Element) -> Session | Element:
         """
-        The session that a <resume/> asks for, without a stream, or the <failed/> that answers it.
+        Returns the session that a <resume/> asks for, without a stream, or the <failed/> that answers it.
 
-        Raises StreamError for a number that cannot be, and StoreError.
+        Raises StreamError for an impossible h, and StoreError.
         """
         resumeId, handled = element.get("previd"), numberOf(element)
         session = self.sessions.get(resumeId)
@@ -66,7 +66,7 @@ class Resumption:
         return session
 
     def forget(self, session: Session, keepsCount: bool) -> None:
-        """A session has ended; `keepsCount` if its client may still ask how much was handled."""
+        """Called when a session has ended. With `keepsCount` its client may still ask how many stanzas were handled."""
         if session.resumeId is not None:
             self.sessions.pop(session.resumeId, None)
             if not keepsCount and not session.user.isAnonymous:

@@ -21,14 +21,14 @@ _MOST_BYTES = 4
 
 
 class Subscriptions(Protocol):
-    """Where subscription stanzas of a user are processed."""
+    """The part that processes the subscription stanzas of a user."""
 
     async def subscription(self, user: User, stanza: Element, to: JID) -> None:
         """Process one. Raises StanzaError and StoreError."""
 
 
 class Rosters:
-    """Keeps the rosters of users in memory, in the store, and in their clients."""
+    """Keeps the rosters of users: in memory, in the store, and at their clients."""
 
     def __init__(self, store: AsyncStore) -> None:
         self._store = store
@@ -52,7 +52,7 @@ class Rosters:
 
 
 class RosterQueries:
-    """What clients ask about their rosters."""
+    """The queries that read and change a user's roster."""
 
     def __init__(self, settings: Settings, rosters: Rosters, subscriptions: Subscriptions) -> None:
         self._settings = settings
@@ -73,7 +73,7 @@ class RosterQueries:
         asked, user, options = items[0], session.user, self._settings.options
         jid = _addressOf(asked)
         if jid == user.bare:
-            raise StanzaError("not-allowed", "nobody is a contact of oneself")
+            raise StanzaError("not-allowed", "no user is its own contact")
         before = user.roster.get(jid, RosterItem(jid))
         if asked.get("subscription") == "remove":
             await self._remove(user, before)

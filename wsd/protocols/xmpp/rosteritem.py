@@ -71,8 +71,8 @@ class RosterItem:
 # -- subscriptions -----------------------------------------------------------------------------------------------------
 
 
-def sent(item: RosterItem, stanzaType: str) -> tuple[RosterItem, bool]:
-    """Returns the item after the user has sent this type, and whether the stanza goes on to the contact (A.2)."""
+def afterOutbound(item: RosterItem, stanzaType: str) -> tuple[RosterItem, bool]:
+    """Returns the item after the user has sent this type, and whether the stanza is routed to the contact (A.2)."""
     if stanzaType == "subscribe":
         if item.hasTo:
             return item, False
@@ -86,8 +86,8 @@ def sent(item: RosterItem, stanzaType: str) -> tuple[RosterItem, bool]:
     return replace(item, hasFrom=False, request=""), item.hasFrom or bool(item.request)
 
 
-def came(item: RosterItem, stanzaType: str, stanza: str) -> tuple[RosterItem, bool]:
-    """Returns the item after the contact has sent this type, and whether the user is told (A.3)."""
+def afterInbound(item: RosterItem, stanzaType: str, stanza: str) -> tuple[RosterItem, bool]:
+    """Returns the item after the contact has sent this type, and whether the stanza is delivered to the user (A.3)."""
     if stanzaType == "subscribe":
         if item.hasFrom or item.request:
             return item, False

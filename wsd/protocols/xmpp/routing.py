@@ -26,7 +26,7 @@ _TYPES = {
 
 
 class Router:
-    """Takes stanzas from sessions and passes them to whoever handles them."""
+    """Takes stanzas from sessions, and passes each to the part that handles it."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Router:
         self._ownDomains = self._domains | self._roomDomains
 
     async def receive(self, session: Session, stanza: Element) -> None:
-        """A stanza from a session. A refusal is answered with an error where RFC 6120 allows it. Raises StreamError."""
+        """Route a stanza from a session. A refusal is answered where RFC 6120 8.3.1 allows it. Raises StreamError."""
         _check(session, stanza)
         receipt = session.begin()
-        before = self._store.asked
+        before = self._store.lastNumber
         try:
             if isBind(stanza):
                 raise StanzaError("not-allowed", "a stream has one resource")
@@ -65,7 +65,7 @@ class Router:
         finally:
             if receipt is not None:
                 # What was written for the stanza has to be on disk before it counts as handled.
-                after = self._store.asked
+                after = self._store.lastNumber
                 receipt.close(after if after != before else 0)
 
     async def _route(self, session: Session, stanza: Element, receipt: Receipt | None) -> None:
@@ -89,7 +89,7 @@ class Router:
             await self._query(session, stanza, to)
 
     async def _elsewhere(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
-        """To another domain than the users'."""
+        """Handle a stanza for a domain that is not one of the users': a room, or another server."""
         if self._rooms is not None and to.domain in self._roomDomains:
             session.user.refuseBlocked(to.full)
             await self._rooms.receive(session, stanza, to, receipt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import b64decode, b64encode
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -43,10 +44,10 @@ class CredentialsChecker(Protocol):
 
 
 class _Stage(Enum):
-    """What the next <response/> is."""
+    """What the next <response/> must be."""
 
     NONE = auto()
-    """There is no exchange, so it is an error."""
+    """There is no exchange: a response is an error."""
     INITIAL = auto()
     """The initial response, since <auth/> had none."""
     SCRAM_FINAL = auto()
@@ -127,7 +128,7 @@ class SaslExchange:
         except Exception:
             # scramp raises errors of many kinds for a wrong message. The client is not told which.
             self._checker.failed(self._scramUser)
-            raise SaslFailure("not-authorized", "user and password do not fit") from None
+            raise SaslFailure("not-authorized", "the user name or the password is wrong") from None
         self.user = self._scramUser
         return Element(SASL, "success", {}, _encode(answer))
 
@@ -139,10 +140,10 @@ class SaslExchange:
         authorization, user, password = parts
         local = _prepared(user)
         if authorization and _prepared(authorization.partition("@")[0]) != local:
-            raise SaslFailure("invalid-authzid", "a user acts as itself alone")
+            raise SaslFailure("invalid-authzid", "a user may act only as itself")
         if not await self._checker.verify(local, password):
             self._checker.failed(local)
-            raise SaslFailure("not-authorized", "user and password do not fit")
+            raise SaslFailure("not-authorized", "the user name or the password is wrong")
         self.user = local
         return Element(SASL, "success")
 
@@ -165,12 +166,14 @@ def _scramUser(first: str) -> str:
         raise SaslFailure("malformed-request", "SCRAM begins with n,,n=USER,r=NONCE; there is no channel binding here")
     user = _unescaped(name)
     if authorization and _prepared(_unescaped(authorization[2:]).partition("@")[0]) != _prepared(user):
-        raise SaslFailure("invalid-authzid", "a user acts as itself alone")
+        raise SaslFailure("invalid-authzid", "a user may act only as itself")
     return _prepared(user)
 
 
 def _unescaped(name: str) -> str:
-    """A name as it is meant: SCRAM writes a comma as =2C and an equals sign as =3D (RFC 5802 5.1)."""
+    """Undo SCRAM's escapes: =2C is a comma, =3D an equals sign, and no other = is allowed (RFC 5802 5.1)."""
+    if re.search("=(?!2C|3D)", name):
+        raise SaslFailure("malformed-request", "a name in SCRAM has a comma as =2C and an equals sign as =3D")
     return name.replace("=2C", ",").replace("=3D", "=")
 
 
@@ -179,7 +182,7 @@ def _prepared(user: str) -> str:
     try:
         return prepareLocal(user)
     except ValueError:
-        raise SaslFailure("not-authorized", "user and password do not fit") from None
+        raise SaslFailure("not-authorized", "the user name or the password is wrong") from None
 
 
 def _decode(text: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Server: builds the parts that serve the users of some domains above one store, and starts, sweeps and stops them."""
+"""Server: builds the parts that serve the users of some domains from one store; starts, sweeps and stops them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from wsd.protocols.xmpp.settings import Settings
 
 
 class Server:
-    """The parts of a server. Each knows only those that it uses; a stream knows those that it begins with."""
+    """The parts of a server. Each part gets only the parts that it uses; streams take theirs from here."""
 
     log = Logger(namespace="wsd")
 
@@ -85,7 +85,7 @@ class Server:
             now,
         )
         self.router = Router(settings, store, accounts, messages, presence, self.queries, self.rooms)
-        store.returned = self._returned
+        store.recovered = self._storeRecovered
         self._sweeping = LoopingCall(self._sweep)
         self._sweeping.clock = clock
 
@@ -121,13 +121,13 @@ class Server:
         finally:
             await self.deriving.stop()
 
-    def _returned(self) -> None:
-        """The store works again: send the messages that could not be read."""
+    def _storeRecovered(self) -> None:
+        """Called when the store works again: send the messages that could not be read."""
         for session in self.accounts.sessions():
             session.deliverStored()
 
     def _sweep(self) -> None:
-        """Forget what nobody needs any more. An error ends this sweep and not those that follow."""
+        """Drop what is no longer needed. An error ends this sweep, but not the later ones."""
         try:
             self.accounts.sweep()
             if self.rooms is not None:

@@ -1,5 +1,5 @@
 """
-Users who are here, and their sessions: one for each resource that is bound (RFC 6120 7), with or without its stream.
+Users and their sessions: one session for each bound resource (RFC 6120 7), with or without a stream.
 
 A stanza that must not be lost is kept until the client acknowledges it: with stream management, or, from a client
 without it, by the pong that answers a ping sent after the stanza.
@@ -37,27 +37,27 @@ _log = Logger(namespace="wsd")
 
 
 class Spool(Protocol):
-    """Where stanzas are stored until a session has acknowledged them."""
+    """The part that stores stanzas until a session has acknowledged them."""
 
     def store(self, user: User, xml: str) -> tuple[int, int]:
         """Store a stanza. Returns its id and the number of the write; both are 0 if it need not be stored."""
 
     def drop(self, user: User, entryId: int) -> None:
-        """The stanza has arrived: forget it."""
+        """Forget a stanza, because it has arrived."""
 
     def deliver(self, session: Session) -> None:
         """Send the stanzas that wait for the user."""
 
 
 class Overseer(Protocol):
-    """Who ends sessions."""
+    """The part that ends sessions."""
 
     def overrun(self, session: Session) -> None:
         """End a session that does not read, once the present stanza has been sent to everybody."""
 
 
 class User:
-    """A user who has sessions, and for a while one who had some."""
+    """A user in memory."""
 
     def __init__(self, bare: str, isAnonymous: bool, stored: StoredUser) -> None:
         self.bare = bare
@@ -88,7 +88,7 @@ class User:
         return jid == self.bare or (jid in self.roster and self.roster[jid].hasFrom)
 
     def blocks(self, address: str) -> bool:
-        """Whether the block list has the address, without its resource or local part or with them (XEP-0191 6)."""
+        """Whether the block list has the address, its bare form, its domain, or domain/resource (XEP-0191 6)."""
         if not self.blocked:
             return False
         jid = parseJid(address)
@@ -140,28 +140,28 @@ class Session:
         """The end of a detached session."""
         self.resumeId: str | None = None
         """The id by which the session may be resumed, None if it may not."""
-        # What the client has said.
+        # What the client has sent or asked for.
         self.presence: Element | None = None
-        """The presence that was broadcast last, None while the session is not available."""
+        """The last presence that it broadcast, None while it is unavailable."""
         self.priority = 0
         self.directed: set[str] = set()
         """Addresses that were sent directed presence (RFC 6121 4.6)."""
         self.isInterested = False
-        """Whether it asked for the roster, and is told of changes."""
-        self.hearsBlocking = False
-        """Whether it asked for the block list, and is told of changes."""
+        """Whether it asked for the roster, and so gets its changes (RFC 6121 2.2)."""
+        self.wantsBlockPushes = False
+        """Whether it asked for the block list, and so gets its changes."""
         self.hasCarbons = False
         self.rooms: dict[str, str] = {}
         """The nickname in each room that it is in, by the room's address."""
         # What is not acknowledged.
         self.inbound: Inbound | None = None
-        """The stanzas that came, with stream management."""
+        """The stanzas received, with stream management."""
         self.outbound = Outbound()
-        """The stanzas that were sent, with stream management."""
+        """The unacknowledged stanzas, with stream management."""
         self.pinged = Outbound()
-        """The stanzas that a pong has to follow, without stream management."""
+        """The stanzas that a pong acknowledges, without stream management."""
         self.hasMoreStored = False
-        """Whether more messages are stored for it than could be sent at once."""
+        """Whether more messages are stored for it, which are sent when it has acknowledged the others."""
         self.holder = stream.client.address
         """The holder to whom its memory is charged while it has no stream."""
         self.held = 0
@@ -226,19 +226,19 @@ class Session:
     # -- acknowledgements -----------------------------------------------------------------------------------------
 
     def begin(self) -> Receipt | None:
-        """A stanza has come. Returns its receipt, None without stream management."""
+        """Called when a stanza has arrived. Returns its receipt, None without stream management."""
         return None if self.inbound is None else self.inbound.begin()
 
     def acknowledge(self, number: int) -> None:
-        """An <a/>: the client has the stanzas up to this number. Raises StreamError."""
+        """Called with the number of an <a/>: the client has the stanzas up to it. Raises StreamError."""
         self._arrived(self.outbound, number)
 
     def ponged(self, number: int) -> None:
-        """A pong: the client has the stanzas up to this number. Raises StreamError."""
+        """Called with the number of a pong: the client has the stanzas up to it. Raises StreamError."""
         self._arrived(self.pinged, number)
 
     def spool(self, entry: Entry) -> None:
-        """Store an unacknowledged stanza: then its sender's receipt need not wait."""
+        """Store an unacknowledged stanza, so that its sender's receipt need not wait."""
         if not entry.spooled:
             entry.spooled, number = self._spool.store(self.user, entry.xml)
             if entry.receipt is not None:
@@ -246,7 +246,7 @@ class Session:
         entry.settle()
 
     def _ask(self) -> None:
-        """Ask what has arrived, one question at a time: the slower the client, the more one answer counts."""
+        """Ask for an acknowledgement, one at a time: the slower the client, the more stanzas one answer covers."""
         stream = self.stream
         if stream is None:
             return
@@ -283,7 +283,7 @@ class Session:
         self._stopExpiry()
         for entry in list(self.outbound.queue):
             stream.write(entry.xml)
-        # Sent before stream management was enabled; their pong will not come.
+        # Stanzas from before stream management was enabled: their pong will not come.
         unanswered, self.pinged.isAsked = self.pinged.clear(), False
         for entry in unanswered:
             self.outbound.add(entry)
@@ -291,7 +291,7 @@ class Session:
         self._ask()
 
     def detach(self) -> None:
-        """The stream is lost: store what has not arrived, as far as a sender waits for it."""
+        """The stream is lost: store the unacknowledged stanzas whose senders wait for them."""
         self.stream = None
         if self.state is SessionState.ATTACHED:
             self.state = SessionState.DETACHED
@@ -302,11 +302,11 @@ class Session:
                 self.spool(entry)
 
     def end(self) -> None:
-        """The session is over: leave no timer behind."""
+        """End the session, and stop its timers."""
         self.state = SessionState.ENDED
         self._stopExpiry()
         if self.inbound is not None:
-            self.inbound.end()
+            self.inbound.stopTimer()
 
     def _stopExpiry(self) -> None:
         if self.expiry is not None and self.expiry.active():

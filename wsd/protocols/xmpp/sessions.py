@@ -55,7 +55,7 @@ class Sessions:
     # -- the beginning --------------------------------------------------------------------------------------------
 
     async def owner(self, bare: str, isAnonymous: bool) -> User:
-        """The user who binds a resource. Raises StreamError and StoreError."""
+        """Returns the user who binds a resource. Raises StreamError and StoreError."""
         if self._store.pending > _MOST_PENDING:
             raise StreamError("resource-constraint", "too many writes wait for the store")
         user = self._accounts.users.get(bare)
@@ -64,7 +64,7 @@ class Sessions:
         if user is None:
             user = await self._accounts.find(bare)
         if user is None:
-            raise StreamError("not-authorized", "this account is gone")
+            raise StreamError("not-authorized", "this account no longer exists")
         return user
 
     def bind(self, user: User, resource: str, stream: BoundStream) -> Session:
@@ -72,7 +72,7 @@ class Sessions:
         old = user.sessions.get(resource)
         options = self._settings.options
         if old is not None:
-            self.oust(old)
+            self.terminate(old)
         elif len(user.sessions) >= options.sessions:
             self._makeRoom(user)
         session = Session(user, resource, stream, options, self._memory, self._offline, self)
@@ -90,7 +90,7 @@ class Sessions:
     # -- the stream is lost ---------------------------------------------------------------------------------------
 
     def lost(self, session: Session) -> None:
-        """A session has lost its stream: it ends, unless it may be resumed and the memory for that is there."""
+        """Called when a session has lost its stream. It ends, unless it may be resumed and there is memory for it."""
         if session.state is SessionState.ENDED:
             return
         if session.resumeId is None:
@@ -110,9 +110,9 @@ class Sessions:
         """End a session that does not read, once the present stanza has been sent to everybody."""
         if session.state not in (SessionState.OVERRUN, SessionState.ENDED):
             session.state = SessionState.OVERRUN
-            self._clock.callLater(0, self.oust, session)
+            self._clock.callLater(0, self.terminate, session)
 
-    def oust(self, session: Session) -> None:
+    def terminate(self, session: Session) -> None:
         """End a session and its stream."""
         stream = session.stream
         self.end(session)
@@ -121,9 +121,9 @@ class Sessions:
 
     def end(self, session: Session, keepsCount: bool = False) -> None:
         """
-        End a session: others are told, and what it has not acknowledged goes elsewhere.
+        End a session: others are told, and the stanzas that it has not acknowledged are delivered elsewhere.
 
-        With `keepsCount` its client may still ask how many stanzas were handled, after a restart.
+        With `keepsCount`, its client may still ask after a restart how many stanzas were handled.
         """
         if session.state is SessionState.ENDED:
             return

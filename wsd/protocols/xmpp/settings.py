@@ -7,11 +7,11 @@ from wsd.protocols.xmpp.framing import XmlLimits
 from wsd.protocols.xmpp.options import XmppOptions
 
 _STORED = 2 * MIB
-"""Stored stanzas up to this size can always be read again, so that none is lost when `max_stanza` is lowered."""
+"""Stored stanzas up to this size can always be read, so that none is lost when `max_stanza` is lowered."""
 
 
 class Settings:
-    """What the parts of a server read each time that they need it, since a reload changes it."""
+    """The options of a server. Its parts read them anew each time, since a reload changes them."""
 
     def __init__(self, options: XmppOptions) -> None:
         self.options = options

@@ -38,7 +38,7 @@ class SqliteStore:
         try:
             with _storeErrors():
                 path.chmod(0o600)
-                # One text that is not UTF-8 must not keep the others from being read.
+                # A text that is not UTF-8 must not prevent others from being read.
                 self._db.text_factory = _text
                 # A write-ahead log that is synced at each commit: what is committed survives a loss of power.
                 self._db.execute("PRAGMA journal_mode = WAL")
@@ -50,7 +50,7 @@ class SqliteStore:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is done within it is committed at its end, or nothing if it fails. Raises StoreError."""
+        """Commit everything done in this context at its end, or nothing if it fails. Raises StoreError."""
         with _storeErrors():
             self._db.execute("BEGIN")
             try:
@@ -87,7 +87,7 @@ class SqliteStore:
 
     def append(self, entryId: int, kind: str, owner: str, value: str) -> None:
         """Write an entry, whose id is greater than those of all before."""
-        # A write is repeated when it is unknown whether it has failed.
+        # REPLACE: a write is repeated when it may or may not have failed.
         self._db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", (entryId, kind, owner, value))
 
     def entries(self, kind: str, owner: str) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Elements of XML, and the stanzas that are made of them (RFC 6120 8)."""
+"""XML elements, and stanzas (RFC 6120 8)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Element:
     """
     One element: its namespace and name, its attributes by name, and its children in order.
 
-    An attribute with a namespace has the key "NAMESPACE NAME"; only the language is "xml:lang". Whoever makes an
-    element must see to it that its texts satisfy `isText`, as all parsed texts do.
+    An attribute with a namespace has the key "NAMESPACE NAME", except for "xml:lang". The texts of an element must
+    satisfy `isText`, as all parsed texts do.
     """
 
     __slots__ = ("attrs", "children", "name", "ns")

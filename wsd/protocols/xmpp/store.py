@@ -25,7 +25,7 @@ class StoreError(Exception):
         self.isFull = isFull
         """Whether the disk is full."""
         self.mayStayOpen = mayStayOpen
-        """Whether the file is all right, so that it need not be opened again."""
+        """Whether the file itself is intact, so that it need not be opened again."""
 
     def copy(self) -> StoreError:
         """The same error for another caller, with a traceback of its own."""
@@ -76,7 +76,7 @@ class RecordStore(Protocol):
         """Remove all records and entries of an owner."""
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """All that is done within it is committed at its end, or nothing if it fails. Raises StoreError."""
+        """Commit everything done in this context at its end, or nothing if it fails. Raises StoreError."""
 
     def close(self) -> None:
         """Close the file."""

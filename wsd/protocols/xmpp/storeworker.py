@@ -1,4 +1,4 @@
-"""StoreWorker: the part of an AsyncStore that is on its thread. It has the store open, and does its operations."""
+"""StoreWorker: the part of an AsyncStore that runs on its thread: it opens the store, and runs the operations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RetryLater:
 
 class StoreWorker:
     """
-    Does operations on a store, which it opens when it is needed. Never used by two threads at a time.
+    Runs operations on a store, which it opens when needed. It is never used by two threads at a time.
 
     The result of an operation is what its work returns, a Failure, or RetryLater.
     """
@@ -44,7 +44,7 @@ class StoreWorker:
         self._store: RecordStore | None = None
 
     def runBatch(self, batch: Sequence[StoreOperation]) -> list[Any]:
-        """Do all operations in one transaction, or each in its own if one of them fails. Returns their results."""
+        """Run all operations in one transaction, or each in its own if one of them fails. Returns their results."""
         try:
             return self._runTogether(batch)
         except Exception:
@@ -67,10 +67,10 @@ class StoreWorker:
         self, batch: Sequence[StoreOperation], fault: StoreError | None = None, owners: Collection[str] = ()
     ) -> list[Any]:
         """
-        Do each operation in a transaction of its own. Returns their results.
+        Run each operation in a transaction of its own. Returns their results.
 
-        After a `fault`, which may be one of this batch, no write is tried, and no read of `owners`: no write overtakes
-        an earlier one, and no read returns data that is older than a waiting write.
+        After a `fault`, which may arise in this batch, no write is tried, and no read for one of the `owners`: no write
+        overtakes an earlier one, and no read misses a waiting write.
         """
         results: list[Any] = []
         owners = set(owners)

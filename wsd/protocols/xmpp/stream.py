@@ -55,7 +55,7 @@ class ClientSocket(Protocol):
 
 
 class StreamServices(AuthenticationServices, BindingServices, Protocol):
-    """What a stream needs of the server."""
+    """The parts of the server that a stream uses."""
 
     clock: Any
     router: Router
@@ -77,8 +77,12 @@ class StreamState(Enum):
     OVER = auto()
 
 
+_CLOSED = (StreamState.ENDING, StreamState.OVER)
+"""Nothing more is sent in these states."""
+
+
 class XmppStream:
-    """One client's stream. Its messages are handled by what belongs to its state."""
+    """One client's stream. Its state decides what handles an element."""
 
     def __init__(self, services: StreamServices, socket: ClientSocket, client: ClientInfo) -> None:
         self.client = client
@@ -102,7 +106,7 @@ class XmppStream:
     # -- messages -------------------------------------------------------------------------------------------------
 
     def received(self, message: bytes) -> Awaitable[None] | None:
-        """A text message. Returns an awaitable if the next has to wait for it."""
+        """Called with each text message. Returns an awaitable if the next one has to wait."""
         if self.state is StreamState.OVER:
             return None
         try:
@@ -146,7 +150,7 @@ class XmppStream:
         self._socket.ping(payload)
 
     def ponged(self, payload: bytes) -> None:
-        """A pong: what was sent before its ping has arrived."""
+        """Called with each pong: what was sent before its ping has arrived."""
         if self._established is not None and payload.isdigit() and len(payload) <= 10:
             try:
                 self._established.session.ponged(int(payload))
@@ -156,11 +160,11 @@ class XmppStream:
     # -- what has been negotiated ---------------------------------------------------------------------------------
 
     def authenticated(self) -> None:
-        """The client has logged in."""
+        """Called when the client has logged in."""
         self.state = StreamState.REOPENING
 
     def bound(self, session: Session) -> None:
-        """The client has bound a resource, or resumes a session."""
+        """Called when the client has bound a resource, or resumes a session."""
         self._authentication = self._binding = None
         self._established = Established(self._services.router, self._services.resumption, self, session, self._lang)
         self.state = StreamState.BOUND
@@ -211,7 +215,7 @@ class XmppStream:
         try:
             domain = parseJid(element.get("to")).full
         except ValueError:
-            raise StreamError("improper-addressing", "to is the domain that is meant") from None
+            raise StreamError("improper-addressing", "the attribute to must be a domain") from None
         if domain not in self._settings.domains:
             raise StreamError("host-unknown", f"{domain} is not served here")
         return domain
@@ -234,17 +238,17 @@ class XmppStream:
         self._close()
 
     def supplant(self) -> None:
-        """Another stream or nobody has the session now: end without it."""
+        """End without the session: it has ended, or another stream has taken it over."""
         self._established = None
         self.fail(StreamError("conflict", "another stream has taken this session's place"))
 
     def _acknowledge(self) -> None:
-        """Tell how many stanzas were handled before the stream ends (XEP-0198 4)."""
+        """Acknowledge the stanzas that were handled, before the stream ends (XEP-0198 4)."""
         if self._established is not None and self._established.session.inbound is not None:
             self.write(acknowledgement(self._established.session.inbound.count()))
 
     def _close(self, seeOther: str | None = None) -> None:
-        """Say that nothing more comes, and wait for the client to say so too (RFC 7395 3.6)."""
+        """End the session, send <close/>, and wait for the client's (RFC 7395 3.6)."""
         session = self._takeSession()
         if session is not None:
             session.stream = None
@@ -254,7 +258,7 @@ class XmppStream:
         self._setTimer(self.client.closing)
 
     def lost(self) -> None:
-        """The WebSocket is gone."""
+        """Called when the WebSocket is gone."""
         self.state = StreamState.OVER
         self._stopTimer()
         session = self._takeSession()
@@ -287,12 +291,8 @@ class XmppStream:
             self._timer = None
 
 
-_CLOSED = (StreamState.ENDING, StreamState.OVER)
-"""Nothing more is sent in these states."""
-
-
 def _atOnce(work: Coroutine[Any, Any, None]) -> Deferred[None] | None:
-    """Runs a coroutine, and returns None if that was all, which it nearly always is, else what is left of it."""
+    """Run a coroutine to its first wait. Returns a Deferred for the rest, or None if it is done, as it mostly is."""
     try:
         awaited = work.send(None)
     except StopIteration:

@@ -1,8 +1,8 @@
 """
-Stream management (XEP-0198): the stanzas that were sent and not acknowledged, and those that came and may be.
+Stream management (XEP-0198): sent stanzas that are not acknowledged yet, and received ones to acknowledge.
 
-A stanza that has come counts as handled when its effects are safe: written to the store, or acknowledged by the
-receivers. The count never skips a stanza, so an acknowledgement waits for the oldest.
+A received stanza counts as handled when its effects are safe: written to the store, or acknowledged by the receivers.
+The count never skips a stanza, so an acknowledgement waits for the oldest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROUND = 1 << 32
 _ENTRY = 100
 """Bytes of an entry besides its text."""
 _PATIENCE = 0.5
-"""Seconds for which an answer to <r/> waits for the receivers. What they have not acknowledged by then is stored."""
+"""Seconds for which the answer to <r/> waits for receivers. Stanzas they have not acknowledged by then are stored."""
 
 
 class Receiver(Protocol):
@@ -39,7 +39,7 @@ class WriteProgress(Protocol):
 
     written: int
 
-    def when(self, number: int, call: Callable[[], None]) -> None:
+    def whenWritten(self, number: int, call: Callable[[], None]) -> None:
         """Call when all writes up to this number are on disk."""
 
 
@@ -55,21 +55,21 @@ class Receipt:
         self.number = 0
         """The last write that the stanza caused."""
         self.entries: list[Entry] = []
-        """Where it waits for an acknowledgement."""
+        """The copies of the stanza that receivers have not acknowledged."""
 
     def isSettled(self, written: int) -> bool:
         """Whether the stanza counts as handled once all writes up to `written` are on disk."""
         return not self.isOpen and not self.entries and self.number <= written
 
     def close(self, number: int = 0) -> None:
-        """The stanza is processed; `number` is the last write that it caused."""
+        """Called when the stanza is processed; `number` is the last write that it caused."""
         self.isOpen = False
         self.number = max(self.number, number)
         self.inbound.progress()
 
 
 class Entry:
-    """A sent stanza that is not acknowledged yet, kept as text, whose size in memory is known."""
+    """A sent stanza that is not acknowledged yet. It is kept as text, whose size in memory is known."""
 
     __slots__ = ("receipt", "receiver", "size", "spooled", "xml")
 
@@ -84,7 +84,7 @@ class Entry:
         """Its cost in bytes."""
 
     def settle(self) -> None:
-        """The sender's receipt need not wait for this entry any longer."""
+        """Stop the sender's receipt from waiting for this entry."""
         receipt, self.receipt = self.receipt, None
         if receipt is not None:
             receipt.entries.remove(self)
@@ -92,7 +92,7 @@ class Entry:
 
 
 class Inbound:
-    """The stanzas that have come from a client, and the answers to its <r/>."""
+    """The stanzas received from a client, and the answers to its <r/>."""
 
     def __init__(
         self, clock: Any, writes: WriteProgress, keepCount: Callable[[int], int], write: Callable[[str], None]
@@ -111,20 +111,20 @@ class Inbound:
         self._timer: IDelayedCall | None = None
 
     def begin(self) -> Receipt:
-        """A stanza has come. Returns its receipt."""
+        """Called when a stanza has arrived. Returns its receipt."""
         receipt = Receipt(self)
         self.receipts.append(receipt)
         return receipt
 
     def asked(self) -> None:
-        """The client asks how many stanzas were handled (XEP-0198 4)."""
+        """Called with an <r/>: the client asks how many stanzas were handled (XEP-0198 4)."""
         self._isAsked = True
         self.progress()
         if self._isAsked and not self._isAnswering and self._timer is None:
             self._timer = self._clock.callLater(_PATIENCE, self._impatient)
 
     def count(self) -> int:
-        """Counts the settled stanzas in the order in which they came. Returns how many were handled."""
+        """Count the settled stanzas in the order of their arrival. Returns how many were handled."""
         receipts, written = self.receipts, self._writes.written
         while receipts and receipts[0].isSettled(written):
             receipts.popleft()
@@ -132,22 +132,22 @@ class Inbound:
         return self.handled
 
     def progress(self) -> None:
-        """More may count as handled now."""
+        """Called when more stanzas may count as handled."""
         if self.receipts:
             self.count()
         if not self.receipts:
             self._answer()
         elif self._isAsked and all(not receipt.isOpen and not receipt.entries for receipt in self.receipts):
-            self._writes.when(max(receipt.number for receipt in self.receipts), self.progress)
+            self._writes.whenWritten(max(receipt.number for receipt in self.receipts), self.progress)
 
-    def end(self) -> None:
-        """The session is over: leave no timer behind."""
+    def stopTimer(self) -> None:
+        """Stop waiting for the receivers."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
 
     def _impatient(self) -> None:
-        """Receivers that have not acknowledged by now may never do so."""
+        """Store what receivers have not acknowledged by now: they may never do so."""
         self._timer = None
         for receipt in list(self.receipts):
             for entry in list(receipt.entries):
@@ -155,13 +155,13 @@ class Inbound:
         self.progress()
 
     def _answer(self) -> None:
-        """Answer <r/>, if it was asked, after the count is on disk for a client that resumes after a restart."""
+        """Answer a pending <r/> once the count is on disk, for a client that resumes after a restart."""
         if not self._isAsked or self._isAnswering:
             return
         self._isAsked, self._isAnswering = False, True
-        self.end()
+        self.stopTimer()
         handled = self.handled
-        self._writes.when(self._keepCount(handled), lambda: self._answered(handled))
+        self._writes.whenWritten(self._keepCount(handled), lambda: self._answered(handled))
 
     def _answered(self, handled: int) -> None:
         self._isAnswering = False
@@ -201,9 +201,9 @@ class Outbound:
 
     def acknowledge(self, number: int) -> list[Entry]:
         """
-        Returns the entries that this number acknowledges for the first time. Raises StreamError, as `check`.
+        Returns the entries that this number acknowledges for the first time. Raises StreamError, as `check` does.
 
-        Some clients acknowledge less than before, which is ignored.
+        A number lower than before, which some clients send, is ignored.
         """
         self.check(number)
         count = (number - self.acknowledged) % _ROUND

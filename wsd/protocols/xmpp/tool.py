@@ -1,37 +1,30 @@
-"""`wsd xmpp`: adds, changes, removes and lists the users of XMPP routes, while the daemon runs or not."""
+"""`wsd xmpp`: adds, changes, removes and lists the users of XMPP routes, whether the daemon runs or not."""
 
 from __future__ import annotations
 
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from getpass import getpass
 from pathlib import Path
 from sqlite3 import Error
 
-from wsd.config import Config, ConfigError, stateFolder
+from wsd.config import Config, ConfigError
 from wsd.config.state import foundFolder, whoMay
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.options import XmppOptions
-from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, came
+from wsd.protocols.xmpp.options import STORE_NAME, XmppOptions
+from wsd.protocols.xmpp.rosteritem import ROSTER, RosterItem, afterInbound
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.protocols.xmpp.stanza import isText
 from wsd.protocols.xmpp.store import StoreError
 
-_STORE = "xmpp.sqlite"
-
-
-def storeOf(options: XmppOptions, environ: Mapping[str, str]) -> Path:
-    """The file of a route's store."""
-    return Path(options.store or Path(stateFolder(environ)) / _STORE)
-
 
 def _foundStore(options: XmppOptions) -> Path:
     """The file of a route's store, for a tool beside the daemon. Raises ConfigError."""
-    return Path(options.store or foundFolder(os.environ, _STORE) / _STORE)
+    return Path(options.store or foundFolder(os.environ, STORE_NAME) / STORE_NAME)
 
 
 def _addConfigOption(parser: ArgumentParser) -> None:
@@ -46,7 +39,7 @@ def _addUserArgument(parser: ArgumentParser) -> None:
 
 
 def _userCommand(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Namespace, Config], None]:
-    """A command that does `work` for one user, and prints what was done and in which file. Raises ConfigError."""
+    """A command that does `work` for one user, and prints what was done in which file. It raises ConfigError."""
 
     def run(arguments: Namespace, config: Config) -> None:
         user, path = _findUser(config, arguments.user)
@@ -59,7 +52,7 @@ def _userCommand(work: Callable[[SqliteStore, str], None], done: str) -> Callabl
 
 @contextmanager
 def _openStore(path: Path) -> Iterator[SqliteStore]:
-    """A store that is closed at the end. Raises ConfigError if it cannot be used."""
+    """Open a store, and close it at the end. Raises ConfigError if it cannot be used."""
     try:
         with closing(SqliteStore(path)) as store:
             yield store
@@ -123,7 +116,7 @@ def _add(store: SqliteStore, user: str) -> None:
     with store.transaction():
         isNew = credentials.add(store, user, kept)
     if not isNew:
-        raise ConfigError(f"xmpp: there is {user} already; wsd xmpp passwd changes the password")
+        raise ConfigError(f"xmpp: {user} exists already; wsd xmpp passwd changes the password")
 
 
 def _change(store: SqliteStore, user: str) -> None:
@@ -153,7 +146,7 @@ def _without(user: str, kept: str) -> str | None:
     except (ValueError, TypeError, RecursionError):
         return None
     for change in ("unsubscribe", "unsubscribed"):
-        item, _ = came(item, change, "")
+        item, _ = afterInbound(item, change, "")
     return item.write()
 
 
@@ -180,7 +173,7 @@ class NoSuchUser(ConfigError):
     """The user does not exist."""
 
     def __init__(self, user: str) -> None:
-        super().__init__(f"xmpp: there is no {user}; wsd xmpp list tells who there is")
+        super().__init__(f"xmpp: {user} does not exist; wsd xmpp list shows the users")
 
 
 COMMANDS = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from wsd.connection import Refused
 from wsd.protocols.xmpp.errors import StanzaError
+from wsd.protocols.xmpp.forms import FORM, formField
 from wsd.protocols.xmpp.queries import Queries
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.settings import Settings
@@ -14,7 +15,6 @@ from wsd.protocols.xmpp.values import number
 from wsd.resources import Slots
 
 UPLOAD = "urn:xmpp:http:upload:0"
-DATA = "jabber:x:data"
 
 
 class UploadService:
@@ -23,11 +23,12 @@ class UploadService:
     def __init__(self, settings: Settings, queries: Queries, slots: Callable[[], Slots | None]) -> None:
         self._settings = settings
         self._slots = slots
-        """Where files may be put at the moment."""
+        """Returns the slots of the route that keeps files, None if there is none at the moment."""
         now, forms = slots(), []
         if now is not None:
-            kind, most = _field("FORM_TYPE", UPLOAD, {"type": "hidden"}), _field("max-file-size", str(now.maxFile), {})
-            forms.append(Element(DATA, "x", {"type": "result"}, kind, most))
+            formType = formField("FORM_TYPE", "hidden", [UPLOAD])
+            maxFile = formField("max-file-size", "", [str(now.maxFile)])
+            forms.append(Element(FORM, "x", {"type": "result"}, formType, maxFile))
         queries.add("get", UPLOAD, "request", self._request, *forms)
 
     async def _request(self, session: Session, iq: Element, query: Element) -> Element:
@@ -36,13 +37,13 @@ class UploadService:
         if slots is None:
             raise StanzaError("service-unavailable", "no route keeps files here at the moment")
         if session.user.isAnonymous:
-            raise StanzaError("forbidden", "files are kept for who has an account")
+            raise StanzaError("forbidden", "only users with an account may upload files")
         name, size = query.get("filename"), number(query.get("size"), "size", 0, 2**53)
         if not name:
-            raise StanzaError("bad-request", "a slot is for a filename and a size in bytes")
+            raise StanzaError("bad-request", "a request for a slot has a filename and a size in bytes")
         if size > slots.maxFile:
-            most = Element(UPLOAD, "file-too-large", {}, Element(UPLOAD, "max-file-size", {}, str(slots.maxFile)))
-            raise StanzaError("not-acceptable", f"{slots.maxFile} bytes are the most", most)
+            tooLarge = Element(UPLOAD, "file-too-large", {}, Element(UPLOAD, "max-file-size", {}, str(slots.maxFile)))
+            raise StanzaError("not-acceptable", f"a file has at most {slots.maxFile} bytes", tooLarge)
         try:
             kind, source = query.get("content-type"), None if session.stream is None else session.stream.client.address
             path = await slots.newSlot(session.user.bare, name, size, kind or None, source)
@@ -50,8 +51,8 @@ class UploadService:
             condition = "bad-request" if refused.status == 400 else "resource-constraint"
             raise StanzaError(condition, refused.sentence) from None
         url = self._base(session) + path
-        told = (Element(UPLOAD, "put", {"url": url}), Element(UPLOAD, "get", {"url": url}))
-        return result(iq, Element(UPLOAD, "slot", {}, *told))
+        put, get = Element(UPLOAD, "put", {"url": url}), Element(UPLOAD, "get", {"url": url})
+        return result(iq, Element(UPLOAD, "slot", {}, put, get))
 
     def _base(self, session: Session) -> str:
         """Scheme and authority of the URLs: those of the key `url`, else those that the client itself uses."""
@@ -60,7 +61,3 @@ class UploadService:
             scheme, _, rest = url.partition("://")
             return f"{'https' if scheme == 'wss' else 'http'}://{rest.partition('/')[0]}"
         return "" if session.stream is None else session.stream.client.web
-
-
-def _field(name: str, value: str, attrs: dict[str, str]) -> Element:
-    return Element(DATA, "field", {"var": name, **attrs}, Element(DATA, "value", {}, value))

@@ -1,4 +1,4 @@
-"""Numbers, dates and booleans in a client's stanza. Malformed ones are answered with bad-request."""
+"""Numbers, times and booleans in a client's stanza. Malformed ones are answered with bad-request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway in memory, between a client and a server that a test speaks for."""
+"""A gateway in memory. The test is the client and the server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Address:
 
 
 class Transport(StringTransportWithDisconnection):
-    """The connection to the server. It only notes that TLS has begun."""
+    """The connection to the server. TLS is only noted."""
 
     isSafe = False
     connected = True

@@ -23,14 +23,14 @@ def lines() -> Iterator[Sequence[LogEvent]]:
 
 
 def dialling() -> Harness:
-    """The client has opened its stream, and the server has not taken the connection."""
+    """The client has opened its stream, and the server has not accepted the connection."""
     harness = Harness()
     harness.say(OPEN)
     return harness
 
 
 def negotiating() -> Harness:
-    """The server has taken the connection, and has said nothing."""
+    """The server has accepted the connection, and has sent nothing."""
     return dialling().reached()
 
 

@@ -1,4 +1,4 @@
-"""The StreamParser: splits a stream into its elements, whatever is in them."""
+"""The StreamParser splits a stream into its elements, whatever they contain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADER = (
 
 
 class Listener:
-    """Remembers what it is told."""
+    """Remembers its calls."""
 
     def __init__(self) -> None:
         self.roots = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def lines() -> Iterator[Sequence[LogEvent]]:
 
 
 def connected(domain: str = "localhost", **keys: Any) -> Harness:
-    """The server has taken the connection, and has been sent a header."""
+    """The server has accepted the connection, and has got the header of the stream."""
     harness = Harness(**keys)
     harness.say(OPEN.replace("localhost", domain))
     harness.reached().transport.clear()
@@ -30,7 +31,7 @@ def connected(domain: str = "localhost", **keys: Any) -> Harness:
 
 
 class TestStartTls:
-    def test_it_begins_and_the_client_is_told_nothing(self) -> None:
+    def test_it_begins_and_the_client_sees_nothing_of_it(self) -> None:
         harness = connected(upstream_tls="required")
         assert harness.told(HEAD + STARTTLS) == []
         assert harness.transport.said() == '<starttls xmlns="urn:ietf:params:xml:ns:xmpp-tls"/>'
@@ -63,7 +64,11 @@ class TestStartTls:
 
     def test_an_error_before_it_is_shown_and_ends_the_stream(self) -> None:
         opening, error, close = connected(upstream_tls="required").told(HEAD + ERROR + END)
-        assert opening.startswith('<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" from="localhost" version="1.0"')
+        assert re.fullmatch(
+            '<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" from="localhost" id="[0-9a-f]{16}" version="1.0"'
+            ' xml:lang="en"/>',
+            opening,
+        )
         assert "conflict" in error
         assert close.startswith("<close")
 
@@ -84,9 +89,10 @@ class TestTheAuthorities:
     def test_of_a_file_are_read(self, tmp_path: Path) -> None:
         Harness(upstream_tls="required", upstream_ca=str(Authority(tmp_path, "ca").path))
 
-    def test_of_a_file_without_certificates_are_refused(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("pem", [b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"", b"hello"])
+    def test_of_a_file_without_certificates_are_refused(self, tmp_path: Path, pem: bytes) -> None:
         path = tmp_path / "ca.pem"
-        path.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        path.write_bytes(pem)
         with pytest.raises(ConfigError, match=r"upstream_ca: .*ca\.pem cannot be read as certificates in PEM"):
             Harness(upstream_tls="required", upstream_ca=str(path))
 
@@ -123,7 +129,7 @@ class TestTheEnd:
         harness.reactor.advance(1)
         assert not transport.connected
 
-    def test_one_that_does_leaves_no_timer(self) -> None:
+    def test_a_server_that_reads_leaves_no_timer(self) -> None:
         harness = opened()
         harness.gateway.lost()
         assert not harness.reactor.getDelayedCalls()
@@ -135,7 +141,7 @@ class TestTheEnd:
         assert harness.transport.producerState == "producing"
         assert harness.transport.producer is None
 
-    def test_what_comes_after_it_is_ignored(self) -> None:
+    def test_later_data_is_ignored(self) -> None:
         harness = opened()
         assert [each[:6] for each in harness.told(b"<a></b>" + END)] == ["<strea", "<close"]
         assert harness.told(b"<message/>") == []

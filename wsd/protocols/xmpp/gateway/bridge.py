@@ -1,8 +1,8 @@
 """
 Bridge: joins the stream of one client to its connection to the server.
 
-What the two say is not judged beyond its framing: logins, acknowledgements and resumption are between the client and
-the server. TLS is between the gateway and the server (RFC 7395 3.9), so the client is shown nothing of it.
+The bridge checks only the framing: logins, acknowledgements and resumption are between the client and the server. TLS
+is between the gateway and the server (RFC 7395 3.9), so the client sees nothing of it.
 """
 
 from __future__ import annotations
@@ -52,20 +52,20 @@ class GatewayWebSocket(Protocol):
 
 
 class BridgeState(Enum):
-    """How far a bridge is. It goes through the states in this order, and may leave some out."""
+    """How far a bridge has come. It passes through the states in this order, and may skip some."""
 
     WAITING = auto()
     """The client has not sent <open/>."""
     CONNECTING = auto()
-    """The connection, TLS and the server's stream are being made. The client is held, so no message comes."""
+    """Connecting to the server, up to the header of its stream. The client is held, so it sends no message."""
     OPEN = auto()
     """Both streams are open."""
     CLIENT_CLOSED = auto()
     """The client has sent <close/>. The server has been told, and has not ended its stream yet."""
     CLOSING = auto()
-    """The client has been sent <close/>, and has not answered it. The server's connection is gone."""
+    """We have sent <close/> to the client, which has not answered. The server's connection is gone."""
     OVER = auto()
-    """Both have sent <close/>, or the WebSocket is gone."""
+    """Both sides have sent <close/>, or the WebSocket is gone."""
 
 
 @implementer(IPushProducer)
@@ -122,7 +122,7 @@ class XmppGateway:
         try:
             domain = parseJid(element.get("to")).full
         except ValueError:
-            raise StreamError("improper-addressing", "to is the domain that is meant") from None
+            raise StreamError("improper-addressing", "the attribute to must be a domain") from None
         header = streamHeader(domain, element)
         if self._connection is None:
             self._domain = domain
@@ -175,7 +175,7 @@ class XmppGateway:
         self.upstreamFailed(failure.getErrorMessage())
 
     def _broken(self, failure: Failure) -> None:
-        """An error of our own: nobody else would hear of it, and the client would wait."""
+        """Called for an error of the gateway itself: log it and close, or the client would wait for ever."""
         self._webSocket.log.failure("the gateway failed", failure, event="connection.error")
         self.lost()
         self._webSocket.finish()
@@ -183,7 +183,7 @@ class XmppGateway:
     # -- the server -----------------------------------------------------------------------------------------------
 
     def streamBegan(self, header: Element) -> None:
-        """Called when the server's stream has begun: now the client's has, too."""
+        """Called when the server's stream has begun: the client's begins as well."""
         self._webSocket.text(openOf(header))
         if self._state is BridgeState.CONNECTING:
             self._state = BridgeState.OPEN
@@ -236,7 +236,7 @@ class XmppGateway:
         self._close()
 
     def _openForClient(self) -> None:
-        """An error is part of a stream, and so is its end, so there must be one (RFC 6120 4.9.1.2)."""
+        """Open the client's stream if it is not open: errors and the end are part of a stream (RFC 6120 4.9.1.2)."""
         if self._state in (BridgeState.WAITING, BridgeState.CONNECTING):
             self._webSocket.text(openAlone(self._domain))
 

@@ -42,8 +42,8 @@ class StreamParser(Builder):
     Parses the bytes of a stream, and hands each child of its root to a listener.
 
     The server is trusted to send XML, but the content of an element may come from anybody. An element over the
-    limits keeps its name and addresses and loses its content. It is passed on nevertheless, because both sides count
-    stanzas (XEP-0198 4).
+    limits loses its content but keeps its name and addresses. It is still passed on, because both sides count stanzas
+    (XEP-0198 4).
     """
 
     def __init__(self, limits: XmlLimits, listener: StreamListener) -> None:
@@ -59,8 +59,6 @@ class StreamParser(Builder):
         """Whether the present element has lost its content."""
         self._hasContent = False
         """Whether the present element has an end tag of its own, unlike <a/>."""
-        self._isRenewed = False
-        """Whether the present parser is not the first."""
         self._read = 0
         """Bytes given to the present parser."""
         self._expat = self._newParser()
@@ -93,10 +91,13 @@ class StreamParser(Builder):
         declared = "".join(
             f' xmlns{f":{prefix}" if prefix else ""}="{quote(uri or "")}"' for prefix, uri in self._declarations.items()
         )
-        self._isRenewed, self._read = True, 0
+        self._read = 0
         self._stack.clear()
         self._expat = self._newParser()
+        # The listener has heard of the root already.
+        listener, self._listener = self._listener, None
         self.feed(f"<{self._root}{declared}>".encode())
+        self._listener = listener
         return data[end:]
 
     def mute(self) -> None:
@@ -148,8 +149,8 @@ class StreamParser(Builder):
         self._stack[self._cut].children.clear()
 
     def begun(self, root: Element) -> None:
-        """Called when the root begins, again with each new parser; only the first is passed on."""
-        if self._listener is not None and not self._isRenewed:
+        """Called when the root begins."""
+        if self._listener is not None:
             self._listener.begun(root)
 
     def whole(self, element: Element) -> None:

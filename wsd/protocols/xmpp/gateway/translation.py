@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from wsd.protocols.xmpp.errors import StreamError
 from wsd.protocols.xmpp.framing import openTag
 from wsd.protocols.xmpp.sasl import SASL
@@ -15,7 +17,7 @@ _HIDDEN_FEATURES = (
     ("urn:xmpp:sasl-cb:0", "sasl-channel-binding"),
     ("http://jabber.org/features/compress", "compression"),
 )
-"""Features of the connection to the server, and compression, which RFC 7395 3.10 leaves to the WebSocket."""
+"""Features that concern only the connection to the server; RFC 7395 3.10 leaves compression to the WebSocket."""
 _MECHANISM_LISTS = ((SASL, "mechanisms"), ("urn:xmpp:sasl:2", "authentication"))
 
 STREAM_END = "</stream:stream>"
@@ -36,16 +38,19 @@ def openOf(header: Element) -> str:
 
 def openAlone(domain: str) -> str:
     """The <open/> before an error when the server has sent no header (RFC 6120 4.9.1.2); `domain` may be ""."""
-    attrs = {"from": domain, "version": "1.0", LANG: "en"}
+    # RFC 6120 4.7.3: a response header has an id.
+    attrs = {"from": domain, "id": secrets.token_hex(8), "version": "1.0", LANG: "en"}
     return openTag({name: value for name, value in attrs.items() if value})
 
 
 def checkForServer(element: Element) -> None:
     """Raises StreamError if a client's element must not reach the server."""
     if not element.ns:
-        raise StreamError("invalid-namespace", f"an element says its namespace; a stanza's is {CLIENT}")
+        raise StreamError("invalid-namespace", f"an element must have a namespace; a stanza's is {CLIENT}")
     if element.ns in (TLS, _COMPRESS, STREAMS):
-        raise StreamError("unsupported-stanza-type", "a WebSocket is neither made safe nor deflated in a stream")
+        raise StreamError(
+            "unsupported-stanza-type", "the stream negotiates neither TLS nor compression (RFC 7395 3.9, 3.10)"
+        )
 
 
 def featuresForClient(features: Element) -> Element:

@@ -1,4 +1,4 @@
-"""Upstream: the server behind a gateway, and a connection to it, which is secured by STARTTLS (RFC 6120 5)."""
+"""Upstream: the server behind a gateway, and connections to it, with STARTTLS (RFC 6120 5)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class UpstreamListener(Protocol):
 
 
 class Upstream:
-    """The server behind a gateway: its address, and how TLS to it begins. Raises ConfigError."""
+    """The server behind a gateway: its address, and the options for TLS to it. Raises ConfigError."""
 
     def __init__(self, options: XmppOptions, reactor: Any) -> None:
         assert options.upstream is not None
@@ -105,6 +105,8 @@ def _trustRoot(path: str | None) -> Any:
     try:
         pem = Path(path).read_bytes()
         parts = [part + _PEM_FOOTER for part in pem.split(_PEM_FOOTER) if ssl.PEM_HEADER.encode() in part]
+        if not parts:
+            raise ValueError("it has none")
         return trustRootFromCertificates([Certificate.loadPEM(part) for part in parts])
     except Exception as error:
         # pyOpenSSL raises errors of its own, with no common base class, for what is not a certificate.
@@ -136,7 +138,7 @@ class UpstreamProtocol(BaseProtocol):
     # -- to the server --------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        """Called when the connection is there."""
+        """Called when the connection is made."""
         self.transport.registerProducer(self._listener, True)
         if self._upstream.options.upstream_proxy:
             self.write(proxyHeader(self._source, self.transport.getPeer()))
@@ -167,7 +169,7 @@ class UpstreamProtocol(BaseProtocol):
             return
         self._listener = None
         self.transport.unregisterProducer()
-        # A transport that is paused does not see the other side close.
+        # A paused transport would not notice that the other side closes.
         self.transport.resumeProducing()
         if last:
             self.write(last)
@@ -244,7 +246,7 @@ class UpstreamProtocol(BaseProtocol):
         except UnicodeError:
             self._fail(f"no certificate can be for {self._domain!r}")
             return
-        # Bytes behind <proceed/> in the same piece came unencrypted: the old parser, which is muted, gets them
+        # Bytes after <proceed/> in the same piece were not encrypted: they go to the old parser, which is muted
         # (RFC 6120 5.4.3.3).
         self.transport.startTLS(options)
         self._isSafe = True
@@ -252,7 +254,7 @@ class UpstreamProtocol(BaseProtocol):
 
 
 def proxyHeader(source: tuple[str, int], destination: Any) -> str:
-    """The client's address in version 1 of the PROXY protocol, for the server at the address `destination`."""
+    """The client's address for the server at the address `destination` (PROXY protocol, version 1, 2.1)."""
     address, port = source
     if not (":" in address or address[-1:].isdigit()):
         return "PROXY UNKNOWN\r\n"

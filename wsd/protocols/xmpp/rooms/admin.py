@@ -1,26 +1,25 @@
-"""What moderators, admins and owners do: roles, affiliations, settings, destruction (XEP-0045 8 to 10)."""
+"""The tasks of moderators, admins and owners: roles, affiliations, settings, destruction (XEP-0045 8 to 10)."""
 
 from __future__ import annotations
 
 from wsd.protocols.xmpp.errors import StanzaError
+from wsd.protocols.xmpp.forms import FORM
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.rooms.config import FORM, form, submitted
-from wsd.protocols.xmpp.rooms.history import MUC
+from wsd.protocols.xmpp.rooms.config import form, submitted
+from wsd.protocols.xmpp.rooms.muc import MUC, MUC_USER, StatusCode, userInfo
 from wsd.protocols.xmpp.rooms.records import AFFILIATIONS
-from wsd.protocols.xmpp.rooms.room import ROLES, USER, Occupant, Room, RoomState
+from wsd.protocols.xmpp.rooms.room import ROLES, Occupant, Room, RoomState
 from wsd.protocols.xmpp.session import Session
-from wsd.protocols.xmpp.stanza import CLIENT, Element, result
+from wsd.protocols.xmpp.stanza import Element, result
 
 ADMIN = f"{MUC}#admin"
 OWNER = f"{MUC}#owner"
-
-_BANNED, _KICKED, _UNAFFILIATED, _MEMBERS_ONLY = 301, 307, 321, 322
 
 
 def _require(room: Room, session: Session, *affiliations: str) -> None:
     """Raises StanzaError if the user has none of these affiliations."""
     if room.affiliation(session.user.bare) not in affiliations:
-        raise StanzaError("forbidden", f"this is for who is {' or '.join(affiliations)}")
+        raise StanzaError("forbidden", f"this needs the affiliation {' or '.join(affiliations)}")
 
 
 # -- lists -------------------------------------------------------------------------------------------------------------
@@ -33,7 +32,7 @@ def answerList(room: Room, session: Session, iq: Element, query: Element) -> Ele
     occupant = room.occupantOf(session)
     if role in ROLES:
         if occupant is None or occupant.role != "moderator":
-            raise StanzaError("forbidden", "moderators ask for roles")
+            raise StanzaError("forbidden", "only moderators may ask for roles")
         items = [
             _item({"nick": each.nick, "jid": each.address, "role": role, "affiliation": room.affiliation(each.bare)})
             for each in room.occupants.values()
@@ -58,10 +57,10 @@ def _item(attrs: dict[str, str]) -> Element:
 
 
 def changeLists(room: Room, session: Session, iq: Element, query: Element) -> Element:
-    """Change roles and affiliations: all of those asked for, or none. Raises StanzaError."""
+    """Change roles and affiliations: all that the query names, or none. Raises StanzaError."""
     items = [child for child in query.elements() if child.name == "item"]
     if not items:
-        raise StanzaError("bad-request", "say whom to change")
+        raise StanzaError("bad-request", "name the users or occupants to change")
     changes = [_changeOf(room, session, item) for item in items]
     affiliated = {target: affiliation for _, target, affiliation, _ in changes if affiliation}
     if "owner" in room.affiliations.values() and "owner" not in {**room.affiliations, **affiliated}.values():
@@ -78,14 +77,14 @@ def changeLists(room: Room, session: Session, iq: Element, query: Element) -> El
 
 
 def _changeOf(room: Room, session: Session, item: Element) -> tuple[Element, str, str, str]:
-    """The item, the address or nickname it is about, and the new affiliation or role. Raises StanzaError."""
+    """Returns the item, the address or nickname in it, the new affiliation and the new role. Raises StanzaError."""
     affiliation, role = item.get("affiliation"), item.get("role")
     if affiliation:
         bare = _addressOf(room, item)
         _checkAffiliation(room, session, bare, affiliation)
         return item, bare, affiliation, ""
     if role not in ROLES or item.get("nick") not in room.occupants:
-        raise StanzaError("bad-request" if role not in ROLES else "item-not-found", "a role is given to who is here")
+        raise StanzaError("bad-request" if role not in ROLES else "item-not-found", "only occupants have roles")
     _checkRole(room, session, room.occupants[item.get("nick")], role)
     return item, item.get("nick"), "", role
 
@@ -107,24 +106,24 @@ def _checkAffiliation(room: Room, session: Session, bare: str, affiliation: str)
     before = room.affiliation(bare)
     isOwner = room.affiliation(session.user.bare) == "owner"
     if not isOwner and (affiliation in ("admin", "owner") or before in ("admin", "owner")):
-        raise StanzaError("not-allowed", "owners make and unmake admins and owners")
+        raise StanzaError("not-allowed", "only owners may change admins and owners")
 
 
 def _checkRole(room: Room, session: Session, target: Occupant, role: str) -> None:
     actor = room.occupantOf(session)
     if actor is None or actor.role != "moderator":
-        raise StanzaError("forbidden", "moderators give roles")
+        raise StanzaError("forbidden", "only moderators may give roles")
     ranks = [AFFILIATIONS.index(room.affiliation(each.bare)) for each in (actor, target)]
     isAdmin = room.affiliation(actor.bare) in ("admin", "owner")
     if ranks[1] > ranks[0] or (room.affiliation(target.bare) in ("admin", "owner") and role != "moderator"):
-        raise StanzaError("not-allowed", "who stands higher keeps the role")
+        raise StanzaError("not-allowed", "the role of an occupant with a higher affiliation stays")
     if not isAdmin and (role == "moderator" or target.role == "moderator"):
-        raise StanzaError("forbidden", "admins make and unmake moderators")
+        raise StanzaError("forbidden", "only admins and owners may change moderators")
 
 
 def _setRole(room: Room, session: Session, target: Occupant, role: str, item: Element) -> None:
     if role == "none":
-        room.leave(target, (_KICKED,), *_reasonsOf(room, session, item))
+        room.leave(target, (StatusCode.KICKED,), *_reasonsOf(room, session, item))
         return
     target.role = role
     room.tell(target)
@@ -134,9 +133,9 @@ def _setAffiliation(room: Room, session: Session, bare: str, affiliation: str, i
     room.affiliate(bare, affiliation)
     for occupant in [each for each in room.occupants.values() if each.bare == bare]:
         if affiliation == "outcast":
-            room.leave(occupant, (_BANNED,), *_reasonsOf(room, session, item))
-        elif affiliation == "none" and room.config.members_only:
-            room.leave(occupant, (_UNAFFILIATED,), *_reasonsOf(room, session, item))
+            room.leave(occupant, (StatusCode.BANNED,), *_reasonsOf(room, session, item))
+        elif affiliation == "none" and room.config.membersOnly:
+            room.leave(occupant, (StatusCode.AFFILIATION_LOST,), *_reasonsOf(room, session, item))
         else:
             occupant.role = room.roleOf(bare)
             room.tell(occupant)
@@ -145,9 +144,9 @@ def _setAffiliation(room: Room, session: Session, bare: str, affiliation: str, i
 def _reasonsOf(room: Room, session: Session, item: Element) -> list[Element]:
     """Who has kicked or banned an occupant, and why (XEP-0045 8.2, 9.1)."""
     actor = room.occupantOf(session)
-    why = [Element(USER, "actor", {"nick": actor.nick})] if actor is not None else []
+    why = [Element(MUC_USER, "actor", {"nick": actor.nick})] if actor is not None else []
     reason = item.textOf(ADMIN, "reason")
-    return [*why, Element(USER, "reason", {}, reason)] if reason else why
+    return [*why, Element(MUC_USER, "reason", {}, reason)] if reason else why
 
 
 # -- owners ------------------------------------------------------------------------------------------------------------
@@ -179,28 +178,29 @@ def configure(room: Room, session: Session, iq: Element, query: Element) -> bool
         raise StanzaError("not-acceptable", "a room of a guest cannot be persistent")
     room.configure(after)
     wasLocked, room.state = room.state is RoomState.LOCKED, RoomState.OPEN
-    if after.members_only and not before.members_only:
+    if after.membersOnly and not before.membersOnly:
         for occupant in list(room.occupants.values()):
             if room.affiliation(occupant.bare) == "none":
-                room.leave(occupant, (_MEMBERS_ONLY,))
+                room.leave(occupant, (StatusCode.NOW_MEMBERS_ONLY,))
     if after != before and not wasLocked:
-        whois = () if after.semiAnonymous == before.semiAnonymous else ((173,) if after.semiAnonymous else (172,))
-        room.announce(104, *whois)
+        codes = [StatusCode.CONFIGURATION_CHANGED]
+        if after.semiAnonymous != before.semiAnonymous:
+            codes.append(StatusCode.NOW_SEMI_ANONYMOUS if after.semiAnonymous else StatusCode.NOW_NON_ANONYMOUS)
+        room.announce(*codes)
     return True
 
 
 def destroy(room: Room, end: Element) -> None:
-    """Destroy a room: all leave and are told why, and where to go instead (XEP-0045 10.9)."""
+    """Destroy a room: all occupants leave, and learn why and where to go instead (XEP-0045 10.9)."""
     attrs = {"jid": end.get("jid")} if end.get("jid") else {}
-    told = Element(USER, "destroy", attrs)
+    destroyed = Element(MUC_USER, "destroy", attrs)
     reason = end.textOf(OWNER, "reason")
     if reason:
-        told.children.append(Element(USER, "reason", {}, reason))
+        destroyed.children.append(Element(MUC_USER, "reason", {}, reason))
     for occupant in list(room.occupants.values()):
         for session in occupant.sessions.values():
-            x = Element(USER, "x", {}, Element(USER, "item", {"affiliation": "none", "role": "none"}), told)
-            attrs = {"type": "unavailable", "from": f"{room.jid}/{occupant.nick}", "to": session.jid}
-            session.send(Element(CLIENT, "presence", attrs, x))
+            item = Element(MUC_USER, "item", {"affiliation": "none", "role": "none"})
+            session.send(room.unavailable(occupant, userInfo(item, destroyed)).copy(to=session.jid))
             session.rooms.pop(room.jid, None)
     room.occupants.clear()
     room.destroyed()

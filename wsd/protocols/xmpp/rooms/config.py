@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from sys import getsizeof
 
 from wsd.protocols.xmpp.errors import StanzaError
+from wsd.protocols.xmpp.forms import FORM, formField
 from wsd.protocols.xmpp.stanza import Element, isText
 from wsd.protocols.xmpp.values import boolean, number
 
-FORM = "jabber:x:data"
 CONFIG = "http://jabber.org/protocol/muc#roomconfig"
 _LONGEST = 1023
 """Limit in characters of a text."""
-_STORED = {"semiAnonymous": "open"}
+_STORED = {
+    "membersOnly": "members_only",
+    "semiAnonymous": "open",
+    "changeSubject": "subjects",
+    "allowInvites": "invites",
+    "maxUsers": "most",
+}
 """The settings whose stored names differ from their names here."""
 
 
@@ -29,17 +34,18 @@ class RoomConfig:
     """Whether the room stays when the last occupant has left."""
     public: bool = True
     """Whether disco lists the room."""
-    members_only: bool = False
+    membersOnly: bool = False
+    """Whether only members may enter."""
     moderated: bool = False
     """Whether only occupants with a voice may speak."""
     semiAnonymous: bool = True
     """Whether only moderators see the addresses of occupants; in a non-anonymous room all do (XEP-0045 4.2)."""
     password: str = ""
-    subjects: bool = False
+    changeSubject: bool = False
     """Whether participants may change the subject, not only moderators."""
-    invites: bool = False
+    allowInvites: bool = False
     """Whether members may invite to a members-only room."""
-    most: int = 0
+    maxUsers: int = 0
     """Limit of the occupants, 0 for none."""
 
     @property
@@ -66,25 +72,13 @@ class RoomConfig:
 _FIELDS = (
     ("muc#roomconfig_roomname", "name", "text-single", "Name"),
     ("muc#roomconfig_roomdesc", "description", "text-single", "Description"),
-    ("muc#roomconfig_persistentroom", "persistent", "boolean", "It stays when the last has left"),
+    ("muc#roomconfig_persistentroom", "persistent", "boolean", "It stays when the last occupant has left"),
     ("muc#roomconfig_publicroom", "public", "boolean", "It is in the list of rooms"),
-    ("muc#roomconfig_membersonly", "members_only", "boolean", "Only members come in"),
-    ("muc#roomconfig_moderatedroom", "moderated", "boolean", "Only who has a voice may speak"),
-    ("muc#roomconfig_changesubject", "subjects", "boolean", "Anyone may change the subject"),
-    ("muc#roomconfig_allowinvites", "invites", "boolean", "Members may invite"),
+    ("muc#roomconfig_membersonly", "membersOnly", "boolean", "Only members may enter"),
+    ("muc#roomconfig_moderatedroom", "moderated", "boolean", "Only occupants with a voice may speak"),
+    ("muc#roomconfig_changesubject", "changeSubject", "boolean", "Anyone may change the subject"),
+    ("muc#roomconfig_allowinvites", "allowInvites", "boolean", "Members may invite"),
 )
-
-
-def formField(
-    name: str, fieldType: str, values: Iterable[str], label: str = "", options: Iterable[str] = ()
-) -> Element:
-    """A field of a form (XEP-0004 3.2)."""
-    attrs = {"var": name, "type": fieldType}
-    if label:
-        attrs["label"] = label
-    told = [Element(FORM, "value", {}, value) if value else Element(FORM, "value") for value in values]
-    choices = [Element(FORM, "option", {}, Element(FORM, "value", {}, option)) for option in options]
-    return Element(FORM, "field", attrs, *told, *choices)
 
 
 def form(config: RoomConfig) -> Element:
@@ -100,13 +94,13 @@ def form(config: RoomConfig) -> Element:
             "muc#roomconfig_passwordprotectedroom", "boolean", [str(int(bool(config.password)))], "It has a password"
         ),
         formField("muc#roomconfig_roomsecret", "text-private", [config.password], "Password"),
-        formField("muc#roomconfig_maxusers", "text-single", [str(config.most)], "Limit of occupants, 0 for any number"),
+        formField("muc#roomconfig_maxusers", "text-single", [str(config.maxUsers)], "Limit of occupants, 0 for none"),
     ]
     return Element(FORM, "x", {"type": "form"}, Element(FORM, "title", {}, "The room"), *shown)
 
 
 def submitted(config: RoomConfig, x: Element) -> RoomConfig:
-    """The settings after a submitted form, which may leave out those that stay. Raises StanzaError."""
+    """Returns the settings after a submitted form, which may omit unchanged ones. Raises StanzaError."""
     values = {child.get("var"): child.textOf(FORM, "value") for child in x.elements() if child.name == "field"}
     if values.get("FORM_TYPE", CONFIG) != CONFIG:
         raise StanzaError("bad-request", "this is not the form of a room")
@@ -121,13 +115,13 @@ def submitted(config: RoomConfig, x: Element) -> RoomConfig:
     if "muc#roomconfig_roomsecret" in values:
         changed["password"] = _text(values["muc#roomconfig_roomsecret"])
     if "muc#roomconfig_passwordprotectedroom" in values:
-        has = _boolean(values["muc#roomconfig_passwordprotectedroom"], "muc#roomconfig_passwordprotectedroom")
-        if has and not changed.get("password", config.password):
-            raise StanzaError("not-acceptable", "a room with a password needs one")
-        if not has:
+        hasPassword = _boolean(values["muc#roomconfig_passwordprotectedroom"], "muc#roomconfig_passwordprotectedroom")
+        if hasPassword and not changed.get("password", config.password):
+            raise StanzaError("not-acceptable", "a room with a password needs a password")
+        if not hasPassword:
             changed["password"] = ""
     if "muc#roomconfig_maxusers" in values:
-        changed["most"] = _number(values["muc#roomconfig_maxusers"])
+        changed["maxUsers"] = _number(values["muc#roomconfig_maxusers"])
     return replace(config, **changed)  # type: ignore[arg-type]
 
 

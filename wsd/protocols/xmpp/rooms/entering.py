@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.rooms.history import HistoryRequest
-from wsd.protocols.xmpp.rooms.room import USER, Occupant, Room, RoomState
+from wsd.protocols.xmpp.rooms.muc import StatusCode, userInfo
+from wsd.protocols.xmpp.rooms.room import Occupant, Room, RoomState
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, Element
 
@@ -14,7 +15,7 @@ _LONGEST_NICK = 100
 def checkNick(nick: str) -> None:
     """Raises StanzaError for a nickname that is too long."""
     if len(nick) > _LONGEST_NICK:
-        raise StanzaError("not-acceptable", f"a name has at most {_LONGEST_NICK} characters")
+        raise StanzaError("not-acceptable", f"a nickname has at most {_LONGEST_NICK} characters")
 
 
 def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
@@ -25,19 +26,20 @@ def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
         raise StanzaError("forbidden", "this room is closed to you")
     if room.state is RoomState.LOCKED and affiliation != "owner":
         raise StanzaError("item-not-found", "this room is not set up yet")
-    if config.members_only and affiliation == "none":
-        raise StanzaError("registration-required", "only members come in")
+    if config.membersOnly and affiliation == "none":
+        raise StanzaError("registration-required", "only members may enter")
     if config.password and password != config.password and affiliation != "owner":
         raise StanzaError("not-authorized", "this room has a password")
     other = room.occupants.get(nick)
     if other is not None and other.bare != bare:
-        raise StanzaError("conflict", "somebody has this name")
-    if config.most and len(room.occupants) >= config.most and affiliation not in ("admin", "owner"):
+        raise StanzaError("conflict", "somebody has this nickname")
+    isFull = 0 < config.maxUsers <= len(room.occupants)
+    if isFull and other is None and affiliation not in ("admin", "owner"):
         raise StanzaError("service-unavailable", "the room is full")
 
 
-def enter(room: Room, session: Session, stanza: Element, nick: str, codes: tuple[int, ...] = ()) -> None:
-    """Let a session in: it sees the others, and then all see it (XEP-0045 7.2.1, 7.2.2)."""
+def enter(room: Room, session: Session, stanza: Element, nick: str, codes: tuple[StatusCode, ...] = ()) -> None:
+    """Let a session in: it gets the others' presence, then all get its own (XEP-0045 7.2.1, 7.2.2)."""
     occupant = room.occupants.get(nick)
     if occupant is None:
         occupant = Occupant(nick, session.user.bare, room.roleOf(session.user.bare), stanza)
@@ -49,9 +51,10 @@ def enter(room: Room, session: Session, stanza: Element, nick: str, codes: tuple
     occupant.sessions[session.jid] = session
     session.rooms[room.jid] = nick
     room.occupants[nick] = occupant
-    whois = () if room.config.semiAnonymous else (100,)
+    whois = () if room.config.semiAnonymous else (StatusCode.ADDRESSES_ARE_SHOWN,)
+    own = (*whois, StatusCode.SELF_PRESENCE, *codes)
     for other in room.occupants.values():
-        seen = room.presenceOf(occupant, other, (*whois, 110, *codes) if other is occupant else ())
+        seen = room.presenceOf(occupant, other, own if other is occupant else ())
         for each in other.sessions.values():
             each.send(seen.copy(to=each.jid))
 
@@ -69,17 +72,15 @@ def sendHistory(room: Room, session: Session, request: HistoryRequest) -> None:
 def rename(room: Room, occupant: Occupant, stanza: Element, nick: str) -> None:
     """Change a nickname (XEP-0045 7.6). Raises StanzaError."""
     if nick in room.occupants:
-        raise StanzaError("conflict", "somebody has this name")
+        raise StanzaError("conflict", "somebody has this nickname")
     checkNick(nick)
     for other in room.occupants.values():
-        showsAddress = not room.config.semiAnonymous or other.role == "moderator" or other is occupant
-        item = room.item(occupant, showsAddress)
+        item = room.item(occupant, other)
         item.attrs["nick"] = nick
-        codes = ("303", "110") if other is occupant else ("303",)
-        x = Element(USER, "x", {}, item, *(Element(USER, "status", {"code": code}) for code in codes))
+        own = (StatusCode.SELF_PRESENCE,) if other is occupant else ()
+        gone = room.unavailable(occupant, userInfo(item, codes=(StatusCode.NICKNAME_CHANGED, *own)))
         for each in other.sessions.values():
-            attrs = {"type": "unavailable", "from": f"{room.jid}/{occupant.nick}", "to": each.jid}
-            each.send(Element(CLIENT, "presence", attrs, x))
+            each.send(gone.copy(to=each.jid))
     del room.occupants[occupant.nick]
     occupant.nick, occupant.presence = nick, stanza
     room.occupants[nick] = occupant
@@ -89,16 +90,15 @@ def rename(room: Room, occupant: Occupant, stanza: Element, nick: str) -> None:
 
 
 def leave(room: Room, session: Session, stanza: Element) -> bool:
-    """A session leaves (XEP-0045 7.14). Returns whether it was an occupant's last, so that the occupant has left."""
+    """A session leaves (XEP-0045 7.14). Returns whether it was its occupant's last, so the occupant has left, too."""
     occupant = room.occupantOf(session)
     if occupant is None:
         return False
     if len(occupant.sessions) > 1:
         del occupant.sessions[session.jid]
         session.rooms.pop(room.jid, None)
-        x = Element(USER, "x", {}, room.item(occupant, True, "none"), Element(USER, "status", {"code": "110"}))
-        attrs = {"type": "unavailable", "from": f"{room.jid}/{occupant.nick}", "to": session.jid}
-        session.send(Element(CLIENT, "presence", attrs, x))
+        x = userInfo(room.item(occupant, occupant, "none"), codes=(StatusCode.SELF_PRESENCE,))
+        session.send(room.unavailable(occupant, x).copy(to=session.jid))
         return False
     occupant.presence = stanza
     room.leave(occupant)

@@ -6,10 +6,9 @@ from collections import deque
 from typing import NamedTuple
 
 from wsd.protocols.xmpp.ledger import weight
+from wsd.protocols.xmpp.rooms.muc import MUC
 from wsd.protocols.xmpp.stanza import Element
 from wsd.protocols.xmpp.values import INT, dateTime, number
-
-MUC = "http://jabber.org/protocol/muc"
 
 
 class HistoryMessage(NamedTuple):
@@ -25,7 +24,7 @@ class HistoryMessage(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """When it arrived, whatever time stamps it contains."""
+        """When it arrived, whatever <delay/> it contains."""
         return self.entryId / 1_000_000
 
 
@@ -39,8 +38,9 @@ class HistoryRequest(NamedTuple):
 
     since: float = 0.0
     """Seconds since 1970."""
-    most: int = INT
-    characters: int = INT
+    maxStanzas: int = INT
+    maxChars: int = INT
+    """Limit of the characters of XML."""
 
     def choose(self, history: deque[HistoryMessage]) -> list[Element]:
         """The newest messages within all limits, oldest first."""
@@ -48,7 +48,7 @@ class HistoryRequest(NamedTuple):
         characters = 0
         for each in reversed(history):
             characters += each.characters
-            if each.seconds < self.since or len(chosen) >= self.most or characters > self.characters:
+            if each.seconds < self.since or len(chosen) >= self.maxStanzas or characters > self.maxChars:
                 break
             chosen.append(each.message)
         return chosen[::-1]

@@ -1,17 +1,17 @@
-"""What disco tells of a room (XEP-0045 6.4, 6.5)."""
+"""The answers of disco about a room (XEP-0045 6.4, 6.5)."""
 
 from __future__ import annotations
 
 from wsd.protocols.xmpp.disco import INFO, ITEMS, information
+from wsd.protocols.xmpp.forms import FORM, formField
 from wsd.protocols.xmpp.jid import parseJid
-from wsd.protocols.xmpp.rooms.config import FORM, formField
-from wsd.protocols.xmpp.rooms.history import MUC
+from wsd.protocols.xmpp.rooms.muc import MUC
 from wsd.protocols.xmpp.rooms.room import Room
 from wsd.protocols.xmpp.stanza import Element
 
 
 def nameOf(room: Room) -> str:
-    """The configured name, else that in the address."""
+    """The configured name of a room, else the local part of its address."""
     return room.config.name or parseJid(room.jid).local
 
 
@@ -23,7 +23,7 @@ def roomInfo(room: Room) -> Element:
         f"{MUC}#self-ping-optimization",
         "muc_persistent" if config.persistent else "muc_temporary",
         "muc_public" if config.public else "muc_hidden",
-        "muc_membersonly" if config.members_only else "muc_open",
+        "muc_membersonly" if config.membersOnly else "muc_open",
         "muc_moderated" if config.moderated else "muc_unmoderated",
         "muc_semianonymous" if config.semiAnonymous else "muc_nonanonymous",
         "muc_passwordprotected" if config.password else "muc_unsecured",
@@ -41,6 +41,6 @@ def roomInfo(room: Room) -> Element:
 
 def roomItems(room: Room) -> list[Element]:
     """The occupants, unless the room is hidden or for members only."""
-    if room.config.members_only or not room.config.public:
+    if room.config.membersOnly or not room.config.public:
         return []
     return [Element(ITEMS, "item", {"jid": f"{room.jid}/{nick}"}) for nick in room.occupants]

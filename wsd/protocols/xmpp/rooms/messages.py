@@ -1,4 +1,4 @@
-"""What occupants send to a room: messages to all, the subject, private messages and invitations (XEP-0045 7)."""
+"""Messages to a room: groupchat, the subject, private messages and invitations (XEP-0045 7)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from wsd.protocols.xmpp.jid import JID, parseJid
 from wsd.protocols.xmpp.messages import Messages
 from wsd.protocols.xmpp.records import EntryIds
 from wsd.protocols.xmpp.rooms.history import historyMessage
+from wsd.protocols.xmpp.rooms.muc import MUC_USER, userInfo
 from wsd.protocols.xmpp.rooms.records import HISTORY
-from wsd.protocols.xmpp.rooms.room import USER, Occupant, Room, RoomState
+from wsd.protocols.xmpp.rooms.room import Occupant, Room, RoomState
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.stanza import CLIENT, Element
 from wsd.protocols.xmpp.streammanagement import Receipt
@@ -36,11 +37,11 @@ class RoomMessages:
     def groupchat(self, room: Room, occupant: Occupant, message: Element) -> None:
         """A message to all occupants (XEP-0045 7.4), or the subject (8.1). Raises StanzaError."""
         if occupant.role == "visitor":
-            raise StanzaError("forbidden", "one needs a voice to speak here")
+            raise StanzaError("forbidden", "only occupants with a voice may speak here")
         shown = _fromRoom(room, occupant, message)
         if _isSubject(message):
-            if not room.config.subjects and occupant.role != "moderator":
-                raise StanzaError("forbidden", "moderators change the subject")
+            if not room.config.changeSubject and occupant.role != "moderator":
+                raise StanzaError("forbidden", "only moderators may change the subject")
             room.setSubject(shown.copy(to=None))
         elif message.child(CLIENT, "body") is not None:
             self._remember(room, shown)
@@ -58,7 +59,7 @@ class RoomMessages:
 
     def occupantFor(self, room: Room, occupant: Occupant, nick: str) -> Occupant:
         """
-        The receiver of an occupant's private stanza.
+        Returns the receiver of an occupant's private stanza.
 
         Raises StanzaError if there is none, or if the receiver has blocked the sender.
         """
@@ -76,14 +77,14 @@ class RoomMessages:
         other = self.occupantFor(room, occupant, nick)
         shown = _fromRoom(room, occupant, message)
         if message.get("type") != "error":
-            shown.children.append(Element(USER, "x"))
+            shown.children.append(userInfo())
         for session in list(other.sessions.values()):
             session.send(shown.copy(to=session.jid), receipt)
 
     # -- to users outside -----------------------------------------------------------------------------------------
 
     async def mediate(self, room: Room, session: Session, occupant: Occupant, x: Element) -> None:
-        """Pass on the invitations of an occupant, and its refusals (XEP-0045 7.8.2). Raises StanzaError."""
+        """Pass on the invitations of an occupant, and what it declines (XEP-0045 7.8.2). Raises StanzaError."""
         for asked in x.elements():
             if asked.name in ("invite", "decline"):
                 await self._invite(room, session, occupant, asked)
@@ -91,8 +92,8 @@ class RoomMessages:
     async def _invite(self, room: Room, session: Session, occupant: Occupant, asked: Element) -> None:
         to = _receiverOf(asked)
         isAdmin = room.affiliation(occupant.bare) in ("admin", "owner")
-        makesMember = asked.name == "invite" and room.config.members_only
-        if makesMember and not isAdmin and not room.config.invites:
+        makesMember = asked.name == "invite" and room.config.membersOnly
+        if makesMember and not isAdmin and not room.config.allowInvites:
             raise StanzaError("forbidden", "only admins may invite to this room")
         user = await self._accounts.find(to.bare)
         if user is None or room.state is RoomState.DESTROYED or user.blocks(session.jid):
@@ -101,23 +102,23 @@ class RoomMessages:
             room.checkAffiliated([to.bare])
             room.affiliate(to.bare, "member")
         passed = asked.copy(**{"to": None, "from": session.user.bare})
-        x = Element(USER, "x", {}, passed)
+        x = userInfo(passed)
         if room.config.password and asked.name == "invite":
-            x.children.append(Element(USER, "password", {}, room.config.password))
+            x.children.append(Element(MUC_USER, "password", {}, room.config.password))
         message = Element(CLIENT, "message", {"from": room.jid, "to": to.full, "type": "normal"}, x)
         self._messages.deliver(user, to, message, None)
 
     async def decline(self, room: Room, session: Session, x: Element) -> None:
-        """Tell the occupant who has invited somebody that the invitation is declined (XEP-0045 7.8.2)."""
-        decline = x.child(USER, "decline")
+        """Tell an occupant that its invitation is declined (XEP-0045 7.8.2). Raises StanzaError."""
+        decline = x.child(MUC_USER, "decline")
         if decline is None:
-            raise StanzaError("not-acceptable", "only who is in the room may talk in it")
+            raise StanzaError("not-acceptable", "only occupants of the room may send to it")
         to = _receiverOf(decline)
         if all(occupant.bare != to.bare for occupant in room.occupants.values()):
-            raise StanzaError("item-not-found", "who is meant is not in the room")
+            raise StanzaError("item-not-found", "the receiver is not in the room")
         user = await self._accounts.find(to.bare)
         if user is not None and not user.blocks(session.jid):
-            passed = Element(USER, "x", {}, decline.copy(**{"to": None, "from": session.user.bare}))
+            passed = userInfo(decline.copy(**{"to": None, "from": session.user.bare}))
             message = Element(CLIENT, "message", {"from": room.jid, "to": to.full, "type": "normal"}, passed)
             self._messages.deliver(user, to, message, None)
 
@@ -125,7 +126,7 @@ class RoomMessages:
 def _fromRoom(room: Room, occupant: Occupant, message: Element) -> Element:
     """A message as the room passes it on, without elements that only the room may add."""
     shown = message.copy(**{"from": f"{room.jid}/{occupant.nick}"})
-    shown.children = [child for child in shown.children if isinstance(child, str) or child.ns != USER]
+    shown.children = [child for child in shown.children if isinstance(child, str) or child.ns != MUC_USER]
     return shown
 
 

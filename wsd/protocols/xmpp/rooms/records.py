@@ -1,4 +1,4 @@
-"""What the store has of rooms: the kinds of its rows, and how they are read."""
+"""The rows of rooms in the store: their kinds, and how they are read."""
 
 from __future__ import annotations
 

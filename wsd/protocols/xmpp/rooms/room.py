@@ -1,4 +1,4 @@
-"""Room: its settings, its affiliations and its occupants, and what they are told (XEP-0045 5 and 7)."""
+"""Room: one room with its settings, affiliations and occupants, and the presence that they see (XEP-0045 5, 7)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from wsd.protocols.xmpp.errors import StanzaError
 from wsd.protocols.xmpp.framing import XmlLimits, parse
 from wsd.protocols.xmpp.ledger import Ledger, weight
 from wsd.protocols.xmpp.rooms.config import RoomConfig
-from wsd.protocols.xmpp.rooms.history import MUC, HistoryMessage, historyMessage
+from wsd.protocols.xmpp.rooms.history import HistoryMessage, historyMessage
+from wsd.protocols.xmpp.rooms.muc import MUC, MUC_USER, StatusCode, userInfo
 from wsd.protocols.xmpp.rooms.records import AFFILIATION, ROOM, StoredRoom
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element
-
-USER = f"{MUC}#user"
 
 ROLES = ("none", "visitor", "participant", "moderator")
 """From the least to the most (XEP-0045 5.1)."""
@@ -159,7 +158,7 @@ class Room:
         self.keep("subject", subject.toXml())
 
     def remember(self, message: HistoryMessage) -> bool:
-        """Add to the history, removing the oldest messages if needed. False if the message is too large to be kept."""
+        """Add a message to the history, in place of the oldest if needed. Returns False if it is too large to keep."""
         options, old = self._settings.options, []
         if not options.history or message.weight > _MOST_HISTORY * options.max_stanza:
             return False
@@ -184,7 +183,7 @@ class Room:
         )
 
     def destroyed(self) -> None:
-        """The room has ended: nothing of it is kept."""
+        """Called when the room has ended: nothing of it is kept."""
         self.state = RoomState.DESTROYED
         self.grow(-self.size)
         if self.isStored:
@@ -204,71 +203,60 @@ class Room:
             return "moderator"
         return "visitor" if self.config.moderated and affiliation == "none" else "participant"
 
-    def item(
-        self, occupant: Occupant, showsAddress: bool, role: str | None = None, affiliation: str | None = None
-    ) -> Element:
-        """The <item/> that describes an occupant (XEP-0045 7.2.2)."""
-        attrs = {
-            "affiliation": affiliation or self.affiliation(occupant.bare),
-            "role": role or occupant.role,
-        }
-        if showsAddress:
+    def item(self, occupant: Occupant, to: Occupant, role: str = "") -> Element:
+        """The <item/> that describes an occupant to another one (XEP-0045 7.2.2)."""
+        attrs = {"affiliation": self.affiliation(occupant.bare), "role": role or occupant.role}
+        if not self.config.semiAnonymous or to.role == "moderator" or to is occupant:
             attrs["jid"] = occupant.address
-        return Element(USER, "item", attrs)
+        return Element(MUC_USER, "item", attrs)
 
     # -- presence -------------------------------------------------------------------------------------------------
 
-    def presenceOf(self, occupant: Occupant, to: Occupant, codes: tuple[int, ...] = ()) -> Element:
-        """The presence of an occupant as another one is sent it."""
-        showsAddress = not self.config.semiAnonymous or to.role == "moderator" or to is occupant
-        x = Element(USER, "x", {}, self.item(occupant, showsAddress))
-        x.children += [Element(USER, "status", {"code": str(code)}) for code in codes]
+    def presenceOf(self, occupant: Occupant, to: Occupant, codes: Iterable[StatusCode] = ()) -> Element:
+        """The presence of an occupant, as the occupant `to` sees it."""
         shown = occupant.presence.copy(**{"from": f"{self.jid}/{occupant.nick}"})
         shown.children = [
-            child for child in shown.children if not (isinstance(child, Element) and child.ns in (MUC, USER))
+            child for child in shown.children if not (isinstance(child, Element) and child.ns in (MUC, MUC_USER))
         ]
-        shown.children.append(x)
+        shown.children.append(userInfo(self.item(occupant, to), codes=codes))
         return shown
 
-    def tell(self, occupant: Occupant, codes: tuple[int, ...] = ()) -> None:
-        """Send the present state of an occupant to all."""
+    def unavailable(self, occupant: Occupant, *children: Element) -> Element:
+        """Unavailable presence of an occupant."""
+        return Element(CLIENT, "presence", {"type": "unavailable", "from": f"{self.jid}/{occupant.nick}"}, *children)
+
+    def tell(self, occupant: Occupant) -> None:
+        """Send the presence of an occupant to all."""
         for other in self.occupants.values():
-            seen = self.presenceOf(occupant, other, (110, *codes) if other is occupant else codes)
+            seen = self.presenceOf(occupant, other, (StatusCode.SELF_PRESENCE,) if other is occupant else ())
             for session in other.sessions.values():
                 session.send(seen.copy(to=session.jid))
 
-    def leave(self, occupant: Occupant, codes: tuple[int, ...] = (), *more: Element, affiliation: str = "") -> None:
-        """An occupant leaves: tell all, with status codes and with more children of the <item/>."""
+    def leave(self, occupant: Occupant, codes: tuple[StatusCode, ...] = (), *more: Element) -> None:
+        """Remove an occupant, and tell all, with status codes and with `more` in the <item/>."""
         for other in self.occupants.values():
-            self._tellGone(occupant, other, codes, more, affiliation)
+            self._tellGone(occupant, other, codes, more)
         self.occupants.pop(occupant.nick, None)
         for session in occupant.sessions.values():
             session.rooms.pop(self.jid, None)
         occupant.sessions.clear()
 
     def _tellGone(
-        self,
-        occupant: Occupant,
-        other: Occupant,
-        codes: tuple[int, ...],
-        more: tuple[Element, ...],
-        affiliation: str,
+        self, occupant: Occupant, other: Occupant, codes: tuple[StatusCode, ...], more: tuple[Element, ...]
     ) -> None:
-        showsAddress = not self.config.semiAnonymous or other.role == "moderator" or other is occupant
-        item = self.item(occupant, showsAddress, "none", affiliation or None)
+        item = self.item(occupant, other, "none")
         item.children += more
-        told = (*codes, 110) if other is occupant else codes
-        x = Element(USER, "x", {}, item, *(Element(USER, "status", {"code": str(code)}) for code in told))
+        x = userInfo(item, codes=(*codes, StatusCode.SELF_PRESENCE) if other is occupant else codes)
         isLeaving = occupant.presence.get("type") == "unavailable"
         shown = [each for each in occupant.presence.elements() if each.name == "status"] if isLeaving else []
-        attrs = {"type": "unavailable", "from": f"{self.jid}/{occupant.nick}"}
+        gone = self.unavailable(occupant, *shown, x)
         for session in other.sessions.values():
-            session.send(Element(CLIENT, "presence", {**attrs, "to": session.jid}, *shown, x))
+            session.send(gone.copy(to=session.jid))
 
-    def announce(self, *codes: int) -> None:
+    def announce(self, *codes: StatusCode) -> None:
         """Tell all about a change of the room (XEP-0045 10.2.1)."""
-        x = Element(USER, "x", {}, *(Element(USER, "status", {"code": str(code)}) for code in codes))
-        self.broadcast(Element(CLIENT, "message", {"type": "groupchat", "from": self.jid}, x))
+        attrs = {"type": "groupchat", "from": self.jid}
+        self.broadcast(Element(CLIENT, "message", attrs, userInfo(codes=codes)))
 
     def broadcast(self, message: Element) -> None:
         """Send a message to all occupants."""

@@ -1,4 +1,4 @@
-"""Rooms: all the rooms of a server, at conference.DOMAIN, and what is done with a stanza for one of them."""
+"""Rooms: all rooms of a server, at conference.DOMAIN, and the dispatch of their stanzas."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from wsd.protocols.xmpp.messages import Messages
 from wsd.protocols.xmpp.quarantine import Quarantine
 from wsd.protocols.xmpp.records import EntryIds
 from wsd.protocols.xmpp.rooms import admin, entering
-from wsd.protocols.xmpp.rooms.history import MUC, readHistoryRequest
+from wsd.protocols.xmpp.rooms.history import readHistoryRequest
 from wsd.protocols.xmpp.rooms.info import nameOf, roomInfo, roomItems
 from wsd.protocols.xmpp.rooms.messages import RoomMessages
+from wsd.protocols.xmpp.rooms.muc import MUC, MUC_USER, StatusCode, userInfo
 from wsd.protocols.xmpp.rooms.records import StoredRoom
-from wsd.protocols.xmpp.rooms.room import ROOM_SIZE, USER, Occupant, Room, RoomState
+from wsd.protocols.xmpp.rooms.room import ROOM_SIZE, Occupant, Room, RoomState
 from wsd.protocols.xmpp.session import Session
 from wsd.protocols.xmpp.settings import Settings
 from wsd.protocols.xmpp.stanza import CLIENT, Element, result
@@ -28,7 +29,7 @@ from wsd.protocols.xmpp.streammanagement import Receipt
 _MOST_JOINED = 100
 """Limit of the rooms that one session may be in."""
 _RESERVED = "x-roomuser-item"
-"""The node for the nickname reserved for the client; there are none here (XEP-0045 7.12)."""
+"""The disco node for a reserved nickname (XEP-0045 7.12). There are none here."""
 _SERVICE = (INFO, ITEMS, MUC, PING)
 
 
@@ -84,7 +85,7 @@ class Rooms:
     async def receive(self, session: Session, stanza: Element, to: JID, receipt: Receipt | None) -> None:
         """Handle a stanza for a room, or for the service. Raises StanzaError and StoreError."""
         store = self._store
-        since = store.asked
+        since = store.lastNumber
         if self._isStored(session, stanza, to):
             store.check()
         if stanza.name == "iq":
@@ -92,10 +93,10 @@ class Rooms:
                 raise StanzaError("bad-request", "an iq has an id")
             answer = self._iq(session, stanza, to)
             if answer is not None:
-                await store.kept(since)
+                await store.flush(since)
                 session.send(answer)
         elif not to.local:
-            raise StanzaError("service-unavailable", "this is the place of the rooms, and none of them")
+            raise StanzaError("service-unavailable", "this is the address of the service, not of a room")
         elif stanza.name == "presence":
             self._presence(session, stanza, to)
         else:
@@ -120,9 +121,9 @@ class Rooms:
                 self._leave(room, session, stanza)
         elif stanzaType:
             if stanzaType != "error":
-                raise StanzaError("service-unavailable", "a room takes part in no subscription")
+                raise StanzaError("service-unavailable", "nobody can subscribe to a room")
         elif not to.resource:
-            raise StanzaError("jid-malformed", "one comes in under a name: room@conference.domain/name")
+            raise StanzaError("jid-malformed", "a nickname is needed to enter: room@conference.domain/nickname")
         elif room is not None and (occupant := room.occupantOf(session)) is not None:
             self._update(room, session, occupant, stanza, to.resource)
         else:
@@ -134,10 +135,10 @@ class Rooms:
         request = readHistoryRequest(x, self._now())
         entering.checkNick(to.resource)
         if len(session.rooms) >= _MOST_JOINED:
-            raise StanzaError("resource-constraint", f"one is in at most {_MOST_JOINED} rooms")
+            raise StanzaError("resource-constraint", f"a session is in at most {_MOST_JOINED} rooms")
         if room is None:
             room = self._create(session, to.bare, x is not None)
-            codes: tuple[int, ...] = (201,)
+            codes: tuple[StatusCode, ...] = (StatusCode.ROOM_CREATED,)
         else:
             entering.checkEntry(room, session, "" if x is None else x.textOf(MUC, "password"), to.resource)
             codes = ()
@@ -174,14 +175,14 @@ class Rooms:
             self._endIfEmpty(room)
 
     def leave(self, stanza: Element) -> None:
-        """Directed presence to a room: unavailable presence leaves it."""
+        """Handle directed presence to a room: unavailable presence leaves it."""
         room = self.rooms.get(stanza.get("to").partition("/")[0])
         session = self._accounts.sessionOf(stanza.get("from"))
         if room is not None and session is not None and stanza.get("type") == "unavailable":
             self._leave(room, session, stanza)
 
     def left(self, session: Session) -> None:
-        """A session has ended: it leaves all its rooms."""
+        """Called when a session has ended: it leaves all its rooms."""
         gone = Element(CLIENT, "presence", {"type": "unavailable", "from": session.jid})
         for jid in list(session.rooms):
             room = self.rooms.get(jid)
@@ -199,13 +200,13 @@ class Rooms:
         room = self.rooms.get(to.bare)
         if room is None:
             raise StanzaError("item-not-found", "there is no such room")
-        occupant, x = room.occupantOf(session), stanza.child(USER, "x")
+        occupant, x = room.occupantOf(session), stanza.child(MUC_USER, "x")
         if stanza.get("type") == "error":
             # XEP-0045 11.1: an occupant that cannot take messages has left.
             if occupant is not None:
                 self._leave(room, session, stanza)
         elif occupant is None:
-            await self._messages.decline(room, session, Element(USER, "x") if x is None else x)
+            await self._messages.decline(room, session, userInfo() if x is None else x)
         elif to.resource:
             self._messages.private(room, occupant, stanza, to.resource, receipt)
         elif stanza.get("type") == "groupchat":
@@ -213,7 +214,7 @@ class Rooms:
         elif x is not None:
             await self._messages.mediate(room, session, occupant, x)
         else:
-            raise StanzaError("bad-request", "what is said to a room is a groupchat")
+            raise StanzaError("bad-request", "a message to a room has the type groupchat")
 
     # -- iq -------------------------------------------------------------------------------------------------------
 
@@ -265,7 +266,7 @@ class Rooms:
         forgery.refusePush(iq)
         occupant, query = room.occupantOf(session), iq.first()
         if occupant is None:
-            raise StanzaError("not-acceptable", "only who is in the room may talk in it")
+            raise StanzaError("not-acceptable", "only occupants of the room may send to it")
         other = self._messages.occupantFor(room, occupant, nick)
         if other is occupant and query is not None and query.ns == PING and iq.get("type") == "get":
             session.send(result(iq))
