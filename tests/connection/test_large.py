@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.logger import capturedLogs
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 
 from tests.wire import Client, Daemon
 from wsd.config import Policies
 from wsd.connection import Connection, Factory
-from wsd.frames.large import AT_ONCE
+from wsd.frames.large import AT_ONCE, LargeMessage
 from wsd.metrics import Cause
 
 MIB = 1024 * 1024
@@ -90,6 +91,21 @@ def test_what_is_not_deflated_too() -> None:
     connection.send(LARGE, deflate=False)
     assert not connection.frames.isBusy
     assert client.messages(client.exchange()) == [LARGE]
+
+
+def test_a_step_that_fails_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(large: LargeMessage) -> bytes | None:
+        raise MemoryError("no memory for another piece")
+
+    monkeypatch.setattr(LargeMessage, "step", fail)
+    daemon, _client, connection = still()
+    connection.send(LARGE)
+    room: list[None] = []
+    connection.room().addCallback(room.append)
+    with capturedLogs() as events:
+        daemon.reactor.advance(0)
+    assert [event["event"] for event in events if "log_failure" in event] == ["connection.error"]
+    assert (connection.cause, daemon.connections, room) == (Cause.internal_error, [], [None])
 
 
 def test_what_is_sent_behind_it_keeps_its_order_and_a_ping_need_not_wait() -> None:

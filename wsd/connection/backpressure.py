@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wsd.connection.api import ConnectionApi
@@ -94,9 +95,19 @@ class Backpressure(ConnectionApi):
         return waiting
 
     def deflateInSteps(self, step: Step) -> None:
-        """Deflate a large message in steps. Nothing is read meanwhile, since answers would wait behind it anyway."""
+        """Deflate a large message in steps. Reading is held meanwhile: answers would wait behind the message anyway."""
         self.hold()
-        self.factory.turns.add(step)
+
+        def guarded() -> bool:
+            try:
+                return step()
+            except Exception:
+                # The message cannot be finished, and later ones wait behind it.
+                self.log.failure("deflating a message failed", Failure(), event="connection.error")
+                self.drop(Cause.internal_error)
+                return False
+
+        self.factory.turns.add(guarded)
 
     def deflateDone(self) -> None:
         """The large message is sent."""
