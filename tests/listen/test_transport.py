@@ -169,7 +169,7 @@ class TestWriting:
 
     def test_the_kernel_keeps_no_more_than_it_is_told_for_a_slow_peer(self) -> None:
         pair = Pair("tcp", Recorder())
-        pair.transport.setKept(65536)
+        pair.transport.limitKernelBuffer(65536)
         pair.transport.write(bytes(16 * MIB))
         kept = int.from_bytes(ioctl(pair.transport.socket, SIOCOUTQNSD, bytes(4)), sys.byteorder)
         assert kept < 2 * 65536
@@ -177,7 +177,7 @@ class TestWriting:
 
     def test_a_unix_socket_keeps_little_anyway(self) -> None:
         pair = Pair("unix", Recorder())
-        pair.transport.setKept(65536)
+        pair.transport.limitKernelBuffer(65536)
         pair.transport.write(bytes(16 * MIB))
         assert pair.transport.unsent > 15 * MIB
 

@@ -99,8 +99,8 @@ class TestVisits:
     def test_sooner_never_makes_it_later(self) -> None:
         clock, timer = running()
         thing = Thing(timer)
-        timer.sooner(thing, timer.now + 5)
-        timer.sooner(thing, timer.now + 50)
+        timer.scheduleBy(thing, timer.now + 5)
+        timer.scheduleBy(thing, timer.now + 50)
         pass_(clock, 6)
         assert len(thing.visits) == 1
 

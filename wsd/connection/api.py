@@ -57,7 +57,7 @@ class WsdTransport(Protocol):
     def acknowledged(self) -> int:
         """The number of these bytes that have reached the peer."""
 
-    def setKept(self, size: int) -> None:
+    def limitKernelBuffer(self, size: int) -> None:
         """Let the kernel keep at most so many bytes that it has not sent."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
@@ -84,7 +84,7 @@ class _ForeignTransport:
         """Unknown."""
         return 0
 
-    def setKept(self, size: int) -> None:
+    def limitKernelBuffer(self, size: int) -> None:
         """Not possible."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
@@ -221,7 +221,7 @@ class ConnectionApi(Engine):
 
         It costs more calls of the kernel.
         """
-        self._wire.setKept(size)
+        self._wire.limitKernelBuffer(size)
 
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping of at most 125 bytes."""

@@ -40,7 +40,7 @@ class Backpressure(ConnectionApi):
     __taken = 0
     _takenAt = 0.0
     __pong: bytes | None = None
-    __roomers: list[Deferred[None]] | None = None
+    __roomWaiters: list[Deferred[None]] | None = None
     __account: Account | None = None
     __handled = 0
 
@@ -87,9 +87,9 @@ class Backpressure(ConnectionApi):
         """
         waiting: Deferred[None] = Deferred()
         if self.state != self.STATE_CLOSED and (self.isFull or (self.frames is not None and self.frames.isBusy)):
-            if self.__roomers is None:
-                self.__roomers = []
-            self.__roomers.append(waiting)
+            if self.__roomWaiters is None:
+                self.__roomWaiters = []
+            self.__roomWaiters.append(waiting)
         else:
             self.factory.clock.callLater(0, waiting.callback, None)
         return waiting
@@ -125,7 +125,7 @@ class Backpressure(ConnectionApi):
         factory = self.factory
         factory.counters.fulls += 1
         self.__taken, self._takenAt = self._wire.acknowledged(), factory.timer.now
-        factory.timer.sooner(self, factory.timer.now + factory.policies.stall_timeout)
+        factory.timer.scheduleBy(self, factory.timer.now + factory.policies.stall_timeout)
         self._call(self.full)
 
     def resumeProducing(self) -> None:
@@ -144,8 +144,8 @@ class Backpressure(ConnectionApi):
         """Called when the transport is gone; `connectionLost` is called as well."""
 
     def _makeRoom(self) -> None:
-        roomers, self.__roomers = self.__roomers, None
-        for waiting in roomers or ():
+        waiters, self.__roomWaiters = self.__roomWaiters, None
+        for waiting in waiters or ():
             waiting.callback(None)
 
     def overrun(self) -> None:
@@ -289,7 +289,7 @@ class Backpressure(ConnectionApi):
             return True
         return False
 
-    def closing(self) -> None:
+    def closeBegun(self) -> None:
         """The closing handshake has begun: read on to find the peer's close, and end after `closing_timeout`."""
         if self.held and self.state == self.STATE_CLOSING:
             self.held = 0
@@ -298,6 +298,6 @@ class Backpressure(ConnectionApi):
         timer = self.factory.timer
         timer.schedule(self, timer.now + self.factory.policies.closing_timeout)
 
-    def leaving(self) -> None:
+    def sendingEnded(self) -> None:
         """Nothing more is sent, so the transport need not tell us when it can take more."""
         self.transport.unregisterProducer()

@@ -254,7 +254,7 @@ class Engine(WebSocketServerProtocol):
         self.closedByMe = not isReply
         self.localCloseCode = code
         self.localCloseReason = reasonUtf8
-        self.closing()
+        self.closeBegun()
 
     def _fail_connection(self, code: int = CloseCode.GOING_AWAY, reason: str = "going away") -> None:
         """
@@ -284,12 +284,12 @@ class Engine(WebSocketServerProtocol):
         self.state = self.STATE_CLOSED
         if self.frames is not None:
             self.frames.flush()
-        self.leaving()
+        self.sendingEnded()
         if abort and not self.wasClean:
             self.transport.abortConnection()
         else:
             self.transport.loseConnection()
-            self.closing()
+            self.closeBegun()
 
     def noteCause(self, cause: Cause) -> None:
         """Set why the connection ends, unless that is known already."""
@@ -300,10 +300,10 @@ class Engine(WebSocketServerProtocol):
         """Hold reading until the others have had their turn."""
         raise NotImplementedError
 
-    def closing(self) -> None:
+    def closeBegun(self) -> None:
         """The closing handshake has begun, and must end in time."""
         raise NotImplementedError
 
-    def leaving(self) -> None:
+    def sendingEnded(self) -> None:
         """Nothing more will be sent."""
         raise NotImplementedError

@@ -134,7 +134,7 @@ class Opening(Backpressure):
         )
         self._call(self.opened)
         if self.isOpen:
-            factory.timer.sooner(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
+            factory.timer.scheduleBy(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
         if self.held == 1 and not early:
             # Nothing has come meanwhile, and the transport was never paused.
             self.held = 0

@@ -40,7 +40,7 @@ class Schedule(Protocol):
     def schedule(self, item: DeflateContextCache, when: float) -> None:
         """Call `item.visit` at this time."""
 
-    def sooner(self, item: DeflateContextCache, when: float) -> None:
+    def scheduleBy(self, item: DeflateContextCache, when: float) -> None:
         """Call it at this time unless it is called before."""
 
     def cancel(self, item: DeflateContextCache) -> None:
@@ -71,7 +71,7 @@ class DeflateContextCache:
                 if self._check(now):
                     break
         checkedAt[contexts] = now
-        self._timer.sooner(self, now + _INTERVAL)
+        self._timer.scheduleBy(self, now + _INTERVAL)
 
     def discard(self, contexts: Contexts) -> None:
         """The connection is gone."""

@@ -104,7 +104,7 @@ class Admission:
                 [("Retry-After", "1")],
             )
         self._buckets[account] = (tokens - 1, now)
-        self._timer.sooner(self, now + _SWEEP)
+        self._timer.scheduleBy(self, now + _SWEEP)
 
     def visit(self, now: float) -> None:
         """Forget the addresses whose bucket is full again."""

@@ -92,7 +92,7 @@ class Timer:
         else:
             waiting.add(item)
 
-    def sooner(self, item: Timed, when: float) -> None:
+    def scheduleBy(self, item: Timed, when: float) -> None:
         """As `schedule`, unless an earlier visit is scheduled."""
         if item.due == _NEVER or max(self._bucket(when), self._turns) + 1 < item.due:
             self.schedule(item, when)
