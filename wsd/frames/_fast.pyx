@@ -61,6 +61,11 @@ cdef enum:
     DEFLATED_BINARY = 0xC2
     PING = 0x89
     PONG = 0x8A
+    RSV1 = 0x40          # in the first byte: the message is deflated (RFC 7692 6)
+    CONTROL = 0x08       # in the first byte: a control frame (RFC 6455 5.5)
+    MASKED = 0x80        # in the second byte: the payload is masked (RFC 6455 5.2)
+    LENGTH = 0x7F        # the length in the second byte (RFC 6455 5.2)
+    MAX_CONTROL = 125    # the largest payload of a control frame (RFC 6455 5.5)
     READ = 262144        # bytes read at a time
     MAX_COPIED = 16384   # a payload of up to this many bytes is joined to its frame's head
     PORTION = 262144     # bytes written at a time to a transport that copies, so that its copies stay small
@@ -369,9 +374,9 @@ cdef class Frames:
         if size < 2:
             return 0
         first = data[0]
-        if data[1] < 0x80 or not self._isReadHere(first, data[1]):
+        if data[1] < MASKED or not self._isReadHere(first, data[1]):
             return self._handToPython(data, size)
-        length = data[1] & 0x7F
+        length = data[1] & LENGTH
         if length == 126:
             head = 8
         elif length == 127:
@@ -393,13 +398,13 @@ cdef class Frames:
         memcpy(&mask, data + head - 4, 4)
         end = head + <Py_ssize_t>length
         if end > size:
-            if first & 0x48:
-                return 0 if first & 0x08 else self._handToPython(data, size)
+            if first & (CONTROL | RSV1):
+                return 0 if first & CONTROL else self._handToPython(data, size)
             return self._beginMessage(first, length, mask, head, data, size)
         payload = PyBytes_FromStringAndSize(NULL, length)
         place = <uint8_t*>PyBytes_AS_STRING(payload)
         unmask(place, data + head, length, mask, 0)
-        if first & 0x48:
+        if first & (CONTROL | RSV1):
             return self._controlOrDeflated(first, payload, end, data, size)
         if first == TEXT and checkText(0, place, length) != 0:
             return self._handToPython(data, size)
@@ -411,7 +416,7 @@ cdef class Frames:
         if first == TEXT or first == BINARY:
             return True
         if first == PING or first == PONG:
-            return second <= 0xFD
+            return second <= (MASKED | MAX_CONTROL)
         return self._deflater is not None and (first == DEFLATED_TEXT or first == DEFLATED_BINARY)
 
     cdef Py_ssize_t _controlOrDeflated(
@@ -595,7 +600,7 @@ cdef class Frames:
         head[0] = BINARY if isBinary else TEXT
         if deflate and self._deflater is not None and PyBytes_GET_SIZE(payload) >= _LEAST_DEFLATED:
             payload = self._deflater.deflate(payload)
-            head[0] |= 0x40
+            head[0] |= RSV1
         size = PyBytes_GET_SIZE(payload)
         if size < 126:
             head[1] = size
