@@ -12,7 +12,7 @@ from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 
 _PIECE = 16384
-"""Bytes given to Autobahn at a time. With each frame it copies the rest of its buffer, so a small one is faster."""
+"""Bytes given to Autobahn at a time. With each frame it copies the rest of its buffer, so it gets little at a time."""
 
 _SMALL = 4096
 """Smaller pieces of a message are joined as they arrive: an object for each would take more memory."""
@@ -114,16 +114,6 @@ class Connection(Opening):
 
     # -- called by the plane -------------------------------------------------------------------------------------
 
-    def messageReceived(self, payload: bytes, isBinary: bool) -> None:
-        """Called with a complete message; text is valid UTF-8."""
-        try:
-            result = self.received(payload, isBinary)
-        except Exception:
-            self.hookFailed()
-        else:
-            if result is not None:
-                self.hookReturned(result, len(payload))
-
     def hookReturned(self, result: Any, size: int) -> None:
         """Called when `received` returned `result`. The message counts as memory in use until an awaitable is done."""
         done = self._await(result)
@@ -187,4 +177,10 @@ class Connection(Opening):
         payload = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         del chunks
         traffic.bytesIn += len(payload)
-        self.messageReceived(payload, self.message_is_binary)
+        try:
+            result = self.received(payload, self.message_is_binary)
+        except Exception:
+            self.hookFailed()
+        else:
+            if result is not None:
+                self.hookReturned(result, len(payload))

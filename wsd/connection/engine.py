@@ -102,7 +102,7 @@ class Engine(WebSocketServerProtocol):
 
     @property
     def state(self) -> int:
-        """Autobahn's state of the connection. The plane is told whether it is open."""
+        """Autobahn's state of the connection. Sets the plane's `isOpen`."""
         return self.__state
 
     @state.setter
@@ -113,7 +113,7 @@ class Engine(WebSocketServerProtocol):
 
     @property
     def held(self) -> int:
-        """The number of holders that want no reading. The plane is told."""
+        """The number of `hold`s that are not released. Reading is held while it is not 0. Sets the plane's `held`."""
         return self.__held
 
     @held.setter

@@ -114,7 +114,7 @@ class PythonFrames(Fast):
 
     @property
     def held(self):
-        """The number of holders that want no reading."""
+        """As in `Frames`."""
         return 0 if self._transport is None else self._transport.held
 
     @held.setter
@@ -171,7 +171,7 @@ cdef class Frames:
     """Whether messages are read and written. Set by the connection."""
 
     cdef public int held
-    """The number of holders that want no reading. Set by the connection."""
+    """The number of `hold`s that are not released. Set by the connection."""
 
     cdef readonly unsigned long long sent
     """Bytes sent to the socket directly, bypassing the transport."""

@@ -35,7 +35,7 @@ class FrameHandler(Protocol):
     state: int
     """Autobahn's state. Messages are read and written while it is `OPEN`."""
     held: int
-    """The number of holders that want no reading."""
+    """The number of `hold`s that are not released. Nothing is read while it is not 0."""
 
     @property
     def copies(self) -> bool:
@@ -47,11 +47,8 @@ class FrameHandler(Protocol):
 
     # -- what arrives ---------------------------------------------------------------------------------------------
 
-    def messageReceived(self, payload: bytes, isBinary: bool) -> None:
-        """Called with a complete message; text is valid UTF-8."""
-
     def received(self, payload: bytes, isBinary: bool) -> Any:
-        """The protocol's own hook, which fast planes call directly instead of `messageReceived`."""
+        """The protocol's own hook, called with a complete message; text is valid UTF-8."""
 
     def hookReturned(self, result: Any, size: int) -> None:
         """Called when `received` returned a result other than None, for a message of `size` bytes."""

@@ -79,7 +79,7 @@ class Timer:
             self._loop.stop()
 
     def schedule(self, item: Timed, when: float) -> None:
-        """Visit `item` at `when`, in terms of `now`, or up to a grain later. This replaces an earlier call."""
+        """Visit `item` at `when`, on the clock of `now`, or up to a grain later. Replaces an earlier call."""
         bucket = max(int(when / self._grain), self._turns) + 1
         if item.due == bucket:
             return
