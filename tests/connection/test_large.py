@@ -1,4 +1,4 @@
-"""A large message is deflated in steps, so that others have their turn between; what is sent keeps its order."""
+"""A large message is deflated in steps, so that other connections get their turn; messages keep their order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGE = b"".join(b"%d " % (number * 7919 % 10007) for number in range(MIB // 2))
 
 
 class Still(Connection):
-    """Says nothing by itself."""
+    """Sends nothing by itself."""
 
     def opened(self) -> None:
         self.got: list[bytes] = []
@@ -42,7 +42,7 @@ def still(daemon: Daemon | None = None, **arguments: Any) -> tuple[Daemon, Clien
 
 
 def turn(daemon: Daemon) -> None:
-    """One turn of a reactor: what is asked for meanwhile waits for the next one, which is not so with this clock."""
+    """One turn of a reactor. Unlike with this clock, calls that are scheduled meanwhile wait for the next turn."""
     now = daemon.reactor.seconds()
     calls: Any = daemon.reactor.getDelayedCalls()
     for call in [call for call in calls if call.getTime() <= now]:
@@ -53,7 +53,7 @@ def turn(daemon: Daemon) -> None:
 
 
 def steps(daemon: Daemon, connection: Any) -> int:
-    """How many turns of the reactor its large message takes."""
+    """The number of turns of the reactor that its large message takes."""
     count = 0
     while connection.frames.isBusy:
         turn(daemon)

@@ -1,4 +1,4 @@
-"""Who receives what a transport reads: the plane, straight from the socket, once a connection is open."""
+"""The receiver of what a transport reads: once a connection is open, the plane reads from the socket itself."""
 
 from __future__ import annotations
 

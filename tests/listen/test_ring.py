@@ -1,4 +1,4 @@
-"""The ring: the connections of a daemon on an epoll set of their own, which is one reader of the reactor."""
+"""The ring: an epoll set of all connections, registered with the reactor as a single reader."""
 
 from __future__ import annotations
 
