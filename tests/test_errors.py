@@ -1,4 +1,4 @@
-"""The errors of protocols, byte by byte as clients are sent them."""
+"""The errors of protocols, to the byte as they are sent to clients."""
 
 from __future__ import annotations
 

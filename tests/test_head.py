@@ -1,4 +1,4 @@
-"""One request head, as RFC 9112 says, and as an attacker would like it to be read."""
+"""Request heads: valid ones (RFC 9112), and those that an attacker sends."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def head(*fields: str, line: str = "GET / HTTP/1.1") -> Head:
 
 
 def refused(data: bytes) -> Refused:
-    """The refusal that a head meets."""
+    """The refusal of a head."""
     with pytest.raises(Refused) as caught:
         parseHead(data)
     return caught.value
 
 
 class TestABrowsersUpgrade:
-    """What is there to be read in the usual case."""
+    """A usual head."""
 
     def test_has_its_line_target_and_version(self) -> None:
         head = parseHead(CHROMIUM)
@@ -320,7 +320,7 @@ class TestHost:
 
 
 class TestTheLengthOfTheBody:
-    """RFC 9112, section 6: whoever reads it finds the same end."""
+    """RFC 9112, section 6: the end of the body is unambiguous."""
 
     def test_is_a_number_of_bytes(self) -> None:
         read = head("Content-Length: 10")
@@ -446,7 +446,7 @@ class TestHeaders:
 
 
 class TestRefusals:
-    """What a person is told."""
+    """The sentences of refusals."""
 
     @pytest.mark.parametrize(
         "data",
@@ -469,7 +469,7 @@ class TestRefusals:
 
 
 class TestARefusal:
-    """What it may say of itself."""
+    """The status and header fields of a refusal."""
 
     @pytest.mark.parametrize(
         "header", [("X-Why", "a\r\nSet-Cookie: b"), ("X\n", "a"), ("X", "a\0b")], ids=["value", "name", "nul"]
@@ -480,7 +480,7 @@ class TestARefusal:
 
 
 class TestShown:
-    """What a stranger has sent, in a sentence of ours."""
+    """Received text, quoted in a sentence."""
 
     def test_is_whole_in_quotation_marks_up_to_80_characters_with_them(self) -> None:
         assert shown("a" * 78) == f"'{'a' * 78}'"

@@ -1,4 +1,4 @@
-"""The counters, and what Prometheus reads of them."""
+"""The counters, and their exposition for Prometheus."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def value(metrics: Metrics, metric: str, /, **labels: str) -> float:
 
 
 class TestTheFormat:
-    """What a scraper is given."""
+    """The response to a scrape."""
 
     @pytest.mark.parametrize(
         ("accept", "answered"),
@@ -78,7 +78,7 @@ class TestTheFormat:
 
 
 class TestTheNumbers:
-    """Read when they are asked for."""
+    """Gauges are read when they are requested."""
 
     def test_of_a_share_of_the_pool_are_those_of_now(self) -> None:
         metrics = Metrics()
@@ -124,7 +124,7 @@ class TestTheNumbers:
 
 
 class TestWhatIsCounted:
-    """By a site that is used."""
+    """The metrics of a site that is in use."""
 
     def test_messages_and_bytes_of_a_route(self) -> None:
         daemon = Daemon({"/echo": EchoFactory, "/every": EveryFactory})

@@ -35,7 +35,7 @@ from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
 from autobahn.websocket.protocol import WebSocketServerProtocol as AutobahnServer
 from autobahn.websocket.utf8validator import Utf8Validator
 from autobahn.websocket.xormasker import XorMaskerNull, create_xor_masker  # type: ignore[attr-defined]
-from twisted.internet import abstract, main, tcp, unix
+from twisted.internet import abstract, tcp, unix
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
@@ -146,7 +146,6 @@ USED: dict[str, Use] = {
     "autobahn.websocket.protocol.WebSocketClientProtocol.http_request_data": Use(bytes, "what is shown of the request"),
     _AUTOBAHN + "processHandshake": Use("", "what is shown of the answer, to a client"),
     # Twisted's sockets.
-    "twisted.internet.abstract.FileDescriptor._postLoseConnection": Use("", "how an end is told when all is sent"),
     "twisted.internet.abstract.FileDescriptor._writeDisconnected": Use(bool, "that our half is closed"),
     "twisted.internet.abstract.FileDescriptor._writeDisconnecting": Use(bool, "that our half ends when all is sent"),
     "twisted.internet.tcp.Connection._closeWriteConnection": Use("", "closes our half, and tells the protocol"),
@@ -617,9 +616,6 @@ class TestTwistedListens:
         else:
             with pytest.raises(ConnectionResetError):
                 end.recv(1)
-
-    def test_an_end_is_told_when_all_is_sent(self) -> None:
-        assert abstract.FileDescriptor()._postLoseConnection() is main.CONNECTION_DONE
 
     def test_how_it_ends_half_is_noted(self) -> None:
         descriptor = abstract.FileDescriptor(MemoryReactorClock())

@@ -1,4 +1,4 @@
-"""The errors that protocols tell their clients: a code for a program, and a sentence for a person."""
+"""The errors that protocols send to their clients: a code for programs, and a sentence for people."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import ClassVar
 
 class ProtocolError(Exception):
     """
-    An error that a client is told as JSON: `{"error": {"code": ..., "message": ...}}`.
+    An error that is sent to the client as JSON: `{"error": {"code": ..., "message": ...}}`.
 
-    A protocol derives its own class from it, and lists its codes. The sentence says what was wrong and what would be
-    right.
+    A protocol derives its own class, and lists its codes. The sentence says what was wrong and what would be right.
     """
 
     separators: ClassVar[tuple[str, str]] = (", ", ": ")
-    """What the JSON puts between items, and between a key and its value."""
+    """The separators of the JSON: between items, and between a key and its value."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(code, sentence)
@@ -24,6 +23,6 @@ class ProtocolError(Exception):
 
     @property
     def text(self) -> str:
-        """The error as the client is told it, over HTTP and over a WebSocket."""
+        """The error as JSON, the same over HTTP and over a WebSocket."""
         content = {"error": {"code": self.code, "message": self.sentence}}
         return json.dumps(content, ensure_ascii=False, separators=self.separators)

@@ -1,5 +1,5 @@
 """
-The parser of request heads (RFC 9112, sections 2 to 5), the only one in the daemon, which is strict.
+The daemon's only parser of request heads (RFC 9112, sections 2 to 5). It is strict.
 
 Bytes that another parser might read differently are refused, not repaired: a head has one meaning or none.
 """
@@ -18,7 +18,7 @@ MAX_HEAD = 16384
 """The largest head in bytes."""
 
 MAX_HEADERS = 100
-"""The most header fields of a head."""
+"""The largest number of header fields in a head."""
 
 END = b"\r\n\r\n"
 """The end of a head."""
@@ -26,10 +26,12 @@ END = b"\r\n\r\n"
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _HEAD = re.compile(rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\xff]*+)*)\Z")
 """
-A head as latin-1 text. It has no control bytes, so that no other parser can split a value into two fields. Bytes from
-0x80 on are opaque (RFC 9110 5.5); 0x85, which many letters have in UTF-8, ends a line only for str.splitlines(), which
-is not used here. The expression never backtracks: refusing 16 KiB of anything takes no longer than reading it. (Only
-single characters are repeated possessively: for groups, Python before 3.11.5 has a bug.)
+A head as latin-1 text.
+
+Control bytes are refused, so that no other parser can split a value into two fields. Bytes from 0x80 on are opaque (RFC
+9110 5.5). One of them, 0x85, is part of many letters in UTF-8; str.splitlines() would take it for the end of a line, so
+it is not used here. The expression never backtracks: refusing 16 KiB takes no longer than parsing it. Only single
+characters are repeated possessively, since Python before 3.11.5 has a bug with groups.
 """
 _METHOD = re.compile(rf"{_TCHAR}{{1,32}}\Z")
 _NAME = re.compile(rf"{_TCHAR}+\Z")
@@ -38,14 +40,14 @@ _KEPT = re.compile(r"%(2[5f])", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}\Z")
 _ABSOLUTE = re.compile(r"(?:https?|wss?)://([^/?]*+)(.*)\Z", re.IGNORECASE)
 _HOST = re.compile(r"(?:[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*\.?|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?\Z")
-"""A name or an address, IPv6 in brackets, and a port: the part of RFC 3986 3.2.2 that is in use."""
+"""A name or an address, IPv6 in brackets, and a port: the part of RFC 3986 3.2.2 that is used in practice."""
 
 
 class Refused(Exception):
     """
     Raised to answer a request with a status, one sentence, and header fields.
 
-    Raises ValueError for a status without a name in HTTP (RFC 9110 15), or a line break in a field.
+    Raises ValueError for an unknown status (RFC 9110 15), or a line break in a header field.
     """
 
     def __init__(self, status: int, sentence: str, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -68,7 +70,7 @@ class Headers:
     """
     Header fields in their order. Names are compared without case; values are latin-1.
 
-    `byName` has the values by name in lower case, for fast look-ups.
+    `byName` maps each name, in lower case, to its value: a faster look-up than `get`.
     """
 
     __slots__ = ("_fields", "_repeated", "byName")
@@ -81,7 +83,7 @@ class Headers:
             self._join()
 
     def _join(self) -> None:
-        """Join the values of fields with the same name to one list (RFC 9110 5.3)."""
+        """Join the values of fields with the same name into one list (RFC 9110 5.3)."""
         every: dict[str, list[str]] = {}
         for name, value in self._fields:
             every.setdefault(name.lower(), []).append(value)
@@ -95,26 +97,26 @@ class Headers:
     def get(self, name: str, default: str) -> str: ...
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """The value of a field. The values of several fields are joined with commas (RFC 9110 5.3)."""
+        """Returns the value of a field. The values of repeated fields are joined with commas (RFC 9110 5.3)."""
         return self.byName.get(name.lower(), default)
 
     def all(self, name: str) -> list[str]:
-        """The values of each field of this name."""
+        """Returns the values of all fields with this name."""
         name = name.lower()
         if name not in self.byName:
             return []
         return list(self._repeated.get(name) or (self.byName[name],))
 
     def count(self, name: str) -> int:
-        """The number of fields with this name."""
+        """Returns the number of fields with this name."""
         return len(self.all(name))
 
     def isRepeated(self, name: str) -> bool:
-        """Whether several fields have this name; it is given in lower case."""
+        """Returns whether several fields have this name, which must be in lower case."""
         return name in self._repeated
 
     def tokens(self, name: str) -> list[str]:
-        """The elements of a comma-separated list, in lower case."""
+        """Returns the elements of a comma-separated list, in lower case (RFC 9110 5.6.1)."""
         return list(_tokens(self.get(name, "")))
 
     def __contains__(self, name: object) -> bool:
@@ -135,8 +137,8 @@ class Head:
     """
     A request line and its header fields.
 
-    `line` and `target` are as received; `path` is still percent-encoded; `authority` is that of an absolute target, and
-    replaces Host (RFC 9112 3.2.2).
+    `line` and `target` are as received, and `path` is still percent-encoded. `authority` is that of an absolute target,
+    and replaces Host (RFC 9112 3.2.2).
     """
 
     line: str
@@ -150,12 +152,12 @@ class Head:
 
     @property
     def host(self) -> str:
-        """The host that the request is for, "" if it names none."""
+        """The requested host, "" if there is none."""
         return self.authority if self.authority is not None else self.headers.byName.get("host", "")
 
     @property
     def isUpgrade(self) -> bool:
-        """Whether it asks for a WebSocket (RFC 6455 4.2.1)."""
+        """Whether the request is an opening handshake of a WebSocket (RFC 6455 4.2.1)."""
         values = self.headers.byName
         return "websocket" in _tokens(values.get("upgrade", "")) and "upgrade" in _tokens(values.get("connection", ""))
 
@@ -180,9 +182,9 @@ class Head:
 @lru_cache(64)
 def decodedPath(path: str) -> str:
     """
-    A path in canonical form: percent-decoded once, as UTF-8 (RFC 3986 6.2.2.2).
+    Returns a path in canonical form: percent-decoded once, as UTF-8 (RFC 3986 6.2.2.2).
 
-    An encoded slash or percent sign stays encoded, and a path that is not UTF-8 stays as it is.
+    An encoded slash or percent sign stays encoded. A path that is not UTF-8 is returned unchanged.
     """
     if "%" not in path:
         return path
@@ -193,7 +195,7 @@ def decodedPath(path: str) -> str:
 
 
 def afterBlankLines(data: bytes) -> bytes:
-    """Skip the empty lines before a head (RFC 9112 2.2)."""
+    """Returns the data without the empty lines before a head (RFC 9112 2.2)."""
     start = 0
     while data.startswith(b"\r\n", start):
         start += 2
@@ -209,7 +211,7 @@ def endOfHead(data: bytes, searched: int = 0) -> int:
 
 
 def parseHead(data: bytes) -> Head:
-    """Parse a head, given without the empty line that ends it. Raises `Refused`."""
+    """Parse a head, without the empty line that ends it. Raises `Refused` if it is malformed."""
     text = data.decode("latin-1")
     match = _HEAD.match(text)
     if match is None or len(text) > MAX_HEAD:
@@ -233,11 +235,11 @@ def parseHead(data: bytes) -> Head:
 def shown(text: str) -> str:
     """Quote received text for a sentence or a log line: on one line, in ASCII, in at most 80 characters."""
     quoted = ascii(text[:80])
-    return quoted if len(quoted) <= 80 and len(text) <= 80 else f"{quoted[:76]}...{quoted[0]}"
+    return quoted if len(quoted) <= 80 else f"{quoted[:76]}...{quoted[0]}"
 
 
 def _fault(text: str) -> Refused:
-    """What is wrong with a malformed head."""
+    """Returns what is wrong with a malformed head."""
     if len(text) > MAX_HEAD:
         return _tooLarge()
     line, *fields = text.split("\r\n")
@@ -256,7 +258,7 @@ def _tooLarge() -> Refused:
 
 
 def _faultOfLine(line: str) -> str | None:
-    """What is wrong with a request line (RFC 9112 3)."""
+    """Returns what is wrong with a request line (RFC 9112 3), None if nothing is."""
     parts = line.split(" ")
     if len(parts) != 3 or not parts[1]:
         return f"the request line {shown(line)} is not METHOD TARGET HTTP/1.1 with single spaces between"
@@ -271,7 +273,7 @@ def _faultOfLine(line: str) -> str | None:
 
 
 def _faultOfField(field: str) -> str | None:
-    """What is wrong with a line of a header field (RFC 9112 5)."""
+    """Returns what is wrong with a header line (RFC 9112 5), None if nothing is."""
     name, colon, value = field.partition(":")
     if field[:1] in (" ", "\t"):
         return f"the header line {shown(field)} goes on with the one before; write each field on one line"
@@ -287,7 +289,7 @@ def _faultOfField(field: str) -> str | None:
 
 
 def _readTarget(method: str, target: str) -> tuple[str, str, str | None]:
-    """Path, query, and the authority of an absolute target (RFC 9112 3.2)."""
+    """Returns the path and query of a target, and the authority of an absolute one (RFC 9112 3.2)."""
     if "#" in target:
         raise Refused(400, f"the target {shown(target)} has a fragment; leave out the # and what follows")
     authority = None
@@ -308,13 +310,14 @@ def _readTarget(method: str, target: str) -> tuple[str, str, str | None]:
 
 
 def _checkAuthority(what: str, authority: str) -> None:
+    """Check a host and its port; `what` names them in the refusal."""
     match = _HOST.match(authority)
     if match is None or int(match[1] or 0) > 65535:
         raise Refused(400, f"{what} {shown(authority)} is not a name or an address, with or without a port")
 
 
 def _checkHost(headers: Headers, version: tuple[int, int]) -> None:
-    """Exactly one Host in HTTP/1.1, at most one in HTTP/1.0 (RFC 9112 3.2)."""
+    """Check that there is exactly one Host in HTTP/1.1, at most one in HTTP/1.0 (RFC 9112 3.2)."""
     host = headers.byName.get("host")
     if (host is None and version == (1, 1)) or headers.isRepeated("host"):
         raise Refused(400, f"the request has {headers.count('Host') or 'no'} Host header fields; send one")
@@ -323,7 +326,7 @@ def _checkHost(headers: Headers, version: tuple[int, int]) -> None:
 
 
 def _checkFraming(headers: Headers, version: tuple[int, int]) -> None:
-    """The length of the body must be unambiguous (RFC 9112 6.3)."""
+    """Check that the length of the body is unambiguous (RFC 9112 6.3)."""
     lengths = headers.all("Content-Length")
     codings = headers.all("Transfer-Encoding")
     if lengths and codings:

@@ -1,8 +1,8 @@
 """
-What the daemon counts, and its exposition for Prometheus.
+The daemon's counters, and their exposition for Prometheus.
 
-Counters are plain integers: a message costs a few microseconds, and adding to a Counter of prometheus_client nearly
-one. A collector reads them when somebody asks.
+Counters are plain integers. A message costs a few microseconds, and adding to a prometheus_client Counter nearly one. A
+collector reads the integers when the metrics are requested.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Cause(StrEnum):
 
 
 class Traffic:
-    """The messages that a route's connections have received and sent, and their bytes as a protocol sees them."""
+    """The messages that a route's connections received and sent, and their bytes: inflated, without frame heads."""
 
     __slots__ = ("bytesIn", "bytesOut", "messagesIn", "messagesOut")
 
@@ -48,19 +48,22 @@ class Traffic:
 
 @dataclass(slots=True)
 class RouteCounters:
-    """The counters of one route. Whatever handles its connections adds to them."""
+    """The counters of one route. The code that handles its connections adds to them."""
 
     traffic: Traffic = field(default_factory=Traffic)
     opened: int = 0
     closed: dict[Cause, int] = field(default_factory=dict)
     pings: int = 0
     fulls: int = 0
+    """Times that unsent bytes passed the high water mark."""
     holds: int = 0
+    """Times that reading was held."""
     skipped: int = 0
-    """Messages that were not sent to a slow client, because a newer one took their place."""
+    """Messages not sent to a slow client, because a newer one took their place."""
     unreadable: int = 0
     """Rows of a store that could not be read."""
     drops: dict[Cause, int] = field(default_factory=dict)
+    """Connections ended without a closing handshake."""
 
 
 @dataclass(slots=True)
@@ -68,15 +71,15 @@ class ShareCounters:
     """The counters of one share of the pool for blocking work."""
 
     threads: int = 0
-    """Threads that work now."""
+    """Threads at work."""
     waiting: int = 0
-    """Jobs that wait for a thread."""
+    """Jobs waiting for a thread."""
     timeouts: int = 0
     """Jobs that were not done in time."""
 
 
 class Metrics:
-    """All counters and gauges of one daemon. `newTraffic` makes the counters of messages, fast ones for some planes."""
+    """All counters and gauges of one daemon. `newTraffic` makes a route's `Traffic`: a plane may have a faster one."""
 
     def __init__(self, newTraffic: Callable[[], Traffic] = Traffic) -> None:
         self._newTraffic = newTraffic
@@ -101,35 +104,35 @@ class Metrics:
             collector(registry=self._registry)
 
     def route(self, path: str) -> RouteCounters:
-        """The counters of a route, the same ones at each call."""
+        """Returns the counters of a route, the same object for each call."""
         counters = self.routes.get(path)
         if counters is None:
             counters = self.routes[path] = RouteCounters(self._newTraffic())
         return counters
 
     def share(self, user: str, route: str) -> ShareCounters:
-        """The counters of a share of the pool by its user and route, the same ones at each call."""
+        """Returns the counters of a user's share of the pool for a route, the same object for each call."""
         return self.shares.setdefault((user, route), ShareCounters())
 
     @property
     def transferred(self) -> int:
-        """Bytes of all messages of all routes, in and out."""
+        """The bytes of all messages of all routes, received and sent."""
         return sum(counters.traffic.bytesIn + counters.traffic.bytesOut for counters in self.routes.values())
 
     def handshake(self, result: str) -> None:
-        """Count an opening handshake: "accepted", "raw", "left", or the status it was refused with."""
+        """Count an opening handshake by its result: "accepted", "raw", "left", or the status of its refusal."""
         self.handshakes[result] = self.handshakes.get(result, 0) + 1
 
     def refusal(self, status: int) -> None:
-        """Count a request that was turned away, an opening handshake or not."""
+        """Count a refused request, whether it was an opening handshake or not."""
         self.refusals[status] = self.refusals.get(status, 0) + 1
 
     def httpDrop(self, reason: str) -> None:
-        """Count an HTTP connection that was ended without an answer: "idle", or "stalled" when it took none."""
+        """Count an HTTP connection that was ended by the daemon: "idle", or "stalled" if the client took no answer."""
         self.httpDrops[reason] = self.httpDrops.get(reason, 0) + 1
 
     def acceptFailure(self, error: str, count: int) -> None:
-        """Count connections that could not be accepted, by the name of the error: "EMFILE"."""
+        """Count connections that could not be accepted, by the name of the error, such as "EMFILE"."""
         self.acceptFailures[error] = self.acceptFailures.get(error, 0) + count
 
     def setConnections(self, read: Callable[[], int], most: Callable[[], int] = lambda: 0) -> None:
@@ -137,7 +140,7 @@ class Metrics:
         self._connections, self._mostConnections = read, most
 
     def setSendBuffers(self, read: Callable[[], Iterable[int]]) -> None:
-        """Set the function that returns the bytes that wait to be sent, one number for each connection."""
+        """Set the function that returns the unsent bytes of each connection."""
         self._sendBuffers = read
 
     def setMemory(self, read: Callable[[], int]) -> None:
@@ -145,11 +148,11 @@ class Metrics:
         self._memory = read
 
     def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
-        """Set the function that returns when each certificate expires: its name to seconds since 1970."""
+        """Set the function that returns when each certificate, by name, expires: seconds since 1970."""
         self._certificates = read
 
     def setRevoked(self, read: Callable[[], float | None]) -> None:
-        """Set the function that returns when the first revocation list expires: seconds since 1970, else None."""
+        """Set the function that returns when the first revocation list expires: seconds since 1970, or None."""
         self._revoked = read
 
     def setLag(self, read: Callable[[], float]) -> None:
@@ -157,19 +160,19 @@ class Metrics:
         self._lag = read
 
     def setThreads(self, route: str, read: Callable[[], int]) -> None:
-        """Set the function that returns the number of threads in which handlers of a route run."""
+        """Set the function that returns the number of threads that run a route's handlers."""
         self._threads[route] = read
 
     def info(self, version: str, plane: str, deflate: str, reactor: str) -> None:
-        """Set what is running."""
+        """Set the labels of `wsd_info`."""
         self._info = {"version": version, "plane": plane, "deflate": deflate, "reactor": reactor}
 
     def render(self, accept: str) -> tuple[str, bytes]:
         """
-        The content type and the text of all metrics.
+        Returns the content type and the text of all metrics.
 
-        The text is OpenMetrics 1.0 if the Accept header names it, as that of Prometheus does, and else in the format
-        0.0.4, whatever the header says.
+        The text is OpenMetrics 1.0 if the Accept header names it, as Prometheus does. Otherwise it is in Prometheus'
+        text format 0.0.4, whatever the header says.
         """
         wanted = [part.partition(";")[0].strip() for part in accept.lower().split(",")]
         if "application/openmetrics-text" in wanted:
@@ -178,7 +181,7 @@ class Metrics:
 
 
 class _Exposition(Collector):
-    """Reads the counters when somebody asks."""
+    """Reads the counters when the metrics are requested."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -190,45 +193,28 @@ class _Exposition(Collector):
         yield GaugeMetricFamily(
             "wsd_connections_limit", "Connections that may be open at one time.", metrics._mostConnections()
         )
-        failures = CounterMetricFamily(
-            "wsd_accept_failures", "Connections that could not be accepted.", labels=["error"]
+        failures = {"EMFILE": 0, **metrics.acceptFailures}
+        yield _counter(
+            "wsd_accept_failures", "Connections that could not be accepted.", "error", sorted(failures.items())
         )
-        for error in sorted({"EMFILE", *metrics.acceptFailures}):
-            failures.add_metric([error], metrics.acceptFailures.get(error, 0))
-        yield failures
         yield from self._routes(metrics.routes)
-        handshakes = CounterMetricFamily("wsd_handshakes", "Opening handshakes by result.", labels=["result"])
-        for result, count in metrics.handshakes.items():
-            handshakes.add_metric([result], count)
-        yield handshakes
-        refusals = CounterMetricFamily("wsd_refusals", "Requests turned away, by status.", labels=["status"])
-        for status, count in metrics.refusals.items():
-            refusals.add_metric([str(status)], count)
-        yield refusals
-        httpDrops = CounterMetricFamily(
-            "wsd_http_drops", "HTTP connections ended without an answer.", labels=["reason"]
+        yield _counter("wsd_handshakes", "Opening handshakes by result.", "result", metrics.handshakes.items())
+        yield _counter("wsd_refusals", "Requests turned away, by status.", "status", metrics.refusals.items())
+        yield _counter(
+            "wsd_http_drops", "HTTP connections ended without an answer.", "reason", metrics.httpDrops.items()
         )
-        for reason, count in metrics.httpDrops.items():
-            httpDrops.add_metric([reason], count)
-        yield httpDrops
-        depths = list(metrics._sendBuffers())
-        yield GaugeMetricFamily("wsd_send_buffer_bytes", "Bytes that wait to be sent, of all connections.", sum(depths))
+        unsent = list(metrics._sendBuffers())
+        yield GaugeMetricFamily("wsd_send_buffer_bytes", "Bytes that wait to be sent, of all connections.", sum(unsent))
         yield GaugeMetricFamily(
-            "wsd_send_buffer_bytes_max", "Bytes that wait on the fullest connection.", max(depths, default=0)
+            "wsd_send_buffer_bytes_max", "Bytes that wait on the fullest connection.", max(unsent, default=0)
         )
         yield GaugeMetricFamily("wsd_memory_bytes", "Bytes held for WebSockets, up to max_memory.", metrics._memory())
-        threads = GaugeMetricFamily("wsd_handler_threads", "Threads in which handlers run.", labels=["route"])
-        for path, read in metrics._threads.items():
-            threads.add_metric([path], read())
-        yield threads
+        threads = ((path, read()) for path, read in metrics._threads.items())
+        yield _gauge("wsd_handler_threads", "Threads in which handlers run.", "route", threads)
         yield from self._shares(metrics.shares)
         yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer came.", metrics._lag())
-        certificates = GaugeMetricFamily(
-            "wsd_certificate_expiry_seconds", "When a certificate ends, since 1970.", labels=["name"]
-        )
-        for name, end in metrics._certificates().items():
-            certificates.add_metric([name], end)
-        yield certificates
+        ends = metrics._certificates().items()
+        yield _gauge("wsd_certificate_expiry_seconds", "When a certificate ends, since 1970.", "name", ends)
         if (revokedEnd := metrics._revoked()) is not None:
             yield GaugeMetricFamily(
                 "wsd_client_crl_expiry_seconds", "When the first revocation list expires, since 1970.", revokedEnd
@@ -276,3 +262,19 @@ class _Exposition(Collector):
                     # Also causes that have not occurred: a counter that begins at 1 shows no increase.
                     family.add_metric([path, cause.value], counted.get(cause, 0))
             yield family
+
+
+def _counter(name: str, text: str, label: str, values: Iterable[tuple[object, float]]) -> CounterMetricFamily:
+    """A counter with one label, from the label's values and their numbers."""
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, number in values:
+        family.add_metric([str(value)], number)
+    return family
+
+
+def _gauge(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
+    """A gauge with one label, from the label's values and their numbers."""
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in values:
+        family.add_metric([value], number)
+    return family

@@ -1,4 +1,4 @@
-"""Every test of connections is one of every plane."""
+"""Every test of connections runs on every plane."""
 
 from __future__ import annotations
 

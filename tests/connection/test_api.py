@@ -1,4 +1,4 @@
-"""The contract of a protocol: every hook, and what its errors become."""
+"""The API of a protocol: every hook, and the handling of its errors."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class TestOpening:
 
 
 class TestMessages:
-    """What is received and sent."""
+    """Received and sent messages."""
 
     def test_text_and_binary(self) -> None:
         client = Daemon({"/": EveryFactory}).open()
@@ -134,7 +134,7 @@ class TestMessages:
 
 
 class TestErrorsOfHooks:
-    """They end one connection, and nothing else."""
+    """Errors of hooks end one connection, and nothing else."""
 
     def test_an_exception_is_close_code_1011(self) -> None:
         daemon = Daemon({"/": EveryFactory})
@@ -153,7 +153,7 @@ class TestErrorsOfHooks:
 
 
 class TestClosing:
-    """RFC 6455 7.1: one method owns it."""
+    """Closing (RFC 6455 7.1)."""
 
     @pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1009, 1011, 1013, 3000, 4999])
     def test_any_code_that_may_be_sent(self, code: int) -> None:
@@ -218,7 +218,7 @@ class TestClosing:
 
 
 class TestKeepAlive:
-    """Pings, where any byte counts."""
+    """Keep-alive: any received byte is a sign of life."""
 
     def test_a_ping_comes_every_interval(self) -> None:
         daemon = Daemon({"/": EveryFactory}, Policies(ping_interval=25, ping_timeout=20))

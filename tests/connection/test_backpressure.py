@@ -1,4 +1,4 @@
-"""Backpressure: what a peer does not take is bounded, and what we do not read stops the sender."""
+"""Backpressure: unsent bytes are bounded, and a sender stops while we do not read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIB = 1024 * 1024
 
 
 class TestASlowReader:
-    """Somebody sends and never reads."""
+    """The peer sends and never reads."""
 
     def test_an_echo_stops_reading_while_its_answers_are_not_taken(self) -> None:
         daemon = Daemon({"/": EchoFactory}, Policies(high_water=MIB, low_water=MIB // 4))
@@ -85,7 +85,7 @@ class TestASlowReader:
 
 
 class TestHoldingOurReading:
-    """A protocol that cannot take more holds."""
+    """A protocol that cannot handle more holds reading."""
 
     def test_hold_takes_effect_before_the_next_message_within_one_read(self) -> None:
         daemon = Daemon({"/": EveryFactory})

@@ -1,4 +1,4 @@
-"""What may not be sent (RFC 6455 5 and 7.4, RFC 7692 6): each ends its own connection with the right code."""
+"""Invalid frames (RFC 6455 5 and 7.4, RFC 7692 6): each ends its own connection with the right code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KIB = 1024
 
 
 def frame(first: int, payload: bytes = b"", masked: bool = True, length: int | None = None, wide: int = 0) -> bytes:
-    """A frame with a mask of zeros; `length` lies about the payload's, `wide` forces 2 or 8 bytes for it."""
+    """A frame masked with zeros. `length` is a false length, and `wide` forces 2 or 8 bytes for it."""
     size = len(payload) if length is None else length
     bit = 0x80 if masked else 0
     if wide == 8 or (not wide and size > 65535):
@@ -72,7 +72,7 @@ def isWell(daemon: Daemon) -> bool:
 
 @pytest.mark.parametrize("name", BAD)
 class TestABadFrame:
-    """Whatever is wrong with it."""
+    """Any kind of malformed frame."""
 
     def test_closes_with_its_code_and_reaches_no_hook(self, name: str) -> None:
         data, code = BAD[name]
@@ -99,7 +99,7 @@ class TestABadFrame:
 
 
 class TestACloseThatIsTooLong:
-    """RFC 6455 5.5: no control frame has more than 125 bytes. A close it is, so nothing more is waited for."""
+    """RFC 6455 5.5: a control frame has at most 125 bytes. It is still a close frame, so nothing more is awaited."""
 
     def test_ends_the_connection_at_once(self) -> None:
         wire = daemon().open().wire
@@ -117,7 +117,7 @@ class TestACloseThatIsTooLong:
 
 
 class TestDeflatedMessages:
-    """RFC 7692 with something wrong."""
+    """Invalid compressed messages (RFC 7692)."""
 
     def deflating(self, ours: Daemon) -> Wire:
         wire = ours.connect()

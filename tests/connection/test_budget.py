@@ -1,4 +1,4 @@
-"""The memory of all WebSockets together is bounded: who holds the most ends first, and what it held is counted off."""
+"""The memory of all WebSockets together is bounded: the largest user is ended first, and its bytes are subtracted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 
 class Keeping(Connection):
-    """Says nothing; a text is kept until the test is done with it."""
+    """Sends nothing. A text counts as handled when the test says so."""
 
     def opened(self) -> None:
         self.got: list[bytes] = []
@@ -40,10 +40,10 @@ class KeepingFactory(Factory):
 
 
 class Streaming(Connection):
-    """Takes messages as they come."""
+    """Reads messages in pieces."""
 
     def arrived(self, data: bytes) -> None:
-        """Nothing is kept."""
+        """Keeps nothing."""
 
 
 class StreamingFactory(Factory):
@@ -63,7 +63,7 @@ def joined(daemon: Daemon, path: str = "/", **arguments: Any) -> tuple[Client, A
 
 
 def begin(client: Client, size: int, sent: int, first: int = 0x82) -> None:
-    """Some of a message."""
+    """Send the first part of a message."""
     client.wire.send(struct.pack("!BBQ", first, 0xFF, size) + bytes(4) + b"a" * sent)
 
 

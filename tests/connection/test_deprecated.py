@@ -1,4 +1,4 @@
-"""Old names work for one release, and say what they are called now."""
+"""Old names work for one release, with a warning that has the new name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading: what a peer sends costs no more memory than it may, whatever it is cut into and whatever came before it."""
+"""Reading: received data uses bounded memory, however it is split and whatever came before it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PONG = 0x8A
 
 @contextmanager
 def memoryWithin(most: int) -> Iterator[None]:
-    """What is kept of what happens inside is less than so many bytes."""
+    """Check that the block leaves less than this many bytes allocated."""
     tracemalloc.start()
     try:
         yield
@@ -44,7 +44,7 @@ def opened(factory: type[Factory] = EveryFactory, **policies: Any) -> tuple[Daem
 
 
 class TestAMessageOfManyFrames:
-    """Its bytes are limited, the number of its frames is not."""
+    """A message's bytes are limited, the number of its frames is not."""
 
     def test_empty_frames_leave_nothing_behind(self) -> None:
         _daemon, client, _connection = opened()
@@ -75,7 +75,7 @@ class TestAMessageOfManyFrames:
 
 
 class TestAfterAFault:
-    """What comes behind it is read over, to find the peer's close; nothing of it is kept."""
+    """Data after a failure is skipped to find the peer's close frame, and none of it is kept."""
 
     def test_the_rest_of_a_ping_that_is_too_long_is_not_kept(self) -> None:
         _daemon, client, _connection = opened()
@@ -164,6 +164,6 @@ class TestWhileReadingIsHeld:
         daemon, _client, connection = opened()
         for data in (close(1000), bytes(MIB)):
             connection.dataReceived(data)
-            # On a slow machine the rest of it is read in the next turn.
+            # On a slow machine the rest is read in the next turn.
             daemon.reactor.advance(0)
         assert connection.data == b""

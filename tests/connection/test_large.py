@@ -1,17 +1,18 @@
-"""A large message is deflated in steps, so that others have their turn between; what is sent keeps its order."""
+"""A large message is deflated in steps, so that other connections get their turn; messages keep their order."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from twisted.logger import capturedLogs
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 
 from tests.wire import Client, Daemon
 from wsd.config import Policies
 from wsd.connection import Connection, Factory
-from wsd.frames.large import AT_ONCE
+from wsd.frames.large import AT_ONCE, LargeMessage
 from wsd.metrics import Cause
 
 MIB = 1024 * 1024
@@ -19,7 +20,7 @@ LARGE = b"".join(b"%d " % (number * 7919 % 10007) for number in range(MIB // 2))
 
 
 class Still(Connection):
-    """Says nothing by itself."""
+    """Sends nothing by itself."""
 
     def opened(self) -> None:
         self.got: list[bytes] = []
@@ -41,7 +42,7 @@ def still(daemon: Daemon | None = None, **arguments: Any) -> tuple[Daemon, Clien
 
 
 def turn(daemon: Daemon) -> None:
-    """One turn of a reactor: what is asked for meanwhile waits for the next one, which is not so with this clock."""
+    """One turn of a reactor. Unlike with this clock, calls that are scheduled meanwhile wait for the next turn."""
     now = daemon.reactor.seconds()
     calls: Any = daemon.reactor.getDelayedCalls()
     for call in [call for call in calls if call.getTime() <= now]:
@@ -52,7 +53,7 @@ def turn(daemon: Daemon) -> None:
 
 
 def steps(daemon: Daemon, connection: Any) -> int:
-    """How many turns of the reactor its large message takes."""
+    """The number of turns of the reactor that its large message takes."""
     count = 0
     while connection.frames.isBusy:
         turn(daemon)
@@ -90,6 +91,21 @@ def test_what_is_not_deflated_too() -> None:
     connection.send(LARGE, deflate=False)
     assert not connection.frames.isBusy
     assert client.messages(client.exchange()) == [LARGE]
+
+
+def test_a_step_that_fails_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(large: LargeMessage) -> bytes | None:
+        raise MemoryError("no memory for another piece")
+
+    monkeypatch.setattr(LargeMessage, "step", fail)
+    daemon, _client, connection = still()
+    connection.send(LARGE)
+    room: list[None] = []
+    connection.room().addCallback(room.append)
+    with capturedLogs() as events:
+        daemon.reactor.advance(0)
+    assert [event["event"] for event in events if "log_failure" in event] == ["connection.error"]
+    assert (connection.cause, daemon.connections, room) == (Cause.internal_error, [], [None])
 
 
 def test_what_is_sent_behind_it_keeps_its_order_and_a_ping_need_not_wait() -> None:

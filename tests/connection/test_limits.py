@@ -1,4 +1,4 @@
-"""What may be received, to the byte: `max_message` and `max_frame` (RFC 6455 7.4.1: 1009 for a message too big)."""
+"""The limits of received messages, to the byte: `max_message` and `max_frame` (1009, RFC 6455 7.4.1)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPENING = (
 
 
 class Echo(Every):
-    """Says how long each message was."""
+    """Answers each message with its length."""
 
     def received(self, payload: bytes, isBinary: bool) -> None:
         self.send(b"%d" % len(payload), True)
@@ -81,7 +81,7 @@ class TestMaxMessage:
             assert (TOO_BIG in answer) is not fine
 
     def test_the_pieces_of_a_message_count_together(self, daemon: Daemon, chunk: int | None) -> None:
-        """Each inflates to less than is allowed, all of them to more."""
+        """Each piece inflates to less than the limit, all together to more."""
         stream = zlib.compressobj(9, zlib.DEFLATED, -15)
         pieces = [stream.compress(bytes(150)) + stream.flush(zlib.Z_SYNC_FLUSH) for _ in range(3)]
         said = frame(0x42, pieces[0]) + frame(0x00, pieces[1]) + frame(0x80, pieces[2][:-4])
@@ -107,7 +107,7 @@ class TestMaxFrame:
 
 
 def test_a_short_message_over_the_limit_closes(daemon: Daemon) -> None:
-    """Messages that are read several at a time are as limited as others."""
+    """The limits also hold for messages that are read several at a time."""
     ours = Daemon({"/": EchoFactory}, policies=Policies(max_message=3, max_frame=3))
     answer = opened(ours).exchange(frame(0x82, b"abc") * 3 + frame(0x82, b"abcd"))
     assert answer.count(b"\x82\x013") == 3

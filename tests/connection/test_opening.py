@@ -1,4 +1,4 @@
-"""The opening handshake when it goes wrong: one answer, one line, one count; and what is opened is what is closed."""
+"""Failing opening handshakes: one response, one log line, one count. As many connections close as were opened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wsd.metrics import Cause
 
 
 def opening(hook: Any, **policies: Any) -> tuple[Daemon, Client]:
-    """A client before a protocol whose `opening` is this."""
+    """A client of a protocol with this `opening`."""
 
     class Slow(Connection):
         opening = hook
@@ -31,7 +31,7 @@ def opening(hook: Any, **policies: Any) -> tuple[Daemon, Client]:
 
 
 def balance(daemon: Daemon) -> tuple[int, int]:
-    """How many were opened, and how many have closed."""
+    """The numbers of opened and closed connections."""
     counters = daemon.factories["/"].counters
     return counters.opened, sum(counters.closed.values())
 
@@ -107,7 +107,7 @@ class TestAConnectionThatNeverOpens:
 
 
 class TestErrors:
-    """One line with the id, and 1011."""
+    """One log line with the id, and 1011."""
 
     @pytest.mark.parametrize("hook", ["opened", "received", "full", "drained", "closed"])
     def test_of_any_hook(self, hook: str) -> None:
@@ -166,7 +166,7 @@ class TestErrors:
         assert client.messages() == [b"one", b"two"]
 
     def test_of_what_comes_with_the_handshake_ends_the_connection_with_a_line(self) -> None:
-        """Not only errors of hooks: nothing that goes wrong after the 101 is swallowed."""
+        """No error after the 101 is swallowed, whether a hook raised it or not."""
 
         class Odd(Connection):
             def release(self) -> None:

@@ -1,16 +1,15 @@
-"""Who receives what a transport reads: the plane, straight from the socket, once a connection is open."""
+"""The receiver of what a transport reads: once a connection is open, the plane reads from the socket itself."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 
 from tests import wire
-from tests.wire import Client, Daemon
+from tests.wire import Client, Daemon, Wire
 from wsd.connection import Connection, Factory
 from wsd.frames import PLANES
 from wsd.listen.proxy import ProxyFactory
+from wsd.web.door import Doors
 
 PROXY_HEADER = b"PROXY TCP4 203.0.113.7 198.51.100.1 51000 443\r\n"
 
@@ -27,12 +26,11 @@ class BackFactory(Factory):
 @pytest.fixture(params=["direct", "behind PROXY"])
 def client(request: pytest.FixtureRequest, plane: str) -> Client:
     """An open connection, and its daemon's side as `connection`."""
-    daemon: Any = Daemon({"/": BackFactory})
-    if request.param != "direct":
-        daemon.site = ProxyFactory(daemon.reactor, daemon.site, lambda address: True, 5)
-    bare = daemon.connect()
-    if request.param != "direct":
-        bare.send(PROXY_HEADER)
+    daemon = Daemon({"/": BackFactory})
+    if request.param == "direct":
+        return Client(daemon.connect()).handshake()
+    bare = Wire(daemon, factory=ProxyFactory(daemon.reactor, Doors(daemon.site), lambda address: True, 5))
+    bare.send(PROXY_HEADER)
     return Client(bare).handshake()
 
 

@@ -1,4 +1,4 @@
-"""What is counted of messages, on every plane."""
+"""The counters of messages, on every plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns: one connection is read for a while, then the others are, whatever it sends."""
+"""Turns: however much a connection sends, the others are read after a while."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PING, PONG, TEXT, BINARY = 0x89, 0x8A, 0x81, 0x82
 
 
 def flooded(data: bytes) -> tuple[Daemon, Any, Any]:
-    """A connection that has sent all this at once, and the daemon has read it once."""
+    """A connection that has sent all of this at once. The daemon has read from it once."""
     daemon = Daemon({"/": EveryFactory})
     client = daemon.open()
     (connection,) = daemon.connections
@@ -71,7 +71,7 @@ class TestAFloodThatComesInOneRead:
 
 
 def spendTwoMilliseconds(connection: Any, text: str) -> None:
-    """Twice what a turn may take."""
+    """Takes twice as long as a turn may."""
     end = time.perf_counter() + 0.002
     while time.perf_counter() < end:
         pass

@@ -1,4 +1,4 @@
-"""What is sent, to the byte (RFC 6455 5.2 and 5.4), on every plane."""
+"""The frames that are sent, to the byte (RFC 6455 5.2 and 5.4), on every plane."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wire(daemon: Daemon) -> Wire:
 
 
 def sent(wire: Wire, *message: Any, **how: Any) -> bytes:
-    """What `send` puts on the wire."""
+    """The bytes that `send` sends."""
     wire.received = b""
     (connection,) = wire.daemon.connections
     connection.send(*message, **how)
@@ -36,7 +36,7 @@ def sent(wire: Wire, *message: Any, **how: Any) -> bytes:
 
 
 def head(first: int, size: int) -> bytes:
-    """In the shortest form."""
+    """The head of a frame, with its length in the shortest form (RFC 6455 5.2)."""
     if size < 126:
         return struct.pack("!BB", first, size)
     return struct.pack("!BBH", first, 126, size) if size < 65536 else struct.pack("!BBQ", first, 127, size)
@@ -84,7 +84,7 @@ class TestFragments:
 
 
 def writes(wire: Wire, data: bytes) -> int:
-    """How often the daemon calls the kernel to send its answer to this; what is compiled is not seen."""
+    """The number of system calls that send the answer to this. Those of compiled code are not seen."""
     seen: list[str] = []
 
     def profile(code: FrameType, event: str, called: Any) -> None:
@@ -100,19 +100,19 @@ def writes(wire: Wire, data: bytes) -> int:
 
 
 def test_what_one_read_is_answered_with_leaves_as_one(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless the turn takes so long that others must have theirs; here no time passes."""
-    for module in ("wsd.connection.engine", "wsd.frames.fast"):
+    for module in ("wsd.frames.fast", "wsd.connection.engine"):
+        # However slow the machine is, the connection's turn is not over.
         monkeypatch.setattr(f"{module}.perf_counter", lambda: 0.0)
     assert writes(wire, frame(0x82, b"one") * 40) <= 1
     assert wire.read() == b"\x82\x03one" * 40
 
 
 class TestReading:
-    """Autobahn reads on from a fault or a close; before that, a plane that reads for itself leaves it nothing."""
+    """Autobahn reads from a fault or a close frame on. A plane that reads by itself leaves it nothing before that."""
 
     @pytest.fixture
     def steps(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """Those that Autobahn takes."""
+        """The steps of Autobahn's reading."""
         taken: list[str] = []
         own = WebSocketProtocol.processData
 

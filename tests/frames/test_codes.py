@@ -1,4 +1,4 @@
-"""Opcodes and close codes: numbers with a name."""
+"""The opcodes and close codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The streams of connections that rest are put away, and those of a few thousand that talk are kept."""
+"""The contexts of idle connections are freed, and those of a limited number of busy ones are kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELLO = bytes.fromhex("f248cdc9c90700")
 
 
 class Resting(Deflater):
-    """Notes how often it was put away."""
+    """Notes how often its contexts were freed."""
 
     naps = 0
 

@@ -26,7 +26,7 @@ def agreed(
 
 
 def made(payload: bytes, level: int = 6, flush: int = zlib.Z_SYNC_FLUSH) -> bytes:
-    """The payload of a compressed message that stands alone."""
+    """The payload of a compressed message that refers to no other."""
     stream = zlib.compressobj(level, zlib.DEFLATED, -15)
     data = stream.compress(payload) + stream.flush(flush)
     return data.removesuffix(TAIL)
@@ -57,7 +57,7 @@ def deflater(choice: Choice) -> Deflater:
 
 
 def inflated(deflater: Deflater, data: bytes, most: int = MIB) -> bytes:
-    """A message of one piece."""
+    """Inflate a message that arrives in one piece."""
     deflater.begin()
     return deflater.inflate(data, True, most)
 

@@ -1,4 +1,4 @@
-"""A large message and what waits behind it: how many bytes are held."""
+"""The bytes of a large message and of everything queued behind it."""
 
 from __future__ import annotations
 

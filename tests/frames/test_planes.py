@@ -1,4 +1,4 @@
-"""The planes: which there are, and which of them serves."""
+"""The available planes, and the choice among them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wsd.frames import PLANES, choose
 
 
 def test_the_compiled_plane_was_built() -> None:
-    # A wheel may do without; here it is tested, so it must be there: gcc and Python's headers build it.
+    # A wheel may lack it. The tests need it; gcc and Python's headers build it.
     assert list(PLANES) == ["_fast", "fast", "plain"]
 
 

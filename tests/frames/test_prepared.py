@@ -1,4 +1,4 @@
-"""One message for many connections: deflated once, and referred to by what comes after it."""
+"""Prepared messages: deflated once for many connections; later messages may refer to them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Peer:
         return self.stream.decompress(payload + TAIL)
 
     def takes(self, prepared: Prepared) -> bytes:
-        """Send it, see that it arrives, and give the frame."""
+        """Send it, check that it arrives, and return the frame."""
         frame = prepared.deflated(self.deflater)
         assert self.reads(frame) == prepared.payload
         return frame
@@ -123,7 +123,7 @@ def test_what_is_put_away_refers_to_it_still() -> None:
 
 
 def test_what_comes_after_a_rest_refers_to_nothing_before_it() -> None:
-    """Not to the prepared message before the last ones either, which the stream was made with."""
+    """Nor to the earlier prepared message that the context was made with."""
     peer = Peer()
     peer.takes(prepared(1))
     peer.sent(message(2))

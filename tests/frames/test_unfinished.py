@@ -1,4 +1,4 @@
-"""A message of which some is still missing when the server closes, or the connection is lost."""
+"""Messages that are incomplete when the server closes, or the connection is lost."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from wsd.frames import PLANES
 from wsd.metrics import Cause
 
 LARGE = 48 * 1024 * 1024
-"""Bytes of a message: the C library unmaps so many when they are freed, and whoever still uses them is found out."""
+"""Bytes of a message: enough that the C library unmaps them when they are freed, so that a later use crashes."""
 
 CLOSE = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
-"""A close frame with 1000, under a mask of zeros."""
+"""A close frame with 1000, masked with zeros."""
 
 
 @pytest.fixture(autouse=True, params=PLANES)
 def plane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test is one of every plane."""
+    """Every test runs on every plane."""
     monkeypatch.setattr(wire, "PLANE", PLANES[str(request.param)])
 
 
 class Listener(Connection):
-    """Keeps what comes."""
+    """Keeps what it receives."""
 
     def opened(self) -> None:
         self.got: list[bytes] = []
@@ -44,7 +44,7 @@ class ListenerFactory(Factory):
 
 
 def _half(size: int, kind: int = 0x82) -> tuple[Daemon, Client, Any]:
-    """A connection of which the first half of a message of `size` bytes has come."""
+    """A connection that has received the first half of a message of `size` bytes."""
     policies = Policies(max_message=LARGE, ping_interval=0)
     daemon = Daemon({"/": ListenerFactory}, policies)
     client = daemon.open()

@@ -58,7 +58,7 @@ HEADERS = [
 
 
 def header(data: bytes) -> ProxyHeader:
-    """What is read of a whole header."""
+    """The content of a complete header."""
     read = readHeader(data)
     assert read is not None
     assert read[1] == len(data)
@@ -200,7 +200,7 @@ class TestAnyBytes:
 
 
 class Behind(Protocol):
-    """What stands behind: it notes what it gets."""
+    """The inner protocol: notes what it receives."""
 
     def __init__(self) -> None:
         self.got = b""
@@ -239,7 +239,7 @@ class Accepted(Factory):
         return self.transport.disconnecting
 
     def half(self) -> Any:
-        """What is proxied when the peer ends its half, if anything lets it."""
+        """The transport as half-closeable, None if it is not."""
         return IHalfCloseableProtocol(self.reader, None)
 
     @property
@@ -249,7 +249,7 @@ class Accepted(Factory):
 
     @property
     def above(self) -> Any:
-        """The transport of what stands behind."""
+        """The transport of the inner protocol."""
         return self.behind.transport
 
 

@@ -1,4 +1,4 @@
-"""The ring: the connections of a daemon on an epoll set of their own, which is one reader of the reactor."""
+"""The ring: an epoll set of all connections, registered with the reactor as a single reader."""
 
 from __future__ import annotations
 
@@ -180,6 +180,22 @@ class TestAConnection:
         assert (sound.got, sound.reason) == (b"hello", None)
         for end in ends:
             end.close()
+
+    def test_that_fails_when_it_is_lost_ends_alone(self, ring: Ring) -> None:
+        class Failing(Noting):
+            def connectionLost(self, reason: Any = None) -> None:
+                raise RuntimeError("a protocol fails at its end")
+
+        other = Noting()
+        (_, client), (_, otherClient) = connect(ring, Failing()), connect(ring, other)
+        with client, otherClient, capturedLogs() as events:
+            client.close()
+            otherClient.sendall(b"hello")
+            # An exception that left the ring would make the reactor drop it, and all connections with it.
+            ring.doRead()
+            ring.doRead()
+            assert other.got == b"hello"
+        assert [event["event"] for event in events if "log_failure" in event] == ["connection.error"]
 
     def test_whose_descriptor_another_has_now_does_not_touch_it(self, ring: Ring) -> None:
         first, client = connect(ring, Noting())

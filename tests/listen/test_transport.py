@@ -1,4 +1,4 @@
-"""The transports: Twisted's interfaces to the letter, with a queue that tells how much waits."""
+"""The transports: Twisted's interfaces to the letter, with a queue that reports its unsent bytes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from wsd.listen.transport import Sending, TCPTransport, UNIXTransport
 
 MIB = 1024 * 1024
 SIOCOUTQNSD = 0x894B
-"""Asks Linux for the bytes that a socket keeps and has not sent (linux/sockios.h)."""
+"""The request for the bytes that a socket has buffered and not sent (linux/sockios.h)."""
 
 
 @implementer(IPushProducer)
 class Producer:
-    """Notes what it is told."""
+    """Notes the calls of a producer."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -42,7 +42,7 @@ class Producer:
 
 
 class Recorder(Protocol):
-    """Notes what arrives, and answers with `answers`."""
+    """Notes what it receives, and answers with `answers`."""
 
     def __init__(self) -> None:
         self.got = b""
@@ -104,7 +104,7 @@ class Pair:
                     transport.connectionLost(Failure(why))
 
     def drain(self) -> int:
-        """Read all that comes until nothing waits: how many bytes."""
+        """Read until nothing is unsent. Returns the number of bytes."""
         count = 0
         self.peer.setblocking(False)
         while True:
@@ -126,7 +126,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 class TestWriting:
-    """At once, and in order."""
+    """Writing: at once, and in order."""
 
     def test_what_the_kernel_takes_is_sent_before_write_returns(self, kind: str) -> None:
         pair = Pair(kind, Recorder())
@@ -169,7 +169,7 @@ class TestWriting:
 
     def test_the_kernel_keeps_no_more_than_it_is_told_for_a_slow_peer(self) -> None:
         pair = Pair("tcp", Recorder())
-        pair.transport.setKept(65536)
+        pair.transport.limitKernelBuffer(65536)
         pair.transport.write(bytes(16 * MIB))
         kept = int.from_bytes(ioctl(pair.transport.socket, SIOCOUTQNSD, bytes(4)), sys.byteorder)
         assert kept < 2 * 65536
@@ -177,13 +177,13 @@ class TestWriting:
 
     def test_a_unix_socket_keeps_little_anyway(self) -> None:
         pair = Pair("unix", Recorder())
-        pair.transport.setKept(65536)
+        pair.transport.limitKernelBuffer(65536)
         pair.transport.write(bytes(16 * MIB))
         assert pair.transport.unsent > 15 * MIB
 
 
 class TestProducers:
-    """IConsumer: told when too much waits, and when it has gone."""
+    """IConsumer: a producer is paused above the high water mark, and resumed at the low one."""
 
     def test_a_streaming_producer_is_paused_above_high_and_resumed_at_low(self, kind: str) -> None:
         pair, producer = Pair(kind, Recorder()), Producer()
@@ -245,7 +245,7 @@ class TestReading:
 
 
 class TestEnding:
-    """Clean, half, or at once."""
+    """Ending: cleanly, by half, or at once."""
 
     def test_lose_connection_sends_what_waits_first(self, kind: str) -> None:
         pair = Pair(kind, Recorder())

@@ -1,4 +1,4 @@
-"""Who is there: what is believed of a client's address, and from whom."""
+"""The true address of a client: which headers are believed, and from which proxies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def forwarded(*values: str, address: str = "10.0.0.1", secure: bool = False) -> 
 
 
 class TestLoopback:
-    """What is this machine's own."""
+    """Loopback addresses."""
 
     @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"])
     def test_is_all_of_127_and_one_of_ipv6(self, address: str) -> None:
@@ -39,7 +39,7 @@ class TestLoopback:
 
 
 class TestTrust:
-    """Whose word counts."""
+    """Trusted networks."""
 
     @pytest.mark.parametrize(
         "address", ["10.0.0.1", "10.255.255.255", "::ffff:10.0.0.1", "2001:db8::7", "127.0.0.1", "unix"]
@@ -71,7 +71,7 @@ class TestTrust:
 
 
 class TestAStranger:
-    """Somebody who is not a trusted proxy."""
+    """A peer that is not a trusted proxy."""
 
     def test_has_the_address_he_comes_from_whatever_he_says(self) -> None:
         headers = Headers(
@@ -92,7 +92,7 @@ class TestAStranger:
 
 
 class TestLoopbackPrivilege:
-    """Direct peers: on this machine, with nothing between."""
+    """Direct peers: on this machine, without a proxy."""
 
     @pytest.mark.parametrize("networks", [(), PROXIES])
     @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", UNIX])
@@ -127,7 +127,7 @@ class TestLoopbackPrivilege:
 
 
 class TestXForwardedFor:
-    """What nearly all proxies say."""
+    """X-Forwarded-For, which nearly all proxies send."""
 
     @pytest.mark.parametrize("address", ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", UNIX])
     def test_of_a_trusted_proxy_names_the_client(self, address: str) -> None:
@@ -258,7 +258,7 @@ class TestForwarded:
         ],
     )
     def test_may_name_nobody(self, value: str) -> None:
-        """RFC 7239 6.2 and 6.3, and what is malformed: then the proxy is all we know of."""
+        """Unknown, obfuscated (RFC 7239 6.2, 6.3) and malformed nodes: the proxy is the peer."""
         assert forwarded(value).address == "10.0.0.1"
 
     @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ class TestForwarded:
 
 
 class TestTime:
-    """A header that a client fills is read in the time its length takes."""
+    """Reading a header takes time in proportion to its length."""
 
     @pytest.mark.parametrize("header", ["forwarded", "x-forwarded-for"])
     @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ class TestTime:
 
 
 class TestWriting:
-    """How a peer is shown."""
+    """A peer as text."""
 
     @pytest.mark.parametrize(
         ("peer", "text"),

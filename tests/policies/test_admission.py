@@ -1,4 +1,4 @@
-"""Admission: connections in all and of one address, handshakes a second; what is remembered is forgotten again."""
+"""Admission: connections in total and from one address, and handshakes per second; addresses are forgotten."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def admission(**policies: Any) -> tuple[Clock, Admission]:
 
 
 class TestConnections:
-    """How many."""
+    """The limits of connections."""
 
     def test_as_many_as_there_may_be(self) -> None:
         _, ours = admission(max_connections=2)
@@ -71,7 +71,7 @@ class TestConnections:
 
 
 class TestHandshakes:
-    """How often."""
+    """The limit of handshakes per second."""
 
     def test_two_seconds_worth_at_once_then_the_rate(self) -> None:
         clock, ours = admission(handshakes_per_second=10)

@@ -1,4 +1,4 @@
-"""An account of memory: its parts count together, and each on its own."""
+"""An account of memory: the sum of its uses, each of which is set separately."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from wsd.policies.budget import Account, Budget, MemoryUse
 
 
 class Nobody:
-    """A connection that is never asked to end."""
+    """A connection that is never relieved."""
 
     def relieve(self, size: int) -> None:
         raise AssertionError("there is memory enough")

@@ -1,4 +1,4 @@
-"""A coroutine that has begun goes on as another."""
+"""The rest of a coroutine that has begun is another coroutine."""
 
 from __future__ import annotations
 

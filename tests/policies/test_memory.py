@@ -1,4 +1,4 @@
-"""Freed memory: kept while there is traffic, given back when it is calm."""
+"""Freed memory is kept while there is traffic, and returned to the system afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 
 
 class Busy:
-    """A daemon whose messages are counted, and whose memory is asked for."""
+    """A daemon's traffic, and the trimming of its heap."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -29,7 +29,7 @@ class Busy:
         self.given += 1
 
     def transfer(self, size: int, seconds: int = 11) -> None:
-        """So many bytes of messages, and time."""
+        """Transfer this many bytes of messages, and let time pass."""
         self.transferred += size
         self.clock.pump([GRAIN] * int(seconds / GRAIN))
 

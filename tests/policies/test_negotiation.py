@@ -1,4 +1,4 @@
-"""What is agreed on: RFC 6455, sections 4.2.2, 9.1 and 11.3, and RFC 7692, section 7.1."""
+"""Negotiation: RFC 6455, sections 4.2.2, 9.1 and 11.3, and RFC 7692, section 7.1."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def answer(*values: str) -> str | None:
 
 
 def agreed(value: str) -> Deflate:
-    """What is agreed on of an offer that is accepted."""
+    """The parameters of an accepted offer."""
     deflate = acceptDeflate(extensions(value))
     assert deflate is not None
     return deflate
 
 
 def sentence(caught: pytest.ExceptionInfo[Refused]) -> str:
-    """The sentence of a refusal with 400, fit to be shown."""
+    """The sentence of a refusal with 400, in printable ASCII."""
     refused = caught.value
     assert refused.status == 400
     assert len(refused.sentence) < 250

@@ -1,4 +1,4 @@
-"""Whose pages may come in: Host and Origin."""
+"""Which web pages may connect: Host and Origin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SAME = ("same-host",)
 
 
 def refuses(origin: str | None, allowed: tuple[str, ...] = SAME, host: str = "localhost:9998") -> bool:
-    """Whether an origin is refused; with 403, and with a sentence that is fit to be shown."""
+    """Whether an origin is refused, with 403 and a sentence in printable ASCII."""
     refusal = None
     try:
         checkOrigin(origin, allowed, host, HOSTS)
@@ -28,7 +28,7 @@ def refuses(origin: str | None, allowed: tuple[str, ...] = SAME, host: str = "lo
 
 
 class TestHost:
-    """On loopback, Host must be one of our names: a foreign name may be given the address 127.0.0.1."""
+    """On loopback, Host must be one of our names: any other name may resolve to 127.0.0.1."""
 
     @pytest.mark.parametrize(
         "host",
@@ -116,7 +116,7 @@ class TestNamesUnderAName:
 
 
 class TestNoPage:
-    """A request without Origin is no browser's."""
+    """A request without Origin is not a browser's."""
 
     def test_may_come_in(self) -> None:
         for allowed in ((), SAME, ("null",), ("https://example.com",)):
@@ -124,7 +124,7 @@ class TestNoPage:
 
 
 class TestSameHost:
-    """The default: a page of the host that is asked."""
+    """The default: a page of the requested host."""
 
     @pytest.mark.parametrize(
         "origin",
@@ -176,7 +176,7 @@ class TestSameHost:
 
 
 class TestMalformed:
-    """What no browser sends as an origin."""
+    """Origins that no browser sends."""
 
     @pytest.mark.parametrize(
         "origin",
@@ -235,7 +235,7 @@ class TestMalformed:
 
 
 class TestNull:
-    """A page of a file; but also a sandboxed frame in any page."""
+    """The origin "null": a page of a file, or a sandboxed frame in any page."""
 
     def test_is_refused_unless_allowed(self) -> None:
         assert refuses("null")
@@ -256,7 +256,7 @@ class TestNull:
 
 
 class TestTheAllowList:
-    """Origins in full."""
+    """Complete origins."""
 
     ALLOWED = (
         "https://example.com",

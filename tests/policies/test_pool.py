@@ -1,4 +1,4 @@
-"""The pool for blocking work: work is done on threads within bounds, and a stop is bounded and blocks nothing."""
+"""The pool for blocking work: the threads are limited, and stopping takes limited time and blocks nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from wsd.policies.pool import PATIENCE, BlockingPool, JobTimedOut, PoolFull, Poo
 
 
 class ThreadedClock(Clock):
-    """A clock, and calls from threads, which the test waits for."""
+    """A clock with `callFromThread`, whose calls the test waits for."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ def share(pool: BlockingPool) -> PoolShare:
 
 @pytest.fixture
 def counters(metrics: Metrics) -> ShareCounters:
-    """Those of the share "test"."""
+    """The counters of the share "test"."""
     return metrics.share("test", "/")
 
 
@@ -101,14 +101,14 @@ Begin = Callable[[PoolShare], tuple[Hangs, list[Any], Deferred[Any]]]
 
 
 def resultOf(done: Deferred[Any]) -> list[Any]:
-    """What the Deferred has come to, in a list; an empty list as long as it has not."""
+    """A list that gets the result of the Deferred."""
     results: list[Any] = []
     done.addBoth(results.append)
     return results
 
 
 def errorOf(results: list[Any]) -> type[BaseException] | None:
-    """The type of the exception that a Deferred has come to."""
+    """The type of the exception with which a Deferred has failed."""
     (failure,) = results
     assert isinstance(failure, Failure)
     return failure.type

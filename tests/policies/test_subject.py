@@ -1,4 +1,4 @@
-"""What a route asks of the subject of a client's certificate, as RFC 4514 writes subjects."""
+"""A route's rules for the subject of a client's certificate, in the form of RFC 4514."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def comesIn(client: str | None, *rules: str) -> bool:
 
 
 class TestRules:
-    """[route] clients."""
+    """The key `clients` of a route."""
 
     def test_without_any_everybody_comes_in(self) -> None:
         assert comesIn(None)

@@ -1,4 +1,4 @@
-"""The one coarse timer: each thing is visited about when it asked to be, once, and costs nothing in between."""
+"""The coarse timer: each item is visited once, at about its time, and costs nothing in between."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Thing:
 
 
 class Often(Thing):
-    """Asks again at each visit."""
+    """Schedules the next visit at each visit."""
 
     def visit(self, now: float) -> None:
         super().visit(now)
@@ -49,7 +49,7 @@ def pass_(clock: Clock, seconds: float) -> None:
 
 
 class TestVisits:
-    """When."""
+    """The time of a visit."""
 
     def test_come_at_the_time_asked_for_or_up_to_a_grain_later(self) -> None:
         clock, timer = running()
@@ -99,8 +99,8 @@ class TestVisits:
     def test_sooner_never_makes_it_later(self) -> None:
         clock, timer = running()
         thing = Thing(timer)
-        timer.sooner(thing, timer.now + 5)
-        timer.sooner(thing, timer.now + 50)
+        timer.scheduleBy(thing, timer.now + 5)
+        timer.scheduleBy(thing, timer.now + 50)
         pass_(clock, 6)
         assert len(thing.visits) == 1
 
@@ -126,7 +126,7 @@ class TestVisits:
 
 
 class TestTime:
-    """What counts as time."""
+    """The clock of the timer."""
 
     def test_a_stopped_process_and_a_set_clock_count_for_little(self) -> None:
         clock, timer = running()
@@ -160,7 +160,7 @@ class TestTime:
 
 
 class TestAReactorsClock:
-    """The one that nobody sets."""
+    """The monotonic clock."""
 
     def test_is_the_monotonic_one(self) -> None:
         reactor = SelectReactor()

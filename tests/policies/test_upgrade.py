@@ -15,7 +15,7 @@ KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 def upgrade(
     *fields: str, method: str = "GET", http: str = "HTTP/1.1", key: str | None = KEY, version: str | None = "13"
 ) -> Head:
-    """An opening handshake, with these fields beside."""
+    """An opening handshake with these fields."""
     lines = [f"{method} /echo {http}", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade", *fields]
     if key is not None:
         lines.append(f"Sec-WebSocket-Key: {key}")
@@ -25,7 +25,7 @@ def upgrade(
 
 
 def refused(head: Head) -> Refused:
-    """The refusal of a handshake, with a sentence fit to be shown."""
+    """The refusal of a handshake, with a sentence in printable ASCII."""
     assert head.isUpgrade
     with pytest.raises(Refused) as caught:
         checkUpgrade(head)
@@ -36,7 +36,7 @@ def refused(head: Head) -> Refused:
 
 
 class TestAHandshake:
-    """4.2.1: what a server must find."""
+    """RFC 6455 4.2.1: the requirements of a handshake."""
 
     def test_has_a_key(self) -> None:
         assert checkUpgrade(upgrade()) == KEY
@@ -66,7 +66,7 @@ class TestAHandshake:
 
 
 class TestTheVersion:
-    """4.4: a server that does not speak it says which it does."""
+    """RFC 6455 4.4: a refusal of another version has the supported one."""
 
     @pytest.mark.parametrize(
         "version", [None, "", "0", "8", "12", "14", "13, 8", "8, 13", "013", "+13", "13.0", "1 3", "x" * 9000]

@@ -1,15 +1,15 @@
 """
-What every protocol is made of: RFC 6455 and RFC 7692 by Autobahn, under the policies of a route.
+The base classes of every protocol: RFC 6455 and RFC 7692 by Autobahn, under the policies of a route.
 
-This package is the one place that extends Autobahn. A `Connection` is built in floors:
+Only this package and `wsd.client` extend Autobahn. A `Connection` is built in layers, each the base class of the next:
 
 - `engine` adapts Autobahn's server protocol,
-- `api` has the hooks and methods that the author of a protocol meets,
+- `api` has the hooks and methods for the author of a protocol,
 - `backpressure` stops and resumes reading and writing, and has the time-outs,
-- `opening` is the opening handshake,
-- `connection` is the whole.
+- `opening` does the opening handshake,
+- `connection` calls the hooks for received messages, and for the end.
 
-`factory` builds the connections of a route, and `request` is what opens one.
+`factory` builds the connections of a route, and `request` has the opening handshake's request and its acceptance.
 """
 
 from wsd.connection.api import Closed

@@ -46,32 +46,32 @@ class Closed(Exception):
 
 
 class WsdTransport(Protocol):
-    """What wsd's own transports offer beyond Twisted's interfaces."""
+    """What wsd's own transports have beyond Twisted's interfaces."""
 
     unsent: int
-    """Bytes written to the transport that the kernel has not taken."""
+    """Bytes that were written to the transport and that the kernel has not taken."""
 
     def written(self) -> int:
-        """Bytes written to the transport since the connection began."""
+        """Returns the number of bytes written since the connection began."""
 
     def acknowledged(self) -> int:
-        """The number of these bytes that have reached the peer."""
+        """Returns the number of these bytes that have reached the peer."""
 
-    def setKept(self, size: int) -> None:
-        """Let the kernel keep at most so many bytes that it has not sent."""
+    def limitKernelBuffer(self, size: int) -> None:
+        """Let the kernel buffer at most `size` unsent bytes."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """Call `tell` with the number of waiting bytes: now, and whenever it changes, until the connection is lost."""
+        """Call `tell` with the number of unsent bytes: now, and whenever it changes, until the connection is lost."""
 
     copies: bool
-    """Whether large data that is written is copied."""
+    """Whether writing copies large data."""
 
     def setReceiver(self, receiver: Any) -> None:
-        """Deliver what is read to `receiver.dataReceived` from now on, past all protocols between."""
+        """Deliver what is read to `receiver.dataReceived` from now on, bypassing all protocols in between."""
 
 
 class _ForeignTransport:
-    """Any other transport: it does not tell how much waits, only when that is too much."""
+    """Any other transport: it does not report how many bytes are unsent, only when they are too many."""
 
     unsent = 0
     copies = True
@@ -84,18 +84,18 @@ class _ForeignTransport:
         """Unknown."""
         return 0
 
-    def setKept(self, size: int) -> None:
+    def limitKernelBuffer(self, size: int) -> None:
         """Not possible."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
         """Unknown."""
 
     def setReceiver(self, receiver: Any) -> None:
-        """The connection's `dataReceived` passes on what is read."""
+        """Not needed: the connection's `dataReceived` passes on what is read."""
 
 
 class RouteFactory(Protocol):
-    """What a connection needs of the factory that built it: a `wsd.connection.Factory`."""
+    """The part of `wsd.connection.Factory` that a connection needs."""
 
     clock: IReactorTime
     options: Any
@@ -112,27 +112,27 @@ class RouteFactory(Protocol):
     route: Route
 
     def choose(self, offered: tuple[str, ...]) -> str | None:
-        """The subprotocol by the route's order."""
+        """Returns the subprotocol by the route's order of preference."""
 
 
 class ConnectionApi(Engine):
     """
-    One WebSocket connection, as its protocol sees it.
+    One WebSocket connection, as the author of its protocol sees it.
 
-    It has `id`, `peer` (the true one), `user`, `tls`, `clock`, `options`, `log`, `request` and, once open,
-    `subprotocol` and `extension`.
+    It has `id`, `peer`, `user`, `tls`, `clock`, `options`, `log`, `request` and, once open, `subprotocol` and
+    `extension`.
     """
 
     factory: RouteFactory
     id: str
     peer: Any
-    """The client: a `wsd.policies.address.Peer`."""
+    """The true client, also behind a proxy: a `wsd.policies.address.Peer`."""
     tls: TlsInfo | None
     user: str | None = None
     request: Request
     subprotocol: str | None = None
     extension = ""
-    """The Sec-WebSocket-Extensions of the answer, "" for none."""
+    """The Sec-WebSocket-Extensions of the response, "" for none."""
 
     _wire: WsdTransport = _ForeignTransport()
 
@@ -140,35 +140,39 @@ class ConnectionApi(Engine):
 
     async def opening(self, request: Request) -> Accept | None:
         """
-        Decide before the 101: return `Accept`, raise `Refused`, or `request.takeRaw` and return None.
+        Decide before the 101: return `Accept`, raise `Refused`, or call `request.takeRaw` and return None.
 
-        The default accepts, with the subprotocol that the route's order chooses. Nothing is read meanwhile.
+        The default accepts, with the subprotocol that the factory chooses. Reading is held meanwhile.
         """
         return Accept(self.factory.choose(request.subprotocols))
 
     def opened(self) -> Any:
-        """The connection is open: `send` may be called from here on."""
+        """Called when the connection is open: `send` may be called from now on."""
 
     def received(self, payload: bytes, isBinary: bool) -> Any:
-        """A whole message; text is checked to be UTF-8. Reading is held until a returned awaitable is done."""
+        """Called with a complete message; text is valid UTF-8. Reading is held until a returned awaitable is done."""
 
     def began(self, isBinary: bool) -> Any:
-        """The streaming form, instead of `received`: a message begins."""
+        """Called instead of `received` in a streaming protocol, when a message begins."""
 
     def arrived(self, data: bytes) -> Any:
-        """The streaming form: some bytes of the message, as they arrive, within a single frame too."""
+        """Called in a streaming protocol with bytes of the message as they arrive, also within a frame."""
 
     def ended(self) -> Any:
-        """The streaming form: the message is whole."""
+        """Called in a streaming protocol when the message is complete."""
 
     def full(self) -> None:
-        """The bytes that wait to be sent passed the high water mark: a well-behaved sender stops."""
+        """Called when the unsent bytes have passed the high water mark: a well-behaved sender stops."""
 
     def drained(self) -> None:
-        """The bytes that wait to be sent fell to the low water mark again."""
+        """Called when the unsent bytes have fallen to the low water mark again."""
 
     def closed(self, code: int, reason: str) -> Any:
-        """The connection is gone, with the peer's code and reason: 1005 for a close without a code, 1006 for none."""
+        """
+        Called when the connection is gone, with the peer's close code and reason (RFC 6455 7.1.5, 7.1.6).
+
+        The code is 1005 for a close frame without a code, and 1006 if there was no close frame.
+        """
 
     # -- what a protocol calls ------------------------------------------------------------------------------------
 
@@ -179,7 +183,7 @@ class ConnectionApi(Engine):
 
     @property
     def options(self) -> Any:
-        """The keys of the route: an instance of the factory's `Options`."""
+        """The protocol's own keys of the route: an instance of the factory's `Options`."""
         return self.factory.options
 
     @property
@@ -190,16 +194,16 @@ class ConnectionApi(Engine):
     @property
     def isBusy(self) -> bool:
         """
-        Whether a received message is still being answered. A stopping daemon waits for that, for up to `drain`.
+        Whether a received message is still being answered. A stopping daemon waits for the answer, for up to `drain`.
 
-        It is true while an awaitable of a hook is not done, or bytes wait to be sent. A protocol that answers later
+        It is true while an awaitable of a hook is not done, or bytes are unsent. A protocol that answers later
         overrides it.
         """
         return bool(self.held or self.unsent)
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait to be sent or are still being deflated. Transports that are not wsd's cannot tell."""
+        """Bytes that wait to be sent or are being deflated. On a transport that is not wsd's, only the latter count."""
         return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))
 
     def send(
@@ -208,8 +212,9 @@ class ConnectionApi(Engine):
         """
         Send a message: `str` is text; `bytes` are binary, or text in UTF-8 if `isBinary` is False.
 
-        `fragment` is the limit of the bytes in a frame, 0 for a single frame; with `deflate` False the message is sent
-        uncompressed. On a connection that is no longer open nothing happens.
+        `fragment` is the largest payload of a frame in bytes, 0 for a single frame. With `deflate` False the message is
+        sent uncompressed. A `Prepared` message has its frame already, and ignores both. If the connection is not open,
+        nothing happens.
         """
         frames = self.frames
         if frames is not None:
@@ -217,23 +222,23 @@ class ConnectionApi(Engine):
 
     def keepFresh(self, size: int) -> None:
         """
-        Let at most so many unsent bytes wait in the kernel, so that a slow reader gets what is new.
+        Let the kernel buffer at most `size` unsent bytes, so that a slow reader gets recent messages.
 
-        It costs more calls of the kernel.
+        This costs more system calls.
         """
-        self._wire.setKept(size)
+        self._wire.limitKernelBuffer(size)
 
     def ping(self, payload: bytes = b"") -> None:
-        """Send a ping of at most 125 bytes."""
+        """Send a ping. Its payload is cut to 125 bytes (RFC 6455 5.5)."""
         if self.state == self.STATE_OPEN:
             self.factory.counters.pings += 1
             self.sendPingFrame(payload[:125])
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """
-        Begin the closing handshake (RFC 6455 7.1.2). The sentence is cut to the 123 bytes that there is room for.
+        Begin the closing handshake (RFC 6455 7.1.2). The sentence is cut to 123 bytes, the longest close reason.
 
-        What is received from now on is ignored. Raises ValueError for a code that may not be sent.
+        Messages that are received from now on are ignored. Raises ValueError for a code that may not be sent.
         """
         checkCode(code)
         if self.state == self.STATE_CONNECTING:
@@ -244,7 +249,7 @@ class ConnectionApi(Engine):
             self.sendCloseFrame(code, fitReason(sentence))
 
     def drop(self, cause: Cause = Cause.aborted) -> None:
-        """End the connection at once, without a closing handshake. What waits to be sent is lost."""
+        """End the connection at once, without a closing handshake. Unsent bytes are lost."""
         self.noteCause(cause)
         if cause is not Cause.aborted:
             drops = self.factory.counters.drops
@@ -255,17 +260,17 @@ class ConnectionApi(Engine):
             self.transport.abortConnection()
 
     def hold(self) -> None:
-        """Stop reading, even messages that have arrived already. Calls are counted: each needs its `release`."""
+        """Stop reading, even messages that have arrived already. Calls are counted: each needs its own `release`."""
         raise NotImplementedError
 
     def release(self) -> None:
-        """Take back one `hold`. After the last one reading goes on."""
+        """Undo one `hold`. Reading resumes when all are undone."""
         raise NotImplementedError
 
-    # -- hooks are called -----------------------------------------------------------------------------------------
+    # -- calling hooks --------------------------------------------------------------------------------------------
 
     def _call(self, hook: Callable[..., Any], *arguments: Any) -> None:
-        """Call a hook. An error ends this connection only; reading is held while its awaitable result is not done."""
+        """Call a hook. Its error ends only this connection. Reading is held until its awaitable result is done."""
         try:
             result = hook(*arguments)
         except Exception:
@@ -285,6 +290,7 @@ class ConnectionApi(Engine):
         return done
 
     def _failed(self, failure: Failure) -> None:
+        """Called when a hook failed: close as `Closed` says, or log the error and close with 1011."""
         error = failure.value
         if isinstance(error, Closed):
             self.close(error.code, error.sentence)
@@ -299,5 +305,5 @@ class ConnectionApi(Engine):
 
 
 async def _done(result: Awaitable[Any]) -> None:
-    """Any awaitable as a coroutine: Twisted takes no other."""
+    """Any awaitable as a coroutine, for `Deferred.fromCoroutine`."""
     await result

@@ -1,14 +1,15 @@
 """
-Backpressure both ways, and the time-outs of an open connection.
+Backpressure in both directions, and the time-outs of an open connection.
 
-Reading is held while a protocol asks for it. A protocol is told when too much waits to be sent, and when that has gone.
-A peer that takes nothing, or answers no ping, is dropped. All time-outs use the one coarse timer of the daemon.
+A protocol can hold reading, and is told when too many bytes are unsent and when they are sent. A peer that takes no
+data, or answers no ping, is dropped. All time-outs use the daemon's one coarse timer.
 """
 
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from wsd.connection.api import ConnectionApi
@@ -20,17 +21,17 @@ from wsd.policies.turns import Step
 NEVER = float("inf")
 
 _EARLY = 65536
-"""Bytes that are still taken from the transport while reading is held. Beyond, the peer has to wait."""
+"""Bytes that are still accepted from the transport while reading is held. Above this, the transport is paused."""
 
 
 @implementer(IPushProducer)
 class Backpressure(ConnectionApi):
-    """When to read, when to write, and when to give up."""
+    """Pauses and resumes reading and writing, and drops a peer that does not respond."""
 
     due = -1
 
     isFull = False
-    """Whether the bytes that wait to be sent passed the high water mark, and have not fallen to the low one."""
+    """Whether the unsent bytes have passed the high water mark, and not yet fallen to the low one."""
 
     __pinged: float | None = None
     _pingAt = 0.0
@@ -39,14 +40,14 @@ class Backpressure(ConnectionApi):
     __taken = 0
     _takenAt = 0.0
     __pong: bytes | None = None
-    __roomers: list[Deferred[None]] | None = None
+    __roomWaiters: list[Deferred[None]] | None = None
     __account: Account | None = None
     __handled = 0
 
     # -- reading --------------------------------------------------------------------------------------------------
 
     def hold(self) -> None:
-        """Stop reading, before the next message even within what has arrived. Counted: each needs its `release`."""
+        """Stop reading, even messages that have arrived already. Calls are counted: each needs its own `release`."""
         if self.state not in (self.STATE_OPEN, self.STATE_CONNECTING):
             return
         self.held += 1
@@ -55,7 +56,7 @@ class Backpressure(ConnectionApi):
             self.transport.pauseProducing()
 
     def release(self) -> None:
-        """Take back one `hold`; with the last, reading goes on."""
+        """Undo one `hold`. Reading resumes when all are undone."""
         if not self.held:
             return
         self.held -= 1
@@ -67,14 +68,14 @@ class Backpressure(ConnectionApi):
             self.transport.resumeProducing()
 
     def yieldToReactor(self) -> None:
-        """Hold reading until the others have had their turn."""
+        """Hold reading until the next turn of the reactor, so that other connections get their turn."""
         self.held += 1
         if self.held == 1:
             self.transport.pauseProducing()
         self.factory.clock.callLater(0, self.release)
 
     def onBuffered(self, size: int) -> None:
-        """So many bytes wait to be read: with more than a few, let the peer wait."""
+        """Called while reading is held, with the number of bytes that were received meanwhile."""
         if size > _EARLY:
             self.transport.pauseProducing()
 
@@ -82,29 +83,39 @@ class Backpressure(ConnectionApi):
         """
         Returns a Deferred that fires when there is room to send, or the connection is gone.
 
-        It never fires before the next turn of the reactor, so that a loop that sends much does not block others.
+        It never fires before the next turn of the reactor, so that a loop that sends a lot does not block others.
         """
         waiting: Deferred[None] = Deferred()
         if self.state != self.STATE_CLOSED and (self.isFull or (self.frames is not None and self.frames.isBusy)):
-            if self.__roomers is None:
-                self.__roomers = []
-            self.__roomers.append(waiting)
+            if self.__roomWaiters is None:
+                self.__roomWaiters = []
+            self.__roomWaiters.append(waiting)
         else:
             self.factory.clock.callLater(0, waiting.callback, None)
         return waiting
 
     def deflateInSteps(self, step: Step) -> None:
-        """Deflate a large message in steps. Nothing is read meanwhile, since answers would wait behind it anyway."""
+        """Deflate a large message in steps. Reading is held meanwhile: answers would wait behind the message anyway."""
         self.hold()
-        self.factory.turns.add(step)
+
+        def guarded() -> bool:
+            try:
+                return step()
+            except Exception:
+                # The message cannot be finished, and later ones wait behind it.
+                self.log.failure("deflating a message failed", Failure(), event="connection.error")
+                self.drop(Cause.internal_error)
+                return False
+
+        self.factory.turns.add(guarded)
 
     def deflateDone(self) -> None:
-        """The large message is sent."""
+        """Called when the large message is sent."""
         self.release()
         if not self.isFull and (self.frames is None or not self.frames.isBusy):
             self._makeRoom()
 
-    # -- the transport takes --------------------------------------------------------------------------------------
+    # -- writing --------------------------------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
         """Called by the transport when the high water mark is passed."""
@@ -114,7 +125,7 @@ class Backpressure(ConnectionApi):
         factory = self.factory
         factory.counters.fulls += 1
         self.__taken, self._takenAt = self._wire.acknowledged(), factory.timer.now
-        factory.timer.sooner(self, factory.timer.now + factory.policies.stall_timeout)
+        factory.timer.scheduleBy(self, factory.timer.now + factory.policies.stall_timeout)
         self._call(self.full)
 
     def resumeProducing(self) -> None:
@@ -130,19 +141,20 @@ class Backpressure(ConnectionApi):
             self._makeRoom()
 
     def stopProducing(self) -> None:
-        """Called when the transport is gone; `connectionLost` is called as well."""
+        """Called when the transport is gone. `connectionLost`, which is called as well, does the work."""
 
     def _makeRoom(self) -> None:
-        roomers, self.__roomers = self.__roomers, None
-        for waiting in roomers or ():
+        """Fire the Deferreds that `room` returned."""
+        waiters, self.__roomWaiters = self.__roomWaiters, None
+        for waiting in waiters or ():
             waiting.callback(None)
 
     def overrun(self) -> None:
-        """More bytes than allowed wait to be sent."""
+        """Called when there are more unsent bytes than allowed."""
         self.drop(Cause.overrun)
 
     def onPing(self, payload: bytes) -> None:
-        """Answer with a pong. While we are full, only the newest ping is answered, as RFC 6455 5.5.3 allows."""
+        """Answer with a pong. While `isFull`, only the latest ping is answered, as RFC 6455 5.5.3 allows."""
         if self.state != self.STATE_OPEN:
             return
         if self.isFull:
@@ -155,30 +167,30 @@ class Backpressure(ConnectionApi):
 
     @property
     def copies(self) -> bool:
-        """Whether the transport copies large data that it is given."""
+        """Whether writing to the transport copies large data."""
         return self._wire.copies
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
     def noteReceived(self, size: int) -> None:
-        """`size` received bytes are kept and not passed on yet."""
+        """Called with the number of received bytes that are not passed on yet."""
         self._note(MemoryUse.received, size)
 
     def noteHandled(self, more: int) -> None:
-        """A hook begins to handle a message of `more` bytes; `more` is negative when it is done."""
+        """Called when a hook begins to handle a message of `more` bytes; with `-more` when it is done."""
         self.__handled += more
         self._note(MemoryUse.handled, self.__handled)
 
     def noteDeflating(self, size: int) -> None:
-        """The message being deflated, and what waits behind it, take `size` bytes."""
+        """Called with the bytes of the message being deflated and of everything queued behind it."""
         self._note(MemoryUse.deflated, size)
 
     def noteCollected(self, size: int) -> None:
-        """An incomplete message that the protocol reads in pieces takes `size` bytes."""
+        """Called by a streaming protocol with the bytes that it keeps of an incomplete message."""
         self._note(MemoryUse.collected, size)
 
     def noteUnsent(self) -> bool:
-        """Returns whether bytes wait in the transport. If so, it reports their number from now on."""
+        """Returns whether the transport has unsent bytes. If so, it reports their number from now on."""
         if not self._wire.unsent:
             return False
         self._wire.tellUnsent(self.__unsentIs)
@@ -187,24 +199,25 @@ class Backpressure(ConnectionApi):
     def __unsentIs(self, size: int) -> None:
         self._note(MemoryUse.unsent, size)
 
-    def _note(self, part: MemoryUse, size: int) -> None:
+    def _note(self, use: MemoryUse, size: int) -> None:
+        """Set the bytes of one use in the connection's account, which exists only while it is not empty."""
         account = self.__account
         if account is None:
             if not size or self.state == self.STATE_CLOSED:
                 return
             self.__account = account = self.factory.budget.open(self)
-        account.put(part, size)
+        account.put(use, size)
         if not account.size:
             self._closeAccount()
 
     def _closeAccount(self) -> None:
-        """This connection keeps no memory any more."""
+        """Called when the connection keeps no memory any more."""
         account, self.__account = self.__account, None
         if account is not None:
             self.factory.budget.close(account)
 
     def relieve(self, size: int) -> None:
-        """All connections together keep too much, and this one the most: close it, or drop it to free the memory."""
+        """Called if all connections together use too much memory, and this one the most: close or drop it."""
         self.__account = None
         if self.state != self.STATE_OPEN or self.unsent or self.__handled:
             self.drop(Cause.memory)
@@ -233,11 +246,11 @@ class Backpressure(ConnectionApi):
             self.drop(Cause.closing_timeout)
 
     def openingOverdue(self) -> None:
-        """The opening handshake took too long."""
+        """Called when the opening handshake has taken too long."""
         raise NotImplementedError
 
     def __stall(self, now: float) -> float:
-        """Drop a peer that takes no byte for `stall_timeout` while some wait. Returns when to look again."""
+        """Drop a peer that takes no byte for `stall_timeout` while some are unsent. Returns when to check again."""
         wire, patience = self._wire, self.factory.policies.stall_timeout
         if not wire.unsent and not self.isFull:
             return NEVER
@@ -249,7 +262,7 @@ class Backpressure(ConnectionApi):
         return self._takenAt + patience
 
     def __keepAlive(self, now: float) -> float:
-        """Ping when it is time, and drop a peer that does not answer. Returns when to look again."""
+        """Ping when it is time, and drop a peer that does not answer (RFC 6455 5.5.2). Returns when to check again."""
         policies = self.factory.policies
         if not policies.ping_interval:
             return NEVER
@@ -271,15 +284,15 @@ class Backpressure(ConnectionApi):
         return self._pingAt if self.__pinged is None else min(self.__pinged + policies.ping_timeout, self._pingAt)
 
     def __pingIsOnItsWay(self, now: float) -> bool:
-        """Returns whether the peer still takes what was sent before the ping: then the whole time-out begins again."""
+        """Returns whether the peer is still receiving what was sent before the ping; if so, restarts the time-out."""
         seen, self.__pingSeen = self.__pingSeen, self._wire.acknowledged()
         if seen < self.__pingStart and seen != self.__pingSeen:
             self.__pinged = now
             return True
         return False
 
-    def closing(self) -> None:
-        """The closing handshake has begun: read on to find the peer's close, and end after `closing_timeout`."""
+    def closeBegun(self) -> None:
+        """Called when the closing handshake has begun: read until the peer's close frame, for `closing_timeout`."""
         if self.held and self.state == self.STATE_CLOSING:
             self.held = 0
             self.transport.resumeProducing()
@@ -287,6 +300,6 @@ class Backpressure(ConnectionApi):
         timer = self.factory.timer
         timer.schedule(self, timer.now + self.factory.policies.closing_timeout)
 
-    def leaving(self) -> None:
-        """Nothing more is sent, so the transport need not tell us when it can take more."""
+    def sendingEnded(self) -> None:
+        """Called when nothing more will be sent: stop being the transport's producer."""
         self.transport.unregisterProducer()

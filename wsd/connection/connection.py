@@ -1,6 +1,4 @@
-"""
-Connection, the base class of every protocol: it calls a protocol's hooks for what arrives, and for its end.
-"""
+"""Connection, the base class of every protocol: calls the hooks for received messages, and for the end."""
 
 from __future__ import annotations
 
@@ -14,10 +12,10 @@ from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 
 _PIECE = 16384
-"""Bytes of small frames given to Autobahn at once: with each frame it copies what is left of them."""
+"""Bytes given to Autobahn at a time. With each frame it copies the rest of its buffer, so it gets little at a time."""
 
 _SMALL = 4096
-"""Pieces of a message below this size are joined as they come: an object for each would take more memory."""
+"""Smaller pieces of a message are joined as they arrive: an object for each would take more memory."""
 
 
 class Connection(Opening):
@@ -42,7 +40,7 @@ class Connection(Opening):
             self.readPlain(data)
 
     def readPlain(self, data: bytes) -> None:
-        """Autobahn reads this, or keeps it while reading is held."""
+        """Let Autobahn read the data, or buffer it while reading is held."""
         if len(data) <= _PIECE:
             self.__feed(data)
         else:
@@ -60,13 +58,13 @@ class Connection(Opening):
             self.consumeData()
 
     def consumeData(self) -> None:
-        """Let Autobahn read its buffer, and count what is left in it."""
+        """Let Autobahn read its buffer, and report the bytes that are left in it."""
         super().consumeData()
         isWithin = self.inside_message and not self.streams and self.state == self.STATE_OPEN
         self.noteReceived(len(self.data) + (self.message_data_total_length if isWithin else 0))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """The TCP connection is gone: count it, log it, and tell the protocol once."""
+        """Called when the TCP connection is gone: count it, log it, and call `closed`."""
         factory = self.factory
         factory.timer.cancel(self)
         factory.connections.discard(self)
@@ -92,12 +90,12 @@ class Connection(Opening):
         self._makeRoom()
 
     def __ended(self) -> None:
+        """Called when a connection that was open is gone."""
         if self.wasClean:
             self.noteCause(Cause.closed if self.closedByMe else Cause.peer_closed)
-            code, sentence = (
-                (CloseCode.NO_STATUS_RECEIVED if self.remoteCloseCode is None else self.remoteCloseCode),
-                self.remoteCloseReason or "",
-            )
+            # RFC 6455 7.1.5, 7.1.6
+            code = CloseCode.NO_STATUS_RECEIVED if self.remoteCloseCode is None else self.remoteCloseCode
+            sentence = self.remoteCloseReason or ""
         else:
             self.noteCause(Cause.lost)
             code, sentence = CloseCode.ABNORMAL_CLOSURE, ""
@@ -116,37 +114,27 @@ class Connection(Opening):
 
     # -- called by the plane -------------------------------------------------------------------------------------
 
-    def messageReceived(self, payload: bytes, isBinary: bool) -> None:
-        """A complete message; text is checked."""
-        try:
-            result = self.received(payload, isBinary)
-        except Exception:
-            self.hookFailed()
-        else:
-            if result is not None:
-                self.hookReturned(result, len(payload))
-
     def hookReturned(self, result: Any, size: int) -> None:
-        """The plane called `received`, which returned `result`; until an awaitable is done, the message is kept."""
+        """Called when `received` returned `result`. The message counts as memory in use until an awaitable is done."""
         done = self._await(result)
         if done is not None and not done.called:
             self.noteHandled(size)
             done.addBoth(lambda _: self.noteHandled(-size))
 
     def hookFailed(self) -> None:
-        """The plane called `received`, which raised the exception being handled."""
+        """Called while the exception that `received` raised is being handled."""
         self._failed(Failure())
 
     def messageBegan(self, isBinary: bool) -> None:
-        """Streaming: a message begins."""
+        """Called in a streaming protocol when a message begins."""
         self._call(self.began, isBinary)
 
     def messageArrived(self, data: bytes) -> None:
-        """Streaming: some of the message."""
+        """Called in a streaming protocol with some bytes of the message."""
         self._call(self.arrived, data)
 
     def messageEnded(self) -> None:
-        """Streaming: the message is complete."""
+        """Called in a streaming protocol when the message is complete."""
         self._call(self.ended)
 
     # -- called by Autobahn --------------------------------------------------------------------------------------
@@ -159,9 +147,7 @@ class Connection(Opening):
 
     def onMessageFrameData(self, payload: bytes) -> None:
         """Called by Autobahn with some bytes of a message, unmasked, inflated and checked."""
-        if self.failedByMe or self.state != self.STATE_OPEN:
-            return
-        if not payload:
+        if self.failedByMe or self.state != self.STATE_OPEN or not payload:
             return
         if not self.streams:
             chunks: list[Any] = self.message_data
@@ -176,10 +162,10 @@ class Connection(Opening):
             self.messageArrived(payload)
 
     def onMessageFrameEnd(self) -> None:
-        """Nothing to do: the bytes of the frame are with the message already."""
+        """Called by Autobahn at the end of a frame. Its bytes are part of the message already."""
 
     def onMessageEnd(self) -> None:
-        """A message is complete. Its pieces are freed before the protocol gets it."""
+        """Called by Autobahn when a message is complete. Its pieces are freed before the hook is called."""
         chunks, self.message_data = self.message_data, []
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
@@ -191,4 +177,10 @@ class Connection(Opening):
         payload = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         del chunks
         traffic.bytesIn += len(payload)
-        self.messageReceived(payload, self.message_is_binary)
+        try:
+            result = self.received(payload, self.message_is_binary)
+        except Exception:
+            self.hookFailed()
+        else:
+            if result is not None:
+                self.hookReturned(result, len(payload))

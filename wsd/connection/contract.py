@@ -1,4 +1,4 @@
-"""Deprecated, for one release: `wsd.connection` has these names."""
+"""Deprecated: the names of this module are in `wsd.connection` and `wsd.frames.codes` now."""
 
 from wsd.connection.deprecated import renamed
 

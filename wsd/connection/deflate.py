@@ -12,21 +12,21 @@ _NO_LIMIT = sys.maxsize - 1
 
 
 class AutobahnDeflater(Deflater):
-    """A deflater with the interface that Autobahn expects of an extension."""
+    """A deflater with the interface that Autobahn calls."""
 
     __slots__ = ("last",)
 
     EXTENSION_NAME = "permessage-deflate"
 
     last: bool
-    """Whether the bytes that Autobahn inflates next are the last of a message."""
+    """Whether the bytes that Autobahn inflates next are the last of their message."""
 
     def start_decompress_message(self) -> None:
-        """A compressed message begins."""
+        """Called when a compressed message begins."""
         self.begin()
 
     def decompress_message_data(self, data: bytes, max_output_len: int | None) -> bytes:
-        """Inflate some of it to at most `max_output_len` bytes, which Autobahn counts for the whole message."""
+        """Inflate some of it to at most `max_output_len` bytes: what is left of the whole message's limit."""
         try:
             return self.inflate(data, self.last, _NO_LIMIT if max_output_len is None else max_output_len)
         except InflateLimitExceeded as error:
@@ -35,4 +35,4 @@ class AutobahnDeflater(Deflater):
             raise PayloadCorruptError(str(error)) from error
 
     def end_decompress_message(self) -> None:
-        """The message ended with its last bytes."""
+        """Called when the message is complete. `last` has said so already."""

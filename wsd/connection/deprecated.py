@@ -1,4 +1,4 @@
-"""Names that have moved: an old one works for one release, with a DeprecationWarning that tells the new one."""
+"""Old names: each works for one release, with a DeprecationWarning that has the new name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """A `__getattr__` for a module; `names` has its old names, each with the new one and its module."""
+    """Returns a `__getattr__` for `module`. `names` maps each old name to the full new one."""
 
     def moved(name: str) -> Any:
         if name not in names:

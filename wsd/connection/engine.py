@@ -1,8 +1,8 @@
 """
 Engine: Autobahn's server protocol, adapted (RFC 6455, sections 5 to 7).
 
-Autobahn reads frames, checks them and answers closing handshakes. What its options cannot change is overridden here: no
-debug output is formatted for each connection, no timers are set, a failed connection is closed with the code of the
+Autobahn reads frames, checks them and answers closing handshakes. This class overrides what its options cannot change:
+no debug output is formatted for each connection, no timers are set, a failed connection is closed with the code of the
 failure instead of being dropped, and reading stops between two messages while it is held.
 """
 
@@ -42,18 +42,18 @@ _CAUSES: dict[int, Cause] = {
 
 
 def fitReason(sentence: str) -> bytes:
-    """As much of a sentence as a close frame has room for, cut between two characters (RFC 6455 5.5.1)."""
+    """Returns the sentence in UTF-8, cut between two characters to the size of a close reason (RFC 6455 5.5.1)."""
     return sentence.encode()[:_MAX_REASON].decode(errors="ignore").encode()
 
 
 class Engine(WebSocketServerProtocol):
-    """Autobahn's server protocol with its state, its sending and its endings taken over."""
+    """Autobahn's server protocol with its own state, sending and ending."""
 
     transport: Any
-    """ITransport, IConsumer and IPushProducer, and it can abort, as every stream of Twisted can."""
+    """An ITransport, IConsumer and IPushProducer with `abortConnection`, as all stream transports of Twisted are."""
     log: ConnectionLog
 
-    # Autobahn sets these for each connection, and most connections never change them: the class has them.
+    # Autobahn sets these on each connection. Most connections never change them, so the class has the initial values.
     send_state = WebSocketServerProtocol.SEND_STATE_GROUND
     data = b""
     send_queue: Any = ()
@@ -84,7 +84,7 @@ class Engine(WebSocketServerProtocol):
     """Why this connection has ended or is about to. The first cause counts."""
 
     explains = True
-    """Whether the close frame of a failed connection has a reason."""
+    """Whether the close frame of a failed connection has a reason (RFC 6455 7.1.6)."""
 
     frames: Any = None
     """The plane, which reads and writes the frames of the open connection: see `wsd.frames`."""
@@ -97,12 +97,12 @@ class Engine(WebSocketServerProtocol):
 
     @cached_property
     def utf8validator(self) -> Utf8Validator:  # type: ignore[override]
-        """Made for the first text message."""
+        """Autobahn's validator, made for the first text message."""
         return Utf8Validator()
 
     @property
     def state(self) -> int:
-        """Autobahn's state of the connection. The plane is told whether it is open."""
+        """Autobahn's state of the connection. Sets the plane's `isOpen`."""
         return self.__state
 
     @state.setter
@@ -113,7 +113,7 @@ class Engine(WebSocketServerProtocol):
 
     @property
     def held(self) -> int:
-        """How many ask that nothing is read. The plane is told."""
+        """The number of `hold`s that are not released. Reading is held while it is not 0. Sets the plane's `held`."""
         return self.__held
 
     @held.setter
@@ -125,7 +125,7 @@ class Engine(WebSocketServerProtocol):
     # -- reading --------------------------------------------------------------------------------------------------
 
     def consumeData(self) -> None:
-        """Let Autobahn read what has arrived, until it is used up or reading is held."""
+        """Let Autobahn read its buffer, until the buffer is used up or reading is held."""
         if self._consuming or self.state not in (self.STATE_OPEN, self.STATE_CLOSING):
             return
         self._consuming = True
@@ -139,14 +139,14 @@ class Engine(WebSocketServerProtocol):
             self._consuming = False
 
     def processData(self) -> bool:
-        """One step of Autobahn's reading, none while reading is held. Returns whether there is more to read."""
+        """Do one step of Autobahn's reading, unless reading is held. Returns whether there is more to read."""
         if self.held:
             return False
         sound = not self.failedByMe
         return bool(super().processData()) or (sound and self.failedByMe and bool(self.data))
 
     def onFrameData(self, payload: bytes) -> bool | None:
-        """Some bytes of a frame. After a failure all are ignored but those of the peer's close (RFC 6455 7.1.7)."""
+        """Called with bytes of a frame. After a failure, only the peer's close frame is read (RFC 6455 7.1.7)."""
         if self.failedByMe and not self.__isClose:
             return None
         if not self._isMessageCompressed:
@@ -154,18 +154,18 @@ class Engine(WebSocketServerProtocol):
             return found
         lacking = self.lacking
         self._perMessageCompress.last = self.current_frame.fin and not lacking
-        # Autobahn counts the missing bytes of the frame already, in their deflated size, as bytes of the message.
+        # Autobahn already counts the frame's missing bytes, which are deflated, as bytes of the inflated message.
         self.message_data_total_length -= lacking
         found = super().onFrameData(payload)
         self.message_data_total_length += lacking
         return found
 
     def onFrameEnd(self) -> bool | None:
-        """A frame is complete. While reading is held, its message waits."""
+        """Called when a frame is complete. While reading is held, a data frame is left for later."""
         if self.failedByMe and not self.__isClose:
             opcode, self.current_frame = self.current_frame.opcode, None
             if opcode == Opcode.CLOSE:
-                # Too long to be read, but the peer's last frame all the same (RFC 6455 5.5.1).
+                # Its payload is too long to be read, but it is still the peer's last frame (RFC 6455 5.5.1).
                 self.remoteClosed()
             return None
         if self.held and self.current_frame.opcode < Opcode.CLOSE:
@@ -174,22 +174,23 @@ class Engine(WebSocketServerProtocol):
         return found
 
     def remoteClosed(self) -> None:
-        """The peer's close frame has come, too long to be read; ours is sent already."""
+        """Called after our close frame was sent, when the peer's has come and is too long to be read."""
         self.wasClean = True
         self.dropConnection(abort=True)
 
     @property
     def __isClose(self) -> bool:
+        """Whether the current frame is a close frame that can be read (RFC 6455 5.5)."""
         frame = self.current_frame
         return bool(frame.opcode == Opcode.CLOSE and frame.length <= _MAX_CONTROL)
 
     @property
     def lacking(self) -> int:
-        """Bytes that are missing of the current frame, 0 between frames."""
+        """The number of missing bytes of the current frame, 0 between frames."""
         return 0 if self.current_frame is None else self.current_frame.length - self.current_frame_masker.pointer()
 
     def fallBack(self, rest: bytes, left: int, final: bool, inside: bool, total: int) -> None:
-        """Autobahn reads on from here; see `wsd.frames.handler.FrameHandler`."""
+        """Let Autobahn read on from here; see `wsd.frames.handler.FrameHandler`."""
         self.data = rest
         if inside:
             self.inside_message = self.message_is_binary = True
@@ -203,7 +204,7 @@ class Engine(WebSocketServerProtocol):
         self.consumeData()
 
     def invalidText(self, isTruncated: bool) -> None:
-        """A text message is not UTF-8, or ends within a character (RFC 6455 8.1)."""
+        """Called when a text message is not UTF-8, or ends within a character: fail the connection (RFC 6455 8.1)."""
         reason = (
             "UTF-8 text message payload ended within Unicode code point"
             if isTruncated
@@ -212,7 +213,7 @@ class Engine(WebSocketServerProtocol):
         self._fail_connection(CloseCode.INVALID_DATA, reason)
 
     def inflateFailed(self, error: InflateError) -> None:
-        """A message cannot be inflated (RFC 7692 6.2), or exceeds its limit."""
+        """Called when a message cannot be inflated (RFC 7692 6.2), or exceeds its limit: fail the connection."""
         if isinstance(error, InflateLimitExceeded):
             most = self.factory.maxMessagePayloadSize
             reason = f"received WebSocket message exceeds payload limit of {most} octets after decompression"
@@ -230,7 +231,7 @@ class Engine(WebSocketServerProtocol):
     # -- sending --------------------------------------------------------------------------------------------------
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Send bytes of Autobahn's."""
+        """Called by Autobahn to send bytes."""
         self.transport.write(data)
 
     def sendPingFrame(self, payload: bytes) -> None:
@@ -244,7 +245,7 @@ class Engine(WebSocketServerProtocol):
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Send a close frame, once. Without a code it has no body (RFC 6455 5.5.1)."""
+        """Send a close frame, unless one was sent already. Without a code it has no body (RFC 6455 5.5.1)."""
         if self.state != self.STATE_OPEN:
             return
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
@@ -254,56 +255,56 @@ class Engine(WebSocketServerProtocol):
         self.closedByMe = not isReply
         self.localCloseCode = code
         self.localCloseReason = reasonUtf8
-        self.closing()
+        self.closeBegun()
 
     def _fail_connection(self, code: int = CloseCode.GOING_AWAY, reason: str = "going away") -> None:
         """
-        Autobahn found a fault in what the peer sent: close with its code (RFC 6455 7.1.7).
+        Called when Autobahn has found a fault in received data: close with the fault's code (RFC 6455 7.1.7).
 
-        Further faults are ignored: Autobahn finds one in a frame's head again with each piece of the head, and it must
-        make no difference how many pieces come.
+        Later faults are ignored. If a frame's head is at fault, Autobahn finds the fault again with each piece of the
+        head that arrives, and the number of pieces must make no difference.
         """
         self.failedByMe = True
         if self.state != self.STATE_OPEN:
             return
         code = self.faulted(code, reason)
-        # Only one plane tells where in a message the fault is.
+        # Only Autobahn says where in a message the fault is, and all planes give the same reason.
         reason = reason.partition(" at payload octet index")[0]
         self.log.info("fails with {code}: {reason}", event="connection.failed", code=code, reason=reason)
         self.noteCause(_CAUSES.get(code, Cause.protocol_error))
         self.sendCloseFrame(code, fitReason(reason) if self.explains else b"")
 
     def faulted(self, code: int, reason: str) -> int:
-        """Called when what the peer sent cannot be accepted. Returns the code to close with."""
+        """Called when received data cannot be accepted. Returns the code to close with."""
         return code
 
     def dropConnection(self, abort: bool = False) -> None:
-        """End the TCP connection after what waits has been sent; with `abort` at once, unless the end is clean."""
+        """End the TCP connection after everything unsent is sent; with `abort` at once, unless the end is clean."""
         if self.state == self.STATE_CLOSED:
             return
         self.state = self.STATE_CLOSED
         if self.frames is not None:
             self.frames.flush()
-        self.leaving()
+        self.sendingEnded()
         if abort and not self.wasClean:
             self.transport.abortConnection()
         else:
             self.transport.loseConnection()
-            self.closing()
+            self.closeBegun()
 
     def noteCause(self, cause: Cause) -> None:
-        """Set why the connection ends, unless that is known already."""
+        """Set why the connection ends, unless a cause is set already."""
         if self.cause is None:
             self.cause = cause
 
     def yieldToReactor(self) -> None:
-        """Hold reading until the others have had their turn."""
+        """Hold reading until the next turn of the reactor, so that other connections get their turn."""
         raise NotImplementedError
 
-    def closing(self) -> None:
-        """The closing handshake has begun, and must end in time."""
+    def closeBegun(self) -> None:
+        """Called when the closing handshake has begun, which must end in time."""
         raise NotImplementedError
 
-    def leaving(self) -> None:
-        """Nothing more will be sent."""
+    def sendingEnded(self) -> None:
+        """Called when nothing more will be sent."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Factory: builds the connections of one route, with the route's policies. It lives as long as the daemon."""
+"""Factory: builds the connections of one route, under the route's policies, as long as the route exists."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from wsd.resources import Slots
 
 @dataclass(frozen=True)
 class NoOptions:
-    """A protocol without keys of its own."""
+    """The options of a protocol without keys of its own."""
 
 
 class CannotStart(Exception):
     """
     Raised by `Factory.started`, with the cause in a few words and the file concerned.
 
-    The log shows both, and /readyz only the cause: its readers need not know the paths of files.
+    The log shows both. /readyz shows only the cause: its readers need not know the paths of files.
     """
 
     def __init__(self, cause: str, file: str | None = None) -> None:
@@ -49,22 +49,22 @@ class CannotStart(Exception):
 
 class Factory(WebSocketServerFactory):
     """
-    What answers at a route.
+    The base class of a protocol's factory. There is one factory for each route.
 
-    A protocol sets `connection`, and where it has them `subprotocols`, `Options` (a frozen dataclass: the route's keys)
-    and the hooks below.
+    A protocol sets `connection`, and may set `subprotocols` and `Options` (a frozen dataclass of the route's keys) and
+    override the hooks below.
     """
 
     connection: ClassVar[type[Connection]] = Connection
     subprotocols: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Any]] = NoOptions
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
-    """Statuses of refused opening handshakes, each with the one that this protocol's clients expect instead."""
+    """Maps statuses of refused opening handshakes to those that this protocol's clients expect instead."""
 
     unusable: str | None = None
-    """Why the route admits nobody. The daemon sets it while the route starts, and leaves it set if the start fails."""
+    """Why the route accepts no clients. The daemon sets it while the route starts, and keeps it if the start fails."""
     hasFailed = False
-    """Whether the start failed. Then the next reload builds the factory anew."""
+    """Whether the start failed. If so, the next reload replaces the factory."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Factory(WebSocketServerFactory):
             self.policies.max_unsent,
             self.connection.streams,
         )
-        # In one call: every call without allowNullOrigin sets it to False.
+        # In one call, since a call without allowNullOrigin resets it to False.
         self.setProtocolOptions(
             maxMessagePayloadSize=self.maxMessage,
             maxFramePayloadSize=self.policies.max_frame or self.maxMessage,
@@ -110,12 +110,12 @@ class Factory(WebSocketServerFactory):
             closeHandshakeTimeout=0,
             allowNullOrigin=True,
         )
-        # Autobahn copies the options into each connection; here a class of its own has them for all.
+        # Autobahn copies the options into each connection. Here the route's own class of connections has them.
         shared = {name: getattr(self, name) for name in self.connection.CONFIG_ATTRS}
         self.protocol: Any = type(self.connection.__name__, (self.connection,), {**shared, "factory": self})
 
     def setSessionParameters(self, *parameters: Any) -> None:
-        """Autobahn would set parts of a URL under the names of our hooks; a route has no URL of its own."""
+        """Do nothing: Autobahn would set parts of a URL, some under the names of our hooks. A route has no URL."""
 
     def _spoken(self, given: tuple[str, ...] | None) -> tuple[str, ...]:
         if given is not None:
@@ -124,19 +124,19 @@ class Factory(WebSocketServerFactory):
 
     @property
     def maxMessage(self) -> int:
-        """The limit of the bytes in a message: the policy's, unless the protocol takes messages as they arrive."""
+        """The largest message in bytes. A streaming protocol may override the policy's limit."""
         return self.policies.max_message
 
     def build(self) -> Connection:
-        """A new connection of this route, without a transport."""
+        """Returns a new connection of this route, without a transport."""
         connection: Connection = self.protocol()
         return connection
 
     def choose(self, offered: tuple[str, ...]) -> str | None:
         """
-        The subprotocol by the route's order (RFC 6455 4.2.2).
+        Returns the subprotocol by the route's order of preference (RFC 6455 4.2.2), or None.
 
-        Raises `Refused` (400) when none is in common and the route requires one.
+        Raises `Refused` (400) if there is none in common and the route requires one.
         """
         chosen = choose(offered, self.spoken, self.route.prefer) if offered else None
         if chosen is None and self.route.require_subprotocol:
@@ -144,7 +144,7 @@ class Factory(WebSocketServerFactory):
         return chosen
 
     def prepare(self, payload: bytes | str, isBinary: bool = True) -> Prepared:
-        """Frame one message for many connections; `Connection.send` takes it. A str is text."""
+        """Returns a message framed for many connections, for `Connection.send`. A str is text."""
         if isinstance(payload, str):
             return Prepared(payload.encode(), False)
         return Prepared(payload, isBinary)
@@ -152,33 +152,33 @@ class Factory(WebSocketServerFactory):
     # -- hooks ----------------------------------------------------------------------------------------------------
 
     def meet(self, others: Sequence[Factory]) -> None:
-        """Called before `started` with the factories of the daemon's other routes; those built later are added."""
+        """Called before `started` with the factories of the daemon's other routes. Later ones are added to `others`."""
 
     def started(self) -> Deferred[Any] | None:
         """
-        The daemon starts: open files, threads, connections. It listens once the Deferred has fired.
+        Called when the daemon starts: open files, threads, connections. It listens once the Deferred has fired.
 
-        An exception, or a failure of the Deferred, affects only this route, which answers 503. `CannotStart` and
-        OSError are logged in one line, anything else with its traceback.
+        An exception, or a failure of the Deferred, affects only this route, which then answers 503. `CannotStart` and
+        OSError are logged in one line, other exceptions with a traceback.
         """
         return None
 
     def stopped(self) -> Deferred[Any] | None:
-        """The daemon has stopped, and no connection is left. Also called after a failed start."""
+        """Called when the daemon has stopped and no connection is left; also after a failed start."""
         return None
 
     def resource(self) -> IResource | None:
-        """The resource for all HTTP requests at and under the route; None if the route is for WebSockets only."""
+        """Returns the resource for HTTP requests at and under the route, None if it is for WebSockets only."""
         return None
 
     def wellKnown(self) -> Mapping[bytes, IResource]:
-        """Resources under /.well-known/ by name."""
+        """Returns resources for /.well-known/ by name (RFC 8615)."""
         return {}
 
     def slots(self) -> Slots | None:
-        """Where other routes can have files stored; None if this route stores none."""
+        """Returns where other routes can have files stored, None if this route stores none."""
         return None
 
     def ready(self) -> str | None:
-        """Returns why this route cannot serve now, for /readyz to answer 503 with, or None."""
+        """Returns why this route cannot serve now, which makes /readyz answer 503, or None."""
         return None

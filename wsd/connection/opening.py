@@ -1,7 +1,7 @@
 """
 Opening: the opening handshake, after its request was checked (RFC 6455 4.2.2, RFC 7692 7.1).
 
-The protocol is asked, the answer is sent, and what was agreed on is set up.
+The protocol's `opening` decides, the response is sent, and the negotiated plane and extension are set up.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from wsd.policies.upgrade import acceptKey
 
 _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
-
 _LOGGED = 200
 """The number of characters of a path that are logged."""
 
@@ -41,12 +40,12 @@ class Opening(Backpressure):
     __refuse: Callable[[Refused], None]
 
     def connectionMade(self) -> None:
-        """Called with the transport set; `begin` follows at once. Autobahn's own would prepare debug output."""
+        """Called when the transport is set, just before `begin`. Autobahn's own method would prepare debug output."""
         self._wire = getattr(self.transport, "wire", self._wire)
         self.factory.connections.add(self)
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
-        """Ask `opening`, and answer. `rest` is what came after the head; `refuse` sends a refusal for us."""
+        """Call `opening`, and respond. `rest` is what came after the head; `refuse` sends a refusal."""
         self.id = request.id
         self.log = ConnectionLog(request.id)
         self.request = request
@@ -57,7 +56,7 @@ class Opening(Backpressure):
         self.held = 1
         opening, context = self.opening(request), copy_context()
         try:
-            # Most protocols decide at once, and need no Deferred.
+            # Most protocols decide at once, which needs no Deferred.
             awaited = context.run(opening.send, None)
         except StopIteration as done:
             self.__accepted(done.value)
@@ -67,12 +66,14 @@ class Opening(Backpressure):
             self.__awaitOpening(context.run(Deferred.fromCoroutine, remainder(opening, awaited)))
 
     def __awaitOpening(self, opening: Deferred[Any]) -> None:
+        """Wait for the protocol's decision, for at most `opening_timeout`."""
         self._opening = opening
         opening.addCallbacks(self.__accepted, self.__notAccepted)
         if self._opening is not None:
             self.factory.timer.schedule(self, self.factory.timer.now + self.factory.policies.opening_timeout)
 
     def __accepted(self, accept: Accept | None) -> None:
+        """Called with what `opening` returned."""
         self._opening = None
         if self.state != self.STATE_CONNECTING:
             return
@@ -86,7 +87,7 @@ class Opening(Backpressure):
             self.__openingFailed(Failure())
 
     def __answer(self, accept: Accept | None) -> bytes:
-        """The answer 101 (RFC 6455 4.2.2); what it agrees on is noted."""
+        """Returns the 101 response (RFC 6455 4.2.2). Sets the negotiated subprotocol and extension."""
         if accept is None:
             raise TypeError("opening() returned None: return an Accept, raise Refused, or call request.takeRaw first")
         if accept.subprotocol is not None and accept.subprotocol not in self.request.subprotocols:
@@ -112,6 +113,7 @@ class Opening(Backpressure):
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
     def __open(self) -> None:
+        """Called when the 101 is sent: the connection is open."""
         factory = self.factory
         self.state = self.STATE_OPEN
         del self.__refuse
@@ -134,35 +136,35 @@ class Opening(Backpressure):
         )
         self._call(self.opened)
         if self.isOpen:
-            factory.timer.sooner(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
+            factory.timer.scheduleBy(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
         if self.held == 1 and not early:
-            # Nothing has come meanwhile, and the transport was never paused.
+            # Nothing was received meanwhile, and the transport was never paused.
             self.held = 0
         else:
             self.release()
 
     def __startFrames(self) -> None:
-        """From here on the route's plane reads and writes."""
+        """Let the route's plane read and write from now on."""
         factory = self.factory
         rest, self.data = self.data, b""
         deflater = self._perMessageCompress
-        # Behind a PROXY header, the transport that the header's addresses were put before.
+        # wsd's own transport, without the `ProxiedTransport` that may be around it.
         transport = getattr(self.transport, "wire", self.transport)
         self.setFrames(factory.plane.frames(self, transport, factory.frameLimits, deflater, rest))
 
     def setFrames(self, frames: Any) -> None:
-        """Set the plane, which reads what the transport receives and sends the messages; None when it is closed."""
+        """Set the plane, which reads what the transport receives and sends the messages; None when it has closed."""
         self.frames = frames
         if frames is None:
             self.__dict__.pop("send", None)
             return
         self._wire.setReceiver(frames)
         if type(self).send is ConnectionApi.send:
-            # Protocols call the plane's own `send`: the method between would take a tenth of a small message's time.
+            # Protocols call the plane's `send` directly: one more method would add 10 % to the time of a small message.
             self.__dict__["send"] = frames.send
 
     def __giveAway(self) -> None:
-        """The stream belongs to another protocol now. We pass on what arrives."""
+        """Give the stream to the protocol of `takeRaw`. From now on this connection only passes on received data."""
         self.factory.metrics.handshake("raw")
         self._raw = raw = self.request.raw
         assert raw is not None
@@ -176,6 +178,7 @@ class Opening(Backpressure):
         self.transport.resumeProducing()
 
     def __notAccepted(self, failure: Failure) -> None:
+        """Called when `opening` raised: refuse as `Refused` says, or fail."""
         self._opening = None
         if self.state != self.STATE_CONNECTING:
             return
@@ -185,7 +188,7 @@ class Opening(Backpressure):
             self.__openingFailed(failure)
 
     def __openingFailed(self, failure: Failure) -> None:
-        """The hook raised an exception, which is logged. The client is told only that it is not to blame."""
+        """Log an exception of the hook. The client is told only that the server failed."""
         if failure.check(CancelledError) or self.state == self.STATE_CLOSED:
             return
         self.log.failure("opening failed", failure, event="connection.error")
@@ -195,7 +198,7 @@ class Opening(Backpressure):
             self.drop(Cause.internal_error)
 
     def __refused(self, refused: Refused) -> None:
-        """Refuse the request, and cancel what the protocol still does about it."""
+        """Refuse the request, and cancel the protocol's `opening` if it is still running."""
         opening, self._opening = self._opening, None
         self.state = self.STATE_CLOSED
         self.factory.timer.cancel(self)
@@ -204,11 +207,11 @@ class Opening(Backpressure):
             opening.cancel()
 
     def openingOverdue(self) -> None:
-        """The protocol took too long to decide."""
+        """Called when the protocol has taken too long to decide."""
         self.__refused(Refused(503, "the server took too long to open this connection; try again"))
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
-        """Begin the closing handshake. Before the connection is open, refuse it with 503 and the sentence."""
+        """Begin the closing handshake. A connection that is not open yet is refused with 503 and the sentence."""
         if self.state == self.STATE_CONNECTING and self._raw is None:
             self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))
         else:
@@ -216,6 +219,6 @@ class Opening(Backpressure):
 
 
 def _pathOf(head: Head) -> str:
-    """The requested path for the log, cut to a limit. The query is left out, as it may contain a secret."""
+    """Returns the requested path for the log, cut to a limit. The query is left out, since it may have a secret."""
     path = head.target.partition("?")[0]
     return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")

@@ -1,4 +1,4 @@
-"""The request that opens a connection, as a protocol sees it, and the answer that accepts it (RFC 6455, 4.2.2)."""
+"""The opening handshake's request, as a protocol sees it, and the acceptance that it returns (RFC 6455 4.2.2)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from wsd.policies.negotiation import Deflate, Offers
 _MAX_QUERY_FIELDS = 100
 
 _IDS = 256
-"""Names drawn at once: asking the kernel for each would take most of the time."""
+"""Ids made at a time: a system call for each would take most of the time."""
 _ids: list[str] = []
 
 
 def newId() -> str:
-    """A new name for a connection or a request in logs and answers: ten random hexadecimal digits."""
+    """Returns a new id for a connection or a request in logs and responses: ten random hexadecimal digits."""
     if not _ids:
         digits = secrets.token_hex(5 * _IDS)
         _ids.extend(digits[start : start + 10] for start in range(0, len(digits), 10))
@@ -31,10 +31,10 @@ def newId() -> str:
 @dataclass(frozen=True, slots=True)
 class Accept:
     """
-    What `Connection.opening` returns: the connection opens.
+    Returned by `Connection.opening` to open the connection.
 
-    `subprotocol` is one that was offered, or None; `headers` are put into the answer; `deflate` False leaves
-    permessage-deflate out though it was offered, and a `Deflate` is what the protocol has agreed on itself.
+    `subprotocol` is one that was offered, or None. `headers` are added to the response. `deflate` False declines
+    permessage-deflate, and a `Deflate` has the parameters that the protocol has chosen itself.
     """
 
     subprotocol: str | None = None
@@ -44,10 +44,11 @@ class Accept:
 
 class Request:
     """
-    One opening handshake: who asks, for what, and what was offered.
+    The request of one opening handshake.
 
-    `head` is the request head, `peer` the true peer, `tls` what the TLS handshake agreed on (None without TLS),
-    `subprotocols` what the client offers in its order, `extensions` what it offers beside, each with its parameters.
+    `head` is the request head, `peer` the true client, and `tls` what the TLS handshake agreed on (None without TLS).
+    `subprotocols` are those that the client offers, in its order. `extensions` are those that it offers, each with its
+    parameters.
     """
 
     def __init__(
@@ -72,17 +73,17 @@ class Request:
 
     @property
     def queries(self) -> dict[str, str]:
-        """The fields of the query by name; the last one of a name counts. Raises `Refused` (400) if it is malformed."""
+        """The query's fields by name; of repeated fields the last. Raises `Refused` (400) if the query is malformed."""
         if self._queries is None:
             self._queries = _readQuery(self.head.query) if self.head.query else {}
         return self._queries
 
     def takeRaw(self, protocol: IProtocol) -> None:
         """
-        Give the bare stream of bytes to `protocol`, which answers the request itself.
+        Give the bare byte stream to `protocol`, which responds to the request itself.
 
-        It is connected to the transport when `opening` has returned, and receives what came after the head; nothing of
-        a WebSocket is sent.
+        It is connected to the transport when `opening` has returned, and receives what came after the head. Nothing of
+        the WebSocket protocol is sent.
         """
         self.raw = protocol
 

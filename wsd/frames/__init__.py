@@ -1,4 +1,4 @@
-"""How frames are read and written: by one of several planes, which differ in speed alone."""
+"""Frames are read and written by one of several planes, which differ only in speed (RFC 6455 5)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from wsd.metrics import Traffic
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """One way to read and write frames: the class of what each connection gets, and of what counts messages."""
+    """One implementation of reading and writing frames."""
 
     name: str
     frames: Any
+    """The class that reads and writes the frames of one connection."""
     traffic: Callable[[], Traffic] = Traffic
+    """The class that counts the messages of one route."""
 
 
 def _found() -> dict[str, Plane]:
@@ -31,11 +33,11 @@ def _found() -> dict[str, Plane]:
 
 
 PLANES = _found()
-"""The available planes, the fastest first. `_fast` may not be built; in `plain` Autobahn reads."""
+"""The available planes, the fastest first. `_fast` is missing where it is not built; in `plain`, Autobahn reads."""
 
 
 def choose(wanted: str) -> Plane:
-    """Returns the plane for the key `frames`; `auto` is the fastest. Raises ValueError for an unknown name."""
+    """Returns the plane for a value of the key `frames`; "auto" is the fastest. Raises ValueError if it is unknown."""
     if wanted == "auto":
         return next(iter(PLANES.values()))
     if wanted not in PLANES:

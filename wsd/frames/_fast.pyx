@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
 """
-_fast: reads and writes in C what nearly all messages are: single frames.
+_fast: reads and writes messages of a single frame in C, as nearly all are.
 
-Anything else is handed, from the first byte of its frame, to the plane in Python (`wsd.frames.fast`), which has all the
-rules. On a socket without TLS this reads and sends for itself.
+Anything else is passed on, from the first byte of its frame, to the plane in Python (`wsd.frames.fast`). On a socket
+without TLS, this plane reads and sends by itself.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -61,11 +61,16 @@ cdef enum:
     DEFLATED_BINARY = 0xC2
     PING = 0x89
     PONG = 0x8A
+    RSV1 = 0x40          # in the first byte: the message is deflated (RFC 7692 6)
+    CONTROL = 0x08       # in the first byte: a control frame (RFC 6455 5.5)
+    MASKED = 0x80        # in the second byte: the payload is masked (RFC 6455 5.2)
+    LENGTH = 0x7F        # the length in the second byte (RFC 6455 5.2)
+    MAX_CONTROL = 125    # the largest payload of a control frame (RFC 6455 5.5)
     READ = 262144        # bytes read at a time
-    MAX_COPIED = 16384   # a payload of up to this many bytes is copied behind its frame's head
-    PORTION = 262144     # bytes given at a time to a transport that copies, so that its copies stay small
-    MAX_CORKED = 65536   # bytes gathered while a read is answered; beyond, they are sent
-    FIRST = 65536        # the first room for a message: its declared length alone is no reason for more
+    MAX_COPIED = 16384   # a payload of up to this many bytes is joined to its frame's head
+    PORTION = 262144     # bytes written at a time to a transport that copies, so that its copies stay small
+    MAX_CORKED = 65536   # the most bytes gathered while a read is handled; if there are more, they are sent
+    FIRST = 65536        # the first buffer of a message: a declared length alone must not allocate more
 
 cdef int _TURN = TURN
 cdef Py_ssize_t _LEAST_DEFLATED = LEAST_DEFLATED
@@ -93,9 +98,9 @@ cdef class Traffic:
 
 class PythonFrames(Fast):
     """
-    Reads in Python what is not read in C. Its transport is the `Frames` that it belongs to.
+    The Python half of `Frames`: reads the frames that are not read in C. Its transport is its `Frames`.
 
-    That keeps the state, gathers what is written, and reports the received bytes of both.
+    `Frames` has the state, gathers what is written, and reports the received bytes of both halves.
     """
 
     @property
@@ -105,22 +110,22 @@ class PythonFrames(Fast):
 
     @isOpen.setter
     def isOpen(self, isOpen):
-        """`Frames` is told."""
+        """Ignored: the connection sets it on `Frames`."""
 
     @property
     def held(self):
-        """How many ask that nothing is read."""
+        """As in `Frames`."""
         return 0 if self._transport is None else self._transport.held
 
     @held.setter
     def held(self, held):
-        """`Frames` is told."""
+        """Ignored: the connection sets it on `Frames`."""
 
     def cork(self):
-        """`Frames` gathers."""
+        """Do nothing: `Frames` gathers."""
 
     def _reportKept(self):
-        """`Frames` reports them."""
+        """Do nothing: `Frames` reports the kept bytes of both halves."""
 
     def _deflateInSteps(self, large):
         self._transport.isBusy = True
@@ -146,39 +151,39 @@ cdef class Frames:
     cdef object _handler, _transport, _received, _limits, _deflater, _python
     cdef Traffic _traffic
     cdef bint _streams, _feeding, _inPython
-    cdef bint _isReported   # whether the transport tells the connection how much waits
-    cdef bint _waits   # whether something may wait in the transport before what is sent
+    cdef bint _isReported   # whether the transport reports its unsent bytes to the connection
+    cdef bint _waits   # whether the transport may have unsent bytes
     cdef int _descriptor
     cdef uint64_t _most
     cdef bytes _rest
 
-    # An incomplete message: its payload so far, unmasked and, if it is text, checked.
+    # An incomplete message: its payload so far, unmasked, and checked if it is text.
     cdef PyObject* _message
     cdef Py_ssize_t _room, _got, _length, _kept
     cdef uint8_t _first
     cdef uint32_t _mask, _text
 
-    # What was gathered to be sent.
+    # The gathered bytes that are to be sent.
     cdef uint8_t* _out
     cdef Py_ssize_t _outSize, _outRoom
 
     cdef public bint isOpen
-    """Whether messages are read and written. The connection tells it."""
+    """Whether messages are read and written. Set by the connection."""
 
     cdef public int held
-    """How many ask that nothing is read. The connection tells it."""
+    """The number of `hold`s that are not released. Set by the connection."""
 
     cdef readonly unsigned long long sent
-    """Bytes sent to the socket from here, without the transport."""
+    """Bytes sent to the socket directly, bypassing the transport."""
 
     cdef public bint isBusy
-    """Whether a message is still being deflated."""
+    """Whether a message is being deflated in steps."""
 
     cdef public bint heard
     """Whether anything was received since this was set to False."""
 
     def __init__(self, handler, transport, limits, deflater, bytes rest):
-        """`rest` is what came before the connection was open; the first `resumeReading` reads it."""
+        """`rest` is what was received before the connection was open. The first `resumeReading` reads it."""
         self._handler = handler
         self._transport = transport
         self._received = handler.received
@@ -201,7 +206,7 @@ cdef class Frames:
         Py_XDECREF(self._message)
 
     def close(self):
-        """The connection is gone."""
+        """Called when the connection is gone."""
         self._descriptor = -1
         self._waits = True
         if self._python is not None:
@@ -218,7 +223,7 @@ cdef class Frames:
         self._descriptor = socket.fileno()
 
     def doRead(self):
-        """Read once and handle what came. Returns why the connection is lost, None while it is not."""
+        """Read once and handle the data. Returns why the connection is lost, None if it is not."""
         global _sharedIsTaken
         cdef ssize_t got
         cdef uint8_t* buffer
@@ -252,7 +257,7 @@ cdef class Frames:
         return got
 
     cdef ssize_t _readMessage(self) except -2:
-        """Read straight into the message that is incomplete."""
+        """Read directly into the buffer of the incomplete message."""
         cdef uint8_t* place
         cdef ssize_t got
         self._makeRoom()
@@ -262,7 +267,7 @@ cdef class Frames:
             return got
         self.heard = True
         if not self.isOpen or self.held:
-            # Handling this may free the message, and `place` with it.
+            # Copied, since handling the data may free the message, and `place` with it.
             self.dataReceived(PyBytes_FromStringAndSize(<const char*>place, got))
             return got
         unmask(place, place, got, self._mask, self._got)
@@ -300,7 +305,7 @@ cdef class Frames:
         return self._run(data, size)
 
     def resumeReading(self):
-        """Reading is no longer held: read what was kept."""
+        """Called when reading is no longer held: read the data that was kept."""
         cdef bytes rest
         if self._feeding or self._handler is None:
             return
@@ -321,7 +326,7 @@ cdef class Frames:
         return 0
 
     cdef int _reportKept(self) except -1:
-        """Report the received bytes that were not passed on yet, if their number has changed."""
+        """Report the number of received bytes that are not passed on yet, if it has changed."""
         cdef Py_ssize_t kept = PyBytes_GET_SIZE(self._rest)
         if self._message != NULL:
             kept += self._room
@@ -357,7 +362,7 @@ cdef class Frames:
                 self._handler.yieldToReactor()
 
     cdef Py_ssize_t _frame(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Read the next frame, or a part of it. Returns how many bytes that took, 0 if its head is incomplete."""
+        """Read the next frame, or a part of it. Returns the number of bytes read, 0 if its head is incomplete."""
         cdef Py_ssize_t head = 6, end
         cdef uint64_t length
         cdef uint8_t first
@@ -369,9 +374,9 @@ cdef class Frames:
         if size < 2:
             return 0
         first = data[0]
-        if data[1] < 0x80 or not self._isReadHere(first, data[1]):
+        if data[1] < MASKED or not self._isReadHere(first, data[1]):
             return self._handToPython(data, size)
-        length = data[1] & 0x7F
+        length = data[1] & LENGTH
         if length == 126:
             head = 8
         elif length == 127:
@@ -393,13 +398,13 @@ cdef class Frames:
         memcpy(&mask, data + head - 4, 4)
         end = head + <Py_ssize_t>length
         if end > size:
-            if first & 0x48:
-                return 0 if first & 0x08 else self._handToPython(data, size)
+            if first & (CONTROL | RSV1):
+                return 0 if first & CONTROL else self._handToPython(data, size)
             return self._beginMessage(first, length, mask, head, data, size)
         payload = PyBytes_FromStringAndSize(NULL, length)
         place = <uint8_t*>PyBytes_AS_STRING(payload)
         unmask(place, data + head, length, mask, 0)
-        if first & 0x48:
+        if first & (CONTROL | RSV1):
             return self._controlOrDeflated(first, payload, end, data, size)
         if first == TEXT and checkText(0, place, length) != 0:
             return self._handToPython(data, size)
@@ -407,11 +412,11 @@ cdef class Frames:
         return end
 
     cdef bint _isReadHere(self, uint8_t first, uint8_t second) noexcept:
-        """Returns whether a frame that begins so is read here: a whole message, deflated or not, a ping or a pong."""
+        """Returns whether a frame with these first bytes is read in C: a message in a single frame, a ping or a pong."""
         if first == TEXT or first == BINARY:
             return True
         if first == PING or first == PONG:
-            return second <= 0xFD
+            return second <= (MASKED | MAX_CONTROL)
         return self._deflater is not None and (first == DEFLATED_TEXT or first == DEFLATED_BINARY)
 
     cdef Py_ssize_t _controlOrDeflated(
@@ -445,7 +450,7 @@ cdef class Frames:
     cdef int _deliver(self, bytes payload, bint isBinary) except -1:
         self._traffic.messagesIn += 1
         self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
-        # In a local variable: if the hook loses the connection, the attribute is cleared.
+        # A local variable, since the attribute is cleared if the hook loses the connection.
         handler = self._handler
         try:
             result = self._received(payload, isBinary)
@@ -456,7 +461,7 @@ cdef class Frames:
                 handler.hookReturned(result, PyBytes_GET_SIZE(payload))
         return 0
 
-    # -- a message that comes in pieces ---------------------------------------------------------------------------
+    # -- a message that arrives in pieces -------------------------------------------------------------------------
 
     cdef Py_ssize_t _beginMessage(
         self, uint8_t first, uint64_t length, uint32_t mask, Py_ssize_t head, const uint8_t* data, Py_ssize_t size
@@ -472,7 +477,7 @@ cdef class Frames:
         return head + self._takePayload(data + head, size - head)
 
     cdef Py_ssize_t _takePayload(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Take some more of an incomplete message."""
+        """Add to the incomplete message. Returns the number of bytes used."""
         cdef Py_ssize_t taken
         if size == 0:
             return 0
@@ -482,23 +487,23 @@ cdef class Frames:
         if self._advance(taken) and taken < size and self._message != NULL:
             taken += self._takePayload(data + taken, size - taken)
         elif self._inPython and self._handler is not None:
-            # It is invalid text, so the connection is failed, and what follows is ignored.
+            # The text is invalid and the connection failed. Autobahn ignores what follows.
             self._handler.readPlain(PyBytes_FromStringAndSize(<const char*>data + taken, size - taken))
             taken = size
         return taken
 
     cdef int _makeRoom(self) except -1:
-        """Make the room four times as large once it is full, but no larger than the message."""
+        """Make a full buffer four times as large, but no larger than the message."""
         cdef Py_ssize_t room
         if self._got == self._room:
             room = min(self._length, 4 * self._room)
-            # If this fails, there is no message any more.
+            # If this fails, it frees the message and sets it to NULL.
             _PyBytes_Resize(&self._message, room)
             self._room = room
         return 0
 
     cdef int _advance(self, Py_ssize_t taken) except -1:
-        """Check so many new bytes, and deliver the message with its last. Returns 0 if it is invalid text."""
+        """Check the new bytes, and deliver the message if it is complete. Returns 0 if it is invalid text."""
         cdef bytes payload
         if self._first == TEXT:
             self._text = checkText(self._text, <uint8_t*>bytesOf(self._message) + self._got, taken)
@@ -520,7 +525,7 @@ cdef class Frames:
         Py_XDECREF(message)
         return 0
 
-    # -- what Python reads ----------------------------------------------------------------------------------------
+    # -- the Python half ------------------------------------------------------------------------------------------
 
     cdef object _pythonFrames(self):
         if self._python is None:
@@ -528,7 +533,7 @@ cdef class Frames:
         return self._python
 
     cdef Py_ssize_t _handToPython(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """The next frame, and what came after it, is for Python."""
+        """Let Python read the next frame, and what follows it. Returns `size`."""
         self._inPython = True
         self._feedPython(data, size)
         return size
@@ -560,9 +565,9 @@ cdef class Frames:
         return 0
 
     cdef int _handOver(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """The connection closes: Autobahn reads on, and looks only for the peer's close frame."""
+        """Called when the connection closes: Autobahn reads on, to find the peer's close frame."""
         cdef Py_ssize_t left = 0
-        # Copied first: the bytes may be those of the message that is freed.
+        # Copied first, since the bytes may belong to the message that is freed.
         cdef bytes rest = PyBytes_FromStringAndSize(<const char*>data, size)
         if self._message != NULL:
             left = self._length - self._got
@@ -595,7 +600,7 @@ cdef class Frames:
         head[0] = BINARY if isBinary else TEXT
         if deflate and self._deflater is not None and PyBytes_GET_SIZE(payload) >= _LEAST_DEFLATED:
             payload = self._deflater.deflate(payload)
-            head[0] |= 0x40
+            head[0] |= RSV1
         size = PyBytes_GET_SIZE(payload)
         if size < 126:
             head[1] = size
@@ -628,20 +633,20 @@ cdef class Frames:
         return 0
 
     def writeInTurn(self, bytes frame):
-        """Send a complete frame of a message after everything sent before."""
+        """Send a complete frame of a message, after all earlier messages."""
         if self.isBusy:
             self._pythonFrames().writeInTurn(frame)
         else:
             self.write(frame)
 
     def sendUncompressed(self):
-        """Send the message being deflated, uncompressed, and everything behind it: a close frame follows."""
+        """Send the message being deflated uncompressed, and everything queued behind it: a close frame follows."""
         if self.isBusy:
             self._pythonFrames().sendUncompressed()
 
     @property
     def waiting(self):
-        """Bytes of the message being deflated, and of everything that waits behind it."""
+        """Bytes of the message being deflated, and of everything queued behind it."""
         return self._python.waiting if self.isBusy else 0
 
     cpdef write(self, bytes frame):
@@ -660,7 +665,7 @@ cdef class Frames:
         self._transport.writeSequence(pieces)
 
     def flush(self):
-        """Send what was gathered."""
+        """Send the gathered bytes."""
         self._flush()
 
     cdef int _cork(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -676,7 +681,7 @@ cdef class Frames:
         return 0
 
     cdef int _sendBeside(self, bytes payload) except -1:
-        """Send what was gathered and, without a copy, this after it."""
+        """Send the gathered bytes, and then, without a copy, the payload."""
         cdef Py_ssize_t taken = 0
         transport = self._transport
         if transport is None:
@@ -696,13 +701,13 @@ cdef class Frames:
         return self._checkUnsent()
 
     cdef bint _isSocketFree(self) except -1:
-        """Returns whether the socket may be written to: nothing waits in the transport."""
+        """Returns whether the socket may be written to: the transport has no unsent bytes."""
         if self._waits and self._descriptor >= 0:
             self._waits = self._transport.unsent != 0
         return not self._waits
 
     cdef Py_ssize_t _sendBoth(self, bytes payload) except -1:
-        """Returns how much of the payload the kernel took. What it did not take of the rest waits in the transport."""
+        """Send the gathered bytes and the payload in one call. Returns how many bytes of the payload the kernel took."""
         cdef iovec pieces[2]
         cdef msghdr message
         cdef ssize_t taken
@@ -715,7 +720,7 @@ cdef class Frames:
             message.msg_iov, message.msg_iovlen = pieces, 2
             taken = sendmsg(self._descriptor, &message, FLAGS)
         if taken < 0:
-            # The transport meets the same error and reports it.
+            # The transport gets the same error, and reports it.
             taken = 0
         self.sent += taken
         if taken >= self._outSize:
@@ -728,7 +733,7 @@ cdef class Frames:
         return 0
 
     cdef int _checkUnsent(self) except -1:
-        """Drop the connection if more bytes wait to be sent than may."""
+        """Drop the connection if there are more unsent bytes than allowed."""
         cdef Py_ssize_t unsent
         handler = self._handler
         if handler is None:
@@ -742,14 +747,14 @@ cdef class Frames:
         return 0
 
     cdef int _dropGathered(self) noexcept:
-        """Free the buffer: an idle connection keeps none."""
+        """Free the buffer of gathered bytes: an idle connection has none."""
         free(self._out)
         self._out = NULL
         self._outSize = self._outRoom = 0
         return 0
 
     cdef int _flush(self) except -1:
-        """Send what was gathered: to the socket if nothing waits before it, and the rest through the transport."""
+        """Send to the socket, unless the transport has unsent bytes; write what is left to the transport."""
         cdef Py_ssize_t size
         cdef ssize_t taken = 0
         cdef bint isSocketFree
@@ -759,7 +764,7 @@ cdef class Frames:
         if transport is None:
             return self._dropGathered()
         isSocketFree = self._isSocketFree()
-        # Read after the call of the transport: that is Python, and might send.
+        # Read after the call into Python, which might send.
         size = self._outSize
         if size == 0:
             return 0

@@ -1,4 +1,4 @@
-"""The numbers of the protocol: opcodes of frames (RFC 6455 11.8) and close codes (RFC 6455 7.4, 11.7)."""
+"""The opcodes of frames (RFC 6455 11.8) and the close codes (RFC 6455 7.4, 11.7)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Opcode(IntEnum):
-    """What a frame is (RFC 6455 5.2, 11.8)."""
+    """The type of a frame (RFC 6455 5.2, 11.8)."""
 
     CONTINUATION = 0x0
     TEXT = 0x1
@@ -44,7 +44,7 @@ _SENT = frozenset(CloseCode) - frozenset(_RESERVED)
 
 
 def maySend(code: int) -> bool:
-    """Whether a close frame may carry this code (RFC 6455 7.4.1, 7.4.2 and IANA's registry)."""
+    """Returns whether a close frame may have this code (RFC 6455 7.4.1, 7.4.2 and IANA's registry)."""
     return code in _SENT or 3000 <= code <= 4999
 
 

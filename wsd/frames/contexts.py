@@ -1,7 +1,7 @@
 """
-The zlib contexts of one route's connections, which are large: those that are not used for some seconds are freed.
+The zlib contexts of one route's connections. They are large, so contexts that are not used for some seconds are freed.
 
-A context is what deflates or inflates the messages of one connection, with its sliding window (RFC 7692 7.1.1).
+A context deflates or inflates the messages of one connection, with its sliding window (RFC 7692 7.1.1).
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 MAX_CONTEXTS = 2048
-"""Connections of a route that keep their contexts, 100 to 200 KiB each. Beyond, the longest unused ones are freed."""
+"""The most connections of a route that keep their contexts, 100 to 200 KiB each. For more, unused ones are freed."""
 
 _INTERVAL = 4.0
-"""Seconds between two checks of a connection. Contexts not used in between are freed, so after 4 to 8 s."""
+"""Seconds between two checks of a connection. Unused contexts are freed after one to two intervals: 4 to 8 s."""
 
 _CHECKED_PER_TURN = 64
-"""Connections checked in one turn: freeing the contexts of one takes 20 to 40 us."""
+"""Connections checked in one turn of the timer: freeing the contexts of one takes 20 to 40 us."""
 
 _TRIES = 64
-"""Connections checked to find one that can be freed for another; within a message none can."""
+"""Connections checked to free one's contexts for another's. Within a message they cannot be freed."""
 
 
 class Contexts(Protocol):
@@ -29,26 +29,26 @@ class Contexts(Protocol):
     """Whether they were used since this was set to False."""
 
     def freeContexts(self) -> bool:
-        """Free them; returns False if they are needed to finish a message."""
+        """Free them. Returns False if they are needed to finish a message."""
 
 
 class Schedule(Protocol):
-    """The part of the daemon's timer that is needed here."""
+    """The part of the daemon's timer that is used here."""
 
     now: float
 
     def schedule(self, item: DeflateContextCache, when: float) -> None:
         """Call `item.visit` at this time."""
 
-    def sooner(self, item: DeflateContextCache, when: float) -> None:
-        """Call it at this time unless it is called before."""
+    def scheduleBy(self, item: DeflateContextCache, when: float) -> None:
+        """Call `item.visit` at this time, unless an earlier call is scheduled."""
 
     def cancel(self, item: DeflateContextCache) -> None:
-        """Do not call it."""
+        """Cancel the call."""
 
 
 class DeflateContextCache:
-    """The connections of one route that have contexts, the one that was checked first before the others."""
+    """The connections of one route that have contexts, in the order of their last check."""
 
     __slots__ = ("_checkedAt", "_timer", "_trimHeap", "due")
 
@@ -62,7 +62,7 @@ class DeflateContextCache:
         return len(self._checkedAt)
 
     def add(self, contexts: Contexts) -> None:
-        """A connection has made a context; with too many of them, another's is freed."""
+        """Called when a connection has made a context. If there are too many, another connection's are freed."""
         checkedAt, now = self._checkedAt, self._timer.now
         if contexts in checkedAt:
             return
@@ -71,15 +71,15 @@ class DeflateContextCache:
                 if self._check(now):
                     break
         checkedAt[contexts] = now
-        self._timer.sooner(self, now + _INTERVAL)
+        self._timer.scheduleBy(self, now + _INTERVAL)
 
     def discard(self, contexts: Contexts) -> None:
-        """The connection is gone."""
+        """Called when the connection is gone."""
         if self._checkedAt.pop(contexts, None) is not None and not self._checkedAt:
             self._timer.cancel(self)
 
     def visit(self, now: float) -> None:
-        """Called by the timer: check those that are due, a few in one turn."""
+        """Called by the timer: check the connections that are due, a few in one turn."""
         due, freed = now, 0
         for _ in range(min(_CHECKED_PER_TURN, len(self._checkedAt))):
             due = next(iter(self._checkedAt.values())) + _INTERVAL
@@ -92,7 +92,7 @@ class DeflateContextCache:
             self._timer.schedule(self, max(due, now))
 
     def _check(self, now: float) -> bool:
-        """Free the contexts checked longest ago, unless they were used since; returns whether they were freed."""
+        """Free the contexts that were checked longest ago, if unused since then. Returns whether they were freed."""
         contexts = next(iter(self._checkedAt))
         del self._checkedAt[contexts]
         if not contexts.used and contexts.freeContexts():

@@ -10,28 +10,28 @@ from wsd.frames.contexts import DeflateContextCache
 from wsd.frames.libraries import Choice, Deflating, Inflating, chosen
 
 TAIL = b"\x00\x00\xff\xff"
-"""The end of a flushed block, which is left out of a message (RFC 7692 7.2.1)."""
+"""The end of a flushed block. It is removed from a deflated message (RFC 7692 7.2.1)."""
 
 _EMPTY = b"\x00"
-"""The payload of an empty message (RFC 7692 7.2.3.6). A context would flush nothing for it."""
+"""The payload of an empty message (RFC 7692 7.2.3.6). For no data, a context's flush returns nothing."""
 
 _MAX_FINAL_BLOCKS = 64
-"""Blocks with the BFINAL bit in one message. One is usual; each takes two bytes to send and costs us a new context."""
+"""Blocks with the BFINAL bit in one message. One is usual. Each costs its sender two bytes, and us a new context."""
 
 DeflateKey = tuple[int, int, int]
 """The parameters of our deflating: window bits, level and memory level."""
 
 
 class InflateError(Exception):
-    """Received data cannot be inflated."""
+    """Raised when received data cannot be inflated."""
 
 
 class InflateLimitExceeded(InflateError):
-    """A message inflates to more bytes than it may have."""
+    """Raised when a message inflates to more bytes than allowed."""
 
 
 class DeflateParameters(Protocol):
-    """What was agreed on in the opening handshake (RFC 7692 7.1)."""
+    """The parameters negotiated in the opening handshake (RFC 7692 7.1)."""
 
     @property
     def serverNoContext(self) -> bool:
@@ -43,11 +43,11 @@ class DeflateParameters(Protocol):
 
     @property
     def serverBits(self) -> int:
-        """We refer to at most 2**serverBits bytes before (server_max_window_bits, 7.1.2.1)."""
+        """Our deflating window is 2**serverBits bytes (server_max_window_bits, 7.1.2.1)."""
 
     @property
     def clientBits(self) -> int:
-        """The client refers to at most 2**clientBits bytes before (client_max_window_bits, 7.1.2.2)."""
+        """The client's deflating window is at most 2**clientBits bytes (client_max_window_bits, 7.1.2.2)."""
 
 
 class _Progress(Enum):
@@ -56,18 +56,18 @@ class _Progress(Enum):
     NONE = 0
     """No message is being inflated."""
     BEGUN = 1
-    """A message has begun, and none of its payload has come."""
+    """A message has begun, and none of its payload has arrived."""
     WITHIN = 2
     """Some of its payload has been inflated."""
 
 
 class Deflater:
     """
-    Deflates what one connection sends, inflates what it receives.
+    Deflates the messages that one connection sends, and inflates those that it receives.
 
     Its two contexts are large. They are made when they are needed, and freed by `freeContexts`. A new deflating context
-    refers to nothing before. A new inflating context is given the last bytes that were inflated: a message may refer to
-    no others.
+    refers to no earlier message. A new inflating context gets the last inflated bytes as its window: a message can
+    refer to no others.
     """
 
     __slots__ = (
@@ -101,11 +101,11 @@ class Deflater:
         self._progress = _Progress.NONE
         self._finalBlocks = 0
         self.used = False
-        """Whether anything was deflated or inflated since this was set to False."""
+        """Whether a context was used since this was set to False."""
         self.key: DeflateKey = (agreed.serverBits, level, memory)
         """Connections with the same key and the same `before` can be sent the same deflated bytes."""
         self.before = b""
-        """The last bytes that the peer has, which a new deflating context may refer to."""
+        """The end of the peer's window, as far as a new deflating context may refer to it."""
 
     # -- sending --------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Deflater:
         return (context.compress(payload) + context.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
     def deflatingContext(self) -> Deflating:
-        """The context that deflates the next message."""
+        """Returns the context that deflates the next message."""
         context = self._deflating
         if context is None:
             context = newContext(self.key, self.before, self._choice)
@@ -130,7 +130,7 @@ class Deflater:
 
     def forget(self, before: bytes = b"") -> None:
         """
-        Start anew with the next message, after bytes were sent that the deflating context has not seen.
+        Discard the deflating context, after bytes were sent that it has not seen.
 
         The next message may refer to `before`, the end of these bytes, and to nothing else.
         """
@@ -141,7 +141,7 @@ class Deflater:
     # -- receiving ------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """A compressed message begins."""
+        """Called when a compressed message begins."""
         self._progress = _Progress.BEGUN
         self._finalBlocks = 0
         if self._agreed.clientNoContext:
@@ -150,10 +150,10 @@ class Deflater:
 
     def inflate(self, data: bytes | memoryview, last: bool, most: int) -> bytes:
         """
-        Inflate some of a message's payload, to at most `most` bytes; `last` says that it is the end of the message.
+        Inflate some of a message's payload, to at most `most` bytes. `last` says whether it is the end of the message.
 
-        Raises InflateLimitExceeded as soon as more than `most` bytes would come out, and InflateError for data that
-        cannot be inflated. The connection cannot be used afterwards.
+        Raises InflateLimitExceeded as soon as more than `most` bytes would result, and InflateError for malformed data.
+        The connection cannot be used afterwards.
         """
         if last:
             isEmpty = self._progress is _Progress.BEGUN and not data
@@ -177,7 +177,7 @@ class Deflater:
         window, size = self._window, 1 << self._agreed.clientBits
         window += plain if len(plain) <= size else plain[-size:]
         if len(window) > 2 * size:
-            # Cut seldom: twice the window is kept so that few messages pay for it.
+            # Up to twice the window is kept, so that few messages pay for cutting it.
             del window[:-size]
         return plain + self._afterFinalBlock(context.unused_data, last, most - len(plain)) if context.eof else plain
 
@@ -191,7 +191,7 @@ class Deflater:
         """
         Inflate what follows a block with the BFINAL bit, which a message may have (RFC 7692 7.2.3.4).
 
-        It needs another context with the same window.
+        This needs a new context with the same window.
         """
         self._finalBlocks += 1
         if self._finalBlocks > _MAX_FINAL_BLOCKS:
@@ -208,9 +208,7 @@ class Deflater:
 
     def freeContexts(self) -> bool:
         """
-        Free the contexts; returns False if the inflating one had to stay.
-
-        Within a message it could not be made again.
+        Free the contexts. Returns False if the inflating one had to stay: within a message it could not be made again.
         """
         self._deflating = None
         if self._progress is not _Progress.NONE and self._inflating is not None:
@@ -220,13 +218,13 @@ class Deflater:
         return True
 
     def close(self) -> None:
-        """The connection is gone."""
+        """Called when the connection is gone."""
         self._deflating = self._inflating = None
         if self._cache is not None:
             self._cache.discard(self)
 
 
 def newContext(key: DeflateKey, before: bytes = b"", choice: Choice | None = None) -> Deflating:
-    """A deflating context that refers to nothing but `before`."""
+    """Returns a deflating context that may refer to `before`, and to nothing else."""
     bits, level, memory = key
     return (choice or chosen()).deflates[level].deflating(bits, level, memory, before)

@@ -1,8 +1,8 @@
 """
 fast: frames read in Python (RFC 6455 5, RFC 7692 6), several times faster than Autobahn reads them.
 
-This reads what an open connection normally sends. From the first byte of anything else, such as a close frame or a
-fault in a frame's head, Autobahn reads on: it knows every rule, so the answer is the same on every plane.
+This plane reads what an open connection normally receives. From the first byte of anything else, such as a close frame
+or a malformed head, Autobahn reads on: it implements every rule, so that all planes behave the same.
 """
 
 from __future__ import annotations
@@ -22,55 +22,55 @@ from wsd.frames.heads import COMPRESSED, FIN
 from wsd.frames.writing import Writer
 
 _MASKED = 0x80
-"""The bit before a frame's length: the payload is masked, as every frame from a client must be (RFC 6455 5.1)."""
+"""The bit before a frame's length: "a client MUST mask all frames that it sends to the server" (RFC 6455 5.1)."""
 
 _TEXT, _BINARY = FIN | Opcode.TEXT, FIN | Opcode.BINARY
-"""The first byte of a message of one frame."""
+"""The first byte of a message in a single frame (RFC 6455 5.4)."""
 
 _number = int.from_bytes
-"""A payload is unmasked as one large number: that is the fastest XOR in Python."""
+"""A payload is unmasked as one large integer, which is the fastest XOR in Python (RFC 6455 5.3)."""
 
 TURN = 64
 """Frames read from one connection before other connections get their turn."""
 
 TURN_SECONDS = 0.001
-"""Seconds after which they get it, however few frames were read."""
+"""Seconds after which other connections get their turn, even if fewer frames were read."""
 
 _SMALL = 4096
-"""Bytes up to which a payload is unmasked here. Beyond, Autobahn's compiled masker is faster."""
+"""The largest payload that is unmasked here. For a larger one, Autobahn's compiled masker is faster."""
 
 _READ = 256 * 1024
-"""Bytes read at a time, so that a large message comes in few pieces."""
+"""Bytes read at a time, so that a large message arrives in few pieces."""
 
 _newDecoder = codecs.getincrementaldecoder("utf-8")
 _HALF_SURROGATES = frozenset(bytes([0xED, second]) for second in range(0xA0, 0xC0))
 """
-The beginnings of surrogates, which UTF-8 does not have (RFC 3629 3).
+The beginnings of encoded surrogates, which are invalid in UTF-8 (RFC 3629 3).
 
-Python's decoder waits for more bytes after one of these, because of its error handler `surrogatepass`.
+Python's decoder does not reject them before the next byte, because of its error handler `surrogatepass`.
 """
 
 
 class Reading(Enum):
-    """What the next byte is."""
+    """What the next received byte is."""
 
     MESSAGE = 0
     """The beginning of a message, or of a control frame."""
     FRAME = 1
     """The beginning of the next frame of a message, or of a control frame (RFC 6455 5.4)."""
     PAYLOAD = 2
-    """Some of a frame's payload."""
+    """A part of a frame's payload."""
     FRAME_END = 3
-    """Nothing of this frame: its payload is read, but not handled since reading was held."""
+    """Not part of this frame, whose payload is complete. The frame is handled once reading is not held."""
     AUTOBAHN = 4
-    """Autobahn's: it reads the connection to its end."""
+    """For Autobahn, which reads the connection to its end."""
 
 
 _BETWEEN_FRAMES = (Reading.MESSAGE, Reading.FRAME)
 
 
 def isText(payload: bytes) -> bool:
-    """Returns whether it is UTF-8 (RFC 3629)."""
+    """Returns whether a payload is valid UTF-8 (RFC 3629)."""
     if payload.isascii():
         return True
     try:
@@ -105,7 +105,7 @@ class Fast(Writer):
     )
 
     def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes) -> None:
-        """`rest` is what came before the connection was open; the first `resumeReading` reads it."""
+        """`rest` is what was received before the connection was open. The first `resumeReading` reads it."""
         super().__init__(handler, transport, limits, deflater)
         self._received: Any = handler.received
         self._maxMessage = limits.maxMessage
@@ -127,7 +127,7 @@ class Fast(Writer):
         self._socket = socket
 
     def doRead(self) -> Any:
-        """Read once and handle what came. Returns why the connection is lost, None while it is not."""
+        """Read once and handle the data. Returns why the connection is lost, None if it is not."""
         try:
             data = self._socket.recv(_READ)
         except (BlockingIOError, InterruptedError):
@@ -157,7 +157,7 @@ class Fast(Writer):
         self._run(data)
 
     def resumeReading(self) -> None:
-        """Reading is no longer held: read what was kept."""
+        """Called when reading is no longer held: read the data that was kept."""
         if self._reading is Reading.AUTOBAHN:
             self._handler.consumeData()
         elif not self._feeding:
@@ -165,6 +165,7 @@ class Fast(Writer):
             self._run(data)
 
     def _run(self, data: bytes) -> None:
+        """Read frames, and gather what is sent meanwhile."""
         self._feeding = True
         self.cork()
         try:
@@ -176,11 +177,11 @@ class Fast(Writer):
 
     @property
     def kept(self) -> int:
-        """Received bytes that were not passed on yet."""
+        """The number of received bytes that are not passed on yet."""
         return len(self._rest) + (0 if self._parts is None else self._total)
 
     def _reportKept(self) -> None:
-        """Report their number if it has changed."""
+        """Report the number of kept bytes if it has changed."""
         kept = self.kept
         if kept != self._kept and self._handler is not None:
             self._kept = kept
@@ -217,7 +218,7 @@ class Fast(Writer):
             self._fallBack(data[position:])
 
     def _messages(self, data: bytes, position: int) -> int:
-        """Read messages of one whole frame, which most are. Stops before anything else."""
+        """Read messages that are complete, single frames, as most are. Returns where anything else begins."""
         end, began = len(data), 0.0
         while self._frames < TURN:
             start = position + 6
@@ -264,7 +265,7 @@ class Fast(Writer):
         traffic = self._traffic
         traffic.messagesIn += 1
         traffic.bytesIn += len(payload)
-        # In a local variable: if the hook loses the connection, the attribute is cleared.
+        # A local variable, since the attribute is cleared if the hook loses the connection.
         handler = self._handler
         try:
             result = self._received(payload, isBinary)
@@ -278,9 +279,9 @@ class Fast(Writer):
 
     def _head(self, data: bytes, position: int) -> int:
         """
-        Read a frame's head, or a whole ping or pong.
+        Read a frame's head, or a complete ping or pong.
 
-        Returns where it ends, or where it begins if it is not complete.
+        Returns the position behind it, or `position` if it is not complete.
         """
         have = len(data) - position
         if have < 2:
@@ -305,7 +306,7 @@ class Fast(Writer):
         return start
 
     def _isSound(self, first: int, second: int) -> bool:
-        """Returns whether a frame may begin with these two bytes, and is not left to Autobahn (RFC 6455 5.2, 5.4)."""
+        """Returns whether these first two bytes of a frame are valid here, and not for Autobahn (RFC 6455 5.2, 5.4)."""
         opcode, reserved = first & 15, first & 0x70
         if second < _MASKED or (reserved and (reserved != COMPRESSED or self._deflater is None)):
             return False
@@ -323,6 +324,7 @@ class Fast(Writer):
         return length <= self._maxFrame and before + length <= self._maxMessage
 
     def _control(self, data: bytes, position: int, start: int, end: int) -> int:
+        """Handle a ping or pong. Returns `end`, or `position` if the frame is not complete."""
         if end > len(data):
             return position
         payload = self._unmasked(data[start:end], data[start - 4 : start])
@@ -333,6 +335,7 @@ class Fast(Writer):
         return end
 
     def _begin(self, first: int, length: int, mask: bytes) -> None:
+        """Begin the payload of a data frame, and its message if it is the first frame."""
         isContinued, self._reading = self._reading is Reading.FRAME, Reading.PAYLOAD
         self._final = bool(first & FIN)
         self._left = length
@@ -349,7 +352,7 @@ class Fast(Writer):
             self._handler.messageBegan(self._isBinary)
 
     def _payload(self, data: bytes, position: int) -> int:
-        """Read some of a frame's payload, and end the frame with the last of it."""
+        """Read some of a frame's payload, and handle the end of the frame. Returns the position behind it."""
         if self._reading is Reading.PAYLOAD:
             end = min(position + self._left, len(data))
             piece = self._unmasked(data[position:end], self._mask)
@@ -371,7 +374,7 @@ class Fast(Writer):
         return position
 
     def _piece(self, piece: bytes) -> bool:
-        """Take a piece of a message. Returns False if the connection is failed because of it."""
+        """Handle a piece of a message. Returns False if it fails the connection."""
         if self._compressed:
             try:
                 last = self._final and self._reading is Reading.FRAME_END
@@ -394,7 +397,7 @@ class Fast(Writer):
         return True
 
     def _isTextSoFar(self, piece: bytes) -> bool:
-        """Check UTF-8 as it comes, so that the connection is failed at the first wrong byte (RFC 6455 8.1)."""
+        """Check UTF-8 as it arrives, so that the first invalid byte fails the connection (RFC 6455 8.1)."""
         if self._decoder is None:
             if isText(piece):
                 return True
@@ -409,12 +412,12 @@ class Fast(Writer):
         return isSound
 
     def _end(self) -> bool:
-        """A message is complete. Returns False if the connection is failed because it ends within a character."""
+        """Handle the end of a message. Returns False if the message ends within a character (RFC 6455 8.1)."""
         self._reading = Reading.MESSAGE
         if self._decoder is not None and self._decoder.getstate()[0]:
             self._handler.invalidText(True)
             return False
-        # getvalue() of a BytesIO that nobody else has makes no copy.
+        # getvalue() makes no copy if there is no other reference to the BytesIO.
         parts, self._parts = self._parts, None
         if self._streams:
             self._traffic.messagesIn += 1
@@ -433,13 +436,13 @@ class Fast(Writer):
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def handOver(self, rest: bytes, left: int) -> None:
-        """The connection closes between two messages, or within one whose last frame lacks `left` bytes."""
+        """Called when the connection closes, between messages or `left` bytes before the end of one."""
         self._reading = Reading.PAYLOAD if left else Reading.MESSAGE
         self._left, self._final = left, True
         self._fallBack(rest)
 
     def _fallBack(self, rest: bytes) -> int:
-        """Let Autobahn read on from here."""
+        """Let Autobahn read on from here. Returns -1."""
         reading, self._reading = self._reading, Reading.AUTOBAHN
         self._parts = None
         if self._handler is not None:
@@ -449,7 +452,7 @@ class Fast(Writer):
         return -1
 
     def close(self) -> None:
-        """The connection is gone."""
+        """Called when the connection is gone."""
         super().close()
         self._received = self._parts = None
         self._rest = b""

@@ -1,4 +1,4 @@
-"""What a plane is given, and what it calls: the connection whose frames it reads and writes."""
+"""The interface that a plane uses: the connection whose frames it reads and writes, and the limits of frames."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from wsd.metrics import Traffic
 
 @dataclass(frozen=True, slots=True)
 class FrameLimits:
-    """The limits of a route's connections, and where their messages are counted."""
+    """The limits of a route's connections, and the counters of their messages."""
 
     traffic: Traffic
     maxMessage: int
-    """Bytes of a message, after inflating."""
+    """The largest message in bytes, after inflating."""
     maxFrame: int
-    """Bytes of a frame, by the length in its head, before inflating."""
+    """The largest payload of a frame in bytes, before inflating."""
     maxUnsent: int
-    """Bytes that may wait to be sent. The connection is dropped if more do."""
+    """The most unsent bytes. The connection is dropped if there are more."""
     streams: bool
     """Whether messages are passed on in pieces, as they arrive."""
 
@@ -29,17 +29,17 @@ class FrameHandler(Protocol):
     """
     A connection, as its plane sees it.
 
-    The connection owns `state` and `held`, and tells its plane of each change: see the plane's `isOpen` and `held`.
+    The connection owns `state` and `held`, and sets the plane's `isOpen` and `held` when they change.
     """
 
     state: int
     """Autobahn's state. Messages are read and written while it is `OPEN`."""
     held: int
-    """How many ask that nothing is read."""
+    """The number of `hold`s that are not released. Nothing is read while it is not 0."""
 
     @property
     def copies(self) -> bool:
-        """Whether the transport copies large data that it is given."""
+        """Whether writing to the transport copies large data."""
 
     @property
     def unsent(self) -> int:
@@ -47,57 +47,54 @@ class FrameHandler(Protocol):
 
     # -- what arrives ---------------------------------------------------------------------------------------------
 
-    def messageReceived(self, payload: bytes, isBinary: bool) -> None:
-        """A complete message has come; text is checked."""
-
     def received(self, payload: bytes, isBinary: bool) -> Any:
-        """The protocol's own hook. A fast plane calls it directly, instead of `messageReceived`."""
+        """The protocol's own hook, called with a complete message; text is valid UTF-8."""
 
     def hookReturned(self, result: Any, size: int) -> None:
-        """`received` returned this result, which is not None, for a message of this size."""
+        """Called when `received` returned a result other than None, for a message of `size` bytes."""
 
     def hookFailed(self) -> None:
-        """`received` raised the exception that is being handled."""
+        """Called while the exception that `received` raised is being handled."""
 
     def messageBegan(self, isBinary: bool) -> None:
-        """A message begins, and its pieces follow."""
+        """Called when a message begins. Its pieces follow."""
 
     def messageArrived(self, data: bytes) -> None:
-        """A piece of the message, inflated and checked."""
+        """Called with a piece of the message, inflated and checked."""
 
     def messageEnded(self) -> None:
-        """The message is complete."""
+        """Called when the message is complete."""
 
     def onPing(self, payload: bytes) -> None:
-        """A ping has come (RFC 6455 5.5.2)."""
+        """Called with the payload of a ping (RFC 6455 5.5.2)."""
 
     def onPong(self, payload: bytes) -> None:
-        """A pong has come (RFC 6455 5.5.3)."""
+        """Called with the payload of a pong (RFC 6455 5.5.3)."""
 
     def inflateFailed(self, error: InflateError) -> None:
-        """A message cannot be inflated, or exceeds its limit: fail the connection."""
+        """Called when a message cannot be inflated, or exceeds its limit: fail the connection."""
 
     def invalidText(self, isTruncated: bool) -> None:
-        """A text message is not UTF-8, or ends within a character: fail the connection (RFC 6455 8.1)."""
+        """Called when a text message is not UTF-8, or ends within a character: fail the connection (RFC 6455 8.1)."""
 
     def fallBack(self, rest: bytes, left: int, final: bool, inside: bool, total: int) -> None:
         """
-        Autobahn reads on from here, beginning with `rest`.
+        Let Autobahn read on from here, beginning with `rest`.
 
-        The first `left` bytes belong to a frame that is ignored; `final` says whether it is the last one of its
-        message. `inside` says that a message has begun, of which `total` bytes have come.
+        The first `left` bytes belong to a frame that is ignored; `final` says whether it is the last frame of its
+        message. `inside` says whether a message has begun, of which `total` bytes have been received.
         """
 
     def readPlain(self, data: bytes) -> None:
-        """Autobahn reads this."""
+        """Let Autobahn read this."""
 
     def consumeData(self) -> None:
-        """Autobahn reads what is in its buffer."""
+        """Let Autobahn read its buffer."""
 
     # -- backpressure ---------------------------------------------------------------------------------------------
 
     def onBuffered(self, size: int) -> None:
-        """So many received bytes wait while reading is held."""
+        """Called while reading is held, with the number of bytes that were received meanwhile."""
 
     def yieldToReactor(self) -> None:
         """Hold reading until the next turn of the reactor, so that other connections get their turn."""
@@ -106,21 +103,21 @@ class FrameHandler(Protocol):
         """Hold reading, and call `step` once in each turn of the reactor until it returns False."""
 
     def deflateDone(self) -> None:
-        """The message that was deflated in steps is sent: resume reading."""
+        """Called when the message that was deflated in steps is sent: resume reading."""
 
     def overrun(self) -> None:
-        """More bytes than allowed wait to be sent: drop the connection."""
+        """Called when there are more unsent bytes than allowed: drop the connection."""
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
     def noteReceived(self, size: int) -> None:
-        """The plane keeps `size` received bytes that it has not passed on."""
+        """Called with the number of received bytes that the plane has not passed on."""
 
     def noteDeflating(self, size: int) -> None:
-        """The message being deflated, and what waits behind it, take `size` bytes."""
+        """Called with the bytes of the message being deflated and of everything queued behind it."""
 
     def noteUnsent(self) -> bool:
-        """Returns whether bytes wait in the transport. If so, it reports their number from now on."""
+        """Returns whether the transport has unsent bytes. If so, it reports their number from now on."""
 
     # -- help -----------------------------------------------------------------------------------------------------
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 
 FIN = 0x80
-"""The first bit of a frame: it is the last one of its message."""
+"""The first bit of a frame: this frame is the last one of its message (RFC 6455 5.2)."""
 
 COMPRESSED = 0x40
-"""RSV1, the second bit: the message is deflated (RFC 7692 6)."""
+"""RSV1, the second bit of a message's first frame: the message is deflated (RFC 7692 6)."""
 
 
 def frameHead(opcode: int, length: int, fin: bool = True, compressed: bool = False) -> bytes:
-    """The head of an unmasked frame; its length is in the shortest form (RFC 6455 5.2)."""
+    """Returns the head of an unmasked frame, with its length in the shortest form (RFC 6455 5.2)."""
     first = opcode | (FIN if fin else 0) | (COMPRESSED if compressed else 0)
     if length < 126:
         return bytes((first, length))

@@ -1,4 +1,4 @@
-"""A message too large to be deflated at once: it is deflated in steps, and later messages wait behind it."""
+"""A message too large to be deflated at once. It is deflated in steps, and later messages queue behind it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from wsd.frames.deflate import TAIL, Deflater
 from wsd.frames.libraries import Deflating
 
 AT_ONCE = 256 * 1024
-"""Bytes of a message that are deflated in one step: 1 to 10 ms. A message up to this size is sent at once."""
+"""Bytes deflated in one step, which takes 1 to 10 ms. A message up to this size is sent at once."""
 
 
 class LargeMessage:
-    """A message deflated in steps. Nothing is sent before all is deflated, so it can still be sent uncompressed."""
+    """A message deflated in steps. None of it is sent before the last step, so it can still be sent uncompressed."""
 
     __slots__ = ("_at", "_context", "_pieces", "behind", "fragment", "opcode", "payload", "size")
 
@@ -24,31 +24,31 @@ class LargeMessage:
         self.opcode = opcode
         self.fragment = fragment
         self.size = len(payload)
-        """Bytes of the message, and of everything that waits behind it."""
+        """Bytes of the message, and of everything queued behind it."""
         self.behind: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
-        """Sends that wait behind it, in order."""
+        """Sends queued behind it, each as its size, function and arguments."""
         self._context: Deflating = deflater.deflatingContext()
         self._pieces: list[bytes] = []
         self._at = 0
 
     def add(self, size: int, send: Callable[..., None], given: tuple[Any, ...]) -> None:
-        """Let a send of this size wait behind the message."""
+        """Queue a send behind the message."""
         self.size += size
         self.behind.append((size, send, given))
 
     def next(self) -> tuple[Callable[..., None], tuple[Any, ...]]:
-        """Take the first waiting send."""
+        """Remove and return the first queued send."""
         size, send, given = self.behind.popleft()
         self.size -= size
         return send, given
 
     def follow(self, before: LargeMessage) -> None:
-        """Take over everything that waited behind another large message."""
+        """Queue everything that is queued behind another large message, which was sent before this one."""
         self.behind.extend(before.behind)
         self.size += sum(size for size, _, _ in before.behind)
 
     def step(self) -> bytes | None:
-        """Deflate another piece. Returns the compressed payload when all is done, None before."""
+        """Deflate the next piece. Returns the compressed payload after the last piece, None before."""
         piece = self.payload[self._at : self._at + AT_ONCE]
         self._at += len(piece)
         self._pieces.append(self._context.compress(piece))

@@ -1,4 +1,4 @@
-"""Which library deflates and inflates (RFC 1951): igzip (of the package isal), zlib-ng, or the zlib of Python."""
+"""Chooses the library that deflates and inflates (RFC 1951): igzip (of the package isal), zlib-ng, or Python's zlib."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class Deflating(Protocol):
     """A stream that deflates."""
 
     def compress(self, data: bytes, /) -> bytes:
-        """Take some plain bytes. Some deflated bytes may come out."""
+        """Deflate some data. Returns the deflated bytes that are ready."""
 
     def flush(self, mode: int, /) -> bytes:
-        """Everything that is left, filled up to a whole byte."""
+        """Returns all remaining deflated bytes, padded to a whole byte."""
 
 
 class Inflating(Protocol):
     """A stream that inflates."""
 
     eof: bool
-    """Whether a block with the BFINAL bit has come (RFC 1951 3.2.3)."""
+    """Whether the end of a block with the BFINAL bit was reached (RFC 1951 3.2.3)."""
     unused_data: bytes
     """What came after that block."""
 
     def decompress(self, data: bytes | memoryview, most: int, /) -> bytes:
-        """Returns at most `most` plain bytes, and keeps the rest of `data`."""
+        """Returns at most `most` inflated bytes. The rest of `data` is kept."""
 
 
 class Module(Protocol):
@@ -40,40 +40,40 @@ class Module(Protocol):
     def compressobj(
         self, level: int, method: int, wbits: int, memLevel: int, strategy: int, zdict: bytes | None = None
     ) -> Deflating:
-        """A stream that deflates."""
+        """Returns a stream that deflates."""
 
     def decompressobj(self, wbits: int, zdict: bytes = b"") -> Inflating:
-        """A stream that inflates."""
+        """Returns a stream that inflates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """One library, for raw deflate streams without header and checksum."""
+    """One library, used for raw deflate streams without header and checksum."""
 
     name: str
     module: Module
     levels: Mapping[int, int]
-    """The library's own level for each level from 1 (fast) to 9 (small) at which it is as good as zlib."""
+    """Maps zlib's levels, 1 (fast) to 9 (small), to the library's own, where the library compresses as well as zlib."""
 
     def deflating(self, bits: int, level: int, memory: int, window: bytes = b"") -> Deflating:
-        """A stream that refers to at most 2**bits bytes before; the receiver has the bytes of `window`."""
+        """Returns a deflating stream with a window of 2**bits bytes, which begins with the bytes of `window`."""
         own = self.levels[level]
         if not window:
             return self.module.compressobj(own, zlib.DEFLATED, -bits, memory, zlib.Z_DEFAULT_STRATEGY)
         return self.module.compressobj(own, zlib.DEFLATED, -bits, memory, zlib.Z_DEFAULT_STRATEGY, window)
 
     def inflating(self, bits: int, window: bytes = b"") -> Inflating:
-        """A stream with a window of 2**bits bytes, which ends with the bytes of `window`."""
+        """Returns an inflating stream with a window of 2**bits bytes, which begins with the bytes of `window`."""
         return self.module.decompressobj(-bits, window) if window else self.module.decompressobj(-bits)
 
 
 _SAME = {level: level for level in range(1, 10)}
 _IGZIP = dict.fromkeys(range(2, 7), 1) | {1: 0}
-"""igzip's levels 2 and 3 save no more than its 1, and none saves as much as zlib's 7."""
+"""igzip's levels 2 and 3 compress no better than its level 1, and none compresses as well as zlib's 7."""
 
 
 def installed() -> Mapping[str, Library]:
-    """The installed libraries by name; zlib is always among them."""
+    """Returns the installed libraries by name. zlib is always among them."""
     found = {}
     for name, module, levels in (
         ("igzip", "isal.isal_zlib", _IGZIP),
@@ -89,20 +89,20 @@ def installed() -> Mapping[str, Library]:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The libraries in use: the best one to deflate at each level, and the one that inflates."""
+    """The libraries in use: one to deflate at each level, and one to inflate."""
 
     deflates: Mapping[int, Library]
     inflates: Library
 
     @property
     def name(self) -> str:
-        """The libraries used at the default level, for the log."""
+        """The names of the libraries at the default level, for the log."""
         names = dict.fromkeys((self.deflates[6].name, self.inflates.name))
         return " and ".join(names)
 
 
 def choose(libraries: Iterable[Library]) -> Choice:
-    """Choose among libraries, given with the fastest at deflating first. At inflating zlib-ng is faster than igzip."""
+    """Choose among libraries, given with the fastest at deflating first. zlib-ng inflates faster than igzip."""
     found = list(libraries)
     deflates = {level: next(library for library in found if level in library.levels) for level in _SAME}
     return Choice(deflates, next((library for library in found if library.name == "zlib-ng"), found[0]))
@@ -110,5 +110,5 @@ def choose(libraries: Iterable[Library]) -> Choice:
 
 @cache
 def chosen() -> Choice:
-    """The choice among the installed libraries, made once."""
+    """Returns the choice among the installed libraries, which is made once."""
     return choose(installed().values())

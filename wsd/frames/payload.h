@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Writes `size` bytes of a payload without their mask; `offset` of its bytes came before these. `to` may be `data`. */
+/* Unmasks `size` bytes of a payload, which follow its first `offset` bytes. `to` may be `data`. */
 static inline void unmask(uint8_t *to, const uint8_t *data, size_t size, uint32_t mask, size_t offset)
 {
     uint8_t key[4], turned[8];
@@ -35,9 +35,10 @@ static inline void unmask(uint8_t *to, const uint8_t *data, size_t size, uint32_
 #define NOT_TEXT 0xFFFFFFFFu
 #define ASCII 0x8080808080808080ull
 
-/* The state after a byte that begins a character: how many bytes follow, and from where to where the next may be. */
+/* The state within a character: how many bytes follow, and the least and the most that the next one may be. */
 #define FOLLOW(count, least, most) ((uint32_t)(count) | (uint32_t)(least) << 8 | (uint32_t)(most) << 16)
 
+/* Returns the state after the first byte of a character: 0 for ASCII, NOT_TEXT if no character begins so. */
 static inline uint32_t leads(uint8_t byte)
 {
     if (byte < 0x80)
@@ -53,7 +54,7 @@ static inline uint32_t leads(uint8_t byte)
     return NOT_TEXT;
 }
 
-/* How many bytes of a text that begins with a character are ASCII. */
+/* Returns a number of bytes at the beginning of the text that are all ASCII; more ASCII may follow. */
 static inline size_t asciiText(const uint8_t *text, size_t size)
 {
     size_t at = 0;
@@ -76,16 +77,17 @@ static inline size_t asciiText(const uint8_t *text, size_t size)
 #include <tmmintrin.h>
 
 /*
- * The same of ASCII and of whole characters, sixteen bytes at a time (J. Keiser, D. Lemire: Validating UTF-8 In Less
- * Than One Instruction Per Byte, 2021). What two bytes next to each other may be wrong in is looked up by the halves of
- * the first and the upper half of the second: a bit that all three tables have is an error. Where there is one, or where
- * the last character goes on behind, it ends before.
+ * Returns a number of bytes at the beginning of the text that are complete, valid characters; more may follow. Checks
+ * sixteen bytes at a time (J. Keiser, D. Lemire: Validating UTF-8 In Less Than One Instruction Per Byte, 2021): the
+ * possible errors of two adjacent bytes are looked up in three tables, by both halves of the first byte and the upper
+ * half of the second. A bit that is set in all three is an error. It stops before a block with an error, and before a
+ * character that continues behind the last block.
  */
 __attribute__((target("ssse3"))) static size_t wideText(const uint8_t *text, size_t size)
 {
     enum {
-        SHORT = 1,          /* a lead, and no continuation behind it */
-        LONG = 2,           /* ASCII, and a continuation behind it */
+        SHORT = 1,          /* a leading byte without a continuation behind it */
+        LONG = 2,           /* ASCII with a continuation behind it */
         OVERLONG_3 = 4,
         LARGE = 8,          /* beyond U+10FFFF */
         SURROGATE = 16,
@@ -149,8 +151,8 @@ static inline size_t wholeText(const uint8_t *text, size_t size)
 #endif
 
 /*
- * Checks more of a text: the state after it, 0 between two characters, NOT_TEXT as soon as no character can begin like
- * this. `state` is what the bytes before gave, 0 at the beginning.
+ * Checks more of a text. Returns the state after it: 0 between two characters, NOT_TEXT after an invalid byte. `state`
+ * is the result for the bytes before, 0 at the beginning.
  */
 static inline uint32_t checkText(uint32_t state, const uint8_t *text, size_t size)
 {

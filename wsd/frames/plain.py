@@ -1,4 +1,4 @@
-"""plain: Autobahn reads the frames. The other planes are compared with this one, and fall back to Autobahn."""
+"""plain: Autobahn reads the frames. Tests compare the other planes with this one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from wsd.frames.writing import Writer
 
 
 class Plain(Writer):
-    """Passes on to Autobahn what arrives."""
+    """Passes on received data to Autobahn."""
 
     __slots__ = ()
 
     def __init__(self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes) -> None:
-        """`rest` is what came before the connection was open."""
+        """`rest` is what was received before the connection was open."""
         super().__init__(handler, transport, limits, deflater)
         handler.fallBack(rest, 0, False, False, 0)
 
@@ -24,5 +24,5 @@ class Plain(Writer):
         self._handler.readPlain(data)
 
     def resumeReading(self) -> None:
-        """Reading is no longer held."""
+        """Called when reading is no longer held."""
         self._handler.consumeData()

@@ -1,4 +1,4 @@
-"""Messages made ready once for many connections."""
+"""Messages that are framed and deflated once for many connections."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from wsd.frames.heads import frameHead
 
 _WINDOW = 4096
 """
-Bytes before a prepared message that it may refer to.
+Bytes before a prepared message that it may refer to. Each idle connection keeps them.
 
-Of 1 KiB of JSON they save as much as 32 KiB would, in a third of the time, and each idle connection keeps them.
+With messages of 1 KiB of JSON they save as much as 32 KiB would, in a third of the time.
 """
 
 _MAX_VARIANTS = 8
-"""Deflated forms of one message. When there are as many, a connection gets the form that refers to nothing before."""
+"""The most deflated forms of one message. Further connections get a form that refers to no earlier message."""
 
 
 class Prepared:
     """
     One message for many connections: framed once, and deflated once for each set of parameters.
 
-    It may refer to the prepared message before it, if that was the last one that a connection was sent.
+    Its deflated form may refer to an earlier prepared message, for connections that were sent that one last.
     """
 
     __slots__ = ("_deflated", "isBinary", "payload", "plain")
@@ -39,7 +39,7 @@ class Prepared:
         return Opcode.BINARY if self.isBinary else Opcode.TEXT
 
     def deflated(self, deflater: Deflater) -> bytes:
-        """The deflated frame for a connection; the connection's next message may refer to it."""
+        """Returns the deflated frame for a connection, whose next message may then refer to it."""
         key, before = deflater.key, deflater.before
         found = self._deflated.get((key, before))
         if found is None:
@@ -53,7 +53,7 @@ class Prepared:
         return frame
 
     def _deflate(self, key: DeflateKey, before: bytes) -> tuple[bytes, bytes]:
-        """The frame, and the last bytes that its receiver has then."""
+        """Returns the frame, and the end of the window that its receiver has then."""
         context = newContext(key, before)
         body = (context.compress(self.payload) + context.flush(zlib.Z_SYNC_FLUSH))[: -len(TAIL)]
         frame = frameHead(self._opcode, len(body), compressed=True) + body

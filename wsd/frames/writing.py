@@ -15,28 +15,27 @@ OPEN = 3
 """Autobahn's number for the state of a connection in which messages are read and written."""
 
 _MAX_COPIED = 16384
-"""A payload of up to this many bytes is copied behind its frame's head. A larger one is sent beside it."""
+"""A payload of up to this many bytes is joined to its frame's head. A larger one is sent without a copy."""
 
 _MAX_CORKED = 65536
-"""Bytes that are gathered while a read is answered; beyond, they are sent."""
+"""The most bytes that are gathered while a read is handled. If there are more, they are sent."""
 
 LEAST_DEFLATED = 128
-"""Messages are deflated from this size on. A shorter one would save less than the headers of its packet take."""
+"""The smallest message that is deflated. A smaller one would save less than its packet's headers take."""
 
 _PORTION = 262144
-"""Bytes given at a time to a transport that copies, so that its copies stay small."""
-
+"""Bytes written at a time to a transport that copies, so that its copies stay small."""
 
 _TEXT_HEADS = tuple(frameHead(Opcode.TEXT, length) for length in range(126))
 _BINARY_HEADS = tuple(frameHead(Opcode.BINARY, length) for length in range(126))
-"""The heads of messages whose length fits into the second byte."""
+"""The heads of messages whose length fits into the second byte (RFC 6455 5.2)."""
 
 
 class Writer:
     """
     Writes the messages of one open connection.
 
-    What is sent while a read is answered leaves as one write at its end.
+    What is sent while a read is handled is gathered, and written at the end of the read.
     """
 
     __slots__ = (
@@ -67,7 +66,7 @@ class Writer:
         self._large: LargeMessage | None = None
         self._socket: Any = None
         self.sent = 0
-        """Bytes sent to the socket from here, without the transport."""
+        """Bytes sent to the socket directly, bypassing the transport."""
         self.isOpen = handler.state == OPEN
         self.held = handler.held
         self.heard = True
@@ -102,6 +101,7 @@ class Writer:
             self._sendInTurn(len(payload.payload), self._sendPrepared, payload)
 
     def _sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:
+        """Send a message, deflated if `deflate` is True and it is worth it."""
         compressed = deflate and self._deflater is not None and len(payload) >= LEAST_DEFLATED
         if compressed and len(payload) > AT_ONCE:
             self._deflateInSteps(LargeMessage(self._deflater, payload, opcode, fragment))
@@ -109,6 +109,7 @@ class Writer:
         self._sendFrames(self._deflater.deflate(payload) if compressed else payload, opcode, fragment, compressed)
 
     def _sendFrames(self, payload: bytes, opcode: int, fragment: int, compressed: bool) -> None:
+        """Send a message in one frame, or in fragments (RFC 6455 5.4). Only the first has RSV1 (RFC 7692 6.1)."""
         if not 0 < fragment < len(payload):
             self._frame(frameHead(opcode, len(payload), True, compressed), payload)
             return
@@ -135,7 +136,7 @@ class Writer:
             self._sendLarge(head, payload)
 
     def _sendLarge(self, *pieces: bytes) -> None:
-        """Send large data without a copy, after what was gathered."""
+        """Send large data without a copy, after the gathered data."""
         self.flush()
         if not self._handler.copies:
             self._transport.writeSequence(pieces)
@@ -148,7 +149,7 @@ class Writer:
     # -- a large message ------------------------------------------------------------------------------------------
 
     def _sendInTurn(self, size: int, send: Callable[..., None], *given: Any) -> None:
-        """Send now, or after a large message that is still being deflated."""
+        """Call `send` now, or after a large message that is being deflated."""
         if self._large is None:
             send(*given)
         else:
@@ -157,7 +158,7 @@ class Writer:
             self._checkUnsent()
 
     def writeInTurn(self, frame: bytes) -> None:
-        """Send a complete frame of a message after everything sent before."""
+        """Send a complete frame of a message, after all earlier messages."""
         self._sendInTurn(len(frame), self.write, frame)
 
     def _deflateInSteps(self, large: LargeMessage) -> None:
@@ -170,7 +171,7 @@ class Writer:
             self._handler.noteDeflating(self.waiting)
 
     def _step(self) -> bool:
-        """Deflate another piece; after the last one send the message and everything behind it."""
+        """Deflate another piece. After the last one, send the message. Returns whether there is more to deflate."""
         large = self._large
         if large is None:
             return False
@@ -180,6 +181,7 @@ class Writer:
         return payload is None
 
     def _finish(self, large: LargeMessage, payload: bytes, compressed: bool) -> None:
+        """Send the large message and everything queued behind it, up to another large message."""
         self._sendFrames(payload, large.opcode, large.fragment, compressed)
         while self._large is large and self.isOpen and large.behind:
             send, given = large.next()
@@ -187,7 +189,7 @@ class Writer:
         if self._large is large:
             self._large = None
         elif self._large is not None:
-            # Another large message was waiting: the rest now waits behind that one.
+            # Another large message was queued: the rest is now queued behind that one.
             self._large.follow(large)
         self._noteDeflating()
         self._deflateDone()
@@ -197,19 +199,19 @@ class Writer:
             self._handler.deflateDone()
 
     def sendUncompressed(self) -> None:
-        """Send the message being deflated, uncompressed, and everything behind it: a close frame follows."""
+        """Send the message being deflated uncompressed, and everything queued behind it: a close frame follows."""
         while (large := self._large) is not None:
             self._deflater.forget()
             self._finish(large, large.payload, False)
 
     @property
     def isBusy(self) -> bool:
-        """Whether a message is still being deflated."""
+        """Whether a message is being deflated in steps."""
         return self._large is not None
 
     @property
     def waiting(self) -> int:
-        """Bytes of that message, and of everything that waits behind it."""
+        """Bytes of the message being deflated, and of everything queued behind it."""
         return 0 if self._large is None else self._large.size
 
     # -- frames ---------------------------------------------------------------------------------------------------
@@ -226,16 +228,16 @@ class Writer:
             self.flush()
 
     def cork(self) -> None:
-        """Gather what is written until `uncork`."""
+        """Gather frames until `uncork`."""
         self._batch = []
 
     def uncork(self) -> None:
-        """Send what was gathered. From now on everything is sent at once."""
+        """Send the gathered frames. From now on frames are sent at once."""
         self.flush()
         self._batch = None
 
     def flush(self) -> None:
-        """Send what was gathered."""
+        """Send the gathered frames."""
         batch = self._batch
         if batch:
             data = batch[0] if len(batch) == 1 else b"".join(batch)
@@ -244,12 +246,12 @@ class Writer:
             self._put(data)
 
     def _put(self, data: bytes) -> None:
-        """Send to the socket if nothing waits before it, and the rest through the transport."""
+        """Send to the socket, unless the transport has unsent bytes; write what is left to the transport."""
         if self._socket is not None and not self._transport.unsent:
             try:
                 taken = self._socket.send(data)
             except OSError:
-                # The transport meets the same error and reports it.
+                # The transport gets the same error, and reports it.
                 taken = 0
             self.sent += taken
             if taken == len(data):
@@ -259,7 +261,7 @@ class Writer:
         self._checkUnsent()
 
     def _checkUnsent(self) -> None:
-        """Drop the connection if more bytes wait to be sent than may."""
+        """Drop the connection if there are more unsent bytes than allowed."""
         handler = self._handler
         if handler is not None:
             handler.noteUnsent()
@@ -267,5 +269,5 @@ class Writer:
                 handler.overrun()
 
     def close(self) -> None:
-        """The connection is gone."""
+        """Called when the connection is gone."""
         self._handler = self._transport = self._batch = self._socket = self._large = None

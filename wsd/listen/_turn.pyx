@@ -25,7 +25,7 @@ cdef object _DO_READ = "doRead"
 
 
 def turn(epoll, dict sources, onOtherEvent):
-    """Read from the sources that are ready, a batch of them, as `wsd.listen.ring.pythonTurn` does."""
+    """Read from a batch of the sources that are ready, as `wsd.listen.ring.pythonTurn` does."""
     cdef epoll_event[MOST] events
     cdef PyObject* found
     cdef int count = epoll_wait(epoll.fileno(), events, MOST, 0), index

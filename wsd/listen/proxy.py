@@ -1,7 +1,8 @@
 """
-The PROXY header of a trusted proxy, version 1 or 2 of HAProxy's protocol, read before anything else, TLS included.
+The PROXY header, version 1 or 2 of HAProxy's PROXY protocol. It comes before anything else, TLS included.
 
-It tells who really connected. It is read only from trusted proxies; the bytes of any other peer pass unchanged.
+It has the address of the client behind a proxy. It is read only from trusted proxies; any other peer's bytes are passed
+on unchanged.
 """
 
 from __future__ import annotations
@@ -31,19 +32,23 @@ _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = 16
 """Bytes of a version 2 header before its addresses."""
 _MAX_V1 = 107
+"""The longest version 1 header, with its CRLF."""
 _MAX_V2 = _FIXED + 4096
 """The specification allows 64 KiB of addresses and TLVs; no proxy sends more than a few hundred bytes."""
+_TCP4, _TCP6, _UNIX_STREAM = 0x11, 0x21, 0x31
+"""Address families, each with its transport protocol, of a version 2 header."""
 _UNIX_PATH = 108
+"""Bytes of a unix socket's path in a version 2 header."""
 _PORT = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
 class Malformed(Exception):
-    """The connection does not begin with a PROXY header; one sentence says why."""
+    """Raised with one sentence if a connection does not begin with a valid PROXY header."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """Who connected, and to which address. Both are None for LOCAL and UNKNOWN: the connection is the proxy's own."""
+    """The client's address, and the one it connected to. Both are None if the proxy itself is the client."""
 
     peer: IAddress | None
     host: IAddress | None
@@ -102,15 +107,15 @@ def _readV2(data: bytes) -> tuple[ProxyHeader, int] | None:
 def _addresses(family: int, body: bytes) -> ProxyHeader:
     if family == 0:
         return ProxyHeader(None, None)
-    size = {0x11: 4, 0x21: 16, 0x31: _UNIX_PATH}.get(family)
-    if size is None or len(body) < 2 * size + (0 if family == 0x31 else 4):
+    size = {_TCP4: 4, _TCP6: 16, _UNIX_STREAM: _UNIX_PATH}.get(family)
+    if size is None or len(body) < 2 * size + (0 if family == _UNIX_STREAM else 4):
         raise Malformed(
             f"the PROXY header has addresses of an unknown kind (0x{family:02x}), or too few bytes for them"
         )
-    if family == 0x31:
+    if family == _UNIX_STREAM:
         return ProxyHeader(_unix(body[:size]), _unix(body[size : 2 * size]))
     ports = struct.unpack_from("!HH", body, 2 * size)
-    made = IPv4Address if size == 4 else IPv6Address
+    made = IPv4Address if family == _TCP4 else IPv6Address
     peer, host = (
         made("TCP", str(ip_address(body[start : start + size])), port)
         for start, port in ((0, ports[0]), (size, ports[1]))
@@ -119,16 +124,16 @@ def _addresses(family: int, body: bytes) -> ProxyHeader:
 
 
 def _unix(path: bytes) -> UNIXAddress:
-    """A path ends at its first zero byte; that of an abstract socket begins with one."""
+    """An address from a padded path: it ends at its first zero byte, or begins with one for an abstract socket."""
     return UNIXAddress(path.rstrip(b"\0") if path[:1] == b"\0" else path.partition(b"\0")[0])
 
 
 class ProxiedTransport:
     """
-    A transport with the addresses of the header. Everything else is that of the real transport.
+    A transport with the addresses of a PROXY header. Everything else is the real transport's.
 
-    `via` is the proxy's address: a client behind it is not on this machine, whatever the header says. `waited` is
-    the number of seconds that the header took, out of `opening_timeout`.
+    `via` is the proxy's address: a client behind a proxy is never treated as one on this machine. `waited` is the
+    number of seconds that the header took, which count towards `opening_timeout`.
     """
 
     def __init__(self, transport: Any, header: ProxyHeader, via: str, waited: float) -> None:
@@ -155,12 +160,12 @@ class ProxiedTransport:
 
 
 def _textOf(address: Any) -> str:
-    """An address in the form of `trusted_proxies`."""
+    """An address in the form that `trusted_proxies` uses."""
     return "unix" if isinstance(address, UNIXAddress) else str(address.host)
 
 
 class ProxyProtocol(Protocol):
-    """Reads the header; what follows goes to the inner protocol."""
+    """Reads the header, and passes on what follows to the inner protocol."""
 
     log = Logger(namespace="wsd")
     transport: Any
@@ -174,7 +179,7 @@ class ProxyProtocol(Protocol):
         self._since = factory.clock.seconds()
 
     def connectionMade(self) -> None:
-        """A trusted proxy has to send the header in time. Any other peer goes to the inner protocol at once."""
+        """Wait for the header of a trusted proxy. Any other peer is connected to the inner protocol at once."""
         peer = self.transport.getPeer()
         if self._factory.trusts(_textOf(peer)):
             self._timeout = self._factory.clock.callLater(self._factory.timeout, self._overdue)
@@ -182,7 +187,7 @@ class ProxyProtocol(Protocol):
             self._begin(self.transport, peer)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the header, then those of the inner protocol."""
+        """Bytes from the peer: first the header, then the inner protocol's."""
         if self._isDropped:
             return
         if self._inner is not None:
@@ -214,7 +219,7 @@ class ProxyProtocol(Protocol):
         return inner
 
     def __conform__(self, interface: Any) -> Any:
-        """The inner protocol decides whether the peer may close its half, and is told of it."""
+        """Half-closing is offered if the inner protocol offers it, which is then told of it."""
         if interface is not IHalfCloseableProtocol or self._inner is None:
             return None
         return IHalfCloseableProtocol(self._inner, None)
@@ -247,7 +252,7 @@ class ProxyProtocol(Protocol):
 
 
 class ProxyFactory(Factory):
-    """Builds protocols that read the header before what `inner` builds."""
+    """Builds protocols that read the header, each before one that `inner` builds."""
 
     noisy = False
 
@@ -260,7 +265,7 @@ class ProxyFactory(Factory):
         self.timeout = timeout
 
     def buildProtocol(self, addr: IAddress | None) -> ProxyProtocol:
-        """For an accepted connection."""
+        """Returns the protocol of an accepted connection."""
         return ProxyProtocol(self)
 
     def doStart(self) -> None:

@@ -1,9 +1,9 @@
 """
-The ring: an epoll set of all connections, which is itself one reader of the reactor.
+The ring: an epoll set of all connections, registered with the reactor as a single reader.
 
 Twisted's reactors take 4 us for each event, for logging and several calls. Here a turn of the reactor is one such
-event, and handles a batch of the connections' events. The set is level-triggered: what a batch leaves comes again in
-the next turn, after the reactor's other readers.
+event, and handles a batch of the connections' events. The set is level-triggered: events beyond the batch come again
+in the next turn, after the reactor's other readers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 _BATCH = 256
-"""Events handled in a turn. At some microseconds each, the rest of the daemon waits at most a few milliseconds."""
+"""Events handled in a turn. Each takes some microseconds, so the rest of the daemon waits a few milliseconds."""
 
 _REASONS: dict[type[BaseException], Failure] = {
     kind: Failure(kind()) for kind in (error.ConnectionDone, error.ConnectionLost)
@@ -29,7 +29,7 @@ _REASONS: dict[type[BaseException], Failure] = {
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
 
 OnOtherEvent = Callable[["Source", int, BaseException | None], None]
-"""Called for any event other than that a source can be read, and with the reason if reading fails."""
+"""Called with a source and its event, unless it can just be read; and with the reason why a read failed."""
 
 
 class Source(Protocol):
@@ -39,17 +39,17 @@ class Source(Protocol):
         """Its descriptor, -1 when it is closed."""
 
     def doRead(self) -> Any:
-        """It can be read. Returns why it is lost, if it is."""
+        """Called when it can be read. Returns why it is lost, None if it is not."""
 
     def doWrite(self) -> Any:
-        """It can be written. Returns why it is lost, if it is."""
+        """Called when it can be written. Returns why it is lost, None if it is not."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """It is lost."""
+        """Called when it is lost."""
 
 
 def pythonTurn(epoll: select.epoll, sources: dict[int, Source], onOtherEvent: OnOtherEvent) -> None:
-    """Read from a batch of the sources that are ready: what `wsd.listen._turn` does, if it is not built."""
+    """Read from a batch of the sources that are ready. `wsd.listen._turn` does the same in C, where it is built."""
     for descriptor, event in epoll.poll(0, _BATCH):
         source = sources.get(descriptor)
         if source is None:
@@ -77,13 +77,13 @@ turn = _found()
 
 
 def ringOf(reactor: Any) -> Any:
-    """A ring on this reactor, or the reactor itself if there is no epoll."""
+    """Returns a ring on this reactor, or the reactor itself on a system without epoll."""
     return Ring(reactor) if hasattr(select, "epoll") else reactor
 
 
 @implementer(IReadDescriptor)
 class Ring:
-    """The reactor that connections are given; `stop` ends it when all are gone."""
+    """The reactor that connections are given. Call `stop` when all of them are gone."""
 
     log = Logger()
 
@@ -97,11 +97,11 @@ class Ring:
     # -- called by the reactor ---------------------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """The descriptor of the epoll set, readable while one of its connections is ready."""
+        """Returns the descriptor of the epoll set, which is readable while one of its connections is ready."""
         return self._epoll.fileno()
 
     def logPrefix(self) -> str:
-        """For Twisted's log."""
+        """The name in Twisted's log."""
         return "ring"
 
     def doRead(self) -> None:
@@ -109,7 +109,11 @@ class Ring:
         turn(self._epoll, self._sources, self._onOtherEvent)
 
     def _onOtherEvent(self, source: Source, event: int, why: BaseException | None) -> None:
-        """A source can be written, or is lost."""
+        """
+        Called for a source that can be written, or is lost.
+
+        Raises nothing: the reactor would drop the ring, and all connections with it.
+        """
         if why is None:
             try:
                 why = self._serve(source, event)
@@ -118,11 +122,17 @@ class Ring:
         if why is None:
             return
         if type(why) not in _REASONS:
-            self.log.failure("a connection failed", Failure(why), event="connection.error")
-        self._lose(source, why, bool(event & _IN))
+            self._logFailure(Failure(why))
+        try:
+            self._lose(source, why, bool(event & _IN))
+        except Exception:
+            self._logFailure(Failure())
+
+    def _logFailure(self, failure: Failure) -> None:
+        self.log.failure("a connection failed", failure, event="connection.error")
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor stops."""
+        """Called when the reactor stops. `stop` does the work."""
 
     def stop(self) -> None:
         """Close the ring."""
@@ -131,7 +141,7 @@ class Ring:
 
     @staticmethod
     def _serve(source: Source, event: int) -> Any:
-        """Handle an event other than that it can be read: it can be written, or the peer is gone."""
+        """Handle an event: the source can be read or written, or its peer is gone. Returns why it is lost, or None."""
         why = source.doRead() if event & _IN else None
         if why is None and event & _OUT and source.fileno() >= 0:
             why = source.doWrite()
@@ -140,7 +150,7 @@ class Ring:
         return why
 
     def _lose(self, source: Source, why: BaseException, reading: bool) -> None:
-        """It is lost, or its peer has closed only its own half."""
+        """Remove a source that is lost, or stop reading one whose peer has closed only its own half."""
         self.removeReader(source)
         if reading and isinstance(why, error.ConnectionDone) and IHalfCloseableDescriptor.providedBy(source):
             source.readConnectionLost(Failure(why))
@@ -159,11 +169,11 @@ class Ring:
         self._watch(writer, self._events.get(writer.fileno(), 0) | _OUT)
 
     def removeReader(self, reader: Source) -> None:
-        """Stop reading it."""
+        """Stop calling its `doRead`."""
         self._unwatch(reader, _IN)
 
     def removeWriter(self, writer: Source) -> None:
-        """Stop writing it."""
+        """Stop calling its `doWrite`."""
         self._unwatch(writer, _OUT)
 
     def removeAll(self) -> list[Source]:
@@ -174,15 +184,15 @@ class Ring:
         return sources
 
     def getReaders(self) -> list[Source]:
-        """The connections that are read."""
+        """Returns the connections that are watched for reading."""
         return [source for descriptor, source in self._sources.items() if self._events[descriptor] & _IN]
 
     def getWriters(self) -> list[Source]:
-        """The connections that are written."""
+        """Returns the connections that are watched for writing."""
         return [source for descriptor, source in self._sources.items() if self._events[descriptor] & _OUT]
 
     def callLater(self, delay: float, call: Callable[..., Any], *arguments: Any, **named: Any) -> IDelayedCall:
-        """The reactor's own."""
+        """Schedule a call on the reactor."""
         delayed: IDelayedCall = self._reactor.callLater(delay, call, *arguments, **named)
         return delayed
 

@@ -23,7 +23,7 @@ from wsd.listen.sealing import Sealer
 from wsd.listen.transport import LATER, READ
 from wsd.policies.address import TlsInfo
 
-_PASSED = {"setWaterMarks", "setKept", "via", "waited"}
+_PASSED = {"setWaterMarks", "limitKernelBuffer", "via", "waited"}
 _PASSED |= {"getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
 """Attributes of the transport below, if it has them."""
 

@@ -1,8 +1,8 @@
 """
-The transports of accepted connections: they send at once, and gather what is written while a read is delivered.
+The transports of accepted connections. They send at once; what is written while a read is delivered is sent together.
 
 Twisted's own transports send nothing before the next turn of the reactor, which is most of the cost of an answer. These
-provide the same interfaces (`ITCPTransport`, `IConsumer`, `IPushProducer`), and tell how much waits to be sent.
+provide the same interfaces (`ITCPTransport`, `IConsumer`, `IPushProducer`), and report how many bytes wait to be sent.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _VECTOR = 64
 """Buffers given to one sendmsg, far below the system's IOV_MAX of 1024."""
 
 _JOINED = 64 * 1024
-"""Gathered data is joined up to this size. Beyond, it is sent as a vector."""
+"""Up to this size, gathered data is joined. Larger data is sent as a vector."""
 
 LATER = (errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
 
 
 class Sending(_Base):
     """
-    A mixin for Twisted's server transports, with its own queue of what the kernel did not take.
+    A mixin for Twisted's server transports, with its own queue of the bytes that the kernel has not taken.
 
     A streaming producer is paused above `high` bytes and resumed at or below `low`.
     """
@@ -54,10 +54,10 @@ class Sending(_Base):
     _tell: Callable[[int], None] | None = None
 
     copies = False
-    """Whether large data that is written is copied here, as TLS does."""
+    """Whether writing copies large data, as it does over TLS."""
 
     receiver: Any = None
-    """Whose `dataReceived` is given what is read; None is the protocol. Set by `setReceiver` alone."""
+    """The object whose `dataReceived` gets what is read, or None for the protocol. Set by `setReceiver` alone."""
     _socketReader: Any = None
     """The receiver, if it reads from the socket itself."""
 
@@ -66,38 +66,38 @@ class Sending(_Base):
 
     @property
     def wire(self) -> Sending:
-        """wsd's own transport at the bottom; the layers above pass this on."""
+        """wsd's own transport: this one, which the layers above it pass on."""
         return self
 
     def written(self) -> int:
-        """Bytes written since the connection began."""
+        """Returns the number of bytes written since the connection began."""
         return self._taken + self.unsent
 
     @property
     def _taken(self) -> int:
-        """Bytes that the kernel took, from here or from a receiver that sends to the socket itself."""
+        """Bytes that the kernel has taken, from here or from a receiver that sends to the socket itself."""
         return self._sent if self._socketReader is None else self._sent + int(self._socketReader.sent)
 
     def acknowledged(self) -> int:
         """
-        Bytes that have reached the peer since the connection began.
+        Returns the number of bytes that have reached the peer since the connection began.
 
-        What the kernel took does not tell that: it wakes a writer when a third of a large buffer is free, for which a
-        slow peer may need minutes.
+        The bytes that the kernel has taken are no measure of a slow peer: the kernel wakes a writer only when a third
+        of a large buffer is free, which may take minutes.
         """
         waiting = bytearray(4)
         ioctl(self.socket, TIOCOUTQ, waiting)
         return self._taken - int.from_bytes(waiting, sys.byteorder)
 
     def setWaterMarks(self, high: int, low: int) -> None:
-        """Set above how many waiting bytes a producer is paused, and at how many it is resumed."""
+        """Pause a streaming producer above `high` unsent bytes, and resume it at or below `low`."""
         self.high, self.low = high, low
 
-    def setKept(self, size: int) -> None:
-        """Let the kernel keep at most so many unsent bytes. Only TCP keeps many."""
+    def limitKernelBuffer(self, size: int) -> None:
+        """Let the kernel buffer at most `size` unsent bytes. Only TCP buffers many."""
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """Call `tell` with the number of waiting bytes: now, and whenever it changes, until the connection is lost."""
+        """Call `tell` with the number of unsent bytes: now, and whenever it changes, until the connection is lost."""
         self._tell = tell
         tell(self.unsent)
 
@@ -108,7 +108,7 @@ class Sending(_Base):
     # -- reading --------------------------------------------------------------------------------------------------
 
     def doRead(self) -> Any:
-        """Read once and deliver what came. What is written meanwhile leaves as one."""
+        """Read once and deliver the data. What is written in the meantime is sent together."""
         if self._socketReader is not None:
             return self._socketReader.doRead()
         try:
@@ -128,7 +128,7 @@ class Sending(_Base):
         """
         Deliver what is read to `receiver.dataReceived` from now on.
 
-        A receiver with a `doRead` is given the socket: it reads for itself, and may send while nothing waits here.
+        A receiver with a `doRead` is given the socket: it reads for itself, and may send while `unsent` is 0.
         """
         self._sent, self._socketReader = self._taken, None
         self.receiver = receiver
@@ -169,13 +169,13 @@ class Sending(_Base):
             self._gathering = []
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """As Twisted's, but a streaming producer is paused at once if too much waits already."""
+        """As Twisted's, but a streaming producer is paused at once if too many bytes are unsent already."""
         self.producerPaused = False
         super().registerProducer(producer, streaming)
         self._tellProducer()
 
     def _send(self, pieces: list[bytes]) -> None:
-        """Offer pieces to the kernel, and queue what it does not take; `unsent` counts them already."""
+        """Offer pieces to the kernel, and queue what it does not take. `unsent` includes them already."""
         if self._queue:
             self._queue.extend(pieces)
         elif left := self._offer(pieces):
@@ -187,17 +187,18 @@ class Sending(_Base):
         self._tellProducer()
 
     def _offer(self, pieces: list[bytes]) -> list[bytes | memoryview]:
-        """Returns what the kernel did not take of these pieces. The next write meets an error again, and reports it."""
+        """Offer pieces to the kernel. Returns what it did not take. An error is left to the next write to report."""
         try:
             sent = self.socket.send(pieces[0]) if len(pieces) == 1 else self.socket.sendmsg(pieces[:_VECTOR])
         except OSError:
             sent = 0
         self.unsent -= sent
         self._sent += sent
-        return self._after(pieces, sent)
+        return self._without(pieces, sent)
 
     @staticmethod
-    def _after(pieces: Iterable[bytes | memoryview], sent: int) -> list[bytes | memoryview]:
+    def _without(pieces: Iterable[bytes | memoryview], sent: int) -> list[bytes | memoryview]:
+        """Returns the pieces without their first `sent` bytes."""
         rest: list[bytes | memoryview] = []
         for piece in pieces:
             if sent >= len(piece):
@@ -210,7 +211,7 @@ class Sending(_Base):
         return rest
 
     def doWrite(self) -> Any:
-        """The kernel has room again."""
+        """Called when the kernel has room again: send from the queue."""
         queue = self._queue
         if queue:
             try:
@@ -235,12 +236,12 @@ class Sending(_Base):
         return self._emptied()
 
     def _emptied(self) -> Any:
-        """Everything is sent: ask the producer for more, or end if that was asked for."""
+        """Everything is sent: ask the producer for more, or end the connection or our half if that was requested."""
         if self.producer is not None and (not self.streamingProducer or self.producerPaused):
             self.producerPaused = False
             self.producer.resumeProducing()
         elif self.disconnecting:
-            return self._postLoseConnection()
+            return main.CONNECTION_DONE
         elif self._writeDisconnecting:
             self._writeDisconnected = True
             return self._closeWriteConnection()
@@ -259,19 +260,19 @@ class Sending(_Base):
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def loseConnection(self, *reason: Any) -> None:
-        """End the connection after what waits has been sent."""
+        """End the connection after everything unsent has been sent."""
         if self._gathering:
             self._flushGathered()
         super().loseConnection()
 
     def loseWriteConnection(self) -> None:
-        """Send what waits, then end our half."""
+        """End our half of the connection after everything unsent has been sent."""
         if self._gathering:
             self._flushGathered()
         super().loseWriteConnection()
 
     def connectionLost(self, reason: failure.Failure) -> None:
-        """Drop what was not sent, and tell the protocol."""
+        """Discard what was not sent, and tell the protocol."""
         if self.disconnected:
             return
         self.disconnected, self.connected = 1, 0
@@ -300,7 +301,7 @@ class TCPTransport(Sending, tcp.Server):
     def __init__(
         self, accepted: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any
     ) -> None:
-        """As Twisted's, without the two texts that it formats for each connection."""
+        """As Twisted's, but without formatting two texts for each connection."""
         tcp.Connection.__init__(self, accepted, protocol, reactor)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(client) != 2:
@@ -312,19 +313,19 @@ class TCPTransport(Sending, tcp.Server):
         self.startReading()
         self.connected = 1
 
-    def setKept(self, size: int) -> None:
-        """Let the kernel keep at most so many unsent bytes. Otherwise it takes megabytes for a slow peer."""
+    def limitKernelBuffer(self, size: int) -> None:
+        """Let the kernel buffer at most `size` unsent bytes. By default it takes megabytes for a slow peer."""
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, size)
 
     def logPrefix(self) -> str:
-        """For Twisted's log."""
+        """The name in Twisted's log."""
         return f"{type(self.protocol).__name__},{self.sessionno},{self.hostname}"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} #{self.sessionno} of {self.hostname}>"
 
     def getHost(self) -> Any:
-        """Where it was accepted. The kernel is asked if the port listens on every address."""
+        """The address at which it was accepted. The kernel is asked if the port listens on every address."""
         return getattr(self.server, "host", None) or super().getHost()
 
 

@@ -1,1 +1,1 @@
-"""Who may do what, and how much: a module for each rule. Their limits are in `wsd.config.Policies`."""
+"""Who may do what, and how much: one module for each rule. The limits are in `wsd.config.Policies`."""

@@ -1,8 +1,8 @@
 """
-The true address of a client, and what TLS says of it.
+The true address of a client, and what its TLS handshake agreed on.
 
-The hops that a request names (X-Forwarded-For; Forwarded, RFC 7239) are believed only if a trusted proxy sent it, and
-only in the header that proxies are configured to set: a client can write the rest itself.
+The hops in a request's headers (X-Forwarded-For, or Forwarded of RFC 7239) are believed only if a trusted proxy sent
+the request, and only in the header that the proxies are configured to set. A client can forge the rest.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _PAIR = rf'[ \t]*+({_TCHAR}++)=({_TCHAR}++|"[^",;\\]*+")[ \t]*+'
 _FORWARDED_PAIR = re.compile(_PAIR)
 _FORWARDED = re.compile(rf"{_PAIR}(?:;{_PAIR})*\Z")
 """
-An element of Forwarded (RFC 7239 4). No value in use has a comma, a semicolon or a backslash within its quotes. An
-element with one is malformed, so that quotes which a client left open cannot hide what a proxy added.
+An element of Forwarded (RFC 7239 4). No value used in practice has a comma, a semicolon or a backslash within its
+quotes. Such an element counts as malformed, so that quotes that a client left open cannot hide what a proxy added.
 """
 _NODE = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<four>[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+))(?::(?P<port>[0-9]{1,5}))?\Z"
@@ -34,7 +34,7 @@ _PROXY_HEADERS = frozenset(
     "x-real-ip x-client-ip x-cluster-client-ip x-original-forwarded-for forwarded via true-client-ip cf-connecting-ip"
     " fastly-client-ip".split()
 )
-"""Header fields that proxies add, beside X-Forwarded-...: a request with one of them came through a proxy."""
+"""Header fields that proxies add, besides X-Forwarded-...: a request with one of them came through a proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Peer:
     """
     A client: the address that every policy, log line and metric uses.
 
-    `port` is 0 if a proxy did not tell it. `secure` says that it uses TLS, to us or to a trusted proxy. `direct` says
-    that it is on this machine and no proxy is between, so that it may do what only loopback may. `via` is the address
-    of the proxy between, if there is one.
+    `port` is 0 if a proxy did not report it. `secure` means that the client uses TLS, to us or to a trusted proxy.
+    `direct` means that it is on this machine with no proxy in between, so that it may do what only loopback may. `via`
+    is the address of the proxy in between, None without one.
     """
 
     address: str
@@ -71,7 +71,7 @@ class Peer:
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """Parse an address; None if it is none. An IPv4-mapped one (RFC 4291 2.5.5.2) becomes the IPv4 address."""
+    """Parse an address; returns None if it is malformed. An IPv4-mapped one (RFC 4291 2.5.5.2) becomes IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -81,7 +81,7 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
 
 @lru_cache(1024)
 def _parseSockets(address: str) -> tuple[IPv4Address | IPv6Address | None, str, bool]:
-    """The parsed address of a socket, its text, and whether it is loopback. Cached, since addresses come again."""
+    """Returns a socket's address parsed, its text, and whether it is loopback. Cached, since clients come back."""
     parsed = _parse(address)
     return (None, address, False) if parsed is None else (parsed, str(parsed), parsed.is_loopback)
 
@@ -93,12 +93,12 @@ def isLoopback(address: str) -> bool:
 
 
 def inNetworks(address: str, networks: Iterable[str]) -> bool:
-    """Returns whether an address is one of these addresses, or in one of these networks."""
+    """Returns whether an address is in one of these networks, which may be single addresses."""
     return Trust(networks, "").trusts(address)
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    """Parse a network. One of IPv4-mapped IPv6 addresses becomes one of IPv4 addresses, as in `_parse`."""
+    """Parse a network. A network of IPv4-mapped addresses becomes one of IPv4 addresses, as in `_parse`."""
     network = ip_network(text, strict=False)
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     return network if mapped is None or network.prefixlen < 96 else IPv4Network((mapped, network.prefixlen - 96))
@@ -106,7 +106,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 class Trust:
     """
-    Which proxies are trusted, and the header in which they tell the client's address.
+    Which proxies are trusted, and the header in which they report the client's address.
 
     `networks` are addresses, networks in CIDR form, or "unix"; `header` is "x-forwarded-for" or "forwarded".
     """
@@ -126,10 +126,10 @@ class Trust:
 
     def peer(self, address: str, port: int, secure: bool, headers: Headers) -> Peer:
         """
-        Returns who sent a request that came from `address`, over TLS if `secure`.
+        Returns the client of a request that came from `address`, over TLS if `secure`.
 
-        The hops are read from the nearest on, as long as a trusted proxy noted them. One that names no address (RFC
-        7239 6.2, 6.3, or malformed) ends this at the hop before.
+        Hops are read from the nearest one on, as long as a trusted proxy reported them. A hop without an address
+        (unknown, obfuscated, or malformed: RFC 7239 6.2, 6.3) ends this: the client is the hop before it.
         """
         parsed, true, loopback = _parseSockets(address)
         local = loopback or address == UNIX
@@ -149,12 +149,13 @@ class Trust:
 
 
 def _isRelayed(headers: Headers) -> bool:
+    """Returns whether a proxy has added a header field."""
     names = headers.byName
     return not _PROXY_HEADERS.isdisjoint(names) or "\nx-forwarded-" in "\n".join(("", *names))
 
 
 def _xForwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
-    """The hops of X-Forwarded-For, the nearest first. All get the scheme that the nearest proxy noted."""
+    """The hops of X-Forwarded-For, the nearest first. All get the scheme that the nearest proxy reported."""
     schemes = headers.tokens("X-Forwarded-Proto")
     scheme = schemes[-1] if schemes else None
     for hop in reversed(headers.get("X-Forwarded-For", "").split(",")):
@@ -163,7 +164,7 @@ def _xForwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
 
 
 def _forwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
-    """The `for` and `proto` of each element of Forwarded (RFC 7239 5), the nearest first; "" for a malformed one."""
+    """The `for` and `proto` of each element of Forwarded (RFC 7239 5), the nearest first. `for` is "" if malformed."""
     for element in reversed(headers.get("Forwarded", "").split(",")):
         if not element.strip(" \t"):
             continue
@@ -173,7 +174,7 @@ def _forwarded(headers: Headers) -> Iterator[tuple[str, str | None]]:
 
 
 def _node(text: str) -> tuple[IPv4Address | IPv6Address, int] | None:
-    """Parse a node (RFC 7239 6) to its address and port, 0 for no port; None if it names no address."""
+    """Returns the address and port of a node (RFC 7239 6), 0 for no port; None for a node without an address."""
     match = _NODE.match(text)
     if match is None:
         return None

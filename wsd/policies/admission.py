@@ -1,4 +1,4 @@
-"""Limits of connections, in all and from one address, and of opening handshakes a second from one address."""
+"""Limits: connections in total and from one address, and opening handshakes per second from one address."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from wsd.head import Refused
 from wsd.policies.timer import Timer
 
 _BURST = 2
-"""Seconds' worth of handshakes that an address may open at once after a pause, as a browser with many tabs does."""
+"""Seconds' worth of handshakes that an address may send at once after a pause, as a browser with many tabs does."""
 
 _SWEEP = 10.0
-"""Seconds between two searches for addresses whose bucket is full again, which need not be remembered."""
+"""Seconds between two searches for full buckets. An address whose bucket is full is forgotten."""
 
 
 @lru_cache(1024)
 def accountOf(address: str) -> str:
-    """What counts as one address: an IPv4 address, or a /64 of IPv6, all of which belongs to one host."""
+    """Returns what counts as one address: an IPv4 address, or a /64 of IPv6, since one host can use all of it."""
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
@@ -32,12 +32,12 @@ class Admission:
     """
     Counts connections and handshakes.
 
-    `arrive` and `leave` count a connection; `take` and `give` count it under its address, which is known later behind a
-    proxy.
+    `arrive` and `leave` count a connection in total. `take` and `give` count it under its address, which is known only
+    later if it comes through a proxy.
     """
 
     most: int
-    """The limit of connections: `max_connections`, or fewer if there are not enough descriptors."""
+    """The limit of connections: `max_connections`, or less if there are not enough descriptors."""
 
     def __init__(self, policies: Policies, timer: Timer) -> None:
         self._room: int | None = None
@@ -54,19 +54,19 @@ class Admission:
         self.most = policies.max_connections if self._room is None else min(policies.max_connections, self._room)
 
     def setRoom(self, room: int) -> None:
-        """Admit at most this many connections, whatever the policies say."""
+        """Admit at most `room` connections, even if the policies allow more."""
         self._room = room
         self.configure(self._policies)
 
     def arrive(self) -> bool:
-        """Count an accepted connection. False, and not counted, when the limit is reached."""
+        """Count an accepted connection. Returns False without counting it if the limit is reached."""
         if self.connections >= self.most:
             return False
         self.connections += 1
         return True
 
     def leave(self) -> None:
-        """A connection that arrived is gone."""
+        """Called when a connection counted by `arrive` is gone."""
         self.connections -= 1
 
     def take(self, address: str) -> None:
@@ -80,7 +80,7 @@ class Admission:
         self._held[account] = held + 1
 
     def give(self, address: str) -> None:
-        """A connection counted by `take` is gone."""
+        """Called when a connection counted by `take` is gone."""
         account = accountOf(address)
         held = self._held[account] - 1
         if held:
@@ -104,10 +104,10 @@ class Admission:
                 [("Retry-After", "1")],
             )
         self._buckets[account] = (tokens - 1, now)
-        self._timer.sooner(self, now + _SWEEP)
+        self._timer.scheduleBy(self, now + _SWEEP)
 
     def visit(self, now: float) -> None:
-        """Forget the addresses whose bucket is full again."""
+        """Called by the timer: forget the addresses whose bucket is full again."""
         rate = self._policies.handshakes_per_second
         full = [
             account for account, (tokens, at) in self._buckets.items() if tokens + (now - at) * rate >= rate * _BURST

@@ -1,8 +1,8 @@
 """
-The memory of all WebSockets together: received data that is not handled yet, and data that waits to be sent.
+The memory of all WebSockets together: received data that is not handled yet, and data that is not sent yet.
 
-Many connections can exhaust a machine though each is within its own limits. Beyond `max_memory`, those that use the
-most are closed.
+Many connections can exhaust a machine though each is within its own limits. Above `max_memory`, the connections that
+use the most are closed.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ class MemoryUse(IntEnum):
     """What a connection uses memory for."""
 
     received = 0
-    """An incomplete message, after inflating, and bytes that wait to be read."""
+    """An incomplete message, inflated, and bytes that were received while reading is held."""
     handled = 1
     """Messages that a hook is still handling."""
     deflated = 2
-    """A message being deflated, and everything that waits behind it."""
+    """A message being deflated in steps, and everything queued behind it."""
     unsent = 3
-    """Bytes that wait in the transport."""
+    """Bytes queued in the transport."""
     collected = 4
-    """What a protocol keeps of an incomplete message that it reads in pieces."""
+    """The part that a protocol keeps of an incomplete message that it reads in pieces."""
 
 
 class Holder(Protocol):
@@ -83,20 +83,20 @@ class Budget:
         self._most = policies.max_memory
 
     def open(self, holder: Holder) -> Account:
-        """A new account, for a connection that begins to use memory."""
+        """Returns a new account for a connection that begins to use memory."""
         account = Account(self, holder)
         self._accounts.add(account)
         return account
 
     def changed(self, account: Account, more: int) -> None:
-        """An account has changed by `more` bytes. A closed account is ignored."""
+        """Called when an account has changed by `more` bytes. A closed account is ignored."""
         if account not in self._accounts:
             return
         self.used += more
         if more > 0:
             self.total += more
             if self.used > self._most and not self._isRelieving:
-                # Later, since this is called while a connection reads or writes.
+                # Not now, since a connection is being read or written.
                 self._isRelieving = True
                 self._clock.callLater(0, self._relieve)
 
@@ -107,7 +107,7 @@ class Budget:
             self.used -= account.size
 
     def _relieve(self) -> None:
-        """End the connections that use the most memory, until the rest is within the limit."""
+        """End the connections that use the most memory, until the others are within the limit."""
         self._isRelieving = False
         if self.used <= self._most:
             return

@@ -1,4 +1,4 @@
-"""Coroutines that are run at once, since most of them have nothing to wait for."""
+"""Running a coroutine without a Deferred as long as it does not wait, which most never do."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 @coroutine
 def remainder(begun: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, Any, Any]:
     """
-    The rest of a coroutine that has run until it awaits `awaited`, as a coroutine that has not begun.
+    Returns the rest of a coroutine, which has run until it awaits `awaited`, as a new coroutine.
 
-    `Deferred.fromCoroutine` takes it, and is only needed if there is something to wait for.
+    The new one can be given to `Deferred.fromCoroutine`, which does not take a coroutine that has begun.
     """
     try:
         while True:

@@ -1,8 +1,8 @@
 """
-The heap of the C library: it is kept while there is traffic, and trimmed once there is none.
+The heap of the C library: freed memory is kept while there is traffic, and returned to the system afterwards.
 
-By default glibc returns the end of its heap to the system with nearly every large message that is freed, and takes it
-again for the next one. That makes messages of 512,000 B on a hundred connections half as expensive again.
+By default glibc returns the end of its heap to the system with nearly every large message that is freed, and requests
+it again for the next one. That makes messages of 512,000 bytes on a hundred connections 50 % more expensive.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Parameters of mallopt(3)."""
 
 _MAPPED = 32 * 1024 * 1024
-"""Blocks from this size on get a mapping of their own. glibc itself raises its threshold up to this."""
+"""Blocks of this size or more get a mapping of their own. glibc itself raises its threshold up to this."""
 
 _KEPT = 64 * 1024 * 1024
-"""Free bytes kept at the end of the heap: twice the above, as in glibc's own rule."""
+"""Free bytes kept at the end of the heap: twice `_MAPPED`, as in glibc's own rule."""
 
 _MANY = 16 * 1024 * 1024
-"""Bytes of messages between two checks that count as traffic."""
+"""The daemon is busy if this many bytes of messages passed since the last check."""
 
 _INTERVAL = 10.0
 """Seconds between two checks."""
@@ -37,14 +37,14 @@ def tuneMalloc() -> None:
 
 
 def trimHeap() -> None:
-    """Return freed memory to the system. glibc keeps what is between blocks in use."""
+    """Return freed memory to the system, except what lies between blocks in use."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 class HeapTrimmer:
-    """Trims the heap, once, when traffic has ceased; `transferred` returns the bytes of all messages so far."""
+    """Trims the heap each time that traffic ceases. `transferred` returns the bytes of all messages so far."""
 
     def __init__(self, timer: Timer, transferred: Callable[[], int], trimHeap: Callable[[], None] = trimHeap) -> None:
         self.due = -1
@@ -55,11 +55,11 @@ class HeapTrimmer:
         self._wasBusy = False
 
     def start(self) -> None:
-        """Begin to check."""
+        """Schedule the first check."""
         self._timer.schedule(self, self._timer.now + _INTERVAL)
 
     def visit(self, now: float) -> None:
-        """Compare with the last check."""
+        """Called by the timer: trim the heap if the daemon was busy at the last check and is not any more."""
         transferred = self._transferred()
         isBusy = transferred - self._before >= _MANY
         self._before = transferred

@@ -1,4 +1,4 @@
-"""What is agreed on in the opening handshake: the subprotocol (RFC 6455 4.2.2), and permessage-deflate (RFC 7692)."""
+"""What the opening handshake negotiates: the subprotocol (RFC 6455 4.2.2) and permessage-deflate (RFC 7692)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from wsd.head import Headers, Refused, shown
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _NAME = re.compile(rf"{_TCHAR}+\Z")
 _PARAMETER = re.compile(rf'({_TCHAR}++)(?:[ \t]*+=[ \t]*+(?:({_TCHAR}++)|"((?:{_TCHAR}|\\{_TCHAR})+)"))?\Z')
-"""A parameter. A quoted value, too, must be a token after removing backslashes (RFC 6455 9.1)."""
+"""A parameter. A quoted value must be a token after unescaping (RFC 6455 9.1)."""
 _BITS = re.compile(r"(?:[89]|1[0-5])\Z")
 _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _LEAST_BITS = 9
-"""The smallest window, 2**9 bytes, with which zlib deflates raw streams."""
+"""zlib deflates raw streams with a window of at least 2**9 bytes."""
 
 Parameters = tuple[tuple[str, str | None], ...]
 Offers = tuple[tuple[str, Parameters], ...]
@@ -24,9 +24,10 @@ Offers = tuple[tuple[str, Parameters], ...]
 
 def offeredSubprotocols(headers: Headers) -> tuple[str, ...]:
     """
-    The subprotocols that a client offers, in its order; several fields are one list (RFC 6455 11.3.4).
+    Returns the subprotocols that a client offers, in its order. Repeated fields are one list (RFC 6455 11.3.4).
 
-    Empty elements are ignored (RFC 9110 5.6.1.2). Raises `Refused` (400) unless it is a list of distinct tokens (4.1).
+    Empty elements are ignored (RFC 9110 5.6.1.2). Raises `Refused` (400) unless the elements are distinct tokens (RFC
+    6455 4.1).
     """
     value = headers.byName.get("sec-websocket-protocol")
     if value is None:
@@ -50,9 +51,10 @@ def choose(offered: tuple[str, ...], available: tuple[str, ...], prefer: str) ->
 
 def offeredExtensions(headers: Headers) -> Offers:
     """
-    The extensions offered, each with its parameters; several fields are one list (RFC 6455 11.3.2).
+    Returns the extensions that a client offers. Repeated fields are one list (RFC 6455 11.3.2).
 
-    Raises `Refused` (400) for a malformed field (9.1). Unknown extensions and parameters are declined elsewhere.
+    Raises `Refused` (400) for a malformed field (RFC 6455 9.1). `acceptDeflate` declines unknown extensions and
+    parameters.
     """
     value = headers.byName.get("sec-websocket-extensions")
     return () if value is None else _read(value)
@@ -60,7 +62,7 @@ def offeredExtensions(headers: Headers) -> Offers:
 
 @lru_cache(64)
 def _read(value: str) -> Offers:
-    """Cached, since browsers send one of a few values."""
+    """Parse Sec-WebSocket-Extensions. Cached, since browsers send one of a few values."""
     offers = []
     for element in value.split(","):
         if not element.strip(" \t"):
@@ -88,10 +90,10 @@ def _malformed(part: str) -> Refused:
 @dataclass(frozen=True, slots=True)
 class Deflate:
     """
-    What was agreed on of permessage-deflate.
+    The negotiated parameters of permessage-deflate.
 
-    `serverBits` and `clientBits` are the windows, as powers of two, that our deflating may use and our inflating must
-    have; `answer` is the value of Sec-WebSocket-Extensions that says so.
+    Our deflating may use a window of 2**serverBits bytes, and our inflating needs one of 2**clientBits bytes. `answer`
+    is the value of Sec-WebSocket-Extensions for the response.
     """
 
     serverNoContext: bool
@@ -120,7 +122,7 @@ def _isKnown(name: str, value: str | None) -> bool:
 
 @lru_cache(64)
 def _accept(parameters: Parameters) -> Deflate | None:
-    """Accept one offer; None if a parameter is unknown, repeated, invalid or cannot be met (RFC 7692 7.1)."""
+    """Accept an offer. Returns None if a parameter is unknown, repeated, invalid, or not possible (RFC 7692 7.1)."""
     values = dict(parameters)
     if len(values) < len(parameters) or not all(_isKnown(name, value) for name, value in parameters):
         return None
@@ -136,7 +138,7 @@ def _accept(parameters: Parameters) -> Deflate | None:
         serverNoContext=_FLAGS[0] in values,
         clientNoContext=_FLAGS[1] in values,
         serverBits=int(serverBits or 15),
-        # Old versions of zlib use 2**9 if asked for 2**8; a window larger than needed inflates as well.
+        # Old versions of zlib deflate with 2**9 if 2**8 is requested. A larger window inflates both.
         clientBits=max(int(clientBits or 15), _LEAST_BITS),
         answer="; ".join(answer),
     )

@@ -1,8 +1,8 @@
 """
-Which pages may connect: checks the Host of a request, and the Origin of the page that sent it (RFC 6455 10.2).
+Which web pages may connect: checks the Host of a request, and the Origin of the page that sent it (RFC 6455 10.2).
 
-An address is not trust. Any page can make its visitor's browser open 127.0.0.1, or an address in the visitor's network:
-Origin shows that. It can also let its own name point to such an address: Host shows that.
+The client's address is no proof. Any page can make its visitor's browser connect to 127.0.0.1, or to an address in the
+visitor's network: Origin shows that. It can also make its own name resolve to such an address: Host shows that.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _ORIGIN = re.compile(
     r"([a-z][a-z0-9+.-]*+)://([a-z0-9_-]++(?:\.[a-z0-9_-]++)*\.?|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?\Z", re.IGNORECASE
 )
 """
-As browsers write it (RFC 6454 6.2): no user name, international names in ASCII, no path. A single trailing slash is
-allowed, since some programs treat the origin as a URL.
+An origin as browsers write it (RFC 6454 6.2): no user name, international names in ASCII, no path. A single trailing
+slash is allowed, since some programs treat the origin as a URL.
 """
 _HOSTLESS = re.compile(r"([a-z][a-z0-9+.-]*+):///?\Z", re.IGNORECASE)
 """Origins without a host, such as `file://` and `qrc://`."""
@@ -37,7 +37,7 @@ Origin = tuple[str, str, int | None]
 
 @dataclass(frozen=True, slots=True)
 class _Hosts:
-    """`hosts`, prepared for look-ups: whole names, endings of names, and whether any name matches."""
+    """The configured `hosts`, prepared for look-ups: whole names, suffixes of names, and whether any name matches."""
 
     names: frozenset[str]
     ends: tuple[str, ...]
@@ -46,7 +46,7 @@ class _Hosts:
 
 @lru_cache(64)
 def hostName(host: str) -> str:
-    """The name in a Host field, in canonical form and without the port."""
+    """Returns the name in a Host field, in canonical form and without the port."""
     if host.startswith("["):
         return canonicalHost(host[: host.find("]") + 1])
     return canonicalHost(host.partition(":")[0])
@@ -62,8 +62,9 @@ def checkHost(host: str, hosts: tuple[str, ...], isWide: bool = False) -> None:
     """
     Check that Host is one of this daemon's names, on any port. Raises `Refused` (421).
 
-    `isWide` says that other machines can reach the address that the request came to. Then any address is accepted too,
-    since strangers can let only names point here, and so is a missing Host, which browsers always send.
+    `isWide` means that other machines can reach the address that the request came to. Then any address is accepted too,
+    since an attacker can make only a name resolve to this daemon. A missing Host is accepted as well, since browsers
+    always send one.
     """
     ours, name = _read(hosts), hostName(host)
     if name in ours.names or ours.isAny or name.endswith(ours.ends):
@@ -75,6 +76,7 @@ def checkHost(host: str, hosts: tuple[str, ...], isWide: bool = False) -> None:
 
 
 def _isAddress(name: str) -> bool:
+    """Returns whether a host is an IP address, IPv6 in brackets (RFC 3986 3.2.2)."""
     if name.startswith("["):
         return True
     try:
@@ -88,7 +90,7 @@ def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: 
     """
     Check that a page of this origin may open the route. `allowed` has "same-host", "null", "*" and whole origins.
 
-    Without an origin the client is no browser, and is accepted. Raises `Refused` (403).
+    A client that sends no origin is not a browser (RFC 6455 10.2), and is accepted. Raises `Refused` (403).
     """
     if origin is None or "*" in allowed:
         return
@@ -109,7 +111,7 @@ def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: 
 
 @lru_cache(64)
 def _parse(origin: str) -> Origin | None:
-    """Parse an origin to its scheme, host name and port in canonical form; None if it is none."""
+    """Returns an origin's scheme, host name and port in canonical form, None if it is malformed."""
     match = _ORIGIN.match(origin)
     if match is None:
         hostless = _HOSTLESS.match(origin)

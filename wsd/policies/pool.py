@@ -1,8 +1,8 @@
 """
 Threads for blocking work: one pool for the daemon, divided into shares.
 
-Each user of the pool has a share with bounds of its own, so that work that hangs in one share never holds up another.
-All bookkeeping is done on the reactor's thread; a thread only does the work that it is handed.
+Each user of the pool has a share with its own limits, so that work that hangs in one share never delays another. All
+bookkeeping is done on the reactor's thread; the pool's threads only do the work.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from wsd.metrics import Metrics, ShareCounters
 _T = TypeVar("_T")
 
 PATIENCE = 5.0
-"""Seconds for work that is still running when its share stops."""
+"""Seconds that a stopping share waits for its jobs."""
 
 MOST_WAITING = 10_000
-"""Limit of the waiting jobs of a share that names no other."""
+"""The default limit of a share's waiting jobs."""
 
 _MOST_REPLACED = 4
-"""Limit of a share's threads when some of them hang, as a multiple of `threads`."""
+"""The limit of a share's threads when some of them hang, as a multiple of `threads`."""
 
 
 class PoolFull(Exception):
-    """Too many jobs of a share wait for a thread."""
+    """Raised when too many jobs of a share wait for a thread."""
 
 
 class JobTimedOut(Exception):
-    """A job was not done in time, and its caller does not wait any longer. A thread may still be at it."""
+    """Raised when a job was not done in time. A thread may still be working on it."""
 
 
 class JobState(Enum):
-    """Where a job is."""
+    """The state of a job."""
 
     waiting = auto()
     running = auto()
     abandoned = auto()
-    """It runs on a thread, but nobody waits for it."""
+    """It runs on a thread, but its caller has stopped waiting."""
     done = auto()
 
 
@@ -66,7 +66,7 @@ class Job:
         self._result: Any = None
 
     def do(self) -> None:
-        """Do the work; called on a thread."""
+        """Called on a thread: do the work."""
         try:
             self._result = self._work()
         except BaseException:
@@ -99,20 +99,20 @@ class BlockingPool:
         self, user: str, route: str, *, threads: int, waiting: int = MOST_WAITING, timeout: float | None = None
     ) -> PoolShare:
         """
-        A share of the pool: at most `threads` of its jobs run at a time, and at most `waiting` others wait.
+        Returns a new share: at most `threads` of its jobs run at a time, and at most `waiting` others wait.
 
-        With a `timeout`, callers wait at most so many seconds for a job. Do without where a job that is finished late
-        does harm, as a late write to a file does.
+        With a `timeout`, callers wait at most that many seconds for a job. Do not use one if a job that ends late does
+        harm, such as a late write to a file.
         """
         return PoolShare(self, user, self._metrics.share(user, route), threads, waiting, timeout)
 
     def opened(self, share: PoolShare, threads: int) -> None:
-        """A share has its first job."""
+        """Called when a share has its first job."""
         self._shares.add(share)
         self._mostIdle += threads
 
     def closed(self, share: PoolShare, threads: int) -> None:
-        """A share takes no more jobs."""
+        """Called when a share takes no more jobs."""
         if share in self._shares:
             self._shares.remove(share)
             self._mostIdle -= threads
@@ -121,7 +121,7 @@ class BlockingPool:
                 self._jobs.put(None)
 
     def begin(self, job: Job) -> None:
-        """Hand a job to a thread, which calls `ended` on the reactor's thread."""
+        """Hand a job to a thread. The share's `ended` is called afterwards, on the reactor's thread."""
         if self._idle:
             self._idle -= 1
         else:
@@ -129,15 +129,15 @@ class BlockingPool:
         self._jobs.put(job)
 
     def _work(self) -> None:
-        """Do jobs, on a thread of the pool."""
+        """The loop of each thread: do jobs."""
         while (job := self._jobs.get()) is not None:
             job.do()
             self.reactor.callFromThread(self._freed, job)
-            # While this thread waits, it does not keep what the job held.
+            # While this thread waits, it keeps no reference to the job's arguments.
             del job
 
     def _freed(self, job: Job) -> None:
-        """A thread is done with a job; a thread beyond what the shares may use ends."""
+        """Called when a thread has done a job. Keep the thread if the open shares may use it, or else end it."""
         if self._idle < self._mostIdle:
             self._idle += 1
         else:
@@ -145,23 +145,23 @@ class BlockingPool:
         job.share.ended(job)
 
     def close(self) -> None:
-        """End the pool at once. Whoever is to wait for jobs that still run stops their share before."""
+        """Close all shares at once. To wait for the jobs of a share, call its `stop` first."""
         for share in list(self._shares):
             share.close()
 
 
 class _ShareState(Enum):
     unused = auto()
-    """There has been no job yet."""
+    """It has had no job yet."""
     open = auto()
     stopping = auto()
-    """Jobs are still accepted, since the last ones may need others to finish."""
+    """Jobs are still accepted, since one of the last may need another to finish."""
     closed = auto()
 
 
 class PoolShare:
     """
-    One user's part of the pool. Its jobs begin in the order of the calls; with one thread they are done in that order.
+    One user's part of the pool. Jobs begin in the order of the calls; with one thread they also end in that order.
 
     A running job cannot be stopped. When its Deferred is cancelled, or its time is over, another thread takes its place
     until it ends, up to four times `threads`.
@@ -188,13 +188,13 @@ class PoolShare:
         self._queue: deque[Job] = deque()
         self._running: set[Job] = set()
         self._abandoned = 0
-        """How many of the running jobs nobody waits for."""
+        """The number of running jobs that are abandoned."""
         self._stopped: list[Deferred[None]] = []
         self._patience: IDelayedCall | None = None
 
     @property
     def pending(self) -> int:
-        """The number of jobs that run or wait."""
+        """The number of running and waiting jobs."""
         return len(self._running) + len(self._queue)
 
     @property
@@ -204,10 +204,10 @@ class PoolShare:
 
     def run(self, work: Callable[..., _T], /, *arguments: Any, **named: Any) -> Deferred[_T]:
         """
-        Do the work on a thread.
+        Do the work on a thread. Returns a Deferred of its result.
 
-        Fails with what the work raises, with PoolFull, with JobTimedOut, or with CancelledError if the share has
-        stopped.
+        It fails with the exception of the work, with PoolFull, with JobTimedOut, or with CancelledError if the share is
+        closed.
         """
         if self._state is _ShareState.closed:
             return fail(CancelledError())
@@ -225,6 +225,7 @@ class PoolShare:
         return job.done
 
     def _next(self) -> None:
+        """Begin waiting jobs within the limit."""
         while self._queue and len(self._running) < self.limit:
             job = self._queue.popleft()
             self._counters.waiting -= 1
@@ -234,7 +235,7 @@ class PoolShare:
             self._pool.begin(job)
 
     def ended(self, job: Job) -> None:
-        """A thread has done the job."""
+        """Called when a thread has done the job."""
         self._running.remove(job)
         self._counters.threads -= 1
         if job.state is JobState.abandoned:
@@ -248,7 +249,7 @@ class PoolShare:
             self.close()
 
     def abandon(self, job: Job) -> None:
-        """The caller does not wait for the job any longer."""
+        """Called when the caller stops waiting for the job."""
         if job.state is JobState.waiting:
             self._queue.remove(job)
             self._counters.waiting -= 1
@@ -273,7 +274,7 @@ class PoolShare:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def stop(self) -> Deferred[None]:
-        """Fires when all jobs are done, or after `PATIENCE`; then the share takes no more."""
+        """Close the share when all jobs are done, or after `PATIENCE`. Returns a Deferred that fires then."""
         if not self.pending:
             self.close()
             return succeed(None)
@@ -295,7 +296,7 @@ class PoolShare:
         self.close()
 
     def close(self) -> None:
-        """Take no more jobs. Callers that still wait for one get CancelledError."""
+        """Take no more jobs. Callers that are still waiting get CancelledError."""
         if self._state is _ShareState.closed:
             return
         self._state = _ShareState.closed

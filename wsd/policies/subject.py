@@ -1,4 +1,4 @@
-"""Which client certificates may open a route: checks their subjects."""
+"""Which TLS clients may open a route: checks the subject of the client certificate."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from wsd.policies.address import TlsInfo
 
 def checkClient(tls: TlsInfo | None, clients: tuple[str, ...]) -> None:
     """
-    Check that a client may open a route with these rules. Without rules everybody may. Raises `Refused` (403).
+    Check that a client may open a route with these rules. Without rules every client may. Raises `Refused` (403).
 
-    A rule matches a subject that has all of its attributes, in any order; "*" matches any certificate.
+    A rule matches a subject that has all attributes of the rule, in any order. "*" matches any certificate.
     """
     if not clients:
         return

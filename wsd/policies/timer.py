@@ -1,7 +1,7 @@
 """
 Time: a monotonic clock, and one coarse timer for the time-outs of all connections.
 
-Time-outs are kept in buckets, instead of a delayed call for each connection.
+Time-outs are kept in buckets; a delayed call for each connection would cost more.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 GRAIN = 0.25
-"""Seconds between two checks of the clock: a visit comes at most so much later than asked for."""
+"""Seconds between two checks of the clock. A visit comes late by at most this."""
 
 _STEP = 5.0
-"""The most seconds that one turn counts, so that peers are not blamed after the process was suspended."""
+"""The most seconds that one turn counts, so that peers are not dropped after the process was suspended."""
 
 _NEVER = -1
 
 
 def keepTime(reactor: Any) -> None:
     """
-    Make a Twisted reactor use the monotonic clock, so that delayed calls come after their delay.
+    Make a Twisted reactor use the monotonic clock.
 
-    By default it uses the time of day: all calls would come late, or at once, when that is changed. Pending calls keep
+    By default it uses the time of day. When that is set, all delayed calls come late, or at once. Pending calls keep
     their remaining time.
     """
     before, reactor.seconds = reactor.seconds, monotonic
@@ -37,7 +37,7 @@ def keepTime(reactor: Any) -> None:
 
 
 class Timed(Protocol):
-    """What a `Timer` visits. `due` belongs to the timer, and begins as -1."""
+    """An item that a `Timer` visits. `due` belongs to the timer, and is -1 at first."""
 
     due: int
 
@@ -47,10 +47,10 @@ class Timed(Protocol):
 
 class Timer:
     """
-    Visits each of many items at about the time it asked for.
+    Visits each of many items at about its time.
 
-    An item waits in one bucket of `GRAIN` seconds. Ten thousand connections with a ping every 25 s cost a hundred
-    visits in a turn, and no memory but their place in a set.
+    Each scheduled item is in one bucket of `GRAIN` seconds. Ten thousand connections with a ping every 25 s cost a
+    hundred visits in a turn, and no memory except their place in a set.
     """
 
     log = Logger()
@@ -64,9 +64,9 @@ class Timer:
         self._seen = clock.seconds()
         self._turns = 0
         self.now = 1.0
-        """The timer's own seconds, at most one grain old: precise enough for time-outs, and cheap to read."""
+        """The timer's own seconds, at most one grain behind: precise enough for time-outs, and cheap to read."""
         self.lag = 0.0
-        """Seconds by which the last turn was late, since the reactor was busy."""
+        """Seconds by which the last turn was late because the reactor was busy."""
 
     def start(self) -> None:
         """Begin to check the clock."""
@@ -74,12 +74,12 @@ class Timer:
         self._loop.start(self._grain, now=False)
 
     def stop(self) -> None:
-        """Stop."""
+        """Stop checking the clock."""
         if self._loop.running:
             self._loop.stop()
 
     def schedule(self, item: Timed, when: float) -> None:
-        """Visit `item` at `when`, in terms of `now`, or up to a grain later. This replaces an earlier call."""
+        """Visit `item` at `when`, on the clock of `now`, or up to a grain later. Replaces an earlier call."""
         bucket = max(int(when / self._grain), self._turns) + 1
         if item.due == bucket:
             return
@@ -92,13 +92,13 @@ class Timer:
         else:
             waiting.add(item)
 
-    def sooner(self, item: Timed, when: float) -> None:
-        """As `schedule`, unless an earlier visit is scheduled."""
+    def scheduleBy(self, item: Timed, when: float) -> None:
+        """Visit `item` at `when`, unless an earlier visit is scheduled."""
         if item.due == _NEVER or max(self._bucket(when), self._turns) + 1 < item.due:
             self.schedule(item, when)
 
     def cancel(self, item: Timed) -> None:
-        """Do not visit `item`."""
+        """Cancel the visit of `item`."""
         if item.due == _NEVER:
             return
         bucket = self._buckets.get(item.due)

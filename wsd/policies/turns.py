@@ -1,4 +1,4 @@
-"""Long work in steps: one step in each turn of the reactor, so that nobody waits for more than one step."""
+"""Long work in steps: one step in each turn of the reactor, so that others wait for one step at most."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 Step = Callable[[], bool]
-"""Does a piece of the work. Returns whether any is left."""
+"""Does a piece of the work. Returns whether there is more to do."""
 
 
 class Turns:
-    """Runs the steps of several tasks in turn."""
+    """Runs several tasks, a step of one after a step of another."""
 
     log = Logger(namespace="wsd")
 
@@ -22,7 +22,7 @@ class Turns:
         self._waiting: deque[Step] = deque()
 
     def add(self, step: Step) -> None:
-        """Call the step once in each turn of the reactor, from the next one on, until nothing is left to do."""
+        """Add a task: call `step` in later turns of the reactor, until it returns False."""
         self._waiting.append(step)
         if len(self._waiting) == 1:
             self._clock.callLater(0, self._turn)

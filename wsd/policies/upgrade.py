@@ -1,4 +1,4 @@
-"""The requirements of an opening handshake (RFC 6455 4.2.1), and the key that proves it was read (4.2.2)."""
+"""The requirements of an opening handshake (RFC 6455 4.2.1), and the key that answers it (RFC 6455 4.2.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ANOTHER_VERSION = (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
 
 
 def checkUpgrade(head: Head) -> str:
-    """Returns the Sec-WebSocket-Key. Raises `Refused` (400, 405, or 426 with our version: RFC 6455 4.4)."""
+    """Returns the Sec-WebSocket-Key. Raises `Refused` (400; 405; or 426 with our version, RFC 6455 4.4)."""
     if head.method != "GET":
         raise Refused(405, f"an opening handshake is a GET, not a {head.method}", [("Allow", "GET")])
     if head.version < (1, 1):
@@ -38,7 +38,7 @@ def checkUpgrade(head: Head) -> str:
 
 
 def _keyless(headers: Headers) -> Refused:
-    """What is wrong with the key. Two keys are none, since their list is not base64."""
+    """Returns what is wrong with the key. Two keys, joined to a list, are not base64."""
     keys = headers.all("Sec-WebSocket-Key")
     if len(keys) != 1:
         return Refused(400, f"the handshake has {len(keys) or 'no'} Sec-WebSocket-Key header fields; send one")
@@ -46,5 +46,5 @@ def _keyless(headers: Headers) -> Refused:
 
 
 def acceptKey(key: str) -> str:
-    """The Sec-WebSocket-Accept for a key (RFC 6455 4.2.2)."""
+    """Returns the Sec-WebSocket-Accept for a key (RFC 6455 4.2.2)."""
     return b2a_base64(sha1(key.encode() + _GUID, usedforsecurity=False).digest(), newline=False).decode()
