@@ -25,9 +25,10 @@ class Backlog:
         """Whether more bytes wait than may."""
         return self.waiting > self._most
 
-    def add(self, size: int) -> None:
-        """Count bytes that have arrived."""
+    def add(self, size: int) -> bool:
+        """Count bytes that have arrived. Returns whether more bytes wait now than may."""
         self.waiting += size
+        return self.waiting > self._most
 
     def remove(self, size: int) -> None:
         """Count bytes that wait no more, and ask all that are paused to reconsider."""

@@ -51,7 +51,7 @@ class UploadSender(Protocol):
         """Called when the upload has failed. The pipe has closed it already, and takes nothing more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Step:
     """Something to do with the upload when all before it is done."""
 
@@ -128,11 +128,12 @@ class Pipe:
             return
         self._queue.append(data)
         self._waiting += len(data)
-        self._backlog.add(len(data))
-        if (self._waiting > _HIGH or self._backlog.isFull) and not self._backlog.isPaused(self):
+        isFull = self._backlog.add(len(data))
+        if (isFull or self._waiting > _HIGH) and not self._backlog.isPaused(self):
             self._backlog.pause(self)
             self._tell(self._sender.pause)
-        self._turn()
+        if not self._isWriting:
+            self._turn()
 
     def do(self, work: Callable[[BlobUpload], Any]) -> None:
         """Do this with the upload when all before it is written."""
