@@ -53,3 +53,26 @@ def test_a_fault_is_an_exception_of_the_handler_and_a_close_code(
     assert answer[:1] == b"\x88"
     assert int.from_bytes(answer[2:4], "big") == code
     assert told.read_text() == error
+
+
+STUBBORN = """
+async def web_socket_do_extra_handshake(request):
+    pass
+
+async def web_socket_transfer_data(request):
+    for _ in range(3):
+        try:
+            await request.ws_stream.receive_message()
+        except Exception as error:
+            print(type(error).__name__, file=open({file!r}, "a"))
+"""
+
+
+def test_a_handler_that_goes_on_after_a_fault_is_told_of_the_end(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    (tmp_path / "stubborn_wsh.py").write_text(STUBBORN.format(file=str(told)))
+    daemon = Daemon({"/*": HandlerFactory}, options=HandlerOptions(handlers=str(tmp_path)))
+    client = daemon.open("/stubborn")
+    client.wire.exchange(bytes.fromhex("8180 00000000 83 80 00000000"))
+    client.wire.close()
+    assert told.read_text().split() == ["UnsupportedFrameException", "ConnectionTerminatedException"]

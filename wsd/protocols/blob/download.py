@@ -85,8 +85,10 @@ class HttpDownload:
         request.notifyFinish().addErrback(lambda _: self.stopProducing())
         if request.code != http.NOT_MODIFIED and request.head.method != "HEAD":
             request.registerProducer(self, True)
-            await self._body(start, end)
-            request.unregisterProducer()
+            try:
+                await self._body(start, end)
+            finally:
+                request.unregisterProducer()
         if not self._isGone:
             request.finish()
 

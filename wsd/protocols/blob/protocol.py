@@ -105,12 +105,12 @@ class BlobFactory(Factory):
 
     async def _sweep(self) -> None:
         """Remove what has expired."""
-        if not await self.disk.run(os.path.exists, self.root / INDEX):
-            return
         try:
+            if not await self.disk.run(os.path.exists, self.root / INDEX):
+                return
             uploads, blobs = await self.transfers.run(BlobStore.expire)
         except BlobError:
-            return  # The pool has logged it.
+            return  # A fault of the store is logged already. The next sweep tries again.
         if uploads or blobs:
             self.log.info(
                 "{route}: {parts} unfinished and {blobs} finished files had their time",

@@ -242,6 +242,9 @@ class ReliableProtocol:
         if self._sender is not None:
             raise BlobError("busy", "one file after the other: this connection is being sent one; stop it first")
         blob, reader = await self._transfers.run(BlobStore.reader, fields["id"])
+        if not self._peer.isOpen:
+            reader.close()
+            return
         offset = fields.get("offset", 0)
         end = offset + fields["length"] if "length" in fields else blob.size
         if end > blob.size or offset > blob.size:

@@ -91,5 +91,5 @@ class BlobSlots:
 def _tokenOf(request: Any) -> str:
     try:
         return SLOT + checkToken(request.postpath[1].decode("latin-1"))
-    except BlobError:
+    except (BlobError, IndexError):
         raise BlobError("unknown", "there is no such slot, or not any more; ask for a new one") from None

@@ -161,7 +161,7 @@ def methodOf(request: Any) -> str:
 def _tokenOf(request: Any) -> str:
     try:
         return checkToken(request.postpath[1].decode("latin-1"))
-    except BlobError:
+    except (BlobError, IndexError):
         raise BlobError("unknown", "there is no such upload, or not any more; begin it anew") from None
 
 

@@ -221,8 +221,12 @@ class Awaited:
         return item
 
     def end(self, kind: int, content: Any) -> None:
-        """The connection is gone. A handler that waits for it is told so, any other is cancelled."""
-        if self._peer is GONE:
+        """
+        Called with the fault of the peer, and when the connection is gone.
+
+        A handler that waits is told so. When the connection is gone, any other handler is cancelled.
+        """
+        if self._peer is GONE and kind != LOST:
             return
         self._peer = GONE
         self._items.append((0, (kind, content)))

@@ -179,8 +179,8 @@ class ThreadBridge:
         self._makeRoom()
 
     def end(self, kind: int, content: Any) -> None:
-        """The connection is gone, and a handler that waits is told so."""
-        if self._peer is not GONE:
+        """Called with the fault of the peer, and when the connection is gone. A handler that waits is told so."""
+        if self._peer is not GONE or kind == LOST:
             self._peer = GONE
             self._items.put((kind, content))
             self._makeRoom()
