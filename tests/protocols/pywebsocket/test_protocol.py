@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from twisted.logger import capturedLogs
 
 from tests.wire import Daemon
 from wsd.protocols.pywebsocket.options import HandlerOptions
@@ -76,3 +77,23 @@ def test_a_handler_that_goes_on_after_a_fault_is_told_of_the_end(tmp_path: Path)
     client.wire.exchange(bytes.fromhex("8180 00000000 83 80 00000000"))
     client.wire.close()
     assert told.read_text().split() == ["UnsupportedFrameException", "ConnectionTerminatedException"]
+
+
+BROKEN = """
+async def web_socket_do_extra_handshake(request):
+    pass
+
+def broken():
+    raise ValueError
+
+async def web_socket_transfer_data(request):
+    broken()
+"""
+
+
+def test_an_exception_is_logged_with_the_line_that_raised_it(tmp_path: Path) -> None:
+    (tmp_path / "broken_wsh.py").write_text(BROKEN)
+    daemon = Daemon({"/*": HandlerFactory}, options=HandlerOptions(handlers=str(tmp_path)))
+    with capturedLogs() as events:
+        daemon.open("/broken")
+    assert [event["line"] for event in events if event.get("event") == "handler.error"] == [6]
