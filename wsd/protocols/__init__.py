@@ -1,8 +1,8 @@
 """
-The protocols that a route can name: each is a name and its factory.
+The protocols that a route can name: each has a name and a factory.
 
-A protocol of wsd has a module or a package here, and a line in the list below. One of another package is an entry point
-of that package in the group "wsd.protocols". A protocol is imported when a route names it, so the libraries that it
+Each of wsd's own protocols is a module or a package here, with a line in the table below. Other packages add protocols
+as entry points in the group "wsd.protocols". A protocol is imported when a route names it, so the libraries that it
 needs may be missing until then.
 """
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wsd.connection import Factory
 
 GROUP = "wsd.protocols"
+"""The group of entry points."""
 
 _FACTORIES = {
     "echo": "wsd.protocols.echo:EchoFactory",
@@ -39,7 +40,7 @@ _TOOLS = {"blob": "wsd.protocols.blob.tool", "xmpp": "wsd.protocols.xmpp.tool"}
 
 
 def known() -> dict[str, EntryPoint]:
-    """All protocols by name. If another package uses a name of wsd's own, wsd's own counts."""
+    """Returns all protocols by name. If another package uses a name of wsd's own, wsd's own protocol wins."""
     others = {point.name: point for point in entry_points(group=GROUP)}
     ours = {name: EntryPoint(name, factory, GROUP) for name, factory in _FACTORIES.items()}
     return {**others, **ours}
@@ -47,10 +48,10 @@ def known() -> dict[str, EntryPoint]:
 
 def load(name: str) -> type[Factory]:
     """
-    The factory of the protocol of this name.
+    Returns the factory of a protocol.
 
-    Raises ConfigError if there is none, or if it cannot be imported. If a module of its own package does not exist, the
-    package is broken, and the ModuleNotFoundError is passed on.
+    Raises ConfigError if there is no such protocol or it cannot be imported. If the missing module is one of the
+    protocol's own package, that package is broken, and ModuleNotFoundError is raised.
     """
     points = known()
     if name not in points:
@@ -77,29 +78,29 @@ def _cannotLoad(name: str, error: BaseException) -> ConfigError:
 
 
 def _topOf(module: str) -> str:
-    """The name of the top-level package of a module."""
+    """Returns the name of the top-level package of a module."""
     return module.partition(".")[0]
 
 
 def _importerOf(error: ImportError) -> str:
-    """The name of the module in which an import failed."""
+    """Returns the name of the module whose import statement failed."""
     modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in walk_tb(error.__traceback__)]
     return next((module for module in reversed(modules) if _topOf(module) != "importlib"), "")
 
 
 def _distributionOf(point: EntryPoint) -> str:
-    """What brings a protocol with its libraries, as pip names it; an entry point of another package may name extras."""
+    """Returns what pip has to install for a protocol: its distribution, with the extras that the entry point names."""
     if point.dist is None:
         return "wsd"
     return f"{point.dist.name}[{','.join(point.extras)}]" if point.extras else point.dist.name
 
 
 def optionsOf(name: str) -> type[Any]:
-    """The frozen dataclass of a protocol's own keys. Raises as `load` does."""
+    """Returns the frozen dataclass of a protocol's configuration keys. Raises as `load` does."""
     return load(name).Options
 
 
 def tools(name: str) -> Mapping[str, Any]:
-    """The commands of one of wsd's own protocols, as `wsd.__main__` expects them."""
+    """Returns the commands of one of wsd's own protocols, as `wsd.__main__` expects them."""
     commands: Mapping[str, Any] = import_module(_TOOLS[name]).COMMANDS
     return commands

@@ -1,4 +1,4 @@
-"""describe: the request as the server saw it, as JSON, over HTTP and over a WebSocket."""
+"""describe: sends the client its own request as the server saw it, as JSON, over HTTP and over a WebSocket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsd.policies.address import Peer, TlsInfo
 def description(
     requestId: str, head: Head, peer: Peer, tls: TlsInfo | None, subprotocol: str | None = None, extensions: str = ""
 ) -> str:
-    """A JSON object: `id`, `line`, `headers` (pairs, in order), `peer`, `tls`, `subprotocol` and `extensions`."""
+    """Returns a JSON object: `id`, `line`, `headers` (pairs, in order), `peer`, `tls`, `subprotocol`, `extensions`."""
     return json.dumps(
         {
             "id": requestId,
@@ -51,22 +51,22 @@ class Describe(Connection):
     """Sends the description when it is open, and again after each message."""
 
     def opened(self) -> None:
-        """Send the description."""
+        """Called when the connection is open."""
         self._describe()
 
     def received(self, payload: bytes, isBinary: bool) -> None:
-        """Send the description again."""
+        """Called with each message."""
         self._describe()
 
     def _describe(self) -> None:
         self.send(description(self.id, self.request.head, self.peer, self.tls, self.subprotocol, self.extension))
 
     def full(self) -> None:
-        """Called when too much waits to be sent: stop reading."""
+        """Called when the send buffer is full: stop reading."""
         self.hold()
 
     def drained(self) -> None:
-        """Called when little enough waits: resume reading."""
+        """Called when the send buffer has room again: resume reading."""
         self.release()
 
 

@@ -1,9 +1,9 @@
 """
-echo: every message comes back unchanged and in order. Switches in the query try out what else a server may do.
+echo: sends every message back, unchanged and in order. Switches in the query make it do what else servers do.
 
 The switches are `close=CODE`, `reason=TEXT`, `abrupt`, `delay=MS`, `fragment=N`, `repeat=N`, `size=N`, `ping=N`,
-`push=MS`, `nodeflate` and `protocol=NAME`: `/echo?close=4000&reason=enough`. They can be combined, and those with a
-number have a limit that is a key of the route.
+`push=MS`, `nodeflate` and `protocol=NAME`: `/echo?close=4000&reason=enough`. They can be combined. Keys of the route
+limit their numbers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from twisted.internet.task import LoopingCall, deferLater
 from wsd.connection import Accept, CloseCode, Closed, Connection, Factory, Refused, Request, maySend
 from wsd.metrics import Cause
 
+_MAX_REASON = 123
+"""The longest reason of a close frame in bytes: its code takes two of the 125 (RFC 6455 5.5)."""
+
 
 @dataclass(frozen=True)
 class EchoOptions:
@@ -32,7 +35,7 @@ class EchoOptions:
     max_size: int = field(default=32 * 1024 * 1024, metadata={"size": True})
     """The largest `size`, in bytes."""
     max_answer: int = field(default=64 * 1024 * 1024, metadata={"size": True})
-    """The largest sum of all answers to one message with `repeat`, in bytes."""
+    """The largest total of all answers to one message with `repeat`, in bytes."""
     max_fragments: int = field(default=4_096)
     """The most frames that `fragment` cuts a message into; a larger message has larger frames."""
     max_pings: int = field(default=100)
@@ -45,7 +48,7 @@ class EchoOptions:
 
 @dataclass(frozen=True)
 class Switches:
-    """What a query asks for."""
+    """The switches of a query."""
 
     close: int | None = None
     reason: str = ""
@@ -80,8 +83,10 @@ def _closeCode(text: str) -> int:
 
 
 def _reason(text: str) -> str:
-    if len(text.encode()) > 123:
-        raise Refused(400, f"reason is {len(text.encode())} bytes of UTF-8; a close frame has room for 123")
+    """A reason that fits into a close frame beside its code (RFC 6455 5.5)."""
+    size = len(text.encode())
+    if size > _MAX_REASON:
+        raise Refused(400, f"reason is {size} bytes of UTF-8; a close frame has room for {_MAX_REASON}")
     return text
 
 
@@ -121,7 +126,7 @@ def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
 
 
 class Echo(Connection):
-    """Sends back what it receives. While the peer does not read, it does not read either."""
+    """Sends back what it receives. While its send buffer is full, it does not read."""
 
     switches = Switches()
     _isPlain = True
@@ -129,7 +134,7 @@ class Echo(Connection):
     _waiting: Deferred[Any] | None = None
 
     async def opening(self, request: Request) -> Accept:
-        """Read the switches. `protocol` chooses one of the subprotocols that the client offers."""
+        """Read the switches. `protocol` selects one of the offered subprotocols."""
         if request.queries:
             self.switches = readSwitches(request.queries, self.options)
             self._isPlain = self.switches.isPlain
@@ -145,7 +150,7 @@ class Echo(Connection):
         return Accept(chosen, deflate=not switches.nodeflate)
 
     def opened(self) -> Any:
-        """Do what the switches ask for at the beginning."""
+        """Called when the connection is open: send pings, begin to push, or close."""
         switches = self.switches
         for number in range(switches.ping):
             self.ping(b"%d" % (number + 1))
@@ -158,7 +163,7 @@ class Echo(Connection):
         return None
 
     def received(self, payload: bytes, isBinary: bool) -> Any:
-        """Answer a message."""
+        """Called with a message: answer it."""
         if self._isPlain:
             self.send(payload, isBinary)
             return None
@@ -196,21 +201,21 @@ class Echo(Connection):
             self._waiting = None
 
     def _push(self) -> None:
-        """Send the time, unless the peer does not read."""
+        """Send the time, unless the send buffer is full."""
         if not self.isFull:
             now = datetime.fromtimestamp(time(), UTC)
             self.send(now.isoformat(timespec="milliseconds"))
 
     def full(self) -> None:
-        """Called when too much waits to be sent: stop reading."""
+        """Called when the send buffer is full: stop reading."""
         self.hold()
 
     def drained(self) -> None:
-        """Called when little enough waits: resume reading."""
+        """Called when the send buffer has room again: resume reading."""
         self.release()
 
     def closed(self, code: int, reason: str) -> None:
-        """Stop what is going on."""
+        """Called when the connection is gone: cancel its timers."""
         if self._pushing is not None and self._pushing.running:
             self._pushing.stop()
         if self._waiting is not None:
@@ -218,7 +223,7 @@ class Echo(Connection):
 
 
 def _filler(size: int) -> bytes:
-    """A payload of this size: the alphabet over and over, which is valid as text too."""
+    """Returns a payload of this size. It repeats the alphabet, so it is valid as text too."""
     alphabet = b"abcdefghijklmnopqrstuvwxyz"
     return (alphabet * (size // len(alphabet) + 1))[:size]
 

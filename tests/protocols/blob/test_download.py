@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.logger import capturedLogs
 
 from tests.protocols.blob.stores import ask, daemonOf, told
 from tests.wire import Daemon
@@ -136,3 +137,13 @@ class TestOtherSites:
         url = put(daemon)["url"]
         answer = ask(daemon, f"GET {url}", "Origin: https://app.test")
         assert answer.headers["access-control-allow-origin"] == "https://app.test"
+
+
+def test_a_file_that_is_shorter_than_it_was_is_an_error_and_logs_no_traceback(daemon: Daemon, tmp_path: Path) -> None:
+    receipt = put(daemon)
+    (path,) = tmp_path.rglob(receipt["id"])
+    path.write_bytes(b"")
+    with capturedLogs() as events:
+        answer = ask(daemon, f"GET {receipt['url']}")
+    assert (answer.status, answer.error) == (503, "unavailable")
+    assert [event for event in events if "log_failure" in event] == []

@@ -15,6 +15,8 @@ import pytest
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.protocols.blob.stores import Uploader, daemonOf, told
+from wsd.metrics import Cause
+from wsd.protocols.blob.file import FileReader
 from wsd.protocols.blob.store import nameOf
 
 KIB = 1024
@@ -459,6 +461,21 @@ class TestDownload:
         uploader = Uploader(daemonOf(tmp_path))
         receipt = stored(uploader, b"0123456789")
         assert code(uploader.say("get", id=receipt["id"], offset=offset, length=length, credit=9)) == "range"
+
+    def test_the_file_is_closed_if_the_client_is_gone_before_it_is_open(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        daemon = daemonOf(tmp_path)
+        uploader = Uploader(daemon)
+        receipt = stored(uploader, b"0123456789")
+        closed: list[FileReader] = []
+        monkeypatch.setattr(FileReader, "close", lambda reader: closed.append(reader))
+        daemon.pool.slow = True
+        uploader.say("get", id=receipt["id"], credit=4)
+        (connection,) = daemon.connections
+        connection.drop(Cause.aborted)
+        daemon.pool.catchUp()
+        assert len(closed) == 1
 
     @pytest.mark.parametrize("blobId", ["0" * 40, "../x", 7, ""])
     def test_of_what_is_not_there(self, tmp_path: Path, blobId: object) -> None:

@@ -41,6 +41,10 @@ def tokenOf(path: str) -> str:
 
 
 class TestASlot:
+    @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS"])
+    def test_without_a_token_there_is_none(self, daemon: Daemon, method: str) -> None:
+        assert ask(daemon, f"{method} /blob/slot", "Content-Length: 1", body=b"x").status == 404
+
     def test_the_file_is_put_and_fetched(self, daemon: Daemon) -> None:
         path = slot(daemon)
         assert ask(daemon, f"GET {path}").status == 404

@@ -313,3 +313,7 @@ class TestWhatGoesWrong:
     )
     def test_a_method_that_is_not_for_the_path_is_405(self, daemon: Daemon, line: str) -> None:
         assert ask(daemon, line, TUS).status == 405
+
+
+def test_a_patch_without_a_token_is_not_for_this_path(daemon: Daemon) -> None:
+    assert patch(daemon, "/blob/tus", 0, CONTENT).status == 405

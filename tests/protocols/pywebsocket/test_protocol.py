@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from twisted.logger import capturedLogs
 
 from tests.wire import Daemon
 from wsd.protocols.pywebsocket.options import HandlerOptions
@@ -53,3 +54,46 @@ def test_a_fault_is_an_exception_of_the_handler_and_a_close_code(
     assert answer[:1] == b"\x88"
     assert int.from_bytes(answer[2:4], "big") == code
     assert told.read_text() == error
+
+
+STUBBORN = """
+async def web_socket_do_extra_handshake(request):
+    pass
+
+async def web_socket_transfer_data(request):
+    for _ in range(3):
+        try:
+            await request.ws_stream.receive_message()
+        except Exception as error:
+            print(type(error).__name__, file=open({file!r}, "a"))
+"""
+
+
+def test_a_handler_that_goes_on_after_a_fault_is_told_of_the_end(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    (tmp_path / "stubborn_wsh.py").write_text(STUBBORN.format(file=str(told)))
+    daemon = Daemon({"/*": HandlerFactory}, options=HandlerOptions(handlers=str(tmp_path)))
+    client = daemon.open("/stubborn")
+    client.wire.exchange(bytes.fromhex("8180 00000000 83 80 00000000"))
+    client.wire.close()
+    assert told.read_text().split() == ["UnsupportedFrameException", "ConnectionTerminatedException"]
+
+
+BROKEN = """
+async def web_socket_do_extra_handshake(request):
+    pass
+
+def broken():
+    raise ValueError
+
+async def web_socket_transfer_data(request):
+    broken()
+"""
+
+
+def test_an_exception_is_logged_with_the_line_that_raised_it(tmp_path: Path) -> None:
+    (tmp_path / "broken_wsh.py").write_text(BROKEN)
+    daemon = Daemon({"/*": HandlerFactory}, options=HandlerOptions(handlers=str(tmp_path)))
+    with capturedLogs() as events:
+        daemon.open("/broken")
+    assert [event["line"] for event in events if event.get("event") == "handler.error"] == [6]

@@ -1,10 +1,10 @@
 """
-Blobs: a store that keeps what it has acknowledged, and the ways to it: bare, reliable, tus, and plain HTTP.
+Blobs: a store of files, and the protocols to reach it: bare messages, blob.wsd.v1, tus and plain HTTP.
 
-From the disk up, each module imports only those before it:
+From the disk up, each module imports only modules above it in this list:
 
 - `file`, `index`, `quota`, `finished`, `upload` and `store` block, and know nothing of the network.
-- `iopool`, `backlog`, `pipe` and `transfers` bring them to the reactor's thread; `service` is what clients may do.
-- `bare`, `reliable` and `sending` are spoken over a WebSocket, `download`, `tus`, `slots` and `pages` over HTTP.
+- `iopool`, `backlog`, `pipe` and `transfers` run them on threads. `service` is what clients may do.
+- `bare`, `reliable` and `sending` are spoken over a WebSocket; `download`, `tus`, `slots` and `pages` over HTTP.
 - `connection` is one WebSocket, `protocol` the route.
 """

@@ -1,4 +1,4 @@
-"""How HTTP requests about blobs are answered: by coroutines, and with errors as JSON."""
+"""Answers to HTTP requests about blobs: rendered by coroutines, with errors as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsd.resources import answerBy, finish
 
 
 def answer(request: Any, coroutine: Coroutine[Any, Any, None]) -> int:
-    """Render by a coroutine. If it raises BlobError, that is the answer, unless one has begun."""
+    """Render by a coroutine. A BlobError becomes the answer; if the answer has begun, the connection is closed."""
     return answerBy(request, _withErrors(request, coroutine))
 
 

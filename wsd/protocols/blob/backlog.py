@@ -1,4 +1,4 @@
-"""The bytes of all uploads that have arrived and are not written yet, and who stops reading while they are too many."""
+"""Backpressure for all uploads of a route: counts bytes that are not written yet, and pauses readers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class PausedReader(Protocol):
-    """Somebody who has stopped reading."""
+    """An upload whose sender has stopped reading."""
 
     def reconsider(self) -> None:
-        """Called when fewer bytes wait than before: resume reading if they are few enough."""
+        """Called when the backlog has become smaller: resume reading if it is small enough."""
 
 
 class Backlog:
-    """Counts the bytes of a route that wait to be written. While there are more than `most`, nobody reads."""
+    """The bytes that have arrived and are not written yet. While there are more than `most`, nothing is read."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -22,29 +22,30 @@ class Backlog:
 
     @property
     def isFull(self) -> bool:
-        """Whether more bytes wait than may."""
+        """Whether there are more than `most` bytes."""
         return self.waiting > self._most
 
-    def add(self, size: int) -> None:
-        """Count bytes that have arrived."""
+    def add(self, size: int) -> bool:
+        """Count bytes that have arrived. Returns whether the backlog is full."""
         self.waiting += size
+        return self.waiting > self._most
 
     def remove(self, size: int) -> None:
-        """Count bytes that wait no more, and ask all that are paused to reconsider."""
+        """Count bytes that are written or dropped, and ask all paused readers to reconsider."""
         self.waiting -= size
         for reader in list(self._paused):
             reader.reconsider()
 
     def pause(self, reader: PausedReader) -> None:
-        """Note that this one has stopped reading."""
+        """Note that a reader has stopped reading."""
         self._paused.add(reader)
 
     def resume(self, reader: PausedReader) -> bool:
-        """Note that this one reads again, or never will. Whether it was paused."""
+        """Note that a reader reads again, or is gone. Returns whether it was paused."""
         wasPaused = reader in self._paused
         self._paused.discard(reader)
         return wasPaused
 
     def isPaused(self, reader: PausedReader) -> bool:
-        """Whether this one has stopped reading."""
+        """Whether a reader has stopped reading."""
         return reader in self._paused

@@ -12,15 +12,15 @@ from wsd.protocols.blob.subprotocol import BlobPeer
 from wsd.protocols.blob.upload import NewUpload
 
 _NAMELESS = "blob"
-"""The name of a file that has none."""
+"""The name of a file that was given none."""
 
 
 class BareUploads:
     """
     The files of one connection, each a binary message. Receipts come in the order of the files.
 
-    A text message names the next file: `{"name": "holiday.jpg"}`. It may give the "type" too, for a content that does
-    not show it.
+    A text message names the next file: `{"name": "holiday.jpg"}`. It may have a "type" too, which counts if the
+    content does not show its type.
     """
 
     def __init__(self, peer: BlobPeer, service: BlobService) -> None:
@@ -37,14 +37,14 @@ class BareUploads:
         return self._pipe is not None
 
     def text(self, message: str) -> None:
-        """Called with the name of the next file."""
+        """Called with a text message, which names the next file."""
         try:
             self._name, self._type = _read(message)
         except BlobError as error:
             self._peer.send(error.text)
 
     async def began(self) -> None:
-        """Called when a file begins. Nothing of it is read before the upload has begun."""
+        """Called when a file begins. None of it is read until the upload has begun."""
         new = NewUpload(self._peer.owner, self._name, self._type, source=self._peer.source)
         self._name, self._type = _NAMELESS, None
         try:
@@ -63,7 +63,7 @@ class BareUploads:
             self._pipe.write(data)
 
     async def ended(self) -> None:
-        """Called when the file is complete. Sends the receipt when it is on disk."""
+        """Called when the file is complete. Send the receipt once it is on disk."""
         pipe, self._pipe = self._pipe, None
         if pipe is None:
             return
@@ -92,16 +92,16 @@ class BareUploads:
         self._peer.release()
 
     def progressed(self) -> None:
-        """Called when more is written. The client is told nothing before the receipt."""
+        """Called when more is written. The client gets no message before the receipt."""
 
     def failed(self, error: BlobError) -> None:
-        """Called when the upload has failed. Only closing the connection can stop the message."""
+        """Called when the upload has failed. Close the connection, since the message cannot be stopped otherwise."""
         self._pipe = None
         self._peer.refuse(error)
 
 
 def _read(message: str) -> tuple[str, str | None]:
-    """The name and the type in a text message. Raises BlobError."""
+    """Returns the name and the type in a text message. Raises BlobError."""
     try:
         content = json.loads(message)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The body of an HTTP request on its way into the store: of a PATCH of tus, or a PUT at a slot."""
+"""The body of an HTTP request that is an upload: of a PATCH of tus, or a PUT at a slot."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class UploadBody:
         offset: int,
         checksum: tuple[Any, bytes | None] = (None, None),
     ) -> None:
-        """The token is the upload's. A checksum is a hash of hashlib to feed, and the digest that it must have."""
+        """`token` is the upload's. `checksum` is an empty hash of hashlib, and the digest that the body must have."""
         self._request = request
         self._offset = offset
         self._hash, self._digest = checksum
         self._arrival = _Arrival.PARTIAL
         self._early: list[bytes] = []
-        """What arrives before the upload is open."""
+        """Bytes that arrived before the upload was open."""
         self._pipe: Pipe | None = None
         self._error: BlobError | None = None
         request.hold()
@@ -75,7 +75,7 @@ class UploadBody:
         self._begun.callback(None)
 
     async def finish(self) -> None:
-        """Bring the complete body to the disk. With its last byte, the file is finished. Raises BlobError."""
+        """Write the complete body to the disk. If it ends the file, the file is finished. Raises BlobError."""
         await self._begun
         pipe, self._pipe = self._pipe, None
         if self._error is not None:
@@ -84,7 +84,7 @@ class UploadBody:
         await pipe.last(self._conclude)
 
     def _conclude(self, upload: BlobUpload) -> None:
-        """On a thread of the pool."""
+        """Check the body, and finish or close the upload, on a thread of the pool."""
         if self._hash is not None:
             upload.checkPiece(digest=self._digest)
         if upload.written == upload.size:
@@ -108,7 +108,7 @@ class UploadBody:
         self._arrival = _Arrival.COMPLETE
 
     def lost(self) -> None:
-        """Called when the connection is cut. What has arrived is kept, unless its checksum was still to come."""
+        """Called when the connection is cut. Keep what has arrived, unless a checksum is still to be checked."""
         self._arrival = _Arrival.CUT
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
@@ -125,10 +125,10 @@ class UploadBody:
         self._request.release()
 
     def progressed(self) -> None:
-        """Called when more is written; the client asks with HEAD."""
+        """Called when more is written. The client is not told; it asks with HEAD."""
 
     def failed(self, error: BlobError) -> None:
-        """Called when the upload has failed. The client is told at once; the rest of the body is not read."""
+        """Called when the upload has failed. Answer at once; the rest of the body is not read."""
         self._error = error
         self._pipe = None
         if self._request.body is self and self._arrival is _Arrival.PARTIAL:

@@ -12,9 +12,9 @@ except ModuleNotFoundError:
 __all__ = ["HEADER", "crc32", "encodeChunk"]
 
 HEADER = Struct(">QI")
-"""The offset of the chunk's first byte in the file, and the CRC-32 (that of zlib) of the bytes behind the header."""
+"""The offset in the file of the chunk's first byte, and the CRC-32 (RFC 1952 8) of the bytes after the header."""
 
 
 def encodeChunk(offset: int, data: bytes) -> bytes:
-    """The chunk with these bytes of the file."""
+    """Returns the chunk with these bytes of the file."""
     return HEADER.pack(offset, crc32(data)) + data

@@ -1,4 +1,4 @@
-"""One WebSocket of a route of blobs: passes its messages to the subprotocol that is spoken on it."""
+"""One WebSocket of a route of blobs: passes messages to its subprotocol."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from wsd.protocols.blob.service import BlobService, userOf
 from wsd.protocols.blob.subprotocol import Subprotocol
 
 RELIABLE = "blob.wsd.v1"
-"""The name of the reliable subprotocol. Without one, a connection speaks the bare way."""
+"""The name of the reliable subprotocol. A connection without a subprotocol takes bare uploads."""
 
 _MOST_TEXT = 16384
 """The longest text message in bytes; no valid one is longer."""
 
 
 class BlobConnection(Connection):
-    """A connection takes binary messages in pieces, as they arrive."""
+    """Takes messages in pieces, as they arrive."""
 
     service: BlobService
     """Set by the factory."""
     owner: str
-    """The user whose files they are that come on it."""
+    """The user who owns the files of this connection."""
     source: str
     """The client's address, or its /64 for IPv6."""
     _subprotocol: Subprotocol
@@ -40,9 +40,9 @@ class BlobConnection(Connection):
         return Accept(self.factory.choose(request.subprotocols))
 
     def opened(self) -> None:
-        """Begin to speak the subprotocol that was agreed on."""
-        speaks = ReliableProtocol if self.subprotocol == RELIABLE else BareUploads
-        self._subprotocol = speaks(self, self.service)
+        """Called when the connection is open: begin to speak the subprotocol."""
+        subprotocol = ReliableProtocol if self.subprotocol == RELIABLE else BareUploads
+        self._subprotocol = subprotocol(self, self.service)
 
     def began(self, isBinary: bool) -> Awaitable[None] | None:
         """Called when a message begins."""
@@ -67,7 +67,7 @@ class BlobConnection(Connection):
 
     @property
     def isBusy(self) -> bool:
-        """Whether a file is being received that cannot be resumed, or anything is still to be answered or sent."""
+        """Whether a file is being received that cannot be resumed, or there is something to answer or to send."""
         return super().isBusy or self._subprotocol.isBusy
 
     def closed(self, code: int, reason: str) -> None:

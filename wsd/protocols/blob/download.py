@@ -1,4 +1,4 @@
-"""Files over HTTP: GET and HEAD with conditions and ranges (RFC 9110 13, 14). No file can act as one of our pages."""
+"""Sends files over HTTP: GET and HEAD with conditions and ranges (RFC 9110 13, 14)."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from wsd.protocols.blob.transfers import Transfers
 from wsd.resources import setFields
 
 _READ_SIZE = 1 << 18
+"""Bytes that are read at a time."""
 
 _SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
-"""The Content-Security-Policy of a file: shown by a browser, it runs no script, and has an origin of its own."""
+"""The Content-Security-Policy of a file: in a browser it runs no script and has an opaque origin."""
 
 _RANGE = re.compile(r"bytes=\s*(\d{0,18})-(\d{0,18})\s*", re.IGNORECASE | re.ASCII)
 
 
 class Unsatisfiable(Exception):
-    """A range that is behind the end of the file (RFC 9110 15.5.17)."""
+    """The range is beyond the end of the file (RFC 9110 15.5.17)."""
 
 
 def rangeOf(field: str | None, size: int) -> tuple[int, int] | None:
     """
-    The range that a Range field asks for: its first byte and the one behind its last; None for the whole file.
+    Returns the start and the end of the range in a Range field; the end is exclusive. None is the whole file.
 
-    A field that is invalid, or has several ranges, is ignored (RFC 9110 14.2). Raises Unsatisfiable.
+    A field that is invalid or has several ranges is ignored (RFC 9110 14.2). Raises Unsatisfiable.
     """
     match = _RANGE.fullmatch(field or "")
     if match is None or match[1] == match[2] == "":
@@ -52,7 +53,7 @@ def rangeOf(field: str | None, size: int) -> tuple[int, int] | None:
 
 
 def isMet(condition: str | None, tag: str, modified: str) -> bool:
-    """Whether an If-Range field lets the range apply: the client's part is of this file (RFC 9110 13.1.5)."""
+    """Whether an If-Range field lets the range apply, since it names this file (RFC 9110 13.1.5)."""
     return condition is None or condition.strip() in (tag, modified)
 
 
@@ -67,7 +68,7 @@ async def sendFile(request: Any, transfers: Transfers, blobId: str) -> None:
 
 @implementer(IPushProducer)
 class HttpDownload:
-    """The answer to one request for a file. It is read on the pool, piece by piece, as the client takes them."""
+    """The answer to one request for a file, which is read on the pool as fast as the client takes it."""
 
     def __init__(self, request: Any, blob: Blob, reader: FileReader, run: Callable[..., Deferred[bytes]]) -> None:
         self._request = request
@@ -75,18 +76,20 @@ class HttpDownload:
         self._reader = reader
         self._run = run
         self._resumed: Deferred[None] | None = None
-        """While the client takes no more: fires when it does again."""
+        """While the transport is full: fires when it has room again."""
         self._isGone = False
 
     async def send(self) -> None:
-        """Answer. Returns when all is sent, or the client is gone. Raises BlobError."""
+        """Answer. Returns when all is sent or the client is gone. Raises BlobError."""
         start, end = self._head()
         request = self._request
         request.notifyFinish().addErrback(lambda _: self.stopProducing())
         if request.code != http.NOT_MODIFIED and request.head.method != "HEAD":
             request.registerProducer(self, True)
-            await self._body(start, end)
-            request.unregisterProducer()
+            try:
+                await self._body(start, end)
+            finally:
+                request.unregisterProducer()
         if not self._isGone:
             request.finish()
 
@@ -136,17 +139,17 @@ class HttpDownload:
     # -- called by the transport ----------------------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
-        """The client takes no more for now."""
+        """Called when the transport is full."""
         if self._resumed is None:
             self._resumed = Deferred()
 
     def resumeProducing(self) -> None:
-        """The client takes more again."""
+        """Called when the transport has room again."""
         resumed, self._resumed = self._resumed, None
         if resumed is not None:
             resumed.callback(None)
 
     def stopProducing(self) -> None:
-        """The client is gone."""
+        """Called when the client is gone."""
         self._isGone = True
         self.resumeProducing()

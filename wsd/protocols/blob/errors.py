@@ -1,4 +1,4 @@
-"""The errors of the blob protocols: their codes, and the failures of the disk and the index in those words."""
+"""The errors of the blob protocols, and the translation of errors of the disk and the index into them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CODES: Mapping[str, tuple[int, CloseCode]] = {
     "read_only": (503, CloseCode.TRY_AGAIN_LATER),
     "unavailable": (503, CloseCode.TRY_AGAIN_LATER),
 }
-"""Each code with its HTTP status (460 is defined by tus), and the close code where the error ends a connection."""
+"""Each code with its HTTP status (460 is defined by tus), and its close code if the error ends a connection."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -56,16 +56,16 @@ class BlobError(ProtocolError):
 
     @property
     def closeCode(self) -> CloseCode:
-        """The close code, where the error ends a connection."""
+        """The close code if the error ends a connection."""
         return CODES[self.code][1]
 
 
 FAULTS = frozenset(("disk_full", "read_only", "unavailable"))
-"""Codes of faults of the store; all others are the client's."""
+"""The codes of faults of the store. All others are faults of the client."""
 
 
 def blobErrorOf(failure: Failure) -> BlobError:
-    """The BlobError for a failure. An unforeseen failure is logged and becomes "unavailable"."""
+    """Returns the BlobError for a failure. An unforeseen failure is logged and becomes "unavailable"."""
     if isinstance(failure.value, BlobError):
         return failure.value
     _log.failure("an operation of a blob store failed", failure, event="blob.store")
@@ -74,7 +74,7 @@ def blobErrorOf(failure: Failure) -> BlobError:
 
 @contextmanager
 def translateErrors() -> Iterator[None]:
-    """Raises BlobError instead of the OSError or sqlite3.Error of what is done inside."""
+    """A context that raises BlobError in place of OSError and sqlite3.Error."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Files on disk: one that is being uploaded, with the checks of its pieces, and one that is read."""
+"""Files on disk: UploadFile is written and checked piece by piece, FileReader reads a finished file."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _MOST_BUFFERS = 512
 
 @dataclass(slots=True)
 class _Piece:
-    """A piece that is checked when it is complete: where it starts, and the state of the file before it."""
+    """A piece that is checked when it is complete: its start, and the state of the file before it."""
 
     start: int
     hashBefore: Any
     headBefore: bytes
     digest: Any
-    """A hash of hashlib that is fed with the piece, or None."""
+    """A hash of hashlib that is updated with the piece, or None."""
     crc: int = 0
 
 
 class UploadFile:
     """
-    The file of an upload. A lock on it keeps out every other writer, those of other processes too.
+    The file of an upload, with a lock that keeps out all other writers, including other processes.
 
-    `written` is the offset of the next byte, `durable` the number of bytes that are on disk for good. Bytes between
-    `beginPiece` and `checkPiece` do not count as `checked`, and are cut off if the check fails. Its methods block, and
+    `written` is the offset of the next byte, `durable` the number of bytes that are safely on disk. Bytes between
+    `beginPiece` and `checkPiece` do not count as `checked`, and are cut off if the check fails. The methods block, and
     raise OSError and BlobError.
     """
 
     def __init__(self, path: Path, durable: int) -> None:
         self.path = path
         self.head = b""
-        """The first bytes, from which the media type is told."""
+        """The first bytes, which show the media type."""
         self._hash = sha256()
         self._piece: _Piece | None = None
         self._syncError: OSError | None = None
@@ -62,7 +62,7 @@ class UploadFile:
             raise
 
     def _replay(self, durable: int) -> None:
-        """Hash the durable bytes again, and cut off what is behind them, which may be incomplete."""
+        """Hash the durable bytes again, and cut off all bytes after them, which may be incomplete."""
         self.written = self.checked = self.durable = min(durable, os.fstat(self._file).st_size)
         os.ftruncate(self._file, self.written)
         at = 0
@@ -106,7 +106,7 @@ class UploadFile:
         self._piece = _Piece(self.written, self._hash.copy(), self.head, digest)
 
     def checkPiece(self, crc: int | None = None, digest: bytes | None = None) -> None:
-        """End a piece. If it is not what was sent, it is cut off, and BlobError ("checksum") is raised."""
+        """End a piece. If a checksum differs, cut the piece off and raise BlobError ("checksum")."""
         piece = self._piece
         assert piece is not None
         if crc not in (None, piece.crc) or (digest is not None and digest != piece.digest.digest()):
@@ -119,7 +119,7 @@ class UploadFile:
         self.checked = self.written
 
     def cutPiece(self) -> None:
-        """Cut off a piece that was begun and not checked yet."""
+        """Cut off the piece that is not checked yet, if there is one."""
         if self._piece is None:
             return
         piece, self._piece = self._piece, None
@@ -127,21 +127,21 @@ class UploadFile:
         os.ftruncate(self._file, self.written)
 
     def sync(self) -> int:
-        """Bring the file to the disk. Returns the number of checked bytes; another thread may write meanwhile."""
+        """Sync the file to the disk. Returns the number of checked bytes; another thread may write meanwhile."""
         checked = self.checked
         if self._syncError is not None:
             raise self._syncError
         try:
             os.fdatasync(self._file)
         except OSError as error:
-            # The kernel reports a failed write once and then forgets it, so a later success would prove nothing.
+            # The kernel reports a failed write only once, so a later success would prove nothing.
             self._syncError = error
             raise
         return checked
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of all that is written, in hex."""
+        """The SHA-256 of all bytes so far, in hex."""
         return self._hash.hexdigest()
 
     def close(self) -> None:
@@ -152,12 +152,12 @@ class UploadFile:
 
 
 def openFolder(folder: Path) -> int:
-    """A descriptor of a folder, to sync it or to lock it."""
+    """Returns a descriptor of a folder, to sync it or to lock it."""
     return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def makeFolder(folder: Path) -> None:
-    """Make a folder and its parents, accessible to their owner alone, and bring them to the disk."""
+    """Make a folder and its parents, accessible only to their owner, and sync them to the disk."""
     if not folder.is_dir():
         makeFolder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -166,7 +166,7 @@ def makeFolder(folder: Path) -> None:
 
 
 def syncFolder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Sync the names in a folder to the disk."""
     descriptor = openFolder(folder)
     try:
         os.fsync(descriptor)
@@ -184,7 +184,7 @@ class FileReader:
             raise BlobError("unavailable", "the file is missing in the store; run wsd blob verify there") from None
 
     def read(self, offset: int, size: int) -> bytes:
-        """Up to `size` bytes from `offset`; fewer at the end of the file. Raises BlobError."""
+        """Returns up to `size` bytes from `offset` on; fewer at the end of the file. Raises BlobError."""
         with translateErrors():
             return os.pread(self._file, size, offset)
 
@@ -196,7 +196,7 @@ class FileReader:
 
 
 def isIdle(path: Path) -> bool:
-    """Whether no process writes the file."""
+    """Whether no process is writing the file."""
     with suppress(FileNotFoundError):
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -209,7 +209,7 @@ def isIdle(path: Path) -> bool:
 
 
 def cut(path: Path, size: Callable[[], int]) -> bool:
-    """Cut the file to `size()`, which is called once nobody else can write to it. False if somebody is writing."""
+    """Truncate a file to `size()`, which is called with the file locked. Returns False if another writer has it."""
     with suppress(FileNotFoundError):
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -1,4 +1,4 @@
-"""The finished files of a store: a file gets its name, and loses it, together with its row in the index."""
+"""The finished files of a store, which are added and removed together with their rows in the index."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from wsd.protocols.blob.index import Blob, BlobIndex, UploadRow
 
 class FinishedFiles:
     """
-    The folder `files`: a file is at AB/ID, where AB are the first two characters of its id.
+    The folder `files`: a file is at AB/ID, where AB is the first two characters of its id.
 
-    Adding and removing a file locks AB, against other processes too. Without the lock, an upload could be told that its
-    content is kept already while another client removes that file. Its methods block, and raise OSError and
+    Adding and removing a file locks the folder AB, for other processes too. Without the lock, an upload could be told
+    that its content is stored already while another client removes that file. The methods block, and raise OSError and
     sqlite3.Error.
     """
 
@@ -32,21 +32,21 @@ class FinishedFiles:
 
     def idOf(self, user: str, digest: str) -> str:
         """
-        The id of a user's file with this SHA-256.
+        Returns the id of a user's file with this SHA-256.
 
-        It is made with a key of the store, so nobody else can compute it, or learn the content from it.
+        It is made with a key of the store, so nobody else can compute it or learn the content from it.
         """
         return hmac.new(self._index.key, f"{user}\0{digest}".encode(), sha256).hexdigest()[:40]
 
     def pathOf(self, blobId: str) -> Path:
-        """The path of a finished file."""
+        """Returns the path of a finished file."""
         return self._folder / blobId[:2] / blobId
 
     def add(self, path: Path, row: UploadRow, size: int) -> Blob:
         """
-        Move the file of an upload, which is complete, checked and on disk, to its id.
+        Move the file of an upload, which is complete, checked and synced, to the path of its id.
 
-        Returns the file that the index has. May be repeated after a crash.
+        Returns the file as the index has it. May be repeated after a crash.
         """
         assert row.id is not None
         assert row.sha256 is not None
@@ -69,13 +69,13 @@ class FinishedFiles:
                 raise
 
     def remove(self, blobId: str) -> None:
-        """Remove a file. Whoever is reading it may read it to its end."""
+        """Remove a file. A reader that has it open can read it to its end."""
         with self._locked(blobId):
             self._index.removeBlob(blobId)
             self._unlink(blobId)
 
     def recover(self) -> None:
-        """Complete the removals that a crash has interrupted."""
+        """Complete the removals that a crash interrupted."""
         for blobId in self._index.beingRemoved():
             with self._locked(blobId):
                 self._unlink(blobId)

@@ -1,4 +1,4 @@
-"""The index of a store in SQLite: its files, its unfinished uploads, and the bytes that each user has."""
+"""The index of a store in SQLite: its files, its uploads, and the bytes that each user has."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ CREATE TRIGGER IF NOT EXISTS part_goes AFTER DELETE ON parts BEGIN
 END;
 """
 """
-A row of `parts` is an upload. It stays for a while when the file is finished, so that a client which did not get the
-receipt can ask again. `doomed` lists files whose rows are removed while their bytes may still be on disk. Triggers keep
-`used` in the same transaction as what it counts: the bytes of files, and those that unfinished uploads have reserved.
+A row of `parts` is an upload. It is kept for a while after the file is finished, so that a client that did not get the
+receipt can ask again. `doomed` lists files whose rows are removed while their bytes may still be on disk. `used` counts
+the bytes of files and those that unfinished uploads have reserved; triggers update it in the same transaction.
 """
 
 _ADDED = ("source", "metadata")
@@ -75,11 +75,11 @@ class Blob:
 
 
 class UploadState(Enum):
-    """How far an upload is."""
+    """The state of an upload."""
 
     UNFINISHED = auto()
     FINISHING = auto()
-    """The file is complete and has an id, and may or may not have been moved there."""
+    """The file is complete and has an id. It may or may not have been moved there."""
     FINISHED = auto()
 
 
@@ -93,12 +93,12 @@ class UploadRow:
     name: str
     type: str | None
     size: int | None
-    """The announced size in bytes; None if there was none."""
+    """The announced size in bytes; None if none was announced."""
     resumable: bool
     durable: int
     reserved: int
     id: str | None
-    """The id of the file, once the upload is finishing."""
+    """The id of the file, once the upload is FINISHING."""
     sha256: str | None
     done: bool
     at: float
@@ -109,7 +109,7 @@ class UploadRow:
 
     @property
     def state(self) -> UploadState:
-        """How far the upload is."""
+        """The state of the upload."""
         if self.done:
             return UploadState.FINISHED
         return UploadState.UNFINISHED if self.id is None else UploadState.FINISHING
@@ -122,14 +122,15 @@ _UPLOAD = "part, user, name, type, size, resumable, durable, reserved, id, sha25
 
 class BlobIndex:
     """
-    One connection to the index. Any thread may use it, one at a time; other processes may have their own.
+    A connection to the index. Threads may share it; other processes may have their own.
 
-    A method that writes is one transaction, which is on disk when the method returns. Raises sqlite3.Error.
+    Each method that writes is one transaction, which is on disk when the method returns. Raises sqlite3.Error.
     """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        makeFile(path)  # SQLite gives the files beside it the same mode: they have the key and all users' names
+        # SQLite gives the files beside it the same mode. They hold the key and all users' names.
+        makeFile(path)
         try:
             self._open(path)
         except sqlite3.Error as error:
@@ -172,13 +173,13 @@ class BlobIndex:
     # -- files ----------------------------------------------------------------------------------------------------
 
     def blob(self, blobId: str) -> Blob | None:
-        """The file with this id."""
+        """Returns the file with this id, or None."""
         with self._lock:
             row = self._db.execute(f"SELECT {_BLOB} FROM blobs WHERE id = ?", (blobId,)).fetchone()
         return None if row is None else Blob(*row)
 
     def blobs(self, user: str | None = None, before: float | None = None) -> list[Blob]:
-        """The files, oldest first; only those of `user` and those older than `before`, if given."""
+        """Returns the files, oldest first. With `user`, only that user's; with `before`, only older ones."""
         query = (
             f"SELECT {_BLOB} FROM blobs WHERE (:user IS NULL OR user = :user) AND (:before IS NULL OR at < :before) "
             "ORDER BY at"
@@ -187,39 +188,39 @@ class BlobIndex:
             return [Blob(*row) for row in self._db.execute(query, {"user": user, "before": before})]
 
     def removeBlob(self, blobId: str) -> None:
-        """Remove a file, and the uploads it came by. Its id is in `beingRemoved` until `removed` is called."""
+        """Remove a file and its uploads. Its id is in `beingRemoved` until `removed` is called."""
         with self._writing() as db:
             db.execute("INSERT OR IGNORE INTO doomed SELECT id FROM blobs WHERE id = ?", (blobId,))
             db.execute("DELETE FROM blobs WHERE id = ?", (blobId,))
             db.execute("DELETE FROM parts WHERE id = ? AND done", (blobId,))
 
     def beingRemoved(self) -> list[str]:
-        """The ids of removed files whose bytes may still be on disk."""
+        """Returns the ids of removed files whose bytes may still be on disk."""
         with self._lock:
             return [blobId for (blobId,) in self._db.execute("SELECT id FROM doomed")]
 
     def removed(self, blobId: str) -> None:
-        """Note that the bytes of a removed file are gone from the disk."""
+        """Note that the bytes of a removed file are deleted."""
         with self._writing() as db:
             db.execute("DELETE FROM doomed WHERE id = ?", (blobId,))
 
     # -- uploads --------------------------------------------------------------------------------------------------
 
     def upload(self, part: str) -> UploadRow | None:
-        """The upload of this name."""
+        """Returns the upload of this name, or None."""
         with self._lock:
             row = self._db.execute(f"SELECT {_UPLOAD} FROM parts WHERE part = ?", (part,)).fetchone()
         return None if row is None else _uploadRow(row)
 
     def uploads(self, before: float | None = None) -> list[UploadRow]:
-        """The uploads; only those that were not touched since `before`, if given."""
+        """Returns the uploads. With `before`, only those without a change since then."""
         with self._lock:
             query = f"SELECT {_UPLOAD} FROM parts WHERE :before IS NULL OR at < :before"
             rows = self._db.execute(query, {"before": before}).fetchall()
         return [_uploadRow(row) for row in rows]
 
     def addUpload(self, row: UploadRow, mostUnfinished: int) -> bool:
-        """Begin an upload. False if its user or its address already has `mostUnfinished`; 0 is without a limit."""
+        """Add an upload. Returns False if its user or address already has `mostUnfinished`; 0 is no limit."""
         with self._writing() as db:
             if mostUnfinished and self._unfinished(row) >= mostUnfinished:
                 return False
@@ -235,7 +236,7 @@ class BlobIndex:
         return int(max(counts))
 
     def reserve(self, part: str, user: str, more: int, needed: int, quota: int, userQuota: int) -> bool:
-        """Reserve `more` bytes for an upload. False if there is no room for `more`, or for the `needed` bytes."""
+        """Reserve `more` bytes for an upload. Returns False if there is no room for `more` or for `needed` bytes."""
         with self._writing() as db:
             if not self._fits(user, max(more, needed), quota, userQuota):
                 return False
@@ -243,17 +244,17 @@ class BlobIndex:
             return True
 
     def release(self, part: str) -> None:
-        """Give back the bytes reserved for an upload beyond those that are safely on disk."""
+        """Release the bytes that are reserved for an upload and not durable."""
         with self._writing() as db:
             db.execute("UPDATE parts SET reserved = durable WHERE part = ? AND reserved > durable", (part,))
 
     def checkpoint(self, part: str, durable: int, at: float) -> None:
-        """Note how many bytes of an upload are on disk for good."""
+        """Note how many bytes of an upload are durable."""
         with self._writing() as db:
             db.execute("UPDATE parts SET durable = ?, at = ? WHERE part = ?", (durable, at, part))
 
     def finishing(self, part: str, blobId: str, sha256: str, durable: int, mediaType: str) -> None:
-        """Note that the file of an upload is about to move to this id."""
+        """Note that the file of an upload is about to be moved to this id."""
         with self._writing() as db:
             db.execute(
                 "UPDATE parts SET id = ?, sha256 = ?, durable = ?, type = ? WHERE part = ?",
@@ -261,7 +262,7 @@ class BlobIndex:
             )
 
     def finish(self, part: str, blob: Blob) -> Blob:
-        """Note that the file of an upload is in its place. Returns that file, or an older one of the same id."""
+        """Note that the file of an upload is moved. Returns that file, or an older one with the same id."""
         with self._writing() as db:
             db.execute(f"INSERT OR IGNORE INTO blobs ({_BLOB}) VALUES (?,?,?,?,?,?,?)", _values(blob))
             db.execute("UPDATE parts SET done = 1, reserved = 0, at = ? WHERE part = ?", (blob.at, part))
@@ -273,16 +274,16 @@ class BlobIndex:
         with self._writing() as db:
             db.execute("DELETE FROM parts WHERE part = ?", (part,))
 
-    # -- room of the users ----------------------------------------------------------------------------------------
+    # -- quotas ---------------------------------------------------------------------------------------------------
 
     def used(self, user: str | None = None) -> int:
-        """Bytes of files and of reservations, of one user or of all."""
+        """Returns the bytes of files and reservations, of one user or of all."""
         query = "SELECT COALESCE(SUM(bytes), 0) FROM used WHERE :user IS NULL OR user = :user"
         with self._lock:
             return int(self._db.execute(query, {"user": user}).fetchone()[0])
 
     def fits(self, user: str, more: int, quota: int, userQuota: int) -> bool:
-        """Whether there is room for `more` bytes of this user. A quota of 0 is without a limit."""
+        """Whether there is room for `more` bytes of this user. A quota of 0 is no limit."""
         with self._lock:
             return self._fits(user, more, quota, userQuota)
 

@@ -1,4 +1,4 @@
-"""The threads on which the work of a blob store is done."""
+"""Runs the blocking work of a blob store on threads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from wsd.protocols.blob.errors import FAULTS, BlobError, blobErrorOf
 _T = TypeVar("_T")
 
 _QUIET = 60.0
-"""Seconds before the same fault is logged again."""
+"""Seconds until the same fault is logged again."""
 
 
 class IoPool:
-    """Does the work of one route's store on a share of the daemon's pool, never on the reactor's thread."""
+    """Runs the work of one route's store on a share of the daemon's pool."""
 
     log = Logger(namespace="wsd")
 
@@ -32,11 +32,11 @@ class IoPool:
         """When each fault was last logged."""
 
     def stop(self) -> Deferred[None]:
-        """Fires when all work is done, or its time is over."""
+        """Fires when all work is done, or after a timeout."""
         return self._share.stop()
 
     def run(self, work: Callable[..., _T], *arguments: object) -> Deferred[_T]:
-        """Do the work on a thread. Fails with BlobError only; faults of the store are logged."""
+        """Run work on a thread. Fails only with BlobError. Faults of the store are logged."""
         return self._share.run(work, *arguments).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> NoReturn:

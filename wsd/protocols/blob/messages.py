@@ -1,4 +1,4 @@
-"""Reads the text messages of blob.wsd.v1: a JSON object with one key, the message's name, and an object of fields."""
+"""Parses the text messages of blob.wsd.v1: JSON objects with one key, the message's name, and an object of fields."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _MAX_SAFE = 2**53 - 1
 
 
 def checkToken(value: object) -> str:
-    """The token of an upload. Raises BlobError."""
+    """Returns the token of an upload. Raises BlobError if it is invalid."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise BlobError("bad_message", "the token is not 16 to 128 of A-Z, a-z, 0-9, - and _; make one at random")
     return value
 
 
 def _digest(value: object) -> str:
-    """A SHA-256 in hex. Raises BlobError."""
+    """Returns a SHA-256 in hex. Raises BlobError if it is invalid."""
     if not isinstance(value, str) or not _SHA256.fullmatch(value):
         raise BlobError("bad_message", "the sha256 is not 64 hexadecimal digits; leave it out, or send it with the end")
     return value.lower()
 
 
 def _blobId(value: object) -> str:
-    """The id of a file. Raises BlobError."""
+    """Returns the id of a file. Raises BlobError if it is invalid."""
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise BlobError("unknown", "there is no such file; an id is what a receipt has")
     return value
 
 
 def _number(name: str, least: int = 0) -> Callable[[object], int]:
-    """Reads a whole number that is at least `least`."""
+    """Returns a reader of integers from `least` on."""
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MAX_SAFE:
@@ -66,14 +66,14 @@ _FIELDS: Mapping[str, Mapping[str, Callable[[object], Any]]] = {
     "list": {},
     "delete": {"id": _blobId},
 }
-"""The messages of a client, and what reads each of their fields."""
+"""The messages of a client, with the reader of each field."""
 
 _REQUIRED = {"begin": ("name", "size"), "get": ("id", "credit"), "credit": ("bytes",), "delete": ("id",)}
 """The fields that a message must have."""
 
 
 def parse(text: str) -> tuple[str, dict[str, Any]]:
-    """The name of a message and its fields; a field that is null counts as missing. Raises BlobError."""
+    """Returns the name of a message and its fields. A field that is null counts as missing. Raises BlobError."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):

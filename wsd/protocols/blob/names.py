@@ -1,4 +1,4 @@
-"""Names and media types of files: which are valid, what the content shows, and the header fields of a download."""
+"""Names and media types of files: checks, detection from the content, and the header fields of a download."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 from wsd.protocols.blob.errors import BlobError
 
 HEAD = 4096
-"""Bytes at the beginning of a file from which its type is found."""
+"""Bytes at the start of a file in which its type is detected."""
 
 UNKNOWN = "application/octet-stream"
 
@@ -29,18 +29,18 @@ _VALUE = rf"(?:{_QUOTED}|{_TOKEN}(?:,{_TOKEN})*+)"
 _PARAMETER = re.compile(rf"[ \t]*+;[ \t]*+(?:({_TOKEN})={_VALUE})?")
 _TYPE = re.compile(rf"({_TOKEN}/{_TOKEN})((?:[ \t]*+;[ \t]*+(?:{_TOKEN}={_VALUE})?)*+)")
 _MOST_TYPE = 1024
-"""The longest media type that is read."""
+"""The longest media type, in characters."""
 _MEDIA = ("audio", "video", "application")
-"""The top-level types that a media container may have with the same subtype."""
+"""The top-level types under which the same container format is known."""
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that change the direction of writing, so that a name can look like another one."""
+"""Characters that change the direction of text and can make a name look like another."""
 _INLINE = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "text/plain")
-"""The types, beside audio and video, that a browser may show; every other file is saved."""
+"""The types that a browser may show, beside audio and video. Every other file is saved."""
 _PLAIN = re.compile(r"[A-Za-z0-9 !#$&+.^_`~()@=,-]+")
 
 
 def checkName(name: object) -> str:
-    """The name of a file, if it is valid: no path, and no invisible characters. Raises BlobError if it is not."""
+    """Returns the name of a file if it is valid: not a path, and without control characters. Raises BlobError."""
     if not isinstance(name, str) or not name:
         raise BlobError("bad_name", 'the name is no text; write "name": "holiday.jpg"')
     try:
@@ -57,7 +57,7 @@ def checkName(name: object) -> str:
 
 
 def checkType(mediaType: object) -> str | None:
-    """A media type with its parameters (RFC 9110 8.3.1). Anything else is None, as if no type were given."""
+    """Returns a media type with its parameters (RFC 9110 8.3.1); None if it is not valid."""
     if not isinstance(mediaType, str) or len(mediaType) > _MOST_TYPE:
         return None
     match = _TYPE.fullmatch(mediaType.strip(" \t"))
@@ -67,16 +67,16 @@ def checkType(mediaType: object) -> str | None:
 
 
 def essenceOf(mediaType: str) -> str:
-    """A media type without its parameters."""
+    """Returns a media type without its parameters."""
     return mediaType.partition(";")[0].rstrip(" \t")
 
 
 def typeOf(head: bytes, name: str = "", declared: str | None = None) -> str:
     """
-    The media type of a file, from its first bytes.
+    Returns the media type of a file, from its first bytes.
 
-    If they match several types, the declared one or the one that fits the name is taken. If they match none, it is the
-    declared type, else text/plain if they are text, else application/octet-stream.
+    If they match several types, the declared one or the one that fits the name is used. If they match none, the type is
+    the declared one, else text/plain if they are text, else application/octet-stream.
     """
     found = _typesOf(head, name)
     if declared is not None and (not found or any(_isAlike(essenceOf(declared), each) for each in found)):
@@ -87,15 +87,15 @@ def typeOf(head: bytes, name: str = "", declared: str | None = None) -> str:
 
 
 def _isAlike(kind: str, other: str) -> bool:
-    """Whether two types name the same format, as audio/x-matroska and video/matroska do."""
+    """Whether two types name the same format, such as audio/x-matroska and video/matroska."""
     (kindOf, name), (otherOf, otherName) = kind.split("/"), other.split("/")
     isMedia = kindOf in _MEDIA and otherOf in _MEDIA
     return kind == other or (isMedia and name.removeprefix("x-") == otherName.removeprefix("x-"))
 
 
 def _typesOf(head: bytes, name: str) -> list[str]:
-    """The types that match the first bytes of a file, the most likely first."""
-    from puremagic import PureError, magic_string  # here, since the tools work without it
+    """Returns the types that match the first bytes of a file, the most likely first."""
+    from puremagic import PureError, magic_string  # not above: the tools work without it
 
     try:
         matches = magic_string(head, name) if head else []
@@ -110,7 +110,7 @@ def _isText(head: bytes) -> bool:
     try:
         text = head.decode()
     except UnicodeDecodeError as error:
-        # The end of `head` may be in the middle of a character.
+        # `head` may end within a character.
         if len(head) < HEAD or error.start < len(head) - 3:
             return False
         text = head[: error.start].decode()
@@ -118,13 +118,13 @@ def _isText(head: bytes) -> bool:
 
 
 def contentType(mediaType: str) -> str:
-    """The Content-Type of a download. Text without a charset is UTF-8."""
+    """Returns the Content-Type of a download. Text without a charset is UTF-8."""
     named = [name.lower() for name in _PARAMETER.findall(mediaType.removeprefix(essenceOf(mediaType)))]
     return f"{mediaType}; charset=utf-8" if mediaType.startswith("text/") and "charset" not in named else mediaType
 
 
 def disposition(name: str, mediaType: str) -> str:
-    """The Content-Disposition of a download (RFC 6266): inline if a browser may show it, and with the full name."""
+    """Returns the Content-Disposition of a download (RFC 6266): inline if a browser may show it, else attachment."""
     isInline = essenceOf(mediaType) in _INLINE or mediaType.startswith(("audio/", "video/"))
     plain = name if _PLAIN.fullmatch(name) else "".join(c if _PLAIN.fullmatch(c) else "_" for c in name)
     label = f'{"inline" if isInline else "attachment"}; filename="{plain}"'

@@ -17,14 +17,14 @@ _DAY = 86400.0
 
 @dataclass(frozen=True)
 class BlobOptions:
-    """Where the store is, how much it takes, and what clients may do."""
+    """Where the store is, its limits, and what clients may do."""
 
     store: str | None = field(default=None, metadata={"path": True})
     """The folder of the store; None is "blob" in the state folder."""
     quota: int = fields.size(GIB, least=0)
-    """Bytes of the whole store; 0 for no limit."""
+    """Bytes of the whole store; 0 is no limit."""
     user_quota: int = fields.size(0, least=0)
-    """Bytes of one user's files; 0 for no limit."""
+    """Bytes of one user's files; 0 is no limit."""
     max_file: int = fields.size(GIB, least=1)
     """Bytes of one file, over a WebSocket or over HTTP."""
     max_unfinished: int = field(default=256, metadata={"unit": "files", "least": 1})
@@ -34,7 +34,7 @@ class BlobOptions:
     credit: int = fields.size(4 * MIB, least=65536)
     """Bytes that a client of the reliable protocol may send before they are written."""
     sync: str = field(default="interval", metadata={"choices": ("interval", "each", "end")})
-    """When bytes are brought to the disk and acknowledged: at an interval, with each chunk, or at the end."""
+    """When bytes are synced to the disk and acknowledged: at an interval, with each chunk, or at the end."""
     sync_interval: float = fields.seconds(1.0, least=0.01)
     """With an interval: seconds from one sync to the next."""
     sync_bytes: int = fields.size(32 * MIB, least=65536)
@@ -42,7 +42,7 @@ class BlobOptions:
     expire: float = fields.seconds(_DAY, least=1)
     """Seconds for which an unfinished upload is kept after its last byte."""
     keep: float = fields.seconds(0, least=0)
-    """Seconds for which a file is kept; 0 for ever."""
+    """Seconds for which a file is kept; 0 is for ever."""
     threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})
     """Threads that write, hash and read."""
     buffer: int = fields.size(8 * MIB, least=65536)
@@ -53,11 +53,11 @@ class BlobOptions:
     """Whether users may remove their files over the network."""
 
     def check(self) -> Sequence[str]:
-        """Check the store, and return warnings. Raises ValueError if it cannot be opened."""
+        """Check the store. Returns warnings. Raises ValueError if the store cannot be opened."""
         return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")
 
     def lockFiles(self, environ: Mapping[str, str]) -> Sequence[Path]:
-        """The files that the daemon locks, so that no other daemon uses the same store."""
+        """Returns the files that the daemon locks, so that no other daemon uses the same store."""
         if self.store:
             return [Path(self.store) / LOCK]
         folder = Path(stateFolder(environ))

@@ -1,4 +1,4 @@
-"""What answers HTTP at a route of blobs: files by their ids, their list, their removal, the page, tus and slots."""
+"""Answers HTTP at a route of blobs: files, their list, their removal, the page, tus and slots."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BlobResource(Resource):
     isLeaf = True
 
     def __init__(self, service: BlobService, origins: tuple[str, ...]) -> None:
-        """Pages of these origins may send requests."""
+        """Pages of these `origins` may send requests."""
         super().__init__()
         self._service = service
         self._origins = origins
@@ -49,9 +49,9 @@ class BlobResource(Resource):
         self._page = PageFiles(folder, {"route": escape(service.path)})
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """What receives the body, at tus or at a slot; None if the request is refused or needs no body."""
+        """Returns what receives the body, for tus and slots; None if the request is refused or needs no body."""
         try:
-            self._letIn(request)
+            self._checkOrigin(request)
         except BlobError:
             return None
         if _isAt(request, b"slot"):
@@ -59,9 +59,9 @@ class BlobResource(Resource):
         return self._tus.bodyOf(request) if _isAt(request, b"tus") else None
 
     def render(self, request: Any) -> Any:
-        """Answer a request. A page of another site needs an origin that the route allows (Fetch standard, CORS)."""
+        """Answer a request. A page of another site must have an allowed origin (Fetch standard, CORS)."""
         try:
-            self._letIn(request)
+            self._checkOrigin(request)
             if _isAt(request, b"slot"):
                 return self._slots.render(request)
             return self._tus.render(request) if _isAt(request, b"tus") else super().render(request)
@@ -71,8 +71,8 @@ class BlobResource(Resource):
             request.setHeader(b"Allow", _ALLOWED.encode())
             return answer(request, _refuse(BlobError("bad_method", f"a file is asked for with one of {_ALLOWED}")))
 
-    def _letIn(self, request: Any) -> None:
-        """Set the fields of CORS. Raises BlobError for an origin that is not allowed."""
+    def _checkOrigin(self, request: Any) -> None:
+        """Set the header fields of CORS. Raises BlobError if the origin is not allowed."""
         origin = request.head.headers.get("Origin")
         if origin is None:
             return
@@ -97,7 +97,7 @@ class BlobResource(Resource):
         return answer(request, _nothing(request))
 
     def render_GET(self, request: Any) -> int | bytes:
-        """Answer with a file; without an id, with the page if the client is a browser, else with the list of files."""
+        """Answer with a file. Without an id, answer with the page to a browser, else with the list of files."""
         name = request.postpath[0].decode("latin-1") if len(request.postpath) == 1 else ""
         if not name and "text/html" in (request.head.headers.get("Accept") or ""):
             name = "index.html"

@@ -1,4 +1,4 @@
-"""The way of an upload's bytes to the disk: in order, off the reactor's thread, and with a limit on what may wait."""
+"""The pipe of an upload writes its bytes to the disk: in order, on threads, and with backpressure."""
 
 from __future__ import annotations
 
@@ -20,63 +20,63 @@ from wsd.protocols.blob.upload import BlobUpload
 _T = TypeVar("_T")
 
 _BATCH = 1 << 20
-"""Bytes after which a batch is complete; its last piece may exceed them."""
+"""Bytes after which a batch is complete. Its last piece may exceed them."""
 _HIGH = 3 << 20
-"""Bytes of one upload that may wait to be written; with more its sender stops reading."""
+"""With more bytes queued for one upload, its sender stops reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class Syncing:
-    """When bytes are brought to the disk for good: with "each" piece, at an "interval", or at the "end"."""
+    """When bytes are synced to the disk: after "each" piece, at an "interval", or at the "end"."""
 
     policy: str = "interval"
     seconds: float = 1.0
     bytes: int = 32 << 20
-    """With an interval: bytes after which the next sync is due early."""
+    """With an interval: bytes after which a sync is due before the interval is over."""
 
 
 class UploadSender(Protocol):
-    """Sends the bytes of an upload, and is told how it goes."""
+    """Sends the bytes of an upload, and is told of its progress."""
 
     def pause(self) -> None:
-        """Called when too many bytes wait to be written: stop reading."""
+        """Called when too many bytes are queued: stop reading."""
 
     def resume(self) -> None:
-        """Called when few enough bytes wait: resume reading."""
+        """Called when few enough bytes are queued: resume reading."""
 
     def progressed(self) -> None:
         """Called when more bytes are written or durable."""
 
     def failed(self, error: BlobError) -> None:
-        """Called when the upload has failed. The pipe has closed it already, and takes nothing more."""
+        """Called when the upload has failed. It is closed already, and the pipe accepts nothing more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Step:
-    """Something to do with the upload when all before it is done."""
+    """A step in the queue: something to do with the upload after all that was queued before."""
 
     work: Callable[[BlobUpload], Any]
     done: Deferred[Any] | None = None
 
 
 class _Phase(Enum):
-    """How far a pipe is. Only an open one takes bytes and work."""
+    """The phase of a pipe. Only an OPEN pipe accepts bytes and steps."""
 
     OPEN = auto()
     ENDING = auto()
     """The last step is in the queue."""
     FAILED = auto()
-    """An error has come. The upload is closed when nothing on the pool uses it any more."""
+    """There was an error. The upload is closed once no job on the pool uses it."""
     OVER = auto()
     """The upload is closed."""
 
 
 class Pipe:
     """
-    Writes to an upload in order, one batch on the pool at a time. A sync may run beside it.
+    Writes to an upload in order, one batch at a time on the pool. A sync may run at the same time.
 
-    `written` and `durable` are the offsets that have been reached. After `finish`, `abort`, `detach` or an error the
-    pipe takes nothing more.
+    `written` and `durable` are the offsets reached so far. After `finish`, `abort`, `detach` or an error the pipe
+    accepts nothing more.
     """
 
     def __init__(
@@ -114,13 +114,13 @@ class Pipe:
 
     @property
     def user(self) -> str:
-        """The user whose file it is."""
+        """The owner of the file."""
         return self._upload.user
 
     def _note(self) -> None:
         self.written, self.durable = self._upload.written, self._upload.durable
 
-    # -- what a sender calls --------------------------------------------------------------------------------------
+    # -- called by the sender -------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
         """Append these bytes to the upload."""
@@ -128,20 +128,21 @@ class Pipe:
             return
         self._queue.append(data)
         self._waiting += len(data)
-        self._backlog.add(len(data))
-        if (self._waiting > _HIGH or self._backlog.isFull) and not self._backlog.isPaused(self):
+        isFull = self._backlog.add(len(data))
+        if (isFull or self._waiting > _HIGH) and not self._backlog.isPaused(self):
             self._backlog.pause(self)
             self._tell(self._sender.pause)
-        self._turn()
+        if not self._isWriting:
+            self._turn()
 
     def do(self, work: Callable[[BlobUpload], Any]) -> None:
-        """Do this with the upload when all before it is written."""
+        """Call `work` with the upload on the pool, after all that was queued before."""
         if self._phase is _Phase.OPEN:
             self._queue.append(_Step(work))
             self._turn()
 
     def ask(self, work: Callable[[BlobUpload], _T]) -> Deferred[_T]:
-        """As `do`. Fires with the result, or fails with BlobError."""
+        """As `do`. The Deferred fires with the result, or fails with BlobError."""
         if self._phase in (_Phase.ENDING, _Phase.OVER):
             return fail(BlobError("no_transfer", "this transfer is over; begin it again"))
         done: Deferred[_T] = Deferred()
@@ -151,18 +152,18 @@ class Pipe:
         return done
 
     def last(self, work: Callable[[BlobUpload], _T]) -> Deferred[_T]:
-        """As `ask`, and take nothing more."""
+        """As `ask`, and accept nothing more."""
         done = self.ask(work)
         if self._phase is _Phase.OPEN:
             self._phase = _Phase.ENDING
         return done
 
     def sync(self) -> Deferred[int]:
-        """Bring all of it to the disk now."""
+        """Sync everything to the disk now. Fires with the durable offset."""
         return self.ask(BlobUpload.sync)
 
     def finish(self, digest: str | None = None) -> Deferred[Blob]:
-        """Make the upload a finished file."""
+        """Make the upload a finished file. `digest` is its SHA-256 in hex, if the client sent it."""
         return self.last(lambda upload: upload.finish(digest))
 
     def abort(self) -> Deferred[None]:
@@ -170,25 +171,25 @@ class Pipe:
         return self.last(BlobUpload.abort)
 
     def detach(self) -> Deferred[None]:
-        """Write what has arrived, and close the upload. It can be resumed."""
+        """Write all that has arrived, and close the upload, which can be resumed."""
         return self.last(BlobUpload.close)
 
     def letGo(self) -> None:
-        """As `detach`, for callers that cannot handle a failure."""
-        self.detach().addErrback(lambda _: None)  # The pool has logged a fault of the store; nobody waits for more.
+        """As `detach`, for callers that have no use for a failure."""
+        self.detach().addErrback(lambda _: None)  # A fault of the store is logged already; nobody waits for the result.
 
     def discard(self) -> None:
-        """As `abort`, for callers that cannot handle a failure."""
-        self.abort().addErrback(lambda _: None)  # As in `letGo`; what is left is removed at the next start.
+        """As `abort`, for callers that have no use for a failure."""
+        self.abort().addErrback(lambda _: None)  # As in `letGo`. A file that is left over is removed at the next start.
 
     def giveWay(self) -> None:
-        """Close the upload because another sender takes it over; its sender is told so."""
+        """Close the upload, because another sender takes it over. The sender gets the error "taken_over"."""
         if self._phase is _Phase.OPEN:
             self.letGo()
             self._tell(self._sender.failed, BlobError("taken_over", "a newer connection goes on with this transfer"))
 
     def _tell(self, method: Callable[..., None], *arguments: Any) -> None:
-        """Call a method of the sender. An error in it ends this upload, and no other."""
+        """Call a method of the sender. If it raises, this upload fails, and no other does."""
         try:
             method(*arguments)
         except Exception:
@@ -198,7 +199,7 @@ class Pipe:
         if self._phase in (_Phase.OPEN, _Phase.ENDING):
             self._tell(self._sender.progressed)
 
-    # -- turns on the pool ----------------------------------------------------------------------------------------
+    # -- writing -------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         if self._isWriting or not self._queue or self._phase is _Phase.FAILED:
@@ -211,7 +212,7 @@ class Pipe:
             working.addErrback(self._fail)
 
     def _batch(self) -> tuple[list[bytes | _Step], int]:
-        """Take the next batch from the queue. A step that is waited for does not run beside a sync."""
+        """Take the next batch from the queue. A step with a Deferred does not run while a sync does."""
         size = count = 0
         for item in self._queue:
             if isinstance(item, bytes):
@@ -225,7 +226,7 @@ class Pipe:
         return batch, size
 
     def _work(self, batch: Sequence[bytes | _Step]) -> list[tuple[Deferred[Any], Any]]:
-        """Write a batch, on a thread of the pool. Returns the results that are waited for."""
+        """Write a batch, on a thread of the pool. Returns the results of its steps with Deferreds."""
         upload = self._upload
         data: list[bytes] = []
         results: list[tuple[Deferred[Any], Any]] = []
@@ -260,10 +261,10 @@ class Pipe:
         self._backlog.remove(size)
         self._turn()
 
-    # -- to the disk for good -------------------------------------------------------------------------------------
+    # -- syncing -------------------------------------------------------------------------------------------------
 
     def _syncIfDue(self) -> None:
-        """Begin a sync if one is due; writing goes on beside it."""
+        """Begin a sync if one is due. Writing goes on meanwhile."""
         syncing = self._syncing
         unsynced = self._upload.checked - self.durable
         if self._phase is not _Phase.OPEN or self._isSyncing or unsynced <= 0 or syncing.policy == "end":
@@ -298,9 +299,9 @@ class Pipe:
         self._fail(failure)
 
     def _fail(self, failure: Failure, batch: Sequence[bytes | _Step] = ()) -> None:
-        """Close the upload, then tell those who wait for a step, or else the sender."""
+        """Close the upload. Then fail the Deferreds of all queued steps; if there are none, tell the sender."""
         if self._phase is _Phase.OVER:
-            blobErrorOf(failure)  # to log it: nobody is left to be told
+            blobErrorOf(failure)  # This logs it; nobody is left to be told.
             return
         self._phase = _Phase.FAILED
         self._failure = self._failure or failure
@@ -310,10 +311,10 @@ class Pipe:
         self._close()
 
     def _close(self) -> None:
-        """Close the upload when neither a batch nor a sync uses it any more."""
+        """Close the upload, unless a batch or a sync still uses it. Called again when that is done."""
         if not self._isWriting and not self._isSyncing:
             closed = self._disk.run(self._upload.close)
-            # The pool takes no more work, or has logged what failed; the first failure is the one to tell.
+            # If this fails too, the pool has logged it. The sender is told of the first failure.
             closed.addErrback(lambda _: self._upload.drop())
             closed.addCallback(lambda _: self._tellFailure())
 
@@ -338,6 +339,6 @@ class Pipe:
         self.gone.callback(None)
 
     def reconsider(self) -> None:
-        """Called when fewer bytes wait than before: the sender may resume."""
+        """Called when the backlog has become smaller: resume the sender if few enough bytes are queued."""
         if self._waiting <= _HIGH // 2 and not self._backlog.isFull and self._backlog.resume(self):
             self._tell(self._sender.resume)

@@ -1,7 +1,7 @@
 """
-blob: files that are kept, over a WebSocket and over HTTP.
+blob: stores files that arrive over a WebSocket or over HTTP.
 
-Without a subprotocol, a binary message is a file (`bare`). With blob.wsd.v1, what was acknowledged survives a lost
+Without a subprotocol, each binary message is a file (`bare`). With blob.wsd.v1, acknowledged bytes survive a lost
 connection and a killed server (`reliable`). Over HTTP there are plain requests (`pages`), tus (`tus`) and `slots`.
 """
 
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import puremagic  # noqa: F401  needed at the end of uploads; if it is missing, the route is not loaded
+import puremagic  # noqa: F401  Used when an upload ends (`names`). Without it, the route cannot be loaded.
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -34,11 +34,11 @@ from wsd.protocols.blob.store import INDEX, BlobStore
 from wsd.protocols.blob.transfers import Transfers
 
 _SWEEP = 60.0
-"""Seconds between two removals of what has expired."""
+"""Seconds between two removals of expired files."""
 
 
 class BlobFactory(Factory):
-    """A store at a route."""
+    """A route with a store."""
 
     connection = BlobConnection
     subprotocols = (RELIABLE,)
@@ -59,7 +59,7 @@ class BlobFactory(Factory):
 
     @property
     def maxMessage(self) -> int:
-        """The largest message in bytes: a file."""
+        """The largest message in bytes: the largest file."""
         return int(self.options.max_file)
 
     @property
@@ -68,7 +68,7 @@ class BlobFactory(Factory):
         return Path(self.options.store or Path(stateFolder(os.environ)) / "blob")
 
     def _open(self) -> BlobStore:
-        """Open the store, on a thread of the pool."""
+        """Open the store. Called on a thread of the pool."""
         options: BlobOptions = self.options
         limits = BlobLimits(
             options.quota,
@@ -81,16 +81,16 @@ class BlobFactory(Factory):
         return BlobStore(self.root, limits, time.time)
 
     def build(self) -> Connection:
-        """A connection of this route, which is given the files."""
+        """Returns a new connection, which is given the service."""
         connection = super().build()
         assert isinstance(connection, BlobConnection)
         connection.service = self.service
         return connection
 
-    # -- the life of a route --------------------------------------------------------------------------------------
+    # -- start and stop -------------------------------------------------------------------------------------------
 
     def started(self) -> Deferred[None]:
-        """Open the store, and begin to remove what has expired. A store that is missing is made when it is needed."""
+        """Open the store, and begin to remove expired files. A missing store is created when it is first used."""
         return Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
@@ -104,13 +104,13 @@ class BlobFactory(Factory):
         self._sweeping.start(_SWEEP)
 
     async def _sweep(self) -> None:
-        """Remove what has expired."""
-        if not await self.disk.run(os.path.exists, self.root / INDEX):
-            return
+        """Remove expired files and uploads."""
         try:
+            if not await self.disk.run(os.path.exists, self.root / INDEX):
+                return
             uploads, blobs = await self.transfers.run(BlobStore.expire)
         except BlobError:
-            return  # The pool has logged it.
+            return  # A fault of the store is logged already. The next sweep tries again.
         if uploads or blobs:
             self.log.info(
                 "{route}: {parts} unfinished and {blobs} finished files had their time",
@@ -134,15 +134,15 @@ class BlobFactory(Factory):
             await self.disk.stop()
 
     def ready(self) -> str | None:
-        """Why the store cannot be opened, if it cannot."""
+        """Returns why the store cannot be opened; None if it can."""
         return self.transfers.fault
 
     # -- HTTP -----------------------------------------------------------------------------------------------------
 
     def slots(self) -> BlobSlots | None:
-        """Places for the files of other routes, until this one has stopped."""
+        """Returns slots for the files of other routes; None after this route has stopped."""
         return None if self._hasStopped else BlobSlots(self.service)
 
     def resource(self) -> IResource | None:
-        """Answers all HTTP at and under the route."""
+        """Returns the resource that answers HTTP at and below the route."""
         return BlobResource(self.service, self.route.origins)

@@ -1,4 +1,4 @@
-"""The room in a store: how much may be written, and what is reserved for the uploads that are under way."""
+"""The limits of a store, and the room that is reserved for its unfinished uploads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsd.protocols.blob.index import BlobIndex
 
 @dataclass(frozen=True, slots=True)
 class BlobLimits:
-    """How much a store takes, and for how long it keeps it; 0 is without a limit."""
+    """How much a store accepts, and for how long it keeps it; 0 is no limit."""
 
     quota: int = 0
     """Bytes of the whole store, including what unfinished uploads have reserved."""
@@ -27,7 +27,7 @@ class BlobLimits:
 
 
 class Quota:
-    """Refuses what has no room in the store, and reserves room for uploads. Blocks; raises sqlite3.Error."""
+    """Checks the limits, and reserves room for uploads. The methods block, and raise sqlite3.Error."""
 
     def __init__(self, index: BlobIndex, limits: BlobLimits) -> None:
         self._index = index
@@ -46,16 +46,16 @@ class Quota:
             raise BlobError("too_large", f"the file is larger than {most} bytes, which is the most here")
 
     def checkRoom(self, user: str, more: int) -> None:
-        """Raises BlobError if there is no room for `more` bytes of this user now. Nothing is reserved."""
+        """Raises BlobError if there is no room for `more` bytes of this user now. Reserves nothing."""
         if not self._index.fits(user, more, self._limits.quota, self._limits.userQuota):
             raise self.exceeded(user, more)
 
     def reserve(self, part: str, user: str, more: int, needed: int) -> bool:
-        """Reserve `more` bytes for an upload. False if there is no room for `more`, or for the `needed` bytes."""
+        """Reserve `more` bytes for an upload. Returns False if there is no room for `more` or for `needed` bytes."""
         return self._index.reserve(part, user, more, needed, self._limits.quota, self._limits.userQuota)
 
     def exceeded(self, user: str, more: int) -> BlobError:
-        """The error for `more` bytes without room: it says whose quota is exceeded, and how much is left of it."""
+        """Returns the error for `more` bytes without room. It says which quota is exceeded, and how much is left."""
         limits = self._limits
         left = limits.quota - self._index.used() if limits.quota else more
         if more > left:

@@ -1,8 +1,8 @@
 """
-blob.wsd.v1, the reliable way; docs/blob.md specifies it.
+blob.wsd.v1, the reliable subprotocol; docs/blob.md specifies it.
 
-An upload goes begin -> ready, then chunks -> acks, then end -> done; a download goes get -> file, then chunks under the
-client's credit, then sent. What has been acknowledged is on disk for good, and any later connection can resume there.
+An upload is begin -> ready, then chunks -> acks, then end -> done. A download is get -> file, then chunks within the
+client's credit, then sent. Acknowledged bytes are safely on disk, and any later connection can resume after them.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from wsd.protocols.blob.upload import BlobUpload, NewUpload
 
 
 class _ChunkState(Enum):
-    """What becomes of chunks."""
+    """What is done with chunks."""
 
     IDLE = auto()
     """No upload has begun. A chunk is an error."""
     RECEIVING = auto()
     """Chunks are written to the pipe."""
     DISCARDING = auto()
-    """After an error. What the client sent before it heard of it is dropped, until it begins again."""
+    """After an error. Chunks that the client sent before it got the error are dropped, until it begins again."""
 
 
 class ReliableProtocol:
-    """One upload and one download at a time. An error ends one of them, and the connection stays open."""
+    """Handles one upload and one download at a time. An error ends one of them; the connection stays open."""
 
     def __init__(self, peer: BlobPeer, service: BlobService) -> None:
         self._peer = peer
@@ -52,11 +52,11 @@ class ReliableProtocol:
         self._granted = 0
         """The offset up to which the client has credit."""
         self._acknowledged = 0
-        """The durable offset that the client was told last."""
+        """The offset of the last ack."""
         self._header = b""
-        """As much as has arrived of the present chunk's header."""
+        """The bytes of the current chunk's header that have arrived."""
         self._length = 0
-        """Bytes of the file that have arrived of the present chunk."""
+        """Bytes of the file that have arrived in the current chunk."""
         self._sender: ChunkSender | None = None
         """The download."""
         peer.tell(
@@ -77,7 +77,7 @@ class ReliableProtocol:
     # -- messages -------------------------------------------------------------------------------------------------
 
     async def text(self, message: str) -> None:
-        """Called with a text message. Nothing more is read before it is answered."""
+        """Called with a text message. Nothing more is read until it is answered."""
         try:
             name, fields = parse(message)
             await getattr(self, f"_{name}")(fields)
@@ -123,7 +123,7 @@ class ReliableProtocol:
         self._peer.tell("aborted", {})
 
     def _takePipe(self) -> Pipe:
-        """The pipe of the upload, which ends. Raises BlobError."""
+        """Returns the pipe of the upload, which is over for this connection. Raises BlobError if there is none."""
         pipe = self._pipe
         if pipe is None:
             raise BlobError("no_transfer", "nothing has been begun here, or it is over; begin first")
@@ -131,7 +131,7 @@ class ReliableProtocol:
         return pipe
 
     async def _detach(self) -> None:
-        """Close the unfinished upload. The client can resume it with its token."""
+        """Close the unfinished upload, if there is one. The client can resume it with its token."""
         if self._pipe is not None:
             pipe = self._takePipe()
             pipe.letGo()
@@ -205,7 +205,7 @@ class ReliableProtocol:
         self.failed(error)
 
     def gone(self) -> None:
-        """Called when the connection is gone. What has arrived of an upload is kept."""
+        """Called when the connection is gone. Keep what has arrived of an upload."""
         if self._pipe is not None:
             self._takePipe().letGo()
         if self._sender is not None:
@@ -222,7 +222,7 @@ class ReliableProtocol:
         self._peer.release()
 
     def progressed(self) -> None:
-        """Called when more is written or durable. Acknowledge what is durable; what is written makes new credit."""
+        """Called when more is written or durable. Acknowledge durable bytes; give credit for written ones."""
         pipe = self._pipe
         if pipe is None:
             return
@@ -242,6 +242,9 @@ class ReliableProtocol:
         if self._sender is not None:
             raise BlobError("busy", "one file after the other: this connection is being sent one; stop it first")
         blob, reader = await self._transfers.run(BlobStore.reader, fields["id"])
+        if not self._peer.isOpen:
+            reader.close()
+            return
         offset = fields.get("offset", 0)
         end = offset + fields["length"] if "length" in fields else blob.size
         if end > blob.size or offset > blob.size:

@@ -1,4 +1,4 @@
-"""Sends a file to a client of blob.wsd.v1, as fast as its credit and its connection allow."""
+"""Sends a file to a client of blob.wsd.v1, as fast as its credit and the connection allow."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from wsd.protocols.blob.iopool import IoPool
 from wsd.protocols.blob.subprotocol import BlobPeer
 
 _MOST = 1 << 18
-"""Bytes of the file that a chunk carries at the most."""
+"""The most bytes of the file in one chunk."""
 
 
 class ChunkSender:
     """
     Sends the bytes from `offset` to `end` in chunks.
 
-    `done` fires when all is sent, or after `stop`, with None; if something goes wrong, with the error. `offset` is the
-    next byte to send.
+    `done` fires with None when all is sent or after `stop`, and with the BlobError if there is one. `offset` is that of
+    the next byte to send.
     """
 
     def __init__(self, peer: BlobPeer, disk: IoPool, reader: FileReader, offset: int, end: int, credit: int) -> None:
@@ -41,7 +41,7 @@ class ChunkSender:
         self._wake()
 
     def stop(self) -> None:
-        """Send no more."""
+        """Send nothing more."""
         self._isStopped = True
         self._wake()
 
@@ -68,7 +68,7 @@ class ChunkSender:
             self._reader.close()
 
     def _chunk(self, offset: int, size: int) -> bytes:
-        """Read a chunk, on a thread of the pool."""
+        """Read a chunk. Called on a thread of the pool."""
         data = self._reader.read(offset, size)
         if len(data) != size:
             raise BlobError("unavailable", "the file is shorter than it was; run wsd blob verify there")

@@ -1,4 +1,4 @@
-"""The store of a route as its clients see it: whose a file is, what is told of it, and who may list and remove."""
+"""What clients may do with the store of a route: who owns a file, what a receipt says, who may list and remove."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wsd.protocols.blob.transfers import Transfers
 
 
 def userOf(user: str | None, tls: TlsInfo | None, peer: Peer) -> str:
-    """The user whose files they are: the one logged in, else the subject of the certificate, else the address."""
+    """Returns the owner of a client's files: its login, else the subject of its certificate, else its address."""
     if user is not None:
         return f"user {user}"
     if tls is not None and tls.client:
@@ -22,12 +22,12 @@ def userOf(user: str | None, tls: TlsInfo | None, peer: Peer) -> str:
 
 
 def requestUser(request: Any) -> str:
-    """The user of an HTTP request."""
+    """Returns the owner of the files of an HTTP request."""
     return userOf(None, request.tls, request.peer)
 
 
 class BlobService:
-    """The files at a path. Whatever is awaited may raise BlobError."""
+    """The files at a path. All coroutines raise BlobError."""
 
     def __init__(self, path: str, options: BlobOptions, transfers: Transfers) -> None:
         self.path = path.rstrip("/")
@@ -35,11 +35,11 @@ class BlobService:
         self.transfers = transfers
 
     def urlOf(self, blobId: str) -> str:
-        """The path of a file."""
+        """Returns the path of a file."""
         return f"{self.path}/{blobId}"
 
     def receipt(self, blob: Blob) -> dict[str, Any]:
-        """What clients are told of a file that is kept."""
+        """Returns the receipt of a file: what clients are told of it."""
         return {
             "id": blob.id,
             "name": blob.name,
@@ -50,7 +50,7 @@ class BlobService:
         }
 
     async def receiptsOf(self, user: str) -> list[dict[str, Any]]:
-        """The receipts of a user's files, oldest first."""
+        """Returns the receipts of a user's files, oldest first."""
         if not self.options.list:
             raise BlobError("forbidden", "files are not listed here; the route's key list allows it")
         return [self.receipt(blob) for blob in await self.transfers.run(BlobStore.list, user)]

@@ -1,8 +1,8 @@
 """
-Slots: a file is stored at a URL that was agreed on before (PUT, RFC 9110 9.3.4), and fetched there.
+Slots: URLs that are made before the file is uploaded there (PUT, RFC 9110 9.3.4), and that serve it afterwards.
 
-A slot is at `/blob/slot/TOKEN/NAME`. Another route asks for it on behalf of one of its users, as chat does for
-pictures. The token cannot be guessed, and stands for the file for as long as the file is kept.
+A slot is at `/blob/slot/TOKEN/NAME`. Another route requests it for one of its users, as chat does for pictures
+(XEP-0363). The token cannot be guessed, and names the file for as long as the file is kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wsd.resources import finish
 
 
 class BlobSlots:
-    """Makes slots, and answers at them."""
+    """Makes slots, and answers HTTP at them."""
 
     def __init__(self, service: BlobService) -> None:
         self._service = service
@@ -38,7 +38,7 @@ class BlobSlots:
         return self._service.options.max_file
 
     async def newSlot(self, owner: str, name: str, size: int, mediaType: str | None, source: str | None = None) -> str:
-        """The path at which this file of the owner can be stored and then fetched. Raises Refused."""
+        """Returns the path at which a file of the owner can be put and then fetched. Raises Refused."""
         token = secrets.token_urlsafe(24)
         try:
             new = NewUpload(f"{SLOT}{owner}", checkName(name), checkType(mediaType), size, source=source)
@@ -48,7 +48,7 @@ class BlobSlots:
         return f"{self._service.path}/slot/{token}/{quote(name, safe='')}"
 
     def bodyOf(self, request: Any) -> UploadBody | None:
-        """What receives the body of a PUT; None for other methods."""
+        """Returns what receives the body of a PUT; None for other methods."""
         if request.head.method != "PUT":
             return None
         try:
@@ -91,5 +91,5 @@ class BlobSlots:
 def _tokenOf(request: Any) -> str:
     try:
         return SLOT + checkToken(request.postpath[1].decode("latin-1"))
-    except BlobError:
+    except (BlobError, IndexError):
         raise BlobError("unknown", "there is no such slot, or not any more; ask for a new one") from None

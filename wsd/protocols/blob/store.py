@@ -1,12 +1,12 @@
 """
-The store: a folder of files with an index. A file has its name there only when it is complete, checked and on disk.
+The store: a folder of files with an index. A file is moved to `files` only when it is complete, checked and synced.
 
     index.sqlite   the files and the uploads (wsd.protocols.blob.index)
     parts/PART     unfinished files
     files/AB/ID    finished files; the id is made from the user, the content and a key that stays in the store
 
-Everything here blocks, and belongs on a pool of threads. Any thread may call the store; an upload is written by one
-thread at a time.
+Everything here blocks, so it runs on threads. Threads may share the store; an upload is written by one thread at a
+time.
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ from wsd.protocols.blob.quota import BlobLimits, Quota
 from wsd.protocols.blob.upload import BlobUpload, NewUpload
 
 INDEX = "index.sqlite"
-"""The name of the index; a folder without it is not a store yet."""
+"""The file name of the index. A folder without it is not a store yet."""
 
 SLOT = "slot "
 """
-The prefix of slot tokens, and of the users whose files they name. A token is kept as long as its file. Everybody
-who may read the file knows it, so it opens nothing but the slot.
+The prefix of the tokens of slots, and of the owners of their files. Everybody who may read such a file knows its
+token, so the token opens nothing but the slot.
 """
 
 _READ_SIZE = 1 << 20
+"""Bytes that are read at a time when a file is verified."""
 
 
 def nameOf(token: str) -> str:
-    """The name of the upload that a token stands for. A reader of the index cannot find the token from it."""
+    """Returns the name of a token's upload. It is a hash, so the index does not show the tokens."""
     return sha256(token.removeprefix(SLOT).encode()).hexdigest()[:40]
 
 
 def isSlot(name: str) -> bool:
-    """Whether a token or a user belongs to a slot."""
+    """Whether a token or an owner belongs to a slot."""
     return name.startswith(SLOT)
 
 
 class BlobStore:
-    """A folder of blobs. `now` returns the seconds since 1970. Its methods raise BlobError."""
+    """A folder of blobs. `now` returns the seconds since 1970. The methods raise BlobError."""
 
     def __init__(self, root: Path, limits: BlobLimits, now: Callable[[], float]) -> None:
         self._limits = limits
@@ -62,7 +63,7 @@ class BlobStore:
             self._recover()
 
     def pathOf(self, blobId: str) -> Path:
-        """The path of a finished file."""
+        """Returns the path of a finished file."""
         return self._finished.pathOf(blobId)
 
     def close(self) -> None:
@@ -73,9 +74,9 @@ class BlobStore:
 
     def begin(self, new: NewUpload, token: str | None = None) -> BlobUpload | Blob:
         """
-        Begin an upload, or resume the one of this token at its durable offset; a Blob if the file is here already.
+        Begin an upload, or resume that of the token at its durable offset. Returns a Blob if the file is here already.
 
-        Without a token the upload cannot be resumed.
+        Without a token the upload cannot be resumed later.
         """
         with translateErrors():
             self._quota.checkSize(new.size)
@@ -121,7 +122,7 @@ class BlobStore:
             return self._open(row)
 
     def row(self, token: str) -> UploadRow:
-        """The upload of a token as the index has it. Raises BlobError ("unknown")."""
+        """Returns the row of a token's upload. Raises BlobError ("unknown")."""
         with translateErrors():
             row = self._rowOf(nameOf(token))
             if row is None or isSlot(row.user) != isSlot(token):
@@ -129,7 +130,7 @@ class BlobStore:
             return row
 
     def forget(self, token: str) -> None:
-        """Remove the upload of a token; a finished file stays. Raises BlobError ("unknown")."""
+        """Remove the upload of a token. A finished file stays. Raises BlobError ("unknown")."""
         with translateErrors():
             row = self.row(token)
             if row.state is not UploadState.FINISHED:
@@ -142,7 +143,7 @@ class BlobStore:
             self._quota.checkRoom(row.user, row.size - row.reserved)
 
     def _have(self, new: NewUpload) -> Blob | None:
-        """The user's file with the announced SHA-256."""
+        """Returns the user's file with the announced SHA-256, or None."""
         if new.sha256 is None:
             return None
         blob = self.index.blob(self._finished.idOf(new.user, new.sha256))
@@ -173,7 +174,7 @@ class BlobStore:
         return row
 
     def _rowOf(self, name: str) -> UploadRow | None:
-        """The row of an upload. If finishing it failed before, that is tried again first."""
+        """Returns the row of an upload. If finishing it was interrupted, that is completed first."""
         row = self.index.upload(name)
         if row is not None and row.state is UploadState.FINISHING and isIdle(self.parts / name):
             self._finish(row)
@@ -181,7 +182,7 @@ class BlobStore:
         return row
 
     def _finish(self, row: UploadRow) -> None:
-        """Make an upload that is finishing a file, wherever its bytes are."""
+        """Complete an upload in the state FINISHING, whether its file was moved or not."""
         path = self.parts / row.part
         if path.exists() or self.pathOf(row.id or "").exists():
             self._finished.add(path, row, row.durable)
@@ -197,7 +198,7 @@ class BlobStore:
     # -- files ----------------------------------------------------------------------------------------------------
 
     def blob(self, blobId: str) -> Blob:
-        """The file with this id. Raises BlobError ("unknown")."""
+        """Returns the file with this id. Raises BlobError ("unknown")."""
         with translateErrors():
             blob = self.index.blob(blobId)
         if blob is None:
@@ -205,17 +206,17 @@ class BlobStore:
         return blob
 
     def list(self, user: str | None = None) -> list[Blob]:
-        """The files of one user or of all, oldest first."""
+        """Returns the files of one user or of all, oldest first."""
         with translateErrors():
             return self.index.blobs(user)
 
     def remove(self, blobId: str) -> None:
-        """Remove a file. Whoever is reading it may read it to its end."""
+        """Remove a file. A reader that has it open can read it to its end."""
         with translateErrors():
             self._finished.remove(blobId)
 
     def reader(self, blobId: str) -> tuple[Blob, FileReader]:
-        """A file, and a reader of its bytes. Raises BlobError ("unknown")."""
+        """Returns a file, and a reader of its bytes. Raises BlobError ("unknown")."""
         blob = self.blob(blobId)
         with translateErrors():
             return blob, FileReader(self.pathOf(blobId))
@@ -223,7 +224,7 @@ class BlobStore:
     # -- upkeep ---------------------------------------------------------------------------------------------------
 
     def expire(self) -> tuple[int, int]:
-        """Remove what is kept no longer. Returns the numbers of unfinished and of finished files removed."""
+        """Remove expired uploads and files. Returns the numbers of unfinished and of finished files removed."""
         limits, uploads, blobs = self._limits, 0, 0
         with translateErrors():
             for row in self.index.uploads(self._now() - limits.expire) if limits.expire else ():
@@ -234,7 +235,7 @@ class BlobStore:
         return uploads, blobs
 
     def _expireUpload(self, row: UploadRow) -> bool:
-        """Remove an upload, unless it is being written. Whether it was an unfinished one."""
+        """Remove an expired upload, unless it is being written. Returns whether an unfinished one was removed."""
         path = self.parts / row.part
         isFinished = row.state is UploadState.FINISHED
         if not isIdle(path) or (isFinished and isSlot(row.user)):
@@ -244,7 +245,7 @@ class BlobStore:
         return not isFinished
 
     def _recover(self) -> None:
-        """After a crash, make each upload a resumable one or a finished file, and remove the others."""
+        """After a crash, make each upload a resumable one or a finished file, and remove all others."""
         self._finished.recover()
         rows = {row.part: row for row in self.index.uploads() if row.state is not UploadState.FINISHED}
         for row in rows.values():
@@ -263,7 +264,7 @@ class BlobStore:
                 path.unlink(missing_ok=True)
 
     def _cut(self, name: str) -> None:
-        """Cut off the bytes that were not durable when their writer died, and give back their room."""
+        """Cut off the bytes of an upload that are not durable, and release their room."""
 
         def durable() -> int:
             row = self.index.upload(name)
@@ -285,7 +286,7 @@ class BlobStore:
                     yield path.name, "is in no index"
 
     def _fault(self, blob: Blob) -> str | None:
-        """What is wrong with the content of a file."""
+        """Returns what is wrong with the content of a file, or None."""
         try:
             with open(self.pathOf(blob.id), "rb") as file:
                 digest = sha256()

@@ -1,4 +1,4 @@
-"""What is between a WebSocket and the subprotocol that is spoken on it."""
+"""The interfaces between a WebSocket and its subprotocol."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from wsd.protocols.blob.errors import BlobError
 
 
 class BlobPeer(Protocol):
-    """The client, as a subprotocol sees it."""
+    """The connection as its subprotocol sees it."""
 
     owner: str
-    """The user whose files they are that come from it."""
+    """The user who owns the files of this client."""
     source: str
-    """Its address, or its /64 for IPv6."""
+    """The client's address, or its /64 for IPv6."""
 
     @property
     def isOpen(self) -> bool:
-        """Whether `send` would send."""
+        """Whether messages can be sent."""
 
     def send(self, payload: bytes | str) -> None:
         """Send a message: `bytes` are binary, `str` is text."""
@@ -42,7 +42,7 @@ class BlobPeer(Protocol):
 
 
 class Subprotocol(Protocol):
-    """What a connection speaks."""
+    """The subprotocol as its connection sees it."""
 
     def text(self, message: str) -> Awaitable[None] | None:
         """Called with a text message."""
@@ -61,4 +61,4 @@ class Subprotocol(Protocol):
 
     @property
     def isBusy(self) -> bool:
-        """Whether a file is being received that would have to be sent again from its beginning."""
+        """Whether a file is being received that cannot be resumed."""

@@ -1,4 +1,4 @@
-"""`wsd blob ls`, `rm` and `verify`: tools for the owner of a store, whether its daemon runs or not."""
+"""`wsd blob ls`, `rm` and `verify`: commands for the owner of a store. The daemon may run or not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsd.protocols.blob.store import INDEX, BlobStore
 
 
 def _storeOf(arguments: Namespace) -> BlobStore:
-    """The store to work on. Raises SystemExit if it cannot be opened."""
+    """Open the store. Raises SystemExit if that fails."""
     try:
         folder = Path(arguments.store or foundFolder(os.environ, "blob") / "blob")
     except ConfigError as error:
@@ -32,7 +32,7 @@ def _storeOf(arguments: Namespace) -> BlobStore:
 
 
 def _refusal(folder: Path, error: BlobError | OSError) -> str:
-    """What is wrong with a store, and which user to run the tool as."""
+    """Returns why a store cannot be opened, and which user should run the command."""
     if isinstance(error, OSError):
         sentence = f"{error.filename or folder} cannot be read: {error.strerror}"
     elif error.code == "read_only":
@@ -63,7 +63,7 @@ def rm(arguments: Namespace) -> None:
 
 
 def verify(arguments: Namespace) -> None:
-    """Read every file, and print which is not what was uploaded. Raises SystemExit (1) if there is one."""
+    """Read every file, and print those that have changed. Raises SystemExit (1) if there are any."""
     store = _storeOf(arguments)
     found = 0
     for blobId, sentence in store.verify():

@@ -1,4 +1,4 @@
-"""The store as the reactor's thread sees it: opened when it is first needed, with one writer for each upload."""
+"""Access to the store from the reactor's thread: opened when first needed, and with one writer for each upload."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class Transfers:
-    """Runs the methods of the store on the pool, and hands out pipes. Whatever is awaited may raise BlobError."""
+    """Runs the methods of the store on the pool, and hands out pipes. All coroutines raise BlobError."""
 
     def __init__(
         self, disk: IoPool, backlog: Backlog, build: Callable[[], BlobStore], syncing: Syncing, clock: IReactorTime
@@ -29,7 +29,7 @@ class Transfers:
         self.disk = disk
         self.backlog = backlog
         self.fault: str | None = None
-        """Why the store could not be opened the last time; None if it could."""
+        """Why the last attempt to open the store failed; None if it did not."""
         self._build = build
         self._syncing = syncing
         self._clock = clock
@@ -70,20 +70,20 @@ class Transfers:
     # -- uploads --------------------------------------------------------------------------------------------------
 
     async def begin(self, new: NewUpload, token: str | None, sender: UploadSender) -> Pipe | Blob:
-        """A pipe to a new upload, or to the one of this token at its durable offset; a Blob if the file is here."""
+        """Returns a pipe to a new upload or to that of the token; a Blob if the file is here already."""
         if token is None:
             return self._pipe(await self.run(BlobStore.begin, new, None), sender)
         begun: Pipe | Blob = await self._alone(token, sender, BlobStore.begin, new, token)
         return begun
 
     async def resume(self, token: str, sender: UploadSender) -> Pipe:
-        """A pipe to the upload of this token."""
+        """Returns a pipe to the upload of this token."""
         pipe = await self._alone(token, sender, BlobStore.resume, token)
         assert isinstance(pipe, Pipe)
         return pipe
 
     async def row(self, token: str) -> UploadRow:
-        """The upload of this token, after what has arrived of it is brought to the disk."""
+        """Returns the row of this token's upload, after all that has arrived of it is synced."""
         pipe = self._pipeOf(token)
         if pipe is not None:
             with suppress(BlobError):  # A failed upload has a row all the same.
@@ -91,11 +91,11 @@ class Transfers:
         return await self.run(BlobStore.row, token)
 
     async def abort(self, token: str) -> None:
-        """Remove the upload of this token; a finished file stays."""
+        """Remove the upload of this token. A finished file stays."""
         await self._alone(token, None, BlobStore.forget, token)
 
     async def _alone(self, token: str, sender: UploadSender | None, work: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a method of the store for an upload after its present sender, if any, has given way."""
+        """Call a method of the store for an upload, after its present sender, if any, has closed it."""
         name = nameOf(token)
         lock = self._locks.setdefault(name, DeferredLock())
         await lock.acquire()
@@ -112,7 +112,7 @@ class Transfers:
                 self._locks.pop(name, None)
 
     def _pipeOf(self, token: str) -> Pipe | None:
-        """The pipe to the upload of this token."""
+        """Returns the pipe to the upload of this token, or None."""
         pipe = self._pipes.get(nameOf(token))
         return pipe if pipe is not None and isSlot(pipe.user) == isSlot(token) else None
 

@@ -1,10 +1,8 @@
 """
-tus 1.0 (https://tus.io/protocols/resumable-upload) on the same store.
+tus 1.0 (https://tus.io/protocols/resumable-upload), with the extensions creation, checksum, expiration, termination.
 
-Beside the core there are the extensions creation, checksum, expiration and termination.
-
-`POST /blob/tus` begins an upload, which is at `/blob/tus/TOKEN` from then on. A body goes to the store as it arrives,
-and what is on disk when the connection is cut is kept.
+`POST /blob/tus` creates an upload at `/blob/tus/TOKEN`. A body is written to the store as it arrives, and what is
+written when the connection is cut is kept.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ class Tus:
         self._transfers = service.transfers
 
     def bodyOf(self, request: Any) -> UploadBody | None:
-        """What receives the body of a PATCH; None for other methods, and for a request that is refused."""
+        """Returns what receives the body of a PATCH; None for other methods, and if the request is refused."""
         try:
             self._check(request)
             if methodOf(request) != "PATCH":
@@ -73,7 +71,7 @@ class Tus:
             raise BlobError("bad_method", f"{method[:20]} is not for this path; POST begins, then HEAD, PATCH, DELETE")
 
     def _check(self, request: Any) -> None:
-        """Raises BlobError for another version; the answer names ours (tus 1.0.0, Tus-Resumable)."""
+        """Raises BlobError for another version of tus. The answer then has Tus-Version (tus 1.0.0, Tus-Resumable)."""
         version = request.head.headers.get("Tus-Resumable")
         if version != VERSION:
             request.setHeader(b"Tus-Version", VERSION.encode())
@@ -140,7 +138,7 @@ class Tus:
         finish(request, 204, {})
 
     def _progress(self, row: UploadRow) -> dict[str, str]:
-        """The header fields that say how far an upload is, and where the file is or until when the upload is kept."""
+        """Returns the header fields for the offset of an upload, and for the file's path or the time of expiry."""
         fields = {"Upload-Offset": str(row.durable)}
         if row.state is UploadState.FINISHED and row.id is not None:
             fields["Content-Location"] = self._service.urlOf(row.id)
@@ -154,14 +152,14 @@ class Tus:
 
 
 def methodOf(request: Any) -> str:
-    """The method. X-HTTP-Method-Override replaces it, for clients that cannot send every method."""
+    """Returns the method, or the one in X-HTTP-Method-Override (tus 1.0.0)."""
     return str(request.head.headers.get("X-HTTP-Method-Override") or request.head.method)
 
 
 def _tokenOf(request: Any) -> str:
     try:
         return checkToken(request.postpath[1].decode("latin-1"))
-    except BlobError:
+    except (BlobError, IndexError):
         raise BlobError("unknown", "there is no such upload, or not any more; begin it anew") from None
 
 
@@ -173,7 +171,7 @@ def _numberIn(request: Any, name: str) -> int:
 
 
 def _metadata(field: str) -> dict[str, bytes]:
-    """The pairs in Upload-Metadata: a key in ASCII, and a value in base64, which may be missing. Raises BlobError."""
+    """Returns the pairs in Upload-Metadata: ASCII keys, and values in base64 that may be missing. Raises BlobError."""
     if not field.isascii():
         raise BlobError("bad_message", "Upload-Metadata is not ASCII; write its values in base64")
     metadata = {}
@@ -194,7 +192,7 @@ def _nameOf(value: bytes) -> str:
 
 
 def _checksum(field: str | None) -> tuple[Any, bytes | None]:
-    """The hash that Upload-Checksum asks for, and the digest that it must have. Raises BlobError."""
+    """Returns an empty hash of the algorithm in Upload-Checksum, and the expected digest. Raises BlobError."""
     if field is None:
         return None, None
     name, _, value = field.partition(" ")

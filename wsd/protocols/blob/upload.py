@@ -1,4 +1,4 @@
-"""An upload: what was announced of a file, what has arrived, and how much of that is durable."""
+"""An upload: a file that is being written, with its announced properties and its durable bytes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from wsd.protocols.blob.quota import Quota
 _LEAST = 1 << 16
 _STEP = 16 << 20
 """
-Bytes that are reserved at a time: as many as have arrived already, and at least `_LEAST`, so that not every piece needs
-a transaction. If the size of the file is unknown, at most `_STEP`.
+Room is reserved in steps, so that not every piece needs a transaction: as many bytes as are reserved already, and at
+least `_LEAST`. If the size of the file is unknown, at most `_STEP`.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """What a client announces of a file."""
+    """What a client announces about a file."""
 
     user: str
     name: str
@@ -38,9 +38,9 @@ class NewUpload:
 
 class BlobUpload:
     """
-    An unfinished file that is being written.
+    An unfinished file that is being written, until `close`, `finish` or `abort`.
 
-    Whoever got it from the store writes it alone, until `close`, `finish` or `abort`. Its methods block.
+    Its caller is the only writer. The methods block.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class BlobUpload:
 
     @property
     def user(self) -> str:
-        """The user whose file it is."""
+        """The owner of the file."""
         return self._row.user
 
     @property
@@ -78,12 +78,12 @@ class BlobUpload:
 
     @property
     def durable(self) -> int:
-        """Bytes that are on disk for good and in the index."""
+        """The number of bytes that are safely on disk and in the index."""
         return self.file.durable
 
     @property
     def checked(self) -> int:
-        """Bytes before the piece that is still to be checked."""
+        """The number of bytes before the piece that is not checked yet."""
         return self.file.checked
 
     @property
@@ -92,7 +92,7 @@ class BlobUpload:
         return self._row.size
 
     def append(self, buffers: Sequence[bytes]) -> None:
-        """Write these bytes. Raises BlobError if they are more than announced, or have no room."""
+        """Write bytes. Raises BlobError if they are more than announced, or if there is no room."""
         with translateErrors():
             self._makeRoom(self.file.written + sum(map(len, buffers)))
             self.file.append(buffers)
@@ -106,7 +106,7 @@ class BlobUpload:
             self._reserve(end - self._reserved)
 
     def _reserve(self, least: int) -> None:
-        """Reserve at least `least` bytes. If the size is known, all that is missing must fit, or it is in vain."""
+        """Reserve at least `least` bytes. If the size is known, there must be room for the whole rest of the file."""
         ahead = max(least, self._reserved, _LEAST)
         if self._row.size is None:
             needed = least
@@ -125,12 +125,12 @@ class BlobUpload:
         self.file.beginPiece(digest)
 
     def checkPiece(self, crc: int | None = None, digest: bytes | None = None) -> None:
-        """End a piece. If it is not what was sent, it is cut off, and BlobError ("checksum") is raised."""
+        """End a piece. If a checksum differs, cut the piece off and raise BlobError ("checksum")."""
         with translateErrors():
             self.file.checkPiece(crc, digest)
 
     def sync(self) -> int:
-        """Bring the checked bytes to the disk, and note it in the index. Returns how many are durable now."""
+        """Sync the checked bytes to the disk, and note that in the index. Returns the number of durable bytes."""
         with translateErrors():
             if self.file.checked > self.file.durable:
                 durable = self.file.sync()
@@ -141,9 +141,9 @@ class BlobUpload:
 
     def finish(self, digest: str | None = None) -> Blob:
         """
-        Make it a finished file; `digest` is its SHA-256 in hex, if the client told it.
+        Make it a finished file. `digest` is its SHA-256 in hex, if the client sent it.
 
-        If the content is not what was announced, the upload is removed, since no further byte could mend it.
+        If the SHA-256 differs, the upload is removed, since no further byte could correct it.
         """
         with translateErrors():
             row = self._row
@@ -173,7 +173,7 @@ class BlobUpload:
             self._index.removeUpload(self.name)
 
     def close(self) -> None:
-        """Stop writing, and keep what is checked for whoever has the token. Without a token the upload is removed."""
+        """Stop writing. Keep the checked bytes, so that the upload can be resumed; without a token, remove it."""
         if not self.isOpen:
             return
         if not self._row.resumable:
@@ -189,12 +189,12 @@ class BlobUpload:
             self.file.close()
 
     def drop(self) -> None:
-        """Close the file and nothing else, for when `close` cannot be called or has failed. Does not block."""
+        """Only close the file, if `close` has failed or cannot be called. Does not block."""
         self.isOpen = False
         self.file.close()
 
     def _release(self) -> None:
-        """Give back the room that was reserved beyond the durable bytes."""
+        """Release the room that is reserved beyond the durable bytes."""
         if self._reserved > self.durable:
             with translateErrors():
                 self._index.release(self.name)

@@ -1,4 +1,4 @@
-"""The canvases of a route: each has a picture, its newest frame, and the connections that take part."""
+"""The canvases of a route. Each has a picture, its newest frame, and its connections."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Board:
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self.id = newId()
-        """Tells its frames from those of an earlier canvas of the same name."""
+        """Distinguishes its frames from those of an earlier canvas with the same name."""
         self.participants: set[Participant] = set()
         self.frame: CanvasFrame | None = None
         self.png: Png | None = None
-        """The newest frame as PNG, if it was asked for."""
+        """The last frame that was encoded as PNG. A new frame sets it to None."""
         self.left = seconds()
-        """When the last participant left; before the first one came, when the canvas was made."""
+        """When the last participant left; until the first one has come, when the canvas was made."""
         self._picture: Picture | None = None
         self._seconds = seconds
 
@@ -50,13 +50,13 @@ class Board:
         return self._framed(picture)
 
     def paintRegion(self, region: Region, pixels: bytes, size: Size) -> CanvasFrame:
-        """Put pixels into a region of the picture; if there is none yet, into an empty one of this size."""
+        """Put pixels into a region of the picture. If there is no picture yet, it begins empty with this size."""
         picture = self._drawn(size)
         picture.put(region, pixels)
         return self._framed(picture)
 
     def show(self, frame: CanvasFrame, painter: Participant, echo: bool) -> None:
-        """Show a frame to all participants; to its painter only if `echo` is set."""
+        """Show a frame to all participants, but to its painter only with `echo`."""
         for participant in list(self.participants):
             if echo or participant is not painter:
                 participant.show(frame)
@@ -72,7 +72,7 @@ class Board:
 
 
 class Boards:
-    """All canvases by name. One is kept from its first connection until nobody was connected for `idle` seconds."""
+    """All canvases by name. A canvas is kept until it has had no connection for `idle` seconds."""
 
     def __init__(self, most: int, idle: float, seconds: Callable[[], float]) -> None:
         self._most = most
@@ -84,12 +84,12 @@ class Boards:
         return len(self._boards)
 
     def find(self, name: str) -> Board | None:
-        """The canvas of this name, if there is one."""
+        """Returns the canvas of this name, or None."""
         self.dropIdle()
         return self._boards.get(name)
 
     def take(self, name: str) -> Board:
-        """The canvas of this name, made if there is none. Raises `Refused` (503) if there are too many."""
+        """Returns the canvas of this name, which is made if necessary. Raises `Refused` (503) if there are too many."""
         board = self.find(name)
         if board is None:
             if len(self._boards) >= self._most:
@@ -102,7 +102,7 @@ class Boards:
         return board
 
     def dropIdle(self) -> None:
-        """Drop the canvases that were idle for too long. One without a frame is dropped as soon as it is idle."""
+        """Drop canvases that were idle for too long. A canvas without a frame is dropped at once."""
         now = self._seconds()
         for name, board in list(self._boards.items()):
             if not board.participants and (board.frame is None or now - board.left >= self._idle):

@@ -1,4 +1,4 @@
-"""One WebSocket of a route of canvases: it paints, it watches, or both."""
+"""One WebSocket of a route of canvases: a painter, a viewer, or both."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from wsd.protocols.canvas.picture import Region, Size
 from wsd.protocols.canvas.query import CanvasQuery, nameOf, readQuery
 
 _KERNEL_BUFFER = 262144
-"""Bytes that the kernel may keep for a slow reader: half a frame, where its default would hold eight that grow old."""
+"""Unsent bytes that the kernel may hold for a slow reader: half a frame. By default it holds eight old frames."""
 
 _MOST_RECEIPTS = 16
-"""Receipts that may wait to be sent, perhaps behind a frame; then the painter is not read."""
+"""With so many unsent receipts, a painter is not read."""
 
 
 class CanvasConnection(Connection):
@@ -24,22 +24,22 @@ class CanvasConnection(Connection):
     boards: Boards
     """Set by the factory."""
     below: str
-    """The path before the name of a canvas. Set by the factory."""
+    """The path up to the name of a canvas. Set by the factory."""
     _query: CanvasQuery
     _board: Board
     _size: Size
     """The size of the frames that the client sends."""
     _known: Size
-    """The size of the last frame that the client was sent, as far as it can know."""
+    """The size that the client expects of the next frame."""
     _region: Region | None = None
-    """The region that the client's next binary message is for; None if that is a frame."""
+    """The region for the client's next binary message; None if that message is a frame."""
     _isBehind = False
-    """Whether the newest frame was not sent yet."""
+    """Whether the newest frame is not sent yet."""
     _receipts = 0
-    """Receipts that wait to be sent."""
+    """The number of unsent receipts."""
 
     async def opening(self, request: Request) -> Accept:
-        """Refuse a name or a query that is not valid."""
+        """Accept every client with a valid name and query."""
         options: CanvasOptions = self.options
         name = nameOf(decodedPath(request.head.path).removeprefix(decodedPath(self.below)))
         self._query = readQuery(request.queries, options.max_pixels)
@@ -50,22 +50,22 @@ class CanvasConnection(Connection):
 
     @property
     def isBusy(self) -> bool:
-        """Whether a message is being handled. Frames that wait to be sent do not count: there is always a next one."""
+        """Whether a message is being handled. Unsent frames do not count, since there is always a next one."""
         return bool(self.held)
 
     def opened(self) -> None:
-        """Join the canvas, and get its newest frame."""
+        """Called when the connection is open: join the canvas."""
         self.keepFresh(_KERNEL_BUFFER)
         self._board.join(self)
 
     def closed(self, code: int, reason: str) -> None:
-        """Leave the canvas."""
+        """Called when the connection is gone: leave the canvas."""
         self._board.leave(self)
 
     # -- painting -------------------------------------------------------------------------------------------------
 
     def received(self, payload: bytes, isBinary: bool) -> None:
-        """Called with a frame, the pixels of a region, or a line that says what the next message is."""
+        """Called with a message: a frame, the pixels of a region, or a line about the messages that follow."""
         try:
             if self._query.isViewer:
                 raise CanvasError("viewer", "a viewer only watches; open the canvas without role=viewer to paint")
@@ -109,7 +109,7 @@ class CanvasConnection(Connection):
     # -- watching -------------------------------------------------------------------------------------------------
 
     def show(self, frame: CanvasFrame) -> None:
-        """Called with each new frame. Send it, or note that there is one while something waits to be sent."""
+        """Called with each new frame. Send it, unless something is still unsent; then note that it is due."""
         if self.isFull:
             self.factory.counters.skipped += self._isBehind
             self._isBehind = True
@@ -121,7 +121,7 @@ class CanvasConnection(Connection):
         self.send(frame.pixels)
 
     def drained(self) -> None:
-        """Called when nothing waits to be sent. Send the newest frame, if it is a later one."""
+        """Called when everything is sent. Send the newest frame, if it is due."""
         if self._receipts >= _MOST_RECEIPTS:
             self.release()
         self._receipts = 0

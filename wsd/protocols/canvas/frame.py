@@ -10,17 +10,17 @@ from wsd.protocols.canvas.picture import Size
 
 
 class CanvasFrame:
-    """A frame, prepared once for all connections that it is sent to."""
+    """A frame, which is prepared once and sent to many connections."""
 
     __slots__ = ("isFirstOfSecond", "line", "number", "pixels", "size", "time")
 
     def __init__(self, before: CanvasFrame | None, time: float, size: Size, pixels: bytes) -> None:
-        """It is numbered after the frame before it."""
+        """`before` is the preceding frame of the canvas, if there is one."""
         self.number: int = 1 if before is None else before.number + 1
         self.time = time
         """Seconds since 1970."""
         self.isFirstOfSecond = before is None or int(before.time) != int(time)
-        """Whether its time in whole seconds is not also that of the frame before."""
+        """Whether the preceding frame is of an earlier second, so that Last-Modified tells the two apart."""
         self.size = size
         self.pixels = Prepared(pixels, True)
         self.line = line(width=size.width, height=size.height, frame=self.number, time=int(time * 1000))

@@ -1,4 +1,4 @@
-"""The text messages of a canvas: the lines that clients send, and the lines, receipts and errors that they are sent."""
+"""The text messages of a canvas: the lines that clients send, and the errors and lines for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CODES: Mapping[str, CloseCode | None] = {
     "too_large": CloseCode.MESSAGE_TOO_BIG,
     "viewer": CloseCode.POLICY_VIOLATION,
 }
-"""Each code with the close code that ends the connection; None where the connection stays open."""
+"""Each code with its close code; None if the connection stays open."""
 
 _SEPARATORS = (",", ":")
 
@@ -24,7 +24,7 @@ _MOST_TEXT = 1024
 """The longest line in characters; no valid one is longer."""
 
 _FAR = 1 << 31
-"""The limit of coordinates, as of putImageData's own (a `long` of Web IDL)."""
+"""The limit of coordinates, as in putImageData (a `long` of Web IDL)."""
 
 _LINE = 'write {"width": 400, "height": 320}, or with "x" and "y" for a part'
 
@@ -36,20 +36,20 @@ class CanvasError(ProtocolError):
 
     @property
     def closeCode(self) -> CloseCode | None:
-        """The close code that ends the connection; None where the connection stays open."""
+        """The close code; None if the connection stays open."""
         return CODES[self.code]
 
 
 def line(**content: object) -> str:
-    """A line: one JSON object."""
+    """Returns a line: one JSON object."""
     return json.dumps(content, ensure_ascii=False, separators=_SEPARATORS)
 
 
 def readLine(text: str, most: int) -> Size | Region:
     """
-    What a client's line announces: the size of the frames that follow, or the region that the next binary message is.
+    Returns what a client's line announces: the size of the next frames, or the region of the next binary message.
 
-    A picture has `most` pixels at the most. Raises CanvasError.
+    A picture has at most `most` pixels. Raises CanvasError.
     """
     found = _object(text)
     for name in found:
@@ -66,7 +66,7 @@ def readLine(text: str, most: int) -> Size | Region:
 
 
 def tooLarge(size: Size, most: int) -> str:
-    """The sentence about a size beyond the route's limit."""
+    """Returns the sentence for a size beyond the limit."""
     return f"{size} are {size.pixels} pixels; this route takes {most} at the most"
 
 

@@ -9,10 +9,10 @@ from wsd.protocols.canvas.picture import USUAL
 
 @dataclass(frozen=True)
 class CanvasOptions:
-    """How many canvases there may be, how large, and for how long."""
+    """How many canvases there may be, how large they may be, and for how long they are kept."""
 
     max_canvases: int = field(default=64, metadata={"unit": "canvases", "least": 1})
-    """Canvases at one time; a connection to one more is refused with 503."""
+    """Canvases at a time. A connection to one more is refused with 503."""
     max_pixels: int = field(default=1_048_576, metadata={"unit": "pixels", "least": USUAL.pixels})
     """Pixels of a picture, four bytes each."""
     idle: float = field(default=3600.0, metadata={"unit": "seconds", "least": 0.1})

@@ -1,4 +1,4 @@
-"""Answers HTTP below a route of canvases: a page for each name, and its picture as PNG."""
+"""Answers HTTP below a route of canvases: a page for each canvas, and its picture as PNG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wsd.protocols.canvas.query import PNG, checkName, readQuery
 from wsd.resources import PageFiles, answerBy, finish, setFields
 
 _FILES = "_page"
-"""The folder of the page's own files; it cannot be a canvas, since no name has a slash."""
+"""The folder of the page's own files. It cannot be a canvas, since no name has a slash."""
 
 
 class CanvasResource(Resource):
@@ -26,7 +26,7 @@ class CanvasResource(Resource):
     isLeaf = True
 
     def __init__(self, below: str, boards: Boards, pngs: Encoder, most: int) -> None:
-        """A picture has `most` pixels at the most."""
+        """A picture has at most `most` pixels."""
         super().__init__()
         self._most = most
         self._boards = boards
@@ -44,7 +44,7 @@ class CanvasResource(Resource):
         name = parts[0].removesuffix(PNG)
         board = self._boards.find(checkName(name))
         if name == parts[0]:
-            # The page opens a WebSocket with the same query, and a browser would not tell why that was refused.
+            # The page opens a WebSocket with the same query. A browser does not say why that is refused.
             readQuery(Request(request.head, request.peer).queries, self._most)
             return self._page.render(request, "index.html")
         if board is None or board.frame is None:
@@ -68,7 +68,7 @@ def _tag(board: Board, frame: CanvasFrame) -> str:
 
 
 def _validators(board: Board, frame: CanvasFrame) -> dict[str, str]:
-    """The header fields by which caches know a frame (RFC 9110 8.8)."""
+    """Returns the header fields that identify a frame to caches (RFC 9110 8.8)."""
     return {
         "ETag": _tag(board, frame),
         "Last-Modified": http.datetimeToString(int(frame.time)).decode(),
@@ -78,7 +78,7 @@ def _validators(board: Board, frame: CanvasFrame) -> dict[str, str]:
 
 
 def _isCached(request: Any, board: Board, frame: CanvasFrame) -> bool:
-    """Whether the client has this frame: If-None-Match decides, else If-Modified-Since (RFC 9110 13.2.2)."""
+    """Whether the client has this frame, by If-None-Match or else If-Modified-Since (RFC 9110 13.2.2)."""
     headers = request.head.headers
     tags = headers.get("If-None-Match")
     if tags is not None:

@@ -1,4 +1,4 @@
-"""A picture of RGBA pixels, row by row. Regions are put into it as putImageData does (HTML standard, 4.12.5)."""
+"""A picture of RGBA pixels, row by row. Regions are put into it as by putImageData (HTML standard, 4.12.5)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ USUAL = Size(400, 320)
 
 
 class Region(NamedTuple):
-    """A region of a picture: its upper left corner, which may be outside of the picture, and its size."""
+    """A region of a picture: its upper left corner, which may be outside the picture, and its size."""
 
     x: int
     y: int
@@ -41,7 +41,7 @@ class Region(NamedTuple):
 
 
 class Picture:
-    """A picture. It begins as transparent black, as a canvas does."""
+    """A picture. It begins as transparent black, as an HTML canvas does."""
 
     def __init__(self, size: Size) -> None:
         self.size = size
@@ -50,17 +50,17 @@ class Picture:
 
     @property
     def pixels(self) -> bytes:
-        """The pixels as they are now."""
+        """The current pixels."""
         if self._whole is None:
             self._whole = bytes(self.size.bytes if self._canvas is None else self._canvas)
         return self._whole
 
     def replace(self, size: Size, pixels: bytes) -> None:
-        """Replace size and pixels. `pixels` has as many bytes as the size asks for, and is not copied."""
+        """Replace size and pixels. The length of `pixels` must be `size.bytes`; it is not copied."""
         self.size, self._whole, self._canvas = size, pixels, None
 
     def put(self, region: Region, pixels: bytes) -> None:
-        """Put pixels into a region. Those outside of the picture are ignored."""
+        """Put pixels into a region. Pixels outside the picture are ignored."""
         if self._canvas is None:
             self._canvas = bytearray(self.pixels)
         self._whole = None

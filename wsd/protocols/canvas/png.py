@@ -1,4 +1,4 @@
-"""Pictures as PNG, made by Pillow (the extra `canvas`) on the daemon's pool."""
+"""Encodes pictures as PNG, with Pillow (the extra `canvas`) on the daemon's pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsd.protocols.canvas.frame import CanvasFrame, Png
 
 
 def encode(frame: CanvasFrame) -> Png:
-    """Encode a frame. Blocks for about a second for fifty million pixels of one colour, or five million of noise."""
+    """Encode a frame. Blocks for about a second with fifty million pixels of one colour, or five million of noise."""
     from PIL import Image
 
     to = BytesIO()
@@ -24,18 +24,18 @@ def encode(frame: CanvasFrame) -> Png:
 
 
 class Encoder:
-    """Encodes one frame of a canvas at a time, for all requests that wait for it."""
+    """Encodes one frame of a canvas at a time, for all requests that want it."""
 
     def __init__(self, share: PoolShare) -> None:
         self._share = share
         self._waiting: dict[Board, list[Deferred[None]]] = {}
 
     def stop(self) -> Deferred[None]:
-        """Fires when all work is done, or its time is over."""
+        """Fires when all work is done, or after a timeout."""
         return self._share.stop()
 
     async def png(self, board: Board, frame: CanvasFrame) -> Png:
-        """This frame of the canvas, or a newer one, as PNG. Raises `Refused` (501) if Pillow is not installed."""
+        """Returns this frame or a newer one as PNG. Raises `Refused` (501) if Pillow is not installed."""
         if find_spec("PIL") is None:
             raise Refused(501, 'a picture as PNG needs Pillow, which is not installed; pip install "wsd[canvas]"')
         while (png := board.png) is None or png.frame.number < frame.number:
@@ -43,7 +43,7 @@ class Encoder:
         return png
 
     def _made(self, board: Board) -> Deferred[None]:
-        """Fires when the frame that is being encoded is done; if there is none, the newest is begun."""
+        """Fires when the next PNG of a canvas is done. Begin with the newest frame, if none is being encoded."""
         done: Deferred[None] = Deferred()
         if board in self._waiting:
             self._waiting[board].append(done)

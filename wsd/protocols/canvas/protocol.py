@@ -1,9 +1,8 @@
 """
-canvas: a picture that some clients paint and others watch.
+canvas: pictures that some clients paint and others watch.
 
-A binary message is a frame of RGBA pixels, which all others at that name are sent. A client that reads more slowly than
-frames come skips some, and gets the newest one when there is room: a part of one frame waits in the daemon, and less in
-the kernel.
+A binary message is a frame of RGBA pixels, which is sent to all other clients of the canvas. A slow client skips
+frames, and gets the newest one when it has read the one before: no more than one frame is ever unsent.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _SWEEP = 30.0
 """Seconds between two removals of idle canvases."""
 
 _LINE_SIZE = 65536
-"""The least limit of a message in bytes, beyond a picture's; no line is longer."""
+"""Bytes that are added to the limit of a message, so that even a route for small pictures accepts lines."""
 
 
 class CanvasFactory(Factory):
-    """The canvases below a route."""
+    """A route with canvases below it."""
 
     connection = CanvasConnection
     Options = CanvasOptions
@@ -41,7 +40,7 @@ class CanvasFactory(Factory):
         self, route: Route, options: CanvasOptions, clock: IReactorTime, *arguments: Any, **named: Any
     ) -> None:
         policies = route.policies
-        # With these marks a connection counts as full while anything waits, so that no frame is put behind another.
+        # With these marks a connection is full while anything is unsent, so that no frame is queued behind another.
         mine = replace(policies, high_water=0, low_water=0, max_unsent=max(policies.max_unsent, 2 * _largest(options)))
         super().__init__(replace(route, policies=mine), options, clock, *arguments, **named)
         self.below = f"{route.path.rstrip('/')}/"
@@ -56,7 +55,7 @@ class CanvasFactory(Factory):
         return _largest(self.options)
 
     def build(self) -> Connection:
-        """A connection of this route, which is given the canvases."""
+        """Returns a new connection, which is given the canvases."""
         connection = super().build()
         assert isinstance(connection, CanvasConnection)
         connection.boards, connection.below = self.boards, self.below
@@ -67,16 +66,16 @@ class CanvasFactory(Factory):
         self._sweeping.start(_SWEEP)
 
     def stopped(self) -> Deferred[None]:
-        """Stop what `started` began."""
+        """Stop dropping idle canvases, and encoding."""
         if self._sweeping.running:
             self._sweeping.stop()
         return self.pngs.stop()
 
     def resource(self) -> IResource:
-        """Answers with the pages and the pictures of the canvases."""
+        """Returns the resource with the pages and pictures of the canvases."""
         return CanvasResource(self.below, self.boards, self.pngs, self.options.max_pixels)
 
 
 def _largest(options: CanvasOptions) -> int:
-    """The largest message in bytes."""
+    """Returns the largest message in bytes."""
     return 4 * options.max_pixels + _LINE_SIZE

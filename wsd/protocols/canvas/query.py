@@ -1,4 +1,4 @@
-"""Reads what a client asks for in the URL of a canvas: its name, and the query."""
+"""Parses the URL of a canvas: its name, and the query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wsd.protocols.canvas.messages import tooLarge
 from wsd.protocols.canvas.picture import USUAL, Size
 
 PNG = ".png"
-"""The end of the path of a canvas's picture; no name of a canvas ends so."""
+"""The end of the path of a canvas's picture. No name of a canvas ends with it."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
@@ -21,20 +21,20 @@ _ROLES = ("painter", "viewer")
 
 @dataclass(frozen=True, slots=True)
 class CanvasQuery:
-    """What a query asks for."""
+    """The fields of a query."""
 
     size: Size = USUAL
     """The size of the frames that the client sends and expects."""
     isViewer: bool = False
     """Whether the client only watches."""
     meta: bool = False
-    """Whether each frame is sent with a line before it."""
+    """Whether a line is sent before each frame."""
     echo: bool = False
-    """Whether the client is sent its own frames too."""
+    """Whether the client's own frames are sent back to it."""
 
 
 def nameOf(path: str) -> str:
-    """The name of a canvas, from its percent-encoded path below the route's. Raises `Refused` (404)."""
+    """Returns the name of a canvas, from the percent-encoded rest of the path. Raises `Refused` (404)."""
     return checkName(unquote(path))
 
 
@@ -48,7 +48,7 @@ def checkName(name: str) -> str:
 
 
 def readQuery(queries: dict[str, str], most: int) -> CanvasQuery:
-    """Reads a query. A picture has `most` pixels at the most. Raises `Refused` (400), which names the bad field."""
+    """Parses a query. A picture has at most `most` pixels. Raises `Refused` (400), which names the bad field."""
     for name in queries:
         if name not in _FIELDS:
             raise Refused(400, f"{name[:40]!r} is not known to a canvas; known are {', '.join(_FIELDS)}")

@@ -1,9 +1,10 @@
 """
-pywebsocket: the handlers of Google's pywebsocket, `*_wsh.py` files, unchanged; and the same files as coroutines.
+pywebsocket: runs the handlers of Google's pywebsocket, `*_wsh.py` files, unchanged. Handlers may be coroutines too.
 
-`loading` runs files with imports of their own; `handlers` finds and keeps what was loaded, and loads it again when it
-changes. A handler gets a `request` and a `stream`: `blocking` on one of the `threads`, `awaited` on the reactor, and
-`bytewise` if it reads bytes itself; `exchange` is what goes between it and its connection. `protocol` is the connection
-and its factory, `documents` the files beside the handlers. `api` is what handlers import as pywebsocket3 and
-mod_pywebsocket.
+- `handlers` finds the files of a folder; `loading` runs them, with imports of their own.
+- A handler runs on one of the `threads` (`blocking`), on the reactor as a coroutine (`awaited`), or on a thread that
+  reads the bytes of its connection (`bytewise`). It gets a `request` and a `stream`.
+- `exchange` defines what a connection and its handler pass to each other; `answers` translates what a handler returns.
+- `protocol` is the connection and its factory. `access` checks passwords, `documents` and `cgi` answer HTTP.
+- `api` is what handlers import as pywebsocket3 and mod_pywebsocket.
 """

@@ -12,10 +12,10 @@ _CHALLENGE = 'Basic realm="wsd", charset="UTF-8"'
 
 
 class BasicAuth:
-    """Admits everyone, or those who know the one name and password."""
+    """Admits all clients, or those with the one name and password."""
 
     def __init__(self, credential: str | None) -> None:
-        """`credential` is "name:password"; None admits everyone."""
+        """`credential` is "name:password"; None admits all clients."""
         self._expected = None if credential is None else b64encode(credential.encode())
 
     def check(self, head: Head) -> None:

@@ -33,7 +33,7 @@ class Abort(Exception):
 
 
 def answer(request: HandlerRequest) -> Accept:
-    """The answer to the handshake, from what the hook has set in the request. Raises HandshakeException."""
+    """Returns the answer to the handshake, from what the hook has set in the request. Raises HandshakeException."""
     chosen = request.ws_protocol
     if request.ws_requested_protocols is not None:
         if chosen is None:
@@ -55,7 +55,7 @@ def answer(request: HandlerRequest) -> Accept:
 
 def fieldsOf(name: str, value: str) -> list[tuple[str, str]]:
     """
-    The header fields that result from writing a name and a value as they are.
+    Returns the header fields that result if name and value are written as they are.
 
     Browser tests put a line break and a second field into a value. Raises ValueError for a malformed field.
     """
@@ -69,7 +69,7 @@ def fieldsOf(name: str, value: str) -> list[tuple[str, str]]:
 
 
 def _agreed(request: HandlerRequest) -> Deflate | None:
-    """The deflate parameters of the first processor that accepts."""
+    """Returns the parameters of the first extension processor that accepts; None if none does."""
     for processor in request.ws_extension_processors:
         response = processor.get_extension_response()
         if response is not None:
@@ -87,7 +87,7 @@ def _agreed(request: HandlerRequest) -> Deflate | None:
 
 
 def refusalOf(error: BaseException) -> Exception:
-    """What the client gets for an exception of the handshake's hook: Abort, or Refused, by default with 403."""
+    """Returns Abort or Refused for an exception of the handshake's hook; the default is Refused with 403."""
     if isinstance(error, AbortedByUserException):
         return Abort()
     if isinstance(error, VersionException):
@@ -100,7 +100,7 @@ def refusalOf(error: BaseException) -> Exception:
 
 
 def closeOf(error: BaseException) -> int | None:
-    """The close code for an exception of a handler; None ends the connection without a close."""
+    """Returns the close code for an exception of a handler; None ends the connection without a close frame."""
     if isinstance(error, InvalidFrameException):
         return common.STATUS_PROTOCOL_ERROR
     if isinstance(error, (AbortedByUserException, ConnectionTerminatedException)):
@@ -112,8 +112,8 @@ def closeOf(error: BaseException) -> int | None:
     return common.STATUS_INTERNAL_ENDPOINT_ERROR
 
 
-def passive(returned: Any) -> tuple[int | None, str]:
-    """Code and reason of the answer to the peer's close, as the hook returned them; 1000 without a hook."""
+def closeAnswer(returned: Any) -> tuple[int | None, str]:
+    """Returns code and reason of the answer to the peer's close, from the hook's result; 1000 if it is None."""
     if returned is None:
         return common.STATUS_NORMAL_CLOSURE, ""
     code, reason = returned

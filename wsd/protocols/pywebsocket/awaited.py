@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from wsd.connection import Accept
 from wsd.frames.fast import TURN_SECONDS
-from wsd.protocols.pywebsocket.answers import Abort, answer, closeOf, passive, refusalOf
+from wsd.protocols.pywebsocket.answers import Abort, answer, closeAnswer, closeOf, refusalOf
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminatedException
 from wsd.protocols.pywebsocket.exchange import (
@@ -42,16 +42,16 @@ from wsd.protocols.pywebsocket.stream import HandlerStream
 
 
 async def _awaited(value: Any) -> Any:
-    """The result of a hook, which may be a coroutine or not."""
+    """Returns the result of a hook, which may or may not be a coroutine."""
     return await value if isawaitable(value) else value
 
 
 class AwaitedStream(HandlerStream):
     """`request.ws_stream` of a coroutine: its methods are awaited, and messages can be iterated over."""
 
-    def __init__(self, request: HandlerRequest, talk: Awaited) -> None:
+    def __init__(self, request: HandlerRequest, runner: CoroutineRunner) -> None:
         super().__init__(request)
-        self._talk = talk
+        self._runner = runner
 
     def __aiter__(self) -> AwaitedStream:
         """`async for message in request.ws_stream`, until the peer closes."""
@@ -65,22 +65,22 @@ class AwaitedStream(HandlerStream):
         return message
 
     async def send_message(self, message: Any, end: bool = True, binary: bool = False) -> None:
-        """Send a message, or with `end` False a fragment of one; waits while the peer does not read."""
+        """Send a message, or with `end=False` a fragment of one. Waits while the send buffer is full."""
         for piece in self._pieces(message, end, binary):
-            await self._talk.room()
-            self._talk.connection.sendPiece(piece)
+            await self._runner.room()
+            self._runner.connection.sendPiece(piece)
 
     async def send_ping(self, body: Any, binary: bool = False) -> None:
         """Send a ping."""
         piece = self._ping(body)
-        await self._talk.room()
-        self._talk.connection.sendPiece(piece)
+        await self._runner.room()
+        self._runner.connection.sendPiece(piece)
 
     async def receive_message(self) -> str | bytes | None:
-        """The next message, waited for; None when the peer has closed."""
-        self._mayReceive()
+        """Wait for the next message. Returns None if the peer has closed."""
+        self._checkMayReceive()
         while True:
-            item = kind, content = await self._talk.take()
+            item = kind, content = await self._runner.take()
             if kind in (TEXT, BINARY):
                 return self._message(item)
             if kind == CLOSE:
@@ -97,20 +97,20 @@ class AwaitedStream(HandlerStream):
     async def _answer(self, code: int | None, reason: str | None) -> None:
         self._peerClosed(code, reason)
         if not self._request.server_terminated:
-            hook = self._talk.handler.closing
+            hook = self._runner.handler.closing
             returned = await _awaited(hook and hook(self._request))
-            self._talk.connection.closeWith(*self._closing(*passive(returned)))
+            self._runner.connection.closeWith(*self._beginClose(*closeAnswer(returned)))
 
     async def close_connection(
         self, code: int | None = common.STATUS_NORMAL_CLOSURE, reason: Any = "", wait_response: bool = True
     ) -> None:
-        """Close, and unless told otherwise wait until the peer has closed too."""
+        """Close. With `wait_response` wait until the peer has closed too."""
         if self._request.server_terminated:
             return
-        self._talk.connection.closeWith(*self._closing(code, reason))
+        self._runner.connection.closeWith(*self._beginClose(code, reason))
         if wait_response and code not in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR):
             while not self._request.client_terminated:
-                item = await self._talk.take()
+                item = await self._runner.take()
                 if item[0] == CLOSE:
                     self._peerClosed(*item[1])
                 elif item[0] in (FAULT, LOST):
@@ -126,16 +126,16 @@ class AwaitedConnection:
         self.local_addr = connection.localAddress
 
     def write(self, data: bytes) -> None:
-        """Send bytes as they are, before the answer to the handshake or between messages."""
+        """Send bytes unchanged, before the answer to the handshake or between messages."""
         self._connection.writeRaw(bytes(memoryview(data)))
 
     def read(self, length: int) -> bytes:
-        """Bytes are read by handlers that block."""
+        """Raises OSError: only a handler on a thread can read bytes."""
         raise OSError("a coroutine does not read bytes: await request.ws_stream.receive_message()")
 
 
-class Awaited:
-    """Runs the coroutine of one connection, and queues what it has not taken yet."""
+class CoroutineRunner:
+    """Runs the coroutine of one connection, and queues the items that it has not taken yet."""
 
     def __init__(self, connection: HandlerEndpoint, handler: Handler, uri: str) -> None:
         self.connection = connection
@@ -151,7 +151,7 @@ class Awaited:
         self._sending: list[Deferred[None]] = []
         self._running: Deferred[None] | None = None
         self._began = 0.0
-        """When the handler's turn on the reactor began: a turn is short, however much the handler sends."""
+        """When the handler's turn on the reactor began. Its turns are short, however much it sends."""
 
     async def opening(self) -> Accept | None:
         """Run the handshake's hook. Raises Refused."""
@@ -168,10 +168,10 @@ class Awaited:
                 return None
             raise refusal from error
 
-    # -- what comes -----------------------------------------------------------------------------------------------
+    # -- receiving ------------------------------------------------------------------------------------------------
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
-        """Queue something for the handler. If too much waits, the connection stops reading."""
+        """Queue an item for the handler. If too many bytes are queued, the connection stops reading."""
         if kind == OPENED:
             self._began = perf_counter()
             self._running = Deferred.fromCoroutine(self._transfer())
@@ -189,7 +189,7 @@ class Awaited:
         return self._activity is WORKING
 
     def wants(self, kind: int) -> bool:
-        """Whether the handler wants pings, or pongs."""
+        """Whether the handler has a hook for items of this kind, which is PING or PONG."""
         request = self._request
         return (request.on_ping_handler if kind == PING else request.on_pong_handler) is not None
 
@@ -201,7 +201,7 @@ class Awaited:
             taking.callback(None)
 
     async def take(self) -> QueueItem:
-        """The next item, waited for. The end of the connection can be taken again and again."""
+        """Wait for the next item. The item LOST stays in the queue."""
         while not self._items:
             if self._activity is WORKING:
                 self._activity = WAITING
@@ -221,33 +221,37 @@ class Awaited:
         return item
 
     def end(self, kind: int, content: Any) -> None:
-        """The connection is gone. A handler that waits for it is told so, any other is cancelled."""
-        if self._peer is GONE:
+        """
+        Queue the last items: FAULT after a protocol error, and LOST when the connection is gone.
+
+        A handler that waits takes them. With LOST, any other handler is cancelled.
+        """
+        if self._peer is GONE and kind != LOST:
             return
         self._peer = GONE
         self._items.append((0, (kind, content)))
-        waits = self._taking is not None or bool(self._sending)
-        self._goOn()
+        isWaiting = self._taking is not None or bool(self._sending)
+        self._resumeSending()
         self._wake()
-        if kind == LOST and not waits and self._running is not None:
+        if kind == LOST and not isWaiting and self._running is not None:
             self._running.cancel()
 
-    # -- what is sent ---------------------------------------------------------------------------------------------
+    # -- sending --------------------------------------------------------------------------------------------------
 
     def full(self, isFull: bool) -> None:
-        """Too much waits to be sent to the peer, or not any more."""
+        """Called when the send buffer is full, and when it has room again."""
         if self._peer is not GONE:
             self._peer = FULL if isFull else READING
         if not isFull:
-            self._goOn()
+            self._resumeSending()
 
-    def _goOn(self) -> None:
+    def _resumeSending(self) -> None:
         sending, self._sending = self._sending, []
         for each in sending:
             each.callback(None)
 
     async def room(self) -> None:
-        """Wait until something may be sent. Raises ConnectionTerminatedException when the connection is gone."""
+        """Wait until the send buffer has room. Raises ConnectionTerminatedException if the connection is gone."""
         if perf_counter() - self._began > TURN_SECONDS and self._peer is not GONE:
             await self.connection.room()
             self._began = perf_counter()

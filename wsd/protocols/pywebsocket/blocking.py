@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from wsd.connection import Accept, Refused
-from wsd.protocols.pywebsocket.answers import Abort, answer, closeOf, passive, refusalOf
+from wsd.connection import Accept, CloseCode, Refused
+from wsd.protocols.pywebsocket.answers import Abort, answer, closeAnswer, closeOf, refusalOf
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.exchange import (
     BINARY,
@@ -40,7 +40,7 @@ class BlockingStream(HandlerStream):
         self._handler = handler
 
     def send_message(self, message: Any, end: bool = True, binary: bool = False) -> None:
-        """Send a message, or with `end` False a fragment of one; blocks while the peer does not read."""
+        """Send a message, or with `end=False` a fragment of one. Blocks while the send buffer is full."""
         for piece in self._pieces(message, end, binary):
             self._bridge.send(len(piece.payload), self._connection.sendPiece, piece)
 
@@ -50,8 +50,8 @@ class BlockingStream(HandlerStream):
         self._bridge.send(len(piece.payload), self._connection.sendPiece, piece)
 
     def receive_message(self) -> str | bytes | None:
-        """The next message, waited for; None when the peer has closed."""
-        self._mayReceive()
+        """Wait for the next message. Returns None if the peer has closed."""
+        self._checkMayReceive()
         while True:
             item = kind, content = self._bridge.take()
             if kind in (TEXT, BINARY):
@@ -72,15 +72,17 @@ class BlockingStream(HandlerStream):
         self._peerClosed(code, reason)
         if not self._request.server_terminated:
             hook = self._handler.closing
-            self._bridge.leave(self._connection.closeWith, *self._closing(*passive(hook and hook(self._request))))
+            self._bridge.callFromThread(
+                self._connection.closeWith, *self._beginClose(*closeAnswer(hook and hook(self._request)))
+            )
 
     def close_connection(
         self, code: int | None = common.STATUS_NORMAL_CLOSURE, reason: Any = "", wait_response: bool = True
     ) -> None:
-        """Close, and unless told otherwise wait until the peer has closed too."""
+        """Close. With `wait_response` wait until the peer has closed too."""
         if self._request.server_terminated:
             return
-        self._bridge.leave(self._connection.closeWith, *self._closing(code, reason))
+        self._bridge.callFromThread(self._connection.closeWith, *self._beginClose(code, reason))
         if wait_response and code not in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR):
             while not self._request.client_terminated:
                 item = self._bridge.take()
@@ -100,15 +102,15 @@ class BlockingConnection:
         self.local_addr = connection.localAddress
 
     def write(self, data: bytes) -> None:
-        """Send bytes as they are, before the answer to the handshake or between messages."""
+        """Send bytes unchanged, before the answer to the handshake or between messages."""
         self._bridge.send(len(data), self._connection.writeRaw, bytes(memoryview(data)))
 
     def read(self, length: int) -> bytes:
-        """Not for this handler: those that read bytes do so in their own file, or in modules of its folder."""
+        """Raises OSError. A handler that reads bytes says so in its file or a module of its folder (`handlers`)."""
         raise OSError("this handler's file does not read bytes itself: name connection.read in it, in one function")
 
 
-class Blocking:
+class BlockingRunner:
     """Runs the handler of one connection on a thread."""
 
     def __init__(self, connection: HandlerEndpoint, handler: Handler, threads: HandlerThreads, uri: str) -> None:
@@ -133,29 +135,29 @@ class Blocking:
             self._connection.hangUp()
             return None
         except CancelledError:
-            self._bridge.end(LOST, ConnectionEnd(1006, "", False))
+            self._bridge.end(LOST, ConnectionEnd(CloseCode.ABNORMAL_CLOSURE, "", False))
             raise
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
-        """Queue something for the handler."""
+        """Queue an item for the handler. If too many bytes are queued, the connection stops reading."""
         self._bridge.put(kind, content, size)
 
     def wants(self, kind: int) -> bool:
-        """Whether the handler wants pings, or pongs."""
+        """Whether the handler has a hook for items of this kind, which is PING or PONG."""
         request = self._request
         return (request.on_ping_handler if kind == PING else request.on_pong_handler) is not None
 
     @property
     def isBusy(self) -> bool:
-        """Whether the handler has received something and has not yet asked for more."""
+        """Whether the handler has received a message and has not yet asked for the next."""
         return self._bridge.isBusy
 
     def full(self, isFull: bool) -> None:
-        """Too much waits to be sent to the peer, or not any more."""
+        """Called when the send buffer is full, and when it has room again."""
         self._bridge.full(isFull)
 
     def end(self, kind: int, content: Any) -> None:
-        """The connection is gone."""
+        """Queue the last items: FAULT after a protocol error, and LOST when the connection is gone."""
         self._bridge.end(kind, content)
 
     # -- on the thread --------------------------------------------------------------------------------------------
@@ -165,9 +167,9 @@ class Blocking:
             self._handler.handshake(self._request)
             accept = answer(self._request)
         except BaseException as error:
-            self._bridge.leave(_decide, decided, Failure(refusalOf(error)), self._connection, Failure())
+            self._bridge.callFromThread(_decide, decided, Failure(refusalOf(error)), self._connection, Failure())
             return
-        self._bridge.leave(_decide, decided, accept)
+        self._bridge.callFromThread(_decide, decided, accept)
         if self._bridge.take()[0] == OPENED:
             self._transfer()
 
@@ -180,9 +182,9 @@ class Blocking:
         except BaseException as error:
             code = closeOf(error)
             if code == common.STATUS_INTERNAL_ENDPOINT_ERROR:
-                bridge.leave(connection.handlerFailed, Failure(), self._handler.path)
+                bridge.callFromThread(connection.handlerFailed, Failure(), self._handler.path)
         if not request.server_terminated or code is None:
-            bridge.leave(connection.finish, code)
+            bridge.callFromThread(connection.finish, code)
 
 
 def _decide(

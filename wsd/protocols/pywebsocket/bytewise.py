@@ -1,4 +1,4 @@
-"""Handlers that read the connection's bytes themselves: each has the bare stream, and a thread."""
+"""Handlers that read the connection's bytes themselves: each has the TCP stream and a thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from wsd.connection import Accept, Refused
 from wsd.policies.upgrade import acceptKey
-from wsd.protocols.pywebsocket.answers import answer, closeOf, passive, refusalOf
+from wsd.protocols.pywebsocket.answers import answer, closeAnswer, closeOf, refusalOf
 from wsd.protocols.pywebsocket.api import common
 from wsd.protocols.pywebsocket.api._stream_exceptions import (
     BadOperationException,
@@ -25,25 +25,25 @@ from wsd.protocols.pywebsocket.request import HandlerRequest
 from wsd.protocols.pywebsocket.threads import HandlerThreads, NoThread, ThreadBridge
 
 _FAULTS = (InvalidUTF8Exception, UnsupportedFrameException)
-"""What the peer may still do wrong during the closing handshake."""
+"""Faults of the peer that are ignored during the closing handshake."""
 
 
 class BytewiseConnection:
-    """`request.connection`: the bytes of the stream, behind the head of the request."""
+    """`request.connection`: the bytes of the stream after the head of the request."""
 
-    def __init__(self, bridge: ThreadBridge, talk: Bytewise, connection: HandlerEndpoint) -> None:
+    def __init__(self, bridge: ThreadBridge, runner: BytewiseRunner, connection: HandlerEndpoint) -> None:
         self._bridge = bridge
-        self._talk = talk
+        self._runner = runner
         self._rest = b""
         self.remote_addr = connection.remoteAddress
         self.local_addr = connection.localAddress
 
     def write(self, data: bytes) -> None:
-        """Send bytes; waits while the peer does not read."""
-        self._bridge.send(len(data), self._talk.write, bytes(memoryview(data)))
+        """Send bytes. Blocks while the send buffer is full."""
+        self._bridge.send(len(data), self._runner.write, bytes(memoryview(data)))
 
     def read(self, length: int) -> bytes:
-        """`length` bytes, waited for; fewer if the peer ends before."""
+        """Wait for `length` bytes. Returns fewer if the stream ends before."""
         pieces, missing = [], length
         while missing > 0:
             if not self._rest:
@@ -57,13 +57,13 @@ class BytewiseConnection:
         return b"".join(pieces)
 
 
-class Bytewise(Protocol):
+class BytewiseRunner(Protocol):
     """Runs the handler of one connection, and queues the bytes that it has not read yet."""
 
     transport: Any
 
     def __init__(self, connection: HandlerEndpoint, handler: Handler, threads: HandlerThreads, uri: str) -> None:
-        """Start the handler's thread. Raises Refused if there is none."""
+        """Start the handler's thread. Raises Refused if all threads are in use."""
         self._connection = connection
         self._handler = handler
         self._key = connection.request.key
@@ -77,16 +77,16 @@ class Bytewise(Protocol):
     # -- on the reactor -------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        """The bare stream has been handed over."""
+        """Called when the stream is handed over."""
         self.transport.registerProducer(self, True)
         self._bridge.put(OPENED, None)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes for the handler."""
+        """Called with bytes for the handler."""
         self._bridge.put(BINARY, data, len(data))
 
     def connectionLost(self, reason: Any = None) -> None:
-        """The stream has ended."""
+        """Called when the stream has ended."""
         self._bridge.end(LOST, None)
 
     def hold(self) -> None:
@@ -94,19 +94,19 @@ class Bytewise(Protocol):
         self.transport.pauseProducing()
 
     def release(self) -> None:
-        """Read again."""
+        """Resume reading."""
         self.transport.resumeProducing()
 
     def pauseProducing(self) -> None:
-        """The peer does not read."""
+        """Called when the send buffer is full."""
         self._bridge.full(True)
 
     def resumeProducing(self) -> None:
-        """The peer reads again."""
+        """Called when the send buffer has room again."""
         self._bridge.full(False)
 
     def stopProducing(self) -> None:
-        """The peer is gone; connectionLost follows."""
+        """Called when the peer is gone; `connectionLost` follows."""
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
@@ -127,12 +127,12 @@ class Bytewise(Protocol):
             connection.write(self._accepted(answer(request)))
         except BaseException as error:
             refusal = refusalOf(error)
-            self._bridge.leave(self._connection.handshakeFailed, Failure())
+            self._bridge.callFromThread(self._connection.handshakeFailed, Failure())
             if isinstance(refusal, Refused) and not self._bridge.hasEnded:
                 connection.write(_refused(refusal))
         else:
             self._transfer()
-        self._bridge.leave(self._finish)
+        self._bridge.callFromThread(self._finish)
 
     def _accepted(self, accept: Accept) -> bytes:
         lines = [
@@ -146,7 +146,7 @@ class Bytewise(Protocol):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _transfer(self) -> None:
-        """Run the handler, and close with the code of its end."""
+        """Run the handler, then close with the code for its result or its exception."""
         request = self._request
         request.ws_stream = Stream(request, StreamOptions())
         request._dispatcher = self
@@ -156,16 +156,17 @@ class Bytewise(Protocol):
         except BaseException as error:
             code = closeOf(error)
             if code == common.STATUS_INTERNAL_ENDPOINT_ERROR:
-                self._bridge.leave(self._connection.handlerFailed, Failure(), self._handler.path)
+                self._bridge.callFromThread(self._connection.handlerFailed, Failure(), self._handler.path)
         if code is None or request.server_terminated:
             return
+        # The peer may be gone or break the rules; nobody is left to be told.
         with suppress(BadOperationException, ConnectionTerminatedException, *_FAULTS):
             request.ws_stream.close_connection(code)
 
     def passive_closing_handshake(self, request: Any) -> tuple[int | None, str]:
-        """Code and reason of the answer to the peer's close."""
+        """Called by the stream. Returns code and reason of the answer to the peer's close."""
         hook = self._handler.closing
-        return passive(hook and hook(request))
+        return closeAnswer(hook and hook(request))
 
 
 def _refused(refusal: Refused) -> bytes:

@@ -1,4 +1,4 @@
-"""CGI programs (RFC 3875): each request a process of its own, which ends with its request."""
+"""CGI programs (RFC 3875): each request has a process, which ends with the request."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MOST = 32
 """Programs that run at one time."""
 
 _HEAD = 65536
-"""Limit of a program's header in bytes."""
+"""The largest header of a program's response, in bytes (RFC 3875 6.3)."""
 
 _ERRORS = 4096
 """The last bytes of a program's stderr that are kept for the log."""
 
 _PATIENCE = 2.0
-"""Seconds for which a program may write nothing to a half-closed client, which may be gone."""
+"""Seconds for which a program may write nothing if its client is half-closed, since such a client may be gone."""
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER")
 """The variables of the daemon's environment that programs get."""
@@ -39,7 +39,7 @@ class Programs:
         self._running: set[_CgiProcess] = set()
 
     def render(self, request: Any, path: str) -> int:
-        """Answer with what the program says. Raises `Refused`: 403 when it is none, 503 when too many run."""
+        """Answer with a program's output. Raises `Refused`: 403 if the file is not executable, 503 if too many run."""
         if not os.access(path, os.X_OK):
             raise Refused(403, "this is no program: its file is not executable")
         if len(self._running) >= MOST:
@@ -49,7 +49,7 @@ class Programs:
         return int(_CgiScript(path, self).render(request))
 
     def spawn(self, request: Any, path: str, env: dict[Any, Any]) -> None:
-        """Start one."""
+        """Start the process of a program."""
         program = _CgiProcess(request, self._running)
         self._reactor.spawnProcess(program, path, [path], env, os.path.dirname(path))
 
@@ -60,14 +60,14 @@ class Programs:
 
 
 class _CgiScript(CGIScript):
-    """Twisted's CGIScript, with the client's true address in the environment, and little of the daemon's own."""
+    """Twisted's CGIScript with the client's true address, and without most of the daemon's own environment."""
 
     def __init__(self, path: str, programs: Programs) -> None:
         super().__init__(path, reactor=object())
         self._programs = programs
 
     def runProcess(self, env: dict[Any, Any], request: Any, qargs: object = ()) -> None:
-        """Run the program. A query never becomes arguments of its command line."""
+        """Run the program. The query never becomes its command line (RFC 3875 4.4 allows that)."""
         ours = {name for name, value in os.environ.items() if name not in _INHERITED and env.get(name) == value}
         env = {name: value for name, value in env.items() if _text(name) not in ours | _OWN}
         self._programs.spawn(request, self.filename, {**env, "REMOTE_ADDR": request.peer.address})
@@ -87,27 +87,27 @@ class _CgiProcess(CGIProcessProtocol):
         self._running = running
 
     def connectionMade(self) -> None:
-        """The process runs."""
+        """Called when the process runs."""
         self._running.add(self)
         super().connectionMade()
 
     def errReceived(self, data: bytes) -> None:
-        """Keep the end of stderr for the log."""
+        """Called with output to stderr. Keep its end for the log."""
         self.errortext = (self.errortext + data)[-_ERRORS:]
 
     def outReceived(self, data: bytes) -> None:
-        """The answer."""
+        """Called with output to stdout: the response. End a process whose header is too large."""
         if self.handling_headers and len(self.headertext) > _HEAD:
             self.stopProducing()
         elif not self._requestFinished:
             super().outReceived(data)
 
     def stopProducing(self) -> None:
-        """The client is gone."""
+        """Called when the client is gone. End the process."""
         with suppress(ProcessExitedAlready):
             self.transport.signalProcess("KILL")
 
     def processEnded(self, reason: Failure) -> None:
-        """The process has ended."""
+        """Called when the process has ended."""
         self._running.discard(self)
         super().processEnded(reason)

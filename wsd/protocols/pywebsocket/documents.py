@@ -21,7 +21,7 @@ from wsd.resources import IBody, IStreamed
 _INDEX = ("index.html", "index.htm")
 
 _HANDLER = "_wsh.py"
-"""The suffix of handlers' files, which are not shown."""
+"""The suffix of handlers' files, which are not served."""
 
 
 @implementer(IStreamed)
@@ -40,12 +40,12 @@ class DocumentRoot(Resource):
         self._most = most
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Programs read bodies; files have no use for them."""
+        """Returns what receives the body of a request to a program; None for all others."""
         self._access.check(request.head)
         return _ProgramBody(request, self._most) if self._program(_names(request)) else None
 
     def render(self, request: Any) -> int | bytes:
-        """A file, a listing, or the answer of a program. Raises `Refused`."""
+        """Answer with a file, a listing, or the output of a program. Raises `Refused`."""
         self._access.check(request.head)
         names = _names(request)
         depth = self._program(names)
@@ -58,7 +58,7 @@ class DocumentRoot(Resource):
         return answer
 
     def render_GET(self, request: Any) -> int | bytes:
-        """A file, or the index or the listing of a folder."""
+        """Answer with a file, or with the index or the listing of a folder."""
         names = _names(request)
         path = self._find(names, request)
         if path.isdir():
@@ -75,7 +75,7 @@ class DocumentRoot(Resource):
     render_HEAD = render_GET
 
     def _find(self, names: list[str], request: Any) -> FilePath[str]:
-        """The file or folder at a path. Raises `Refused` (404), also if it is hidden."""
+        """Returns the file or folder at a path. Raises `Refused` (404) if there is none or it is hidden."""
         path = FilePath(self._root)
         try:
             for name in names[:-1] if names and not names[-1] else names:
@@ -89,7 +89,7 @@ class DocumentRoot(Resource):
         raise Refused(404, f"nothing answers at {request.head.path[:80]}")
 
     def _isInside(self, path: str) -> bool:
-        """Whether the target of a path, with links resolved, lies in the folder and is not hidden."""
+        """Whether a path, with its links resolved, is inside the folder and not hidden."""
         root = realpath(self._root)
         parts = relpath(realpath(path), root).split("/")
         return parts == ["."] or not any(name.startswith(".") or name.endswith(_HANDLER) for name in parts)
@@ -104,7 +104,7 @@ class DocumentRoot(Resource):
         return content.encode() if isinstance(content, str) else content
 
     def _program(self, names: list[str]) -> int:
-        """How many parts of a path name a program; 0 if it is the path of a file."""
+        """Returns how many parts of a path name a program; 0 if the path is not one of a program."""
         for folder in self._cgi:
             depth = len(folder) + 1
             if names[: len(folder)] == folder and len(names) >= depth and _isPlain(names[:depth]):
@@ -120,7 +120,7 @@ def _isPlain(names: list[str]) -> bool:
 
 
 def _names(request: Any) -> list[str]:
-    """The parts of the path below the route, decoded. Raises `Refused` (400)."""
+    """Returns the parts of the path below the route, decoded. Raises `Refused` (400) if they are not UTF-8."""
     try:
         return [part.decode("utf-8") for part in request.postpath]
     except UnicodeDecodeError:
@@ -134,7 +134,7 @@ def _withSlash(request: Any) -> bytes:
 
 @implementer(IBody)
 class _ProgramBody:
-    """The body of a request to a program, kept in memory until it is whole."""
+    """The body of a request to a program, kept in memory until it is complete."""
 
     def __init__(self, request: Any, most: int) -> None:
         self._request = request
@@ -142,14 +142,14 @@ class _ProgramBody:
         self._content = BytesIO()
 
     def received(self, data: bytes) -> None:
-        """Raises `Refused` (413)."""
+        """Called with the next bytes. Raises `Refused` (413) if they are too many."""
         if self._content.tell() + len(data) > self._most:
             raise Refused(413, f"a program takes a body of {self._most} bytes at most")
         self._content.write(data)
 
     def ended(self) -> None:
-        """The program finds it as its standard input."""
+        """Called when the body is complete. It becomes the program's standard input."""
         self._request.content = self._content
 
     def lost(self) -> None:
-        """Nothing is kept."""
+        """Called when the connection is cut. Nothing is kept."""

@@ -1,4 +1,4 @@
-"""What goes between a connection and its handler, whether that runs on a thread or as a coroutine."""
+"""What a connection and its handler pass to each other, for handlers on threads and for coroutines."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from wsd.connection import Request
 from wsd.frames.codes import Opcode
 
 PAUSE_ABOVE = 256 * 1024
-"""Bytes that wait for a handler above which its connection stops reading."""
+"""With more bytes queued for a handler, its connection stops reading."""
 RESUME_AT = 64 * 1024
-"""Bytes at which it reads again."""
+"""With no more than so many bytes queued, it resumes reading."""
 ITEM_OVERHEAD = 128
-"""Bytes that a waiting item is counted with beside its own."""
+"""Bytes that each queued item counts beside those of its content."""
 
 
 class ItemKind(IntEnum):
-    """What a handler can take: a message or a control frame by its opcode, or what became of the connection."""
+    """The kinds of items in a handler's queue: messages and control frames by their opcodes, and events."""
 
     TEXT = Opcode.TEXT
     BINARY = Opcode.BINARY
@@ -29,38 +29,38 @@ class ItemKind(IntEnum):
     PONG = Opcode.PONG
     OPENED = 16
     FAULT = 17
-    """The peer broke a rule of the protocol; the content is the exception for the handler."""
+    """The peer violated the protocol; the content is the exception for the handler."""
     LOST = 18
-    """The connection is gone; the content is a `ConnectionEnd`. It can be taken again and again."""
+    """The connection is gone; the content is a `ConnectionEnd`. This item stays in the queue."""
 
 
 TEXT, BINARY, CLOSE, PING, PONG, OPENED, FAULT, LOST = ItemKind
-"""Its members by themselves, as those of the enums below: Python finds a member in its class slowly (3.11)."""
+"""The members as names of the module, as for the enums below: Python 3.11 looks them up in a class slowly."""
 
 QueueItem = tuple[int, Any]
-"""An `ItemKind`, and its content."""
+"""An `ItemKind`, and the content of the item."""
 
 
 class Activity(Enum):
-    """What a handler is doing; a daemon that stops waits for those that are working."""
+    """What a handler is doing. A daemon that stops waits for handlers that are working."""
 
     SILENT = auto()
     """It has not received a message."""
     WAITING = auto()
     """It waits for the next message."""
     WORKING = auto()
-    """It has received a message, and has not asked for the next yet."""
+    """It has received a message, and has not yet asked for the next."""
 
 
 SILENT, WAITING, WORKING = Activity
 
 
 class PeerState(Enum):
-    """Whether something can be sent to the peer."""
+    """Whether the peer can be sent something."""
 
     READING = auto()
     FULL = auto()
-    """Too much waits to be sent to it."""
+    """The send buffer is full."""
     GONE = auto()
 
 
@@ -76,7 +76,7 @@ class ConnectionEnd(NamedTuple):
 
 
 class OutgoingFrame(NamedTuple):
-    """A frame to be sent."""
+    """A frame to send."""
 
     payload: bytes
     opcode: int
@@ -84,7 +84,7 @@ class OutgoingFrame(NamedTuple):
 
 
 class HandlerEndpoint(Protocol):
-    """The connection, as far as what runs its handler uses it."""
+    """The connection as the runner of its handler sees it."""
 
     request: Request
 
@@ -100,28 +100,28 @@ class HandlerEndpoint(Protocol):
         """Stop reading."""
 
     def release(self) -> None:
-        """Read again."""
+        """Resume reading."""
 
     def room(self) -> Deferred[None]:
-        """Fires when the others have had their turn and the peer reads."""
+        """Fires when other connections have had their turn and the send buffer has room."""
 
     def sendPiece(self, frame: OutgoingFrame) -> None:
         """Send a frame."""
 
     def writeRaw(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send bytes unchanged."""
 
     def closeWith(self, code: int | None, reason: bytes) -> None:
         """Close, or answer the peer's close."""
 
     def finish(self, code: int | None) -> None:
-        """The handler has returned."""
+        """Called when the handler has returned."""
 
     def hangUp(self) -> None:
-        """End the connection without a close."""
+        """End the connection without a close frame."""
 
     def handlerFailed(self, failure: Failure, path: str) -> None:
         """Log an exception of the handler."""
 
     def handshakeFailed(self, failure: Failure) -> None:
-        """Log an exception of the handshake's hook."""
+        """Log why the handler refused the handshake."""

@@ -21,14 +21,15 @@ TRANSFER = "web_socket_transfer_data"
 CLOSING = "web_socket_passive_closing_handshake"
 
 _BYTES = ({"connection", "read"}, {"receive_bytes"}, {"parse_frame"}, {"_receive_frame"}, {"get_memorized_lines"})
-"""Sets of names; a function that has all names of one reads the connection's bytes itself."""
+"""Sets of names. A function that uses all names of one set reads the connection's bytes itself."""
 
 Stamp = tuple[int, int, int]
+"""Modification time, size and inode of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """One file's functions."""
+    """The functions of one file."""
 
     path: str
     """The file."""
@@ -40,12 +41,12 @@ class Handler:
 
     @property
     def isAsync(self) -> bool:
-        """Whether it is a coroutine; then all of it runs on the reactor."""
+        """Whether it is a coroutine, and runs on the reactor."""
         return iscoroutinefunction(self.transfer)
 
 
 def handlerOf(names: dict[str, Any], path: str, readsBytes: bool = False) -> Handler:
-    """The handler that a file defines. Raises LoadError if one of its functions is missing."""
+    """Returns the handler that a file defines. Raises LoadError if a function is missing."""
     for name in (HANDSHAKE, TRANSFER):
         if name not in names:
             raise LoadError(path, None, f"{name} is not defined.")
@@ -66,7 +67,7 @@ class Handlers:
         outside: bool = False,
         encoding: str | None = None,
     ) -> None:
-        """`scan` is the part of `root` in which files are looked for; `outside` follows links that lead out of it."""
+        """`scan` is the folder below `root` to search; with `outside`, links that lead out of `root` are followed."""
         self.root = os.path.realpath(root)
         self.loader = Loader(self.root, encoding)
         self.warnings: list[str] = []
@@ -79,13 +80,13 @@ class Handlers:
         self._refused: set[str] = set()
 
     def find(self, resource: str) -> Handler | None:
-        """The handler at a path."""
+        """Returns the handler at a path."""
         return self._byResource.get(self._aliases.get(resource, resource))
 
     # -- loading --------------------------------------------------------------------------------------------------
 
     def load(self) -> list[str]:
-        """Load new and changed files, and forget files that are gone. Returns a sentence for the log about each."""
+        """Load new and changed files, and forget files that are gone. Returns sentences for the log."""
         self.warnings = []
         changed = {path for path, stamp in self._stamps.items() if _stamp(path) != stamp}
         for path in changed:
@@ -100,7 +101,7 @@ class Handlers:
             before = self._byResource.get(resource)
             handler = self._loaded(path, before)
             if handler is not None and handler is not before:
-                # At once: a file that hangs while it is loaded does not keep those before it from answering.
+                # Not after the loop: a later file may hang while it is loaded.
                 self._byResource[resource] = handler
                 sentences.append(f"{path} answers at {resource}")
         sentences += [f"{handler.path} is gone" for handler in gone]
@@ -123,7 +124,7 @@ class Handlers:
                 self.warnings.append(f"{path}: is a link that leads out of {self.root}; it is not followed")
 
     def _loaded(self, path: str, before: Handler | None) -> Handler | None:
-        """Load a file. A broken file leaves the handler that there was before."""
+        """Load a file. If it is broken, returns the handler that was loaded before."""
         self._stamps[path] = _stamp(path)
         handler: Handler | None
         try:
@@ -166,7 +167,7 @@ class Handlers:
 
 
 def _stamp(path: str) -> Stamp | None:
-    """A value that differs after the file has changed; None without a file."""
+    """Returns a value that changes with the file; None if there is no file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -184,20 +185,20 @@ def _looksAtBytes(code: CodeType) -> bool:
 
 
 def isUnder(path: str, folder: str) -> bool:
-    """Whether a path lies in a folder, or is it, once symbolic links are followed."""
+    """Whether a path, with symbolic links resolved, is a folder or lies in it."""
     root = os.path.realpath(folder)
     return os.path.commonpath((os.path.realpath(path), root)) == root
 
 
 def candidates(folder: str) -> Iterator[str]:
-    """The files below a folder that look like handlers, in the order of their names; linked folders are left out."""
+    """Yields the files below a folder that look like handlers, sorted by name. Links to folders are not followed."""
     for place, folders, files in os.walk(os.path.realpath(folder)):
         folders.sort()
         yield from (os.path.join(place, name) for name in sorted(files) if _CANDIDATE.search(name))
 
 
 def resourceOf(path: str, root: str) -> str | None:
-    """The path of a URL at which a file answers: `ROOT/a/b_wsh.py` at /a/b; None for one that does not."""
+    """Returns the URL path at which a file answers, /a/b for `ROOT/a/b_wsh.py`; None if it does not answer."""
     base = os.path.realpath(root).rstrip("/")
     if not path.endswith(SUFFIX) or not path.startswith(base + "/"):
         return None
@@ -205,7 +206,7 @@ def resourceOf(path: str, root: str) -> str | None:
 
 
 def readMap(lines: Iterable[str]) -> tuple[list[tuple[str, str]], list[int]]:
-    """The aliases in a map file, each with the path it stands for, and the numbers of its lines that are no alias."""
+    """Returns the aliases in a map file, each with the path it stands for, and the numbers of invalid lines."""
     aliases, wrong = [], []
     for number, line in enumerate(lines, 1):
         if line.startswith("#") or not line.strip():

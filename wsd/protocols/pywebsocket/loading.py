@@ -19,11 +19,11 @@ from typing import Any
 
 API = "wsd.protocols.pywebsocket.api"
 NAMES = ("pywebsocket3", "mod_pywebsocket")
-"""The names by which handlers import it."""
+"""The names by which handlers import the API."""
 
 
 class LoadError(Exception):
-    """Raised for a file that cannot be loaded: where, and why."""
+    """A file cannot be loaded; says where and why."""
 
     def __init__(self, path: str, line: int | None, sentence: str) -> None:
         super().__init__(f"{path}:{line}: {sentence}" if line else f"{path}: {sentence}")
@@ -36,7 +36,7 @@ class Loader:
     """The modules of one folder."""
 
     def __init__(self, root: str, encoding: str | None = None) -> None:
-        """`encoding` is that of the files; None is the one that each declares, or UTF-8 (PEP 263)."""
+        """`encoding` is that of the files; None is what each file declares, or UTF-8 (PEP 263)."""
         self._root = root
         self._encoding = encoding
         self._modules: dict[str, ModuleType] = {}
@@ -69,7 +69,7 @@ class Loader:
         return names
 
     def uses(self, path: str) -> set[str]:
-        """The files that it loads from the folder, and those that they load."""
+        """Returns the files of the folder that a file imports, directly or indirectly."""
         found: set[str] = set()
         waiting = [path]
         while waiting:
@@ -79,18 +79,18 @@ class Loader:
         return found
 
     def codeOf(self, path: str) -> CodeType | None:
-        """The code of a module that was loaded from the folder."""
+        """Returns the code of a module that was loaded from the folder; None if it was not."""
         module = self._modules.get(path)
         return None if module is None else module.__dict__["__wsd_code__"]
 
     def forget(self, path: str) -> None:
-        """Load this module anew when it is next imported, and those that use it."""
+        """Forget a module and those that use it, so that the next import loads them again."""
         with self._lock:
             for other in [other for other in self._modules if other == path or path in self.uses(other)]:
                 del self._modules[other]
 
     def _names(self, path: str) -> dict[str, Any]:
-        # Handlers have no __name__ of their own, but that of their builtins, as in pywebsocket.
+        # As in pywebsocket, a handler has no __name__ of its own and sees that of its builtins.
         return {"__builtins__": self._builtins, "__file__": path}
 
     def _compile(self, content: bytes, path: str) -> CodeType:
@@ -108,7 +108,7 @@ class Loader:
         wanted: tuple[str, ...] | None = (),
         level: int = 0,
     ) -> Any:
-        """The `__import__` of files in the folder, also for imports in their functions later."""
+        """The `__import__` of files in the folder, also when their functions import something later."""
         file = (names or {}).get("__file__", "")
         if level:
             return self._relative(name, file, wanted, level)
@@ -142,7 +142,7 @@ class Loader:
         return package
 
     def _items(self, module: ModuleType, wanted: tuple[str, ...] | None, file: str) -> None:
-        """`from package import module` loads the module."""
+        """Load the modules that `from package import module` names."""
         own = module.__file__ or ""
         if os.path.basename(own) == "__init__.py":
             for item in wanted or ():
@@ -151,14 +151,14 @@ class Loader:
 
     @staticmethod
     def _fileOf(base: str, name: str) -> str | None:
-        """The file of a module, or of a package's beginning, in a folder."""
+        """Returns the file of a module, or the `__init__.py` of a package, in a folder; None if there is none."""
         for path in (os.path.join(base, f"{name}.py"), os.path.join(base, name, "__init__.py")):
             if os.path.isfile(path):
                 return path
         return None
 
     def _local(self, name: str, base: str, user: str) -> tuple[ModuleType, ModuleType]:
-        """The first and the last module of a dotted name, loaded from a folder for the file `user`."""
+        """Load a dotted name from a folder for the file `user`. Returns its first and its last module."""
         found: list[ModuleType] = []
         with self._lock:
             for part in name.split("."):
@@ -189,7 +189,7 @@ class Loader:
 
 
 def _ours(name: str, mayLack: bool = False) -> Any:
-    """A module of `api`, by the name that handlers use for it."""
+    """Import the module of `api` that a handler names."""
     path = API + name[len(name.partition(".")[0]) :]
     try:
         return import_module(path)
@@ -202,7 +202,7 @@ def _ours(name: str, mayLack: bool = False) -> Any:
 
 
 def _loadError(error: BaseException, path: str) -> LoadError:
-    """The error with its line in the file."""
+    """Returns a LoadError with the line of the file in which the error was raised."""
     kind = type(error).__name__
     if isinstance(error, SyntaxError) and error.filename:
         return LoadError(error.filename, error.lineno, f"{kind}: {error.msg}")

@@ -1,4 +1,4 @@
-"""The keys of a route of handlers."""
+"""The configuration keys of a route of handlers."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ class HandlerOptions:
     handlers: str | None = fields.path()
     """The folder of the handlers, files NAME_wsh.py; each answers at /NAME below the route."""
     handlers_strict: bool = False
-    """Whether a file that cannot be loaded ends the daemon at its start, instead of a warning."""
+    """Whether the daemon does not start if a file cannot be loaded. If false, it logs a warning."""
     handlers_scan: str | None = fields.path()
-    """The part of the folder in which files are looked for; None is all of it."""
+    """The folder below `handlers` that is searched for files; None is all of it."""
     handlers_map: str | None = fields.path()
-    """A file of other paths for handlers: lines "/alias /existing"."""
+    """A file of aliases for handlers' paths: lines "/alias /existing"."""
     handlers_outside: bool = False
     """Whether symbolic links that lead out of the folder are followed."""
     handlers_encoding: str | None = None
-    """The encoding of the files; None is what each says itself, or UTF-8."""
+    """The encoding of the files; None is what each file declares, or UTF-8."""
     threads: int = field(default=2048, metadata={"unit": "threads", "least": 1, "most": 32768})
     """Threads for handlers that are not coroutines; when all are in use, handshakes are refused with 503."""
 
     document_root: str | None = fields.path()
-    """A folder of files to serve beside the handlers, by HTTP; None serves none."""
+    """A folder of files to serve over HTTP; None serves none."""
     cgi_paths: tuple[str, ...] = ()
     """Paths below the document root whose files are CGI programs, such as "/cgi-bin"."""
     basic_auth: str | None = None
-    """The name and password, "name:password", that everyone is asked for; None asks nobody."""
+    """The name and password, "name:password", that every client needs; None admits all clients."""
 
     def folder(self) -> Handlers:
-        """The handlers, not loaded yet."""
+        """Returns the handlers of the folder, which are not loaded yet."""
         assert self.handlers is not None
         return Handlers(
             self.handlers, self.handlers_scan, self.handlers_map, self.handlers_outside, self.handlers_encoding
@@ -51,7 +51,7 @@ class HandlerOptions:
         return handlers.warnings
 
     def __post_init__(self) -> None:
-        """Raises ValueError."""
+        """Raises ValueError if a value is missing or invalid."""
         if self.handlers is None:
             raise ValueError('handlers: is missing; write handlers = "FOLDER", where the *_wsh.py files are')
         for name in ("handlers", "handlers_scan", "document_root"):

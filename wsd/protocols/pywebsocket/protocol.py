@@ -1,6 +1,4 @@
-"""
-A route of handlers: each connection runs the handler of its path, on a thread or as a coroutine.
-"""
+"""A route of handlers: each connection runs the handler at its path, on a thread or as a coroutine."""
 
 from __future__ import annotations
 
@@ -28,9 +26,9 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import (
     InvalidUTF8Exception,
     UnsupportedFrameException,
 )
-from wsd.protocols.pywebsocket.awaited import Awaited
-from wsd.protocols.pywebsocket.blocking import Blocking
-from wsd.protocols.pywebsocket.bytewise import Bytewise
+from wsd.protocols.pywebsocket.awaited import CoroutineRunner
+from wsd.protocols.pywebsocket.blocking import BlockingRunner
+from wsd.protocols.pywebsocket.bytewise import BytewiseRunner
 from wsd.protocols.pywebsocket.cgi import Programs
 from wsd.protocols.pywebsocket.documents import DocumentRoot
 from wsd.protocols.pywebsocket.exchange import (
@@ -50,37 +48,46 @@ from wsd.protocols.pywebsocket.options import HandlerOptions
 from wsd.protocols.pywebsocket.threads import HandlerThreads
 
 _LOOK = 1.0
-"""Seconds between two looks at the files."""
-_RSV1, _MAX_CONTROL = 0x40, 125
-"""The bit of a compressed message (RFC 7692 6), and the longest control frame (RFC 6455 5.5)."""
+"""Seconds between two checks for changed files."""
 _LOADING = 60.0
-"""Seconds that a look, with the loading of what has changed, may take."""
+"""The longest check in seconds, with the loading of changed files."""
+_RSV1 = 0x40
+"""The bit of a compressed message in the first byte of its first frame (RFC 7692 6)."""
+_MAX_CONTROL = 125
+"""The largest payload of a control frame (RFC 6455 5.5)."""
 
 _FAULTS: Mapping[int, type[Exception]] = {
     CloseCode.UNSUPPORTED_DATA: UnsupportedFrameException,
     CloseCode.INVALID_DATA: InvalidUTF8Exception,
 }
+"""The exceptions that a handler gets, by the code that the connection is closed with."""
 
 
 class HandlerConnection(Connection):
-    """One connection and its handler."""
+    """A connection and its handler."""
 
     factory: HandlerFactory
     explains = False
-    _talk: Any = None
+    _runner: Any = None
     _peerCloses = False
+    """Whether the peer's close frame has come and is not answered yet."""
     _wroteRaw = False
+    """Whether the handler has sent bytes that are perhaps not whole frames."""
 
     async def opening(self, request: Request) -> Accept | None:
-        """Ask the handler."""
+        """Run the handshake of the handler at this path."""
         self.factory.access.check(request.head)
         handler, uri = self.factory.find(request)
         if handler.readsBytes:
-            request.takeRaw(Bytewise(self, handler, self.factory.threads, uri))
+            request.takeRaw(BytewiseRunner(self, handler, self.factory.threads, uri))
             return None
-        talk = Awaited(self, handler, uri) if handler.isAsync else Blocking(self, handler, self.factory.threads, uri)
-        accept = await talk.opening()
-        self._talk = talk
+        runner = (
+            CoroutineRunner(self, handler, uri)
+            if handler.isAsync
+            else BlockingRunner(self, handler, self.factory.threads, uri)
+        )
+        accept = await runner.opening()
+        self._runner = runner
         return accept
 
     @property
@@ -94,75 +101,76 @@ class HandlerConnection(Connection):
         host = self.transport.getHost()
         return getattr(host, "host", ""), getattr(host, "port", 0)
 
-    # -- what comes -----------------------------------------------------------------------------------------------
+    # -- receiving ------------------------------------------------------------------------------------------------
 
     def opened(self) -> None:
-        """The handler's turn begins."""
-        self._talk.put(OPENED, None)
+        """Called when the connection is open. Start the handler."""
+        self._runner.put(OPENED, None)
 
     def received(self, payload: bytes, isBinary: bool) -> None:
-        """A message for the handler."""
-        self._talk.put(BINARY if isBinary else TEXT, payload, len(payload))
+        """Called with a message for the handler."""
+        self._runner.put(BINARY if isBinary else TEXT, payload, len(payload))
 
     def onPing(self, payload: bytes) -> None:
-        """A ping, which a handler may want."""
-        if self._talk.wants(PING):
-            self._talk.put(PING, payload, len(payload))
+        """Called by Autobahn with a ping. It is the handler's if that has a hook for pings."""
+        if self._runner.wants(PING):
+            self._runner.put(PING, payload, len(payload))
         else:
             super().onPing(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """A pong, which a handler may want."""
-        if self._talk.wants(PONG):
-            self._talk.put(PONG, payload, len(payload))
+        """Called by Autobahn with a pong. It is the handler's if that has a hook for pongs."""
+        if self._runner.wants(PONG):
+            self._runner.put(PONG, payload, len(payload))
 
     @property
     def isBusy(self) -> bool:
-        """Whether the handler has received something and has not yet asked for more."""
-        return super().isBusy or (self._talk is not None and self._talk.isBusy)
+        """Whether the handler has received a message and has not yet asked for the next."""
+        return super().isBusy or (self._runner is not None and self._runner.isBusy)
 
     def full(self) -> None:
-        """The handler's next send waits."""
-        self._talk.full(True)
+        """Called when the send buffer is full: the handler's next send waits."""
+        self._runner.full(True)
 
     def drained(self) -> None:
-        """It goes on."""
-        self._talk.full(False)
+        """Called when the send buffer has room again: a send that waits goes on."""
+        self._runner.full(False)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
-        """Tell the handler, also while the connection is not open yet."""
+        """Tell the handler, even if the connection was not open yet."""
         isClean = self.wasClean
         super().connectionLost(reason)
-        if self._talk is not None:
-            code = 1005 if self.remoteCloseCode is None else self.remoteCloseCode
-            self._talk.end(LOST, ConnectionEnd(code if isClean else 1006, self.remoteCloseReason or "", isClean))
+        if self._runner is not None:
+            code = CloseCode.NO_STATUS_RECEIVED if self.remoteCloseCode is None else self.remoteCloseCode
+            code = code if isClean else CloseCode.ABNORMAL_CLOSURE
+            self._runner.end(LOST, ConnectionEnd(code, self.remoteCloseReason or "", isClean))
 
-    # -- the end --------------------------------------------------------------------------------------------------
+    # -- closing --------------------------------------------------------------------------------------------------
 
     def faulted(self, code: int, reason: str) -> int:
-        """The handler gets an exception for what the peer sent. Handlers expect 1003 for frames that nobody knows."""
-        isHead = code == CloseCode.PROTOCOL_ERROR and self.current_frame is None
-        if isHead and _isUnknownFrame(self.data, self._perMessageCompress is not None):
+        """Called when the peer violates the protocol. Handlers expect 1003 for reserved bits and opcodes."""
+        isHeader = code == CloseCode.PROTOCOL_ERROR and self.current_frame is None
+        if isHeader and _isUnknownFrame(self.data, self._perMessageCompress is not None):
             code = CloseCode.UNSUPPORTED_DATA
-        if self._talk is not None:
-            self._talk.end(FAULT, _FAULTS.get(code, InvalidFrameException)(reason))
+        if self._runner is not None:
+            self._runner.end(FAULT, _FAULTS.get(code, InvalidFrameException)(reason))
         return code
 
     def sendCloseFrame(self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False) -> None:
-        """Autobahn answers a close at once. Here the handler answers it, after it has received what came before."""
+        """Autobahn answers a close at once. Here the handler answers it, after the messages that came before it."""
         if isReply and self.state == self.STATE_OPEN and not self._peerCloses:
             self._peerCloses = True
-            self._talk.put(CLOSE, (self.remoteCloseCode, self.remoteCloseReason))
+            self._runner.put(CLOSE, (self.remoteCloseCode, self.remoteCloseReason))
         else:
             super().sendCloseFrame(code, reasonUtf8, isReply)
 
     def dropConnection(self, abort: bool = False) -> None:
-        """Autobahn ends the connection after its answer. Here the answer is still to come."""
+        """Autobahn ends the connection after its answer. Here the handler has yet to answer."""
         if not self._peerCloses or abort or self.state != self.STATE_OPEN:
             super().dropConnection(abort)
 
     def closeWith(self, code: int | None, reason: bytes) -> None:
-        """The handler's close, or its answer to the peer's."""
+        """Send the handler's close, or its answer to the peer's."""
         if self.state != self.STATE_OPEN:
             return
         if self._peerCloses:
@@ -173,14 +181,14 @@ class HandlerConnection(Connection):
             self.sendCloseFrame(code, reason)
 
     def finish(self, code: int | None) -> None:
-        """The handler has returned. None ends the connection without a close: its own bytes may be half a frame."""
-        if code is None or (self._wroteRaw and code == 1011):
+        """Called when the handler has returned. For None, or after a failure amid raw bytes, no close frame is sent."""
+        if code is None or (self._wroteRaw and code == CloseCode.INTERNAL_ERROR):
             self.hangUp()
         else:
             self.closeWith(code, b"")
 
     def hangUp(self) -> None:
-        """End the connection without a close, after what was sent."""
+        """End the connection without a close frame, after everything before it is sent."""
         self.noteCause(Cause.aborted)
         self._peerCloses = self.wasClean = False
         if self.state == self.STATE_CONNECTING:
@@ -189,7 +197,7 @@ class HandlerConnection(Connection):
             self.dropConnection()
 
     def handlerFailed(self, failure: Failure, path: str) -> None:
-        """Log an exception of the handler, with its line in the handler's file."""
+        """Log an exception of the handler, with the line of its file."""
         self.noteCause(Cause.internal_error)
         self.log.failure(
             "the handler failed at {file}:{line}",
@@ -200,13 +208,13 @@ class HandlerConnection(Connection):
         )
 
     def handshakeFailed(self, failure: Failure) -> None:
-        """Log an exception of the handshake's hook."""
+        """Log why the handler refused the handshake."""
         self.log.info("the handler refused: {reason}", event="handler.refused", reason=failure.getErrorMessage())
 
-    # -- what is sent ---------------------------------------------------------------------------------------------
+    # -- sending --------------------------------------------------------------------------------------------------
 
     def sendPiece(self, frame: OutgoingFrame) -> None:
-        """Send a frame. If deflate was agreed on, a whole message is deflated, however short it is."""
+        """Send a frame. With deflate, every unfragmented message is compressed, however short it is."""
         if self.state != self.STATE_OPEN:
             return
         payload, opcode, isLast = frame
@@ -214,7 +222,7 @@ class HandlerConnection(Connection):
             self.frames.write(frameHead(opcode, len(payload)) + payload)
             return
         deflater = self._perMessageCompress
-        if opcode == 0 or not isLast:
+        if opcode == Opcode.CONTINUATION or not isLast:
             self.frames.writeInTurn(frameHead(opcode, len(payload), isLast) + payload)
         elif deflater is None or len(payload) >= LEAST_DEFLATED or self.frames.isBusy:
             self.send(payload, opcode == BINARY)
@@ -226,7 +234,7 @@ class HandlerConnection(Connection):
             self.frames.write(frameHead(opcode, len(payload), True, True) + payload)
 
     def writeRaw(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send bytes unchanged."""
         self._wroteRaw = True
         if self.state == self.STATE_CONNECTING:
             self.transport.write(data)
@@ -235,19 +243,19 @@ class HandlerConnection(Connection):
 
 
 class _HangUp(Protocol):
-    """Takes the bare stream, and ends it."""
+    """Takes over the TCP stream, and ends it."""
 
     def connectionMade(self) -> None:
-        """End."""
+        """Called when the stream is handed over."""
         assert self.transport is not None
         self.transport.loseConnection()
 
 
 def _isUnknownFrame(head: bytes, isDeflated: bool) -> bool:
     """
-    Whether a frame has a reserved bit or opcode (RFC 6455 5.2), and no fault beside that is a protocol error.
+    Whether a reserved bit or opcode (RFC 6455 5.2) is the only fault of a frame.
 
-    `head` begins with the frame, in which Autobahn has found a fault.
+    `head` begins with a frame in which Autobahn has found a fault.
     """
     rsv, opcode, isMasked = head[0] & 0x70, head[0] & 0xF, head[1] & 0x80
     if rsv and not (isDeflated and rsv == _RSV1):
@@ -258,12 +266,12 @@ def _isUnknownFrame(head: bytes, isDeflated: bool) -> bool:
 
 
 def _lineOf(failure: Failure, path: str) -> int:
-    """The innermost line of a file in a traceback."""
-    return max((line for _, file, line, _, _ in failure.frames if file == path), default=0)
+    """Returns the innermost line of a file in a traceback; 0 if there is none."""
+    return next((line for _, file, line, _, _ in reversed(failure.frames) if file == path), 0)
 
 
 class HandlerFactory(Factory):
-    """The handlers of a folder, at a route."""
+    """A route with the handlers of a folder."""
 
     connection = HandlerConnection
     Options = HandlerOptions
@@ -286,7 +294,7 @@ class HandlerFactory(Factory):
         self.programs = Programs(self.clock)
 
     def find(self, request: Request) -> tuple[Handler, str]:
-        """The handler of a request, and the URI that it gets. Raises Refused (404)."""
+        """Returns the handler of a request, and the URI that it is given. Raises Refused (404)."""
         head, route = request.head, self.route
         own = decodedPath(route.path)
         path = decodedPath(head.path)[len(own) :] if route.prefix else own[own.rindex("/") :]
@@ -296,7 +304,7 @@ class HandlerFactory(Factory):
         return handler, head.path + (f"?{head.query}" if head.query or head.target.endswith("?") else "")
 
     def started(self) -> Deferred[Any] | None:
-        """Begin to look for changed files."""
+        """Begin to check for changed files."""
         self.metrics.setThreads(self.route.path, lambda: self.threads.busy)
         self._looking = LoopingCall(self._look)
         self._looking.clock = self.clock
@@ -310,7 +318,7 @@ class HandlerFactory(Factory):
             self.log.warn("{sentence}", event="handler.broken", sentence=warning)
 
     def _look(self) -> Deferred[None]:
-        """Load what has changed, on a thread: a handler may block while it is loaded."""
+        """Load changed files, on a thread, since a handler may block while it is loaded."""
 
         def look() -> None:
             if self.handlers.hasChanged():
@@ -321,7 +329,7 @@ class HandlerFactory(Factory):
         )
 
     def resource(self) -> IResource | None:
-        """The files beside the handlers."""
+        """Answers HTTP with the files of `document_root`, if that is set."""
         options: HandlerOptions = self.options
         if options.document_root is None:
             return None
@@ -330,7 +338,7 @@ class HandlerFactory(Factory):
         )
 
     def stopped(self) -> Deferred[Any] | None:
-        """End the threads and programs."""
+        """Stop the check for changes, the threads and the programs."""
         if self._looking is not None:
             self._looking.stop()
         self.programs.stop()

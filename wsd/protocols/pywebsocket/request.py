@@ -1,4 +1,4 @@
-"""The request object that handlers get."""
+"""The request object that is passed to handlers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HandlerRequest:
     """
 
     def __init__(self, request: Request, uri: str, connection: Any) -> None:
-        """`connection` has write, read, remote_addr and local_addr."""
+        """`connection` has `write`, `read`, `remote_addr` and `local_addr`."""
         self._request = request
         self.connection = connection
         self.uri = self.unparsed_uri = self.ws_resource = uri
@@ -43,7 +43,7 @@ class HandlerRequest:
 
     @cached_property
     def headers_in(self) -> HTTPMessage:
-        """The header fields; names are compared without case."""
+        """The header fields. The case of their names does not matter."""
         headers = HTTPMessage()
         for name, value in self._request.head.headers:
             headers[name] = value
@@ -51,7 +51,7 @@ class HandlerRequest:
 
     @cached_property
     def ws_requested_extensions(self) -> list[common.ExtensionParameter] | None:
-        """The extensions that were offered, None for none."""
+        """The extensions that the client offered; None if it offered none."""
         requested = []
         for name, parameters in self._request.extensions:
             extension = common.ExtensionParameter(name)
@@ -62,7 +62,7 @@ class HandlerRequest:
 
     @cached_property
     def ws_extension_processors(self) -> list[ExtensionProcessorInterface]:
-        """A processor for each extension that was offered and is known; [] refuses them all."""
+        """A processor for each offered extension that is known. A handler sets [] to refuse all."""
         processors = map(get_extension_processor, self.ws_requested_extensions or ())
         return [processor for processor in processors if processor is not None]
 

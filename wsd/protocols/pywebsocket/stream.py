@@ -1,4 +1,4 @@
-"""What the streams of handlers on threads and of coroutines have in common: checks of what is sent and received."""
+"""What the streams of handlers on threads and of coroutines have in common: the checks of messages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from wsd.protocols.pywebsocket.exchange import CLOSE, FAULT, OutgoingFrame, Queu
 from wsd.protocols.pywebsocket.request import HandlerRequest
 
 _MAX_CONTROL = 125
+"""The largest payload of a control frame (RFC 6455 5.5)."""
 
 
 class HandlerStream:
-    """The base of `request.ws_stream`. Its subclasses send and take, one blocking and the other awaited."""
+    """The base of `request.ws_stream`. Of its subclasses one blocks, and the other is awaited."""
 
     def __init__(self, request: HandlerRequest) -> None:
         self._request = request
@@ -24,13 +25,13 @@ class HandlerStream:
         self._sending: int | None = None
 
     def get_last_received_opcode(self) -> int | None:
-        """The opcode of the message that was received last, or of a close if the peer has closed."""
+        """Returns the opcode of the last message; CLOSE after the peer has closed."""
         return self._opcode
 
-    # -- what may be sent -----------------------------------------------------------------------------------------
+    # -- sending -------------------------------------------------------------------------------------------------
 
     def _pieces(self, message: Any, end: bool, binary: bool) -> Iterator[OutgoingFrame]:
-        """The frames of a message: one, or one for each part of a generator. Raises BadOperationException."""
+        """Yields the frames of a message: one, or one for each part of a generator. Raises BadOperationException."""
         if self._request.server_terminated:
             raise BadOperationException("send_message after the connection was closed from here")
         opcode = Opcode.BINARY if binary else Opcode.TEXT
@@ -60,8 +61,8 @@ class HandlerStream:
             raise BadOperationException(f"a ping carries {_MAX_CONTROL} bytes at the most")
         return OutgoingFrame(payload, Opcode.PING)
 
-    def _closing(self, code: int | None, reason: Any) -> tuple[int | None, bytes]:
-        """The code and reason of the handler's close. Raises BadOperationException if they may not be sent."""
+    def _beginClose(self, code: int | None, reason: Any) -> tuple[int | None, bytes]:
+        """Note the handler's close. Returns its code and reason. Raises BadOperationException if they are invalid."""
         if code is None and reason:
             raise BadOperationException("a close without a code has no reason")
         body = create_closing_handshake_body(code, reason)
@@ -70,14 +71,14 @@ class HandlerStream:
         self._request.server_terminated = True
         return code, body[2:]
 
-    # -- what came ------------------------------------------------------------------------------------------------
+    # -- receiving -----------------------------------------------------------------------------------------------
 
-    def _mayReceive(self) -> None:
+    def _checkMayReceive(self) -> None:
         if self._request.client_terminated:
             raise BadOperationException("receive_message after the peer has closed")
 
     def _message(self, item: QueueItem) -> str | bytes:
-        """A message."""
+        """Returns the content of a message."""
         self._opcode, payload = item
         return payload.decode() if self._opcode == Opcode.TEXT else payload  # type: ignore[no-any-return]
 
@@ -89,7 +90,7 @@ class HandlerStream:
         request.ws_close_reason = reason
 
     def _lost(self, item: QueueItem) -> None:
-        """The connection is gone. Raises what happened, unless both sides have closed."""
+        """Called with the item FAULT or LOST. Raises the reason, unless both sides have closed."""
         kind, content = item
         if kind == FAULT:
             raise content

@@ -1,10 +1,9 @@
 """
-The threads of handlers that block, and the queues each way between a connection and its handler.
+The threads of handlers that block, and the queues between a connection and its handler.
 
-A handler has its thread for as long as its connection lasts, so that these threads are no part of the daemon's pool for
-short jobs. If more waits for a handler than it takes, its connection stops reading; if too much of what it sent waits,
-its next send blocks. A thread never calls the reactor: it leaves its calls to the reactor's thread, which makes all of
-them at one wake-up.
+A handler has a thread for as long as its connection lasts, so these threads are not part of the daemon's pool, which is
+for short jobs. If too many items are queued for a handler, its connection stops reading. If too many bytes that it sent
+are queued, its next send blocks. Calls from threads are collected, and made on the reactor's thread at one wake-up.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ from wsd.protocols.pywebsocket.exchange import (
 )
 
 _UNSENT = 1024 * 1024
-"""Bytes on their way from a handler to the reactor above which a send waits."""
+"""With more bytes on their way from a handler to the reactor, a send blocks."""
 _IDLE = 30.0
-"""Seconds after which a thread that has nothing to do ends."""
+"""Seconds after which an idle thread ends."""
 
 _log = Logger(namespace="wsd")
 
@@ -50,17 +49,19 @@ class NoThread(Exception):
 
 
 class HandlerThreads:
-    """At most `most` threads, which are kept for a while when they are free."""
+    """At most `most` threads. An idle one is kept for a while."""
 
     def __init__(self, reactor: Any, most: int) -> None:
         self._reactor = reactor
         self._most = most
         self._lock = Lock()
-        self._free: list[SimpleQueue[Callable[[], None] | None]] = []
-        self._left: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._woken = False
+        self._idle: list[SimpleQueue[Callable[[], None] | None]] = []
+        self._calls: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        """Calls to make on the reactor's thread."""
+        self._isScheduled = False
+        """Whether the reactor is going to make them."""
         self.busy = 0
-        """The number of threads in which a handler runs."""
+        """The number of threads on which a handler runs."""
 
     def start(self, work: Callable[[], None]) -> None:
         """Do the work on a thread. Raises NoThread."""
@@ -68,9 +69,9 @@ class HandlerThreads:
             if self.busy >= self._most:
                 raise NoThread
             self.busy += 1
-            free = self._free.pop() if self._free else None
-        if free is not None:
-            free.put(work)
+            idle = self._idle.pop() if self._idle else None
+        if idle is not None:
+            idle.put(work)
         else:
             Thread(target=self._run, args=(work,), name="wsd handler", daemon=True).start()
 
@@ -84,41 +85,41 @@ class HandlerThreads:
             work = None
             with self._lock:
                 self.busy -= 1
-                self._free.append(mine)
+                self._idle.append(mine)
             try:
                 work = mine.get(timeout=_IDLE)
             except Empty:
                 with self._lock:
-                    if mine in self._free:
-                        self._free.remove(mine)
+                    if mine in self._idle:
+                        self._idle.remove(mine)
                         return
                 work = mine.get()
 
     def stop(self) -> None:
-        """End the free threads. A thread whose handler still runs ends with the process."""
+        """End the idle threads. A thread whose handler still runs ends with the process."""
         with self._lock:
-            free, self._free = self._free, []
-        for queue in free:
+            idle, self._idle = self._idle, []
+        for queue in idle:
             queue.put(None)
 
-    def leave(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """From a thread: have this called on the reactor's thread, after the calls that were left before."""
-        self._left.append((call, arguments))
-        if not self._woken:
-            self._woken = True
-            self._reactor.callFromThread(self._take)
+    def callFromThread(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Called on a thread. Make a call on the reactor's thread, after all earlier ones."""
+        self._calls.append((call, arguments))
+        if not self._isScheduled:
+            self._isScheduled = True
+            self._reactor.callFromThread(self._makeCalls)
 
-    def _take(self) -> None:
-        self._woken = False
-        for _ in range(len(self._left)):
-            call, arguments = self._left.popleft()
+    def _makeCalls(self) -> None:
+        self._isScheduled = False
+        for _ in range(len(self._calls)):
+            call, arguments = self._calls.popleft()
             try:
                 call(*arguments)
             except Exception:
                 _log.failure("what a handler asked for failed", Failure(), event="handler.error")
-        if self._left and not self._woken:
-            self._woken = True
-            self._reactor.callLater(0, self._take)
+        if self._calls and not self._isScheduled:
+            self._isScheduled = True
+            self._reactor.callLater(0, self._makeCalls)
 
 
 class Pausable(Protocol):
@@ -128,7 +129,7 @@ class Pausable(Protocol):
         """Stop reading."""
 
     def release(self) -> None:
-        """Read again."""
+        """Resume reading."""
 
 
 class ThreadBridge:
@@ -138,32 +139,32 @@ class ThreadBridge:
         self._threads = threads
         self._connection = connection
         self._items: SimpleQueue[QueueItem] = SimpleQueue()
-        self._came = self._taken = 0
-        """Bytes that were put and taken."""
+        self._queued = self._taken = 0
+        """All bytes that were ever put, and those that were taken."""
         self._isHeld = False
         """Whether the connection has been told to stop reading."""
         self._sending = Lock()
         self._room = Event()
-        self._waits = False
-        """Whether a send waits for room."""
-        self._left = self._done = 0
-        """Bytes that sends have left for the reactor's thread, and those that it has handed to the connection."""
+        self._isWaiting = False
+        """Whether a send waits for `_room`."""
+        self._submitted = self._sent = 0
+        """All bytes that the handler ever sent, and those that the connection has been handed."""
         self._peer = READING
         self._activity = SILENT
 
     # -- on the reactor -------------------------------------------------------------------------------------------
 
     def put(self, kind: int, content: Any, size: int = 0) -> None:
-        """Queue something for the handler. If too much waits, the connection stops reading."""
-        self._came += size + ITEM_OVERHEAD
+        """Queue an item for the handler. If too many bytes are queued, the connection stops reading."""
+        self._queued += size + ITEM_OVERHEAD
         self._items.put((kind, content))
-        if not self._isHeld and self._came - self._taken > PAUSE_ABOVE:
+        if not self._isHeld and self._queued - self._taken > PAUSE_ABOVE:
             self._isHeld = True
             self._connection.hold()
             self._reconsider()
 
     def _reconsider(self) -> None:
-        if self._isHeld and self._came - self._taken <= RESUME_AT:
+        if self._isHeld and self._queued - self._taken <= RESUME_AT:
             self._isHeld = False
             self._connection.release()
 
@@ -173,14 +174,14 @@ class ThreadBridge:
         return self._activity is WORKING or (self._activity is WAITING and not self._items.empty())
 
     def full(self, isFull: bool) -> None:
-        """Too much waits to be sent to the peer, or not any more."""
+        """Called when the send buffer is full, and when it has room again."""
         if self._peer is not GONE:
             self._peer = FULL if isFull else READING
         self._makeRoom()
 
     def end(self, kind: int, content: Any) -> None:
-        """The connection is gone, and a handler that waits is told so."""
-        if self._peer is not GONE:
+        """Queue the last items: FAULT after a protocol error, and LOST when the connection is gone."""
+        if self._peer is not GONE or kind == LOST:
             self._peer = GONE
             self._items.put((kind, content))
             self._makeRoom()
@@ -191,20 +192,20 @@ class ThreadBridge:
         return self._peer is GONE
 
     def _makeRoom(self) -> None:
-        if self._waits and not self._isCrowded:
+        if self._isWaiting and not self._isCrowded:
             self._room.set()
 
-    def _do(self, size: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def _send(self, size: int, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         try:
             call(*arguments)
         finally:
-            self._done += size
+            self._sent += size
             self._makeRoom()
 
     # -- on the handler's thread ----------------------------------------------------------------------------------
 
     def take(self) -> QueueItem:
-        """The next item, waited for. The end of the connection can be taken again and again."""
+        """Wait for the next item. The item LOST stays in the queue."""
         if self._activity is WORKING:
             self._activity = WAITING
         item = self._items.get()
@@ -215,35 +216,35 @@ class ThreadBridge:
             self._items.put(item)
             return item
         self._taken += ITEM_OVERHEAD + (len(content) if kind <= PONG and kind != CLOSE else 0)
-        if self._isHeld and self._came - self._taken <= RESUME_AT:
-            self._threads.leave(self._reconsider)
+        if self._isHeld and self._queued - self._taken <= RESUME_AT:
+            self._threads.callFromThread(self._reconsider)
         return item
 
     @property
     def _isCrowded(self) -> bool:
         if self._peer is READING:
-            return self._left - self._done > _UNSENT
+            return self._submitted - self._sent > _UNSENT
         return self._peer is FULL
 
     def send(self, size: int, call: Callable[..., Any], *arguments: Any) -> None:
         """
-        Have the connection send `size` bytes, once there is room for them.
+        Make a call that sends `size` bytes on the reactor's thread. Blocks until there is room for them.
 
-        Raises ConnectionTerminatedException if the connection is gone. It waits no longer than the route's
+        Raises ConnectionTerminatedException if the connection is gone. It blocks no longer than the route's
         `stall_timeout`, after which a peer that takes nothing is dropped.
         """
         with self._sending:
             while self._isCrowded:
-                self._waits = True
+                self._isWaiting = True
                 self._room.clear()
                 if self._isCrowded:
                     self._room.wait()
-                self._waits = False
+                self._isWaiting = False
             if self.hasEnded:
                 raise ConnectionTerminatedException("the connection is gone")
-            self._left += size
-            self._threads.leave(self._do, size, call, arguments)
+            self._submitted += size
+            self._threads.callFromThread(self._send, size, call, arguments)
 
-    def leave(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Have this called on the reactor's thread, after what was sent."""
-        self._threads.leave(call, *arguments)
+    def callFromThread(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Make a call on the reactor's thread, after all earlier ones."""
+        self._threads.callFromThread(call, *arguments)

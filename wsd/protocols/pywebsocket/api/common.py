@@ -1,4 +1,4 @@
-"""The numbers and names of RFC 6455, and extensions with their parameters, under the names that handlers know."""
+"""The numbers and names of RFC 6455, and extensions with their parameters."""
 
 from __future__ import annotations
 
@@ -76,32 +76,32 @@ class ExtensionParameter:
         return self._name
 
     def add_parameter(self, name: str, value: str | None) -> None:
-        """Put one behind the others; None is no value."""
+        """Add a parameter. None is no value."""
         self._parameters.append((name, value))
 
     def get_parameters(self) -> list[tuple[str, str | None]]:
-        """Names and values in their order."""
+        """Returns the parameters' names and values, in order."""
         return self._parameters
 
     def get_parameter_names(self) -> list[str]:
-        """The names in their order."""
+        """Returns the parameters' names, in order."""
         return [name for name, _ in self._parameters]
 
     def has_parameter(self, name: str) -> bool:
-        """Whether there is one of this name."""
+        """Whether there is a parameter of this name."""
         return name in self.get_parameter_names()
 
     def get_parameter_value(self, name: str) -> str | None:
-        """The value of the first of this name, None when it has none or is not there."""
+        """Returns the value of the first parameter of this name; None if it has no value or does not exist."""
         return next((value for key, value in self._parameters if key == name), None)
 
 
 class ExtensionParsingException(Exception):
-    """A list of extensions that cannot be read."""
+    """A list of extensions is invalid."""
 
 
 def parse_extensions(data: str) -> list[ExtensionParameter]:
-    """The extensions of a Sec-WebSocket-Extensions. Raises ExtensionParsingException."""
+    """Parses the value of Sec-WebSocket-Extensions (RFC 6455 9.1). Raises ExtensionParsingException."""
     state = _header.ParsingState(data)
     extensions = []
     while True:
@@ -140,7 +140,7 @@ def _extension(state: _header.ParsingState, name: str) -> ExtensionParameter:
 
 
 def format_extension(extension: ExtensionParameter) -> str:
-    """One extension as a header field says it."""
+    """Returns an extension as it is written in a header field."""
     parts = [extension.name()]
     for name, value in extension.get_parameters():
         parts.append(name if value is None else f"{name}={_header.quote_if_necessary(value)}")
@@ -148,5 +148,5 @@ def format_extension(extension: ExtensionParameter) -> str:
 
 
 def format_extensions(extension_list: list[ExtensionParameter]) -> str:
-    """The value of a Sec-WebSocket-Extensions."""
+    """Returns the value of Sec-WebSocket-Extensions for some extensions."""
     return ", ".join(map(format_extension, extension_list))

@@ -1,4 +1,4 @@
-"""Handlers by resource, for who drives them without a connection of wsd's: their tests do."""
+"""Finds and runs handlers without a connection of wsd's, as the tests of handlers do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CODES = (
 
 
 class DispatchException(Exception):
-    """No handler answers; `status` is that of the answer to the handshake."""
+    """There is no such handler. `status` is for the answer to the handshake."""
 
     def __init__(self, name: object, status: int = common.HTTP_STATUS_NOT_FOUND) -> None:
         super().__init__(name)
@@ -40,7 +40,7 @@ class Dispatcher:
         allow_handlers_outside_root_dir: bool = True,
         handler_encoding: str | None = None,
     ) -> None:
-        """Load them. Raises DispatchException when `scan_dir` is not a part of `root_dir`."""
+        """Load the handlers. Raises DispatchException if `scan_dir` is not below `root_dir`."""
         if scan_dir is not None and not isUnder(scan_dir, root_dir):
             raise DispatchException(f"scan_dir {scan_dir} is not a part of root_dir {root_dir}")
         self._handlers = Handlers(root_dir, scan_dir, None, allow_handlers_outside_root_dir, handler_encoding)
@@ -48,17 +48,17 @@ class Dispatcher:
         self._aliases: dict[str, str] = {}
 
     def add_resource_path_alias(self, alias_resource_path: str, existing_resource_path: str) -> None:
-        """Answer at one more path. Raises DispatchException when no handler answers at the other."""
+        """Add an alias for a path. Raises DispatchException if there is no handler at that path."""
         if self._handlers.find(existing_resource_path) is None:
             raise DispatchException(f"No handler for: {existing_resource_path!r}")
         self._aliases[alias_resource_path] = existing_resource_path
 
     def source_warnings(self) -> list[str]:
-        """What was wrong with files when they were loaded."""
+        """Returns what was wrong with the files when they were loaded."""
         return list(self._handlers.warnings)
 
     def get_handler_suite(self, resource: str) -> Handler | None:
-        """The handler of a resource, whatever its query. Raises DispatchException (400) for a fragment."""
+        """Returns the handler of a resource without its query, or None. Raises DispatchException for a fragment."""
         path, _, fragment = resource.partition("#")
         path = path.partition("?")[0]
         handler = self._handlers.find(self._aliases.get(path, path))
@@ -74,9 +74,9 @@ class Dispatcher:
 
     def do_extra_handshake(self, request: Any) -> None:
         """
-        Run a request's handshake.
+        Run the handshake of a request.
 
-        Raises DispatchException, AbortedByUserException, or HandshakeException (403) for all else that is raised.
+        Raises DispatchException and AbortedByUserException; any other exception becomes HandshakeException (403).
         """
         handler = self._find(request)
         try:
@@ -88,7 +88,7 @@ class Dispatcher:
             raise handshake.HandshakeException(error, common.HTTP_STATUS_FORBIDDEN) from error
 
     def transfer_data(self, request: Any) -> None:
-        """Run a request's handler, and close behind it. Raises DispatchException, and what the handler raises."""
+        """Run the handler of a request, then close. Raises DispatchException, and what the handler raises."""
         handler = self._find(request)
         try:
             handler.transfer(request)
@@ -97,7 +97,7 @@ class Dispatcher:
         except tuple(kind for kind, _ in _CODES) as error:
             request.ws_stream.close_connection(next(code for kind, code in _CODES if isinstance(error, kind)))
         except ConnectionTerminatedException:
-            pass
+            pass  # There is no connection left to close.
         except handshake.AbortedByUserException:
             raise
         except Exception as error:
@@ -105,7 +105,7 @@ class Dispatcher:
             raise
 
     def passive_closing_handshake(self, request: Any) -> tuple[int | None, str]:
-        """Code and reason with which a peer's close is answered."""
+        """Returns the code and reason with which the peer's close is answered."""
         handler = self.get_handler_suite(request.ws_resource)
         if handler is None or handler.closing is None:
             return common.STATUS_NORMAL_CLOSURE, ""

@@ -1,4 +1,4 @@
-"""The processors of extensions that a handler finds in `request.ws_extension_processors`, and may change or remove."""
+"""The processors of extensions in `request.ws_extension_processors`, which a handler may change or remove."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ _SERVER_RESETS = "server_no_context_takeover"
 _CLIENT_BITS = "client_max_window_bits"
 _CLIENT_RESETS = "client_no_context_takeover"
 _BITS = tuple(str(bits) for bits in range(9, 16))
-"""Windows that we can deflate with; zlib's smallest is 9."""
+"""The windows for compression; zlib's smallest is 9 bits."""
 
 
 class ExtensionProcessorInterface:
-    """An extension that was offered, and the answer to it."""
+    """An offered extension, and the answer to the offer."""
 
     def __init__(self, request: common.ExtensionParameter) -> None:
         self._request = request
         self._active = True
 
     def request(self) -> common.ExtensionParameter:
-        """What was offered."""
+        """Returns the offer."""
         return self._request
 
     def name(self) -> str | None:
-        """The processor's name."""
+        """Returns the processor's name."""
         return None
 
     def set_active(self, active: bool) -> None:
-        """Whether it takes part."""
+        """Whether the extension is used."""
         self._active = active
 
     def is_active(self) -> bool:
-        """Whether it takes part."""
+        """Whether the extension is used."""
         return self._active
 
     def get_extension_response(self) -> common.ExtensionParameter | None:
-        """The answer; None declines."""
+        """Returns the answer; None declines the offer."""
         return None
 
 
@@ -52,11 +52,11 @@ class PerMessageDeflateExtensionProcessor(ExtensionProcessorInterface):
         self.clientResets = False
 
     def name(self) -> str:
-        """Handlers look for it as "deflate"."""
+        """Returns "deflate", the name by which handlers look for it."""
         return "deflate"
 
     def get_extension_response(self) -> common.ExtensionParameter | None:
-        """The answer, in the order that the tests of handlers expect; None for an offer that cannot be accepted."""
+        """Returns the answer, with parameters in the order of pywebsocket's; None declines the offer (RFC 7692 7.1)."""
         offer = self._request
         names = offer.get_parameter_names()
         if (
@@ -84,11 +84,11 @@ class PerMessageDeflateExtensionProcessor(ExtensionProcessorInterface):
         return answer
 
     def set_client_max_window_bits(self, value: int) -> None:
-        """Ask the client to use so large a window; an offer that does not allow it is declined."""
+        """Limit the client's window to so many bits. An offer that does not allow that is declined."""
         self.clientBits = value
 
     def set_client_no_context_takeover(self, value: bool) -> None:
-        """Ask the client to compress each message by itself."""
+        """Have the client compress each message without the context of earlier ones."""
         self.clientResets = value
 
     def enable_outgoing_compression(self) -> None:
@@ -96,12 +96,12 @@ class PerMessageDeflateExtensionProcessor(ExtensionProcessorInterface):
         self.compresses = True
 
     def disable_outgoing_compression(self) -> None:
-        """Send as it is."""
+        """Send messages uncompressed."""
         self.compresses = False
 
 
 def get_extension_processor(extension_request: common.ExtensionParameter) -> ExtensionProcessorInterface | None:
-    """The processor of an extension that was offered, None when it is not known."""
+    """Returns the processor of an offered extension; None if the extension is unknown."""
     if extension_request.name() == common.PERMESSAGE_DEFLATE_EXTENSION:
         return PerMessageDeflateExtensionProcessor(extension_request)
     return None

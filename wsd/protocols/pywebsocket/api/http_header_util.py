@@ -1,4 +1,4 @@
-"""Reads the values of header fields: tokens, quoted strings, lists (RFC 9110 5.6), and URIs of requests."""
+"""Parses values of header fields (tokens, quoted strings and lists, RFC 9110 5.6) and URIs of requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _QUOTED = re.compile(r'"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[\x00-\x7f])*)"')
 
 
 class ParsingState:
-    """A text, and how much of it has been read."""
+    """A text, and the position up to which it is parsed."""
 
     def __init__(self, data: str) -> None:
         self.data = data
@@ -19,13 +19,13 @@ class ParsingState:
 
 
 def peek(state: ParsingState, pos: int = 0) -> str | None:
-    """The character `pos` places ahead, None beyond the end."""
+    """Returns the character `pos` places ahead; None beyond the end."""
     at = state.head + pos
     return state.data[at] if at < len(state.data) else None
 
 
 def consume(state: ParsingState, amount: int = 1) -> str | None:
-    """The next `amount` characters, None when there are fewer."""
+    """Consume `amount` characters, and return them; None if there are fewer."""
     if state.head + amount > len(state.data):
         return None
     taken = state.data[state.head : state.head + amount]
@@ -34,7 +34,7 @@ def consume(state: ParsingState, amount: int = 1) -> str | None:
 
 
 def consume_string(state: ParsingState, expected: str) -> bool:
-    """Whether the text goes on with this, which has been read then."""
+    """Consume this string, if it is next. Returns whether it was."""
     if not state.data.startswith(expected, state.head):
         return False
     state.head += len(expected)
@@ -42,30 +42,30 @@ def consume_string(state: ParsingState, expected: str) -> bool:
 
 
 def consume_lws(state: ParsingState) -> bool:
-    """Whether white space follows, which has been read then."""
+    """Consume white space, if it is next. Returns whether it was."""
     return _match(state, _SPACE) is not None
 
 
 def consume_lwses(state: ParsingState) -> None:
-    """Read over white space."""
+    """Consume all white space that is next."""
     while consume_lws(state):
         pass
 
 
 def consume_token(state: ParsingState) -> str | None:
-    """A token, None when there is none."""
+    """Consume a token, and return it; None if none is next."""
     found = _match(state, _TOKEN)
     return found[0] if found else None
 
 
 def consume_quoted_string(state: ParsingState) -> str | None:
-    """The text in a quoted string, None when there is none."""
+    """Consume a quoted string, and return its content; None if none is next."""
     found = _match(state, _QUOTED)
     return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else None
 
 
 def consume_token_or_quoted_string(state: ParsingState) -> str | None:
-    """A token or a quoted string's text."""
+    """Consume a token or a quoted string, and return its content; None if neither is next."""
     token = consume_token(state)
     return consume_quoted_string(state) if token is None else token
 
@@ -78,14 +78,14 @@ def _match(state: ParsingState, pattern: re.Pattern[str]) -> re.Match[str] | Non
 
 
 def quote_if_necessary(s: str) -> str:
-    """A token as it is, anything else as a quoted string."""
+    """Returns a token unchanged, and any other text as a quoted string."""
     if _TOKEN.fullmatch(s):
         return s
     return '"' + re.sub(r'(["\\])', r"\\\1", s) + '"'
 
 
 def parse_uri(uri: str) -> tuple[str | None, int | None, str | None]:
-    """Host, port and resource of a request's URI; host and port are None when it is a path."""
+    """Returns host, port and resource of a request's URI. For a path, host and port are None."""
     try:
         parts = urlsplit(uri)
         port = parts.port

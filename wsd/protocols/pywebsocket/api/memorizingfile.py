@@ -1,4 +1,4 @@
-"""A file that keeps the lines that were read from it, so that they can be told again."""
+"""A file that keeps the lines that were read from it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class MemorizingFile:
-    """Wraps a file: `read` and the rest are the file's own, `readline` also keeps what it reads."""
+    """Wraps a file. `readline` keeps what it reads; all other methods are the file's own."""
 
     def __init__(self, file_: Any, max_memorized_lines: int = sys.maxsize) -> None:
         self._file = file_
@@ -21,7 +21,7 @@ class MemorizingFile:
         return getattr(self._file, name)
 
     def readline(self, size: int = -1) -> bytes:
-        """A line, or at most `size` bytes of one; a line is kept when it is whole."""
+        """Read a line, or at most `size` bytes of one. A complete line is kept."""
         line: bytes = self._file.readline(size)
         if len(self._lines) < self._most:
             self._rest += line
@@ -31,5 +31,5 @@ class MemorizingFile:
         return line
 
     def get_memorized_lines(self) -> list[bytes]:
-        """The lines so far."""
+        """Returns the lines that were read so far."""
         return self._lines

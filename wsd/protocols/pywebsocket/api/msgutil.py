@@ -1,4 +1,4 @@
-"""Messages by functions, and by threads of a handler's own that receive or send them."""
+"""Functions to receive and send messages, and threads that do so for a handler."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def close_connection(request: Any) -> Any:
 
 
 def send_message(request: Any, payload_data: Any, end: bool = True, binary: bool = False) -> Any:
-    """Send a message, or with `end` False a fragment of one."""
+    """Send a message, or with `end=False` a fragment of one."""
     return request.ws_stream.send_message(payload_data, end, binary)
 
 
 def receive_message(request: Any) -> Any:
-    """The next message; None when the peer has closed."""
+    """Receive a message. Returns None if the peer has closed."""
     return request.ws_stream.receive_message()
 
 
@@ -51,7 +51,7 @@ def send_ping(request: Any, body: Any) -> Any:
 
 
 class MessageReceiver(Thread):
-    """Receives on a thread of its own: for `receive`, `receive_nowait`, or the function `onmessage`."""
+    """Receives on a thread of its own. Messages go to `onmessage`, or else to `receive` and `receive_nowait`."""
 
     def __init__(self, request: Any, onmessage: Callable[[Any], Any] | None = None) -> None:
         super().__init__(daemon=True)
@@ -62,7 +62,7 @@ class MessageReceiver(Thread):
         self.start()
 
     def run(self) -> None:
-        """Receive until told to stop, or the peer closes; then close. What nobody can be told ends it quietly."""
+        """Receive until `stop` is called or the peer closes, then close. A lost connection counts as a close."""
         try:
             message: Any = ""
             while message is not None and not self._stopped:
@@ -73,11 +73,11 @@ class MessageReceiver(Thread):
             self._onmessage(None)
 
     def receive(self) -> Any:
-        """The next message, waited for; None when there is no more."""
+        """Wait for the next message. Returns None if there are no more."""
         return self._messages.get()
 
     def receive_nowait(self) -> Any:
-        """A message that is there, else None."""
+        """Returns a message that has arrived, else None."""
         try:
             return self._messages.get_nowait()
         except Empty:
@@ -98,7 +98,7 @@ class MessageSender(Thread):
         self.start()
 
     def run(self) -> None:
-        """Send what is asked for until nothing can be sent any more."""
+        """Send messages. Once one cannot be sent, drop all others."""
         gone = False
         while True:
             message, sent = self._messages.get()
@@ -110,11 +110,11 @@ class MessageSender(Thread):
             sent.set()
 
     def send(self, message: Any) -> None:
-        """Send, and wait until it has been sent."""
+        """Send a message, and wait until it is sent."""
         sent = Event()
         self._messages.put((message, sent))
         sent.wait()
 
     def send_nowait(self, message: Any) -> None:
-        """Send when it can be sent."""
+        """Queue a message to be sent."""
         self._messages.put((message, Event()))

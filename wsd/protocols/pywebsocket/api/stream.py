@@ -1,7 +1,7 @@
 """
-Frames as handlers build them, and the stream of a handler that reads the connection's bytes itself (RFC 6455 5).
+Frames (RFC 6455 5), and the stream of a handler that reads the connection's bytes itself.
 
-A `Stream` reads and writes by `request.connection`, a frame at a time, without extensions.
+A `Stream` uses `request.connection`. It reads and writes one frame at a time, without extensions.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ __all__ = [
 
 _NEVER_SENT = (common.STATUS_NO_STATUS_RECEIVED, common.STATUS_ABNORMAL_CLOSURE, common.STATUS_TLS_HANDSHAKE)
 _MAX_CONTROL = 125
+"""The largest payload of a control frame (RFC 6455 5.5)."""
 
 
 class Frame:
@@ -59,7 +60,7 @@ class Frame:
 
 
 def create_length_header(length: int, mask: bool) -> bytes:
-    """The second byte of a frame and those of a long length. Raises ValueError."""
+    """Returns the second byte of a frame and its extended length (RFC 6455 5.2). Raises ValueError."""
     bit = 0x80 if mask else 0
     if not 0 <= length < 1 << 63:
         raise ValueError(f"a frame cannot have {length} bytes")
@@ -71,7 +72,7 @@ def create_length_header(length: int, mask: bool) -> bytes:
 
 
 def create_header(opcode: int, payload_length: int, fin: int, rsv1: int, rsv2: int, rsv3: int, mask: bool) -> bytes:
-    """The head of a frame, without the mask's key. Raises ValueError."""
+    """Returns the header of a frame, without the masking key. Raises ValueError."""
     if not 0 <= opcode <= 0xF:
         raise ValueError(f"{opcode} is not an opcode; those are 0 to 15")
     if (fin | rsv1 | rsv2 | rsv3) & ~1:
@@ -97,34 +98,34 @@ def _frame(opcode: int, payload: bytes, fin: int, mask: bool, frame_filters: Any
 def create_binary_frame(
     message: bytes, opcode: int = common.OPCODE_BINARY, fin: int = 1, mask: bool = False, frame_filters: Any = ()
 ) -> bytes:
-    """A frame of bytes."""
+    """Returns a frame with bytes."""
     return _frame(opcode, message, fin, mask, frame_filters)
 
 
 def create_text_frame(
     message: str, opcode: int = common.OPCODE_TEXT, fin: int = 1, mask: bool = False, frame_filters: Any = ()
 ) -> bytes:
-    """A frame of text."""
+    """Returns a frame with text."""
     return _frame(opcode, message.encode(), fin, mask, frame_filters)
 
 
 def create_ping_frame(body: bytes, mask: bool = False, frame_filters: Any = ()) -> bytes:
-    """A ping. Raises BadOperationException when it is too long."""
+    """Returns a ping. Raises BadOperationException if it is too long."""
     return _frame(common.OPCODE_PING, body, 1, mask, frame_filters)
 
 
 def create_pong_frame(body: bytes, mask: bool = False, frame_filters: Any = ()) -> bytes:
-    """A pong. Raises BadOperationException when it is too long."""
+    """Returns a pong. Raises BadOperationException if it is too long."""
     return _frame(common.OPCODE_PONG, body, 1, mask, frame_filters)
 
 
 def create_close_frame(body: bytes, mask: bool = False, frame_filters: Any = ()) -> bytes:
-    """A close. Raises BadOperationException when it is too long."""
+    """Returns a close frame. Raises BadOperationException if it is too long."""
     return _frame(common.OPCODE_CLOSE, body, 1, mask, frame_filters)
 
 
 def create_closing_handshake_body(code: int | None, reason: str | bytes | None) -> bytes:
-    """The body of a close frame; empty without a code. Raises BadOperationException for what may not be sent."""
+    """Returns the body of a close frame; without a code it is empty. Raises BadOperationException if it is invalid."""
     if code is None:
         return b""
     if not common.STATUS_NORMAL_CLOSURE <= code <= common.STATUS_USER_PRIVATE_MAX:
@@ -142,9 +143,9 @@ def parse_frame(
     unmask_receive: bool = True,
 ) -> tuple[int, bytes, int, int, int, int]:
     """
-    Read one frame: opcode, payload, fin, rsv1, rsv2, rsv3.
+    Read a frame. Returns opcode, payload, fin, rsv1, rsv2 and rsv3.
 
-    `receive_bytes` gives exactly as many bytes as it is asked for. Raises InvalidFrameException.
+    `receive_bytes` must return exactly as many bytes as requested. Raises InvalidFrameException.
     """
     first, second = receive_bytes(2)
     isMasked = bool(second & 0x80)
@@ -163,7 +164,7 @@ def parse_frame(
 
 
 class StreamOptions:
-    """How a `Stream` reads and writes."""
+    """The options of a `Stream`."""
 
     def __init__(self) -> None:
         self.outgoing_frame_filters: list[Any] = []
@@ -176,7 +177,7 @@ class StreamOptions:
 
 
 class Stream:
-    """Messages over the bytes of `request.connection`."""
+    """Sends and receives messages over `request.connection`."""
 
     def __init__(self, request: Any, options: StreamOptions) -> None:
         self._request = request
@@ -190,7 +191,7 @@ class Stream:
     # -- bytes ----------------------------------------------------------------------------------------------------
 
     def receive_bytes(self, length: int) -> bytes:
-        """Exactly so many bytes. Raises ConnectionTerminatedException."""
+        """Read exactly `length` bytes. Raises ConnectionTerminatedException if the peer is gone before."""
         pieces: list[bytes] = []
         while length > 0:
             try:
@@ -209,7 +210,7 @@ class Stream:
     # -- sending --------------------------------------------------------------------------------------------------
 
     def send_message(self, message: Any, end: bool = True, binary: bool = False) -> None:
-        """Send a message, or with `end` False a fragment of one. Raises BadOperationException."""
+        """Send a message, or with `end=False` a fragment of one. Raises BadOperationException."""
         if self._request.server_terminated:
             raise BadOperationException("send_message after the connection was closed from here")
         if binary and isinstance(message, str):
@@ -232,7 +233,7 @@ class Stream:
     def close_connection(
         self, code: int | None = common.STATUS_NORMAL_CLOSURE, reason: Any = "", wait_response: bool = True
     ) -> None:
-        """Close, and unless told otherwise wait for the peer's close. Raises BadOperationException."""
+        """Close. With `wait_response` wait for the peer's close. Raises BadOperationException."""
         if self._request.server_terminated:
             return
         if code is None and reason:
@@ -252,9 +253,9 @@ class Stream:
 
     def receive_message(self) -> str | bytes | None:
         """
-        The next message; None when the peer has closed.
+        Receive a message. Returns None if the peer has closed.
 
-        Raises BadOperationException after that, and what is wrong with a frame.
+        Raises BadOperationException if that was received before, and other exceptions for invalid frames.
         """
         if self._request.client_terminated:
             raise BadOperationException("receive_message after the peer has closed")
@@ -277,7 +278,7 @@ class Stream:
             self._control(payload)
 
     def _message(self) -> bytes | None:
-        """Read a frame: the payload of a message that it ends, or of a control frame."""
+        """Read a frame. Returns the payload of a control frame or of a message that is complete, else None."""
         options = self._options
         opcode, payload, fin, rsv1, rsv2, rsv3 = parse_frame(self.receive_bytes, None, 13, options.unmask_receive)
         frame = Frame(fin, rsv1, rsv2, rsv3, opcode, payload)
@@ -314,7 +315,7 @@ class Stream:
             handler(request, payload)
 
     def _closed(self, body: bytes) -> None:
-        """The peer's close: note it, and answer unless ours went first."""
+        """Note the peer's close, and answer it unless the handler has closed before."""
         request = self._request
         request.client_terminated = True
         if len(body) == 1:
@@ -330,5 +331,5 @@ class Stream:
         self._close(code, reason if code is not None else "")
 
     def get_last_received_opcode(self) -> int | None:
-        """The opcode of the message that was received last."""
+        """Returns the opcode of the last message."""
         return self._opcode

@@ -1,4 +1,4 @@
-"""Opening handshakes, as handlers meet them: their exceptions."""
+"""The exceptions of opening handshakes."""
 
 from wsd.protocols.pywebsocket.api.handshake import hybi
 from wsd.protocols.pywebsocket.api.handshake.base import AbortedByUserException, HandshakeException, VersionException

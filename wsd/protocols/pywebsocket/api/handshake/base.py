@@ -1,4 +1,4 @@
-"""The exceptions of opening handshakes, and what reads their header fields."""
+"""The exceptions of opening handshakes, and functions to read header fields."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from wsd.protocols.pywebsocket.api import http_header_util as _header
 
 
 class AbortedByUserException(Exception):
-    """Raised by a handler: the connection ends at once, without an answer or a closing handshake."""
+    """Raised by a handler to end the connection at once, without an answer or a closing handshake."""
 
 
 class HandshakeException(Exception):
-    """Raised by a handler, or for it: the opening handshake is refused with `status`, 403 when there is none."""
+    """Raised to refuse the opening handshake with `status`, or with 403 if that is None."""
 
     def __init__(self, name: object, status: int | None = None) -> None:
         super().__init__(name)
@@ -21,7 +21,7 @@ class HandshakeException(Exception):
 
 
 class VersionException(Exception):
-    """Raised by a handler: a version that is not spoken, refused with 400 and those that are."""
+    """Raised to refuse a version of the protocol with 400 and Sec-WebSocket-Version (RFC 6455 4.4)."""
 
     def __init__(self, name: object, supported_versions: str = "") -> None:
         super().__init__(name)
@@ -29,19 +29,19 @@ class VersionException(Exception):
 
 
 def get_default_port(is_secure: bool) -> int:
-    """The port of ws or wss."""
+    """Returns the default port of ws or wss."""
     return common.DEFAULT_WEB_SOCKET_SECURE_PORT if is_secure else common.DEFAULT_WEB_SOCKET_PORT
 
 
 def validate_subprotocol(subprotocol: str) -> None:
-    """Raises HandshakeException for what is no token."""
+    """Raises HandshakeException if a subprotocol is not a token (RFC 6455 4.1)."""
     state = _header.ParsingState(subprotocol or "")
     if _header.consume_token(state) is None or _header.peek(state) is not None:
         raise HandshakeException(f"{subprotocol!r} is not the name of a subprotocol")
 
 
 def parse_host_header(request: Any) -> tuple[str, int]:
-    """The name and the port in Host. Raises HandshakeException."""
+    """Returns the name and the port in Host. Raises HandshakeException."""
     name, colon, port = request.headers_in[common.HOST_HEADER].partition(":")
     if not colon:
         return name, get_default_port(request.is_https())
@@ -52,7 +52,7 @@ def parse_host_header(request: Any) -> tuple[str, int]:
 
 
 def get_mandatory_header(request: Any, key: str) -> str:
-    """A header field's value. Raises HandshakeException."""
+    """Returns the value of a header field. Raises HandshakeException if it is missing."""
     value = request.headers_in.get(key)
     if value is None:
         raise HandshakeException(f"the header field {key} is missing")
@@ -60,14 +60,14 @@ def get_mandatory_header(request: Any, key: str) -> str:
 
 
 def validate_mandatory_header(request: Any, key: str, expected_value: str, fail_status: int | None = None) -> None:
-    """Raises HandshakeException unless the field has this value, whatever its case."""
+    """Raises HandshakeException unless a header field has this value, in any case."""
     value = get_mandatory_header(request, key)
     if value.lower() != expected_value.lower():
         raise HandshakeException(f"the header field {key} is {value!r}, not {expected_value!r}", fail_status)
 
 
 def parse_token_list(data: str) -> list[str]:
-    """The tokens of a comma-separated list. Raises HandshakeException."""
+    """Returns the tokens of a comma-separated list. Raises HandshakeException."""
     state = _header.ParsingState(data)
     tokens = []
     while True:

@@ -1,4 +1,4 @@
-"""What of the opening handshake of RFC 6455 handlers compute themselves."""
+"""Functions for handlers that answer the opening handshake of RFC 6455 themselves."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = [
 
 
 def compute_accept(key: bytes) -> bytes:
-    """The Sec-WebSocket-Accept for a key."""
+    """Returns the Sec-WebSocket-Accept for a key (RFC 6455 4.2.2)."""
     return b64encode(sha1(key + common.WEBSOCKET_ACCEPT_UUID, usedforsecurity=False).digest())
 
 
 def compute_accept_from_unicode(unicode_key: str) -> bytes:
-    """The same for a key that is a text."""
+    """As `compute_accept`, for a key that is a str."""
     return compute_accept(unicode_key.encode())
 
 
 def format_header(name: str, value: str) -> str:
-    """A header field's line."""
+    """Returns the line of a header field."""
     return f"{name}: {value}\r\n"
