@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from hypothesis import settings
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -20,3 +21,7 @@ globalLogBeginner.beginLoggingTo(
     discardBuffer=True,
     redirectStandardIO=False,
 )
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("wsd", deadline=None)
+settings.load_profile("wsd")
