@@ -31,6 +31,8 @@ _TEXTS = {f"{_WSA}{name}": name for name in ("Action", "To", "MessageID", "Relat
 _ENDPOINTS = {f"{_WSA}{name}": name for name in ("ReplyTo", "FaultTo", "From")}
 _SECURITY = f"{{{WSSE}}}Security"
 _TRUE = ("1", "true")
+_REACHABLE = ("", ANONYMOUS, NONE)
+"""The addresses that an answer may go to: back on the connection, or to nobody."""
 _MOST_BLOCKS = 500
 """Limit of the blocks in a Header. With thousands of them the garbage collector takes too long."""
 
@@ -160,12 +162,18 @@ def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
             _readAddressing(block, addressing)
         except Fault as fault:
             error = error or fault
-    missed = tuple(each.tag for each in withAttributes if _isMandatory(each, version) and not _isUnderstood(each.tag))
-    if missed:
-        raise Fault(_missed(missed), "MustUnderstand", notUnderstood=missed)
+    if withAttributes:
+        _checkUnderstood(withAttributes, version)
     if error is not None:
         raise error
     _checkAddressing(addressing)
+
+
+def _checkUnderstood(blocks: list[Any], version: Version) -> None:
+    """Raises `Fault` if a mandatory block is not understood (SOAP 1.2 part 1, 5.4.8)."""
+    missed = tuple(each.tag for each in blocks if _isMandatory(each, version) and not _isUnderstood(each.tag))
+    if missed:
+        raise Fault(_missed(missed), "MustUnderstand", notUnderstood=missed)
 
 
 def _checkAddressing(addressing: Addressing) -> None:
@@ -173,7 +181,7 @@ def _checkAddressing(addressing: Addressing) -> None:
     if addressing.used and not addressing.Action:
         raise Fault("the header has no wsa:Action", subcode="MessageAddressingHeaderRequired")
     for name in ("ReplyTo", "FaultTo"):
-        if getattr(addressing, name) not in ("", ANONYMOUS, NONE):
+        if getattr(addressing, name) not in _REACHABLE:
             # Answers go back on this connection. The server opens no connection on behalf of a client.
             setattr(addressing, name, "")
             raise Fault(f"wsa:{name} must be anonymous or none here", subcode="OnlyAnonymousAddressSupported")

@@ -179,7 +179,7 @@ def _relate(root: Any, version: Version, messageId: str) -> None:
 
 def _faultIn(root: Any, version: Version) -> Fault | None:
     """Returns the fault in an answer with its code alone, from which HTTP takes the status."""
-    fault = root.find(f"{version.body}/{{{version.namespace}}}Fault")
+    fault = root.find(f"{version.body}/{version.fault}")
     if fault is None:
         return None
     code = fault.findtext(f"{{{version.namespace}}}Code/{{{version.namespace}}}Value") or ""

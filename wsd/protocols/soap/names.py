@@ -45,11 +45,12 @@ class Version:
     envelope: str = field(init=False)
     header: str = field(init=False)
     body: str = field(init=False)
+    fault: str = field(init=False)
     role: str = field(init=False)
     mandatory: str = field(init=False)
 
     def __post_init__(self) -> None:
-        names = {"envelope": "Envelope", "header": "Header", "body": "Body"}
+        names = {"envelope": "Envelope", "header": "Header", "body": "Body", "fault": "Fault"}
         names |= {"role": self.roleName, "mandatory": "mustUnderstand"}
         for attribute, local in names.items():
             object.__setattr__(self, attribute, f"{{{self.namespace}}}{local}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -43,20 +43,17 @@ class Node:
     ) -> Answer | PendingAnswer:
         """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
         envelope = readEnvelope(document.root, spoken)
-        answer = self._answer(envelope, document.size, requester, action)
-        return answer if isinstance(answer, Answer) else PendingAnswer(answer, envelope.addressing.MessageID)
-
-    def _answer(self, envelope: Envelope, size: int, requester: Requester, action: str) -> Answer | Deferred[Answer]:
         if envelope.fault is not None:
             return self._faultAnswer(envelope, envelope.fault)
-        if _isFault(envelope):
+        body = envelope.body
+        if body is not None and body.tag == spoken.fault:
             # A fault is never answered with a fault, which could go on for ever.
             return Answer("", envelope.version)
         try:
-            bound = self.service.select(envelope.body, envelope.addressing.Action or action)
+            bound = self.service.select(body, envelope.addressing.Action or action)
             if self.service.contract.isCostly:
-                return Deferred.fromCoroutine(self._validateInThread(envelope, bound, size, requester))
-            invalid = self.service.contract.valid(envelope.body, size)
+                return _pending(envelope, self._validateInThread(envelope, bound, document.size, requester))
+            invalid = self.service.contract.valid(body, document.size)
         except Exception as error:
             return self._failed(envelope, None, error)
         return self._call(envelope, bound, invalid, requester)
@@ -74,11 +71,11 @@ class Node:
         except Exception as error:
             return self._failed(envelope, None, error)
         answer = self._call(envelope, bound, invalid, requester)
-        return await answer if isinstance(answer, Deferred) else answer
+        return answer if isinstance(answer, Answer) else await answer.result
 
     def _call(
         self, envelope: Envelope, bound: BoundFunction, invalid: str, requester: Requester
-    ) -> Answer | Deferred[Answer]:
+    ) -> Answer | PendingAnswer:
         """Calls the function. `invalid` is the first validation error of the request, "" for none."""
         try:
             if invalid:
@@ -96,7 +93,7 @@ class Node:
         except Exception as error:
             return self._failed(envelope, bound, error)
         if hasattr(result, "__await__"):
-            return Deferred.fromCoroutine(self._awaitResult(envelope, bound, result))
+            return _pending(envelope, self._awaitResult(envelope, bound, result))
         return self._resultAnswer(envelope, bound.operation, result)
 
     def _onThread(self, operation: Operation, work: Callable[..., Any], /, **arguments: Any) -> Deferred[Any]:
@@ -183,5 +180,5 @@ async def _await(result: Any) -> Any:
     return await result
 
 
-def _isFault(envelope: Envelope) -> bool:
-    return envelope.body is not None and envelope.body.tag == f"{{{envelope.version.namespace}}}Fault"
+def _pending(envelope: Envelope, answer: Coroutine[Any, Any, Answer]) -> PendingAnswer:
+    return PendingAnswer(Deferred.fromCoroutine(answer), envelope.addressing.MessageID)

@@ -82,7 +82,8 @@ class SoapConnection(Connection):
             answer = self.factory.node.process(self._reader.close(), self._version, self)
         except Fault as fault:
             answer = faultAnswer(fault, self._version)
-        self._weigh()
+        if self._weight:
+            self._weigh()
         if isinstance(answer, Answer):
             self._deliver(answer.text, isBinary)
             return None

@@ -160,7 +160,7 @@ class ComplexType:
     def write(self, out: list[str], value: Any) -> None:
         """Writes the attributes and the content, after the start tag. Raises ValueError or TypeError."""
         # The check for a Mapping comes last: it takes longer than writing most values.
-        isObject = type(value) is self.python or not isinstance(value, Mapping)
+        isObject = type(value) is self.python or not (type(value) is dict or isinstance(value, Mapping))
         get: Callable[..., Any] = partial(getattr, value) if isObject else value.get
         if self.attributes or self.openAttributes:
             self._writeAttributes(out, get)

@@ -49,6 +49,8 @@ class Contract:
         self.documents = documents
         self.types = types
         self._validator = Validator(documents.validator, documents.copies())
+        self.isCostly = self._validator.isCostly
+        """Whether validation may take long, and so is done in a thread."""
         self.operations: dict[str, Operation] = {}
         self.byAction: dict[str, Operation] = {}
         self.byElement: dict[str, Operation] = {}
@@ -69,11 +71,6 @@ class Contract:
     def valid(self, element: Any, size: int) -> str:
         """Returns the first validation error of an element of `size` bytes, "" if it is valid."""
         return self._validator.check(element, size)
-
-    @property
-    def isCostly(self) -> bool:
-        """Whether validation may take long, and so is done in a thread."""
-        return self._validator.isCostly
 
 
 def uniqueNames(elements: Iterable[str]) -> dict[str, str]:
