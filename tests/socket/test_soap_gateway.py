@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ from datetime import date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import SO_LINGER, SOL_SOCKET, create_connection
 from typing import Any
 
 import pytest
@@ -162,6 +164,15 @@ def line(gateway: RunningDaemon, request: pytest.FixtureRequest) -> Iterator[Lin
         yield Line(socket)
 
 
+def posted(path: str, message: str) -> bytes:
+    """A request of SOAP 1.2 over HTTP."""
+    content = message.encode()
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/soap+xml\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    ).encode() + content
+
+
 class TestWhatIsPassedOn:
     def test_1_2_has_its_action_in_the_content_type(self, line: Line) -> None:
         line.ask(addressed(add(1, 2), "urn:n:1", "urn:act"))
@@ -270,6 +281,21 @@ class TestWhatGoesWrong:
         line.socket.close()
         assert Backend.left.wait(0.9)
         assert not any("cannot be reached" in each for each in gateway.lines[since:])
+
+    def test_who_leaves_over_http_calls_it_off(self, gateway: RunningDaemon) -> None:
+        Backend.hangs.clear()
+        Backend.left.clear()
+        since = len(gateway.lines)
+        with create_connection(("127.0.0.1", gateway.port())) as client:
+            client.sendall(posted("/hang", envelope(add(1, 2))))
+            assert Backend.hangs.wait(5)
+            # A client that is gone resets the connection; one that closes its half may wait for the answer.
+            client.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        assert Backend.left.wait(0.9)
+        with create_connection(("127.0.0.1", gateway.port())) as client:
+            client.sendall(posted("/nobody", envelope(add(1, 2))))
+            gateway.waitFor("/nobody: the service behind cannot be reached", since)
+        assert not any("/hang: the service behind cannot be reached" in each for each in gateway.lines[since:])
 
     @pytest.mark.parametrize("line", ["node"], indirect=True)
     def test_one_that_answers_1_2_in_1_1_is_not_passed_on(self, line: Line) -> None:

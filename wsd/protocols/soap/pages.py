@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -76,20 +76,21 @@ class HttpRequester:
         raise RuntimeError("over HTTP nothing can be pushed")
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Calls a function when the request has ended. The returned function does nothing: there is only one call."""
+        """Calls a function when the request has ended. The returned function does nothing: a request is one call."""
         self._closeCalls.append(call)
         return lambda: None
 
     def end(self) -> None:
-        """Called when the request has been answered, or when the client is gone."""
+        """Called when the request has been answered, or when the client is gone. Only the first call counts."""
         self.isOpen = False
-        for call in self._closeCalls:
+        calls, self._closeCalls = self._closeCalls, []
+        for call in calls:
             call()
 
 
 @implementer(IBody)
 class PostedEnvelope:
-    """The body of a request, parsed as it arrives. What is no SOAP is ignored, so that the connection stays."""
+    """The body of a request, parsed as it arrives. A body that is not SOAP is skipped, so that the connection stays."""
 
     def __init__(self, contentType: str | None, most: int) -> None:
         self.refused: Refused | None = None
@@ -159,10 +160,10 @@ class Pages(Resource):
         if isinstance(answer, Answer):
             _respond(request, answer, requester)
             return NOT_DONE_YET
-        result = answer.result
-        gone = request.notifyFinish()
-        gone.addErrback(lambda _: result.cancel())
-        result.addCallbacks(lambda done: _respond(request, done, requester), _cancelled, errbackArgs=(requester,))
+        request.notifyFinish().addErrback(_abandon, answer.result, requester)
+        answer.result.addCallbacks(
+            lambda done: _respond(request, done, requester), _cancelled, errbackArgs=(requester,)
+        )
         return NOT_DONE_YET
 
     def render_GET(self, request: Any) -> bytes:
@@ -197,8 +198,14 @@ def _actionOf(request: Any, version: Version) -> str:
     return parameters(request.head.headers.get("Content-Type") or "").get("action", "")
 
 
+def _abandon(failure: Failure, result: Deferred[Answer], requester: HttpRequester) -> None:
+    """Called when the client is gone: cancels the call."""
+    requester.end()
+    result.cancel()
+
+
 def _cancelled(failure: Failure, requester: HttpRequester) -> Failure | None:
-    """Called when there is no answer: the client is gone, and the call was cancelled. Returns any other failure."""
+    """Called when there is no answer. Returns the failure, unless it is that the call was cancelled."""
     requester.end()
     return None if failure.check(CancelledError) else failure
 

@@ -29,7 +29,6 @@ class Field:
     least: int = 1
     isList: bool = False
     isNillable: bool = False
-    isAttribute: bool = False
     repeats: int = 0
     """The number of the repeated sequence whose elements have a list each, 0 for none."""
     occurs: tuple[int, float] = (1, 1)
