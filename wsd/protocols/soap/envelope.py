@@ -32,7 +32,7 @@ _ENDPOINTS = {f"{_WSA}{name}": name for name in ("ReplyTo", "FaultTo", "From")}
 _SECURITY = f"{{{WSSE}}}Security"
 _TRUE = ("1", "true")
 _REACHABLE = ("", ANONYMOUS, NONE)
-"""The addresses that an answer may go to: back on the connection, or to nobody."""
+"""The addresses to which an answer can be sent: those of the connection and of nobody."""
 _MOST_BLOCKS = 500
 """Limit of the blocks in a Header. With thousands of them the garbage collector takes too long."""
 
@@ -69,7 +69,7 @@ class Envelope:
 
 
 def readEnvelope(root: Any, spoken: Version) -> Envelope:
-    """Reads a message for this node, which must understand the mandatory header blocks (SOAP 1.2 part 1, 2.6)."""
+    """Reads a message for this node, and checks that mandatory header blocks are understood (SOAP 1.2 part 1, 2.6)."""
     addressing = Addressing()
     try:
         _checkVersion(root, spoken)
@@ -82,7 +82,7 @@ def readEnvelope(root: Any, spoken: Version) -> Envelope:
 
 
 def readRelayed(root: Any, spoken: Version) -> Envelope:
-    """Reads the addressing of a message for another node. Whether it understands the header is up to that node."""
+    """Reads the addressing of a message for another node, which checks the header blocks itself."""
     addressing = Addressing()
     try:
         _checkVersion(root, spoken)
@@ -98,7 +98,7 @@ def readRelayed(root: Any, spoken: Version) -> Envelope:
 
 
 def _checkVersion(root: Any, spoken: Version) -> None:
-    """Raises `Fault`: VersionMismatch (SOAP 1.2 part 1, 5.4.7), or Sender for what is no envelope at all."""
+    """Raises `Fault`: VersionMismatch (SOAP 1.2 part 1, 5.4.7), or Sender if the message is not an envelope."""
     if root.tag == spoken.envelope:
         return
     namespace, local = splitTag(root.tag)
@@ -177,7 +177,7 @@ def _checkUnderstood(blocks: list[Any], version: Version) -> None:
 
 
 def _checkAddressing(addressing: Addressing) -> None:
-    """Raises `Fault` if the Action is missing, or if answers would have to go elsewhere (SOAP Binding, 6.4)."""
+    """Raises `Fault` if the Action is missing, or if answers must go to another address (SOAP Binding, 6.4)."""
     if addressing.used and not addressing.Action:
         raise Fault("the header has no wsa:Action", subcode="MessageAddressingHeaderRequired")
     for name in ("ReplyTo", "FaultTo"):

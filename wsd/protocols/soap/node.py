@@ -41,13 +41,13 @@ class Node:
     def process(
         self, document: Document, spoken: Version, requester: Requester, action: str = ""
     ) -> Answer | PendingAnswer:
-        """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
+        """Answers a request, with a fault if it fails. `action` is the Action in the HTTP headers, "" for none."""
         envelope = readEnvelope(document.root, spoken)
         if envelope.fault is not None:
             return self._faultAnswer(envelope, envelope.fault)
         body = envelope.body
         if body is not None and body.tag == spoken.fault:
-            # A fault is never answered with a fault, which could go on for ever.
+            # A fault gets no answer: two nodes would send each other faults for ever.
             return Answer("", envelope.version)
         try:
             bound = self.service.select(body, envelope.addressing.Action or action)
@@ -97,7 +97,7 @@ class Node:
         return self._resultAnswer(envelope, bound.operation, result)
 
     def _onThread(self, operation: Operation, work: Callable[..., Any], /, **arguments: Any) -> Deferred[Any]:
-        """Does some work for an operation on a thread. Fails with `Fault` if it takes too long, or cannot be queued."""
+        """Runs a function on a thread. The Deferred fails with `Fault` if it takes too long, or cannot be queued."""
 
         def failed(failure: Failure) -> Failure:
             if failure.check(JobTimedOut):
@@ -120,7 +120,7 @@ class Node:
         return self._resultAnswer(envelope, bound.operation, done)
 
     def _late(self, operation: Operation, value: object, seconds: float) -> None:
-        """Called when a time-out has cancelled the function or the validation. Raises `Fault`."""
+        """Called when the function or the validation has timed out. Raises `Fault`."""
         self.log.warn(
             "{route}: {operation} did not answer within {seconds} seconds",
             event="soap.timeout",
@@ -133,7 +133,7 @@ class Node:
     # -- answers --------------------------------------------------------------------------------------------------
 
     def _resultAnswer(self, envelope: Envelope, operation: Operation, result: Any) -> Answer:
-        """Returns the answer with what a function returned, none for a one-way operation."""
+        """Returns the answer with the result of a function, or an empty one for a one-way operation."""
         version, addressing, output = envelope.version, envelope.addressing, operation.output
         if output is None or addressing.ReplyTo == NONE:
             return Answer("", version)
@@ -170,7 +170,7 @@ class Node:
         return self._faultAnswer(envelope, fault)
 
     def _faultAnswer(self, envelope: Envelope, fault: Fault) -> Answer:
-        """Returns the answer with a fault, none if the fault is to be sent to nobody (WS-Addressing Core, 3.4)."""
+        """Returns the answer with a fault, or an empty one if its address is none (WS-Addressing Core, 3.4)."""
         if (envelope.addressing.FaultTo or envelope.addressing.ReplyTo) == NONE:
             return Answer("", envelope.version, fault)
         return faultAnswer(fault, envelope.version, envelope.addressing)

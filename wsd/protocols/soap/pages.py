@@ -1,4 +1,4 @@
-"""Pages: a route over HTTP: it answers requests by POST, and has the contract at ?wsdl and a page for people."""
+"""Pages: a route over HTTP. It answers POST requests, and serves the contract at ?wsdl and a page for people."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ServedRoute(Protocol):
 
 
 class HttpRequester:
-    """The peer of a request over HTTP. It gets one answer, and cannot be pushed to."""
+    """The peer of a request over HTTP. It gets one answer and no pushed messages."""
 
     user: str | None = None
     isFull = False
@@ -72,7 +72,7 @@ class HttpRequester:
         return self._head.headers.get(name)
 
     def deliver(self, text: str) -> None:
-        """Raises RuntimeError: a function must check `canPush` before it pushes."""
+        """Raises RuntimeError, since a function must check `canPush` before it pushes."""
         raise RuntimeError("over HTTP nothing can be pushed")
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
@@ -116,7 +116,7 @@ class PostedEnvelope:
         """Called when the body is complete."""
 
     def lost(self) -> None:
-        """Called when the connection ends before that."""
+        """Called when the connection ends before the body is complete."""
         self.reader.drop()
 
 
@@ -132,7 +132,7 @@ class Pages(Resource):
         self._page = None if factory.service is None else pageOf(factory.route.path, factory.service)
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Returns what reads the body of a POST. Raises `Refused` (403) for a page of another site."""
+        """Returns the reader for the body of a POST. Raises `Refused` (403) for a page of another site."""
         origin = request.head.headers.get("Origin")
         if origin is not None:
             checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
@@ -143,7 +143,7 @@ class Pages(Resource):
         return body
 
     def render_POST(self, request: Any) -> int:
-        """Answers a request. Raises `Refused`: 415 for what is no SOAP."""
+        """Answers a request. Raises `Refused`, 415 for a content type that is not SOAP."""
         posted: PostedEnvelope | None = getattr(request, "posted", None)
         if posted is None:
             raise Refused(400, "there is no envelope; write one into the body")
@@ -192,7 +192,7 @@ class Pages(Resource):
 
 
 def _actionOf(request: Any, version: Version) -> str:
-    """Returns the Action in the headers: SOAPAction (SOAP 1.1, 6.1.1), or that in the content type (RFC 3902)."""
+    """Returns the Action: the header SOAPAction (SOAP 1.1, 6.1.1), or a parameter of the content type (RFC 3902)."""
     if version is SOAP11:
         return str(request.head.headers.get("SOAPAction") or "").strip().strip('"')
     return parameters(request.head.headers.get("Content-Type") or "").get("action", "")

@@ -1,4 +1,4 @@
-"""Fields: what the value of a complex type holds, one for each child and attribute."""
+"""Fields: the parts of a value of a complex type, one for each child and attribute."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Field:
 
     @property
     def mayBeBare(self) -> bool:
-        """Whether None can be written as an element: as a nil one, or as an empty one for the default."""
+        """Whether None can be written as an element: a nil one, or an empty one that stands for the default."""
         return not self.isList and (self.isNillable or self.default is not None)
 
     def takes(self, tag: str) -> bool:

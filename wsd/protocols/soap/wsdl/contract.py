@@ -32,7 +32,7 @@ class Operation:
     input: Message | None
     output: Message | None
     faults: dict[str, Message] = field(default_factory=dict)
-    """By the name of the fault, and by that of its element."""
+    """By the name of the fault, and by the name of its element."""
     documentation: str = ""
     soapAction: str = ""
 
@@ -74,7 +74,7 @@ class Contract:
 
 
 def uniqueNames(elements: Iterable[str]) -> dict[str, str]:
-    """Returns each element's name without its namespace; an underscore is added to a name that is taken."""
+    """Returns the local name of each element, with underscores if another element has the same."""
     found: dict[str, str] = {}
     for each in elements:
         if each not in found:
