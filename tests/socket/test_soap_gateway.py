@@ -30,7 +30,7 @@ from tests.socket.library import ENTITIES, OPERATIONS, wsdl
 from wsd.protocols.soap.zeeptransport import WebSocketTransport
 
 ANSWER = envelope("<x>it</x>")
-OLD = envelope("<x>Zürich</x>", space=S11)
+OLD = envelope("<x>Zürich</x>", namespace=S11)
 BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
     "fine": (200, "application/soap+xml; charset=utf-8", ANSWER.encode()),
     "fault": (500, "application/soap+xml", envelope("<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
@@ -38,7 +38,7 @@ BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
     "empty": (200, "application/soap+xml", b""),
     "accepted": (202, "text/plain", b""),
     "html": (502, "text/html", b"<html><p>Bad gateway</html>"),
-    "other": (200, "text/xml", envelope("<x/>", space=S11).encode()),
+    "other": (200, "text/xml", envelope("<x/>", namespace=S11).encode()),
     "mtom": (200, 'multipart/related; type="application/xop+xml"', b"--x--"),
     "huge": (200, "application/soap+xml", envelope("x" * 100_000).encode()),
     "entities": (200, "application/soap+xml", b'<!DOCTYPE x [<!ENTITY a "b">]>' + ANSWER.encode()),
@@ -216,7 +216,7 @@ class TestWhatIsPassedOn:
         "line", ["latin-1", "latin-1-within", "header-wins", "utf-16", "utf-16-be", "utf-8-mark"], indirect=True
     )
     def test_an_answer_in_an_old_encoding_is_read_and_passed_on_in_utf_8(self, line: Line) -> None:
-        assert text(line.ask(envelope(add(1, 2), space=S11)), "//x") == "Zürich"
+        assert text(line.ask(envelope(add(1, 2), namespace=S11)), "//x") == "Zürich"
 
     @pytest.mark.parametrize("line", ["long"], indirect=True)
     def test_a_text_may_be_as_long_as_the_answer(self, line: Line) -> None:
@@ -234,7 +234,7 @@ class TestWhatIsPassedOn:
         indirect=["line"],
     )
     def test_an_encoding_that_is_none_is_told(self, line: Line, told: str) -> None:
-        assert told in fault(line.ask(envelope(add(1, 2), space=S11)))[1]
+        assert told in fault(line.ask(envelope(add(1, 2), namespace=S11)))[1]
 
     @pytest.mark.parametrize("line", ["empty", "accepted"], indirect=True)
     def test_no_content_is_no_message(self, line: Line) -> None:

@@ -1,4 +1,4 @@
-"""Offers: services that write their contracts themselves, from annotations."""
+"""Offers: services whose contracts are written from annotations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def body(name: str, content: str) -> str:
 
 
 def plain(root: Any) -> str:
-    """The content of the Body, without its namespaces."""
+    """Returns the content of the Body without namespaces."""
     return "".join(
         f"{each.tag.rpartition('}')[2]}={each.text} " for each in root.iter(f"{{{SPACE}}}*") if not len(each)
     ).strip()

@@ -1,4 +1,4 @@
-"""Services: a contract and its functions, values of every type, and what does not fit."""
+"""Services: a contract and its functions, values of every type, and functions that do not match a contract."""
 
 from __future__ import annotations
 
