@@ -146,6 +146,16 @@ class TestPost:
         daemon.pass_(1)
         assert b"<number>1</number>" in staying.exchange(b"")
 
+    def test_one_without_an_answer_is_500(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf(contract=str(Path(__file__).with_name("waiting.xsd")), service="tests.protocols.soap.waiting")
+        monkeypatch.setattr(daemon.factories["/soap"].node, "_resultAnswer", lambda *arguments: 1 // 0)
+        wire = daemon.connect()
+        said = envelope('<w:Wait xmlns:w="urn:waiting"><number>1</number><of>3</of></w:Wait>')
+        head = f"Content-Type: application/soap+xml\r\nContent-Length: {len(said)}\r\n\r\n"
+        assert wire.exchange(f"POST /soap HTTP/1.1\r\nHost: localhost\r\n{head}{said}".encode()) == b""
+        daemon.pass_(1)
+        assert wire.exchange(b"").startswith(b"HTTP/1.1 500 ")
+
 
 class TestTheContract:
     def test_for_a_websocket_it_has_the_transport_of_ms_swsb(self, daemon: Daemon) -> None:

@@ -61,6 +61,16 @@ class TestAnOffer:
             assert fault(answer) == ("s:Sender", f"nobody deals in {symbol}")
             assert plain(answer) == f"symbol={symbol}"
 
+    def test_an_attribute_that_fails_is_a_failure_of_the_service(
+        self, talker: Talker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = property(lambda self: 1 // 0, lambda self, value: None)
+        monkeypatch.setattr(quotes.UnknownSymbol, "symbol", broken, raising=False)
+        for asked in (body("Price", "<symbol>NONE</symbol>"), body("MirrorTrades", "")):
+            assert fault(talker.ask(asked)) == (
+                "s:Receiver", "the service failed at this request; the server's log says why",
+            )  # fmt: skip
+
     def test_one_way_and_push(self, talker: Talker) -> None:
         quotes.noted.clear()
         assert talker.say(body("Note", "<text>x</text>")) == []

@@ -159,7 +159,7 @@ class Node:
         if fault is None and bound is not None:
             try:
                 fault = self.service.faultOf(bound.operation, error)
-            except ValueError as wrong:
+            except Exception as wrong:
                 error = wrong
         if fault is None:
             self.log.failure("{route}: the service failed", Failure(error), event="soap.error", route=self._route)

@@ -26,7 +26,7 @@ from wsd.protocols.soap.page import pageOf
 from wsd.protocols.soap.reader import EnvelopeReader
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
-from wsd.resources import IBody, IStreamed
+from wsd.resources import IBody, IStreamed, answerBy, finish
 
 
 class ServedRoute(Protocol):
@@ -160,11 +160,7 @@ class Pages(Resource):
         if isinstance(answer, Answer):
             _respond(request, answer, requester)
             return NOT_DONE_YET
-        request.notifyFinish().addErrback(_abandon, answer.result, requester)
-        answer.result.addCallbacks(
-            lambda done: _respond(request, done, requester), _cancelled, errbackArgs=(requester,)
-        )
-        return NOT_DONE_YET
+        return answerBy(request, _respondLater(request, answer.result, requester))
 
     def render_GET(self, request: Any) -> bytes:
         """Returns the contract, the page, or one of the files of the page."""
@@ -198,30 +194,30 @@ def _actionOf(request: Any, version: Version) -> str:
     return parameters(request.head.headers.get("Content-Type") or "").get("action", "")
 
 
+async def _respondLater(request: Any, result: Deferred[Answer], requester: HttpRequester) -> None:
+    """Sends an answer once it is known. Cancels the call if the client is gone before that."""
+    request.notifyFinish().addErrback(_abandon, result, requester)
+    try:
+        _respond(request, await result, requester)
+    except CancelledError:
+        if requester.isOpen:
+            raise
+    finally:
+        requester.end()
+
+
 def _abandon(failure: Failure, result: Deferred[Answer], requester: HttpRequester) -> None:
     """Called when the client is gone: cancels the call."""
     requester.end()
     result.cancel()
 
 
-def _cancelled(failure: Failure, requester: HttpRequester) -> Failure | None:
-    """Called when there is no answer. Returns the failure, unless it is that the call was cancelled."""
-    requester.end()
-    return None if failure.check(CancelledError) else failure
-
-
 def _respond(request: Any, answer: Answer, requester: HttpRequester) -> None:
     """Sends an answer: 400 for the fault Sender, 500 for other faults, 202 without one (SOAP 1.2 part 2, 7.5.2.2)."""
-    if not requester.isOpen or request.channel is None:
-        return
     requester.end()
     content = answer.text.encode()
     status = 200 if content else 202
     if answer.fault is not None and content:
         status = 400 if answer.fault.code == "Sender" and answer.version is not SOAP11 else 500
-    request.setResponseCode(status)
-    if content:
-        request.setHeader(b"Content-Type", f"{answer.version.contentType}; charset=utf-8".encode())
-    request.setHeader(b"Content-Length", b"%d" % len(content))
-    request.write(content)
-    request.finish()
+    fields = {"Content-Type": f"{answer.version.contentType}; charset=utf-8"} if content else {}
+    finish(request, status, fields, content)

@@ -91,6 +91,7 @@ class SoapConnection(Connection):
         done = answer.result.addBoth(self._answered, answer.result, isBinary)
         if not answer.messageId:
             return done
+        done.addErrback(self._failed)
         if len(self._pending) >= self.factory.calls and not self._isHolding:
             self._isHolding = True
             self.hold()
