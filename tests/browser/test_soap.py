@@ -59,3 +59,12 @@ def test_in_chinese_and_on_a_narrow_screen_nothing_is_cut(page: Callable[..., Pa
     ask(tab, "Add", "<a>", "<a>")
     expect(tab.locator(".message").first).to_contain_text("应答")
     assert tab.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_mixed_content_is_shown_whole(page: Callable[..., Page]) -> None:
+    tab = page()
+    tab.route_web_socket(
+        "**/soap", lambda socket: socket.on_message(lambda _: socket.send("<a><b c='&lt;'>Thank <i>you</i>!</b></a>"))
+    )
+    tab.locator("#send").click()
+    expect(tab.locator(".message pre")).to_have_text('<a>\n  <b c="&lt;">Thank <i>you</i>!</b>\n</a>\n')

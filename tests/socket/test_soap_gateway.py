@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ from datetime import date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import SO_LINGER, SOL_SOCKET, create_connection
 from typing import Any
 
 import pytest
@@ -28,7 +30,7 @@ from tests.socket.library import ENTITIES, OPERATIONS, wsdl
 from wsd.protocols.soap.zeeptransport import WebSocketTransport
 
 ANSWER = envelope("<x>it</x>")
-OLD = envelope("<x>Zürich</x>", space=S11)
+OLD = envelope("<x>Zürich</x>", namespace=S11)
 BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
     "fine": (200, "application/soap+xml; charset=utf-8", ANSWER.encode()),
     "fault": (500, "application/soap+xml", envelope("<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code>"
@@ -36,7 +38,7 @@ BEHAVIOURS: dict[str, tuple[int, str, bytes]] = {
     "empty": (200, "application/soap+xml", b""),
     "accepted": (202, "text/plain", b""),
     "html": (502, "text/html", b"<html><p>Bad gateway</html>"),
-    "other": (200, "text/xml", envelope("<x/>", space=S11).encode()),
+    "other": (200, "text/xml", envelope("<x/>", namespace=S11).encode()),
     "mtom": (200, 'multipart/related; type="application/xop+xml"', b"--x--"),
     "huge": (200, "application/soap+xml", envelope("x" * 100_000).encode()),
     "entities": (200, "application/soap+xml", b'<!DOCTYPE x [<!ENTITY a "b">]>' + ANSWER.encode()),
@@ -162,6 +164,15 @@ def line(gateway: RunningDaemon, request: pytest.FixtureRequest) -> Iterator[Lin
         yield Line(socket)
 
 
+def posted(path: str, message: str) -> bytes:
+    """A request of SOAP 1.2 over HTTP."""
+    content = message.encode()
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/soap+xml\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    ).encode() + content
+
+
 class TestWhatIsPassedOn:
     def test_1_2_has_its_action_in_the_content_type(self, line: Line) -> None:
         line.ask(addressed(add(1, 2), "urn:n:1", "urn:act"))
@@ -205,7 +216,7 @@ class TestWhatIsPassedOn:
         "line", ["latin-1", "latin-1-within", "header-wins", "utf-16", "utf-16-be", "utf-8-mark"], indirect=True
     )
     def test_an_answer_in_an_old_encoding_is_read_and_passed_on_in_utf_8(self, line: Line) -> None:
-        assert text(line.ask(envelope(add(1, 2), space=S11)), "//x") == "Zürich"
+        assert text(line.ask(envelope(add(1, 2), namespace=S11)), "//x") == "Zürich"
 
     @pytest.mark.parametrize("line", ["long"], indirect=True)
     def test_a_text_may_be_as_long_as_the_answer(self, line: Line) -> None:
@@ -223,7 +234,7 @@ class TestWhatIsPassedOn:
         indirect=["line"],
     )
     def test_an_encoding_that_is_none_is_told(self, line: Line, told: str) -> None:
-        assert told in fault(line.ask(envelope(add(1, 2), space=S11)))[1]
+        assert told in fault(line.ask(envelope(add(1, 2), namespace=S11)))[1]
 
     @pytest.mark.parametrize("line", ["empty", "accepted"], indirect=True)
     def test_no_content_is_no_message(self, line: Line) -> None:
@@ -270,6 +281,21 @@ class TestWhatGoesWrong:
         line.socket.close()
         assert Backend.left.wait(0.9)
         assert not any("cannot be reached" in each for each in gateway.lines[since:])
+
+    def test_who_leaves_over_http_calls_it_off(self, gateway: RunningDaemon) -> None:
+        Backend.hangs.clear()
+        Backend.left.clear()
+        since = len(gateway.lines)
+        with create_connection(("127.0.0.1", gateway.port())) as client:
+            client.sendall(posted("/hang", envelope(add(1, 2))))
+            assert Backend.hangs.wait(5)
+            # A client that is gone resets the connection; one that closes its half may wait for the answer.
+            client.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        assert Backend.left.wait(0.9)
+        with create_connection(("127.0.0.1", gateway.port())) as client:
+            client.sendall(posted("/nobody", envelope(add(1, 2))))
+            gateway.waitFor("/nobody: the service behind cannot be reached", since)
+        assert not any("/hang: the service behind cannot be reached" in each for each in gateway.lines[since:])
 
     @pytest.mark.parametrize("line", ["node"], indirect=True)
     def test_one_that_answers_1_2_in_1_1_is_not_passed_on(self, line: Line) -> None:

@@ -119,3 +119,13 @@ class TestManyAtOnce:
 
     def test_what_blocks_runs_in_a_thread(self, daemon: RunningDaemon) -> None:
         assert zeep.Client(wsdl(daemon, "/waiting")).service.Block("this") == "this in a thread"
+
+
+class TestWithoutAnAnswer:
+    def test_a_call_that_timed_out_is_forgotten(self, daemon: RunningDaemon) -> None:
+        soap = WebSocketTransport(f"ws://localhost:{daemon.port()}/waiting", timeout=0.05)
+        client = zeep.Client(wsdl(daemon, "/waiting"), transport=soap, plugins=[soap])
+        with pytest.raises(TimeoutError):
+            client.service.Wait(0, 1000)
+        assert soap._waiting == {}
+        soap.close()

@@ -1,7 +1,7 @@
 """
-The features of XML Schema that have a place in values, each with an item of a type T, and the value that it is.
+Features of XML Schema, each with declarations of a type T, an item of this type, and the Python value of the item.
 
-Dataclasses are told as dictionaries.
+Dictionaries stand for dataclasses.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def derived(name: str, base: str, content: str, how: str = "extension", kind: st
 
 
 class Case(NamedTuple):
-    """A feature: declarations with a type T, an item of it, and its value, with dataclasses as dictionaries."""
+    """A feature: the declarations, the item, and its value."""
 
     schema: str
     content: str
     value: Any
     answered: str = ""
-    """The item that is answered, where it is written in another way."""
+    """The item in the answer, if it is written differently."""
     isKnownToZeep: bool = True
 
 
@@ -391,7 +391,7 @@ def item(content: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value with dictionaries for the dataclasses in it."""
+    """Returns a value in which dictionaries replace the dataclasses."""
     if isinstance(value, Named):
         return Named(value.name, plain(value.value))
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,4 @@
-"""A service that gives back what it is given, for a schema: Mirror and MirrorResponse have one `item` of the type T."""
+"""A service for a schema that returns its argument: Mirror and MirrorResponse have one `item` of the type T."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lxml import etree
 
 from tests.protocols.soap.talk import daemonOf
 from tests.protocols.soap.test_http import post
+from wsd.protocols.soap.names import splitTag
 from wsd.protocols.soap.schema import documents
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.contract import Contract
@@ -27,7 +28,7 @@ ITEM = '<xs:element name="item" type="T"/>'
 
 
 def schemaOf(content: str, item: str = ITEM, more: str = "") -> str:
-    """A schema with these declarations, and the two messages."""
+    """Returns a schema with these declarations and the two messages."""
     messages = _MESSAGE.format("Mirror", item) + _MESSAGE.format("MirrorResponse", item)
     return (
         f'<xs:schema xmlns:xs="{XSD}" xmlns="{SPACE}" xmlns:m="{SPACE}" targetNamespace="{SPACE}" '
@@ -36,7 +37,7 @@ def schemaOf(content: str, item: str = ITEM, more: str = "") -> str:
 
 
 class Mirror:
-    """One, in a folder of its own; `seen` is what the function was given last."""
+    """The service of a schema, with its files in `folder`. `seen` is the last argument of its function."""
 
     def __init__(self, folder: Path, schema: str, isRefereed: bool = True) -> None:
         self.path = folder / "mirror.xsd"
@@ -54,11 +55,11 @@ class Mirror:
         return item
 
     def read(self, content: str) -> Any:
-        """What a function is given for an item's whole element."""
+        """Returns the argument of the function for an element `item`."""
         return self.readMessage(f"<Mirror {NAMES}>{content}</Mirror>")
 
     def readMessage(self, text: str) -> Any:
-        """The same for the element of the request."""
+        """Returns the argument of the function for the element of a request."""
         body = etree.fromstring(text)
         self._referee.assertValid(body)
         bound = self.service.select(body, "")
@@ -66,25 +67,25 @@ class Mirror:
         return self.seen
 
     def wrong(self, element: Any) -> str:
-        """What the service has against an element, "" for nothing."""
+        """Returns the first error in an element, "" if it is valid."""
         return self.contract.valid(element, len(etree.tostring(element)))
 
     def write(self, value: Any) -> str:
-        """The item's element in the answer, which is valid."""
+        """Returns the element `item` of the answer, which must be valid."""
         text = self.service.answer(self.contract.operations["Mirror"], value)
         root = etree.fromstring(text)
         self._referee.assertValid(root)
         return canonical(root)
 
     def zeep(self) -> zeep.Client:
-        """A client of the contract that is published, which calls this service."""
+        """Returns a client made from the published contract, which calls this service."""
         published = self.path.with_name("published.wsdl")
         published.write_bytes(httpWsdl(self.contract, "http://localhost/soap"))
         return zeep.Client(str(published), transport=Here(self.service))
 
 
 class Here(zeep.Transport):
-    """Calls a service in this process, and has the one schema that zeep fetches of itself."""
+    """Calls a service in this process, and has the one schema that zeep would download."""
 
     def __init__(self, service: Service) -> None:
         super().__init__()
@@ -93,11 +94,11 @@ class Here(zeep.Transport):
         factory.service = factory.node.service = service
 
     def load(self, url: str) -> bytes:
-        """A file, or the schema of the attributes of XML."""
+        """Returns a file, or the schema of the attributes of XML."""
         return XML_XSD.read_bytes() if url == "https://www.w3.org/2001/xml.xsd" else bytes(super().load(url))
 
     def post_xml(self, address: str, message: Any, headers: Any) -> Any:
-        """Ask over HTTP."""
+        """Sends a request over HTTP, and returns its response."""
         kind = headers["Content-Type"]
         answer = post(self._daemon, etree.tostring(message, encoding="unicode"), kind)
         return SimpleNamespace(
@@ -106,7 +107,7 @@ class Here(zeep.Transport):
 
 
 def canonical(root: Any) -> str:
-    """The children of a message, with the same prefixes however they were written, and types by their full names."""
+    """Returns the children of a message in a form that does not depend on prefixes."""
     for each in root.iter("*"):
         told = each.get(f"{{{XSI}}}type")
         if told is not None:
@@ -117,8 +118,8 @@ def canonical(root: Any) -> str:
 
 
 def _plain(element: Any) -> str:
-    space, _, local = element.tag[1:].rpartition("}") if element.tag.startswith("{") else ("", "", element.tag)
-    name = local if space == SPACE else f"{{{space}}}{local}"
+    namespace, local = splitTag(element.tag)
+    name = local if namespace == SPACE else f"{{{namespace}}}{local}"
     attributes = "".join(f" {tag}={value!r}" for tag, value in sorted(element.attrib.items()))
     inner = (element.text or "") + "".join(_plain(child) + (child.tail or "") for child in element)
     return f"<{name}{attributes}>{inner}</{name}>"

@@ -1,4 +1,4 @@
-"""A service that writes its contract itself: every kind of type, a fault, a one-way and one that is pushed."""
+"""An Offer with every kind of type, a fault, a one-way operation and a pushed message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations with a route of SOAP in memory: envelopes as text, answers as elements."""
+"""A client of a route of SOAP in memory: it sends envelopes as text, and returns answers as elements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = {"s": S12, "o": S11, "a": WSA, "d": DEMO}
 
 
 class Timed(SoapConnection):
-    """Notes what a message costs."""
+    """Measures the time that messages take."""
 
     def arrived(self, data: bytes) -> None:
         self._timed(super().arrived, data)
@@ -43,22 +43,22 @@ class Timed(SoapConnection):
 class TimedSoap(SoapFactory):
     connection = Timed
     cost = 0.0
-    """Seconds of the processor for all messages."""
+    """CPU time of all messages in seconds."""
 
 
 def daemonOf(**keys: Any) -> Daemon:
-    """A daemon with SOAP at /soap; the keys are the route's."""
+    """Returns a daemon with SOAP at /soap. `keys` are those of the route."""
     return Daemon({"/soap": TimedSoap}, options=SoapOptions(**keys))
 
 
-def envelope(body: str, header: str = "", space: str = S12) -> str:
-    """An envelope; the prefixes s and a are its own and addressing's."""
+def envelope(body: str, header: str = "", namespace: str = S12) -> str:
+    """Returns an envelope. The prefix s stands for its namespace, and a for WS-Addressing."""
     head = f"<s:Header>{header}</s:Header>" if header else ""
-    return f'<s:Envelope xmlns:s="{space}" xmlns:a="{WSA}">{head}<s:Body>{body}</s:Body></s:Envelope>'
+    return f'<s:Envelope xmlns:s="{namespace}" xmlns:a="{WSA}">{head}<s:Body>{body}</s:Body></s:Envelope>'
 
 
 def addressed(body: str, name: str, action: str = "", more: str = "") -> str:
-    """The same with a MessageID."""
+    """Returns an envelope with an Action and a MessageID."""
     action = action or f"{DEMO}:Demonstration:{etree.fromstring(body).tag.rpartition('}')[2]}Request"
     return envelope(body, f"<a:Action>{action}</a:Action><a:MessageID>{name}</a:MessageID>{more}")
 
@@ -68,18 +68,18 @@ def add(a: object, b: object) -> str:
 
 
 class Talker:
-    """A client of soap."""
+    """A WebSocket client of SOAP."""
 
     def __init__(self, daemon: Daemon, path: str = "/soap", contentType: str | None = None, **named: Any) -> None:
         headers = {} if contentType is None else {"soap-content-type": contentType}
         self.client: Client = daemon.open(path, subprotocols=["soap"], headers=headers, **named)
 
     def say(self, message: str | bytes) -> list[Any]:
-        """Send: the roots of what came."""
+        """Sends a message. Returns the roots of the messages that came back."""
         return self.read(self.client.messages(self.client.say(message)))
 
     def heard(self) -> list[Any]:
-        """The roots of what has come meanwhile."""
+        """Returns the roots of the messages that have come meanwhile."""
         return self.read(self.client.messages(self.client.exchange()))
 
     @staticmethod
@@ -87,17 +87,17 @@ class Talker:
         return [etree.fromstring(each.encode() if isinstance(each, str) else each) for each in messages]
 
     def ask(self, message: str | bytes) -> Any:
-        """Send: the root of the one answer."""
+        """Sends a message. Returns the root of its only answer."""
         (answer,) = self.say(message)
         return answer
 
 
 def text(root: Any, path: str) -> str:
-    """The text at a path, or that of an attribute."""
+    """Returns the text of the element or attribute at a path."""
     return str(root.xpath(f"string({path})", namespaces=NAMES))
 
 
 def fault(root: Any) -> tuple[str, str]:
-    """The code and the reason of a fault, of either version."""
+    """Returns the code and the reason of a fault, in either version of SOAP."""
     code = text(root, "//s:Fault/s:Code/s:Value") or text(root, "//o:Fault/faultcode")
     return code, text(root, "//s:Fault/s:Reason/s:Text") or text(root, "//o:Fault/faultstring")

@@ -1,4 +1,4 @@
-"""Answers: what a function may return for what its contract says, and whole messages without a type of their own."""
+"""Answers: the values that a function may return, and messages without a complex type."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tone(Enum):
 
 @dataclass
 class D:
-    """Named as the derived type."""
+    """A class with the name of the derived type."""
 
     x: int
     y: int
@@ -164,7 +164,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("other", ["", sequence(element("b"))])
     def test_a_choice_may_be_a_sequence_of_nil_elements(self, tmp_path: Path, other: str) -> None:
-        """None, or nothing at all, is the alternative that can be written as nil, however deep it stands."""
+        """None, or no value at all, means the alternative that can be written as nil, at any depth."""
         nil = sequence(sequence(element("a", "xs:int", 'nillable="true"')))
         schema = typeT(choice(nil + other + element("c", more='maxOccurs="3"')))
         for value in ({"a": None}, {}):
@@ -218,14 +218,14 @@ class TestAnswers:
 
 
 def messages(folder: Path, content: str, **functions: Any) -> Service:
-    """A service of a schema with messages of its own."""
+    """Returns a service for a schema that declares its own messages."""
     path = folder / "contract.xsd"
     path.write_text(schemaOf(content, element("item")), "utf-8")
     return Service(readContract(path), {"mirror": lambda item: item, **functions})
 
 
 def asked(service: Service, content: str) -> str:
-    """What a request is answered with."""
+    """Returns the answer to a request."""
     body = etree.fromstring(content)
     bound = service.select(body, "")
     text = service.answer(bound.operation, bound.function(**service.arguments(bound, body)))

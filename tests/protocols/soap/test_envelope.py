@@ -34,27 +34,27 @@ def talker(daemon: Daemon) -> Talker:
 
 @pytest.fixture
 def old(daemon: Daemon) -> Talker:
-    """Who speaks 1.1."""
+    """A client of SOAP 1.1."""
     return Talker(daemon, contentType="text/xml")
 
 
-def marked(role: str = "", mark: str = "1", space: str = S12) -> str:
-    """An envelope with a header block that nobody knows."""
-    name = "role" if space == S12 else "actor"
+def marked(role: str = "", mark: str = "1", namespace: str = S12) -> str:
+    """Returns an envelope with an unknown header block."""
+    name = "role" if namespace == S12 else "actor"
     given = f' s:{name}="{role}"' if role else ""
-    return envelope(add(1, 2), f'<h:Gate xmlns:h="urn:h" s:mustUnderstand="{mark}"{given}/>', space)
+    return envelope(add(1, 2), f'<h:Gate xmlns:h="urn:h" s:mustUnderstand="{mark}"{given}/>', namespace)
 
 
 class TestVersions:
     def test_another_namespace_is_a_mismatch_with_an_upgrade(self, talker: Talker) -> None:
-        answer = talker.ask(envelope(add(1, 2), space="urn:x"))
+        answer = talker.ask(envelope(add(1, 2), namespace="urn:x"))
         assert fault(answer)[0] == "s:VersionMismatch"
         supported = answer.find(f"{{{S12}}}Header/{{{S12}}}Upgrade/{{{S12}}}SupportedEnvelope")
         prefix, _, local = supported.get("qname").partition(":")
         assert (supported.nsmap[prefix], local) == (S12, "Envelope")
 
     def test_a_sender_of_1_1_is_told_in_1_1(self, talker: Talker) -> None:
-        answer = talker.ask(envelope(add(1, 2), space=S11))
+        answer = talker.ask(envelope(add(1, 2), namespace=S11))
         assert answer.tag == f"{{{S11}}}Envelope"
         assert text(answer, "//o:Fault/faultcode") == "s:VersionMismatch"
 
@@ -90,7 +90,7 @@ class TestMustUnderstand:
         assert fault(answer)[0] == "s:MustUnderstand"
 
     def test_in_1_1_there_is_no_not_understood(self, old: Talker) -> None:
-        answer = old.ask(marked("http://schemas.xmlsoap.org/soap/actor/next", space=S11))
+        answer = old.ask(marked("http://schemas.xmlsoap.org/soap/actor/next", namespace=S11))
         assert text(answer, "//o:Fault/faultcode") == "s:MustUnderstand"
         assert answer.find(f"{{{S11}}}Header") is None
 
@@ -101,8 +101,10 @@ class TestMustUnderstand:
         )
 
     def test_security_is_refused_by_name(self, talker: Talker) -> None:
-        space = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
-        code, reason = fault(talker.ask(envelope(add(1, 2), f'<w:Security xmlns:w="{space}" s:mustUnderstand="1"/>')))
+        namespace = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+        code, reason = fault(
+            talker.ask(envelope(add(1, 2), f'<w:Security xmlns:w="{namespace}" s:mustUnderstand="1"/>'))
+        )
         assert code == "s:MustUnderstand"
         assert reason.startswith("WS-Security is not spoken here")
         assert "use the security mode Transport" in reason
@@ -116,7 +118,7 @@ class TestFaults:
         assert answer.xpath("//s:Reason/s:Text/@xml:lang", namespaces=NAMES) == ["en"]
 
     def test_1_1(self, old: Talker) -> None:
-        answer = old.ask(envelope(f'<ReadFile xmlns="{DEMO}"><name>x</name></ReadFile>', space=S11))
+        answer = old.ask(envelope(f'<ReadFile xmlns="{DEMO}"><name>x</name></ReadFile>', namespace=S11))
         assert fault(answer) == ("s:Client", "the file x is missing; there is hello.txt")
         assert text(answer, "//o:Fault/detail/d:FileFault/d:why") == "missing"
 
@@ -182,7 +184,7 @@ def many(attributes: int) -> str:
 
 
 BAD: dict[str, tuple[str | bytes, str, str]] = {
-    "a wrong version": (envelope(add(1, 2), space="urn:x"), "VersionMismatch", "the Envelope is in the namespace"),
+    "a wrong version": (envelope(add(1, 2), namespace="urn:x"), "VersionMismatch", "the Envelope is in the namespace"),
     "no envelope": ("<Envelope/>", "VersionMismatch", "the Envelope is in the namespace ''"),
     "a header that must be understood": (marked(), "MustUnderstand", "{urn:h}Gate"),
     "an unknown action": (addressed(add(1, 2), "x", "urn:y"), "Sender", "the Action 'urn:y' is not of this service"),
@@ -247,7 +249,7 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
 
 
 class TestWhatIsRefused:
-    """Each by its fault, under 50 ms, and the next call on the connection works."""
+    """Each message gets its fault within 50 ms, and the next call on the connection works."""
 
     @pytest.mark.parametrize("name", BAD)
     def test_it_is_told_at_once_and_the_next_call_works(self, talker: Talker, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Functions: what is given to one for what its request leaves out."""
+"""Functions: the arguments for values that a request leaves out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = f"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamesp
 
 
 def test_what_is_left_out_is_made_for_each_call(tmp_path: Path) -> None:
-    """A function may change the list that it is given, and the next call does not see that."""
+    """A function may change a list that it gets. The next call gets a new one."""
     path = tmp_path / "take.xsd"
     path.write_text(SCHEMA, "utf-8")
 

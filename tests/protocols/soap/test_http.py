@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
 
 def ask(daemon: Daemon, line: str, *headers: str, body: str = "") -> Answer:
-    """One request, and its answer."""
+    """Sends one request, and returns its answer."""
     length = [f"Content-Length: {len(body.encode())}"] if body else []
     head = "\r\n".join([f"{line} HTTP/1.1", "Host: localhost:9998", *headers, *length])
     got = daemon.connect().exchange(f"{head}\r\n\r\n{body}".encode())
@@ -42,7 +42,7 @@ def ask(daemon: Daemon, line: str, *headers: str, body: str = "") -> Answer:
 
 
 def exchange(wire: Wire, message: str | bytes, kind: str = "application/soap+xml") -> tuple[int, bytes]:
-    """A request on a connection that stays: the status, and the content of its answer."""
+    """Sends a request on an open connection. Returns the status and the content of the answer."""
     said = message.encode() if isinstance(message, str) else message
     head = f"POST /soap HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(said)}\r\n\r\n"
     got = wire.exchange(head.encode() + said)
@@ -67,20 +67,20 @@ class TestPost:
 
     def test_1_1(self, daemon: Daemon) -> None:
         action = f'SOAPAction: "{DEMO}:Demonstration:AddRequest"'
-        answer = post(daemon, envelope(add(1, 2), space=S11), "text/xml", action)
+        answer = post(daemon, envelope(add(1, 2), namespace=S11), "text/xml", action)
         assert (answer.status, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
         assert text(answer.root, "//d:sum") == "3"
 
     def test_an_action_that_is_not_ours_is_refused(self, daemon: Daemon) -> None:
-        for kind, space, more in (
+        for kind, namespace, more in (
             ("text/xml", S11, ['SOAPAction: "urn:x"']),
             ('application/soap+xml; action="urn:x"', S12, []),
         ):
-            assert "urn:x" in fault(post(daemon, envelope(add(1, 2), space=space), kind, *more).root)[1]
+            assert "urn:x" in fault(post(daemon, envelope(add(1, 2), namespace=namespace), kind, *more).root)[1]
 
     def test_a_fault_of_the_senders_is_400_in_1_2_and_500_in_1_1(self, daemon: Daemon) -> None:
         assert post(daemon, envelope(add("x", 2))).status == 400
-        assert post(daemon, envelope(add("x", 2), space=S11), "text/xml").status == 500
+        assert post(daemon, envelope(add("x", 2), namespace=S11), "text/xml").status == 500
         assert post(daemon, envelope(add(2**31 - 1, 2))).status == 500
 
     def test_one_way_is_202_without_a_body(self, daemon: Daemon) -> None:
@@ -145,6 +145,16 @@ class TestPost:
         leaving.close()
         daemon.pass_(1)
         assert b"<number>1</number>" in staying.exchange(b"")
+
+    def test_one_without_an_answer_is_500(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf(contract=str(Path(__file__).with_name("waiting.xsd")), service="tests.protocols.soap.waiting")
+        monkeypatch.setattr(daemon.factories["/soap"].node, "_resultAnswer", lambda *arguments: 1 // 0)
+        wire = daemon.connect()
+        said = envelope('<w:Wait xmlns:w="urn:waiting"><number>1</number><of>3</of></w:Wait>')
+        head = f"Content-Type: application/soap+xml\r\nContent-Length: {len(said)}\r\n\r\n"
+        assert wire.exchange(f"POST /soap HTTP/1.1\r\nHost: localhost\r\n{head}{said}".encode()) == b""
+        daemon.pass_(1)
+        assert wire.exchange(b"").startswith(b"HTTP/1.1 500 ")
 
 
 class TestTheContract:

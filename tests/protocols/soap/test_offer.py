@@ -1,4 +1,4 @@
-"""Offers: services that write their contracts themselves, from annotations."""
+"""Offers: services whose contracts are written from annotations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def body(name: str, content: str) -> str:
 
 
 def plain(root: Any) -> str:
-    """The content of the Body, without its namespaces."""
+    """Returns the content of the Body without namespaces."""
     return "".join(
         f"{each.tag.rpartition('}')[2]}={each.text} " for each in root.iter(f"{{{SPACE}}}*") if not len(each)
     ).strip()
@@ -60,6 +60,16 @@ class TestAnOffer:
             answer = talker.ask(asked)
             assert fault(answer) == ("s:Sender", f"nobody deals in {symbol}")
             assert plain(answer) == f"symbol={symbol}"
+
+    def test_an_attribute_that_fails_is_a_failure_of_the_service(
+        self, talker: Talker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = property(lambda self: 1 // 0, lambda self, value: None)
+        monkeypatch.setattr(quotes.UnknownSymbol, "symbol", broken, raising=False)
+        for asked in (body("Price", "<symbol>NONE</symbol>"), body("MirrorTrades", "")):
+            assert fault(talker.ask(asked)) == (
+                "s:Receiver", "the service failed at this request; the server's log says why",
+            )  # fmt: skip
 
     def test_one_way_and_push(self, talker: Talker) -> None:
         quotes.noted.clear()

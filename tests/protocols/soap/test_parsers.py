@@ -1,4 +1,4 @@
-"""Names of strangers: libxml2 remembers each that it has read, and must not do so for ever."""
+"""Parsers: the names that libxml2 keeps from documents are freed after a while."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ print((resident() - before) >> 20)
 
 
 def grown(count: int, kind: str, pieces: int) -> int:
-    """MiB that a process keeps after 18 MB or more of documents, each with so many names that nobody has seen."""
+    """Returns the MiB that a process keeps after at least 18 MB of documents, each with `count` new names."""
     return told(READS, str(count), kind, str(pieces))
 
 
 def told(program: str, *arguments: str) -> int:
-    """The number that a program writes."""
+    """Runs a program, and returns the number that it prints."""
     ended = subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, stdout=subprocess.PIPE, timeout=60)
     assert ended.returncode == 0
     return int(ended.stdout)

@@ -1,4 +1,4 @@
-"""SOAP over WebSocket ([MS-SWSB]): the opening, the opcodes, who is answered when, and what the server pushes."""
+"""SOAP over WebSocket ([MS-SWSB]): the opening handshake, opcodes, the order of answers, and pushed messages."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class TestTheOpening:
         assert Talker(daemon, contentType=kind).ask(envelope(add(1, 2))).tag == f"{{{S12}}}Envelope"
 
     def test_or_1_1(self, daemon: Daemon) -> None:
-        answer = Talker(daemon, contentType="text/xml; charset=utf-8").ask(envelope(add(1, 2), space=S11))
+        answer = Talker(daemon, contentType="text/xml; charset=utf-8").ask(envelope(add(1, 2), namespace=S11))
         assert (answer.tag, text(answer, "//d:sum")) == (f"{{{S11}}}Envelope", "3")
 
     def test_without_one_it_is_1_2(self, daemon: Daemon) -> None:
-        assert fault(Talker(daemon).ask(envelope(add(1, 2), space=S11)))[0] == "s:VersionMismatch"
+        assert fault(Talker(daemon).ask(envelope(add(1, 2), namespace=S11)))[0] == "s:VersionMismatch"
 
     @pytest.mark.parametrize(
         ("kind", "told"),

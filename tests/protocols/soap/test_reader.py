@@ -1,4 +1,4 @@
-"""Reading an envelope: its bounds, and what may not be in it, whole or in pieces."""
+"""Reading an envelope, whole or in pieces: its limits, and the content that is refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(document: str, most: int, pieces: int = 1) -> object:
 
 
 class TestLongTexts:
-    """A text may be as long as the route's messages, though libxml2 alone takes no more than 10 MB."""
+    """A text may be as long as a message of the route, although libxml2 has a limit of 10 MB."""
 
     @pytest.mark.parametrize("pieces", [1, 9])
     def test_one_is_read_whole(self, pieces: int) -> None:

@@ -1,4 +1,4 @@
-"""Services: a contract and its functions, values of every type, and what does not fit."""
+"""Services: a contract and its functions, values of every type, and functions that do not match a contract."""
 
 from __future__ import annotations
 
@@ -63,6 +63,16 @@ class TestCalls:
         assert talker.heard() == []
         daemon.pass_(1)
         assert [text(answer, "//number") for answer in talker.heard()] == ["1", "3"]
+
+    @pytest.mark.parametrize("message", [named(1), envelope(wait(1, 3))])
+    def test_one_without_an_answer_closes_the_connection(
+        self, daemon: Daemon, talker: Talker, monkeypatch: pytest.MonkeyPatch, message: str
+    ) -> None:
+        monkeypatch.setattr(daemon.factories["/soap"].node, "_resultAnswer", lambda *arguments: 1 // 0)
+        assert talker.say(message) == []
+        daemon.pass_(1)
+        talker.client.exchange()
+        assert talker.client.closeCode == 1011
 
     def test_as_many_are_open_as_the_key_says(self) -> None:
         daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", calls=2)

@@ -1,4 +1,4 @@
-"""A service behind waiting.xsd: one that is slow, one that blocks, one that fails, and one with every kind of value."""
+"""The functions for waiting.xsd: a slow one, one that blocks, one that fails, and one with every kind of value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SmallFault(Exception):
 
 
 async def wait(number: int, of: int, call: Call) -> int:
-    """The last is answered first."""
+    """Returns after a time that is shorter for later calls."""
     await deferLater(call.clock, (of - number) / 200)
     return number
 

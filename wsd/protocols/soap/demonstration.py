@@ -49,7 +49,7 @@ class Demonstration:
         return text
 
     def add(self, a: int, b: int) -> int:
-        """Returns the sum. One that is no xs:int is the fault Receiver."""
+        """Returns the sum. If it is too large for an xs:int, the client gets the fault Receiver."""
         return a + b
 
     def readFile(self, name: str) -> dict[str, Any]:
@@ -73,7 +73,7 @@ class Demonstration:
         return {"total": total, "delivery": delivery, "speed": speed, "line": line, "tags": tags}
 
     def note(self, text: str) -> None:
-        """Takes a note; the operation is one-way."""
+        """Counts a note. The operation is one-way."""
         self.notes += 1
 
     def watch(self, symbol: str, quotes: int, call: Call, milliseconds: int | None = None) -> str:
@@ -95,7 +95,7 @@ class Demonstration:
 
 
 class _Ticker:
-    """Pushes the quotes of one symbol. The price goes up and down in a fixed way, so that two runs are alike."""
+    """Pushes the quotes of one symbol. The price changes in a fixed way, so that two runs are alike."""
 
     def __init__(self, watch: str, symbol: str, quotes: int, call: Call) -> None:
         self._watch = watch

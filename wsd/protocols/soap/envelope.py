@@ -31,6 +31,8 @@ _TEXTS = {f"{_WSA}{name}": name for name in ("Action", "To", "MessageID", "Relat
 _ENDPOINTS = {f"{_WSA}{name}": name for name in ("ReplyTo", "FaultTo", "From")}
 _SECURITY = f"{{{WSSE}}}Security"
 _TRUE = ("1", "true")
+_REACHABLE = ("", ANONYMOUS, NONE)
+"""The addresses to which an answer can be sent: those of the connection and of nobody."""
 _MOST_BLOCKS = 500
 """Limit of the blocks in a Header. With thousands of them the garbage collector takes too long."""
 
@@ -67,7 +69,7 @@ class Envelope:
 
 
 def readEnvelope(root: Any, spoken: Version) -> Envelope:
-    """Reads a message for this node, which must understand the mandatory header blocks (SOAP 1.2 part 1, 2.6)."""
+    """Reads a message for this node, and checks that mandatory header blocks are understood (SOAP 1.2 part 1, 2.6)."""
     addressing = Addressing()
     try:
         _checkVersion(root, spoken)
@@ -80,7 +82,7 @@ def readEnvelope(root: Any, spoken: Version) -> Envelope:
 
 
 def readRelayed(root: Any, spoken: Version) -> Envelope:
-    """Reads the addressing of a message for another node. Whether it understands the header is up to that node."""
+    """Reads the addressing of a message for another node, which checks the header blocks itself."""
     addressing = Addressing()
     try:
         _checkVersion(root, spoken)
@@ -96,7 +98,7 @@ def readRelayed(root: Any, spoken: Version) -> Envelope:
 
 
 def _checkVersion(root: Any, spoken: Version) -> None:
-    """Raises `Fault`: VersionMismatch (SOAP 1.2 part 1, 5.4.7), or Sender for what is no envelope at all."""
+    """Raises `Fault`: VersionMismatch (SOAP 1.2 part 1, 5.4.7), or Sender if the message is not an envelope."""
     if root.tag == spoken.envelope:
         return
     namespace, local = splitTag(root.tag)
@@ -160,20 +162,26 @@ def _readHeader(header: Any, version: Version, addressing: Addressing) -> None:
             _readAddressing(block, addressing)
         except Fault as fault:
             error = error or fault
-    missed = tuple(each.tag for each in withAttributes if _isMandatory(each, version) and not _isUnderstood(each.tag))
-    if missed:
-        raise Fault(_missed(missed), "MustUnderstand", notUnderstood=missed)
+    if withAttributes:
+        _checkUnderstood(withAttributes, version)
     if error is not None:
         raise error
     _checkAddressing(addressing)
 
 
+def _checkUnderstood(blocks: list[Any], version: Version) -> None:
+    """Raises `Fault` if a mandatory block is not understood (SOAP 1.2 part 1, 5.4.8)."""
+    missed = tuple(each.tag for each in blocks if _isMandatory(each, version) and not _isUnderstood(each.tag))
+    if missed:
+        raise Fault(_missed(missed), "MustUnderstand", notUnderstood=missed)
+
+
 def _checkAddressing(addressing: Addressing) -> None:
-    """Raises `Fault` if the Action is missing, or if answers would have to go elsewhere (SOAP Binding, 6.4)."""
+    """Raises `Fault` if the Action is missing, or if answers must go to another address (SOAP Binding, 6.4)."""
     if addressing.used and not addressing.Action:
         raise Fault("the header has no wsa:Action", subcode="MessageAddressingHeaderRequired")
     for name in ("ReplyTo", "FaultTo"):
-        if getattr(addressing, name) not in ("", ANONYMOUS, NONE):
+        if getattr(addressing, name) not in _REACHABLE:
             # Answers go back on this connection. The server opens no connection on behalf of a client.
             setattr(addressing, name, "")
             raise Fault(f"wsa:{name} must be anonymous or none here", subcode="OnlyAnonymousAddressSupported")

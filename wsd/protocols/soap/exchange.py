@@ -27,7 +27,7 @@ class Requester(Protocol):
     user: str | None
     isFull: bool
     canPush: bool
-    """Whether messages that answer no request can be sent to it."""
+    """Whether it can be sent messages that are not answers."""
 
     @property
     def clock(self) -> IReactorTime:
@@ -38,7 +38,7 @@ class Requester(Protocol):
         """Whether the peer is still connected."""
 
     def header(self, name: str) -> str | None:
-        """Returns a header of the HTTP request or of the opening handshake."""
+        """Returns a header of the HTTP request or of the opening handshake, None if it is missing."""
 
     def deliver(self, text: str) -> None:
         """Sends an envelope."""
@@ -58,24 +58,24 @@ class Answer:
 
 @dataclass(slots=True)
 class PendingAnswer:
-    """An answer that takes its time, and the MessageID of its request, "" if it has none."""
+    """An answer that is not known yet, and the MessageID of its request, "" if it has none."""
 
     result: Deferred[Answer]
     messageId: str
 
 
 class Responder(Protocol):
-    """A node that answers requests: the service's own or the gateway to another one."""
+    """Answers requests: the node of a service, or the gateway to an upstream service."""
 
     def process(
         self, document: Document, spoken: Version, requester: Requester, action: str = ""
     ) -> Answer | PendingAnswer:
-        """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
+        """Answers a request, with a fault if it fails. `action` is the Action in the HTTP headers, "" for none."""
 
     def stop(self) -> Deferred[Any]:
         """Fires when all connections of the node are closed."""
 
 
 def faultAnswer(fault: Fault, version: Version, addressing: Addressing | None = None) -> Answer:
-    """Returns a fault as an answer. It is addressed if the request was; a message that is no XML has no addressing."""
+    """Returns the answer with a fault. It is addressed if the request was. Malformed XML has no addressing."""
     return Answer(writeFault(version, fault, addressing or Addressing()), version, fault)

@@ -1,4 +1,4 @@
-"""Faults: the answers to requests that fail, as SOAP 1.2 (part 1, 5.4) and SOAP 1.1 (4.4) have them."""
+"""Faults: the answers to requests that fail (SOAP 1.2 part 1, 5.4, and SOAP 1.1, 4.4)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Fault(Exception):
     """
     A fault: `code` is Sender, Receiver, VersionMismatch or MustUnderstand (SOAP 1.2), `reason` a sentence.
 
-    `subcode` names a fault of WS-Addressing, `detail` is an element, and `notUnderstood` are the tags of the header
-    blocks that must be understood and are not.
+    `subcode` names a fault of WS-Addressing, `detail` is an element, and `notUnderstood` has the tags of the mandatory
+    header blocks that are not understood.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ def headersOf(fault: Fault, version: Version) -> str:
 
 
 def bodyOf(fault: Fault, version: Version) -> str:
-    """Returns the Fault element. The prefix s is the envelope's, and a that of WS-Addressing."""
+    """Returns the Fault element. The prefix s stands for the envelope's namespace, and a for WS-Addressing."""
     detail = "" if fault.detail is None else etree.tostring(fault.detail, encoding="unicode", with_tail=False)
     if version is SOAP11:
         # SOAP 1.1 has no subcodes: the one of WS-Addressing becomes the code (WS-Addressing SOAP Binding, 6.2).

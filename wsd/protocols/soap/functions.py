@@ -36,14 +36,14 @@ class BoundFunction:
     wantsCall: bool
     """Whether it takes a `Call`."""
     absent: dict[str, Callable[[], Any]]
-    """Makes the value of a parameter without a default, for what the request leaves out."""
+    """Makes the values of parameters without a default that a request leaves out, by name."""
     parameters: frozenset[str] | None
     """The names of its parameters, None if it takes any."""
     openAttributes: str
     """The name of the open attributes (xs:anyAttribute), which the function need not take; "" for none."""
 
     def arguments(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Returns what the function is called with. Raises `Fault` for values that it does not take."""
+        """Returns the arguments for the function. Raises `Fault` for values that it does not take."""
         if self.parameters is not None and not self.parameters.issuperset(values):
             values = self._accepted(values, self.parameters)
         for name, make in self.absent.items():
@@ -52,7 +52,7 @@ class BoundFunction:
         return values
 
     def _accepted(self, values: dict[str, Any], parameters: frozenset[str]) -> dict[str, Any]:
-        """Returns the values that the function takes; others may be left out if they are empty. Raises `Fault`."""
+        """Returns the values that the function takes. Drops others that are empty. Raises `Fault` for the rest."""
         refused = [
             name
             for name, value in values.items()
@@ -75,7 +75,7 @@ def functionFor(functions: Any, operation: str) -> Callable[..., Any] | None:
 
 
 def bind(operation: Operation, function: Callable[..., Any]) -> BoundFunction:
-    """Binds a function to an operation. Raises ConfigError if it does not take what a request holds."""
+    """Binds a function to an operation. Raises ConfigError if it does not take the values of a request."""
     assert operation.input is not None
     schemaType = operation.input.type
     fields = _fieldsOf(schemaType)

@@ -1,7 +1,7 @@
 """
-Gateway: sends the envelopes of WebSocket clients by HTTP POST to an upstream service, and its answers back.
+Gateway: forwards the envelopes of clients to an upstream service by HTTP POST, and returns its answers.
 
-SOAP 1.1 (6) and SOAP 1.2 part 2 (7) over HTTP. The URL comes from the configuration alone. No request is sent twice.
+It speaks SOAP 1.1 (6) and SOAP 1.2 part 2 (7) over HTTP. Only the configuration sets the URL. No request is sent twice.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _WSA = f"{{{WSA}}}"
 
 
 class UpstreamResponse(NamedTuple):
-    """What the upstream service answered to a POST."""
+    """The response of the upstream service to a POST."""
 
     status: int
     contentType: str
@@ -86,7 +86,7 @@ class SoapGateway:
         return PendingAnswer(result, addressing.MessageID)
 
     def _headers(self, version: Version, action: str, requester: Requester) -> Headers:
-        """Returns the headers to send: of the client's own only those in `upstream_headers`. Raises `Fault`."""
+        """Returns the headers to send. It passes on only the client's `upstream_headers`. Raises `Fault`."""
         if not _ACTION.fullmatch(action):
             raise Fault("the Action is no URI; it is passed on in a header of HTTP", subcode="InvalidAddressingHeader")
         headers = Headers({"Accept": [version.contentType]})
@@ -138,7 +138,7 @@ class SoapGateway:
         return UpstreamResponse(response.code, contentType, await receiver.whole)
 
     def _read(self, response: UpstreamResponse, envelope: Envelope) -> Answer:
-        """Returns the answer for the client. Raises `Fault` (Receiver) for an answer that a client could not read."""
+        """Returns the answer for the client. Raises `Fault` (Receiver) if the client could not read the response."""
         version, status = envelope.version, response.status
         if status in (202, 204) or (status == 200 and not response.content):
             return Answer("", version)
@@ -168,7 +168,7 @@ def _late(value: object, seconds: float) -> None:
 
 
 def _relate(root: Any, version: Version, messageId: str) -> None:
-    """Adds the RelatesTo that an answer must have (WS-Addressing Core, 3.4), if the upstream service left it out."""
+    """Adds the RelatesTo, which an answer must have (WS-Addressing Core, 3.4), if the upstream service left it out."""
     header = root.find(version.header)
     if header is None:
         header = etree.Element(version.header, nsmap={"a": WSA})
@@ -178,8 +178,8 @@ def _relate(root: Any, version: Version, messageId: str) -> None:
 
 
 def _faultIn(root: Any, version: Version) -> Fault | None:
-    """Returns the fault in an answer with its code alone, from which HTTP takes the status."""
-    fault = root.find(f"{version.body}/{{{version.namespace}}}Fault")
+    """Returns the fault in an answer, None for none. It has only the code, from which HTTP takes the status."""
+    fault = root.find(f"{version.body}/{version.fault}")
     if fault is None:
         return None
     code = fault.findtext(f"{{{version.namespace}}}Code/{{{version.namespace}}}Value") or ""
@@ -187,7 +187,7 @@ def _faultIn(root: Any, version: Version) -> Fault | None:
 
 
 class _BodyReceiver(Protocol):
-    """Receives the content of an answer. `whole` fires with it, or fails if there are more than `most` bytes."""
+    """Receives the content of a response. `whole` fires with it, or fails if there are more than `most` bytes."""
 
     def __init__(self, most: int) -> None:
         self._pieces: list[bytes] = []

@@ -40,16 +40,17 @@ class Version:
     roleName: str
     """The attribute of a header block that names its role."""
     codes: dict[str, str]
-    """The fault codes of 1.2 that have another name in this version, to that name."""
-    # Tags of elements and attributes, which are looked for in each message.
+    """The names in this version of the fault codes of 1.2, where they differ."""
+    # Tags of elements and attributes, computed once because every message needs them.
     envelope: str = field(init=False)
     header: str = field(init=False)
     body: str = field(init=False)
+    fault: str = field(init=False)
     role: str = field(init=False)
     mandatory: str = field(init=False)
 
     def __post_init__(self) -> None:
-        names = {"envelope": "Envelope", "header": "Header", "body": "Body"}
+        names = {"envelope": "Envelope", "header": "Header", "body": "Body", "fault": "Fault"}
         names |= {"role": self.roleName, "mandatory": "mustUnderstand"}
         for attribute, local in names.items():
             object.__setattr__(self, attribute, f"{{{self.namespace}}}{local}")
@@ -88,11 +89,11 @@ def namespaceOf(tag: str) -> str:
 
 
 def localName(tag: Any) -> str:
-    """Returns the local name of a tag; of a comment, whose tag is a function in lxml, a text that is no XML name."""
+    """Returns the local name of a tag. A comment, whose tag is a function in lxml, gets a text that is no XML name."""
     return str(tag).rpartition("}")[2]
 
 
 def shortNames(tags: Collection[str]) -> dict[str, str]:
-    """Returns each tag without its namespace, or whole if another tag has the same local name."""
+    """Returns a short name for each tag: its local name, or the whole tag if another has the same local name."""
     counts = Counter(map(localName, tags))
     return {tag: tag if counts[localName(tag)] > 1 else localName(tag) for tag in tags}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -41,22 +41,19 @@ class Node:
     def process(
         self, document: Document, spoken: Version, requester: Requester, action: str = ""
     ) -> Answer | PendingAnswer:
-        """Answers a request. `action` is the Action that HTTP gave beside the envelope. Faults are answers too."""
+        """Answers a request, with a fault if it fails. `action` is the Action in the HTTP headers, "" for none."""
         envelope = readEnvelope(document.root, spoken)
-        answer = self._answer(envelope, document.size, requester, action)
-        return answer if isinstance(answer, Answer) else PendingAnswer(answer, envelope.addressing.MessageID)
-
-    def _answer(self, envelope: Envelope, size: int, requester: Requester, action: str) -> Answer | Deferred[Answer]:
         if envelope.fault is not None:
             return self._faultAnswer(envelope, envelope.fault)
-        if _isFault(envelope):
-            # A fault is never answered with a fault, which could go on for ever.
+        body = envelope.body
+        if body is not None and body.tag == spoken.fault:
+            # A fault gets no answer: two nodes would send each other faults for ever.
             return Answer("", envelope.version)
         try:
-            bound = self.service.select(envelope.body, envelope.addressing.Action or action)
+            bound = self.service.select(body, envelope.addressing.Action or action)
             if self.service.contract.isCostly:
-                return Deferred.fromCoroutine(self._validateInThread(envelope, bound, size, requester))
-            invalid = self.service.contract.valid(envelope.body, size)
+                return _pending(envelope, self._validateInThread(envelope, bound, document.size, requester))
+            invalid = self.service.contract.valid(body, document.size)
         except Exception as error:
             return self._failed(envelope, None, error)
         return self._call(envelope, bound, invalid, requester)
@@ -74,11 +71,11 @@ class Node:
         except Exception as error:
             return self._failed(envelope, None, error)
         answer = self._call(envelope, bound, invalid, requester)
-        return await answer if isinstance(answer, Deferred) else answer
+        return answer if isinstance(answer, Answer) else await answer.result
 
     def _call(
         self, envelope: Envelope, bound: BoundFunction, invalid: str, requester: Requester
-    ) -> Answer | Deferred[Answer]:
+    ) -> Answer | PendingAnswer:
         """Calls the function. `invalid` is the first validation error of the request, "" for none."""
         try:
             if invalid:
@@ -96,11 +93,11 @@ class Node:
         except Exception as error:
             return self._failed(envelope, bound, error)
         if hasattr(result, "__await__"):
-            return Deferred.fromCoroutine(self._awaitResult(envelope, bound, result))
+            return _pending(envelope, self._awaitResult(envelope, bound, result))
         return self._resultAnswer(envelope, bound.operation, result)
 
     def _onThread(self, operation: Operation, work: Callable[..., Any], /, **arguments: Any) -> Deferred[Any]:
-        """Does some work for an operation on a thread. Fails with `Fault` if it takes too long, or cannot be queued."""
+        """Runs a function on a thread. The Deferred fails with `Fault` if it takes too long, or cannot be queued."""
 
         def failed(failure: Failure) -> Failure:
             if failure.check(JobTimedOut):
@@ -123,7 +120,7 @@ class Node:
         return self._resultAnswer(envelope, bound.operation, done)
 
     def _late(self, operation: Operation, value: object, seconds: float) -> None:
-        """Called when a time-out has cancelled the function or the validation. Raises `Fault`."""
+        """Called when the function or the validation has timed out. Raises `Fault`."""
         self.log.warn(
             "{route}: {operation} did not answer within {seconds} seconds",
             event="soap.timeout",
@@ -136,7 +133,7 @@ class Node:
     # -- answers --------------------------------------------------------------------------------------------------
 
     def _resultAnswer(self, envelope: Envelope, operation: Operation, result: Any) -> Answer:
-        """Returns the answer with what a function returned, none for a one-way operation."""
+        """Returns the answer with the result of a function, or an empty one for a one-way operation."""
         version, addressing, output = envelope.version, envelope.addressing, operation.output
         if output is None or addressing.ReplyTo == NONE:
             return Answer("", version)
@@ -162,7 +159,7 @@ class Node:
         if fault is None and bound is not None:
             try:
                 fault = self.service.faultOf(bound.operation, error)
-            except ValueError as wrong:
+            except Exception as wrong:
                 error = wrong
         if fault is None:
             self.log.failure("{route}: the service failed", Failure(error), event="soap.error", route=self._route)
@@ -173,7 +170,7 @@ class Node:
         return self._faultAnswer(envelope, fault)
 
     def _faultAnswer(self, envelope: Envelope, fault: Fault) -> Answer:
-        """Returns the answer with a fault, none if the fault is to be sent to nobody (WS-Addressing Core, 3.4)."""
+        """Returns the answer with a fault, or an empty one if its address is none (WS-Addressing Core, 3.4)."""
         if (envelope.addressing.FaultTo or envelope.addressing.ReplyTo) == NONE:
             return Answer("", envelope.version, fault)
         return faultAnswer(fault, envelope.version, envelope.addressing)
@@ -183,5 +180,5 @@ async def _await(result: Any) -> Any:
     return await result
 
 
-def _isFault(envelope: Envelope) -> bool:
-    return envelope.body is not None and envelope.body.tag == f"{{{envelope.version.namespace}}}Fault"
+def _pending(envelope: Envelope, answer: Coroutine[Any, Any, Answer]) -> PendingAnswer:
+    return PendingAnswer(Deferred.fromCoroutine(answer), envelope.addressing.MessageID)

@@ -6,8 +6,8 @@ Offer: a service whose contract is written from the annotations of its functions
     @quotes.operation(Unknown)
     def price(symbol: str, day: date | None = None) -> Decimal: ...
 
-The operation is Price, and its answer has one element, `result`. A parameter that has a default or may be None may be
-left out, and a list may be empty. `Annotated[int, "xs:int"]` names another simple type than the usual one.
+The operation is Price, and its answer has one element, `result`. A request may leave out a parameter that has a default
+or may be None, and a list may be empty. `Annotated[int, "xs:int"]` names another simple type than the usual one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Offer:
         self._pushed: list[type] = []
 
     def operation(self, *faults: type[Exception]) -> Callable[[_F], _F]:
-        """Marks a function that is answered. `faults` are the exceptions it raises, with annotated attributes."""
+        """Marks a function of an operation with an answer. It raises `faults`: exceptions with annotated attributes."""
 
         def mark(function: _F) -> _F:
             self._faults[self._add(function)] = faults
@@ -77,7 +77,7 @@ class Offer:
         return function
 
     def pushed(self, kind: _C) -> _C:
-        """Marks a dataclass that `call.push` sends under the name of the class."""
+        """Marks a dataclass as a message that `call.push` sends under the name of the class."""
         self._pushed.append(kind)
         return kind
 
@@ -89,7 +89,7 @@ class Offer:
         return name
 
     def service(self) -> Service:
-        """Returns the service. Raises ConfigError for what a contract cannot express."""
+        """Returns the service. Raises ConfigError for a type that a contract cannot express."""
         writer = ContractWriter(self._name, self._namespace, self._about)
         for name, function in self._functions.items():
             writer.operation(name, function, name in self._oneWay, self._faults.get(name, ()))
@@ -109,7 +109,7 @@ class ContractWriter:
             nsmap={"wsdl": WSDL, "xs": XSD, "tns": namespace},
         )
         self.classes: dict[str, Any] = {}
-        """What makes the values of a type, by the name of the type."""
+        """The callables that make the values of a type, by the name of the type."""
         self._namespace = namespace
         types = etree.SubElement(self.root, f"{_WSDL}types")
         self._schema = etree.SubElement(
@@ -240,7 +240,7 @@ def _hasDefault(each: Any) -> bool:
 
 
 def _maker(kind: Any) -> Callable[..., Any]:
-    """Returns a function that makes a value, with None or a list for what is left out and has no default."""
+    """Returns a callable that makes a value. A missing field without a default is None or an empty list."""
     absent: dict[str, Callable[[], Any]] = {}
     for name, (hint, hasDefault) in _fieldsOf(kind).items():
         bare, isNone = _withoutNone(hint)
@@ -256,7 +256,7 @@ def _maker(kind: Any) -> Callable[..., Any]:
 
 
 def _withoutNone(hint: Any) -> tuple[Any, bool]:
-    """Returns an annotation without `| None`, and whether it had that."""
+    """Returns an annotation without `| None`, and whether it had one."""
     if get_origin(hint) in (Union, UnionType):
         others = [each for each in get_args(hint) if each is not NoneType]
         if len(others) == 1:

@@ -9,7 +9,7 @@ from wsd.config import fields
 from wsd.config.values import MIB
 
 _OURS = ("host", "connection", "upgrade", "transfer-encoding", "te", "trailer", "expect", "soapaction", "accept")
-"""Headers of a single connection, and those that the gateway writes itself."""
+"""Headers that concern only one connection, and those that the gateway writes itself."""
 
 
 def _service(text: str) -> str:
@@ -42,7 +42,7 @@ class SoapOptions:
     service: str | None = field(default=None, metadata={"each": _service})
     """The module with the functions, or an object in it: "package.module:name"."""
     calls: int = fields.count(64, "calls", most=10_000)
-    """Limit of the open calls of one connection. Nothing more is read until one of them is answered."""
+    """Limit of the open calls of one connection. At the limit, reading stops until a call is answered."""
     threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})
     """Threads for functions that block."""
     timeout: float = field(default=60.0, metadata={"unit": "seconds", "least": 0.1})

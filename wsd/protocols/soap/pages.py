@@ -1,4 +1,4 @@
-"""Pages: a route over HTTP: it answers requests by POST, and has the contract at ?wsdl and a page for people."""
+"""Pages: a route over HTTP. It answers POST requests, and serves the contract at ?wsdl and a page for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -26,7 +26,7 @@ from wsd.protocols.soap.page import pageOf
 from wsd.protocols.soap.reader import EnvelopeReader
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
-from wsd.resources import IBody, IStreamed
+from wsd.resources import IBody, IStreamed, answerBy, finish
 
 
 class ServedRoute(Protocol):
@@ -54,7 +54,7 @@ class ServedRoute(Protocol):
 
 
 class HttpRequester:
-    """The peer of a request over HTTP. It gets one answer, and cannot be pushed to."""
+    """The peer of a request over HTTP. It gets one answer and no pushed messages."""
 
     user: str | None = None
     isFull = False
@@ -72,24 +72,25 @@ class HttpRequester:
         return self._head.headers.get(name)
 
     def deliver(self, text: str) -> None:
-        """Raises RuntimeError: a function must check `canPush` before it pushes."""
+        """Raises RuntimeError, since a function must check `canPush` before it pushes."""
         raise RuntimeError("over HTTP nothing can be pushed")
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
-        """Calls a function when the request has ended. The returned function does nothing: there is only one call."""
+        """Calls a function when the request has ended. The returned function does nothing: a request is one call."""
         self._closeCalls.append(call)
         return lambda: None
 
     def end(self) -> None:
-        """Called when the request has been answered, or when the client is gone."""
+        """Called when the request has been answered, or when the client is gone. Only the first call counts."""
         self.isOpen = False
-        for call in self._closeCalls:
+        calls, self._closeCalls = self._closeCalls, []
+        for call in calls:
             call()
 
 
 @implementer(IBody)
 class PostedEnvelope:
-    """The body of a request, parsed as it arrives. What is no SOAP is ignored, so that the connection stays."""
+    """The body of a request, parsed as it arrives. A body that is not SOAP is skipped, so that the connection stays."""
 
     def __init__(self, contentType: str | None, most: int) -> None:
         self.refused: Refused | None = None
@@ -115,7 +116,7 @@ class PostedEnvelope:
         """Called when the body is complete."""
 
     def lost(self) -> None:
-        """Called when the connection ends before that."""
+        """Called when the connection ends before the body is complete."""
         self.reader.drop()
 
 
@@ -131,7 +132,7 @@ class Pages(Resource):
         self._page = None if factory.service is None else pageOf(factory.route.path, factory.service)
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Returns what reads the body of a POST. Raises `Refused` (403) for a page of another site."""
+        """Returns the reader for the body of a POST. Raises `Refused` (403) for a page of another site."""
         origin = request.head.headers.get("Origin")
         if origin is not None:
             checkOrigin(origin, self._factory.route.origins, request.head.host, request.site.hosts)
@@ -142,7 +143,7 @@ class Pages(Resource):
         return body
 
     def render_POST(self, request: Any) -> int:
-        """Answers a request. Raises `Refused`: 415 for what is no SOAP."""
+        """Answers a request. Raises `Refused`, 415 for a content type that is not SOAP."""
         posted: PostedEnvelope | None = getattr(request, "posted", None)
         if posted is None:
             raise Refused(400, "there is no envelope; write one into the body")
@@ -159,11 +160,7 @@ class Pages(Resource):
         if isinstance(answer, Answer):
             _respond(request, answer, requester)
             return NOT_DONE_YET
-        result = answer.result
-        gone = request.notifyFinish()
-        gone.addErrback(lambda _: result.cancel())
-        result.addCallbacks(lambda done: _respond(request, done, requester), _cancelled, errbackArgs=(requester,))
-        return NOT_DONE_YET
+        return answerBy(request, _respondLater(request, answer.result, requester))
 
     def render_GET(self, request: Any) -> bytes:
         """Returns the contract, the page, or one of the files of the page."""
@@ -191,30 +188,36 @@ class Pages(Resource):
 
 
 def _actionOf(request: Any, version: Version) -> str:
-    """Returns the Action in the headers: SOAPAction (SOAP 1.1, 6.1.1), or that in the content type (RFC 3902)."""
+    """Returns the Action: the header SOAPAction (SOAP 1.1, 6.1.1), or a parameter of the content type (RFC 3902)."""
     if version is SOAP11:
         return str(request.head.headers.get("SOAPAction") or "").strip().strip('"')
     return parameters(request.head.headers.get("Content-Type") or "").get("action", "")
 
 
-def _cancelled(failure: Failure, requester: HttpRequester) -> Failure | None:
-    """Called when there is no answer: the client is gone, and the call was cancelled. Returns any other failure."""
+async def _respondLater(request: Any, result: Deferred[Answer], requester: HttpRequester) -> None:
+    """Sends an answer once it is known. Cancels the call if the client is gone before that."""
+    request.notifyFinish().addErrback(_abandon, result, requester)
+    try:
+        _respond(request, await result, requester)
+    except CancelledError:
+        if requester.isOpen:
+            raise
+    finally:
+        requester.end()
+
+
+def _abandon(failure: Failure, result: Deferred[Answer], requester: HttpRequester) -> None:
+    """Called when the client is gone: cancels the call."""
     requester.end()
-    return None if failure.check(CancelledError) else failure
+    result.cancel()
 
 
 def _respond(request: Any, answer: Answer, requester: HttpRequester) -> None:
     """Sends an answer: 400 for the fault Sender, 500 for other faults, 202 without one (SOAP 1.2 part 2, 7.5.2.2)."""
-    if not requester.isOpen or request.channel is None:
-        return
     requester.end()
     content = answer.text.encode()
     status = 200 if content else 202
     if answer.fault is not None and content:
         status = 400 if answer.fault.code == "Sender" and answer.version is not SOAP11 else 500
-    request.setResponseCode(status)
-    if content:
-        request.setHeader(b"Content-Type", f"{answer.version.contentType}; charset=utf-8".encode())
-    request.setHeader(b"Content-Length", b"%d" % len(content))
-    request.write(content)
-    request.finish()
+    fields = {"Content-Type": f"{answer.version.contentType}; charset=utf-8"} if content else {}
+    finish(request, status, fields, content)

@@ -1,9 +1,9 @@
 """
-Parsers: lxml's, for documents from peers, with dictionaries that are replaced after a while.
+Parsers: makes lxml's parsers for documents from peers, and replaces their dictionaries from time to time.
 
-libxml2 keeps each name and each short run of white space that it has read in a dictionary. lxml has one dictionary for
-each thread, and frees it when the thread ends. The names that peers invent would pile up there until the daemon stops,
-and at 10 MB libxml2 accepts no more.
+libxml2 keeps each name and each short run of white space that it reads in a dictionary. lxml has one dictionary for
+each thread, and frees it only when the thread ends. So names from peers would pile up there until the daemon stops, and
+libxml2 accepts no more than 10 MB of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lxml import etree
 _KEY = "_ParserDictionaryContext"
 """The key of the dictionary in lxml's state of a thread, which is private to lxml. A test fails if it changes."""
 _MOST_SHARED = 1 << 20
-"""Bytes that are read before the shared dictionary is replaced. They make at most 8 MiB of names."""
+"""Bytes to read before the shared dictionary is replaced. They make at most 8 MiB of names."""
 
 _stateOfThread = ctypes.pythonapi.PyThreadState_GetDict
 _stateOfThread.restype = ctypes.c_void_p

@@ -62,7 +62,7 @@ class SoapConnection(Connection):
         self._weight = 0
 
     def began(self, isBinary: bool) -> None:
-        """Called when a message begins. It is answered in the same opcode."""
+        """Called when a message begins. The answer has the same opcode."""
         self._isBinary = isBinary
 
     def arrived(self, data: bytes) -> None:
@@ -74,7 +74,7 @@ class SoapConnection(Connection):
         """
         Called when the message is complete.
 
-        Without a MessageID no answer could refer to it. Then it is answered before the next message is read.
+        An answer cannot refer to a message without a MessageID. So that message is answered before the next is read.
         """
         isBinary = self._isBinary
         answer: Answer | PendingAnswer
@@ -82,7 +82,8 @@ class SoapConnection(Connection):
             answer = self.factory.node.process(self._reader.close(), self._version, self)
         except Fault as fault:
             answer = faultAnswer(fault, self._version)
-        self._weigh()
+        if self._weight:
+            self._weigh()
         if isinstance(answer, Answer):
             self._deliver(answer.text, isBinary)
             return None
@@ -90,13 +91,14 @@ class SoapConnection(Connection):
         done = answer.result.addBoth(self._answered, answer.result, isBinary)
         if not answer.messageId:
             return done
+        done.addErrback(self._failed)
         if len(self._pending) >= self.factory.calls and not self._isHolding:
             self._isHolding = True
             self.hold()
         return None
 
     def _weigh(self) -> None:
-        """Reports the memory that the incomplete message takes."""
+        """Reports the memory used by the incomplete message."""
         weight = self._reader.weight
         if weight != self._weight:
             self._weight = weight
@@ -108,7 +110,7 @@ class SoapConnection(Connection):
         self._reader.drop()
 
     def _answered(self, result: Any, pending: Deferred[Any], isBinary: bool) -> Any:
-        """Sends an answer that took its time. Returns a failure other than that the call was cancelled."""
+        """Sends a pending answer. Returns the failure if there is none, unless the call was cancelled."""
         self._pending.discard(pending)
         try:
             if isinstance(result, Answer):
@@ -131,17 +133,17 @@ class SoapConnection(Connection):
         return super().isBusy or bool(self._pending)
 
     def full(self) -> None:
-        """Called when the client does not read: then nothing more is read from it."""
+        """Called when the client does not read. Stops reading from it."""
         self.isFull = True
         self.hold()
 
     def drained(self) -> None:
-        """Called when the client reads again."""
+        """Called when the client reads again. Resumes reading from it."""
         self.isFull = False
         self.release()
 
     def closed(self, code: int, reason: str) -> None:
-        """Called when the connection has ended. Cancels the open calls, and calls what `whenClosed` was given."""
+        """Called when the connection has ended. Cancels the open calls, and calls the `whenClosed` functions."""
         self._reader.drop()
         for pending in list(self._pending):
             pending.cancel()
@@ -151,11 +153,11 @@ class SoapConnection(Connection):
     # -- Requester ------------------------------------------------------------------------------------------------
 
     def header(self, name: str) -> str | None:
-        """Returns a header of the opening handshake."""
+        """Returns a header of the opening handshake, None if it is missing."""
         return self.request.head.headers.get(name)
 
     def deliver(self, text: str) -> None:
-        """Sends a pushed envelope, in the opcode that the client used last."""
+        """Pushes an envelope, with the opcode of the client's last message."""
         self._deliver(text, self._isBinary)
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
@@ -170,7 +172,7 @@ class SoapConnection(Connection):
 
 
 class SoapFactory(Factory):
-    """A route with a service, or with the gateway to one."""
+    """A route that serves a service, or is the gateway to one."""
 
     connection = SoapConnection
     subprotocols = ("soap",)
@@ -214,7 +216,7 @@ def _serviceOf(options: SoapOptions) -> Service:
 
 
 def _loaded(service: str) -> Any:
-    """Returns a module, or what is named in it after a colon; an instance of a class. Raises ConfigError."""
+    """Returns a module, or the object named after the colon; a class is instantiated. Raises ConfigError."""
     name, _, attribute = service.partition(":")
     try:
         module: Any = import_module(name)

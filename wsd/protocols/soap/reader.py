@@ -2,7 +2,7 @@
 Reader: parses an envelope as it arrives, and refuses what an envelope must not have (SOAP 1.2 part 1, 5).
 
 It refuses a DTD, processing instructions and encodings other than UTF-8. It also bounds the cost of a message: libxml2
-limits the levels to 256, and the reader limits the elements and attributes.
+limits the depth to 256 levels, and the reader limits the number of elements and attributes.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _NO_INSTRUCTIONS = "an envelope must not have processing instructions (SOAP 1.2 
 _NO_ELEMENT = "this is not an envelope: it has no element"
 _MOST_PROLOG = 4096
 _MOST_TAGS = 100_000
-"""Limit of the start and end tags: an honest list of 1 MiB has no more."""
+"""Limit of the start and end tags. A usual list of 1 MiB has fewer."""
 _MOST_ATTRIBUTES = 10_000
-"""Limit for the whole envelope. Parsing 50,000 in one tag takes 20 ms, and validating them several times as long."""
+"""Limit for the whole envelope. To parse 50,000 in one tag takes 20 ms, and to validate them several times that."""
 _SMALL = 4 * _MOST_ATTRIBUTES
-"""Size in bytes up to which a message can reach neither limit."""
+"""A message of up to this size in bytes cannot reach either limit."""
 _SHORT = 65536
 """Limit in bytes of a message that is parsed at once if it comes in one piece."""
 _MOST_TEXT = 10_000_000
-"""Limit in bytes of one text in libxml2, unless the parser is told to accept any."""
+"""Limit in bytes of one text in libxml2, unless the parser is made with `isHuge`."""
 _MOST_LEVELS = 256
 _NODE = 128
-"""Bytes that libxml2 takes for an element or a text. An attribute takes twice as much."""
+"""Bytes that libxml2 uses for an element or a text. It uses twice as many for an attribute."""
 _TOO_DEEP = etree.XPath(f"boolean({'/*' * (_MOST_LEVELS + 1)})")
 
 
@@ -48,9 +48,9 @@ class Document(NamedTuple):
 
 class EnvelopeReader:
     """
-    Parses one message after the other: `feed` it the bytes, then `close` returns the document.
+    Parses one message after the other: `feed` takes its bytes, then `close` returns the document.
 
-    `most` is the caller's limit for a message in bytes. Elements and attributes are limited only if `isCounted`.
+    `most` is the caller's limit of a message in bytes. Elements and attributes are limited only if `isCounted`.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class EnvelopeReader:
         self._fault: Fault | None = None
 
     def feed(self, data: bytes) -> None:
-        """Takes the next bytes. An error is raised by `close`; what follows it is not parsed."""
+        """Takes the next bytes. `close` raises any error; the bytes after it are not parsed."""
         if self._fault is not None:
             return
         if not self._begun and len(data) <= _SHORT:
@@ -97,7 +97,7 @@ class EnvelopeReader:
         self._parse(data if first is None else first + data)
 
     def _parse(self, data: bytes) -> None:
-        """Parses a piece of a message, with a dictionary of the message's own."""
+        """Parses a piece of a message, with a dictionary for this message alone."""
         if self._parser is None:
             self._parser = FeedParser(isHuge=self._most > _MOST_TEXT)
         try:
@@ -111,7 +111,7 @@ class EnvelopeReader:
             self._fail(_malformed(error))
 
     def _isMarkup(self, data: bytes) -> bool:
-        """Returns whether the root element has begun; until then the bytes are kept. Raises `Fault`."""
+        """Returns whether the root element has begun. Until then, keeps the bytes. Raises `Fault`."""
         if self._prolog is None:
             return True
         data = self._prolog + data
@@ -174,7 +174,7 @@ class EnvelopeReader:
         return root
 
     def _last(self) -> Any:
-        """Ends a message that came in several pieces. Raises `Fault` or XMLSyntaxError."""
+        """Completes a message that came in several pieces. Raises `Fault` or XMLSyntaxError."""
         if self._fault is not None:
             raise self._fault
         if self._parser is None or self._prolog is not None:
@@ -188,14 +188,14 @@ class EnvelopeReader:
 
 
 def _hasInstructions(root: Any) -> bool:
-    """Returns whether there are processing instructions. Outside the root element, no other nodes are left."""
+    """Returns whether there are processing instructions. The parser has removed all comments."""
     if root.getprevious() is not None or root.getnext() is not None:
         return True
     return any(True for _ in root.iter(etree.ProcessingInstruction))
 
 
 def _isProlog(data: bytes) -> bool:
-    """Returns whether all that precedes the root element is in `data`. Raises `Fault` for what must not be there."""
+    """Returns whether `data` has the whole prolog. Raises `Fault` if the prolog is not allowed."""
     match = _PROLOG.match(data)
     assert match is not None
     rest = data[match.end() :]
@@ -212,7 +212,7 @@ def _isProlog(data: bytes) -> bool:
 
 
 def _isCut(rest: bytes, isFirst: bool) -> bool:
-    """Returns whether more bytes are needed to know what `rest` begins with."""
+    """Returns whether `rest` is too short to tell what it begins with."""
     if len(rest) < 2 or b"<!--".startswith(rest[:4]) or rest.startswith(b"<!--"):
         return True
     return isFirst and (b"<?xml".startswith(rest[:5]) or rest.startswith(b"<?xml")) and b"?>" not in rest

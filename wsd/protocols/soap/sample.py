@@ -1,4 +1,4 @@
-"""Samples: a request of each operation for the page, which a person can begin with."""
+"""Samples: an example of each operation's request, which the page shows and sends."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """
 Service: a contract and the functions that answer its operations.
 
-A function answers the operation of its name, `ReadFile` or `read_file`, and takes the children of the request's element
-as keywords. It is plain, `async def`, or `@blocking`: then it runs in a thread. A function with a parameter `call` gets
-the `Call`, which can push. It raises `Fault`, or an exception named like a fault of the contract, whose attributes are
-the fault's fields.
+A function answers the operation of the same name, written `ReadFile` or `read_file`. It takes the children of the
+request's element as keywords. It may be a plain function, an `async def`, or `@blocking`, which runs in a thread. A
+function with a parameter `call` gets the `Call`, which can push. To answer with a fault, a function raises `Fault`, or
+an exception named like a fault of the contract, whose attributes are the fields of the fault.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Call:
 
     @property
     def canPush(self) -> bool:
-        """Whether `push` can reach the client: over a WebSocket it can, over HTTP it cannot."""
+        """Whether the client can be pushed to, which needs a WebSocket."""
         return self._requester.canPush
 
     @property
@@ -57,7 +57,7 @@ class Call:
 
     @property
     def isFull(self) -> bool:
-        """Whether the client reads more slowly than it is sent to. Then skip what can be skipped."""
+        """Whether the client reads too slowly. A function should then skip messages that can be skipped."""
         return self._requester.isFull
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
@@ -70,9 +70,9 @@ class Call:
 
     def push(self, operation: str, **values: Any) -> str:
         """
-        Sends a message that the contract has as pushed. Returns its MessageID.
+        Sends a message that the contract declares as pushed. Returns its MessageID.
 
-        Raises ValueError for values that are not as the contract says.
+        Raises ValueError if the values do not match the contract.
         """
         message = self._service.pushed(operation)
         body = self._service.text(message, values)
@@ -120,7 +120,7 @@ class Service:
         return bound
 
     def arguments(self, bound: BoundFunction, body: Any) -> dict[str, Any]:
-        """Returns what to call a function with for a valid request. Raises `Fault` for what Python cannot hold."""
+        """Returns the arguments of a function for a valid request. Raises `Fault` if Python cannot hold a value."""
         message = bound.operation.input
         assert message is not None
         try:
@@ -134,7 +134,7 @@ class Service:
     # -- answers --------------------------------------------------------------------------------------------------
 
     def answer(self, operation: Operation, result: Any) -> str:
-        """Returns the result of a function as XML. Raises ValueError if it is not as the contract says."""
+        """Returns the result of a function as XML. Raises ValueError if it does not match the contract."""
         message = operation.output
         assert message is not None
         schemaType = message.type
@@ -143,12 +143,12 @@ class Service:
         return self.text(message, result)
 
     def _isSingleValue(self, schemaType: ComplexType, result: Any) -> bool:
-        """Returns whether a result is the single value in an answer, and not the whole answer."""
+        """Returns whether a result is the only value in an answer, rather than the whole answer."""
         fields = schemaType.fields
         if schemaType.text is not None or schemaType.attributes or len(fields) > 1 or isinstance(schemaType, AnyType):
             return False
         if fields and not fields[0].tag:
-            # Rows or mixed content: a list, or the whole answer with its single name.
+            # Rows or mixed content: the value is a list or a text; anything else is the whole answer.
             return isinstance(result, list | tuple | str)
         types = self.contract.types
         return result.__class__ is not schemaType.python and (

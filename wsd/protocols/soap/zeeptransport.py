@@ -1,4 +1,4 @@
-"""A transport for the client library zeep: all its calls go over one WebSocket, also from several threads at a time."""
+"""A transport for the client library zeep: all calls go over one WebSocket, from any number of threads at a time."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class WebSocketTransport(Transport, Plugin):
     """
     Pass it twice: `Client(wsdl, transport=soap, plugins=[soap])`, with the WSDL at `?wsdl&transport=http`.
 
-    `url` is that of the WebSocket. `pushed` is called with the envelope of each message that is no answer, in the
-    transport's own thread. `timeout` is in seconds. Call `close` at the end.
+    `url` is the URL of the WebSocket. `pushed` is called with the envelope of each message that is not an answer, in
+    the transport's own thread. `timeout` is in seconds. Call `close` at the end.
     """
 
     def __init__(self, url: str, pushed: Any = None, timeout: float = 30, soap11: bool = False) -> None:
         super().__init__()
         self._timeout, self._pushed = timeout, pushed
         self._waiting: dict[str, Future[bytes]] = {}
-        kind = {"soap-content-type": "text/xml" if soap11 else "application/soap+xml"}
+        headers = {"soap-content-type": "text/xml" if soap11 else "application/soap+xml"}
         self._opened = ExitStack()
         self._socket = self._opened.enter_context(
-            connect(url, subprotocols=[Subprotocol("soap")], additional_headers=kind, max_size=None)
+            connect(url, subprotocols=[Subprotocol("soap")], additional_headers=headers, max_size=None)
         )
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -46,14 +46,18 @@ class WebSocketTransport(Transport, Plugin):
         return WsAddressingPlugin().egress(envelope, http_headers, operation, binding_options)
 
     def post_xml(self, address: str, envelope: Any, headers: Any) -> Any:
-        """Sends an envelope, and waits for the one that relates to it."""
+        """Sends an envelope, and returns its answer. Raises TimeoutError, or ConnectionError for a lost WebSocket."""
+        messageId = envelope.xpath(_NAME.format("MessageID"))
         answer: Future[bytes] = Future()
         if headers["isOneWay"]:
             answer.set_result(b"")
         else:
-            self._waiting[envelope.xpath(_NAME.format("MessageID"))] = answer
-        self._socket.send(etree.tostring(envelope, encoding="utf-8").decode())
-        content = answer.result(self._timeout)
+            self._waiting[messageId] = answer
+        try:
+            self._socket.send(etree.tostring(envelope, encoding="utf-8").decode())
+            content = answer.result(self._timeout)
+        finally:
+            self._waiting.pop(messageId, None)
         return SimpleNamespace(
             status_code=200 if content else 202, content=content, headers={"Content-Type": "text/xml"}, encoding="utf-8"
         )
@@ -67,7 +71,7 @@ class WebSocketTransport(Transport, Plugin):
                 answer.set_result(content)
             elif self._pushed is not None:
                 self._pushed(root)
-        for lost in self._waiting.values():
+        for lost in list(self._waiting.values()):
             lost.set_exception(ConnectionError("the WebSocket was closed"))
 
     def close(self) -> None:

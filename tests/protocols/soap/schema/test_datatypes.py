@@ -1,4 +1,4 @@
-"""Simple types: every lexical form that is valid, the odd ones too, is the value that XML Schema (part 2) says."""
+"""Simple types: each valid lexical form, even an unusual one, has the value that XML Schema (part 2) defines."""
 
 from __future__ import annotations
 

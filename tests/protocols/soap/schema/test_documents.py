@@ -1,4 +1,4 @@
-"""Schemas of several files: those without a namespace, which are a part of each that includes them, and XML's own."""
+"""Schemas in several files: chameleons, which take the namespace of the including schema, and the attributes of XML."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def schema(content: str, more: str = "") -> str:
 class TestOneWithoutANamespace:
     @pytest.fixture
     def mirror(self, tmp_path: Path) -> Mirror:
-        """Included by two namespaces, and itself in two files that need each other."""
+        """A schema without a namespace, in two files that include each other, included by two namespaces."""
         other = '<xs:include schemaLocation="outer.xsd"/>' + LIKE
         (tmp_path / "outer.xsd").write_text(schema(OUTER), "utf-8")
         (tmp_path / "inner.xsd").write_text(schema(INNER), "utf-8")
@@ -86,7 +86,7 @@ class TestAttributesOfXml:
         assert mirror.wrong(etree.fromstring(f'<Mirror {NAMES}><item xml:lang="n n"/></Mirror>'))
 
     def test_an_id_is_there_only_where_it_is_used(self, tmp_path: Path) -> None:
-        """To validate what is unique takes more than to validate the rest."""
+        """Validating an xs:ID costs more than validating other types."""
         only = '<xs:complexType name="T"><xs:attribute ref="xml:lang"/></xs:complexType>'
         for content, isThere in ((only, False), (ATTRIBUTES, True), (GROUP, True)):
             schemas = Mirror(tmp_path, schemaOf(content), isRefereed=False).contract.documents

@@ -72,7 +72,7 @@ class TestOneThatIsFound:
         assert set(dir(client.service)) >= set(OPERATIONS)
 
     def test_the_port_type_of_soap_is_taken(self, tmp_path: Path) -> None:
-        """Beside it older services have one for HTTP POST."""
+        """Older services have another portType for HTTP POST."""
         contract = readContract(write(tmp_path, whole(binding("Soap"))))
         assert contract.portType == "Soap"
         assert contract.byAction.keys() == {f"{SPACE}/do"}

@@ -1,4 +1,4 @@
-"""What is published: clients that read it can call all that the service has, under whatever names."""
+"""Published contracts: clients that read one can call every operation of the service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPERATION = """<w:operation name="Ask{0}"><w:input message="t:{0}Ask"/><w:output
 <w:fault name="Bad" message="t:{0}Wrong"/><w:fault name="Worse" message="t:{1}Wrong"/></w:operation>"""
 WSDL = f"""<w:definitions xmlns:w="http://schemas.xmlsoap.org/wsdl/" xmlns:t="urn:t" xmlns:a="urn:a" xmlns:b="urn:b"
 targetNamespace="urn:t"><w:types>{SCHEMA.format("a", "int")}{SCHEMA.format("b", "string")}</w:types>
-{"".join(MESSAGE.format(space, name) for space in "ab" for name in ("Ask", "Answer", "Wrong"))}
+{"".join(MESSAGE.format(namespace, name) for namespace in "ab" for name in ("Ask", "Answer", "Wrong"))}
 <w:portType name="Both">{OPERATION.format("a", "b")}{OPERATION.format("b", "a")}</w:portType></w:definitions>"""
 
 
@@ -31,7 +31,7 @@ class Bad(Exception):
 
 
 class Worse(Exception):
-    """That of the other."""
+    """The fault of the other namespace."""
 
 
 def askA(a: int) -> int:
@@ -89,10 +89,10 @@ class TestMessagesOfOneNameInTwoNamespaces:
 
     def test_of_schemas_alone_the_second_has_an_underscore(self, tmp_path: Path) -> None:
         parts = {}
-        for space in "ab":
+        for namespace in "ab":
             element = '<xs:element name="{}"><xs:complexType><xs:sequence><xs:element name="{}" type="xs:int"/>'
             end = "</xs:sequence></xs:complexType></xs:element>"
-            parts[space] = "".join(element.format(name, space) + end for name in ("Ask", "AskResponse"))
+            parts[namespace] = "".join(element.format(name, namespace) + end for name in ("Ask", "AskResponse"))
         schema = (
             f'<xs:schema xmlns:xs="{XSD}" targetNamespace="urn:{{}}" elementFormDefault="qualified">{{}}</xs:schema>'
         )

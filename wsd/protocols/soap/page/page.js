@@ -24,7 +24,7 @@ const MOST = 50;
 let connection = null;
 let began = 0;
 
-function open() {
+function connect() {
   if (connection && connection.readyState <= WebSocket.OPEN) return connection;
   const url = new URL(route || "/", location.href.replace(/^http/, "ws"));
   connection = new WebSocket(url, "soap");
@@ -35,11 +35,15 @@ function open() {
   return connection;
 }
 
-/** Indents what has elements only; text stays as it is. */
+const ESCAPES = {"&": "&amp;", "<": "&lt;", '"': "&quot;"};
+
+/** Returns an element as text. Its children are indented, unless there is text between them. */
 function pretty(node, depth = 0) {
   const pad = "  ".repeat(depth);
-  const attributes = [...node.attributes].map(({name, value}) => ` ${name}="${value}"`).join("");
-  if (!node.children.length) {
+  const escaped = (value) => value.replace(/[&<"]/g, (character) => ESCAPES[character]);
+  const attributes = [...node.attributes].map(({name, value}) => ` ${name}="${escaped(value)}"`).join("");
+  const hasText = [...node.childNodes].some((each) => each.nodeType !== Node.ELEMENT_NODE && each.textContent.trim());
+  if (hasText || !node.children.length) {
     const text = node.innerHTML;
     return `${pad}<${node.nodeName}${attributes}${text ? `>${text}</${node.nodeName}>` : "/>"}\n`;
   }
@@ -70,7 +74,7 @@ function show(text) {
 }
 
 function send() {
-  const socket = open();
+  const socket = connect();
   const message = element("envelope").value;
   const go = () => {
     began = performance.now();
@@ -84,11 +88,11 @@ function send() {
   }
 }
 
-/** Puts an operation's sample into the form, under a name of its own. */
+/** Puts the sample of an operation into the form, with a new MessageID. */
 function prepare(button) {
   const text = button.closest(".operation").querySelector(".sample").textContent;
-  const name = `urn:uuid:${crypto.randomUUID ? crypto.randomUUID() : Date.now()}`;
-  element("envelope").value = text.replace(/urn:uuid:[0-9a-f-]+/, name);
+  const messageId = `urn:uuid:${crypto.randomUUID ? crypto.randomUUID() : Date.now()}`;
+  element("envelope").value = text.replace(/urn:uuid:[0-9a-f-]+/, messageId);
   element("form").scrollIntoView({block: "start"});
   element("envelope").focus();
   element("envelope").setSelectionRange(0, 0);

@@ -1,9 +1,9 @@
 """
-xs:anyType: values of elements that have no type in the contract, also those of xs:any.
+xs:anyType: values of elements that have no type in the contract, including those of xs:any.
 
-A text is read as a str, and an element with xsi:type as a value of that type. Children are read as a dictionary by
-their names, in which a repeated child is a list. An element that a dictionary cannot hold, because it has attributes
-or text between children, is left an element.
+A text is read as a str, and an element with xsi:type as a value of that type. An element with children is read as a
+dictionary of these by name; a repeated child is a list. A dictionary cannot hold attributes or text between children.
+An element with these is not converted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class AnyType(ComplexType):
         values: dict[str, Any] = {}
         for tag, children in groupby(element, key=lambda child: child.tag):
             if tag in values:
-                # A dictionary would lose their order.
+                # A dictionary would lose the order of the children.
                 return element
             found = [self._readChild(child) for child in children]
             values[tag] = found if len(found) > 1 else found[0]
@@ -95,7 +95,7 @@ class AnyType(ComplexType):
         if field is not None:
             writeField(out, field, value, self.types)
             return
-        # The tags are not kept, since names under xs:any may come from anybody.
+        # These tags are not cached: a client may choose any names under xs:any.
         tags = newTagsOf(tag, self.types.namespace)
         if value is None:
             out.append(f"{tags.start}{nilAttributes()}>{tags.end}")

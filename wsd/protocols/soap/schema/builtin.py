@@ -1,4 +1,4 @@
-"""Built-in datatypes (XML Schema part 2, 3): texts to values of Python, and back."""
+"""Built-in datatypes (XML Schema part 2, 3): reads texts as Python values, and writes them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _checkYear(text: str) -> None:
 
 
 def _readDate(text: str) -> date:
-    """Reads a date; its zone is left out. Raises ValueError for a year that Python does not support."""
+    """Reads a date, and drops its zone. Raises ValueError for a year that Python does not support."""
     if len(text) == 10:
         return date.fromisoformat(text)
     _checkYear(text)
@@ -136,7 +136,7 @@ def _writeTime(value: Any) -> str:
 
 
 def _readDuration(text: str) -> timedelta:
-    """Reads a duration. Raises ValueError for one with years or months, and for one that is too long."""
+    """Reads a duration. Raises ValueError if it has years or months, or is too long."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text[:40]!r} is a duration with years or months, whose length is not fixed; write days")

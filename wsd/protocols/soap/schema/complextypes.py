@@ -22,14 +22,14 @@ _TEXTS = SimpleType("mixed", str, str, str)
 
 
 class BaseTypes(ValueTypes, Protocol):
-    """The types of a contract, from which others are derived."""
+    """The types of a contract, from which complex types are derived."""
 
     def named(self, name: str) -> SimpleType | ComplexType:
         """Returns a global type. Raises ConfigError."""
 
 
 class ComplexTypes:
-    """Completes complex types; `classes` are those to use for their values, by the name of the type."""
+    """Completes complex types. `classes` has the classes to use for their values, by the name of the type."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ComplexTypes:
         """
         Completes a type from its declaration. Raises ConfigError.
 
-        A type that is found meanwhile is completed after the type that uses it, except for a base type.
+        Types that are found meanwhile are completed afterwards, except base types, which are needed at once.
         """
         self._waiting[id(made)] = made, node, key
         if self._isCompleting:
@@ -79,7 +79,7 @@ class ComplexTypes:
             self._generated.add(made.python)
 
     def _contentOf(self, made: ComplexType, node: Any) -> tuple[ComplexType | None, list[Any]]:
-        """Gives a type its attributes and its text. Returns the base type and the particles."""
+        """Sets the attributes and the text of a type. Returns its base type and its particles."""
         for kind in ("simpleContent", "complexContent"):
             inner = node.find(_XSD + kind)
             if inner is not None:
@@ -88,7 +88,7 @@ class ComplexTypes:
         return None, self._groups(made, node)
 
     def _derivedContent(self, made: ComplexType, node: Any, isSimple: bool) -> tuple[ComplexType | None, list[Any]]:
-        """Does so for an extension or restriction of another type (XML Schema part 1, 3.4.2)."""
+        """Does the same for an extension or restriction of another type (XML Schema part 1, 3.4.2)."""
         base = self._types.named(qualified(node, node.get("base")))
         isExtension = localName(node.tag) == "extension"
         own = node.find(f"{_XSD}simpleType")
@@ -122,7 +122,7 @@ class ComplexTypes:
 
 
 def _freeName(name: str, fields: list[Field]) -> str:
-    """Returns a name that no field has: underscores are added."""
+    """Returns a name that no field has, by adding underscores."""
     while name in {each.name for each in fields}:
         name += "_"
     return name

@@ -1,8 +1,9 @@
 """
-Content: children whose order, or whose place in a model group, is part of the value (XML Schema part 1, 3.8).
+Content: children whose order or place in a model group is part of the value (XML Schema part 1, 3.8).
 
-Valid content fits its content model in only one way (3.8.6, unique particle attribution). So the tag of the next child
-is enough to find its place. A group that repeats is a list of rows; a row holds the elements of one turn of the group.
+Valid content matches its content model in only one way (3.8.6, unique particle attribution). So the tag of the next
+child is enough to find its place. A repeated group is read as a list of rows. A row holds the elements of one turn of
+the group, which is one of its repetitions.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class ModelGroup:
         return self.starting(tag) is not None
 
     def starting(self, tag: str) -> Field | ModelGroup | None:
-        """Returns the part that an element with this tag belongs to if the group begins with it."""
+        """Returns the part that matches an element with this tag at the beginning of the group, or None."""
         if self._starts is None:
             self._starts = {}
             for part in _mayBeFirst(self):
@@ -85,7 +86,7 @@ def _firstOf(part: Field | ModelGroup) -> list[Field]:
 
 
 def _mayBeFirst(group: ModelGroup) -> list[Field | ModelGroup]:
-    """Returns the parts that may come first: in a sequence all up to the first required one, in other groups all."""
+    """Returns the parts that may come first: those up to the first required one in a sequence, else all."""
     if group.kind != "sequence":
         return group.parts
     end = next((at for at, each in enumerate(group.parts) if not mayBeEmpty(each)), len(group.parts))
@@ -178,7 +179,7 @@ class OrderedContent:
                 self._writePart(out, each, get)
 
     def _fromColumns(self, rows: Field, get: Callable[..., Any]) -> list[dict[str, Any]]:
-        """Makes rows of a list for each element: one after another for a choice, side by side for a sequence."""
+        """Makes rows from a list for each element: one after another for a choice, side by side for a sequence."""
         turn: ModelGroup = rows.type.model
         own = self.root.names()
         columns = {
@@ -226,7 +227,7 @@ class OrderedContent:
 
 
 def _mayBeBare(part: Field | ModelGroup) -> bool:
-    """Returns whether a part can be written although no value is given: all that it needs is written as None."""
+    """Returns whether a part can be written without a value, since None can be written for all required elements."""
     if isinstance(part, Field):
         return part.mayBeBare
     if part.rows is not None or mayBeEmpty(part):
@@ -241,7 +242,7 @@ def _namesOf(part: Field | ModelGroup) -> set[str]:
 
 
 def _rowsOf(rows: Field, given: Any) -> Any:
-    """Returns the rows that are given, which may be none. Raises TypeError."""
+    """Returns the given rows, or an empty tuple. Raises TypeError."""
     if isinstance(given, (str, bytes, Mapping)):
         raise TypeError(f"{rows.name}: {type(given).__name__} is not a list of rows")
     return given or ()
@@ -259,7 +260,7 @@ class MixedContent:
     """
     Mixed content (XML Schema part 1, 3.4.2): a list of texts and named elements, in document order.
 
-    If the list is missing, the content is written from the fields of its elements.
+    Without the list, the content is written from the fields of its elements.
     """
 
     def __init__(self, name: str, ordered: OrderedContent, types: ValueTypes) -> None:

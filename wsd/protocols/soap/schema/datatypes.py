@@ -1,4 +1,4 @@
-"""Datatypes: simple types (XML Schema part 2), each with how to read a text as a value of Python and to write it."""
+"""Datatypes: simple types (XML Schema part 2), which read a text as a Python value and write a value as text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TO_SPACES = str.maketrans("\t\n\r", "   ")
 
 
 def writeText(value: Any) -> str:
-    """Returns a str, or the str that a member of an Enum stands for. Raises TypeError for anything else."""
+    """Returns a str, or the str value of a member of an Enum. Raises TypeError for anything else."""
     if type(value) is str:
         return value
     if isinstance(value, Enum):
@@ -43,7 +43,7 @@ def writeText(value: Any) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Splits a text at XML's white space, which a no-break space is not part of."""
+    """Splits a text at white space of XML, which does not include the no-break space."""
     return _BLANKS.sub(" ", text).strip(" ").split(" ") if text.strip("\t\n\r ") else []
 
 
@@ -83,7 +83,7 @@ def _item(text: str) -> str:
 
 
 def unionOf(name: str, members: list[tuple[SimpleType, Callable[[str], bool]]]) -> SimpleType:
-    """Returns a union type (part 2, 2.5.1.3): a value has the first member type for which it is valid."""
+    """Returns a union type (part 2, 2.5.1.3): a value has the first member type that it is valid for."""
 
     def read(text: str) -> Any:
         for member, fits in members:
@@ -105,7 +105,7 @@ def unionOf(name: str, members: list[tuple[SimpleType, Callable[[str], bool]]]) 
 
 
 def enumOf(name: str, base: SimpleType, texts: tuple[str, ...], known: type[Enum] | None) -> SimpleType:
-    """Returns an enumeration of texts, whose values are members of the Enum `known`, or of one that is generated."""
+    """Returns an enumeration of texts. Its values are members of the Enum `known`, or of a generated one."""
     texts = tuple(dict.fromkeys(map(base.read, texts)))
     members: Any = known or Enum(name, _memberNames(texts), type=str)
     byText = {str(member.value): member for member in members}

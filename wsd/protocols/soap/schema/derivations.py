@@ -1,4 +1,4 @@
-"""Derivations: which types derive from which, which elements substitute for which, and the type that a value says."""
+"""Derivations: which types derive from others, which elements substitute for others, and the type of a value."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Derivations:
         self._known: dict[int, list[ComplexType]] = {}
         """The types derived from a declared type, by its id; the declared types live as long as the contract."""
         self._byClass: WeakKeyDictionary[type, dict[int, Any]] = WeakKeyDictionary()
-        """The type of a value's class, which may be local to a function, by the id of the declared type."""
+        """The types of values by their class and the id of the declared type. Weak, since a class may be local."""
 
     def membersOf(self, element: str) -> list[str]:
         """Returns the elements that may substitute for this one, also indirectly (XML Schema part 1, 2.2.2.2)."""
@@ -68,11 +68,11 @@ class Derivations:
 
     def narrowed(self, declared: SimpleType | ComplexType, value: Any) -> SimpleType | ComplexType:
         """
-        Returns the type of a value where `declared` is expected.
+        Returns the type of a value where `declared` is expected: this type, or one that is derived from it.
 
-        The class of the value says it, or the name of its class, or the key xsi:type of a mapping.
+        The type is that of the value's class, or named like this class, or named by the key xsi:type of a mapping.
 
-        Raises ValueError if the name is not that of a type derived from it, or is ambiguous.
+        Raises ValueError if xsi:type names no such type, or if the name is ambiguous.
         """
         if isinstance(value, Mapping):
             name = value.get(TYPE_KEY)
@@ -88,7 +88,7 @@ class Derivations:
         return [each for each in self._candidates(abstract) if not each.isAbstract]
 
     def choices(self, abstract: ComplexType) -> str:
-        """Returns a sentence on what to write for an abstract type."""
+        """Returns advice on how to write a value of an abstract type."""
         names = ", ".join(each.name for each in self.concrete(abstract))
         return f"say which type it is, by its class or by the key {TYPE_KEY} of a mapping: {names}"
 

@@ -1,5 +1,5 @@
 """
-Schema documents: those that a contract is made of, their declarations by name, and one validator for all of them.
+Schema documents: the schemas of a contract, their declarations by name, and one validator for all of them.
 
 Only files are read, never a URL: an imported schema must lie beside the contract.
 """
@@ -124,7 +124,7 @@ class SchemaDocuments:
             raise ConfigError(f"the contract's schema is wrong: {error}") from None
 
     def _linkedDocuments(self) -> tuple[bytes, dict[str, bytes]]:
-        """Returns a schema that imports all documents, and the documents by the URL that it knows them under."""
+        """Returns a schema that imports all documents, and the documents by the URLs in these imports."""
         documents: dict[str, bytes] = {}
         namespaces = list(self._documents)
         # This schema needs a namespace of its own: without one it could not import documents that have none.
@@ -151,7 +151,7 @@ class SchemaDocuments:
         return bool(self._textValidator.validate(probe))
 
     def _addXml(self) -> None:
-        """Adds the attributes of XML itself; those with xs:ID only if they are used, as they are costly to validate."""
+        """Adds the attributes of XML itself. Those of type xs:ID are costly to validate, and added only if used."""
         root = readXml(_XML_XSD)
         used = {ref for schemas in self._documents.values() for each in schemas for ref in _refsOf(each)}
         if used.isdisjoint(("xml:id", "xml:specialAttrs")):
@@ -169,7 +169,7 @@ class SchemaDocuments:
         return bytes(etree.tostring(copy))
 
     def copies(self) -> list[Any]:
-        """Returns copies of all documents, whose imports name only the namespace, for publishing them together."""
+        """Returns copies of all documents to publish together: their imports name only the namespace."""
         copies = [deepcopy(schema) for schemas in self._documents.values() for schema in schemas]
         for copy in copies:
             for link in copy.findall(f"{_XSD}import"):
@@ -237,20 +237,20 @@ def localTag(node: Any, formDefault: str) -> str:
 
 
 def keyOf(node: Any) -> str:
-    """Returns a unique key for a node in a contract. lxml may make a new object for the same node at any time."""
+    """Returns a unique key for a node in a contract. The id of a node is none: lxml may make several objects for it."""
     tree = node.getroottree()
     return f"{id(tree.getroot())} {tree.getpath(node)}"
 
 
 def tagOf(name: Any) -> str:
-    """Returns an element name as a tag. Raises ValueError or TypeError if it is none."""
+    """Returns an element name as a tag. Raises ValueError or TypeError if it is not a name."""
     if not isinstance(name, str):
         raise TypeError(f"{name!r} is not an element name")
     return str(etree.QName(name).text)
 
 
 def qualified(node: Any, text: str) -> str:
-    """Returns the name that a prefixed name means at a node, as {namespace}name. Raises ConfigError."""
+    """Resolves a prefixed name at a node. Returns {namespace}name. Raises ConfigError."""
     prefix, _, local = text.strip().rpartition(":")
     namespace = XML if prefix == "xml" else node.nsmap.get(prefix or None)
     if prefix and namespace is None:

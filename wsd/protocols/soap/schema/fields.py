@@ -1,4 +1,4 @@
-"""Fields: what the value of a complex type holds, one for each child and attribute."""
+"""Fields: the parts of a value of a complex type, one for each child and attribute."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ class Field:
     least: int = 1
     isList: bool = False
     isNillable: bool = False
-    isAttribute: bool = False
     repeats: int = 0
     """The number of the repeated sequence whose elements have a list each, 0 for none."""
     occurs: tuple[int, float] = (1, 1)
@@ -44,7 +43,7 @@ class Field:
 
     @property
     def mayBeBare(self) -> bool:
-        """Whether None can be written as an element: as a nil one, or as an empty one for the default."""
+        """Whether None can be written as an element: a nil one, or an empty one that stands for the default."""
         return not self.isList and (self.isNillable or self.default is not None)
 
     def takes(self, tag: str) -> bool:

@@ -1,4 +1,4 @@
-"""Layout: which fields the values of a complex type have, and the dataclass with these fields."""
+"""Layout: the fields of a complex type's values, and the dataclass with these fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wsd.protocols.soap.schema.values import ComplexType, ValueTypes
 
 
 def layOut(made: ComplexType, root: ModelGroup, types: ValueTypes) -> None:
-    """Gives a type the fields for its content model, and content that is read in order if fields are not enough."""
+    """Sets the fields of a type for its content model, and ordered content if fields are not enough."""
     layout = _Layout(made.name, types)
     made.model = root
     made.fields = layout.fieldsOf(root, isOptional=False)
@@ -82,7 +82,7 @@ class _Layout:
 
     def nameTwins(self) -> None:
         """Gives elements that share a field the name of that field."""
-        # The last ones belong to the outermost choices, whose names the inner ones share.
+        # The last ones belong to the outermost choices, which pass their names on to the inner ones.
         for later, first in reversed(self._twins):
             later.name = first.name
 

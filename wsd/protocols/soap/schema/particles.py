@@ -40,7 +40,7 @@ class Particles:
         self._derivations = derivations
 
     def group(self, owner: str, node: Any) -> ModelGroup:
-        """Reads a model group, or a reference to one (XML Schema part 1, 3.7 and 3.8), of the type named `owner`."""
+        """Reads a model group of the type `owner`, or a reference to a group (XML Schema part 1, 3.7 and 3.8)."""
         kind = localName(node.tag)
         if kind == "group":
             declared = self._declared("group", qualified(node, node.get("ref")))
@@ -94,7 +94,7 @@ class Particles:
         )
 
     def attributes(self, made: ComplexType, node: Any) -> None:
-        """Adds the attributes in a declaration to a type; one with the same tag replaces the base type's."""
+        """Adds the attributes in a declaration to a type. They replace inherited attributes with the same tag."""
         for part in node:
             kind = localName(part.tag)
             if kind == "attribute":

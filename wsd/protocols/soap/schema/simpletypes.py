@@ -24,7 +24,7 @@ class GlobalTypes(Protocol):
 
 
 class SimpleTypes:
-    """Reads simple types; `classes` are those to use for enumerations, by the name of the type."""
+    """Reads simple types. `classes` has the classes to use for enumerations, by the name of the type."""
 
     def __init__(self, types: GlobalTypes, documents: SchemaDocuments, classes: Mapping[str, Any]) -> None:
         self._types = types
@@ -54,7 +54,7 @@ class SimpleTypes:
         return listOf(local, self._referred(node, "itemType", local))
 
     def _union(self, node: Any, name: str, local: str) -> SimpleType:
-        """Reads a union. The validator says whether a text fits a named member type; an anonymous one just reads it."""
+        """Reads a union. The validator checks texts for named member types; anonymous ones try to read them."""
         members: list[tuple[SimpleType, Callable[[str], bool]]] = []
         for each in node.get("memberTypes", "").split():
             fits = partial(self._documents.fits, typeName=qualified(node, each))

@@ -1,4 +1,4 @@
-"""Tags: the start and end tags, attributes and texts of XML as they are written."""
+"""Tags: writes start and end tags, attributes and texts of XML."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tagsOf(tag: str, namespace: str) -> Tags:
 
 
 def newTagsOf(tag: str, namespace: str) -> Tags:
-    """Returns the tags of any element, without keeping them. The prefix n stands for `namespace`."""
+    """Returns the tags of any element, without caching them. The prefix n stands for `namespace`."""
     own, local = splitTag(tag)
     if not own:
         return Tags(f"<{local}", f"</{local}>")
@@ -41,7 +41,7 @@ def rootTagsOf(tag: str, namespace: str) -> Tags:
 
 
 def attribute(tag: str, value: str, name: str) -> str:
-    """Returns an attribute as it stands in a start tag. `name` must be unique in the element."""
+    """Returns an attribute for a start tag. `name` must be unique in the element."""
     namespace, local = splitTag(tag)
     if not namespace:
         return f' {local}="{_quoted(value)}"'
@@ -63,7 +63,7 @@ def _quoted(text: str) -> str:
 
 
 def nilAttributes(declaration: str = "") -> str:
-    """Returns the attributes of a nil element; `declaration` are those that declare its type."""
+    """Returns the attributes of a nil element, after `declaration`, which declares its type."""
     return f'{declaration} i:nil="true"' if declaration else f' xmlns:i="{XSI}" i:nil="true"'
 
 

@@ -1,8 +1,8 @@
 """
 Types: the types of a contract by name, made from its schemas when they are needed.
 
-The values of a complex type are of a dataclass, which is generated unless the author has one. It has an attribute for
-each child, a list if the child may occur more than once, and None for a child that is left out.
+The values of a complex type are objects of a dataclass, which is generated unless the author has written one. It has an
+attribute for each child: a list if the child may occur more than once, None if the child is left out.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _XSD = f"{{{XSD}}}"
 
 
 class SchemaTypes:
-    """The types of a contract; `classes` are those to use for values, by the name of the type."""
+    """The types of a contract. `classes` has the classes to use for values, by the name of the type."""
 
     def __init__(self, documents: SchemaDocuments, classes: Mapping[str, Any] | None = None) -> None:
         self._documents = documents
         self.namespace = documents.namespace
-        """The namespace that the prefix n stands for in what is written."""
+        """The namespace that the prefix n stands for in written elements."""
         self._made: dict[str, Any] = {}
         self._mayBeDerived: dict[int, bool] = {}
         self._globalElements: dict[str, Field] = {}
@@ -170,7 +170,7 @@ class SchemaTypes:
         return self._derivations.concrete(abstract)
 
     def nilDeclaration(self, schemaType: SimpleType | ComplexType) -> str:
-        """Returns the attributes that declare the type of a nil element, since that must not be abstract."""
+        """Returns the attributes that declare the type of a nil element. Its type must not be abstract."""
         if isinstance(schemaType, SimpleType) or not schemaType.isAbstract:
             return ""
         return "".join(typeAttributes(each.key, self.namespace) for each in self.concreteTypes(schemaType)[:1])

@@ -28,7 +28,7 @@ _UNDECIDED = "checking a value against its pattern takes too long; send a shorte
 
 
 class Validator:
-    """Validates elements with an lxml schema; `documents` are those that the schema was made of."""
+    """Validates elements with an lxml schema, which was made from `documents`."""
 
     def __init__(self, schema: Any, documents: Iterable[Any]) -> None:
         self._schema = schema
@@ -60,15 +60,15 @@ class Validator:
 
     def _inPieces(self, element: Any) -> str:
         data = memoryview(etree.tostring(element, encoding="utf-8", with_tail=False))
-        reader = FeedParser(isHuge=True, schema=self._schema)
+        parser = FeedParser(isHuge=True, schema=self._schema)
         try:
             for start in range(0, len(data), _PIECE):
-                reader.feed(bytes(data[start : start + _PIECE]))
-                if reader.errors:
-                    return _sentence(reader.errors[0])
-            reader.close()
+                parser.feed(bytes(data[start : start + _PIECE]))
+                if parser.errors:
+                    return _sentence(parser.errors[0])
+            parser.close()
         except etree.XMLSyntaxError as error:
-            return _sentence(reader.errors[0]) if reader.errors else str(error)[:400]
+            return _sentence(parser.errors[0]) if parser.errors else str(error)[:400]
         return ""
 
 

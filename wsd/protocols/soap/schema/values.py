@@ -1,7 +1,7 @@
 """
-Values of complex types: reads an element as a value of Python, and writes a value as the text of an element.
+Values of complex types: reads an element as a Python value, and writes a value as the text of an element.
 
-Text is written, not a tree. That takes half the time, although the text is parsed again for validation.
+Writing text takes half the time of building a tree, although the text is parsed again for validation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PLAIN = (int, bool, float, Decimal, date, datetime, time, timedelta, bytes)
 
 
 class Content(Protocol):
-    """Reads and writes children whose positions count, so that a field for each tag is not enough."""
+    """Reads and writes children whose positions matter, so that a field for each tag is not enough."""
 
     def read(self, element: Any, values: dict[str, Any]) -> None:
         """Reads the children of a valid element into `values`. Raises ValueError."""
@@ -78,7 +78,7 @@ class ValueTypes(Protocol):
 _Readers = dict[str, tuple[str, bool, Callable[[str], Any] | None, Callable[[Any], Any]]]
 """By tag: the name of the field, whether it is a list, and what reads the text or, if that is None, the element."""
 _Writers = list[tuple[str, str, str, Callable[[Any], str] | None, Field]]
-"""The name of the field, its start and end tags, what writes its text if it has nothing else, and the field."""
+"""The name of the field, its start and end tags, what writes its text if it has only text, and the field."""
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class ComplexType:
     text: SimpleType | None = None
     """The type of simple content, whose value is in the field `value`."""
     python: Any = None
-    """What makes a value: usually its dataclass."""
+    """The callable that makes a value, usually its dataclass."""
     key: str = ""
     """The name as {namespace}name, "" for an anonymous type."""
     isAbstract: bool = False
@@ -112,7 +112,7 @@ class ComplexType:
         return self.python(**self.readFields(element))
 
     def readFields(self, element: Any) -> dict[str, Any]:
-        """Returns the values of the attributes and children that are there, by the names of their fields."""
+        """Returns the values of the attributes and children of an element, by the names of their fields."""
         values: dict[str, Any] = {}
         if self.text is not None:
             values["value"] = self.text.read(element.text or "")
@@ -160,7 +160,7 @@ class ComplexType:
     def write(self, out: list[str], value: Any) -> None:
         """Writes the attributes and the content, after the start tag. Raises ValueError or TypeError."""
         # The check for a Mapping comes last: it takes longer than writing most values.
-        isObject = type(value) is self.python or not isinstance(value, Mapping)
+        isObject = type(value) is self.python or not (type(value) is dict or isinstance(value, Mapping))
         get: Callable[..., Any] = partial(getattr, value) if isObject else value.get
         if self.attributes or self.openAttributes:
             self._writeAttributes(out, get)
@@ -194,7 +194,7 @@ class ComplexType:
                 writeFields(out, each, given, self.types)
 
     def _refuse(self, value: Any) -> None:
-        """Raises TypeError for a value that was written as an empty element, although it is no object with fields."""
+        """Raises TypeError for a value without fields, such as a text, which was written as an empty element."""
         if isinstance(value, _NO_OBJECTS):
             raise TypeError(f"{type(value).__name__} is not a {self.name}")
 
@@ -290,7 +290,7 @@ def readValue(schemaType: SimpleType | ComplexType, types: ValueTypes, element: 
 
 
 def _given(each: Field, value: Any) -> Iterable[Any]:
-    """Returns the values of a field as a list, which is empty for what is left out. Raises TypeError."""
+    """Returns the values of a field in a list or tuple, an empty one if the field is left out. Raises TypeError."""
     if each.isList:
         if isinstance(value, (str, bytes, Mapping)):
             raise TypeError(f"{each.name}: {type(value).__name__} is not a list")
@@ -299,7 +299,7 @@ def _given(each: Field, value: Any) -> Iterable[Any]:
 
 
 def writeField(out: list[str], each: Field, value: Any, types: ValueTypes) -> None:
-    """Writes one child. Raises ValueError that names it."""
+    """Writes one child. Raises ValueError, which names the child."""
     if each.type is None:
         types.writeAny(out, value)
     elif isinstance(value, Named) and (each.members or each.type is not types.anyType):
@@ -338,7 +338,7 @@ def writeValue(
 
 
 def _writeElement(out: list[str], tags: Tags, schemaType: SimpleType | ComplexType, value: Any, name: str) -> None:
-    """Writes an element of exactly this type. Raises ValueError that names the part of the value that is wrong."""
+    """Writes an element of exactly this type. Raises ValueError, which names the wrong part of the value."""
     out.append(tags.start)
     try:
         if isinstance(schemaType, SimpleType):

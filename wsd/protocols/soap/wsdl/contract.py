@@ -32,7 +32,7 @@ class Operation:
     input: Message | None
     output: Message | None
     faults: dict[str, Message] = field(default_factory=dict)
-    """By the name of the fault, and by that of its element."""
+    """By the name of the fault, and by the name of its element."""
     documentation: str = ""
     soapAction: str = ""
 
@@ -49,6 +49,8 @@ class Contract:
         self.documents = documents
         self.types = types
         self._validator = Validator(documents.validator, documents.copies())
+        self.isCostly = self._validator.isCostly
+        """Whether validation may take long, and so is done in a thread."""
         self.operations: dict[str, Operation] = {}
         self.byAction: dict[str, Operation] = {}
         self.byElement: dict[str, Operation] = {}
@@ -70,14 +72,9 @@ class Contract:
         """Returns the first validation error of an element of `size` bytes, "" if it is valid."""
         return self._validator.check(element, size)
 
-    @property
-    def isCostly(self) -> bool:
-        """Whether validation may take long, and so is done in a thread."""
-        return self._validator.isCostly
-
 
 def uniqueNames(elements: Iterable[str]) -> dict[str, str]:
-    """Returns each element's name without its namespace; an underscore is added to a name that is taken."""
+    """Returns the local name of each element, with underscores if another element has the same."""
     found: dict[str, str] = {}
     for each in elements:
         if each not in found:

@@ -21,7 +21,7 @@ _WSDL = f"{{{WSDL}}}"
 
 
 def readContract(path: Path, classes: Mapping[str, Any] | None = None) -> Contract:
-    """Reads a contract from a file; `classes` are those to use for values, by type name. Raises ConfigError."""
+    """Reads a contract from a file. `classes` has the classes of values, by type name. Raises ConfigError."""
     root = readXml(path)
     if root.tag == f"{{{XSD}}}schema":
         return _fromSchema(path, root, classes)
@@ -53,7 +53,7 @@ def _fromSchema(path: Path, root: Any, classes: Mapping[str, Any] | None) -> Con
 
 
 def _operationsOf(elements: list[str], base: str, types: SchemaTypes) -> list[Operation]:
-    """Returns the operations of a bare schema; `base` is what their Actions begin with."""
+    """Returns the operations of a bare schema. `base` is the beginning of their Actions."""
 
     def message(element: str, action: str) -> Message:
         return Message(element, types.element(element), action)
@@ -72,7 +72,7 @@ def _operationsOf(elements: list[str], base: str, types: SchemaTypes) -> list[Op
 
 
 def _responses(elements: list[str]) -> dict[str, str]:
-    """Returns the response of each element: the one in its own namespace, or else one in another."""
+    """Returns the response of each element, preferably the one in the same namespace."""
     byLocalName: dict[str, list[str]] = {}
     for element in elements:
         byLocalName.setdefault(localName(element), []).append(element)
@@ -135,7 +135,7 @@ class _WsdlReader:
         """Returns the portType with operations; of several, the one in a binding of SOAP."""
         found = [each for each in self._all("portType") if len(each.findall(f"{_WSDL}operation"))]
         if len(found) > 1:
-            # The others are those of HTTP GET and POST.
+            # The others are for HTTP GET and POST.
             bound = {qualified(each, each.get("type", "")) for each in self._all("binding") if _isOfSoap(each)}
             found = [each for each in found if self._nameOf(each) in bound]
         if len(found) != 1:
@@ -168,14 +168,15 @@ class _WsdlReader:
 
     def _operation(self, node: Any, soapAction: str) -> Operation:
         name = node.get("name")
-        asked, answered = node.find(f"{_WSDL}input"), node.find(f"{_WSDL}output")
-        if asked is None and answered is None:
+        inputNode, outputNode = node.find(f"{_WSDL}input"), node.find(f"{_WSDL}output")
+        if inputNode is None and outputNode is None:
             raise ConfigError(f"{self._path}: the operation {name} has neither an input nor an output")
-        isOneWay = answered is None
+        inputName = name if outputNode is None else f"{name}Request"
+        outputName = name if inputNode is None else f"{name}Response"
         operation = Operation(
             name,
-            None if asked is None else self._message(asked, name if isOneWay else f"{name}Request", soapAction),
-            None if answered is None else self._message(answered, f"{name}Response" if asked is not None else name),
+            None if inputNode is None else self._message(inputNode, inputName, soapAction),
+            None if outputNode is None else self._message(outputNode, outputName),
             documentation=_documentation(node),
             soapAction=soapAction,
         )

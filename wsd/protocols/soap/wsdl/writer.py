@@ -6,25 +6,35 @@ from typing import Any
 
 from lxml import etree
 
-from wsd.protocols.soap.names import HTTP_TRANSPORT, WEBSOCKET_TRANSPORT, WSAM, WSAW, WSDL, WSDL_SOAP11, WSDL_SOAP12
+from wsd.protocols.soap.names import (
+    HTTP_TRANSPORT,
+    WEBSOCKET_TRANSPORT,
+    WSAM,
+    WSAW,
+    WSDL,
+    WSDL_SOAP11,
+    WSDL_SOAP12,
+    namespaceOf,
+    splitTag,
+)
 from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation, uniqueNames
 
 _WSDL = f"{{{WSDL}}}"
 
 
 def webSocketWsdl(contract: Contract, location: str) -> bytes:
-    """Returns the WSDL with the transport of [MS-SWSB], for WCF. It has what the server pushes."""
+    """Returns the WSDL with the transport of [MS-SWSB], for WCF. It includes the pushed messages."""
     return WsdlWriter(contract, [("WebSocket", WSDL_SOAP12, WEBSOCKET_TRANSPORT)], location, True).write()
 
 
 def httpWsdl(contract: Contract, location: str) -> bytes:
-    """Returns the WSDL with the transport HTTP, for 1.2 and 1.1, without what is pushed: few clients can read that."""
+    """Returns the WSDL with the transport HTTP, for 1.2 and 1.1. It omits pushed messages: few clients read them."""
     ports = [("Soap12", WSDL_SOAP12, HTTP_TRANSPORT), ("Soap11", WSDL_SOAP11, HTTP_TRANSPORT)]
     return WsdlWriter(contract, ports, location, False).write()
 
 
 class WsdlWriter:
-    """Writes a WSDL. A port is the suffix of its name, the namespace of the binding, and the transport."""
+    """Writes a WSDL. A port is given by the suffix of its name, the namespace of its binding, and its transport."""
 
     def __init__(self, contract: Contract, ports: list[tuple[str, str, str]], location: str, isPushed: bool) -> None:
         self._contract = contract
@@ -43,7 +53,7 @@ class WsdlWriter:
         )
 
     def _elementNamespaces(self) -> list[str]:
-        return list(dict.fromkeys(each.lstrip("{").rpartition("}")[0] for each in self._names))
+        return list(dict.fromkeys(map(namespaceOf, self._names)))
 
     def _elements(self) -> list[str]:
         """Returns the elements of all messages."""
@@ -58,7 +68,7 @@ class WsdlWriter:
         """Returns the WSDL in UTF-8."""
         etree.SubElement(self._root, f"{_WSDL}types")
         for tag, name in self._names.items():
-            namespace, _, local = tag.lstrip("{").rpartition("}")
+            namespace, local = splitTag(tag)
             node = etree.SubElement(self._root, f"{_WSDL}message", name=name)
             element = f"{self._prefixes[namespace]}:{local}" if namespace else local
             etree.SubElement(node, f"{_WSDL}part", name="parameters", element=element)
