@@ -81,7 +81,7 @@ class Daemon(Service):
         self._environ = environ
         self._locks = locks
         self._fixed = fixedOf(config)
-        self._systemd = Systemd(environ)
+        self._systemd = Systemd(environ, reactor)
         self._plane = planeOf(config)
         self._timer = Timer(reactor)
         self.metrics = Metrics(self._plane.traffic)
@@ -176,9 +176,9 @@ class Daemon(Service):
         self._repeat(_WATCH, self.routes.stopUnused)
         logListening(self.listening)
         warnOfBuiltIn(self.config, self.routes.routes, self.listening)
-        self._systemd.tell("READY=1", self._status)
+        self._systemd.notify("READY=1", self._status)
         if self._systemd.watchdog is not None:
-            self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.tell("WATCHDOG=1"))
+            self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.notify("WATCHDOG=1"))
         if self.listening.certificates is not None:
             self._repeat(_WATCH, self.listening.certificates.poll)
 
@@ -215,14 +215,14 @@ class Daemon(Service):
         """
         if not self.running:
             return
-        self._systemd.tell("RELOADING=1")
+        self._systemd.notify("RELOADING=1")
         status = "not reloaded; the log says why"
         try:
             status = self._reloaded()
         except Exception:
             self.log.failure("not reloaded", event="reload.refused")
         finally:
-            self._systemd.tell("READY=1", status)
+            self._systemd.notify("READY=1", status)
 
     def _reloaded(self) -> str:
         """Do the reload. Returns the new text for `systemctl status`."""
@@ -275,7 +275,7 @@ class Daemon(Service):
         new requests get 503, /readyz too. On a socket that systemd holds, new clients wait for the next daemon.
         """
         super().stopService()
-        self._systemd.tell("STOPPING=1", "closing the connections")
+        self._systemd.notify("STOPPING=1", "closing the connections")
         self.state = DaemonState.stopping
         self.site.stopping = True
         drained = Deferred.fromCoroutine(self._drain())
