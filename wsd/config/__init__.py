@@ -8,7 +8,7 @@ folder for what the daemon keeps, `stores` checks a store in it, and `changes` t
 
 from wsd.config.errors import ConfigError
 from wsd.config.reading import defaultText, parse
-from wsd.config.shape import Certificate, Config, Log, Policies, Route, Tls
+from wsd.config.schema import Certificate, Config, Log, Policies, Route, Tls
 from wsd.config.state import stateFolder
 
 __all__ = [

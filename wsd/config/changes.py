@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from wsd.config.shape import Config, Policies, Route
+from wsd.config.schema import Config, Policies, Route
 
 FIXED = (
     "port",

@@ -30,7 +30,7 @@ def port(default: int | None) -> Any:
     return field(default=default, metadata={"unit": "port", "least": 0, "most": 65535})
 
 
-def texts(*default: str, each: object = None) -> Any:
+def strings(*default: str, each: object = None) -> Any:
     """A list of texts; `each` reads one, and raises ValueError with a sentence."""
     return field(default=default, metadata={} if each is None else {"each": each})
 

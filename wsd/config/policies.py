@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsd.config.shape import Policies
+from wsd.config.schema import Policies
 from wsd.config.tables import Table
 
 

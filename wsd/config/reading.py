@@ -11,7 +11,7 @@ from typing import Any
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.routes import RouteReader
-from wsd.config.shape import Certificate, Config, Log, Policies, Tls
+from wsd.config.schema import Certificate, Config, Log, Policies, Tls
 from wsd.config.tables import Table
 from wsd.config.values import show
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
-from wsd.config.shape import Policies, Route
+from wsd.config.schema import Policies, Route
 from wsd.config.tables import Table
 from wsd.config.values import nearest, show, token
 

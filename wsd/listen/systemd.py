@@ -23,14 +23,14 @@ _TEMPORARY = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENF
 
 
 class NotListening(Exception):
-    """A descriptor that was passed is not a listening socket: one sentence."""
+    """A descriptor that was passed is not a listening socket. The message is one sentence."""
 
 
 def recall(environ: MutableMapping[str, str]) -> None:
     """
     Restore the variables that Twisted removes from the environment when it is imported.
 
-    Its parser of endpoint strings reads them then, and keeps only one descriptor of each name.
+    Twisted's parser of endpoint strings keeps only one descriptor of each name, so that ours reads them itself.
     """
     with suppress(OSError):
         for variable in Path("/proc/self/environ").read_bytes().split(b"\0"):
@@ -61,7 +61,7 @@ def inherited(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
 
 
 def adopt(descriptor: int) -> socket.socket:
-    """The socket of a descriptor that was passed. Raises `NotListening`."""
+    """Returns the socket of a descriptor that was passed. Raises `NotListening`."""
     try:
         adopted = socket.socket(fileno=descriptor)
     except OSError as error:

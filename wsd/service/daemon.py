@@ -22,7 +22,7 @@ from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import raiseDescriptorLimit, roomIn
-from wsd.listen.endpoints import Unusable
+from wsd.listen.endpoints import CannotListen
 from wsd.listen.systemd import Systemd
 from wsd.logs import describeError
 from wsd.metrics import Metrics
@@ -130,7 +130,7 @@ class Daemon(Service):
         metrics.setLag(lambda: self._timer.lag)
         if self.listening.certificates is not None:
             metrics.setCertificates(self.listening.certificates.expiry)
-            metrics.setRevoked(self.listening.certificates.revokedEnd)
+            metrics.setRevoked(self.listening.certificates.crlExpiry)
 
     def readiness(self) -> tuple[bool, str, list[str], list[str]]:
         """For /readyz: whether the daemon serves, its plane of frames, its routes, and the reasons why it does not."""
@@ -196,7 +196,7 @@ class Daemon(Service):
     def _cannotStart(self, failure: Failure) -> None:
         """An endpoint could not be set up: report it, and end the process."""
         cause = getattr(failure.value, "subFailure", failure)
-        if not cause.check(Unusable, ConfigError, OSError):
+        if not cause.check(CannotListen, ConfigError, OSError):
             self.log.failure("wsd cannot start", cause)
         self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
         # Only when a signal ends them do Twisted's commands have an exit status other than 0.
@@ -235,7 +235,7 @@ class Daemon(Service):
             self.routes.introduce(routes)
         except BaseException as error:
             # Foreign modules run here: whatever they raise, even SystemExit, does not end the daemon.
-            sentence = str(error) if isinstance(error, (ConfigError, Unusable)) else describeError(error)
+            sentence = str(error) if isinstance(error, (ConfigError, CannotListen)) else describeError(error)
             status = f"not reloaded: {sentence}"
             self.log.error(
                 "not reloaded, the configuration stays as it was: {sentence}",

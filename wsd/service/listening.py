@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from wsd.config import Config
 from wsd.listen.bind import bind
-from wsd.listen.endpoints import Unusable
+from wsd.listen.endpoints import CannotListen
 from wsd.listen.listener import Listener
 from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
@@ -42,7 +42,7 @@ class Listening:
     """
     All listeners, and what each builds for a connection.
 
-    Raises `Unusable` if one cannot be bound.
+    Raises `CannotListen` if one cannot be bound.
     """
 
     log = Logger(namespace="wsd")
@@ -74,7 +74,7 @@ class Listening:
                 failed: list[Failure] = []
                 listener.adopt(self._reactor, self.compose(listener)).addErrback(failed.append)
                 if failed:
-                    raise Unusable(f"listen {listener.endpoint!r}: {failed[0].getErrorMessage()}")
+                    raise CannotListen(f"listen {listener.endpoint!r}: {failed[0].getErrorMessage()}")
 
     def compose(self, listener: Listener) -> Any:
         """The factory of a listener: PROXY, then TLS, then the door, in the order in which real proxies send them."""

@@ -40,6 +40,6 @@ def makeService(options: Options) -> IService:
         ) from None
     try:
         service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
-    except (ConfigError, service.Unusable) as error:
+    except (ConfigError, service.CannotListen) as error:
         raise exitWith(str(error)) from None
     return logged

@@ -61,7 +61,7 @@ def checkFiles(config: Config) -> None:
         Certificates(replace(config.tls, self_signed=False), os.environ)
     try:
         warnings.update(dict.fromkeys(service.check(config, reactor)))
-    except service.Unusable as error:
+    except service.CannotListen as error:
         raise ConfigError(str(error)) from None
     for warning in warnings:
         print(f"wsd: warning: {warning}", file=sys.stderr)

@@ -126,20 +126,20 @@ class Door(Protocol):
             peer = self._identify(head, tls is not None)
         except Refused as refused:
             # A refused Host is answered alike everywhere; a refused target as its route answers it.
-            self._refuse(self._known(refused, head) if head is not None and head.authority else refused, head)
+            self._refuse(self._restate(refused, head) if head is not None and head.authority else refused, head)
             return None
         if head.isUpgrade:
             try:
                 self._upgrade(head, peer, tls, rest)
             except Refused as refused:
-                self._refuse(self._known(refused, head), head)
+                self._refuse(self._restate(refused, head), head)
             return None
         return Admitted(head, peer, tls)
 
-    def _known(self, refused: Refused, head: Head) -> Refused:
+    def _restate(self, refused: Refused, head: Head) -> Refused:
         """A refusal in the form that the clients of the requested route know."""
         route = self._site.routeFor(head.path) if head.isUpgrade else None
-        return refused if route is None else route.known(refused)
+        return refused if route is None else route.restate(refused)
 
     def _identify(self, head: Head, secure: bool) -> Peer:
         """The true peer. Raises `Refused` if the request names a host that is not ours, even from this machine."""

@@ -76,7 +76,7 @@ class SiteRoute:
             raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
         return factory
 
-    def known(self, refused: Refused) -> Refused:
+    def restate(self, refused: Refused) -> Refused:
         """A refusal with the status that the route's clients expect for it."""
         statuses = next(iter(self.factories.values())).statuses
         status = statuses.get(refused.status)

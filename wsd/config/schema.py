@@ -70,7 +70,7 @@ class Tls:
 
     port: int | None = fields.port(None)
     """A port for TLS on each of `host`; 0 takes a free one, None is none."""
-    listen: tuple[str, ...] = fields.texts(each=endpoint)
+    listen: tuple[str, ...] = fields.strings(each=endpoint)
     """Twisted endpoint strings to listen at with TLS."""
     self_signed: bool = False
     """A developer's certificate for localhost, made when there is none and kept in the state folder."""
@@ -114,9 +114,9 @@ class Route:
     """Whose order decides among the subprotocols in common."""
     require_subprotocol: bool = False
     """Whether a client without a subprotocol in common is refused (400) or opens without one."""
-    origins: tuple[str, ...] = fields.texts("same-host", each=origin)
+    origins: tuple[str, ...] = fields.strings("same-host", each=origin)
     """The origins whose pages may open it: "same-host", "null", "*", or origins in full."""
-    clients: tuple[str, ...] = fields.texts(each=subject)
+    clients: tuple[str, ...] = fields.strings(each=subject)
     """The client certificates that may open it, by subject; without any, no certificate is needed."""
     options: Mapping[str, object] = field(default_factory=dict)
     """A protocol's name to an instance of its Options: the route's own keys."""
@@ -132,19 +132,19 @@ class Config:
 
     port: int | None = fields.port(9998)
     """The port on each of `host`; 0 takes a free one, None (written false) is none."""
-    host: tuple[str, ...] = fields.texts("127.0.0.1", "::1")
+    host: tuple[str, ...] = fields.strings("127.0.0.1", "::1")
     """The addresses to listen on."""
-    listen: tuple[str, ...] = fields.texts(each=endpoint)
+    listen: tuple[str, ...] = fields.strings(each=endpoint)
     """Twisted endpoint strings to listen at; when there are some, `port` holds only if it is given too."""
-    hosts: tuple[str, ...] = fields.texts("localhost", "127.0.0.1", "[::1]", each=hostName)
+    hosts: tuple[str, ...] = fields.strings("localhost", "127.0.0.1", "[::1]", each=hostName)
     """Names that a request may have in its Host: a whole name, "*.NAME" for every name under NAME, or "*" for any."""
-    trusted_proxies: tuple[str, ...] = fields.texts(each=proxy)
+    trusted_proxies: tuple[str, ...] = fields.strings(each=proxy)
     """The proxies whose headers with a client's address are believed: addresses, networks, or "unix"."""
     proxy_header: str = fields.choice("x-forwarded-for", "forwarded")
     """The header with the client's address that the trusted proxies set; the other one is ignored."""
     proxy_protocol: bool = False
     """Whether the trusted proxies begin each connection with a PROXY header; a `listen` string may override it."""
-    metrics_allow: tuple[str, ...] = fields.texts(each=network)
+    metrics_allow: tuple[str, ...] = fields.strings(each=network)
     """Addresses and networks that may read /metrics, beside direct loopback peers."""
     frames: str = fields.choice("auto", "_fast", "fast", "plain")
     """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
