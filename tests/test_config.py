@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsd.config import Certificate, Config, ConfigError, Log, Policies, Route, Tls, defaultText, parse, stateFolder
@@ -269,6 +269,7 @@ class TestSlips:
         told = "handlers: /h is not a folder; name the one where the *_wsh.py files are"
         assert sentence('handlers = "/h"') == told
 
+    @settings(deadline=None)
     @given(
         st.dictionaries(
             st.sampled_from([each.name for each in fields(Config) if each.name != "routes"] + ["route"]),

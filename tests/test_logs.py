@@ -225,15 +225,15 @@ class TestWhatStrangersCause:
         self.refused(told, 1000, 5000.0)
         self.refused(told, 1, 5001.0, "192.0.2.2:1")
         self.refused(told, 1000, 5001.0, "[2001:db8::1]:{port}")
-        assert self.lines(stream, "refused 192.0.2.1:") == RefusalLimit.OF_ONE
+        assert self.lines(stream, "refused 192.0.2.1:") == RefusalLimit.PER_ADDRESS
         assert self.lines(stream, "refused 192.0.2.2:") == 1
-        assert self.lines(stream, "refused [2001:db8::1]:") == RefusalLimit.OF_ONE
+        assert self.lines(stream, "refused [2001:db8::1]:") == RefusalLimit.PER_ADDRESS
 
     def test_is_told_up_to_a_measure_in_all(self) -> None:
         stream = io.StringIO()
         told = observer(LineObserver("text", stream=stream), "info")
         self.refused(told, 5000, 5000.0, "192.0.2.{address}:{port}")
-        assert self.lines(stream, "refused") == RefusalLimit.OF_ALL
+        assert self.lines(stream, "refused") == RefusalLimit.IN_TOTAL
 
     def test_is_counted_and_the_next_minute_says_how_many(self) -> None:
         stream = io.StringIO()
@@ -242,16 +242,16 @@ class TestWhatStrangersCause:
         self.refused(told, 5, 5061.0)
         entries = jsonOf(stream.getvalue())
         (omitted,) = [entry for entry in entries if entry["event"] == "log.omitted"]
-        assert (omitted["count"], omitted["level"]) == (100 - RefusalLimit.OF_ONE, "warn")
-        assert entries.index(omitted) == RefusalLimit.OF_ONE
-        assert len(entries) == RefusalLimit.OF_ONE + 1 + 5
+        assert (omitted["count"], omitted["level"]) == (100 - RefusalLimit.PER_ADDRESS, "warn")
+        assert entries.index(omitted) == RefusalLimit.PER_ADDRESS
+        assert len(entries) == RefusalLimit.PER_ADDRESS + 1 + 5
 
     def test_is_not_kept_out_by_a_clock_that_goes_back(self) -> None:
         stream = io.StringIO()
         told = observer(LineObserver("text", stream=stream), "info")
         self.refused(told, 100, 5000.0)
         self.refused(told, 5, 1000.0)
-        assert self.lines(stream, "refused 192") == RefusalLimit.OF_ONE + 5
+        assert self.lines(stream, "refused 192") == RefusalLimit.PER_ADDRESS + 5
 
     def test_keeps_nothing_else_out(self) -> None:
         stream = io.StringIO()

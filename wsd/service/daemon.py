@@ -41,7 +41,7 @@ from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
 
 _WATCH = 5.0
-"""Seconds between two looks at the certificates' files."""
+"""Seconds between two checks of the certificates' files, and of unused factories."""
 
 
 def planeOf(config: Config) -> Plane:
@@ -61,7 +61,7 @@ class DaemonState(Enum):
 
 
 class Daemon(Service):
-    """wsd, from its listeners to its routes."""
+    """The daemon: its listeners, its site and its routes."""
 
     name = "wsd"
     log = Logger(namespace="wsd")
@@ -133,7 +133,7 @@ class Daemon(Service):
             metrics.setRevoked(self.listening.certificates.crlExpiry)
 
     def readiness(self) -> tuple[bool, str, list[str], list[str]]:
-        """For /readyz: whether the daemon serves, its plane of frames, its routes, and the reasons why it does not."""
+        """For /readyz: whether the daemon is ready, its plane of frames, its routes, and the reasons if it is not."""
         reasons = [self.state.value] if self.state is not DaemonState.serving else []
         reasons += self.routes.faults()
         return not reasons, self._plane.name, list(self.routes.routes), reasons
@@ -143,7 +143,7 @@ class Daemon(Service):
     def startService(self) -> None:
         """Start the routes, then listen. A route that cannot start answers 503; all other routes work."""
         super().startService()
-        # Without a handler HUP would end the daemon.
+        # Without a handler, SIGHUP would end the daemon.
         self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
         self._descriptors = raiseDescriptorLimit()
         self.listening.prepare()
@@ -156,7 +156,7 @@ class Daemon(Service):
         logStart(self._plane, self._descriptors, self.listening.notices, notices)
         self._admission.setRoom(roomIn(self._descriptors))
         warnOfFewDescriptors(self.config.policies.max_connections, self._admission.most, self._descriptors)
-        # The reactor must handle signals first: whoever hears that the daemon is ready may stop it at once.
+        # The reactor must handle signals first: the daemon may be stopped as soon as it reports that it is ready.
         self.reactor.callWhenRunning(self._startRoutes)
 
     def _startRoutes(self) -> None:
@@ -199,7 +199,7 @@ class Daemon(Service):
         if not cause.check(CannotListen, ConfigError, OSError):
             self.log.failure("wsd cannot start", cause)
         self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
-        # Only when a signal ends them do Twisted's commands have an exit status other than 0.
+        # Twisted's commands have an exit status other than 0 only if a signal ends them.
         os.kill(os.getpid(), signal.SIGTERM)
 
     # -- reloading ------------------------------------------------------------------------------------------------
@@ -209,9 +209,9 @@ class Daemon(Service):
 
     def reload(self) -> None:
         """
-        Read the configuration and the certificates anew. If the new one is wrong, the old one stays.
+        Read the configuration and the certificates again. If the new configuration is wrong, the old one stays.
 
-        New connections get the new routes and policies. Listeners stay as they are: changing them needs a restart.
+        New connections get the new routes and policies. Listeners stay as they are; changing them needs a restart.
         """
         if not self.running:
             return
@@ -234,7 +234,7 @@ class Daemon(Service):
                 self._locks.take(lockFiles(config, self._environ))
             self.routes.introduce(routes)
         except BaseException as error:
-            # Foreign modules run here: whatever they raise, even SystemExit, does not end the daemon.
+            # Modules of users run here. Whatever they raise, even SystemExit, does not end the daemon.
             sentence = str(error) if isinstance(error, (ConfigError, CannotListen)) else describeError(error)
             status = f"not reloaded: {sentence}"
             self.log.error(
@@ -249,7 +249,7 @@ class Daemon(Service):
         return status
 
     def _replace(self, config: Config, routes: Mapping[str, SiteRoute]) -> None:
-        """Use a new configuration from now on."""
+        """Use a new configuration and its routes from now on."""
         before, self.config = self.config, config
         old = self.routes.routes
         new = (key for key in routes if key not in old or not old[key].route.builtIn)
@@ -269,10 +269,10 @@ class Daemon(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Finish pending answers, close all WebSockets with 1001, wait for that, and stop the routes.
+        Finish pending answers, close all WebSockets with 1001, and stop the routes.
 
         This takes at most `drain`, the longest `closing_timeout`, and the time that the routes need to stop. Meanwhile
-        new requests get 503, /readyz too. On a socket that systemd holds, new clients wait for the next daemon.
+        new requests get 503, /readyz included. On a socket that systemd holds, new clients wait for the next daemon.
         """
         super().stopService()
         self._systemd.notify("STOPPING=1", "closing the connections")
