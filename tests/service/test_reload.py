@@ -23,7 +23,7 @@ from wsd.policies.address import Trust
 from wsd.protocols import optionsOf
 from wsd.service import Daemon
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 TOP = """\
 port = 0
