@@ -190,7 +190,7 @@ class TestProtocols:
 
 
 class TestConfigurations:
-    """Those of docs/configuration.md have their own tests, in tests/test_config.py."""
+    """Those of docs/configuration.md have their own tests, in tests/config/test_reading.py."""
 
     @pytest.mark.parametrize("block", of("toml", without=("docs/configuration.md",)), ids=str)
     def test_each_is_one(self, package: Path, block: Block) -> None:
@@ -213,7 +213,7 @@ NOT_RUN = {
 COMMANDS = [
     block
     for block in BLOCKS
-    if block.page != "docs/configuration.md"  # its own tests are in tests/test_config.py
+    if block.page != "docs/configuration.md"  # its own tests are in tests/config/test_reading.py
     and (block.language in ("console", "sh") or (not block.language and OURS.match(block.text)))
 ]
 

@@ -69,8 +69,8 @@ class TestEachGroup:
 
     def test_it_is_drawn_by_what_it_is_and_not_by_where(self, group: Any) -> None:
         mutant = next(group.mutants())
-        assert mutant.lot(1) == replace(mutant, path="elsewhere.py", row=1, start=0, end=1).lot(1)
-        assert mutant.lot(1) != mutant.lot(2)
+        assert mutant.rank(1) == replace(mutant, path="elsewhere.py", row=1, start=0, end=1).rank(1)
+        assert mutant.rank(1) != mutant.rank(2)
 
 
 def test_each_harmless_one_can_still_occur() -> None:

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """
-Mutation testing: changes one thing in the source at a time, and tells which changes no test notices.
+Mutation testing: changes one thing in the source at a time, and reports the changes that no test notices.
 
-The mutants are drawn from all possible ones by a seed and by what they are, so that a run can be repeated, and a change
-of other lines draws no others. Each is tried in a copy of the tree, with the tests that mirror its module
-(mutants.toml). Fails if one survives that is not known to be harmless.
+The mutants are a sample of all possible ones. It depends only on a seed and on the mutated lines, so that a run can be
+repeated, and a change of other lines does not change the sample. Each mutant is tried in a copy of the tree with the
+tests that mirror its module (mutants.toml). Fails if one survives that is not known to be harmless.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).with_suffix(".toml")
 
 PATIENCE = 3.0, 20.0
-"""A mutant is stopped after so many times what its tests take without it, and so many seconds more."""
+"""The time-out of a mutant: this factor times the duration of its tests without it, plus this many seconds."""
 
 COMPARED = {
     ast.Lt: (ast.LtE, ast.Gt),
@@ -55,7 +55,7 @@ class Mutant:
     path: str
     row: int
     function: str
-    """The name of the function that it is in, "" outside of any."""
+    """The name of the function that it is in; "" outside of any function."""
     start: int
     end: int
     new: str
@@ -66,8 +66,8 @@ class Mutant:
     def apply(self, source: bytes) -> bytes:
         return source[: self.start] + self.new.encode() + source[self.end :]
 
-    def lot(self, seed: int) -> bytes:
-        """Its place among those that may be drawn."""
+    def rank(self, seed: int) -> bytes:
+        """Its rank in the order in which mutants are drawn."""
         return sha256(f"{seed} {self.function} {self.line} {self.becomes}".encode()).digest()
 
     def __str__(self) -> str:
@@ -200,7 +200,7 @@ class Mutator(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        """What people read; positions within it are not told before Python 3.12 either."""
+        """Left alone: it is text for people, and Python 3.11 has no positions inside it."""
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, bool):
@@ -212,7 +212,7 @@ class Mutator(ast.NodeVisitor):
 
 
 class Group:
-    """Modules, and the tests that mirror them."""
+    """A group of modules, and the tests that mirror them."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.name = str(data["name"])
@@ -230,14 +230,14 @@ class Group:
         return paths
 
     def mutants(self) -> Iterator[Mutant]:
-        """Every mutant there is."""
+        """All possible mutants."""
         for path in self.paths:
             yield from Mutator(path, (ROOT / path).read_bytes()).found
 
 
 @dataclass
 class Outcome:
-    """What became of a mutant: "killed" by a test, "survived" all, "timed out", or "harmless"."""
+    """The result of a mutant: "killed" by a test, "survived", "timed out", or "harmless"."""
 
     kind: str
     seconds: float
@@ -257,9 +257,9 @@ class Tree:
                 shutil.copy2(path, self._root)
 
     def run(self, tests: list[str], patience: float | None = None) -> Outcome:
-        """Run some tests, to the first that fails."""
+        """Run some tests until the first failure."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
-        # Without files of bytecode, whose age is told by the second, no mutant is taken for another.
+        # Bytecode files have timestamps in seconds, so that one mutant could be taken for another.
         environ = {**os.environ, "PYTHONPATH": str(self._root), "PYTHONDONTWRITEBYTECODE": "1"}
         began = monotonic()
         with subprocess.Popen(
@@ -273,16 +273,16 @@ class Tree:
             start_new_session=True,
         ) as process:
             try:
-                told = process.communicate(timeout=patience)[0]
+                output = process.communicate(timeout=patience)[0]
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 return Outcome("timed out", monotonic() - began)
-        found = re.search(r"^(?:FAILED|ERROR) (\S.*)", told, re.MULTILINE)
+        found = re.search(r"^(?:FAILED|ERROR) (\S.*)", output, re.MULTILINE)
         kind = "killed" if process.returncode else "survived"
-        return Outcome(kind, monotonic() - began, found[1] if found else told[-200:] if process.returncode else "")
+        return Outcome(kind, monotonic() - began, found[1] if found else output[-200:] if process.returncode else "")
 
     def tryOut(self, mutant: Mutant, tests: list[str], patience: float) -> Outcome:
-        """What becomes of a mutant."""
+        """Run the tests with a mutant."""
         path = self._root / mutant.path
         source = path.read_bytes()
         path.write_bytes(mutant.apply(source))
@@ -293,7 +293,7 @@ class Tree:
 
 
 class Harmless:
-    """The known survivors: a line of a function and what it becomes, or whatever it becomes."""
+    """The known survivors: a line of a function and what it becomes; without the latter, all mutants of the line."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         known = data.get("harmless", ())
@@ -308,14 +308,14 @@ class Harmless:
         return {(mutant.function, mutant.line, becomes) for becomes in (mutant.becomes, None)}
 
     def stale(self, mutants: list[Mutant]) -> list[str]:
-        """Those that no module gives any more."""
+        """The known survivors that no longer exist."""
         there = {name for mutant in mutants for name in self._namesOf(mutant)}
         return sorted(f"{function}  {line}  =>  {becomes or '?'}" for function, line, becomes in self._known - there)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make mutants", description="changes the source, and tells what no test notices"
+        prog="make mutants", description="changes the source, and reports the changes that no test notices"
     )
     parser.add_argument("--seed", type=int, default=1, help="which mutants are drawn")
     parser.add_argument("--only", default="", metavar="TEXT", help="groups or modules with this in their name")
@@ -329,13 +329,13 @@ def main() -> int:
     groups = [Group(each) for each in data["group"]]
     harmless = Harmless(data)
     for stale in harmless.stale([mutant for group in groups for mutant in group.mutants()]):
-        print(f"{DATA.name}: no module gives this mutant any more: {stale}")
+        print(f"{DATA.name}: this mutant no longer exists: {stale}")
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="mutants") as folder:
         tree = Tree(Path(folder))
         for group in groups:
             mutants = [mutant for mutant in group.mutants() if given.only in group.name or given.only in mutant.path]
-            drawn = sorted(mutants, key=lambda mutant: mutant.lot(given.seed))[: round(group.sample * given.times)]
+            drawn = sorted(mutants, key=lambda mutant: mutant.rank(given.seed))[: round(group.sample * given.times)]
             if not drawn:
                 continue
             whole = tree.run(group.tests)

@@ -1,8 +1,8 @@
-"""Print what setup.cfg requires, and what the named extras add, one requirement a line, for `pip install -r`.
+"""
+Prints the requirements in setup.cfg and those of the named extras, one a line, for `pip install -r`.
 
-`build` stands for what building takes.
-
-The project itself is not installed for development (docs/development.md says why), so pip cannot be asked for it.
+The extra `build` stands for the build requirements in pyproject.toml. pip cannot list them itself, since the project is
+not installed for development (docs/development.md says why).
 """
 
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def requirements(setup: ConfigParser, extras: list[str]) -> list[str]:
-    """The lines of install_requires and of the extras, with `wsd[extra]` replaced by what it stands for."""
+    """The lines of install_requires and of the extras, with `wsd[extra]` replaced by the lines of that extra."""
     found = setup["options"]["install_requires"].split("\n")
     for extra in extras:
         if extra == "build":

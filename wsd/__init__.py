@@ -1,28 +1,29 @@
 """
 wsd: a WebSocket daemon on Twisted and Autobahn, started by `twistd wsd --port 9998`.
 
-The plan of the house, lowest room first; a room knows only those above it in this list, and tests/test_architecture.py
-keeps it so:
+The rooms (packages) of the tree, lowest first. A room imports only rooms above it in this list, which
+tests/test_architecture.py checks:
 
     head          one HTTP request head, read strictly
     config        the configuration: TOML as frozen dataclasses
     errors        the errors that protocols tell their clients
-    metrics logs  what is counted, what is written down
+    metrics       counters, and their text for Prometheus
+    logs          the log
     resources     what protocols need of HTTP: bodies, answers by coroutines, pages
     frames        how frames are read and written
-    policies      who may, and how much: origins, true addresses, limits, time
-    connection    everything Autobahn: what a protocol is made of
-    protocols     what answers at a path: one name, one module, none of them knows another
-    web           what a URL is: the door reads one request head and gives it to a route or to the site
-    listen        how bytes arrive: TCP, unix, systemd; then PROXY; then TLS
-    service       puts the house together: start, reload, drain, stop
+    policies      who may connect, and limits: origins, true addresses, rates, memory, threads, time
+    connection    the classes that protocols are made of, on Autobahn
+    protocols     what answers at a path; each protocol is a module or package, and imports no other
+    web           HTTP: the door reads each request head, and passes it to a route or to a page of the site
+    listen        listeners and transports: TCP, unix, systemd; then PROXY; then TLS
+    service       puts the rooms together: start, reload, drain, stop
     tap           the command line of `twistd wsd`
     standalone    the command line of pywebsocket's standalone.py
-    client        the small client of `wsd echo`
-    __main__      `wsd COMMAND`: the small tools beside the daemon
+    client        the clients of `wsd echo` and `wsd blob`
+    __main__      `wsd COMMAND`: the tools beside the daemon
 
-A handler as pywebsocket knew them is a file NAME_wsh.py in a folder that `twistd wsd -w FOLDER` is given, and answers
-at /NAME with two functions, on a thread of its own or, written with `async def`, as a coroutine:
+A pywebsocket handler is a file NAME_wsh.py in the folder of `twistd wsd -w FOLDER`. It answers at /NAME with two
+functions, which run on a thread of their own or, if they are written with `async def`, as coroutines:
 
     def web_socket_do_extra_handshake(request):
         pass  # Let everyone in.
@@ -33,8 +34,8 @@ at /NAME with two functions, on a thread of its own or, written with `async def`
 
 docs/handlers.md has the rest, and docs/migrating.md the flags of standalone.py, which `wsd standalone` takes.
 
-Words: a *listener* takes *connections*; the *door* gives each to the *route* of its path, where a *protocol* answers,
-or to a *page* of the site; a *policy* says who may and how much.
+Words: a *listener* accepts *connections*. The *door* passes each request to the *route* of its path, where a *protocol*
+answers, or to a *page* of the site. A *policy* is a limit, or says who may connect.
 """
 
 __version__ = "0.1.0"

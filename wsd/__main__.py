@@ -1,4 +1,4 @@
-"""`wsd COMMAND`, `python -m wsd COMMAND`: the tools beside the daemon. Each lives in the room that it is about."""
+"""`wsd COMMAND`, `python -m wsd COMMAND`: the tools beside the daemon. Each is in the room that it belongs to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from wsd.config import Config, ConfigError, defaultText
 from wsd.protocols import tools
 
 Command = tuple[str, Callable[[ArgumentParser], None], Callable[[Namespace], None]]
-"""A sentence about it, what adds its arguments, and what runs it."""
+"""A sentence about a command, a function that adds its arguments, and one that runs it."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command. Raises SystemExit: 0, or one line on stderr and 1, or 2 when the command line is no command."""
+    """Run one command. Raises SystemExit: 0, or 1 with one line on stderr, or 2 if the command line is wrong."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     sentences = {name: command[0] for name, command in _COMMANDS.items()}
     sentences |= {name: group[0] for name, group in _GROUPS.items()}
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _choose(prog: str, about: str, sentences: Mapping[str, str], argv: Sequence[str]) -> tuple[str, list[str]]:
-    """The command, and the arguments for it."""
+    """Returns the command and its arguments."""
     lines = "\n".join(f"  {name:<8} {description}" for name, description in sorted(sentences.items()))
     parser = ArgumentParser(
         prog=prog,
@@ -54,11 +54,11 @@ def _run(prog: str, command: Command, argv: Sequence[str]) -> None:
     run(parser.parse_intermixed_args(argv))
 
 
-def _takesFile(parser: ArgumentParser) -> None:
+def _addFile(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE")
 
 
-def _takesNothing(parser: ArgumentParser) -> None:
+def _addNothing(parser: ArgumentParser) -> None:
     """Add no arguments."""
 
 
@@ -81,7 +81,7 @@ def _blobs() -> Mapping[str, Command]:
 
 
 def _users() -> Mapping[str, Command]:
-    """The commands of xmpp, which read the daemon's configuration, and so may raise ConfigError."""
+    """The commands of xmpp. They read the daemon's configuration, which may raise ConfigError."""
 
     def configured(run: Callable[[Namespace, Config], None]) -> Callable[[Namespace], None]:
         def runs(arguments: Namespace) -> None:
@@ -92,12 +92,12 @@ def _users() -> Mapping[str, Command]:
 
         return runs
 
-    return {name: (about, takes, configured(run)) for name, (about, takes, run) in tools("xmpp").items()}
+    return {name: (about, add, configured(run)) for name, (about, add, run) in tools("xmpp").items()}
 
 
 _COMMANDS: Mapping[str, Command] = {
-    "check": ("Say ok of a configuration file, or what is wrong in one line.", _takesFile, _check),
-    "config": ("Print a configuration file with every key and its default.", _takesNothing, _config),
+    "check": ("Say ok of a configuration file, or what is wrong in one line.", _addFile, _check),
+    "config": ("Print a configuration file with every key and its default.", _addNothing, _config),
     "standalone": (
         "Serve pywebsocket handlers with the flags of its standalone.py.",
         standalone.addArguments,
@@ -111,7 +111,7 @@ _GROUPS = {
     "blob": ("Upload and download files, and look after a store of them.", _blobs),
     "xmpp": ("Add, change, remove and list the users of XMPP.", _users),
 }
-"""Commands with commands of their own: a sentence about them, and what returns those."""
+"""Groups of commands: a sentence about each, and a function that returns its commands by name."""
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ import pytest
 
 from wsd.config import Config, Tls
 from wsd.listen.bind import bind
-from wsd.listen.endpoints import Unusable
+from wsd.listen.endpoints import CannotListen
 from wsd.listen.listener import Listener
 
 
@@ -56,18 +56,18 @@ class TestHostsAndPorts:
     def test_a_taken_port_is_named(self, bound: list[Listener]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             number = taken.getsockname()[1]
-            with pytest.raises(Unusable, match=f"port {number} on 127.0.0.1 is taken") as caught:
+            with pytest.raises(CannotListen, match=f"port {number} on 127.0.0.1 is taken") as caught:
                 listen(bound, Config(port=number))
         assert "\n" not in str(caught.value)
 
     def test_an_address_of_another_machine_is_named(self, bound: list[Listener]) -> None:
-        with pytest.raises(Unusable, match=r"203\.0\.113\.7.* no address of this machine"):
+        with pytest.raises(CannotListen, match=r"203\.0\.113\.7.* no address of this machine"):
             listen(bound, Config(port=0, host=("203.0.113.7",)))
 
     def test_a_failure_closes_what_was_bound_before(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             number = free.getsockname()[1]
-        with pytest.raises(Unusable):
+        with pytest.raises(CannotListen):
             bind(Config(port=number, host=("127.0.0.1", "203.0.113.7")), {})
         with socket.create_server(("127.0.0.1", number)):
             pass
@@ -102,14 +102,14 @@ class TestEndpointStrings:
         with socket.socket(socket.AF_UNIX) as other:
             other.bind(str(path))
             other.listen()
-            with pytest.raises(Unusable, match="another program answers"):
+            with pytest.raises(CannotListen, match="another program answers"):
                 listen(bound, Config(port=None, listen=(f"unix:{path}",)))
         assert path.exists()
 
     def test_a_file_that_is_no_socket_stays(self, bound: list[Listener], tmp_path: Path) -> None:
         path = tmp_path / "precious"
         path.write_text("data")
-        with pytest.raises(Unusable, match="precious"):
+        with pytest.raises(CannotListen, match="precious"):
             listen(bound, Config(port=None, listen=(f"unix:{path}",)))
         assert path.read_text() == "data"
 
@@ -140,7 +140,7 @@ class TestEndpointStrings:
         ],
     )
     def test_a_string_that_is_wrong_is_named(self, bound: list[Listener], string: str) -> None:
-        with pytest.raises(Unusable) as caught:
+        with pytest.raises(CannotListen) as caught:
             listen(bound, Config(port=None, listen=(string,)))
         assert repr(string) in str(caught.value)
 
@@ -149,10 +149,10 @@ class TestInheritedSockets:
     """systemd's, in the order in which they were passed."""
 
     def test_without_any_the_sentence_says_so(self, bound: list[Listener]) -> None:
-        with pytest.raises(Unusable, match="passed none"):
+        with pytest.raises(CannotListen, match="passed none"):
             listen(bound, Config(port=None, listen=("systemd:index=0",)))
 
     def test_those_of_another_process_are_not_ours(self, bound: list[Listener]) -> None:
         environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"}
-        with pytest.raises(Unusable, match="passed none"):
+        with pytest.raises(CannotListen, match="passed none"):
             listen(bound, Config(port=None, listen=("systemd:index=0",)), environ)

@@ -547,8 +547,8 @@ class TestRevocation:
         assert self.refusal(server, self.with_(authority, mine)) == "certificate verify failed: CRL has expired"
 
     def test_it_tells_when_the_first_list_ends(self, pair: Certificate, people: Authority) -> None:
-        assert Server(pair).certificates.revokedEnd() is None
-        end = self.server(pair, people, people.revoke(days=7)).certificates.revokedEnd()
+        assert Server(pair).certificates.crlExpiry() is None
+        end = self.server(pair, people, people.revoke(days=7)).certificates.crlExpiry()
         assert end is not None
         assert 6.9 < (end - time.time()) / 86400 < 7.1
 

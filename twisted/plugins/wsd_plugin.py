@@ -1,4 +1,4 @@
-"""What makes `twistd wsd` and `twist wsd`: it names the module and imports nothing of it."""
+"""Twisted's plugin for `twistd wsd` and `twist wsd`. It names the module without importing it."""
 
 from twisted.application.service import ServiceMaker
 

@@ -1,7 +1,7 @@
 """
 `wsd blob put` and `wsd blob get`: upload and download files by blob.wsd.v1, which docs/blob.md specifies.
 
-After a lost connection a transfer goes on where it was, also in a later run.
+After a lost connection, a transfer continues where it stopped. So does a later run of the same command.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater, react
 
 from wsd.client.blobclient import BlobClient, Refusal, openBlob
-from wsd.client.talker import Unanswered, addTrust
+from wsd.client.connection import Unanswered, addTrust
 from wsd.client.url import shownUrl
 from wsd.config import stateFolder
 from wsd.config.state import makeFile, makeFolder
@@ -31,14 +31,14 @@ _CHUNK = 1 << 18
 _CREDIT = 4 << 20
 """Bytes of a download that the server may send before they are acknowledged."""
 _AGAIN = frozenset(("busy", "checksum", "credit", "disk_full", "no_transfer", "offset", "unavailable"))
-"""Codes of errors that may not come again at the next try."""
+"""Codes of errors after which another attempt may succeed."""
 
 
 # -- up ---------------------------------------------------------------------------------------------------------------
 
 
 class FileUpload:
-    """The upload of one file. `reached` is the number of bytes that the server has acknowledged."""
+    """The upload of one file. `reached` counts the bytes that the server has acknowledged."""
 
     def __init__(self, reactor: Any, arguments: Namespace, file: BinaryIO, token: str) -> None:
         self._reactor = reactor
@@ -51,24 +51,24 @@ class FileUpload:
         self.reached = 0
 
     async def once(self) -> Any:
-        """Go on over a new connection. Returns the receipt."""
+        """Continue the transfer over a new connection. Returns the receipt."""
         arguments = self._arguments
-        line, _ = await openBlob(self._reactor, arguments)
+        client, _ = await openBlob(self._reactor, arguments)
         try:
             name = arguments.name or Path(arguments.file).name
-            line.say("begin", name=name, size=self.size, token=self._token, type=arguments.type)
-            answer = await line.next("ready", "have")
+            client.send("begin", name=name, size=self.size, token=self._token, type=arguments.type)
+            answer = await client.receive("ready", "have")
             if "have" in answer:
                 return answer["have"]
-            await self._send(line, answer["ready"])
-            line.say("end", sha256=self._hash.hexdigest())
-            while "done" not in (answer := await line.next("done", "ack")):
+            await self._send(client, answer["ready"])
+            client.send("end", sha256=self._hash.hexdigest())
+            while "done" not in (answer := await client.receive("done", "ack")):
                 self._acknowledged(answer["ack"])
             return answer["done"]
         finally:
-            line.close()
+            client.close()
 
-    async def _send(self, line: BlobClient, ready: Any) -> None:
+    async def _send(self, client: BlobClient, ready: Any) -> None:
         offset = int(ready["offset"])
         granted = self._acknowledged(ready)
         while self._hashed < offset:
@@ -76,12 +76,12 @@ class FileUpload:
         while offset < self.size:
             data = self._read(offset, min(_CHUNK, int(ready["chunk"]), self.size - offset))
             while offset + len(data) > granted:
-                granted = self._acknowledged((await line.next("ack"))["ack"])
-            line.sendChunk(offset, data)
+                granted = self._acknowledged((await client.receive("ack"))["ack"])
+            client.sendChunk(offset, data)
             offset += len(data)
 
     def _read(self, offset: int, size: int) -> bytes:
-        """Read a piece of the file. Bytes that are read for the first time are hashed."""
+        """Read a part of the file. Bytes that are read for the first time are hashed."""
         self._file.seek(offset)
         data = self._file.read(size)
         if len(data) != size:
@@ -122,7 +122,7 @@ def _opened(path: str | Path, mode: str, verb: str) -> Any:
 
 
 def _tokenIn(memory: Path) -> str:
-    """The token that an earlier run left there, else a new one."""
+    """Returns the token that an earlier run stored in this file, else a new one, which it stores."""
     try:
         makeFolder(memory.parent)
         makeFile(memory)
@@ -137,7 +137,7 @@ def _tokenIn(memory: Path) -> str:
 
 
 def _memory(arguments: Namespace, file: BinaryIO) -> Path:
-    """The file that keeps the token of this upload until it is complete, so that a later run can go on."""
+    """The file that stores the token of this upload until it is complete, so that a later run can continue it."""
     status = os.fstat(file.fileno())
     path = Path(arguments.file).resolve()
     what = f"{arguments.url}\0{path}\0{arguments.name or path.name}\0{status.st_size}\0{status.st_mtime_ns}"
@@ -148,7 +148,7 @@ def _memory(arguments: Namespace, file: BinaryIO) -> Path:
 
 
 class FileDownload:
-    """The download of one file, into `FILE.part` until it is complete. `reached` is the number of bytes received."""
+    """The download of one file, written to a `.part` file until it is complete. `reached` counts the bytes received."""
 
     def __init__(self, reactor: Any, arguments: Namespace, fileId: str, part: BinaryIO) -> None:
         self._reactor = reactor
@@ -158,24 +158,24 @@ class FileDownload:
         self.reached = part.seek(0, os.SEEK_END)
 
     async def once(self) -> Any:
-        """Go on over a new connection. Returns the receipt."""
-        line, _ = await openBlob(self._reactor, self._arguments)
+        """Continue the transfer over a new connection. Returns the receipt."""
+        client, _ = await openBlob(self._reactor, self._arguments)
         try:
-            line.say("get", id=self._fileId, offset=self.reached, credit=_CREDIT)
-            file = (await line.next("file"))["file"]
+            client.send("get", id=self._fileId, offset=self.reached, credit=_CREDIT)
+            file = (await client.receive("file"))["file"]
             taken = 0
             while self.reached < file["size"]:
-                data = await line.nextChunk(self.reached)
+                data = await client.receiveChunk(self.reached)
                 self._write(data)
                 self.reached += len(data)
                 taken += len(data)
                 if taken >= _CREDIT // 2:
-                    line.say("credit", bytes=taken)
+                    client.send("credit", bytes=taken)
                     taken = 0
                 progress(self.reached, file["size"])
             return file
         finally:
-            line.close()
+            client.close()
 
     def _write(self, data: bytes) -> None:
         try:
@@ -222,9 +222,9 @@ async def _persist(
     reactor: Any, arguments: Namespace, once: Callable[[], Awaitable[Any]], reached: Callable[[], int]
 ) -> Any:
     """
-    Try until the transfer is complete, with growing pauses while it makes no progress.
+    Retry until the transfer is complete, with growing pauses while it makes no progress.
 
-    Raises SystemExit if it makes none for `patience` seconds, or if the server refuses for good.
+    Raises SystemExit if there is no progress for `patience` seconds, or if the server refuses for good.
     """
     pause, best, since = 0.25, reached(), reactor.seconds()
     while True:
@@ -245,7 +245,7 @@ async def _persist(
 
 
 def _react(run: Callable[[Any], Awaitable[None]]) -> None:
-    """Run it, and return if it succeeds: `react` itself always ends the process."""
+    """Run a coroutine function under the reactor. Returns if it succeeds; `react` itself would exit."""
 
     async def main(reactor: Any) -> None:
         keepTime(reactor)
@@ -259,7 +259,7 @@ def _react(run: Callable[[Any], Awaitable[None]]) -> None:
 
 
 def _webSocketOf(url: str) -> str:
-    """The URL of the WebSocket; http and https are read as ws and wss."""
+    """The URL with the scheme ws or wss in the place of http or https."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(scheme={"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)))
 

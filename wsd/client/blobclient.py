@@ -1,4 +1,4 @@
-"""A connection to a route of blobs by blob.wsd.v1, from the client's side: messages and chunks (docs/blob.md)."""
+"""The client's side of the subprotocol blob.wsd.v1: messages and chunks (docs/blob.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from argparse import Namespace
 from struct import Struct
 from typing import Any
 
-from wsd.client.talker import OPENING, Talker, Unanswered, connect, soon
+from wsd.client.connection import NO_ANSWER, OPENING, ClientConnection, Unanswered, connect, withTimeout
 from wsd.config.values import printable
 
 SUBPROTOCOL = "blob.wsd.v1"
@@ -21,7 +21,7 @@ _ANSWER = 60.0
 
 
 class Refusal(Exception):
-    """The server refused: a code of docs/blob.md, and a sentence."""
+    """The server sent an error: a code of docs/blob.md, and a sentence."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(error["code"], error["message"])
@@ -29,8 +29,8 @@ class Refusal(Exception):
         self.sentence = printable(str(error["message"]))
 
 
-class _Quiet(Talker):
-    """Prints no handshakes. It offers no compression, since most files are compressed already."""
+class _BlobConnection(ClientConnection):
+    """A connection that prints nothing, and offers no compression, since most files are compressed already."""
 
     showsHeads = False
     deflates = False
@@ -39,13 +39,13 @@ class _Quiet(Talker):
 class BlobClient:
     """One connection that speaks blob.wsd.v1. Raises `Unanswered` and `Refusal`."""
 
-    def __init__(self, talker: Talker, reactor: Any) -> None:
-        self._talker = talker
+    def __init__(self, connection: ClientConnection, reactor: Any) -> None:
+        self._connection = connection
         self._reactor = reactor
 
-    async def next(self, *names: str) -> Any:
+    async def receive(self, *names: str) -> Any:
         """Receive the next message. It must have one of these names."""
-        payload, isBinary = await self._next()
+        payload, isBinary = await self._receive()
         message = None if isBinary else json.loads(payload)
         if not isinstance(message, dict):
             raise Unanswered(f"speaks {SUBPROTOCOL} and sent a chunk where {' or '.join(names)} was due")
@@ -55,9 +55,9 @@ class BlobClient:
             raise Unanswered(f"said {printable(str(message)[:80])} where {' or '.join(names)} was due")
         return message
 
-    async def nextChunk(self, due: int) -> bytes:
+    async def receiveChunk(self, due: int) -> bytes:
         """Receive the next chunk. It must begin at byte `due`."""
-        payload, isBinary = await self._next()
+        payload, isBinary = await self._receive()
         if not isBinary:
             message = json.loads(payload)
             raise Refusal(message["error"]) if "error" in message else Unanswered("ended before the end of the file")
@@ -66,12 +66,11 @@ class BlobClient:
             raise Unanswered("sent a piece that is not what it should be")
         return payload[_HEAD.size :]
 
-    async def _next(self) -> tuple[bytes, bool]:
-        late = "no answer came within {:g} seconds"
-        payload, isBinary, _ = await soon(self._talker.next(), self._reactor, _ANSWER, late)
+    async def _receive(self) -> tuple[bytes, bool]:
+        payload, isBinary, _ = await withTimeout(self._connection.receive(), self._reactor, _ANSWER, NO_ANSWER)
         return payload, isBinary
 
-    def say(self, message: str, /, **fields: object) -> None:
+    def send(self, message: str, /, **fields: object) -> None:
         """Send a message. Fields that are None are left out."""
         given = {name: value for name, value in fields.items() if value is not None}
         self._send(json.dumps({message: given}).encode(), False)
@@ -81,21 +80,22 @@ class BlobClient:
         self._send(_HEAD.pack(offset, zlib.crc32(data)) + data, True)
 
     def _send(self, payload: bytes, isBinary: bool) -> None:
-        if self._talker.gone.called:
+        if self._connection.closed.called:
             raise Unanswered("the connection is lost")
-        self._talker.sendMessage(payload, isBinary)
+        self._connection.sendMessage(payload, isBinary)
 
     def close(self) -> None:
         """Begin the closing handshake."""
-        if not self._talker.gone.called:
-            self._talker.sendClose(1000)
+        self._connection.close()
 
 
 async def openBlob(reactor: Any, arguments: Namespace) -> tuple[BlobClient, Any]:
-    """Connect. Returns the connection, and the limits of the server."""
-    talker = await connect(reactor, arguments, [SUBPROTOCOL], _Quiet)
-    await soon(talker.opened, reactor, OPENING, "the server did not answer the handshake within {:g} seconds")
-    if talker.websocket_protocol_in_use != SUBPROTOCOL:
+    """Connect. Returns the connection, and the limits that the server has announced."""
+    connection = await connect(reactor, arguments, [SUBPROTOCOL], _BlobConnection)
+    await withTimeout(
+        connection.opened, reactor, OPENING, "the server did not answer the handshake within {:g} seconds"
+    )
+    if connection.websocket_protocol_in_use != SUBPROTOCOL:
         raise Unanswered(f"does not speak {SUBPROTOCOL}; is it a route of blobs?")
-    line = BlobClient(talker, reactor)
-    return line, (await line.next("hello"))["hello"]
+    client = BlobClient(connection, reactor)
+    return client, (await client.receive("hello"))["hello"]

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import react
 
-from wsd.client.talker import ANSWER, OPENING, WIDTH, Unanswered, addTrust, connect, soon
+from wsd.client.connection import ANSWER, NO_ANSWER, OPENING, WIDTH, Unanswered, addTrust, connect, withTimeout
 from wsd.client.url import shownUrl
 from wsd.config.values import printable, token
 from wsd.policies.timer import keepTime
@@ -64,15 +64,17 @@ async def _run(reactor: Any, arguments: Namespace) -> None:
 
 async def talk(reactor: Any, arguments: Namespace) -> None:
     """Connect, send each message and print its answer, and close. Raises `Unanswered`."""
-    talker = await connect(reactor, arguments, arguments.subprotocol)
-    hint = "; does it want ws://?" if talker.factory.isSecure else ""
-    await soon(talker.opened, reactor, OPENING, "the server did not answer the handshake within {:g} seconds" + hint)
+    connection = await connect(reactor, arguments, arguments.subprotocol)
+    hint = "; does it want ws://?" if connection.factory.isSecure else ""
+    await withTimeout(
+        connection.opened, reactor, OPENING, "the server did not answer the handshake within {:g} seconds" + hint
+    )
     times: list[float] = []
     for payload in (arguments.message or [b"hello"]) * arguments.count:
         print(f"sent {shown(payload, False)}")
         began = reactor.seconds()
-        talker.sendMessage(payload)
-        answer, isBinary, arrived = await soon(talker.next(), reactor, ANSWER, "no answer came within {:g} seconds")
+        connection.sendMessage(payload)
+        answer, isBinary, arrived = await withTimeout(connection.receive(), reactor, ANSWER, NO_ANSWER)
         times.append((arrived - began) * 1000)
         print(f"got  {shown(answer, isBinary)} after {times[-1]:.2f} ms")
     if len(times) > 1:
@@ -80,8 +82,8 @@ async def talk(reactor: Any, arguments: Namespace) -> None:
             f"{len(times)} round trips: {min(times):.2f} ms at least, {median(times):.2f} ms in the middle, "
             f"{max(times):.2f} ms at most"
         )
-    talker.sendClose(1000)
-    said = await soon(talker.gone, reactor, ANSWER, "the server did not close within {:g} seconds")
+    connection.close()
+    said = await withTimeout(connection.closed, reactor, ANSWER, "the server did not close within {:g} seconds")
     print(f"closed {said}")
 
 

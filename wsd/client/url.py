@@ -1,4 +1,4 @@
-"""Turns a URL as people write it into one for a request: in ASCII (RFC 3986), the user in a header (RFC 7617)."""
+"""Turns a URL as people write it into one for a request: in ASCII (RFC 3986), with the user in a header (RFC 7617)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from wsd.config.values import asciiName, printable
 
 _KEPT = "%/?:@!$&'()*+,;=[]~"
-"""Characters that stay as they are in a path and a query: escapes, and characters with a meaning there."""
+"""Characters of a path and a query that are not escaped: reserved ones (RFC 3986 2.2), and `%` of existing escapes."""
 
 _USER = re.compile(r"//[^/?#]*@")
 
 
 def readUrl(text: str) -> tuple[str, dict[str, str]]:
-    """The URL in ASCII and without its user, and the header fields with the user's credentials. Raises ValueError."""
+    """Returns the URL in ASCII without its user, and header fields with the user's credentials. Raises ValueError."""
     parts = urlsplit(text.strip())
     user, at, place = parts.netloc.rpartition("@")
     host, colon, port = place.partition(":") if not place.isascii() else (place, "", "")

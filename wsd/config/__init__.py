@@ -1,14 +1,15 @@
 """
 The configuration: TOML as frozen dataclasses, checked to the last key. Standard library only.
 
-`shape` says what there is, made of `fields`. `reading` reads a file, `routes` the routes in it, `tables` a table, and
-`values` one value, each by the next. `default.toml` is the whole of it with its defaults and comments. `state` is the
-folder for what the daemon keeps, `stores` checks a store in it, and `changes` tells what a reload has changed.
+`schema` has the dataclasses, made of `fields`. `reading` reads a file, `routes` its routes, `tables` a table, and
+`values` one value, each by means of the next; `policies` checks them together, and `subjects` reads rules for client
+certificates. `default.toml` is the default configuration with comments. `state` is the daemon's state folder, `stores`
+checks an SQLite file in it, and `changes` lists what a reload has changed.
 """
 
 from wsd.config.errors import ConfigError
 from wsd.config.reading import defaultText, parse
-from wsd.config.shape import Certificate, Config, Log, Policies, Route, Tls
+from wsd.config.schema import Certificate, Config, Log, Policies, Route, Tls
 from wsd.config.state import stateFolder
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from wsd.config.shape import Config, Policies, Route
+from wsd.config.schema import Config, Policies, Route
 
 FIXED = (
     "port",
@@ -43,7 +43,7 @@ def changes(before: Config, after: Config) -> list[str]:
 
 
 def _differ(route: Route, other: Route, before: Policies, after: Policies) -> bool:
-    """Whether two routes differ apart from changes of the daemon-wide policies."""
+    """Whether two routes differ in more than the policies that they inherit from the daemon."""
 
     def own(each: Route, policies: Policies) -> Iterator[object]:
         yield from (

@@ -1,4 +1,4 @@
-"""What is raised for a mistake in the configuration."""
+"""The exception for a mistake in the configuration."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-Fields for dataclasses of the configuration: each function makes one, with the metadata that `values.readValue` obeys.
+Fields for the dataclasses of the configuration, with the metadata that `values.readValue` reads.
 
-The tables of `shape` are made of them, and the `Options` of protocols.
+The tables of `schema` and the `Options` of protocols are made of them.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def port(default: int | None) -> Any:
     return field(default=default, metadata={"unit": "port", "least": 0, "most": 65535})
 
 
-def texts(*default: str, each: object = None) -> Any:
-    """A list of texts; `each` reads one, and raises ValueError with a sentence."""
+def strings(*default: str, each: object = None) -> Any:
+    """A list of strings. `each` parses one of them, and raises ValueError with a sentence."""
     return field(default=default, metadata={} if each is None else {"each": each})
 
 
 def choice(*choices: str) -> Any:
-    """One of these texts; the first is the default."""
+    """One of these strings; the first is the default."""
     return field(default=choices[0], metadata={"choices": choices})
 
 

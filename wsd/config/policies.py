@@ -1,13 +1,13 @@
-"""Checks that the policies of the daemon or of a route go together."""
+"""Checks that the policies of the daemon or of a route are consistent."""
 
 from __future__ import annotations
 
-from wsd.config.shape import Policies
+from wsd.config.schema import Policies
 from wsd.config.tables import Table
 
 
 def checkPolicies(policies: Policies, table: Table) -> None:
-    """Raises ConfigError that names a key of `table`, which was written by the person who can change it."""
+    """Raises ConfigError if they are not. It names a key of `table`, where the user can change it."""
     if policies.low_water >= policies.high_water:
         raise table.error(
             "low_water" if "low_water" in table else "high_water",

@@ -11,7 +11,7 @@ from typing import Any
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.routes import RouteReader
-from wsd.config.shape import Certificate, Config, Log, Policies, Tls
+from wsd.config.schema import Certificate, Config, Log, Policies, Tls
 from wsd.config.tables import Table
 from wsd.config.values import show
 
@@ -19,7 +19,7 @@ _TABLES = ("policies", "tls", "log", "route")
 
 
 def defaultText() -> str:
-    """The whole default file: every key with its default, and what it is for."""
+    """The default file: every key with its default and a comment."""
     return files("wsd.config").joinpath("default.toml").read_text("utf-8")
 
 
@@ -30,11 +30,11 @@ def parse(
     folder: str = "",
 ) -> Config:
     """
-    The configuration that `text` (TOML) makes of the defaults.
+    Read the TOML in `text` over the defaults.
 
-    `optionsOf` gives a protocol's frozen dataclass of options by the protocol's name, or raises ConfigError with a
-    sentence. `overrides` are values by dotted key ("tls.port") that win over the file's; `folder` is what relative
-    paths in the file are relative to. Raises ConfigError.
+    `optionsOf` returns a protocol's frozen dataclass of options by the protocol's name, or raises ConfigError.
+    `overrides` are values by dotted key ("tls.port") that win over the file's. Relative paths in the file are relative
+    to `folder`. Raises ConfigError.
     """
     table = Table(_toml(text), folder=folder)
     table.refuseUnknown([field.name for field in fields(Config) if field.name != "routes"] + ["route"])
@@ -65,7 +65,7 @@ def _toml(text: str) -> dict[str, Any]:
 
 
 def _top(table: Table) -> dict[str, Any]:
-    """The values of the daemon's own keys. `port = false` is none, and so is a `listen` without a `port`."""
+    """The values of the daemon's own keys. The port is None if it is false, or if there is only a `listen`."""
     plain = table.without(*_TABLES)
     if plain.get("port") is False:
         return {**plain.without("port").readFields(Config), "port": None}
@@ -80,7 +80,7 @@ def _policies(table: Table) -> Policies:
 
 
 def _check(config: Config) -> None:
-    """Raises ConfigError if tables do not go together."""
+    """Raises ConfigError if keys of different tables contradict each other."""
     if config.port is None and not (config.listen or config.tls.port is not None or config.tls.listen):
         raise ConfigError(
             "false leaves nothing to listen on; write a port, or some listen, tls.port or tls.listen", "port"

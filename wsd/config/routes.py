@@ -1,4 +1,4 @@
-"""Reads the tables of routes: the built-in ones, those of the file, and the options of their protocols."""
+"""Reads the routes, which are built in or named in the file, with the options of their protocols."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
-from wsd.config.shape import Policies, Route
+from wsd.config.schema import Policies, Route
 from wsd.config.tables import Table
 from wsd.config.values import nearest, show, token
 
@@ -31,7 +31,7 @@ BUILT_IN: Mapping[str, Mapping[str, object]] = {
     "/xmpp-websocket": {"protocol": "xmpp"},
     "/soap": {"protocol": "soap"},
 }
-"""The routes that exist without a file, as a file would write them."""
+"""The routes that exist without a file, in the form of a file."""
 
 HANDLERS: Mapping[str, object] = {
     "protocol": "pywebsocket",
@@ -40,10 +40,10 @@ HANDLERS: Mapping[str, object] = {
     "max_message": "32 MiB",
     "max_frame": "32 MiB",
 }
-"""The route of `handlers`: handlers decide themselves whom they admit, and may take their time for it."""
+"""The route of `handlers`. Handlers check origins themselves, and that may take long."""
 
 _OWN = ("/healthz", "/readyz", "/metrics", "/_wsd")
-"""Paths of the daemon's own pages."""
+"""Paths of the daemon's own pages, which no route may have."""
 
 _PATH = re.compile(r"/[!$%&'()+,\-./0-9:;=@A-Z_a-z~]*", re.ASCII)
 _POLICIES = {field.name for field in fields(Policies)}
@@ -53,9 +53,9 @@ _ROUTE = {"subprotocols", "prefer", "require_subprotocol", "origins", "clients"}
 
 class RouteReader:
     """
-    Reads routes, each over the daemon's policies.
+    Reads routes. Each overrides the daemon's policies.
 
-    `optionsOf` gives a protocol's dataclass of options by the protocol's name. Raises ConfigError.
+    `optionsOf` returns a protocol's dataclass of options by the protocol's name. All methods raise ConfigError.
     """
 
     def __init__(self, policies: Policies, optionsOf: Callable[[str], type], folder: str) -> None:
@@ -80,8 +80,8 @@ class RouteReader:
     def read(self, key: str, table: Table) -> Route:
         """One route."""
         single, protocol = _protocol(table)
-        shapes = self._shapes({single} if single is not None else set(protocol.values()), table)
-        own = {field.name for shape in shapes.values() for field in fields(shape)}
+        classes = self._classes({single} if single is not None else set(protocol.values()), table)
+        own = {field.name for each in classes.values() for field in fields(each)}
         for name in _DAEMON.intersection(table):
             raise table.error(name, "holds for the whole daemon; write it in [policies]")
         table.refuseUnknown(_ROUTE | {"protocol", "enabled"} | (_POLICIES - _DAEMON) | own)
@@ -97,36 +97,36 @@ class RouteReader:
             prefix=key.endswith("/*"),
             protocol=protocol,
             single=single,
-            options={name: _options(shape, table) for name, shape in shapes.items()},
+            options={name: _options(each, table) for name, each in classes.items()},
             policies=policies,
             **values,
         )
 
-    def _shapes(self, names: set[str], table: Table) -> dict[str, type]:
-        shapes = {}
+    def _classes(self, names: set[str], table: Table) -> dict[str, type]:
+        classes = {}
         for name in sorted(names):
             try:
-                shapes[name] = self._optionsOf(name)
+                classes[name] = self._optionsOf(name)
             except ConfigError as error:
                 raise table.error("protocol", str(error)) from None
-        return shapes
+        return classes
 
     def _isBuiltIn(self, key: str, route: Route) -> bool:
-        """Whether a route is the built-in one of its path, unchanged."""
-        shapes = {name: type(options) for name, options in route.options.items()}
-        reader = RouteReader(self._policies, shapes.__getitem__, "")
+        """Whether a route equals the built-in one of its path."""
+        classes = {name: type(options) for name, options in route.options.items()}
+        reader = RouteReader(self._policies, classes.__getitem__, "")
         try:
             return key in BUILT_IN and route == reader.read(key, Table(dict(BUILT_IN[key])))
         except (ConfigError, KeyError):
-            # These policies do not allow it unchanged, or another protocol answers there.
+            # The policies contradict the built-in route, or another protocol answers there.
             return False
 
 
 def _builtIn(tables: Table, daemon: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
     """
-    The built-in routes. A handler in the folder of `handlers` replaces the route of its path.
+    The built-in routes. A handler in the folder of `handlers` replaces the built-in route of its path.
 
-    Without `built_in` only those remain that the file names, with their keys.
+    If `built_in` is false, only the ones that the file names are left, with their built-in keys.
     """
     builtIn = {key: table for key, table in BUILT_IN.items() if key in tables or daemon.get("built_in", True)}
     handlers = daemon.get("handlers")
@@ -151,7 +151,7 @@ def _checkPath(key: str, name: str) -> None:
 
 
 def _protocol(table: Table) -> tuple[str | None, dict[str, str]]:
-    """The name of the one protocol, or the table of names by subprotocol."""
+    """The name of the only protocol, or the names of protocols by subprotocol."""
     value = table.get("protocol")
     if value is None:
         raise table.error("protocol", 'is missing; write protocol = "echo", or another protocol\'s name')
@@ -173,7 +173,7 @@ def _protocol(table: Table) -> tuple[str | None, dict[str, str]]:
 
 
 def _spoken(given: tuple[str, ...] | None, protocol: Mapping[str, str], table: Table) -> tuple[str, ...]:
-    """The subprotocols of a table of protocols, in the order of `subprotocols` or else in the table's own."""
+    """The subprotocols of a table of protocols, in the order of `subprotocols`, else in the order of the table."""
     names = tuple(name for name in protocol if name)
     if given is None:
         return names
@@ -183,10 +183,10 @@ def _spoken(given: tuple[str, ...] | None, protocol: Mapping[str, str], table: T
     return given
 
 
-def _options(shape: type, table: Table) -> object:
-    """The options of a protocol. A ValueError of theirs begins with the key that is wrong."""
+def _options(optionsClass: type, table: Table) -> object:
+    """The options of a protocol. A ValueError that they raise begins with the wrong key and a colon."""
     try:
-        return shape(**table.readFields(shape))
+        return optionsClass(**table.readFields(optionsClass))
     except ValueError as error:
         key, colon, sentence = str(error).partition(": ")
         raise table.error(key, sentence) if colon else ConfigError(str(error), table.name) from None

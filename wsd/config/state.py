@@ -1,4 +1,4 @@
-"""The daemon's state folder: where it is, who owns it, and which process has locked it."""
+"""The daemon's state folder: its path, its owner, and its lock."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LOCK = "daemon.lock"
 """The file in a folder that a daemon keeps locked while it runs."""
 
 _TRIES, _MOMENT = 5, 0.02
-"""How often to try to lock it, and the seconds between two attempts."""
+"""The number of attempts to lock it, and the seconds between two of them."""
 
 SYSTEM = Path("/var/lib/wsd")
-"""The state folder of the systemd unit (`StateDirectory=wsd`), which the environment of tools does not name."""
+"""The state folder of the systemd unit (`StateDirectory=wsd`). A tool has no $STATE_DIRECTORY that names it."""
 
 
 def stateFolder(environ: Mapping[str, str]) -> str:
-    """The folder for what the daemon keeps: $STATE_DIRECTORY, else wsd in the user's XDG state folder. Not created."""
+    """The state folder: $STATE_DIRECTORY, else wsd in the user's XDG state folder. Does not create it."""
     given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if given:
         return given
@@ -33,10 +33,10 @@ def stateFolder(environ: Mapping[str, str]) -> str:
 
 def foundFolder(environ: Mapping[str, str], name: str) -> Path:
     """
-    The daemon's state folder, for a tool that looks for something with this name.
+    The daemon's state folder, for a tool that needs the file or folder of this name in it.
 
     It is the environment's folder or, if no daemon has ever used that, the system's. If daemons have used both, it is
-    the folder of the running daemon. Raises ConfigError if that does not decide it.
+    the folder of the running daemon. Raises ConfigError if not exactly one of both is in use.
     """
     own = Path(stateFolder(environ))
     if environ.get("STATE_DIRECTORY") or not os.path.lexists(SYSTEM):
@@ -52,13 +52,13 @@ def foundFolder(environ: Mapping[str, str], name: str) -> Path:
 
 
 def _isThere(path: Path) -> bool:
-    """Whether a file exists that we have the right to see."""
+    """Whether a file exists; False if we may not see it."""
     with suppress(OSError):
         return path.exists()
     return False
 
 
-# -- who owns it ------------------------------------------------------------------------------------------------------
+# -- owners ------------------------------------------------------------------------------------------------------
 
 
 def give(path: Path) -> None:
@@ -94,7 +94,7 @@ def makeFolder(folder: Path) -> None:
 
 
 def ownerOf(path: Path) -> str:
-    """The name of the owner of a path or, if it does not exist, of the folder above it."""
+    """The user name of the owner of a path or, if it does not exist, of the nearest folder above it."""
     for place in (path, *path.parents):
         with suppress(OSError):
             number = os.stat(place).st_uid
@@ -106,20 +106,20 @@ def ownerOf(path: Path) -> str:
 
 
 def whoMay(path: Path) -> str:
-    """The user as whom a tool can open a path that this user may not open."""
+    """The users who can open a path that this user may not open, for a message."""
     owner = ownerOf(path)
     return owner if owner == "root" else f"{owner} or root"
 
 
-# -- which process uses it --------------------------------------------------------------------------------------------
+# -- locks --------------------------------------------------------------------------------------------
 
 
 class Lock:
     """
-    A file that one process has locked, and that contains its ID.
+    A locked file, which contains the ID of the process that has locked it.
 
-    The kernel unlocks it when the process ends, however it ends. Raises ConfigError if another process has it, and
-    OSError.
+    The kernel unlocks it when the process ends, however it ends. Raises ConfigError if another process has locked it,
+    and OSError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -149,8 +149,8 @@ class Lock:
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sign(self) -> None:
-        """Write the ID of this process, perhaps a child of the one that took the lock, if the disk allows it."""
-        # The locked descriptor is not open for writing, so that the disk can be remounted read-only.
+        """Write the ID of this process, which may be a child of the one that took the lock. Errors are ignored."""
+        # Another descriptor is opened for writing: with the locked one, the disk could not be remounted read-only.
         with suppress(OSError):
             file = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -159,7 +159,7 @@ class Lock:
                 os.close(file)
 
     def close(self) -> None:
-        """Unlock it. May be called again."""
+        """Unlock the file. May be called again."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -174,7 +174,7 @@ class Locks:
         """Sentences about files that could not be locked, each once."""
 
     def take(self, paths: Iterable[Path]) -> None:
-        """Lock these files too. Raises ConfigError, and locks none of them, if another process has one."""
+        """Lock these files too. Raises ConfigError, and locks none of them, if another process has locked one."""
         new: dict[Path, Lock] = {}
         try:
             for path in dict.fromkeys(path.resolve() for path in paths):
@@ -183,7 +183,7 @@ class Locks:
                 try:
                     new[path] = Lock(path)
                 except OSError as error:
-                    # Nothing can be stored there, so that there is nothing to lock. A route that needs it reports it.
+                    # Nothing can be stored there, so no lock is needed. A route that needs the file reports it.
                     notice = f"{path.parent} cannot be written: {error.strerror}; nothing is kept there"
                     if notice not in self.notices:
                         self.notices.append(notice)
@@ -206,7 +206,7 @@ class Locks:
 
 
 def holderOf(path: Path) -> str | None:
-    """The ID of the process that has locked a file; None if there is none, or we may not see it."""
+    """The ID of the process that has locked a file; None if no process has, or we may not read the file."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

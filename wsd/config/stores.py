@@ -39,7 +39,7 @@ def _faultsOfFolder(path: Path) -> list[str]:
 
 
 def _read(path: Path) -> None:
-    # If no process has it open, SQLite would create files beside it, which would belong to us and stay.
+    # If no process has it open, SQLite would create files beside it, which this user would own.
     isOpen = os.path.exists(f"{path}-wal")
     store = sqlite3.connect(f"file:{quote(str(path))}?{'mode=ro' if isOpen else 'immutable=1'}", uri=True, timeout=10)
     try:

@@ -18,7 +18,7 @@ _ESCAPED = re.compile(rb"\\([0-9A-Fa-f]{2})|\\(.)", re.DOTALL)
 @lru_cache(1024)
 def attributesOf(subject: str) -> frozenset[tuple[str, str]]:
     """
-    The attributes of a subject, in no order: each a type in upper case, and a value.
+    The attributes of a subject: pairs of a type in upper case and a value.
 
     Raises ValueError with a sentence.
     """
@@ -45,7 +45,7 @@ def _plain(value: str) -> str:
 
 
 def subject(text: str) -> str:
-    """A rule of a route's `clients`. Raises ValueError with a sentence."""
+    """Check a rule of a route's `clients`, and return it. Raises ValueError with a sentence."""
     if text != ANY:
         attributesOf(text)
     return text

@@ -1,4 +1,4 @@
-"""Reads the tables of a configuration file: which keys they may have, and what these are in a dataclass's fields."""
+"""Reads a table of a configuration file into the fields of a dataclass."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from wsd.config.values import nearest, readValue, show
 
 class Table:
     """
-    A table with its name, by which messages call it, and the folder that its paths are relative to.
+    A table, its full name for messages, and the folder to which its paths are relative.
 
-    All methods raise ConfigError for what is wrong in it.
+    All methods raise ConfigError for a mistake in it.
     """
 
     def __init__(self, values: object, name: str = "", folder: str = "") -> None:
@@ -32,7 +32,7 @@ class Table:
         return iter(self.values)
 
     def get(self, key: str, default: object = None) -> Any:
-        """A value as it was written."""
+        """The value of a key as it was written."""
         return self.values.get(key, default)
 
     def keyOf(self, key: str) -> str:
@@ -40,15 +40,15 @@ class Table:
         return f"{self.name}.{key}" if self.name else key
 
     def error(self, key: str, sentence: str) -> ConfigError:
-        """What to raise for one of its keys."""
+        """Returns the exception to raise for one of its keys."""
         return ConfigError(sentence, self.keyOf(key))
 
     def table(self, key: str) -> Table:
-        """A table in this one; an empty one if there is none."""
+        """The table under a key; an empty one if there is none."""
         return Table(self.values.get(key, {}), self.keyOf(key), self.folder)
 
     def override(self, key: str, value: object) -> None:
-        """Set a value by its dotted key, such as "tls.port"; tables on the way to it are made."""
+        """Set a value by its dotted key, such as "tls.port". Missing tables are created."""
         first, dot, rest = key.partition(".")
         if dot:
             self.values.setdefault(first, {})
@@ -62,7 +62,7 @@ class Table:
         return Table(values, self.name, self.folder)
 
     def refuseUnknown(self, known: Iterable[str]) -> None:
-        """Raises ConfigError for a key that is not known, with the nearest that is."""
+        """Raises ConfigError for an unknown key, and suggests the nearest known one."""
         names = set(known)
         for key in self.values:
             if key not in names:
@@ -75,19 +75,19 @@ class Table:
         except ValueError as error:
             raise self.error(key, str(error)) from None
 
-    def readFields(self, shape: type) -> dict[str, Any]:
-        """The values of those of a dataclass's fields that the table has. A key without a field is not looked at."""
-        known = _fieldsOf(shape)
+    def readFields(self, dataclass: type) -> dict[str, Any]:
+        """The values of a dataclass's fields, as far as the table has them. Other keys are ignored."""
+        known = _fieldsOf(dataclass)
         return {key: self.read(key, known[key][1], known[key][0].metadata) for key in self.values if key in known}
 
-    def readOnly(self, shape: type) -> dict[str, Any]:
-        """As `readFields`; a key without a field is refused."""
-        self.refuseUnknown(_fieldsOf(shape))
-        return self.readFields(shape)
+    def readOnly(self, dataclass: type) -> dict[str, Any]:
+        """Like `readFields`, but refuses keys without a field."""
+        self.refuseUnknown(_fieldsOf(dataclass))
+        return self.readFields(dataclass)
 
 
 @lru_cache(64)
-def _fieldsOf(shape: type) -> dict[str, tuple[Field[Any], Any]]:
+def _fieldsOf(dataclass: type) -> dict[str, tuple[Field[Any], Any]]:
     """A dataclass's fields by name, each with its annotation resolved."""
-    hints = get_type_hints(shape)
-    return {field.name: (field, hints[field.name]) for field in fields(shape)}
+    hints = get_type_hints(dataclass)
+    return {field.name: (field, hints[field.name]) for field in fields(dataclass)}

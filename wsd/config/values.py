@@ -1,10 +1,10 @@
 """
-Reads single values of TOML for the fields of dataclasses. Errors are sentences that say what would be right.
+Reads single values of TOML for the fields of dataclasses. Each error is a sentence that says what would be right.
 
-A field's annotation is its kind: `bool`, `int`, `float`, `str`, `tuple[str, ...]`, each also `| None` if it may be left
-out. Its metadata has more: `size` (an int of bytes that may be written "1 MiB"), `unit` (what a number counts), `least`
-and `most`, `choices`, `path` (a file, relative to the folder of the configuration file), and `each` (a function that
-reads one string, and raises ValueError with a sentence).
+The annotation of a field is `bool`, `int`, `float`, `str` or `tuple[str, ...]`, with `| None` if it may be left out.
+Its metadata may have `size` (a number of bytes, which may be written "1 MiB"), `unit` (what a number counts), `least`,
+`most`, `choices`, `path` (a file, relative to the folder of the configuration file), and `each` (a function that parses
+a string, and raises ValueError with a sentence).
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _HOST = re.compile(r"\[[0-9a-f:.]+\]|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.
 
 
 def printable(text: str) -> str:
-    """A stranger's text for a terminal, on one line, with escapes for what is not printable."""
+    """Untrusted text for a terminal: on one line, with escapes for unprintable characters."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown word: 'did you mean "x"?', or a list of the known ones."""
+    """The end of a sentence about an unknown word: 'did you mean "x"?', or a list of the known words."""
     names = sorted(known)
     close = get_close_matches(word, names, 1)
     if close:
@@ -47,7 +47,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def show(value: object) -> str:
-    """A value as TOML would write it, cut when it is long."""
+    """A value as TOML writes it, truncated if it is long."""
     if isinstance(value, bool):
         text = str(value).lower()
     elif isinstance(value, str):
@@ -70,7 +70,7 @@ def token(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """An origin (RFC 6454), also of programs other than browsers ("file://"), or "same-host", "null", "*"."""
+    """An origin (RFC 6454), also one without a host ("file://"), or "same-host", "null", "*"."""
     lower = text.lower()
     if lower in ("same-host", "null", "*"):
         return lower
@@ -101,7 +101,7 @@ def proxy(text: str) -> str:
 
 
 def hostName(text: str) -> str:
-    """A host name as in a Host header, without a port; "*.NAME" for every name under NAME, "*" for any host."""
+    """A host as in a Host header, without a port; "*.NAME" for every name under NAME, "*" for any host."""
     if text == "*":
         return text
     name = asciiName(text)
@@ -114,7 +114,7 @@ def hostName(text: str) -> str:
 
 
 def asciiName(name: str) -> str:
-    """A name as it stands in requests: in lower case, with international labels in ASCII (RFC 5891)."""
+    """A host name as requests have it: in lower case, with international labels in ASCII (RFC 5891)."""
     labels = normalize("NFKC", name).lower().split(".")
     return ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
 
@@ -137,7 +137,7 @@ def canonicalHost(name: str) -> str:
 
 
 def endpoint(text: str) -> str:
-    """A Twisted endpoint string. Only its form is checked: whether it can be used shows when it is bound."""
+    """A Twisted endpoint string. Only its form is checked; other errors show when it is bound."""
     if not _ENDPOINT.match(text):
         raise ValueError(f'{show(text)} is not an endpoint; write one such as "tcp:8080" or "unix:/run/wsd/wsd.sock"')
     return text
@@ -177,7 +177,7 @@ def _bounded(value: float, metadata: Mapping[str, Any]) -> int | float:
     return value
 
 
-def _text(value: object, metadata: Mapping[str, Any], folder: str) -> str:
+def _string(value: object, metadata: Mapping[str, Any], folder: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f'{show(value)} is not a text; write it in quotes: "{value}"')
     choices = metadata.get("choices")
@@ -191,16 +191,16 @@ def _text(value: object, metadata: Mapping[str, Any], folder: str) -> str:
     return value if each is None else str(each(value))
 
 
-def _texts(value: object, metadata: Mapping[str, Any], folder: str) -> tuple[str, ...]:
+def _strings(value: object, metadata: Mapping[str, Any], folder: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [value]
     if not isinstance(value, (list, tuple)):
         raise ValueError(f'{show(value)} is not a list; write ["...", "..."]')
-    texts = tuple(_text(item, metadata, folder) for item in value)
-    for number, text in enumerate(texts):
-        if text in texts[:number]:
+    strings = tuple(_string(item, metadata, folder) for item in value)
+    for number, text in enumerate(strings):
+        if text in strings[:number]:
             raise ValueError(f"{show(text)} is there twice; once is enough")
-    return texts
+    return strings
 
 
 def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: str = "") -> Any:
@@ -209,7 +209,7 @@ def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: 
     if metadata.get("size"):
         return _bounded(sizeOf(value), metadata)
     if name.startswith("tuple"):
-        return _texts(value, metadata, folder)
+        return _strings(value, metadata, folder)
     if name == "bool":
         if not isinstance(value, bool):
             raise ValueError(f"{show(value)} is neither true nor false; write one of them, without quotes")
@@ -217,4 +217,4 @@ def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: 
     if name in ("int", "float"):
         number = int if name == "int" else float
         return _bounded(_number(value, number, metadata.get("unit")), metadata)
-    return _text(value, metadata, folder)
+    return _string(value, metadata, folder)

@@ -1,7 +1,7 @@
 """
-Binding: every listener is bound before the daemon leaves its terminal, so that a taken port is told there.
+Binds every listener before the daemon detaches from its terminal, so that a port in use is reported there.
 
-tcp, unix and systemd listeners get the house's own port and transport; any other endpoint string keeps Twisted's.
+tcp, unix and systemd listeners get our own port and transport; any other endpoint string gets Twisted's.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ import stat
 from collections.abc import MutableMapping, Sequence
 
 from wsd.config import Config
-from wsd.listen.endpoints import SystemdEndpoint, TcpEndpoint, UnixEndpoint, Unusable, readEndpoint
+from wsd.listen.endpoints import CannotListen, SystemdEndpoint, TcpEndpoint, UnixEndpoint, readEndpoint
 from wsd.listen.listener import Listener
 from wsd.listen.systemd import NotListening, adopt, inherited
 from wsd.policies.address import isLoopback
 
 _BACKLOG = 4096
-"""Connections the kernel keeps until they are accepted; it caps this at net.core.somaxconn itself."""
+"""Connections that the kernel queues until they are accepted; it caps this at net.core.somaxconn."""
 
 _TRIES = 20
-"""How often a port is looked for that is free on every host."""
+"""Attempts to find a port that is free on every host."""
 
 
 def bind(config: Config, environ: MutableMapping[str, str]) -> tuple[list[Listener], list[str]]:
     """
     Bind every listener of the configuration. Returns them, and notices for the log (this machine has no ::1).
 
-    Sockets that systemd passed, and that no endpoint string names, take the place of host and port. Raises `Unusable`;
-    sockets that were bound before are closed again.
+    Sockets that systemd passed, and that no endpoint string names, replace host and port. Raises `CannotListen`, after
+    closing the sockets that were bound before.
     """
     listeners: list[Listener] = []
     notices: list[str] = []
@@ -45,7 +45,7 @@ def bind(config: Config, environ: MutableMapping[str, str]) -> tuple[list[Listen
             listeners[:0] = [_inheritedListener("systemd", descriptor, False) for descriptor in left]
         elif config.port is not None:
             listeners[:0] = _bindHosts(config.host, config.port, False, notices)
-    except Unusable:
+    except CannotListen:
         for listener in listeners:
             listener.close()
         raise
@@ -54,10 +54,10 @@ def bind(config: Config, environ: MutableMapping[str, str]) -> tuple[list[Listen
 
 def check(config: Config) -> list[str]:
     """
-    Check what can be known of the listeners without binding them: endpoint strings, and addresses of this machine.
+    Check the listeners without binding them: their endpoint strings, and that hosts are addresses of this machine.
 
-    Returns warnings of folders that do not exist yet: systemd creates those of a unit when it starts it. Raises
-    `Unusable`. Ports are not checked, since the daemon with this configuration may be running.
+    Returns warnings of folders that do not exist yet, since systemd creates those of a unit when it starts. Raises
+    `CannotListen`. Ports are not checked, since the daemon with this configuration may be running.
     """
     warnings: list[str] = []
     for string in (*config.listen, *config.tls.listen):
@@ -81,7 +81,7 @@ def _checkHost(host: str) -> None:
 
 
 def _bindHosts(hosts: Sequence[str], port: int, secure: bool, notices: list[str]) -> list[Listener]:
-    """One listener for each host, all on one port; port 0 takes one that is free on every host."""
+    """One listener for each host, all on one port. Port 0 finds one that is free on every host."""
     for _ in range(_TRIES):
         bound: list[Listener] = []
         chosen = port
@@ -92,14 +92,14 @@ def _bindHosts(hosts: Sequence[str], port: int, secure: bool, notices: list[str]
                     bound.append(listener)
                     assert listener.socket is not None
                     chosen = listener.socket.getsockname()[1]
-        except Unusable:
+        except CannotListen:
             for listener in bound:
                 listener.close()
             if port or not bound:
                 raise
         else:
             return bound
-    raise Unusable(f"no port is free on all of {', '.join(hosts)}; name one with --port")
+    raise CannotListen(f"no port is free on all of {', '.join(hosts)}; name one with --port")
 
 
 def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listener | None:
@@ -122,7 +122,7 @@ def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listene
         if plain == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             _without(plain, notices, error)
             return None
-        raise Unusable(_sentence(plain, port, error)) from None
+        raise CannotListen(_sentence(plain, port, error)) from None
     bound.setblocking(False)
     name = f"[{plain}]" if family == socket.AF_INET6 else plain
     scheme = "wss" if secure else "ws"
@@ -132,7 +132,7 @@ def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listene
 
 def _without(host: str, notices: list[str], error: OSError) -> None:
     if host != "::1":
-        raise Unusable(f"cannot listen on {host}: {error.strerror}; use an address of this machine with --host")
+        raise CannotListen(f"cannot listen on {host}: {error.strerror}; use an address of this machine with --host")
     notices.append(f"this machine has no ::1 ({error.strerror}): not listening there")
 
 
@@ -180,10 +180,10 @@ def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool) -> Listener:
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:
-            raise Unusable(
+            raise CannotListen(
                 f"listen {string!r}: another program answers at {path}; stop it, or choose another path"
             ) from None
-        raise Unusable(
+        raise CannotListen(
             f"listen {string!r}: {error.strerror}; choose a path in a folder this user may write to"
         ) from None
     bound.setblocking(False)
@@ -191,7 +191,7 @@ def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool) -> Listener:
 
 
 def _removeStale(path: str) -> None:
-    """Remove a socket that a daemon left behind: one that nobody listens at. Any other file stays."""
+    """Remove a stale socket, at which nobody listens. Any other file stays."""
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return
@@ -205,7 +205,7 @@ def _removeStale(path: str) -> None:
 
 
 def _bindInherited(string: str, endpoint: SystemdEndpoint, secure: bool, passed: list[tuple[str, int]]) -> Listener:
-    """One socket that systemd passed, by index or by name; a name that several have gives the next one unused."""
+    """One socket that systemd passed, by index or by name. If several have the name, the next unused one."""
     wanted = next(
         (
             entry
@@ -216,7 +216,7 @@ def _bindInherited(string: str, endpoint: SystemdEndpoint, secure: bool, passed:
     )
     if wanted is None:
         have = ", ".join(f"{number} ({name})" for number, (name, _) in enumerate(passed)) or "none"
-        raise Unusable(f"listen {string!r}: systemd passed no such socket that is left; it passed {have}")
+        raise CannotListen(f"listen {string!r}: systemd passed no such socket that is left; it passed {have}")
     passed[passed.index(wanted)] = (wanted[0], -1)
     return _inheritedListener(f"listen {string!r}", wanted[1], secure)
 
@@ -225,7 +225,7 @@ def _inheritedListener(who: str, descriptor: int, secure: bool) -> Listener:
     try:
         adopted = adopt(descriptor)
     except NotListening as fault:
-        raise Unusable(f"{who}: {fault}") from None
+        raise CannotListen(f"{who}: {fault}") from None
     address = adopted.getsockname()
     scheme = "wss" if secure else "ws"
     if adopted.family == socket.AF_UNIX:

@@ -1,15 +1,15 @@
-"""Descriptors: how many connections the limit of open files leaves room for."""
+"""How many connections the limit of open files (RLIMIT_NOFILE) allows."""
 
 from __future__ import annotations
 
 import resource
 
 _OTHERS = 64
-"""The least number of descriptors reserved for other things than connections."""
+"""The least number of descriptors that are reserved for other things than connections."""
 
 
 def raiseDescriptorLimit() -> int:
-    """Raise the soft limit of open files to the hard one, and return it: a connection is a descriptor."""
+    """Raise the soft limit of open files to the hard limit, and return that."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -18,9 +18,9 @@ def raiseDescriptorLimit() -> int:
 
 def roomIn(descriptors: int) -> int:
     """
-    The connections that there is room for.
+    The number of connections that so many descriptors allow.
 
-    A tenth of the descriptors is reserved for files, threads, other servers, and clients that are turned away.
+    A tenth is reserved for files, threads, other servers, and clients that are turned away.
     """
     return max(1, descriptors - max(_OTHERS, descriptors // 10))
 

@@ -1,4 +1,4 @@
-"""Endpoint strings of `listen`: read without binding anything. Those that are not our own are left to Twisted."""
+"""Reads endpoint strings of `listen`. Other kinds than tcp, unix and systemd are left to Twisted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from twisted.internet.endpoints import serverFromString
 
 
-class Unusable(Exception):
-    """A listener cannot be had: one sentence that names it, and says what would be right."""
+class CannotListen(Exception):
+    """A listener cannot be made. The message is one sentence that names it, and says what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class SystemdEndpoint:
 
 
 def readEndpoint(string: str) -> TcpEndpoint | UnixEndpoint | SystemdEndpoint | None:
-    """An endpoint string; None for one of Twisted's other kinds. Raises `Unusable`."""
+    """Read an endpoint string. Returns None for one of Twisted's other kinds. Raises `CannotListen`."""
     kind, _, rest = string.partition(":")
     if kind in ("tcp", "tcp4", "tcp6"):
         return _readTcp(string, kind, rest)
@@ -53,21 +53,21 @@ def readEndpoint(string: str) -> TcpEndpoint | UnixEndpoint | SystemdEndpoint | 
     try:
         serverFromString(_NoReactor(), string)
     except Exception as error:
-        raise Unusable(
+        raise CannotListen(
             f"listen {string!r} is no endpoint: {error}; write one such as tcp:9998 or unix:/run/wsd.sock"
         ) from None
     return None
 
 
 class _NoReactor:
-    """An endpoint string is only read here; the endpoint is made when the daemon starts."""
+    """Stands for the reactor while an endpoint string is checked; the endpoint is made when the daemon starts."""
 
 
 def _readTcp(string: str, kind: str, rest: str) -> TcpEndpoint:
     positional, named = _parts(string, rest, "port", "interface", "backlog", "proxy")
     port = (positional or [named.get("port", "")])[0]
     if not port.isdigit() or int(port) > 65535:
-        raise Unusable(f"listen {string!r} has no port; write tcp:PORT or tcp:PORT:interface=ADDRESS")
+        raise CannotListen(f"listen {string!r} has no port; write tcp:PORT or tcp:PORT:interface=ADDRESS")
     host = named.get("interface", "::" if kind == "tcp6" else "0.0.0.0")
     return TcpEndpoint(host, int(port), _proxied(string, named))
 
@@ -77,14 +77,14 @@ def _readUnix(string: str, rest: str) -> UnixEndpoint:
     path = (positional or [named.get("address", "")])[0]
     mode = named.get("mode", "666")
     if not path or not re.fullmatch("[0-7]{3,4}", mode):
-        raise Unusable(f"listen {string!r} is not unix:PATH or unix:PATH:mode=660")
+        raise CannotListen(f"listen {string!r} is not unix:PATH or unix:PATH:mode=660")
     return UnixEndpoint(path, int(mode, 8), _proxied(string, named))
 
 
 def _readSystemd(string: str, rest: str) -> SystemdEndpoint:
     positional, named = _parts(string, rest, "domain", "index", "name", "proxy")
     if positional or ("index" in named) == ("name" in named):
-        raise Unusable(f"listen {string!r} is not systemd:index=N or systemd:name=NAME")
+        raise CannotListen(f"listen {string!r} is not systemd:index=N or systemd:name=NAME")
     return SystemdEndpoint(named.get("index"), named.get("name"), _proxied(string, named))
 
 
@@ -100,15 +100,17 @@ def _parts(string: str, rest: str, *known: str) -> tuple[list[str], dict[str, st
         else:
             positional.append("=".join(pieces))
     if len(positional) > 1:
-        raise Unusable(f"listen {string!r} has {len(positional)} values without a name; only the first may have none")
+        raise CannotListen(
+            f"listen {string!r} has {len(positional)} values without a name; only the first may have none"
+        )
     for name in named:
         if name not in known:
-            raise Unusable(f"listen {string!r} has the part {name!r}; it may have {', '.join(known)}")
+            raise CannotListen(f"listen {string!r} has the part {name!r}; it may have {', '.join(known)}")
     return positional, named
 
 
 def _proxied(string: str, named: Mapping[str, str]) -> bool | None:
     value = named.get("proxy")
     if value not in (None, "true", "false"):
-        raise Unusable(f"listen {string!r} has proxy={value}; write proxy=true or proxy=false")
+        raise CannotListen(f"listen {string!r} has proxy={value}; write proxy=true or proxy=false")
     return None if value is None else value == "true"

@@ -1,4 +1,4 @@
-"""The TLS handshake of an accepted connection, sans I/O: it may be refused before OpenSSL sees it (RFC 8446 4)."""
+"""The TLS handshake of an accepted connection, sans I/O (RFC 8446 4). A bad ClientHello never reaches OpenSSL."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from wsd.listen.hello import Hello, HelloReader, TooLong
+from wsd.listen.clienthello import ClientHello, ClientHelloReader, HelloTooLong
 from wsd.listen.records import Records, reasonOf
 from wsd.policies.address import TlsInfo
 
 ALPN = "http/1.1"
-"""The one application protocol: WebSockets over HTTP/2 are not spoken."""
+"""The only application protocol (RFC 7301). WebSockets over HTTP/2 (RFC 8441) are not supported."""
 
 _NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
 """The fatal alert no_application_protocol (RFC 7301 3.2)."""
 
 _TOO_LONG = b"\x15\x03\x03\x00\x02\x02\x2f"
-"""The fatal alert illegal_parameter, which OpenSSL also sends for an excessively long message."""
+"""The fatal alert illegal_parameter (RFC 8446 6.2), which OpenSSL also sends for an excessively long message."""
 
 _SENTENCE = b"this port speaks TLS; open it with wss:// or https://\n"
 _PLAIN = (
@@ -29,12 +29,12 @@ _PLAIN = (
 )
 """The answer to a client that speaks HTTP without TLS."""
 
-ChooseContext = Callable[[Hello], ssl.SSLContext]
-"""Returns the context for a client, by what it asks for."""
+ChooseContext = Callable[[ClientHello], ssl.SSLContext]
+"""Returns the context for a client, by its ClientHello."""
 
 
 class HandshakeFailed(Exception):
-    """The handshake cannot be completed. `answer` is sent to the client before the end."""
+    """The handshake cannot be completed. `answer` is sent to the client before the connection ends."""
 
     def __init__(self, reason: str, answer: bytes) -> None:
         super().__init__(reason)
@@ -46,12 +46,12 @@ class Handshake:
     """
     The server's side of one handshake.
 
-    `records` is None until the ClientHello is complete and accepted; `serverName` is the name that it asked for.
+    `records` is None until the ClientHello is complete and accepted. `serverName` is its server name (RFC 6066 3).
     """
 
     def __init__(self, choose: ChooseContext) -> None:
         self._choose = choose
-        self._hello: HelloReader | None = HelloReader()
+        self._hello: ClientHelloReader | None = ClientHelloReader()
         self.records: Any = None
         self.serverName: str | None = None
 
@@ -62,7 +62,7 @@ class Handshake:
 
     def feed(self, data: bytes) -> bytes | None:
         """
-        Go on with the bytes that were read. Returns the bytes after the handshake; None if it is not complete.
+        Continue with the bytes that were read. Returns the bytes after the handshake, or None if it is not complete.
 
         Raises `HandshakeFailed`.
         """
@@ -78,11 +78,11 @@ class Handshake:
             raise HandshakeFailed(reasonOf(error), answer) from None
         return rest
 
-    def _readHello(self, reader: HelloReader, data: bytes) -> bytes | None:
-        """All received bytes once the ClientHello is complete, None before. Raises `HandshakeFailed`."""
+    def _readHello(self, reader: ClientHelloReader, data: bytes) -> bytes | None:
+        """Returns all received bytes once the ClientHello is complete, else None. Raises `HandshakeFailed`."""
         try:
             hello = reader.feed(data)
-        except TooLong as fault:
+        except HelloTooLong as fault:
             raise HandshakeFailed(str(fault), _TOO_LONG) from None
         if hello is None:
             return None

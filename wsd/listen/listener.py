@@ -1,4 +1,4 @@
-"""A listener: a bound socket, or an endpoint of Twisted's, from its binding to its end."""
+"""A listener: a bound socket or a Twisted endpoint, from its binding to its end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wsd.listen.port import Shortage, TCPPort, UNIXPort
 
 @dataclass
 class Listener:
-    """A bound socket, or an endpoint of Twisted's, and how it is announced."""
+    """A bound socket or a Twisted endpoint, and its URL for the log."""
 
     url: str
     secure: bool
@@ -25,16 +25,16 @@ class Listener:
     """Whether other machines can reach it."""
     inherited: bool = False
     proxied: bool | None = None
-    """The value of `proxy` in its endpoint string: whether connections begin with a PROXY header. None without it."""
+    """Whether connections begin with a PROXY header, by `proxy` in the endpoint string; None if that does not say."""
     ports: list[IListeningPort] = field(default_factory=list)
 
     def adopt(
         self, reactor: Any, factory: IProtocolFactory, ring: Any = None, shortage: Shortage | None = None
     ) -> Deferred[Any]:
         """
-        Accept connections for `factory`, which live on `ring`, without one on the reactor. Fires when it does.
+        Accept connections for `factory`. They are served by `ring`, or by the reactor if there is none.
 
-        `shortage` turns connections away if no descriptor is left.
+        `shortage` turns connections away when no descriptor is left. Returns a Deferred that fires when it listens.
         """
         return maybeDeferred(self._adopt, reactor, factory, reactor if ring is None else ring, shortage)
 
@@ -53,7 +53,7 @@ class Listener:
         port.transport = _onRing(port.transport, ring)
         port.shortage = shortage
         if self.secure:
-            # A TLS client would not understand it.
+            # A TLS client would not understand an answer in plain HTTP.
             port.answer = b""
         port.startListening()
         self.socket.close()
@@ -67,7 +67,7 @@ class Listener:
         return [maybeDeferred(port.stopListening) for port in ports]
 
     def close(self) -> None:
-        """Give up a socket that was bound and never adopted."""
+        """Close a socket that was bound and never adopted."""
         if self.socket is not None:
             self.socket.close()
 

@@ -1,7 +1,7 @@
 """
-Listening sockets: Twisted's ports with our transports; they accept all waiting connections in one turn.
+Listening sockets: Twisted's ports with our transports. They accept all pending connections in one reactor turn.
 
-When no descriptor is left for a connection, waiting clients are turned away with the help of a spare one.
+When no descriptor is left, pending clients are answered and closed with the help of a spare descriptor.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _BATCH = 256
 """Connections accepted a turn."""
 
 _SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""Errors of accept() when descriptors or memory have run out; the connection goes on waiting."""
+"""Errors of accept() when descriptors or memory have run out; the connection stays in the queue."""
 _PAUSE = 0.25
-"""Seconds without accepting after such an error, so that waiting clients do not keep the daemon busy."""
+"""Seconds without accepting after such an error, so that pending clients do not keep the daemon busy."""
 _QUIET = 10.0
-"""Seconds between two log lines about it."""
+"""Seconds between two log lines about such errors."""
 
 _NO_DESCRIPTOR = (
     "the process has no descriptor left; raise LimitNOFILE= of the unit (ulimit -n), or lower max_connections"
@@ -44,9 +44,9 @@ _ANSWER = (
 
 class Shortage:
     """
-    Turns away connections that cannot be accepted, by means of a spare descriptor. Logs at most every ten seconds.
+    Turns away connections for which no descriptor is left, by means of a spare one. Logs at most every ten seconds.
 
-    `count` is called with the name of the error and the number of connections.
+    Calls `count` with the name of the error and the number of connections.
     """
 
     log = Logger(namespace="wsd")
@@ -56,7 +56,7 @@ class Shortage:
         self._count = count
         self._spare: int | None = None
         self._failed = 0
-        self._toldAt: float | None = None
+        self._reportedAt: float | None = None
 
     def prepare(self) -> None:
         """Open the spare descriptor, if there is none."""
@@ -65,13 +65,13 @@ class Shortage:
                 self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """Give up the spare descriptor."""
+        """Close the spare descriptor."""
         if self._spare is not None:
             os.close(self._spare)
             self._spare = None
 
     def turnAway(self, listening: socket.socket, error: OSError, answer: bytes) -> None:
-        """Send this answer to waiting clients and end their connections, as many as one turn allows."""
+        """Send this answer to pending clients and close their connections, as many as one turn allows."""
         failed = 0
         while failed < _BATCH and self._spare is not None:
             self.close()
@@ -85,14 +85,14 @@ class Shortage:
             finally:
                 self.prepare()
         self.prepare()
-        self._tell(error, max(failed, 1))
+        self._report(error, max(failed, 1))
 
-    def _tell(self, error: OSError, failed: int) -> None:
+    def _report(self, error: OSError, failed: int) -> None:
         name = errno.errorcode.get(error.errno or 0, "unknown")
         self._count(name, failed)
         self._failed += failed
         now = self._seconds()
-        if self._toldAt is None or now - self._toldAt >= _QUIET:
+        if self._reportedAt is None or now - self._reportedAt >= _QUIET:
             self.log.error(
                 "{count} connections could not be accepted: {reason}",
                 event="listener.short",
@@ -100,11 +100,11 @@ class Shortage:
                 error=name,
                 reason=_NO_DESCRIPTOR if name == "EMFILE" else error.strerror,
             )
-            self._toldAt, self._failed = now, 0
+            self._reportedAt, self._failed = now, 0
 
 
 def _end(client: socket.socket, answer: bytes) -> None:
-    """Send the answer and end. Received bytes are read first: closing with unread bytes would discard the answer."""
+    """Send the answer and close. Reads first what was received, because unread bytes would cause a reset."""
     with client, suppress(OSError):
         client.setblocking(False)
         client.send(answer)
@@ -124,19 +124,19 @@ class _Accepting(_Base):
     log = Logger()
 
     shortage: Shortage | None = None
-    """Handles connections that cannot be accepted; without it Twisted logs each failure."""
+    """Turns away connections that cannot be accepted; without it Twisted logs each failure."""
     answer = _ANSWER
     """The answer for clients that are turned away."""
 
     def doRead(self) -> None:
-        """Accept waiting connections. Unusual errors are left to Twisted's own method, which is twice as slow."""
+        """Accept pending connections. Other errors are left to Twisted's method, which is half as fast."""
         most = self.numberAccepts
         own: Any = self
         for accepted in range(most):
             try:
                 client, name = own.socket.accept()
             except BlockingIOError:
-                # Accept as many next time, which saves the call that finds none waiting.
+                # Next time accept only so many, which saves the call that finds none.
                 self.numberAccepts = max(1, accepted)
                 return
             except OSError as error:
@@ -172,7 +172,7 @@ class _Accepting(_Base):
         raise NotImplementedError
 
     def _logConnectionLostMsg(self) -> None:
-        """Log nothing: the daemon logs that it stops."""
+        """Log nothing, since the daemon logs its own stop."""
 
 
 class TCPPort(_Accepting, tcp.Port):
@@ -181,7 +181,7 @@ class TCPPort(_Accepting, tcp.Port):
     transport = TCPTransport  # type: ignore[assignment]
 
     host: IAddress | None = None
-    """The local address of all its connections; None if it listens on every address."""
+    """The local address of its connections; None if it listens on every address."""
 
     def startListening(self) -> None:
         """Begin to accept."""
@@ -207,7 +207,7 @@ class UNIXPort(_Accepting, unix.Port):
     ownsPath = True
 
     def startListening(self) -> None:
-        """Begin to accept. The path keeps the mode that it was bound with, where Twisted would set 666."""
+        """Begin to accept. The path keeps its mode, which Twisted would set to 666."""
         tcp._reservedFD.reserve()
         own: Any = self
         own.factory.doStart()

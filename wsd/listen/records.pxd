@@ -5,7 +5,7 @@ cdef class Records:
     cdef public object tls
     cdef public bint isOver, isBroken
 
-    cpdef bytes decipher(self, bytes data)
+    cpdef bytes decrypt(self, bytes data)
     cdef bytes _record(self, Py_ssize_t size)
     cdef bytes _several(self, bytes data)
     cdef Py_ssize_t _whole(self, bytes data)

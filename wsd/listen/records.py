@@ -1,7 +1,7 @@
 """
-TLS records of one connection, sans I/O: deciphers received bytes, enciphers bytes to send (RFC 8446 5).
+TLS records of one connection, sans I/O: decrypts received bytes and encrypts bytes to send (RFC 8446 5).
 
-OpenSSL works on two memory BIOs. On the socket itself it would take three system calls for one recv and one send.
+OpenSSL works on two memory BIOs. On a socket it would make three system calls instead of one recv and one send.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import ssl
 
 RECORD = 16384
-"""Bytes of plain text in the largest record (RFC 8446 5.1)."""
+"""Bytes of plaintext in the largest record (RFC 8446 5.1)."""
 
 _HEAD = 5
 """Bytes of a record's header; the last two are its length."""
 
 _plain = memoryview(bytearray(256 * 1024 + 2 * RECORD))
-"""The buffer that all connections decipher into: room for one read, and for a record that began in the read before."""
+"""The buffer into which all connections decrypt: room for one read, and for a record that began in an earlier one."""
 
 
 class Records:
-    """The server's side. `isOver` is set when nothing more will come, `isBroken` when that was no proper end."""
+    """The server's side. `isOver` is set when the peer will send no more, `isBroken` too if a record was invalid."""
 
     __slots__ = ("_incoming", "_missing", "_outgoing", "_start", "isBroken", "isOver", "tls")
 
@@ -31,11 +31,11 @@ class Records:
         self.isOver = self.isBroken = False
 
     def takePending(self) -> bytes:
-        """Returns the bytes that TLS itself has to send."""
+        """Returns the bytes that TLS itself has to send, such as an alert or a key update."""
         return self._outgoing.read() if self._outgoing.pending else b""
 
     def handshake(self, data: bytes) -> bytes | None:
-        """Go on with the handshake. Returns the bytes after it; None if it is not complete. Raises ssl.SSLError."""
+        """Continue the handshake. Returns the bytes after it, or None if it is not complete. Raises ssl.SSLError."""
         self._incoming.write(data)
         try:
             self.tls.do_handshake()
@@ -43,11 +43,11 @@ class Records:
             return None
         return self._incoming.read()
 
-    def decipher(self, data: bytes) -> bytes:
+    def decrypt(self, data: bytes) -> bytes:
         """
-        Returns the plain text of the bytes that were read.
+        Returns the plaintext of the bytes that were read.
 
-        OpenSSL is only asked for complete records. For a part of one it raises an exception, which is expensive.
+        OpenSSL is only asked for complete records. For an incomplete one it raises an exception, which is expensive.
         """
         if self._start:
             data, self._start = self._start + data, b""
@@ -58,11 +58,11 @@ class Records:
         return self._several(data)
 
     def _record(self, size: int) -> bytes:
-        """The plain text of one record; it is shorter than the record."""
+        """The plaintext of one record; it is shorter than the record."""
         try:
             plain: bytes = self.tls.read(size)
         except ssl.SSLWantReadError:
-            # The record has no data: it was for TLS itself.
+            # The record has no application data.
             return b""
         except ssl.SSLZeroReturnError:
             plain = b""
@@ -117,7 +117,7 @@ class Records:
         return count
 
     def seal(self, data: bytes | memoryview) -> bytes:
-        """Encipher bytes to send, in as many records as they take. Raises ssl.SSLError."""
+        """Encrypt bytes to send, in as many records as they take. Raises ssl.SSLError."""
         self.tls.write(data)
         return self._outgoing.read()
 
@@ -126,7 +126,7 @@ class Records:
         try:
             self.tls.unwrap()
         except ssl.SSLError:
-            # The peer has not sent its own yet.
+            # The peer has not sent its close_notify yet.
             pass
         else:
             self.isOver = True

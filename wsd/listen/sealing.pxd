@@ -2,14 +2,14 @@ from wsd.listen.records cimport Records
 
 cdef class Sealer:
     cdef object _below, _socket, _tell, _wire
-    cdef list _gathered
+    cdef list _corked
     cdef Py_ssize_t _bytes
     cdef Records _records
     cdef public bint pulls
     cdef public unsigned long long sent
 
     cpdef write(self, pieces, Py_ssize_t size)
-    cpdef gather(self)
-    cpdef flush(self)
+    cpdef cork(self)
+    cpdef uncork(self)
     cdef _seal(self, list pieces)
     cpdef send(self, bytes data)

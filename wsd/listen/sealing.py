@@ -1,4 +1,4 @@
-"""Sends what is written to a TLS connection: gathered while a read is delivered, enciphered, and sent as one."""
+"""The sending side of TLS. What is written while a read is delivered is collected, encrypted and sent together."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 _JOINED = 64 * 1024
-"""Gathered bytes are joined up to this size; beyond it they are sent, though a read is still being delivered."""
+"""Corked pieces are joined up to this size. Beyond it they are sent, even while a read is being delivered."""
 
 _PORTION = 256 * 1024
-"""Bytes that are enciphered at a time."""
+"""Bytes that are encrypted at a time."""
 
 
 class Sealer:
     """
-    The sending side of one connection. Until the handshake is complete, everything is gathered.
+    The sending side of one connection. It is corked until the handshake is complete.
 
-    `below` is the transport; `wire` the same if it is our own, which may be sent past while nothing waits in it.
-    `pulls` is whether a pull producer is registered, and `sent` counts the bytes that were sent past the transport.
+    `below` is the transport. `wire` is the same if it is our own: while its buffer is empty, data goes directly to the
+    socket. `pulls` is set while a pull producer is registered, and `sent` counts the bytes that went to the socket.
     """
 
-    __slots__ = ("_below", "_bytes", "_gathered", "_records", "_socket", "_tell", "_wire", "pulls", "sent")
+    __slots__ = ("_below", "_bytes", "_corked", "_records", "_socket", "_tell", "_wire", "pulls", "sent")
 
     def __init__(self, below: Any, wire: Any) -> None:
         self._below = below
@@ -29,52 +29,52 @@ class Sealer:
         self._records: Any = None
         self._socket: Any = None
         self._tell: Any = None
-        self._gathered: list[bytes] | None = []
+        self._corked: list[bytes] | None = []
         self._bytes = 0
         self.pulls = False
         self.sent = 0
 
     def attach(self, socket: Any) -> None:
-        """Send to this socket while nothing waits in the transport."""
+        """Send directly to this socket while the transport's buffer is empty."""
         self._socket = socket
 
     def open(self, records: Any) -> None:
-        """The handshake is complete: send what was written meanwhile."""
+        """Called when the handshake is complete: send what was written before."""
         self._records = records
-        self.flush()
+        self.uncork()
 
     def close(self) -> None:
-        """The connection is gone: drop everything."""
-        self._records = self._socket = self._tell = self._gathered = None
+        """Called when the connection is lost: drop everything."""
+        self._records = self._socket = self._tell = self._corked = None
 
     # -- writing --------------------------------------------------------------------------------------------------
 
     def write(self, pieces: Iterable[bytes], size: int) -> None:
-        """Gather these pieces, which have `size` bytes in all, or send them."""
-        if self._gathered is None:
+        """Send these pieces, which have `size` bytes in all, or keep them while corked."""
+        if self._corked is None:
             self._seal(list(pieces))
             return
-        self._gathered += pieces
+        self._corked += pieces
         self._bytes += size
         if self._bytes > _JOINED and self._records is not None:
-            self.flush()
-            self._gathered = []
+            self.uncork()
+            self._corked = []
 
-    def gather(self) -> None:
-        """Gather what is written from now on, until `flush`."""
-        self._gathered = []
+    def cork(self) -> None:
+        """Collect what is written from now on, until `uncork`."""
+        self._corked = []
 
-    def flush(self) -> None:
-        """Send what was gathered, and gather no more."""
-        gathered, self._gathered, self._bytes = self._gathered, None, 0
-        if gathered:
-            self._seal(gathered)
+    def uncork(self) -> None:
+        """Send what was collected, and send at once from now on."""
+        pieces, self._corked, self._bytes = self._corked, None, 0
+        if pieces:
+            self._seal(pieces)
 
     def _seal(self, pieces: list[bytes]) -> None:
-        """Encipher, and send."""
+        """Encrypt and send."""
         if len(pieces) > 1 and sum(map(len, pieces)) <= _JOINED:
             pieces = [b"".join(pieces)]
-        # Held in a local variable: reporting that too much waits may lose the connection.
+        # A local variable, because `send` may lose the connection, which sets `_records` to None.
         records = self._records
         try:
             for piece in pieces:
@@ -89,12 +89,12 @@ class Sealer:
             self._below.abortConnection()
 
     def send(self, data: bytes) -> None:
-        """Send enciphered bytes: at once if nothing waits before them, the rest through the transport."""
+        """Send encrypted bytes: directly to the socket if nothing is buffered, and the rest through the transport."""
         if self._socket is not None and not self._wire.unsent and not self.pulls:
             try:
                 sent = self._socket.send(data)
             except OSError:
-                # The transport meets it again, and reports it.
+                # The transport gets the same error, and reports it.
                 sent = 0
             self.sent += sent
             if sent == len(data):
@@ -104,15 +104,15 @@ class Sealer:
         if self._tell is not None and self._wire.unsent:
             self._wire.tellUnsent(self._tell)
 
-    # -- what waits -----------------------------------------------------------------------------------------------
+    # -- buffered bytes -----------------------------------------------------------------------------------------------
 
     @property
-    def gathered(self) -> int:
-        """Bytes that are gathered."""
+    def corked(self) -> int:
+        """Bytes that are collected and not yet encrypted."""
         return self._bytes
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """Tell how many enciphered bytes wait, now and each time that some must."""
+        """Call `tell` with the number of unsent encrypted bytes: now, and each time that some cannot be sent."""
         self._tell = tell
         if self._wire.unsent:
             self._wire.tellUnsent(tell)

@@ -1,7 +1,7 @@
 """
-TLS on an accepted connection: a transport to what stands above it, a protocol to the transport or PROXY reader below.
+TLS on an accepted connection: a transport for the protocol above, a protocol for the transport or PROXY reader below.
 
-What arrives in one read is delivered as one, and what is written meanwhile leaves as one.
+The bytes of one read are delivered in one call, and what is written during that call is sent together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wsd.policies.address import TlsInfo
 
 _PASSED = {"setWaterMarks", "limitKernelBuffer", "via", "waited"}
 _PASSED |= {"getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
-"""Attributes of the transport below, if it has them."""
+"""Attributes that are passed on from the transport below, if it has them."""
 
 _log = Logger(namespace="wsd")
 
@@ -38,20 +38,20 @@ class Phase(Enum):
     open = "it is complete"
 
 
-# Looked up in the module, which is cheaper for every read than in the class.
+# Module globals, because looking them up in the class costs more on every read.
 _HANDSHAKE, _REFUSED, _OPEN = Phase
 
 
 class SecureTransport:
     """
-    One connection. The protocol above is connected before the handshake; what it writes meanwhile waits for that.
+    One connection. The protocol above is connected before the handshake; what it writes until then is sent after it.
 
-    Interfaces are Twisted's; `wire` tells of the transport below where that is the house's own. A peer that ends
-    without a close_notify is lost, not done: what it sent may have been cut (RFC 8446 6.1).
+    The interfaces are Twisted's. `wire` is there if the transport below is our own. If the peer ends without a
+    close_notify, the reason is ConnectionLost and not ConnectionDone: the data may be truncated (RFC 8446 6.1).
     """
 
     copies = False
-    """Whether large data that is written is copied."""
+    """Whether large data is copied when it is written."""
 
     __slots__ = (
         "_below",
@@ -86,12 +86,12 @@ class SecureTransport:
         self._hasNotified = False
         """Whether our close_notify has been sent."""
         self._isHalfClosed = False
-        """Whether the peer has closed its half of the connection below."""
+        """Whether the peer has shut down its side of the TCP connection."""
 
     # -- the transport below calls --------------------------------------------------------------------------------
 
     def makeConnection(self, transport: Any) -> None:
-        """Use this transport, or what a PROXY header has told of it."""
+        """Called with the transport, or with the PROXY reader on it."""
         self._below = transport
         self._wire: Any = getattr(transport, "wire", None)
         self._sealer = Sealer(transport, self._wire)
@@ -101,12 +101,12 @@ class SecureTransport:
         self.protocol.makeConnection(self)
 
     def attach(self, socket: Any) -> None:
-        """The socket that `doRead` reads from, and that is sent to while nothing waits below."""
+        """Use this socket: `doRead` reads from it, and data is sent to it while nothing is buffered below."""
         self._socket = socket
         self._sealer.attach(socket)
 
     def doRead(self) -> BaseException | None:
-        """Read once and deliver it. Returns why the connection is lost, if it is."""
+        """Read once, and deliver the data. Returns the reason if the connection is lost."""
         try:
             data = self._socket.recv(READ)
         except OSError as error:
@@ -117,7 +117,7 @@ class SecureTransport:
         return None
 
     def dataReceived(self, data: bytes) -> None:
-        """Decipher what was read and deliver it; what is written meanwhile leaves as one."""
+        """Decrypt the bytes that were read, and deliver them. What is written meanwhile is sent together."""
         if self._phase is not _OPEN:
             rest = self._continueHandshake(data)
             if rest is None:
@@ -126,28 +126,28 @@ class SecureTransport:
         records = self._records
         if records is None or records.isOver:
             return
-        plain = records.decipher(data)
+        plain = records.decrypt(data)
         if plain and not self.disconnecting:
             sealer = self._sealer
-            sealer.gather()
+            sealer.cork()
             try:
                 self._deliver(plain)
             finally:
-                sealer.flush()
+                sealer.uncork()
         elif self.connected and (pending := records.takePending()):
             self._sealer.send(pending)
         if (records.isOver or self._isHalfClosed) and self.connected:
             self._peerEnded()
 
     def _deliver(self, plain: bytes) -> None:
-        """To the receiver, or to the protocol while none is set."""
+        """Deliver to the receiver, or to the protocol while there is none."""
         if self._receiver is not None:
             self._receiver.dataReceived(plain)
         else:
             self.protocol.dataReceived(plain)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection below is gone; without a close_notify it was cut (RFC 8446 6.1)."""
+        """The TCP connection is lost. Without a close_notify, the data may be truncated (RFC 8446 6.1)."""
         if not self.connected:
             return
         if self._phase is _HANDSHAKE and self._handshake is not None and self._handshake.hasBegun:
@@ -162,13 +162,13 @@ class SecureTransport:
         protocol.connectionLost(reason)
 
     def __conform__(self, interface: Any) -> SecureTransport | None:
-        """The peer may close its half if the protocol allows it, or if nothing more is delivered."""
+        """The peer may close its half if the protocol allows that, or if nothing more is delivered."""
         if interface is not IHalfCloseableProtocol or not self.connected or self._phase is not _OPEN:
             return None
         return self if self.disconnecting or IHalfCloseableProtocol(self.protocol, None) is not None else None
 
     def readConnectionLost(self) -> None:
-        """The peer has closed its half, with close_notify or without. It still gets what is written to it."""
+        """The peer has closed its half, with or without a close_notify. It still gets what is written."""
         self._isHalfClosed = True
         if self.disconnecting:
             if self._hasNotified:
@@ -182,7 +182,7 @@ class SecureTransport:
     # -- the handshake --------------------------------------------------------------------------------------------
 
     def _continueHandshake(self, data: bytes) -> bytes | None:
-        """Go on with the handshake. Returns the bytes after it when it is complete, None before."""
+        """Continue the handshake. Returns the bytes after it, or None while it is not complete."""
         if self._phase is _REFUSED or self._handshake is None:
             return None
         handshake = self._handshake
@@ -210,7 +210,7 @@ class SecureTransport:
         return self._phase is _OPEN
 
     def giveUp(self, seconds: float) -> None:
-        """The handshake was not complete in time: end at once."""
+        """Called when the handshake was not complete in time: end at once."""
         self._phase = _REFUSED
         self._logRefusal(f"no complete handshake came within {seconds:g} seconds")
         self._below.abortConnection()
@@ -222,7 +222,7 @@ class SecureTransport:
     # -- writing --------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Send, once the handshake is complete."""
+        """Send these bytes, after the handshake."""
         if not isinstance(data, bytes):
             raise TypeError(f"a transport writes bytes, not {type(data).__name__}")
         if data:
@@ -238,51 +238,51 @@ class SecureTransport:
         if self.connected and not self._hasNotified:
             self._sealer.write(pieces, size)
 
-    # -- what waits -----------------------------------------------------------------------------------------------
+    # -- buffered bytes -----------------------------------------------------------------------------------------------
 
     @property
     def wire(self) -> Any:
-        """Where `unsent`, `written` and `acknowledged` are told, if the transport below does."""
+        """This object, for `unsent`, `written` and `acknowledged`. Raises AttributeError if the transport has none."""
         if self._wire is None:
             raise AttributeError("wire")
         return self
 
     @property
     def unsent(self) -> int:
-        """Bytes that wait: enciphered ones, and those that are gathered."""
-        return int(self._wire.unsent) + int(self._sealer.gathered)
+        """Bytes that are not sent yet: encrypted ones, and collected plaintext."""
+        return int(self._wire.unsent) + int(self._sealer.corked)
 
     @property
     def sent(self) -> int:
-        """Enciphered bytes that were sent past the transport below, which counts them with its own."""
+        """Encrypted bytes that went directly to the socket; the transport below adds them to its own count."""
         return int(self._sealer.sent)
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
-        """Tell how many enciphered bytes wait, now and each time that some must; what is gathered goes out at once."""
+        """Call `tell` with the number of unsent encrypted bytes: now, and each time that some cannot be sent."""
         self._sealer.tellUnsent(tell)
 
     def written(self) -> int:
         """Bytes written since the connection began."""
-        return int(self._wire.written()) + int(self._sealer.gathered)
+        return int(self._wire.written()) + int(self._sealer.corked)
 
     def acknowledged(self) -> int:
-        """Those of them that have reached the peer."""
+        """Bytes that the peer has acknowledged."""
         return int(self._wire.acknowledged())
 
     def setReceiver(self, receiver: Any) -> None:
-        """Deliver what is deciphered to `receiver.dataReceived` from now on."""
+        """Deliver decrypted data to `receiver.dataReceived` from now on."""
         self._receiver = receiver
 
     # -- producers ------------------------------------------------------------------------------------------------
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Tell this producer of what waits below."""
+        """Let the transport below pause and resume this producer."""
         self._producer = producer
         self._sealer.pulls = not streaming
         self._below.registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """The producer is done; an end that waited for it comes now."""
+        """The producer is done. If `loseConnection` was waiting for that, send close_notify now."""
         self._producer = None
         self._sealer.pulls = False
         self._below.unregisterProducer()
@@ -290,12 +290,12 @@ class SecureTransport:
             self._closeNotify()
 
     def pauseProducing(self) -> None:
-        """Read no more; but at the end the peer's close_notify is waited for."""
+        """Read no more, except while waiting for the peer's close_notify at the end."""
         if not self.disconnecting:
             self._below.pauseProducing()
 
     def resumeProducing(self) -> None:
-        """Read on."""
+        """Resume reading."""
         self._below.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -305,7 +305,7 @@ class SecureTransport:
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def _peerEnded(self) -> None:
-        """The peer has sent its close_notify, or what it sends cannot be deciphered."""
+        """The peer has sent its close_notify, or a record that cannot be decrypted."""
         if self._records.isBroken:
             self._below.abortConnection()
             return
@@ -316,10 +316,10 @@ class SecureTransport:
             self._finish()
 
     def loseConnection(self) -> None:
-        """End after what waits has been sent and both have sent close_notify; nothing is delivered any more."""
+        """End once everything is sent and both sides have sent close_notify. Nothing more is delivered."""
         if self.disconnecting or not self.connected:
             return
-        if self._phase is not _OPEN and not self._sealer.gathered:
+        if self._phase is not _OPEN and not self._sealer.corked:
             self.abortConnection()
             return
         self.disconnecting = True
@@ -328,7 +328,7 @@ class SecureTransport:
             self._closeNotify()
 
     def leave(self) -> None:
-        """End after the waiting bytes and our close_notify have been sent, without waiting for the peer's."""
+        """End once everything and our close_notify are sent, without waiting for the peer's close_notify."""
         if self._phase is _OPEN and self.connected:
             self.disconnecting = True
             self._finish()
@@ -336,7 +336,7 @@ class SecureTransport:
             self.abortConnection()
 
     def loseWriteConnection(self) -> None:
-        """Send our close_notify after what waits; the peer may go on until it sends its own."""
+        """Send our close_notify after everything that was written. The peer may go on sending until its own."""
         if self._phase is _OPEN and self.connected:
             self._closeNotify()
             half = IHalfCloseableProtocol(self.protocol, None) if self.connected else None
@@ -348,18 +348,18 @@ class SecureTransport:
         self._below.abortConnection()
 
     def _closeNotify(self) -> None:
-        """Send our close_notify after what waits (RFC 8446 6.1)."""
+        """Send our close_notify after everything that was written (RFC 8446 6.1)."""
         if self._hasNotified or not self.connected:
             return
         records = self._records
-        self._sealer.flush()
+        self._sealer.uncork()
         self._hasNotified = True
         self._below.write(records.closeNotify())
         if records.isOver and self.connected:
             self._finish()
 
     def _finish(self) -> None:
-        """Both have sent close_notify, or it is time to: ask nobody for more."""
+        """Send our close_notify if that is not done yet, and end. A producer is stopped."""
         producer, self._producer = self._producer, None
         if producer is not None:
             self._below.unregisterProducer()
@@ -367,11 +367,11 @@ class SecureTransport:
         self._closeNotify()
         self._below.loseConnection()
 
-    # -- what is known --------------------------------------------------------------------------------------------
+    # -- information --------------------------------------------------------------------------------------------
 
     @property
     def info(self) -> TlsInfo:
-        """What the handshake agreed on; empty before it is complete, and after the connection is gone."""
+        """What the handshake agreed on; empty before it is complete, and after the connection is lost."""
         if self._phase is not _OPEN or not self.connected:
             return TlsInfo("", "")
         return tlsInfoOf(self._records.tls, self._serverName)

@@ -1,9 +1,9 @@
 """
-Certificates for development: for localhost, 127.0.0.1 and ::1, from an authority of the user's own.
+Certificates for development: for localhost, 127.0.0.1 and ::1, issued by an authority that only this user has.
 
-The authority is made once and kept, so that the user has to trust it only once. Trusting it is harmless: its name
-constraints (RFC 5280 4.2.1.10) allow it no names but this machine's own. A single self-signed certificate would not
-do: browsers accept no leaf as an authority, and some accept no authority as a leaf.
+The authority is made once and kept, so that the user has to trust it only once. Trusting it is harmless: by its name
+constraints (RFC 5280 4.2.1.10) it can only issue certificates for this machine. A single self-signed certificate is
+not enough: browsers do not accept a leaf as an authority, and some do not accept an authority as a leaf.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ADDRESSES = ("127.0.0.1", "::1")
 _LIFE = timedelta(days=397)
 """The life of a certificate; browsers accept at most 398 days."""
 _RENEW = timedelta(days=30)
-"""A certificate is renewed when less than this is left."""
+"""A certificate is renewed when it expires sooner than this."""
 _AUTHORITY_LIFE = timedelta(days=3650)
 
 
@@ -45,14 +45,14 @@ class SelfSigned:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _Issued:
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
 
 def ensureSelfSigned(environ: Mapping[str, str], clock: Callable[[], float] = time.time) -> SelfSigned:
     """
-    The files in the state folder, which are made or renewed if needed. Raises ConfigError.
+    Make or renew the files in the state folder, if needed. Returns their paths. Raises ConfigError.
 
     `clock` returns the seconds since 1970.
     """
@@ -85,14 +85,14 @@ def _renew(folder: Path, now: datetime) -> None:
 # -- files --------------------------------------------------------------------------------------------------------
 
 
-def _authorityIn(folder: Path, now: datetime) -> _Made | None:
-    """The authority, if it lives longer than a certificate that it signs now."""
+def _authorityIn(folder: Path, now: datetime) -> _Issued | None:
+    """The authority, if it outlives a certificate that it issues now."""
     found = _read(folder / _AUTHORITY)
     return found if found is not None and found.certificate.not_valid_after_utc - now > _LIFE else None
 
 
-def _leafIn(folder: Path, authority: _Made | None, now: datetime) -> _Made | None:
-    """The certificate, if the authority has signed it and it need not be renewed."""
+def _leafIn(folder: Path, authority: _Issued | None, now: datetime) -> _Issued | None:
+    """The certificate, if the authority has issued it and it need not be renewed."""
     found = _read(folder / _NAME)
     if found is None or authority is None or found.certificate.not_valid_after_utc - now < _RENEW:
         return None
@@ -103,7 +103,7 @@ def _leafIn(folder: Path, authority: _Made | None, now: datetime) -> _Made | Non
     return found
 
 
-def _read(stem: Path) -> _Made | None:
+def _read(stem: Path) -> _Issued | None:
     """A certificate and its key; None if they are missing or damaged."""
     try:
         certificate = x509.load_pem_x509_certificate(stem.with_suffix(".crt").read_bytes())
@@ -112,10 +112,10 @@ def _read(stem: Path) -> _Made | None:
         return None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         return None
-    return _Made(certificate, key)
+    return _Issued(certificate, key)
 
 
-def _write(stem: Path, made: _Made) -> None:
+def _write(stem: Path, made: _Issued) -> None:
     key = made.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -137,7 +137,7 @@ def _replace(path: Path, content: bytes) -> None:
 # -- certificates -------------------------------------------------------------------------------------------------
 
 
-def _makeAuthority(now: datetime) -> _Made:
+def _makeAuthority(now: datetime) -> _Issued:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _named(f"wsd development authority {os.urandom(4).hex()}")
     own: list[x509.GeneralName] = [x509.DNSName(_NAME)]
@@ -148,10 +148,10 @@ def _makeAuthority(now: datetime) -> _Made:
         .add_extension(_usage(signing=True), critical=True)
         .add_extension(x509.NameConstraints(permitted_subtrees=own, excluded_subtrees=None), critical=True)
     )
-    return _Made(builder.sign(key, hashes.SHA256()), key)
+    return _Issued(builder.sign(key, hashes.SHA256()), key)
 
 
-def _makeLeaf(authority: _Made, now: datetime) -> _Made:
+def _makeLeaf(authority: _Issued, now: datetime) -> _Issued:
     key = ec.generate_private_key(ec.SECP256R1())
     names: list[x509.GeneralName] = [x509.DNSName(_NAME)]
     names += [x509.IPAddress(ip_address(address)) for address in _ADDRESSES]
@@ -161,7 +161,7 @@ def _makeLeaf(authority: _Made, now: datetime) -> _Made:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signing=False), critical=True)
     )
-    return _Made(builder.sign(authority.key, hashes.SHA256()), key)
+    return _Issued(builder.sign(authority.key, hashes.SHA256()), key)
 
 
 def _named(commonName: str) -> x509.Name:
@@ -191,7 +191,7 @@ def _begin(
     now: datetime,
     life: timedelta,
 ) -> x509.CertificateBuilder:
-    """The common part of both: for servers only, and with both key identifiers, which strict checks require."""
+    """The common part of both certificates: for servers only, with both key identifiers (RFC 5280 4.2.1.1, 4.2.1.2)."""
     issuerId = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuerKey.public_key())
     return (
         x509.CertificateBuilder()

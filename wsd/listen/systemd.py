@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -9,22 +10,27 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from pathlib import Path
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
 _FIRST = 3
 """The first descriptor that systemd passes (SD_LISTEN_FDS_START)."""
 
-_PATIENCE = 1.0
-"""Seconds to wait until systemd reads a message; then it is dropped."""
+_RETRY = 0.1
+"""Seconds after which a message that could not be sent is sent again."""
+
+_TEMPORARY = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Errors of sending that go away: systemd's socket is full, or memory or descriptors have run out."""
 
 
 class NotListening(Exception):
-    """A descriptor that was passed is not a listening socket: one sentence."""
+    """A descriptor that was passed is not a listening socket. The message is one sentence."""
 
 
 def recall(environ: MutableMapping[str, str]) -> None:
     """
     Restore the variables that Twisted removes from the environment when it is imported.
 
-    Its parser of endpoint strings reads them then, and keeps only one descriptor of each name.
+    Twisted's parser of endpoint strings keeps only one descriptor of each name, so that ours reads them itself.
     """
     with suppress(OSError):
         for variable in Path("/proc/self/environ").read_bytes().split(b"\0"):
@@ -55,7 +61,7 @@ def inherited(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
 
 
 def adopt(descriptor: int) -> socket.socket:
-    """The socket of a descriptor that was passed. Raises `NotListening`."""
+    """Returns the socket of a descriptor that was passed. Raises `NotListening`."""
     try:
         adopted = socket.socket(fileno=descriptor)
     except OSError as error:
@@ -73,15 +79,18 @@ def adopt(descriptor: int) -> socket.socket:
 
 class Systemd:
     """
-    The systemd that started this process, if there is one and it listens.
+    The service manager that started this process, if it wants to be notified.
 
     `watchdog` is the interval in seconds at which it expects a sign of life; None without a watchdog. The variables are
     removed from the environment, so that no child sends messages in our name.
     """
 
-    def __init__(self, environ: MutableMapping[str, str]) -> None:
+    def __init__(self, environ: MutableMapping[str, str], clock: IReactorTime) -> None:
         address = environ.pop("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._clock = clock
+        self._unsent: list[bytes] = []
+        self._retry: IDelayedCall | None = None
         self.watchdog = self._watchdog(environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", ""))
 
     @staticmethod
@@ -89,11 +98,12 @@ class Systemd:
         meant = process in ("", str(os.getpid()))
         return int(microseconds) / 1_000_000 if meant and microseconds.isdecimal() and int(microseconds) else None
 
-    def tell(self, state: str, status: str | None = None) -> bool:
+    def notify(self, state: str, status: str | None = None) -> bool:
         """
         Send a state such as "READY=1", and a sentence for `systemctl status`. Returns False if nobody listens.
 
-        "RELOADING=1" also carries the present time, as Type=notify-reload requires.
+        "RELOADING=1" also carries the present time, as Type=notify-reload requires. Never blocks: if systemd's socket
+        is full, the messages are sent later, in order. Of equal messages that are still unsent, the last is kept.
         """
         if not self._address.startswith(("/", "\0")):
             return False
@@ -102,10 +112,22 @@ class Systemd:
             lines.append(f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
         if status is not None:
             lines.append(f"STATUS={' '.join(status.split())}")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.settimeout(_PATIENCE)
-            try:
-                told.sendto("\n".join(lines).encode(), self._address)
-            except OSError:
+        message = "\n".join(lines).encode()
+        self._unsent = [*(each for each in self._unsent if each != message), message]
+        return self._retry is not None or self._send()
+
+    def _send(self) -> bool:
+        """Send all messages, or schedule another attempt. Returns False if nobody listens."""
+        self._retry = None
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                sender.setblocking(False)
+                while self._unsent:
+                    sender.sendto(self._unsent[0], self._address)
+                    del self._unsent[0]
+        except OSError as error:
+            if error.errno not in _TEMPORARY:
+                self._unsent.clear()
                 return False
+            self._retry = self._clock.callLater(_RETRY, self._send)
         return True

@@ -1,8 +1,8 @@
 """
-The daemon's certificates: chosen by server name (SNI), and renewed without a restart; and clients' certificates.
+The daemon's certificates, chosen by server name (SNI) and renewed without a restart, and checks of clients' ones.
 
-All contexts are built anew and then swapped. A handshake uses the old ones or the new ones, and an open connection
-keeps the one it began with.
+A reload builds all contexts anew and then swaps them. A handshake uses either the old or the new ones, and an open
+connection keeps the context of its handshake.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from wsd.config import Certificate, ConfigError, Tls
+from wsd.listen.clienthello import ClientHello
+from wsd.listen.crl import readCrls
 from wsd.listen.handshake import ALPN, ChooseContext
-from wsd.listen.hello import Hello
-from wsd.listen.pairs import Pair, readFile, readPair
+from wsd.listen.keypairs import KeyPair, readFile, readKeyPair
 from wsd.listen.records import reasonOf
-from wsd.listen.revoked import readRevoked
 from wsd.listen.secure import SecureTransport
 from wsd.listen.selfsigned import ensureSelfSigned
 from wsd.policies.address import TlsInfo
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""For TLS 1.2: only forward secrecy and authenticated encryption, as always in TLS 1.3."""
+"""For TLS 1.2: only ciphers with forward secrecy and authenticated encryption, as in TLS 1.3."""
 
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -39,16 +39,16 @@ _log = Logger(namespace="wsd")
 
 @dataclass(frozen=True, slots=True)
 class _Contexts:
-    """The contexts that were built from all files at one time."""
+    """The contexts that were built together from all files."""
 
     default: ssl.SSLContext
     byName: Mapping[str, ssl.SSLContext]
-    pairs: tuple[Pair, ...]
-    revokedEnd: float | None
-    """When the first revocation list expires, in seconds since 1970."""
+    pairs: tuple[KeyPair, ...]
+    crlExpiry: float | None
+    """The time at which the first revocation list expires, in seconds since 1970."""
 
     def forName(self, name: str) -> ssl.SSLContext:
-        """The context for a server name: its own, else that of `*.` its parent (RFC 6125 6.4.3), else the first."""
+        """The context for a server name: its own, else a wildcard's (RFC 6125 6.4.3), else the first."""
         name = name.rstrip(".").lower()
         exact = self.byName.get(name)
         if exact is not None:
@@ -70,7 +70,7 @@ class Certificates:
         self.selfSignedPath: str | None = None
         """With `self_signed`, the file of the authority's certificate, which clients may trust."""
         self._seen: object = None
-        self._toldEnd: float | None = None
+        self._loggedExpiry: float | None = None
         self._contexts = self._read(tls)
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -90,14 +90,14 @@ class Certificates:
 
     def _read(self, tls: Tls) -> _Contexts:
         """
-        Build all contexts: one for each set of names. It may have a pair of each kind of key.
+        Build all contexts: one for each set of names, with one key pair of each kind of key.
 
-        The client's signature algorithms choose among those. Of two pairs for the same name, the first is used.
+        OpenSSL chooses among these by the client's signature algorithms. For a name, the first pair with it counts.
         """
         files = self._files(tls)
         self._seen = _stateOf(files, tls)
-        pairs = tuple(readPair(pair) for pair in files)
-        revokedEnd = _checkRevoked(tls)
+        pairs = tuple(readKeyPair(pair) for pair in files)
+        crlExpiry = _checkCrls(tls)
         shared: dict[tuple[str, ...], ssl.SSLContext] = {}
         used: set[tuple[tuple[str, ...], str]] = set()
         byName: dict[str, ssl.SSLContext] = {}
@@ -111,10 +111,10 @@ class Certificates:
             for name in names:
                 byName.setdefault(name, shared[names])
         self._warn(pairs)
-        self._warnRevoked(revokedEnd)
-        return _Contexts(next(iter(shared.values())), byName, pairs, revokedEnd)
+        self._warnOfExpiredCrl(crlExpiry)
+        return _Contexts(next(iter(shared.values())), byName, pairs, crlExpiry)
 
-    def _warn(self, pairs: Iterable[Pair]) -> None:
+    def _warn(self, pairs: Iterable[KeyPair]) -> None:
         now = self._clock()
         for pair in pairs:
             if not pair.begin <= now <= pair.end:
@@ -126,17 +126,17 @@ class Certificates:
                     fault="has expired" if now > pair.end else "is not valid yet",
                 )
 
-    def _warnRevoked(self, end: float | None) -> None:
+    def _warnOfExpiredCrl(self, end: float | None) -> None:
         """Log an expired list, once for each expiry."""
-        if end is not None and end < self._clock() and end != self._toldEnd:
-            self._toldEnd = end
+        if end is not None and end < self._clock() and end != self._loggedExpiry:
+            self._loggedExpiry = end
             _log.error(
                 "a list in client_crl has expired, so client certificates are refused; replace the list with a new one",
                 event="certificate.crl",
             )
 
     def _context(self, tls: Tls) -> ssl.SSLContext:
-        """A context. It sends one ticket per session (RFC 8446 4.6.1): a client reopens one WebSocket at a time."""
+        """Build a context. One session ticket (RFC 8446 4.6.1) is enough: a client reopens one WebSocket at a time."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.num_tickets = 1
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -147,20 +147,20 @@ class Certificates:
             _askClients(context, tls)
         return context
 
-    def _choose(self, hello: Hello) -> ssl.SSLContext:
+    def _choose(self, hello: ClientHello) -> ssl.SSLContext:
         return self._contexts.default if hello.name is None else self._contexts.forName(hello.name)
 
     # -- renewal --------------------------------------------------------------------------------------------------
 
     def reload(self, tls: Tls | None = None) -> bool:
-        """Read all files anew, or those of a new [tls]. Returns False, and logs why, if they cannot be used."""
+        """Read all files again, or those of a new [tls]. Returns False, and logs why, if they cannot be used."""
         wanted, seen = tls or self._tls, self._seen
         try:
             self._contexts = self._read(wanted)
         except ConfigError as error:
             if wanted != self._tls:
                 self._seen = seen
-            _tellKept(error)
+            _logKept(error)
             return False
         self._tls = wanted
         _log.info("the certificates were read anew", event="certificate.reloaded")
@@ -171,22 +171,22 @@ class Certificates:
         try:
             changed = _stateOf(self._files(self._tls), self._tls) != self._seen
         except ConfigError as error:
-            _tellKept(error)
+            _logKept(error)
             return
         if changed:
             self.reload()
-        self._warnRevoked(self._contexts.revokedEnd)
+        self._warnOfExpiredCrl(self._contexts.crlExpiry)
 
     def expiry(self) -> Mapping[str, float]:
-        """When each certificate ends, by its first name, in seconds since 1970."""
+        """The time at which each certificate expires, by its first name, in seconds since 1970."""
         ends: dict[str, float] = {}
         for pair in self._contexts.pairs:
             ends[pair.name] = min(pair.end, ends.get(pair.name, pair.end))
         return ends
 
-    def revokedEnd(self) -> float | None:
-        """When the first revocation list expires, in seconds since 1970; None without any."""
-        return self._contexts.revokedEnd
+    def crlExpiry(self) -> float | None:
+        """The time at which the first revocation list expires, in seconds since 1970; None without any."""
+        return self._contexts.crlExpiry
 
     # -- serving --------------------------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class SecureFactory(Factory):
         self.inner = inner
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Build both for a connection."""
+        """Build the inner protocol, and TLS below it."""
         inner = self.inner.buildProtocol(addr)  # type: ignore[arg-type]
         return None if inner is None else SecureTransport(self._choose, inner)
 
@@ -223,12 +223,12 @@ def tlsOf(transport: Any) -> TlsInfo | None:
     return transport.info if isinstance(transport, SecureTransport) and transport.connected else None
 
 
-def _tellKept(error: ConfigError) -> None:
+def _logKept(error: ConfigError) -> None:
     _log.error("the certificates stay as they were: {sentence}", event="certificate.kept", sentence=str(error))
 
 
 def _stateOf(files: Iterable[Certificate], tls: Tls) -> object:
-    """A value that changes when one of the files changes, or who may read it."""
+    """A value that changes when a file or its permissions change."""
     state = []
     for path in [path for pair in files for path in (pair.cert, pair.key)] + [tls.client_ca, tls.client_crl]:
         try:
@@ -239,8 +239,8 @@ def _stateOf(files: Iterable[Certificate], tls: Tls) -> object:
     return state
 
 
-def _use(context: ssl.SSLContext, pair: Pair) -> None:
-    """Load a pair with its chain into a context, beside pairs with keys of other kinds. Raises ConfigError."""
+def _use(context: ssl.SSLContext, pair: KeyPair) -> None:
+    """Load a key pair and its chain into a context, which may have pairs of other kinds. Raises ConfigError."""
     try:
         context.load_cert_chain(pair.files.cert, pair.files.key, password="")
     except (ssl.SSLError, OSError) as error:
@@ -266,11 +266,11 @@ def _askClients(context: ssl.SSLContext, tls: Tls) -> None:
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
-def _checkRevoked(tls: Tls) -> float | None:
-    """When the first list in `client_crl` expires, in seconds since 1970; None without any. Raises ConfigError."""
+def _checkCrls(tls: Tls) -> float | None:
+    """The time at which the first list in `client_crl` expires, in seconds since 1970; None without any."""
     if tls.client_crl is None or tls.client_ca is None or tls.client_auth == "none":
         return None
-    return readRevoked(tls.client_crl, _authoritiesIn(tls.client_ca))
+    return readCrls(tls.client_crl, _authoritiesIn(tls.client_ca))
 
 
 def _authoritiesIn(path: str) -> list[x509.Certificate]:

@@ -1,8 +1,8 @@
 """
-The log: one line for each event, with the id of its connection; as text, as JSON, or for the journal.
+The log: one line for each event, with the id of its connection, as text, as JSON, or for systemd's journal.
 
-What comes from outside is escaped before it is written, so that nobody can forge lines; payloads are never logged.
-`connection` is the log of a connection, `lines` formats events, and `observers` writes the lines.
+Untrusted text is escaped, so that nobody can forge lines. Payloads are never logged. `connection` is the log of a
+connection, `lines` formats events, and `observers` writes the lines.
 """
 
 from wsd.logs.connection import ConnectionLog

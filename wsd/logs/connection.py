@@ -24,9 +24,9 @@ class ConnectionLog:
 
     def info(self, template: str, /, **fields: Any) -> None:
         """
-        Log something that belongs to the normal course.
+        Log a normal event.
 
-        The event is that of a Logger, but made here: each handshake logs two, and this is faster.
+        The event is the same as a Logger's. Making it here is faster, and each handshake logs two.
         """
         fields.update(
             id=self.id,
@@ -40,11 +40,11 @@ class ConnectionLog:
         globalLogPublisher(fields)
 
     def warn(self, template: str, /, **fields: Any) -> None:
-        """Log something that an operator should look at."""
+        """Log an event that an operator should look at."""
         _logger.warn(template, id=self.id, **fields)
 
     def error(self, template: str, /, **fields: Any) -> None:
-        """Log a fault of the daemon or its machine."""
+        """Log an error of the daemon or its machine."""
         _logger.error(template, id=self.id, **fields)
 
     def failure(self, template: str, /, failure: Failure, **fields: Any) -> None:

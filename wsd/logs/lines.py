@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _OF_TWISTED = frozenset({"time", "level", "message", "traceback", "isError", "system", "format", "failure", "why"})
-"""Keys that are no fields of a line: those that Twisted's older log adds to an event, and the line's own."""
+"""Keys of events that do not become fields: those of Twisted's legacy log, and those that a line has itself."""
 
 _PRIORITIES = {
     LogLevel.debug: 7,
@@ -29,12 +29,12 @@ _PRIORITIES = {
 
 
 def escaped(text: str) -> str:
-    """The text on one line: controls, line separators and marks of writing direction are written as escapes."""
+    """The text on one line: control characters, line separators and bidirectional marks become escapes."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def describeError(error: BaseException) -> str:
-    """One line about an exception of a foreign module: its class, its message, and where it was raised."""
+    """One line about an exception of a user's module: its class, its message, and where it was raised."""
     kind, text = type(error).__name__, " ".join(str(error).split())
     trace = error.__traceback__
     if trace is None or isinstance(error, SyntaxError):
@@ -53,7 +53,7 @@ def _time(event: LogEvent) -> str:
 
 @lru_cache(4)
 def _second(seconds: int) -> str:
-    """The date and time to the second, cached because many lines are of the same one."""
+    """The date and time to the second, cached because many lines have the same."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -64,12 +64,12 @@ def _traceback(event: LogEvent) -> str:
 
 def _message(event: LogEvent) -> str:
     if "failure" in event and "log_failure" not in event and isinstance(event["failure"], Failure):
-        # Twisted's older log has the traceback in its text.
+        # Twisted's legacy log has the traceback in its text.
         return escaped(str(event.get("why") or event["failure"].getErrorMessage()))
     template = event.get("log_format")
     text = ""
     if isinstance(template, str) and "(" not in template and "log_flattened" not in event:
-        # Faster than Twisted's formatEvent, and the same for plain templates; that is used for calls and on any error.
+        # Faster than Twisted's formatEvent, which is used for templates with calls, and after any error.
         with suppress(Exception):
             text = template.format_map(event)
     if not text:
@@ -95,9 +95,9 @@ def _timeless(event: LogEvent) -> str:
 
 def jsonLine(event: LogEvent) -> str:
     """
-    A JSON object on one line: `time`, `level`, `message`, `traceback` of an error, and the event's fields by name.
+    A JSON object on one line: `time`, `level`, `message`, `traceback` of an error, and the event's fields.
 
-    Only the daemon's own events have fields: those of a library's events may hold anybody's data.
+    Only events of the daemon itself have fields, since those of a library may contain private data.
     """
     entry: dict[str, Any] = {
         "time": _time(event),
@@ -120,7 +120,7 @@ def jsonLine(event: LogEvent) -> str:
 
 
 def forJournal(line: Callable[[LogEvent], str]) -> Callable[[LogEvent], str]:
-    """Lines with their priority in front (sd-daemon(3)), and without the time, which the journal records itself."""
+    """Lines that begin with their priority (sd-daemon(3)), and without the time, which the journal records itself."""
     inner = _timeless if line is textLine else line
 
     def prioritized(event: LogEvent) -> str:

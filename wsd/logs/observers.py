@@ -1,4 +1,4 @@
-"""Writes the lines of events to a stream or a file: from a level on, and only so many about refusals."""
+"""Writes the lines of events to a stream or a file: from a level on, and with a limit for refusals."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from wsd.logs.lines import forJournal, isJournal, jsonLine, textLine
 @implementer(ILogObserver)
 class LineObserver:
     """
-    Writes each event as a line to a stream, or to a file that can be opened anew after logrotate has moved it.
+    Writes each event as a line to a stream, or to a file that can be reopened after logrotate has moved it.
 
-    A stream that goes to the journal gets lines with priorities.
+    If the stream goes to the journal, lines have priorities.
     """
 
     def __init__(self, style: str, path: str | None = None, stream: IO[str] | None = None) -> None:
@@ -47,25 +47,25 @@ class LineObserver:
             return
         try:
             self._stream.write(line)
-        except UnicodeEncodeError:  # a terminal of another encoding
+        except UnicodeEncodeError:  # The terminal has another encoding.
             self._stream.write(line.encode("ascii", "backslashreplace").decode())
         self._stream.flush()
 
 
 _REFUSED = frozenset({"request.refused", "handler.refused", "tls.refused", "proxy.dropped"})
-"""Events that strangers can cause as often as they like."""
+"""Events that any client can cause as often as it likes."""
 
 
 class RefusalLimit:
     """
-    Limits how many lines are logged in a minute about refusals, for one address and in all.
+    Limits the lines about refusals in a minute, for one address and in total.
 
-    Further lines are omitted and counted; the first event after the minute reports their number in one line.
+    Further lines are omitted and counted. The first event after the minute reports their number in one line.
     """
 
     MINUTE = 60.0
-    OF_ONE = 60
-    OF_ALL = 600
+    PER_ADDRESS = 60
+    IN_TOTAL = 600
 
     def __init__(self) -> None:
         self._begin = 0.0
@@ -73,8 +73,8 @@ class RefusalLimit:
         self._logged = self._omitted = 0
 
     @property
-    def isShort(self) -> bool:
-        """Whether there are omitted lines that have not been reported yet."""
+    def hasOmitted(self) -> bool:
+        """Whether lines were omitted and not reported yet."""
         return self._omitted > 0
 
     def allows(self, event: LogEvent) -> bool:
@@ -82,7 +82,7 @@ class RefusalLimit:
         if event.get("event") not in _REFUSED:
             return True
         address = _addressIn(str(event.get("peer", "")))
-        if self._logged < self.OF_ALL and self._lines[address] < self.OF_ONE:
+        if self._logged < self.IN_TOTAL and self._lines[address] < self.PER_ADDRESS:
             self._lines[address] += 1
             self._logged += 1
             return True
@@ -90,7 +90,7 @@ class RefusalLimit:
         return False
 
     def omitted(self, event: LogEvent) -> LogEvent | None:
-        """An event that reports the lines omitted in the last minute, if this event begins another one."""
+        """Returns an event that reports the lines omitted in the last minute, if this event begins a new minute."""
         now = event.get("log_time", 0.0)
         if self._begin <= now < self._begin + self.MINUTE:
             return None
@@ -100,7 +100,7 @@ class RefusalLimit:
         if not count:
             return None
         sentence = "left out {count} lines about refusals; a minute has at most {each} for one address, {most} in all"
-        return _warning(now, sentence, event="log.omitted", count=count, each=self.OF_ONE, most=self.OF_ALL)
+        return _warning(now, sentence, event="log.omitted", count=count, each=self.PER_ADDRESS, most=self.IN_TOTAL)
 
 
 def _warning(now: float, template: str, **fields: object) -> LogEvent:
@@ -123,7 +123,7 @@ def _addressIn(peer: str) -> str:
 
 @implementer(ILogObserver)
 class FilteredObserver:
-    """Passes on events of at least a level, without excess refusals and Twisted's lines about factories and ports."""
+    """Passes on events of at least a level, except excess refusals and Twisted's about factories and ports."""
 
     def __init__(self, lines: LineObserver, level: str) -> None:
         least = LogLevel.levelWithName(level)
@@ -134,7 +134,7 @@ class FilteredObserver:
     def __call__(self, event: LogEvent) -> None:
         if event.get("log_level") not in self._levels or ("id" not in event and _isNoise(event)):
             return
-        if event.get("event") in _REFUSED or self._refusals.isShort:
+        if event.get("event") in _REFUSED or self._refusals.hasOmitted:
             omitted = self._refusals.omitted(event)
             if omitted is not None:
                 self._lines(omitted)
@@ -149,6 +149,6 @@ def observer(lines: LineObserver, level: str) -> ILogObserver:
 
 
 def _isNoise(event: LogEvent) -> bool:
-    """Whether Twisted logs here what the daemon logs in its own words."""
+    """Whether this is one of Twisted's events for which the daemon logs its own."""
     text = str(event.get("log_text") or event.get("log_format") or "")
     return text.startswith(("Starting factory", "Stopping factory")) or "starting on" in text

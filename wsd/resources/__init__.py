@@ -1,7 +1,7 @@
 """
-What protocols need of HTTP: the interfaces of resources, answers by coroutines, and pages with their files.
+HTTP for protocols: interfaces of resources, answers by coroutines, and pages with their files.
 
-A resource is twisted.web's. It raises `wsd.head.Refused` to answer with an error, which `wsd.web` renders.
+A resource is one of twisted.web. It raises `wsd.head.Refused` to answer with an error, which `wsd.web` renders.
 """
 
 from wsd.resources.answers import answerBy, finish, setFields

@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
+from twisted.web import http
 from twisted.web.server import NOT_DONE_YET
 
 from wsd.head import Refused
@@ -14,7 +15,7 @@ from wsd.head import Refused
 
 def answerBy(request: Any, coroutine: Coroutine[Any, Any, None]) -> int:
     """
-    Render a request by a coroutine, which finishes the answer. Returns NOT_DONE_YET, as resources do.
+    Run a coroutine that answers a request. Returns NOT_DONE_YET, as a resource's `render` does.
 
     If the coroutine raises `Refused`, that is the answer. Any other exception is logged, and answered with 500.
     """
@@ -40,12 +41,12 @@ def setFields(request: Any, fields: Mapping[str, str]) -> None:
 def finish(
     request: Any, status: int, fields: Mapping[str, str], content: bytes = b"", phrase: bytes | None = None
 ) -> None:
-    """Answer a request in full, unless the client is gone. A 204 has no Content-Length (RFC 9110 8.6)."""
+    """Send a complete answer, unless the client is gone. A 204 has no Content-Length (RFC 9110 8.6)."""
     if request.isLost:
         return
     request.setResponseCode(status, phrase)
     setFields(request, fields)
-    if status != 204:
+    if status != http.NO_CONTENT:
         request.setHeader(b"Content-Length", b"%d" % len(content))
     if content and request.head.method != "HEAD":
         request.write(content)

@@ -10,9 +10,9 @@ from zope.interface import Interface
 
 class IBody(Interface):
     """
-    Receives the body of a request, as it arrives (RFC 9112 6).
+    Receives the body of a request while it arrives (RFC 9112 6).
 
-    Any of its methods may raise `Refused`, which is answered at once; the rest of the body is not read then.
+    Each method may raise `Refused`. That is the answer at once, and the rest of the body is not read.
     """
 
     def received(data: bytes) -> None:
@@ -22,18 +22,18 @@ class IBody(Interface):
         """Called when the body is complete; the resource is rendered next."""
 
     def lost() -> None:
-        """Called when the connection ended before the body was complete."""
+        """Called when the connection is lost before the body is complete."""
 
 
 class IStreamed(IResource):
-    """A resource that wants bodies. For any other, no body is read: the answer is sent, and the connection ends."""
+    """A resource that reads bodies. Any other one answers without reading the body, which ends the connection."""
 
     def bodyOf(request: Any) -> IBody | None:
-        """Called at the end of the head. Returns what receives the body, None to leave it. May raise `Refused`."""
+        """Called after the head. Returns a receiver of the body, or None to leave it unread. May raise `Refused`."""
 
 
 class Slots(Protocol):
-    """What a route offers other routes: places for files, each uploaded and fetched over HTTP at one URL."""
+    """A service for other routes: slots for files, each uploaded and fetched over HTTP at one URL."""
 
     @property
     def maxFile(self) -> int:
@@ -41,7 +41,7 @@ class Slots(Protocol):
 
     async def newSlot(self, owner: str, name: str, size: int, mediaType: str | None, source: str | None = None) -> str:
         """
-        Returns the path at which this file of the owner can be stored (PUT) and then fetched (GET). Raises `Refused`.
+        Make a slot for this file of the owner. Returns the path for its PUT and for later GETs. Raises `Refused`.
 
-        `source` is the client's address, if addresses are told apart.
+        `source` is the client's address, if limits by address apply to it.
         """

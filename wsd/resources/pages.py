@@ -1,4 +1,4 @@
-"""Pages of the daemon and of protocols: a few files, read once, and served from memory under a strict policy."""
+"""Pages of the daemon and of protocols: a few files, read once and served from memory, with a strict CSP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PageFiles:
     """
     The files of one page by name, `index.html` among them.
 
-    Where `index.html` has the name of a text in braces, as in `{route}`, it gets that text, which must be HTML.
+    In `index.html`, each name of `texts` in braces, such as `{route}`, is replaced by its text, which must be HTML.
     """
 
     def __init__(self, folder: Traversable, texts: Mapping[str, str] | None = None, policy: str = PAGE_POLICY) -> None:
@@ -48,7 +48,7 @@ class PageFiles:
         return name in self._contents
 
     def render(self, request: Any, name: str) -> bytes:
-        """The content of a file; empty, with the status 304, if the browser has it (RFC 9110 13.1.2)."""
+        """Returns the content of a file. It is empty, with the status 304, if the browser has it (RFC 9110 13.1.2)."""
         fields = {
             "Content-Type": _TYPES[_suffix(name)],
             "Content-Security-Policy": self._policy,

@@ -1,8 +1,8 @@
 """
-The daemon: puts the other rooms together, and starts, reloads and stops them. The only room that knows all others.
+The daemon: puts the other rooms together, and starts, reloads and stops them.
 
-`daemon` has its states and its signals, `routes` its routes and their factories, `listening` its listeners, `report`
-what it logs about itself.
+`daemon` has its states and signals, `routes` its routes and their factories, `listening` its listeners, and `report`
+the lines that it logs about itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from twisted.application.service import IService
 from wsd.config import Config
 from wsd.config.state import Locks
 from wsd.listen.bind import check as checkListeners
-from wsd.listen.endpoints import Unusable
+from wsd.listen.endpoints import CannotListen
 from wsd.listen.systemd import recall
 from wsd.metrics import Metrics
 from wsd.policies.budget import Budget
@@ -25,15 +25,15 @@ from wsd.policies.timer import Timer
 from wsd.service.daemon import Daemon, planeOf
 from wsd.service.routes import FactoryBuilder, lockFiles
 
-__all__ = ["Daemon", "Unusable", "check", "makeService"]
+__all__ = ["CannotListen", "Daemon", "check", "makeService"]
 
 
 def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> IService:
     """
     The daemon as a service of Twisted's, with every listener bound.
 
-    `reread` gives the configuration anew when the daemon is told to reload. Raises `Unusable` or `ConfigError`, each
-    one sentence for the person at the terminal.
+    `reread` returns the configuration as it is now; it is called for each reload. Raises `CannotListen` or
+    `ConfigError`, each with one sentence for the terminal.
     """
     recall(os.environ)
     locks = Locks()
@@ -47,9 +47,9 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
 
 def check(config: Config, reactor: Any) -> list[str]:
     """
-    Build everything that the configuration names, without starting it, and return warnings.
+    Build everything that the configuration names, without starting it. Returns warnings.
 
-    Raises `Unusable` or `ConfigError` for the same faults as `makeService`, except those of binding a listener.
+    Raises `CannotListen` or `ConfigError` for the same faults as `makeService`, except those of binding a listener.
     """
     plane = planeOf(config)
     metrics = Metrics(plane.traffic)

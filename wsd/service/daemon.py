@@ -22,7 +22,7 @@ from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import raiseDescriptorLimit, roomIn
-from wsd.listen.endpoints import Unusable
+from wsd.listen.endpoints import CannotListen
 from wsd.listen.systemd import Systemd
 from wsd.logs import describeError
 from wsd.metrics import Metrics
@@ -41,7 +41,7 @@ from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
 
 _WATCH = 5.0
-"""Seconds between two looks at the certificates' files."""
+"""Seconds between two checks of the certificates' files, and of unused factories."""
 
 
 def planeOf(config: Config) -> Plane:
@@ -61,7 +61,7 @@ class DaemonState(Enum):
 
 
 class Daemon(Service):
-    """wsd, from its listeners to its routes."""
+    """The daemon: its listeners, its site and its routes."""
 
     name = "wsd"
     log = Logger(namespace="wsd")
@@ -81,7 +81,7 @@ class Daemon(Service):
         self._environ = environ
         self._locks = locks
         self._fixed = fixedOf(config)
-        self._systemd = Systemd(environ)
+        self._systemd = Systemd(environ, reactor)
         self._plane = planeOf(config)
         self._timer = Timer(reactor)
         self.metrics = Metrics(self._plane.traffic)
@@ -130,10 +130,10 @@ class Daemon(Service):
         metrics.setLag(lambda: self._timer.lag)
         if self.listening.certificates is not None:
             metrics.setCertificates(self.listening.certificates.expiry)
-            metrics.setRevoked(self.listening.certificates.revokedEnd)
+            metrics.setRevoked(self.listening.certificates.crlExpiry)
 
     def readiness(self) -> tuple[bool, str, list[str], list[str]]:
-        """For /readyz: whether the daemon serves, its plane of frames, its routes, and the reasons why it does not."""
+        """For /readyz: whether the daemon is ready, its plane of frames, its routes, and the reasons if it is not."""
         reasons = [self.state.value] if self.state is not DaemonState.serving else []
         reasons += self.routes.faults()
         return not reasons, self._plane.name, list(self.routes.routes), reasons
@@ -143,7 +143,7 @@ class Daemon(Service):
     def startService(self) -> None:
         """Start the routes, then listen. A route that cannot start answers 503; all other routes work."""
         super().startService()
-        # Without a handler HUP would end the daemon.
+        # Without a handler, SIGHUP would end the daemon.
         self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
         self._descriptors = raiseDescriptorLimit()
         self.listening.prepare()
@@ -156,7 +156,7 @@ class Daemon(Service):
         logStart(self._plane, self._descriptors, self.listening.notices, notices)
         self._admission.setRoom(roomIn(self._descriptors))
         warnOfFewDescriptors(self.config.policies.max_connections, self._admission.most, self._descriptors)
-        # The reactor must handle signals first: whoever hears that the daemon is ready may stop it at once.
+        # The reactor must handle signals first: the daemon may be stopped as soon as it reports that it is ready.
         self.reactor.callWhenRunning(self._startRoutes)
 
     def _startRoutes(self) -> None:
@@ -176,9 +176,9 @@ class Daemon(Service):
         self._repeat(_WATCH, self.routes.stopUnused)
         logListening(self.listening)
         warnOfBuiltIn(self.config, self.routes.routes, self.listening)
-        self._systemd.tell("READY=1", self._status)
+        self._systemd.notify("READY=1", self._status)
         if self._systemd.watchdog is not None:
-            self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.tell("WATCHDOG=1"))
+            self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.notify("WATCHDOG=1"))
         if self.listening.certificates is not None:
             self._repeat(_WATCH, self.listening.certificates.poll)
 
@@ -196,10 +196,10 @@ class Daemon(Service):
     def _cannotStart(self, failure: Failure) -> None:
         """An endpoint could not be set up: report it, and end the process."""
         cause = getattr(failure.value, "subFailure", failure)
-        if not cause.check(Unusable, ConfigError, OSError):
+        if not cause.check(CannotListen, ConfigError, OSError):
             self.log.failure("wsd cannot start", cause)
         self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
-        # Only when a signal ends them do Twisted's commands have an exit status other than 0.
+        # Twisted's commands have an exit status other than 0 only if a signal ends them.
         os.kill(os.getpid(), signal.SIGTERM)
 
     # -- reloading ------------------------------------------------------------------------------------------------
@@ -209,20 +209,20 @@ class Daemon(Service):
 
     def reload(self) -> None:
         """
-        Read the configuration and the certificates anew. If the new one is wrong, the old one stays.
+        Read the configuration and the certificates again. If the new configuration is wrong, the old one stays.
 
-        New connections get the new routes and policies. Listeners stay as they are: changing them needs a restart.
+        New connections get the new routes and policies. Listeners stay as they are; changing them needs a restart.
         """
         if not self.running:
             return
-        self._systemd.tell("RELOADING=1")
+        self._systemd.notify("RELOADING=1")
         status = "not reloaded; the log says why"
         try:
             status = self._reloaded()
         except Exception:
             self.log.failure("not reloaded", event="reload.refused")
         finally:
-            self._systemd.tell("READY=1", status)
+            self._systemd.notify("READY=1", status)
 
     def _reloaded(self) -> str:
         """Do the reload. Returns the new text for `systemctl status`."""
@@ -234,8 +234,8 @@ class Daemon(Service):
                 self._locks.take(lockFiles(config, self._environ))
             self.routes.introduce(routes)
         except BaseException as error:
-            # Foreign modules run here: whatever they raise, even SystemExit, does not end the daemon.
-            sentence = str(error) if isinstance(error, (ConfigError, Unusable)) else describeError(error)
+            # Modules of users run here. Whatever they raise, even SystemExit, does not end the daemon.
+            sentence = str(error) if isinstance(error, (ConfigError, CannotListen)) else describeError(error)
             status = f"not reloaded: {sentence}"
             self.log.error(
                 "not reloaded, the configuration stays as it was: {sentence}",
@@ -249,7 +249,7 @@ class Daemon(Service):
         return status
 
     def _replace(self, config: Config, routes: Mapping[str, SiteRoute]) -> None:
-        """Use a new configuration from now on."""
+        """Use a new configuration and its routes from now on."""
         before, self.config = self.config, config
         old = self.routes.routes
         new = (key for key in routes if key not in old or not old[key].route.builtIn)
@@ -269,13 +269,13 @@ class Daemon(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Finish pending answers, close all WebSockets with 1001, wait for that, and stop the routes.
+        Finish pending answers, close all WebSockets with 1001, and stop the routes.
 
         This takes at most `drain`, the longest `closing_timeout`, and the time that the routes need to stop. Meanwhile
-        new requests get 503, /readyz too. On a socket that systemd holds, new clients wait for the next daemon.
+        new requests get 503, /readyz included. On a socket that systemd holds, new clients wait for the next daemon.
         """
         super().stopService()
-        self._systemd.tell("STOPPING=1", "closing the connections")
+        self._systemd.notify("STOPPING=1", "closing the connections")
         self.state = DaemonState.stopping
         self.site.stopping = True
         drained = Deferred.fromCoroutine(self._drain())

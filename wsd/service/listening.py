@@ -1,4 +1,4 @@
-"""The daemon's listeners: bound at once, adopted when the routes have started, and stopped first."""
+"""The daemon's listeners: bound at once, started after the routes, and stopped before them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from wsd.config import Config
 from wsd.listen.bind import bind
-from wsd.listen.endpoints import Unusable
+from wsd.listen.endpoints import CannotListen
 from wsd.listen.listener import Listener
 from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from wsd.listen.tls import Certificates
 
 TlsOf = Callable[[Any], TlsInfo | None]
-"""What returns the TLS of a transport, None if it has none."""
+"""Returns what the TLS handshake of a transport agreed on, or None without TLS."""
 
 
 def loadTls(config: Config, environ: MutableMapping[str, str]) -> tuple[Certificates | None, TlsOf]:
-    """The certificates, if anything listens with TLS, and what tells of the TLS of a transport."""
+    """Returns the certificates, or None if nothing listens with TLS, and the `TlsOf` for the site."""
     if config.tls.port is None and not config.tls.listen:
         return None, lambda transport: None
     # A daemon without TLS does not load its libraries.
@@ -40,9 +40,9 @@ def loadTls(config: Config, environ: MutableMapping[str, str]) -> tuple[Certific
 
 class Listening:
     """
-    All listeners, and what each builds for a connection.
+    All listeners, with the layers that each puts on a connection.
 
-    Raises `Unusable` if one cannot be bound.
+    Raises `CannotListen` if a listener cannot be bound.
     """
 
     log = Logger(namespace="wsd")
@@ -68,16 +68,16 @@ class Listening:
         self._bindEndpoints()
 
     def _bindEndpoints(self) -> None:
-        """Twisted's own endpoints listen at once, so that a taken port is reported before the terminal is left."""
+        """Start Twisted's own endpoints, so that a port in use is reported before the daemon detaches."""
         for listener in self.listeners:
             if listener.endpoint is not None:
                 failed: list[Failure] = []
                 listener.adopt(self._reactor, self.compose(listener)).addErrback(failed.append)
                 if failed:
-                    raise Unusable(f"listen {listener.endpoint!r}: {failed[0].getErrorMessage()}")
+                    raise CannotListen(f"listen {listener.endpoint!r}: {failed[0].getErrorMessage()}")
 
     def compose(self, listener: Listener) -> Any:
-        """The factory of a listener: PROXY, then TLS, then the door, in the order in which real proxies send them."""
+        """The factory of a listener: PROXY, then TLS, then the door, which is the order in which proxies send them."""
         factory: Any = Doors(self._site)
         if listener.secure:
             assert self.certificates is not None
@@ -88,18 +88,18 @@ class Listening:
         return factory
 
     def configure(self, trust: Trust, openingTimeout: float) -> None:
-        """Use what a reload has changed for new connections."""
+        """Apply a reload to new connections."""
         self._openingTimeout = openingTimeout
         for proxies in self._proxies:
             proxies.trusts, proxies.timeout = trust.trusts, openingTimeout
 
     @property
     def urls(self) -> list[str]:
-        """Where the daemon can be reached."""
+        """The URLs of all listeners."""
         return [listener.url for listener in self.listeners]
 
     def prepare(self) -> None:
-        """Reserve a descriptor with which connections are turned away if there is no other left."""
+        """Reserve the spare descriptor with which connections are turned away when no other is left."""
         self._shortage.prepare()
 
     def start(self) -> Deferred[Any]:
@@ -115,13 +115,13 @@ class Listening:
         )
 
     async def stop(self, inheritedOnly: bool = False) -> None:
-        """Accept no more connections, at least not on the sockets that systemd holds."""
+        """Stop accepting connections, with `inheritedOnly` only on the sockets that systemd holds."""
         stopping: Iterable[Listener] = (each for each in self.listeners if each.inherited or not inheritedOnly)
         stopped = gatherResults([done for listener in stopping for done in listener.stop()], consumeErrors=True)
         await stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
 
     def close(self) -> None:
-        """Free what is left when no connection is left."""
+        """Free the remaining resources once all connections have ended."""
         for listener in self.listeners:
             listener.close()
         if isinstance(self._ring, Ring):

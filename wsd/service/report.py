@@ -1,4 +1,4 @@
-"""What the daemon logs about itself: how it was started, who can reach it, and what a reload has changed."""
+"""The lines that the daemon logs about its start, its listeners and its reloads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = Logger(namespace="wsd")
 
 
 def logStart(plane: Plane, descriptors: int, listenerNotices: Iterable[str], lockNotices: Iterable[str]) -> None:
-    """The first line of the log, and what could not be had."""
+    """Log the first line, and a warning for each notice."""
     _log.info(
         "wsd {version} starts: plane {plane}, deflate {deflate}, {descriptors} descriptors",
         event="daemon.starts",
@@ -35,7 +35,7 @@ def logStart(plane: Plane, descriptors: int, listenerNotices: Iterable[str], loc
 
 
 def warnOfFewDescriptors(wanted: int, most: int, descriptors: int) -> None:
-    """Warn if fewer connections are taken than the configuration wants, because each needs a descriptor."""
+    """Warn if there are too few descriptors for the configured number of connections."""
     if most < wanted:
         _log.warn(
             "max_connections is {wanted}, but {descriptors} descriptors are only enough for {most}: allow "
@@ -49,7 +49,7 @@ def warnOfFewDescriptors(wanted: int, most: int, descriptors: int) -> None:
 
 
 def logListening(listening: Listening) -> None:
-    """One line for each listener, and where the certificate lies that was made for it."""
+    """Log a line for each listener, and the path of the self-signed authority to trust."""
     certificates = listening.certificates
     if certificates is not None and certificates.selfSignedPath is not None:
         _log.info("to develop with wss, trust {path}", event="certificate.selfsigned", path=certificates.selfSignedPath)
@@ -60,7 +60,7 @@ def logListening(listening: Listening) -> None:
 
 
 def warnOfBuiltIn(config: Config, paths: Iterable[str], listening: Listening) -> None:
-    """Warn of built-in routes that strangers can reach although nobody configured them."""
+    """Warn of built-in routes that other machines can reach, although nobody configured them."""
     wide = " ".join(listener.url for listener in listening.listeners if listener.wide)
     for path in paths:
         if wide and config.routes[path].builtIn:
@@ -74,7 +74,7 @@ def warnOfBuiltIn(config: Config, paths: Iterable[str], listening: Listening) ->
 
 
 def logChanges(before: Config, after: Config, fixed: Mapping[str, Any]) -> None:
-    """Log which keys a reload has changed, and which keys differ from the `fixed` ones of the start until a restart."""
+    """Log which keys a reload has changed, and which changed keys (`fixed` are the old values) need a restart."""
     taken = [key for key in changes(before, after) if key not in FIXED]
     _log.info(
         "reloaded, changed: {keys}" if taken else "reloaded, no key that a reload takes up has changed",

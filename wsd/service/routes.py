@@ -1,4 +1,4 @@
-"""The daemon's routes: their factories are built from the configuration, started, replaced by a reload, and stopped."""
+"""The daemon's routes: builds their factories from the configuration, starts, replaces and stops them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from wsd.web.site import SiteRoute
 from wsd.web.starting import start
 
 _STOPPING = 10.0
-"""Seconds that a route may take to stop; whatever still hangs then ends with the process."""
+"""Seconds that a route may take to stop. After that it is abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
 class FactoryBuilder:
-    """Builds factories, and gives each what all of them share."""
+    """Builds factories, with the objects that all of them share."""
 
     reactor: Any
     timer: Timer
@@ -38,7 +38,7 @@ class FactoryBuilder:
     pool: BlockingPool
 
     def factory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None = None) -> Factory:
-        """The factory of one protocol of a route. Whatever the protocol raises becomes a ConfigError."""
+        """The factory of one protocol of a route. Any exception of the protocol becomes a ConfigError."""
         build = protocols.load(name)
         shared = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, self.budget, self.pool)
         try:
@@ -62,7 +62,7 @@ class FactoryBuilder:
 
 
 class RouteTable:
-    """The routes that are served, and those that a reload has replaced and that still have connections."""
+    """The routes that are served, and replaced factories that still have connections."""
 
     log = Logger(namespace="wsd")
 
@@ -99,32 +99,32 @@ class RouteTable:
         return old is not None and old.route == route and not any(each.hasFailed for each in old.distinct())
 
     def introduce(self, routes: Mapping[str, SiteRoute]) -> None:
-        """Have the new factories among these meet all others. Only factories that are going to be started do."""
+        """Call `meet` of each new factory with all others. Called only for factories that will be started."""
         known = self.factories
         for factory in [factory for factory in _factoriesOf(routes) if factory not in known]:
             factory.meet(known)
             known.append(factory)
 
     def start(self) -> Deferred[Any]:
-        """Start all factories. Fires when each has started or failed; it never fails itself."""
+        """Start all factories. Fires when each has started or failed. Never fails itself."""
         return gatherResults([start(factory) for factory in self.factories])
 
     def replace(self, routes: Mapping[str, SiteRoute]) -> None:
-        """Serve these routes from now on. New factories are started; replaced ones keep the connections they have."""
+        """Serve these routes from now on. New factories are started; replaced ones keep their connections."""
         old, self.routes = self.routes, routes
         for factory in _onlyIn(routes, old):
             start(factory)
         self.retired += _onlyIn(old, routes)
 
     def stopUnused(self) -> None:
-        """Stop the replaced factories that have no connection any more."""
+        """Stop the replaced factories that have no connections left."""
         unused = [factory for factory in self.retired if not factory.connections]
         self.retired = [factory for factory in self.retired if factory.connections]
         for factory in unused:
             self._stop(factory)
 
     def stop(self) -> Deferred[Any]:
-        """Stop all factories. Fires when each has stopped, or its time is over."""
+        """Stop all factories. Fires when each has stopped, failed or timed out."""
         return gatherResults([self._stop(factory) for factory in self.factories])
 
     def _stop(self, factory: Factory) -> Deferred[Any]:
@@ -143,7 +143,7 @@ class RouteTable:
 
 
 def lockFiles(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
-    """The files to lock for the routes that store things."""
+    """The files to lock, as the options of the routes name them."""
     for route in config.routes.values():
         for options in route.options.values():
             filesOf = getattr(options, "lockFiles", None)
@@ -157,5 +157,5 @@ def _factoriesOf(routes: Mapping[str, SiteRoute]) -> Iterator[Factory]:
 
 
 def _onlyIn(routes: Mapping[str, SiteRoute], others: Mapping[str, SiteRoute]) -> list[Factory]:
-    """The factories of the routes that `others` does not have."""
+    """The factories of routes that `others` does not have."""
     return list(_factoriesOf({key: route for key, route in routes.items() if others.get(key) is not route}))

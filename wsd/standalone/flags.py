@@ -33,7 +33,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "log_max": 256 * 1024,
     "log_count": 5,
 }
-"""The defaults: those of standalone.py, where it has some."""
+"""The defaults, which are those of standalone.py where it has one."""
 
 _FLAGS: Mapping[str, str] = {
     "tls": "speak TLS on the port, and nothing else (wss, https)",
@@ -88,7 +88,7 @@ _SHORT = {
 
 
 def addArguments(parser: ArgumentParser) -> None:
-    """The flags of standalone.py; an underscore may stand for a dash in each."""
+    """Add the flags of standalone.py. Each may also be written with underscores for dashes."""
 
     def names(name: str) -> list[str]:
         return list(dict.fromkeys([*filter(None, [_SHORT.get(name)]), f"--{name}", f"--{name.replace('-', '_')}"]))
@@ -115,7 +115,7 @@ def given(arguments: Namespace) -> dict[str, Any]:
 
 
 def _readIni(path: str) -> dict[str, Any]:
-    """The flags in an ini file. There, a flag without a value is given whatever its value is, as in standalone.py."""
+    """The flags in an ini file. A flag that takes no value is set whatever its value is, as in standalone.py."""
     ini = ConfigParser()
     try:
         with open(path, encoding="utf-8") as file:

@@ -28,11 +28,11 @@ OPTIONS: Mapping[str, str] = {
     'route."/*".cgi_paths': "--cgi-paths",
     'route."/*".basic_auth': "--basic-auth-credential",
 }
-"""Keys of the configuration to the flags that give them, by which messages call them."""
+"""The flags that set keys of the configuration, for error messages."""
 
 
 def overridesOf(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration that the flags mean, by dotted key. Raises ConfigError."""
+    """The flags as values of the configuration, by dotted key. Raises ConfigError."""
     host = flags.get("server_host", "")
     overrides: dict[str, Any] = {
         "port": flags["port"],
@@ -50,7 +50,7 @@ def overridesOf(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _route(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The one route: its handlers, and what is served beside them."""
+    """The single route: its handlers, and the documents beside them."""
     route = {
         **HANDLERS,
         # At this level, the libraries that can do it make the bytes that clients' tests expect.
@@ -73,7 +73,7 @@ def _route(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tls(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of TLS, which takes the port for itself."""
+    """The keys of TLS. With --tls, nothing else is spoken at the port."""
     asks, optional = flags.get("tls_client_auth", False), flags.get("tls_client_cert_optional", False)
     if not flags.get("tls"):
         if asks or optional:
@@ -111,7 +111,7 @@ def _isAddress(host: str) -> bool:
 
 
 def _addresses(host: str) -> list[str]:
-    """The addresses of a name."""
+    """The addresses of a host name."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Serves what the flags say, in the foreground."""
+"""Runs the daemon with the flags of standalone.py, in the foreground."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from wsd.standalone.overrides import OPTIONS, overridesOf
 
 
 class StandaloneOptions(tap.Options):
-    """The options of the daemon, given by flags instead of a command line."""
+    """The options of the daemon, taken from the flags of standalone.py."""
 
     def __init__(self, flags: Mapping[str, Any]) -> None:
         super().__init__()
         self._flags = flags
-        self.turning = {"rotateLength": flags["log_max"], "maxRotatedFiles": flags["log_count"]}
+        self.rotation = {"rotateLength": flags["log_max"], "maxRotatedFiles": flags["log_count"]}
         if flags.get("log_file"):
             self.parent = UsageOptions()
             self.parent["logfile"] = os.path.abspath(flags["log_file"])
 
     def overrides(self) -> dict[str, Any]:
-        """What the flags say, by the keys of the configuration file. Raises ConfigError."""
+        """The flags as values of the configuration, by dotted key. Raises ConfigError."""
         return overridesOf(self._flags)
 
     def optionOf(self, key: str) -> str | None:
-        """The flag that gave the value of a key."""
+        """The flag that has set a key; None if there is none."""
         return OPTIONS.get(key)
 
 
 def run(arguments: Namespace) -> None:
-    """Serve until a signal ends it. Raises SystemExit with one line when something is wrong."""
+    """Serve until a signal ends it. Raises SystemExit with one line for an error."""
     try:
         flags = given(arguments)
         _enter(flags["document_root"])
@@ -58,7 +58,7 @@ def run(arguments: Namespace) -> None:
 
 
 def _enter(folder: str) -> None:
-    """Handlers and CGI programs find the document root as their working folder, as they always did."""
+    """Make the document root the working folder, as handlers and CGI programs expect it."""
     try:
         os.chdir(folder)
     except OSError as error:

@@ -1,8 +1,8 @@
 """
-The command line of `twistd wsd` and `twist wsd`: `options` over a file, checked before anything starts, and the `log`.
+The command line of `twistd wsd` and `twist wsd`: `options` over a configuration file (`files`), and the `log`.
 
-What is wrong is raised as SystemExit with one line: whichever command runs us then ends with that line on stderr and
-the exit status 1, without a traceback and before it becomes a daemon.
+An error is raised as SystemExit with one line. The command then ends with that line on stderr and the exit status 1,
+without a traceback and before it becomes a daemon.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Options", "checkFiles", "makeService", "readFile"]
 
 def makeService(options: Options) -> IService:
     """
-    The daemon with its log, every listener bound.
+    The daemon with its log and all listeners bound.
 
-    Raises SystemExit with one line when that cannot be: nothing is a daemon yet, and no log has been begun.
+    Raises SystemExit with one line for an error; the process has not become a daemon then, and logs nothing.
     """
-    # Not before the command line was read: it may choose a reactor, and --help needs none of the daemon.
+    # Imported late: the command line may choose a reactor, and --help does not need the daemon.
     from twisted.internet import reactor
 
     from wsd import service
@@ -40,6 +40,6 @@ def makeService(options: Options) -> IService:
         ) from None
     try:
         service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
-    except (ConfigError, service.Unusable) as error:
+    except (ConfigError, service.CannotListen) as error:
         raise exitWith(str(error)) from None
     return logged

@@ -13,9 +13,9 @@ from wsd.protocols import optionsOf
 
 def readFile(path: str | None, overrides: dict[str, Any] | None = None) -> Config:
     """
-    The configuration of a file (None: the defaults), with `overrides` by dotted key.
+    Read the configuration in a file (None: the defaults), with `overrides` by dotted key.
 
-    Raises ConfigError, whose sentence begins with the file's path.
+    Raises ConfigError, whose message begins with the file's path.
     """
     if path is None:
         return parse("", optionsOf, overrides)
@@ -34,11 +34,11 @@ def readFile(path: str | None, overrides: dict[str, Any] | None = None) -> Confi
 
 def checkFiles(config: Config) -> None:
     """
-    Load the certificates and whatever else the configuration names; warnings go to stderr. Raises ConfigError.
+    Load the certificates and everything else that the configuration names. Warnings go to stderr. Raises ConfigError.
 
-    Whether a port is free is not checked: only a start can tell.
+    Does not check whether ports are free.
     """
-    # Reading a file needs neither a reactor nor the daemon.
+    # Imported late: `readFile` needs neither a reactor nor the daemon.
     from twisted.internet import reactor
 
     from wsd import service
@@ -61,7 +61,7 @@ def checkFiles(config: Config) -> None:
         Certificates(replace(config.tls, self_signed=False), os.environ)
     try:
         warnings.update(dict.fromkeys(service.check(config, reactor)))
-    except service.Unusable as error:
+    except service.CannotListen as error:
         raise ConfigError(str(error)) from None
     for warning in warnings:
         print(f"wsd: warning: {warning}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Where the daemon's log goes, as its configuration or the command that runs it says, and when its file is turned."""
+"""Where the daemon's log goes, by the configuration or by twistd's options, and when its file is rotated."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class LoggedService(MultiService):
     """
     The daemon with its log.
 
-    twistd asks the application for an observer when it begins to log, so it is put there with us; twist asks its own
-    options. USR1 turns the file; a reload opens the configuration's own anew.
+    twistd takes the log observer from the application, twist from its own options, so it is set in one of these.
+    SIGUSR1 rotates the file. A reload reopens it, if the configuration names it.
     """
 
     def __init__(self, options: Options, reactor: Any) -> None:
@@ -33,7 +33,7 @@ class LoggedService(MultiService):
         self._options = options
         self._reactor = reactor
         self._observer: ILogObserver | None = None
-        self._turn: Callable[[], object] = lambda: None
+        self._rotateFile: Callable[[], object] = lambda: None
         self._path: str | None = None
         self._stacks: Any = None
         parent: Any = options.parent or {}
@@ -45,20 +45,20 @@ class LoggedService(MultiService):
             self._observer = self._written(None if options.config.log.file else self._stream(parent))
 
     def _written(self, stream: Any) -> ILogObserver:
-        """An observer that writes to the file of the configuration, or else to `stream`."""
+        """An observer that writes to the file of the configuration, else to `stream`."""
         log = self._options.config.log
         if log.file is None:
             return observer(LineObserver(log.format, stream=stream), log.level)
         lines = LineObserver(log.format, log.file)
-        self._turn, self._path = lines.reopen, log.file
+        self._rotateFile, self._path = lines.reopen, log.file
         return observer(lines, log.level)
 
     def _stream(self, parent: Mapping[str, Any]) -> Any:
-        """Where twistd would log: its --logfile, or the terminal, or as a daemon twistd.log. Its files turn by size."""
+        """Where twistd logs: to its --logfile, the terminal or, as a daemon, twistd.log. Files are rotated by size."""
         path = parent.get("logfile") or ("-" if parent.get("nodaemon", True) else "twistd.log")
         if path != "-":
-            file = LogFile.fromFullPath(path, **self._options.turning)
-            self._turn, self._path = file.rotate, file.path
+            file = LogFile.fromFullPath(path, **self._options.rotation)
+            self._rotateFile, self._path = file.rotate, file.path
             return file
         if not parent.get("nodaemon", True):
             raise ConfigError(
@@ -67,19 +67,19 @@ class LoggedService(MultiService):
         return sys.stdout
 
     def setServiceParent(self, parent: Any) -> None:
-        """Join the application, and tell it where to log."""
+        """Join the application, and set its log observer."""
         if self._observer is not None and isinstance(parent, Componentized):
             parent.setComponent(ILogObserver, self._observer)
         super().setServiceParent(parent)
 
     def startService(self) -> None:
-        """From now on USR1, which logrotate sends, turns the file."""
-        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.turn))
+        """Start. From now on SIGUSR1, which logrotate sends, rotates the file."""
+        signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.rotate))
         self._keepStacks()
         super().startService()
 
     def _keepStacks(self) -> None:
-        """Make a crash, and SIGABRT from systemd's watchdog, write the stack of each thread to the log."""
+        """Write the stack of each thread to the log at a crash, and at SIGABRT from systemd's watchdog."""
         before = self._stacks
         with suppress(OSError):
             self._stacks = sys.__stderr__ if self._path is None else FileIO(self._path, "a")
@@ -87,16 +87,16 @@ class LoggedService(MultiService):
             if before is not None and before is not sys.__stderr__:
                 before.close()
 
-    def turn(self) -> None:
-        """Go on in a new file; in the old one when there can be no new one."""
+    def rotate(self) -> None:
+        """Continue in a new file or, if it cannot be opened, in the old one."""
         try:
-            self._turn()
+            self._rotateFile()
             self._keepStacks()
         except OSError as error:
             Logger().warn("the log stays in its old file: {reason}", event="log.kept", reason=str(error))
 
     def reread(self) -> Config:
-        """What a reload does first. Raises ConfigError."""
+        """Called first by a reload: reopen the log file, and read the configuration again. Raises ConfigError."""
         if self._options.config.log.file is not None:
-            self.turn()
+            self.rotate()
         return self._options.reread()

@@ -1,4 +1,4 @@
-"""The options of the command line, and the configuration that they and the file make together."""
+"""The options of the command line, which override the configuration file."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _OPTIONS = {
     "tls.self_signed": "tls-self-signed",
     "tls.certificate": "tls-cert",
 }
-"""Keys of the file to the options that win over them."""
+"""The options that override keys of the file."""
 
 _VALUES = ("port", "host", "listen", "tls.port", "handlers", "log.format", "log.level")
-"""The keys whose options are their values."""
+"""The keys that take the value of their option unchanged."""
 
 
 def exitWith(sentence: str) -> SystemExit:
-    """An exception that ends the command with this line, which has the priority of an error in the journal."""
+    """Returns the exception that ends the command with this line. In the journal, its priority is that of an error."""
     priority = "<3>" if isJournal(sys.stderr, os.environ) else ""
     return SystemExit(f"{priority}wsd: {sentence}")
 
 
 class Options(UsageOptions):
-    """The options; after parsing, `config` is what they and the file make together."""
+    """The options. After parsing, `config` is the file's configuration with these overrides."""
 
     longdesc = _LONG
     optParameters: ClassVar = [
@@ -67,8 +67,8 @@ class Options(UsageOptions):
     ]
 
     config: Config
-    turning: Mapping[str, Any] = MappingProxyType({})
-    """When a log file turns that the configuration does not name: arguments of Twisted's LogFile."""
+    rotation: Mapping[str, Any] = MappingProxyType({})
+    """Arguments of Twisted's LogFile, for a log file that the configuration does not name."""
 
     def opt_host(self, host: str) -> None:
         """An address to listen on, repeatable; 0.0.0.0 and :: let other machines in.  [default: 127.0.0.1 and ::1]"""
@@ -91,14 +91,14 @@ class Options(UsageOptions):
             raise UsageError(f'"{arguments[0]}" is not an option')
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Parse and check. Raises SystemExit with one line when something is wrong."""
+        """Parse and check. Raises SystemExit with one line for an error."""
         try:
             super().parseOptions(options)
         except UsageError as error:
             raise exitWith(f"{error}; see --help") from None
 
     def postOptions(self) -> None:
-        """Read the file, and put the options over it; with --check that is all."""
+        """Read the file, and apply the options. With --check, check everything and exit."""
         if self["config"] is not None:
             self["config"] = os.path.abspath(self["config"])
         try:
@@ -113,7 +113,7 @@ class Options(UsageOptions):
             raise SystemExit(0)
 
     def reread(self) -> Config:
-        """The configuration anew: the file as it is now, under the same options. Raises ConfigError."""
+        """Read the file again, with the same options. Raises ConfigError."""
         try:
             return readFile(self["config"], self._overrides)
         except ConfigError as error:
@@ -123,7 +123,7 @@ class Options(UsageOptions):
             raise ConfigError(error.sentence, option) from None
 
     def overrides(self) -> dict[str, Any]:
-        """What the command line says, by the file's keys. Raises ConfigError."""
+        """The values of the command line, by dotted key. Raises ConfigError."""
         given = {key: self[_OPTIONS[key]] for key in _VALUES if self.get(_OPTIONS[key]) is not None}
         for key in ("port", "tls.port"):
             if key in given and given[key].isdecimal():
@@ -138,6 +138,6 @@ class Options(UsageOptions):
         return given
 
     def optionOf(self, key: str) -> str | None:
-        """The option that gave the value of a key, as it was written there; None if the file gave it."""
+        """The option that has set a key; None if the file did."""
         name = _OPTIONS.get(key)
         return f"--{name}" if name is not None and self.get(name) else None

@@ -1,1 +1,7 @@
-"""HTTP: the door reads request heads, the site knows what answers at a path, the channel has requests answered."""
+"""
+HTTP: from the head of a request to its answer.
+
+`door` reads heads and decides who answers, `site` finds the route or page of a path, `channel` and `request` answer
+requests, and `ending` has time-outs and the end of a connection. `starting` starts routes, and `draining` ends all
+connections. `console` and `probes` are the daemon's own pages.
+"""

@@ -1,4 +1,4 @@
-"""The HTTP side of a connection: twisted.web's channel, given heads that the door has parsed (RFC 9112)."""
+"""The HTTP side of a connection: twisted.web's channel, with heads that the door has parsed (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from wsd.web.request import HttpRequest
 from wsd.web.site import Site
 
 TURN = 4
-"""Requests of one connection that are answered before other connections have their turn."""
+"""Requests of one connection that are answered in one turn of the reactor."""
 
 _PIECES = 512
-"""Limit of the pieces of bodies in one turn: one read may bring forty thousand chunks of a byte."""
+"""Limit of the pieces of bodies in one turn: a single read may contain 40,000 chunks of one byte."""
 
 _PORTION = 16 * 1024
-"""Bytes of a chunked body that are read before the pieces are counted."""
+"""Bytes of a chunked body that are read between two looks at the number of pieces."""
 
 
 class Admitted(NamedTuple):
@@ -38,20 +38,20 @@ class Admitted(NamedTuple):
 
 
 class _Reads(Enum):
-    """What a channel reads."""
+    """What a channel does with the bytes that arrive."""
 
-    requests = "one after the other"
-    nothing = "the present answer ends the connection"
-    detached = "the connection is a WebSocket"
+    requests = "read requests, one after the other"
+    nothing = "drop them: the current answer ends the connection"
+    detached = "none arrive: the connection is a WebSocket"
 
 
 class Channel(http.HTTPChannel):
     """
-    Bodies, persistence and answers are twisted.web's; reading heads and pipelining are our own.
+    Bodies, persistence and answers are twisted.web's. Reading heads and pipelining are our own.
 
-    Requests of a connection are answered one after the other, a few in each turn, and none while the client has not
-    taken the earlier answers. Each later head goes to `admit`, which returns the request, or None if it was refused or
-    has become a WebSocket. twisted.web's time-outs are off: `ending` has them.
+    The requests of a connection are answered one after the other, a few in each turn of the reactor, and none while the
+    client does not take earlier answers. Each later head is passed to `admit`, which returns the request, or None if it
+    was refused or has opened a WebSocket. twisted.web's time-outs are off: `ending` has ours.
     """
 
     transport: Any
@@ -71,11 +71,11 @@ class Channel(http.HTTPChannel):
         self._unread = b""
         self._isReading = False
         self._isBlocked = False
-        """Whether the client has yet to take the earlier answers."""
+        """Whether the client does not take the answers: a producer of ours is paused."""
         self._hasBegun = False
-        """Whether the first bytes of the next head are here."""
+        """Whether the first bytes of the next head have arrived."""
         self._isFull = False
-        """Whether reading is paused since `_unread` is full."""
+        """Whether reading is paused because `_unread` is full."""
         self._pieces = 0
         self._later: IDelayedCall | None = None
         ending.requests = self
@@ -83,13 +83,13 @@ class Channel(http.HTTPChannel):
     # -- reading --------------------------------------------------------------------------------------------------
 
     def begin(self, admitted: Admitted, rest: bytes) -> None:
-        """Answer the first request; `rest` came after its head."""
+        """Answer the first request. `rest` are the bytes after its head."""
         self._begin(admitted)
         if rest:
             self.dataReceived(rest)
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of bodies and later heads."""
+        """Called with bytes of bodies and later heads."""
         if self._isDeaf:
             return
         self._unread += data
@@ -100,11 +100,11 @@ class Channel(http.HTTPChannel):
 
     @property
     def _isDeaf(self) -> bool:
-        """Whether what still comes is dropped."""
+        """Whether bytes that arrive are dropped."""
         return self._reads is not _Reads.requests or self._ending.isLingering
 
     def _readOn(self) -> None:
-        """Read until a request is not answered at once, or other connections must have their turn."""
+        """Read until an answer takes time, or this turn has been long enough."""
         self._later = None
         self._isReading = True
         self._pieces = 0
@@ -125,19 +125,19 @@ class Channel(http.HTTPChannel):
         self._settle()
 
     def _readLater(self) -> None:
-        """Read on after other connections have had their turn."""
+        """Read on in the next turn of the reactor."""
         self._later = self.site.clock.callLater(0, self._nextTurn)
 
     def _nextTurn(self) -> None:
         try:
             self._readOn()
         except Exception:
-            # As the transport does for errors in dataReceived.
+            # The transport does the same for errors in dataReceived.
             ConnectionLog(newId()).failure("a connection failed", Failure(), event="connection.error")
             self.transport.abortConnection()
 
     def _settle(self) -> None:
-        """Pause or resume the peer, as the unread bytes require; end once a half-closed peer has all its answers."""
+        """Pause or resume reading, by the unread bytes. End once a half-closed peer has all its answers."""
         if self._reads is _Reads.detached or self._ending.isLingering:
             return
         if self._ending.isHalfClosed and not self._isBusy:
@@ -151,12 +151,12 @@ class Channel(http.HTTPChannel):
 
     @property
     def _isBusy(self) -> bool:
-        """Whether an answer is pending, or a request is waiting."""
-        waits = self._isBlocked and bool(self._unread)
-        return self._handlingRequest or self._later is not None or waits
+        """Whether an answer or a request is pending."""
+        isPending = self._isBlocked and bool(self._unread)
+        return self._handlingRequest or self._later is not None or isPending
 
     def _readHead(self) -> bool:
-        """Read a head if it is complete; bytes that can no longer be requests are dropped (RFC 9112 9.6)."""
+        """Read a head if it is complete. After the last request, further bytes are dropped (RFC 9112 9.6)."""
         if self._isDeaf or not self.persistent:
             self._unread = b""
             return False
@@ -184,7 +184,7 @@ class Channel(http.HTTPChannel):
         return unread
 
     def _readBody(self) -> None:
-        """Read a part of a body; it may consist of very many small chunks."""
+        """Read a part of a body, which may consist of very many small chunks."""
         size = _PORTION if self.requests and self.requests[-1].head.chunked else len(self._unread)
         data, self._unread = self._unread[:size], self._unread[size:]
         before = self.requests[-1].pieces if self.requests else 0
@@ -195,7 +195,7 @@ class Channel(http.HTTPChannel):
     # -- requests -------------------------------------------------------------------------------------------------
 
     def _begin(self, admitted: Admitted) -> None:
-        """Route a request, then read its body if that is wanted, and answer."""
+        """Route a request, then read its body if the resource wants it, and answer."""
         self._ending.waitForBody()
         head, peer, tls = admitted
         request = HttpRequest(self, parsePOSTFormSubmission=False)
@@ -214,21 +214,21 @@ class Channel(http.HTTPChannel):
             self.allContentReceived()
         elif request.wantsBody:
             if "100-continue" in head.headers.tokens("Expect") and head.version == (1, 1):
-                # RFC 9110 10.1.1
+                # RFC 9110 10.1.1: the client waits for this before it sends the body.
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.setRawMode()
         else:
             self.answerEarly(request)
 
     def answerEarly(self, request: HttpRequest) -> None:
-        """Answer a request whose body is not read, or not to its end; the connection ends with the answer."""
+        """Answer a request without reading the rest of its body. The connection ends with the answer."""
         self._reads = _Reads.nothing
         self.persistent = False
         request.setHeader(b"Connection", b"close")
         self.allContentReceived()
 
     def allContentReceived(self) -> None:
-        """The request is complete: answer it."""
+        """Called when the request is complete: answer it."""
         if not self._handlingRequest:
             self.requests[-1].bodyEnded()
         if not self._handlingRequest:
@@ -239,74 +239,74 @@ class Channel(http.HTTPChannel):
             self.requests[-1].process()
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Some of a body; nobody reads what comes after an early answer."""
+        """Called with bytes of a body. After an early answer they are dropped."""
         if not self._isDeaf:
             super().rawDataReceived(data)
 
     def _finishRequestBody(self, data: bytes) -> None:
-        """The body is complete; the bytes after it belong to the next request."""
+        """Called when the body is complete. `data` are the bytes after it, which belong to the next request."""
         self._unread = data + self._unread
         self.allContentReceived()
 
     def requestDone(self, request: HttpRequest) -> None:
-        """The answer is complete; what the next request brings comes after that."""
+        """Called when an answer is complete: go on with the next request."""
         self._ending.answered()
         super().requestDone(request)
         if not self._isReading and self._later is None:
             self._readOn()
 
     def pauseProducing(self) -> None:
-        """The client does not take the answers: other requests wait."""
+        """Called when the client does not take the answers: later requests are not read."""
         self._isBlocked = True
         super().pauseProducing()
 
     def resumeProducing(self) -> None:
-        """The client has taken the earlier answers: waiting requests go on."""
+        """Called when the client has taken the answers: later requests are read again."""
         self._isBlocked = False
         super().resumeProducing()
         if self._later is None and not self._isReading and not self._handlingRequest:
             self._readLater()
 
-    # -- what `ending` asks ---------------------------------------------------------------------------------------
+    # -- for `ending` ---------------------------------------------------------------------------------------
 
     @property
     def awaited(self) -> Due:
-        """What has to come next."""
+        """What must come next."""
         if self._isBusy:
             return Due.answer
         return Due.body if self.requests else Due.head
 
     @property
     def patience(self) -> float | None:
-        """Seconds that a half-closed peer may wait for a byte of the present answer; None for the default."""
+        """Seconds for which the current answer may stop after the peer has closed its half; None for the default."""
         return self.requests[0].patience if self.requests else None
 
     @property
     def received(self) -> int:
-        """Bytes of the present body that have arrived."""
+        """Bytes of the current body that have arrived."""
         return self.requests[-1].received if self.requests else 0
 
     @property
     def isHeld(self) -> bool:
-        """Whether the present body is not read because its resource has enough for now."""
+        """Whether the resource has paused reading of the current body."""
         return bool(self.requests and self.requests[-1].held)
 
     def peerEnded(self) -> None:
-        """The peer has closed its half: answer what it has sent."""
+        """Called when the peer has closed its half: answer what it has sent."""
         self._settle()
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def loseConnection(self) -> None:
-        """End after the answer; what the peer still sends is dropped, so that it gets the answer (RFC 9112 9.6)."""
+        """End after the answer. Until the peer has it, further bytes are read and dropped (RFC 9112 9.6)."""
         self._ending.linger()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        """twisted.web found the body's framing broken (RFC 9112 7.1)."""
+        """Called by twisted.web when the chunked coding of a body is malformed (RFC 9112 7.1)."""
         self._ending.refuse(Refused(400, "the body is not chunked as RFC 9112 7.1 says: send size, CRLF, data, CRLF"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone: tell the requests that are not answered."""
+        """Called when the connection is lost. Unfinished requests are told so."""
         self._forgetTurn()
         super().connectionLost(reason)
         self.requests = []
@@ -318,7 +318,7 @@ class Channel(http.HTTPChannel):
             later.cancel()
 
     def detach(self) -> None:
-        """The connection becomes a WebSocket: nothing here is asked for any more."""
+        """Called when the connection becomes a WebSocket, which no longer needs this channel."""
         self._reads = _Reads.detached
         self.transport.unregisterProducer()
         self._forgetTurn()

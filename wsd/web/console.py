@@ -17,7 +17,7 @@ _POLICY = PAGE_POLICY.replace("img-src 'self'", "img-src 'self' blob: data:")
 
 
 class ConsolePage(Resource):
-    """The page itself."""
+    """The page at `/`."""
 
     isLeaf = True
 

@@ -1,16 +1,15 @@
 """
-The door: reads the head of each request and decides, once, who answers it.
+The door: reads the head of each request and decides who answers it.
 
-An upgrade becomes a connection of its route, whether it is the first request of a TCP connection or a later one.
-Anything else goes on to the HTTP channel. The bytes of a head are parsed here and by nobody else (`wsd.head`), so no
-two parsers can disagree about them.
+An upgrade becomes a connection of its route, whether it is the first request of a TCP connection or a later one. Any
+other request goes to the HTTP channel. Heads are parsed only here, by `wsd.head`, so that no two parsers can disagree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
@@ -18,6 +17,7 @@ from twisted.internet.protocol import Factory as ProtocolFactory
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from wsd.connection import Connection
 from wsd.connection.request import Request
 from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
 from wsd.policies.address import Peer, TlsInfo, isLoopback
@@ -29,15 +29,12 @@ from wsd.web.channel import Admitted, Channel
 from wsd.web.ending import Due, Ending, hostOf
 from wsd.web.site import Site
 
-if TYPE_CHECKING:
-    from wsd.connection import Connection
-
 _TLS = b"\x16\x03"
-"""How a TLS handshake begins (RFC 8446 5.1)."""
+"""The first bytes of a TLS handshake (RFC 8446 5.1)."""
 
 
 class Door(Protocol):
-    """One TCP connection until it is a WebSocket; then it only keeps the place, and gives it back at the end."""
+    """One TCP connection until it is a WebSocket. Then it only holds the connection's places in `site.admission`."""
 
     transport: Any
 
@@ -55,7 +52,7 @@ class Door(Protocol):
     # -- arriving -------------------------------------------------------------------------------------------------
 
     def connectionMade(self) -> None:
-        """Take a place, or refuse if there is none."""
+        """Take a place, or refuse the connection if there is none."""
         site = self._site
         setWaterMarks = getattr(self.transport, "setWaterMarks", None)
         if setWaterMarks is not None:
@@ -85,7 +82,7 @@ class Door(Protocol):
     # -- heads ----------------------------------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the first head; those after it go to the channel or the WebSocket."""
+        """Called with bytes of the first head; later bytes are passed to the channel or the WebSocket."""
         if self._ending.isLingering:
             return
         receiver = self._channel if self._connection is None else self._connection
@@ -114,10 +111,10 @@ class Door(Protocol):
 
     def admit(self, data: bytes, rest: Callable[[], bytes]) -> Admitted | None:
         """
-        Read a whole head, without its empty line. Returns the request that it begins.
+        Parse a whole head, without its empty line. Returns the request that it begins.
 
-        None when it was refused, or has opened a WebSocket: that one takes the bytes after the head, which `rest`
-        returns, once.
+        Returns None if it was refused, or has opened a WebSocket. In that case the bytes after the head, which `rest`
+        returns once, belong to the WebSocket.
         """
         head: Head | None = None
         tls = self._site.tlsOf(self.transport)
@@ -125,25 +122,25 @@ class Door(Protocol):
             head = parseHead(data)
             peer = self._identify(head, tls is not None)
         except Refused as refused:
-            # A refused Host is answered alike everywhere; a refused target as its route answers it.
-            self._refuse(self._known(refused, head) if head is not None and head.authority else refused, head)
+            # A wrong Host gets the same answer everywhere; other refusals are restated for the clients of the route.
+            self._refuse(self._restate(refused, head) if head is not None and head.authority else refused, head)
             return None
         if head.isUpgrade:
             try:
                 self._upgrade(head, peer, tls, rest)
             except Refused as refused:
-                self._refuse(self._known(refused, head), head)
+                self._refuse(self._restate(refused, head), head)
             return None
         return Admitted(head, peer, tls)
 
-    def _known(self, refused: Refused, head: Head) -> Refused:
-        """A refusal in the form that the clients of the requested route know."""
+    def _restate(self, refused: Refused, head: Head) -> Refused:
+        """The refusal with the status that the clients of the requested route expect."""
         route = self._site.routeFor(head.path) if head.isUpgrade else None
-        return refused if route is None else route.known(refused)
+        return refused if route is None else route.restate(refused)
 
     def _identify(self, head: Head, secure: bool) -> Peer:
-        """The true peer. Raises `Refused` if the request names a host that is not ours, even from this machine."""
-        # Asked for only now: a transport that is not our own may know it only since the first bytes.
+        """Returns the true peer. Raises `Refused` if the request names a foreign host, even from this machine."""
+        # Not earlier: a foreign transport may learn the address from the first bytes.
         address = self.transport.getPeer()
         host = self.transport.getHost()
         peer = self._site.trust.peer(hostOf(address), getattr(address, "port", 0), secure, head.headers)
@@ -159,7 +156,7 @@ class Door(Protocol):
     # -- upgrades -------------------------------------------------------------------------------------------------
 
     def _upgrade(self, head: Head, peer: Peer, tls: TlsInfo | None, rest: Callable[[], bytes]) -> None:
-        """Check the opening handshake, and give it to its route (RFC 6455 4.2)."""
+        """Check the opening handshake (RFC 6455 4.2), and pass it to its route. Raises `Refused`."""
         site = self._site
         route = site.routeFor(head.path)
         if route is None:
@@ -185,29 +182,29 @@ class Door(Protocol):
         connection.begin(request, rest(), lambda refused: self._refusedBy(request, refused))
 
     def _refusedBy(self, request: Request, refused: Refused) -> None:
-        """The route's protocol did not open."""
+        """Called when the route's protocol refuses to open."""
         self._ending.refuse(refused, request.head, request.id, request.peer)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def _refuse(self, refused: Refused, head: Head | None = None) -> None:
-        """Answer with a status and one sentence, and end."""
+        """Answer with a status and one sentence, and end the connection."""
         self._ending.refuse(refused, head)
         self._buffer = b""
 
     def __conform__(self, interface: Any) -> Door | None:
-        """An HTTP client may close its half and still get its answer; a WebSocket ends then."""
+        """An HTTP client may close its half and still get its answer. A WebSocket ends when it does."""
         return self if interface is IHalfCloseableProtocol and self._connection is None else None
 
     def readConnectionLost(self) -> None:
-        """The peer has closed its half."""
+        """Called when the peer has closed its half."""
         self._ending.peerEnded()
 
     def writeConnectionLost(self) -> None:
-        """Our own half is closed, as we asked."""
+        """Called when our half is closed."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The TCP connection is gone: give its place back."""
+        """Called when the TCP connection is lost: give its places back."""
         self._ending.isLingering = True
         self._ending.stopWaiting()
         site = self._site
@@ -232,14 +229,14 @@ class Door(Protocol):
 
     @property
     def isBusy(self) -> bool:
-        """Whether a request or a message is being answered, or the peer has not yet taken all of an answer."""
+        """Whether a request or a message is being answered, or the peer has not yet received a whole answer."""
         if self._connection is not None:
             return self._connection.isOpen and self._connection.isBusy
         ending = self._ending
         return (not ending.isLingering and not ending.awaits(Due.head)) or not ending.hasSentAll()
 
     def end(self) -> None:
-        """End an HTTP connection once no answer is pending, an idle one at once; a WebSocket is closed elsewhere."""
+        """End an HTTP connection unless an answer is pending. WebSockets are closed by `Drain`."""
         ending = self._ending
         if self._connection is not None or ending.awaits(Due.answer):
             return

@@ -1,5 +1,5 @@
 """
-Ends all connections when the daemon stops: pending answers are finished first.
+Ends all connections when the daemon stops. Pending answers are finished first.
 
 Connections are closed a few at a time, so that not all clients reconnect at the same moment.
 """
@@ -12,18 +12,18 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from wsd.connection import Connection
+from wsd.connection import CloseCode, Connection
 from wsd.metrics import Cause
 from wsd.web.site import Site
 
 _LOOK = 0.05
 """Seconds between two checks for idle connections."""
 _SPREAD = 5.0
-"""Seconds over which the closes are spread at most, whatever their number."""
+"""The longest time in seconds over which the closes are spread."""
 _FEWEST = 50
 """Connections that may be closed at each check, even if there are few."""
 _ABORTED = 1.0
-"""Seconds to wait for dropped connections, whose ends are reported a turn of the reactor later."""
+"""Seconds to wait for dropped connections, since their ends are reported in a later turn of the reactor."""
 
 
 class Drain:
@@ -36,12 +36,12 @@ class Drain:
 
     async def finish(self, patience: float) -> None:
         """
-        Close every WebSocket on which nothing is being answered, until none is left, or for `patience` seconds.
+        Close WebSockets as they become idle, until none is left, or for `patience` seconds.
 
-        A WebSocket must be idle at two checks in a row, so that messages received in between are answered too.
+        A WebSocket counts as idle after two checks, so that messages that arrive in between are answered too.
         """
         end = self._clock.seconds() + patience
-        # Handshakes that are not accepted yet are refused.
+        # Opening handshakes that are still pending are refused.
         _close(each for each in self._connections() if not each.isOpen)
         self._endIdle()
         spread = min(patience / 2, _SPREAD)
@@ -80,4 +80,4 @@ class Drain:
 
 def _close(connections: Iterable[Connection]) -> None:
     for connection in connections:
-        connection.close(1001, "the server is going away", Cause.shutdown)
+        connection.close(CloseCode.GOING_AWAY, "the server is going away", Cause.shutdown)

@@ -1,7 +1,7 @@
 """
-How an HTTP connection ends: its time-outs, the last answer, and the time in which the peer may still read that.
+How an HTTP connection ends: its time-outs, its last answer, and the lingering close (RFC 9112 9.6).
 
-A connection that has become a WebSocket has its own time-outs and its own end.
+WebSockets have time-outs and an end of their own.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from wsd.policies.address import Peer
 from wsd.web.site import Site
 
 _LINGER = 2.0
-"""Seconds in which a peer may still send bytes that nobody reads, so that it gets the answer before a reset."""
+"""Seconds of a lingering close: bytes of the peer are dropped, so that no reset destroys the answer."""
 
 
 class Due(Enum):
-    """What has to come next on an HTTP connection."""
+    """What must come next on an HTTP connection."""
 
     head = "the head of a request"
     body = "more of a body"
@@ -31,23 +31,23 @@ class Due(Enum):
 
 
 class Requests(Protocol):
-    """What `Ending` asks about the requests of a connection."""
+    """The requests of a connection, as `Ending` needs them."""
 
     @property
     def awaited(self) -> Due:
-        """What has to come next."""
+        """What must come next."""
 
     @property
     def patience(self) -> float | None:
-        """Seconds that a half-closed peer may wait for a byte of the present answer; None for the default."""
+        """Seconds for which the current answer may stop after the peer has closed its half; None for the default."""
 
     @property
     def received(self) -> int:
-        """Bytes of the present body that have arrived."""
+        """Bytes of the current body that have arrived."""
 
     @property
     def isHeld(self) -> bool:
-        """Whether the present body is not read because its resource has enough for now."""
+        """Whether the resource has paused reading of the current body."""
 
     def peerEnded(self) -> None:
         """Called when the peer has closed its half of the connection."""
@@ -60,10 +60,10 @@ def hostOf(address: Any) -> str:
 
 class Ending:
     """
-    Ends one HTTP connection, at the latest when a time-out is over.
+    Ends one HTTP connection, at the latest at a time-out.
 
     A head must be complete within `opening_timeout` of its first byte, and the next one must begin within
-    `http_idle_timeout`. A body must neither stop nor creep, and an answer must be taken.
+    `http_idle_timeout`. A body must not stop or be too slow, and the peer must take the answers.
     """
 
     __slots__ = (
@@ -88,11 +88,11 @@ class Ending:
         self._transport = transport
         self.due = -1
         self.isLingering = False
-        """Whether the last answer has been sent; nothing is read any more."""
+        """Whether the last answer has been sent; further bytes of the peer are dropped."""
         self.isHalfClosed = False
         """Whether the peer has closed its half of the connection."""
         self.isBrief = False
-        """Whether only one sentence was sent, for which the peer's place is not kept longer than `_LINGER`."""
+        """Whether only a short refusal was sent, for which the connection is not kept longer than `_LINGER`."""
         self.requests: Requests | None = None
         """The requests of the connection; None before the first one, and once it is a WebSocket."""
         self._bodySeen = 0
@@ -103,28 +103,28 @@ class Ending:
     # -- waiting for the peer -------------------------------------------------------------------------------------
 
     def wait(self, seconds: float) -> None:
-        """Look again in so many seconds whether the peer has done its part."""
+        """Call `visit` in so many seconds."""
         timer = self._site.timer
         timer.schedule(self, timer.now + seconds)
 
     def waitForHead(self) -> None:
-        """The first bytes of a later head are here: the rest must come in time."""
+        """Called with the first bytes of a later head: the rest must come in time."""
         self.wait(self._policies.opening_timeout)
 
     def waitForBody(self) -> None:
-        """A request has begun: its body must come, if it has one."""
+        """Called when a request has begun: its body must come, if it has one."""
         self.wait(self._policies.http_body_timeout)
         self._bodySeen, self._bodySince = 0, self._site.timer.now
 
     def answered(self) -> None:
-        """An answer is complete. The next request may take its time, unless the daemon stops."""
+        """Called when an answer is complete. The connection may be idle then, unless the daemon stops."""
         if self._site.stopping:
             self.linger()
         elif not self.isLingering:
             self.wait(self._policies.http_idle_timeout)
 
     def stopWaiting(self) -> None:
-        """The connection has become a WebSocket, or is gone."""
+        """Called when the connection has become a WebSocket, or is lost."""
         self._site.timer.cancel(self)
         self.requests = None
 
@@ -134,7 +134,7 @@ class Ending:
         self, refused: Refused, head: Head | None = None, name: str | None = None, peer: Peer | None = None
     ) -> None:
         """
-        Send a status and one sentence, and end the connection; for what has not become a request of twisted.web's.
+        Send a status and one sentence, and end the connection. For heads that are not passed to twisted.web.
 
         `name` is the id in the log.
         """
@@ -147,9 +147,9 @@ class Ending:
 
     def linger(self) -> None:
         """
-        Close our half now, and the whole when the peer has closed its half too, or its time is over (RFC 9112 9.6).
+        Close our half now, and the connection when the peer has closed its half or `_LINGER` is over (RFC 9112 9.6).
 
-        Over TLS the whole is closed, which sends what waits before it.
+        Over TLS, close the connection, which sends all pending bytes first.
         """
         if self.isLingering:
             return
@@ -166,7 +166,7 @@ class Ending:
             self.wait(_LINGER)
 
     def peerEnded(self) -> None:
-        """The peer has closed its half; its requests are answered in full. Called again whenever reading resumes."""
+        """Called when the peer has closed its half, perhaps repeatedly. Its requests are still answered."""
         before, self.isHalfClosed = self.isHalfClosed, True
         if self.isLingering:
             self._transport.loseConnection()
@@ -178,18 +178,18 @@ class Ending:
                 self._waitForAnswer()
 
     def hasSentAll(self) -> bool:
-        """Whether the peer has received everything that was sent, so that closing loses nothing."""
+        """Whether the peer has acknowledged everything that was sent, so that closing loses nothing."""
         wire = getattr(self._transport, "wire", None)
         return wire is None or bool(wire.acknowledged() >= wire.written())
 
     def awaits(self, due: Due) -> bool:
-        """Whether this has to come next. Before the first request, that is a head."""
+        """Whether this must come next. Before the first request, that is a head."""
         return due is (Due.head if self.requests is None else self.requests.awaited)
 
-    # -- time is over ---------------------------------------------------------------------------------------------
+    # -- time-outs ---------------------------------------------------------------------------------------------
 
     def visit(self, now: float) -> None:
-        """Called by the timer: end the connection, unless the peer has done its part meanwhile."""
+        """Called by the timer: end the connection, unless the peer has done meanwhile what was due."""
         transport = self._transport
         if not getattr(transport, "isOpen", True):
             transport.giveUp(self._policies.closing_timeout if self.isLingering else self._policies.opening_timeout)
@@ -212,9 +212,9 @@ class Ending:
 
     def _isTaking(self, now: float) -> bool | None:
         """
-        Whether the peer took some of what it was sent within `stall_timeout`; None when nothing waits for it.
+        Whether the peer has taken unsent bytes within `stall_timeout`; None if there are none.
 
-        While lingering, bytes that the peer has not acknowledged count too: they would be lost with the connection.
+        While lingering, unacknowledged bytes count as unsent, since they would be lost with the connection.
         """
         wire = getattr(self._transport, "wire", None)
         if wire is None:
@@ -227,7 +227,7 @@ class Ending:
         return bool(now - self._acknowledgedAt < self._policies.stall_timeout)
 
     def _waitForAnswer(self) -> None:
-        """Wait on; but a half-closed peer must take a byte of its answer from time to time, or it may be gone."""
+        """Wait on. A half-closed peer may be gone, so it must take a byte of its answer from time to time."""
         patience = None
         if self.isHalfClosed:
             wire = getattr(self._transport, "wire", None)
@@ -244,7 +244,7 @@ class Ending:
         self._transport.abortConnection()
 
     def _refuseHead(self) -> None:
-        """The first head is not complete in time (RFC 9110 15.5.9), or no other request came."""
+        """End because the first head was not complete in time (408, RFC 9110 15.5.9), or no other request came."""
         if self.requests is not None:
             self._site.metrics.httpDrop("idle")
             self.linger()
@@ -253,7 +253,7 @@ class Ending:
             self.refuse(Refused(408, f"no whole request head came within {self._policies.opening_timeout:g} seconds"))
 
     def _checkBody(self, now: float) -> None:
-        """A body must not stop, and on average not creep."""
+        """Refuse a body that has stopped, or is slower than `http_body_rate` on average."""
         assert self.requests is not None
         if self.requests.isHeld:
             self._bodySince += self._policies.http_body_timeout
@@ -270,7 +270,7 @@ class Ending:
 
 
 def _answer(refused: Refused, isHead: bool) -> bytes:
-    """A whole answer with one sentence; without its content for a HEAD (RFC 9110 9.3.2)."""
+    """A whole answer with one sentence, or without it to a HEAD (RFC 9110 9.3.2)."""
     content = f"{refused.sentence}\n".encode()
     lines = [
         f"HTTP/1.1 {refused.status} {refused.phrase}",

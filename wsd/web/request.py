@@ -1,4 +1,4 @@
-"""An HTTP request: routed at the end of its head, and its body passed to the resource as it arrives (RFC 9110)."""
+"""An HTTP request (RFC 9110): routed after its head, with a body that the resource reads while it arrives."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class RequestChannel(Protocol):
-    """What a request needs of its channel beside what twisted.web does."""
+    """The channel of a request, as far as our own code uses it."""
 
     transport: Any
 
@@ -42,14 +42,14 @@ class RequestChannel(Protocol):
         """Answer without reading the rest of the body."""
 
     def loseConnection(self) -> None:
-        """End the connection after what has been written."""
+        """End the connection once everything is sent."""
 
 
 class HttpRequest(server.Request):
     """
     One request, and its answer.
 
-    It has `head`, the true `peer`, `tls` (None without), and an `id` that its log lines carry.
+    `peer` is the true peer, `tls` is None without TLS, and `id` is in its log lines.
     """
 
     channel: RequestChannel | None = None  # type: ignore[assignment]
@@ -60,12 +60,12 @@ class HttpRequest(server.Request):
     received = 0
     """Bytes of the body that have arrived."""
     held = 0
-    """How many holds on reading there are."""
+    """The number of holds on reading."""
     pieces = 0
     """The number of pieces of the body received so far."""
 
     patience: float | None = None
-    """Seconds that a half-closed client may wait for a byte of the answer; None for `stall_timeout`."""
+    """Seconds for which the answer may stop after the client has closed its half; None for `stall_timeout`."""
 
     isLost = False
     """Whether the client is gone."""
@@ -75,7 +75,7 @@ class HttpRequest(server.Request):
     _refused: Refused | None = None
 
     def arrive(self, head: Head, peer: Peer, tls: TlsInfo | None, site: Site) -> None:
-        """The head is complete: find the resource, and ask it whether it wants the body. Answer nothing yet."""
+        """Called when the head is complete: find the resource, and let it choose whether to read the body."""
         self.id = newId()
         self.log = ConnectionLog(self.id)
         self.head, self.peer, self.tls, self.site = head, peer, tls, site
@@ -104,18 +104,18 @@ class HttpRequest(server.Request):
     # -- the body arrives -----------------------------------------------------------------------------------------
 
     def gotLength(self, length: int | None) -> None:
-        """Keep nothing of the body: the resource gets it."""
+        """Called with the length of the body. Nothing of it is kept, since the resource reads it."""
         self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Pass a piece of the body on."""
+        """Called with a piece of the body: pass it to the resource."""
         self.received += len(data)
         self.pieces += 1
         if self.body is not None and self._refused is None:
             self._give(self.body.received, data)
 
     def bodyEnded(self) -> None:
-        """The body is complete."""
+        """Called when the body is complete."""
         body, self.body = self.body, None
         if body is not None and self._refused is None:
             self._give(body.ended)
@@ -132,7 +132,7 @@ class HttpRequest(server.Request):
             self.channel.answerEarly(self)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The connection ended before the answer."""
+        """Called when the connection is lost before the answer is complete."""
         body, self.body = self.body, None
         if body is not None:
             try:
@@ -143,18 +143,18 @@ class HttpRequest(server.Request):
         super().connectionLost(reason)
 
     def hold(self) -> None:
-        """Read no more of the body for now. Each hold needs its own `release`."""
+        """Pause reading of the body. Each `hold` needs its own `release`."""
         self.held += 1
         if self.held == 1 and self.channel is not None:
             self.channel.transport.pauseProducing()
 
     def release(self) -> None:
-        """Take back one `hold`. After the last, reading goes on."""
+        """Take back one `hold`. Reading resumes after the last one."""
         self.held -= 1
         if not self.held and self.channel is not None:
             self.channel.transport.resumeProducing()
 
-    # -- the client is gone: a late answer is discarded -----------------------------------------------------------
+    # -- once the client is gone, the answer is discarded -----------------------------------------------------------
 
     def notifyFinish(self) -> Deferred[None]:
         """As in Twisted, but fails at once if the client is already gone."""
@@ -171,14 +171,14 @@ class HttpRequest(server.Request):
             super().registerProducer(producer, streaming)
 
     def unregisterProducer(self) -> None:
-        """Forget the producer, which is done."""
+        """Called when the producer is done."""
         if self.isLost:
             self.producer = None
         else:
             super().unregisterProducer()
 
     def finish(self) -> None:
-        """The answer is complete."""
+        """Called when the answer is complete."""
         if not self.isLost:
             super().finish()
 
@@ -200,7 +200,7 @@ class HttpRequest(server.Request):
             self.processingFailed(Failure())
 
     def render(self, resource: IResource) -> None:
-        """Render. A method that the resource does not have is 405, with those that it has (RFC 9110 15.5.6)."""
+        """Render. An unsupported method gets 405 with Allow (RFC 9110 15.5.6), an unknown one 501 (15.6.2)."""
         try:
             content = resource.render(self)
         except UnsupportedMethod as unsupported:
@@ -221,7 +221,7 @@ class HttpRequest(server.Request):
             self.finish()
 
     def processingFailed(self, reason: Failure) -> Failure:
-        """A resource raised an error: log it, and answer with one sentence that does not tell it."""
+        """Called when a resource raised an error: log it, and answer with 500 and no details."""
         self.log.failure("a resource failed", reason, event="http.error")
         if self.isLost:
             return reason

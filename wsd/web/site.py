@@ -1,4 +1,4 @@
-"""The site: which route or page answers at a path."""
+"""The site: finds the route or page that answers at a path."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WebSocketOnly(Resource):
     isLeaf = True
 
     def render(self, request: Any) -> bytes:
-        """Raises `Refused` (426), which says what would be right."""
+        """Raises `Refused` (426)."""
         raise Refused(
             426,
             "a WebSocket answers here: open it with new WebSocket(...), or send Upgrade: websocket",
@@ -43,7 +43,7 @@ def checkUsable(factory: Factory) -> None:
 
 
 class SiteRoute:
-    """One route of the configuration with the factories that answer at it: one, or one for each subprotocol."""
+    """One route of the configuration with its factories: one, or one for each subprotocol."""
 
     def __init__(self, route: Route, factories: Mapping[str | None, Factory]) -> None:
         self.route = route
@@ -52,14 +52,14 @@ class SiteRoute:
         self._resources = {id(factory): factory.resource() for factory in self.distinct()}
 
     def distinct(self) -> list[Factory]:
-        """Each factory once."""
+        """The factories, each of them once."""
         return list({id(factory): factory for factory in self.factories.values()}.values())
 
     def select(self, offered: tuple[str, ...]) -> Factory:
         """
-        The factory for the subprotocols that a client offers.
+        Returns the factory for the subprotocols that a client offers.
 
-        Raises `Refused`: 400 if there is none, 503 if it could not start.
+        Raises `Refused`: 400 if there is none, 503 if it has not started.
         """
         factory = self._chosen(offered)
         checkUsable(factory)
@@ -76,17 +76,17 @@ class SiteRoute:
             raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
         return factory
 
-    def known(self, refused: Refused) -> Refused:
-        """A refusal with the status that the route's clients expect for it."""
+    def restate(self, refused: Refused) -> Refused:
+        """The refusal with the status that the route's clients expect."""
         statuses = next(iter(self.factories.values())).statuses
         status = statuses.get(refused.status)
         return refused if status is None else Refused(status, refused.sentence, refused.headers)
 
     def resource(self) -> IResource | None:
         """
-        The resource for HTTP: that of the first factory with one. Raises `Refused` (503) if that could not start.
+        Returns the resource for HTTP: that of the first factory with one. None if the route has only WebSockets.
 
-        Without a resource only WebSockets are answered; then 503 is raised only if no factory has started.
+        Raises `Refused` (503) if that factory has not started or, without a resource, if no factory has.
         """
         for factory in self.distinct():
             resource = self._resources[id(factory)]
@@ -99,7 +99,7 @@ class SiteRoute:
 
 
 class SiteConnection(Protocol):
-    """A connection of the site, as `Drain` ends it."""
+    """A connection of the site, as `Drain` needs it."""
 
     transport: Any
 
@@ -112,15 +112,15 @@ class SiteConnection(Protocol):
         """Whether something is being answered."""
 
     def end(self) -> None:
-        """End it, once no answer is pending."""
+        """End the connection, unless an answer is pending."""
 
 
 class Site:
     """
-    Knows every route and page, and what all connections share.
+    All routes and pages, and what all connections share.
 
     `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix. `tlsOf` returns what the TLS
-    handshake of a transport agreed on, None without TLS.
+    handshake of a transport agreed on, or None without TLS.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Site:
         self.trust = trust
 
     def replaceRoutes(self, routes: Iterable[SiteRoute]) -> None:
-        """Serve these routes from now on; connections that are open stay with the factories they have."""
+        """Serve these routes from now on. Open connections keep their factories."""
         self.routes = list(routes)
         paths = [(decodedPath(route.route.path), route) for route in self.routes]
         self._exact = {path: route for path, route in paths if not route.route.prefix}
@@ -164,7 +164,7 @@ class Site:
         self._prefixes = sorted(prefixes, key=lambda pair: len(pair[0]), reverse=True)
 
     def routeFor(self, path: str) -> SiteRoute | None:
-        """The route of a path: the exact one, else the longest prefix, else the one without the trailing slash."""
+        """The route of a path: the exact one, else the longest prefix, else the one without a trailing slash."""
         path = decodedPath(path)
         exact = self._exact.get(path)
         if exact is not None:
@@ -181,7 +181,7 @@ class Site:
         """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""
         path = decodedPath(request.head.path)
         page = self.pages.get(path)
-        if page is not None and not (path == "/" and self._hasRootOfItsOwn()):
+        if page is not None and not (path == "/" and self._hasNoRoot()):
             if path in self._exact:
                 checkClient(request.tls, self._exact[path].route.clients)
             return page
@@ -203,12 +203,12 @@ class Site:
             raise Refused(404, f"nothing answers at {request.head.path[:80]}")
         return self._webSocketOnly
 
-    def _hasRootOfItsOwn(self) -> bool:
-        """Whether there is no route for exactly `/`; then there is no console."""
+    def _hasNoRoot(self) -> bool:
+        """Whether there is no route for exactly `/`. In that case there is no console."""
         return "/" not in self._exact
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
-        """The exact route that `path` lies under, if its protocol answers HTTP there."""
+        """The nearest exact route above `path` whose protocol answers HTTP."""
         parts = path.split("/")
         for end in range(len(parts) - 1, 1, -1):
             route = self._exact.get("/".join(parts[:end]))

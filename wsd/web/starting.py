@@ -1,4 +1,4 @@
-"""Starts the factory of a route. If that fails, only this route answers 503, until a reload builds it anew."""
+"""Starts the factory of a route. If that fails, only this route answers 503, until a reload."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = Logger(namespace="wsd")
 
 
 def start(factory: Factory) -> Deferred[Any]:
-    """Start a factory; until then it answers 503. Fires when it has started, or has failed to."""
+    """Start a factory, which answers 503 until it has started. Fires when it has started or failed."""
     factory.unusable = "it is being started"
     return maybeDeferred(factory.started).addCallbacks(
         lambda _: _started(factory), lambda failure: _failed(factory, failure)
@@ -39,7 +39,7 @@ def _failed(factory: Factory, failure: Failure) -> None:
 
 
 def _cause(error: BaseException | None) -> str:
-    """The cause, without names of files."""
+    """The cause, without names of files, which clients may see."""
     if isinstance(error, CannotStart):
         return error.cause
     if isinstance(error, ConfigError):
@@ -50,7 +50,7 @@ def _cause(error: BaseException | None) -> str:
 
 
 def _sentence(error: CannotStart | ConfigError | OSError) -> str:
-    """The cause, with the name of the file."""
+    """The cause for the log, with the name of the file."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {_cause(error)}"
     return str(error) or _cause(error)

@@ -1,4 +1,4 @@
-"""What a configuration holds: each dataclass is a table of the file, each field a key of its name, with its default."""
+"""The schema of the configuration: each dataclass is a table of the file, each field a key with its default."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ class Policies:
     closing_timeout: float = fields.seconds(5.0)
     """Seconds for the closing handshake, then the connection is dropped."""
     http_idle_timeout: float = fields.seconds(60.0)
-    """Seconds an HTTP connection may lie idle between two requests."""
+    """Seconds for which an HTTP connection may be idle between two requests."""
     http_body_timeout: float = fields.seconds(20.0)
-    """The longest wait, in seconds, for the next piece of a request's body."""
+    """The longest wait for the next bytes of a request's body, in seconds."""
     http_body_rate: int = fields.size(KIB, least=0)
-    """The least average bytes a second of a request's body, after the first `http_body_timeout`."""
+    """The lowest average rate of a request's body in bytes a second, after the first `http_body_timeout`."""
     ping_interval: float = fields.seconds(25.0, least=0)
     """Seconds between pings; 0 sends none."""
     ping_timeout: float = fields.seconds(20.0)
-    """Seconds after a ping in which anything at all must come, else the connection is dropped."""
+    """Seconds after a ping in which something must arrive, else the connection is dropped."""
     high_water: int = fields.size(MIB)
-    """Bytes waiting to be sent to a connection from which on it is full: an echo stops reading."""
+    """Unsent bytes at which a connection is full; an echo then stops reading."""
     low_water: int = fields.size(256 * KIB, least=0)
-    """Bytes waiting to be sent below which a full connection is drained again."""
+    """Unsent bytes below which a full connection is drained again."""
     max_unsent: int = fields.size(64 * MIB)
-    """Bytes waiting to be sent at which a connection is dropped; at least `high_water` plus `max_message`."""
+    """Unsent bytes at which a connection is dropped; at least `high_water` plus `max_message`."""
     stall_timeout: float = fields.seconds(60.0)
-    """Seconds in which a peer must take at least one waiting byte, else it is dropped."""
+    """Seconds in which a peer must take at least one of the unsent bytes, else it is dropped."""
     deflate: bool = True
     """Whether permessage-deflate (RFC 7692) is agreed to when it is offered."""
     deflate_level: int = fields.count(6, "1 to 9", 1, 9)
     """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` chooses the library."""
     deflate_memory: int = fields.count(8, "1 to 9", 1, 9)
-    """Memory for compressing: 2 ** (this + 9) bytes, 1 to 9, beside the window; igzip ignores it."""
+    """Memory for compressing, 1 to 9: 2 ** (this + 9) bytes beside the window; igzip ignores it."""
     max_memory: int = fields.size(1024 * MIB, daemon=True)
-    """Bytes held for all WebSockets together, received or unsent; beyond that, those that hold the most are closed."""
+    """Bytes held for all WebSockets together, received or unsent; beyond that, the largest ones are closed."""
     max_connections: int = fields.count(20000, "connections", 1, daemon=True)
-    """Connections at one time, of all routes and of HTTP."""
+    """Connections at one time, including HTTP."""
     max_connections_per_address: int = fields.count(1000, "connections", 1, daemon=True)
     """Connections at one time from one address (a /64 of IPv6); clients on this machine are exempt."""
     handshakes_per_second: int = fields.count(100, "handshakes", 0, daemon=True)
@@ -58,7 +58,7 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A [[tls.certificate]]: two PEM files; without `key` the key lies in the certificate's file."""
+    """A [[tls.certificate]]: two PEM files. Without `key`, the key is in the certificate's file."""
 
     cert: str = fields.path()
     key: str = fields.path()
@@ -69,13 +69,13 @@ class Tls:
     """[tls]: wss and https."""
 
     port: int | None = fields.port(None)
-    """A port for TLS on each of `host`; 0 takes a free one, None is none."""
-    listen: tuple[str, ...] = fields.texts(each=endpoint)
+    """A port for TLS on each of `host`; 0 takes a free one, None opens none."""
+    listen: tuple[str, ...] = fields.strings(each=endpoint)
     """Twisted endpoint strings to listen at with TLS."""
     self_signed: bool = False
-    """A developer's certificate for localhost, made when there is none and kept in the state folder."""
+    """Whether to use a certificate for localhost that is made on demand and kept in the state folder."""
     certificate: tuple[Certificate, ...] = ()
-    """The certificates; the first answers when no name fits."""
+    """The certificates; the first one answers clients that ask for another name, or for none."""
     client_ca: str | None = fields.path()
     """A PEM file of the authorities that clients' certificates are checked against."""
     client_crl: str | None = fields.path()
@@ -93,35 +93,35 @@ class Log:
     level: str = field(default="info", metadata={"choices": ("debug", "info", "warn", "error")})
     """The least level that is written."""
     file: str | None = fields.path()
-    """A file to append to; None goes where twistd's or twist's log goes."""
+    """A file to append to; without it, the log goes where that of twistd or twist goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A [route."/path"]: which protocol answers there, for whom, and within which policies."""
+    """A [route."/path"]: its protocol, who may connect, and its policies."""
 
     path: str
-    """The path; of a prefix ("/x/*") what stands before the "/*"."""
+    """The path; for a prefix ("/x/*") without the "/*"."""
     prefix: bool = False
-    """Whether everything under the path belongs to the route too."""
+    """Whether all paths below it belong to the route too."""
     protocol: Mapping[str, str] = field(default_factory=dict)
-    """Subprotocol to the name of the protocol that speaks it; "" answers when none is chosen. Empty beside `single`."""
+    """Names of protocols by subprotocol; "" answers when no subprotocol is chosen. Empty if there is a `single`."""
     single: str | None = None
-    """The name of the one protocol, when it is not by subprotocol."""
+    """The name of the only protocol; None if the subprotocol decides."""
     subprotocols: tuple[str, ...] | None = field(default=None, metadata={"each": token})
-    """Names offered, in the server's order; None is what the protocol itself offers."""
+    """The subprotocols, in the server's order of preference; None leaves them to the protocol."""
     prefer: str = fields.choice("client", "server")
-    """Whose order decides among the subprotocols in common."""
+    """Whose order of preference decides among the subprotocols in common."""
     require_subprotocol: bool = False
-    """Whether a client without a subprotocol in common is refused (400) or opens without one."""
-    origins: tuple[str, ...] = fields.texts("same-host", each=origin)
-    """The origins whose pages may open it: "same-host", "null", "*", or origins in full."""
-    clients: tuple[str, ...] = fields.texts(each=subject)
-    """The client certificates that may open it, by subject; without any, no certificate is needed."""
+    """Whether a client without a subprotocol in common is refused (400)."""
+    origins: tuple[str, ...] = fields.strings("same-host", each=origin)
+    """The origins that may open it: "same-host", "null", "*", or whole origins."""
+    clients: tuple[str, ...] = fields.strings(each=subject)
+    """The subjects of client certificates that may open it; if empty, no certificate is needed."""
     options: Mapping[str, object] = field(default_factory=dict)
-    """A protocol's name to an instance of its Options: the route's own keys."""
+    """Instances of the protocols' Options, by the name of the protocol."""
     policies: Policies = Policies()
-    """The daemon's policies with what the route overrides."""
+    """The daemon's policies, as the route overrides them."""
     builtIn: bool = field(default=False, compare=False)
     """Whether it is a built-in route that nobody configured."""
 
@@ -131,31 +131,31 @@ class Config:
     """The whole configuration."""
 
     port: int | None = fields.port(9998)
-    """The port on each of `host`; 0 takes a free one, None (written false) is none."""
-    host: tuple[str, ...] = fields.texts("127.0.0.1", "::1")
+    """The port on each of `host`; 0 takes a free one, None (false in the file) opens none."""
+    host: tuple[str, ...] = fields.strings("127.0.0.1", "::1")
     """The addresses to listen on."""
-    listen: tuple[str, ...] = fields.texts(each=endpoint)
-    """Twisted endpoint strings to listen at; when there are some, `port` holds only if it is given too."""
-    hosts: tuple[str, ...] = fields.texts("localhost", "127.0.0.1", "[::1]", each=hostName)
-    """Names that a request may have in its Host: a whole name, "*.NAME" for every name under NAME, or "*" for any."""
-    trusted_proxies: tuple[str, ...] = fields.texts(each=proxy)
-    """The proxies whose headers with a client's address are believed: addresses, networks, or "unix"."""
+    listen: tuple[str, ...] = fields.strings(each=endpoint)
+    """Twisted endpoint strings to listen at. If there are any, `port` counts only if it is given too."""
+    hosts: tuple[str, ...] = fields.strings("localhost", "127.0.0.1", "[::1]", each=hostName)
+    """The hosts that a request may name: a whole name, "*.NAME" for every name under NAME, or "*" for any."""
+    trusted_proxies: tuple[str, ...] = fields.strings(each=proxy)
+    """The proxies whose word on the client's address is trusted: addresses, networks, or "unix"."""
     proxy_header: str = fields.choice("x-forwarded-for", "forwarded")
-    """The header with the client's address that the trusted proxies set; the other one is ignored."""
+    """The header in which trusted proxies send the client's address; the other one is ignored."""
     proxy_protocol: bool = False
     """Whether the trusted proxies begin each connection with a PROXY header; a `listen` string may override it."""
-    metrics_allow: tuple[str, ...] = fields.texts(each=network)
-    """Addresses and networks that may read /metrics, beside direct loopback peers."""
+    metrics_allow: tuple[str, ...] = fields.strings(each=network)
+    """Addresses and networks that may read /metrics; direct loopback peers always may."""
     frames: str = fields.choice("auto", "_fast", "fast", "plain")
-    """The plane that reads and writes frames: the fastest there is, or the one of that name in `wsd.frames`."""
+    """The plane that reads and writes frames: the fastest one ("auto"), or the one of this name in `wsd.frames`."""
     drain: float = fields.seconds(20.0, least=0)
     """Seconds for finishing pending answers when the daemon stops, before all connections are closed."""
     built_in: bool = True
-    """Whether the routes of `wsd.config.routes.BUILT_IN` exist without being named."""
+    """Whether the routes of `wsd.config.routes.BUILT_IN` exist without being named in the file."""
     handlers: str | None = fields.path()
-    """A folder of pywebsocket handlers: each answers at its path, before a built-in route of that path."""
+    """A folder of pywebsocket handlers. Each answers at its path, and replaces a built-in route of that path."""
     handlers_strict: bool = False
-    """Whether a handler that cannot be loaded ends the daemon at its start, instead of a warning."""
+    """Whether the daemon does not start if a handler cannot be loaded; otherwise that is a warning."""
     policies: Policies = Policies()
     tls: Tls = Tls()
     log: Log = Log()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from struct import error, unpack_from
+from struct import error as StructError
+from struct import unpack_from
 
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
@@ -15,27 +16,27 @@ _MESSAGE_HEAD = 4
 _MAX_HELLO = 131396
 """Bytes of the longest possible ClientHello, which is also OpenSSL's limit."""
 _MAX_RECEIVED = 256 * 1024
-"""Limit of the bytes of all its records with their headers: enough for any hello, even in very small records."""
+"""Limit of all its records with their headers, in bytes: enough for any ClientHello, even in very small records."""
 
 
-class TooLong(Exception):
-    """The ClientHello takes more bytes than any real client needs; the message is one sentence."""
+class HelloTooLong(Exception):
+    """The ClientHello has more bytes than any real client needs. The message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class ClientHello:
     """The server name (RFC 6066 3) and protocols (RFC 7301 3.1) that a client asks for; None without the extension."""
 
     name: str | None = None
     protocols: tuple[bytes, ...] | None = None
 
 
-class HelloReader:
+class ClientHelloReader:
     """
     Reads the ClientHello at the beginning of a connection, however it is split into records and reads.
 
-    `received` has all bytes so far, for OpenSSL. A broken ClientHello, or anything else, is read as an empty one:
-    OpenSSL then says what is wrong.
+    `received` has all bytes so far, for OpenSSL. A malformed ClientHello, or anything else, is read as an empty one:
+    OpenSSL then rejects it.
     """
 
     def __init__(self) -> None:
@@ -43,13 +44,13 @@ class HelloReader:
         self._message = bytearray()
         self._start = 0
 
-    def feed(self, data: bytes) -> Hello | None:
-        """Returns the ClientHello; None if more is needed. Raises `TooLong`. Each byte is examined only once."""
+    def feed(self, data: bytes) -> ClientHello | None:
+        """Returns the ClientHello, or None if it is not complete. Raises `HelloTooLong`. Each byte is read once."""
         self.received += data
         received, message = self.received, self._message
         while len(received) > self._start:
             if received[self._start] != _HANDSHAKE:
-                return Hello()
+                return ClientHello()
             body = self._start + _RECORD_HEAD
             if len(received) < body:
                 break
@@ -59,24 +60,24 @@ class HelloReader:
             message += received[body:end]
             self._start = end
             if message and message[0] != _CLIENT_HELLO:
-                return Hello()
+                return ClientHello()
             if len(message) >= _MESSAGE_HEAD:
                 size = _MESSAGE_HEAD + int.from_bytes(message[1:_MESSAGE_HEAD], "big")
                 if size > _MAX_HELLO:
-                    return Hello()
+                    return ClientHello()
                 if len(message) >= size:
                     return _read(bytes(message[:size]))
         if len(received) > _MAX_RECEIVED:
-            raise TooLong(f"no complete ClientHello came in {_MAX_RECEIVED // 1024} KiB")
+            raise HelloTooLong(f"no complete ClientHello came in {_MAX_RECEIVED // 1024} KiB")
         return None
 
 
-def _read(message: bytes) -> Hello:
+def _read(message: bytes) -> ClientHello:
     try:
         extensions = _extensions(message)
-        return Hello(_nameIn(extensions.get(_SERVER_NAME)), _protocolsIn(extensions.get(_PROTOCOLS)))
-    except (error, IndexError):
-        return Hello()
+        return ClientHello(_nameIn(extensions.get(_SERVER_NAME)), _protocolsIn(extensions.get(_PROTOCOLS)))
+    except (StructError, IndexError):
+        return ClientHello()
 
 
 def _extensions(message: bytes) -> dict[int, bytes]:
@@ -95,7 +96,7 @@ def _extensions(message: bytes) -> dict[int, bytes]:
 
 
 def _nameIn(extension: bytes | None) -> str | None:
-    """The host name; there is no other kind of name (RFC 6066 3)."""
+    """The host name, which is the only kind of name (RFC 6066 3)."""
     if extension is None:
         return None
     kind, length = unpack_from("!BH", extension, 2)

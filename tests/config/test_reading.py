@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsd.config import Certificate, Config, ConfigError, Log, Policies, Route, Tls, defaultText, parse, stateFolder
+from wsd.config import Certificate, Config, ConfigError, Log, Policies, Route, Tls, defaultText, parse
 from wsd.protocols import optionsOf
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 MIB = 1024 * 1024
 
 
@@ -269,6 +269,7 @@ class TestSlips:
         told = "handlers: /h is not a folder; name the one where the *_wsh.py files are"
         assert sentence('handlers = "/h"') == told
 
+    @settings(deadline=None)
     @given(
         st.dictionaries(
             st.sampled_from([each.name for each in fields(Config) if each.name != "routes"] + ["route"]),
@@ -601,12 +602,3 @@ class TestOverrides:
     def test_they_are_checked_as_the_file_is(self) -> None:
         with pytest.raises(ConfigError, match=r'^log\.level: "x" is none of '):
             parse("", ofParrot, {"log.level": "x"})
-
-
-class TestTheStateFolder:
-    def test_systemds_comes_first(self) -> None:
-        assert stateFolder({"STATE_DIRECTORY": "/var/lib/wsd:/other", "HOME": "/h"}) == "/var/lib/wsd"
-
-    def test_then_the_users(self) -> None:
-        assert stateFolder({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == "/s/wsd"
-        assert stateFolder({"HOME": "/h"}) == "/h/.local/state/wsd"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsd.listen.hello import Hello, HelloReader, TooLong
+from wsd.listen.clienthello import ClientHello, ClientHelloReader, HelloTooLong
 
 
 def helloOf(name: str | None = None, protocols: tuple[str, ...] = ()) -> bytes:
@@ -24,9 +24,9 @@ def helloOf(name: str | None = None, protocols: tuple[str, ...] = ()) -> bytes:
     return outgoing.read()
 
 
-def readHello(data: bytes) -> Hello | None:
+def readHello(data: bytes) -> ClientHello | None:
     """What is read of these bytes, which come at once."""
-    return HelloReader().feed(data)
+    return ClientHelloReader().feed(data)
 
 
 def recordsOf(*pieces: bytes) -> bytes:
@@ -67,7 +67,7 @@ def namesFor(data: bytes) -> list[str | None]:
 
 
 WHOLE = helloOf("chat.example", ("h2", "http/1.1"))
-ASKED = Hello("chat.example", (b"h2", b"http/1.1"))
+ASKED = ClientHello("chat.example", (b"h2", b"http/1.1"))
 
 
 class TestAHello:
@@ -77,7 +77,7 @@ class TestAHello:
         assert readHello(WHOLE) == ASKED
 
     def test_may_ask_for_neither(self) -> None:
-        assert readHello(helloOf()) == Hello(None, None)
+        assert readHello(helloOf()) == ClientHello(None, None)
 
     def test_is_waited_for_to_its_last_byte(self) -> None:
         assert {readHello(WHOLE[:size]) for size in range(len(WHOLE))} == {None}
@@ -90,7 +90,7 @@ class TestAHello:
 
     @pytest.mark.parametrize("size", [1, 3, 4, 5, 6, 1000])
     def test_may_come_in_any_number_of_reads(self, size: int) -> None:
-        reader = HelloReader()
+        reader = ClientHelloReader()
         *early, last = [reader.feed(piece) for piece in cut(recordsOf(*cut(WHOLE[5:], 7)), size)]
         assert set(early) <= {None}
         assert last == ASKED
@@ -115,20 +115,20 @@ class TestAHello:
         first, second = recordsOf(WHOLE[5:50]), recordsOf(WHOLE[50:])
         assert namesFor(first + second) == [ASKED.name]
         assert namesFor(first + other + second) == []
-        assert readHello(first + other + second) == Hello()
+        assert readHello(first + other + second) == ClientHello()
 
     def test_is_left_to_openssl_when_it_is_none(self) -> None:
-        assert readHello(b"GET / HTTP/1.1\r\n") == Hello()
+        assert readHello(b"GET / HTTP/1.1\r\n") == ClientHello()
 
     def test_that_is_longer_than_any_is_left_to_openssl(self) -> None:
-        assert readHello(recordsOf(b"\x01\xff\xff\xff")) == Hello()
+        assert readHello(recordsOf(b"\x01\xff\xff\xff")) == ClientHello()
 
     @pytest.mark.parametrize("data", [recordsOf(b"") * 60_000, recordsOf(b"\x01\x01\xff\xff", *[b"\0"] * 60_000)])
     def test_may_not_come_in_any_number_of_bytes(self, data: bytes) -> None:
-        reader = HelloReader()
+        reader = ClientHelloReader()
         *pieces, last = cut(data, 1000)[: 256 * 1024 // 1000 + 1]
         assert {reader.feed(piece) for piece in pieces} == {None}
-        with pytest.raises(TooLong, match="no complete ClientHello came in 256 KiB"):
+        with pytest.raises(HelloTooLong, match="no complete ClientHello came in 256 KiB"):
             reader.feed(last)
 
     @given(st.integers(5, len(WHOLE) - 1), st.integers(0, 255))

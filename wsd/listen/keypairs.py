@@ -1,4 +1,4 @@
-"""Reads certificates with their keys from PEM files, and checks that they fit."""
+"""Reads pairs of a certificate and a private key from PEM files, and checks that they belong together."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from wsd.config import Certificate, ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate that fits its key, the names it is for in lower case, and its life in seconds since 1970."""
+class KeyPair:
+    """A certificate and its private key, the DNS names in lower case, and the validity in seconds since 1970."""
 
     files: Certificate
     key: PrivateKeyTypes
@@ -24,12 +24,12 @@ class Pair:
 
     @property
     def name(self) -> str:
-        """Its first DNS name, else its file, for the log."""
+        """The first DNS name, else the file, for the log."""
         return self.names[0] if self.names else self.files.cert
 
     @property
     def kind(self) -> str:
-        """The type of its key, such as RSA."""
+        """The class of the key, which tells RSA from ECDSA."""
         return type(self.key).__name__
 
 
@@ -44,7 +44,7 @@ def readFile(path: str, what: str) -> bytes:
         ) from None
 
 
-def readPair(files: Certificate) -> Pair:
+def readKeyPair(files: Certificate) -> KeyPair:
     """Read a certificate and its key, and check that they belong together. Raises ConfigError."""
     content = readFile(files.cert, "certificate")
     try:
@@ -62,7 +62,7 @@ def readPair(files: Certificate) -> Pair:
             f"tls: the key {files.key} does not fit the certificate {files.cert}; name the pair that was made together"
         )
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return Pair(files, key, names, begin.timestamp(), end.timestamp())
+    return KeyPair(files, key, names, begin.timestamp(), end.timestamp())
 
 
 def _readKey(path: str) -> PrivateKeyTypes:
@@ -82,7 +82,7 @@ def _readKey(path: str) -> PrivateKeyTypes:
 
 
 def _namesOf(certificate: x509.Certificate) -> tuple[str, ...]:
-    """The DNS names; clients that ask for an address send no name (RFC 6066 3)."""
+    """The DNS names. Addresses are left out, since clients do not send them as server names (RFC 6066 3)."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

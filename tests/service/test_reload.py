@@ -23,7 +23,7 @@ from wsd.policies.address import Trust
 from wsd.protocols import optionsOf
 from wsd.service import Daemon
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 TOP = """\
 port = 0
@@ -258,7 +258,7 @@ def test_a_reload_takes_up_what_tls_shows(reloaded: Reloaded, tmp_path: Path, ke
     def look() -> Any:
         certificates: Any = reloaded.daemon.listening.certificates
         context = certificates._contexts.default
-        dates = list(certificates.expiry()), certificates.revokedEnd()
+        dates = list(certificates.expiry()), certificates.crlExpiry()
         subjects = [route.route.clients for route in reloaded.daemon.site.routes]
         return dates, subjects, context.verify_mode, context.get_ca_certs()
 

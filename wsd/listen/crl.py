@@ -1,4 +1,4 @@
-"""Revocation lists for client certificates (RFC 5280 5), in PEM files."""
+"""Certificate revocation lists (CRLs, RFC 5280 5) for client certificates, in PEM files."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from wsd.config import ConfigError
-from wsd.listen.pairs import readFile
+from wsd.listen.keypairs import readFile
 
 _LIST = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
-def readRevoked(path: str, authorities: Iterable[x509.Certificate]) -> float:
+def readCrls(path: str, authorities: Iterable[x509.Certificate]) -> float:
     """
-    Check that a file has a list of each of these authorities: OpenSSL refuses all clients of an authority without one.
+    Check that a file has a list of each authority, since OpenSSL refuses all clients of an authority without one.
 
-    Returns when the first list expires, in seconds since 1970. Raises ConfigError.
+    Returns the time at which the first list expires, in seconds since 1970. Raises ConfigError.
     """
     content = readFile(path, "client_crl")
     if b"CERTIFICATE-----" in content:

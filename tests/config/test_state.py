@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from wsd.config import ConfigError, state
-from wsd.config.state import LOCK, Lock, Locks, foundFolder, holderOf, makeFile, makeFolder, ownerOf, whoMay
+from wsd.config.state import (
+    LOCK,
+    Lock,
+    Locks,
+    foundFolder,
+    holderOf,
+    makeFile,
+    makeFolder,
+    ownerOf,
+    stateFolder,
+    whoMay,
+)
 
 
 @pytest.fixture
@@ -25,6 +36,15 @@ def made(folder: Path, *names: str) -> Path:
     for name in names:
         makeFile(folder / name)
     return folder
+
+
+class TestTheStateFolder:
+    def test_systemds_comes_first(self) -> None:
+        assert stateFolder({"STATE_DIRECTORY": "/var/lib/wsd:/other", "HOME": "/h"}) == "/var/lib/wsd"
+
+    def test_then_the_users(self) -> None:
+        assert stateFolder({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == "/s/wsd"
+        assert stateFolder({"HOME": "/h"}) == "/h/.local/state/wsd"
 
 
 class TestTheFolderOfATool:

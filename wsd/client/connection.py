@@ -1,4 +1,4 @@
-"""The client's side of a WebSocket (RFC 6455 4.1): connects, and says in one sentence what did not work."""
+"""The client's side of a WebSocket (RFC 6455 4.1): connects, and reports each failure in one sentence."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 from wsd import __version__
 from wsd.client.url import readUrl
 from wsd.config.values import printable
+from wsd.frames.codes import CloseCode
 
 _T = TypeVar("_T")
 
@@ -35,13 +36,17 @@ ANSWER = 10.0
 """Seconds to wait for each answer, and for the close."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _OPAQUE = re.compile(rb"[^\t\r\n -~]")
+"""A byte that is not printable ASCII, and does not end a line."""
 _PASSWORD = re.compile(r"(?<=^Authorization: Basic ).*", re.IGNORECASE)
+NO_ANSWER = "no answer came within {:g} seconds"
+"""The sentence of a time-out, for `withTimeout`."""
+
 WIDTH = 200
 """Characters of a message that are shown."""
 
 
 class Unanswered(Exception):
-    """The server gave no answer, or the wrong one: one sentence that says so, and what may help."""
+    """The server gave no answer, or a wrong one. The message is one sentence, which also says what may help."""
 
 
 def addTrust(parser: ArgumentParser) -> None:
@@ -51,20 +56,20 @@ def addTrust(parser: ArgumentParser) -> None:
     trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
 
 
-def soon(waiting: Deferred[_T], reactor: Any, patience: float, otherwise: str) -> Deferred[_T]:
-    """The same Deferred, which fails with `Unanswered` after so many seconds."""
+def withTimeout(deferred: Deferred[_T], reactor: Any, seconds: float, sentence: str) -> Deferred[_T]:
+    """Make a Deferred fail with `Unanswered` and this sentence after `seconds`. Returns it."""
 
-    def late(result: object, seconds: float) -> NoReturn:
-        raise Unanswered(otherwise.format(seconds))
+    def fail(result: object, seconds: float) -> NoReturn:
+        raise Unanswered(sentence.format(seconds))
 
-    return waiting.addTimeout(patience, reactor, onTimeoutCancel=late)
+    return deferred.addTimeout(seconds, reactor, onTimeoutCancel=fail)
 
 
 async def connect(
-    reactor: Any, arguments: Namespace, subprotocols: Sequence[str], kind: type[Talker] | None = None
-) -> Talker:
+    reactor: Any, arguments: Namespace, subprotocols: Sequence[str], kind: type[ClientConnection] | None = None
+) -> ClientConnection:
     """Connect to `arguments.url`, and begin a handshake that offers these subprotocols. Raises `Unanswered`."""
-    kind = kind or Talker
+    kind = kind or ClientConnection
     try:
         url, headers = readUrl(arguments.url)
         factory = WebSocketClientFactory(
@@ -82,18 +87,18 @@ async def connect(
     endpoint: Any = HostnameEndpoint(reactor, factory.host, port, OPENING)
     if factory.isSecure:
         endpoint = wrapClientTLS(_trust(factory.host, arguments), endpoint)
-    place = f"{factory.host} port {port}"
+    server = f"{factory.host} port {port}"
     try:
-        talker: Talker = await endpoint.connect(factory)
+        connection: ClientConnection = await endpoint.connect(factory)
     except ConnectRefused:
-        raise Unanswered(f"refused: nothing listens at {place}; start the daemon, or look at the port") from None
+        raise Unanswered(f"refused: nothing listens at {server}; start the daemon, or look at the port") from None
     except DNSLookupError:
         raise Unanswered(f"there is no host {factory.host}; look for a slip in its name") from None
     except ConnectTimedOut:
-        raise Unanswered(f"{place} does not answer within {OPENING:g} seconds") from None
+        raise Unanswered(f"{server} does not answer within {OPENING:g} seconds") from None
     except ConnectError as error:
-        raise Unanswered(f"{place} cannot be reached: {error}") from None
-    return talker
+        raise Unanswered(f"{server} cannot be reached: {error}") from None
+    return connection
 
 
 def _acceptDeflate(response: object) -> PerMessageDeflateResponseAccept | None:
@@ -101,7 +106,7 @@ def _acceptDeflate(response: object) -> PerMessageDeflateResponseAccept | None:
 
 
 def _trust(host: str, arguments: Namespace) -> Any:
-    """TLS options that trust the system's authorities, those of --ca, or with --insecure anybody."""
+    """TLS options that trust the system's authorities, those of --ca, or with --insecure any certificate."""
     try:
         from OpenSSL.SSL import Error as SSLError
         from twisted.internet import ssl
@@ -124,7 +129,7 @@ def _trust(host: str, arguments: Namespace) -> Any:
     return ssl.optionsForClientTLS(host, trustRoot=ssl.trustRootFromCertificates(roots))
 
 
-class Talker(WebSocketClientProtocol):
+class ClientConnection(WebSocketClientProtocol):
     """One connection, whose events can be awaited."""
 
     showsHeads: ClassVar[bool] = True
@@ -136,25 +141,31 @@ class Talker(WebSocketClientProtocol):
         super().__init__()
         self.opened: Deferred[None] = Deferred()
         """Fires when the handshake is complete; fails with `Unanswered`."""
-        self.gone: Deferred[str] = Deferred()
-        """Fires when the connection has ended, with the close code and the reason as a sentence."""
+        self.closed: Deferred[str] = Deferred()
+        """Fires when the connection has ended, with the close code and the reason as text."""
         self._answers: DeferredQueue[tuple[bytes, bool, float] | Unanswered] = DeferredQueue()
         self._head: bytes | None = None
         self._refused: str | None = None
         self._lost: BaseException | None = None
 
-    async def _next(self) -> tuple[bytes, bool, float]:
+    async def _receive(self) -> tuple[bytes, bool, float]:
         answer = await self._answers.get()
         if isinstance(answer, Unanswered):
             raise answer
         return answer
 
-    def next(self) -> Deferred[tuple[bytes, bool, float]]:
-        """Receive a message: its payload, whether it is binary, and when it came. Fails with `Unanswered`."""
-        return ensureDeferred(self._next())
+    def receive(self) -> Deferred[tuple[bytes, bool, float]]:
+        """Receive a message: its payload, whether it is binary, and when it arrived. Fails with `Unanswered`."""
+        return ensureDeferred(self._receive())
+
+    def close(self) -> None:
+        """Begin the closing handshake (RFC 6455 7.1.2)."""
+        if not self.closed.called:
+            # Autobahn takes no IntEnum.
+            self.sendClose(CloseCode.NORMAL_CLOSURE.value)
 
     def onConnecting(self, details: object) -> ConnectingRequest:
-        """Called by Autobahn for the request, which must have an IPv6 address in brackets (RFC 3986 3.2.2)."""
+        """Called for the opening request. Puts an IPv6 address in brackets, as RFC 3986 3.2.2 requires."""
         factory = self.factory
         host = f"[{factory.host}]" if ":" in factory.host else factory.host
         return ConnectingRequest(
@@ -168,9 +179,9 @@ class Talker(WebSocketClientProtocol):
 
     def processHandshake(self) -> None:
         """
-        Replace bytes beyond ASCII in the answer, which are opaque (RFC 9110 5.5), before Autobahn reads it.
+        Replace the non-ASCII bytes of the response, which are opaque (RFC 9110 5.5), before Autobahn reads it.
 
-        Autobahn would decode it as UTF-8, and split it at characters that do not end a line.
+        Autobahn would decode them as UTF-8, and split lines at characters that do not end a line.
         """
         end = self.data.find(b"\r\n\r\n")
         if end >= 0:
@@ -195,7 +206,7 @@ class Talker(WebSocketClientProtocol):
         self._answers.put((payload, isBinary, self.factory.reactor.seconds()))
 
     def failHandshake(self, reason: str) -> None:
-        """Called when the server refuses, or is no server: its status and the first line of its text are the reason."""
+        """Called when the server refuses, or is no WebSocket server. Keeps its status and its first line of text."""
         if self.showsHeads:
             self._showHeads()
         seen, _, body = self.data.partition(b"\r\n\r\n")
@@ -220,17 +231,17 @@ class Talker(WebSocketClientProtocol):
         super().connectionLost(reason)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """Called at the end: whatever is awaited fires or fails."""
-        said = "without a code" if code in (None, 1005) else str(code)
+        """Called at the end: every Deferred that is still pending fires or fails."""
+        said = "without a code" if code in (None, CloseCode.NO_STATUS_RECEIVED) else str(code)
         said += (f" {printable(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
         if not self.opened.called:
             self.opened.errback(Unanswered(self._refused or self._broken()))
         self._answers.put(Unanswered(f"the server closed instead of answering: {said}"))
-        if not self.gone.called:
-            self.gone.callback(said)
+        if not self.closed.called:
+            self.closed.callback(said)
 
     def _broken(self) -> str:
-        """Why the connection broke off before the handshake was complete."""
+        """A sentence that says why the connection was lost before the handshake was complete."""
         if isinstance(self._lost, ConnectionDone):
             return "the server closed without an answer; does it want TLS (wss://)?"
         if self.factory.isSecure and isinstance(self._lost, ConnectionLost):
