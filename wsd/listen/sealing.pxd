@@ -2,9 +2,9 @@ from wsd.listen.records cimport Records
 
 cdef class Sealer:
     cdef object _below, _socket, _tell, _wire
-    cdef list _corked
-    cdef Py_ssize_t _bytes
+    cdef list _pieces
     cdef Records _records
+    cdef public Py_ssize_t corked
     cdef public bint pulls
     cdef public unsigned long long sent
 

@@ -21,7 +21,7 @@ class Sealer:
     socket. `pulls` is set while a pull producer is registered, and `sent` counts the bytes that went to the socket.
     """
 
-    __slots__ = ("_below", "_bytes", "_corked", "_records", "_socket", "_tell", "_wire", "pulls", "sent")
+    __slots__ = ("_below", "_pieces", "_records", "_socket", "_tell", "_wire", "corked", "pulls", "sent")
 
     def __init__(self, below: Any, wire: Any) -> None:
         self._below = below
@@ -29,8 +29,9 @@ class Sealer:
         self._records: Any = None
         self._socket: Any = None
         self._tell: Any = None
-        self._corked: list[bytes] | None = []
-        self._bytes = 0
+        self._pieces: list[bytes] | None = []
+        self.corked = 0
+        """Bytes that are collected and not yet encrypted."""
         self.pulls = False
         self.sent = 0
 
@@ -45,28 +46,28 @@ class Sealer:
 
     def close(self) -> None:
         """Called when the connection is lost: drop everything."""
-        self._records = self._socket = self._tell = self._corked = None
+        self._records = self._socket = self._tell = self._pieces = None
 
     # -- writing --------------------------------------------------------------------------------------------------
 
     def write(self, pieces: Iterable[bytes], size: int) -> None:
         """Send these pieces, which have `size` bytes in all, or keep them while corked."""
-        if self._corked is None:
+        if self._pieces is None:
             self._seal(list(pieces))
             return
-        self._corked += pieces
-        self._bytes += size
-        if self._bytes > _JOINED and self._records is not None:
+        self._pieces += pieces
+        self.corked += size
+        if self.corked > _JOINED and self._records is not None:
             self.uncork()
-            self._corked = []
+            self._pieces = []
 
     def cork(self) -> None:
         """Collect what is written from now on, until `uncork`."""
-        self._corked = []
+        self._pieces = []
 
     def uncork(self) -> None:
         """Send what was collected, and send at once from now on."""
-        pieces, self._corked, self._bytes = self._corked, None, 0
+        pieces, self._pieces, self.corked = self._pieces, None, 0
         if pieces:
             self._seal(pieces)
 
@@ -105,11 +106,6 @@ class Sealer:
             self._wire.tellUnsent(self._tell)
 
     # -- buffered bytes -----------------------------------------------------------------------------------------------
-
-    @property
-    def corked(self) -> int:
-        """Bytes that are collected and not yet encrypted."""
-        return self._bytes
 
     def tellUnsent(self, tell: Callable[[int], None]) -> None:
         """Call `tell` with the number of unsent encrypted bytes: now, and each time that some cannot be sent."""

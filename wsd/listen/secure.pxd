@@ -2,7 +2,7 @@ from wsd.listen.records cimport Records
 from wsd.listen.sealing cimport Sealer
 
 cdef class SecureTransport:
-    cdef object _below, _handshake, _phase, _producer, _receiver, _serverName, _socket, _wire
+    cdef object _below, _handshake, _phase, _producer, _receive, _serverName, _socket, _wire
     cdef Records _records
     cdef Sealer _sealer
     cdef bint _hasNotified, _isHalfClosed

@@ -60,7 +60,7 @@ class SecureTransport:
         "_isHalfClosed",
         "_phase",
         "_producer",
-        "_receiver",
+        "_receive",
         "_records",
         "_sealer",
         "_serverName",
@@ -80,7 +80,8 @@ class SecureTransport:
         self._serverName: str | None = None
         self._records: Any = None
         self._sealer: Any = None
-        self._receiver: Any = None
+        self._receive: Any = None
+        """The receiver's `dataReceived`; None while the protocol is the receiver."""
         self._producer: Any = None
         self._socket: Any = None
         self._hasNotified = False
@@ -141,8 +142,8 @@ class SecureTransport:
 
     def _deliver(self, plain: bytes) -> None:
         """Deliver to the receiver, or to the protocol while there is none."""
-        if self._receiver is not None:
-            self._receiver.dataReceived(plain)
+        if self._receive is not None:
+            self._receive(plain)
         else:
             self.protocol.dataReceived(plain)
 
@@ -156,7 +157,7 @@ class SecureTransport:
             reason = Failure(ConnectionLost("the peer ended without TLS's close_notify"))
         self.connected = False
         self._records = self._handshake = self._producer = self._socket = None
-        self._receiver = None
+        self._receive = None
         self._sealer.close()
         protocol, self.protocol = self.protocol, None
         protocol.connectionLost(reason)
@@ -271,7 +272,7 @@ class SecureTransport:
 
     def setReceiver(self, receiver: Any) -> None:
         """Deliver decrypted data to `receiver.dataReceived` from now on."""
-        self._receiver = receiver
+        self._receive = receiver.dataReceived
 
     # -- producers ------------------------------------------------------------------------------------------------
 
