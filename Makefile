@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-xmpp soak clean programs
+.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-xmpp soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -56,13 +56,19 @@ bench-soap: $(VENV)/test $(VENV)/fast  ## what a validated call of 1 KiB costs, 
 bench-handlers: $(VENV)/test $(VENV)/fast  ## what a message costs pywebsocket handlers, beside the old server; 10,000 of them; ARGS="--rounds 9"
 	$(VENV)/bin/python -m tests.bench.pywebsocket $(ARGS)
 
+bench-topics: $(VENV)/test $(VENV)/fast  ## topics: fan-out beside its peers, 10,000 subscribers, filters, publishes; ARGS="crowd --rounds 3"
+	$(VENV)/bin/python -m tests.bench.topics $(ARGS)
+
 bench-xmpp: $(VENV)/test $(VENV)/fast  ## messages of a chat beside Prosody, 5,000 sessions, logins under attack; ARGS="--sessions 1000"
 	$(VENV)/bin/python -m tests.bench.xmpp $(ARGS)
 
-soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads, 100 times of a talk; nothing it acknowledged may be lost; uploads of 2 GiB
+soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads, 100 times of a talk, 200 times of publishes, a Redis under two; nothing it acknowledged may be lost; uploads of 2 GiB
 	$(VENV)/bin/python -m pytest -m soak
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)
 	$(VENV)/bin/python -m tests.process.xmppkills
+	$(VENV)/bin/python -m tests.process.topickills
+	$(VENV)/bin/python -m tests.process.topicredis
+	$(VENV)/bin/python -m tests.process.topicredis --hosts
 
 clean:  ## removes whatever these verbs made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules

@@ -201,6 +201,7 @@ class TestConfigurations:
 
 OURS = re.compile(r"(\$ )?(\.venv/bin/)?(twistd|twist|wsd|curl)\b")
 NOT_RUN = {
+    r"(tail -f \S+ \| )?wsd topics ": "they go on until they are interrupted; tests/client/test_topics.py runs them",
     r"make\b": "it installs; the verb `test` is what runs this, and .ci/run runs the others",
     r"(\S+/)?pip install": "it installs; tests/test_packaging.py does so with the wheel",
     r"export PYTHONPATH": "the test sets it for every command",
@@ -236,6 +237,7 @@ def plain(text: str) -> str:
     """An output without what is different each time: times, ids, keys, ports of clients."""
     text = re.sub(r"after \d+\.\d\d ms", "after N ms", text)
     text = re.sub(r'"id": "([0-9a-f]{40}|[0-9a-f]{10})"', '"id": "ID"', text)
+    text = re.sub(r'"[0-9a-f]{8}-(\d+)"', r'"EPOCH-\1"', text)
     return re.sub(r'"port": \d+', '"port": N', text)
 
 
@@ -307,7 +309,7 @@ class TestLinesForTheBrowser:
         path.read_text("utf-8")
         for path in [
             *sorted(ROOT.glob("tests/browser/pages/*.html")),
-            *(ROOT / f"tests/browser/test_{name}.py" for name in ("canvas", "tutorial")),
+            *(ROOT / f"tests/browser/test_{name}.py" for name in ("canvas", "topics", "tutorial")),
         ]
     )
     RUN_LINES = frozenset(line.strip() for line in RUN.splitlines())
@@ -404,7 +406,15 @@ class TestPages:
         """
         YAML and JSON are what other programs read and write: Prometheus, and the console, whose tests export it.
 
-        What is for node, and a schema, are run by tests/socket/test_soap_docs.py; C# is not run, and its page says so.
+        The conversations of topics.wsd.v1 are held by tests/protocols/topics/test_page.py. What is for node, and a
+        schema, are run by tests/socket/test_soap_docs.py; C# is not run, and its page says so.
         """
         looked = {"python", "toml", "console", "sh", "ini", "js", "html"}
-        assert {block.language for block in BLOCKS} - {""} <= looked | {"yaml", "json", "javascript", "xml", "csharp"}
+        assert {block.language for block in BLOCKS} - {""} <= looked | {
+            "yaml",
+            "json",
+            "javascript",
+            "xml",
+            "csharp",
+            "topics",
+        }

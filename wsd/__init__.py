@@ -19,7 +19,7 @@ tests/test_architecture.py checks:
     service       puts the rooms together: start, reload, drain, stop
     tap           the command line of `twistd wsd`
     standalone    the command line of pywebsocket's standalone.py
-    client        the clients of `wsd echo` and `wsd blob`
+    client        the clients of `wsd echo`, `wsd blob` and `wsd topics`
     __main__      `wsd COMMAND`: the tools beside the daemon
 
 A pywebsocket handler is a file NAME_wsh.py in the folder of `twistd wsd -w FOLDER`. It answers at /NAME with two

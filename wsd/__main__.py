@@ -80,6 +80,12 @@ def _blobs() -> Mapping[str, Command]:
     return {**blob.COMMANDS, **tools("blob")}
 
 
+def _topics() -> Mapping[str, Command]:
+    from wsd.client.topics import tool
+
+    return tool.COMMANDS
+
+
 def _users() -> Mapping[str, Command]:
     """The commands of xmpp. They read the daemon's configuration, which may raise ConfigError."""
 
@@ -109,6 +115,7 @@ _COMMANDS: Mapping[str, Command] = {
 
 _GROUPS = {
     "blob": ("Upload and download files, and look after a store of them.", _blobs),
+    "topics": ("Watch topics, publish to them, and see who is present.", _topics),
     "xmpp": ("Add, change, remove and list the users of XMPP.", _users),
 }
 """Groups of commands: a sentence about each, and a function that returns its commands by name."""

@@ -30,7 +30,7 @@ def main(words: Sequence[str]) -> int:
     if not cells or (names and not set(names) <= set(SERVERS)):
         print(f"the cells are: {'; '.join(cell.name for cell in CELLS)}\nthe servers are: {', '.join(SERVERS)}")
         return 2
-    _prepare()
+    prepare()
     effort = Effort(asked.rounds or (QUICK if asked.quick else FULL).rounds, *_times(asked.quick))
     results = []
     print(*table.HEADING, sep="\n", flush=True)
@@ -68,7 +68,7 @@ def _times(quick: bool) -> tuple[float, float]:
     return effort.seconds, effort.warmUp
 
 
-def _prepare() -> None:
+def prepare() -> None:
     """The programs are there, and there are descriptors enough."""
     if shutil.which("taskset") is None:
         raise SystemExit("bench: taskset is missing; it comes with: apt-get install util-linux")

@@ -81,8 +81,8 @@ def _turned(names: list[str], number: int) -> list[str]:
 def _command(cell: Cell, name: str, server: Started) -> list[str]:
     kind: Mapping[str, Any] = asdict(cell.kind)
     switches = [f"--{switch}" for switch in ("tls", "deflate") if kind[switch]]
-    if name != ALONE and SERVERS[name].isRaw:
-        switches.append("--raw")
+    if name != ALONE:
+        switches += SERVERS[name].options()
     return [
         *("taskset", "-c", str(GENERATOR_CORE), str(build.generator())),
         *(f"--port={server.port}", f"--path={server.path}", *cell.loadOf(name).options(), *switches),

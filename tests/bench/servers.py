@@ -80,6 +80,10 @@ class Server:
         """What is asked for."""
         return "/"
 
+    def options(self) -> list[str]:
+        """What the generator is to know of it."""
+        return ["--raw"] if self.isRaw else []
+
     def says(self, kind: Kind) -> str:
         """The line, a pattern, that tells the port."""
         return r"listening (\d+)"
@@ -134,6 +138,25 @@ class Wsd(Server):
         return rf"listening {'wss' if kind.tls else 'ws'}://127\S*?:(\d+)/"
 
 
+@dataclass(frozen=True)
+class Topics(Wsd):
+    """A topic of the daemon's, which all subscribe to: in the plain form, or the enveloped one."""
+
+    isEnveloped: bool = False
+    keys: str = ""
+    """More keys of the route."""
+
+    def config(self, kind: Kind, pem: Path) -> str:
+        return f'{super().config(kind, pem)}[route."/topics/*"]\nprotocol = "topics"\n{self.keys}'
+
+    def path(self, kind: Kind) -> str:
+        return "/topics/bench"
+
+    def options(self) -> list[str]:
+        subscribe = '{"subscribe": {"id": 1, "topic": "bench"}}'
+        return ["--protocol=topics.wsd.v1", f"--first={subscribe}", "--tail=3"] if self.isEnveloped else []
+
+
 SERVERS: Mapping[str, Server] = {
     server.name: server
     for server in (
@@ -141,6 +164,12 @@ SERVERS: Mapping[str, Server] = {
         Wsd("wsd-entry", "wsd, another package's protocol", route="/back"),
         Wsd("wsd-python", "wsd, pure Python", plane="fast"),
         Wsd("wsd-plain", "wsd, Autobahn's own frames", plane="plain"),
+        Topics("topics", "topics, plain"),
+        Topics("topics-enveloped", "topics, enveloped", isEnveloped=True),
+        Topics(
+            "topics-dropping", "topics, the slow lose the oldest", keys='slow = "drop-oldest"\nstall_timeout = 3600\n'
+        ),
+        Peer("nchan", "nchan in nginx", "with_nchan.py"),
         Peer("autobahn", "stock Autobahn", "with_autobahn.py"),
         Peer("websockets", "websockets", "with_websockets.py"),
         Peer("websockets-uvloop", "websockets on uvloop", "with_websockets.py", ("--uvloop",)),

@@ -42,13 +42,14 @@ static const char *const KINDS[] = {"text", "utf8", "json", "binary", NULL};
 static struct {
     enum mode mode;
     enum kind kind;
-    int port, connections, idle, depth, flood, messages, inFlight, rate;
+    int port, connections, idle, depth, flood, messages, inFlight, rate, deaf, tail;
     size_t size;
     double seconds, warmUp;
-    const char *path;
+    const char *path, *senderPath, *protocol, *first;
     bool raw, tls, deflate, plain;
     int pids[64], pidCount;
-} asked = {.connections = 1, .depth = 1, .inFlight = 128, .rate = 80, .size = 32, .seconds = 1, .warmUp = 0.3, .path = "/"};
+} asked = {.connections = 1, .depth = 1, .inFlight = 128, .rate = 80, .size = 32, .seconds = 1, .warmUp = 0.3, .path = "/",
+           .protocol = "", .first = ""};
 
 static const char HELP[] =
     "usage: wsload --port PORT [options]\n"
@@ -65,6 +66,11 @@ static const char HELP[] =
     "  --flood N          echo: one more connection keeps N in flight; it is not measured (0)\n"
     "  --messages N       hold: exchanged on each connection before it is left alone (0)\n"
     "  --rate N           fanout: messages a second (80)\n"
+    "  --sender-path PATH fanout: of the request of the one that sends (that of --path)\n"
+    "  --deaf N           fanout: so many more are opened, and never read (0)\n"
+    "  --protocol NAME    the subprotocol that is offered, by all but the one that sends\n"
+    "  --first TEXT       fanout: said on each connection once it is open; one message answers it\n"
+    "  --tail BYTES       fanout: messages come in an envelope, with so many bytes behind them\n"
     "  --deflate          offer permessage-deflate as a browser does, and compress; the server must accept\n"
     "  --plain            with --deflate: negotiate it, but send messages as they are\n"
     "  --tls              over TLS 1.3; the certificate is not checked\n"
@@ -103,7 +109,8 @@ static void readOptions(int count, char **words) {
         {"size", 1, 0, 's'},    {"kind", 1, 0, 'k'},   {"depth", 1, 0, 'd'},       {"messages", 1, 0, 'M'},
         {"rate", 1, 0, 'R'},    {"flood", 1, 0, 'F'},      {"deflate", 0, 0, 'c'}, {"plain", 0, 0, 'u'},      {"tls", 0, 0, 't'},
         {"raw", 0, 0, 'r'},     {"seconds", 1, 0, 'T'}, {"warm-up", 1, 0, 'w'},    {"pids", 1, 0, 'S'},
-        {"in-flight", 1, 0, 'f'}, {"port", 1, 0, 'p'}, {"help", 0, 0, 'h'},        {0, 0, 0, 0},
+        {"sender-path", 1, 0, 'Q'}, {"deaf", 1, 0, 'D'}, {"protocol", 1, 0, 'o'}, {"first", 1, 0, '1'},
+        {"tail", 1, 0, 'e'},    {"in-flight", 1, 0, 'f'}, {"port", 1, 0, 'p'}, {"help", 0, 0, 'h'},        {0, 0, 0, 0},
     };
     int option;
     while ((option = getopt_long(count, words, "", options, NULL)) != -1) switch (option) {
@@ -117,6 +124,11 @@ static void readOptions(int count, char **words) {
         case 'M': asked.messages = atoi(optarg); break;
         case 'F': asked.flood = atoi(optarg); break;
         case 'R': asked.rate = atoi(optarg); break;
+        case 'Q': asked.senderPath = optarg; break;
+        case 'D': asked.deaf = atoi(optarg); break;
+        case 'o': asked.protocol = optarg; break;
+        case '1': asked.first = optarg; break;
+        case 'e': asked.tail = atoi(optarg); break;
         case 'c': asked.deflate = true; break;
         case 'u': asked.plain = true; break;
         case 't': asked.tls = true; break;
@@ -131,7 +143,8 @@ static void readOptions(int count, char **words) {
     }
     if (!asked.port || asked.connections < 1 || asked.depth < 1 || asked.inFlight < 1 || asked.rate < 1)
         fail("a --port, and 1 or more --connections, --depth, --rate and --in-flight; --help lists the options");
-    if (asked.mode == FANOUT && (asked.size < 8 || asked.deflate)) fail("a fanout has a --size of 8 or more, and no --deflate");
+    if (asked.mode == FANOUT && (asked.size < 16 || asked.deflate)) fail("a fanout has a --size of 16 or more, and no --deflate");
+    if (!asked.senderPath) asked.senderPath = asked.path;
 }
 
 /* -- time, and the server's CPU ---------------------------------------------------------------------------------- */
@@ -242,6 +255,8 @@ static void fillUtf8(uint8_t *text, size_t size, int id) {
 static void fill(uint8_t *payload, int id) {
     if (asked.kind == JSON) fillJson((char *)payload, asked.size, id);
     else if (asked.kind == UTF8) fillUtf8(payload, asked.size, id);
+    else if (asked.mode == FANOUT && asked.kind == TEXT)
+        for (size_t i = 0; i < asked.size; i++) payload[i] = 'a' + randomBits() % 26; /* the same in JSON */
     else for (size_t i = 0; i < asked.size; i++)
         payload[i] = asked.kind == BINARY ? randomBits() : 32 + randomBits() % 94;
 }
@@ -332,7 +347,7 @@ struct connection {
     int socket;
     SSL *tls;
     enum state state;
-    bool wantsWrite, compressed, resets, isFinal;
+    bool wantsWrite, compressed, resets, isFinal, awaitsAnswer;
     uint8_t head[14], opcode, control[125];
     int headUsed, headNeeded, controlUsed;
     uint64_t left;                 /* of the frame's payload */
@@ -346,14 +361,13 @@ struct connection {
     int answerUsed;
 };
 
-static struct connection *connections, *flooding;
+static struct connection *connections, *flooding, *sender;
 static int polled, openCount;
 static SSL_CTX *tlsContext;
-static char request[1024];
-static int requestSize;
+static char request[1024], senderRequest[1024];
 static uint8_t *readBuffer, *inflated;
 static size_t readSize;
-static uint64_t messages, handshakes, wireBytes, lost, wrong;
+static uint64_t messages, handshakes, wireBytes, lost, wrong, said, missed;
 
 static void watch(struct connection *c, bool writing) {
     struct epoll_event event = {.events = EPOLLIN | (writing ? EPOLLOUT : 0), .data.ptr = c};
@@ -413,11 +427,16 @@ static void say(struct connection *c, int count) {
     flush(c);
 }
 
-/* A message of the fan-out: the time at which it is sent, then what all of them hold. */
+#define STAMP (asked.kind == BINARY ? 8 : 16)
+
+/* A message of the fan-out: the time at which it is sent (as text in hexadecimal), then what all of them hold. */
 static void sayTime(struct connection *c) {
     uint64_t time = now();
     uint8_t *frame = malloc(asked.size + 14);
-    memcpy(payloads[0], &time, 8);
+    char text[17];
+    snprintf(text, sizeof text, "%016lx", time);
+    memcpy(payloads[0], asked.kind == BINARY ? (void *)&time : text, STAMP);
+    said++;
     size_t size = makeFrame(frame, payloads[0], asked.size, false);
     if (put(c, frame, size) != (ssize_t)size) leave(c);
     free(frame);
@@ -448,8 +467,14 @@ static bool inflatedWell(struct connection *c) {
 static void collectedEnded(struct connection *c) {
     uint64_t sentAt = 0;
     if (asked.mode == FANOUT) {
-        memcpy(&sentAt, c->collected, 8);
-        if (c->got != payloadSize || memcmp(c->collected + 8, payloads[0] + 8, payloadSize - 8)) wrong++;
+        if (c->awaitsAnswer) {
+            c->awaitsAnswer = false;
+            return;
+        }
+        const uint8_t *payload = c->collected + (asked.tail ? c->got - asked.tail - payloadSize : 0);
+        if (asked.kind == BINARY) memcpy(&sentAt, payload, 8);
+        else sentAt = strtoull((char *)payload, NULL, 16);
+        if ((!asked.tail && c->got != payloadSize) || memcmp(payload + STAMP, payloads[0] + STAMP, payloadSize - STAMP)) wrong++;
     } else {
         sentAt = c->sentAt[c->received % window];
         if (!inflatedWell(c)) wrong++;
@@ -495,7 +520,7 @@ static void readPiece(struct connection *c, const uint8_t *data, size_t size) {
         return;
     }
     wireBytes += size;
-    if (c->got + size > payloadSize + (c->compressed ? 1024 : 0)) fail("an answer is longer than what was sent");
+    if (c->got + size > payloadSize + (c->compressed || asked.tail ? 1024 : 0)) fail("an answer is longer than what was sent");
     if (c->compressed || asked.mode == FANOUT) memcpy(c->collected + c->got, data, size);
     else if (memcmp(data, payloads[c->received % messageCount] + c->got, size)) wrong++;
     c->got += size;
@@ -568,6 +593,8 @@ static void connectTo(struct connection *c) {
     if ((c->socket = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) < 0) fail("socket: %s", strerror(errno));
     setsockopt(c->socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
     setsockopt(c->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    int little = 4096;
+    if (sender && c > sender) setsockopt(c->socket, SOL_SOCKET, SO_RCVBUF, &little, sizeof little); /* a deaf one */
     if (bind(c->socket, (void *)&from, sizeof from)) fail("bind: %s", strerror(errno));
     if (connect(c->socket, (void *)&to, sizeof to) && errno != EINPROGRESS) fail("connect: %s", strerror(errno));
     c->state = CONNECTING;
@@ -592,7 +619,8 @@ static void ask(struct connection *c) {
         opened(c);
         return;
     }
-    if (put(c, request, requestSize) != requestSize) fail("the request was not taken at once");
+    const char *text = c == sender ? senderRequest : request;
+    if (put(c, text, strlen(text)) != (ssize_t)strlen(text)) fail("the request was not taken at once");
     c->state = ASKING;
     watch(c, false);
 }
@@ -672,9 +700,9 @@ static int report(void) {
     double own = (ownCpu() - began.own) / 1e9;
     uint64_t count = asked.mode == HANDSHAKES ? handshakes : messages;
     printf("{\"seconds\": %.4f, \"count\": %lu, \"server_cpu\": %.6f, \"own_cpu\": %.6f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
-           "\"wire_bytes\": %lu, \"zlib_bytes\": %.2f, \"lost\": %lu, \"wrong\": %lu}\n",
+           "\"wire_bytes\": %lu, \"zlib_bytes\": %.2f, \"lost\": %lu, \"wrong\": %lu, \"missed\": %lu}\n",
            seconds, count, server, own, percentile(.5, messages) / 1e3, percentile(.99, messages) / 1e3, wireBytes, zlibSize,
-           lost, wrong);
+           lost, wrong, missed);
     return lost || wrong || !count ? 5 : 0;
 }
 
@@ -771,9 +799,36 @@ static int hold(void) {
     return lost || wrong ? 5 : 0;
 }
 
+/* Messages that have not come to who is to have them. */
+static uint64_t missing(void) {
+    uint64_t count = 0;
+    for (int i = 0; i < asked.connections; i++) count += said - connections[i].received;
+    return count;
+}
+
+/* Say `first`, and hear the answer. */
+static void introduce(struct connection *c) {
+    uint8_t frame[1024];
+    size_t size = strlen(asked.first);
+    if (size > 1000) fail("--first is too long");
+    enum kind kind = asked.kind;
+    asked.kind = TEXT;
+    size = makeFrame(frame, (const uint8_t *)asked.first, size, false);
+    asked.kind = kind;
+    if (put(c, frame, size) != (ssize_t)size) fail("--first was not taken at once");
+    c->awaitsAnswer = true;
+    for (uint64_t limit = later(10); c->awaitsAnswer;) {
+        if (now() > limit) fail("--first was not answered");
+        serve(later(0.001), UINT64_MAX, false);
+    }
+}
+
 static int fanOut(void) {
-    openAll(asked.connections + 1);
-    struct connection *sender = connections + asked.connections;
+    sender = connections + asked.connections;
+    openAll(asked.connections + 1 + asked.deaf);
+    for (struct connection *c = connections; *asked.first && c <= sender + asked.deaf; c++)
+        if (c != sender) introduce(c);
+    for (int i = 1; i <= asked.deaf; i++) epoll_ctl(polled, EPOLL_CTL_DEL, sender[i].socket, NULL);
     uint64_t step = 1000000000u / asked.rate, start = later(asked.warmUp), end = start + (uint64_t)(asked.seconds * 1e9);
     for (uint64_t next = now() + step; next < end; next += step) {
         if (!began.time && next >= start) {
@@ -785,7 +840,19 @@ static int fanOut(void) {
         sayTime(sender);
     }
     serve(later(0.3), UINT64_MAX, false);
+    for (uint64_t limit = later(10); missing() && now() < limit;) serve(later(0.05), UINT64_MAX, false);
+    missed = missing();
     return report();
+}
+
+static void makeRequest(char *to, size_t size, const char *path, const char *protocol) {
+    snprintf(to, size,
+             "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+             "Origin: http%s://127.0.0.1:%d\r\n%s%s%s%s\r\n",
+             path, asked.port, asked.tls ? "s" : "", asked.port, *protocol ? "Sec-WebSocket-Protocol: " : "", protocol,
+             *protocol ? "\r\n" : "",
+             asked.deflate ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
 }
 
 static void prepare(void) {
@@ -793,17 +860,13 @@ static void prepare(void) {
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    requestSize = snprintf(request, sizeof request,
-                           "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-                           "Origin: http%s://127.0.0.1:%d\r\n%s\r\n",
-                           asked.path, asked.port, asked.tls ? "s" : "", asked.port,
-                           asked.deflate ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
+    makeRequest(request, sizeof request, asked.path, asked.protocol);
+    makeRequest(senderRequest, sizeof senderRequest, asked.senderPath, "");
     makeMessages();
     readSize = asked.size >= 262144 ? 1 << 20 : 1 << 18;
     readBuffer = malloc(readSize);
     inflated = malloc(payloadSize + 1024);
-    connections = calloc(asked.idle + asked.connections + 1, sizeof *connections);
+    connections = calloc(asked.idle + asked.connections + asked.deaf + 1, sizeof *connections);
     polled = epoll_create1(EPOLL_CLOEXEC);
     if (asked.tls) {
         /* One cipher and one version for every server, so that it is the servers that are compared. */

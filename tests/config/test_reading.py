@@ -75,9 +75,20 @@ class TestDefaults:
 
     def test_there_are_these_routes(self) -> None:
         routes = read("").routes
-        paths = ["/", "/echo", "/ws", "/describe", "/blob", "/canvas/*", "/xmpp", "/xmpp-websocket", "/soap"]
+        paths = [
+            "/",
+            "/echo",
+            "/ws",
+            "/describe",
+            "/blob",
+            "/canvas/*",
+            "/topics/*",
+            "/xmpp",
+            "/xmpp-websocket",
+            "/soap",
+        ]
         assert list(routes) == paths
-        singles = ["echo", "echo", None, "describe", "blob", "canvas", "xmpp", "xmpp", "soap"]
+        singles = ["echo", "echo", None, "describe", "blob", "canvas", "topics", "xmpp", "xmpp", "soap"]
         assert [routes[path].single for path in routes] == singles
 
     def test_echo_takes_messages_of_32_mib_and_offers_soap_and_xmpp(self) -> None:

@@ -72,15 +72,16 @@ class Run:
 class Daemon:
     """The daemon, over and over."""
 
-    def __init__(self, folder: Path, policies: Sequence[str]) -> None:
+    def __init__(self, folder: Path, configs: Sequence[str]) -> None:
+        """Each start takes the next of these configurations."""
         self._folder = folder
-        self._policies = itertools.cycle(policies)
+        self._configs = itertools.cycle(configs)
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> int:
         """Start it: its port."""
         config = self._folder / "wsd.toml"
-        config.write_text(CONFIG.format(store=self._folder / "store", sync=next(self._policies)))
+        config.write_text(next(self._configs))
         command = [sys.executable, "-m", "twisted", "wsd", "-c", str(config)]
         self._process = await asyncio.create_subprocess_exec(
             *command,
@@ -200,7 +201,7 @@ async def killer(run: Run, daemon: Daemon, kills: int) -> None:
 
 async def main(kills: int, policies: Sequence[str], seed: int, folder: Path) -> Run:
     """All of it."""
-    daemon = Daemon(folder, policies)
+    daemon = Daemon(folder, [CONFIG.format(store=folder / "store", sync=policy) for policy in policies])
     run = Run(random.Random(seed), asyncio.get_running_loop().create_future())
     run.port.set_result(await daemon.start())
     clients = [client(run) for _ in range(CLIENTS)]

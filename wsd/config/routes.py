@@ -27,6 +27,7 @@ BUILT_IN: Mapping[str, Mapping[str, object]] = {
     "/describe": {"protocol": "describe", "origins": ["same-host", "null"]},
     "/blob": {"protocol": "blob", "deflate": False},
     "/canvas/*": {"protocol": "canvas", "deflate": False},
+    "/topics/*": {"protocol": "topics"},
     "/xmpp": {"protocol": "xmpp"},
     "/xmpp-websocket": {"protocol": "xmpp"},
     "/soap": {"protocol": "soap"},

@@ -163,6 +163,14 @@ class Factory(WebSocketServerFactory):
         """
         return None
 
+    def retired(self) -> None:
+        """
+        No request comes here any more: the daemon begins to stop, or a reload has replaced or removed the route.
+
+        Answers over HTTP that do not end by themselves are to end now; the daemon waits for them. WebSockets are closed
+        by the daemon when it stops, and stay open after a reload.
+        """
+
     def stopped(self) -> Deferred[Any] | None:
         """Called when the daemon has stopped and no connection is left; also after a failed start."""
         return None

@@ -9,6 +9,8 @@ from typing import Any
 
 from wsd.frames.fast import Fast
 from wsd.frames.plain import Plain
+from wsd.frames.prepared import Prepared
+from wsd.frames.writing import sendAll
 from wsd.metrics import Traffic
 
 
@@ -21,6 +23,8 @@ class Plane:
     """The class that reads and writes the frames of one connection."""
     traffic: Callable[[], Traffic] = Traffic
     """The class that counts the messages of one route."""
+    sendAll: Callable[[list[Any], Prepared, Any], None] = sendAll
+    """Sends one message to many connections, by the frames of each, and not to the one of the last argument."""
 
 
 def _found() -> dict[str, Plane]:
@@ -28,7 +32,7 @@ def _found() -> dict[str, Plane]:
     with suppress(ImportError):
         from wsd.frames import _fast
 
-        planes.insert(0, Plane("_fast", _fast.Frames, _fast.Traffic))
+        planes.insert(0, Plane("_fast", _fast.Frames, _fast.Traffic, _fast.sendAll))
     return {plane.name: plane for plane in planes}
 
 

@@ -7,6 +7,7 @@ without TLS, this plane reads and sends by itself.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 from libc.errno cimport EAGAIN, EINTR, errno
@@ -22,6 +23,7 @@ from wsd.frames.large import AT_ONCE
 from wsd.frames.writing import LEAST_DEFLATED
 
 cdef extern from "Python.h":
+    PyObject* PyList_GetItem(object pieces, Py_ssize_t index) except NULL
     int _PyBytes_Resize(PyObject** string, Py_ssize_t size) except -1
     PyObject* newBytes "PyBytes_FromStringAndSize"(const char* value, Py_ssize_t size) except NULL
     char* bytesOf "PyBytes_AS_STRING"(PyObject* string)
@@ -82,6 +84,15 @@ cdef uint8_t* _shared = <uint8_t*>malloc(READ)
 if _shared == NULL:
     raise MemoryError
 cdef bint _sharedIsTaken = False
+
+# The connection whose message is being delivered, if others follow in what was read at once. What is sent to many
+# connections meanwhile is gathered, and leaves as one write to each: before anything else is sent to one of them.
+cdef Frames _reading = None
+cdef list _gathered = []         # the messages, for
+cdef list _audience = None       # these connections
+cdef object _but = None          # without this one
+cdef Frames _reader = None       # and without the one that is read: it has them among what it gathers itself
+cdef Py_ssize_t _gatheredSize = 0
 
 
 cdef double _now() noexcept nogil:
@@ -322,6 +333,7 @@ cdef class Frames:
         finally:
             self._feeding = False
             self._flush()
+            _sendGathered()
             self._reportKept()
         return 0
 
@@ -408,7 +420,7 @@ cdef class Frames:
             return self._controlOrDeflated(first, payload, end, data, size)
         if first == TEXT and checkText(0, place, length) != 0:
             return self._handToPython(data, size)
-        self._deliver(payload, first == BINARY)
+        self._deliver(payload, first == BINARY, end < size)
         return end
 
     cdef bint _isReadHere(self, uint8_t first, uint8_t second) noexcept:
@@ -444,14 +456,16 @@ cdef class Frames:
                 handler.invalidText(state != NOT_TEXT)
                 self._handOver(data + end, size - end)
                 return size
-        self._deliver(message, first == DEFLATED_BINARY)
+        self._deliver(message, first == DEFLATED_BINARY, end < size)
         return end
 
-    cdef int _deliver(self, bytes payload, bint isBinary) except -1:
+    cdef int _deliver(self, bytes payload, bint isBinary, bint moreFollows) except -1:
+        global _reading
         self._traffic.messagesIn += 1
         self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
         # A local variable, since the attribute is cleared if the hook loses the connection.
         handler = self._handler
+        _reading = self if moreFollows else None
         try:
             result = self._received(payload, isBinary)
         except Exception:
@@ -459,6 +473,8 @@ cdef class Frames:
         else:
             if result is not None:
                 handler.hookReturned(result, PyBytes_GET_SIZE(payload))
+        finally:
+            _reading = None
         return 0
 
     # -- a message that arrives in pieces -------------------------------------------------------------------------
@@ -516,7 +532,7 @@ cdef class Frames:
         if self._got == self._length:
             payload = <bytes>self._message
             self._dropMessage()
-            self._deliver(payload, self._first == BINARY)
+            self._deliver(payload, self._first == BINARY, False)
         return 1
 
     cdef int _dropMessage(self) except -1:
@@ -586,11 +602,13 @@ cdef class Frames:
         cdef int index
         if not self.isOpen:
             return
+        if _gathered:
+            self._yieldToGathered()
         if self.isBusy or not PyBytes_CheckExact(payload) or fragment:
             if self.isBusy or isinstance(payload, (str, bytes, bytearray, memoryview)):
                 self._pythonFrames().send(payload, isBinary, fragment, deflate)
             else:
-                self._sendPrepared(payload)
+                self._sendPrepared(payload, payload.plain, PyBytes_GET_SIZE(payload.payload))
             return
         if PyBytes_GET_SIZE(payload) > _AT_ONCE and deflate and self._deflater is not None:
             self._pythonFrames().send(payload, isBinary, fragment, deflate)
@@ -622,22 +640,46 @@ cdef class Frames:
         if not self._feeding or self._outSize > MAX_CORKED:
             self._flush()
 
-    cdef int _sendPrepared(self, prepared) except -1:
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(prepared.payload)
+    cdef int _sendPrepared(self, prepared, bytes frame, Py_ssize_t size) except -1:
+        """Send a message of this size, whose plain form is `frame`."""
         self._traffic.messagesOut += 1
         self._traffic.bytesOut += size
-        if self._deflater is None or size < _LEAST_DEFLATED:
-            self.write(prepared.plain)
-        else:
-            self.write(prepared.deflated(self._deflater))
-        return 0
+        if self._deflater is not None and size >= _LEAST_DEFLATED:
+            frame = prepared.deflated(self._deflater)
+        return self._write(frame)
+
+    cdef int _sendGathered(self, list messages, bytes plain, Py_ssize_t size, bint isSmall) except -1:
+        """Send these messages, whose plain form is `plain` and whose payloads have this size."""
+        cdef bytes frame
+        if not self.isOpen:
+            return 0
+        if self.isBusy:
+            for prepared in messages:
+                self._pythonFrames().send(prepared)
+            return 0
+        if self._deflater is None or isSmall:
+            self._traffic.messagesOut += len(messages)
+            self._traffic.bytesOut += size
+            return self._write(plain)
+        for prepared in messages:
+            self._traffic.messagesOut += 1
+            self._traffic.bytesOut += PyBytes_GET_SIZE(prepared.payload)
+            frame = prepared.plain
+            if PyBytes_GET_SIZE(prepared.payload) >= _LEAST_DEFLATED:
+                frame = prepared.deflated(self._deflater)
+            self._cork(<const uint8_t*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
+        return 0 if self._feeding else self._flush()
+
+    cdef int _yieldToGathered(self) except -1:
+        """Something is to be sent: what was gathered for many connections goes first, unless it has that already."""
+        return 0 if self is _reader else _sendGathered()
 
     def writeInTurn(self, bytes frame):
         """Send a complete frame of a message, after all earlier messages."""
         if self.isBusy:
             self._pythonFrames().writeInTurn(frame)
         else:
-            self.write(frame)
+            self._write(frame)
 
     def sendUncompressed(self):
         """Send the message being deflated uncompressed, and everything queued behind it: a close frame follows."""
@@ -649,23 +691,32 @@ cdef class Frames:
         """Bytes of the message being deflated, and of everything queued behind it."""
         return self._python.waiting if self.isBusy else 0
 
-    cpdef write(self, bytes frame):
+    def write(self, bytes frame):
         """Send a complete frame."""
+        self._write(frame)
+
+    cdef int _write(self, bytes frame) except -1:
+        if _gathered:
+            self._yieldToGathered()
         if PyBytes_GET_SIZE(frame) > MAX_COPIED or (not self._feeding and self._outSize == 0):
-            self._sendBeside(frame)
-            return
+            return self._sendBeside(frame)
         self._cork(<const uint8_t*>PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame))
         if not self._feeding or self._outSize > MAX_CORKED:
             self._flush()
+        return 0
 
     def writeSequence(self, pieces):
         """Send several pieces without joining them."""
+        if _gathered:
+            self._yieldToGathered()
         self._flush()
         self._waits = True
         self._transport.writeSequence(pieces)
 
     def flush(self):
         """Send the gathered bytes."""
+        if _gathered:
+            self._yieldToGathered()
         self._flush()
 
     cdef int _cork(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -780,3 +831,67 @@ cdef class Frames:
             transport.write(rest)
             return self._checkUnsent()
         return self._dropGathered()
+
+
+cdef int _sendGathered() except -1:
+    """Send what was gathered for many connections."""
+    global _gathered, _audience, _but, _reader, _gatheredSize
+    cdef list messages = _gathered, audience = _audience
+    cdef object but = _but
+    cdef Frames each, reader = _reader
+    cdef bytes plain
+    cdef Py_ssize_t size = 0, largest = 0
+    if not messages:
+        return 0
+    _gathered, _audience, _but, _reader, _gatheredSize = [], None, None, None, 0
+    plain = b"".join([message.plain for message in messages])
+    for message in messages:
+        size += PyBytes_GET_SIZE(message.payload)
+        largest = max(largest, PyBytes_GET_SIZE(message.payload))
+    for each in audience:
+        if each is not but and each is not reader:
+            each._sendGathered(messages, plain, size, largest < _LEAST_DEFLATED)
+    return 0
+
+
+cdef int _gather(list frames, message, but) except -1:
+    """Keep a message until what was read at once is answered."""
+    global _audience, _but, _reader, _gatheredSize
+    cdef Py_ssize_t index
+    if not _gathered:
+        _audience, _but, _reader = frames, but, _reading
+    _gathered.append(message)
+    _gatheredSize += PyBytes_GET_SIZE(message.plain)
+    if _reader is but:
+        return 0
+    for index in range(PyList_GET_SIZE(frames)):
+        # Without a reference to each, which would fetch them all from memory.
+        if PyList_GetItem(frames, index) == <PyObject*>_reader:
+            return _reader._sendPrepared(message, message.plain, PyBytes_GET_SIZE(message.payload))
+    return 0
+
+
+def sendAll(list frames, message, but):
+    """
+    Send one prepared message to many connections, by the frames of each, and not to `but`. The list is not changed.
+
+    Several in answer to messages that were read at once leave as one write to each connection, if it is the same list.
+    """
+    cdef Frames each
+    cdef bytes plain = message.plain
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(message.payload)
+    if _gathered and (frames is not _audience or but is not _but):
+        _sendGathered()
+    if (_gathered or _reading is not None) and PyBytes_GET_SIZE(plain) <= MAX_COPIED:
+        _gather(frames, message, but)
+        if _reading is None or _gatheredSize > MAX_CORKED:
+            _sendGathered()
+        return
+    _sendGathered()
+    for each in frames:
+        if each is but or not each.isOpen:
+            continue
+        if each.isBusy:
+            each._pythonFrames().send(message)
+        else:
+            each._sendPrepared(message, plain, size)

@@ -31,6 +31,13 @@ _BINARY_HEADS = tuple(frameHead(Opcode.BINARY, length) for length in range(126))
 """The heads of messages whose length fits into the second byte (RFC 6455 5.2)."""
 
 
+def sendAll(frames: list[Any], message: Prepared, but: Any) -> None:
+    """Send one message to many connections, by the frames of each, and not to `but`."""
+    for each in frames:
+        if each is not but:
+            each.send(message)
+
+
 class Writer:
     """
     Writes the messages of one open connection.

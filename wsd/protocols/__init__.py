@@ -28,6 +28,7 @@ _FACTORIES = {
     "echo": "wsd.protocols.echo:EchoFactory",
     "describe": "wsd.protocols.describe:DescribeFactory",
     "blob": "wsd.protocols.blob.protocol:BlobFactory",
+    "topics": "wsd.protocols.topics.protocol:TopicsFactory",
     "canvas": "wsd.protocols.canvas.protocol:CanvasFactory",
     "xmpp": "wsd.protocols.xmpp.protocol:XmppFactory",
     "soap": "wsd.protocols.soap.protocol:SoapFactory",

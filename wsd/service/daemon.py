@@ -278,6 +278,7 @@ class Daemon(Service):
         self._systemd.notify("STOPPING=1", "closing the connections")
         self.state = DaemonState.stopping
         self.site.stopping = True
+        self.routes.retire()
         drained = Deferred.fromCoroutine(self._drain())
         drained.addErrback(lambda failure: self.log.failure("the connections did not end", failure))
         return drained.addCallback(lambda _: self._stopRoutes()).addCallback(self._close)

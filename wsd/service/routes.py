@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from wsd import protocols
 from wsd.config import Config, ConfigError, Route
@@ -114,7 +115,20 @@ class RouteTable:
         old, self.routes = self.routes, routes
         for factory in _onlyIn(routes, old):
             start(factory)
-        self.retired += _onlyIn(old, routes)
+        replaced = _onlyIn(old, routes)
+        self.retired += replaced
+        self._retire(replaced)
+
+    def retire(self) -> None:
+        """No request comes to any route any more."""
+        self._retire(_factoriesOf(self.routes))
+
+    def _retire(self, factories: Iterable[Factory]) -> None:
+        for factory in factories:
+            try:
+                factory.retired()
+            except Exception:
+                self.log.failure("a route did not end its answers", Failure(), event="route.unstopped")
 
     def stopUnused(self) -> None:
         """Stop the replaced factories that have no connections left."""

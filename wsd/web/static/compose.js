@@ -2,6 +2,7 @@
 
 import {formatSize, parseHex, utf8} from "./bytes.js";
 import {checkJson} from "./checks.js";
+import {template, TEMPLATES} from "./envelopes.js";
 import {Keeper} from "./keep.js";
 import {say, Wrong} from "./language.js";
 import {Pad} from "./pad.js";
@@ -35,6 +36,8 @@ export class Composer {
       });
     }
     element("tidy").addEventListener("click", () => this.#tidy());
+    element("template").append(...Object.keys(TEMPLATES).map((name) => new Option(name)));
+    element("template").addEventListener("change", () => this.#lay());
     element("wipe").addEventListener("click", () => this.pad.wipe());
     element("file").addEventListener("change", ({target}) => this.#take(target.files[0] ?? null));
     this.#receiveDrops();
@@ -103,6 +106,17 @@ export class Composer {
       // The note under the field says already what is wrong.
     }
     this.#note();
+  }
+
+  /** Lays out the chosen template, and offers all of them again. */
+  #lay() {
+    const field = element("json");
+    field.value = template(element("template").value);
+    element("template").value = "";
+    this.#note();
+    field.setSelectionRange(0, 0);
+    field.focus();
+    field.scrollTop = 0;
   }
 
   #chosen() {

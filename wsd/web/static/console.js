@@ -2,6 +2,7 @@
 
 import {checkClose, checkProtocols, checkUrl, REASON_LIMIT} from "./checks.js";
 import {Composer} from "./compose.js";
+import {TOPICS} from "./envelopes.js";
 import {Facts} from "./facts.js";
 import {listen, preferred, say, speak, Wrong} from "./language.js";
 import {Log} from "./log.js";
@@ -89,6 +90,7 @@ function draw() {
   element("connect").textContent = say(waiting ? "connectNow" : "connect");
   element("close").setAttribute("aria-disabled", String(!waiting && (wire.idle || wire.state === WebSocket.CLOSING)));
   element("close").textContent = say(waiting ? "stopTrying" : "close");
+  element("template").hidden = wire.state !== WebSocket.OPEN || wire.socket.protocol !== TOPICS;
   element("countdown").hidden = !waiting;
   if (waiting) {
     const seconds = Math.max(0, (wire.due - performance.now()) / 1000).toFixed(1);

@@ -15,7 +15,10 @@ export async function bytesOf(payload, most = Infinity) {
   return new Uint8Array(payload, 0, Math.min(most, payload.byteLength));
 }
 
-/** Rows {id, time (ms since 1970), direction, opcode, size, payload, trip} or {id, time, direction: "event", key, values}. */
+/**
+ * Rows {id, time (ms since 1970), direction, opcode, size, payload, trip, protocol} or {id, time, direction: "event", key,
+ * values}.
+ */
 export class Ledger {
   rows = [];
   dropped = 0;

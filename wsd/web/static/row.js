@@ -1,6 +1,7 @@
 // One row of the log: a button that tells, and what it opens: the text, the hexdump or the picture.
 
 import {formatSize, hexdump, hexLine} from "./bytes.js";
+import {laidOut, readEnvelope, summary} from "./envelopes.js";
 import {bytesOf} from "./ledger.js";
 import {formatNumber, has, say} from "./language.js";
 import {PICTURE_BYTES, picture} from "./picture.js";
@@ -45,6 +46,8 @@ export function sentence({key, values}) {
 export class Row {
   /** `line` is what the row shows of its payload, and what the filter looks into beside a whole text. */
   line = "";
+  /** How the opened row shows it. */
+  kind = "asText";
 
   constructor(row) {
     this.row = row;
@@ -94,7 +97,8 @@ export class Row {
   async look() {
     const {payload, opcode, size} = this.row;
     if (opcode === "text") {
-      this.show(payload.slice(0, LINE));
+      const envelope = readEnvelope(this.row);
+      this.show((envelope ? summary(envelope) : payload).slice(0, LINE));
       return;
     }
     const name = payload instanceof File ? `${payload.name}  ` : "";
@@ -119,7 +123,13 @@ export class Row {
     if (!open) return;
     this.detail = make("div", "detail");
     this.element.append(this.detail);
-    this.fill(this.detail, this.row.opcode === "text" ? "asText" : "asHex");
+    this.fill(this.detail, this.#kinds()[0]);
+  }
+
+  /** How it can be shown, the best first. */
+  #kinds() {
+    if (readEnvelope(this.row)) return ["asJson", "asText", "asHex"];
+    return this.row.opcode === "text" ? ["asText", "asHex"] : ["asHex"];
   }
 
   fill(detail, kind) {
@@ -131,15 +141,17 @@ export class Row {
       detail.append(make("p", "quiet", say("emptyMessage")));
     } else {
       if (row.opcode === "text") detail.append(this.kinds(detail, kind));
-      if (kind === "asText") this.fillText(detail);
+      this.kind = kind;
+      if (kind === "asJson") this.fillText(detail, laidOut(readEnvelope(row)));
+      else if (kind === "asText") this.fillText(detail, row.payload);
       else this.fillBytes(detail).catch((error) => detail.append(make("p", "wrong", say("unreadable", {why: error.message}))));
     }
   }
 
-  /** The choice between text and hexdump. */
+  /** The choice between envelope, text and hexdump. */
   kinds(detail, kind) {
     const choice = make("div", "kinds");
-    for (const key of ["asText", "asHex"]) {
+    for (const key of this.#kinds()) {
       const button = make("button", "small", say(key));
       button.type = "button";
       button.setAttribute("aria-pressed", String(key === kind));
@@ -152,12 +164,11 @@ export class Row {
     return choice;
   }
 
-  fillText(detail) {
-    const {payload} = this.row;
-    const whole = make("pre", "data words", payload.slice(0, TEXT));
+  fillText(detail, text) {
+    const whole = make("pre", "data words", text.slice(0, TEXT));
     whole.dir = "auto";
     detail.append(whole);
-    if (payload.length > TEXT) detail.append(this.capped(formatNumber(TEXT), formatNumber(payload.length)));
+    if (text.length > TEXT) detail.append(this.capped(formatNumber(TEXT), formatNumber(text.length)));
   }
 
   async fillBytes(detail) {
@@ -186,7 +197,6 @@ export class Row {
   translate() {
     this.draw();
     if (!this.detail) return;
-    const hex = this.row.opcode !== "text" || this.detail.querySelector(".dump");
-    this.fill(this.detail, hex ? "asHex" : "asText");
+    this.fill(this.detail, this.kind);
   }
 }

@@ -20,8 +20,8 @@ function sizeOf(payload) {
 }
 
 /**
- * Fires "state" (look again), and as CustomEvents "message" {direction, payload, opcode, size, trip} and "event" {key,
- * values}. `state` is null before the first connection, else the readyState.
+ * Fires "state" (look again), and as CustomEvents "message" {direction, payload, opcode, size, trip, protocol} and
+ * "event" {key, values}. `state` is null before the first connection, else the readyState.
  */
 export class Wire extends EventTarget {
   socket = null;
@@ -62,6 +62,7 @@ export class Wire extends EventTarget {
     if (this.state !== WebSocket.OPEN) return false;
     const message = {
       direction: "sent", payload, opcode: typeof payload === "string" ? "text" : "binary", size: sizeOf(payload), trip: null,
+      protocol: this.socket.protocol,
     };
     this.echoes.sent(message, performance.now());
     this.socket.send(payload);
@@ -126,6 +127,7 @@ export class Wire extends EventTarget {
     const now = performance.now();
     const message = {
       direction: "received", payload, opcode: typeof payload === "string" ? "text" : "binary", size: sizeOf(payload),
+      protocol: this.socket.protocol,
     };
     message.trip = this.echoes.received(message, now);
     this.#count(this.received, message);

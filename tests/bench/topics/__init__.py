@@ -1,0 +1,1 @@
+"""What topics cost: `python -m tests.bench.topics`, with a module for each measurement."""

@@ -1,0 +1,402 @@
+"""The enveloped form, topics.wsd.v1: many topics on one connection."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.protocols.topics.routes import at, closing, daemonOf, heard
+from tests.wire import Client, Daemon
+from wsd.config import Policies
+from wsd.protocols.topics.enveloped import ENVELOPED
+
+
+def enveloped(daemon: Daemon) -> Client:
+    """A client of the enveloped form."""
+    client = daemon.open("/topics/", subprotocols=[ENVELOPED])
+    assert client.protocol.subprotocol == ENVELOPED
+    return client
+
+
+def told(client: Client) -> list[Any]:
+    """What has come since this was asked before, JSON read."""
+    return [json.loads(message) if isinstance(message, str) else message for message in heard(client)]
+
+
+def ask(client: Client, name: str, **fields: Any) -> list[Any]:
+    """Send a message, and return what has come then."""
+    client.say(json.dumps({name: fields}))
+    return told(client)
+
+
+def subscribed(daemon: Daemon, topic: str, **fields: Any) -> Client:
+    client = enveloped(daemon)
+    (answer,) = ask(client, "subscribe", topic=topic, **fields)
+    assert "subscribed" in answer
+    return client
+
+
+def error(answers: list[Any]) -> tuple[Any, str, str]:
+    """The id, the code and the sentence of the one error that came."""
+    (answer,) = answers
+    fields = answer["error"]
+    return fields.get("id"), fields["code"], fields["message"]
+
+
+class TestPublishing:
+    def test_is_acknowledged_with_the_position(self) -> None:
+        client = enveloped(daemonOf())
+        (first,) = ask(client, "publish", id=1, topic="a", data={"n": 1})
+        (second,) = ask(client, "publish", id="x", topic="a", data=2)
+        epoch = first["published"]["position"].partition("-")[0]
+        assert first == {"published": {"id": 1, "topic": "a", "position": f"{epoch}-1"}}
+        assert second == {"published": {"id": "x", "topic": "a", "position": f"{epoch}-2"}}
+
+    def test_without_an_id_is_not_acknowledged(self) -> None:
+        assert ask(enveloped(daemonOf()), "publish", topic="a", data=1) == []
+
+    @pytest.mark.parametrize(
+        ("fields", "plain", "message"),
+        [
+            ({"data": {"größe": [1, None, True]}}, '{"größe":[1,null,true]}', {"data": {"größe": [1, None, True]}}),
+            ({"data": "text"}, '"text"', {"data": "text"}),
+            ({"text": "text"}, "text", {"text": "text"}),
+            ({"text": "# a", "type": "text/markdown"}, "# a", {"text": "# a", "type": "text/markdown"}),
+            ({"data": 1, "key": "k"}, "1", {"data": 1, "key": "k"}),
+        ],
+    )
+    def test_reaches_both_forms(self, fields: dict[str, Any], plain: str, message: dict[str, Any]) -> None:
+        daemon = daemonOf()
+        subscriber, other = subscribed(daemon, "a"), at(daemon, "a")
+        ask(enveloped(daemon), "publish", topic="a", **fields)
+        (got,) = told(subscriber)
+        assert got["message"].pop("position").endswith("-1")
+        assert got == {"message": {"topic": "a", **message}}
+        assert heard(other) == [plain]
+
+    def test_of_a_binary_payload_takes_the_next_message(self) -> None:
+        daemon = daemonOf()
+        publisher, subscriber, other = enveloped(daemon), subscribed(daemon, "a"), at(daemon, "a")
+        assert ask(publisher, "publish", id=1, topic="a", binary=True, type="image/png") == []
+        publisher.say(b"\x89PNG")
+        (answer,) = told(publisher)
+        position = answer["published"]["position"]
+        head = {"message": {"topic": "a", "position": position, "type": "image/png", "binary": 4}}
+        assert told(subscriber) == [head, b"\x89PNG"]
+        assert heard(other) == [b"\x89PNG"]
+
+    def test_by_the_plain_form_is_enveloped(self) -> None:
+        daemon = daemonOf()
+        subscriber = subscribed(daemon, "a")
+        plain = at(daemon, "a")
+        plain.say("hello")
+        plain.say(b"\0")
+        text, head, payload = told(subscriber)
+        assert text["message"]["text"] == "hello"
+        assert head["message"]["binary"] == 1
+        assert payload == b"\0"
+
+    def test_reaches_the_publisher_for_an_echo_only(self) -> None:
+        daemon = daemonOf()
+        client = subscribed(daemon, "a")
+        assert ask(client, "publish", topic="a", data=1) == []
+        (echo,) = ask(client, "publish", topic="a", data=2, echo=True)
+        assert echo["message"]["data"] == 2
+
+    def test_once_says_that_it_was_done_before(self) -> None:
+        daemon = daemonOf()
+        other = at(daemon, "a")
+        client = enveloped(daemon)
+        (first,) = ask(client, "publish", id=1, topic="a", data=1, once="k")
+        (second,) = ask(client, "publish", id=2, topic="a", data=1, once="k")
+        assert second["published"] == {**first["published"], "id": 2, "duplicate": True}
+        assert heard(other) == ["1"]
+
+    def test_of_null_removes_a_last_value(self) -> None:
+        daemon = daemonOf()
+        client = enveloped(daemon)
+        ask(client, "publish", topic="a", data=1, key="k")
+        assert heard(at(daemon, "a", "?last")) == ["1"]
+        ask(client, "publish", topic="a", data=None, key="k")
+        assert heard(at(daemon, "a", "?last")) == []
+
+    def test_of_what_has_outlived_its_time_is_not_replayed(self) -> None:
+        daemon = daemonOf()
+        ask(enveloped(daemon), "publish", topic="a", data=1, ttl=5)
+        daemon.pass_(6)
+        assert heard(at(daemon, "a", "?history=9")) == []
+
+
+class TestSubscribing:
+    def test_takes_topics_and_filters_on_one_connection(self) -> None:
+        daemon = daemonOf()
+        client = subscribed(daemon, "a")
+        assert ask(client, "subscribe", id=2, topic="q/+") == [{"subscribed": {"id": 2, "topic": "q/+"}}]
+        for topic in ("a", "q/b", "c"):
+            at(daemon, topic).say(topic)
+        assert [message["message"]["topic"] for message in told(client)] == ["a", "q/b"]
+
+    def test_of_overlapping_filters_brings_a_message_once(self) -> None:
+        daemon = daemonOf()
+        client = subscribed(daemon, "q/#")
+        ask(client, "subscribe", topic="q/+")
+        ask(client, "subscribe", topic="q/a")
+        at(daemon, "q/a").say("1")
+        assert len(told(client)) == 1
+
+    def test_says_where_the_topic_is(self) -> None:
+        daemon = daemonOf()
+        at(daemon, "a").say("1")
+        (answer,) = ask(enveloped(daemon), "subscribe", id=1, topic="a")
+        assert answer["subscribed"]["position"].endswith("-1")
+        assert answer["subscribed"].keys() == {"id", "topic", "position"}
+
+    def test_goes_on_from_a_position(self) -> None:
+        daemon = daemonOf()
+        sender = at(daemon, "a")
+        for text in "12345":
+            sender.say(text)
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="a")
+        since = answer["subscribed"]["position"].replace("-5", "-3")
+        client = enveloped(daemon)
+        answer, *messages = ask(client, "subscribe", id=1, topic="a", since=since)
+        position = answer["subscribed"]["position"]
+        assert answer == {"subscribed": {"id": 1, "topic": "a", "position": position, "recovered": 2, "gap": False}}
+        assert [message["message"]["text"] for message in messages] == ["4", "5"]
+        sender.say("6")
+        assert [message["message"]["text"] for message in told(client)] == ["6"]
+
+    def test_says_that_there_is_a_gap(self) -> None:
+        daemon = daemonOf(history_count=2)
+        sender = at(daemon, "a")
+        for text in "12345":
+            sender.say(text)
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="a")
+        epoch = answer["subscribed"]["position"].partition("-")[0]
+        for since in (f"{epoch}-1", f"{epoch}-6", "0badf00d-4"):
+            answer, *messages = ask(enveloped(daemon), "subscribe", topic="a", since=since)
+            assert answer["subscribed"]["gap"] is True
+            assert answer["subscribed"]["recovered"] == len(messages) == 2
+
+    def test_begins_with_history_or_last_values(self) -> None:
+        daemon = daemonOf()
+        publisher = enveloped(daemon)
+        for number in range(3):
+            ask(publisher, "publish", topic="a", data=number, **({"key": "k"} if number == 1 else {}))
+        _, *messages = ask(enveloped(daemon), "subscribe", topic="a", history=2)
+        assert [message["message"]["data"] for message in messages] == [1, 2]
+        _, *messages = ask(enveloped(daemon), "subscribe", topic="#", last=True)
+        assert [message["message"]["data"] for message in messages] == [1]
+
+    def test_ends_with_unsubscribe(self) -> None:
+        daemon = daemonOf()
+        client = subscribed(daemon, "a")
+        assert ask(client, "unsubscribe", id=3, topic="a") == [{"unsubscribed": {"id": 3, "topic": "a"}}]
+        at(daemon, "a").say("1")
+        assert told(client) == []
+        assert error(ask(client, "unsubscribe", id=4, topic="a"))[:2] == (4, "not_subscribed")
+
+    def test_is_bounded(self) -> None:
+        client = subscribed(daemonOf(max_subscriptions=1), "a")
+        assert "subscribed" in ask(client, "subscribe", topic="a")[0]
+        assert error(ask(client, "subscribe", id=2, topic="b")) == (
+            2,
+            "too_many",
+            "this connection has 1 subscriptions, which is the limit",
+        )
+
+
+class TestPresence:
+    def test_is_told_to_those_who_watch(self) -> None:
+        daemon = daemonOf()
+        watcher = subscribed(daemon, "room", presence=True)
+        other = subscribed(daemon, "room")
+        ann = enveloped(daemon)
+        (entered,) = ask(ann, "enter", id=1, topic="room", state={"name": "Ann"})
+        member = entered["entered"].pop("member")
+        assert entered == {"entered": {"id": 1, "topic": "room"}}
+        ask(ann, "enter", topic="room", state={"name": "Ann", "typing": True})
+        ask(ann, "leave", id=2, topic="room")
+        events = [event["presence"] for event in told(watcher)]
+        assert [(event["change"], event["member"], event["state"]) for event in events] == [
+            ("join", member, {"name": "Ann"}),
+            ("update", member, {"name": "Ann", "typing": True}),
+            ("leave", member, {"name": "Ann", "typing": True}),
+        ]
+        assert told(other) == []
+
+    def test_begins_with_the_members(self) -> None:
+        daemon = daemonOf()
+        ann = enveloped(daemon)
+        (entered,) = ask(ann, "enter", topic="room")
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="room", presence=True)
+        expected = [{"member": entered["entered"]["member"], "state": None}]
+        assert answer["subscribed"]["members"] == expected
+        assert ask(ann, "members", id=5, topic="room") == [{"members": {"id": 5, "topic": "room", "members": expected}}]
+
+    def test_ends_with_the_connection(self) -> None:
+        daemon = daemonOf()
+        watcher = subscribed(daemon, "#", presence=True)
+        ann = enveloped(daemon)
+        ask(ann, "enter", topic="room")
+        ann.wire.reset()
+        assert [event["presence"]["change"] for event in told(watcher)] == ["join", "leave"]
+
+    def test_is_bounded(self) -> None:
+        daemon = daemonOf(max_members=1)
+        ask(enveloped(daemon), "enter", topic="room")
+        client = enveloped(daemon)
+        assert error(ask(client, "enter", id=1, topic="room"))[:2] == (1, "too_many")
+        assert error(ask(client, "leave", id=2, topic="room"))[:2] == (2, "no_member")
+
+    def test_has_small_states(self) -> None:
+        answer = error(ask(enveloped(daemonOf()), "enter", id=1, topic="room", state="x" * 1023))
+        assert answer == (1, "too_large", "a state has 1024 bytes of JSON at the most; this one has 1025")
+
+
+class TestADirectMessage:
+    def test_reaches_one_member(self) -> None:
+        daemon = daemonOf()
+        ann, bob, eve = (subscribed(daemon, "room") for _ in range(3))
+        (entered,) = ask(ann, "enter", topic="room")
+        (from_,) = ask(bob, "enter", topic="room")
+        ask(eve, "enter", topic="room")
+        to = entered["entered"]["member"]
+        assert ask(bob, "direct", id=1, topic="room", to=to, data="hi") == [{"directed": {"id": 1, "topic": "room"}}]
+        assert told(ann) == [{"direct": {"topic": "room", "from": from_["entered"]["member"], "data": "hi"}}]
+        assert told(eve) == []
+
+    def test_may_be_binary(self) -> None:
+        daemon = daemonOf()
+        ann, bob = enveloped(daemon), enveloped(daemon)
+        (entered,) = ask(ann, "enter", topic="room")
+        ask(bob, "direct", topic="room", to=entered["entered"]["member"], binary=True)
+        bob.say(b"123")
+        head, payload = told(ann)
+        assert head["direct"]["binary"] == 3
+        assert payload == b"123"
+
+    def test_to_nobody_is_an_error(self) -> None:
+        answer = error(ask(enveloped(daemonOf()), "direct", id=1, topic="room", to="nobody", data=1))
+        assert answer == (1, "no_member", "no member 'nobody' is present at this topic")
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "this is not JSON"),
+            ("[" * 100_000, "this is not JSON"),
+            ('{"publish": {"topic": "a", "data": NaN}}', "this is not JSON"),
+            ("[]", "a message has one key, its name"),
+            ('{"publish": {}, "subscribe": {}}', "a message has one key, its name"),
+            (
+                '{"shout": {}}',
+                "'shout' is none of subscribe, unsubscribe, publish, enter, leave, members, direct, token",
+            ),
+            ('{"publish": 1}', "'publish' is none of"),
+            ('{"publish": {"data": 1}}', "publish lacks the field topic"),
+            ('{"publish": {"topic": "a"}}', "publish has one payload: data (any JSON), text (a string), or binary"),
+            ('{"publish": {"topic": "a", "data": 1, "text": "a"}}', "publish has one payload"),
+            ('{"publish": {"topic": "a", "binary": false}}', "binary is true, and the next message the payload"),
+            ('{"publish": {"topic": "a", "text": 1}}', "text is no string of Unicode; write data for other JSON"),
+            ('{"publish": {"topic": "a", "text": "\\ud800"}}', "text is no string of Unicode"),
+            ('{"publish": {"topic": "a", "data": 1, "once": "\\udfff"}}', "once is no string of 1 to 200 characters"),
+            ('{"publish": {"topic": "a", "data": 1e999}}', "a number beyond a double's"),
+            ('{"publish": {"topic": "a", "data": "\\ud800"}}', "half a surrogate pair"),
+            ('{"publish": {"topic": "a", "data": 1, "loud": true}}', "publish has no field 'loud'; it has id, topic"),
+            ('{"publish": {"topic": "a", "data": 1, "ttl": 0}}', "ttl is no number of seconds above 0"),
+            ('{"publish": {"topic": "a", "data": 1, "once": ""}}', "once is no string of 1 to 200 characters"),
+            ('{"publish": {"topic": "a", "data": 1, "echo": 1}}', "echo is neither true nor false"),
+            ('{"publish": {"topic": 1, "data": 1}}', "topic is no string"),
+            ('{"publish": {"id": {}, "topic": "a", "data": 1}}', "id is neither a whole number nor a string"),
+            ('{"publish": {"id": true, "topic": "a", "data": 1}}', "id is neither a whole number nor a string"),
+            ('{"subscribe": {"topic": "a", "history": -1}}', "history is no number of messages"),
+            ('{"subscribe": {"topic": "a", "history": 1, "since": "a-1"}}', "since and history are two beginnings"),
+            ('{"direct": {"topic": "a", "data": 1}}', "direct lacks the field to"),
+        ],
+    )
+    def test_is_answered_with_a_sentence_and_loses_nothing(self, text: str, said: str) -> None:
+        daemon = daemonOf()
+        client = subscribed(daemon, "a")
+        client.say(text)
+        _, code, sentence = error(told(client))
+        assert code == "bad_message"
+        assert said in sentence
+        at(daemon, "a").say("still here")
+        assert told(client)[0]["message"]["text"] == "still here"
+
+    @pytest.mark.parametrize(
+        ("name", "fields", "code"),
+        [
+            ("publish", {"topic": "a//b", "data": 1}, "bad_topic"),
+            ("publish", {"topic": "a/+", "data": 1}, "bad_topic"),
+            ("publish", {"topic": "a", "data": 1, "key": ""}, "bad_query"),
+            ("subscribe", {"topic": "a/#/b"}, "bad_filter"),
+            ("subscribe", {"topic": "a/#", "history": 1}, "filter"),
+            ("subscribe", {"topic": "a", "since": "now"}, "bad_position"),
+            ("subscribe", {"topic": "a", "since": 17}, "bad_position"),
+            ("enter", {"topic": "+"}, "bad_topic"),
+            ("members", {"topic": "#"}, "bad_topic"),
+        ],
+    )
+    def test_is_answered_with_the_id_of_what_was_asked(self, name: str, fields: dict[str, Any], code: str) -> None:
+        assert error(ask(enveloped(daemonOf()), name, id=7, **fields))[:2] == (7, code)
+
+    def test_of_a_binary_message_without_its_envelope(self) -> None:
+        client = enveloped(daemonOf())
+        client.say(b"1")
+        assert error(told(client))[1] == "bad_message"
+
+    def test_of_an_envelope_without_its_binary_message(self) -> None:
+        client = enveloped(daemonOf())
+        ask(client, "publish", id=1, topic="a", binary=True)
+        client.say('{"publish": {"id": 2, "topic": "a", "data": 1}}')
+        assert error(told(client)) == (1, "bad_message", "the payload, a binary message, is missing")
+
+
+LARGE = 262144
+POLICIES = Policies(high_water=4096, low_water=1024, stall_timeout=3600)
+
+
+class TestASlowSubscriber:
+    def test_is_told_of_its_gap(self) -> None:
+        daemon = daemonOf(POLICIES, slow="drop-oldest", slow_count=3)
+        slow, sender = subscribed(daemon, "a"), at(daemon, "a")
+        for number in range(40):
+            sender.say(f"{number:02}" * (LARGE // 2))
+        offsets: list[int] = []
+        gaps = 0
+        for message in told(slow):
+            if "gap" in message:
+                assert message["gap"]["topic"] == "a"
+                gaps += message["gap"]["skipped"]
+            else:
+                offset = int(message["message"]["position"].partition("-")[2])
+                assert offset == len(offsets) + gaps + 1
+                offsets.append(offset)
+        assert gaps
+        assert offsets[-1] == 40
+
+    def test_is_closed_by_default(self) -> None:
+        daemon = daemonOf(POLICIES, slow_count=3)
+        slow, sender = subscribed(daemon, "a"), at(daemon, "a")
+        for _ in range(40):
+            sender.say("x" * LARGE)
+        told(slow)
+        assert closing(slow) == (4008, "this client reads too slowly; resume each topic from its last position")
+
+    def test_is_told_of_a_gap_even_if_nothing_waits_any_more(self) -> None:
+        daemon = daemonOf(POLICIES, slow="drop-oldest", slow_size=1024)
+        slow, sender = subscribed(daemon, "a"), at(daemon, "a")
+        for _ in range(40):
+            sender.say(b"x" * LARGE)
+        messages = told(slow)
+        skipped = sum(
+            message["gap"]["skipped"] for message in messages if isinstance(message, dict) and "gap" in message
+        )
+        assert skipped == daemon.factories["/topics/*"].counters.skipped > 0
+        sender.say("small")
+        assert told(slow)[-1]["message"]["text"] == "small"

@@ -1,0 +1,146 @@
+"""Topics as server-sent events."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.protocols.topics.routes import Events, at, daemonOf
+from tests.protocols.topics.test_tokens import SECRET, tokenOf
+from wsd.config import Policies
+
+RETRY = "retry: 2000\n\n"
+
+
+class TestAStream:
+    def test_has_a_head_that_proxies_understand(self) -> None:
+        events = Events(daemonOf(), "/topics/a")
+        assert events.answer.status == 200
+        assert events.answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert events.answer.headers["cache-control"] == "no-store"
+        assert events.answer.headers["x-accel-buffering"] == "no"
+        assert events.read() == RETRY
+
+    def test_brings_messages_with_their_positions(self) -> None:
+        daemon = daemonOf()
+        events = Events(daemon, "/topics/a")
+        position = daemon.factories["/topics/*"].parts.hub.backend
+        sender = at(daemon, "a")
+        sender.say("one")
+        sender.say("two\nlines\r\nand\rmore")
+        sender.say(b"\0\1")
+        epoch = position._topics["a"].epoch
+        assert events.read() == (
+            f"{RETRY}id: {epoch}-1\ndata: one\n\n"
+            f"id: {epoch}-2\ndata: two\ndata: lines\ndata: and\ndata: more\n\n"
+            f"event: binary\nid: {epoch}-3\ndata: AAE=\n\n"
+        )
+
+    def test_of_a_filter_has_no_ids(self) -> None:
+        daemon = daemonOf()
+        events = Events(daemon, "/topics/%23")
+        at(daemon, "a").say("1")
+        assert events.read() == f"{RETRY}data: 1\n\n"
+
+    def test_may_be_enveloped(self) -> None:
+        daemon = daemonOf()
+        events = Events(daemon, "/topics/%23?envelope")
+        at(daemon, "a").say("1")
+        epoch = daemon.factories["/topics/*"].parts.hub.backend._topics["a"].epoch
+        envelope = f'{{"message":{{"topic":"a","position":"{epoch}-1","text":"1"}}}}'
+        assert events.read() == f"{RETRY}data: {envelope}\n\n"
+
+    def test_is_kept_alive_by_comments(self) -> None:
+        daemon = daemonOf(Policies(http_idle_timeout=20, stall_timeout=20, opening_timeout=10))
+        events = Events(daemon, "/topics/a")
+        for _ in range(6):
+            daemon.pass_(15)
+        at(daemon, "a").say("1")
+        text = events.read()
+        assert text.count(":\n\n") >= 6
+        assert "data: 1" in text
+
+    def test_leaves_nothing_behind_when_the_client_goes(self) -> None:
+        daemon = daemonOf()
+        Events(daemon, "/topics/a").wire.reset()
+        parts = daemon.factories["/topics/*"].parts
+        assert (len(parts.hub), len(parts.streams)) == (0, 0)
+        assert [
+            call for call in daemon.reactor.getDelayedCalls() if call.getTime() - daemon.reactor.seconds() > 5
+        ] == []
+
+    def test_ends_with_its_token(self, tmp_path: Path) -> None:
+        path = tmp_path / "secret"
+        path.write_bytes(SECRET)
+        daemon = daemonOf(token_key=str(path), subscribe=("token",))
+        token = tokenOf(exp=int(time.time()) + 60, topics={"subscribe": ["a"]})
+        events = Events(daemon, "/topics/a", f"Authorization: Bearer {token}")
+        assert events.read() == RETRY
+        daemon.reactor.advance(61)
+        events.wire.exchange(b"")
+        assert events.wire.received.endswith(b"0\r\n\r\n")
+
+    def test_ends_when_the_route_stops(self) -> None:
+        daemon = daemonOf()
+        events = Events(daemon, "/topics/a")
+        events.read()
+        daemon.factories["/topics/*"].retired()
+        assert events.wire.exchange(b"").endswith(b"0\r\n\r\n")
+
+
+class TestGoingOn:
+    def test_begins_behind_the_last_event(self) -> None:
+        daemon = daemonOf()
+        sender = at(daemon, "a")
+        for text in "123":
+            sender.say(text)
+        epoch = daemon.factories["/topics/*"].parts.hub.backend._topics["a"].epoch
+        events = Events(daemon, "/topics/a", f"Last-Event-ID: {epoch}-1")
+        sender.say("4")
+        assert [line for line in events.read().split("\n") if line.startswith("data")] == [
+            "data: 2",
+            "data: 3",
+            "data: 4",
+        ]
+
+    def test_tells_a_gap(self) -> None:
+        daemon = daemonOf(history_count=1)
+        sender = at(daemon, "a")
+        for text in "123":
+            sender.say(text)
+        epoch = daemon.factories["/topics/*"].parts.hub.backend._topics["a"].epoch
+        events = Events(daemon, "/topics/a", f"Last-Event-ID: {epoch}-1")
+        assert events.read() == (
+            f'{RETRY}event: gap\ndata: {{"gap":{{"position":"{epoch}-3"}}}}\n\nid: {epoch}-3\ndata: 3\n\n'
+        )
+
+    def test_may_begin_with_history_and_last_values(self) -> None:
+        daemon = daemonOf()
+        sender = at(daemon, "a", "?key=k")
+        for text in "123":
+            sender.say(text)
+        text = Events(daemon, "/topics/a?history=2&last").read()
+        assert [line for line in text.split("\n") if line.startswith("data")] == ["data: 3", "data: 2"]
+
+
+class TestASlowClient:
+    def test_is_cut_off_and_goes_on_where_it_was(self) -> None:
+        daemon = daemonOf(
+            Policies(high_water=4096, low_water=1024, stall_timeout=3600), slow_count=3, history_size=1 << 25
+        )
+        events = Events(daemon, "/topics/a")
+        sender = at(daemon, "a")
+        for number in range(60):
+            sender.say(f"{number:02}" * 131072)
+        events.wire.exchange(b"")
+        assert events.wire.received.endswith(b"0\r\n\r\n")
+        last = [line for line in unescaped(events.wire.received) if line.startswith("id: ")][-1]
+        resumed = Events(daemon, "/topics/a", f"Last-Event-ID: {last.removeprefix('id: ')}")
+        numbers = [line[6:8] for line in (unescaped(events.wire.received) + resumed.read().split("\n"))]
+        shown = [number for number in numbers if number.isdigit()]
+        assert shown[-1] == "59"
+
+
+def unescaped(data: bytes) -> list[str]:
+    """The lines of a chunked answer, chunks' sizes among them."""
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")

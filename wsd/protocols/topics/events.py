@@ -1,0 +1,197 @@
+"""Server-sent events (HTML 9.2): a topic or filter as a stream, for EventSource and for curl."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.task import LoopingCall
+from zope.interface import implementer
+
+from wsd.protocols.topics.encoding import jsonOf
+from wsd.protocols.topics.errors import TopicError
+from wsd.protocols.topics.hub import Hub
+from wsd.protocols.topics.messages import line
+from wsd.protocols.topics.names import isFilter
+from wsd.protocols.topics.outbox import Outbox, OutboxBounds
+from wsd.protocols.topics.position import Position
+from wsd.protocols.topics.publication import Item, Publication
+from wsd.protocols.topics.replay import Beginning
+
+RETRY = 2000
+"""Milliseconds after which a browser connects again."""
+
+ALIVE = 15.0
+"""Seconds between two comments, so that no proxy takes the stream for dead."""
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
+"""The last one keeps nginx from collecting the answer."""
+
+
+def encodeEvent(publication: Publication) -> bytes:
+    """An event with the payload as its data; a binary payload is in base64, in an event `binary`."""
+    return _plain(publication, publication.position)
+
+
+def encodeFilterEvent(publication: Publication) -> bytes:
+    """The same without an id: a position says nothing about the other topics of a filter."""
+    return _plain(publication, None)
+
+
+def _plain(publication: Publication, position: Position | None) -> bytes:
+    message = publication.message
+    if message.isBinary:
+        return _event(position, b64encode(message.payload).decode(), "binary")
+    return _event(position, message.payload.decode(), "")
+
+
+def encodeEnvelopedEvent(publication: Publication) -> bytes:
+    """An event with the fields of the enveloped form as its data, in JSON; a binary payload is in base64."""
+    return _event(publication.position, f'{{"message":{jsonOf(publication)}}}', "")
+
+
+def encodeEnvelopedFilterEvent(publication: Publication) -> bytes:
+    """The same without an id."""
+    return _event(None, f'{{"message":{jsonOf(publication)}}}', "")
+
+
+_ENCODERS: dict[tuple[bool, bool], Callable[[Publication], bytes]] = {
+    (False, False): encodeEvent,
+    (False, True): encodeFilterEvent,
+    (True, False): encodeEnvelopedEvent,
+    (True, True): encodeEnvelopedFilterEvent,
+}
+"""By whether events are enveloped, and whether they are those of a filter."""
+
+
+def _event(position: Position | None, data: str, name: str) -> bytes:
+    lines = [f"event: {name}"] if name else []
+    if position is not None:
+        lines.append(f"id: {position}")
+    # All three line endings end a line of the stream (HTML 9.2.5).
+    lines += [f"data: {part}" for part in data.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    return "\n".join([*lines, "", ""]).encode()
+
+
+@implementer(IPushProducer)
+class EventStream:
+    """The answer to one EventSource."""
+
+    direct = None
+
+    def __init__(
+        self, request: Any, hub: Hub, beginning: Beginning, bounds: OutboxBounds, isEnveloped: bool, clock: IReactorTime
+    ) -> None:
+        self._request = request
+        self._hub = hub
+        self._beginning = beginning
+        encode = _ENCODERS[isEnveloped, isFilter(beginning.topic)]
+        self._outbox = Outbox(self, encode, bounds)
+        self._comments = LoopingCall(self._stayAlive)
+        self._comments.clock = clock
+        self._isFull = False
+        self._hasBegun = False
+        self._isEnding = False
+        """Whether it was told to end."""
+        self._isOver = False
+        self.over: Deferred[None] = Deferred()
+        """Fires when the client is gone."""
+
+    async def run(self) -> None:
+        """Begin to answer."""
+        request = self._request
+        # If the client is gone already, `_gone` is called here.
+        request.notifyFinish().addBoth(lambda _: self._gone())
+        if self.over.called:
+            return
+        self._outbox.hold()
+        await self._hub.subscribe(self, self._beginning.levels)
+        recovered = await self._beginning.recover(self._hub.backend)
+        if self._isOver:
+            return
+        if self._isEnding:
+            raise TopicError("unavailable", "the stream ends before it has begun; connect again")
+        self._hasBegun = True
+        request.setResponseCode(200)
+        for name, value in HEADERS.items():
+            request.setHeader(name.encode(), value.encode())
+        request.write(b"retry: %d\n\n" % RETRY)
+        request.registerProducer(self, True)
+        if not recovered.isComplete:
+            request.write(_event(None, line("gap", position=str(recovered.position)), "gap"))
+        self._comments.start(ALIVE, now=False)
+        self._outbox.release(recovered.publications, recovered.position)
+
+    def _stayAlive(self) -> None:
+        if not self._isFull:
+            self._request.write(b":\n\n")
+
+    def _gone(self) -> None:
+        self._isOver = True
+        self.over.callback(None)
+        self._hub.unsubscribe(self, self._beginning.levels)
+        self._outbox.clear()
+        if self._comments.running:
+            self._comments.stop()
+
+    def end(self) -> None:
+        """End the answer; the client connects again, and goes on where it was."""
+        self._isEnding = True
+        if self._hasBegun and not self._isOver:
+            self._request.unregisterProducer()
+            self._request.finish()
+
+    # -- the hub delivers -----------------------------------------------------------------------------------------
+
+    def take(self, publication: Publication) -> None:
+        """A publication of the topic."""
+        self._outbox.put(publication)
+
+    # -- the outbox's connection ----------------------------------------------------------------------------------
+
+    @property
+    def isFull(self) -> bool:
+        """Whether the connection has no room."""
+        return self._isFull
+
+    def send(self, encoded: bytes, item: Item) -> None:
+        """Send an event."""
+        self._request.write(encoded)
+
+    def skipped(self, item: Item) -> None:
+        """An event is not sent: a gap that the client sees by the positions."""
+
+    def conflated(self, item: Item) -> None:
+        """An event is not sent, since there is a newer one."""
+
+    def blocked(self) -> None:
+        """Events wait from now on."""
+
+    def cleared(self) -> None:
+        """Nothing waits any more."""
+
+    def tooSlow(self, oldest: Item) -> None:
+        """Too much waits: the client connects again, and says how far it got."""
+        self.end()
+
+    # -- the transport takes --------------------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """The high water mark is passed."""
+        self._isFull = True
+        self._outbox.full()
+
+    def resumeProducing(self) -> None:
+        """There is room again."""
+        self._isFull = False
+        self._outbox.drained()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; `notifyFinish` says so too."""

@@ -1,0 +1,174 @@
+"""topics: the route, and its WebSockets."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.web.resource import IResource
+
+from wsd.config import Route
+from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.protocols.topics.access import Access, permitted
+from wsd.protocols.topics.choice import backendOf, limitsOf
+from wsd.protocols.topics.enveloped import ENVELOPED, EnvelopedForm
+from wsd.protocols.topics.errors import TopicError
+from wsd.protocols.topics.hub import Hub
+from wsd.protocols.topics.options import FILE, TopicsOptions
+from wsd.protocols.topics.outbox import OutboxBounds, Slow
+from wsd.protocols.topics.parts import TopicsParts
+from wsd.protocols.topics.plain import PLAIN, PlainForm
+from wsd.protocols.topics.query import patternOf, readQuery
+from wsd.protocols.topics.resource import TopicResource
+from wsd.protocols.topics.rules import Subject
+from wsd.protocols.topics.streams import Streams
+
+
+class TopicConnection(Connection):
+    """A client of topics, in the plain or the enveloped form."""
+
+    factory: TopicsFactory
+    _speaker: PlainForm | EnvelopedForm
+    subject: Subject
+    _isHeldForRoom = False
+    _expiry: IDelayedCall | None = None
+
+    async def opening(self, request: Request) -> Accept:
+        """Refuse what is no topic, a query that cannot be granted, and whoever may do nothing here."""
+        subprotocol, parts = self.factory.choose(request.subprotocols), self.factory.parts
+        try:
+            self.subject = parts.access.subjectOf(request, request.queries, self.user)
+            if subprotocol == ENVELOPED:
+                self._speaker = EnvelopedForm(self, parts)
+            else:
+                topic, levels = patternOf(request.head.path.removeprefix(parts.below))
+                query = await permitted(readQuery(request.queries, topic), topic, levels, self.subject, parts.access)
+                self._speaker = PlainForm(self, parts.hub, topic, levels, query, parts.outboxBounds)
+        except TopicError as error:
+            raise Refused(error.status, error.sentence) from None
+        return Accept(subprotocol)
+
+    def opened(self) -> Awaitable[None] | None:
+        """Begin to speak."""
+        self._endWithToken()
+        return self._speaker.begin()
+
+    def received(self, payload: bytes, isBinary: bool) -> Any:
+        """A message of the client's."""
+        return self._speaker.received(payload, isBinary)
+
+    def full(self) -> None:
+        """Publications wait. In the enveloped form nothing is read while answers cannot be sent."""
+        self._speaker.full()
+        if isinstance(self._speaker, EnvelopedForm):
+            self._isHeldForRoom = True
+            self.hold()
+
+    def drained(self) -> None:
+        """There is room for what waits."""
+        if self._isHeldForRoom:
+            self._isHeldForRoom = False
+            self.release()
+        self._speaker.drained()
+
+    def closed(self, code: int, reason: str) -> None:
+        """Unsubscribe, and leave."""
+        self._forgetToken()
+        self._speaker.gone()
+
+    # -- tokens ---------------------------------------------------------------------------------------------------
+
+    def renew(self, subject: Subject) -> None:
+        """There is a new token."""
+        self.subject = subject
+        self._endWithToken()
+
+    def _endWithToken(self) -> None:
+        """Close the connection when its token expires."""
+        self._forgetToken()
+        claims = self.subject.claims
+        if claims is not None:
+            seconds = max(0.0, claims.expires - self.factory.parts.now())
+            self._expiry = self.clock.callLater(seconds, self._expired)
+
+    def _forgetToken(self) -> None:
+        expiry, self._expiry = self._expiry, None
+        if expiry is not None:
+            expiry.cancel()
+
+    def _expired(self) -> None:
+        self._expiry = None
+        error = TopicError("expired", "the token has expired; get a new one, and connect again")
+        self.close(error.closeCode, error.sentence)
+
+    def countSkipped(self) -> None:
+        """A message was not sent, since the client was too slow."""
+        self.factory.counters.skipped += 1
+
+
+class TopicsFactory(Factory):
+    """Topics below a route."""
+
+    connection = TopicConnection
+    now = staticmethod(time.time)
+    """The time of day, which tokens expire by."""
+    subprotocols = (ENVELOPED, PLAIN)
+    Options = TopicsOptions
+
+    def __init__(
+        self, route: Route, options: TopicsOptions, clock: IReactorTime, *arguments: Any, **named: Any
+    ) -> None:
+        super().__init__(route, options, clock, *arguments, **named)
+        self.parts = TopicsParts(
+            below=f"{route.path.rstrip('/')}/",
+            origins=route.origins,
+            maxMessage=self.policies.max_message,
+            options=options,
+            clock=clock,
+            now=self.now,
+            hub=Hub(backendOf(options, route.path, clock, self.now, self.pool), self.plane.sendAll),
+            access=Access(options, clock),
+            streams=Streams(clock, self.now),
+            outboxBounds=OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size),
+        )
+
+    def meet(self, others: Sequence[Factory]) -> None:
+        """Topics, subscribers and members stay over a reload, unless they are kept somewhere else now."""
+        for other in others:
+            if isinstance(other, TopicsFactory) and other.place == self.place and not other.hasFailed:
+                self.parts.hub = other.parts.hub
+                return
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the topics are kept. Factories with the same place share their topics."""
+        options = self.options
+        if options.backend == FILE:
+            return FILE, str(options.path(os.environ))
+        return options.backend, options.redis_prefix, self.route.path
+
+    def started(self) -> Deferred[None]:
+        """Start the backend, or give it the limits of now."""
+        hub = self.parts.hub
+        hub.backend.configure(*limitsOf(self.options))
+        return hub.start(self)
+
+    def resource(self) -> IResource:
+        """Topics over HTTP."""
+        return TopicResource(self.parts)
+
+    def ready(self) -> str | None:
+        """Why the backend cannot publish now."""
+        return self.parts.hub.backend.ready()
+
+    def retired(self) -> None:
+        """End event streams and long polls; their clients connect again."""
+        self.parts.streams.end()
+
+    def stopped(self) -> Deferred[None]:
+        """Stop the backend, unless another factory uses it."""
+        return self.parts.hub.stop(self)

@@ -1,0 +1,182 @@
+"""Tokens: JSON Web Tokens (RFC 7519, RFC 8725) that say at which topics their bearer may do what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.logger import Logger
+
+from wsd.protocols.topics.errors import TopicError
+from wsd.protocols.topics.names import checkFilter
+from wsd.protocols.topics.rules import Action, Claims
+
+try:
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+except ImportError:
+    jwt = None  # type: ignore[assignment]
+
+BEARER = "bearer."
+"""The subprotocol entry that brings a token begins with this; it is never selected, and so never sent back."""
+
+CLAIM = "topics"
+"""The claim with a list of topics and filters for each action."""
+
+_MAX_TOKEN = 8192
+_LEEWAY = 10.0
+"""Seconds by which clocks may differ."""
+_LEAST_SECRET = 32
+"""Bytes of a secret for HS256 (RFC 7518 3.2)."""
+
+
+class Keys:
+    """
+    The keys that tokens are verified with: a secret, a public key in PEM, or a set of keys as JWKS (RFC 7517).
+
+    The kind of the key decides the algorithm, and the token's own word is only compared with it (RFC 8725 3.1): HS256
+    for a secret, RS256, ES256 and EdDSA for public keys. The file is read again when it changes.
+    """
+
+    log = Logger(namespace="wsd")
+
+    def __init__(self, path: str) -> None:
+        """Raises ValueError when PyJWT is missing or the file holds no key, OSError when it cannot be read."""
+        if jwt is None:
+            raise ValueError('token_key: tokens need PyJWT; get it with: pip install "pyjwt[crypto]"')
+        self._path = path
+        self._read()
+
+    def _read(self) -> None:
+        self._stamp = _stampOf(self._path)
+        with open(self._path, "rb") as file:
+            self._keys = _keysOf(file.read(), self._path)
+
+    def find(self, kid: str | None) -> tuple[str, Any]:
+        """The algorithm and the key for a token of this key id. Raises LookupError."""
+        if _stampOf(self._path) != self._stamp:
+            self._readAgain()
+        if len(self._keys) == 1 and (kid is None or None in self._keys):
+            return next(iter(self._keys.values()))
+        return self._keys[kid]
+
+    def _readAgain(self) -> None:
+        """The file has changed. If it cannot be read, the keys of before hold until it changes again."""
+        try:
+            self._read()
+        except (OSError, ValueError) as error:
+            self.log.error("the keys of before stay: {reason}", event="topics.keys", reason=str(error))
+        else:
+            self.log.info("read the keys of {path} again", event="topics.keys", path=self._path)
+
+
+def _stampOf(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _keysOf(content: bytes, path: str) -> dict[str | None, tuple[str, Any]]:
+    """Keys by their id, None for one without. Raises ValueError."""
+    if content.lstrip()[:1] == b"{":
+        try:
+            found = jwt.PyJWKSet.from_json(content.decode())
+        except Exception as error:
+            raise ValueError(f"{path} is not a JWKS: {error}") from None
+        return {key.key_id: (_algorithmOf(key.key, path), key.key) for key in found.keys}
+    if b"-----BEGIN" in content:
+        try:
+            key = load_pem_public_key(content)
+        except Exception as error:
+            raise ValueError(f"{path} is not a public key in PEM: {error}") from None
+        return {None: (_algorithmOf(key, path), key)}
+    secret = content.strip()
+    if len(secret) < _LEAST_SECRET:
+        raise ValueError(f"{path} has a secret of {len(secret)} bytes; HS256 needs {_LEAST_SECRET} or more")
+    return {None: ("HS256", secret)}
+
+
+def _algorithmOf(key: Any, path: str) -> str:
+    if isinstance(key, bytes):
+        return "HS256"
+    if isinstance(key, RSAPublicKey):
+        return "RS256"
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return "ES256"
+    if isinstance(key, Ed25519PublicKey):
+        return "EdDSA"
+    raise ValueError(f"{path} has a key that is none of RSA, P-256 and Ed25519")
+
+
+class Verifier:
+    """Verifies tokens by the keys of a file, and by audience and issuer where the route names them."""
+
+    def __init__(self, keys: Keys, audience: str | None, issuer: str | None) -> None:
+        self._keys = keys
+        self._audience = audience
+        self._issuer = issuer
+
+    def verify(self, token: str) -> Claims:
+        """What a token says. Raises TopicError("bad_token"), or "expired"."""
+        if len(token) > _MAX_TOKEN:
+            raise TopicError("bad_token", f"the token is longer than {_MAX_TOKEN} characters")
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+            algorithm, key = self._keys.find(kid)
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                audience=self._audience,
+                issuer=self._issuer,
+                leeway=_LEEWAY,
+                options={"require": ["exp"], "verify_aud": self._audience is not None},
+            )
+        except jwt.ExpiredSignatureError:
+            raise TopicError("expired", "the token has expired; get a new one") from None
+        except LookupError:
+            raise TopicError("bad_token", "the token names a key that this route does not have") from None
+        except jwt.InvalidTokenError as error:
+            raise TopicError("bad_token", f"the token is not valid here: {_wordsOf(error)}") from None
+        return _claimsOf(claims)
+
+
+def _wordsOf(error: Exception) -> str:
+    """What is wrong with a token, in words that do not repeat it."""
+    words = {
+        "InvalidAlgorithmError": "its algorithm is not the key's",
+        "InvalidSignatureError": "its signature is wrong",
+        "InvalidAudienceError": "its audience (aud) is another",
+        "InvalidIssuerError": "its issuer (iss) is another",
+        "ImmatureSignatureError": "its time (nbf, iat) has not come",
+        "MissingRequiredClaimError": "it lacks a claim (exp, or aud or iss where they are checked)",
+    }
+    return words.get(type(error).__name__, "it is no JSON Web Token")
+
+
+def _claimsOf(claims: Mapping[str, Any]) -> Claims:
+    given = claims.get(CLAIM, {})
+    if not isinstance(given, dict) or not given.keys() <= set(Action):
+        raise TopicError("bad_token", f"the claim {CLAIM} is no object with lists for {', '.join(Action)}")
+    allowed = {Action(name): _patternsOf(name, patterns) for name, patterns in given.items()}
+    subscribe = allowed.get(Action.subscribe, ())
+    allowed.setdefault(Action.history, subscribe)
+    allowed.setdefault(Action.presence, subscribe)
+    allowed.setdefault(Action.direct, allowed.get(Action.publish, ()))
+    user = claims.get("sub")
+    return Claims(allowed, user if isinstance(user, str) else None, claims["exp"])
+
+
+def _patternsOf(action: str, patterns: object) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise TopicError("bad_token", f"the claim {CLAIM}.{action} is no list of topics and filters")
+    try:
+        return tuple(checkFilter(pattern) for pattern in patterns)
+    except TopicError as error:
+        raise TopicError("bad_token", f"the claim {CLAIM}.{action} has no filter: {error.sentence}") from None
