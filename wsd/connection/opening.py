@@ -154,14 +154,17 @@ class Opening(Backpressure):
 
     def setFrames(self, frames: Any) -> None:
         """Set the plane, which reads what the transport receives and sends the messages; None when it has closed."""
-        self.frames = frames
-        if frames is None:
-            self.__dict__.pop("send", None)
+        before, self.frames = self.frames, frames
+        if frames is not None:
+            self._wire.setReceiver(frames)
+        if type(self).send is not ConnectionApi.send:
             return
-        self._wire.setReceiver(frames)
-        if type(self).send is ConnectionApi.send:
-            # Protocols call the plane's `send` directly: one more method would add 10 % to the time of a small message.
-            self.__dict__["send"] = frames.send
+        # Protocols call the plane's `send` directly: one more method would add 10 % to the time of a small message.
+        # Not by way of `__dict__`: an instance whose dictionary was asked for keeps one, and is slower from then on.
+        if frames is not None:
+            object.__setattr__(self, "send", frames.send)
+        elif before is not None:
+            object.__delattr__(self, "send")
 
     def __giveAway(self) -> None:
         """Give the stream to the protocol of `takeRaw`. From now on this connection only passes on received data."""

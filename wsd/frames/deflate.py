@@ -61,6 +61,10 @@ class _Progress(Enum):
     """Some of its payload has been inflated."""
 
 
+# Module globals, because CPython 3.11 looks up a member of an enum in several steps, for each message.
+_NONE, _BEGUN, _WITHIN = _Progress
+
+
 class Deflater:
     """
     Deflates the messages that one connection sends, and inflates those that it receives.
@@ -98,7 +102,7 @@ class Deflater:
         self._deflating: Deflating | None = None
         self._inflating: Inflating | None = None
         self._window = bytearray()
-        self._progress = _Progress.NONE
+        self._progress = _NONE
         self._finalBlocks = 0
         self.used = False
         """Whether a context was used since this was set to False."""
@@ -142,7 +146,7 @@ class Deflater:
 
     def begin(self) -> None:
         """Called when a compressed message begins."""
-        self._progress = _Progress.BEGUN
+        self._progress = _BEGUN
         self._finalBlocks = 0
         if self._agreed.clientNoContext:
             self._inflating = None
@@ -156,14 +160,14 @@ class Deflater:
         The connection cannot be used afterwards.
         """
         if last:
-            isEmpty = self._progress is _Progress.BEGUN and not data
-            self._progress = _Progress.NONE
+            isEmpty = self._progress is _BEGUN and not data
+            self._progress = _NONE
             if isEmpty:
                 return b""
             # "Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the payload" (RFC 7692 7.2.2).
             data = b"".join((data, TAIL))
         elif data:
-            self._progress = _Progress.WITHIN
+            self._progress = _WITHIN
         context = self._inflating
         if context is None:
             context = self._newInflating()
@@ -197,7 +201,7 @@ class Deflater:
         if self._finalBlocks > _MAX_FINAL_BLOCKS:
             raise InflateError(f"a message has more than {_MAX_FINAL_BLOCKS} blocks that say they are the last")
         self._inflating = None
-        self._progress = _Progress.BEGUN
+        self._progress = _BEGUN
         return self.inflate(rest[:-4] if last else rest, last, most)
 
     # -- contexts -------------------------------------------------------------------------------------------------
@@ -211,7 +215,7 @@ class Deflater:
         Free the contexts. Returns False if the inflating one had to stay: within a message it could not be made again.
         """
         self._deflating = None
-        if self._progress is not _Progress.NONE and self._inflating is not None:
+        if self._progress is not _NONE and self._inflating is not None:
             return False
         self._inflating = None
         self._window = bytearray() if self._agreed.clientNoContext else self._window[-1 << self._agreed.clientBits :]

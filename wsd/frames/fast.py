@@ -66,7 +66,9 @@ class Reading(Enum):
     """For Autobahn, which reads the connection to its end."""
 
 
-_BETWEEN_FRAMES = (Reading.MESSAGE, Reading.FRAME)
+# Module globals, because CPython 3.11 looks up a member of an enum in several steps, for each frame.
+_MESSAGE, _FRAME, _PAYLOAD, _FRAME_END, _AUTOBAHN = Reading
+_BETWEEN_FRAMES = (_MESSAGE, _FRAME)
 
 
 def isText(payload: bytes) -> bool:
@@ -114,7 +116,7 @@ class Fast(Writer):
         self._most = min(limits.maxMessage, limits.maxFrame)
         self._rest = rest
         self._feeding = False
-        self._reading = Reading.MESSAGE
+        self._reading = _MESSAGE
         self._left = self._total = self._frames = 0
         self._kept = len(rest)
         self._parts: BytesIO | None = None
@@ -143,7 +145,7 @@ class Fast(Writer):
         """Bytes from the peer."""
         handler = self._handler
         self.heard = True
-        if self._reading is Reading.AUTOBAHN:
+        if self._reading is _AUTOBAHN:
             handler.readPlain(data)
             return
         if self._rest:
@@ -158,7 +160,7 @@ class Fast(Writer):
 
     def resumeReading(self) -> None:
         """Called when reading is no longer held: read the data that was kept."""
-        if self._reading is Reading.AUTOBAHN:
+        if self._reading is _AUTOBAHN:
             self._handler.consumeData()
         elif not self._feeding:
             data, self._rest = self._rest, b""
@@ -194,10 +196,10 @@ class Fast(Writer):
         while self.isOpen and not self.held:
             before = position
             reading = self._reading
-            if reading is Reading.PAYLOAD or reading is Reading.FRAME_END:
+            if reading is _PAYLOAD or reading is _FRAME_END:
                 position = self._payload(data, position)
             else:
-                if reading is Reading.MESSAGE and not self._streams:
+                if reading is _MESSAGE and not self._streams:
                     position = self._messages(data, position)
                 if position == before:
                     position = self._head(data, position)
@@ -313,14 +315,14 @@ class Fast(Writer):
         if opcode in (Opcode.PING, Opcode.PONG):
             return bool(first & FIN) and not reserved and second & 127 < 126
         if opcode == Opcode.CONTINUATION:
-            return self._reading is Reading.FRAME and not reserved
-        return opcode in (Opcode.TEXT, Opcode.BINARY) and self._reading is Reading.MESSAGE
+            return self._reading is _FRAME and not reserved
+        return opcode in (Opcode.TEXT, Opcode.BINARY) and self._reading is _MESSAGE
 
     def _isAllowed(self, short: int, length: int) -> bool:
         """Returns whether a data frame's length is in its shortest form (RFC 6455 5.2) and within the limits."""
         if (short == 126 and length < 126) or (short == 127 and length < 65536):
             return False
-        before = self._total if self._reading is Reading.FRAME else 0
+        before = self._total if self._reading is _FRAME else 0
         return length <= self._maxFrame and before + length <= self._maxMessage
 
     def _control(self, data: bytes, position: int, start: int, end: int) -> int:
@@ -336,7 +338,7 @@ class Fast(Writer):
 
     def _begin(self, first: int, length: int, mask: bytes) -> None:
         """Begin the payload of a data frame, and its message if it is the first frame."""
-        isContinued, self._reading = self._reading is Reading.FRAME, Reading.PAYLOAD
+        isContinued, self._reading = self._reading is _FRAME, _PAYLOAD
         self._final = bool(first & FIN)
         self._left = length
         self._mask = mask
@@ -353,22 +355,22 @@ class Fast(Writer):
 
     def _payload(self, data: bytes, position: int) -> int:
         """Read some of a frame's payload, and handle the end of the frame. Returns the position behind it."""
-        if self._reading is Reading.PAYLOAD:
+        if self._reading is _PAYLOAD:
             end = min(position + self._left, len(data))
             piece = self._unmasked(data[position:end], self._mask)
             size = end - position
             self._mask = self._mask[size & 3 :] + self._mask[: size & 3]
             self._left -= size
             if not self._left:
-                self._reading = Reading.FRAME_END
+                self._reading = _FRAME_END
             position = end
             if not self._piece(piece):
                 return self._fallBack(data[position:])
             if self.held or not self.isOpen:
                 return position
-        if self._reading is Reading.FRAME_END:
+        if self._reading is _FRAME_END:
             if not self._final:
-                self._reading = Reading.FRAME
+                self._reading = _FRAME
             elif not self._end():
                 return self._fallBack(data[position:])
         return position
@@ -377,7 +379,7 @@ class Fast(Writer):
         """Handle a piece of a message. Returns False if it fails the connection."""
         if self._compressed:
             try:
-                last = self._final and self._reading is Reading.FRAME_END
+                last = self._final and self._reading is _FRAME_END
                 piece = self._deflater.inflate(piece, last, self._maxMessage - self._total)
             except InflateError as error:
                 self._handler.inflateFailed(error)
@@ -413,7 +415,7 @@ class Fast(Writer):
 
     def _end(self) -> bool:
         """Handle the end of a message. Returns False if the message ends within a character (RFC 6455 8.1)."""
-        self._reading = Reading.MESSAGE
+        self._reading = _MESSAGE
         if self._decoder is not None and self._decoder.getstate()[0]:
             self._handler.invalidText(True)
             return False
@@ -431,23 +433,23 @@ class Fast(Writer):
     @property
     def isIdle(self) -> bool:
         """Whether the next byte begins a message."""
-        return self._reading is Reading.MESSAGE and not self._rest
+        return self._reading is _MESSAGE and not self._rest
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def handOver(self, rest: bytes, left: int) -> None:
         """Called when the connection closes, between messages or `left` bytes before the end of one."""
-        self._reading = Reading.PAYLOAD if left else Reading.MESSAGE
+        self._reading = _PAYLOAD if left else _MESSAGE
         self._left, self._final = left, True
         self._fallBack(rest)
 
     def _fallBack(self, rest: bytes) -> int:
         """Let Autobahn read on from here. Returns -1."""
-        reading, self._reading = self._reading, Reading.AUTOBAHN
+        reading, self._reading = self._reading, _AUTOBAHN
         self._parts = None
         if self._handler is not None:
-            left = self._left if reading is Reading.PAYLOAD else 0
-            inside = reading in (Reading.FRAME, Reading.PAYLOAD) or (reading is Reading.FRAME_END and not self._final)
+            left = self._left if reading is _PAYLOAD else 0
+            inside = reading in (_FRAME, _PAYLOAD) or (reading is _FRAME_END and not self._final)
             self._handler.fallBack(rest, left, self._final if left else False, inside, self._total)
         return -1
 

@@ -1,5 +1,7 @@
 import select
 
-from wsd.listen.ring import OnOtherEvent, Source
+from wsd.listen.ring import OnOtherEvent, Read, Source
 
-def turn(epoll: select.epoll, sources: dict[int, Source], onOtherEvent: OnOtherEvent) -> None: ...
+def turn(
+    epoll: select.epoll, sources: dict[int, Source], reads: dict[int, Read], onOtherEvent: OnOtherEvent
+) -> None: ...

@@ -6,7 +6,7 @@ from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint32_t
 
 cdef extern from "Python.h":
-    object PyObject_CallMethodNoArgs(object source, object name)
+    object PyObject_CallNoArgs(object called)
     PyObject* PyDict_GetItemWithError(object mapping, object key) except? NULL
 
 cdef extern from "sys/epoll.h" nogil:
@@ -21,10 +21,8 @@ cdef extern from "sys/epoll.h" nogil:
 cdef enum:
     MOST = 256
 
-cdef object _DO_READ = "doRead"
 
-
-def turn(epoll, dict sources, onOtherEvent):
+def turn(epoll, dict sources, dict reads, onOtherEvent):
     """Read from a batch of the sources that are ready, as `wsd.listen.ring.pythonTurn` does."""
     cdef epoll_event[MOST] events
     cdef PyObject* found
@@ -40,7 +38,7 @@ def turn(epoll, dict sources, onOtherEvent):
             onOtherEvent(source, events[index].events, None)
             continue
         try:
-            why = PyObject_CallMethodNoArgs(source, _DO_READ)
+            why = PyObject_CallNoArgs(reads[events[index].data.fd])
         except Exception as raised:
             why = raised
         if why is not None:

@@ -32,14 +32,19 @@ OnOtherEvent = Callable[["Source", int, BaseException | None], None]
 """Called with a source and its event, unless it can just be read; and with the reason why a read failed."""
 
 
+Read = Callable[[], Any]
+"""Reads from a socket that can be read. Returns why the connection is lost, None if it is not."""
+
+
 class Source(Protocol):
-    """A connection on the ring: one of Twisted's transports."""
+    """A connection on the ring: one of `wsd.listen.transport`."""
+
+    @property
+    def read(self) -> Read:
+        """Called when it can be read: a method of the transport, or of a receiver that was given the socket."""
 
     def fileno(self) -> int:
         """Its descriptor, -1 when it is closed."""
-
-    def doRead(self) -> Any:
-        """Called when it can be read. Returns why it is lost, None if it is not."""
 
     def doWrite(self) -> Any:
         """Called when it can be written. Returns why it is lost, None if it is not."""
@@ -48,7 +53,9 @@ class Source(Protocol):
         """Called when it is lost."""
 
 
-def pythonTurn(epoll: select.epoll, sources: dict[int, Source], onOtherEvent: OnOtherEvent) -> None:
+def pythonTurn(
+    epoll: select.epoll, sources: dict[int, Source], reads: dict[int, Read], onOtherEvent: OnOtherEvent
+) -> None:
     """Read from a batch of the sources that are ready. `wsd.listen._turn` does the same in C, where it is built."""
     for descriptor, event in epoll.poll(0, _BATCH):
         source = sources.get(descriptor)
@@ -58,14 +65,14 @@ def pythonTurn(epoll: select.epoll, sources: dict[int, Source], onOtherEvent: On
             onOtherEvent(source, event, None)
             continue
         try:
-            why = source.doRead()
+            why = reads[descriptor]()
         except Exception as raised:
             why = raised
         if why is not None:
             onOtherEvent(source, _IN, why)
 
 
-def _found() -> Callable[[select.epoll, dict[int, Source], OnOtherEvent], None]:
+def _found() -> Callable[[select.epoll, dict[int, Source], dict[int, Read], OnOtherEvent], None]:
     try:
         from wsd.listen._turn import turn
     except ImportError:
@@ -91,6 +98,7 @@ class Ring:
         self._reactor = reactor
         self._epoll = select.epoll()
         self._sources: dict[int, Source] = {}
+        self._reads: dict[int, Read] = {}
         self._events: dict[int, int] = {}
         reactor.addReader(self)
 
@@ -106,7 +114,7 @@ class Ring:
 
     def doRead(self) -> None:
         """Serve a batch of the connections that are ready."""
-        turn(self._epoll, self._sources, self._onOtherEvent)
+        turn(self._epoll, self._sources, self._reads, self._onOtherEvent)
 
     def _onOtherEvent(self, source: Source, event: int, why: BaseException | None) -> None:
         """
@@ -142,7 +150,7 @@ class Ring:
     @staticmethod
     def _serve(source: Source, event: int) -> Any:
         """Handle an event: the source can be read or written, or its peer is gone. Returns why it is lost, or None."""
-        why = source.doRead() if event & _IN else None
+        why = source.read() if event & _IN else None
         if why is None and event & _OUT and source.fileno() >= 0:
             why = source.doWrite()
         if why is None and not event & (_IN | _OUT):
@@ -161,7 +169,7 @@ class Ring:
     # -- called by connections ------------------------------------------------------------------------------------
 
     def addReader(self, reader: Source) -> None:
-        """Call its `doRead` when there is something to read."""
+        """Call its `read` when there is something to read."""
         self._watch(reader, self._events.get(reader.fileno(), 0) | _IN)
 
     def addWriter(self, writer: Source) -> None:
@@ -169,12 +177,18 @@ class Ring:
         self._watch(writer, self._events.get(writer.fileno(), 0) | _OUT)
 
     def removeReader(self, reader: Source) -> None:
-        """Stop calling its `doRead`."""
+        """Stop calling its `read`."""
         self._unwatch(reader, _IN)
 
     def removeWriter(self, writer: Source) -> None:
         """Stop calling its `doWrite`."""
         self._unwatch(writer, _OUT)
+
+    def readChanged(self, source: Source) -> None:
+        """Called when a source has another `read`."""
+        descriptor = source.fileno()
+        if self._sources.get(descriptor) is source:
+            self._reads[descriptor] = source.read
 
     def removeAll(self) -> list[Source]:
         """Remove and return all connections."""
@@ -207,6 +221,7 @@ class Ring:
             self._epoll.register(descriptor, events)
         self._events[descriptor] = events
         self._sources[descriptor] = source
+        self._reads[descriptor] = source.read
 
     def _unwatch(self, source: Source, events: int) -> None:
         descriptor = source.fileno()
@@ -220,4 +235,4 @@ class Ring:
             self._events[descriptor] = left
         else:
             self._epoll.unregister(descriptor)
-            del self._events[descriptor], self._sources[descriptor]
+            del self._events[descriptor], self._sources[descriptor], self._reads[descriptor]

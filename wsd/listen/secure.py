@@ -251,7 +251,9 @@ class SecureTransport:
     @property
     def unsent(self) -> int:
         """Bytes that are not sent yet: encrypted ones, and collected plaintext."""
-        return int(self._wire.unsent) + int(self._sealer.corked)
+        below: int = self._wire.unsent
+        collected: int = self._sealer.corked
+        return below + collected
 
     @property
     def sent(self) -> int:

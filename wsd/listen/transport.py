@@ -22,6 +22,8 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.error import ConnectionAborted
 from twisted.python import failure
 
+from wsd.listen.ring import Read, Ring
+
 if TYPE_CHECKING:
     _Base = tcp.Server
 else:
@@ -107,9 +109,15 @@ class Sending(_Base):
 
     # -- reading --------------------------------------------------------------------------------------------------
 
+    @property
+    def read(self) -> Read:
+        """Called by the ring when the socket can be read: the `doRead` of this transport, or of a receiver with one."""
+        return self.doRead if self._socketReader is None else self._socketReader.doRead
+
     def doRead(self) -> Any:
         """Read once and deliver the data. What is written in the meantime is sent together."""
         if self._socketReader is not None:
+            # Only on a system without epoll, where the reactor calls the transport.
             return self._socketReader.doRead()
         try:
             data = self.socket.recv(READ)
@@ -135,6 +143,9 @@ class Sending(_Base):
         if hasattr(receiver, "doRead"):
             receiver.attach(self.socket)
             self._socketReader = receiver
+        ring: Any = self.reactor
+        if isinstance(ring, Ring):
+            ring.readChanged(self)
 
     def _flushGathered(self) -> None:
         gathered, self._gathering = self._gathering, None
