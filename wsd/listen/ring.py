@@ -219,9 +219,9 @@ class Ring:
             self._epoll.modify(descriptor, events)
         else:
             self._epoll.register(descriptor, events)
+            self._sources[descriptor] = source
+            self._reads[descriptor] = source.read
         self._events[descriptor] = events
-        self._sources[descriptor] = source
-        self._reads[descriptor] = source.read
 
     def _unwatch(self, source: Source, events: int) -> None:
         descriptor = source.fileno()
