@@ -34,6 +34,10 @@ const commands = {
     }
     return {};
   },
+  async append(more) {
+    text.insert(text.length, more);
+    return {};
+  },
   async disconnect() {
     provider.disconnect();
     return {};

@@ -32,10 +32,8 @@ class _Entry:
 class Awareness:
     """The states of the clients at one document."""
 
-    def __init__(self, seconds: Callable[[], float], mostBytes: int) -> None:
-        """`mostBytes` limits the state of one client."""
+    def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
-        self._mostBytes = mostBytes
         self._entries: dict[int, _Entry] = {}
         self._clocks: dict[int, int] = {}
 
@@ -44,14 +42,14 @@ class Awareness:
         """The states of all clients that are there."""
         return [entry.state for entry in self._entries.values()]
 
-    def accept(self, states: list[ClientState], owner: object) -> list[ClientState]:
+    def accept(self, states: list[ClientState], owner: object, most: int) -> list[ClientState]:
         """
-        Take states that came from a connection. Returns those that are new.
+        Take states that came from a connection, of at most `most` characters each. Returns those that are new.
 
         Raises MalformedMessage, and takes none, if one of them is not JSON or too large, or there are too many.
         """
         for each in states:
-            self._check(each)
+            _check(each, most)
         new = [each for each in states if self._isNew(each)]
         coming = [each.client for each in new if each.state != GONE and each.client not in self._entries]
         if len(self._entries) + len(coming) > MOST_CLIENTS:
@@ -70,14 +68,6 @@ class Awareness:
         """Drop states that were not renewed in time. Returns what tells the others."""
         before = self._seconds() - TIMEOUT
         return self._drop([client for client, entry in self._entries.items() if entry.renewed <= before])
-
-    def _check(self, each: ClientState) -> None:
-        if len(each.state) > self._mostBytes:
-            raise MalformedMessage(f"the state of a client has more than {self._mostBytes} characters")
-        try:
-            json.loads(each.state)
-        except (ValueError, RecursionError):
-            raise MalformedMessage("the state of a client is not JSON") from None
 
     def _isNew(self, each: ClientState) -> bool:
         """As y-protocols decides: a later clock is new, and so is the end of a client that is there."""
@@ -100,3 +90,12 @@ class Awareness:
 
     def _drop(self, clients: list[int]) -> list[ClientState]:
         return [ClientState(client, self._entries.pop(client).state.clock, GONE) for client in clients]
+
+
+def _check(each: ClientState, most: int) -> None:
+    if len(each.state) > most:
+        raise MalformedMessage(f"the state of a client has more than {most} characters")
+    try:
+        json.loads(each.state)
+    except (ValueError, RecursionError):
+        raise MalformedMessage("the state of a client is not JSON") from None

@@ -11,7 +11,7 @@ from wsd.frames.prepared import Prepared
 from wsd.head import decodedPath
 from wsd.metrics import Cause
 from wsd.protocols.yjs.awareness import MOST_CLIENTS
-from wsd.protocols.yjs.document import Document, DocumentFull
+from wsd.protocols.yjs.document import DocumentFull, SharedDocument
 from wsd.protocols.yjs.documents import Documents
 from wsd.protocols.yjs.messages import (
     MalformedMessage,
@@ -37,7 +37,7 @@ class YjsConnection(Connection):
     """Set by the factory."""
     below: str
     """The path up to the name of a document. Set by the factory."""
-    _document: Document
+    _document: SharedDocument
     _pending = 0
     """Bytes of updates that are not on the disk yet."""
     _isHeld = False
@@ -80,7 +80,8 @@ class YjsConnection(Connection):
             self._sync(message.number(), message.bytes_())
         elif kind == MessageType.AWARENESS:
             states = readAwareness(message.bytes_(), MOST_CLIENTS)
-            self._document.sendAwareness(self._document.awareness.accept(states, self))
+            accepted = self._document.awareness.accept(states, self, self.options.max_awareness)
+            self._document.sendAwareness(accepted)
         elif kind == MessageType.QUERY_AWARENESS:
             self._sendStates()
         elif kind != MessageType.AUTH:

@@ -16,7 +16,7 @@ _LEAST_COMPACTED = 65536
 """Bytes of updates below which a document is not written anew."""
 
 
-class Participant(Protocol):
+class DocumentEditor(Protocol):
     """A connection to a document."""
 
     def take(self, message: Prepared, isUpdate: bool) -> None:
@@ -30,24 +30,26 @@ class DocumentFull(Exception):
     """Raised when an update would make a document too large, with a sentence."""
 
 
-class Document:
+class DocumentBroken(Exception):
+    """Raised when pycrdt panicked: nobody knows what the document is like now."""
+
+
+class SharedDocument:
     """
     The content is a `pycrdt.Doc`. Updates are applied at once, and sent to everyone when they are on the disk.
 
     `size` counts the bytes of its updates in the store. When they have doubled, the document is written anew as one.
     """
 
-    def __init__(self, name: str, most: int, awareness: Awareness) -> None:
-        """`most` limits the size in bytes."""
+    def __init__(self, name: str, awareness: Awareness) -> None:
         self.name = name
         self.awareness = awareness
-        self.participants: set[Participant] = set()
+        self.participants: set[DocumentEditor] = set()
         self.used = 0.0
         """When a connection last opened or left it."""
         self.size = 0
         self.written = b"\x00"
         """The state vector of what is on the disk: everything up to it has been sent to everyone."""
-        self._most = most
         self._compacted = 0
         self._doc: Doc[Any] = Doc()
         self._changes: list[bytes] = []
@@ -70,20 +72,27 @@ class Document:
         self._compacted = len(updates[0]) if updates else 0
         self.written = self.state
 
-    def apply(self, update: bytes) -> bytes | None:
+    def apply(self, update: bytes, most: int) -> bytes | None:
         """
-        Apply an update. Returns what it has changed, as an update, or None if it changes nothing yet.
+        Apply an update, unless the document would have more than `most` bytes.
 
-        Raises MalformedMessage, or DocumentFull, and changes nothing.
+        Returns what the update has changed, as an update, or None if it changes nothing yet.
+
+        Raises MalformedMessage or DocumentFull, and changes nothing, or DocumentBroken.
         """
         checkUpdate(update)
-        if self.size + len(update) > self._most and len(self.whole()) + len(update) > self._most:
-            raise DocumentFull(f"a document has at most {self._most} bytes; this update would make it larger")
+        if self.size + len(update) > most and len(self.whole()) + len(update) > most:
+            raise DocumentFull(f"a document has at most {most} bytes; this update would make it larger")
         self._changes.clear()
         try:
             self._doc.apply_update(update)
         except ValueError:
             raise MalformedMessage("an update cannot be applied") from None
+        except BaseException as error:
+            # A panic of Rust is a BaseException that pycrdt does not export.
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                raise DocumentBroken(str(error)) from error
+            raise
         changes, self._changes = self._changes, []
         self.size += len(update)
         return changes[0] if changes else None

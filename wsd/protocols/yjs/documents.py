@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from wsd.connection import CannotStart, Refused
 from wsd.policies.pool import PoolShare
 from wsd.protocols.yjs.awareness import Awareness
-from wsd.protocols.yjs.document import Document, DocumentFull, Participant, Then
+from wsd.protocols.yjs.document import DocumentBroken, DocumentEditor, DocumentFull, SharedDocument, Then
 from wsd.protocols.yjs.options import YjsOptions
 from wsd.protocols.yjs.store import Store, Stored, Write
 
@@ -36,7 +36,7 @@ class _Batch:
     """Updates that are written together, and what is done then."""
 
     writes: list[Write] = field(default_factory=list)
-    documents: list[Document] = field(default_factory=list)
+    documents: list[SharedDocument] = field(default_factory=list)
     """The documents that change, once for each update."""
     thens: list[Then] = field(default_factory=list)
 
@@ -57,8 +57,8 @@ class Documents:
         self._now = now
         self._store: Store | None = None
         self._stored: dict[str, Stored] = {}
-        self._open: dict[str, Document] = {}
-        self._reading: dict[str, list[Deferred[Document]]] = {}
+        self._open: dict[str, SharedDocument] = {}
+        self._reading: dict[str, list[Deferred[SharedDocument]]] = {}
         self._next = _Batch()
         self._isWriting = False
         self._idle: Deferred[None] | None = None
@@ -119,13 +119,13 @@ class Documents:
 
     # -- opening and closing documents ----------------------------------------------------------------------------
 
-    async def take(self, name: str) -> Document:
+    async def take(self, name: str) -> SharedDocument:
         """Returns the document of this name. Raises `Refused` (503) if there are too many, or it cannot be read."""
         document = self._open.get(name)
         if document is not None:
             document.used = self._clock.seconds()
             return document
-        waiting: Deferred[Document] = Deferred()
+        waiting: Deferred[SharedDocument] = Deferred()
         if name in self._reading:
             self._reading[name].append(waiting)
             return await waiting
@@ -137,11 +137,10 @@ class Documents:
         Deferred.fromCoroutine(self._read(name)).addBoth(self._haveRead, name)
         return await waiting
 
-    async def _read(self, name: str) -> Document:
+    async def _read(self, name: str) -> SharedDocument:
         if self._store is None:
             raise Refused(503, "the documents cannot be read now; try again later")
-        options = self.options
-        document = Document(name, options.max_document, Awareness(self._clock.seconds, options.max_awareness))
+        document = SharedDocument(name, Awareness(self._clock.seconds))
         try:
             document.restore(await self._thread.run(self._store.read, name))
         except (*_FAILURES, ValueError) as error:
@@ -157,11 +156,11 @@ class Documents:
         self._open[name] = document
         return document
 
-    def _haveRead(self, result: Document | Failure, name: str) -> None:
+    def _haveRead(self, result: SharedDocument | Failure, name: str) -> None:
         for waiting in self._reading.pop(name):
             waiting.callback(result)
 
-    def leave(self, document: Document, participant: Participant) -> None:
+    def leave(self, document: SharedDocument, participant: DocumentEditor) -> None:
         """Called when a connection to a document is gone."""
         document.participants.discard(participant)
         document.used = self._clock.seconds()
@@ -188,7 +187,7 @@ class Documents:
 
     # -- writing --------------------------------------------------------------------------------------------------
 
-    def update(self, document: Document, update: bytes, then: Then) -> None:
+    def update(self, document: SharedDocument, update: bytes, then: Then) -> None:
         """
         Apply an update, send it to everyone when it is on the disk, and then call `then`.
 
@@ -198,7 +197,12 @@ class Documents:
         if self._total + len(update) > self.options.max_total:
             raise DocumentFull("the store of documents is full")
         before = document.size
-        change = document.apply(update)
+        try:
+            change = document.apply(update, self.options.max_document)
+        except DocumentBroken:
+            self._failed(Failure())
+            self._drop(document, "the server failed at an update of this document; reconnect")
+            return
         self._total += document.size - before
         if change is not None:
             self._next.writes.append(Write(document.name, change))
@@ -236,7 +240,7 @@ class Documents:
         written.addErrback(self._failed)
         written.addBoth(self._writeNext)
 
-    def _written(self, _: None, batch: _Batch, states: dict[Document, bytes]) -> None:
+    def _written(self, _: None, batch: _Batch, states: dict[SharedDocument, bytes]) -> None:
         if batch.writes:
             self._fault = None
         now = self._now()
@@ -258,16 +262,16 @@ class Documents:
             reason=self._fault,
         )
         for document in {*batch.documents, *self._next.documents}:
-            self._drop(document)
+            self._drop(document, "the document cannot be stored now; reconnect to send what is missing")
         self._next = _Batch()
 
-    def _drop(self, document: Document) -> None:
-        """Forget an open document, and close its connections."""
+    def _drop(self, document: SharedDocument, sentence: str) -> None:
+        """Forget an open document, and close its connections, whose clients read it again from the disk."""
         self._open.pop(document.name, None)
         stored = self._stored.get(document.name)
         self._total += (0 if stored is None else stored.size) - document.size
         for participant in list(document.participants):
-            participant.lose("the document cannot be stored now; what is missing is sent again when you reconnect")
+            participant.lose(sentence)
 
     def _writeNext(self, _: object) -> None:
         self._isWriting = bool(self._next.thens)

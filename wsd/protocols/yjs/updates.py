@@ -17,6 +17,10 @@ _MOST_NESTED = 64
 _MOST_CONTINUED = 5000
 """Parts of one client that continue the part before. Yjs merges them; to merge many at once takes quadratic time."""
 
+_MOST_CLOCK = 2**31 - 1
+"""The clock of a client counts its insertions, a character each."""
+_BEYOND = "an update has a clock beyond 2**31"
+
 _GC, _SKIP = 0, 10
 """The references of structs that stand for deleted and for missing ones."""
 
@@ -42,15 +46,15 @@ def checkUpdate(update: bytes) -> None:
     for _ in range(reader.count()):
         reader.number()
         for _ in range(reader.count()):
-            reader.number()
-            reader.number()
+            if _clock(reader) + _clock(reader) > _MOST_CLOCK:
+                raise MalformedMessage(_BEYOND)
     if not reader.isAtEnd:
         raise MalformedMessage("bytes follow the end of an update")
 
 
 def _client(reader: Reader) -> None:
     """Read the structs of one client."""
-    structs, client, clock = reader.count(), reader.number(), reader.number()
+    structs, client, clock = reader.count(), reader.number(), _clock(reader)
     continued = 0
     before = _CONTENT
     for _ in range(structs):
@@ -62,6 +66,8 @@ def _client(reader: Reader) -> None:
         else:
             continued += _origin(reader, info) == (client, clock - 1)
             clock += _content(reader, content)
+        if clock > _MOST_CLOCK:
+            raise MalformedMessage(_BEYOND)
         before = content
         if continued > _MOST_CONTINUED:
             raise MalformedMessage(
@@ -70,18 +76,26 @@ def _client(reader: Reader) -> None:
             )
 
 
+def _clock(reader: Reader) -> int:
+    """Read a clock, or a number of clocks."""
+    clock = reader.number()
+    if clock > _MOST_CLOCK:
+        raise MalformedMessage(_BEYOND)
+    return clock
+
+
 def _origin(reader: Reader, info: int) -> tuple[int, int] | None:
     """Read where an item stands. Returns what it was inserted after: a client, and a clock of that client."""
-    left = (reader.number(), reader.number()) if info & _HAS_LEFT else None
+    left = (reader.number(), _clock(reader)) if info & _HAS_LEFT else None
     if info & _HAS_RIGHT:
         reader.number()
-        reader.number()
+        _clock(reader)
     if not info & (_HAS_LEFT | _HAS_RIGHT):
         if reader.number() == 1:
             reader.bytes_()
         else:
             reader.number()
-            reader.number()
+            _clock(reader)
         if info & _HAS_PARENT_SUB:
             reader.bytes_()
     return left
