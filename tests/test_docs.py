@@ -355,7 +355,7 @@ class TestTables:
 
 # -- the pages themselves ----------------------------------------------------------------------------------------------
 
-HOSTS = {"twisted.org", "autobahn.readthedocs.io", "yjs.dev"}
+HOSTS = {"twisted.org", "autobahn.readthedocs.io", "github.com", "yjs.dev"}
 """Other sites that the pages link to; they are not asked for."""
 
 
