@@ -310,6 +310,7 @@ class TestLinesForTheBrowser:
         for path in [
             *sorted(ROOT.glob("tests/browser/pages/*.html")),
             *(ROOT / f"tests/browser/test_{name}.py" for name in ("canvas", "topics", "tutorial")),
+            ROOT / "tests/process/test_yjs_clients.py",
         ]
     )
     RUN_LINES = frozenset(line.strip() for line in RUN.splitlines())
@@ -354,7 +355,7 @@ class TestTables:
 
 # -- the pages themselves ----------------------------------------------------------------------------------------------
 
-HOSTS = {"twisted.org", "autobahn.readthedocs.io"}
+HOSTS = {"twisted.org", "autobahn.readthedocs.io", "github.com", "yjs.dev"}
 """Other sites that the pages link to; they are not asked for."""
 
 

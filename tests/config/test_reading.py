@@ -83,12 +83,13 @@ class TestDefaults:
             "/blob",
             "/canvas/*",
             "/topics/*",
+            "/yjs/*",
             "/xmpp",
             "/xmpp-websocket",
             "/soap",
         ]
         assert list(routes) == paths
-        singles = ["echo", "echo", None, "describe", "blob", "canvas", "topics", "xmpp", "xmpp", "soap"]
+        singles = ["echo", "echo", None, "describe", "blob", "canvas", "topics", "yjs", "xmpp", "xmpp", "soap"]
         assert [routes[path].single for path in routes] == singles
 
     def test_echo_takes_messages_of_32_mib_and_offers_soap_and_xmpp(self) -> None:

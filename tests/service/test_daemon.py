@@ -356,7 +356,7 @@ class TestBuiltInRoutes:
     """Whoever lets other machines in is told of each that nobody asked for."""
 
     HOST = 'port = 0\nhost = "0.0.0.0"\n'
-    BUILT_IN = "/ /echo /ws /describe /blob /canvas/* /topics/* /xmpp /xmpp-websocket /soap".split()
+    BUILT_IN = "/ /echo /ws /describe /blob /canvas/* /topics/* /yjs/* /xmpp /xmpp-websocket /soap".split()
 
     def warned(self, *texts: str) -> list[str]:
         """The routes that a start under the first of these, and reloads under the others, warn of."""

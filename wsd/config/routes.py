@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, Mapping[str, object]] = {
     "/blob": {"protocol": "blob", "deflate": False},
     "/canvas/*": {"protocol": "canvas", "deflate": False},
     "/topics/*": {"protocol": "topics"},
+    "/yjs/*": {"protocol": "yjs", "max_message": "4 MiB"},
     "/xmpp": {"protocol": "xmpp"},
     "/xmpp-websocket": {"protocol": "xmpp"},
     "/soap": {"protocol": "soap"},

@@ -32,6 +32,7 @@ _FACTORIES = {
     "canvas": "wsd.protocols.canvas.protocol:CanvasFactory",
     "xmpp": "wsd.protocols.xmpp.protocol:XmppFactory",
     "soap": "wsd.protocols.soap.protocol:SoapFactory",
+    "yjs": "wsd.protocols.yjs.protocol:YjsFactory",
     "pywebsocket": "wsd.protocols.pywebsocket.protocol:HandlerFactory",
 }
 """The factories of wsd's own protocols, by the protocol's name."""

@@ -1,0 +1,153 @@
+"""One WebSocket of a route of yjs documents: what y-websocket's provider connects to."""
+
+from __future__ import annotations
+
+import unicodedata
+from urllib.parse import unquote
+
+from wsd.connection import Accept, Closed, Connection, Refused, Request
+from wsd.frames.codes import CloseCode
+from wsd.frames.prepared import Prepared
+from wsd.head import decodedPath
+from wsd.metrics import Cause
+from wsd.protocols.yjs.awareness import MOST_CLIENTS
+from wsd.protocols.yjs.document import DocumentFull, SharedDocument
+from wsd.protocols.yjs.documents import Documents
+from wsd.protocols.yjs.messages import (
+    MalformedMessage,
+    MessageType,
+    Reader,
+    SyncStep,
+    awarenessMessage,
+    readAwareness,
+    syncMessage,
+)
+
+_LONGEST_NAME = 200
+"""Bytes of a document's name in UTF-8."""
+
+_MOST_PENDING = 1024 * 1024
+"""Bytes of a client's updates that are not on the disk, beyond which it is not read."""
+
+
+class YjsConnection(Connection):
+    """A participant of a document."""
+
+    documents: Documents
+    """Set by the factory."""
+    below: str
+    """The path up to the name of a document. Set by the factory."""
+    _document: SharedDocument
+    _pending = 0
+    """Bytes of updates that are not on the disk yet."""
+    _isHeld = False
+    """Whether the client is not read, since too much is pending."""
+    _seen: bytes | None = None
+    """While the client reads too slowly: the state vector of what it was sent. It gets the rest at once, later."""
+
+    async def opening(self, request: Request) -> Accept:
+        """Open the document that the path names."""
+        name = nameOf(decodedPath(request.head.path).removeprefix(decodedPath(self.below)))
+        self._document = await self.documents.take(name)
+        return Accept(self.factory.choose(request.subprotocols))
+
+    def opened(self) -> None:
+        """Called when the connection is open: ask for what we do not have, and say who is here."""
+        self._document.participants.add(self)
+        self.send(syncMessage(SyncStep.STATE_VECTOR, self._document.state))
+        self._sendStates()
+
+    def closed(self, code: int, reason: str) -> None:
+        """Called when the connection is gone: leave the document."""
+        self.documents.leave(self._document, self)
+
+    # -- from the client ------------------------------------------------------------------------------------------
+
+    def received(self, payload: bytes, isBinary: bool) -> None:
+        """Called with a message."""
+        if not isBinary:
+            raise Closed(CloseCode.UNSUPPORTED_DATA, "messages of y-websocket are binary")
+        try:
+            self._handle(Reader(payload))
+        except MalformedMessage as error:
+            raise Closed(CloseCode.INVALID_DATA, str(error)) from None
+        except DocumentFull as error:
+            raise Closed(CloseCode.MESSAGE_TOO_BIG, str(error)) from None
+
+    def _handle(self, message: Reader) -> None:
+        kind = message.number()
+        if kind == MessageType.SYNC:
+            self._sync(message.number(), message.bytes_())
+        elif kind == MessageType.AWARENESS:
+            states = readAwareness(message.bytes_(), MOST_CLIENTS)
+            accepted = self._document.awareness.accept(states, self, self.options.max_awareness)
+            self._document.sendAwareness(accepted)
+        elif kind == MessageType.QUERY_AWARENESS:
+            self._sendStates()
+        elif kind != MessageType.AUTH:
+            raise MalformedMessage(f"a message has the unknown type {kind}")
+
+    def _sync(self, step: int, data: bytes) -> None:
+        if step == SyncStep.STATE_VECTOR:
+            # Made now, sent when it is on the disk: nobody sees an update that could still be lost.
+            missing = syncMessage(SyncStep.MISSING, self._document.missing(data))
+            self.documents.whenWritten(lambda: self.send(missing))
+        elif step in (SyncStep.MISSING, SyncStep.UPDATE):
+            self.documents.update(self._document, data, lambda: self._stored(len(data)))
+            self._pending += len(data)
+            if self._pending > _MOST_PENDING and not self._isHeld:
+                self._isHeld = True
+                self.hold()
+        else:
+            raise MalformedMessage(f"a sync message has the unknown step {step}")
+
+    def _stored(self, size: int) -> None:
+        """Called when an update of this client is on the disk."""
+        self._pending -= size
+        if self._isHeld and self._pending <= _MOST_PENDING:
+            self._isHeld = False
+            self.release()
+
+    # -- to the client --------------------------------------------------------------------------------------------
+
+    def take(self, message: Prepared, isUpdate: bool) -> None:
+        """Called with a message for everyone at the document."""
+        if self._seen is None:
+            self.send(message)
+        elif isUpdate:
+            self.factory.counters.skipped += 1
+
+    def lose(self, sentence: str) -> None:
+        """Called when the document was dropped."""
+        self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.internal_error)
+
+    def full(self) -> None:
+        """Called when the client reads too slowly: send it nothing more for now."""
+        if self._seen is None:
+            self._seen = self._document.written
+
+    def drained(self) -> None:
+        """Called when the client has read what was sent: send everything since then as one update."""
+        if self._seen is None:
+            return
+        missed = syncMessage(SyncStep.UPDATE, self._document.missing(self._seen))
+        self._seen = None
+        self.documents.whenWritten(lambda: self.send(missed))
+        self._sendStates()
+
+    def _sendStates(self) -> None:
+        if states := self._document.awareness.states:
+            self.send(awarenessMessage(states))
+
+
+def nameOf(path: str) -> str:
+    """Returns the name of a document, from the percent-encoded rest of the path. Raises `Refused` (404)."""
+    try:
+        name = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        raise Refused(404, "the name of a document is not UTF-8") from None
+    if not 0 < len(name.encode()) <= _LONGEST_NAME:
+        raise Refused(404, f"the name of a document has 1 to {_LONGEST_NAME} bytes; put it behind the route's path")
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise Refused(404, "the name of a document has a control character")
+    return name

@@ -1,0 +1,285 @@
+"""
+All documents of a store: they are read when somebody opens them, and written in batches.
+
+While a batch is written on a thread, the next one gathers, so that one sync of the disk serves all updates that came
+meanwhile. Nothing is sent before it is on the disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wsd.connection import CannotStart, Refused
+from wsd.policies.pool import PoolShare
+from wsd.protocols.yjs.awareness import Awareness
+from wsd.protocols.yjs.document import DocumentBroken, DocumentEditor, DocumentFull, SharedDocument, Then
+from wsd.protocols.yjs.options import YjsOptions
+from wsd.protocols.yjs.store import Store, Stored, Write
+
+_SWEEP = 10.0
+"""Seconds between two checks for clients that are gone and documents that nobody has open."""
+
+_FAILURES = (sqlite3.Error, OSError)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Updates that are written together, and what is done then."""
+
+    writes: list[Write] = field(default_factory=list)
+    documents: list[SharedDocument] = field(default_factory=list)
+    """The documents that change, once for each update."""
+    thens: list[Then] = field(default_factory=list)
+
+
+class Documents:
+    """The documents of one store, for all routes that use it one after the other."""
+
+    log = Logger(namespace="wsd")
+
+    def __init__(
+        self, path: Path, thread: PoolShare, options: YjsOptions, clock: IReactorTime, now: Callable[[], float]
+    ) -> None:
+        """`now` is the time of day, in seconds since 1970."""
+        self.options = options
+        self._path = path
+        self._thread = thread
+        self._clock = clock
+        self._now = now
+        self._store: Store | None = None
+        self._stored: dict[str, Stored] = {}
+        self._open: dict[str, SharedDocument] = {}
+        self._reading: dict[str, list[Deferred[SharedDocument]]] = {}
+        self._next = _Batch()
+        self._isWriting = False
+        self._idle: Deferred[None] | None = None
+        """Fires when nothing is being written any more."""
+        self._total = 0
+        """Bytes of all documents."""
+        self._fault: str | None = None
+        """Why the last batch could not be written."""
+        self._users: set[object] = set()
+        self._starting = DeferredLock()
+        self._sweeping = LoopingCall(self._sweep)
+        self._sweeping.clock = clock
+
+    def __len__(self) -> int:
+        """The number of documents, stored or open."""
+        return len(self._stored.keys() | self._open.keys())
+
+    # -- starting and stopping ------------------------------------------------------------------------------------
+
+    def start(self, user: object) -> Deferred[None]:
+        """Open the store, for this user or for one more. Fails with CannotStart."""
+        self._users.add(user)
+        return self._starting.run(lambda: Deferred.fromCoroutine(self._start()))
+
+    async def _start(self) -> None:
+        if self._store is not None:
+            return
+        try:
+            self._store = await self._thread.run(Store, self._path)
+            stored = await self._thread.run(self._store.all)
+        except _FAILURES as error:
+            raise CannotStart(f"its store cannot be opened: {error}", str(self._path)) from None
+        self._stored = {each.name: each for each in stored}
+        self._total = sum(each.size for each in stored)
+        self._sweeping.start(_SWEEP, now=False)
+
+    def stop(self, user: object) -> Deferred[None]:
+        """Close the store when everything is written, unless there are other users."""
+        self._users.discard(user)
+        if self._users:
+            return succeed(None)
+        return self._starting.run(lambda: Deferred.fromCoroutine(self._stop()))
+
+    async def _stop(self) -> None:
+        if self._sweeping.running:
+            self._sweeping.stop()
+        if self._isWriting:
+            self._idle = Deferred()
+            await self._idle
+        store, self._store = self._store, None
+        if store is not None:
+            await self._thread.run(store.close)
+        await self._thread.stop()
+
+    def ready(self) -> str | None:
+        """Returns why documents cannot be written now, or None."""
+        return None if self._fault is None else f"its store cannot be written: {self._fault}"
+
+    # -- opening and closing documents ----------------------------------------------------------------------------
+
+    async def take(self, name: str) -> SharedDocument:
+        """Returns the document of this name. Raises `Refused` (503) if there are too many, or it cannot be read."""
+        document = self._open.get(name)
+        if document is not None:
+            document.used = self._clock.seconds()
+            return document
+        waiting: Deferred[SharedDocument] = Deferred()
+        if name in self._reading:
+            self._reading[name].append(waiting)
+            return await waiting
+        if name not in self._stored and len(self) + len(self._reading) >= self.options.max_documents:
+            raise Refused(
+                503, f"there are {self.options.max_documents} documents, which is the limit; use one of them instead"
+            )
+        self._reading[name] = [waiting]
+        Deferred.fromCoroutine(self._read(name)).addBoth(self._haveRead, name)
+        return await waiting
+
+    async def _read(self, name: str) -> SharedDocument:
+        if self._store is None:
+            raise Refused(503, "the documents cannot be read now; try again later")
+        document = SharedDocument(name, Awareness(self._clock.seconds))
+        try:
+            document.restore(await self._thread.run(self._store.read, name))
+        except (*_FAILURES, ValueError) as error:
+            self.log.error(
+                "the document {name} cannot be read from {path}: {reason}",
+                event="yjs.unreadable",
+                name=name,
+                path=str(self._path),
+                reason=str(error),
+            )
+            raise Refused(503, "this document cannot be read now; try again later") from None
+        document.used = self._clock.seconds()
+        self._open[name] = document
+        return document
+
+    def _haveRead(self, result: SharedDocument | Failure, name: str) -> None:
+        for waiting in self._reading.pop(name):
+            waiting.callback(result)
+
+    def leave(self, document: SharedDocument, participant: DocumentEditor) -> None:
+        """Called when a connection to a document is gone."""
+        document.participants.discard(participant)
+        document.used = self._clock.seconds()
+        document.sendAwareness(document.awareness.remove(participant))
+
+    def _sweep(self) -> None:
+        """Drop states of clients that are gone, documents that nobody has open, and stored ones that are unused."""
+        unusedSince = self._clock.seconds() - _SWEEP
+        for document in list(self._open.values()):
+            document.sendAwareness(document.awareness.removeOutdated())
+            if not document.participants and document.used <= unusedSince and not self._isWriting:
+                del self._open[document.name]
+        unused = self.options.unused
+        if unused and self._store is not None:
+            before = self._now() - unused
+            names = [name for name, each in self._stored.items() if each.used < before and name not in self._open]
+            names = [name for name in names if name not in self._reading]
+            if names:
+                self._thread.run(self._store.remove, names).addCallbacks(self._removed, self._failed, (names,))
+
+    def _removed(self, _: None, names: list[str]) -> None:
+        for name in names:
+            self._total -= self._stored.pop(name).size
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def update(self, document: SharedDocument, update: bytes, then: Then) -> None:
+        """
+        Apply an update, send it to everyone when it is on the disk, and then call `then`.
+
+        Raises MalformedMessage or DocumentFull, and changes nothing. If the disk fails, the connections of the document
+        are closed instead; their clients have what was not stored, and send it when they connect again.
+        """
+        if self._total + len(update) > self.options.max_total:
+            raise DocumentFull("the store of documents is full")
+        before = document.size
+        try:
+            change = document.apply(update, self.options.max_document)
+        except DocumentBroken:
+            self._failed(Failure())
+            self._drop(document, "the server failed at an update of this document; reconnect")
+            return
+        self._total += document.size - before
+        if change is not None:
+            self._next.writes.append(Write(document.name, change))
+            self._next.documents.append(document)
+            self._gather(lambda: document.sendUpdate(change))
+        self.whenWritten(then)
+
+    def whenWritten(self, then: Then) -> None:
+        """Call `then` when everything that was applied until now is on the disk; never, if the disk fails."""
+        if self._isWriting or self._next.thens:
+            self._gather(then)
+        else:
+            then()
+
+    def _gather(self, then: Then) -> None:
+        self._next.thens.append(then)
+        if not self._isWriting:
+            self._isWriting = True
+            # The updates of one turn of the reactor are one batch.
+            self._clock.callLater(0, self._write)
+
+    def _write(self) -> None:
+        batch, self._next = self._next, _Batch()
+        states = {document: document.state for document in batch.documents}
+        for document in states:
+            if document.needsCompaction:
+                before = document.size
+                batch.writes = [each for each in batch.writes if each.name != document.name]
+                batch.writes.append(Write(document.name, document.compact(), replaces=True))
+                self._total += document.size - before
+        written: Deferred[None] = succeed(None)
+        if batch.writes and self._store is not None:
+            written = self._thread.run(self._store.write, batch.writes, self._now())
+        written.addCallbacks(self._written, self._notWritten, (batch, states), {}, (batch,))
+        written.addErrback(self._failed)
+        written.addBoth(self._writeNext)
+
+    def _written(self, _: None, batch: _Batch, states: dict[SharedDocument, bytes]) -> None:
+        if batch.writes:
+            self._fault = None
+        now = self._now()
+        for document in states:
+            self._stored[document.name] = Stored(document.name, document.size, now)
+        for then in batch.thens:
+            then()
+        for document, state in states.items():
+            document.written = state
+
+    def _notWritten(self, failure: Failure, batch: _Batch) -> None:
+        """Called when the disk failed: forget what it does not have. The clients have it, and send it again."""
+        failure.trap(*_FAILURES)
+        self._fault = str(failure.value)
+        self.log.error(
+            "documents cannot be stored in {path}: {reason}",
+            event="yjs.unwritable",
+            path=str(self._path),
+            reason=self._fault,
+        )
+        for document in {*batch.documents, *self._next.documents}:
+            self._drop(document, "the document cannot be stored now; reconnect to send what is missing")
+        self._next = _Batch()
+
+    def _drop(self, document: SharedDocument, sentence: str) -> None:
+        """Forget an open document, and close its connections, whose clients read it again from the disk."""
+        self._open.pop(document.name, None)
+        stored = self._stored.get(document.name)
+        self._total += (0 if stored is None else stored.size) - document.size
+        for participant in list(document.participants):
+            participant.lose(sentence)
+
+    def _writeNext(self, _: object) -> None:
+        self._isWriting = bool(self._next.thens)
+        if self._isWriting:
+            self._clock.callLater(0, self._write)
+        elif self._idle is not None:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
+
+    def _failed(self, failure: Failure) -> None:
+        self.log.failure("the documents of {path} failed", failure, event="yjs.failed", path=str(self._path))

@@ -1,0 +1,188 @@
+"""
+Checks an update before it is applied: Yjs' update format, version 1 (yjs `src/utils/UpdateDecoder.js`).
+
+The library that applies updates allocates memory for the counts that an update names, and recurses into its nested
+values: 200 kB can end the process. So counts may not exceed the bytes that follow, and nesting is limited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wsd.protocols.yjs.messages import MalformedMessage, Reader
+
+_MOST_NESTED = 64
+"""Arrays and objects within one another, in one value."""
+
+_MOST_CONTINUED = 5000
+"""Parts of one client that continue the part before. Yjs merges them; to merge many at once takes quadratic time."""
+
+_MOST_CLOCK = 2**31 - 1
+"""The clock of a client counts its insertions, a character each."""
+_BEYOND = "an update has a clock beyond 2**31"
+
+_GC, _SKIP = 0, 10
+"""The references of structs that stand for deleted and for missing ones."""
+
+_HAS_LEFT, _HAS_RIGHT, _HAS_PARENT_SUB = 0x80, 0x40, 0x20
+_CONTENT = 0x1F
+
+_XML_ELEMENT, _XML_HOOK = 3, 5
+"""The references of types that have a name."""
+
+_UNDEFINED, _NULL, _INTEGER, _FLOAT32, _FLOAT64, _BIGINT = 127, 126, 125, 124, 123, 122
+_FALSE, _TRUE, _STRING, _OBJECT, _ARRAY, _BYTES = 121, 120, 119, 118, 117, 116
+"""The tags of values (lib0 `encoding.writeAny`)."""
+
+_FIXED = {_UNDEFINED: 0, _NULL: 0, _FALSE: 0, _TRUE: 0, _FLOAT32: 4, _FLOAT64: 8, _BIGINT: 8}
+"""Bytes of a value behind its tag."""
+
+
+def checkUpdate(update: bytes) -> None:
+    """Raises MalformedMessage if an update is not complete and well-formed, or would take too long to apply."""
+    reader = Reader(update)
+    for _ in range(reader.count()):
+        _client(reader)
+    for _ in range(reader.count()):
+        reader.number()
+        for _ in range(reader.count()):
+            if _clock(reader) + _clock(reader) > _MOST_CLOCK:
+                raise MalformedMessage(_BEYOND)
+    if not reader.isAtEnd:
+        raise MalformedMessage("bytes follow the end of an update")
+
+
+def _client(reader: Reader) -> None:
+    """Read the structs of one client."""
+    structs, client, clock = reader.count(), reader.number(), _clock(reader)
+    continued = 0
+    before = _CONTENT
+    for _ in range(structs):
+        info = reader.byte()
+        content = info & _CONTENT
+        if content in (_GC, _SKIP):
+            continued += content == before
+            clock += reader.number()
+        else:
+            continued += _origin(reader, info) == (client, clock - 1)
+            clock += _content(reader, content)
+        if clock > _MOST_CLOCK:
+            raise MalformedMessage(_BEYOND)
+        before = content
+        if continued > _MOST_CONTINUED:
+            raise MalformedMessage(
+                f"an update has more than {_MOST_CONTINUED} parts that continue the part before; "
+                "send the state of a document that has merged them"
+            )
+
+
+def _clock(reader: Reader) -> int:
+    """Read a clock, or a number of clocks."""
+    clock = reader.number()
+    if clock > _MOST_CLOCK:
+        raise MalformedMessage(_BEYOND)
+    return clock
+
+
+def _origin(reader: Reader, info: int) -> tuple[int, int] | None:
+    """Read where an item stands. Returns what it was inserted after: a client, and a clock of that client."""
+    left = (reader.number(), _clock(reader)) if info & _HAS_LEFT else None
+    if info & _HAS_RIGHT:
+        reader.number()
+        _clock(reader)
+    if not info & (_HAS_LEFT | _HAS_RIGHT):
+        if reader.number() == 1:
+            reader.bytes_()
+        else:
+            reader.number()
+            _clock(reader)
+        if info & _HAS_PARENT_SUB:
+            reader.bytes_()
+    return left
+
+
+def _content(reader: Reader, kind: int) -> int:
+    """Read the content of an item. Returns its length: by how much it advances its client's clock."""
+    read = _CONTENTS.get(kind)
+    if read is None:
+        raise MalformedMessage(f"an update has content of the unknown kind {kind}")
+    return read(reader)
+
+
+def _string(reader: Reader) -> int:
+    return len(reader.text().encode("utf-16-le")) // 2
+
+
+def _one(reader: Reader) -> int:
+    reader.bytes_()
+    return 1
+
+
+def _strings(reader: Reader) -> int:
+    count = reader.count()
+    for _ in range(count):
+        reader.bytes_()
+    return count
+
+
+def _format(reader: Reader) -> int:
+    reader.bytes_()
+    reader.bytes_()
+    return 1
+
+
+def _type(reader: Reader) -> int:
+    kind = reader.number()
+    if kind in (_XML_ELEMENT, _XML_HOOK):
+        reader.bytes_()
+    elif kind > _XML_HOOK + 1:
+        raise MalformedMessage(f"an update has a shared type of the unknown kind {kind}")
+    return 1
+
+
+def _values(reader: Reader) -> int:
+    count = reader.count()
+    for _ in range(count):
+        _value(reader, 0)
+    return count
+
+
+def _subdocument(reader: Reader) -> int:
+    reader.bytes_()
+    _value(reader, 0)
+    return 1
+
+
+def _value(reader: Reader, depth: int) -> None:
+    """Read a value of any kind."""
+    tag = reader.byte()
+    size = _FIXED.get(tag)
+    if size is not None:
+        reader.skip(size)
+    elif tag in (_STRING, _BYTES):
+        reader.bytes_()
+    elif tag == _INTEGER:
+        reader.number()
+    elif tag in (_ARRAY, _OBJECT):
+        if depth == _MOST_NESTED:
+            raise MalformedMessage(f"an update has a value that is nested more than {_MOST_NESTED} deep")
+        for _ in range(reader.count()):
+            if tag == _OBJECT:
+                reader.bytes_()
+            _value(reader, depth + 1)
+    else:
+        raise MalformedMessage(f"an update has a value of the unknown kind {tag}")
+
+
+_CONTENTS: dict[int, Callable[[Reader], int]] = {
+    1: Reader.number,
+    2: _strings,
+    3: _one,
+    4: _string,
+    5: _one,
+    6: _format,
+    7: _type,
+    8: _values,
+    9: _subdocument,
+}
+"""Reads the content of an item, by its reference: deleted, JSON, binary, string, embed, format, type, any, document."""
