@@ -19,7 +19,7 @@ const WORDS = {
   },
 };
 const AGAIN = 1000; // milliseconds from a lost connection to the next try
-const say = WORDS[navigator.language.startsWith("zh") ? "zh" : "en"];
+const say = WORDS[document.documentElement.lang.startsWith("zh") ? "zh" : "en"];
 const element = (id) => document.getElementById(id);
 const canvas = element("canvas");
 const pen = canvas.getContext("2d", {willReadFrequently: true});
@@ -204,7 +204,6 @@ function begin() {
 for (const each of document.querySelectorAll("[data-say]")) each.textContent = say[each.dataset.say];
 const name = decodeURIComponent(location.pathname.split("/").pop());
 document.title = `wsd: ${name}`;
-document.documentElement.lang = say === WORDS.zh ? "zh-CN" : "en";
 element("name").textContent = name;
 element("png").href = `${location.pathname}.png`;
 canvas.width = Number(query.get("width")) || canvas.width;
