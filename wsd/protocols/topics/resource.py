@@ -30,7 +30,7 @@ from wsd.protocols.topics.publication import Publication, TopicMessage
 from wsd.protocols.topics.query import ReadQuery, WriteQuery, patternOf, readReadQuery, readWriteQuery
 from wsd.protocols.topics.replay import Beginning
 from wsd.protocols.topics.rules import Action, Levels, Subject
-from wsd.resources import IBody, IStreamed, answerBy, finish, setFields
+from wsd.resources import IBody, IStreamed, answerBy, finish, prefersHtml, setFields
 
 _METHODS = "DELETE, GET, HEAD, OPTIONS, POST"
 _ASK = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
@@ -220,11 +220,13 @@ def _answerBy(request: Any, coroutine: Coroutine[Any, Any, None]) -> int:
 
 
 async def _withErrors(request: Any, coroutine: Coroutine[Any, Any, None]) -> None:
-    """An error is JSON: a code and a sentence."""
+    """An error is JSON: a code and a sentence. A browser gets a page."""
     try:
         await coroutine
     except TopicError as error:
         fields = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        if prefersHtml(request.head):
+            raise Refused(error.status, error.sentence, list(fields.items())) from None
         content = {"error": _json({"code": error.code, "message": error.sentence})}
         await _answerJson(request, error.status, fields, content)
 
