@@ -35,6 +35,7 @@ from wsd.policies.timer import Timer
 from wsd.service.listening import Listening, loadTls
 from wsd.service.report import logChanges, logListening, logStart, warnOfBuiltIn, warnOfFewDescriptors
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
+from wsd.web.attempts import Why
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
 from wsd.web.draining import Drain
@@ -116,6 +117,7 @@ class Daemon(Service):
     def _addPages(self) -> None:
         addConsole(self.site)
         self.site.pages["/_wsd/routes.json"] = Directory(self.site, self._mayReadMetrics)
+        self.site.pages["/_wsd/why"] = Why(self.site.attempts)
         self.site.pages["/healthz"] = Health()
         self.site.pages["/readyz"] = Ready(self.readiness)
         self.site.pages["/metrics"] = MetricsPage(self.metrics, self._mayReadMetrics)

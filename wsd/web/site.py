@@ -18,6 +18,7 @@ from wsd.policies.admission import Admission
 from wsd.policies.negotiation import choose
 from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
+from wsd.web.attempts import Attempts
 
 
 class WebSocketOnly(Resource):
@@ -153,6 +154,8 @@ class Site:
         """The open connections."""
         self.pages: dict[str, IResource] = {}
         self.folders: dict[str, IResource] = {}
+        self.attempts = Attempts(clock)
+        """Why the newest connections of the daemon's own pages failed."""
         self.stopping = False
         self._webSocketOnly = WebSocketOnly()
         self.replaceRoutes(routes)
