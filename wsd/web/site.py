@@ -77,6 +77,11 @@ class SiteRoute:
             raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
         return factory
 
+    @property
+    def protocols(self) -> list[str]:
+        """The names of the route's protocols, sorted."""
+        return sorted({name for name in (self.route.single, *self.route.protocol.values()) if name})
+
     def page(self) -> str | None:
         """The path of the route's page for people, None if it has none."""
         return next((page for factory in self.distinct() if (page := factory.page()) is not None), None)
@@ -128,7 +133,8 @@ class Site:
     """
     All routes and pages, and what all connections share.
 
-    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix. `tlsOf` returns what the TLS
+    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix, and `defaults` those for exact
+    paths at which no route answers. `tlsOf` returns what the TLS
     handshake of a transport agreed on, or None without TLS.
     """
 
@@ -154,6 +160,7 @@ class Site:
         """The open connections."""
         self.pages: dict[str, IResource] = {}
         self.folders: dict[str, IResource] = {}
+        self.defaults: dict[str, IResource] = {}
         self.attempts = Attempts(clock)
         """Why the newest connections of the daemon's own pages failed."""
         self.stopping = False
@@ -210,6 +217,8 @@ class Site:
         resource = owner.resource() if owner is not None else None
         if resource is not None and owner is not None:
             return self._under(resource, request, owner.route.path.rstrip("/") + "/")
+        if route is None and path in self.defaults:
+            return self.defaults[path]
         if route is None:
             raise Refused(404, f"nothing answers at {request.head.path[:80]}")
         return self._webSocketOnly
