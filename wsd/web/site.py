@@ -211,7 +211,7 @@ class Site:
         if wellKnown is not None:
             return wellKnown
         route = self.routeFor(request.head.path)
-        owner = route or self._ownerOf(path)
+        owner = route or self._ownerOf(path) or self._pageAt(path)
         if owner is not None:
             checkClient(request.tls, owner.route.clients)
         resource = owner.resource() if owner is not None else None
@@ -236,6 +236,10 @@ class Site:
             if route is not None and route.resource() is not None:
                 return route
         return None
+
+    def _pageAt(self, path: str) -> SiteRoute | None:
+        """The route with a prefix whose page is at `path`, just above all paths of the route."""
+        return next((route for prefix, route in self._prefixes if prefix == f"{path}/" and route.page() == path), None)
 
     def _wellKnown(self, path: str) -> IResource | None:
         if not path.startswith("/.well-known/"):

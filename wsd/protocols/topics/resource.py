@@ -23,6 +23,7 @@ from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.events import EventStream
 from wsd.protocols.topics.messages import memberFields
 from wsd.protocols.topics.names import isFilter
+from wsd.protocols.topics.pages import TopicList
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.polling import Poll
 from wsd.protocols.topics.posting import Body, isBatch, messageOf, messagesOf
@@ -46,6 +47,7 @@ class TopicResource(Resource):
     def __init__(self, parts: TopicsParts) -> None:
         super().__init__()
         self._parts = parts
+        self._list = TopicList(parts)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Only a POST has one."""
@@ -59,6 +61,8 @@ class TopicResource(Resource):
     def render(self, request: Any) -> Any:
         """Answer; pages of other sites only where the route's origins let them (CORS, as the Fetch standard has it)."""
         self._letIn(request)
+        if self._list.answersAt(request.head.path):
+            return self._list.render(request)
         try:
             return super().render(request)
         except UnsupportedMethod:
