@@ -86,9 +86,9 @@ class SiteRoute:
         """The path of the route's page for people, None if it has none."""
         return next((page for factory in self.distinct() if (page := factory.page()) is not None), None)
 
-    def example(self) -> str:
-        """A path of the route at which a WebSocket can be opened."""
-        return self.distinct()[0].example()
+    def paths(self) -> list[str] | None:
+        """The paths at which WebSockets can be opened, None if every path below the route is one."""
+        return self.distinct()[0].paths()
 
     def restate(self, refused: Refused) -> Refused:
         """The refusal with the status that the route's clients expect."""

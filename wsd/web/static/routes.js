@@ -48,10 +48,12 @@ function linkOf(href, key, path) {
 }
 
 function rowOf(route) {
-  const path = route.prefix ? say("routes.below", {path: `${route.path.replace(/\/$/, "")}/`}) : route.path;
+  const isAny = route.path.length > 1 && route.path.endsWith("/");
+  const path = isAny ? say("routes.below", {path: route.path}) : route.path;
+  const url = webSocketUrl(isAny ? `${route.path}example` : route.path);
   const links = create("p", {className: "links"});
   if (route.page) links.append(linkOf(route.page, "routes.page", path));
-  links.append(linkOf(consoleUrl(webSocketUrl(route.example), route.subprotocols), "routes.connect", path));
+  links.append(linkOf(consoleUrl(url, route.subprotocols), "routes.connect", path));
   return create("li", {}, create("code", {textContent: path}), create("p", {textContent: sentenceOf(route)}), links);
 }
 
