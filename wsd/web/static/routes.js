@@ -67,7 +67,10 @@ function draw(site) {
 /** The list is open for a new visitor. It stays as it was left, and is closed for who has used the console. */
 function begin() {
   place.open = !new URLSearchParams(location.search).has("url") && recall("routes") !== "closed";
-  place.addEventListener("toggle", () => remember("routes", place.open ? "open" : "closed"));
+  // A click (or Enter) on the summary comes just before the change; "toggle" would fire for our own line above, too.
+  place.addEventListener("click", ({target}) => {
+    if (target.closest("summary")) remember("routes", place.open ? "closed" : "open");
+  });
   document.getElementById("connect-form")?.addEventListener("submit", () => {
     if (recall("routes") === null) remember("routes", "closed");
   });
