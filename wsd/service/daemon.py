@@ -36,6 +36,7 @@ from wsd.service.listening import Listening, loadTls
 from wsd.service.report import logChanges, logListening, logStart, warnOfBuiltIn, warnOfFewDescriptors
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
 from wsd.web.console import addConsole
+from wsd.web.directory import Directory
 from wsd.web.draining import Drain
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
@@ -114,12 +115,14 @@ class Daemon(Service):
 
     def _addPages(self) -> None:
         addConsole(self.site)
+        self.site.pages["/_wsd/routes.json"] = Directory(self.site, self._mayReadMetrics)
         self.site.pages["/healthz"] = Health()
         self.site.pages["/readyz"] = Ready(self.readiness)
-        self.site.pages["/metrics"] = MetricsPage(
-            self.metrics,
-            lambda request: request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow),
-        )
+        self.site.pages["/metrics"] = MetricsPage(self.metrics, self._mayReadMetrics)
+
+    def _mayReadMetrics(self, request: Any) -> bool:
+        """Whether the client may read the metrics and the status."""
+        return request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow)
 
     def _describeMetrics(self) -> None:
         metrics = self.metrics

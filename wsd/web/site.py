@@ -76,6 +76,14 @@ class SiteRoute:
             raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
         return factory
 
+    def page(self) -> str | None:
+        """The path of the route's page for people, None if it has none."""
+        return next((page for factory in self.distinct() if (page := factory.page()) is not None), None)
+
+    def example(self) -> str:
+        """A path of the route at which a WebSocket can be opened."""
+        return self.distinct()[0].example()
+
     def restate(self, refused: Refused) -> Refused:
         """The refusal with the status that the route's clients expect."""
         statuses = next(iter(self.factories.values())).statuses
@@ -181,7 +189,7 @@ class Site:
         """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""
         path = decodedPath(request.head.path)
         page = self.pages.get(path)
-        if page is not None and not (path == "/" and self._hasNoRoot()):
+        if page is not None and (path != "/" or self.hasConsole):
             if path in self._exact:
                 checkClient(request.tls, self._exact[path].route.clients)
             return page
@@ -203,9 +211,10 @@ class Site:
             raise Refused(404, f"nothing answers at {request.head.path[:80]}")
         return self._webSocketOnly
 
-    def _hasNoRoot(self) -> bool:
-        """Whether there is no route for exactly `/`. In that case there is no console."""
-        return "/" not in self._exact
+    @property
+    def hasConsole(self) -> bool:
+        """Whether there is a console: there is none without a route for exactly `/`."""
+        return "/" in self._exact
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
         """The route of the paths below `path`, or the nearest exact route above it; its protocol answers HTTP."""

@@ -8,6 +8,7 @@ frames, and gets the newest one when it has read the one before: no more than on
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -34,6 +35,12 @@ class CanvasFactory(Factory):
     """A route with canvases below it."""
 
     connection = CanvasConnection
+    about = MappingProxyType(
+        {
+            "en": "Pictures that one visitor paints while others watch.",
+            "zh": "一人绘画、多人实时观看的画布。",
+        }
+    )
     Options = CanvasOptions
 
     def __init__(
@@ -70,6 +77,10 @@ class CanvasFactory(Factory):
         if self._sweeping.running:
             self._sweeping.stop()
         return self.pngs.stop()
+
+    def page(self) -> str | None:
+        """The list of canvases is at the path above them."""
+        return self.route.path
 
     def resource(self) -> IResource:
         """Returns the resource with the pages and pictures of the canvases."""

@@ -274,6 +274,12 @@ class HandlerFactory(Factory):
     """A route with the handlers of a folder."""
 
     connection = HandlerConnection
+    about = MappingProxyType(
+        {
+            "en": "Handlers written for pywebsocket.",
+            "zh": "为 pywebsocket 编写的处理程序。",
+        }
+    )
     Options = HandlerOptions
     statuses = MappingProxyType({421: 404, 426: 400})
     log = Logger(namespace="wsd")

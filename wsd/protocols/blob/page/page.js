@@ -26,7 +26,7 @@ const WORDS = {
     failed: (why) => `未保存：${why}`, lost: "连接已中断",
   },
 };
-const say = WORDS[navigator.language.startsWith("zh") ? "zh" : "en"];
+const say = WORDS[document.documentElement.lang.startsWith("zh") ? "zh" : "en"];
 const route = document.body.dataset.route;
 const element = (id) => document.getElementById(id);
 
@@ -144,7 +144,6 @@ function explain() {
 
 translate(document);
 document.title = `wsd: ${say.title}`;
-document.documentElement.lang = say === WORDS.zh ? "zh-CN" : "en";
 element("file").addEventListener("change", ({target}) => {
   send([...target.files]);
   target.value = "";

@@ -1,6 +1,6 @@
 // The list of canvases, refreshed while it is looked at, and the form that opens one.
 
-import {addWords, language, say} from "/_wsd/language.js";
+import {addWords, say} from "/_wsd/language.js";
 import {visits} from "./visits.js";
 
 const WORDS = {

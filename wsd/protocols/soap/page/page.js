@@ -16,7 +16,7 @@ const WORDS = {
     answer: "应答", fault: "错误", pushed: "推送", after: (time) => `${time} 毫秒后`,
   },
 };
-const say = WORDS[navigator.language.startsWith("zh") ? "zh" : "en"];
+const say = WORDS[document.documentElement.lang.startsWith("zh") ? "zh" : "en"];
 const route = document.body.dataset.route;
 const element = (id) => document.getElementById(id);
 const MOST = 50;
@@ -100,7 +100,6 @@ function prepare(button) {
 }
 
 for (const each of document.querySelectorAll("[data-say]")) each.textContent = say[each.dataset.say];
-document.documentElement.lang = say === WORDS.zh ? "zh-CN" : "en";
 for (const button of document.querySelectorAll(".try")) button.addEventListener("click", () => prepare(button));
 element("send").addEventListener("click", send);
 element("envelope").value = (document.querySelector(".sample") || {textContent: ""}).textContent;

@@ -1,0 +1,75 @@
+// The list of what is here: each route of this daemon that the visitor may open, with a sentence and a link.
+
+import {addWords, language, say} from "./language.js";
+import {recall, remember} from "./memory.js";
+import {cachedSite, loadSite} from "./site.js";
+
+addWords({
+  en: {
+    "routes.title": "What is here", "routes.page": "Open the page", "routes.connect": "Connect",
+    "routes.chosen": "Speaks {names}: the subprotocol chooses.", "routes.below": "{path}NAME",
+  },
+  zh: {
+    "routes.title": "这里有什么", "routes.page": "打开页面", "routes.connect": "连接",
+    "routes.chosen": "支持 {names}，由子协议选择。", "routes.below": "{path}名称",
+  },
+});
+
+const place = document.getElementById("routes");
+
+function create(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** The address of the console with a WebSocket URL and subprotocols filled in. */
+export function consoleUrl(url, subprotocols = []) {
+  const query = new URLSearchParams({url});
+  if (subprotocols.length) query.set("protocols", subprotocols.join(", "));
+  return `/?${query}`;
+}
+
+function webSocketUrl(path) {
+  return `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${path}`;
+}
+
+function sentenceOf({about, protocols}) {
+  if (about) return about[language()];
+  const names = new Intl.ListFormat(document.documentElement.lang, {type: "disjunction"}).format(protocols);
+  return protocols.length > 1 ? say("routes.chosen", {names}) : "";
+}
+
+function rowOf(route) {
+  const links = create("p", {className: "links"});
+  if (route.page) links.append(create("a", {href: route.page, textContent: say("routes.page")}));
+  if (route.example) {
+    const href = consoleUrl(webSocketUrl(route.example), route.subprotocols);
+    links.append(create("a", {href, textContent: say("routes.connect")}));
+  }
+  const shown = route.prefix ? say("routes.below", {path: `${route.path.replace(/\/$/, "")}/`}) : route.path;
+  return create("li", {}, create("code", {textContent: shown}), create("p", {textContent: sentenceOf(route)}), links);
+}
+
+function draw(site) {
+  const routes = site?.routes ?? [];
+  place.hidden = !routes.length;
+  const title = create("h2", {textContent: say("routes.title")});
+  place.replaceChildren(create("summary", {}, title), create("ul", {}, ...routes.map(rowOf)));
+}
+
+/** The list is open for a new visitor. It stays as it was left, and is closed for who has used the console. */
+function begin() {
+  place.open = !new URLSearchParams(location.search).has("url") && recall("routes") !== "closed";
+  place.addEventListener("toggle", () => remember("routes", place.open ? "open" : "closed"));
+  document.getElementById("connect-form")?.addEventListener("submit", () => {
+    if (recall("routes") === null) remember("routes", "closed");
+  });
+  draw(cachedSite());
+  loadSite().then((site) => {
+    draw(site);
+    document.addEventListener("language", () => draw(site));
+  });
+}
+
+if (place) begin();
