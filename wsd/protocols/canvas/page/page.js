@@ -39,7 +39,7 @@ const link = new Link({
     tell("frame", () => say("shown", {number: line.frame, size: size()}));
   },
   receipt({frame, viewers}) {
-    tell("frame", () => say("painted", {number: frame, size: size(), viewers}));
+    tell("frame", () => say(viewers ? "painted" : "shown", {number: frame, size: size(), viewers}));
   },
   watching(number) {
     painting.restore();
