@@ -24,6 +24,7 @@ _TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
+    "ico": "image/vnd.microsoft.icon",
 }
 """The media types of a page's files, by the suffixes of their names; other files are not served."""
 

@@ -71,7 +71,7 @@ def _described(route: SiteRoute) -> dict[str, object]:
     return {
         "path": route.route.path,
         "prefix": route.route.prefix,
-        "protocols": sorted({name for name in (route.route.protocol.values() or [route.route.single]) if name}),
+        "protocols": route.protocols,
         "subprotocols": [name for factory in route.distinct() for name in factory.spoken],
         "about": dict(single.about) if single is not None and single.about else None,
         "page": route.page(),
