@@ -229,7 +229,10 @@ class Site:
         return "/" in self._exact
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
-        """The nearest exact route above `path` whose protocol answers HTTP."""
+        """The route of the paths below `path`, or the nearest exact route above it; its protocol answers HTTP."""
+        listing = dict(self._prefixes).get(f"{path}/")
+        if listing is not None and listing.resource() is not None:
+            return listing
         parts = path.split("/")
         for end in range(len(parts) - 1, 1, -1):
             route = self._exact.get("/".join(parts[:end]))

@@ -46,7 +46,13 @@ class BlobResource(Resource):
         self._tus = Tus(service)
         self._slots = BlobSlots(service)
         folder = files("wsd.protocols.blob").joinpath("page")
-        self._page = PageFiles(folder, {"route": escape(service.path)})
+        texts = {
+            "route": escape(service.path),
+            "list": json.dumps(service.options.list),
+            "delete": json.dumps(service.options.delete),
+            "most": str(service.options.max_file),
+        }
+        self._page = PageFiles(folder, texts)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Returns what receives the body, for tus and slots; None if the request is refused or needs no body."""
