@@ -91,6 +91,7 @@ function drawWords() {
     button.setAttribute("aria-pressed", String(button.dataset.language === language()));
   }
   header.querySelector("select").setAttribute("aria-label", say("header.theme"));
+  header.querySelector("select").title = say("header.theme");
   for (const option of header.querySelectorAll("option")) option.textContent = say(`header.${option.value}`);
 }
 
