@@ -1,5 +1,6 @@
 // The list of what is here: each route of this daemon that the visitor may open, with a sentence and a link.
 
+import {create} from "./element.js";
 import {addWords, language, say} from "./language.js";
 import {recall, remember} from "./memory.js";
 import {cachedSite, loadSite} from "./site.js";
@@ -18,12 +19,6 @@ addWords({
 });
 
 const place = document.getElementById("routes");
-
-function create(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
 
 /** The address of the console with a WebSocket URL and subprotocols filled in. */
 export function consoleUrl(url, subprotocols = []) {
