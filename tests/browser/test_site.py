@@ -336,3 +336,22 @@ class TestWhyAConnectionFailed:
             "0" * 32,
         )
         assert answer == {}
+
+    def testIsNotToldToAPageOfAnotherOrigin(self, page: Page, daemon: str, served: int) -> None:
+        """Another port of the same host: cookies are shared, and nothing else."""
+        page.goto(f"http://localhost:{served}/blank.html")
+        token = "a" * 32
+        answer = page.evaluate(
+            """async ([host, token]) => {
+                document.cookie = `wsd_attempt_${token}=1; Path=/`;
+                await new Promise(resolve => { new WebSocket(`ws://${host}/nothing`).onclose = resolve; });
+                const headers = {"Wsd-Attempt": token, "Wsd-Target": "/nothing"};
+                return fetch(`http://${host}/_wsd/why`, {headers}).then(answer => answer.text(), error => error.name);
+            }""",
+            [daemon, token],
+        )
+        assert answer == "TypeError"
+        page.goto(f"http://{daemon}/topics")
+        headers = {"Wsd-Attempt": token, "Wsd-Target": "/nothing"}
+        remembered = page.evaluate("headers => fetch('/_wsd/why', {headers}).then(answer => answer.json())", headers)
+        assert remembered == {}
