@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import FOREIGN
 from tests.browser.test_console_page import CONTRASTS
 
 PAGES = ("/", "/blob", "/canvas/one", "/soap", "/topics", "/_wsd/status", "/nothing")
@@ -211,6 +212,16 @@ class TestErrors:
         expect(page.locator("h1:visible")).to_have_text("页面不存在")
         page.get_by_role("button", name="English").click()
         expect(page.locator("h1:visible")).to_have_text("There is nothing at this address")
+
+    def testAreReadableUnderAForeignNameThoughTheirFilesAreRefused(self, browser: Browser, daemon: str) -> None:
+        context = browser.new_context(locale="zh-CN")
+        page = context.new_page()
+        response = page.goto(f"http://{FOREIGN}:{daemon.partition(':')[2]}/")
+        assert response is not None
+        assert response.status == 421
+        expect(page.locator("h1:visible")).to_have_text("服务器不认识这个域名")
+        assert page.locator("main").evaluate("main => main.getBoundingClientRect().width") < 700
+        context.close()
 
     def testRunNothingOfTheAddress(self, openPage: Opened) -> None:
         page = openPage('/<img src=x onerror=alert(1)>?"><script>window.ran=1</script>')
