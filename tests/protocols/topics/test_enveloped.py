@@ -163,7 +163,8 @@ class TestSubscribing:
         client = enveloped(daemon)
         answer, *messages = ask(client, "subscribe", id=1, topic="a", since=since)
         position = answer["subscribed"]["position"]
-        assert answer == {"subscribed": {"id": 1, "topic": "a", "position": position, "recovered": 2, "gap": False}}
+        fields = {"id": 1, "topic": "a", "position": position, "replayed": 2, "recovered": 2, "gap": False}
+        assert answer == {"subscribed": fields}
         assert [message["message"]["text"] for message in messages] == ["4", "5"]
         sender.say("6")
         assert [message["message"]["text"] for message in told(client)] == ["6"]
@@ -185,9 +186,13 @@ class TestSubscribing:
         publisher = enveloped(daemon)
         for number in range(3):
             ask(publisher, "publish", topic="a", data=number, **({"key": "k"} if number == 1 else {}))
-        _, *messages = ask(enveloped(daemon), "subscribe", topic="a", history=2)
+        answer, *messages = ask(enveloped(daemon), "subscribe", topic="a", history=2)
         assert [message["message"]["data"] for message in messages] == [1, 2]
-        _, *messages = ask(enveloped(daemon), "subscribe", topic="#", last=True)
+        assert answer["subscribed"]["replayed"] == 2
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="b", history=2)
+        assert answer["subscribed"]["replayed"] == 0
+        answer, *messages = ask(enveloped(daemon), "subscribe", topic="#", last=True)
+        assert answer["subscribed"]["replayed"] == 1
         assert [message["message"]["data"] for message in messages] == [1]
 
     def test_ends_with_unsubscribe(self) -> None:

@@ -19,6 +19,7 @@ from wsd.protocols.topics.members import Member
 from wsd.protocols.topics.publication import TopicMessage
 from wsd.protocols.topics.redis.address import readAddress
 from wsd.protocols.topics.redis.listening import RedisListening
+from wsd.protocols.topics.redis.names import RedisNames
 
 ROOMY = Limits(count=10_000, size=1 << 24, topics=100, onceCount=10_000, members=10)
 
@@ -86,7 +87,7 @@ class TestTwoDaemons:
         daemon: Any = one.backend
         await daemon._link.stop()
         survivor: Any = two.backend
-        await survivor._link.run("DEL", f"{prefix}p:{daemon._daemon}")
+        await survivor._link.run("DEL", f"{prefix}p:{daemon._presence.daemon}")
         await survivor._beatOnce()
         await until(lambda: ("a", "leave", "here") in two.events)
         assert await two.members() == []
@@ -117,7 +118,7 @@ class TestAServerThatIsKilled:
     async def test_is_waited_for_within_bounds(
         self, server: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsd.protocols.topics.redis.backend._MOST_WAITING", 3)
+        monkeypatch.setattr("wsd.protocols.topics.redis.publishing._MOST_WAITING", 3)
         topics = await onServer(server, ROOMY, prefix)
         server.kill()
         await until(lambda: topics.backend.ready() is not None)
@@ -167,13 +168,13 @@ class TestAServerThatIsKilled:
         backend: Any = topics.backend
         backend.unlisten(("#",))
         listening: list[Deferred[None]] = []
-        catchUp = backend._catchUp
+        catchUp = backend._feed.catchUp
 
-        async def andListen() -> None:
-            await catchUp()
+        async def andListen(since: float) -> None:
+            await catchUp(since)
             listening.append(backend.listen(("b",)))
 
-        backend._catchUp = andListen
+        backend._feed.catchUp = andListen
         backend._link.abort()
         await until(lambda: backend.ready() is not None)
         await until(lambda: backend.ready() is None)
@@ -192,19 +193,6 @@ class TestAServerThatIsKilled:
         assert after.offset == 1
         await until(lambda: texts(topics.delivered) == ["1", "2"])
         assert not (await topics.since(before)).isComplete
-
-    @onReactor
-    async def test_that_lost_the_newest_messages_begins_a_new_epoch(self, server: RedisServer, prefix: str) -> None:
-        topics = await onServer(server, ROOMY, prefix)
-        positions = [(await topics.publish(text)).position for text in "123"]
-        backend: Any = topics.backend
-        # As after a failover to a replica that had not heard of them.
-        await backend._link.run("HSET", f"{prefix}m:a", "n", 1)
-        await backend._link.run("XTRIM", f"{prefix}s:a", "MAXLEN", 1)
-        await backend._catchUp()
-        after = (await topics.publish("4")).position
-        assert after.epoch != positions[-1].epoch
-        await until(lambda: texts(topics.delivered) == ["1", "2", "3", "4"])
 
 
 class TestMembersWhileRedisIsAway:
@@ -334,7 +322,7 @@ class TestListening:
         for channel in channels:
             await sender.publish("1", channel)
         await topics.settle()
-        listening = RedisListening("")
+        listening = RedisListening(RedisNames(""))
         for pattern in filters:
             listening.add(tuple(pattern.split("/")))
         await deferLater(reactor, 0.05)

@@ -13,19 +13,22 @@ from twisted.web.resource import IResource
 
 from wsd.config import Route
 from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.frames.codes import CloseCode
+from wsd.metrics import Cause
 from wsd.protocols.topics.access import Access, permitted
 from wsd.protocols.topics.choice import backendOf, limitsOf
 from wsd.protocols.topics.enveloped import ENVELOPED, EnvelopedForm
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.options import FILE, TopicsOptions
-from wsd.protocols.topics.outbox import OutboxBounds, Slow
+from wsd.protocols.topics.outbox import OutboxBounds, Outboxes, Slow
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.plain import PLAIN, PlainForm
 from wsd.protocols.topics.query import patternOf, readQuery
 from wsd.protocols.topics.resource import TopicResource
 from wsd.protocols.topics.rules import Subject
 from wsd.protocols.topics.streams import Streams
+from wsd.protocols.topics.waiting import WaitingItems
 
 
 class TopicConnection(Connection):
@@ -47,7 +50,7 @@ class TopicConnection(Connection):
             else:
                 topic, levels = patternOf(request.head.path.removeprefix(parts.below))
                 query = await permitted(readQuery(request.queries, topic), topic, levels, self.subject, parts.access)
-                self._speaker = PlainForm(self, parts.hub, topic, levels, query, parts.outboxBounds)
+                self._speaker = PlainForm(self, parts.hub, topic, levels, query, parts.outboxes)
         except TopicError as error:
             raise Refused(error.status, error.sentence) from None
         return Accept(subprotocol)
@@ -105,6 +108,11 @@ class TopicConnection(Connection):
         error = TopicError("expired", "the token has expired; get a new one, and connect again")
         self.close(error.closeCode, error.sentence)
 
+    def closeForMemory(self) -> None:
+        """What waits for this client, and for others that are as slow, takes too much memory."""
+        sentence = "the server has no memory left for a client that reads so slowly; try again later"
+        self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
+
     def countSkipped(self) -> None:
         """A message was not sent, since the client was too slow."""
         self.factory.counters.skipped += 1
@@ -133,7 +141,9 @@ class TopicsFactory(Factory):
             hub=Hub(backendOf(options, route.path, clock, self.now, self.pool), self.plane.sendAll),
             access=Access(options, clock),
             streams=Streams(clock, self.now),
-            outboxBounds=OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size),
+            outboxes=Outboxes(
+                OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size), WaitingItems(self.budget)
+            ),
         )
 
     def meet(self, others: Sequence[Factory]) -> None:

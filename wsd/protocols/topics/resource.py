@@ -124,7 +124,7 @@ class TopicResource(Resource):
             if query.replays:
                 await self._check(Action.history, topic, levels, subject)
             parts = self._parts
-            stream = EventStream(request, parts.hub, beginning, parts.outboxBounds, query.isEnveloped, parts.clock)
+            stream = EventStream(request, parts.hub, beginning, parts.outboxes, query.isEnveloped, parts.clock)
             await parts.streams.run(stream, subject)
         elif query.wait is not None:
             await self._check(Action.subscribe, topic, levels, subject)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wsd.protocols.topics.names import ONE, REST, isFilter, matches
+from wsd.protocols.topics.redis.names import RedisNames
 
 Levels = tuple[str, ...]
 
@@ -14,8 +15,8 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]^\\"
 class RedisListening:
     """The topics and filters that this daemon listens to, in the order in which they came."""
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, names: RedisNames) -> None:
+        self._channels = names
         self._names: dict[str, None] = {}
         self._filters: dict[Levels, tuple[bytes, ...]] = {}
 
@@ -24,7 +25,7 @@ class RedisListening:
         name = "/".join(levels)
         if not isFilter(name):
             self._names[name] = None
-            return "SUBSCRIBE", (self.channel(name),)
+            return "SUBSCRIBE", (self._channels.channel(name),)
         self._filters[levels] = tuple(self._patterns(levels))
         return "PSUBSCRIBE", self._filters[levels]
 
@@ -33,7 +34,7 @@ class RedisListening:
         name = "/".join(levels)
         if not isFilter(name):
             del self._names[name]
-            return "UNSUBSCRIBE", (self.channel(name),)
+            return "UNSUBSCRIBE", (self._channels.channel(name),)
         patterns = self._filters.pop(levels)
         needed = {pattern for each in self._filters.values() for pattern in each}
         rest = tuple(pattern for pattern in patterns if pattern not in needed)
@@ -42,7 +43,7 @@ class RedisListening:
     def all(self) -> Iterator[tuple[str, tuple[bytes, ...]]]:
         """The commands that listen to everything again."""
         if self._names:
-            yield "SUBSCRIBE", tuple(map(self.channel, self._names))
+            yield "SUBSCRIBE", tuple(map(self._channels.channel, self._names))
         patterns = tuple(dict.fromkeys(pattern for each in self._filters.values() for pattern in each))
         if patterns:
             yield "PSUBSCRIBE", patterns
@@ -50,11 +51,6 @@ class RedisListening:
     def has(self, levels: Levels) -> bool:
         """Whether exactly this topic or filter is listened to."""
         return "/".join(levels) in self._names or levels in self._filters
-
-    @property
-    def names(self) -> list[str]:
-        """The topics that are listened to by name."""
-        return list(self._names)
 
     @property
     def hasFilters(self) -> bool:
@@ -66,10 +62,6 @@ class RedisListening:
         levels = tuple(name.split("/"))
         return name in self._names or any(matches(each, levels) for each in self._filters)
 
-    def channel(self, name: str) -> bytes:
-        """The channel of a topic."""
-        return f"{self._prefix}c:{name}".encode()
-
     def topicOf(self, pattern: bytes | None, channel: bytes) -> str | None:
         """
         The topic of a message; None if the message is not to be heard.
@@ -77,7 +69,7 @@ class RedisListening:
         Redis sends a message once for each channel and pattern that match. One of them counts: the name, or else the
         first pattern of the first filter that matches.
         """
-        name = channel.decode().removeprefix(f"{self._prefix}c:")
+        name = channel.decode().removeprefix(f"{self._channels.prefix}c:")
         if name in self._names:
             return name if pattern is None else None
         if pattern is None:
@@ -95,6 +87,6 @@ class RedisListening:
 
     def _patterns(self, levels: Levels) -> Iterator[bytes]:
         parts = ["*" if level in (ONE, REST) else level.translate(_SPECIAL) for level in levels]
-        yield f"{self._prefix.translate(_SPECIAL)}c:{'/'.join(parts)}".encode()
+        yield f"{self._channels.prefix.translate(_SPECIAL)}c:{'/'.join(parts)}".encode()
         if levels[-1] == REST and len(levels) > 1:
-            yield f"{self._prefix.translate(_SPECIAL)}c:{'/'.join(parts[:-1])}".encode()
+            yield f"{self._channels.prefix.translate(_SPECIAL)}c:{'/'.join(parts[:-1])}".encode()
