@@ -58,6 +58,11 @@ class RedisServer:
         command = [*self._prefix, "redis-cli", "-h", self._host, "-p", str(self.port), "ping"]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "PONG\n"
 
+    def run(self, *command: str) -> None:
+        """A command of redis-cli."""
+        where = ["redis-cli", "-h", self._host, "-p", str(self.port)]
+        subprocess.run([*self._prefix, *where, *command], capture_output=True, check=True)
+
     def kill(self) -> None:
         """End it as a crash does; what it had acknowledged is in its append-only file."""
         self.process.send_signal(signal.SIGKILL)

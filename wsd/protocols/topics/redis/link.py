@@ -22,6 +22,8 @@ assert hiredis, "txredisapi reads bytes as bytes with hiredis alone"
 _NOT_SERVING = ("LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS")
 """Errors of a server that is starting, or is no master any more: another connection is to be made."""
 
+_SILENT = "the server does not answer; only one with TLS is written rediss://"
+
 REPLY_TIMEOUT = 10.0
 """Seconds in which Redis must answer a command."""
 
@@ -46,21 +48,20 @@ class LinkEvents(Protocol):
         """A message on a channel, by the pattern that it matched, or by its name."""
 
 
-class _Commander(RedisProtocol):
+class _Connection(RedisProtocol):
+    isReady = False
+    """Whether Redis has let it in."""
+
     def connectionLost(self, why: Any) -> None:
         """Tell the factory, if this connection was never ready."""
-        if not self.connected:
+        if not self.isReady:
             self.factory.notReady(why)
         super().connectionLost(why)
+        # What is said of the commands that were lost with it is no refusal.
+        self.factory.refusal = None
 
 
-class _Listener(SubscriberProtocol):
-    def connectionLost(self, why: Any) -> None:
-        """Tell the factory, if this connection was never ready."""
-        if not self.connected:
-            self.factory.notReady(why)
-        super().connectionLost(why)
-
+class _Listener(_Connection, SubscriberProtocol):
     def messageReceived(self, pattern: bytes | None, channel: bytes, data: bytes) -> None:
         """A message on a channel."""
         self.factory.heard(pattern, channel, data)
@@ -69,7 +70,7 @@ class _Listener(SubscriberProtocol):
 class _Commands(RedisFactory):
     """One connection, which tells when it is there and when it is lost."""
 
-    protocol = _Commander
+    protocol = _Connection
     initialDelay = 0.1
     maxDelay = 2.0
 
@@ -86,12 +87,21 @@ class _Commands(RedisFactory):
         )
         self._changed = changed
         self._failed = failed
-        self._refusal: str | None = None
+        self.refusal: str | None = None
         """Why Redis did not let the present connection in."""
 
+    def buildProtocol(self, addr: Any) -> Any:
+        connection = super().buildProtocol(addr)
+        connection.whenConnected().addCallback(self._letIn)
+        return connection
+
+    def _letIn(self, connection: Any) -> None:
+        connection.isReady = True
+
     def connectionError(self, why: str) -> None:
-        """Redis does not let this connection in: the password or the database is wrong."""
-        self._refusal = why.removeprefix("Redis error: ")
+        """Redis does not let this connection in: the password or the database is wrong, or no answer comes."""
+        isSilent = "Not received Redis response" in why
+        self.refusal = _SILENT if isSilent else why.removeprefix("Redis error: ")
 
     def stopTrying(self) -> Deferred[None]:
         """Try on: what Redis refuses may be mended there."""
@@ -99,9 +109,8 @@ class _Commands(RedisFactory):
 
     def notReady(self, why: Failure) -> None:
         """A connection was lost before it could be used."""
-        refusal, self._refusal = self._refusal, None
         if not self.disconnectCalled:
-            self._failed(refusal or reasonOf(why))
+            self._failed(self.refusal or reasonOf(why))
 
     def addConnection(self, connection: Any) -> None:
         super().addConnection(connection)
