@@ -45,7 +45,8 @@ async def reasonFor(url: str) -> str:
     reasons = [event["reason"] for event in events if event.get("event") == "topics.redis" and "reason" in event]
     assert reasons == [said.removeprefix(f"{prefix}: ")]
     assert PASSWORD not in repr(events)
-    return reasons[0]
+    reason: str = reasons[0]
+    return reason
 
 
 @contextmanager
