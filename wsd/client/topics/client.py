@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wsd.client.topics.link import Link, Token, TopicsError
+from wsd.client.topics.link import Link, Token
+from wsd.client.topics.requests import TopicsError
 from wsd.client.topics.subscription import Gap, ReceivedMessage, Subscription, SubscriptionOptions, given, messageOf
 
 _AGAIN = frozenset(("busy", "unavailable"))
