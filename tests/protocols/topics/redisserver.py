@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def freePort() -> int:

@@ -331,6 +331,27 @@ class TestListening:
         ]
 
     @onReactor
+    async def test_by_a_filter_misses_nothing_while_a_name_is_being_subscribed_to(self, prefix: str) -> None:
+        other, topics = [await onServer(theServer(), ROOMY, prefix) for _ in range(2)]
+        backend: Any = topics.backend
+        confirmed: Deferred[None] = Deferred()
+        listen = backend._link.listen
+
+        async def late(*arguments: Any) -> Any:
+            await confirmed
+            return await listen(*arguments)
+
+        backend._link.listen = lambda *arguments: Deferred.fromCoroutine(late(*arguments))
+        listening = topics.backend.listen(("b",))
+        for text in "12":
+            await other.publish(text, "b")
+        await topics.settle()
+        confirmed.callback(None)
+        await listening
+        await other.publish("3", "b")
+        await until(lambda: texts(topics.delivered) == ["1", "2", "3"])
+
+    @onReactor
     async def test_to_several_channels_is_confirmed_for_each(self, prefix: str) -> None:
         """The confirmation of one channel is not taken for the answer to the next command."""
         topics = await onServer(theServer(), ROOMY, prefix)
@@ -372,12 +393,12 @@ class TestAnAddress:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("http://localhost", "is no URL of Redis"),
-            ("redis://:secret@", "has a host that is none"),
+            ("http://localhost", "is not the URL of a Redis"),
+            ("redis://:secret@", "has an invalid host"),
             ("redis://a,b", "for Sentinels write redis+sentinel://"),
             ("redis+sentinel://a", "lacks the master's name"),
-            ("redis://a/x", "has no number of a database"),
-            ("redis://a:70000", "has a host that is none"),
+            ("redis://a/x", "does not end with the number of a database"),
+            ("redis://a:70000", "has an invalid host"),
         ],
     )
     def test_that_is_none_is_refused_without_its_password(self, text: str, said: str) -> None:

@@ -9,7 +9,7 @@ from wsd.client.connection import ClientConnection
 SUBPROTOCOL = "topics.wsd.v1"
 
 
-class MessageReceiver(Protocol):
+class TopicsReceiver(Protocol):
     """Who is given the messages: the link."""
 
     def received(self, payload: bytes, isBinary: bool) -> None:
@@ -20,7 +20,7 @@ class TopicsConnection(ClientConnection):
     """Gives each message to the link."""
 
     showsHeads = False
-    link: MessageReceiver
+    link: TopicsReceiver
     code: int | None = None
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:

@@ -165,7 +165,7 @@ class Link:
             return found if isinstance(found, str) else await found
         except Exception as error:
             self._user.failed(error)
-            raise Unanswered("there is no token to connect with") from None
+            raise Unanswered("no token could be obtained") from None
 
     def _opened(self, connection: TopicsConnection, token: str | None) -> None:
         self._connection = connection
@@ -250,7 +250,7 @@ class Link:
         assert self._connection is not None
         now = self._reactor.seconds()
         if request.sentAt is not None and now - request.sentAt > _ONCE:
-            self._fail(request, TopicsError("lost", "it may have been published, too long ago to be sent again"))
+            self._fail(request, TopicsError("lost", "it may have been published, but too long ago to be sent again"))
             self._unsettled -= 1
             return
         request.sentAt = request.sentAt or now

@@ -18,7 +18,7 @@ from wsd.config.values import printable
 from wsd.policies.timer import keepTime
 
 
-class Session:
+class TopicsRun:
     """One run of a command: it ends when `over` fires."""
 
     def __init__(self, reactor: Any, arguments: Namespace) -> None:
@@ -78,12 +78,12 @@ def _tokenOf(text: str | None) -> Any:
     return read
 
 
-def runSession(arguments: Namespace, run: Callable[[Session], Awaitable[None]]) -> None:
+def runSession(arguments: Namespace, run: Callable[[TopicsRun], Awaitable[None]]) -> None:
     """Run a command. Raises SystemExit: 0, or with one line for stderr."""
 
     async def main(reactor: Any) -> None:
         keepTime(reactor)
-        session = Session(reactor, arguments)
+        session = TopicsRun(reactor, arguments)
         try:
             await run(session)
         except (TopicsError, OSError) as error:

@@ -12,7 +12,7 @@ from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineReceiver
 
 from wsd.client.connection import addTrust
-from wsd.client.topics.session import Session, runSession
+from wsd.client.topics.session import TopicsRun, runSession
 from wsd.client.topics.shown import Lines, Words, memberLine
 
 _IN_FLIGHT = 100
@@ -26,13 +26,13 @@ _LONGEST_LINE = 16 << 20
 def watch(arguments: Namespace) -> None:
     """Show what is published, until it is interrupted."""
     if arguments.since is not None and len(arguments.topic) != 1:
-        raise SystemExit("wsd: --since: a position is that of one topic; name one TOPIC")
+        raise SystemExit("wsd: --since: a position belongs to one topic; name one TOPIC")
     if arguments.since is not None and arguments.history:
-        raise SystemExit("wsd: --since and --history are two beginnings; write one of them")
+        raise SystemExit("wsd: use either --since or --history, not both")
     runSession(arguments, _watch)
 
 
-async def _watch(session: Session) -> None:
+async def _watch(session: TopicsRun) -> None:
     arguments = session.arguments
     show = Lines() if arguments.json else Words()
     for topic in dict.fromkeys(arguments.topic or ["#"]):
@@ -58,13 +58,13 @@ def publish(arguments: Namespace) -> None:
     runSession(arguments, _publishLines if arguments.message == "-" else _publishOne)
 
 
-async def _publishOne(session: Session) -> None:
+async def _publishOne(session: TopicsRun) -> None:
     done = _published(session, session.arguments.message, session.arguments.once)
     done.addCallbacks(lambda _: session.over.callback(None), session.failed)
     await session.over
 
 
-def _published(session: Session, text: str, once: str | None) -> Deferred[None]:
+def _published(session: TopicsRun, text: str, once: str | None) -> Deferred[None]:
     """Publish a text, as JSON where it is JSON."""
     arguments = session.arguments
     payload, form = _payloadOf(text)
@@ -86,7 +86,7 @@ class _Stdin(LineReceiver):
     delimiter = b"\n"
     MAX_LENGTH = _LONGEST_LINE
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TopicsRun) -> None:
         self._session = session
         self._count = 0
         self._waiting = 0
@@ -124,7 +124,7 @@ class _Stdin(LineReceiver):
             self._session.over.callback(None)
 
 
-async def _publishLines(session: Session) -> None:
+async def _publishLines(session: TopicsRun) -> None:
     StandardIO(_Stdin(session))
     await session.over
 
@@ -137,13 +137,13 @@ def presence(arguments: Namespace) -> None:
     runSession(arguments, _presence)
 
 
-async def _presence(session: Session) -> None:
+async def _presence(session: TopicsRun) -> None:
     done = session.client.members(session.arguments.topic)
     done.addCallbacks(lambda members: _printMembers(session, members), session.failed)
     await session.over
 
 
-def _printMembers(session: Session, members: list[dict[str, Any]]) -> None:
+def _printMembers(session: TopicsRun, members: list[dict[str, Any]]) -> None:
     for member in members:
         print(memberLine(member))
     session.over.callback(None)
@@ -196,7 +196,7 @@ def _takesPresence(parser: ArgumentParser) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or not text.isascii():
-        raise ArgumentTypeError(f'"{text}" is no number of messages; write one such as 10')
+        raise ArgumentTypeError(f'"{text}" is not a number of messages; write one such as 10')
     return int(text)
 
 
@@ -206,7 +206,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ArgumentTypeError(f'"{text}" is no number of seconds above 0')
+        raise ArgumentTypeError(f'"{text}" is not a number of seconds above 0')
     return seconds
 
 

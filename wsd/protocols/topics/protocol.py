@@ -41,7 +41,7 @@ class TopicConnection(Connection):
     _expiry: IDelayedCall | None = None
 
     async def opening(self, request: Request) -> Accept:
-        """Refuse what is no topic, a query that cannot be granted, and whoever may do nothing here."""
+        """Refuse an invalid topic, a query that cannot be granted, and a client that may do nothing here."""
         subprotocol, parts = self.factory.choose(request.subprotocols), self.factory.parts
         try:
             self.subject = parts.access.subjectOf(request, request.queries, self.user)

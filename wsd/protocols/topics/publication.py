@@ -24,7 +24,7 @@ class TopicMessage:
     """The topic's last value of this key becomes this message, and is removed if `isRemoval`."""
     isRemoval: bool = False
     ttl: float | None = None
-    """Seconds after which nobody is sent this message any more."""
+    """Seconds after which this message is no longer sent to anybody."""
     once: str | None = None
     """The idempotency key: of two messages with the same key only the first is published."""
     mediaType: str | None = None

@@ -88,7 +88,7 @@ class EnvelopedFeed:
         if topic not in self.subscribed and len(self.subscribed) >= self._most:
             raise TopicError("too_many", f"this connection has {self._most} subscriptions, which is the limit")
         if isFilter(topic) and ("since" in request.fields or "history" in request.fields):
-            raise TopicError("filter", "a filter has no history of its own; name a topic, or ask for last")
+            raise TopicError("filter", "a filter has no history of its own; use a topic, or ask for last")
         return levels
 
     async def _watch(self, topic: str, levels: Levels) -> list[dict[str, object]] | None:

@@ -64,7 +64,7 @@ class EnvelopedForm:
         try:
             if isBinary:
                 if request is None:
-                    raise TopicError("bad_message", 'a binary message comes behind its envelope with "binary": true')
+                    raise TopicError("bad_message", 'a binary message must follow its envelope with "binary": true')
                 return self._do(request, TopicMessage(payload, isBinary=True, mediaType=request.fields.get("type")))
             if request is not None:
                 raise _of(request, TopicError("bad_message", "the payload, a binary message, is missing"))

@@ -69,6 +69,7 @@ class RedisFeed:
 
     async def _listen(self, pattern: Levels, command: str, channels: tuple[bytes, ...]) -> None:
         await self._link.listen(command, *channels)
+        self._listening.confirm(pattern)
         await self._baseline(pattern)
         self._confirm(pattern)
 
@@ -99,6 +100,7 @@ class RedisFeed:
         self._early = []
         for command, channels in self._listening.all():
             await self._link.listen(command, *channels)
+        self._listening.confirmAll()
         await self.catchUp(since)
         for levels in list(self._pending):
             await self._baseline(levels)
@@ -137,7 +139,8 @@ class RedisFeed:
     def _hear(self, topic: str, publication: Publication) -> None:
         if self._early is not None and self._follower.positionOf(topic) is None:
             self._early.append(publication)
-        elif tuple(topic.split("/")) not in self._pending:
+        elif tuple(topic.split("/")) not in self._pending or self._listening.hearsByFilter(topic):
+            # Before its baseline, a topic that is subscribed to by name is heard for filters alone.
             self._follower.arrived(publication)
 
     async def reach(self, topic: str, position: Position) -> None:

@@ -17,17 +17,28 @@ class RedisListening:
 
     def __init__(self, names: RedisNames) -> None:
         self._channels = names
-        self._names: dict[str, None] = {}
+        self._names: dict[str, bool] = {}
+        """Topics, and whether Redis has confirmed each."""
         self._filters: dict[Levels, tuple[bytes, ...]] = {}
 
     def add(self, levels: Levels) -> tuple[str, tuple[bytes, ...]]:
         """Listen to a topic or filter: Redis's command and its channels or patterns."""
         name = "/".join(levels)
         if not isFilter(name):
-            self._names[name] = None
+            self._names[name] = False
             return "SUBSCRIBE", (self._channels.channel(name),)
         self._filters[levels] = tuple(self._patterns(levels))
         return "PSUBSCRIBE", self._filters[levels]
+
+    def confirm(self, levels: Levels) -> None:
+        """Redis has confirmed a topic or filter that was added."""
+        name = "/".join(levels)
+        if name in self._names:
+            self._names[name] = True
+
+    def confirmAll(self) -> None:
+        """Redis has confirmed everything."""
+        self._names = dict.fromkeys(self._names, True)
 
     def remove(self, levels: Levels) -> tuple[str, tuple[bytes, ...]] | None:
         """Listen no more: Redis's command; None when another filter still needs all of its patterns."""
@@ -59,20 +70,24 @@ class RedisListening:
 
     def hears(self, name: str) -> bool:
         """Whether a topic is listened to, by its name or by a filter."""
+        return name in self._names or self.hearsByFilter(name)
+
+    def hearsByFilter(self, name: str) -> bool:
+        """Whether a topic is listened to by a filter."""
         levels = tuple(name.split("/"))
-        return name in self._names or any(matches(each, levels) for each in self._filters)
+        return any(matches(each, levels) for each in self._filters)
 
     def topicOf(self, pattern: bytes | None, channel: bytes) -> str | None:
         """
         The topic of a message; None if the message is not to be heard.
 
-        Redis sends a message once for each channel and pattern that match. One of them counts: the name, or else the
-        first pattern of the first filter that matches.
+        Redis sends a message once for each channel and pattern that match. One of them counts: the name, as soon as it
+        is confirmed, or else the first pattern of the first filter that matches.
         """
         name = channel.decode().removeprefix(f"{self._channels.prefix}c:")
-        if name in self._names:
-            return name if pattern is None else None
         if pattern is None:
+            return name if name in self._names else None
+        if self._names.get(name):
             return None
         levels = tuple(name.split("/"))
         for each, patterns in self._filters.items():
