@@ -93,6 +93,61 @@ class TestTwoDaemons:
         assert await two.members() == []
 
 
+class TestPublishesAtOnce:
+    @staticmethod
+    def calls(topics: Topics) -> list[str]:
+        """The topics of the calls that publish, from now on."""
+        link: Any = topics.backend
+        link, found = link._link, []
+        script = link.script
+
+        def recorded(which: Any, keys: list[str], *arguments: Any) -> Any:
+            found.append(keys[0].rpartition(":")[2])
+            return script(which, keys, *arguments)
+
+        link.script = recorded
+        return found
+
+    def publish(self, topics: Topics, text: str, topic: str = "a", **fields: Any) -> Deferred[Any]:
+        return topics.backend.publish(topic, TopicMessage(text.encode(), False, **fields))
+
+    @onReactor
+    async def test_share_a_call_for_each_topic_while_redis_answers(self, prefix: str) -> None:
+        topics = await onServer(theServer(), ROOMY, prefix)
+        calls = self.calls(topics)
+        done = [self.publish(topics, str(number)) for number in range(5)]
+        done += [
+            self.publish(topics, "b", "b"),
+            topics.backend.publishAll("a", [TopicMessage(b"5"), TopicMessage(b"6")]),
+        ]
+        *firsts, others, both = await gatherResults(done)
+        assert calls == ["a", "a", "b"]
+        assert [each.position.offset for each in (*firsts, *both)] == [1, 2, 3, 4, 5, 6, 7]
+        assert others.position.offset == 1
+        await topics.settle()
+        assert [text for text in texts(topics.delivered) if text != "b"] == list("0123456")
+
+    @onReactor
+    async def test_are_refused_one_by_one(self, prefix: str) -> None:
+        topics = await onServer(theServer(), Limits(keys=1), prefix)
+        fired: list[Any] = []
+        for text, key in (("1", None), ("2", "x"), ("3", None), ("4", "y"), ("5", None)):
+            self.publish(topics, text, key=key).addBoth(fired.append)
+        await until(lambda: len(fired) == 5)
+        await topics.settle()
+        assert texts(topics.delivered) == ["1", "2", "3", "5"]
+        assert [each.value.code for each in fired if not hasattr(each, "position")] == ["full"]
+
+    @onReactor
+    async def test_share_calls_of_a_bounded_size(self, prefix: str) -> None:
+        topics = await onServer(theServer(), ROOMY, prefix)
+        calls = self.calls(topics)
+        await gatherResults([self.publish(topics, str(number)) for number in range(251)])
+        assert len(calls) == 4
+        await topics.settle()
+        assert texts(topics.delivered) == [str(number) for number in range(251)]
+
+
 class TestAServerThatIsKilled:
     @onReactor
     async def test_loses_and_doubles_nothing(self, server: RedisServer, prefix: str) -> None:
