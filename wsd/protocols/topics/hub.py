@@ -13,7 +13,9 @@ from wsd.frames.prepared import Prepared
 from wsd.protocols.topics.audience import Audience, Connections, Subscriber
 from wsd.protocols.topics.backend import Backend
 from wsd.protocols.topics.members import Member, PresenceEvent
-from wsd.protocols.topics.publication import DirectMessage, Publication, TopicMessage
+from wsd.protocols.topics.names import isFilter
+from wsd.protocols.topics.position import Position
+from wsd.protocols.topics.publication import DirectMessage, Loss, Publication, TopicMessage
 from wsd.protocols.topics.trie import Trie
 
 
@@ -131,6 +133,11 @@ class Hub:
             del self._listening[pattern]
             self.backend.unlisten(pattern)
 
+    def audiences(self) -> dict[str, int]:
+        """The topics that have subscribers at this process, with their number. Filters are left out."""
+        found = {"/".join(levels): len(audience) for levels, audience in self._audiences.items()}
+        return {topic: count for topic, count in found.items() if not isFilter(topic)}
+
     # -- being present --------------------------------------------------------------------------------------------
 
     def enter(self, present: Present, topic: str, member: Member) -> Deferred[None]:
@@ -179,6 +186,15 @@ class Hub:
         for subscriber in list(subscribers):
             try:
                 subscriber.take(publication)
+            except Exception:
+                self._failed()
+
+    def lost(self, topic: str, position: Position) -> None:
+        """Tell every subscriber."""
+        loss = Loss(topic, position)
+        for subscriber in Audience.joined(self._subscriptions.match(tuple(topic.split("/")))).subscribers:
+            try:
+                subscriber.miss(loss)
             except Exception:
                 self._failed()
 

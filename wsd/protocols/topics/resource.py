@@ -23,6 +23,7 @@ from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.events import EventStream
 from wsd.protocols.topics.messages import memberFields
 from wsd.protocols.topics.names import isFilter
+from wsd.protocols.topics.pages import TopicList
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.polling import Poll
 from wsd.protocols.topics.posting import Body, isBatch, messageOf, messagesOf
@@ -30,7 +31,7 @@ from wsd.protocols.topics.publication import Publication, TopicMessage
 from wsd.protocols.topics.query import ReadQuery, WriteQuery, patternOf, readReadQuery, readWriteQuery
 from wsd.protocols.topics.replay import Beginning
 from wsd.protocols.topics.rules import Action, Levels, Subject
-from wsd.resources import IBody, IStreamed, answerBy, finish, setFields
+from wsd.resources import IBody, IStreamed, answerBy, finish, prefersHtml, setFields
 
 _METHODS = "DELETE, GET, HEAD, OPTIONS, POST"
 _ASK = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
@@ -46,6 +47,7 @@ class TopicResource(Resource):
     def __init__(self, parts: TopicsParts) -> None:
         super().__init__()
         self._parts = parts
+        self._list = TopicList(parts)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Only a POST has one."""
@@ -59,10 +61,12 @@ class TopicResource(Resource):
     def render(self, request: Any) -> Any:
         """Answer; pages of other sites only where the route's origins let them (CORS, as the Fetch standard has it)."""
         self._letIn(request)
+        if self._list.answers(request):
+            return self._list.render(request)
         try:
             return super().render(request)
         except UnsupportedMethod:
-            raise Refused(405, f"a topic is asked for with one of {_METHODS}", [("Allow", _METHODS)]) from None
+            raise Refused(405, f"the method is not allowed; use one of {_METHODS}", [("Allow", _METHODS)]) from None
 
     def _letIn(self, request: Any) -> None:
         origin = request.head.headers.get("Origin")
@@ -89,7 +93,7 @@ class TopicResource(Resource):
     async def _publish(self, request: Any) -> None:
         topic, levels, queries = self._topicOf(request)
         if isFilter(topic):
-            raise TopicError("filter", f"{topic!r} is a filter, which nobody can publish to; write a topic")
+            raise TopicError("filter", f"{topic!r} is a filter, and only topics can be published to")
         query = readWriteQuery(queries, request.head.headers.get("Idempotency-Key"))
         await self._check(Action.publish, topic, levels, self._subjectOf(request, queries))
         content = request.posted.content if request.head.hasBody else b""
@@ -124,7 +128,7 @@ class TopicResource(Resource):
             if query.replays:
                 await self._check(Action.history, topic, levels, subject)
             parts = self._parts
-            stream = EventStream(request, parts.hub, beginning, parts.outboxBounds, query.isEnveloped, parts.clock)
+            stream = EventStream(request, parts.hub, beginning, parts.outboxes, query.isEnveloped, parts.clock)
             await parts.streams.run(stream, subject)
         elif query.wait is not None:
             await self._check(Action.subscribe, topic, levels, subject)
@@ -220,11 +224,13 @@ def _answerBy(request: Any, coroutine: Coroutine[Any, Any, None]) -> int:
 
 
 async def _withErrors(request: Any, coroutine: Coroutine[Any, Any, None]) -> None:
-    """An error is JSON: a code and a sentence."""
+    """An error is JSON: a code and a sentence. A browser gets a page."""
     try:
         await coroutine
     except TopicError as error:
         fields = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        if prefersHtml(request.head):
+            raise Refused(error.status, error.sentence, list(fields.items())) from None
         content = {"error": _json({"code": error.code, "message": error.sentence})}
         await _answerJson(request, error.status, fields, content)
 
