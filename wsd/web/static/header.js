@@ -30,7 +30,7 @@ function create(tag, properties = {}, ...children) {
 
 function brandOf() {
   const icon = create("img", {src: "/_wsd/icon.svg", alt: "", width: 22, height: 22});
-  return create("a", {className: "brand", href: "/"}, icon, "wsd");
+  return create("a", {className: "brand"}, icon, "wsd");
 }
 
 function languagesOf() {
@@ -63,6 +63,8 @@ function applyTheme(name) {
 
 function drawPages(site) {
   if (!site) return;
+  const home = site.pages.find(({name}) => name === "console");
+  if (home) header.querySelector(".brand").href = home.path;
   const current = currentOf(site.pages);
   header.querySelector("nav ul").replaceChildren(...site.pages.map(({name, path}) => {
     const link = create("a", {href: path, textContent: say(`header.${name}`)});
@@ -76,7 +78,7 @@ function drawPages(site) {
 /** The path of the page that is shown: the longest one at or above the address. */
 function currentOf(pages) {
   const here = location.pathname;
-  const above = ({path}) => here === path || (path !== "/" && here.startsWith(`${path}/`));
+  const above = ({path}) => here === path || (path !== "/" && here.startsWith(`${path.replace(/\/$/, "")}/`));
   return pages.filter(above).sort((one, other) => other.path.length - one.path.length)[0]?.path;
 }
 
@@ -89,6 +91,7 @@ function drawWords() {
     button.setAttribute("aria-pressed", String(button.dataset.language === language()));
   }
   header.querySelector("select").setAttribute("aria-label", say("header.theme"));
+  header.querySelector("select").title = say("header.theme");
   for (const option of header.querySelectorAll("option")) option.textContent = say(`header.${option.value}`);
 }
 
