@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from tests.browser.conftest import PAGES, Daemon, running
 from tests.browser.console import Console
@@ -64,6 +64,11 @@ class Server:
 
     def files(self) -> set[Path]:
         return set(self.folder.glob("blob/files/*/*"))
+
+
+def payload(name: str, content: bytes) -> FilePayload:
+    """A file that is only in memory."""
+    return {"name": name, "mimeType": "text/plain", "buffer": content}
 
 
 class Blobs:
@@ -363,8 +368,7 @@ class TestThePage:
                 ):
                     if size == 1000 and way == "One message":
                         continue
-                    file = {"name": f"{size}.bin", "mimeType": "text/plain", "buffer": bytes(size)}
-                    page.locator("#file").set_input_files([file])
+                    page.locator("#file").set_input_files(payload(f"{size}.bin", bytes(size)))
                     expect(state).to_have_text(sentence or STORED)
             page.close()
 
@@ -376,8 +380,7 @@ class TestThePage:
             expect(page.locator("#no-list")).to_be_visible()
             expect(page.locator("#none")).to_be_visible()
             for name in ("a.txt", "b.txt"):
-                file = {"name": name, "mimeType": "text/plain", "buffer": name.encode()}
-                page.locator("#file").set_input_files([file])
+                page.locator("#file").set_input_files(payload(name, name.encode()))
                 expect(page.locator(".file .state").first).to_have_text(STORED)
             page.reload()
             expect(page.locator("#stored .link")).to_have_text(["b.txt", "a.txt"])
@@ -414,7 +417,7 @@ class TestLooks:
         name = f"holiday-{'with-a-rather-long-name-' * 4}.jpg"
         (tmp_path / "large.bin").write_bytes(os.urandom(1 * MIB))
         with opened(browser, look, f"http://localhost:{server.port}/blob") as page:
-            page.locator("#file").set_input_files([{"name": name, "mimeType": "image/jpeg", "buffer": os.urandom(10)}])
+            page.locator("#file").set_input_files(payload(name, os.urandom(10)))
             expect(page.locator(".file .state.good")).to_be_visible()
             with server.halted():
                 page.locator("#file").set_input_files(tmp_path / "large.bin")
@@ -503,6 +506,37 @@ class TestTheModule:
             }"""
         )
         assert answer == [9_000_000, True, "application/x-of-mine", "a"]
+
+    def testRefusesAStoredFileThatIsAnotherOne(self, blobs: Blobs) -> None:
+        """It has the name, the size and the time of the first one, and the token of an upload that was complete."""
+        blobs.open()
+        assert blobs.page.evaluate(
+            """async () => {
+                const {upload} = await import("/_wsd/wsd-blob.js");
+                const file = (text) => new File([text], "same.txt", {lastModified: 1});
+                const {removeItem} = Storage.prototype;
+                Storage.prototype.removeItem = () => {};  // as if the page was left before it heard of the end
+                await upload("/blob", file("one"));
+                Storage.prototype.removeItem = removeItem;
+                const other = () => upload("/blob", file("two")).then(({sha256}) => sha256, ({code}) => code);
+                return [await other(), await other()];
+            }"""
+        ) == ["sha256", sha256(b"two").hexdigest()]
+
+    def testTellsBeforeItTriesAgain(self, blobs: Blobs) -> None:
+        blobs.open()
+        blobs.page.route_web_socket("**/*", lambda socket: socket.close(code=1013, reason="later"))
+        told = blobs.page.evaluate(
+            """async () => {
+                const {upload} = await import("/_wsd/wsd-blob.js");
+                return new Promise((resolve) => {
+                    const control = new AbortController();
+                    const onretry = (error) => { control.abort(); resolve(error.message); };
+                    upload("/blob", new Blob(["a"]), {signal: control.signal, onretry}).catch(() => {});
+                });
+            }"""
+        )
+        assert told == "the connection is lost: 1013 later"
 
     def testGivesUpAtOnceWhenTheFileCannotBeReadAnyMore(self, blobs: Blobs) -> None:
         blobs.open()
