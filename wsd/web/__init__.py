@@ -5,7 +5,7 @@ HTTP: from the head of a request to its answer.
 requests, and `ending` has time-outs and the end of a connection. `starting` starts routes, and `draining` ends all
 connections.
 
-`console`, `probes` and `status` are the daemon's own pages, and `directory` tells them what the daemon serves. A refusal
-becomes a page or a text in `errorpage`, with the words of `errorwords`. `attempts` tells the console why its connection
-failed.
+`console`, `probes` and `status` are the daemon's own pages, and `directory` tells them what the daemon serves. In
+`errorpage` a refusal becomes a page or a text, with the words of `errorwords`. `attempts` tells the console why its
+connection failed.
 """

@@ -19,6 +19,9 @@ class BackendReceiver(Protocol):
     def published(self, publication: Publication) -> None:
         """A message was published here or by another process: each once, in the order of its topic."""
 
+    def lost(self, topic: str, position: Position) -> None:
+        """Messages of a topic before this position may be lost to subscribers here."""
+
     def presenceChanged(self, event: PresenceEvent) -> None:
         """A member of a topic has come, gone, or changed its state, here or at another process."""
 

@@ -161,6 +161,7 @@ class MemoryBackend(LocalBackend):
             found = Topic(name, now)
             if len(self._topics) < self._bounds.topics:
                 self._topics[name] = found
+                self._touched(found)
         if found.isToTrim(now, self._keep):
             with self._measured(found):
                 found.trim(now, self._keep)

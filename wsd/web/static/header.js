@@ -1,5 +1,6 @@
 // The header of every page: what this daemon serves, the language and the theme. It fills <header id="site-header">.
 
+import {create} from "./element.js";
 import {addWords, choose, language, say, translate} from "./language.js";
 import {recall, remember} from "./memory.js";
 import {cachedSite, loadSite} from "./site.js";
@@ -21,12 +22,6 @@ addWords({
     "header.dark": "深色",
   },
 });
-
-function create(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
 
 function brandOf() {
   const icon = create("img", {src: "/_wsd/icon.svg", alt: "", width: 22, height: 22});

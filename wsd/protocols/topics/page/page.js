@@ -1,5 +1,6 @@
 // The list of topics: which ones have subscribers now, and a form that opens one in the console.
 
+import {create} from "/_wsd/element.js";
 import {addWords, formatNumber, say} from "/_wsd/language.js";
 import {consoleUrl} from "/_wsd/routes.js";
 
@@ -38,12 +39,9 @@ function addressOf(topic) {
 }
 
 function rowOf({topic, subscribers}) {
-  const row = document.createElement("li");
-  const link = Object.assign(document.createElement("a"), {href: addressOf(topic), textContent: topic});
-  const count = Object.assign(document.createElement("span"), {className: "quiet"});
-  count.textContent = subscribers === 1 ? say("one") : say("many", {count: formatNumber(subscribers)});
-  row.append(link, count);
-  return row;
+  const count = subscribers === 1 ? say("one") : say("many", {count: formatNumber(subscribers)});
+  const link = create("a", {href: addressOf(topic), textContent: topic});
+  return create("li", {}, link, create("span", {className: "quiet", textContent: count}));
 }
 
 function draw() {
