@@ -185,9 +185,9 @@ class Factory(WebSocketServerFactory):
         """Returns the path of the page for people that `resource` serves, None if there is none."""
         return None
 
-    def example(self) -> str:
-        """Returns a path at which a WebSocket can be opened, which the console is given."""
-        return f"{self.route.path.rstrip('/')}/example" if self.route.prefix else self.route.path
+    def paths(self) -> list[str] | None:
+        """Returns the paths at which WebSockets can be opened, None if every path below the route is one."""
+        return None if self.route.prefix else [self.route.path]
 
     def wellKnown(self) -> Mapping[bytes, IResource]:
         """Returns resources for /.well-known/ by name (RFC 8615)."""

@@ -35,7 +35,7 @@ class Directory(Resource):
         routes = [route for route in self._site.routes if _mayOpen(request, route)]
         content = {
             "pages": self._pages(request, routes),
-            "routes": [_described(route) for route in routes] if self._site.hasConsole else [],
+            "routes": [entry for route in routes for entry in _entries(route)] if self._site.hasConsole else [],
         }
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-store")
@@ -65,15 +65,27 @@ def _mayOpen(request: Any, route: SiteRoute) -> bool:
     return True
 
 
-def _described(route: SiteRoute) -> dict[str, object]:
-    """A route as the home page shows it."""
+def _entries(route: SiteRoute) -> list[dict[str, object]]:
+    """
+    A route as the home page shows it: an entry for each of its paths. A `path` that ends with / stands for all below.
+
+    `subprotocols` are those to offer; a route of echo that is configured with some does not need any.
+    """
     single = route.factories.get(None)
-    return {
-        "path": route.route.path,
-        "prefix": route.route.prefix,
-        "protocols": sorted({name for name in (route.route.protocol.values() or [route.route.single]) if name}),
-        "subprotocols": [name for factory in route.distinct() for name in factory.spoken],
-        "about": dict(single.about) if single is not None and single.about else None,
-        "page": route.page(),
-        "example": route.example(),
-    }
+    paths = route.paths()
+    return [
+        {
+            "path": path,
+            "protocols": route.protocols,
+            "subprotocols": _offers(route),
+            "about": dict(single.about) if single is not None and single.about else None,
+            "page": route.page(),
+        }
+        for path in ([f"{route.route.path.rstrip('/')}/"] if paths is None else paths)
+    ]
+
+
+def _offers(route: SiteRoute) -> list[str]:
+    if route.route.single is None:
+        return [name for name in route.factories if name]
+    return [name for factory in route.distinct() for name in factory.spoken if name in factory.subprotocols]

@@ -18,6 +18,7 @@ from wsd.policies.admission import Admission
 from wsd.policies.negotiation import choose
 from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
+from wsd.web.attempts import Attempts
 
 
 class WebSocketOnly(Resource):
@@ -76,13 +77,18 @@ class SiteRoute:
             raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
         return factory
 
+    @property
+    def protocols(self) -> list[str]:
+        """The names of the route's protocols, sorted."""
+        return sorted({name for name in (self.route.single, *self.route.protocol.values()) if name})
+
     def page(self) -> str | None:
         """The path of the route's page for people, None if it has none."""
         return next((page for factory in self.distinct() if (page := factory.page()) is not None), None)
 
-    def example(self) -> str:
-        """A path of the route at which a WebSocket can be opened."""
-        return self.distinct()[0].example()
+    def paths(self) -> list[str] | None:
+        """The paths at which WebSockets can be opened, None if every path below the route is one."""
+        return self.distinct()[0].paths()
 
     def restate(self, refused: Refused) -> Refused:
         """The refusal with the status that the route's clients expect."""
@@ -127,7 +133,8 @@ class Site:
     """
     All routes and pages, and what all connections share.
 
-    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix. `tlsOf` returns what the TLS
+    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix, and `defaults` those for exact
+    paths at which no route answers. `tlsOf` returns what the TLS
     handshake of a transport agreed on, or None without TLS.
     """
 
@@ -153,6 +160,9 @@ class Site:
         """The open connections."""
         self.pages: dict[str, IResource] = {}
         self.folders: dict[str, IResource] = {}
+        self.defaults: dict[str, IResource] = {}
+        self.attempts = Attempts(clock)
+        """Why the newest connections of the daemon's own pages failed."""
         self.stopping = False
         self._webSocketOnly = WebSocketOnly()
         self.replaceRoutes(routes)
@@ -201,12 +211,14 @@ class Site:
         if wellKnown is not None:
             return wellKnown
         route = self.routeFor(request.head.path)
-        owner = route or self._ownerOf(path)
+        owner = route or self._ownerOf(path) or self._pageAt(path)
         if owner is not None:
             checkClient(request.tls, owner.route.clients)
         resource = owner.resource() if owner is not None else None
         if resource is not None and owner is not None:
             return self._under(resource, request, owner.route.path.rstrip("/") + "/")
+        if route is None and path in self.defaults:
+            return self.defaults[path]
         if route is None:
             raise Refused(404, f"nothing answers at {request.head.path[:80]}")
         return self._webSocketOnly
@@ -217,13 +229,20 @@ class Site:
         return "/" in self._exact
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
-        """The nearest exact route above `path` whose protocol answers HTTP."""
+        """The route of the paths below `path`, or the nearest exact route above it; its protocol answers HTTP."""
+        listing = dict(self._prefixes).get(f"{path}/")
+        if listing is not None and listing.resource() is not None:
+            return listing
         parts = path.split("/")
         for end in range(len(parts) - 1, 1, -1):
             route = self._exact.get("/".join(parts[:end]))
             if route is not None and route.resource() is not None:
                 return route
         return None
+
+    def _pageAt(self, path: str) -> SiteRoute | None:
+        """The route with a prefix whose page is at `path`, just above all paths of the route."""
+        return next((route for prefix, route in self._prefixes if prefix == f"{path}/" and route.page() == path), None)
 
     def _wellKnown(self, path: str) -> IResource | None:
         if not path.startswith("/.well-known/"):

@@ -276,7 +276,7 @@ class HandlerFactory(Factory):
     connection = HandlerConnection
     about = MappingProxyType(
         {
-            "en": "Handlers written for pywebsocket.",
+            "en": "A handler written for pywebsocket.",
             "zh": "为 pywebsocket 编写的处理程序。",
         }
     )
@@ -333,6 +333,12 @@ class HandlerFactory(Factory):
         return self._loading.run(look).addErrback(
             lambda failure: self.log.failure("the handlers cannot be read", failure, event="handler.broken")
         )
+
+    def paths(self) -> list[str]:
+        """The path of each handler."""
+        if not self.route.prefix:
+            return [self.route.path]
+        return [f"{self.route.path.rstrip('/')}{resource}" for resource in self.handlers.resources]
 
     def resource(self) -> IResource | None:
         """Answers HTTP with the files of `document_root`, if that is set."""

@@ -164,6 +164,10 @@ class TopicsFactory(Factory):
         hub.backend.configure(*limitsOf(self.options))
         return hub.start(self)
 
+    def page(self) -> str | None:
+        """The list of topics is at the path without a name."""
+        return (self.route.path.rstrip("/") or None) if self.route.prefix else None
+
     def resource(self) -> IResource:
         """Topics over HTTP."""
         return TopicResource(self.parts)

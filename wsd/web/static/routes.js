@@ -6,11 +6,11 @@ import {cachedSite, loadSite} from "./site.js";
 
 addWords({
   en: {
-    "routes.title": "What is here", "routes.page": "Open the page", "routes.connect": "Connect",
+    "routes.title": "On this server", "routes.page": "Open the page", "routes.connect": "Connect",
     "routes.chosen": "Speaks {names}: the subprotocol chooses.", "routes.below": "{path}NAME",
   },
   zh: {
-    "routes.title": "这里有什么", "routes.page": "打开页面", "routes.connect": "连接",
+    "routes.title": "本服务器提供", "routes.page": "打开页面", "routes.connect": "连接",
     "routes.chosen": "支持 {names}，由子协议选择。", "routes.below": "{path}名称",
   },
 });
@@ -36,19 +36,25 @@ function webSocketUrl(path) {
 
 function sentenceOf({about, protocols}) {
   if (about) return about[language()];
-  const names = new Intl.ListFormat(document.documentElement.lang, {type: "disjunction"}).format(protocols);
+  const names = language() === "zh" ? protocols.join("、") : new Intl.ListFormat("en", {type: "disjunction"}).format(protocols);
   return protocols.length > 1 ? say("routes.chosen", {names}) : "";
 }
 
+/** A link whose name tells it from those of the other routes. */
+function linkOf(href, key, path) {
+  const link = create("a", {href, textContent: say(key)});
+  link.setAttribute("aria-label", `${say(key)}: ${path}`);
+  return link;
+}
+
 function rowOf(route) {
+  const isAny = route.path.length > 1 && route.path.endsWith("/");
+  const path = isAny ? say("routes.below", {path: route.path}) : route.path;
+  const url = webSocketUrl(isAny ? `${route.path}example` : route.path);
   const links = create("p", {className: "links"});
-  if (route.page) links.append(create("a", {href: route.page, textContent: say("routes.page")}));
-  if (route.example) {
-    const href = consoleUrl(webSocketUrl(route.example), route.subprotocols);
-    links.append(create("a", {href, textContent: say("routes.connect")}));
-  }
-  const shown = route.prefix ? say("routes.below", {path: `${route.path.replace(/\/$/, "")}/`}) : route.path;
-  return create("li", {}, create("code", {textContent: shown}), create("p", {textContent: sentenceOf(route)}), links);
+  if (route.page) links.append(linkOf(route.page, "routes.page", path));
+  links.append(linkOf(consoleUrl(url, route.subprotocols), "routes.connect", path));
+  return create("li", {}, create("code", {textContent: path}), create("p", {textContent: sentenceOf(route)}), links);
 }
 
 function draw(site) {
@@ -61,7 +67,10 @@ function draw(site) {
 /** The list is open for a new visitor. It stays as it was left, and is closed for who has used the console. */
 function begin() {
   place.open = !new URLSearchParams(location.search).has("url") && recall("routes") !== "closed";
-  place.addEventListener("toggle", () => remember("routes", place.open ? "open" : "closed"));
+  // A click (or Enter) on the summary comes just before the change; "toggle" would fire for our own line above, too.
+  place.addEventListener("click", ({target}) => {
+    if (target.closest("summary")) remember("routes", place.open ? "closed" : "open");
+  });
   document.getElementById("connect-form")?.addEventListener("submit", () => {
     if (recall("routes") === null) remember("routes", "closed");
   });
