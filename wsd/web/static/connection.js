@@ -11,13 +11,13 @@ import {say, Wrong} from "./language.js";
 import {REPLIES} from "./reply.js";
 import {shareLink} from "./share.js";
 import {EXAMPLES, TEMPLATES} from "./templates.js";
+import {quoted} from "./why.js";
 
 const element = (id) => document.getElementById(id);
 const RECENT = 20; // addresses that are offered again
 
 /** The line that a terminal takes for a connection with a header. Everything in it is quoted for a shell. */
 export function connectLine(url, protocols) {
-  const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
   const offered = protocols.flatMap((name) => ["--subprotocol", quoted(name)]);
   return ["wsd connect -H 'Authorization: Bearer TOKEN'", ...offered, quoted(url)].join(" ");
 }

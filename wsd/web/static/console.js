@@ -41,7 +41,7 @@ function tell(event) {
 }
 
 async function copy(row) {
-  const text = row.direction === "event" ? sentence(row)
+  const text = row.direction === "event" ? row.values?.command ?? sentence(row)
     : row.opcode === "text" ? row.payload : hexLine(await bytesOf(row.payload, COPIED));
   const isCopied = await copyText(text);
   announce(say(isCopied ? "copied" : "notCopied"));

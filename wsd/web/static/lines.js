@@ -8,8 +8,8 @@ const LARGEST = 256 * 1024 * 1024; // bytes of a file that is imported
 
 const EVENTS = [
   "eventConnecting", "eventConnectingAs", "eventOpen", "eventError", "eventClosing", "eventClosed", "eventClosedReason",
-  "eventWaiting", "eventStopped", "eventKept", "eventNotKept", "eventAbandoned", "eventRepliesSpent", "eventWhy",
-  "eventUnknown", "eventRefused",
+  "eventWaiting", "eventStopped", "eventKept", "eventNotKept", "eventAbandoned", "eventRepliesSpent",
+  "eventRefused", "why.refused", "why.ended", "why.unreachable", "why.elsewhere",
 ];
 const nameOf = (key) => key.replace(/^event/, "").toLowerCase();
 const KEYS = new Map(EVENTS.map((key) => [nameOf(key), key]));

@@ -9,7 +9,7 @@ import {PICTURE_BYTES, picture} from "./picture.js";
 
 const LINE = 240; // characters of a text in its row
 const LINE_BYTES = 24; // bytes of a binary message in its row
-const RED = new Set(["eventError", "eventWhy", "eventRefused", "eventRepliesSpent"]);
+const RED = new Set(["eventError", "eventRefused", "eventRepliesSpent"]);
 
 /** What a close code is called. */
 export function codeName(code) {
@@ -18,7 +18,7 @@ export function codeName(code) {
 
 /** Whether an event is a failure. */
 export function isFailure({key}) {
-  return RED.has(key);
+  return RED.has(key) || key.startsWith("why.");
 }
 
 /** The sentence of an event. */
@@ -29,6 +29,7 @@ export function sentence({key, values}) {
     filled.protocol ||= say("none");
     filled.extensions ||= say("none");
   }
+  if (filled.command) return `${say(key, filled)} ${filled.command}`;
   if (filled.seconds === undefined || !key.startsWith("eventClosed")) return say(key, filled);
   filled.sentSize = formatSize(filled.sentBytes);
   filled.receivedSize = formatSize(filled.receivedBytes);

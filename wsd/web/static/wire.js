@@ -2,6 +2,7 @@
 
 import {Echoes} from "./echoes.js";
 import {utf8} from "./bytes.js";
+import {openSocket} from "./why.js";
 
 const WATCH = 100; // ms between looks at readyState and bufferedAmount, neither of which has an event
 const FIRST = 500; // ms of back-off at the first try, doubled at each further one
@@ -113,7 +114,7 @@ export class Wire extends EventTarget {
 
   #open() {
     const {url, protocols} = this.asked;
-    const socket = new WebSocket(url, protocols);
+    const {socket, why} = openSocket(url, protocols);
     this.socket = socket;
     this.#unwanted = false;
     this.#openedAt = null;
@@ -124,7 +125,10 @@ export class Wire extends EventTarget {
     socket.onopen = () => this.#opened();
     socket.onmessage = ({data}) => this.#received(data);
     socket.onerror = () => this.#tell("eventError");
-    socket.onclose = (event) => this.#ended(event);
+    socket.onclose = (event) => {
+      this.#ended(event);
+      if (!event.wasClean) this.#tellWhy(why);
+    };
     this.#watch ??= setInterval(() => this.#changed(), WATCH);
     this.#tell(protocols.length ? "eventConnectingAs" : "eventConnecting", {url, protocols: protocols.join(", ")});
     this.#changed();
@@ -176,6 +180,14 @@ export class Wire extends EventTarget {
     } catch (error) {
       this.#tell("eventRefused", {why: error.message});
     }
+  }
+
+  /** Tells what the browser hides: why there is no connection, or how it ended. */
+  async #tellWhy(why) {
+    const reason = await why();
+    if (!reason) return;
+    if (reason.command) reason.values.command = reason.command;
+    this.#tell(reason.key, reason.values);
   }
 
   #wait() {

@@ -160,8 +160,6 @@ export const en = {
   eventConnectingAs: "Connecting to {url}, offering {protocols}",
   eventOpen: "Open. Protocol: {protocol}. Extensions: {extensions}.",
   eventError: "The connection failed.",
-  eventWhy: "The server refused it: {status} {phrase}: {sentence}",
-  eventUnknown: "Browsers do not tell pages why. In a terminal, this line does: {line}",
   eventRefused: "The browser refuses this address: {why}",
   eventClosing: "Closing, requested by this page",
   eventClosed: "Closed: {code} {name}. wasClean {wasClean}.",

@@ -160,8 +160,6 @@ export const zh = {
   eventConnectingAs: "正在连接 {url}，提供子协议 {protocols}",
   eventOpen: "连接已建立。子协议：{protocol}。扩展：{extensions}。",
   eventError: "连接失败。",
-  eventWhy: "服务器拒绝了连接：{status} {phrase}：{sentence}",
-  eventUnknown: "浏览器不会告诉网页失败的原因。在终端中运行这条命令可以查明：{line}",
   eventRefused: "浏览器拒绝此地址：{why}",
   eventClosing: "本页请求关闭连接",
   eventClosed: "连接已关闭：{code} {name}。wasClean {wasClean}。",
