@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Opener
@@ -244,6 +245,80 @@ class TestKeyboard:
         expect(console.at("#url")).to_have_value(re.compile("/echo$"))  # "#log" is no address
 
 
+class TestScreenReader:
+    def testHearsReceivedMessagesButNotEachOfAStream(self, openConsole: Opener) -> None:
+        console = openConsole()
+        console.page.clock.install(time=0)
+        console.page.clock.pause_at(1)
+        heard = console.at("#heard[aria-live=polite]")
+        console.connect("/echo?repeat=5")
+        console.sendText("first")
+        expect(heard).to_have_text("Received: first")
+        while console.page.evaluate("kinds.length") < 5:
+            pass  # the page has no frames and no timers now
+        console.page.clock.run_for(3_000)
+        expect(heard).to_have_text("4 messages received. The last one: first")
+        console.page.clock.run_for(3_000)
+        console.sendHex("0102")
+        expect(heard).to_have_text("Received: 2 bytes")
+
+    def testKnowsHowManyRowsThereAre(self, console: Console) -> None:
+        console.connect("/echo?repeat=200")
+        console.sendText("row")
+        expect(console.at("#log .entry").last).to_have_attribute("aria-posinset", "203")
+        expect(console.at("#log .entry").last).to_have_attribute("aria-setsize", "203")
+
+
+class TestForcedColours:
+    def testTellTheChosenTabSwitchStateAndProgress(self, openConsole: Opener) -> None:
+        console = openConsole(forced_colors="active")
+        console.connect()
+        console.at("#again").check()
+        console.press("New connection")
+        console.connect()
+
+        def ground(selector: str) -> str:
+            colour: str = console.at(selector).first.evaluate("element => getComputedStyle(element).backgroundColor")
+            return colour
+
+        for chosen, other in [
+            ("#kinds [aria-selected=true]", "#kinds [aria-selected=false]"),
+            (".connection:has([aria-selected=true])", ".connection:has([aria-selected=false])"),
+            ("#states [aria-current]", "#states li:not([aria-current])"),
+            ("#again", "#reply-on"),
+        ]:
+            console.unfold("reply")
+            assert ground(chosen) != ground(other), chosen
+        bar = console.at("#buffered").evaluate("bar => getComputedStyle(bar).borderTopStyle")
+        assert bar == "solid"
+
+
+class TestTenThousandRows:
+    def testAreFilteredInLessThanAFewFrames(self, console: Console) -> None:
+        console.connect("/echo?repeat=1000")
+        for _ in range(10):
+            console.sendText("message")
+        expect(console.fact("received")).to_have_text("10,000")
+        times = console.page.evaluate(
+            """async () => {
+                const find = document.getElementById("find");
+                const times = [];
+                for (let round = 0; round < 5; round += 1) {
+                    for (const wanted of ["m", "message", "nothing", ""]) {
+                        const began = performance.now();
+                        find.value = wanted;
+                        find.dispatchEvent(new Event("input"));
+                        document.getElementById("log").getBoundingClientRect();
+                        times.push(performance.now() - began);
+                        await new Promise(requestAnimationFrame);
+                    }
+                }
+                return times.sort((one, other) => one - other);
+            }"""
+        )
+        assert times[len(times) // 2] < 50
+
+
 class TestNarrowScreen:
     def testOf360PixelsShowsEverythingWithNoScrollingAside(self, openConsole: Opener) -> None:
         console = openConsole(viewport={"width": 360, "height": 640})
@@ -255,3 +330,42 @@ class TestNarrowScreen:
         for tab in ("Text", "JSON", "Hex", "File", "Canvas"):
             console.choose(tab)
             assert console.page.evaluate("document.documentElement.scrollWidth") == 360
+
+    def testOfATelephoneHasTheLogUnderSend(self, openConsole: Opener) -> None:
+        console = openConsole(viewport={"width": 390, "height": 844})
+        tops = [console.at(part).bounding_box() for part in ("#url", "#connect", "#text", ".log", ".facts")]
+        assert all(tops)
+        assert [top["y"] for top in tops if top] == sorted(top["y"] for top in tops if top)
+
+    @pytest.mark.parametrize("width", [390, 1440])
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+    def testHasNothingCutOffOrFaintWhateverIsOpen(
+        self, openConsole: Opener, width: int, scheme: str, locale: str
+    ) -> None:
+        console = openConsole(viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale)
+        console.at("#connect").click()
+        console.isIn("OPEN")
+        console.at("#json").evaluate('field => { field.value = \'{"a": [1, null, "x"]}\'; }')
+        console.at("#tab-json").click()
+        console.at("#panel-json .primary").click()
+        console.at("#share").click()
+        console.at("#save").click()
+        console.at("#save-name").fill("A saved message")
+        console.at("#save-form .primary").click()
+        for name in ("options", "reply", "saved"):
+            console.unfold(name)
+        console.at("#save").click()
+        expect(console.rows("received")).to_have_count(1)
+        console.rows("received").click()
+        expect(console.at(".tree")).to_be_visible()
+        assert console.page.evaluate("document.documentElement.scrollWidth") == width
+        cut = console.page.evaluate(
+            """() => [...document.querySelectorAll("button, label, summary, h2, .quiet")]
+                .filter(element => element.checkVisibility() && !element.closest(".unseen, .row, .skip, #saved-list"))
+                .filter(element => element.scrollWidth > element.clientWidth + 1 && element.clientWidth)
+                .map(element => element.textContent)"""
+        )
+        assert cut == []
+        faint = [(ratio, text) for ratio, text in console.page.evaluate(CONTRASTS) if ratio < 4.5]
+        assert faint == []

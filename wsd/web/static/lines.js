@@ -43,19 +43,21 @@ export async function jsonLines(rows) {
   return lines;
 }
 
-function rowOf({time, direction, event, opcode, size, protocol, roundTripMs, text, base64: bytes, ...values}) {
+/** The row of a line. Throws what shows that it is none. */
+function rowOf({time, direction, ...fields}) {
   const at = {time: Date.parse(time), direction};
   if (Number.isNaN(at.time)) throw new TypeError("a line without a time");
   if (direction === "event") {
+    const {event, ...values} = fields;
     const key = KEYS.get(event);
     if (!key || !has(key)) throw new TypeError("an unknown event");
     return {...at, key, values};
   }
   if (direction !== "sent" && direction !== "received") throw new TypeError("a line without a direction");
-  const message = {...at, protocol: protocol ?? "", trip: roundTripMs ?? null};
-  if (opcode === "text") return {...message, opcode, payload: String(text), size: utf8(String(text)).length};
-  const payload = bytes === undefined ? new ArrayBuffer(0) : fromBase64(bytes).buffer;
-  return {...message, opcode: "binary", payload, size: payload.byteLength};
+  const {opcode, protocol = "", roundTripMs: trip = null} = fields;
+  const payload = opcode === "text" ? String(fields.text) : fromBase64(fields.base64 ?? "").buffer;
+  const size = opcode === "text" ? utf8(payload).length : payload.byteLength;
+  return {...at, opcode: opcode === "text" ? "text" : "binary", payload, size, protocol, trip};
 }
 
 /** A WebSocket of a HAR, as Chrome saves it: its URL, the subprotocol and its messages. */

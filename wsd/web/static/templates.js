@@ -4,7 +4,7 @@ import {template as envelope} from "./envelopes.js";
 
 const SOAP = `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://www.w3.org/2005/08/addressing">
   <s:Header>
-    <a:Action>urn:wsd:demonstration/Add</a:Action>
+    <a:Action>urn:wsd:demonstration:Demonstration:AddRequest</a:Action>
     <a:MessageID>urn:uuid:{{uuid}}</a:MessageID>
   </s:Header>
   <s:Body>
