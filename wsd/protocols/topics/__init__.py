@@ -9,7 +9,8 @@ Topics: many connections on a name, and a server that pushes to all of them (pub
     file, journal, recorded  topics in this process and in a file
     redis                    topics in a Redis that many daemons share
     trie, audience, hub      who subscribes to what, and how a publication reaches them
-    outbox, inflight         publications that wait for one subscriber, and publishes that wait for the backend
+    outbox, waiting          publications that wait for one subscriber, and the memory that all of them take
+    inflight                 publishes that wait for the backend
     query, replay            what a URL asks for, and what a subscriber is sent first
     plain                    the plain form: `new WebSocket("ws://host/topics/NAME")` and nothing else
     messages, enveloped      the enveloped form, topics.wsd.v1
