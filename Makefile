@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-xmpp soak clean programs
+.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-xmpp man soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -62,6 +62,9 @@ bench-topics: $(VENV)/test $(VENV)/fast  ## topics: fan-out beside its peers, 10
 bench-xmpp: $(VENV)/test $(VENV)/fast  ## messages of a chat beside Prosody, 5,000 sessions, logins under attack; ARGS="--sessions 1000"
 	$(VENV)/bin/python -m tests.bench.xmpp $(ARGS)
 
+man: $(VENV)/run  ## write the manual pages in man/ anew: wsd(1) from the commands' help, wsd.toml(5) from conf/wsd.toml
+	$(VENV)/bin/python tools/manual.py
+
 soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads, 100 times of a talk, 200 times of publishes, a Redis under two; nothing it acknowledged may be lost; uploads of 2 GiB
 	$(VENV)/bin/python -m pytest -m soak
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)
@@ -89,7 +92,7 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run: setup.cfg pyproject.toml tools/requirements.py | $(VENV)/pyvenv.cfg
-	$(call require,build tls)
+	$(call require,build canvas xmpp fast)
 
 # The compiled plane, where there is a compiler.
 $(VENV)/fast: setup.py pyproject.toml $(wildcard wsd/*/*.pyx wsd/*/*.pxd wsd/*/*.h) wsd/listen/records.py wsd/listen/sealing.py wsd/listen/secure.py | $(VENV)/run

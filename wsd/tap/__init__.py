@@ -1,5 +1,7 @@
 """
-The command line of `twistd wsd` and `twist wsd`: `options` over a configuration file (`files`), and the `log`.
+The command line of `twistd wsd` and `twist wsd`: `options` over a configuration file, and the `log`.
+
+`serve` is `wsd serve`, `foreground` runs the daemon for it, and `check` checks what a configuration names.
 
 An error is raised as SystemExit with one line. The command then ends with that line on stderr and the exit status 1,
 without a traceback and before it becomes a daemon.
@@ -7,15 +9,17 @@ without a traceback and before it becomes a daemon.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.application.service import IService
 
 from wsd.config import ConfigError
 from wsd.policies.timer import keepTime
-from wsd.tap.files import checkFiles, readFile
+from wsd.tap.background import describe, isBackground
 from wsd.tap.log import LoggedService
 from wsd.tap.options import Options, exitWith
 
-__all__ = ["Options", "checkFiles", "makeService", "readFile"]
+__all__ = ["Options", "makeService"]
 
 
 def makeService(options: Options) -> IService:
@@ -35,11 +39,15 @@ def makeService(options: Options) -> IService:
     except ConfigError as error:
         raise exitWith(str(error)) from None
     except OSError as error:
+        where = "log.file: " if options.config.log.file else ""
         raise exitWith(
-            f"log.file: {error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
+            f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
         ) from None
     try:
         service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
+        parent: Any = options.parent or {}
+        if isBackground(parent):
+            print(describe(parent, logged.path), flush=True)
     except (ConfigError, service.CannotListen) as error:
         raise exitWith(str(error)) from None
     return logged

@@ -14,6 +14,7 @@ from twisted.protocols.basic import LineReceiver
 from wsd.client.connection import addTrust
 from wsd.client.topics.session import TopicsRun, runSession
 from wsd.client.topics.shown import Lines, Words, memberLine
+from wsd.commands import Commands
 
 _IN_FLIGHT = 100
 """Lines of stdin that may wait for their acknowledgement."""
@@ -210,9 +211,11 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-COMMANDS = {
-    "watch": ("Show what is published to topics, until interrupted.", _takesWatch, watch),
-    "publish": ("Publish a message, or each line of stdin, and print the positions.", _takesPublish, publish),
-    "presence": ("Print who is present at a topic.", _takesPresence, presence),
-}
-"""As in `wsd.__main__`."""
+def addCommands(commands: Commands) -> None:
+    """Add `wsd topics`."""
+    group = commands.group("topics", "Watch topics, publish to them, and list who is present.")
+    _takesWatch(group.add("watch", "Print messages as they are published, until interrupted.", watch))
+    _takesPublish(
+        group.add("publish", "Publish a message, or each line of standard input, and print the positions.", publish)
+    )
+    _takesPresence(group.add("presence", "List who is present at a topic.", presence))
