@@ -142,6 +142,10 @@ USED: dict[str, Use] = {
     "autobahn.websocket.xormasker.XorMaskerNull": Use("mask", "stands for the mask of a frame that nobody looks at"),
     "autobahn.websocket.xormasker.create_xor_masker": Use(object, "takes the mask from a large payload, in C"),
     # Autobahn's client, for the small tools.
+    "autobahn.websocket.protocol.WebSocketClientProtocol.startHandshake": Use(
+        "", "the request is ours: with any header fields, and Host without a default port"
+    ),
+    "autobahn.websocket.protocol.WebSocketClientProtocol.websocket_key": Use(bytes, "what the answer is checked with"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.failHandshake": Use("reason", "what is told of a refusal"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.http_request_data": Use(bytes, "what is shown of the request"),
     _AUTOBAHN + "processHandshake": Use("", "what is shown of the answer, to a client"),
