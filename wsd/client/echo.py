@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from statistics import median
 from typing import Any, NoReturn
@@ -16,12 +16,14 @@ from wsd.client.failures import NO_ANSWER, NO_HANDSHAKE, ExitStatus, Unanswered,
 from wsd.client.show import URL_HELP, shown
 from wsd.client.target import Target, addTarget, targetOf
 from wsd.client.url import shownUrl
+from wsd.commands import Commands
 from wsd.config.values import printable
 from wsd.policies.timer import keepTime
 
 
-def addArguments(parser: ArgumentParser) -> None:
-    """Add the arguments of `wsd echo`."""
+def addCommands(commands: Commands) -> None:
+    """Add `wsd echo`."""
+    parser = commands.add("echo", "Send messages to a server, show the handshake, and time the answers.", run)
     parser.add_argument("url", metavar="URL", help=URL_HELP)
     parser.add_argument(
         "message", nargs="*", type=_message, help='what to say, each as one text message (default: "hello")'

@@ -8,8 +8,6 @@ needs may be missing until then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -35,9 +33,6 @@ _FACTORIES = {
     "pywebsocket": "wsd.protocols.pywebsocket.protocol:HandlerFactory",
 }
 """The factories of wsd's own protocols, by the protocol's name."""
-
-_TOOLS = {"blob": "wsd.protocols.blob.tool", "xmpp": "wsd.protocols.xmpp.tool"}
-"""The modules of the protocols' commands, by the protocol's name."""
 
 
 def known() -> dict[str, EntryPoint]:
@@ -99,9 +94,3 @@ def _distributionOf(point: EntryPoint) -> str:
 def optionsOf(name: str) -> type[Any]:
     """Returns the frozen dataclass of a protocol's configuration keys. Raises as `load` does."""
     return load(name).Options
-
-
-def tools(name: str) -> Mapping[str, Any]:
-    """Returns the commands of one of wsd's own protocols, as `wsd.__main__` expects them."""
-    commands: Mapping[str, Any] = import_module(_TOOLS[name]).COMMANDS
-    return commands
