@@ -6,6 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from tests.commands import wsd
 from wsd import __version__
 from wsd.config import defaultText
