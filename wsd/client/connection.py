@@ -66,7 +66,7 @@ class _Factory(WebSocketClientFactory):
         self.offers = [PerMessageDeflateOffer()] if kind.deflates else []
         self.setProtocolOptions(
             openHandshakeTimeout=0,
-            closeHandshakeTimeout=0,
+            closeHandshakeTimeout=kind.closingTimeout,
             failByDrop=False,
             perMessageCompressionOffers=self.offers,
             perMessageCompressionAccept=_acceptDeflate,
@@ -113,6 +113,8 @@ class ClientConnection(WebSocketClientProtocol):
 
     deflates: ClassVar[bool] = True
     """Whether compression is offered."""
+    closingTimeout: ClassVar[float] = 1
+    """Seconds in which the server has to complete a close; 0 waits for it without end."""
 
     def __init__(self) -> None:
         super().__init__()

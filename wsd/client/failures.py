@@ -31,6 +31,8 @@ class ExitStatus(IntEnum):
     """Fewer answers came than were asked for."""
     INTERRUPTED = 130
     """^C, by the convention of shells: 128 and the number of the signal."""
+    TERMINATED = 143
+    """SIGTERM, by the same convention."""
 
 
 class Unanswered(Exception):

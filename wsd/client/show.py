@@ -21,3 +21,9 @@ def shown(payload: bytes, isBinary: bool) -> str:
 def size(payload: bytes) -> str:
     """The length of a message in words."""
     return f"{len(payload)} byte{'s' * (len(payload) != 1)}"
+
+
+def escaped(payload: bytes) -> str:
+    """A message for a terminal: whole, with its lines and tabs, and with escapes for other unprintable characters."""
+    lines = payload.decode("utf-8", "backslashreplace").split("\n")
+    return "\n".join("\t".join(printable(part) for part in line.split("\t")) for line in lines)
