@@ -55,12 +55,9 @@ def trustOf(arguments: Namespace) -> TrustedCertificates:
 
 def tlsOptions(host: str, trust: TrustedCertificates) -> Any:
     """Returns Twisted's options for a TLS connection to this host. Raises `Unanswered` if a file cannot be used."""
-    try:
-        from twisted.internet import ssl
-    except ImportError as error:
-        raise Unanswered(
-            f"TLS needs {error.name}, which is not installed; pip install {error.name}", ExitStatus.USAGE
-        ) from None
+    # Imported late: a connection without TLS does not load these libraries.
+    from twisted.internet import ssl
+
     own = _ownCertificate(trust) if trust.cert is not None else {}
     if trust.insecure:
         return _Unchecked(host, ssl.CertificateOptions(verify=False, acceptableProtocols=_ALPN, **own))

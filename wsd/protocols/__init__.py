@@ -61,8 +61,9 @@ def load(name: str) -> type[Factory]:
             raise
         if _topOf(_importerOf(error)) != package:
             raise _cannotLoad(name, error) from error
+        wanted = _distributionOf(point) or error.name
         raise ConfigError(
-            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{_distributionOf(point)}"'
+            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{wanted}"'
         ) from error
     except (Exception, SystemExit) as error:
         raise _cannotLoad(name, error) from error
@@ -85,9 +86,9 @@ def _importerOf(error: ImportError) -> str:
 
 
 def _distributionOf(point: EntryPoint) -> str:
-    """Returns what pip has to install for a protocol: its distribution, with the extras that the entry point names."""
+    """Returns the distribution of a protocol, with the extras that the entry point names; "" if it is wsd's own."""
     if point.dist is None:
-        return "wsd"
+        return ""
     return f"{point.dist.name}[{','.join(point.extras)}]" if point.extras else point.dist.name
 
 

@@ -31,8 +31,12 @@ class Entered:
 
 def read(text: str) -> Entered:
     """Read what was entered. Raises ValueError with a sentence."""
+    try:
+        payload = text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("this is not UTF-8, and a text message must be; /binary HEX sends any bytes") from None
     if not text.startswith("/") or text.startswith("//"):
-        return Entered("message", text.removeprefix("/").encode("utf-8", "surrogateescape"))
+        return Entered("message", payload.removeprefix(b"/"))
     name, _, rest = text.partition(" ")
     rest = rest.strip()
     if name == "/close":

@@ -18,6 +18,7 @@ from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
 from twisted.internet import asyncioreactor
@@ -63,14 +64,15 @@ class Terminal:
         self._showing: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._pinged: float | None = None
+        self._notice: str | None = None
         self._prompt: PromptSession[str] = PromptSession(
-            [("class:prompt", "> ")],
+            "> ",
             history=self._history(),
             key_bindings=_bindings(),
             completer=WordCompleter(list(COMMANDS), sentence=True),
             complete_while_typing=False,
             prompt_continuation="  ",
-            style=Style.from_dict({"prompt": "ansigreen"}),
+            style=Style.from_dict({"": "ansigreen"}),
             color_depth=None if self._isColored else ColorDepth.DEPTH_1_BIT,
         )
 
@@ -82,7 +84,7 @@ class Terminal:
             makeFile(path)
             path.open("ab").close()
         except OSError as error:
-            self._tell(f"the history is not kept: {path} cannot be written: {error.strerror}")
+            self._notice = f"the history is not kept: {path} cannot be written: {error.strerror}"
             return InMemoryHistory()
         return FileHistory(path)
 
@@ -91,10 +93,12 @@ class Terminal:
     def connected(self, connection: SessionConnection) -> None:
         """Tell that messages can be sent, and show the prompt."""
         agreed = [f"subprotocol {connection.websocket_protocol_in_use}"] if connection.websocket_protocol_in_use else []
-        agreed += [connection.extensions] if connection.extensions else []
+        agreed += [each.partition(";")[0].strip() for each in connection.extensions.split(",") if each]
         self._tell(f"connected to {self._url}" + printable(f" ({', '.join(agreed)})" if agreed else ""))
         if self._asking is None:
             self._tell("type a message and press Enter; /help lists the commands; ^D closes")
+            if self._notice is not None:
+                self._tell(self._notice)
             self._asking = asyncio.ensure_future(self._ask())
 
     def handshake(self, lines: list[str]) -> None:
@@ -202,12 +206,12 @@ class Terminal:
 
     def _write(self, text: str) -> None:
         output = self._prompt.app.output
-        output.write_raw(text.replace("\n", "\r\n"))
+        output.write_raw(text)
         output.flush()
 
 
 def _bindings() -> KeyBindings:
-    """^C clears the line, and ends if there is none; Alt+Enter begins a new line."""
+    """^C clears the line, and ends if there is none; Alt+Enter begins a new line; a pasted text ends with its text."""
     bindings = KeyBindings()
 
     @bindings.add("c-c")
@@ -220,5 +224,10 @@ def _bindings() -> KeyBindings:
     @bindings.add("escape", "enter")
     def newLine(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    @bindings.add(Keys.BracketedPaste)
+    def paste(event: KeyPressEvent) -> None:
+        text = event.data.replace("\r\n", "\n").replace("\r", "\n")
+        event.current_buffer.insert_text(text.removesuffix("\n"))
 
     return bindings

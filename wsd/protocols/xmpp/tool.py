@@ -104,7 +104,7 @@ def _password() -> str:
 def _keys() -> str:
     """The keys of the password, as they are stored. Raises ConfigError."""
     if not credentials.hasScram():
-        raise ConfigError('xmpp: passwords need scramp, which is not installed; pip install "wsd[xmpp]"')
+        raise ConfigError("xmpp: passwords need scramp, which is not installed; pip install scramp")
     password = _password()
     if not password:
         raise ConfigError("xmpp: there is no password; give it on standard input")
