@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("wsd/**/*.py"))
 
 FLOORS = (
-    ("wsd", "wsd.head", "wsd.config", "wsd.errors"),
+    ("wsd", "wsd.head", "wsd.commands", "wsd.config", "wsd.errors"),
     ("wsd.metrics", "wsd.logs", "wsd.resources"),
     ("wsd.frames",),
     ("wsd.policies",),
@@ -33,7 +33,7 @@ FLOORS = (
 AUTOBAHN = ("wsd.connection", "wsd.client")
 """Where Autobahn is extended, and so imported."""
 
-REACTOR = ("wsd.tap", "wsd.standalone.serving")
+REACTOR = ("wsd.tap",)
 """Where the daemon is started, and the global reactor imported."""
 
 CIRCLES: Mapping[frozenset[str], str] = {}

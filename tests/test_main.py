@@ -34,8 +34,8 @@ class TestCommands:
     def test_help_tells_each(self, tmp_path: Path) -> None:
         done = wsd(tmp_path, "--help")
         assert done.returncode == 0
-        for command in ("check", "config", "echo"):
-            assert re.search(rf"^  {command} +[A-Z].*\.$", done.stdout, re.MULTILINE)
+        for command in ("serve", "check", "config", "echo", "blob", "topics", "xmpp", "standalone"):
+            assert re.search(rf"^    {command}\s+[A-Z]", done.stdout, re.MULTILINE)
 
     def test_without_a_command_it_helps(self, tmp_path: Path) -> None:
         assert wsd(tmp_path).stdout == wsd(tmp_path, "--help").stdout
@@ -44,6 +44,11 @@ class TestCommands:
         done = wsd(tmp_path, "ecko")
         assert (done.returncode, done.stdout) == (2, "")
         assert re.match(r"wsd: error: .*ecko.*check.*config.*echo", done.stderr.splitlines()[-1])
+
+    @pytest.mark.parametrize("group", ["blob", "topics", "xmpp"])
+    def test_a_group_without_a_command_helps(self, tmp_path: Path, group: str) -> None:
+        done = wsd(tmp_path, group)
+        assert (done.returncode, done.stdout) == (0, wsd(tmp_path, group, "--help").stdout)
 
     def test_version(self, tmp_path: Path) -> None:
         assert wsd(tmp_path, "--version").stdout == f"wsd {__version__}\n"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import sysconfig
 import tomllib
+from collections.abc import Iterator
+from configparser import ConfigParser
 from contextlib import suppress
 from pathlib import Path
 from shutil import copytree, ignore_patterns
@@ -67,6 +71,67 @@ def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv/bin"
 
 
+def namesIn(text: str) -> list[str]:
+    """The names after each `pip install` in a text, without its options. A folder (`.`) is no name."""
+    commands = re.findall(r"pip\s+install\s([^`'|;\n]*)", text)
+    words = [word for command in commands for word in command.replace('"', " ").split()]
+    return [name for word in words if not word.startswith("-") and (name := word.strip(".,:()"))]
+
+
+def textsThatPeopleRead() -> Iterator[tuple[Path, str]]:
+    """Each document and page, and each string in the source; a formatted one without its values."""
+    for pattern in ("*.md", "docs/**/*.md", "docs/**/*.html", "conf/*", "setup.cfg", "wsd/**/*.*"):
+        for path in ROOT.glob(pattern):
+            if path.suffix in (".md", ".html", ".js", ".css", ".toml", ".cfg", ".conf", ".service", ".wsdl"):
+                yield path, path.read_text(encoding="utf-8")
+    for path in [*ROOT.glob("wsd/**/*.py"), *ROOT.glob("twisted/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield path, node.value
+
+
+def setup() -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_string((ROOT / "setup.cfg").read_text())
+    return parser
+
+
+class TestTheName:
+    """`wsd` is another project on PyPI: whoever installs that gets a stranger's code."""
+
+    def test_it_is_txwsd(self) -> None:
+        assert setup()["metadata"]["name"] == "txwsd"
+
+    def test_pip_is_told_no_other_name_except_libraries_that_wsd_uses(self) -> None:
+        extras = setup()["options.extras_require"]
+        required = "\n".join([setup()["options"]["install_requires"], *extras.values()])
+        libraries = {word.lower() for word in re.findall(r"^([A-Za-z][\w.-]*)", required, re.MULTILINE)}
+        found = [(path, name) for path, text in textsThatPeopleRead() for name in namesIn(text)]
+        assert len([name for _, name in found if name.startswith("txwsd")]) >= 4
+        for path, name in found:
+            base, _, inside = name.partition("[")
+            assert base.lower() in libraries, f"{path}: pip install {name}"
+            if base == "txwsd":
+                assert not set(filter(None, inside.rstrip("]").split(","))) - set(extras), f"{path}: {name}"
+
+    def test_no_text_names_extras_of_wsd(self) -> None:
+        # `wsd[extra]` is what pip would be given; `wsd.x[...]` and `wsd[0]` are not.
+        names = "|".join(setup()["options.extras_require"])
+        assert not [path for path, text in textsThatPeopleRead() if re.search(rf"(?<![\w.-])wsd\[({names})[],]", text)]
+
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [
+            ("`pip install txwsd`, or", ["txwsd"]),
+            ('$ pip install -U "txwsd[all]"\n', ["txwsd[all]"]),
+            ("pip install zeep websockets", ["zeep", "websockets"]),
+            ("pip\ninstall -e .", []),
+        ],
+    )
+    def test_how_names_are_found(self, text: str, names: list[str]) -> None:
+        assert namesIn(text) == names
+
+
 class TestTheTree:
     def test_nothing_under_twisted_makes_it_a_package(self) -> None:
         # It would shadow all of Twisted.
@@ -92,7 +157,7 @@ class TestTheWheel:
 
     def test_it_holds_nothing_else(self, wheel: Path) -> None:
         tops = {name.split("/")[0] for name in ZipFile(wheel).namelist()}
-        assert tops == {"wsd", "twisted", f"wsd-{__version__}.dist-info"}
+        assert tops == {"wsd", "twisted", f"txwsd-{__version__}.dist-info"}
 
 
 class TestACleanInstallation:

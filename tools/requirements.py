@@ -15,14 +15,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def requirements(setup: ConfigParser, extras: list[str]) -> list[str]:
-    """The lines of install_requires and of the extras, with `wsd[extra]` replaced by the lines of that extra."""
+    """The lines of install_requires and of the extras, with `txwsd[extra]` replaced by the lines of that extra."""
     found = setup["options"]["install_requires"].split("\n")
     for extra in extras:
         if extra == "build":
             found += tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
             continue
         for line in setup["options.extras_require"][extra].split("\n"):
-            own = re.fullmatch(r"wsd\[(.*)\]", line)
+            own = re.fullmatch(r"txwsd\[(.*)\]", line)
             found += requirements(setup, own[1].split(",")) if own else [line]
     return list(dict.fromkeys(filter(None, found)))
 

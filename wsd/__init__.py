@@ -5,6 +5,7 @@ The rooms (packages) of the tree, lowest first. A room imports only rooms above 
 tests/test_architecture.py checks:
 
     head          one HTTP request head, read strictly
+    commands      the tree of `wsd COMMAND`, in which each command registers itself
     config        the configuration: TOML as frozen dataclasses
     errors        the errors that protocols tell their clients
     metrics       counters, and their text for Prometheus
@@ -17,10 +18,10 @@ tests/test_architecture.py checks:
     web           HTTP: the door reads each request head, and passes it to a route or to a page of the site
     listen        listeners and transports: TCP, unix, systemd; then PROXY; then TLS
     service       puts the rooms together: start, reload, drain, stop
-    tap           the command line of `twistd wsd`
+    tap           the command line of `twistd wsd` and `wsd serve`
     standalone    the command line of pywebsocket's standalone.py
     client        the clients of `wsd echo`, `wsd blob` and `wsd topics`
-    __main__      `wsd COMMAND`: the tools beside the daemon
+    __main__      `wsd COMMAND`: the list of all commands
 
 A pywebsocket handler is a file NAME_wsh.py in the folder of `twistd wsd -w FOLDER`. It answers at /NAME with two
 functions, which run on a thread of their own or, if they are written with `async def`, as coroutines:

@@ -120,7 +120,7 @@ class TestAutobahns:
 
     def test_a_factory_without_a_protocol_is_told(self) -> None:
         expected = "WebSocketServerFactory.protocol is not a subclass of Autobahn's WebSocketServerProtocol"
-        factory = WebSocketServerFactory(reactor=Daemon().reactor)
+        factory: Any = WebSocketServerFactory(reactor=Daemon().reactor)
         factory.protocol = None
         assert told(WebSocketServerFactory) == told(factory) == expected
 

@@ -20,7 +20,7 @@ class Noted(WebSocketServerProtocol):
     calls: list[tuple[Any, ...]]
 
     def onConnect(self, request: ConnectionRequest) -> Any:
-        self.calls.append(("connect", request.path, request.params, request.origin, self.state, self.peer[:15]))
+        self.calls.append(("connect", request.path, request.params, request.origin, self.state, (self.peer or "")[:15]))
         if "deny" in request.params:
             raise ConnectionDeny(403, "not you")
         return self.answer(request)
@@ -111,7 +111,7 @@ class TestOpening:
         assert noted.calls[-1][:3] == ("close", False, 1006)
 
     def test_it_may_choose_a_subprotocol(self, noted: type[Noted]) -> None:
-        noted.answer = lambda self, request: request.protocols[1]  # type: ignore[method-assign, assignment]
+        noted.answer = lambda self, request: request.protocols[1]  # type: ignore[method-assign]
         client = opened(noted, subprotocols=["a", "b"])
         assert client.response is not None
         assert client.response.headers["Sec-WebSocket-Protocol"] == "b"
@@ -119,7 +119,7 @@ class TestOpening:
 
     def test_and_add_header_fields_later(self, noted: type[Noted]) -> None:
         waiting: Deferred[Any] = Deferred()
-        noted.answer = lambda self, request: waiting  # type: ignore[method-assign, assignment]
+        noted.answer = lambda self, request: waiting  # type: ignore[method-assign]
         client = opened(noted)
         waiting.callback((None, {"X-One": "1", "X-Two": ["2", "3"]}))
         client.exchange()
@@ -172,7 +172,7 @@ class Member(WebSocketServerProtocol):
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         self.factory.broadcast(payload)
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Any = None) -> None:
         WebSocketServerProtocol.connectionLost(self, reason)
         self.factory.unregister(self)
 

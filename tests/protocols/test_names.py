@@ -61,7 +61,8 @@ class TestOurs:
         with pytest.raises(ConfigError) as caught:
             protocols.load("ghost")
         assert str(caught.value) == (
-            'the protocol "ghost" needs a_library_that_is_not_there, which is not installed; pip install "wsd"'
+            'the protocol "ghost" needs a_library_that_is_not_there, which is not installed; '
+            'pip install "a_library_that_is_not_there"'
         )
 
     @pytest.mark.parametrize(("library", "names"), [("lxml", ["soap"]), ("puremagic", ["blob"]), ("PIL", [])])
@@ -82,7 +83,8 @@ class TestOurs:
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
         assert ended.stderr == ""
         assert ended.stdout == "".join(
-            f'the protocol "{name}" needs {library}, which is not installed; pip install "wsd"\n' for name in names
+            f'the protocol "{name}" needs {library}, which is not installed; pip install "{library}"\n'
+            for name in names
         )
 
 

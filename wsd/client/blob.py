@@ -23,6 +23,7 @@ from twisted.internet.task import deferLater, react
 from wsd.client.blobclient import BlobClient, Refusal, openBlob
 from wsd.client.connection import Unanswered, addTrust
 from wsd.client.url import shownUrl
+from wsd.commands import Commands
 from wsd.config import stateFolder
 from wsd.config.state import makeFile, makeFolder
 from wsd.policies.timer import keepTime
@@ -275,30 +276,25 @@ def progress(reached: int, size: int) -> None:
     sys.stderr.flush()
 
 
-def _takes(url: str, file: str) -> Callable[[ArgumentParser], None]:
-    def add(parser: ArgumentParser) -> None:
-        parser.add_argument("url", metavar="URL", help=url)
-        parser.add_argument("file", metavar="FILE", help=file)
-        parser.add_argument(
-            "--patience",
-            type=float,
-            default=60.0,
-            metavar="SECONDS",
-            help="how long to try again without getting any further (default: 60)",
-        )
-        addTrust(parser)
-
-    return add
+def addCommands(commands: Commands) -> None:
+    """Add `wsd blob put` and `wsd blob get`."""
+    group = commands.group("blob", "Upload and download files, and manage a store of files.")
+    parser = group.add("put", "Upload a file, and print its receipt.", put)
+    _addTransfer(parser, "ws://HOST:PORT/PATH of the route, or wss://, http://, https://", "the file to upload")
+    parser.add_argument("--name", metavar="NAME", help="the name of the stored file (default: its own name)")
+    parser.add_argument("--type", metavar="TYPE", help="its media type, if the content does not show it")
+    parser = group.add("get", "Download a file.", get)
+    _addTransfer(parser, "the URL of the route and the ID of the file: ws://HOST:PORT/PATH/ID", "the file to write")
 
 
-def _takesUpload(parser: ArgumentParser) -> None:
-    _takes("ws://HOST:PORT/PATH of the route, or wss://, http://, https://", "what to upload")(parser)
-    parser.add_argument("--name", metavar="NAME", help="what it is called there (default: its own name)")
-    parser.add_argument("--type", metavar="TYPE", help="its media type, where the content does not tell")
-
-
-COMMANDS = {
-    "put": ("Upload a file, and print its receipt.", _takesUpload, put),
-    "get": ("Download a file.", _takes("the route's URL and the file's id: ws://HOST:PORT/PATH/ID", "where to"), get),
-}
-"""As in `wsd.__main__`."""
+def _addTransfer(parser: ArgumentParser, url: str, file: str) -> None:
+    parser.add_argument("url", metavar="URL", help=url)
+    parser.add_argument("file", metavar="FILE", help=file)
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to retry without any progress (default: 60)",
+    )
+    addTrust(parser)

@@ -107,11 +107,10 @@ def _acceptDeflate(response: object) -> PerMessageDeflateResponseAccept | None:
 
 def _trust(host: str, arguments: Namespace) -> Any:
     """TLS options that trust the system's authorities, those of --ca, or with --insecure any certificate."""
-    try:
-        from OpenSSL.SSL import Error as SSLError
-        from twisted.internet import ssl
-    except ImportError as error:
-        raise Unanswered(f'TLS needs {error.name}, which is not installed; pip install "wsd[tls]"') from None
+    # Imported late: a connection without TLS does not load these libraries.
+    from OpenSSL.SSL import Error as SSLError
+    from twisted.internet import ssl
+
     if arguments.insecure:
         return ssl.CertificateOptions(verify=False)
     if arguments.ca is None:

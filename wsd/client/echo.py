@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from statistics import median
 from typing import Any
 
@@ -11,12 +11,14 @@ from twisted.internet.task import react
 
 from wsd.client.connection import ANSWER, NO_ANSWER, OPENING, WIDTH, Unanswered, addTrust, connect, withTimeout
 from wsd.client.url import shownUrl
+from wsd.commands import Commands
 from wsd.config.values import printable, token
 from wsd.policies.timer import keepTime
 
 
-def addArguments(parser: ArgumentParser) -> None:
-    """Add the arguments of `wsd echo`."""
+def addCommands(commands: Commands) -> None:
+    """Add `wsd echo`."""
+    parser = commands.add("echo", "Send messages to a server, show the handshake, and time the answers.", run)
     parser.add_argument("url", metavar="URL", help="ws://HOST:PORT/PATH, or wss:// for TLS")
     parser.add_argument(
         "message", nargs="*", type=_message, help='what to say, each as one text message (default: "hello")'

@@ -8,8 +8,6 @@ imported when a route names it, so the libraries that it needs may be missing un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
@@ -37,9 +35,6 @@ _FACTORIES = {
     "pywebsocket": "wsd.protocols.pywebsocket.protocol:HandlerFactory",
 }
 """The factories of wsd's own protocols, by the protocol's name."""
-
-_TOOLS = {"blob": "wsd.protocols.blob.tool", "xmpp": "wsd.protocols.xmpp.tool"}
-"""The modules of the protocols' commands, by the protocol's name."""
 
 
 def known() -> dict[str, EntryPoint]:
@@ -73,8 +68,9 @@ def _loadPoint(name: str) -> Any:
             raise
         if _topOf(_importerOf(error)) != package:
             raise _cannotLoad(name, error) from error
+        wanted = _distributionOf(point) or error.name
         raise ConfigError(
-            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{_distributionOf(point)}"'
+            f'the protocol "{name}" needs {error.name}, which is not installed; pip install "{wanted}"'
         ) from error
     except (Exception, SystemExit) as error:
         raise _cannotLoad(name, error) from error
@@ -96,18 +92,12 @@ def _importerOf(error: ImportError) -> str:
 
 
 def _distributionOf(point: EntryPoint) -> str:
-    """Returns what pip has to install for a protocol: its distribution, with the extras that the entry point names."""
+    """Returns the distribution of a protocol, with the extras that the entry point names; "" if it is wsd's own."""
     if point.dist is None:
-        return "wsd"
+        return ""
     return f"{point.dist.name}[{','.join(point.extras)}]" if point.extras else point.dist.name
 
 
 def optionsOf(name: str) -> type[Any]:
     """Returns the frozen dataclass of a protocol's configuration keys. Raises as `load` does."""
     return load(name).Options
-
-
-def tools(name: str) -> Mapping[str, Any]:
-    """Returns the commands of one of wsd's own protocols, as `wsd.__main__` expects them."""
-    commands: Mapping[str, Any] = import_module(_TOOLS[name]).COMMANDS
-    return commands

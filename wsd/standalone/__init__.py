@@ -5,7 +5,6 @@ Its flags become a configuration with a single route, `/*`, whose protocol is py
 paths are relative to the document root. An error is one line on stderr and the exit status 1.
 """
 
-from wsd.standalone.flags import addArguments
-from wsd.standalone.serving import run
+from wsd.standalone.serving import addCommands
 
-__all__ = ["addArguments", "run"]
+__all__ = ["addCommands"]

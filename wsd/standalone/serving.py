@@ -7,15 +7,14 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.application.app import startApplication
-from twisted.application.service import Application
-from twisted.logger import ILogObserver, globalLogBeginner
 from twisted.python.usage import Options as UsageOptions
 
 from wsd import tap
+from wsd.commands import Commands
 from wsd.config import ConfigError
-from wsd.standalone.flags import given
+from wsd.standalone.flags import addArguments, given
 from wsd.standalone.overrides import OPTIONS, overridesOf
+from wsd.tap.foreground import runForeground
 
 
 class StandaloneOptions(tap.Options):
@@ -38,23 +37,18 @@ class StandaloneOptions(tap.Options):
         return OPTIONS.get(key)
 
 
+def addCommands(commands: Commands) -> None:
+    """Add `wsd standalone`."""
+    addArguments(commands.add("standalone", "Serve pywebsocket handlers with the flags of its standalone.py.", run))
+
+
 def run(arguments: Namespace) -> None:
     """Serve until a signal ends it. Raises SystemExit with one line for an error."""
-    try:
-        flags = given(arguments)
-        _enter(flags["document_root"])
-    except ConfigError as error:
-        raise SystemExit(f"wsd: {error}") from None
+    flags = given(arguments)
+    _enter(flags["document_root"])
     options = StandaloneOptions(flags)
     options.parseOptions([])
-    logged = tap.makeService(options)
-    application = Application("wsd")
-    logged.setServiceParent(application)
-    globalLogBeginner.beginLoggingTo([ILogObserver(application)], redirectStandardIO=False)
-    startApplication(application, False)
-    from twisted.internet import reactor
-
-    reactor.run()
+    runForeground(options)
 
 
 def _enter(folder: str) -> None:

@@ -1,5 +1,7 @@
 """
-The command line of `twistd wsd` and `twist wsd`: `options` over a configuration file (`files`), and the `log`.
+The command line of `twistd wsd` and `twist wsd`: `options` over a configuration file, and the `log`.
+
+`serve` is `wsd serve`, `foreground` runs the daemon for it, and `check` checks what a configuration names.
 
 An error is raised as SystemExit with one line. The command then ends with that line on stderr and the exit status 1,
 without a traceback and before it becomes a daemon.
@@ -11,11 +13,10 @@ from twisted.application.service import IService
 
 from wsd.config import ConfigError
 from wsd.policies.timer import keepTime
-from wsd.tap.files import checkFiles, readFile
 from wsd.tap.log import LoggedService
 from wsd.tap.options import Options, exitWith
 
-__all__ = ["Options", "checkFiles", "makeService", "readFile"]
+__all__ = ["Options", "makeService"]
 
 
 def makeService(options: Options) -> IService:

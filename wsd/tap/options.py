@@ -13,9 +13,11 @@ from twisted.python.usage import UsageError
 
 from wsd import __version__
 from wsd.config import Config, ConfigError
+from wsd.config.files import readFile
 from wsd.config.values import reference
 from wsd.logs import isJournal
-from wsd.tap.files import checkFiles, readFile
+from wsd.protocols import optionsOf
+from wsd.tap.check import checkFiles
 
 _LONG = """\
 wsd is a WebSocket daemon. Without options it serves http://localhost:9998/ and ws://localhost:9998/echo to this machine
@@ -135,7 +137,7 @@ class Options(UsageOptions):
     def reread(self) -> Config:
         """Read the file again, with the same options. Raises ConfigError."""
         try:
-            return readFile(self["config"], self._overrides)
+            return readFile(self["config"], optionsOf, self._overrides)
         except ConfigError as error:
             option = self.optionOf(error.key)
             if option is None:

@@ -21,6 +21,7 @@ from wsd.client.topics.client import TopicsClient
 from wsd.client.topics.link import TopicsError
 from wsd.client.topics.subscription import Gap, ReceivedMessage, given
 from wsd.client.url import shownUrl
+from wsd.commands import Commands
 from wsd.config.values import printable
 from wsd.policies.timer import keepTime
 
@@ -359,9 +360,11 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-COMMANDS = {
-    "watch": ("Show what is published to topics, until interrupted.", _takesWatch, watch),
-    "publish": ("Publish a message, or each line of stdin, and print the positions.", _takesPublish, publish),
-    "presence": ("Print who is present at a topic.", _takesPresence, presence),
-}
-"""As in `wsd.__main__`."""
+def addCommands(commands: Commands) -> None:
+    """Add `wsd topics`."""
+    group = commands.group("topics", "Watch topics, publish to them, and list who is present.")
+    _takesWatch(group.add("watch", "Print messages as they are published, until interrupted.", watch))
+    _takesPublish(
+        group.add("publish", "Publish a message, or each line of standard input, and print the positions.", publish)
+    )
+    _takesPresence(group.add("presence", "List who is present at a topic.", presence))

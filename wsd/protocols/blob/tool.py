@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wsd.commands import Commands
 from wsd.config import ConfigError
 from wsd.config.state import foundFolder, whoMay
 from wsd.config.values import printable
@@ -74,18 +75,15 @@ def verify(arguments: Namespace) -> None:
     print(f"ok: {len(store.list())} checked")
 
 
+def addCommands(commands: Commands) -> None:
+    """Add `wsd blob ls`, `rm` and `verify`."""
+    group = commands.group("blob")
+    _addStore(group.add("ls", "List the files in a store.", ls))
+    parser = group.add("rm", "Remove files from a store.", rm)
+    _addStore(parser)
+    parser.add_argument("id", metavar="ID", nargs="+", help="the ID of a file, as ls prints it")
+    _addStore(group.add("verify", "Read every file in a store, and report each one that has changed.", verify))
+
+
 def _addStore(parser: ArgumentParser) -> None:
     parser.add_argument("--store", metavar="FOLDER", help='the store (default: "blob" in the state folder)')
-
-
-def _addIds(parser: ArgumentParser) -> None:
-    _addStore(parser)
-    parser.add_argument("id", metavar="ID", nargs="+", help="the file's id, as ls shows it")
-
-
-COMMANDS = {
-    "ls": ("List the files of a store.", _addStore, ls),
-    "rm": ("Remove files from a store.", _addIds, rm),
-    "verify": ("Read every file of a store, and say which is not what was uploaded.", _addStore, verify),
-}
-"""The commands, each with its help, its arguments and its function, as `wsd.__main__` expects them."""

@@ -37,7 +37,7 @@ class Encoder:
     async def png(self, board: Board, frame: CanvasFrame) -> Png:
         """Returns this frame or a newer one as PNG. Raises `Refused` (501) if Pillow is not installed."""
         if find_spec("PIL") is None:
-            raise Refused(501, 'a picture as PNG needs Pillow, which is not installed; pip install "wsd[canvas]"')
+            raise Refused(501, "a picture as PNG needs Pillow, which is not installed; pip install Pillow")
         while (png := board.png) is None or png.frame.number < frame.number:
             await self._made(board)
         return png

@@ -7,7 +7,6 @@ It speaks SOAP 1.1 (6) and SOAP 1.2 part 2 (7) over HTTP. Only the configuration
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -21,7 +20,6 @@ from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, Resp
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from wsd.config import ConfigError
 from wsd.protocols.soap.contenttype import toUtf8
 from wsd.protocols.soap.envelope import Envelope, readRelayed
 from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer
@@ -57,11 +55,6 @@ class SoapGateway:
         self._pool.maxPersistentPerHost = options.upstream_calls
         # A request may have been carried out although the connection was lost.
         self._pool.retryAutomatically = False
-        if options.upstream.startswith("https:"):
-            try:
-                import_module("twisted.internet.ssl")
-            except ImportError as error:
-                raise ConfigError(f'upstream: needs {error.name}, which is missing; pip install "wsd[tls]"') from error
         self._agent = Agent(reactor, connectTimeout=options.upstream_timeout, pool=self._pool)
 
     def stop(self) -> Deferred[Any]:

@@ -115,7 +115,7 @@ class XmppFactory(Factory):
         super().__init__(*arguments, **named)
         options: XmppOptions = self.options
         if options.store is not None and not hasScram():
-            raise ConfigError('store: users log in with scramp, which is not installed; pip install "wsd[xmpp]"')
+            raise ConfigError("store: users log in with scramp, which is not installed; pip install scramp")
         self.users = 0
         """The number of routes that use the server of this route."""
         self._all: list[XmppFactory] = [self]

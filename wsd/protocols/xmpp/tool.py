@@ -11,8 +11,11 @@ from getpass import getpass
 from pathlib import Path
 from sqlite3 import Error
 
+from wsd.commands import Commands
 from wsd.config import Config, ConfigError
+from wsd.config.files import readFile
 from wsd.config.state import foundFolder, whoMay
+from wsd.protocols import optionsOf
 from wsd.protocols.xmpp import credentials
 from wsd.protocols.xmpp.jid import parseJid
 from wsd.protocols.xmpp.options import STORE_NAME, XmppOptions
@@ -28,7 +31,7 @@ def _foundStore(options: XmppOptions) -> Path:
 
 
 def _addConfigOption(parser: ArgumentParser) -> None:
-    parser.add_argument("--config", "-c", metavar="FILE", help="the daemon's configuration file, where it has one")
+    parser.add_argument("--config", "-c", metavar="FILE", help="the configuration file of the daemon, if it has one")
 
 
 def _addUserArgument(parser: ArgumentParser) -> None:
@@ -38,11 +41,11 @@ def _addUserArgument(parser: ArgumentParser) -> None:
     )
 
 
-def _userCommand(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Namespace, Config], None]:
+def _userCommand(work: Callable[[SqliteStore, str], None], done: str) -> Callable[[Namespace], None]:
     """A command that does `work` for one user, and prints what was done in which file. It raises ConfigError."""
 
-    def run(arguments: Namespace, config: Config) -> None:
-        user, path = _findUser(config, arguments.user)
+    def run(arguments: Namespace) -> None:
+        user, path = _findUser(readFile(arguments.config, optionsOf), arguments.user)
         with _openStore(path) as store:
             work(store, user)
         print(f"{user}: {done} in {path}")
@@ -101,7 +104,7 @@ def _password() -> str:
 def _keys() -> str:
     """The keys of the password, as they are stored. Raises ConfigError."""
     if not credentials.hasScram():
-        raise ConfigError('xmpp: passwords need scramp, which is not installed; pip install "wsd[xmpp]"')
+        raise ConfigError("xmpp: passwords need scramp, which is not installed; pip install scramp")
     password = _password()
     if not password:
         raise ConfigError("xmpp: there is no password; give it on standard input")
@@ -150,8 +153,8 @@ def _without(user: str, kept: str) -> str | None:
     return item.write()
 
 
-def _list(arguments: Namespace, config: Config) -> None:
-    for path in sorted({_foundStore(options) for options in _routes(config)}):
+def _list(arguments: Namespace) -> None:
+    for path in sorted({_foundStore(options) for options in _routes(readFile(arguments.config, optionsOf))}):
         if not _exists(path):
             continue
         with _openStore(path) as store:
@@ -176,14 +179,13 @@ class NoSuchUser(ConfigError):
         super().__init__(f"xmpp: {user} does not exist; wsd xmpp list shows the users")
 
 
-COMMANDS = {
-    "adduser": ("Add a user, with the password on standard input.", _addUserArgument, _userCommand(_add, "added")),
-    "passwd": (
-        "Change a user's password to the one on standard input.",
-        _addUserArgument,
-        _userCommand(_change, "changed"),
-    ),
-    "deluser": ("Remove a user and everything stored for it.", _addUserArgument, _userCommand(_remove, "removed")),
-    "list": ("List the users.", _addConfigOption, _list),
-}
-"""Help, arguments and function of each command, as in `wsd.__main__`. The functions get the configuration as well."""
+def addCommands(commands: Commands) -> None:
+    """Add `wsd xmpp`."""
+    group = commands.group("xmpp", "Add, change, remove and list the users of XMPP.")
+    for name, about, run in (
+        ("adduser", "Add a user, with the password from standard input.", _userCommand(_add, "added")),
+        ("passwd", "Change a user's password to the one from standard input.", _userCommand(_change, "changed")),
+        ("deluser", "Remove a user and everything stored for the user.", _userCommand(_remove, "removed")),
+    ):
+        _addUserArgument(group.add(name, about, run))
+    _addConfigOption(group.add("list", "List the users.", _list))

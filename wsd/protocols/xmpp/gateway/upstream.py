@@ -96,10 +96,8 @@ class Upstream:
 
 def _trustRoot(path: str | None) -> Any:
     """The authorities of a PEM file, or those of the system."""
-    try:
-        from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
-    except ImportError as error:
-        raise ConfigError(f'upstream: TLS needs {error.name}, which is not installed; pip install "wsd[tls]"') from None
+    from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertificates
+
     if path is None:
         return platformTrust()
     try:

@@ -1,35 +1,16 @@
-"""Reads a configuration file, and checks everything that it names."""
+"""`wsd check` and `wsd config`; and `--check`, which checks everything that a configuration names."""
 
 from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from dataclasses import replace
-from typing import Any
 
-from wsd.config import Config, ConfigError, parse
+from wsd.commands import Commands
+from wsd.config import Config, ConfigError, defaultText
+from wsd.config.files import readFile
 from wsd.protocols import optionsOf
-
-
-def readFile(path: str | None, overrides: dict[str, Any] | None = None) -> Config:
-    """
-    Read the configuration in a file (None: the defaults), with `overrides` by dotted key.
-
-    Raises ConfigError, whose message begins with the file's path.
-    """
-    if path is None:
-        return parse("", optionsOf, overrides)
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}; name a file that wsd may read", path=path) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8 at byte {error.start}; save it as UTF-8", path=path) from None
-    try:
-        return parse(text, optionsOf, overrides, os.path.dirname(os.path.abspath(path)))
-    except ConfigError as error:
-        raise ConfigError(error.sentence, error.key, path) from None
 
 
 def checkFiles(config: Config) -> None:
@@ -38,7 +19,7 @@ def checkFiles(config: Config) -> None:
 
     Does not check whether ports are free.
     """
-    # Imported late: `readFile` needs neither a reactor nor the daemon.
+    # Imported late: the command line may choose a reactor first.
     from twisted.internet import reactor
 
     from wsd import service
@@ -65,3 +46,22 @@ def checkFiles(config: Config) -> None:
         raise ConfigError(str(error)) from None
     for warning in warnings:
         print(f"wsd: warning: {warning}", file=sys.stderr)
+
+
+def addCommands(commands: Commands) -> None:
+    """Add `wsd check` and `wsd config`."""
+    parser = commands.add("check", "Check a configuration file without starting the daemon.", _check, _CHECK)
+    parser.add_argument("file", metavar="FILE", help="the configuration file")
+    commands.add("config", "Print a configuration file with every key and its default.", _config)
+
+
+_CHECK = 'It prints "ok", or the first mistake, in which case the exit status is 1.'
+
+
+def _check(arguments: Namespace) -> None:
+    checkFiles(readFile(arguments.file, optionsOf))
+    print("ok")
+
+
+def _config(arguments: Namespace) -> None:
+    sys.stdout.write(defaultText())
