@@ -14,6 +14,7 @@ from twisted.python.usage import UsageError
 from wsd import __version__
 from wsd.config import Config, ConfigError
 from wsd.config.files import readFile
+from wsd.config.values import reference
 from wsd.logs import isJournal
 from wsd.protocols import optionsOf
 from wsd.tap.check import checkFiles
@@ -43,6 +44,21 @@ def exitWith(sentence: str) -> SystemExit:
     """Returns the exception that ends the command with this line. In the journal, its priority is that of an error."""
     priority = "<3>" if isJournal(sys.stderr, os.environ) else ""
     return SystemExit(f"{priority}wsd: {sentence}")
+
+
+def _route(text: str) -> tuple[str, str]:
+    """The path and the protocol of a --route. The code of a protocol is looked for in the current folder."""
+    path, equals, name = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(
+            f'"{text}" names no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory', "--route"
+        )
+    if ":" not in name:
+        return path, name
+    try:
+        return path, reference(name, os.getcwd())
+    except ValueError as error:
+        raise ConfigError(str(error), f"--route {path}") from None
 
 
 class Options(UsageOptions):
@@ -77,6 +93,10 @@ class Options(UsageOptions):
         self.setdefault("host", []).append(host)
 
     opt_H = opt_host
+
+    def opt_route(self, route: str) -> None:
+        """A route, repeatable: /PATH=PROTOCOL, or /PATH=FILE.py:CLASS for a protocol of your own."""
+        self.setdefault("route", []).append(route)
 
     def opt_listen(self, endpoint: str) -> None:
         """A Twisted endpoint to listen at, repeatable: unix:/run/wsd.sock, systemd:domain=INET:name=wsd, and so on."""
@@ -130,6 +150,8 @@ class Options(UsageOptions):
         for key in ("port", "tls.port"):
             if key in given and given[key].isdecimal():
                 given[key] = int(given[key])
+        if "route" in self:
+            given["route"] = {path: {"protocol": name} for path, name in map(_route, self["route"])}
         if self["tls-self-signed"]:
             given["tls.self_signed"] = True
         if self["tls-cert"] is not None:
@@ -141,5 +163,8 @@ class Options(UsageOptions):
 
     def optionOf(self, key: str) -> str | None:
         """The option that has set a key; None if the file did."""
+        for path, _ in map(_route, self.get("route", ())):
+            if key == f'route."{path}"' or key.startswith(f'route."{path}".protocol'):
+                return f"--route {path}"
         name = _OPTIONS.get(key)
         return f"--{name}" if name is not None and self.get(name) else None
