@@ -15,6 +15,7 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "check": ("wsd.tap.check",),
     "config": ("wsd.tap.check",),
     "connect": ("wsd.client.connect.command",),
+    "listen": ("wsd.tap.listen",),
     "echo": ("wsd.client.echo",),
     "blob": ("wsd.client.blob", "wsd.protocols.blob.tool"),
     "topics": ("wsd.client.topics.tool",),
