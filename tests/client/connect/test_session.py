@@ -193,9 +193,7 @@ class TestTheRequest:
             (["--ca", "a", "--insecure"], "not allowed with argument"),
         ],
     )
-    def test_that_cannot_be_is_told(
-        self, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
-    ) -> None:
+    def test_that_cannot_be_is_told(self, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
         with pytest.raises(SystemExit) as raised:
             main(["connect", "ws://localhost:1/", *arguments])
         assert raised.value.code == ExitStatus.USAGE
