@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
@@ -244,15 +244,114 @@ class Front:
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
+        self.messages: list[bytes] = []
+        self.isFull = False
 
     def handshake(self, lines: list[str]) -> None:
         """There is none."""
+
+    def connected(self, connection: object) -> None:
+        """Nothing is to be sent."""
+
+    def frame(self, mark: str, text: str) -> None:
+        """Nothing is shown."""
+
+    def received(self, payload: bytes, isBinary: bool) -> bool:
+        self.messages.append(payload)
+        return not self.isFull
 
     def retrying(self, sentence: str, seconds: float) -> None:
         self.pauses.append(seconds)
 
     def finish(self, interrupted: bool) -> Deferred[None]:
         return succeed(None)
+
+
+class FakeConnection:
+    """An open connection to a server that answers nothing by itself."""
+
+    fault = None
+    isFull = False
+    heads: ClassVar[list[str]] = []
+
+    def __init__(self) -> None:
+        self.user: Any = None
+        self.isOpen = True
+        self.closing: tuple[int | None, str] | None = None
+        self.opened = succeed(None)
+        self.closed: Deferred[str] = Deferred()
+        self.held: list[bool] = []
+
+    def hold(self, held: bool) -> None:
+        self.held.append(held)
+
+    def close(self, code: int, reason: str) -> None:
+        self.isOpen = False
+
+    def abort(self) -> None:
+        self.closed.callback("lost")
+
+
+class TestAServerThatDoesNotAnswerTheClose:
+    """In memory: the connection is not a real one, and the clock is the test's."""
+
+    @pytest.fixture
+    def opened(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        async def connected(*arguments: Any) -> FakeConnection:
+            return self.connection
+
+        monkeypatch.setattr(module, "connect", connected)
+        self.connection, self.clock, self.front = FakeConnection(), Clock(), Front()
+        self.session = ClientSession(self.clock, Target("ws://localhost/"), SessionOptions())
+        self.session.front = self.front  # type: ignore[assignment]
+        self.ended: list[Outcome] = []
+        ensureDeferred(self.session.run()).addCallback(self.ended.append)
+        return self.session
+
+    def test_is_waited_for_ten_seconds(self, opened: ClientSession) -> None:
+        opened.inputEnded()
+        self.clock.advance(1)
+        assert not self.connection.isOpen
+        self.clock.advance(9.9)
+        assert not self.ended
+        self.clock.advance(0.1)
+        assert self.ended == [Outcome(ExitStatus.ABNORMAL, "the server did not answer the close")]
+
+    def test_is_waited_for_while_messages_come(self, opened: ClientSession) -> None:
+        opened.end(ExitStatus.DONE, mustClose=True)
+        for _ in range(3):
+            self.clock.advance(9)
+            opened.received(b"late", False)
+        assert not self.ended
+        self.connection.closing = (1000, "")
+        self.connection.closed.callback("1000")
+        assert self.ended == [Outcome(ExitStatus.DONE)]
+        assert self.front.messages == [b"late"] * 3
+        assert not self.clock.getDelayedCalls()
+
+    def test_is_waited_for_while_standard_output_is_full(self, opened: ClientSession) -> None:
+        self.front.isFull = True
+        opened.end(ExitStatus.DONE, mustClose=True)
+        opened.received(b"much", False)
+        self.clock.advance(10)
+        self.clock.advance(10)
+        assert not self.ended
+        opened.resume()
+        assert self.connection.held == [False, True, False]
+        self.clock.advance(10)
+        assert len(self.ended) == 1
+
+    def test_is_waited_for_one_second_after_an_interrupt(self, opened: ClientSession) -> None:
+        opened.interrupt()
+        self.clock.advance(0.9)
+        assert not self.ended
+        self.clock.advance(0.1)
+        assert self.ended == [Outcome(ExitStatus.INTERRUPTED)]
+
+    def test_cannot_turn_an_end_that_was_reached_into_a_failure(self, opened: ClientSession) -> None:
+        opened.end(ExitStatus.DONE)
+        self.clock.advance(10)
+        assert self.ended == [Outcome(ExitStatus.DONE)]
 
 
 class TestPauses:

@@ -151,6 +151,15 @@ class TestThePrompt:
                 "port"
             )
 
+    @pytest.mark.parametrize("more", [["--lines"], []])
+    def test_is_a_pipe_if_asked_or_if_the_terminal_can_do_nothing(self, tmp_path: Path, more: list[str]) -> None:
+        term = "xterm" if more else "dumb"
+        with serving() as url, atTerminal(tmp_path, "connect", url, *more, TERM=term) as terminal:
+            terminal.type("hello\r")
+            terminal.waitFor(lambda lines: lines == ["hello", "hello"])
+            terminal.type("\x04")
+            assert terminal.waitForEnd() == 0
+
     def test_connects_again(self, tmp_path: Path) -> None:
         lose, count = threading.Event(), 0
 

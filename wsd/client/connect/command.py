@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from argparse import ArgumentTypeError, Namespace
@@ -99,12 +100,17 @@ def run(arguments: Namespace) -> None:
     except Unanswered as error:
         _exit(str(error), error.status)
     isPipe = arguments.lines or arguments.binary or arguments.chunk is not None
-    interactive = not isPipe and sys.stdin.isatty() and sys.stdout.isatty()
+    interactive = not isPipe and _isTerminal()
     if interactive:
         from wsd.client.connect.terminal import installReactor
 
         installReactor()
     react(_main, (target, arguments, interactive))
+
+
+def _isTerminal() -> bool:
+    """Whether a person sits at a terminal on which lines above the prompt can be written."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 async def _main(reactor: Any, target: Target, arguments: Namespace, interactive: bool) -> None:

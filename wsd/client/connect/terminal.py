@@ -58,7 +58,7 @@ class TerminalFront:
         self._url = url
         self._handshake = handshake
         self._frames = frames
-        self._isColored = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._isColored = not os.environ.get("NO_COLOR")
         self._waiting: list[str] = []
         self._size = 0
         self._showing: asyncio.Task[None] | None = None
