@@ -142,9 +142,18 @@ USED: dict[str, Use] = {
     "autobahn.websocket.utf8validator.Utf8Validator": Use(object, "made for the first text message"),
     "autobahn.websocket.xormasker.XorMaskerNull": Use("mask", "stands for the mask of a frame that nobody looks at"),
     "autobahn.websocket.xormasker.create_xor_masker": Use(object, "takes the mask from a large payload, in C"),
+    # What an author's class of Autobahn's calls, and we answer (wsd.connection.stock).
+    _AUTOBAHN + "_connectionMade": Use("", "called by the public one, also if that is called by its full name"),
+    _AUTOBAHN + "_connectionLost": Use("reason", "called by the public one, also if that is called by its full name"),
+    _AUTOBAHN + "sendPreparedMessage": Use("preparedMsg", "sends what the factory has prepared, through ours"),
     # Autobahn's client, for the small tools.
+    "autobahn.websocket.protocol.WebSocketClientProtocol.startHandshake": Use(
+        "", "the request is ours: with any header fields, and Host without a default port"
+    ),
+    "autobahn.websocket.protocol.WebSocketClientProtocol.websocket_key": Use(bytes, "what the answer is checked with"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.failHandshake": Use("reason", "what is told of a refusal"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.http_request_data": Use(bytes, "what is shown of the request"),
+    _AUTOBAHN + "onCloseFrame": Use("code, reasonRaw", "the server's close, also where it does not end the connection"),
     _AUTOBAHN + "processHandshake": Use("", "what is shown of the answer, to a client"),
     # Twisted's sockets.
     "twisted.internet.abstract.FileDescriptor._writeDisconnected": Use(bool, "that our half is closed"),

@@ -22,6 +22,12 @@ class TestAUrl:
             ("ws://Bücher.example:81/x", "ws://xn--bcher-kva.example:81/x"),
             ("wss://[::1]:9998/", "wss://[::1]:9998/"),
             (" ws://localhost/ ", "ws://localhost/"),
+            ("http://localhost/a", "ws://localhost/a"),
+            ("HTTPS://localhost/a", "wss://localhost/a"),
+            ("localhost:9998/echo", "ws://localhost:9998/echo"),
+            ("localhost", "ws://localhost"),
+            ("[::1]:9998/echo?a=b://c", "ws://[::1]:9998/echo?a=b://c"),
+            ("Bücher.example/ß", "ws://xn--bcher-kva.example/%C3%9F"),
         ],
     )
     def test_is_encoded_as_a_request_needs_it(self, written: str, meant: str) -> None:
@@ -44,6 +50,12 @@ class TestAUrl:
         assert url == "ws://localhost:9998/echo"
         assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == told
 
+    @pytest.mark.parametrize("written", ["ftp://localhost/", "file:///tmp"])
+    def test_of_another_scheme_is_refused(self, written: str) -> None:
+        with pytest.raises(ValueError, match="is not ws or wss"):
+            readUrl(written)
+
     def test_is_shown_without_it(self) -> None:
         assert shownUrl("ws://me:secret@localhost/a@b") == "ws://localhost/a@b"
+        assert shownUrl("me:secret@localhost/a@b") == "localhost/a@b"
         assert shownUrl("ws://localhost/a@b\x1b") == "ws://localhost/a@b\\x1b"

@@ -143,7 +143,7 @@ class TestTheDefaultFile:
     @pytest.mark.parametrize(
         ("shape", "without"),
         [(Config, {"policies", "tls", "log", "routes"}), (Policies, set()), (Tls, {"certificate"}), (Log, set()),
-         (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies", "builtIn"})],
+         (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies", "builtIn", "code"})],
     )  # fmt: skip
     def test_it_has_every_key(self, shape: type, without: set[str]) -> None:
         for name in {each.name for each in fields(shape)} - without:

@@ -199,7 +199,7 @@ def keys() -> set[str]:
         for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log))
         for each in fields(shape)
     }
-    own = {"path", "prefix", "single", "options", "policies", "builtIn"}
+    own = {"path", "prefix", "single", "options", "policies", "builtIn", "code"}
     return names | {f"route.{each.name}" for each in fields(Route) if each.name not in own} | {"route.enabled"}
 
 
@@ -303,3 +303,61 @@ def test_the_page_says_which_need_a_new_start() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     (told,) = re.findall(r"^A restart is needed for (.*?)\. ", text, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"`([\w.]+)`", told)) == set(FIXED)
+
+
+class TestCode:
+    """Code that a route names is read again if it has changed, as handlers are."""
+
+    SHOUT = (
+        "from wsd.connection import Connection\n\nclass Shout(Connection):\n    MARK = {mark!r}\n    def {hook}: pass\n"
+    )
+
+    def write(self, folder: Path, mark: str, hook: str = "received(self, payload, isBinary)") -> None:
+        (folder / "shout.py").write_text(self.SHOUT.format(mark=mark, hook=hook))
+
+    def start(self, reloaded: Reloaded, folder: Path) -> Any:
+        """The factory of the route."""
+        self.write(folder, "!")
+        reloaded.start(f'{TOP}[route."/one"]\nprotocol = "{folder}/shout.py:Shout"\n[route."/describe"]\n')
+        return self.factory(reloaded)
+
+    @staticmethod
+    def factory(reloaded: Reloaded) -> Any:
+        (factory,) = reloaded.daemon.site.routeFor("/one").distinct()
+        return factory
+
+    def test_a_changed_file_is_used_for_new_connections(self, reloaded: Reloaded, tmp_path: Path) -> None:
+        before = self.start(reloaded, tmp_path)
+        self.write(tmp_path, "?")
+        assert 'reloaded, changed: route."/one"' in reloaded.reload(reloaded.text)
+        assert (before.connection.MARK, self.factory(reloaded).connection.MARK) == ("!", "?")
+
+    def test_an_unchanged_one_keeps_its_factory(self, reloaded: Reloaded, tmp_path: Path) -> None:
+        before = self.start(reloaded, tmp_path)
+        assert "reloaded, no key that a reload takes up has changed" in reloaded.reload(reloaded.text)
+        assert self.factory(reloaded) is before
+
+    def test_a_broken_one_is_told_and_the_old_one_stays(self, reloaded: Reloaded, tmp_path: Path) -> None:
+        before = self.start(reloaded, tmp_path)
+        self.write(tmp_path, "?", "received(self")
+        (line,) = reloaded.reload(reloaded.text)
+        assert line.startswith(
+            'not reloaded, the configuration stays as it was: route."/one".protocol: '
+            f"{tmp_path}/shout.py cannot be loaded: SyntaxError: "
+        )
+        assert self.factory(reloaded) is before
+        self.write(tmp_path, "!!")
+        reloaded.reload(reloaded.text)
+        assert self.factory(reloaded).connection.MARK == "!!"
+
+    def test_so_is_the_service_of_a_route_of_soap(self, reloaded: Reloaded, tmp_path: Path) -> None:
+        offer = (
+            "from wsd.protocols.soap.offer import Offer\n"
+            "x = Offer('X', 'urn:x', '{}')\n@x.operation()\ndef one() -> int: ...\n"
+        )
+        (tmp_path / "quotes.py").write_text(offer.format("old"))
+        reloaded.start(f'{TOP}[route."/one"]\nprotocol = "soap"\nservice = "{tmp_path}/quotes.py:x"\n')
+        assert "old" in reloaded.ask("/one?wsdl")[1]
+        (tmp_path / "quotes.py").write_text(offer.format("new"))
+        assert 'reloaded, changed: route."/one"' in reloaded.reload(reloaded.text)
+        assert "new" in reloaded.ask("/one?wsdl")[1]

@@ -28,6 +28,8 @@ from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.tap import Options
 from wsd.tap.background import describe
 
+SOAP = '[route."/s"]\nprotocol = "soap"\n'
+
 
 @pytest.fixture
 def taken() -> Iterator[int]:
@@ -95,6 +97,56 @@ class TestOptions:
         config = parsed("--listen", "unix:/a", "--listen", "tcp:1").config
         assert (config.listen, config.port) == (("unix:/a", "tcp:1"), None)
         assert parsed("--listen", "unix:/a", "-p", "1").config.port == 1
+
+    def test_a_route_may_be_repeated(self) -> None:
+        routes = parsed("--route", "/a=echo", "--route", "/b/*=describe").config.routes
+        assert (routes["/a"].single, routes["/b/*"].single, routes["/b/*"].prefix) == ("echo", "describe", True)
+
+    def test_a_route_changes_only_the_protocol_of_the_files(self, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text(
+            '[route."/a.b"]\nprotocol = "describe"\norigins = "*"\n[route."/c"]\nprotocol = "echo"'
+        )
+        routes = parsed("-c", str(tmp_path / "wsd.toml"), "--route", "/a.b=echo").config.routes
+        assert (routes["/a.b"].single, routes["/a.b"].origins, routes["/c"].single) == ("echo", ("*",), "echo")
+
+    def test_a_route_of_own_code_is_relative_to_the_current_folder(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "mine.py").write_text(
+            "from wsd.connection import Connection, Factory\nclass Mine(Connection): pass\n"
+        )
+        monkeypatch.chdir(tmp_path)
+        for name in ("mine.py:Mine", "mine:Mine", f"{tmp_path}/mine.py:Mine"):
+            assert parsed("--route", f"/mine={name}").config.routes["/mine"].single == f"{tmp_path}/mine.py:Mine"
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ("/a", '--route: "/a" names no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory'),
+            ("/a=", '--route: "/a=" names no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory'),
+            ("a=echo", '--route a: is not a path; write "/name", or "/name/*" for all that lies under it as well'),
+            ("/a=ecko", '--route /a: there is no protocol "ecko"; did you mean "echo"?'),
+            ("/a=mine.py", '--route /a: "mine.py" names no class in the file; write "mine.py:ShoutFactory"'),
+            ("/a=mien.py:X", '--route /a: there is no file {}/mien.py; did you mean "mine.py"?'),
+            ("/a=mine.py:Miner", '--route /a: {}/mine.py has no "Miner"; did you mean "Mine"?'),
+            ("/a=mine.py:json", "--route /a: {}/mine.py:json is not a protocol; name a subclass of wsd.connection.Fac"),
+            (
+                "/a=mine.py:Mine",
+                "--route /a: Mine.received cannot be called (too many positional arguments); write def",
+            ),
+            ("/a=bad.py:X", "--route /a: {}/bad.py cannot be loaded: NameError: name 'oops' is not defined (line 2)"),
+        ],
+    )
+    def test_a_mistake_in_a_route_is_told_with_its_path(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, told: str
+    ) -> None:
+        (tmp_path / "mine.py").write_text(
+            "import json\nfrom wsd.connection import Connection\n"
+            "class Mine(Connection):\n    def received(self, payload): pass\n"
+        )
+        (tmp_path / "bad.py").write_text("\noops")
+        monkeypatch.chdir(tmp_path)
+        assert refusal("--route", given).startswith(f"wsd: {told.format(tmp_path)}")
 
     def test_a_certificate_and_its_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
@@ -285,19 +337,26 @@ class TestCheck:
             ('listen = "unix:/run/x:mode=rw"', "listen 'unix:/run/x:mode=rw' is not unix:PATH"),
             ('listen = "systemd:domain=INET"', "listen 'systemd:domain=INET' is not systemd:index=N"),
             ('host = "192.0.2.77"', "host '192.0.2.77' is no address of this machine; "),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "nomod:x"', "service: nomod:x cannot be loaded: No module"),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "json:nothing"', "service: json:nothing cannot be loaded: "),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "wsd_exits"', "service: wsd_exits cannot be loaded: System"),
+            (f'{SOAP}service = "nomod:x"', 'route."/s".service: there is no module "nomod", neither in the folder '),
+            (f'{SOAP}service = "json:nothing"', 'route."/s".service: json has no "nothing"; known are "detect_enc'),
+            (f'{SOAP}service = "wsd_exits"', 'route."/s".service: wsd_exits cannot be loaded: SystemExit: 0'),
+            (
+                f'{SOAP}service = "raises.py:X"',
+                'route."/s".service: {folder}/raises.py:X cannot be built: ZeroDivision',
+            ),
+            (f'{SOAP}service = "json"', 'route."/s".contract: json does not say what it offers; name its WSDL'),
         ],
     )
     def test_it_finds_what_the_daemon_would_not_start_with(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
     ) -> None:
-        (tmp_path / "wsd_exits.py").write_text("raise SystemExit(0)")
-        monkeypatch.syspath_prepend(str(tmp_path))
+        (tmp_path / "raises.py").write_text("class X:\n    def __init__(self):\n        1 / 0\n")
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere/wsd_exits.py").write_text("raise SystemExit(0)")
+        monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
         (tmp_path / "wsd.toml").write_text(text)
         told = refusal("--check", "-c", str(tmp_path / "wsd.toml"))
-        assert told.startswith(f"wsd: {sentence}")
+        assert told.startswith(f"wsd: {sentence.format(folder=tmp_path)}")
         assert "\n" not in told
 
     @pytest.mark.parametrize(

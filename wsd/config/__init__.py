@@ -3,8 +3,9 @@ The configuration: TOML as frozen dataclasses, checked to the last key. Standard
 
 `schema` has the dataclasses, made of `fields`. `reading` reads a file, `routes` its routes, `tables` a table, and
 `values` one value, each by means of the next; `policies` checks them together, and `subjects` reads rules for client
-certificates. `default.toml` is the default configuration with comments. `state` is the daemon's state folder, `stores`
-checks an SQLite file in it, and `changes` lists what a reload has changed.
+certificates. `code` loads the Python code that a route names. `default.toml` is the default configuration with
+comments. `state` is the daemon's state folder, `stores` checks an SQLite file in it, and `changes` lists what a reload
+has changed.
 """
 
 from wsd.config.errors import ConfigError

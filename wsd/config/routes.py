@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from os.path import isdir, isfile
 from typing import Any
 
+from wsd.config.code import versionOf
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.schema import Policies, Route
 from wsd.config.tables import Table
-from wsd.config.values import nearest, show, token
+from wsd.config.values import nearest, reference, show, splitReference, token
 
 BUILT_IN: Mapping[str, Mapping[str, object]] = {
     "/": {"protocol": "echo", "origins": ["same-host", "null"]},
@@ -94,12 +95,14 @@ class RouteReader:
             raise table.error("require_subprotocol", "nobody could connect, since subprotocols is empty; name some")
         policies = replace(self._policies, **table.readFields(Policies))
         checkPolicies(policies, table)
+        options = {name: _options(each, table) for name, each in classes.items()}
         return Route(
             path=key.removesuffix("/*"),
             prefix=key.endswith("/*"),
             protocol=protocol,
             single=single,
-            options={name: _options(each, table) for name, each in classes.items()},
+            options=options,
+            code={text: versionOf(text) for text in _code(options)},
             policies=policies,
             **values,
         )
@@ -158,20 +161,46 @@ def _protocol(table: Table) -> tuple[str | None, dict[str, str]]:
     if value is None:
         raise table.error("protocol", 'is missing; write protocol = "echo", or another protocol\'s name')
     if isinstance(value, str):
-        return value, {}
+        return _named(value, "protocol", table), {}
     if not isinstance(value, dict) or not value:
         sentence = f'{show(value)} is not a protocol; write "echo", or {{"" = "echo", chat = "echo"}}'
         raise table.error("protocol", sentence)
+    protocols = {}
     for subprotocol, name in value.items():
         if not isinstance(name, str):
             sentence = f'{show(name)} is not the name of a protocol; write "echo"'
             raise table.error(f'protocol."{subprotocol}"', sentence)
+        protocols[subprotocol] = _named(name, f'protocol."{subprotocol}"', table)
         if subprotocol:
             try:
                 token(subprotocol)
             except ValueError as error:
                 raise table.error(f'protocol."{subprotocol}"', str(error)) from None
-    return None, value
+    return None, protocols
+
+
+def _named(name: str, key: str, table: Table) -> str:
+    """The name of a protocol, or a reference to the Python code of one."""
+    if ":" not in name and not name.endswith(".py"):
+        return name
+    try:
+        text = reference(name, table.folder)
+    except ValueError as error:
+        raise table.error(key, str(error)) from None
+    if splitReference(text)[1] is None:
+        raise table.error(key, f'{show(name)} names no class in the file; write "{name}:ShoutFactory"')
+    return text
+
+
+def _code(options: Mapping[str, Any]) -> Iterator[str]:
+    """The references to Python code in the names of protocols, and in their options."""
+    for name, own in options.items():
+        if ":" in name:
+            yield name
+        for field in fields(own):
+            value = getattr(own, field.name)
+            if field.metadata.get("code") and value is not None:
+                yield value
 
 
 def _spoken(given: tuple[str, ...] | None, protocol: Mapping[str, str], table: Table) -> tuple[str, ...]:

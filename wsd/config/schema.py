@@ -124,6 +124,8 @@ class Route:
     """The daemon's policies, as the route overrides them."""
     builtIn: bool = field(default=False, compare=False)
     """Whether it is a built-in route that nobody configured."""
+    code: Mapping[str, int] = field(default_factory=dict)
+    """References to its Python code, each with a version: a reload replaces the route if the code has changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,13 +48,26 @@ class Table:
         return Table(self.values.get(key, {}), self.keyOf(key), self.folder)
 
     def override(self, key: str, value: object) -> None:
-        """Set a value by its dotted key, such as "tls.port". Missing tables are created."""
+        """
+        Set a value by its dotted key, such as "tls.port". Missing tables are created.
+
+        A mapping sets the keys of a table. Its own keys are taken as they are, such as the paths of routes.
+        """
         first, dot, rest = key.partition(".")
         if dot:
             self.values.setdefault(first, {})
             self.table(first).override(rest, value)
         else:
+            self._set(key, value)
+
+    def _set(self, key: str, value: object) -> None:
+        if not isinstance(value, Mapping):
             self.values[key] = value
+            return
+        self.values.setdefault(key, {})
+        table = self.table(key)
+        for name, each in value.items():
+            table._set(name, each)
 
     def without(self, *keys: str) -> Table:
         """The same table without some of its keys."""

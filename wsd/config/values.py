@@ -3,8 +3,8 @@ Reads single values of TOML for the fields of dataclasses. Each error is a sente
 
 The annotation of a field is `bool`, `int`, `float`, `str` or `tuple[str, ...]`, with `| None` if it may be left out.
 Its metadata may have `size` (a number of bytes, which may be written "1 MiB"), `unit` (what a number counts), `least`,
-`most`, `choices`, `path` (a file, relative to the folder of the configuration file), and `each` (a function that parses
-a string, and raises ValueError with a sentence).
+`most`, `choices`, `path` (a file, relative to the folder of the configuration file), `code` (Python code, with an
+example of a reference to it) and `each` (a function that parses a string, and raises ValueError with a sentence).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_network
 from math import isfinite
-from os.path import join
+from os.path import abspath, isfile, join
 from typing import Any
 from unicodedata import normalize
 
@@ -30,6 +30,8 @@ _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*://)(\[[0-9a-f:.]+\]|[^][*:/?#@\s]*)(:[
 _WEB = ("http://", "https://", "ws://", "wss://")
 _ENDPOINT = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*:.", re.ASCII)
 _HOST = re.compile(r"\[[0-9a-f:.]+\]|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.ASCII)
+_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_REFERENCE = re.compile(r"(.+?)(?::([^\W\d]\w*))?", re.DOTALL)
 
 
 def printable(text: str) -> str:
@@ -143,6 +145,35 @@ def endpoint(text: str) -> str:
     return text
 
 
+# -- references to Python code ----------------------------------------------------------------------------------------
+
+
+def splitReference(text: str) -> tuple[str, str | None]:
+    """The file or module of a reference, and the name in it; None if there is no name."""
+    match = _REFERENCE.fullmatch(text)
+    return (match[1], match[2]) if match is not None else (text, None)
+
+
+def reference(text: str, folder: str, example: str = "shout.py:ShoutFactory") -> str:
+    """
+    A reference to Python code: "file.py:Name", or "package.module:Name"; the path of a file becomes absolute.
+
+    The file, or the module, is looked for in `folder`. A module that is not there stays as it is: it may be installed.
+    """
+    place, name = splitReference(text)
+    colon = "" if name is None else f":{name}"
+    if place.endswith(".py"):
+        return f"{abspath(join(folder, place))}{colon}"
+    if not _MODULE.fullmatch(place):
+        module = example.replace(".py:", ":")
+        raise ValueError(f'{show(text)} does not name Python code; write "{example}", or "{module}"')
+    stem = abspath(join(folder, *place.split(".")))
+    for file in (f"{stem}.py", f"{stem}/__init__.py"):
+        if isfile(file):
+            return f"{file}{colon}"
+    return text
+
+
 # -- values ------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +218,8 @@ def _string(value: object, metadata: Mapping[str, Any], folder: str) -> str:
         raise ValueError(f"{show(value)} is empty or has a NUL in it; leave the key out instead")
     if metadata.get("path"):
         return join(folder, value)
+    if metadata.get("code"):
+        return reference(value, folder, metadata["code"])
     each = metadata.get("each")
     return value if each is None else str(each(value))
 

@@ -10,9 +10,11 @@ Only this package and `wsd.client` extend Autobahn. A `Connection` is built in l
 - `connection` calls the hooks for received messages, and for the end.
 
 `factory` builds the connections of a route, and `request` has the opening handshake's request and its acceptance.
+`classes` makes a factory of what an author wrote, and `stock` runs what was written for Autobahn's own server.
 """
 
 from wsd.connection.api import Closed
+from wsd.connection.classes import factoryOf
 from wsd.connection.connection import Connection
 from wsd.connection.deprecated import renamed
 from wsd.connection.factory import CannotStart, Factory, NoOptions
@@ -33,6 +35,7 @@ __all__ = [
     "Prepared",
     "Refused",
     "Request",
+    "factoryOf",
     "maySend",
     "newId",
 ]

@@ -2,8 +2,8 @@
 The protocols that a route can name: each has a name and a factory.
 
 Each of wsd's own protocols is a module or a package here, with a line in the table below. Other packages add protocols
-as entry points in the group "wsd.protocols". A protocol is imported when a route names it, so the libraries that it
-needs may be missing until then.
+as entry points in the group "wsd.protocols". A route can also name Python code: "shout.py:ShoutFactory". A protocol is
+imported when a route names it, so the libraries that it needs may be missing until then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from wsd.config import ConfigError
+from wsd.config.code import load as loadCode
 from wsd.config.values import nearest
+from wsd.connection import factoryOf
 from wsd.logs import describeError
 
 if TYPE_CHECKING:
@@ -45,17 +47,22 @@ def known() -> dict[str, EntryPoint]:
 
 def load(name: str) -> type[Factory]:
     """
-    Returns the factory of a protocol.
+    Returns the factory of a protocol, by its name or by a reference to its code.
 
     Raises ConfigError if there is no such protocol or it cannot be imported. If the missing module is one of the
     protocol's own package, that package is broken, and ModuleNotFoundError is raised.
     """
+    return factoryOf(loadCode(name) if ":" in name else _loadPoint(name), name)
+
+
+def _loadPoint(name: str) -> Any:
+    """What the entry point of a protocol names."""
     points = known()
     if name not in points:
         raise ConfigError(f'there is no protocol "{name}"; {nearest(name, points)}')
     point = points[name]
     try:
-        factory: type[Factory] = point.load()
+        return point.load()
     except ModuleNotFoundError as error:
         package = _topOf(point.module)
         if _topOf(error.name or "") == package:
@@ -68,7 +75,6 @@ def load(name: str) -> type[Factory]:
         ) from error
     except (Exception, SystemExit) as error:
         raise _cannotLoad(name, error) from error
-    return factory
 
 
 def _cannotLoad(name: str, error: BaseException) -> ConfigError:

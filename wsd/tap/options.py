@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TextIO
 
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
@@ -14,6 +14,7 @@ from twisted.python.usage import UsageError
 from wsd import __version__
 from wsd.config import Config, ConfigError
 from wsd.config.files import readFile
+from wsd.config.values import reference
 from wsd.logs import isJournal
 from wsd.protocols import optionsOf
 from wsd.tap.check import checkFiles
@@ -45,6 +46,21 @@ def exitWith(sentence: str) -> SystemExit:
     return SystemExit(f"{priority}wsd: {sentence}")
 
 
+def _route(text: str) -> tuple[str, str]:
+    """The path and the protocol of a --route. The code of a protocol is looked for in the current folder."""
+    path, equals, name = text.partition("=")
+    if not equals or not name:
+        raise ConfigError(
+            f'"{text}" names no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory', "--route"
+        )
+    if ":" not in name:
+        return path, name
+    try:
+        return path, reference(name, os.getcwd())
+    except ValueError as error:
+        raise ConfigError(str(error), f"--route {path}") from None
+
+
 class Options(UsageOptions):
     """The options. After parsing, `config` is the file's configuration with these overrides."""
 
@@ -68,11 +84,20 @@ class Options(UsageOptions):
     rotation: Mapping[str, Any] = MappingProxyType({})
     """Arguments of Twisted's LogFile, for a log file that the configuration does not name."""
 
+    @property
+    def terminal(self) -> TextIO:
+        """Where the log goes if neither the configuration nor twistd names a file."""
+        return sys.stdout
+
     def opt_host(self, host: str) -> None:
         """An address to listen on; repeatable. 0.0.0.0 and :: admit other machines.  [default: 127.0.0.1 and ::1]"""
         self.setdefault("host", []).append(host)
 
     opt_H = opt_host
+
+    def opt_route(self, route: str) -> None:
+        """A route, repeatable: /PATH=PROTOCOL, or /PATH=FILE.py:CLASS for a protocol of your own."""
+        self.setdefault("route", []).append(route)
 
     def opt_listen(self, endpoint: str) -> None:
         """A Twisted endpoint to listen on; repeatable. Examples: unix:/run/wsd.sock, systemd:name=wsd."""
@@ -126,6 +151,8 @@ class Options(UsageOptions):
         for key in ("port", "tls.port"):
             if key in given and given[key].isdecimal():
                 given[key] = int(given[key])
+        if "route" in self:
+            given["route"] = {path: {"protocol": name} for path, name in map(_route, self["route"])}
         if self["tls-self-signed"]:
             given["tls.self_signed"] = True
         if self["tls-cert"] is not None:
@@ -137,5 +164,8 @@ class Options(UsageOptions):
 
     def optionOf(self, key: str) -> str | None:
         """The option that has set a key; None if the file did."""
+        for path, _ in map(_route, self.get("route", ())):
+            if key == f'route."{path}"' or key.startswith(f'route."{path}".protocol'):
+                return f"--route {path}"
         name = _OPTIONS.get(key)
         return f"--{name}" if name is not None and self.get(name) else None

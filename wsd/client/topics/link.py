@@ -16,9 +16,12 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, fai
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 
-from wsd.client.connection import OPENING, Unanswered, connect, withTimeout
+from wsd.client.connection import OPENING, connect
+from wsd.client.failures import Unanswered, withTimeout
+from wsd.client.target import Target
 from wsd.client.topics.connection import SUBPROTOCOL, TopicsConnection
 from wsd.client.topics.requests import PendingRequest, TopicsError, expiryOf
+from wsd.client.trust import trustOf
 
 Token = str | Callable[[], "str | Awaitable[str]"] | None
 """A token, or a callable that returns one, or an awaitable of one: for each connection, and to renew it."""
@@ -58,7 +61,7 @@ class Link:
     """Requests and answers, over one WebSocket after the other."""
 
     def __init__(self, reactor: Any, arguments: Namespace, token: Token, user: LinkUser) -> None:
-        """`arguments` has the url, and whose certificates are believed, as `wsd.client.connection.connect` has them."""
+        """`arguments` has the url, and whose certificates are trusted."""
         self._reactor = reactor
         self._arguments = arguments
         self._token = token
@@ -139,7 +142,8 @@ class Link:
         try:
             token = await self._newToken()
             offer = [SUBPROTOCOL] if token is None else [SUBPROTOCOL, f"bearer.{token}"]
-            connection = await connect(self._reactor, self._arguments, offer, TopicsConnection)
+            target = Target(self._arguments.url, tuple(offer), trust=trustOf(self._arguments))
+            connection = await connect(self._reactor, target, TopicsConnection)
             assert isinstance(connection, TopicsConnection)
             connection.link = self
             await withTimeout(

@@ -6,7 +6,7 @@ import json
 from base64 import b64encode
 from typing import Any
 
-from wsd.client.connection import WIDTH
+from wsd.client.show import WIDTH
 from wsd.client.topics.subscription import Gap, ReceivedMessage, given
 from wsd.config.values import printable
 

@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineReceiver
 
-from wsd.client.connection import addTrust
 from wsd.client.topics.session import TopicsRun, runSession
 from wsd.client.topics.shown import Lines, Words, memberLine
+from wsd.client.trust import addTrust
 from wsd.commands import Commands
 
 _IN_FLIGHT = 100

@@ -12,14 +12,6 @@ _OURS = ("host", "connection", "upgrade", "transfer-encoding", "te", "trailer", 
 """Headers that concern only one connection, and those that the gateway writes itself."""
 
 
-def _service(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?", text):
-        raise ValueError(
-            f'"{text}" is no module of Python; write "quotes", "package.quotes" or "package.quotes:service"'
-        )
-    return text
-
-
 def _upstream(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", text):
         raise ValueError(f'"{text}" is not the URL of a service; write "https://example.com/service"')
@@ -39,8 +31,8 @@ class SoapOptions:
 
     contract: str | None = field(default=None, metadata={"path": True})
     """The WSDL or schema of the service; None for an Offer, which has its own."""
-    service: str | None = field(default=None, metadata={"each": _service})
-    """The module with the functions, or an object in it: "package.module:name"."""
+    service: str | None = field(default=None, metadata={"code": "quotes.py:quotes"})
+    """The functions: a file or a module, or an object in it: "quotes.py:quotes", "package.quotes"."""
     calls: int = fields.count(64, "calls", most=10_000)
     """Limit of the open calls of one connection. At the limit, reading stops until a call is answered."""
     threads: int = field(default=4, metadata={"unit": "threads", "least": 1, "most": 64})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
+from wsd.config.code import load
 from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.logs import describeError
 from wsd.protocols.soap.contenttype import versionOf
@@ -222,20 +222,16 @@ def _serviceOf(options: SoapOptions) -> Service:
     if isinstance(found, Offer):
         return found.service()
     if options.contract is None:
-        raise ConfigError(f"contract: {options.service} does not say what it offers; name its WSDL or schema")
+        raise ConfigError(f"{options.service} does not say what it offers; name its WSDL or schema", "contract")
     return Service(readContract(Path(options.contract)), found)
 
 
 def _loaded(service: str) -> Any:
     """Returns a module, or the object named after the colon; a class is instantiated. Raises ConfigError."""
-    name, _, attribute = service.partition(":")
     try:
-        module: Any = import_module(name)
-        found = getattr(module, attribute) if attribute else module
-        if isinstance(found, type):
-            found = found()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"service: {service} cannot be loaded: {error}") from None
+        found = load(service)
+        return found() if isinstance(found, type) else found
+    except ConfigError as error:
+        raise ConfigError(error.sentence, "service") from None
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"service: {service} cannot be loaded: {describeError(error)}") from error
-    return found
+        raise ConfigError(f"{service} cannot be built: {describeError(error)}", "service") from error
