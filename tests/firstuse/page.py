@@ -1,0 +1,71 @@
+"""Reads a page as the steps that a reader takes: files to save, commands to run, and a daemon to stop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+_FILE = re.compile(r"`([\w./-]+\.\w+)`[^`]*:\Z")
+"""The end of a paragraph that names the file of the block below it: Save this as `shout.py`:"""
+
+
+@dataclass(frozen=True)
+class Save:
+    """A file with its content."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command, and what is shown of its output; None if nothing is shown."""
+
+    command: str
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Press Ctrl-C where the daemon runs."""
+
+
+Step = Save | Run | Interrupt
+
+
+def stepsOf(page: str, *sections: str) -> list[Step]:
+    """The steps in these sections of a page; "" is what stands before the first heading of a section."""
+    text = (ROOT / page).read_text("utf-8")
+    parts = re.split(r"^## (.*)$", text, flags=re.MULTILINE)
+    found = dict(zip(["", *parts[1::2]], parts[0::2], strict=True))
+    return [step for section in sections for step in _steps(found[section])]
+
+
+def _steps(text: str) -> Iterator[Step]:
+    paragraph = ""
+    for prose, language, block in re.findall(
+        r"((?:^(?!```).*\n)*)(?:^```(\w+)\n((?:.*\n)*?)```\n)?", text, re.MULTILINE
+    ):
+        if "Ctrl-C" in prose:
+            yield Interrupt()
+        paragraph = prose.strip().rpartition("\n\n")[2] or paragraph
+        if language == "sh":
+            yield from (Run(line) for line in block.splitlines() if line and not line.startswith("#"))
+        elif language == "console":
+            yield from _conversation(block)
+        elif language:
+            name = _FILE.search(paragraph.replace("\n", " "))
+            if name is not None:
+                yield Save(name[1], block)
+
+
+def _conversation(block: str) -> Iterator[Run]:
+    """The commands of a block with prompts; a line that ends in a backslash goes on."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        match = re.match(r"((?:.*\\\n)*.*)\n", part)
+        assert match is not None
+        yield Run(match[1], part[match.end() :] or None)
