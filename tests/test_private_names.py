@@ -146,6 +146,10 @@ USED: dict[str, Use] = {
     _AUTOBAHN + "_connectionLost": Use("reason", "called by the public one, also if that is called by its full name"),
     _AUTOBAHN + "sendPreparedMessage": Use("preparedMsg", "sends what the factory has prepared, through ours"),
     # Autobahn's client, for the small tools.
+    "autobahn.websocket.protocol.WebSocketClientProtocol.startHandshake": Use(
+        "", "the request is ours: with any header fields, and Host without a default port"
+    ),
+    "autobahn.websocket.protocol.WebSocketClientProtocol.websocket_key": Use(bytes, "what the answer is checked with"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.failHandshake": Use("reason", "what is told of a refusal"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.http_request_data": Use(bytes, "what is shown of the request"),
     _AUTOBAHN + "processHandshake": Use("", "what is shown of the answer, to a client"),

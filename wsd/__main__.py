@@ -14,6 +14,8 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "serve": ("wsd.tap.serve",),
     "check": ("wsd.tap.check",),
     "config": ("wsd.tap.check",),
+    "connect": ("wsd.client.connect.command",),
+    "listen": ("wsd.tap.listen",),
     "echo": ("wsd.client.echo",),
     "blob": ("wsd.client.blob", "wsd.protocols.blob.tool"),
     "topics": ("wsd.client.topics.tool",),

@@ -484,7 +484,7 @@ class TestTheCommandLine:
             (["publish", "URL", "a/#", "1"], "URL: 'a/#' has a wildcard; only a subscription may have + and #"),
             (["presence", "URL", ""], "URL: topic is no string of 1 to 200 characters"),
             (["watch", "ECHO"], "ECHO: does not speak topics.wsd.v1; is it a route of topics?"),
-            (["watch", "http://localhost"], "http://localhost: is not the "),
+            (["watch", "ftp://localhost"], "ftp://localhost: is not the "),
             (["watch", "URL", "--token", "a.b.c"], "URL: refused with 401 Unauthorized: this route takes no tokens"),
             (["watch", "URL", "--token", "@nowhere"], "URL: --token: No such file or directory"),
         ],

@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit, urlunsplit
 
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater, react
 
 from wsd.client.blobclient import BlobClient, Refusal, openBlob
-from wsd.client.connection import Unanswered, addTrust
+from wsd.client.failures import Unanswered
+from wsd.client.trust import addTrust
 from wsd.client.url import shownUrl
 from wsd.commands import Commands
 from wsd.config import stateFolder
@@ -101,7 +101,6 @@ def put(arguments: Namespace) -> None:
     """Upload a file, and print its receipt. Raises SystemExit with one line for stderr."""
     file = _opened(arguments.file, "rb", "read")
     memory = _memory(arguments, file)
-    arguments.url = _webSocketOf(arguments.url)
     token = _tokenIn(memory)
 
     async def run(reactor: Any) -> None:
@@ -189,7 +188,7 @@ class FileDownload:
 def get(arguments: Namespace) -> None:
     """Download a file. Raises SystemExit with one line for stderr."""
     url, _, fileId = arguments.url.rstrip("/").rpartition("/")
-    arguments.url = _webSocketOf(url)
+    arguments.url = url
     target = Path(arguments.file)
     path = target.with_name(f"{target.name}.{fileId[:16]}.part")
     part = _opened(path, "ab", "written")
@@ -257,12 +256,6 @@ def _react(run: Callable[[Any], Awaitable[None]]) -> None:
     except SystemExit as end:
         if end.code:
             raise
-
-
-def _webSocketOf(url: str) -> str:
-    """The URL with the scheme ws or wss in the place of http or https."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme={"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)))
 
 
 def progress(reached: int, size: int) -> None:

@@ -8,7 +8,10 @@ from argparse import Namespace
 from struct import Struct
 from typing import Any
 
-from wsd.client.connection import NO_ANSWER, OPENING, ClientConnection, Unanswered, connect, withTimeout
+from wsd.client.connection import OPENING, ClientConnection, connect
+from wsd.client.failures import NO_ANSWER, NO_HANDSHAKE, Unanswered, withTimeout
+from wsd.client.target import Target
+from wsd.client.trust import trustOf
 from wsd.config.values import printable
 
 SUBPROTOCOL = "blob.wsd.v1"
@@ -30,9 +33,8 @@ class Refusal(Exception):
 
 
 class _BlobConnection(ClientConnection):
-    """A connection that prints nothing, and offers no compression, since most files are compressed already."""
+    """A connection that offers no compression, since most files are compressed already."""
 
-    showsHeads = False
     deflates = False
 
 
@@ -91,10 +93,9 @@ class BlobClient:
 
 async def openBlob(reactor: Any, arguments: Namespace) -> tuple[BlobClient, Any]:
     """Connect. Returns the connection, and the limits that the server has announced."""
-    connection = await connect(reactor, arguments, [SUBPROTOCOL], _BlobConnection)
-    await withTimeout(
-        connection.opened, reactor, OPENING, "the server did not answer the handshake within {:g} seconds"
-    )
+    target = Target(arguments.url, (SUBPROTOCOL,), trust=trustOf(arguments))
+    connection = await connect(reactor, target, _BlobConnection)
+    await withTimeout(connection.opened, reactor, OPENING, NO_HANDSHAKE)
     if connection.websocket_protocol_in_use != SUBPROTOCOL:
         raise Unanswered(f"does not speak {SUBPROTOCOL}; is it a route of blobs?")
     client = BlobClient(connection, reactor)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn, TypeVar
+from base64 import b64encode
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
@@ -14,127 +14,107 @@ from autobahn.websocket.compress import (
     PerMessageDeflateResponse,
     PerMessageDeflateResponseAccept,
 )
-from autobahn.websocket.types import ConnectingRequest, ConnectionResponse
+from autobahn.websocket.types import ConnectionResponse
 from twisted.internet.defer import Deferred, DeferredQueue, ensureDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as ConnectRefused
 from twisted.internet.error import TimeoutError as ConnectTimedOut
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from wsd import __version__
+from wsd.client.failures import ExitStatus, Unanswered, withTimeout
+from wsd.client.proxy import ProxyEndpoint
+from wsd.client.refusal import Response
+from wsd.client.target import Target
+from wsd.client.trust import tlsOptions
 from wsd.client.url import readUrl
 from wsd.config.values import printable
 from wsd.frames.codes import CloseCode
 
-_T = TypeVar("_T")
+_Kind = TypeVar("_Kind", bound="ClientConnection")
 
 OPENING = 5.0
 """Seconds to wait for the connection, and for the handshake."""
 ANSWER = 10.0
 """Seconds to wait for each answer, and for the close."""
-_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_BODY = 2.0
+"""Seconds to wait for the body of a refusal."""
 _OPAQUE = re.compile(rb"[^\t\r\n -~]")
 """A byte that is not printable ASCII, and does not end a line."""
-_PASSWORD = re.compile(r"(?<=^Authorization: Basic ).*", re.IGNORECASE)
-NO_ANSWER = "no answer came within {:g} seconds"
-"""The sentence of a time-out, for `withTimeout`."""
-
-WIDTH = 200
-"""Characters of a message that are shown."""
+_SECRET = re.compile(r"^(Authorization: (?:\S+ )?).*", re.IGNORECASE)
+_HIDDEN = r"\1..."
 
 
-class Unanswered(Exception):
-    """The server gave no answer, or a wrong one. The message is one sentence, which also says what may help."""
+class _Factory(WebSocketClientFactory):
+    """Makes the one connection to a target."""
 
+    headers: dict[str, str]
 
-def addTrust(parser: ArgumentParser) -> None:
-    """Add the options that say which certificates are trusted."""
-    trust = parser.add_mutually_exclusive_group()
-    trust.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file, and no others")
-    trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
-
-
-def withTimeout(deferred: Deferred[_T], reactor: Any, seconds: float, sentence: str) -> Deferred[_T]:
-    """Make a Deferred fail with `Unanswered` and this sentence after `seconds`. Returns it."""
-
-    def fail(result: object, seconds: float) -> NoReturn:
-        raise Unanswered(sentence.format(seconds))
-
-    return deferred.addTimeout(seconds, reactor, onTimeoutCancel=fail)
-
-
-async def connect(
-    reactor: Any, arguments: Namespace, subprotocols: Sequence[str], kind: type[ClientConnection] | None = None
-) -> ClientConnection:
-    """Connect to `arguments.url`, and begin a handshake that offers these subprotocols. Raises `Unanswered`."""
-    kind = kind or ClientConnection
-    try:
-        url, headers = readUrl(arguments.url)
-        factory = WebSocketClientFactory(
-            url, protocols=list(subprotocols), useragent=f"wsd/{__version__}", headers=headers, reactor=reactor
+    def __init__(self, reactor: Any, target: Target, kind: type[ClientConnection]) -> None:
+        url, credentials = readUrl(target.url)
+        super().__init__(url, protocols=list(target.subprotocols), reactor=reactor)
+        parts = urlsplit(url)
+        self.port = parts.port or (443 if self.isSecure else 80)
+        self.fields = [*credentials.items(), *target.headers]
+        """The header fields that the target adds."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.authority = host if parts.port is None else f"{host}:{self.port}"
+        self.protocol = kind
+        self.offers = [PerMessageDeflateOffer()] if kind.deflates else []
+        self.setProtocolOptions(
+            openHandshakeTimeout=0,
+            closeHandshakeTimeout=kind.closingTimeout,
+            failByDrop=False,
+            perMessageCompressionOffers=self.offers,
+            perMessageCompressionAccept=_acceptDeflate,
         )
-        port = urlsplit(url).port or (443 if factory.isSecure else 80)
-    except (ValueError, TypeError, LookupError) as error:
-        raise Unanswered(f"is not the URL of a WebSocket ({error}); write ws://HOST:PORT/PATH") from None
-    factory.protocol = kind
-    factory.setProtocolOptions(
-        openHandshakeTimeout=0,
-        perMessageCompressionOffers=[PerMessageDeflateOffer()] if kind.deflates else [],
-        perMessageCompressionAccept=_acceptDeflate,
-    )
-    endpoint: Any = HostnameEndpoint(reactor, factory.host, port, OPENING)
-    if factory.isSecure:
-        endpoint = wrapClientTLS(_trust(factory.host, arguments), endpoint)
-    server = f"{factory.host} port {port}"
-    try:
-        connection: ClientConnection = await endpoint.connect(factory)
-    except ConnectRefused:
-        raise Unanswered(f"refused: nothing listens at {server}; start the daemon, or look at the port") from None
-    except DNSLookupError:
-        raise Unanswered(f"there is no host {factory.host}; look for a slip in its name") from None
-    except ConnectTimedOut:
-        raise Unanswered(f"{server} does not answer within {OPENING:g} seconds") from None
-    except ConnectError as error:
-        raise Unanswered(f"{server} cannot be reached: {error}") from None
-    return connection
 
 
 def _acceptDeflate(response: object) -> PerMessageDeflateResponseAccept | None:
     return PerMessageDeflateResponseAccept(response) if isinstance(response, PerMessageDeflateResponse) else None
 
 
-def _trust(host: str, arguments: Namespace) -> Any:
-    """TLS options that trust the system's authorities, those of --ca, or with --insecure any certificate."""
-    # Imported late: a connection without TLS does not load these libraries.
-    from OpenSSL.SSL import Error as SSLError
-    from twisted.internet import ssl
-
-    if arguments.insecure:
-        return ssl.CertificateOptions(verify=False)
-    if arguments.ca is None:
-        return ssl.optionsForClientTLS(host)
+async def connect(reactor: Any, target: Target, kind: type[_Kind]) -> _Kind:
+    """Connect, and begin the handshake. Returns the connection before it is open. Raises `Unanswered`."""
     try:
-        with open(arguments.ca, "rb") as file:
-            pieces = file.read().split(_BEGIN)[1:]
-        roots = [ssl.Certificate.loadPEM(_BEGIN + piece) for piece in pieces]
-    except OSError as error:
-        raise Unanswered(f"--ca: {arguments.ca} cannot be read: {error.strerror}") from None
-    except SSLError:
-        roots = []
-    if not roots:
-        raise Unanswered(f"--ca: {arguments.ca} has no certificate in it that can be read; name a PEM file")
-    return ssl.optionsForClientTLS(host, trustRoot=ssl.trustRootFromCertificates(roots))
+        factory = _Factory(reactor, target, kind)
+    except (ValueError, TypeError, LookupError) as error:
+        raise Unanswered(
+            f"is not the URL of a WebSocket ({error}); write ws://HOST:PORT/PATH", ExitStatus.USAGE
+        ) from None
+    proxy = target.proxy
+    host, port = (factory.host, factory.port) if proxy is None else (proxy.host, proxy.port)
+    endpoint: Any = HostnameEndpoint(reactor, host, port, OPENING)
+    if proxy is not None:
+        endpoint = ProxyEndpoint(endpoint, proxy, factory.host, factory.port)
+    if factory.isSecure:
+        endpoint = wrapClientTLS(tlsOptions(factory.host, target.trust), endpoint)
+    place = f"{host} port {port}" if proxy is None else str(proxy)
+    try:
+        connection: _Kind = await withTimeout(
+            endpoint.connect(factory), reactor, 2 * OPENING, f"{place} does not answer within {{:g}} seconds"
+        )
+    except ConnectRefused:
+        raise Unanswered(f"refused: nothing listens at {place}; start the daemon, or check the port") from None
+    except DNSLookupError:
+        raise Unanswered(f"there is no host {host}; check its name") from None
+    except ConnectTimedOut:
+        raise Unanswered(f"{place} does not answer within {OPENING:g} seconds") from None
+    except ConnectError as error:
+        raise Unanswered(f"{place} cannot be reached: {error}") from None
+    return connection
 
 
 class ClientConnection(WebSocketClientProtocol):
     """One connection, whose events can be awaited."""
 
-    showsHeads: ClassVar[bool] = True
-    """Whether the handshake is printed."""
     deflates: ClassVar[bool] = True
     """Whether compression is offered."""
+    closingTimeout: ClassVar[float] = 1
+    """Seconds in which the server has to complete a close; 0 waits for it without end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,10 +122,15 @@ class ClientConnection(WebSocketClientProtocol):
         """Fires when the handshake is complete; fails with `Unanswered`."""
         self.closed: Deferred[str] = Deferred()
         """Fires when the connection has ended, with the close code and the reason as text."""
+        self.fault: str | None = None
+        """What the server did wrong, if this client ended the connection because of it."""
+        self.extensions = ""
+        """The extensions that were agreed on."""
         self._answers: DeferredQueue[tuple[bytes, bool, float] | Unanswered] = DeferredQueue()
         self._head: bytes | None = None
-        self._refused: str | None = None
+        self._refused: Unanswered | None = None
         self._lost: BaseException | None = None
+        self._body: IDelayedCall | None = None
 
     async def _receive(self) -> tuple[bytes, bool, float]:
         answer = await self._answers.get()
@@ -157,44 +142,90 @@ class ClientConnection(WebSocketClientProtocol):
         """Receive a message: its payload, whether it is binary, and when it arrived. Fails with `Unanswered`."""
         return ensureDeferred(self._receive())
 
-    def close(self) -> None:
-        """Begin the closing handshake (RFC 6455 7.1.2)."""
+    def close(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Begin the closing handshake (RFC 6455 7.1.2). `code` is one that may be sent."""
         if not self.closed.called:
-            # Autobahn takes no IntEnum.
-            self.sendClose(CloseCode.NORMAL_CLOSURE.value)
+            # Autobahn's sendClose takes only 1000 and 3000 to 4999. Its sendCloseFrame takes no IntEnum.
+            self.sendCloseFrame(int(code), reason.encode() if reason else None, False)
 
-    def onConnecting(self, details: object) -> ConnectingRequest:
-        """Called for the opening request. Puts an IPv6 address in brackets, as RFC 3986 3.2.2 requires."""
+    @property
+    def heads(self) -> list[str]:
+        """The lines of the handshake, those sent with `>` and those received with `<`; passwords are left out."""
+        answer, _, _ = self.data.partition(b"\r\n\r\n")
+        return [
+            f"{mark} {printable(_SECRET.sub(_HIDDEN, line))}"
+            for mark, head in ((">", self.http_request_data), ("<", self._head or answer))
+            for line in head.decode("latin-1").strip("\r\n").split("\r\n")
+        ]
+
+    # -- the handshake ------------------------------------------------------------------------------------------------
+
+    def startHandshake(self) -> None:
+        """Send the opening request. Header fields of the target take the place of our own."""
         factory = self.factory
-        host = f"[{factory.host}]" if ":" in factory.host else factory.host
-        return ConnectingRequest(
-            host=host,
-            port=factory.port,
-            resource=factory.resource,
-            headers=factory.headers,
-            useragent=factory.useragent,
-            protocols=factory.protocols,
-        )
+        self.websocket_key = b64encode(os.urandom(16))
+        own = {
+            "Host": factory.authority,
+            "User-Agent": f"wsd/{__version__}",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": self.websocket_key.decode(),
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Protocol": ",".join(factory.protocols),
+            "Sec-WebSocket-Extensions": ",".join(each.get_extension_string() for each in factory.offers),
+        }
+        given = {name.lower() for name, _ in factory.fields}
+        fields = [(name, value) for name, value in own.items() if value and name.lower() not in given]
+        lines = [f"GET {factory.resource} HTTP/1.1", *(f"{name}: {value}" for name, value in fields + factory.fields)]
+        self.http_request_data = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+        self.sendData(self.http_request_data)
 
     def processHandshake(self) -> None:
         """
-        Replace the non-ASCII bytes of the response, which are opaque (RFC 9110 5.5), before Autobahn reads it.
+        Read the response. If it is a refusal, its body is waited for.
 
-        Autobahn would decode them as UTF-8, and split lines at characters that do not end a line.
+        Non-ASCII bytes of its head, which are opaque (RFC 9110 5.5), are replaced before Autobahn reads it: it would
+        decode them as UTF-8, and split lines at characters that do not end a line.
         """
         end = self.data.find(b"\r\n\r\n")
-        if end >= 0:
-            self._head = self.data[:end]
-            self.data = _OPAQUE.sub(b"?", self._head) + self.data[end:]
+        if end < 0 or self._refused is not None:
+            return
+        response = Response(self.data)
+        if response.code is not None and response.code != 101 and not response.isWhole:
+            if self._body is None:
+                self._body = self.factory.reactor.callLater(_BODY, self._refuse)
+            return
+        if response.code != 101:
+            self._refuse()
+            return
+        self._head = self.data[:end]
+        self.data = _OPAQUE.sub(b"?", self._head) + self.data[end:]
         super().processHandshake()
+
+    def _refuse(self) -> None:
+        self._noteRefusal()
+        self.failHandshake("refused")
+
+    def _noteRefusal(self) -> None:
+        self._forgetBody()
+        self._refused = Response(self.data).refusal()
+
+    def _forgetBody(self) -> None:
+        body, self._body = self._body, None
+        if body is not None and body.active():
+            body.cancel()
+
+    def failHandshake(self, reason: str) -> None:
+        """Called when the server refuses, or when its answer is wrong."""
+        if self._refused is None:
+            self._refused = Unanswered(f"is no WebSocket server, or a wrong one: {printable(reason)}")
+            super().failHandshake(reason)
+
+    # -- the connection -----------------------------------------------------------------------------------------------
 
     def onConnect(self, response: ConnectionResponse) -> None:
         """Called when the server has accepted the handshake."""
-        if not self.showsHeads:
-            return
-        self._showHeads()
-        print(f"subprotocol: {printable(response.protocol or 'none')}")
-        print(f"extensions: {printable(response.headers.get('sec-websocket-extensions', 'none'))}")
+        self.extensions = response.headers.get("sec-websocket-extensions", "")
 
     def onOpen(self) -> None:
         """Called when messages may be sent."""
@@ -204,29 +235,15 @@ class ClientConnection(WebSocketClientProtocol):
         """Called for each message."""
         self._answers.put((payload, isBinary, self.factory.reactor.seconds()))
 
-    def failHandshake(self, reason: str) -> None:
-        """Called when the server refuses, or is no WebSocket server. Keeps its status and its first line of text."""
-        if self.showsHeads:
-            self._showHeads()
-        seen, _, body = self.data.partition(b"\r\n\r\n")
-        head = seen if self._head is None else self._head
-        status = head.split(b" ", 1)[-1].split(b"\r\n")[0].decode("latin-1")
-        line = body.decode("utf-8", "replace").strip().split("\n")[0] if b"text/plain" in head.lower() else ""
-        if status[:3].isdigit() and not status.startswith("101"):
-            self._refused = f"refused with {printable(status)}" + (f": {printable(line[:WIDTH])}" if line else "")
-        else:
-            self._refused = f"is no WebSocket server: {printable(reason)}"
-        super().failHandshake(reason)
-
-    def _showHeads(self) -> None:
-        answer, _, _ = self.data.partition(b"\r\n\r\n")
-        for mark, head in ((">", self.http_request_data), ("<", self._head or answer)):
-            for line in head.decode("latin-1").strip("\r\n").split("\r\n"):
-                print(f"{mark} {printable(_PASSWORD.sub('...', line))}")
+    def _fail_connection(self, code: int = CloseCode.GOING_AWAY, reason: str = "going away") -> None:
+        self.fault = self.fault or reason
+        super()._fail_connection(int(code), reason)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called when the connection is gone; Autobahn calls `onClose` next."""
         self._lost = reason.value
+        if self._body is not None:
+            self._noteRefusal()
         super().connectionLost(reason)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
@@ -234,8 +251,8 @@ class ClientConnection(WebSocketClientProtocol):
         said = "without a code" if code in (None, CloseCode.NO_STATUS_RECEIVED) else str(code)
         said += (f" {printable(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
         if not self.opened.called:
-            self.opened.errback(Unanswered(self._refused or self._broken()))
-        self._answers.put(Unanswered(f"the server closed instead of answering: {said}"))
+            self.opened.errback(self._refused or Unanswered(self._broken()))
+        self._answers.put(Unanswered(f"the server closed instead of answering: {said}", ExitStatus.ABNORMAL))
         if not self.closed.called:
             self.closed.callback(said)
 

@@ -64,7 +64,7 @@ class LoggedService(MultiService):
             raise ConfigError(
                 "--logfile: a daemon has no terminal to log to; name a file, or stay there with twistd -n"
             )
-        return sys.stdout
+        return self._options.terminal
 
     def setServiceParent(self, parent: Any) -> None:
         """Join the application, and set its log observer."""

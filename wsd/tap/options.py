@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TextIO
 
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
@@ -87,6 +87,11 @@ class Options(UsageOptions):
     config: Config
     rotation: Mapping[str, Any] = MappingProxyType({})
     """Arguments of Twisted's LogFile, for a log file that the configuration does not name."""
+
+    @property
+    def terminal(self) -> TextIO:
+        """Where the log goes if neither the configuration nor twistd names a file."""
+        return sys.stdout
 
     def opt_host(self, host: str) -> None:
         """An address to listen on, repeatable; 0.0.0.0 and :: let other machines in.  [default: 127.0.0.1 and ::1]"""

@@ -19,7 +19,10 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, fai
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 
-from wsd.client.connection import OPENING, ClientConnection, Unanswered, connect, withTimeout
+from wsd.client.connection import OPENING, ClientConnection, connect
+from wsd.client.failures import Unanswered, withTimeout
+from wsd.client.target import Target
+from wsd.client.trust import trustOf
 
 SUBPROTOCOL = "topics.wsd.v1"
 
@@ -69,7 +72,6 @@ class LinkUser(Protocol):
 class _TopicsConnection(ClientConnection):
     """Gives each message to the link."""
 
-    showsHeads = False
     link: Link
     code: int | None = None
 
@@ -103,7 +105,7 @@ class Link:
     """Requests and answers, over one WebSocket after the other."""
 
     def __init__(self, reactor: Any, arguments: Namespace, token: Token, user: LinkUser) -> None:
-        """`arguments` has the url, and whose certificates are believed, as `wsd.client.connection.connect` has them."""
+        """`arguments` has the url, and whose certificates are trusted."""
         self._reactor = reactor
         self._arguments = arguments
         self._token = token
@@ -184,8 +186,8 @@ class Link:
         try:
             token = await self._newToken()
             offer = [SUBPROTOCOL] if token is None else [SUBPROTOCOL, f"bearer.{token}"]
-            connection = await connect(self._reactor, self._arguments, offer, _TopicsConnection)
-            assert isinstance(connection, _TopicsConnection)
+            target = Target(self._arguments.url, tuple(offer), trust=trustOf(self._arguments))
+            connection = await connect(self._reactor, target, _TopicsConnection)
             connection.link = self
             await withTimeout(
                 connection.opened, self._reactor, OPENING, "did not answer the handshake within {:g} seconds"

@@ -16,10 +16,11 @@ from twisted.internet.task import react
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
-from wsd.client.connection import WIDTH, addTrust
+from wsd.client.show import WIDTH
 from wsd.client.topics.client import TopicsClient
 from wsd.client.topics.link import TopicsError
 from wsd.client.topics.subscription import Gap, ReceivedMessage, given
+from wsd.client.trust import addTrust
 from wsd.client.url import shownUrl
 from wsd.commands import Commands
 from wsd.config.values import printable
