@@ -25,7 +25,7 @@ from wsd.protocols import load, optionsOf
 from wsd.protocols.echo import Switches
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGES.md", *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("README*.md"), ROOT / "CHANGES.md", *ROOT.glob("docs/*.md")])
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text("utf-8") for page in PAGES}
 IMAGES = sorted(ROOT.glob("docs/*.png"))
 
@@ -200,6 +200,9 @@ class TestConfigurations:
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 OURS = re.compile(r"(\$ )?(\.venv/bin/)?(twistd|twist|wsd|curl)\b")
+SERVING = re.compile(r"\S*twistd? |wsd serve\b")
+MADE = re.compile(r"echo .* > \S+$")
+"""A step that makes a file for the next one."""
 NOT_RUN = {
     r"(tail -f \S+ \| )?wsd topics ": "they go on until they are interrupted; tests/client/test_topics.py runs them",
     r"make\b": "it installs; the verb `test` is what runs this, and .ci/run runs the others",
@@ -207,6 +210,8 @@ NOT_RUN = {
     r"export PYTHONPATH": "the test sets it for every command",
     r"wsd blob (get|ls|rm|verify)": "it is about what the reader has in a store; tests/client/test_blob.py runs each",
     r"wsd blob put .*holiday": "it is about a file of the reader's; tests/client/test_blob.py runs it",
+    r"head -c 500M|wsd blob put .*big": "it is large, and meets a killed daemon; tests/process/kills.py does so",
+    r"(curl|PYTHONPATH=. wsd serve) .*(/greeter|wsd.toml)": "tests/socket/test_soap_docs.py serves and calls it",
     r"curl .*https://": "it is about a server under a name of the reader's, with a certificate for it",
 }
 """Commands that are shown and not run here, each with the reason."""
@@ -238,6 +243,7 @@ def plain(text: str) -> str:
     text = re.sub(r"after \d+\.\d\d ms", "after N ms", text)
     text = re.sub(r'"id": "([0-9a-f]{40}|[0-9a-f]{10})"', '"id": "ID"', text)
     text = re.sub(r'"[0-9a-f]{8}-(\d+)"', r'"EPOCH-\1"', text)
+    text = re.sub(r'"url": "(.*/)[0-9a-f]{40}"', r'"url": "\1ID"', text)
     return re.sub(r'"port": \d+', '"port": N', text)
 
 
@@ -262,9 +268,10 @@ class TestCommands:
         for command, output in steps(block):
             if any(re.match(rule, command) for rule in NOT_RUN):
                 continue
-            assert OURS.match(command), f"{block}: run it here, or say in NOT_RUN why not: {command}"
+            isKnown = OURS.match(command) or MADE.match(command)
+            assert isKnown, f"{block}: run it here, or say in NOT_RUN why not: {command}"
             done = self.run(tmp_path, command.replace("9998", port))
-            if re.match(r"\S*twistd? ", command):
+            if SERVING.match(command):
                 assert (done.returncode, done.stdout) == (0, "ok\n"), command
             else:
                 expected = pattern(output.replace("9998", port))
@@ -274,8 +281,8 @@ class TestCommands:
     def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
         """In a shell, where `wsd` is the tree's. A daemon that is started is only asked whether it would: one runs."""
         command = command.removeprefix(".venv/bin/")
-        if command.startswith("twist"):
-            command += " --check"
+        if SERVING.match(command):
+            command = command.replace("wsd serve", "twistd -n wsd") + " --check"
         (folder / "handlers").mkdir(exist_ok=True)
         tool = folder / "bin" / "wsd"
         tool.parent.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ const CREDIT = 4 << 20; // bytes of a download that may be on their way
 const PATIENCE = 60_000; // milliseconds in which an answer has to come
 const AGAIN = new Set(["checksum", "offset", "credit", "busy", "disk_full", "unavailable", "no_transfer"]);
 
-/** What the server said was wrong; `code` is one of docs/blob.md's. */
+/** What the server said was wrong; `code` is one of docs/blob-protocol.md's. */
 export class BlobError extends Error {
   constructor({code, message}) {
     super(message);
