@@ -200,7 +200,7 @@ class TestConfigurations:
 
 # -- commands ----------------------------------------------------------------------------------------------------------
 
-OURS = re.compile(r"(\$ )?(\.venv/bin/)?(twistd|twist|wsd|curl)\b")
+OURS = re.compile(r"(\$ )?(echo \S+ \| )?(\.venv/bin/)?(twistd|twist|wsd|curl)\b")
 SERVING = re.compile(r"\S*twistd? |wsd serve\b")
 NOT_RUN = {
     r"(tail -f \S+ \| )?wsd topics ": "they go on until they are interrupted; tests/client/test_topics.py runs them",
@@ -209,6 +209,7 @@ NOT_RUN = {
     r"export PYTHONPATH": "the test sets it for every command",
     r"wsd blob (get|ls|rm|verify)": "it is about what the reader has in a store; tests/client/test_blob.py runs each",
     r"wsd blob put .*holiday": "it is about a file of the reader's; tests/client/test_blob.py runs it",
+    r"echo hello .*wss://": "the daemon of these tests has no TLS; tests/client/test_echo.py trusts a certificate",
     r"curl .*https://": "it is about a server under a name of the reader's, with a certificate for it",
 }
 """Commands that are shown and not run here, each with the reason."""
@@ -279,7 +280,7 @@ class TestCommands:
         """In a shell, where `wsd` is the tree's. A daemon that is started is only asked whether it would: one runs."""
         command = command.removeprefix(".venv/bin/")
         if SERVING.match(command):
-            command = command.replace("wsd serve", "twistd -n wsd") + " --check"
+            command += " --check"
         (folder / "handlers").mkdir(exist_ok=True)
         tool = folder / "bin" / "wsd"
         tool.parent.mkdir(exist_ok=True)

@@ -41,6 +41,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
         (name,) = re.findall('targetNamespace="urn:example:(.*?)"', schema.text)
         (folder / f"{name}.xsd").write_text(schema.text, "utf-8")
     config = "".join(block.text for block in of("toml", *PAGES)).replace('contract = "', f'contract = "{folder}/')
+    config = config.replace('"greeter.py:', f'"{folder}/greeter.py:')
     with runningDaemon(config=config, environ={"PYTHONPATH": f"{ROOT}:{folder}"}) as daemon:
         yield daemon
 
