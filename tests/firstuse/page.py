@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+
+FIRST_USE: Mapping[str, tuple[str, ...]] = {
+    "docs/protocols.md": ("Six steps", "As a package", "Classes of Autobahn"),
+    "docs/handlers.md": ("Your first handler",),
+    "docs/soap.md": ("Try the demonstration", "Your first service"),
+    "docs/blob.md": ("First upload",),
+}
+"""The sections of each page that are followed to the letter."""
 
 _FILE = re.compile(r"`([\w./-]+\.\w+)`[^`]*:\Z")
 """The end of a paragraph that names the file of the block below it: Save this as `shout.py`:"""
@@ -38,11 +46,20 @@ Step = Save | Run | Interrupt
 
 
 def stepsOf(page: str, *sections: str) -> list[Step]:
-    """The steps in these sections of a page; "" is what stands before the first heading of a section."""
-    text = (ROOT / page).read_text("utf-8")
-    parts = re.split(r"^## (.*)$", text, flags=re.MULTILINE)
-    found = dict(zip(["", *parts[1::2]], parts[0::2], strict=True))
+    """The steps in these sections of a page."""
+    found = _sectionsOf(page)
     return [step for section in sections for step in _steps(found[section])]
+
+
+def isFollowed(page: str, block: str) -> bool:
+    """Whether a block of code is in a section that is followed to the letter."""
+    sections = FIRST_USE.get(page, ())
+    return any(f"\n{block}```" in _sectionsOf(page)[section] for section in sections)
+
+
+def _sectionsOf(page: str) -> dict[str, str]:
+    parts = re.split(r"^## (.*)$", (ROOT / page).read_text("utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def _steps(text: str) -> Iterator[Step]:

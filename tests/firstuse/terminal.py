@@ -17,6 +17,7 @@ PATIENCE = 120.0
 """Seconds that a command may take on a busy machine."""
 
 _FOREGROUND = re.compile(r"wsd (serve|listen)\b|twistd -n")
+_ID = re.compile(r"\b[0-9a-f]{40}\b")
 _END = "the command has ended:"
 
 
@@ -29,6 +30,7 @@ class Terminal:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         alone = ["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
         asRoot = [] if os.getuid() == 0 else ["--map-root-user"]
+        self._ids: dict[str, str] = {}
         self._shell = subprocess.Popen(
             ["unshare", *asRoot, *alone, "bash", "--noprofile", "--norc"],
             cwd=folder,
@@ -86,27 +88,31 @@ class Terminal:
                     self.sent("kill -INT %1; wait %1; true")
 
     def _run(self, command: str, output: str | None) -> None:
+        # The reader puts the id of the receipt in the place of that on the page.
+        command = _ID.sub(lambda shown: self._ids.get(shown[0], shown[0]), command)
         if _FOREGROUND.match(command):
+            self.log.unlink(missing_ok=True)
             self.sent(f"{command} >{self.log} 2>&1 &")
-            self._await(lambda: "listening ws://" in self._read(self.log), f"{command} listens")
+            self.waitUntil(lambda: "listening ws://" in self._read(self.log), f"{command} listens")
             return
         background = self.folder / "twistd.log"
         reloads = self._read(background).count("reloaded")
         said = self.sent(command)
         if output is not None:
             assert re.fullmatch(pattern(output), plain(said)), f"$ {command}\n{said}"
+            self._ids.update(zip(_ID.findall(output), _ID.findall(said), strict=False))
         if command.startswith("twistd wsd"):
-            self._await(lambda: "listening ws://" in self._read(background), f"{command} listens")
+            self.waitUntil(lambda: "listening ws://" in self._read(background), f"{command} listens")
         elif command.startswith("kill -HUP"):
-            self._await(lambda: self._read(background).count("reloaded") > reloads, "the daemon reloads")
+            self.waitUntil(lambda: self._read(background).count("reloaded") > reloads, "the daemon reloads")
         elif command.startswith("kill $(cat twistd.pid)"):
-            self._await(lambda: not (self.folder / "twistd.pid").exists(), "the daemon ends")
+            self.waitUntil(lambda: not (self.folder / "twistd.pid").exists(), "the daemon ends")
 
     @staticmethod
     def _read(log: Path) -> str:
         return log.read_text() if log.exists() else ""
 
-    def _await(self, met: Callable[[], bool], what: str) -> None:
+    def waitUntil(self, met: Callable[[], bool], what: str) -> None:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if met():
