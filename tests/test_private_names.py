@@ -7,6 +7,7 @@ release has taken away or changed; those of behaviour follow at the end.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import inspect
 import socket
@@ -181,6 +182,7 @@ USED: dict[str, Use] = {
     "twisted.web.twcgi.CGIProcessProtocol._requestFinished": Use(
         bool, "whether anybody waits for the program's answer"
     ),
+    "argparse._ActionsContainer._actions": Use(list, "the arguments of a command, for its manual and its completion"),
     "?._dispatcher": Use(object, "what handlers of pywebsocket know, who may have set it"),
 }
 """Names in full, each by the class that has it; those that Autobahn sets in several, by the one at the bottom."""
@@ -424,6 +426,7 @@ LIVE: dict[type, Callable[[], Any]] = {
     LineReceiver: channel,
     http.Request: lambda: http.Request(channel()),
     CGIProcessProtocol: program,
+    argparse._ActionsContainer: argparse.ArgumentParser,
 }
 """Objects at work, in which values are looked for."""
 

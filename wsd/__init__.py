@@ -8,6 +8,7 @@ tests/test_architecture.py checks:
     commands      the tree of `wsd COMMAND`, in which each command registers itself
     config        the configuration: TOML as frozen dataclasses
     errors        the errors that protocols tell their clients
+    completion    `wsd completion`: scripts for shells
     metrics       counters, and their text for Prometheus
     logs          the log
     resources     what protocols need of HTTP: bodies, answers by coroutines, pages

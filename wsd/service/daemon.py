@@ -33,7 +33,7 @@ from wsd.policies.memory import HeapTrimmer, tuneMalloc
 from wsd.policies.pool import BlockingPool
 from wsd.policies.timer import Timer
 from wsd.service.listening import Listening, loadTls
-from wsd.service.report import logChanges, logListening, logStart, warnOfBuiltIn, warnOfFewDescriptors
+from wsd.service.report import logChanges, logListening, logStart, pagesOf, warnOfBuiltIn, warnOfFewDescriptors
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
 from wsd.web.console import addConsole
 from wsd.web.draining import Drain
@@ -77,6 +77,8 @@ class Daemon(Service):
         self.reactor = reactor
         self.config = config
         self.state = DaemonState.starting
+        self.hasFailed = False
+        """Whether the daemon ends because it could not start."""
         self._reread = reread
         self._environ = environ
         self._locks = locks
@@ -137,6 +139,11 @@ class Daemon(Service):
         reasons = [self.state.value] if self.state is not DaemonState.serving else []
         reasons += self.routes.faults()
         return not reasons, self._plane.name, list(self.routes.routes), reasons
+
+    @property
+    def pages(self) -> list[str]:
+        """The URLs of the home page for a browser on this machine."""
+        return pagesOf(self.config, self.listening.listeners)
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -199,6 +206,7 @@ class Daemon(Service):
         if not cause.check(CannotListen, ConfigError, OSError):
             self.log.failure("wsd cannot start", cause)
         self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
+        self.hasFailed = True
         # Twisted's commands have an exit status other than 0 only if a signal ends them.
         os.kill(os.getpid(), signal.SIGTERM)
 

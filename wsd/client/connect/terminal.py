@@ -148,6 +148,8 @@ class Terminal:
     # -- the prompt ---------------------------------------------------------------------------------------------------
 
     async def _ask(self) -> None:
+        if self._showing is not None:
+            await self._showing
         while not self._session.isOver:
             try:
                 text = await self._prompt.prompt_async(handle_sigint=False)
