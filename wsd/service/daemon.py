@@ -35,10 +35,14 @@ from wsd.policies.timer import Timer
 from wsd.service.listening import Listening, loadTls
 from wsd.service.report import logChanges, logListening, logStart, pagesOf, warnOfBuiltIn, warnOfFewDescriptors
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
+from wsd.service.status import statusOf
+from wsd.web.attempts import Why
 from wsd.web.console import addConsole
+from wsd.web.directory import Directory
 from wsd.web.draining import Drain
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
+from wsd.web.status import Status, addStatus
 
 _WATCH = 5.0
 """Seconds between two checks of the certificates' files, and of unused factories."""
@@ -93,6 +97,7 @@ class Daemon(Service):
         self._loops: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
         self._descriptors = 0
+        self._startedAt = reactor.seconds()
         certificates, tlsOf = loadTls(config, environ)
         builder = FactoryBuilder(reactor, self._timer, self.metrics, self._plane, self._budget, self._pool)
         self.routes = RouteTable(builder)
@@ -115,13 +120,22 @@ class Daemon(Service):
         self._describeMetrics()
 
     def _addPages(self) -> None:
-        addConsole(self.site)
+        addStatus(self.site, addConsole(self.site), self._readStatus, self._mayReadMetrics)
+        self.site.pages["/_wsd/routes.json"] = Directory(self.site, self._mayReadMetrics)
+        self.site.pages["/_wsd/why"] = Why(self.site.attempts)
         self.site.pages["/healthz"] = Health()
         self.site.pages["/readyz"] = Ready(self.readiness)
-        self.site.pages["/metrics"] = MetricsPage(
-            self.metrics,
-            lambda request: request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow),
-        )
+        self.site.pages["/metrics"] = MetricsPage(self.metrics, self._mayReadMetrics)
+
+    def _readStatus(self) -> Status:
+        uptime = self.reactor.seconds() - self._startedAt
+        maxMemory = self.config.policies.max_memory
+        parts = (self.reactor, self.routes.routes, self._admission, self._budget, maxMemory)
+        return statusOf(self.readiness(), uptime, *parts)
+
+    def _mayReadMetrics(self, request: Any) -> bool:
+        """Whether the client may read the metrics and the status."""
+        return request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow)
 
     def _describeMetrics(self) -> None:
         metrics = self.metrics

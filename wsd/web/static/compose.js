@@ -41,7 +41,7 @@ export class Composer {
     element("wipe").addEventListener("click", () => this.pad.wipe());
     element("file").addEventListener("change", ({target}) => this.#take(target.files[0] ?? null));
     this.#receiveDrops();
-    document.addEventListener("tongue", () => this.#note());
+    document.addEventListener("language", () => this.#note());
   }
 
   choose(chosen) {

@@ -30,7 +30,7 @@ export class Log {
     this.#list.addEventListener("scroll", () => this.#offerNewest(), {passive: true});
     this.#list.addEventListener("keydown", (event) => this.#walk(event));
     this.#list.addEventListener("focusin", ({target}) => target.classList.contains("row") && this.#stop(target));
-    document.addEventListener("tongue", () => this.#translate());
+    document.addEventListener("language", () => this.#translate());
   }
 
   add(row) {

@@ -1,10 +1,11 @@
-// The words of the page. Each tongue has the same keys; {names} are filled in by say().
+// The words of the console. Each language has the same keys; {names} are filled in by say().
+
+import {addWords} from "./language.js";
 
 const en = {
   pageTitle: "wsd console",
   title: "WebSocket console",
   skip: "Skip to the log",
-  language: "Language",
   connection: "Connection",
   protocols: "Subprotocols",
   protocolsHint: "separated by commas",
@@ -148,7 +149,6 @@ const zh = {
   pageTitle: "wsd 控制台",
   title: "WebSocket 控制台",
   skip: "跳到日志",
-  language: "语言",
   connection: "连接",
   protocols: "子协议",
   protocolsHint: "用逗号分隔",
@@ -289,3 +289,5 @@ const zh = {
 };
 
 export const words = {en, zh};
+
+addWords(words);
