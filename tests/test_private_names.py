@@ -153,6 +153,7 @@ USED: dict[str, Use] = {
     "autobahn.websocket.protocol.WebSocketClientProtocol.websocket_key": Use(bytes, "what the answer is checked with"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.failHandshake": Use("reason", "what is told of a refusal"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.http_request_data": Use(bytes, "what is shown of the request"),
+    _AUTOBAHN + "onCloseFrame": Use("code, reasonRaw", "the server's close, also where it does not end the connection"),
     _AUTOBAHN + "processHandshake": Use("", "what is shown of the answer, to a client"),
     # Twisted's sockets.
     "twisted.internet.abstract.FileDescriptor._writeDisconnected": Use(bool, "that our half is closed"),

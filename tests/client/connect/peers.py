@@ -15,7 +15,7 @@ from websockets.sync.server import ServerConnection, serve
 
 from tests.commands import PATIENCE, environment
 
-Handler = Callable[[ServerConnection], object]
+Handler = Callable[[ServerConnection], Any]
 
 
 def echo(connection: ServerConnection) -> None:

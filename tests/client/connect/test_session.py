@@ -20,7 +20,7 @@ from tests.client.connect.peers import answering, connect, connecting, serving
 from tests.commands import PATIENCE
 from wsd.__main__ import main
 from wsd.client.connect import session as module
-from wsd.client.connect.session import Outcome, Session, SessionOptions
+from wsd.client.connect.session import ClientSession, Outcome, SessionOptions
 from wsd.client.failures import ExitStatus, Unanswered, Unwelcome
 from wsd.client.target import Target
 
@@ -260,13 +260,13 @@ class TestPauses:
 
     def session(
         self, monkeypatch: pytest.MonkeyPatch, error: Unanswered, reconnect: bool = True
-    ) -> tuple[Session, Front, Clock, list[Outcome]]:
+    ) -> tuple[ClientSession, Front, Clock, list[Outcome]]:
         async def refuse(*arguments: Any) -> None:
             raise error
 
         monkeypatch.setattr(module, "connect", refuse)
         clock, front = Clock(), Front()
-        session = Session(clock, Target("ws://localhost/"), SessionOptions(reconnect=reconnect))
+        session = ClientSession(clock, Target("ws://localhost/"), SessionOptions(reconnect=reconnect))
         session.front = front  # type: ignore[assignment]
         ended: list[Outcome] = []
         ensureDeferred(session.run()).addCallback(ended.append)

@@ -7,6 +7,7 @@ import signal
 import stat
 import threading
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
 from tests.client.connect.peers import echo, serving
-from tests.commands import PATIENCE, until
+from tests.commands import PATIENCE, ROOT, until
 from tests.terminal import Terminal, atTerminal
 from wsd.client.connect.slash import Entered, read
 
@@ -169,6 +170,23 @@ class TestThePrompt:
             until(lambda: count == 2, "another connection")
             terminal.type("ted\r")
             terminal.waitForLine("< waited")
+
+
+class TestThePage:
+    """docs/connect.md."""
+
+    def test_shows_what_is_seen(self, tmp_path: Path) -> None:
+        page = (ROOT / "docs" / "connect.md").read_text("utf-8")
+        shown = next(block for block in page.split("```\n") if block.startswith("* connected")).splitlines()
+        with serving() as url, atTerminal(tmp_path, "connect", url) as terminal:
+            for line, after in pairwise(shown):
+                if line.startswith("> ") and not line.startswith("> close"):
+                    prompted(terminal)
+                    terminal.type(f"{line[2:]}\r")
+                    terminal.waitForLine(after)
+            assert terminal.waitForEnd() == 0
+        told = shown[0].replace("ws://localhost:9998/echo", url)
+        assert [line for line in terminal.lines if line != ">"] == [told, *shown[1:]]
 
 
 class TestColours:
