@@ -26,7 +26,7 @@ export function add(file, way, route, stored) {
 
 /** Puts all rows into the current language. */
 export function translateUploads() {
-  for (const row of element("files").children) row.translate();
+  for (const row of element("files").children) row.redraw();
 }
 
 async function enqueue(upload) {
@@ -51,7 +51,7 @@ class Upload {
   constructor(file, way, route, stored) {
     Object.assign(this, {file, way, route, stored});
     this.row = element("upload-row").content.cloneNode(true).firstElementChild;
-    this.row.translate = () => this.#draw();
+    this.row.redraw = () => this.#draw();
     this.#at("name").textContent = file.name;
     this.#at("size").textContent = sizeOf(file.size);
     this.#at("pause").addEventListener("click", () => this.#pause.abort());

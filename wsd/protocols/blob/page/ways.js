@@ -2,6 +2,7 @@
 
 import {BlobError, Sha256, upload} from "/_wsd/wsd-blob.js";
 
+const TOO_BIG = 1009;
 const LOOK = 100; // milliseconds between two looks at how much is still to be sent
 
 /** Resumable: blob.wsd.v1. `on.progress(part)` is called with the bytes on the server's disk. */
@@ -39,8 +40,14 @@ function sendMessage(route, file, signal, on) {
       else resolve(answer);
       connection.close();
     };
-    connection.onclose = () => reject(new Error("the connection was lost"));
+    connection.onclose = ({code, reason}) => reject(endOf(code, reason));
   });
+}
+
+/** The error for an end without a receipt. A message beyond the limit is refused by its frame (RFC 6455 7.4.1). */
+function endOf(code, reason) {
+  if (code === TOO_BIG) return new BlobError({code: "too_large", message: reason});
+  return reason ? new BlobError({code: "closed", message: reason}) : new Error("the connection was lost");
 }
 
 async function hashOf(file) {
