@@ -466,7 +466,7 @@ class TestTheConsole:
         blobs.onDisk(MIB)
         with blobs.server.halted():
             console.press("Cancel")
-        expect(console.at("#keep-note")).to_have_text("Not kept: kept.bin was called off.")
+        expect(console.at("#keep-note")).to_have_text("Not uploaded: kept.bin was canceled.")
         expect(console.at("#keep")).to_have_text("Upload")
 
     def testSaysWhatIsMissingOrWrong(self, blobs: Blobs) -> None:
@@ -478,7 +478,7 @@ class TestTheConsole:
         console.at("#file").set_input_files(blobs.file("a", b""))
         console.at("#place").fill("ftp://localhost/blob")
         console.at("#place").press("Enter")
-        expect(console.at("#send-wrong")).to_have_text("“ftp:” is not a WebSocket scheme; write ws:// or wss://.")
+        expect(console.at("#send-wrong")).to_have_text("“ftp:” is not a WebSocket scheme; use ws:// or wss://.")
         expect(console.rows("event")).to_have_count(0)
 
 

@@ -102,6 +102,6 @@ function elsewhere({host, href}, protocols, wasOpen) {
 }
 
 /** An argument of a shell's command line. */
-function quoted(text) {
+export function quoted(text) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
