@@ -6,8 +6,8 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
-from configparser import ConfigParser
+import tomllib
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -17,15 +17,17 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.commands import PATIENCE, Running, environment, running
+from tests.firstuse.page import isFollowed
 from tests.wire import Daemon
 from wsd.config import Config, Policies, parse
 from wsd.config.values import KIB, MIB
 from wsd.connection.api import ConnectionApi
-from wsd.protocols import load, optionsOf
+from wsd.protocols import load as loadProtocol
+from wsd.protocols import optionsOf
 from wsd.protocols.echo import Switches
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGES.md", *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("README*.md"), ROOT / "CHANGES.md", *ROOT.glob("docs/*.md")])
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text("utf-8") for page in PAGES}
 IMAGES = sorted(ROOT.glob("docs/*.png"))
 
@@ -76,7 +78,7 @@ def of(language: str, *pages: str, without: tuple[str, ...] = ()) -> list[Block]
     ]
 
 
-# -- what protocols.md shows, as a package that is installed -----------------------------------------------------------
+# -- what protocols.md shows, each example in a file of its own --------------------------------------------------------
 
 PROTOCOLS = of("python", "docs/protocols.md")
 SHOWN = {block.text[3 : block.text.index(":")]: block for block in PROTOCOLS if block.text.startswith('"""')}
@@ -85,47 +87,43 @@ SHOWN = {block.text[3 : block.text.index(":")]: block for block in PROTOCOLS if 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The examples in a folder, each in a module of its own, with the entry points that the page gives them."""
+    """The examples in a folder, from which a test can import them."""
     folder = tmp_path_factory.mktemp("package")
-    (shown,) = of("ini", "docs/protocols.md")
-    setup = ConfigParser()
-    setup.read_string(shown.text)
-    about = folder / "wsd_examples-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: wsd-examples\nVersion: 1.0\n")
-    points = setup["options.entry_points"]["wsd.protocols"]
-    (about / "entry_points.txt").write_text(f"[wsd.protocols]{points}\n")
     for name, block in SHOWN.items():
-        (folder / f"wsd_{name}.py").write_text(block.text, "utf-8")
+        (folder / f"{name}.py").write_text(block.text, "utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         yield folder
     for name in SHOWN:
-        sys.modules.pop(f"wsd_{name}", None)
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def load(package: Path) -> Callable[[str], Any]:
+    """The factory of an example, as a route names it."""
+    return lambda name: loadProtocol(f"{package}/{name}.py:{name.capitalize()}Factory")
 
 
 class TestProtocols:
-    """docs/protocols.md: its examples do what they say, by the names that it gives them."""
+    """docs/protocols.md: its examples do what they say."""
 
     def test_each_example_is_one_of_those_tested_here(self) -> None:
         assert set(SHOWN) == {"shout", "ticketed", "digest", "slow", "board", "counted"}
-        assert [block for block in PROTOCOLS if block not in SHOWN.values()] == [PROTOCOLS[-1]]
-
-    @pytest.mark.parametrize("name", SHOWN)
-    def test_each_is_found_by_its_entry_point(self, package: Path, name: str) -> None:
-        assert load(name).__module__ == f"wsd_{name}"
+        others = [block for block in PROTOCOLS if block not in SHOWN.values()]
+        assert [isFollowed(block.page, block.text) for block in others] == [True, True, False]
+        assert others[-1] == PROTOCOLS[-1]
 
     def test_the_example_of_a_test_passes(self, package: Path) -> None:
         names: dict[str, Any] = {}
         exec(compile(PROTOCOLS[-1].text, str(PROTOCOLS[-1]), "exec"), names)
         names["test_it_shouts"]()
 
-    def test_shout_closes_at_what_is_no_text(self, package: Path) -> None:
+    def test_shout_closes_at_what_is_no_text(self, load: Callable[[str], Any]) -> None:
         client = Daemon({"/": load("shout")}).open()
         client.say(b"\x00")
-        assert (client.closeCode, client.protocol.close_reason) == (1003, "only text is shouted")
+        assert (client.closeCode, client.protocol.close_reason) == (1003, "send text")
 
-    def test_ticketed_lets_in_who_has_a_ticket(self, package: Path) -> None:
+    def test_ticketed_lets_in_who_has_a_ticket(self, load: Callable[[str], Any]) -> None:
         daemon = Daemon({"/": load("ticketed")})
         client = daemon.open("/?ticket=b0a7", subprotocols=["v1.ticketed", "v2.ticketed"])
         assert client.response is not None
@@ -133,19 +131,19 @@ class TestProtocols:
         assert client.response.headers["X-User"] == "Ada"
         assert client.messages() == ["welcome, Ada"]
 
-    def test_ticketed_refuses_everyone_else(self, package: Path) -> None:
+    def test_ticketed_refuses_everyone_else(self, load: Callable[[str], Any]) -> None:
         client = Daemon({"/": load("ticketed")}).open("/?ticket=none")
         assert client.response is not None
         assert client.response.status_code == 403
-        assert client.response.body == b"this ticket is not known; ask for one at the counter\n"
+        assert client.response.body == b"this ticket is unknown; ask for one at the counter\n"
 
-    def test_digest_is_that_of_the_message(self, package: Path) -> None:
+    def test_digest_is_that_of_the_message(self, load: Callable[[str], Any]) -> None:
         client = Daemon({"/": load("digest")}).open(chunk=1000)
         client.say(bytes(5000))
         client.say("a")
         assert client.messages() == [sha256(bytes(5000)).hexdigest(), sha256(b"a").hexdigest()]
 
-    def test_slow_counts_to_ten_for_one_message_after_the_other(self, package: Path) -> None:
+    def test_slow_counts_to_ten_for_one_message_after_the_other(self, load: Callable[[str], Any]) -> None:
         daemon = Daemon({"/": load("slow")})
         client = daemon.open()
         client.say("a")
@@ -156,7 +154,7 @@ class TestProtocols:
             client.exchange()
         assert client.messages() == [f"{number} {name}" for name in "ab" for number in range(1, 11)]
 
-    def test_board_reaches_all_and_who_comes_later(self, package: Path) -> None:
+    def test_board_reaches_all_and_who_comes_later(self, load: Callable[[str], Any]) -> None:
         daemon = Daemon({"/": load("board")})
         writer, reader = daemon.open(), daemon.open()
         writer.say("first")
@@ -165,19 +163,19 @@ class TestProtocols:
         assert writer.messages() == reader.messages() == ["first", b"last"]
         assert daemon.open().messages() == [b"last"]
 
-    def test_counted_counts_a_body(self, package: Path) -> None:
+    def test_counted_counts_a_body(self, load: Callable[[str], Any]) -> None:
         request = b"POST /counted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"
         answer = Daemon({"/counted": load("counted")}).connect().exchange(request)
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert answer.endswith(b"\r\n\r\n5 bytes\n")
 
-    def test_counted_ends_at_what_is_too_long(self, package: Path) -> None:
+    def test_counted_ends_at_what_is_too_long(self, load: Callable[[str], Any]) -> None:
         head = b"POST /counted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n"
         answer = Daemon({"/counted": load("counted")}).connect().exchange(head + bytes(1_000_001))
         assert answer.startswith(b"HTTP/1.1 413 ")
-        assert answer.endswith(b"more than 1000000 bytes are not counted; send fewer\n")
+        assert answer.endswith(b"a body may have at most 1000000 bytes\n")
 
-    def test_counted_reads_no_other_body(self, package: Path) -> None:
+    def test_counted_reads_no_other_body(self, load: Callable[[str], Any]) -> None:
         request = b"PUT /counted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
         assert Daemon({"/counted": load("counted")}).connect().exchange(request).startswith(b"HTTP/1.1 405 ")
 
@@ -194,12 +192,16 @@ class TestConfigurations:
 
     @pytest.mark.parametrize("block", of("toml", without=("docs/configuration.md",)), ids=str)
     def test_each_is_one(self, package: Path, block: Block) -> None:
-        assert parse(block.text, optionsOf) != parse("", optionsOf)
+        if block.text.startswith("[build-system]"):
+            assert set(tomllib.loads(block.text)) == {"build-system", "project", "tool"}
+            return
+        assert parse(block.text, optionsOf, folder=str(package)) != parse("", optionsOf)
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 OURS = re.compile(r"(\$ )?(echo \S+ \| )?(\.venv/bin/)?(twistd|twist|wsd|curl)\b")
+SERVING = re.compile(r"\S*twistd? |wsd serve\b")
 NOT_RUN = {
     r"(tail -f \S+ \| )?wsd topics ": "they go on until they are interrupted; tests/client/test_topics.py runs them",
     r"python3 -m http.server": "it serves until it is interrupted; tests/browser/test_tutorial.py runs it",
@@ -209,6 +211,7 @@ NOT_RUN = {
     r"export PYTHONPATH": "the test sets it for every command",
     r"wsd blob (get|ls|rm|verify)": "it is about what the reader has in a store; tests/client/test_blob.py runs each",
     r"wsd blob put .*holiday": "it is about a file of the reader's; tests/client/test_blob.py runs it",
+    r"echo hello .*wss://": "the daemon of these tests has no TLS; tests/client/test_echo.py trusts a certificate",
     r"curl .*https://": "it is about a server under a name of the reader's, with a certificate for it",
 }
 """Commands that are shown and not run here, each with the reason."""
@@ -217,6 +220,7 @@ COMMANDS = [
     block
     for block in BLOCKS
     if block.page != "docs/configuration.md"  # its own tests are in tests/config/test_reading.py
+    and not isFollowed(block.page, block.text)  # tests/firstuse does what they say
     and (block.language in ("console", "sh") or (not block.language and OURS.match(block.text)))
 ]
 
@@ -241,6 +245,7 @@ def plain(text: str) -> str:
     text = re.sub(r"\d+\.\d\d ms (at least|in the middle|at most)", r"N ms \1", text)
     text = re.sub(r'"id": "([0-9a-f]{40}|[0-9a-f]{10})"', '"id": "ID"', text)
     text = re.sub(r'"[0-9a-f]{8}-(\d+)"', r'"EPOCH-\1"', text)
+    text = re.sub(r'"url": "(.*/)[0-9a-f]{40}"', r'"url": "\1ID"', text)
     return re.sub(r'"port": \d+', '"port": N', text)
 
 
@@ -267,7 +272,7 @@ class TestCommands:
                 continue
             assert OURS.match(command), f"{block}: run it here, or say in NOT_RUN why not: {command}"
             done = self.run(tmp_path, command.replace("9998", port))
-            if re.match(r"\S*twistd? ", command):
+            if SERVING.match(command):
                 assert (done.returncode, done.stdout) == (0, "ok\n"), command
             else:
                 expected = pattern(output.replace("9998", port))
@@ -277,7 +282,7 @@ class TestCommands:
     def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
         """In a shell, where `wsd` is the tree's. A daemon that is started is only asked whether it would: one runs."""
         command = command.removeprefix(".venv/bin/")
-        if command.startswith("twist"):
+        if SERVING.match(command):
             command += " --check"
         (folder / "handlers").mkdir(exist_ok=True)
         tool = folder / "bin" / "wsd"

@@ -1,4 +1,4 @@
-"""docs/soap.md: its services are served, and its clients of Python and node call the demonstration."""
+"""docs/soap.md, docs/soap-protocol.md: the services are served, and the clients call the demonstration."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ import zeep
 
 from tests.daemon import ROOT, RunningDaemon, runningDaemon
 from tests.test_docs import TEXTS, of
+from tests.test_docs import steps as stepsOf
 from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.zeeptransport import WebSocketTransport
 
-PAGE = "docs/soap.md"
-QUOTES, LIBRARY, LEDGER, CLIENT = of("python", PAGE)
+PAGES = ("docs/soap.md", "docs/soap-protocol.md")
+CLIENT = next(block for block in of("python", *PAGES) if block.text.startswith("import zeep"))
+SERVICES = {block.text.split('"""')[1]: block for block in of("python", *PAGES) if block is not CLIENT}
+"""Each service by the name that its file has."""
 SECRET = "the file secret.txt is forbidden; there is hello.txt"
 
 
@@ -32,11 +35,13 @@ SECRET = "the file secret.txt is forbidden; there is hello.txt"
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
     """With the services of the page, in files of the names that it gives them."""
     folder = tmp_path_factory.mktemp("services")
-    for block in (QUOTES, LIBRARY, LEDGER):
-        (folder / block.text.split('"""')[1]).write_text(block.text, "utf-8")
-    for name, schema in zip(("library", "ledger"), of("xml", PAGE), strict=True):
+    for name, block in SERVICES.items():
+        (folder / name).write_text(block.text, "utf-8")
+    for schema in of("xml", *PAGES):
+        (name,) = re.findall('targetNamespace="urn:example:(.*?)"', schema.text)
         (folder / f"{name}.xsd").write_text(schema.text, "utf-8")
-    config = "".join(block.text for block in of("toml", PAGE)).replace('contract = "', f'contract = "{folder}/')
+    config = "".join(block.text for block in of("toml", *PAGES)).replace('contract = "', f'contract = "{folder}/')
+    config = config.replace('"greeter.py:', f'"{folder}/greeter.py:')
     with runningDaemon(config=config, environ={"PYTHONPATH": f"{ROOT}:{folder}"}) as daemon:
         yield daemon
 
@@ -45,6 +50,15 @@ def bound(daemon: RunningDaemon, route: str, pushed: Any = None) -> tuple[zeep.C
     soap = WebSocketTransport(f"ws://localhost:{daemon.port()}{route}", pushed)
     contract = f"http://localhost:{daemon.port()}{route}?wsdl&transport=http"
     return zeep.Client(contract, transport=soap, plugins=[soap]), soap
+
+
+def test_the_first_service(daemon: RunningDaemon) -> None:
+    steps = {command: output for block in of("console", *PAGES) for command, output in stepsOf(block)}
+    (call,) = (command for command in steps if "/greeter; echo" in command)
+    done = subprocess.run(
+        ["bash", "-c", call.replace("9998", str(daemon.port()))], stdout=subprocess.PIPE, text=True, timeout=30
+    )
+    assert done.stdout == steps[call]
 
 
 def test_the_service_of_annotated_functions(daemon: RunningDaemon) -> None:
@@ -94,7 +108,7 @@ def test_the_client_of_zeep(daemon: RunningDaemon) -> None:
 
 
 def test_the_client_of_node(daemon: RunningDaemon, tmp_path: Path) -> None:
-    (block,) = of("javascript", PAGE)
+    (block,) = of("javascript", *PAGES)
     (tmp_path / "client.cjs").write_text(block.text.replace("9998", str(daemon.port())), "utf-8")
     environ = {**os.environ, "NODE_PATH": str(ROOT / "tests/node_modules")}
     done = subprocess.run(
@@ -105,5 +119,5 @@ def test_the_client_of_node(daemon: RunningDaemon, tmp_path: Path) -> None:
 
 
 def test_each_key_is_told() -> None:
-    table = TEXTS[PAGE].partition("## Keys")[2]
+    table = TEXTS["docs/soap.md"].partition("## Keys")[2]
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {each.name for each in fields(SoapOptions)}

@@ -1,5 +1,5 @@
 """
-`wsd blob put` and `wsd blob get`: upload and download files by blob.wsd.v1, which docs/blob.md specifies.
+`wsd blob put` and `wsd blob get`: upload and download files by blob.wsd.v1, which docs/blob-protocol.md specifies.
 
 After a lost connection, a transfer continues where it stopped. So does a later run of the same command.
 """

@@ -1,4 +1,4 @@
-"""The client's side of the subprotocol blob.wsd.v1: messages and chunks (docs/blob.md)."""
+"""The client's side of the subprotocol blob.wsd.v1: messages and chunks (docs/blob-protocol.md)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ANSWER = 60.0
 
 
 class Refusal(Exception):
-    """The server sent an error: a code of docs/blob.md, and a sentence."""
+    """The server sent an error: a code of docs/blob-protocol.md, and a sentence."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(error["code"], error["message"])

@@ -1,4 +1,4 @@
-"""blob.wsd.v1: what docs/blob.md says, a class for each of its chapters."""
+"""blob.wsd.v1: what docs/blob-protocol.md says, a class for each of its chapters."""
 
 from __future__ import annotations
 

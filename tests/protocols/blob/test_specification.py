@@ -1,4 +1,4 @@
-"""docs/blob.md: its examples are played against a daemon, and its tables have what there is."""
+"""docs/blob.md and docs/blob-protocol.md: the examples are played against a daemon, and the tables are complete."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from tests.protocols.blob.stores import ask, daemonOf, told
-from tests.test_docs import Block, of
+from tests.test_docs import TEXTS, Block, of
 from tests.wire import Client, Daemon
 from wsd.config.values import GIB, MIB
 from wsd.protocols.blob.errors import CODES
 from wsd.protocols.blob.options import BlobOptions
 
-TEXT = (Path(__file__).parents[3] / "docs" / "blob.md").read_text("utf-8")
-EXAMPLES = [block for block in of("", "docs/blob.md") if block.text[0] in "<>"]
+PAGES = ("docs/blob.md", "docs/blob-protocol.md")
+TEXT = "".join(TEXTS[page] for page in PAGES)
+EXAMPLES = [block for block in of("", *PAGES) if block.text[0] in "<>"]
 ID = "1f4b6377d321550d272283a317299c8391aa3213"
-"""Of the file on the page. Another store gives another."""
+"""Of the file on the pages. Another store gives another."""
 CONTENT = b"hello world\n"
 
 

@@ -1,5 +1,5 @@
 """
-blob.wsd.v1, the reliable subprotocol; docs/blob.md specifies it.
+blob.wsd.v1, the reliable subprotocol; docs/blob-protocol.md specifies it.
 
 An upload is begin -> ready, then chunks -> acks, then end -> done. A download is get -> file, then chunks within the
 client's credit, then sent. Acknowledged bytes are safely on disk, and any later connection can resume after them.

@@ -11,7 +11,7 @@ const PATIENCE = 60_000; // milliseconds in which an answer has to come
 const FINAL = new Set(["bad_name", "conflict", "sha256", "too_large", "unknown"]); // nothing is left to be resumed
 const AGAIN = new Set(["checksum", "offset", "credit", "busy", "disk_full", "unavailable", "no_transfer"]);
 
-/** What the server said was wrong; `code` is one of docs/blob.md's. */
+/** What the server said was wrong; `code` is one of docs/blob-protocol.md's. */
 export class BlobError extends Error {
   constructor({code, message}) {
     super(message);
