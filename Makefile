@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-xmpp soak clean programs
+.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-xmpp man soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -61,6 +61,9 @@ bench-topics: $(VENV)/test $(VENV)/fast  ## topics: fan-out beside its peers, 10
 
 bench-xmpp: $(VENV)/test $(VENV)/fast  ## messages of a chat beside Prosody, 5,000 sessions, logins under attack; ARGS="--sessions 1000"
 	$(VENV)/bin/python -m tests.bench.xmpp $(ARGS)
+
+man: $(VENV)/run  ## write the manual pages in man/ anew: wsd(1) from the commands' help, wsd.toml(5) from conf/wsd.toml
+	$(VENV)/bin/python tools/manual.py
 
 soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads, 100 times of a talk, 200 times of publishes, a Redis under two; nothing it acknowledged may be lost; uploads of 2 GiB
 	$(VENV)/bin/python -m pytest -m soak

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PATIENCE = 30.0
 """Seconds that anything may take on a busy machine."""
 
-MODES = ("twistd -n", "twistd", "twist")
+MODES = ("wsd serve", "twistd -n", "twistd", "twist")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -33,7 +33,9 @@ def stateIn(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
 
 
 def commandLine(mode: str, *options: str) -> list[str]:
-    """`twistd -n wsd OPTIONS`, `twistd wsd OPTIONS` or `twist wsd OPTIONS`; its files lie where it is started."""
+    """`wsd serve OPTIONS`, `twistd -n wsd OPTIONS`, `twistd wsd OPTIONS` or `twist wsd OPTIONS`."""
+    if mode == "wsd serve":
+        return [sys.executable, "-m", "wsd", "serve", *options]
     name, *own = mode.split()
     if name == "twistd":
         own += ["--pidfile", "wsd.pid"]

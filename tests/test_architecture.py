@@ -17,7 +17,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("wsd/**/*.py"))
 
 FLOORS = (
     ("wsd", "wsd.head", "wsd.commands", "wsd.config", "wsd.errors"),
-    ("wsd.metrics", "wsd.logs", "wsd.resources"),
+    ("wsd.metrics", "wsd.logs", "wsd.resources", "wsd.completion"),
     ("wsd.frames",),
     ("wsd.policies",),
     ("wsd.connection",),

@@ -204,6 +204,8 @@ OURS = re.compile(r"(\$ )?(echo \S+ \| )?(\.venv/bin/)?(twistd|twist|wsd|curl)\b
 SERVING = re.compile(r"\S*twistd? |wsd serve\b")
 NOT_RUN = {
     r"(tail -f \S+ \| )?wsd topics ": "they go on until they are interrupted; tests/client/test_topics.py runs them",
+    r"python3 -m http.server": "it serves until it is interrupted; tests/browser/test_tutorial.py runs it",
+    r"wsd listen\b": "it goes on until it is interrupted; tests/tap/test_listen.py runs it",
     r"make\b": "it installs; the verb `test` is what runs this, and .ci/run runs the others",
     r"(\S+/)?pip install": "it installs; tests/test_packaging.py does so with the wheel",
     r"export PYTHONPATH": "the test sets it for every command",
@@ -240,6 +242,7 @@ def steps(block: Block) -> Iterator[tuple[str, str]]:
 def plain(text: str) -> str:
     """An output without what is different each time: times, ids, keys, ports of clients."""
     text = re.sub(r"after \d+\.\d\d ms", "after N ms", text)
+    text = re.sub(r"\d+\.\d\d ms (at least|in the middle|at most)", r"N ms \1", text)
     text = re.sub(r'"id": "([0-9a-f]{40}|[0-9a-f]{10})"', '"id": "ID"', text)
     text = re.sub(r'"[0-9a-f]{8}-(\d+)"', r'"EPOCH-\1"', text)
     text = re.sub(r'"url": "(.*/)[0-9a-f]{40}"', r'"url": "\1ID"', text)

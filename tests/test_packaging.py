@@ -157,12 +157,22 @@ class TestTheWheel:
 
     def test_it_holds_nothing_else(self, wheel: Path) -> None:
         tops = {name.split("/")[0] for name in ZipFile(wheel).namelist()}
-        assert tops == {"wsd", "twisted", f"txwsd-{__version__}.dist-info"}
+        assert tops == {"wsd", "twisted", f"txwsd-{__version__}.data", f"txwsd-{__version__}.dist-info"}
+
+    def test_its_data_is_the_manual(self, wheel: Path) -> None:
+        data = [name for name in ZipFile(wheel).namelist() if ".data/" in name]
+        pages = {"man1/wsd.1", "man5/wsd.toml.5"}
+        assert set(data) == {f"txwsd-{__version__}.data/data/share/man/{page}" for page in pages}
 
 
 class TestACleanInstallation:
     def test_twistd_knows_wsd(self, clean: Path, tmp_path: Path) -> None:
         assert "\n    wsd " in run(clean / "twistd", "--help", cwd=tmp_path)
+
+    def test_man_finds_its_pages_and_shells_its_completion(self, clean: Path, tmp_path: Path) -> None:
+        found = run("man", "-M", clean.parent / "share/man", "-w", "wsd", "wsd.toml", cwd=tmp_path)
+        assert [Path(line).name for line in found.splitlines()] == ["wsd.1", "wsd.toml.5"]
+        assert "complete -o" in run(clean / "wsd", "completion", "bash", cwd=tmp_path)
 
     def test_its_command_checks_its_own_default_file(self, clean: Path, tmp_path: Path) -> None:
         file = tmp_path / "wsd.toml"

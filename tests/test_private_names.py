@@ -7,6 +7,7 @@ release has taken away or changed; those of behaviour follow at the end.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import inspect
 import socket
@@ -152,6 +153,7 @@ USED: dict[str, Use] = {
     "autobahn.websocket.protocol.WebSocketClientProtocol.websocket_key": Use(bytes, "what the answer is checked with"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.failHandshake": Use("reason", "what is told of a refusal"),
     "autobahn.websocket.protocol.WebSocketClientProtocol.http_request_data": Use(bytes, "what is shown of the request"),
+    _AUTOBAHN + "onCloseFrame": Use("code, reasonRaw", "the server's close, also where it does not end the connection"),
     _AUTOBAHN + "processHandshake": Use("", "what is shown of the answer, to a client"),
     # Twisted's sockets.
     "twisted.internet.abstract.FileDescriptor._writeDisconnected": Use(bool, "that our half is closed"),
@@ -181,6 +183,7 @@ USED: dict[str, Use] = {
     "twisted.web.twcgi.CGIProcessProtocol._requestFinished": Use(
         bool, "whether anybody waits for the program's answer"
     ),
+    "argparse._ActionsContainer._actions": Use(list, "the arguments of a command, for its manual and its completion"),
     "?._dispatcher": Use(object, "what handlers of pywebsocket know, who may have set it"),
 }
 """Names in full, each by the class that has it; those that Autobahn sets in several, by the one at the bottom."""
@@ -424,6 +427,7 @@ LIVE: dict[type, Callable[[], Any]] = {
     LineReceiver: channel,
     http.Request: lambda: http.Request(channel()),
     CGIProcessProtocol: program,
+    argparse._ActionsContainer: argparse.ArgumentParser,
 }
 """Objects at work, in which values are looked for."""
 

@@ -8,6 +8,7 @@ tests/test_architecture.py checks:
     commands      the tree of `wsd COMMAND`, in which each command registers itself
     config        the configuration: TOML as frozen dataclasses
     errors        the errors that protocols tell their clients
+    completion    `wsd completion`: scripts for shells
     metrics       counters, and their text for Prometheus
     logs          the log
     resources     what protocols need of HTTP: bodies, answers by coroutines, pages
@@ -20,7 +21,7 @@ tests/test_architecture.py checks:
     service       puts the rooms together: start, reload, drain, stop
     tap           the command line of `twistd wsd` and `wsd serve`
     standalone    the command line of pywebsocket's standalone.py
-    client        the clients of `wsd echo`, `wsd blob` and `wsd topics`
+    client        the clients of `wsd connect`, `wsd echo`, `wsd blob` and `wsd topics`
     __main__      `wsd COMMAND`: the list of all commands
 
 A pywebsocket handler is a file NAME_wsh.py in the folder of `twistd wsd -w FOLDER`. It answers at /NAME with two

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
-from wsd import __version__
+from wsd import __version__, completion
 from wsd.commands import CommandParser, Commands
 from wsd.config import ConfigError
 
@@ -40,9 +40,10 @@ def commandsOf(name: str = "") -> Commands:
     parser = CommandParser(prog="wsd", description="A WebSocket daemon, and tools for WebSockets.")
     parser.add_argument("--version", action="version", version=f"wsd {__version__}", help="print the version and exit")
     commands = Commands(parser)
-    modules = _MODULES.get(name) or dict.fromkeys(module for names in _MODULES.values() for module in names)
-    for module in modules:
+    every = dict.fromkeys(module for modules in _MODULES.values() for module in modules)
+    for module in () if name == "completion" else _MODULES.get(name, every):
         import_module(module).addCommands(commands)
+    completion.addCommands(commands, commandsOf)
     return commands
 
 

@@ -10,8 +10,8 @@ The help, the shell completion and the manual page are all made from this tree.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from argparse import Action, ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 
@@ -21,11 +21,16 @@ class CommandParser(ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
 
+    @property
+    def arguments(self) -> list[Action]:
+        """The options and positional arguments, in the order in which they were added."""
+        return self._actions  # argparse has no public name for them.
+
 
 class Commands:
     """The commands below a parser: below `wsd` itself, or below one of its groups."""
 
-    def __init__(self, parser: ArgumentParser) -> None:
+    def __init__(self, parser: CommandParser) -> None:
         self.parser = parser
         self._added: Any = parser.add_subparsers(
             parser_class=CommandParser,
@@ -34,10 +39,9 @@ class Commands:
             required=True,
             description=f'"{parser.prog} COMMAND --help" describes one of them.',
         )
-        self._commands: dict[str, ArgumentParser] = {}
-        self._groups: dict[str, Commands] = {}
+        self._commands: dict[str, CommandParser | Commands] = {}
 
-    def add(self, name: str, about: str, run: Callable[[Namespace], None], description: str = "") -> ArgumentParser:
+    def add(self, name: str, about: str, run: Callable[[Namespace], None], description: str = "") -> CommandParser:
         """
         Add a command, and return the parser for its arguments.
 
@@ -51,20 +55,26 @@ class Commands:
 
     def group(self, name: str, about: str = "") -> Commands:
         """The group of this name. The first module that asks for it adds it, with a sentence about it."""
-        if name not in self._groups:
-            self._groups[name] = Commands(self._parser(name, about, about))
-        return self._groups[name]
+        group = self._commands.get(name)
+        if not isinstance(group, Commands):
+            group = self._commands[name] = Commands(self._parser(name, about, about))
+        return group
 
-    def _parser(self, name: str, about: str, description: str) -> ArgumentParser:
-        parser: ArgumentParser = self._added.add_parser(name, help=about, description=description)
+    def _parser(self, name: str, about: str, description: str) -> CommandParser:
+        parser: CommandParser = self._added.add_parser(name, help=about, description=description)
         return parser
+
+    def parsers(self) -> Iterator[CommandParser]:
+        """The parsers of all commands, those in groups included, in the order in which they were added."""
+        for each in self._commands.values():
+            yield from each.parsers() if isinstance(each, Commands) else [each]
 
     def parse(self, argv: Sequence[str]) -> Namespace:
         """The arguments of the command that `argv` names. Raises SystemExit: 0 for help, 2 for a wrong command line."""
-        first, rest = argv[:1], argv[1:]
-        if first and first[0] in self._groups:
-            return self._groups[first[0]].parse(rest)
-        if first and first[0] in self._commands:
+        named = self._commands.get(argv[0]) if argv else None
+        if isinstance(named, Commands):
+            return named.parse(argv[1:])
+        if named is not None:
             # Options may stand among the positional arguments, which argparse can do only without subparsers.
-            return self._commands[first[0]].parse_intermixed_args(rest)
+            return named.parse_intermixed_args(argv[1:])
         return self.parser.parse_args(argv or ["--help"])

@@ -179,6 +179,15 @@ def page(context: BrowserContext) -> Page:
 
 Opener = Callable[..., Console]
 
+# Forgets what the page of the last test has kept; a reload within a test finds what it kept itself.
+FRESH = """
+if (!window.name && location.host) {
+    localStorage.clear();
+    sessionStorage.clear();
+    window.name = "begun";
+}
+"""
+
 
 @pytest.fixture
 def openConsole(browser: Browser, daemon: str) -> Iterator[Opener]:
@@ -216,13 +225,14 @@ def shared(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="package")
 def sharedConsole(shared: Page, daemon: str) -> Console:
-    return Console(shared, f"http://{daemon}")
+    return Console(shared, f"http://{daemon}", FRESH)
 
 
 @pytest.fixture
 def console(sharedConsole: Console) -> Iterator[Console]:
-    """The console, just loaded."""
+    """The console, just loaded, with nothing kept of the last test."""
     sharedConsole.forget()
+    sharedConsole.page.evaluate("window.name = ''")
     sharedConsole.open()
     yield sharedConsole
     sharedConsole.isBlameless()

@@ -70,6 +70,10 @@ class Console:
     def press(self, name: str) -> None:
         self.page.get_by_role("button", name=name, exact=True).click()
 
+    def unfold(self, name: str) -> None:
+        """Opens what is a click away: "options", "reply" or "saved"."""
+        self.at(f"#{name}").evaluate("details => { details.open = true; }")
+
     def connect(self, url: str | None = None, protocols: str = "") -> None:
         """Connects, and waits until it is open. A path is taken as one of the daemon's."""
         self.dial(url, protocols)
@@ -78,6 +82,7 @@ class Console:
     def dial(self, url: str | None = None, protocols: str = "") -> None:
         if url is not None:
             self.at("#url").fill(url)
+        self.unfold("options")
         self.at("#protocols").fill(protocols)
         self.press("Connect")
 

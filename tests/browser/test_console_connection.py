@@ -56,11 +56,11 @@ class TestAddress:
 
     def testThatIsNoneIsToldInASentence(self, console: Console) -> None:
         for typed, sentence in {
-            "": "Write the address to connect to, such as ws://localhost:9998/echo.",
-            "ftp://localhost/": "“ftp:” is not a WebSocket scheme; write ws:// or wss://.",
-            "javascript:alert(1)": "“javascript:” is not a WebSocket scheme; write ws:// or wss://.",
-            "ws://localhost/#part": "A WebSocket address has no fragment: leave out “#part”.",
-            "ws://localhost:99999": "“ws://localhost:99999” is not an address; write one such as ws://localhost:9998/echo.",
+            "": "Enter the address to connect to, such as ws://localhost:9998/echo.",
+            "ftp://localhost/": "“ftp:” is not a WebSocket scheme; use ws:// or wss://.",
+            "javascript:alert(1)": "“javascript:” is not a WebSocket scheme; use ws:// or wss://.",
+            "ws://localhost/#part": "A WebSocket address has no fragment: remove “#part”.",
+            "ws://localhost:99999": "“ws://localhost:99999” is not an address; enter one such as ws://localhost:9998/echo.",
         }.items():
             console.dial(typed)
             expect(console.at("#url-wrong")).to_have_text(sentence)
@@ -98,8 +98,8 @@ class TestSubprotocols:
 
     def testThatAreNoneAreToldInASentence(self, console: Console) -> None:
         for typed, sentence in {
-            "soap, soap": "“soap” is offered twice; name it once.",
-            "so ap": "“so ap” is not a subprotocol name; use letters, digits and !#$%&'*+-.^_`|~ only.",
+            "soap, soap": "“soap” is listed twice; list it once.",
+            "so ap": "“so ap” is not a subprotocol name; use only letters, digits and !#$%&'*+-.^_`|~.",
         }.items():
             console.dial(None, typed)
             expect(console.at("#protocols-wrong")).to_have_text(sentence)
@@ -162,6 +162,7 @@ class TestClosing:
         console.dial(peer.url)
         peer.open()
         console.isIn("OPEN")
+        console.unfold("options")
         console.at("#code").fill("4321")
         console.at("#reason").fill("genug für heute")
         console.press("Close")
@@ -176,12 +177,15 @@ class TestClosing:
         expect(console.fact("code")).to_have_text("1001 going away")
         expect(console.fact("reason")).to_have_text("<b>enough</b>")
         expect(console.fact("clean")).to_have_text("wasClean true")
-        expect(console.previews("event").last).to_have_text("Closed: 1001 going away, “<b>enough</b>”. wasClean true.")
+        expect(console.previews("event").last).to_have_text(
+            re.compile("^Closed: 1001 going away, “<b>enough</b>”. wasClean true. Sent 0 ")
+        )
 
     def testMayHaveNoCode(self, console: Console, peer: Peer) -> None:
         console.dial(peer.url)
         peer.open()
         console.isIn("OPEN")
+        console.unfold("options")
         console.at("#code").fill("")
         console.press("Close")
         assert peer.message() == (8, b"")
@@ -215,20 +219,22 @@ class TestClosing:
         for code, reason, sentence in [
             *((code, "", wrongCode.format(code)) for code in ("999", "1001", "1006", "2999", "5000", "1e3", "x")),
             ("", "why", "A reason needs a code: 1000, or 3000 to 4999."),
-            ("1000", "é" * 62, "The reason is 124 bytes of UTF-8; at most 123 fit."),
+            ("1000", "é" * 62, "The reason is 124 bytes of UTF-8; the limit is 123."),
         ]:
+            console.unfold("options")
             console.at("#code").fill(code)
             console.at("#reason").fill(reason)
             console.press("Close")
             expect(console.at("#close-wrong")).to_have_text(sentence)
             expect(console.at("#reason" if "bytes" in sentence else "#code")).to_be_focused()
-            expect(console.at("#close-form [aria-invalid=true]:focus")).to_have_count(1)
+            expect(console.at("#options [aria-invalid=true]:focus")).to_have_count(1)
         console.isIn("OPEN")
 
     def testTakesAReasonOfExactly123Bytes(self, console: Console, peer: Peer) -> None:
         console.dial(peer.url)
         peer.open()
         console.isIn("OPEN")
+        console.unfold("options")
         console.at("#reason").fill("é" * 61 + "x")
         expect(console.at("#reason-left")).to_have_text("0 bytes left")
         console.press("Close")
@@ -238,16 +244,17 @@ class TestClosing:
 class TestReconnecting:
     def testHappensAfterAVisibleCountdownAndBacksOff(self, openConsole: Opener, peer: Peer) -> None:
         console = openConsole()
+        console.unfold("options")
         console.at("#again").check()
         console.dial(peer.url)
         peer.open()
         console.isIn("OPEN")
         peer.drop()
-        expect(console.at("#countdown")).to_have_text(re.compile(r"^Try 1 in 0\.\d s$"))
+        expect(console.at("#countdown")).to_have_text(re.compile(r"^Attempt 1 in 0\.\d s$"))
         peer.accept()
         expect(console.at("#countdown")).to_be_hidden()
         peer.drop()
-        expect(console.at("#countdown")).to_have_text(re.compile(r"^Try 2 in [01]\.\d s$"))
+        expect(console.at("#countdown")).to_have_text(re.compile(r"^Attempt 2 in [01]\.\d s$"))
         peer.open()
         console.isIn("OPEN")
 
@@ -262,6 +269,7 @@ class TestReconnecting:
 
     def testDoesNotFollowACloseThatThePersonAskedFor(self, openConsole: Opener) -> None:
         console = openConsole()
+        console.unfold("options")
         console.at("#again").check()
         console.connect()
         console.press("Close")
@@ -272,6 +280,7 @@ class TestReconnecting:
         console = openConsole()
         console.page.clock.install(time=0)
         console.page.clock.pause_at(1)  # time stands still: only the button can open the next connection
+        console.unfold("options")
         console.at("#again").check()
         console.dial("/echo?close=4000")
         expect(console.at("#countdown")).to_be_visible()
@@ -285,9 +294,11 @@ class TestReconnecting:
         console = openConsole()
         console.page.clock.install(time=0)
         console.page.clock.pause_at(1)
+        console.unfold("options")
         console.at("#again").check()
         console.dial("/echo?close=4000")
         expect(console.at("#countdown")).to_be_visible()
+        console.unfold("options")
         console.at("#code").fill("not a code")  # which must not stand in the way
         if how == "button":
             console.press("Stop")

@@ -204,6 +204,7 @@ class TestCanvas:
 
 class TestBinaryType:
     def testIsBlobAtFirstAndChangesAtOnce(self, console: Console) -> None:
+        console.unfold("options")
         console.connect()
         console.sendHex("01")
         console.received("01")
@@ -213,6 +214,7 @@ class TestBinaryType:
         assert console.page.evaluate("kinds") == ["Blob", "ArrayBuffer"]
 
     def testHoldsForTheNextConnectionToo(self, console: Console) -> None:
+        console.unfold("options")
         console.page.get_by_text("arraybuffer", exact=True).click()
         console.connect()
         console.sendHex("01")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Opener
@@ -115,7 +116,7 @@ class TestLanguage:
         expect(console.at("#close")).to_have_text("关闭")
         expect(console.previews("event").last).to_have_text(re.compile("^连接已建立。子协议：无。"))
         expect(console.at("#log .detail")).to_contain_text("正在连接")
-        expect(console.at("#log-bound")).to_have_text("保留最新的 1,000 行，最多 64 MiB。")
+        expect(console.at("#log-bound")).to_have_text("4 行")
         expect(console.page.get_by_placeholder("在消息中查找")).to_be_visible()
         expect(console.page.get_by_role("button", name="简体中文")).to_have_attribute("aria-pressed", "true")
         console.received("Ping")  # what was said stays as it was
@@ -138,6 +139,7 @@ class TestLanguage:
         )
         console.press("简体中文")
         expect(console.at("#connect")).to_have_text("连接")
+        console.unfold("options")
         console.at("#again").check()
         console.page.get_by_role("button", name="连接", exact=True).click()
         console.isIn("OPEN")
@@ -174,7 +176,7 @@ class TestKeyboard:
         keys = console.page.keyboard
 
         def tabTo(selector: str) -> None:
-            for _ in range(40):
+            for _ in range(60):
                 keys.press("Tab")
                 if console.at(f"{selector}:focus").count():
                     return
@@ -206,6 +208,8 @@ class TestKeyboard:
 
     def testShowsWhereItIsAndEveryControlHasAName(self, console: Console) -> None:
         seen = []
+        for name in ("options", "reply", "saved"):
+            console.unfold(name)
         while True:
             console.page.keyboard.press("Tab")
             stop = console.page.evaluate(
@@ -213,7 +217,9 @@ class TestKeyboard:
                     const at = document.activeElement;
                     const shown = element => getComputedStyle(element).outlineStyle !== "none";
                     const label = at.labels?.[0];
-                    return at === document.body ? null : {
+                    if (at === document.body || at.dataset.seen) return null;
+                    at.dataset.seen = "yes";
+                    return {
                         id: at.id || at.className || at.textContent,
                         ring: [at, label, at.nextElementSibling].some(element => element && shown(element)),
                         name: (at.ariaLabel || label?.textContent || at.textContent
@@ -221,10 +227,10 @@ class TestKeyboard:
                     };
                 }"""
             )
-            if stop is None or stop in seen:
+            if stop is None:
                 break
             seen.append(stop)
-        assert len(seen) >= 16
+        assert len(seen) >= 40
         assert [stop["id"] for stop in seen if not stop["ring"]] == []
         assert [stop["id"] for stop in seen if not stop["name"]] == []
 
@@ -239,6 +245,80 @@ class TestKeyboard:
         expect(console.at("#url")).to_have_value(re.compile("/echo$"))  # "#log" is no address
 
 
+class TestScreenReader:
+    def testHearsReceivedMessagesButNotEachOfAStream(self, openConsole: Opener) -> None:
+        console = openConsole()
+        console.page.clock.install(time=0)
+        console.page.clock.pause_at(1)
+        heard = console.at("#heard[aria-live=polite]")
+        console.connect("/echo?repeat=5")
+        console.sendText("first")
+        expect(heard).to_have_text("Received: first")
+        while console.page.evaluate("kinds.length") < 5:
+            pass  # the page has no frames and no timers now
+        console.page.clock.run_for(3_000)
+        expect(heard).to_have_text("4 messages received. The last one: first")
+        console.page.clock.run_for(3_000)
+        console.sendHex("0102")
+        expect(heard).to_have_text("Received: 2 bytes")
+
+    def testKnowsHowManyRowsThereAre(self, console: Console) -> None:
+        console.connect("/echo?repeat=200")
+        console.sendText("row")
+        expect(console.at("#log .entry").last).to_have_attribute("aria-posinset", "203")
+        expect(console.at("#log .entry").last).to_have_attribute("aria-setsize", "203")
+
+
+class TestForcedColours:
+    def testTellTheChosenTabSwitchStateAndProgress(self, openConsole: Opener) -> None:
+        console = openConsole(forced_colors="active")
+        console.connect()
+        console.at("#again").check()
+        console.press("New connection")
+        console.connect()
+
+        def ground(selector: str) -> str:
+            colour: str = console.at(selector).first.evaluate("element => getComputedStyle(element).backgroundColor")
+            return colour
+
+        for chosen, other in [
+            ("#kinds [aria-selected=true]", "#kinds [aria-selected=false]"),
+            (".connection:has([aria-selected=true])", ".connection:has([aria-selected=false])"),
+            ("#states [aria-current]", "#states li:not([aria-current])"),
+            ("#again", "#reply-on"),
+        ]:
+            console.unfold("reply")
+            assert ground(chosen) != ground(other), chosen
+        bar = console.at("#buffered").evaluate("bar => getComputedStyle(bar).borderTopStyle")
+        assert bar == "solid"
+
+
+class TestTenThousandRows:
+    def testAreFilteredInLessThanAFewFrames(self, console: Console) -> None:
+        console.connect("/echo?repeat=1000")
+        for _ in range(10):
+            console.sendText("message")
+        expect(console.fact("received")).to_have_text("10,000")
+        times = console.page.evaluate(
+            """async () => {
+                const find = document.getElementById("find");
+                const times = [];
+                for (let round = 0; round < 5; round += 1) {
+                    for (const wanted of ["m", "message", "nothing", ""]) {
+                        const began = performance.now();
+                        find.value = wanted;
+                        find.dispatchEvent(new Event("input"));
+                        document.getElementById("log").getBoundingClientRect();
+                        times.push(performance.now() - began);
+                        await new Promise(requestAnimationFrame);
+                    }
+                }
+                return times.sort((one, other) => one - other);
+            }"""
+        )
+        assert times[len(times) // 2] < 50
+
+
 class TestNarrowScreen:
     def testOf360PixelsShowsEverythingWithNoScrollingAside(self, openConsole: Opener) -> None:
         console = openConsole(viewport={"width": 360, "height": 640})
@@ -250,3 +330,42 @@ class TestNarrowScreen:
         for tab in ("Text", "JSON", "Hex", "File", "Canvas"):
             console.choose(tab)
             assert console.page.evaluate("document.documentElement.scrollWidth") == 360
+
+    def testOfATelephoneHasTheLogUnderSend(self, openConsole: Opener) -> None:
+        console = openConsole(viewport={"width": 390, "height": 844})
+        tops = [console.at(part).bounding_box() for part in ("#url", "#connect", "#text", ".log", ".facts")]
+        assert all(tops)
+        assert [top["y"] for top in tops if top] == sorted(top["y"] for top in tops if top)
+
+    @pytest.mark.parametrize("width", [390, 1440])
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+    def testHasNothingCutOffOrFaintWhateverIsOpen(
+        self, openConsole: Opener, width: int, scheme: str, locale: str
+    ) -> None:
+        console = openConsole(viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale)
+        console.at("#connect").click()
+        console.isIn("OPEN")
+        console.at("#json").evaluate('field => { field.value = \'{"a": [1, null, "x"]}\'; }')
+        console.at("#tab-json").click()
+        console.at("#panel-json .primary").click()
+        console.at("#share").click()
+        console.at("#save").click()
+        console.at("#save-name").fill("A saved message")
+        console.at("#save-form .primary").click()
+        for name in ("options", "reply", "saved"):
+            console.unfold(name)
+        console.at("#save").click()
+        expect(console.rows("received")).to_have_count(1)
+        console.rows("received").click()
+        expect(console.at(".tree")).to_be_visible()
+        assert console.page.evaluate("document.documentElement.scrollWidth") == width
+        cut = console.page.evaluate(
+            """() => [...document.querySelectorAll("button, label, summary, h2, .quiet")]
+                .filter(element => element.checkVisibility() && !element.closest(".unseen, .row, .skip, #saved-list"))
+                .filter(element => element.scrollWidth > element.clientWidth + 1 && element.clientWidth)
+                .map(element => element.textContent)"""
+        )
+        assert cut == []
+        faint = [(ratio, text) for ratio, text in console.page.evaluate(CONTRASTS) if ratio < 4.5]
+        assert faint == []

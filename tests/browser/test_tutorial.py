@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Dialog, Page
 
 from tests.browser.conftest import tutorial
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 SUPPORTED, SENDING, RECEIVED, CLOSED = "您的浏览器支持 WebSocket!", "数据发送中...", "数据已接收...", "连接已关闭..."
 
@@ -52,6 +59,59 @@ def blank(shared: Page, served: int) -> Page:
     """A page of another port of this host, with an <input type="file"> and a canvas in it."""
     shared.goto(f"http://localhost:{served}/blank.html")
     return shared
+
+
+# Tells how a WebSocket to a route ends: "open", or the code that the page is told.
+OPEN = """url => new Promise(resolve => {
+    const connection = new WebSocket(url);
+    connection.onopen = () => { resolve("open"); connection.close(); };
+    connection.onclose = event => resolve(event.code);
+})"""
+
+TAKING_NULL = ("/", "/echo", "/describe")
+OTHERS = ("/ws", "/blob", "/canvas/one", "/topics/one", "/xmpp", "/soap")
+
+
+@contextmanager
+def httpServer(folder: Path) -> Iterator[int]:
+    """The tutorial's `python3 -m http.server` in a folder, on a free port."""
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"port (\d+)", process.stdout.readline())
+        assert found is not None
+        try:
+            yield int(found[1])
+        finally:
+            process.terminate()
+
+
+class TestAPageOpenedAsAFile:
+    """The three routes that take the origin null, and `python3 -m http.server` for all others."""
+
+    def testMayUseTheRoutesThatTakeNullAndIsNotToldWhyOthersRefuse(
+        self, page: Page, daemon: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "page.html").write_text("<!doctype html><title>a file</title>")
+        page.goto((tmp_path / "page.html").as_uri())
+        assert {path: page.evaluate(OPEN, f"ws://{daemon}{path}") for path in TAKING_NULL + OTHERS} == {
+            **dict.fromkeys(TAKING_NULL, "open"),
+            **dict.fromkeys(OTHERS, 1006),
+        }
+
+    def testMayUseEveryRouteOnceItIsServed(self, page: Page, daemon: str, tmp_path: Path) -> None:
+        (tmp_path / "page.html").write_text("<!doctype html><title>served</title>")
+        with httpServer(tmp_path) as port:
+            page.goto(f"http://localhost:{port}/page.html")
+            paths = [path for path in TAKING_NULL + OTHERS if path not in ("/xmpp", "/soap")]
+            assert {path: page.evaluate(OPEN, f"ws://{daemon}{path}") for path in paths} == dict.fromkeys(paths, "open")
+
+    @pytest.mark.parametrize("name", ["tutorial.md", "tutorial.zh.md"])
+    def testIsToldOfTheseRoutesByThePagesOfTheDocs(self, name: str) -> None:
+        text = (DOCS / name).read_text("utf-8")
+        told = re.search(r"`/`[,、] ?`/echo` ?(?:and|和)\s`/describe`", text)
+        assert told is not None
+        assert "python3 -m http.server" in text
 
 
 class TestTheLines:

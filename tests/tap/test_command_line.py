@@ -26,6 +26,7 @@ from wsd import __version__
 from wsd.config import Certificate, ConfigError
 from wsd.protocols.xmpp.sqlite import SqliteStore
 from wsd.tap import Options
+from wsd.tap.background import describe
 
 SOAP = '[route."/s"]\nprotocol = "soap"\n'
 
@@ -269,7 +270,12 @@ class TestTheLastLineInEachMode:
         assert told == f"wsd: {tmp_path}: cannot be read: Is a directory; name a file that wsd may read"
 
     def test_of_a_wrong_option(self, mode: str, tmp_path: Path) -> None:
-        assert lastLine(tmp_path, mode, "--nope") == "wsd: option --nope not recognized; see --help"
+        if mode == "wsd serve":
+            done = run(tmp_path, commandLine(mode, "--nope"))
+            assert (done.returncode, done.stdout) == (2, "")
+            assert done.stderr.endswith("wsd serve: error: unrecognized arguments: --nope\n")
+        else:
+            assert lastLine(tmp_path, mode, "--nope") == "wsd: option --nope not recognized; see --help"
 
     def test_of_a_taken_port(self, mode: str, tmp_path: Path, taken: int) -> None:
         told = lastLine(tmp_path, mode, "-p", str(taken))
@@ -437,7 +443,14 @@ class TestServingInEachMode:
         with running(tmp_path, mode, "-p", "0", "-c", "wsd.toml", log="wsd.log") as daemon:
             daemon.url()
             daemon.stop()
-        assert (tmp_path / "out.log").read_text() == ""
+        said = (tmp_path / "out.log").read_text()
+        if mode == "wsd serve":
+            assert re.fullmatch(rf"open http://localhost:\d+/; the log is in {tmp_path}/wsd.log\n", said)
+        elif mode == "twistd":
+            log, pid = tmp_path / "wsd.log", tmp_path / "wsd.pid"
+            assert said == f"wsd runs in the background. Its log is {log}, its process ID is in {pid}.\n"
+        else:
+            assert said == ""
 
     def test_its_log_keeps_to_its_level(self, mode: str, tmp_path: Path) -> None:
         (tmp_path / "wsd.toml").write_text('[log]\nfile = "wsd.log"\nlevel = "error"')
@@ -475,6 +488,40 @@ class TestTheFileOfTwistd:
         done = run(tmp_path, [name, "--pidfile", "wsd.pid", "--logfile", "-", "wsd", "-p", "0"])
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("wsd: --logfile: a daemon has no terminal to log to; name a file")
+
+
+class TestTheBackground:
+    def test_twistd_says_where_its_log_and_its_process_id_are(self, tmp_path: Path) -> None:
+        with running(tmp_path, "twistd", "-p", "0") as daemon:
+            log, pid = tmp_path / "daemon.log", tmp_path / "wsd.pid"
+            assert (tmp_path / "out.log").read_text() == (
+                f"wsd runs in the background. Its log is {log}, its process ID is in {pid}.\n"
+            )
+            assert "listening" in daemon.logged("listening").string
+            assert int(pid.read_text()) == daemon.pid
+
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            (
+                ["--pidfile", "/nope/wsd.pid"],
+                "/nope/wsd.pid cannot be written; name another file with twistd",
+            ),
+            (["--logfile", "/nope/wsd.log"], "/nope/wsd.log cannot be written: No such file or directory; name a file"),
+        ],
+    )
+    def test_a_file_that_cannot_be_written_is_told_at_the_terminal(
+        self, tmp_path: Path, options: list[str], told: str
+    ) -> None:
+        done = run(tmp_path, [commandLine("twistd")[0], *options, "wsd", "-p", "0"])
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"wsd: {told}")
+
+    def test_the_process_id_is_looked_for_from_rundir(self) -> None:
+        assert describe({"pidfile": "a.pid", "rundir": "/tmp"}, "/x.log").endswith("its process ID is in /tmp/a.pid.")
+
+    def test_without_files_it_says_so(self) -> None:
+        assert describe({"pidfile": ""}, None) == "wsd runs in the background. It logs to syslog."
 
 
 class TestReloading:

@@ -58,6 +58,8 @@ class Factory(WebSocketServerFactory):
     connection: ClassVar[type[Connection]] = Connection
     subprotocols: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Any]] = NoOptions
+    about: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What the route is for, in one sentence: by language, "en" and "zh". The home page shows it."""
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
     """Maps statuses of refused opening handshakes to those that this protocol's clients expect instead."""
 
@@ -178,6 +180,14 @@ class Factory(WebSocketServerFactory):
     def resource(self) -> IResource | None:
         """Returns the resource for HTTP requests at and under the route, None if it is for WebSockets only."""
         return None
+
+    def page(self) -> str | None:
+        """Returns the path of the page for people that `resource` serves, None if there is none."""
+        return None
+
+    def paths(self) -> list[str] | None:
+        """Returns the paths at which WebSockets can be opened, None if every path below the route is one."""
+        return None if self.route.prefix else [self.route.path]
 
     def wellKnown(self) -> Mapping[bytes, IResource]:
         """Returns resources for /.well-known/ by name (RFC 8615)."""

@@ -1,4 +1,4 @@
-"""Formats events as lines: for people, as JSON, and for systemd's journal."""
+"""Formats events as lines: for people, as JSON, for a terminal with colours, and for systemd's journal."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ _PRIORITIES = {
     LogLevel.critical: 2,
 }
 """The levels as priorities of syslog(3)."""
+
+_COLOURS = {
+    LogLevel.debug: "2",
+    LogLevel.info: "32",
+    LogLevel.warn: "33",
+    LogLevel.error: "31",
+    LogLevel.critical: "1;31",
+}
+"""The levels as parameters of SGR (ECMA-48 8.3.117): dim, green, yellow, red, bold red."""
 
 
 def escaped(text: str) -> str:
@@ -91,6 +100,22 @@ def _timeless(event: LogEvent) -> str:
     if "log_failure" in event or "failure" in event:
         line += "".join(f"    {escaped(part)}\n" for part in _traceback(event).splitlines())
     return line
+
+
+def colouredLine(event: LogEvent) -> str:
+    """The line of `textLine` for a terminal: the level in its colour, the time dim, and the page to open bold."""
+    level, rest = (line := _timeless(event))[:5], line[5:]
+    if event.get("event") == "daemon.open":
+        rest = f"\x1b[1m{rest.removesuffix(chr(10))}\x1b[0m\n"
+    colour = _COLOURS.get(event.get("log_level", LogLevel.info), "0")
+    return f"\x1b[2m{_time(event)}\x1b[0m \x1b[{colour}m{level}\x1b[0m{rest}"
+
+
+def hasColours(stream: IO[str], environ: Mapping[str, str]) -> bool:
+    """Whether a stream is a terminal that shows colours, and the user has not turned them off (no-color.org)."""
+    # Twisted's LogFile is a stream without `isatty`.
+    isTerminal = getattr(stream, "isatty", bool)()
+    return isTerminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def jsonLine(event: LogEvent) -> str:

@@ -12,7 +12,7 @@ from typing import IO
 from twisted.logger import ILogObserver, LogEvent, LogLevel
 from zope.interface import implementer
 
-from wsd.logs.lines import forJournal, isJournal, jsonLine, textLine
+from wsd.logs.lines import colouredLine, forJournal, hasColours, isJournal, jsonLine, textLine
 
 
 @implementer(ILogObserver)
@@ -20,7 +20,7 @@ class LineObserver:
     """
     Writes each event as a line to a stream, or to a file that can be reopened after logrotate has moved it.
 
-    If the stream goes to the journal, lines have priorities.
+    If the stream goes to the journal, lines have priorities; on a terminal, lines for people have colours.
     """
 
     def __init__(self, style: str, path: str | None = None, stream: IO[str] | None = None) -> None:
@@ -29,6 +29,8 @@ class LineObserver:
         self._stream = stream or sys.stdout
         if path is None and isJournal(self._stream, os.environ):
             self._line = forJournal(self._line)
+        elif path is None and style == "text" and hasColours(self._stream, os.environ):
+            self._line = colouredLine
         self._file = self._open()
 
     def _open(self) -> FileIO | None:
@@ -123,7 +125,7 @@ def _addressIn(peer: str) -> str:
 
 @implementer(ILogObserver)
 class FilteredObserver:
-    """Passes on events of at least a level, except excess refusals and Twisted's about factories and ports."""
+    """Passes on events of at least a level, except excess refusals and events of Twisted that add nothing."""
 
     def __init__(self, lines: LineObserver, level: str) -> None:
         least = LogLevel.levelWithName(level)
@@ -151,4 +153,4 @@ def observer(lines: LineObserver, level: str) -> ILogObserver:
 def _isNoise(event: LogEvent) -> bool:
     """Whether this is one of Twisted's events for which the daemon logs its own."""
     text = str(event.get("log_text") or event.get("log_format") or "")
-    return text.startswith(("Starting factory", "Stopping factory")) or "starting on" in text
+    return text.startswith(("Starting factory", "Stopping factory", "Main loop terminated")) or "starting on" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 from twisted.web.resource import IResource, Resource
@@ -86,6 +87,12 @@ class DescribeFactory(Factory):
     """A route of describe."""
 
     connection = Describe
+    about = MappingProxyType(
+        {
+            "en": "Shows your request as the server received it, over HTTP and over a WebSocket.",
+            "zh": "显示服务器收到的请求，支持 HTTP 和 WebSocket。",
+        }
+    )
 
     def resource(self) -> IResource:
         """Answers HTTP at the route."""

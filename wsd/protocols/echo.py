@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import time
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -232,4 +233,10 @@ class EchoFactory(Factory):
     """A route of echo."""
 
     connection = Echo
+    about = MappingProxyType(
+        {
+            "en": "Sends every message back. Query parameters add delays, pushes, closes and more.",
+            "zh": "原样返回每条消息。查询参数可以设置延迟、推送、关闭等行为。",
+        }
+    )
     Options = EchoOptions

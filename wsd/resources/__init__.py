@@ -1,11 +1,23 @@
 """
-HTTP for protocols: interfaces of resources, answers by coroutines, and pages with their files.
+HTTP for protocols: interfaces of resources, answers by coroutines, pages with their files, and what clients accept.
 
 A resource is one of twisted.web. It raises `wsd.head.Refused` to answer with an error, which `wsd.web` renders.
 """
 
+from wsd.resources.accept import prefersChinese, prefersHtml
 from wsd.resources.answers import answerBy, finish, setFields
 from wsd.resources.interfaces import IBody, IStreamed, Slots
 from wsd.resources.pages import PAGE_POLICY, PageFiles
 
-__all__ = ["PAGE_POLICY", "IBody", "IStreamed", "PageFiles", "Slots", "answerBy", "finish", "setFields"]
+__all__ = [
+    "PAGE_POLICY",
+    "IBody",
+    "IStreamed",
+    "PageFiles",
+    "Slots",
+    "answerBy",
+    "finish",
+    "prefersChinese",
+    "prefersHtml",
+    "setFields",
+]

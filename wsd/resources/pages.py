@@ -24,6 +24,7 @@ _TYPES = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
+    "ico": "image/vnd.microsoft.icon",
 }
 """The media types of a page's files, by the suffixes of their names; other files are not served."""
 
@@ -32,16 +33,17 @@ class PageFiles:
     """
     The files of one page by name, `index.html` among them.
 
-    In `index.html`, each name of `texts` in braces, such as `{route}`, is replaced by its text, which must be HTML.
+    In its HTML files, each name of `texts` in braces, such as `{route}`, is replaced by its text, which must be HTML.
     """
 
     def __init__(self, folder: Traversable, texts: Mapping[str, str] | None = None, policy: str = PAGE_POLICY) -> None:
         self._policy = policy
         self._contents = {file.name: file.read_bytes() for file in folder.iterdir() if _suffix(file.name) in _TYPES}
-        index = self._contents[INDEX].decode()
-        for name, text in (texts or {}).items():
-            index = index.replace(f"{{{name}}}", text)
-        self._contents[INDEX] = index.encode()
+        for file in [name for name in self._contents if _suffix(name) == "html"]:
+            page = self._contents[file].decode()
+            for name, text in (texts or {}).items():
+                page = page.replace(f"{{{name}}}", text)
+            self._contents[file] = page.encode()
         self._tags = {name: _tag(content) for name, content in self._contents.items()}
 
     def __contains__(self, name: str) -> bool:

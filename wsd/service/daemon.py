@@ -33,12 +33,16 @@ from wsd.policies.memory import HeapTrimmer, tuneMalloc
 from wsd.policies.pool import BlockingPool
 from wsd.policies.timer import Timer
 from wsd.service.listening import Listening, loadTls
-from wsd.service.report import logChanges, logListening, logStart, warnOfBuiltIn, warnOfFewDescriptors
+from wsd.service.report import logChanges, logListening, logStart, pagesOf, warnOfBuiltIn, warnOfFewDescriptors
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
+from wsd.service.status import statusOf
+from wsd.web.attempts import Why
 from wsd.web.console import addConsole
+from wsd.web.directory import Directory
 from wsd.web.draining import Drain
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
+from wsd.web.status import Status, addStatus
 
 _WATCH = 5.0
 """Seconds between two checks of the certificates' files, and of unused factories."""
@@ -77,6 +81,8 @@ class Daemon(Service):
         self.reactor = reactor
         self.config = config
         self.state = DaemonState.starting
+        self.hasFailed = False
+        """Whether the daemon ends because it could not start."""
         self._reread = reread
         self._environ = environ
         self._locks = locks
@@ -91,6 +97,7 @@ class Daemon(Service):
         self._loops: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
         self._descriptors = 0
+        self._startedAt = reactor.seconds()
         certificates, tlsOf = loadTls(config, environ)
         builder = FactoryBuilder(reactor, self._timer, self.metrics, self._plane, self._budget, self._pool)
         self.routes = RouteTable(builder)
@@ -113,13 +120,22 @@ class Daemon(Service):
         self._describeMetrics()
 
     def _addPages(self) -> None:
-        addConsole(self.site)
+        addStatus(self.site, addConsole(self.site), self._readStatus, self._mayReadMetrics)
+        self.site.pages["/_wsd/routes.json"] = Directory(self.site, self._mayReadMetrics)
+        self.site.pages["/_wsd/why"] = Why(self.site.attempts)
         self.site.pages["/healthz"] = Health()
         self.site.pages["/readyz"] = Ready(self.readiness)
-        self.site.pages["/metrics"] = MetricsPage(
-            self.metrics,
-            lambda request: request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow),
-        )
+        self.site.pages["/metrics"] = MetricsPage(self.metrics, self._mayReadMetrics)
+
+    def _readStatus(self) -> Status:
+        uptime = self.reactor.seconds() - self._startedAt
+        maxMemory = self.config.policies.max_memory
+        parts = (self.reactor, self.routes.routes, self._admission, self._budget, maxMemory)
+        return statusOf(self.readiness(), uptime, *parts)
+
+    def _mayReadMetrics(self, request: Any) -> bool:
+        """Whether the client may read the metrics and the status."""
+        return request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow)
 
     def _describeMetrics(self) -> None:
         metrics = self.metrics
@@ -137,6 +153,11 @@ class Daemon(Service):
         reasons = [self.state.value] if self.state is not DaemonState.serving else []
         reasons += self.routes.faults()
         return not reasons, self._plane.name, list(self.routes.routes), reasons
+
+    @property
+    def pages(self) -> list[str]:
+        """The URLs of the home page for a browser on this machine."""
+        return pagesOf(self.config, self.listening.listeners)
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -199,6 +220,7 @@ class Daemon(Service):
         if not cause.check(CannotListen, ConfigError, OSError):
             self.log.failure("wsd cannot start", cause)
         self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
+        self.hasFailed = True
         # Twisted's commands have an exit status other than 0 only if a signal ends them.
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,9 +14,14 @@ from wsd.config.changes import FIXED, changes, fixedOf
 from wsd.frames import Plane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import descriptorsFor
+from wsd.listen.listener import Listener
+from wsd.policies.address import isLoopback
 from wsd.service.listening import Listening
 
 _log = Logger(namespace="wsd")
+
+_HERE = ("localhost", "127.0.0.1", "[::1]")
+"""The names of this machine for itself."""
 
 
 def logStart(plane: Plane, descriptors: int, listenerNotices: Iterable[str], lockNotices: Iterable[str]) -> None:
@@ -57,6 +63,28 @@ def logListening(listening: Listening) -> None:
         _log.info("listening {url}", event="listener.listening", url=listener.url)
         if listener.wide:
             _log.warn("{url} can be reached from other machines", event="listener.wide", url=listener.url)
+
+
+def pagesOf(config: Config, listeners: Iterable[Listener]) -> list[str]:
+    """The URLs under which a browser on this machine gets the home page: at most one without TLS and one with it."""
+    pages: dict[str, str] = {}
+    for listener in listeners:
+        place = re.fullmatch(r"(wss?)://(.+):(\d+)/", listener.url)
+        proxied = config.proxy_protocol if listener.proxied is None else listener.proxied
+        if place is not None and not proxied and (name := _nameOf(place[2], config.hosts)):
+            scheme = "https" if listener.secure else "http"
+            pages.setdefault(scheme, f"{scheme}://{name}:{place[3]}/")
+    return [pages[scheme] for scheme in sorted(pages)]
+
+
+def _nameOf(host: str, hosts: Iterable[str]) -> str | None:
+    """The name by which this machine reaches a listener on `host`; None if requests may not name it."""
+    address = host.strip("[]")
+    # A listener that other machines can reach also accepts any address as its name.
+    anyAddress = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address)
+    if anyAddress is None and not isLoopback(address):
+        return host
+    return next((name for name in _HERE if name in hosts or "*" in hosts), anyAddress)
 
 
 def warnOfBuiltIn(config: Config, paths: Iterable[str], listening: Listening) -> None:

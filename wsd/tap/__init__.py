@@ -9,10 +9,13 @@ without a traceback and before it becomes a daemon.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.application.service import IService
 
 from wsd.config import ConfigError
 from wsd.policies.timer import keepTime
+from wsd.tap.background import describe, isBackground
 from wsd.tap.log import LoggedService
 from wsd.tap.options import Options, exitWith
 
@@ -36,11 +39,15 @@ def makeService(options: Options) -> IService:
     except ConfigError as error:
         raise exitWith(str(error)) from None
     except OSError as error:
+        where = "log.file: " if options.config.log.file else ""
         raise exitWith(
-            f"log.file: {error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
+            f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
         ) from None
     try:
         service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
+        parent: Any = options.parent or {}
+        if isBackground(parent):
+            print(describe(parent, logged.path), flush=True)
     except (ConfigError, service.CannotListen) as error:
         raise exitWith(str(error)) from None
     return logged

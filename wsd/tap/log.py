@@ -66,6 +66,11 @@ class LoggedService(MultiService):
             )
         return self._options.terminal
 
+    @property
+    def path(self) -> str | None:
+        """The file of the log; None if it goes to a terminal or to syslog."""
+        return self._path
+
     def setServiceParent(self, parent: Any) -> None:
         """Join the application, and set its log observer."""
         if self._observer is not None and isinstance(parent, Componentized):

@@ -20,8 +20,8 @@ from wsd.protocols import optionsOf
 from wsd.tap.check import checkFiles
 
 _LONG = """\
-wsd is a WebSocket daemon. Without options it serves http://localhost:9998/ and ws://localhost:9998/echo to this machine
-alone. "wsd config" prints a configuration file with every key, its default and what it is for."""
+wsd is a WebSocket daemon. Without options, it serves http://localhost:9998/ and ws://localhost:9998/echo to this
+machine only. "wsd config" prints a configuration file with every key, its default and its purpose."""
 
 _OPTIONS = {
     "port": "port",
@@ -66,22 +66,18 @@ class Options(UsageOptions):
 
     longdesc = _LONG
     optParameters: ClassVar = [
-        ["port", "p", None, "The TCP port; 0 takes a free one.  [default: 9998]"],
-        ["tls-port", None, None, "A port for wss and https; 0 takes a free one."],
+        ["port", "p", None, "The TCP port; 0 chooses a free one.  [default: 9998]"],
+        ["tls-port", None, None, "The port for wss and https; 0 chooses a free one."],
         ["tls-cert", None, None, "The certificate for TLS: a PEM file with the whole chain."],
-        ["tls-key", None, None, "Its private key: a PEM file.  [default: the file of --tls-cert]"],
-        ["config", "c", None, "A configuration file; options win over it."],
-        ["handlers", "w", None, "A folder of pywebsocket handlers, NAME_wsh.py: each answers at /NAME."],
-        ["log-format", None, None, "How the log is written: text or json.  [default: text]"],
-        ["log-level", None, None, "The least level to log: debug, info, warn or error.  [default: info]"],
+        ["tls-key", None, None, "The private key of the certificate: a PEM file.  [default: the file of --tls-cert]"],
+        ["config", "c", None, "The configuration file. Options override it."],
+        ["handlers", "w", None, "A folder of pywebsocket handlers. NAME_wsh.py answers at /NAME."],
+        ["log-format", None, None, "The format of the log: text or json.  [default: text]"],
+        ["log-level", None, None, "The lowest level to log: debug, info, warn or error.  [default: info]"],
     ]
     optFlags: ClassVar = [
-        ["tls-self-signed", None, "Make a certificate for localhost, to develop with, and keep it."],
-        [
-            "check",
-            None,
-            'Check options, file, protocols and certificates: print "ok" or what is wrong, and start nothing.',
-        ],
+        ["tls-self-signed", None, "Create a development certificate for localhost, and keep it."],
+        ["check", None, 'Check the options and everything that the configuration names, print "ok", and exit.'],
     ]
 
     config: Config
@@ -94,7 +90,7 @@ class Options(UsageOptions):
         return sys.stdout
 
     def opt_host(self, host: str) -> None:
-        """An address to listen on, repeatable; 0.0.0.0 and :: let other machines in.  [default: 127.0.0.1 and ::1]"""
+        """An address to listen on; repeatable. 0.0.0.0 and :: admit other machines.  [default: 127.0.0.1 and ::1]"""
         self.setdefault("host", []).append(host)
 
     opt_H = opt_host
@@ -104,11 +100,11 @@ class Options(UsageOptions):
         self.setdefault("route", []).append(route)
 
     def opt_listen(self, endpoint: str) -> None:
-        """A Twisted endpoint to listen at, repeatable: unix:/run/wsd.sock, systemd:domain=INET:name=wsd, and so on."""
+        """A Twisted endpoint to listen on; repeatable. Examples: unix:/run/wsd.sock, systemd:name=wsd."""
         self.setdefault("listen", []).append(endpoint)
 
     def opt_version(self) -> None:
-        """Print the version of wsd and exit."""
+        """Print the version and exit."""
         print(f"wsd {__version__}")
         raise SystemExit(0)
 

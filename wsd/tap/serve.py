@@ -32,8 +32,8 @@ def addCommands(commands: Commands) -> None:
             "serve",
             "Run the daemon in the foreground.",
             run,
-            "Without options it serves http://localhost:9998/ and ws://localhost:9998/echo to this machine alone. "
-            "It is the same daemon as that of twistd -n wsd.",
+            "Without options, it serves http://localhost:9998/ and ws://localhost:9998/echo to this machine only. "
+            "It is the same daemon as twistd -n wsd, and writes nothing to the current folder.",
         )
     )
 

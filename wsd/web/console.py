@@ -1,4 +1,4 @@
-"""The console: its page at `/`, and the page's files below `/_wsd/`."""
+"""The console: its page at `/`, and below `/_wsd/` the files of the daemon's own pages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ConsolePage(Resource):
 
 
 class ConsoleFiles(Resource):
-    """The files that the page loads."""
+    """The files that the daemon's pages load."""
 
     isLeaf = True
 
@@ -42,13 +42,29 @@ class ConsoleFiles(Resource):
     def render_GET(self, request: Any) -> bytes:
         """Answer with the file of that name. Raises `Refused` (404)."""
         name = "/".join(part.decode("latin-1") for part in request.postpath)
-        if name not in self._console or name == INDEX:
+        if name not in self._console or name.endswith(".html"):
             raise Refused(404, f"nothing answers at {request.head.path[:80]}")
         return self._console.render(request, name)
 
 
-def addConsole(site: Site) -> None:
-    """Put the console at `/`, and its files under `/_wsd/`."""
+class FaviconFile(Resource):
+    """`/favicon.ico`, which browsers ask for if a page names no icon. Routes may have one of their own."""
+
+    isLeaf = True
+
+    def __init__(self, console: PageFiles) -> None:
+        super().__init__()
+        self._console = console
+
+    def render_GET(self, request: Any) -> bytes:
+        """Answer with the icon."""
+        return self._console.render(request, "favicon.ico")
+
+
+def addConsole(site: Site) -> PageFiles:
+    """Put the console at `/`, and the files of all pages under `/_wsd/`. Returns the files."""
     console = PageFiles(files("wsd.web").joinpath("static"), policy=_POLICY)
     site.pages["/"] = ConsolePage(console)
     site.folders["/_wsd/"] = ConsoleFiles(console)
+    site.defaults["/favicon.ico"] = FaviconFile(console)
+    return console

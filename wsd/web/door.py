@@ -25,12 +25,16 @@ from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
 from wsd.policies.origin import checkHost, checkOrigin
 from wsd.policies.subject import checkClient
 from wsd.policies.upgrade import checkUpgrade
+from wsd.web.attempts import Attempt, attemptOf, unmark
 from wsd.web.channel import Admitted, Channel
 from wsd.web.ending import Due, Ending, hostOf
 from wsd.web.site import Site
 
 _TLS = b"\x16\x03"
 """The first bytes of a TLS handshake (RFC 8446 5.1)."""
+
+_EARLY = 10.0
+"""Seconds after its opening in which a connection's end counts as a failed attempt."""
 
 
 class Door(Protocol):
@@ -44,6 +48,8 @@ class Door(Protocol):
     _connection: Connection | None = None
     _place: str | None = None
     _counted = False
+    _attempt: Attempt | None = None
+    _openedAt = 0.0
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -119,13 +125,14 @@ class Door(Protocol):
         head: Head | None = None
         tls = self._site.tlsOf(self.transport)
         try:
-            head = parseHead(data)
+            head, tokens = unmark(parseHead(data))
             peer = self._identify(head, tls is not None)
         except Refused as refused:
             # A wrong Host gets the same answer everywhere; other refusals are restated for the clients of the route.
             self._refuse(self._restate(refused, head) if head is not None and head.authority else refused, head)
             return None
         if head.isUpgrade:
+            self._attempt = attemptOf(head, tokens, peer)
             try:
                 self._upgrade(head, peer, tls, rest)
             except Refused as refused:
@@ -174,6 +181,7 @@ class Door(Protocol):
         if self._channel is not None:
             self._channel.detach()
         self._ending.stopWaiting()
+        self._openedAt = site.timer.now
         self._connection = connection = factory.build()
         setWaterMarks = getattr(self.transport, "setWaterMarks", None)
         if setWaterMarks is not None:
@@ -183,14 +191,28 @@ class Door(Protocol):
 
     def _refusedBy(self, request: Request, refused: Refused) -> None:
         """Called when the route's protocol refuses to open."""
+        self._noteRefusal(refused)
         self._ending.refuse(refused, request.head, request.id, request.peer)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def _refuse(self, refused: Refused, head: Head | None = None) -> None:
-        """Answer with a status and one sentence, and end the connection."""
+        """Answer with a status and a page or one sentence, and end the connection."""
+        self._noteRefusal(refused)
         self._ending.refuse(refused, head)
         self._buffer = b""
+
+    def _noteRefusal(self, refused: Refused) -> None:
+        """Let the page that made this attempt know why it failed."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            self._site.attempts.refused(attempt, refused)
+
+    def _noteEnd(self, connection: Connection) -> None:
+        """The same for a connection that ended soon after it had opened."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None and connection.cause is not None and self._site.timer.now - self._openedAt < _EARLY:
+            self._site.attempts.ended(attempt, connection.cause)
 
     def __conform__(self, interface: Any) -> Door | None:
         """An HTTP client may close its half and still get its answer. A WebSocket ends when it does."""
@@ -217,6 +239,7 @@ class Door(Protocol):
         channel, self._channel = self._channel, None
         if connection is not None:
             connection.connectionLost(reason)
+            self._noteEnd(connection)
         elif channel is not None:
             channel.connectionLost(reason)
 

@@ -16,6 +16,7 @@ from wsd.connection.request import newId
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer
+from wsd.web.errorpage import ErrorAnswer, answerTo
 from wsd.web.site import Site
 
 _LINGER = 2.0
@@ -134,7 +135,7 @@ class Ending:
         self, refused: Refused, head: Head | None = None, name: str | None = None, peer: Peer | None = None
     ) -> None:
         """
-        Send a status and one sentence, and end the connection. For heads that are not passed to twisted.web.
+        Send a status with a page or one sentence, and end the connection. For heads that twisted.web does not get.
 
         `name` is the id in the log.
         """
@@ -142,7 +143,8 @@ class Ending:
             return
         who = peer or hostOf(self._transport.getPeer())
         self._site.refused(ConnectionLog(name or newId()), head, who, refused)
-        self._transport.write(_answer(refused, isHead=head is not None and head.method == "HEAD"))
+        answer = answerTo(refused, head, peer, self._site.hasConsole)
+        self._transport.write(_answer(refused, answer, isHead=head is not None and head.method == "HEAD"))
         self.linger()
 
     def linger(self) -> None:
@@ -269,18 +271,16 @@ class Ending:
         self.wait(self._policies.http_body_timeout)
 
 
-def _answer(refused: Refused, isHead: bool) -> bytes:
-    """A whole answer with one sentence, or without it to a HEAD (RFC 9110 9.3.2)."""
-    content = f"{refused.sentence}\n".encode()
+def _answer(refused: Refused, answer: ErrorAnswer, isHead: bool) -> bytes:
+    """The bytes of a whole answer, without the content to a HEAD (RFC 9110 9.3.2)."""
     lines = [
         f"HTTP/1.1 {refused.status} {refused.phrase}",
         f"Date: {datetimeToString().decode()}",
-        *(f"{name}: {value}" for name, value in refused.headers),
-        "Content-Type: text/plain; charset=utf-8",
+        *(f"{name}: {value}" for name, value in (*refused.headers, *answer.fields)),
         "X-Content-Type-Options: nosniff",
-        f"Content-Length: {len(content)}",
+        f"Content-Length: {len(answer.content)}",
         "Connection: close" if "Upgrade" not in dict(refused.headers) else "Connection: close, Upgrade",
         "",
         "",
     ]
-    return "\r\n".join(lines).encode("latin-1", "replace") + (b"" if isHead else content)
+    return "\r\n".join(lines).encode("latin-1", "replace") + (b"" if isHead else answer.content)

@@ -19,6 +19,7 @@ from wsd.connection.request import newId
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
+from wsd.web.errorpage import answerTo
 from wsd.web.site import Site
 
 __getattr__ = renamed(
@@ -233,16 +234,15 @@ class HttpRequest(server.Request):
         return reason
 
     def refuse(self, refused: Refused) -> None:
-        """Answer with a status and one sentence."""
+        """Answer with a status, and a page or one sentence."""
         if self.isLost:
             return
         self.site.refused(self.log, self.head, self.peer, refused)
-        sentence = f"{refused.sentence}\n".encode()
+        content, fields = answerTo(refused, self.head, self.peer, self.site.hasConsole)
         self.setResponseCode(refused.status, refused.phrase.encode())
-        for name, value in refused.headers:
+        for name, value in (*refused.headers, *fields):
             self.setHeader(name.encode(), value.encode("latin-1", "replace"))
-        self.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
-        self.setHeader(b"Content-Length", b"%d" % len(sentence))
+        self.setHeader(b"Content-Length", b"%d" % len(content))
         if self.head.method != "HEAD":
-            self.write(sentence)
+            self.write(content)
         self.finish()

@@ -18,6 +18,7 @@ from wsd.policies.admission import Admission
 from wsd.policies.negotiation import choose
 from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
+from wsd.web.attempts import Attempts
 
 
 class WebSocketOnly(Resource):
@@ -76,6 +77,19 @@ class SiteRoute:
             raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
         return factory
 
+    @property
+    def protocols(self) -> list[str]:
+        """The names of the route's protocols, sorted."""
+        return sorted({name for name in (self.route.single, *self.route.protocol.values()) if name})
+
+    def page(self) -> str | None:
+        """The path of the route's page for people, None if it has none."""
+        return next((page for factory in self.distinct() if (page := factory.page()) is not None), None)
+
+    def paths(self) -> list[str] | None:
+        """The paths at which WebSockets can be opened, None if every path below the route is one."""
+        return self.distinct()[0].paths()
+
     def restate(self, refused: Refused) -> Refused:
         """The refusal with the status that the route's clients expect."""
         statuses = next(iter(self.factories.values())).statuses
@@ -119,7 +133,8 @@ class Site:
     """
     All routes and pages, and what all connections share.
 
-    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix. `tlsOf` returns what the TLS
+    `pages` are the daemon's own HTTP resources by exact path, `folders` those by prefix, and `defaults` those for exact
+    paths at which no route answers. `tlsOf` returns what the TLS
     handshake of a transport agreed on, or None without TLS.
     """
 
@@ -145,6 +160,9 @@ class Site:
         """The open connections."""
         self.pages: dict[str, IResource] = {}
         self.folders: dict[str, IResource] = {}
+        self.defaults: dict[str, IResource] = {}
+        self.attempts = Attempts(clock)
+        """Why the newest connections of the daemon's own pages failed."""
         self.stopping = False
         self._webSocketOnly = WebSocketOnly()
         self.replaceRoutes(routes)
@@ -181,7 +199,7 @@ class Site:
         """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""
         path = decodedPath(request.head.path)
         page = self.pages.get(path)
-        if page is not None and not (path == "/" and self._hasNoRoot()):
+        if page is not None and (path != "/" or self.hasConsole):
             if path in self._exact:
                 checkClient(request.tls, self._exact[path].route.clients)
             return page
@@ -193,28 +211,38 @@ class Site:
         if wellKnown is not None:
             return wellKnown
         route = self.routeFor(request.head.path)
-        owner = route or self._ownerOf(path)
+        owner = route or self._ownerOf(path) or self._pageAt(path)
         if owner is not None:
             checkClient(request.tls, owner.route.clients)
         resource = owner.resource() if owner is not None else None
         if resource is not None and owner is not None:
             return self._under(resource, request, owner.route.path.rstrip("/") + "/")
+        if route is None and path in self.defaults:
+            return self.defaults[path]
         if route is None:
             raise Refused(404, f"nothing answers at {request.head.path[:80]}")
         return self._webSocketOnly
 
-    def _hasNoRoot(self) -> bool:
-        """Whether there is no route for exactly `/`. In that case there is no console."""
-        return "/" not in self._exact
+    @property
+    def hasConsole(self) -> bool:
+        """Whether there is a console: there is none without a route for exactly `/`."""
+        return "/" in self._exact
 
     def _ownerOf(self, path: str) -> SiteRoute | None:
-        """The nearest exact route above `path` whose protocol answers HTTP."""
+        """The route of the paths below `path`, or the nearest exact route above it; its protocol answers HTTP."""
+        listing = dict(self._prefixes).get(f"{path}/")
+        if listing is not None and listing.resource() is not None:
+            return listing
         parts = path.split("/")
         for end in range(len(parts) - 1, 1, -1):
             route = self._exact.get("/".join(parts[:end]))
             if route is not None and route.resource() is not None:
                 return route
         return None
+
+    def _pageAt(self, path: str) -> SiteRoute | None:
+        """The route with a prefix whose page is at `path`, just above all paths of the route."""
+        return next((route for prefix, route in self._prefixes if prefix == f"{path}/" and route.page() == path), None)
 
     def _wellKnown(self, path: str) -> IResource | None:
         if not path.startswith("/.well-known/"):

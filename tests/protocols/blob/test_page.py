@@ -18,6 +18,13 @@ class TestThePage:
         assert b'src="/blob/page.js"' in answer.body
         assert "script-src 'self'" in answer.headers["content-security-policy"]
 
+    def test_it_knows_what_the_route_allows(self, tmp_path: Path) -> None:
+        for number, allowed in enumerate((False, True)):
+            daemon = daemonOf(tmp_path / str(number), list=allowed, delete=allowed, max_file=5000)
+            word = str(allowed).lower()
+            told = f'data-route="/blob" data-list="{word}" data-delete="{word}" data-most="5000"'
+            assert told in ask(daemon, "GET /blob", HTML).body.decode()
+
     def test_its_files_are_there_and_cached_by_their_tag(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path)
         for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css")):
@@ -53,6 +60,11 @@ class TestTheRoute:
         for line in ("GET /blob/a/b", "DELETE /blob/a%00b"):
             answer = ask(daemonOf(tmp_path), line)
             assert (answer.status, answer.error) == (404, "unknown")
+
+    def test_errors_are_pages_in_a_browser(self, tmp_path: Path) -> None:
+        for path in ("/blob/a/b", "/blob/0123456789"):
+            answer = ask(daemonOf(tmp_path), f"GET {path}", HTML)
+            assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
     def test_a_file_that_has_had_its_time_is_gone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [1000.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -129,12 +130,12 @@ class TestItsSize:
         daemon = daemonOf(max_pixels=128_000)
         assert refusal(daemon, "/canvas/a?width=401&height=320") == (
             400,
-            "401 x 320 are 128320 pixels; this route takes 128000 at the most",
+            "401 x 320 is 128320 pixels; this route allows at most 128000",
         )
         client = daemon.open("/canvas/a")
         client.say('{"width":401,"height":320}')
         assert errors(client) == ["too_large"]
-        assert closing(client) == (1009, "401 x 320 are 128320 pixels; this route takes 128000 at the most")
+        assert closing(client) == (1009, "401 x 320 is 128320 pixels; this route allows at most 128000")
 
     def test_of_the_largest_picture_passes_whatever_max_message_says(self) -> None:
         client = daemonOf(Policies(max_message=1000)).open("/canvas/a?width=1024&height=1024&echo")
@@ -214,6 +215,109 @@ class TestAViewer:
         assert told(other) == []
 
 
+class TestWatching:
+    """Who asks is told how many connections the canvas has, itself included."""
+
+    def test_is_told_a_moment_after_somebody_came_or_left(self) -> None:
+        daemon = daemonOf()
+        one = daemon.open("/canvas/a?watching")
+        daemon.reactor.advance(0.2)
+        assert lines(one) == [{"watching": 1}]
+        two, other = daemon.open("/canvas/a?watching&role=viewer"), daemon.open("/canvas/b")
+        daemon.reactor.advance(0.2)
+        assert lines(one)[1:] == lines(two) == [{"watching": 2}]
+        two.close()
+        other.close()
+        daemon.reactor.advance(0.2)
+        assert lines(one)[2:] == [{"watching": 1}]
+
+    def test_is_told_once_for_many_who_come_together(self) -> None:
+        daemon = daemonOf()
+        clients = [daemon.open("/canvas/a?watching") for _ in range(20)]
+        daemon.reactor.advance(0.2)
+        assert [lines(client) for client in clients] == 20 * [[{"watching": 20}]]
+
+    def test_is_not_told_again_if_it_is_as_before(self) -> None:
+        daemon = daemonOf()
+        one, two = (daemon.open("/canvas/a?watching") for _ in range(2))
+        daemon.reactor.advance(0.2)
+        two.close()
+        daemon.open("/canvas/a").exchange()
+        daemon.reactor.advance(0.2)
+        assert lines(one) == [{"watching": 2}]
+
+    def test_is_told_to_nobody_else(self) -> None:
+        daemon = daemonOf()
+        clients = [daemon.open("/canvas/a"), daemon.open("/canvas/a?meta&role=viewer")]
+        daemon.reactor.advance(0.2)
+        assert [told(client) for client in clients] == [[], []]
+
+    def test_waits_for_the_frame_that_is_being_sent(self) -> None:
+        daemon = daemonOf()
+        size = 4 << 20
+        slow = daemon.open("/canvas/a?width=1024&height=1024&watching")
+        painter = daemon.open("/canvas/a?width=1024&height=1024")
+        for byte in (1, 2):
+            painter.say(frame(byte, size))
+        daemon.reactor.advance(0.2)
+        found = told(slow)
+        assert found[0] == frame(1, size)
+        assert {"watching": 2} in found
+        assert found[-1] == frame(2, size)
+
+
+class TestTheList:
+    def test_has_each_canvas_with_its_picture_and_the_number_of_its_connections(self) -> None:
+        daemon = daemonOf()
+        daemon.open("/canvas/empty")
+        daemon.open("/canvas/a")
+        daemon.reactor.advance(7.5)
+        daemon.open("/canvas/a?width=2&height=3").say(frame(1, 24))
+        for path in ("/canvas", "/canvas/"):
+            answer = ask(daemon, f"GET {path}")
+            assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+            assert json.loads(answer.body) == {
+                "canvases": [
+                    {"name": "empty", "url": "/canvas/empty", "watching": 1},
+                    {
+                        "name": "a",
+                        "url": "/canvas/a",
+                        "watching": 2,
+                        "frame": 1,
+                        "time": 7500,
+                        "width": 2,
+                        "height": 3,
+                        "png": "/canvas/a.png",
+                    },
+                ]
+            }
+
+    def test_names_no_png_without_pillow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "PIL", None)
+        daemon = daemonOf()
+        daemon.open("/canvas/a").say(frame(1))
+        (entry,) = json.loads(ask(daemon, "GET /canvas").body)["canvases"]
+        assert "png" not in entry
+        page = ask(daemon, "GET /canvas", "Accept: text/html").body.decode()
+        assert 'data-png="false"' in page
+
+    def test_is_a_page_in_a_browser(self) -> None:
+        answer = ask(daemonOf(max_pixels=128_000), "GET /canvas", "Accept: text/html,*/*")
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert answer.headers["vary"] == "Accept"
+        assert 'data-route="/canvas" data-png="true" data-list="true" data-most="128000"' in answer.body.decode()
+
+    def test_is_for_nobody_where_the_route_says_so(self) -> None:
+        daemon = daemonOf(list=False)
+        answer = ask(daemon, "GET /canvas")
+        assert answer.status == 403
+        assert answer.body.decode() == "this server does not list its canvases; its configuration has list = false\n"
+        assert 'data-list="false"' in ask(daemon, "GET /canvas", "Accept: text/html").body.decode()
+
+    def test_is_not_a_canvas(self) -> None:
+        assert refusal(daemonOf(), "/canvas")[0] == 404
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -250,14 +354,17 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("query", "said"),
         [
-            ("role=judge", "role='judge' is no role; write painter or viewer"),
-            ("width=1", "width is given alone; write both, as width=400&height=320, or none"),
-            ("width=0&height=1", "width='0' is no number of pixels; write one from 1 on"),
-            ("width=1&height=-1", "height='-1' is no number of pixels; write one from 1 on"),
-            ("width=1&height=9999999999", "height='9999999999' is no number of pixels; write one from 1 on"),
-            ("width=%D9%A1&height=1", "width='١' is no number of pixels; write one from 1 on"),
-            ("meta=maybe", "meta='maybe' is no switch; write meta alone"),
-            ("ecko", "'ecko' is not known to a canvas; known are width, height, role, meta, echo"),
+            ("role=judge", "role='judge' is not a role; use painter or viewer"),
+            ("width=1", "width is given alone; give both, as in width=400&height=320, or neither"),
+            ("width=0&height=1", "width='0' is not a number of pixels; use a whole number of at least 1"),
+            ("width=1&height=-1", "height='-1' is not a number of pixels; use a whole number of at least 1"),
+            (
+                "width=1&height=9999999999",
+                "height='9999999999' is not a number of pixels; use a whole number of at least 1",
+            ),
+            ("width=%D9%A1&height=1", "width='١' is not a number of pixels; use a whole number of at least 1"),
+            ("meta=maybe", "meta='maybe' is not a switch; write meta alone"),
+            ("ecko", "unknown query field 'ecko'; a canvas knows width, height, role, meta, echo, watching"),
             ("width=%ff", "the query cannot be read"),
         ],
     )
@@ -274,7 +381,7 @@ class TestBadInput:
         daemon = daemonOf()
         status, sentence = refusal(daemon, f"/canvas/{name}")
         assert status == 404
-        assert "is no name of a canvas; write 1 to 64 of" in sentence or "is the picture of a canvas" in sentence
+        assert "is not a valid canvas name" in sentence
         assert len(daemon.factories["/canvas/*"].boards) == 0
 
     @pytest.mark.parametrize(
@@ -289,7 +396,7 @@ class TestBadInput:
     )
     def test_it_is_shown_as_it_was_written_by_page_and_connection_alike(self, path: str, shown: str) -> None:
         daemon = daemonOf()
-        sentence = f"{shown} is no name of a canvas; write 1 to 64 of letters, digits, '-', '_' and '.'"
+        sentence = f"{shown} is not a valid canvas name; use 1 to 64 letters, digits, '-', '_' and '.'"
         assert refusal(daemon, f"/canvas/{path}") == (404, sentence)
         answer = ask(daemon, f"GET /canvas/{path}")
         assert (answer.status, answer.body.decode()) == (404, f"{sentence}\n")
@@ -394,7 +501,7 @@ class TestCanvases:
         kept = [daemon.open(f"/canvas/{name}") for name in "ab"]
         assert refusal(daemon, "/canvas/c") == (
             503,
-            "there are 2 canvases, which is the most here; use one of those, or try again later",
+            "this server keeps at most 2 canvases; use one of them, or try again later",
         )
         assert daemon.open("/canvas/a").response.status_code == 101  # type: ignore[union-attr]
         kept[1].close()

@@ -194,9 +194,16 @@ class TestThePage:
             "Echo", "Add", "ReadFile", "Order", "Note", "Watch", "Quote",
         ]  # fmt: skip
 
+    def test_it_has_the_documentation_in_both_languages(self, daemon: Daemon) -> None:
+        page = etree.HTML(ask(daemon, "GET /soap").body)
+        told = [each for each in page.iter("p") if each.get("class") == "about"]
+        assert len(told) == 8
+        assert {"data-text", "data-zh"} <= set.intersection(*(set(each.keys()) for each in told))
+        assert [each.text for each in told] == [each.get("data-text") for each in told]
+
     def test_each_sample_is_answered(self, daemon: Daemon) -> None:
         page = etree.HTML(ask(daemon, "GET /soap").body)
-        samples = [each.text for each in page.iter("pre")]
+        samples = [each.text for each in page.iter("pre") if each.get("class") == "sample"]
         assert [post(daemon, sample).status for sample in samples] == [200, 200, 400, 200, 202, 400]
 
     def test_its_files_are_there(self, daemon: Daemon) -> None:

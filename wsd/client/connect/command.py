@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from wsd.client.connect.pipe import Pipe, PipeOptions
-from wsd.client.connect.session import Session, SessionOptions
+from wsd.client.connect.pipe import PipeFront, PipeOptions
+from wsd.client.connect.session import ClientSession, SessionOptions
 from wsd.client.failures import ExitStatus, Unanswered
 from wsd.client.show import URL_HELP
 from wsd.client.target import Target, addTarget, targetOf
@@ -112,16 +112,16 @@ async def _main(reactor: Any, target: Target, arguments: Namespace, interactive:
     reactor.callWhenRunning(running.callback, None)
     await running
     keepTime(reactor)
-    session = Session(reactor, target, SessionOptions(arguments.messages, arguments.wait, arguments.reconnect))
+    session = ClientSession(reactor, target, SessionOptions(arguments.messages, arguments.wait, arguments.reconnect))
     handshake, frames = arguments.print in ("handshake", "all"), arguments.print == "all"
     front: Any
     if interactive:
-        from wsd.client.connect.terminal import Terminal
+        from wsd.client.connect.terminal import TerminalFront
 
-        front = Terminal(reactor, session, shownUrl(target.url), handshake, frames)
+        front = TerminalFront(reactor, session, shownUrl(target.url), handshake, frames)
     else:
         binary = arguments.binary or arguments.chunk is not None
-        front = Pipe(reactor, session, PipeOptions(binary, arguments.chunk, handshake, frames))
+        front = PipeFront(reactor, session, PipeOptions(binary, arguments.chunk, handshake, frames))
     session.front = front
     _catch(reactor, session)
     outcome = await session.run()
@@ -130,7 +130,7 @@ async def _main(reactor: Any, target: Target, arguments: Namespace, interactive:
     _exit(f"{shownUrl(target.url)}: {outcome.sentence}" if outcome.sentence else None, outcome.status)
 
 
-def _catch(reactor: Any, session: Session) -> None:
+def _catch(reactor: Any, session: ClientSession) -> None:
     """End the session at a signal; a second one ends the process."""
 
     def handle(number: int, _: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 
 from wsd.client.connect.link import SessionConnection
-from wsd.client.connect.session import Session
+from wsd.client.connect.session import ClientSession
 from wsd.client.connect.streams import InputReader, OutputWriter
 from wsd.client.failures import ExitStatus, Unanswered
 from wsd.client.show import escaped, shown
@@ -81,19 +81,21 @@ class PipeInput:
         return taken
 
 
-class Pipe:
+class PipeFront:
     """A front for programs. Implements `wsd.client.connect.session.Front`."""
 
-    def __init__(self, reactor: Any, session: Session, options: PipeOptions, stdin: int = 0, stdout: int = 1) -> None:
+    def __init__(
+        self, reactor: Any, session: ClientSession, options: PipeOptions, stdin: int = 0, stdout: int = 1
+    ) -> None:
         self.fault: Unanswered | None = None
         """What is wrong with standard input or output."""
         self._session = session
         self._options = options
         self._input = PipeInput(options)
-        self._reader = InputReader(reactor, stdin, self._read)
+        self._reader = InputReader(reactor, 0, self._read)
         self._isReading = False
         self._hasEnded = False
-        self._output = OutputWriter(reactor, stdout, session.resume, self._broken)
+        self._output = OutputWriter(reactor, 1, session.resume, self._broken)
         self._isTerminal = sys.stdout.isatty()
 
     # -- standard input -----------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Front(Protocol):
         """The lines of a handshake, complete or refused."""
 
     def received(self, payload: bytes, isBinary: bool) -> bool:
-        """A message. Returns False if no more should be read until `Session.resume` is called."""
+        """A message. Returns False if no more should be read until `ClientSession.resume` is called."""
 
     def frame(self, mark: str, text: str) -> None:
         """A ping, pong or close, described by a text: `<` for one that was received, `>` for one that was sent."""
@@ -77,7 +77,7 @@ class Front(Protocol):
         """The session is over. Fires when everything is shown."""
 
 
-class Session:
+class ClientSession:
     """One run. `run` returns how it ended."""
 
     def __init__(self, reactor: Any, target: Target, options: SessionOptions) -> None:

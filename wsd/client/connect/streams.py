@@ -116,6 +116,8 @@ class OutputWriter:
         self._reactor.callFromThread(self._broken, BrokenPipeError())
 
     def _written(self, size: int) -> None:
+        if self._isBroken:
+            return
         wasFull = self.isFull
         with self._changed:
             self._size -= size

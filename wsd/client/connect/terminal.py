@@ -25,7 +25,7 @@ from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred
 
 from wsd.client.connect.link import SessionConnection
-from wsd.client.connect.session import Session
+from wsd.client.connect.session import ClientSession
 from wsd.client.connect.slash import COMMANDS, HELP, read
 from wsd.client.failures import ExitStatus
 from wsd.client.show import escaped, size
@@ -48,10 +48,10 @@ def installReactor() -> None:
     asyncioreactor.install(asyncio.new_event_loop())
 
 
-class Terminal:
+class TerminalFront:
     """A front for a person. Implements `wsd.client.connect.session.Front`."""
 
-    def __init__(self, reactor: Any, session: Session, url: str, handshake: bool, frames: bool) -> None:
+    def __init__(self, reactor: Any, session: ClientSession, url: str, handshake: bool, frames: bool) -> None:
         self.fault = None
         self._reactor = reactor
         self._session = session
@@ -148,6 +148,8 @@ class Terminal:
     # -- the prompt ---------------------------------------------------------------------------------------------------
 
     async def _ask(self) -> None:
+        if self._showing is not None:
+            await self._showing
         while not self._session.isOver:
             try:
                 text = await self._prompt.prompt_async(handle_sigint=False)

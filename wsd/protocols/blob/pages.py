@@ -19,7 +19,7 @@ from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.service import BlobService, requestUser
 from wsd.protocols.blob.slots import BlobSlots
 from wsd.protocols.blob.tus import Tus
-from wsd.resources import IBody, IStreamed, PageFiles, finish, setFields
+from wsd.resources import IBody, IStreamed, PageFiles, finish, prefersHtml, setFields
 
 _ALLOWED = "DELETE, GET, HEAD, OPTIONS"
 _ALLOWED_FIELDS = (
@@ -46,7 +46,13 @@ class BlobResource(Resource):
         self._tus = Tus(service)
         self._slots = BlobSlots(service)
         folder = files("wsd.protocols.blob").joinpath("page")
-        self._page = PageFiles(folder, {"route": escape(service.path)})
+        texts = {
+            "route": escape(service.path),
+            "list": json.dumps(service.options.list),
+            "delete": json.dumps(service.options.delete),
+            "most": str(service.options.max_file),
+        }
+        self._page = PageFiles(folder, texts)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Returns what receives the body, for tus and slots; None if the request is refused or needs no body."""
@@ -99,7 +105,7 @@ class BlobResource(Resource):
     def render_GET(self, request: Any) -> int | bytes:
         """Answer with a file. Without an id, answer with the page to a browser, else with the list of files."""
         name = request.postpath[0].decode("latin-1") if len(request.postpath) == 1 else ""
-        if not name and "text/html" in (request.head.headers.get("Accept") or ""):
+        if request.postpath in ([], [b""]) and prefersHtml(request.head):
             name = "index.html"
         if name in self._page:
             request.setHeader(b"Vary", b"Accept")

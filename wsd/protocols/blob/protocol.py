@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import puremagic  # noqa: F401  Used when an upload ends (`names`). Without it, the route cannot be loaded.
@@ -41,6 +42,12 @@ class BlobFactory(Factory):
     """A route with a store."""
 
     connection = BlobConnection
+    about = MappingProxyType(
+        {
+            "en": "Stores files. An upload continues where it stopped after a lost connection.",
+            "zh": "保存文件。连接中断后，可以从断点继续上传。",
+        }
+    )
     subprotocols = (RELIABLE,)
     Options = BlobOptions
     log = Logger(namespace="wsd")
@@ -142,6 +149,10 @@ class BlobFactory(Factory):
     def slots(self) -> BlobSlots | None:
         """Returns slots for the files of other routes; None after this route has stopped."""
         return None if self._hasStopped else BlobSlots(self.service)
+
+    def page(self) -> str | None:
+        """The page for people is at the route itself."""
+        return self.route.path
 
     def resource(self) -> IResource | None:
         """Returns the resource that answers HTTP at and below the route."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
 
 from wsd.connection import Refused, newId
 from wsd.protocols.canvas.frame import CanvasFrame, Png
 from wsd.protocols.canvas.picture import Picture, Region, Size
+
+_PAUSE = 0.2
+"""Seconds for which changes of the number of participants are gathered: many may come or go at a time."""
 
 
 class Participant(Protocol):
@@ -16,32 +21,38 @@ class Participant(Protocol):
     def show(self, frame: CanvasFrame) -> None:
         """Called with each new frame."""
 
+    def showWatching(self, number: int) -> None:
+        """Called with the number of participants after it has changed."""
+
 
 class Board:
     """One canvas. Its frames are numbered from 1."""
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
         self.id = newId()
         """Distinguishes its frames from those of an earlier canvas with the same name."""
         self.participants: set[Participant] = set()
         self.frame: CanvasFrame | None = None
         self.png: Png | None = None
         """The last frame that was encoded as PNG. A new frame sets it to None."""
-        self.left = seconds()
+        self.left = clock.seconds()
         """When the last participant left; until the first one has come, when the canvas was made."""
         self._picture: Picture | None = None
-        self._seconds = seconds
+        self._clock = clock
+        self._isCounting = False
 
     def join(self, participant: Participant) -> None:
         """Add a participant, and show it the newest frame."""
         self.participants.add(participant)
+        self._countSoon()
         if self.frame is not None:
             participant.show(self.frame)
 
     def leave(self, participant: Participant) -> None:
         """Remove a participant."""
         self.participants.discard(participant)
-        self.left = self._seconds()
+        self.left = self._clock.seconds()
+        self._countSoon()
 
     def paint(self, size: Size, pixels: bytes) -> CanvasFrame:
         """Replace the picture. Returns the new frame, which `show` shows."""
@@ -61,27 +72,42 @@ class Board:
             if echo or participant is not painter:
                 participant.show(frame)
 
+    def _countSoon(self) -> None:
+        if not self._isCounting:
+            self._isCounting = True
+            self._clock.callLater(_PAUSE, self._showWatching)
+
+    def _showWatching(self) -> None:
+        self._isCounting = False
+        for participant in list(self.participants):
+            participant.showWatching(len(self.participants))
+
     def _drawn(self, size: Size) -> Picture:
         if self._picture is None:
             self._picture = Picture(size)
         return self._picture
 
     def _framed(self, picture: Picture) -> CanvasFrame:
-        self.frame, self.png = CanvasFrame(self.frame, self._seconds(), picture.size, picture.pixels), None
+        self.frame, self.png = CanvasFrame(self.frame, self._clock.seconds(), picture.size, picture.pixels), None
         return self.frame
 
 
 class Boards:
     """All canvases by name. A canvas is kept until it has had no connection for `idle` seconds."""
 
-    def __init__(self, most: int, idle: float, seconds: Callable[[], float]) -> None:
+    def __init__(self, most: int, idle: float, clock: IReactorTime) -> None:
         self._most = most
         self._idle = idle
-        self._seconds = seconds
+        self._clock = clock
         self._boards: dict[str, Board] = {}
 
     def __len__(self) -> int:
         return len(self._boards)
+
+    def __iter__(self) -> Iterator[tuple[str, Board]]:
+        """All canvases with their names."""
+        self.dropIdle()
+        return iter(list(self._boards.items()))
 
     def find(self, name: str) -> Board | None:
         """Returns the canvas of this name, or None."""
@@ -95,15 +121,15 @@ class Boards:
             if len(self._boards) >= self._most:
                 raise Refused(
                     503,
-                    f"there are {self._most} canvases, which is the most here; use one of those, or try again later",
+                    f"this server keeps at most {self._most} canvases; use one of them, or try again later",
                     [("Retry-After", "60")],
                 )
-            board = self._boards[name] = Board(self._seconds)
+            board = self._boards[name] = Board(self._clock)
         return board
 
     def dropIdle(self) -> None:
         """Drop canvases that were idle for too long. A canvas without a frame is dropped at once."""
-        now = self._seconds()
+        now = self._clock.seconds()
         for name, board in list(self._boards.items()):
             if not board.participants and (board.frame is None or now - board.left >= self._idle):
                 del self._boards[name]

@@ -35,6 +35,8 @@ class CanvasConnection(Connection):
     """The region for the client's next binary message; None if that message is a frame."""
     _isBehind = False
     """Whether the newest frame is not sent yet."""
+    _watching = 0
+    """The last number of connections that the client was told; 0 for none."""
     _receipts = 0
     """The number of unsent receipts."""
 
@@ -120,10 +122,17 @@ class CanvasConnection(Connection):
             self.send(frame.line)
         self.send(frame.pixels)
 
+    def showWatching(self, number: int) -> None:
+        """Called with the number of connections. Tell a client that asks for it, once everything before it is sent."""
+        if self._query.watching and number != self._watching and not self.isFull:
+            self._watching = number
+            self.send(line(watching=number))
+
     def drained(self) -> None:
-        """Called when everything is sent. Send the newest frame, if it is due."""
+        """Called when everything is sent. Send the number of connections and the newest frame, if they are due."""
         if self._receipts >= _MOST_RECEIPTS:
             self.release()
         self._receipts = 0
+        self.showWatching(len(self._board.participants))
         if self._isBehind and self._board.frame is not None:
             self.show(self._board.frame)

@@ -67,7 +67,7 @@ def readLine(text: str, most: int) -> Size | Region:
 
 def tooLarge(size: Size, most: int) -> str:
     """Returns the sentence for a size beyond the limit."""
-    return f"{size} are {size.pixels} pixels; this route takes {most} at the most"
+    return f"{size} is {size.pixels} pixels; this route allows at most {most}"
 
 
 def _object(text: str) -> dict[str, Any]:

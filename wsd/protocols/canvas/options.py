@@ -17,5 +17,7 @@ class CanvasOptions:
     """Pixels of a picture, four bytes each."""
     idle: float = field(default=3600.0, metadata={"unit": "seconds", "least": 0.1})
     """Seconds for which a picture is kept after the last connection has gone."""
+    list: bool = True
+    """Whether clients may list the canvases."""
     threads: int = field(default=2, metadata={"unit": "threads", "least": 1, "most": 16})
     """Threads that encode PNGs."""

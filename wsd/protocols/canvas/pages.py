@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -12,7 +13,8 @@ from twisted.web.resource import Resource
 from wsd.connection import Refused, Request
 from wsd.protocols.canvas.board import Board, Boards
 from wsd.protocols.canvas.frame import CanvasFrame
-from wsd.protocols.canvas.png import Encoder
+from wsd.protocols.canvas.options import CanvasOptions
+from wsd.protocols.canvas.png import Encoder, canEncode
 from wsd.protocols.canvas.query import PNG, checkName, readQuery
 from wsd.resources import PageFiles, answerBy, finish, setFields
 
@@ -21,22 +23,30 @@ _FILES = "_page"
 
 
 class CanvasResource(Resource):
-    """Answers at `/canvas/NAME` and `/canvas/NAME.png`."""
+    """Answers at `/canvas`, `/canvas/NAME` and `/canvas/NAME.png`."""
 
     isLeaf = True
 
-    def __init__(self, below: str, boards: Boards, pngs: Encoder, most: int) -> None:
-        """A picture has at most `most` pixels."""
+    def __init__(self, below: str, boards: Boards, pngs: Encoder, options: CanvasOptions) -> None:
         super().__init__()
-        self._most = most
+        self._below = below
+        self._options = options
         self._boards = boards
         self._pngs = pngs
         folder = files("wsd.protocols.canvas").joinpath("page")
-        self._page = PageFiles(folder, {"route": escape(below.rstrip("/"))})
+        texts = {
+            "route": escape(below.rstrip("/")),
+            "png": json.dumps(canEncode()),
+            "list": json.dumps(options.list),
+            "most": str(options.max_pixels),
+        }
+        self._page = PageFiles(folder, texts)
 
     def render_GET(self, request: Any) -> int | bytes:
-        """Answer with a page, one of its files, or a picture."""
+        """Answer with a page, one of its files, a picture, or the list of canvases."""
         parts = [part.decode("utf-8", "replace") for part in request.postpath]
+        if parts in ([], [""]):
+            return self._index(request)
         if len(parts) == 2 and parts[0] == _FILES and parts[1] in self._page:
             return self._page.render(request, parts[1])
         if len(parts) != 1:
@@ -45,11 +55,31 @@ class CanvasResource(Resource):
         board = self._boards.find(checkName(name))
         if name == parts[0]:
             # The page opens a WebSocket with the same query. A browser does not say why that is refused.
-            readQuery(Request(request.head, request.peer).queries, self._most)
+            readQuery(Request(request.head, request.peer).queries, self._options.max_pixels)
             return self._page.render(request, "index.html")
         if board is None or board.frame is None:
             raise Refused(404, f"nobody has painted on the canvas {name!r} yet")
         return self._picture(request, board, board.frame)
+
+    def _index(self, request: Any) -> bytes:
+        """The list of canvases: a page for a browser, JSON for a program. Raises `Refused` (403)."""
+        request.setHeader(b"Vary", b"Accept")
+        if "text/html" in (request.head.headers.get("Accept") or ""):
+            return self._page.render(request, "list.html")
+        if not self._options.list:
+            raise Refused(403, "this server does not list its canvases; its configuration has list = false")
+        setFields(request, {"Content-Type": "application/json", "Cache-Control": "no-cache"})
+        found = [self._entry(name, board) for name, board in self._boards]
+        return json.dumps({"canvases": found}, separators=(",", ":")).encode()
+
+    def _entry(self, name: str, board: Board) -> dict[str, Any]:
+        entry: dict[str, Any] = {"name": name, "url": self._below + name, "watching": len(board.participants)}
+        if (frame := board.frame) is not None:
+            entry |= {"frame": frame.number, "time": int(frame.time * 1000)}
+            entry |= {"width": frame.size.width, "height": frame.size.height}
+            if canEncode():
+                entry["png"] = f"{self._below}{name}{PNG}"
+        return entry
 
     def _picture(self, request: Any, board: Board, frame: CanvasFrame) -> int | bytes:
         if _isCached(request, board, frame):

@@ -23,6 +23,11 @@ def encode(frame: CanvasFrame) -> Png:
     return Png(frame, to.getvalue())
 
 
+def canEncode() -> bool:
+    """Whether pictures can be encoded: whether Pillow is installed."""
+    return find_spec("PIL") is not None
+
+
 class Encoder:
     """Encodes one frame of a canvas at a time, for all requests that want it."""
 
@@ -36,8 +41,8 @@ class Encoder:
 
     async def png(self, board: Board, frame: CanvasFrame) -> Png:
         """Returns this frame or a newer one as PNG. Raises `Refused` (501) if Pillow is not installed."""
-        if find_spec("PIL") is None:
-            raise Refused(501, "a picture as PNG needs Pillow, which is not installed; pip install Pillow")
+        if not canEncode():
+            raise Refused(501, "a picture as PNG needs Pillow, which is not installed: pip install Pillow")
         while (png := board.png) is None or png.frame.number < frame.number:
             await self._made(board)
         return png

@@ -8,6 +8,7 @@ frames, and gets the newest one when it has read the one before: no more than on
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -34,6 +35,12 @@ class CanvasFactory(Factory):
     """A route with canvases below it."""
 
     connection = CanvasConnection
+    about = MappingProxyType(
+        {
+            "en": "Pictures that one visitor paints while others watch.",
+            "zh": "一人绘画、多人实时观看的画布。",
+        }
+    )
     Options = CanvasOptions
 
     def __init__(
@@ -44,7 +51,7 @@ class CanvasFactory(Factory):
         mine = replace(policies, high_water=0, low_water=0, max_unsent=max(policies.max_unsent, 2 * _largest(options)))
         super().__init__(replace(route, policies=mine), options, clock, *arguments, **named)
         self.below = f"{route.path.rstrip('/')}/"
-        self.boards = Boards(options.max_canvases, options.idle, clock.seconds)
+        self.boards = Boards(options.max_canvases, options.idle, clock)
         self.pngs = Encoder(self.pool.share("canvas", self.route.path, threads=options.threads))
         self._sweeping = LoopingCall(self.boards.dropIdle)
         self._sweeping.clock = clock
@@ -71,9 +78,13 @@ class CanvasFactory(Factory):
             self._sweeping.stop()
         return self.pngs.stop()
 
+    def page(self) -> str | None:
+        """The list of canvases is at the path above them."""
+        return self.route.path
+
     def resource(self) -> IResource:
         """Returns the resource with the pages and pictures of the canvases."""
-        return CanvasResource(self.below, self.boards, self.pngs, self.options.max_pixels)
+        return CanvasResource(self.below, self.boards, self.pngs, self.options)
 
 
 def _largest(options: CanvasOptions) -> int:

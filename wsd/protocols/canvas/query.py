@@ -15,7 +15,7 @@ PNG = ".png"
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
-_FIELDS = ("width", "height", "role", "meta", "echo")
+_FIELDS = ("width", "height", "role", "meta", "echo", "watching")
 _ROLES = ("painter", "viewer")
 
 
@@ -31,6 +31,8 @@ class CanvasQuery:
     """Whether a line is sent before each frame."""
     echo: bool = False
     """Whether the client's own frames are sent back to it."""
+    watching: bool = False
+    """Whether the client is told how many connections the canvas has."""
 
 
 def nameOf(path: str) -> str:
@@ -41,9 +43,11 @@ def nameOf(path: str) -> str:
 def checkName(name: str) -> str:
     """Returns the name of a canvas if it is valid. Raises `Refused` (404) if it is not."""
     if not _NAME.fullmatch(name) or name in (".", ".."):
-        raise Refused(404, f"{name[:80]!r} is no name of a canvas; write 1 to 64 of letters, digits, '-', '_' and '.'")
+        raise Refused(404, f"{name[:80]!r} is not a valid canvas name; use 1 to 64 letters, digits, '-', '_' and '.'")
     if name.endswith(PNG):
-        raise Refused(404, f"{name!r} is the picture of a canvas, for GET; its WebSocket has no {PNG} at the end")
+        raise Refused(
+            404, f"{name!r} is not a valid canvas name: a name does not end in {PNG}, which is the picture over HTTP"
+        )
     return name
 
 
@@ -51,12 +55,12 @@ def readQuery(queries: dict[str, str], most: int) -> CanvasQuery:
     """Parses a query. A picture has at most `most` pixels. Raises `Refused` (400), which names the bad field."""
     for name in queries:
         if name not in _FIELDS:
-            raise Refused(400, f"{name[:40]!r} is not known to a canvas; known are {', '.join(_FIELDS)}")
+            raise Refused(400, f"unknown query field {name[:40]!r}; a canvas knows {', '.join(_FIELDS)}")
     role = queries.get("role", "painter")
     if role not in _ROLES:
-        raise Refused(400, f"role={role[:40]!r} is no role; write painter or viewer")
-    meta, echo = (_flag(queries, name) for name in ("meta", "echo"))
-    return CanvasQuery(_size(queries, most), role == "viewer", meta, echo)
+        raise Refused(400, f"role={role[:40]!r} is not a role; use painter or viewer")
+    meta, echo, watching = (_flag(queries, name) for name in ("meta", "echo", "watching"))
+    return CanvasQuery(_size(queries, most), role == "viewer", meta, echo, watching)
 
 
 def _size(queries: dict[str, str], most: int) -> Size:
@@ -64,10 +68,12 @@ def _size(queries: dict[str, str], most: int) -> Size:
     if not given:
         return USUAL
     if len(given) == 1:
-        raise Refused(400, f"{given[0]} is given alone; write both, as width=400&height=320, or none")
+        raise Refused(400, f"{given[0]} is given alone; give both, as in width=400&height=320, or neither")
     for name in given:
         if not _NUMBER.fullmatch(queries[name]):
-            raise Refused(400, f"{name}={queries[name][:40]!r} is no number of pixels; write one from 1 on")
+            raise Refused(
+                400, f"{name}={queries[name][:40]!r} is not a number of pixels; use a whole number of at least 1"
+            )
     size = Size(int(queries["width"]), int(queries["height"]))
     if size.pixels > most:
         raise Refused(400, tooLarge(size, most))
@@ -76,5 +82,5 @@ def _size(queries: dict[str, str], most: int) -> Size:
 
 def _flag(queries: dict[str, str], name: str) -> bool:
     if queries.get(name, "1") not in ("", "1", "true"):
-        raise Refused(400, f"{name}={queries[name][:40]!r} is no switch; write {name} alone")
+        raise Refused(400, f"{name}={queries[name][:40]!r} is not a switch; write {name} alone")
     return name in queries

@@ -85,6 +85,11 @@ class Handlers:
 
     # -- loading --------------------------------------------------------------------------------------------------
 
+    @property
+    def resources(self) -> list[str]:
+        """The resources that have a handler, with a leading slash, sorted; aliases are left out."""
+        return sorted(self._byResource)
+
     def load(self) -> list[str]:
         """Load new and changed files, and forget files that are gone. Returns sentences for the log."""
         self.warnings = []

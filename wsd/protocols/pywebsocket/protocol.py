@@ -274,6 +274,12 @@ class HandlerFactory(Factory):
     """A route with the handlers of a folder."""
 
     connection = HandlerConnection
+    about = MappingProxyType(
+        {
+            "en": "A handler written for pywebsocket.",
+            "zh": "为 pywebsocket 编写的处理程序。",
+        }
+    )
     Options = HandlerOptions
     statuses = MappingProxyType({421: 404, 426: 400})
     log = Logger(namespace="wsd")
@@ -327,6 +333,12 @@ class HandlerFactory(Factory):
         return self._loading.run(look).addErrback(
             lambda failure: self.log.failure("the handlers cannot be read", failure, event="handler.broken")
         )
+
+    def paths(self) -> list[str]:
+        """The path of each handler."""
+        if not self.route.prefix:
+            return [self.route.path]
+        return [f"{self.route.path.rstrip('/')}{resource}" for resource in self.handlers.resources]
 
     def resource(self) -> IResource | None:
         """Answers HTTP with the files of `document_root`, if that is set."""

@@ -1,8 +1,9 @@
-"""The page of a route: what the service offers, a sample of each request, and a form that tries it over a WebSocket."""
+"""The page of a route: the operations of the service, each with a sample request that can be edited and sent."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from importlib.resources import files
 
 from wsd.protocols.soap.names import localName
@@ -15,11 +16,12 @@ from wsd.resources import PageFiles
 
 def pageOf(route: str, service: Service) -> PageFiles:
     """Returns the page for the service of a route."""
+    contract = service.contract
     texts = {
         "route": html.escape(route.rstrip("/")),
-        "name": html.escape(service.contract.name),
-        "about": html.escape(service.contract.documentation),
-        "operations": "".join(_operation(each) for each in _operationsOf(service)),
+        "name": html.escape(contract.name),
+        "about": _about(contract.documentation, contract.translations),
+        "operations": "\n".join(_operation(each) for each in _operationsOf(service)),
     }
     return PageFiles(files("wsd.protocols.soap").joinpath("page"), texts)
 
@@ -40,18 +42,17 @@ def _operation(operation: Operation) -> str:
         rows += _row("gives", operation.output)
     for fault in {each.element: each for each in operation.faults.values()}.values():
         rows += _row("faults", fault)
-    tried = ""
-    if operation.input is not None:
-        tried = (
-            f'<details><summary data-say="sample">Sample</summary><pre class="sample">'
-            f"{html.escape(sample(operation))}</pre></details>"
-            f'<button type="button" class="try" data-operation="{name}" data-say="try">Try it</button>'
-        )
+    tried = "" if operation.input is None else f'<pre class="sample" hidden>{html.escape(sample(operation))}</pre>'
     return (
-        f'<article class="operation" id="{name}">'
-        f'<h3>{name} <span class="kind {kind}" data-say="{kind}">{kind}</span></h3>'
-        f'<p class="quiet">{html.escape(operation.documentation)}</p><dl>{rows}</dl>{tried}</article>'
+        f'<article class="operation" id="{name}" data-kind="{kind}">'
+        f"<h2>{name}</h2>{_about(operation.documentation, operation.translations)}<dl>{rows}</dl>{tried}</article>"
     )
+
+
+def _about(text: str, translations: Mapping[str, str]) -> str:
+    """A paragraph in all languages that there are; the script chooses one."""
+    others = "".join(f' data-{html.escape(name)}="{html.escape(words)}"' for name, words in translations.items())
+    return f'<p class="about" data-text="{html.escape(text)}"{others}>{html.escape(text)}</p>' if text else ""
 
 
 def _row(word: str, message: Message) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
@@ -175,6 +176,12 @@ class SoapFactory(Factory):
     """A route that serves a service, or is the gateway to one."""
 
     connection = SoapConnection
+    about = MappingProxyType(
+        {
+            "en": "A SOAP service over WebSocket and over HTTP.",
+            "zh": "SOAP 服务，支持 WebSocket 和 HTTP。",
+        }
+    )
     subprotocols = ("soap",)
     Options = SoapOptions
 
@@ -196,6 +203,10 @@ class SoapFactory(Factory):
     def stopped(self) -> Deferred[Any] | None:
         """Called when the daemon stops. Fires when all threads and connections to other services have ended."""
         return gatherResults([self.threads.stop(), self.node.stop()], consumeErrors=True)
+
+    def page(self) -> str | None:
+        """The page for people is at the route itself."""
+        return None if self.service is None else self.route.path
 
     def resource(self) -> IResource | None:
         """Returns the service over HTTP, unless the route is shared with other protocols."""

@@ -13,6 +13,7 @@ from wsd.frames.prepared import Prepared
 from wsd.protocols.topics.audience import Audience, Connections, Subscriber
 from wsd.protocols.topics.backend import Backend
 from wsd.protocols.topics.members import Member, PresenceEvent
+from wsd.protocols.topics.names import isFilter
 from wsd.protocols.topics.publication import DirectMessage, Publication, TopicMessage
 from wsd.protocols.topics.trie import Trie
 
@@ -130,6 +131,11 @@ class Hub:
         if not self._listening[pattern]:
             del self._listening[pattern]
             self.backend.unlisten(pattern)
+
+    def audiences(self) -> dict[str, int]:
+        """The topics that have subscribers at this process, with their number. Filters are left out."""
+        found = {"/".join(levels): len(audience) for levels, audience in self._audiences.items()}
+        return {topic: count for topic, count in found.items() if not isFilter(topic)}
 
     # -- being present --------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -114,6 +115,12 @@ class TopicsFactory(Factory):
     """Topics below a route."""
 
     connection = TopicConnection
+    about = MappingProxyType(
+        {
+            "en": "Publish and subscribe: every subscriber of a topic receives its messages.",
+            "zh": "发布与订阅：主题的每个订阅者都会收到其中的消息。",
+        }
+    )
     now = staticmethod(time.time)
     """The time of day, which tokens expire by."""
     subprotocols = (ENVELOPED, PLAIN)
@@ -156,6 +163,10 @@ class TopicsFactory(Factory):
         hub = self.parts.hub
         hub.backend.configure(*limitsOf(self.options))
         return hub.start(self)
+
+    def page(self) -> str | None:
+        """The list of topics is at the path without a name."""
+        return (self.route.path.rstrip("/") or None) if self.route.prefix else None
 
     def resource(self) -> IResource:
         """Topics over HTTP."""

@@ -23,6 +23,7 @@ from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.events import EventStream
 from wsd.protocols.topics.messages import memberFields
 from wsd.protocols.topics.names import isFilter
+from wsd.protocols.topics.pages import TopicList
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.polling import Poll
 from wsd.protocols.topics.posting import Body, isBatch, messageOf, messagesOf
@@ -30,7 +31,7 @@ from wsd.protocols.topics.publication import Publication, TopicMessage
 from wsd.protocols.topics.query import ReadQuery, WriteQuery, patternOf, readReadQuery, readWriteQuery
 from wsd.protocols.topics.replay import Beginning
 from wsd.protocols.topics.rules import Action, Levels, Subject
-from wsd.resources import IBody, IStreamed, answerBy, finish, setFields
+from wsd.resources import IBody, IStreamed, answerBy, finish, prefersHtml, setFields
 
 _METHODS = "DELETE, GET, HEAD, OPTIONS, POST"
 _ASK = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
@@ -46,6 +47,7 @@ class TopicResource(Resource):
     def __init__(self, parts: TopicsParts) -> None:
         super().__init__()
         self._parts = parts
+        self._list = TopicList(parts)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Only a POST has one."""
@@ -59,6 +61,8 @@ class TopicResource(Resource):
     def render(self, request: Any) -> Any:
         """Answer; pages of other sites only where the route's origins let them (CORS, as the Fetch standard has it)."""
         self._letIn(request)
+        if self._list.answersAt(request.head.path):
+            return self._list.render(request)
         try:
             return super().render(request)
         except UnsupportedMethod:
@@ -220,11 +224,13 @@ def _answerBy(request: Any, coroutine: Coroutine[Any, Any, None]) -> int:
 
 
 async def _withErrors(request: Any, coroutine: Coroutine[Any, Any, None]) -> None:
-    """An error is JSON: a code and a sentence."""
+    """An error is JSON: a code and a sentence. A browser gets a page."""
     try:
         await coroutine
     except TopicError as error:
         fields = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        if prefersHtml(request.head):
+            raise Refused(error.status, error.sentence, list(fields.items())) from None
         content = {"error": _json({"code": error.code, "message": error.sentence})}
         await _answerJson(request, error.status, fields, content)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -107,6 +108,12 @@ class XmppFactory(Factory):
     """A route of XMPP. Routes with the same domains, store and upstream share one server."""
 
     connection = XmppConnection
+    about = MappingProxyType(
+        {
+            "en": "Chat by XMPP over WebSocket, for clients such as Converse.js.",
+            "zh": "基于 WebSocket 的 XMPP 聊天，适用于 Converse.js 等客户端。",
+        }
+    )
     subprotocols = ("xmpp",)
     Options = XmppOptions
     log = Logger(namespace="wsd")

@@ -50,6 +50,11 @@ export function base64(bytes) {
   return parts.join("");
 }
 
+/** The bytes of base64. Throws what atob() throws. */
+export function fromBase64(text) {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
 /** Bytes typed as hex: pairs with or without 0x, spaces, commas or colons between them. */
 export function parseHex(text) {
   const found = [];

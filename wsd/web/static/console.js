@@ -1,100 +1,88 @@
-// The console of wsd: wires the fields to a WebSocket and the WebSocket to the log. No framework, no request of its own.
+// The console: wires its parts together. Its state is in sessions.js; no framework, no request to another host.
 
-import {checkClose, checkProtocols, checkUrl, REASON_LIMIT} from "./checks.js";
+import {announce, announceMessage} from "./announce.js";
+import {bindFields, showFields} from "./bind.js";
+import {hexLine} from "./bytes.js";
+import {copyText} from "./clipboard.js";
 import {Composer} from "./compose.js";
-import {TOPICS} from "./envelopes.js";
+import {ConnectionPanel} from "./connection.js";
 import {Facts} from "./facts.js";
-import {listen, preferred, say, speak, Wrong} from "./language.js";
+import {say, translate, Wrong} from "./language.js";
+import {bytesOf} from "./ledger.js";
+import {readRecords} from "./lines.js";
 import {Log} from "./log.js";
 import {recall, remember} from "./memory.js";
-import {sentence} from "./row.js";
-import {utf8} from "./bytes.js";
-import {Wire} from "./wire.js";
+import {sentence} from "./preview.js";
+import {Saved} from "./saved.js";
+import {Sessions} from "./sessions.js";
+import {isReload, sharedForm} from "./share.js";
+import {Tabs} from "./tabs.js";
+import {escapeVariables} from "./variables.js";
+import "./words.js";
 
 const element = (id) => document.getElementById(id);
 const NAMES = ["0 CONNECTING", "1 OPEN", "2 CLOSING", "3 CLOSED"];
-const home = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`;
-const PRESETS = [
-  ["/echo", "presetPlain"],
-  ["/echo?delay=500", "presetDelay"],
-  ["/echo?push=1000", "presetPush"],
-  ["/echo?close=4000&reason=enough", "presetClose"],
-  ["/echo?abrupt", "presetAbrupt"],
-  ["/echo?fragment=16", "presetFragment"],
-  ["/echo?repeat=3", "presetRepeat"],
-  ["/echo?size=65536", "presetSize"],
-  ["/echo?nodeflate", "presetNodeflate"],
-  ["/ws", "presetWs"],
-  ["/describe", "presetDescribe"],
-  ["/blob", "presetBlob"],
-];
+const host = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`;
+const EDITABLE = 65_536; // bytes of a binary message that can be edited
+const COPIED = 1_048_576; // bytes of a binary message that are copied, in hex
+const RECORDS = 20; // connections of one file that are shown
 
-const wire = new Wire();
-const log = new Log();
+const first = {url: `${host}/echo`};
+
+const sessions = new Sessions();
 const facts = new Facts();
+const composer = new Composer(sessions, (payload) => sessions.active.wire.send(payload), tell);
+const panel = new ConnectionPanel(sessions, host, composer);
+const log = new Log({copy, edit, resend: ({payload}) => composer.resend(payload)});
 
-/** Tells those who listen to the page rather than look at it. */
-function announce(text) {
-  element("live").textContent = text;
+/** Notes in the log, and to those who listen, what has happened beside the connection. */
+function tell(event) {
+  sessions.active.tell(event);
 }
 
-/** Runs what may throw a Wrong; then shows its sentence at `id`, marks which of the fields it is about, and goes there. */
-function checked(id, fields, run) {
-  let wrong = null;
+async function copy(row) {
+  const text = row.direction === "event" ? row.values?.command ?? sentence(row)
+    : row.opcode === "text" ? row.payload : hexLine(await bytesOf(row.payload, COPIED));
+  const isCopied = await copyText(text);
+  announce(say(isCopied ? "copied" : "notCopied"));
+  return isCopied;
+}
+
+/** Puts a message of the log into its field. */
+async function edit({opcode, payload, size}) {
+  if (opcode === "text") {
+    const kind = /^\s*[[{]/.test(payload) && isJson(payload) ? "json" : "text";
+    composer.use({kind, body: escapeVariables(payload)});
+  } else if (size <= EDITABLE) {
+    composer.use({kind: "hex", body: hexLine(await bytesOf(payload))});
+  } else {
+    announce(say("editLarge"));
+  }
+}
+
+function isJson(text) {
   try {
-    run();
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Shows each connection of a file in a tab of its own. */
+async function importFile(file) {
+  element("import-wrong").hidden = true;
+  try {
+    for (const {url, protocols, rows} of (await readRecords(file)).slice(0, RECORDS)) {
+      const session = sessions.add({...sessions.active.form, url: url || sessions.active.form.url, protocols, "reply-on": false});
+      for (const row of rows) session.ledger.add(row);
+      log.show(session);
+    }
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
-    wrong = error;
-  }
-  const text = wrong ? say(wrong.key, wrong.values) : "";
-  element(id).hidden = !wrong;
-  element(id).textContent = text;
-  for (const field of fields) element(field).setAttribute("aria-invalid", String(wrong?.field === field));
-  if (wrong) {
-    announce(text);
-    element(wrong.field).focus();
-  }
-  return !wrong;
-}
-
-function connect() {
-  let url, protocols;
-  const good = checked("url-wrong", ["url"], () => {
-    url = checkUrl(element("url").value, location.href);
-  }) && checked("protocols-wrong", ["protocols"], () => {
-    protocols = checkProtocols(element("protocols").value);
-  });
-  if (!good) return;
-  checked("url-wrong", ["url"], () => {
-    try {
-      wire.connect(url, protocols);
-    } catch (error) {
-      throw new Wrong("urlRefused", {why: error.message}, "url");
-    }
-  });
-}
-
-function close() {
-  checked("close-wrong", ["code", "reason"], () => {
-    const waiting = wire.due !== null; // there is no connection then, only a try to call off
-    wire.close(waiting ? [] : checkClose(element("code").value, element("reason").value));
-  });
-}
-
-/** What follows the state of the connection: the facts, the two buttons, the countdown. */
-function draw() {
-  facts.draw(wire);
-  const waiting = wire.due !== null;
-  element("connect").setAttribute("aria-disabled", String(!wire.idle));
-  element("connect").textContent = say(waiting ? "connectNow" : "connect");
-  element("close").setAttribute("aria-disabled", String(!waiting && (wire.idle || wire.state === WebSocket.CLOSING)));
-  element("close").textContent = say(waiting ? "stopTrying" : "close");
-  element("template").hidden = wire.state !== WebSocket.OPEN || wire.socket.protocol !== TOPICS;
-  element("countdown").hidden = !waiting;
-  if (waiting) {
-    const seconds = Math.max(0, (wire.due - performance.now()) / 1000).toFixed(1);
-    element("countdown").textContent = say("countdown", {seconds, attempt: wire.attempt});
+    element("import-wrong").hidden = false;
+    element("import-wrong").textContent = say(error.key, error.values);
+    announce(say(error.key, error.values));
   }
 }
 
@@ -110,72 +98,63 @@ function drawSoon() {
   });
 }
 
-function drawReasonLeft() {
-  element("reason-left").textContent = say("reasonLeft", {left: REASON_LIMIT - utf8(element("reason").value).length});
+function draw() {
+  facts.draw(sessions.active.wire);
+  panel.draw();
 }
 
-function drawWords() {
-  element("presets").replaceChildren(...PRESETS.map(([path, key]) => Object.assign(document.createElement("option"), {
-    value: home + path, label: say(key),
-  })));
-  drawReasonLeft();
-  draw();
+let shown = null;
+
+/** Shows the connection that was chosen. */
+function show() {
+  const {active} = sessions;
+  if (shown === active) return;
+  shown = active;
+  showFields(active.form);
+  composer.choose(active.form.tab);
+  log.show(active);
+  panel.drawWords();
+  facts.draw(active.wire);
 }
 
-/** The address that the page was opened with, `#ws://...` or `?url=...`, only ever as the value of the field. */
-function startUrl() {
-  const asked = new URLSearchParams(location.search).get("url");
-  if (asked) return asked;
-  const named = location.hash.slice(1);
-  if (!/^(\w+:|\/)/.test(named)) return ""; // a place on the page, such as #log
-  try {
-    return decodeURIComponent(named);
-  } catch {
-    return named; // a stray % that is no escape
-  }
-}
-
-function onSubmit(id, act) {
-  element(id).addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (event.submitter?.getAttribute("aria-disabled") !== "true") act();
-  });
-}
-
-wire.addEventListener("state", draw);
-wire.addEventListener("message", ({detail}) => {
-  log.add(detail);
+sessions.addEventListener("list", show);
+sessions.addEventListener("state", ({detail: {session}}) => session === sessions.active && draw());
+sessions.addEventListener("row", ({detail: {session, row}}) => {
+  if (session !== sessions.active) return;
+  log.drawSoon();
   drawSoon();
-});
-wire.addEventListener("event", ({detail}) => {
-  log.add({direction: "event", ...detail});
-  const state = wire.state === null ? "" : say("live", {state: NAMES[wire.state]});
-  announce(`${state} ${sentence(detail)}`);
+  if (row.direction === "received") announceMessage(row);
+  if (row.direction !== "event") return;
+  const {state} = session.wire;
+  announce(`${state === null ? "" : say("live", {state: NAMES[state]})} ${sentence(row)}`);
 });
 
-/** What has happened beside the connection. */
-function tell(event) {
-  log.add({direction: "event", ...event});
-  announce(sentence(event));
+bindFields(sessions, (name) => panel.changed(name));
+new Tabs(sessions);
+new Saved({read: () => composer.read(), use: (message) => composer.use(message), send: (message) => composer.sendSaved(message)});
+element("import").addEventListener("change", ({target}) => {
+  if (target.files.length) importFile(target.files[0]);
+  target.value = "";
+});
+for (const folded of document.querySelectorAll("details[data-kept]")) {
+  folded.open = recall(`open.${folded.id}`) === "yes";
+  folded.addEventListener("toggle", () => remember(`open.${folded.id}`, folded.open ? "yes" : "no"));
 }
 
-onSubmit("connect-form", connect);
-onSubmit("close-form", close);
-element("reason").addEventListener("input", drawReasonLeft);
-for (const radio of document.querySelectorAll("[name=binary-type]")) {
-  radio.addEventListener("change", () => wire.setBinaryType(radio.value));
-}
-element("again").addEventListener("change", ({target}) => {
-  wire.reconnect(target.checked);
-  remember("again", target.checked ? "yes" : "no");
+/** A link to the console opens a tab here, or the tab that is still unused: the open connections stay. */
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='/?']");
+  const form = link && !event.ctrlKey && !event.metaKey && !event.shiftKey ? sharedForm(new URL(link.href)) : null;
+  if (!form) return;
+  event.preventDefault();
+  const unused = sessions.active;
+  sessions.add({...first, ...form});
+  if (unused.wire.state === null && !unused.ledger.rows.length) sessions.remove(unused);
+  element("connect").focus();
 });
-element("again").checked = recall("again") === "yes";
-wire.reconnect(element("again").checked);
-wire.setBinaryType(document.querySelector("[name=binary-type]:checked").value);
 
-element("url").value = startUrl() || `${home}/echo`;
-element("place").value = `${home}/blob`;
-new Composer((payload) => wire.send(payload), announce, tell);
-document.addEventListener("tongue", drawWords);
-listen();
-speak(preferred());
+element("place").value = `${host}/blob`;
+const asked = sharedForm();
+const isFirst = !sessions.restore({...first, ...asked});
+if (asked && !isFirst && !isReload()) sessions.add({...first, ...asked});
+translate();

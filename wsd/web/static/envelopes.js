@@ -35,11 +35,10 @@ export function readEnvelope({protocol, opcode, payload}) {
   }
 }
 
-/** An envelope in a line: its name, topic and payload, and then its other fields. */
-export function summary(envelope) {
+/** The parts of an envelope in a line: its name, topic and payload, and its other fields as `rest`. */
+export function partsOf(envelope) {
   const [[name, {topic, data, text, ...others}]] = Object.entries(envelope);
   const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
-  const payload = data === undefined ? text : JSON.stringify(data);
-  const rest = Object.entries(others).map(([key, value]) => `${key}=${shown(value)}`);
-  return [name, topic, payload, ...rest].filter((part) => part !== undefined).join("  ");
+  const rest = Object.entries(others).map(([key, value]) => `${key}=${shown(value)}`).join("  ");
+  return {name, topic, payload: data === undefined ? text : JSON.stringify(data), rest};
 }

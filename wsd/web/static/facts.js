@@ -2,7 +2,7 @@
 
 import {formatSize} from "./bytes.js";
 import {formatNumber, say} from "./language.js";
-import {codeName} from "./row.js";
+import {codeName} from "./preview.js";
 
 const element = (id) => document.getElementById(id);
 const put = (id, text) => {

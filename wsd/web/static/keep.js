@@ -22,7 +22,7 @@ export class Keeper {
       event.preventDefault(); // it would send the file as a message
       this.#press();
     });
-    document.addEventListener("tongue", () => this.#draw());
+    document.addEventListener("language", () => this.#draw());
   }
 
   /** Begins, or calls off what has begun. */

@@ -1,11 +1,10 @@
-// What the page says, in the reader's language: the words lie in words.js, keyed alike in each tongue.
+// The language of the page: its words, and the choice that all pages share.
 
-import {words} from "./words.js";
-import {recall, remember} from "./memory.js";
+import {remember} from "./memory.js";
 
-let tongue = "en";
+const words = {en: {}, zh: {}};
 
-/** A fault of the person's input: a key of the words, so that its sentence follows the language; `field` is its field's id. */
+/** A mistake in the visitor's input: the key of its sentence, which follows the language, and the id of its field. */
 export class Wrong extends Error {
   constructor(key, values = {}, field = null) {
     super(key);
@@ -15,53 +14,56 @@ export class Wrong extends Error {
   }
 }
 
+/** The current language: "en" or "zh". theme.js has set it on <html> from the kept choice, or else the browser's. */
+export function language() {
+  return document.documentElement.lang.startsWith("zh") ? "zh" : "en";
+}
+
+/** Adds words: {en: {key: "text with {name}"}, zh: {...}}. Elements with these keys get their text at once. */
+export function addWords(more) {
+  for (const name of Object.keys(words)) Object.assign(words[name], more[name]);
+  fillElements();
+}
+
 /** The words of a key, with each {name} replaced by its value. They are text, never markup. */
 export function say(key, values = {}) {
-  return words[tongue][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+  return words[language()][key].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
 }
 
 /** Whether there are words of that key. */
 export function has(key) {
-  return key in words[tongue];
+  return key in words[language()];
 }
 
-/** A number as the tongue groups its digits. */
+/** A number with its digits grouped as the language does it. */
 export function formatNumber(value) {
   return value.toLocaleString(document.documentElement.lang);
 }
 
-/** The tongue kept from last time, or the first of the browser's that we have. */
-export function preferred() {
-  const kept = recall("tongue");
-  if (kept in words) return kept;
-  const asked = (navigator.languages ?? [navigator.language]).map((name) => name.toLowerCase().split("-")[0]);
-  return asked.find((name) => name in words) ?? "en";
-}
-
-/** Puts the whole page into a tongue, and tells whoever draws words of their own ("tongue" on document). */
-export function speak(name) {
-  tongue = name;
+/** Shows the page in a language and keeps the choice for all pages. */
+export function choose(name) {
+  remember("language", name);
   document.documentElement.lang = name === "zh" ? "zh-CN" : "en";
-  for (const element of document.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
-  for (const element of document.querySelectorAll("[data-say-label]")) {
-    element.setAttribute("aria-label", say(element.dataset.sayLabel));
-  }
-  for (const element of document.querySelectorAll("[data-say-placeholder]")) {
-    element.placeholder = say(element.dataset.sayPlaceholder);
-  }
-  for (const button of document.querySelectorAll("[data-tongue]")) {
-    button.setAttribute("aria-pressed", String(button.dataset.tongue === name));
-  }
-  document.title = say("pageTitle");
-  document.dispatchEvent(new Event("tongue"));
+  translate();
 }
 
-/** Lets the switch choose, and keeps the choice. */
-export function listen() {
-  for (const button of document.querySelectorAll("[data-tongue]")) {
-    button.addEventListener("click", () => {
-      remember("tongue", button.dataset.tongue);
-      speak(button.dataset.tongue);
-    });
+/** Fills in the words of all elements, then fires "language" on document for whoever draws words by script. */
+export function translate() {
+  fillElements();
+  document.dispatchEvent(new Event("language"));
+}
+
+const FILLED = [
+  ["say", "[data-say]", (element, text) => { element.textContent = text; }],
+  ["sayLabel", "[data-say-label]", (element, text) => element.setAttribute("aria-label", text)],
+  ["sayPlaceholder", "[data-say-placeholder]", (element, text) => { element.placeholder = text; }],
+];
+
+function fillElements() {
+  for (const [name, selector, fill] of FILLED) {
+    for (const element of document.querySelectorAll(selector)) {
+      if (has(element.dataset[name])) fill(element, say(element.dataset[name]));
+    }
   }
+  if (has("pageTitle")) document.title = say("pageTitle");
 }

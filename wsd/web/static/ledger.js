@@ -1,9 +1,9 @@
-// The log as data: rows of messages and events, bounded in number and in bytes, and written out as JSON lines.
+// The log as data: rows of messages and events, limited in number and in bytes.
 
-import {base64} from "./bytes.js";
-
-export const ROWS = 1_000;
+export const ROWS = 10_000;
 export const BYTES = 64 * 1024 * 1024;
+
+let next = 1;
 
 /** The bytes of a payload, or of its first `most`. */
 export async function bytesOf(payload, most = Infinity) {
@@ -17,16 +17,16 @@ export async function bytesOf(payload, most = Infinity) {
 
 /**
  * Rows {id, time (ms since 1970), direction, opcode, size, payload, trip, protocol} or {id, time, direction: "event", key,
- * values}.
+ * values}. Ids grow, and are unique in the page.
  */
 export class Ledger {
   rows = [];
   dropped = 0;
   #bytes = 0;
-  #next = 1;
 
+  /** Adds a row, with the present time unless it has one, and drops the oldest ones beyond the limits. */
   add(row) {
-    this.rows.push({...row, id: this.#next++, time: Date.now()});
+    this.rows.push({time: Date.now(), trip: null, ...row, id: next++});
     this.#bytes += row.size ?? 0;
     while (this.rows.length > ROWS || (this.#bytes > BYTES && this.rows.length > 1)) {
       this.#bytes -= this.rows.shift().size ?? 0;
@@ -41,37 +41,9 @@ export class Ledger {
   }
 }
 
-/** Whether a row passes the filter {find, direction, opcode}; `text` is what the row shows of itself. */
+/** Whether a row passes the filter {find, direction, opcode}; `find` is in lower case, `text` what is searched of the row. */
 export function passes(row, filter, text) {
   if (filter.direction && row.direction !== filter.direction) return false;
   if (filter.opcode && row.opcode !== filter.opcode) return false;
-  return !filter.find || text.toLowerCase().includes(filter.find.toLowerCase());
-}
-
-/** The payload as base64, or why the browser could not read it: a file sent may be gone from the disk by now. */
-async function encoded(payload) {
-  try {
-    return {base64: base64(await bytesOf(payload))};
-  } catch (error) {
-    return {unreadable: error.message};
-  }
-}
-
-/** The rows as JSON lines: a text as "text", bytes as "base64", an event by its name and values. */
-export async function jsonLines(rows) {
-  const lines = [];
-  for (const {time, direction, opcode, size, payload, trip, key, values} of rows) {
-    const line = {time: new Date(time).toISOString(), direction};
-    if (direction === "event") {
-      Object.assign(line, {event: key.replace(/^event/, "").toLowerCase(), ...values});
-    } else {
-      Object.assign(line, {opcode, size});
-      if (trip !== null) line.roundTripMs = Number(trip.toFixed(3));
-      if (payload instanceof File) line.file = payload.name;
-      if (opcode === "text") line.text = payload;
-      else Object.assign(line, await encoded(payload));
-    }
-    lines.push(`${JSON.stringify(line)}\n`);
-  }
-  return lines;
+  return !filter.find || text(row).toLowerCase().includes(filter.find);
 }

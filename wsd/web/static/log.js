@@ -1,42 +1,53 @@
-// The log as people see it: the newest rows at the end, filtered, walked with the arrow keys, taken home as JSON lines.
+// The log as people see it: the newest rows at the end, filtered, walked with the arrow keys, exported.
 
 import {formatSize} from "./bytes.js";
-import {BYTES, jsonLines, Ledger, passes, ROWS} from "./ledger.js";
+import {BYTES, passes, ROWS} from "./ledger.js";
 import {formatNumber, say} from "./language.js";
+import {jsonLines} from "./lines.js";
+import {readLine, searched} from "./preview.js";
 import {Row} from "./row.js";
+import {Scroller} from "./scroller.js";
 
 const element = (id) => document.getElementById(id);
 
 export class Log {
-  ledger = new Ledger();
   #list = element("log");
-  #entries = new Map(); // row id -> Row; every row kept, whether the filter shows it or not
-  #filter = {find: "", direction: "", opcode: ""};
+  #session = null;
+  #filter = null; // that of the session, with `find` in lower case
+  #current = null; // the id of the row that Tab reaches
   #newest = 0; // the id of the last row drawn
   #drawing = false;
+  #reading = false;
+  #scroller;
 
-  constructor() {
-    for (const name of Object.keys(this.#filter)) {
-      const control = element(name);
-      control.addEventListener("input", () => {
-        this.#filter[name] = control.value;
+  /** `actions` are {copy, resend, edit}, each of which takes a row. */
+  constructor(actions) {
+    this.#scroller = new Scroller(this.#list, (row) => new Row(row, actions));
+    for (const name of ["find", "direction", "opcode"]) {
+      element(name).addEventListener("input", ({target}) => {
+        this.#session.filter[name] = target.value;
         this.#sift();
       });
-      this.#filter[name] = control.value; // a reloaded page keeps what its fields held
     }
     element("clear").addEventListener("click", () => this.clear());
     element("export").addEventListener("click", () => this.export());
-    element("newest").addEventListener("click", () => this.#toEnd());
+    element("newest").addEventListener("click", () => this.#scroller.toEnd());
     this.#list.addEventListener("scroll", () => this.#offerNewest(), {passive: true});
     this.#list.addEventListener("keydown", (event) => this.#walk(event));
     this.#list.addEventListener("focusin", ({target}) => target.classList.contains("row") && this.#stop(target));
-    document.addEventListener("tongue", () => this.#translate());
+    document.addEventListener("language", () => this.#translate());
   }
 
-  add(row) {
-    this.ledger.add(row);
+  /** Shows the log of another connection. */
+  show(session) {
+    this.#session = session;
+    for (const [name, value] of Object.entries(session.filter)) element(name).value = value;
+    this.#sift();
+  }
+
+  /** There is a new row: draws once a frame at most. A hidden page has no frames, and needs none. */
+  drawSoon() {
     if (this.#drawing) return;
-    // Once a frame at most; a hidden page has no frames, and then the ledger's bound is all that is needed.
     this.#drawing = true;
     requestAnimationFrame(() => {
       this.#drawing = false;
@@ -45,108 +56,112 @@ export class Log {
   }
 
   clear() {
-    this.ledger.clear();
-    this.#draw();
+    this.#session.ledger.clear();
+    this.#sift();
   }
 
   /** Gives the rows that the filter shows to the browser to save. */
   async export() {
-    const rows = this.ledger.rows.filter((row) => this.#passes(row));
+    this.#draw();
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob(await jsonLines(rows), {type: "application/jsonl"}));
+    link.href = URL.createObjectURL(new Blob(await jsonLines(this.#scroller.items), {type: "application/jsonl"}));
     link.download = `wsd-${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}.jsonl`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
   }
 
   #passes(row) {
-    return passes(row, this.#filter, this.#entry(row).searched);
-  }
-
-  #entry(row) {
-    let entry = this.#entries.get(row.id);
-    if (!entry) {
-      entry = new Row(row);
-      this.#entries.set(row.id, entry);
-    }
-    return entry;
+    return passes(row, this.#filter, searched);
   }
 
   #draw() {
-    const atEnd = this.#atEnd();
-    const {rows} = this.ledger;
+    const atEnd = this.#scroller.isAtEnd;
+    const {rows} = this.#session.ledger;
+    const {items} = this.#scroller;
     const oldest = rows.length ? rows[0].id : Infinity;
-    for (const [id, entry] of this.#entries) {
-      if (id >= oldest) break;
-      entry.element.remove();
-      this.#entries.delete(id);
-    }
+    const gone = items.findIndex(({id}) => id >= oldest);
+    if (gone) this.#scroller.dropFirst(gone < 0 ? items.length : gone);
     let from = rows.length;
     while (from && rows[from - 1].id > this.#newest) from -= 1;
     for (const row of rows.slice(from)) {
       this.#newest = row.id;
-      if (this.#passes(row)) this.#list.append(this.#entry(row).element);
+      if (this.#passes(row)) items.push(row);
     }
+    this.#readLines(rows.slice(from));
     this.#settle(atEnd);
   }
 
   #sift() {
-    this.#list.replaceChildren(...this.ledger.rows.filter((row) => this.#passes(row)).map((row) => this.#entry(row).element));
+    const {ledger, filter} = this.#session;
+    const {rows} = ledger;
+    this.#filter = {...filter, find: filter.find.toLowerCase()};
+    this.#newest = rows.at(-1)?.id ?? 0;
+    this.#scroller.reset(rows.filter((row) => this.#passes(row)));
+    this.#readLines(rows);
     this.#settle(true);
   }
 
-  #translate() {
-    for (const entry of this.#entries.values()) entry.translate();
-    this.#settle(this.#atEnd());
+  /** What is searched of binary messages is read only when something is searched; then it is searched again. */
+  async #readLines(rows) {
+    const unread = this.#filter.find ? rows.filter((row) => row.opcode === "binary" && row.line === undefined) : [];
+    if (!unread.length || this.#reading) return;
+    this.#reading = true;
+    await Promise.all(unread.map(readLine));
+    this.#reading = false;
+    this.#sift();
   }
 
-  /** What follows a change of the rows: one stop for Tab, the words around the list, and the end in sight. */
+  #translate() {
+    if (!this.#session) return;
+    this.#scroller.redraw();
+    this.#settle(this.#scroller.isAtEnd);
+  }
+
+  /** What follows a change of the rows: the end in sight, one stop for Tab, and the words around the list. */
   #settle(toEnd) {
-    if (!this.#list.querySelector(".row[tabindex='0']")) {
-      const last = this.#list.lastElementChild?.querySelector(".row");
-      if (last) last.tabIndex = 0;
-    }
-    const {rows, dropped} = this.ledger;
-    const shown = this.#list.childElementCount;
+    if (toEnd) this.#scroller.toEnd();
+    else this.#scroller.draw();
+    this.#offerStop();
+    const {rows, dropped} = this.#session.ledger;
+    const shown = this.#scroller.items.length;
     const bound = {rows: formatNumber(ROWS), size: formatSize(BYTES), dropped: formatNumber(dropped)};
-    const words = [say(dropped ? "boundDropped" : "bound", bound)];
+    const words = dropped ? [say("boundDropped", bound)] : [];
     if (shown < rows.length) words.unshift(say("shown", {shown: formatNumber(shown), kept: formatNumber(rows.length)}));
+    else if (rows.length) words.unshift(say("rows", {count: formatNumber(rows.length)}));
     element("log-bound").textContent = words.join(" ");
+    element("log-bound").title = say("bound", bound);
     element("empty").hidden = shown > 0;
     element("empty").textContent = say(rows.length ? "emptyFilter" : "empty");
-    if (toEnd) this.#toEnd();
     this.#offerNewest();
   }
 
-  #atEnd() {
-    return this.#list.scrollHeight - this.#list.scrollTop - this.#list.clientHeight < 40;
-  }
-
-  #toEnd() {
-    this.#list.scrollTop = this.#list.scrollHeight;
-  }
-
   #offerNewest() {
-    element("newest").hidden = this.#atEnd();
+    element("newest").hidden = this.#scroller.isAtEnd;
   }
 
   /** Makes a row the one that Tab reaches. */
   #stop(button) {
-    for (const other of this.#list.querySelectorAll(".row[tabindex='0']")) other.tabIndex = -1;
-    button.tabIndex = 0;
+    this.#current = Number(button.parentElement.dataset.id);
+    this.#offerStop();
+  }
+
+  #offerStop() {
+    const {views} = this.#scroller;
+    const stop = views.find(({row}) => row.id === this.#current) ?? views.at(-1);
+    for (const view of views) view.button.tabIndex = view === stop ? 0 : -1;
   }
 
   #walk(event) {
-    const here = event.target.closest(".row")?.parentElement;
-    if (!here) return;
-    const there = {
-      ArrowDown: here.nextElementSibling,
-      ArrowUp: here.previousElementSibling,
-      Home: this.#list.firstElementChild,
-      End: this.#list.lastElementChild,
-    }[event.key];
-    if (!there) return;
+    const button = event.target.closest(".row");
+    if (!button && event.target !== this.#list) return;
+    const {items} = this.#scroller;
+    const last = items.length - 1;
+    const here = Math.min(last, this.#scroller.indexOf(this.#current ?? items[last]?.id));
+    const there = {ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: last}[event.key];
+    if (there === undefined || last < 0) return;
     event.preventDefault();
-    there.querySelector(".row").focus();
+    const item = items[Math.min(last, Math.max(0, there))];
+    this.#scroller.show(item);
+    this.#scroller.view(item).button.focus({preventScroll: true});
   }
 }

@@ -30,7 +30,7 @@ export class Pad {
     this.#canvas.addEventListener("blur", () => {
       this.#pen.hidden = true;
     });
-    document.addEventListener("tongue", () => this.#offerInks());
+    document.addEventListener("language", () => this.#offerInks());
   }
 
   /** The pixels as ImageData's own ArrayBuffer, as pages send them: 512,000 bytes. */

@@ -2,6 +2,7 @@
 
 import {Echoes} from "./echoes.js";
 import {utf8} from "./bytes.js";
+import {openSocket} from "./why.js";
 
 const WATCH = 100; // ms between looks at readyState and bufferedAmount, neither of which has an event
 const FIRST = 500; // ms of back-off at the first try, doubled at each further one
@@ -33,8 +34,9 @@ export class Wire extends EventTarget {
   sent = {count: 0, bytes: 0};
   received = {count: 0, bytes: 0};
   echoes = new Echoes();
-  #asked = null; // {url, protocols} of the last connect()
+  asked = null; // {url, protocols} of the last connect()
   #unwanted = false; // the person closed it, so it stays closed
+  #next = null; // {url, protocols} to connect to when this one has closed
   #openedAt = null;
   #watch = null;
   #timer = null;
@@ -53,8 +55,18 @@ export class Wire extends EventTarget {
     if (!this.idle) return;
     this.#forget();
     this.attempt = 0;
-    this.#asked = {url, protocols};
+    this.asked = {url, protocols};
     this.#open();
+  }
+
+  /** Closes the connection that there is, and opens this one when it has closed. */
+  reconnectTo(url, protocols) {
+    if (this.idle) {
+      this.connect(url, protocols);
+      return;
+    }
+    this.close([1000]);
+    this.#next = {url, protocols};
   }
 
   /** Sends a string, Blob or ArrayBuffer; false when the connection is not open. */
@@ -73,6 +85,7 @@ export class Wire extends EventTarget {
   /** Closes with checked [code, reason], and does not come back; while waiting for a try it stops the trying. */
   close(argumentsOfClose) {
     this.#unwanted = true;
+    this.#next = null;
     if (this.due !== null) {
       this.#forget();
       this.#tell("eventStopped");
@@ -100,17 +113,22 @@ export class Wire extends EventTarget {
   }
 
   #open() {
-    const {url, protocols} = this.#asked;
-    const socket = new WebSocket(url, protocols);
+    const {url, protocols} = this.asked;
+    const {socket, why} = openSocket(url, protocols);
     this.socket = socket;
     this.#unwanted = false;
     this.#openedAt = null;
+    this.sent = {count: 0, bytes: 0};
+    this.received = {count: 0, bytes: 0};
     this.echoes = new Echoes();
     socket.binaryType = this.binaryType;
     socket.onopen = () => this.#opened();
     socket.onmessage = ({data}) => this.#received(data);
     socket.onerror = () => this.#tell("eventError");
-    socket.onclose = (event) => this.#ended(event);
+    socket.onclose = (event) => {
+      this.#ended(event);
+      if (!event.wasClean) this.#tellWhy(why);
+    };
     this.#watch ??= setInterval(() => this.#changed(), WATCH);
     this.#tell(protocols.length ? "eventConnectingAs" : "eventConnecting", {url, protocols: protocols.join(", ")});
     this.#changed();
@@ -137,10 +155,39 @@ export class Wire extends EventTarget {
     clearInterval(this.#watch);
     this.#watch = null;
     this.closed = {code, reason, wasClean};
-    this.#tell(reason ? "eventClosedReason" : "eventClosed", this.closed);
+    this.#tell(reason ? "eventClosedReason" : "eventClosed", {...this.closed, ...this.#sums()});
     if (this.#openedAt !== null && performance.now() - this.#openedAt >= STEADY) this.attempt = 0;
-    if (this.again && !this.#unwanted) this.#wait();
+    if (this.#next) this.#openNext();
+    else if (this.again && !this.#unwanted) this.#wait();
     this.#changed();
+  }
+
+  /** What went over a connection that was open: its seconds, messages and bytes. */
+  #sums() {
+    if (this.#openedAt === null) return {};
+    const {sent, received} = this;
+    const seconds = Number(((performance.now() - this.#openedAt) / 1000).toFixed(1));
+    return {
+      seconds, sent: sent.count, sentBytes: sent.bytes, received: received.count, receivedBytes: received.bytes,
+    };
+  }
+
+  #openNext() {
+    const {url, protocols} = this.#next;
+    this.#next = null;
+    try {
+      this.connect(url, protocols);
+    } catch (error) {
+      this.#tell("eventRefused", {why: error.message});
+    }
+  }
+
+  /** Tells what the browser hides: why there is no connection, or how it ended. */
+  async #tellWhy(why) {
+    const reason = await why();
+    if (!reason) return;
+    if (reason.command) reason.values.command = reason.command;
+    this.#tell(reason.key, reason.values);
   }
 
   #wait() {

@@ -8,6 +8,7 @@
 const HEAD = 12; // a chunk's offset (8 bytes) and CRC-32 (4 bytes), the most significant first
 const CREDIT = 4 << 20; // bytes of a download that may be on their way
 const PATIENCE = 60_000; // milliseconds in which an answer has to come
+const FINAL = new Set(["bad_name", "conflict", "sha256", "too_large", "unknown"]); // nothing is left to be resumed
 const AGAIN = new Set(["checksum", "offset", "credit", "busy", "disk_full", "unavailable", "no_transfer"]);
 
 /** What the server said was wrong; `code` is one of docs/blob-protocol.md's. */
@@ -23,9 +24,10 @@ export class BlobError extends Error {
  * Upload a File or Blob: a promise of the receipt `{id, name, size, sha256, type, url}`.
  *
  * `url` is the route's, relative ones too. Options: `name`, `type`, `onprogress({sent, acknowledged, size})`, `signal` (an
- * AbortSignal: the upload is abandoned, and removed at the server), `chunk` (bytes), and `patience`, the milliseconds for
+ * AbortSignal: the upload is abandoned, and removed at the server), `pause` (an AbortSignal: the upload ends, and can be
+ * resumed), `onretry(error)` (called before it waits and tries again), `chunk` (bytes), and `patience`, the milliseconds for
  * which it tries again without getting any further (ten minutes). An upload of the same file by the same browser goes on
- * where the last one ended, after a reload too.
+ * where the last one ended, after a reload too. The SHA-256 of the receipt is that of the file, or the promise is rejected.
  */
 export async function upload(url, file, options = {}) {
   const name = options.name ?? file.name ?? "blob";
@@ -37,13 +39,16 @@ export async function upload(url, file, options = {}) {
     hashed: 0, acknowledged: 0, sent: 0,
   };
   remember(place, state.token);
+  const signal = AbortSignal.any([options.signal, options.pause].filter(Boolean));
   try {
-    return await persist(options, (signal) => uploadOnce(url, state, signal), () => state.acknowledged);
+    const attempt = () => uploadOnce(url, state, signal);
+    const receipt = await persist({...options, signal}, attempt, () => state.acknowledged);
+    remember(place, null);
+    return receipt;
   } catch (error) {
     if (options.signal?.aborted) await abandon(url, state.token);
+    if (options.signal?.aborted || FINAL.has(error.code)) remember(place, null);
     throw error;
-  } finally {
-    remember(place, null);
   }
 }
 
@@ -70,7 +75,10 @@ async function uploadOnce(url, state, signal) {
     const type = options.type ?? file.type;
     line.say("begin", {...begin, ...(type && {type}), ...(options.chunk && {chunk: options.chunk})});
     const answer = await line.next("ready", "have");
-    if (answer.have) return answer.have;
+    if (answer.have) {
+      await hashUpTo(state, file.size);
+      return verified(answer.have, state.hash.copy().hex());
+    }
     let {offset, credit, chunk} = answer.ready;
     let granted = offset + credit;
     tell(state, offset, offset);
@@ -84,12 +92,13 @@ async function uploadOnce(url, state, signal) {
       offset += bytes.length;
       tell(state, offset, state.acknowledged);
     }
-    line.say("end", {sha256: state.hash.copy().hex()});
+    const sha256 = state.hash.copy().hex();
+    line.say("end", {sha256});
     for (;;) {
       const last = await line.next("done", "ack");
       if (last.done) {
         tell(state, file.size, file.size);
-        return last.done;
+        return verified(last.done, sha256);
       }
       acknowledged(state, last);
     }
@@ -133,6 +142,11 @@ function checked(message, due) {
     throw new BlobError({code: "checksum", message: "a piece came that is not what was sent"});
   }
   return bytes;
+}
+
+function verified(receipt, sha256) {
+  if (receipt.sha256 === sha256) return receipt;
+  throw new BlobError({code: "sha256", message: "the stored file is another one: its SHA-256 differs"});
 }
 
 function acknowledged(state, {ack}) {
@@ -179,7 +193,7 @@ async function abandon(url, token) {
 // -- trying again ----------------------------------------------------------------------------------------------------
 
 /** Try until it is done: at once where something came of it, else after a while, and not for ever. */
-async function persist({signal, patience = 600_000}, attempt, progress) {
+async function persist({signal, onretry, patience = 600_000}, attempt, progress) {
   let pause = 250, seen = -1, since = Date.now();
   for (;;) {
     try {
@@ -191,6 +205,7 @@ async function persist({signal, patience = 600_000}, attempt, progress) {
       if (error instanceof DOMException) throw error; // the file cannot be read any more, the address cannot be
       if (progress() !== seen) [seen, since, pause] = [progress(), Date.now(), 250];
       if (Date.now() - since > patience) throw error;
+      onretry?.(error);
       await new Promise((resolve) => {
         setTimeout(resolve, pause);
         signal?.addEventListener("abort", resolve, {once: true});

@@ -77,6 +77,18 @@ class TestOneThatIsFound:
         assert contract.portType == "Soap"
         assert contract.byAction.keys() == {f"{SPACE}/do"}
 
+    def test_its_documentation_may_be_in_several_languages(self, tmp_path: Path) -> None:
+        """An element with xml:lang in it is a translation; all else is the text."""
+        told = """<w:documentation>Converts <b>degrees</b>.
+            <p xml:lang="zh-CN">转换 <b>温度</b>。</p> Old and new.<p xml:lang="DE">Rechnet um.</p></w:documentation>"""
+        ports = PORTS.replace('<w:operation name="ToCelsius">', f'<w:operation name="ToCelsius">{told}')
+        ports = ports.replace('<w:portType name="Soap">', f'<w:portType name="Soap">{told}')
+        content = wsdl(f"<w:types>{TYPES}</w:types>{MESSAGES}{ports}{binding('Soap')}")
+        contract = readContract(write(tmp_path, content))
+        for each in (contract, contract.operations["ToCelsius"]):
+            assert each.documentation == "Converts degrees. Old and new."
+            assert each.translations == {"zh": "转换 温度。", "de": "Rechnet um."}
+
     def test_it_may_lie_in_several_files(self, tmp_path: Path) -> None:
         link = f'<s:import namespace="{SPACE}" schemaLocation="types.xsd"/>'
         types = f'<w:types><s:schema xmlns:s="http://www.w3.org/2001/XMLSchema">{link}</s:schema></w:types>'

@@ -35,6 +35,8 @@ class Operation:
     """By the name of the fault, and by the name of its element."""
     documentation: str = ""
     soapAction: str = ""
+    translations: dict[str, str] = field(default_factory=dict)
+    """The documentation in other languages, by primary language subtag (RFC 5646 2.2.1), such as "zh"."""
 
 
 class Contract:
@@ -55,6 +57,8 @@ class Contract:
         self.byAction: dict[str, Operation] = {}
         self.byElement: dict[str, Operation] = {}
         self.documentation = ""
+        self.translations: dict[str, str] = {}
+        """The documentation in other languages, as `Operation.translations`."""
 
     def add(self, operation: Operation) -> None:
         """Adds an operation. Raises ConfigError if another one has the same element as its input."""

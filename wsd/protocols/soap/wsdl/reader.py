@@ -19,6 +19,8 @@ from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation, uniqu
 
 _WSDL = f"{{{WSDL}}}"
 
+_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+
 
 def readContract(path: Path, classes: Mapping[str, Any] | None = None) -> Contract:
     """Reads a contract from a file. `classes` has the classes of values, by type name. Raises ConfigError."""
@@ -107,9 +109,10 @@ class _WsdlReader:
         service = next(iter(self._all("service")), None)
         name = service.get("name") if service is not None else self._roots[0].get("name") or portType
         contract = Contract(name, self._namespace, portType, self._documents, self._types)
-        contract.documentation = _documentation(self._portType) or (
-            _documentation(service) if service is not None else ""
-        )
+        documented = [each for each in (self._portType, service) if each is not None and _documentation(each)]
+        if documented:
+            contract.documentation = _documentation(documented[0])
+            contract.translations = _translations(documented[0])
         actions = self._soapActions()
         for node in self._portType.findall(f"{_WSDL}operation"):
             contract.add(self._operation(node, actions.get(node.get("name"), "")))
@@ -179,6 +182,7 @@ class _WsdlReader:
             None if outputNode is None else self._message(outputNode, outputName),
             documentation=_documentation(node),
             soapAction=soapAction,
+            translations=_translations(node),
         )
         for fault in node.findall(f"{_WSDL}fault"):
             operation.faults[fault.get("name")] = self._message(fault, f"{name}/Fault/{fault.get('name')}")
@@ -214,5 +218,20 @@ def _isOfSoap(binding: Any) -> bool:
 
 
 def _documentation(node: Any) -> str:
+    """Returns the documentation of a node as text, without its translations."""
     found = node.find(f"{_WSDL}documentation")
-    return "" if found is None else " ".join("".join(found.itertext()).split())
+    if found is None:
+        return ""
+    parts = [found.text or ""]
+    for each in found:
+        parts += [*(() if _LANG in each.attrib else each.itertext()), each.tail or ""]
+    return " ".join("".join(parts).split())
+
+
+def _translations(node: Any) -> dict[str, str]:
+    """Returns the texts of the elements with xml:lang in a node's documentation, by language."""
+    found = node.find(f"{_WSDL}documentation")
+    translated = () if found is None else (each for each in found if _LANG in each.attrib)
+    return {
+        each.get(_LANG).partition("-")[0].lower(): " ".join("".join(each.itertext()).split()) for each in translated
+    }

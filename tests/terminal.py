@@ -22,6 +22,19 @@ from tests.commands import PATIENCE, environment
 ROWS, COLUMNS = 30, 100
 
 
+class _Screen(pyte.Screen):
+    """What can be seen."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(COLUMNS, ROWS)
+        self._descriptor = descriptor
+
+    def write_process_input(self, data: str) -> None:
+        """What the terminal itself says, such as where the cursor is."""
+        with suppress(OSError):
+            os.write(self._descriptor, data.encode())
+
+
 class Terminal:
     """A process at a terminal of 30 rows and 100 columns."""
 
@@ -32,14 +45,8 @@ class Terminal:
         self.status: int | None = None
         """The exit status once it has ended."""
         self._descriptor = descriptor
-        self._screen = pyte.HistoryScreen(COLUMNS, ROWS, history=1000)
-        self._screen.write_process_input = self._answer
+        self._screen = _Screen(descriptor)
         self._stream = pyte.ByteStream(self._screen)
-
-    def _answer(self, text: str) -> None:
-        """What the terminal itself says, such as where the cursor is."""
-        with suppress(OSError):
-            os.write(self._descriptor, text.encode())
 
     @property
     def lines(self) -> list[str]:

@@ -1,0 +1,122 @@
+"""
+Errors as pages: a person at a browser reads what happened, what to do, and gets a link back.
+
+Programs get the same refusal as one sentence of plain text. Both kinds of answers come from here.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from string import Template
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from wsd.head import Head, Refused
+from wsd.policies.address import Peer
+from wsd.resources import PAGE_POLICY, prefersChinese, prefersHtml
+from wsd.web.errorwords import Words, wordsFor
+
+_PAGE = Template("""\
+<!doctype html>
+<html lang="$lang">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <meta name="referrer" content="no-referrer">
+  <title>$status $phrase</title>
+  <link rel="icon" href="/_wsd/icon.svg" type="image/svg+xml">
+  <script src="/_wsd/theme.js"></script>
+  <link rel="stylesheet" href="/_wsd/base.css">
+  <link rel="stylesheet" href="/_wsd/header.css">
+  <link rel="stylesheet" href="/_wsd/error.css">
+  <script type="module" src="/_wsd/header.js"></script>
+</head>
+<body>
+  <header id="site-header"></header>
+  <main class="page error">
+    <p class="status" lang="en">$status $phrase</p>
+$english$chinese  </main>
+</body>
+</html>
+""")
+
+_SECTION = Template("""\
+    <section class="words" lang="$lang">
+      <h1>$happened</h1>
+      <p>$remedy</p>
+      <p class="links">$links</p>
+      <p class="quiet">$label <q lang="en">$sentence</q></p>
+    </section>
+""")
+
+_CONSOLE = 426
+_AGAIN = (408, 429, 503)
+"""Statuses after which the same request may succeed."""
+
+
+class ErrorAnswer(NamedTuple):
+    """The content of an answer to a refused request, and the header fields that belong to it."""
+
+    content: bytes
+    fields: tuple[tuple[str, str], ...]
+
+
+def answerTo(refused: Refused, head: Head | None, peer: Peer | None, hasConsole: bool) -> ErrorAnswer:
+    """Returns a page if the client prefers one, else one sentence of text. `head` is None if none was read."""
+    if head is None or not prefersHtml(head):
+        return ErrorAnswer(f"{refused.sentence}\n".encode(), (("Content-Type", "text/plain; charset=utf-8"),))
+    fields = (
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Security-Policy", PAGE_POLICY),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cache-Control", "no-store"),
+        ("Vary", "Accept, Accept-Language"),
+    )
+    return ErrorAnswer(_page(refused, head, peer, hasConsole).encode(), fields)
+
+
+def _page(refused: Refused, head: Head, peer: Peer | None, hasConsole: bool) -> str:
+    """The page has both languages: theme.js shows the one that the visitor has chosen, before the first paint."""
+    english, chinese = wordsFor(refused.status)
+    console = _consoleUrl(head, peer) if hasConsole and refused.status == _CONSOLE else None
+    isTransient = refused.status in _AGAIN
+    linksEn = _links(console, isTransient, hasConsole, ("Open in the console", "Try again", "Home page"))
+    linksZh = _links(console, isTransient, hasConsole, ("在控制台中打开", "重试", "返回首页"))
+    return _PAGE.substitute(
+        lang="zh-CN" if prefersChinese(head) else "en",
+        status=refused.status,
+        phrase=escape(refused.phrase),
+        english=_section("en", english, linksEn, "The server says:", refused.sentence),
+        chinese=_section("zh-CN", chinese, linksZh, "服务器的说明：", refused.sentence),
+    )
+
+
+def _section(lang: str, words: Words, links: str, label: str, sentence: str) -> str:
+    return _SECTION.substitute(
+        lang=lang,
+        happened=escape(words.happened),
+        remedy=escape(words.remedy),
+        links=links,
+        label=label,
+        sentence=escape(sentence),
+    )
+
+
+def _links(console: str | None, isTransient: bool, hasConsole: bool, texts: tuple[str, str, str]) -> str:
+    """Links as HTML, the most useful one first."""
+    links = []
+    if console is not None:
+        links.append((console, texts[0]))
+    if isTransient:
+        links.append(("", texts[1]))
+    if hasConsole:
+        links.append(("/", texts[2]))
+    return " ".join(f'<a class="button" href="{escape(url)}">{text}</a>' for url, text in links)
+
+
+def _consoleUrl(head: Head, peer: Peer | None) -> str:
+    """The console's address with the URL of a WebSocket, which it fills in without connecting."""
+    scheme = "wss" if peer is not None and peer.secure else "ws"
+    query = f"?{head.query}" if head.query else ""
+    return f"/?{urlencode({'url': f'{scheme}://{head.host}{head.path}{query}'})}"
