@@ -222,7 +222,7 @@ class TestSizesAndTimes:
         assert told.startswith(f"policies.max_message: {written} is not a size; write bytes or")
 
     def test_a_size_may_be_too_little(self) -> None:
-        assert sentence("[policies]\nmax_message = 0") == "policies.max_message: 0 is too little; 1 is the least"
+        assert sentence("[policies]\nmax_message = 0") == "policies.max_message: 0 is too small; the minimum is 1"
 
     def test_a_time_is_seconds(self) -> None:
         policies = read("[policies]\nping_interval = 7\nping_timeout = 0.5").policies
@@ -236,7 +236,7 @@ class TestSizesAndTimes:
 
     def test_a_time_is_not_nothing_unless_that_means_never(self) -> None:
         assert read("[policies]\nping_interval = 0").policies.ping_interval == 0
-        assert sentence("[policies]\nstall_timeout = 0").startswith("policies.stall_timeout: 0.0 is too little")
+        assert sentence("[policies]\nstall_timeout = 0").startswith("policies.stall_timeout: 0.0 is too small")
 
     def test_a_count_is_whole(self) -> None:
         told = sentence("[policies]\nmax_connections = 1.5")
@@ -259,7 +259,7 @@ class TestSlips:
 
     def test_a_wrong_type_is_told_with_what_would_be_right(self) -> None:
         assert sentence('port = "x"') == 'port: "x" is not a port; write a number from 0 to 65535'
-        assert sentence("port = 70000") == "port: 70000 is too much; 65535 is the most"
+        assert sentence("port = 70000") == "port: 70000 is too large; the maximum is 65535"
         assert sentence('proxy_protocol = "yes"').endswith("write one of them, without quotes")
         assert sentence("host = 5") == 'host: 5 is not a list; write ["...", "..."]'
         assert sentence("host = [5]") == 'host: 5 is not a text; write it in quotes: "5"'
@@ -558,7 +558,7 @@ class TestAProtocolsOwnKeys:
         ("keys", "told"),
         [
             ("words = 1.5", "words: 1.5 is not a whole number; write 2"),
-            ("words = -1", "words: -1 is too little; 0 is the least"),
+            ("words = -1", "words: -1 is too small; the minimum is 0"),
             ('cage = "big"', 'cage: "big" is not a size; write bytes or "1 MiB"'),
             ("loud = 1", "loud: 1 is neither true nor false; write one of them, without quotes"),
             ("name = 1", 'name: 1 is not a text; write it in quotes: "1"'),

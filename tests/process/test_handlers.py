@@ -380,7 +380,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
 
 
 class TestThePage:
-    @pytest.mark.parametrize(("path", "answer"), [("/choosy", "welcome"), ("/shout", "YOU")])
+    @pytest.mark.parametrize(("path", "answer"), [("/choosy", "welcome, you"), ("/shout", "YOU")])
     def test_shows_handlers_that_answer(self, shown: RunningDaemon, path: str, answer: str) -> None:
         with opened(shown, path) as socket:
             socket.send("you")

@@ -221,7 +221,7 @@ class TestSlips:
         ("arguments", "told"),
         [
             (["--port", "x"], '--port: "x" is not a port; write a number from 0 to 65535'),
-            (["--port", "70000"], "--port: 70000 is too much; 65535 is the most"),
+            (["--port", "70000"], "--port: 70000 is too large; the maximum is 65535"),
             (["--tls-port", "-1"], '--tls-port: "-1" is not a port; write a number from 0 to 65535'),
             (["--log-format", "xml"], '--log-format: "xml" is none of "text", "json"'),
             (["--log-level", "loud"], '--log-level: "loud" is none of "debug", "info", "warn", "error"'),

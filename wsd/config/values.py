@@ -202,9 +202,9 @@ def _number(value: object, kind: type, unit: str | None) -> int | float:
 def _bounded(value: float, metadata: Mapping[str, Any]) -> int | float:
     least, most = metadata.get("least", 0), metadata.get("most")
     if value < least:
-        raise ValueError(f"{value} is too little; {least} is the least")
+        raise ValueError(f"{value} is too small; the minimum is {least}")
     if most is not None and value > most:
-        raise ValueError(f"{value} is too much; {most} is the most")
+        raise ValueError(f"{value} is too large; the maximum is {most}")
     return value
 
 
