@@ -48,6 +48,11 @@ class TopicsServer:
         self._daemon.stop(signal.SIGKILL)
         self._context.__exit__(None, None, None)
 
+    @property
+    def base(self) -> str:
+        """The URL of its pages."""
+        return f"http://localhost:{self.port}"
+
     def url(self, topic: str = "", scheme: str = "ws", route: str = "topics") -> str:
         return f"{scheme}://localhost:{self.port}/{route}/{topic}"
 

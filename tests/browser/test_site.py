@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.conftest import FOREIGN
 from tests.browser.test_console_page import CONTRASTS
 
 PAGES = ("/", "/blob", "/canvas/one", "/soap", "/topics", "/_wsd/status", "/nothing")
@@ -41,11 +42,7 @@ def openPage(browser: Browser, daemon: str) -> Iterator[Opened]:
 
 
 def links(page: Page) -> list[str]:
-    return [
-        name
-        for name in page.get_by_role("navigation").get_by_role("link").all_inner_texts()
-        if name not in ("Canvas", "画布")
-    ]
+    return page.get_by_role("navigation").get_by_role("link").all_inner_texts()
 
 
 class TestHeader:
@@ -57,7 +54,14 @@ class TestHeader:
 
     @pytest.mark.parametrize(
         ("path", "name"),
-        [("/", "Console"), ("/blob", "Files"), ("/soap", "SOAP"), ("/topics", "Topics"), ("/_wsd/status", "Status")],
+        [
+            ("/", "Console"),
+            ("/canvas/one", "Canvas"),
+            ("/blob", "Files"),
+            ("/soap", "SOAP"),
+            ("/topics", "Topics"),
+            ("/_wsd/status", "Status"),
+        ],
     )
     def testMarksThePageThatIsShown(self, openPage: Opened, path: str, name: str) -> None:
         page = openPage(path)
@@ -209,6 +213,16 @@ class TestErrors:
         page.get_by_role("button", name="English").click()
         expect(page.locator("h1:visible")).to_have_text("There is nothing at this address")
 
+    def testAreReadableUnderAForeignNameThoughTheirFilesAreRefused(self, browser: Browser, daemon: str) -> None:
+        context = browser.new_context(locale="zh-CN")
+        page = context.new_page()
+        response = page.goto(f"http://{FOREIGN}:{daemon.partition(':')[2]}/")
+        assert response is not None
+        assert response.status == 421
+        expect(page.locator("h1:visible")).to_have_text("服务器不认识这个域名")
+        assert page.locator("main").evaluate("main => main.getBoundingClientRect().width") < 700
+        context.close()
+
     def testRunNothingOfTheAddress(self, openPage: Opened) -> None:
         page = openPage('/<img src=x onerror=alert(1)>?"><script>window.ran=1</script>')
         assert page.evaluate("window.ran") is None
@@ -333,3 +347,22 @@ class TestWhyAConnectionFailed:
             "0" * 32,
         )
         assert answer == {}
+
+    def testIsNotToldToAPageOfAnotherOrigin(self, page: Page, daemon: str, served: int) -> None:
+        """Another port of the same host: cookies are shared, and nothing else."""
+        page.goto(f"http://localhost:{served}/blank.html")
+        token = "a" * 32
+        answer = page.evaluate(
+            """async ([host, token]) => {
+                document.cookie = `wsd_attempt_${token}=1; Path=/`;
+                await new Promise(resolve => { new WebSocket(`ws://${host}/nothing`).onclose = resolve; });
+                const headers = {"Wsd-Attempt": token, "Wsd-Target": "/nothing"};
+                return fetch(`http://${host}/_wsd/why`, {headers}).then(answer => answer.text(), error => error.name);
+            }""",
+            [daemon, token],
+        )
+        assert answer == "TypeError"
+        page.goto(f"http://{daemon}/topics")
+        headers = {"Wsd-Attempt": token, "Wsd-Target": "/nothing"}
+        remembered = page.evaluate("headers => fetch('/_wsd/why', {headers}).then(answer => answer.json())", headers)
+        assert remembered == {}

@@ -7,59 +7,19 @@ import re
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import Daemon
 from tests.browser.console import Console
-
-SECRET = "a secret of more than thirty-two bytes"
-CONFIG = """
-[route."/topics/*"]
-protocol = "topics"
-backend = "file"
-history_count = 100000
-history_size = "64 MiB"
-direct = ["anyone"]
-
-[route."/guarded/*"]
-protocol = "topics"
-subscribe = ["token"]
-token_key = "key"
-"""
-
-
-class Server:
-    """A daemon that can be killed and started again, on the port and with the topics that it had."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = 0
-        self._process: Daemon | None = None
-        (folder / "wsd.toml").write_text(CONFIG)
-        (folder / "key").write_text(SECRET)
-
-    def start(self) -> None:
-        self._process = Daemon(self.folder, "-c", str(self.folder / "wsd.toml"), "-p", str(self.port))
-        self.port = self._process.port("ws")
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.process.kill()
-        self._process.process.wait()
-
-    @property
-    def base(self) -> str:
-        return f"http://localhost:{self.port}"
+from tests.topics import SECRET, TopicsServer
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("topics"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TopicsServer]:
+    server = TopicsServer(tmp_path_factory.mktemp("topics"))
     server.start()
     yield server
     server.kill()
@@ -89,7 +49,7 @@ SCRIPT = """async ([url, token]) => {
 class Peer:
     """A page with a client of topics."""
 
-    def __init__(self, page: Page, server: Server, url: str = "/topics/", token: str | None = None) -> None:
+    def __init__(self, page: Page, server: TopicsServer, url: str = "/topics/", token: str | None = None) -> None:
         self.page = page
         page.goto(f"{server.base}/describe")
         page.evaluate(SCRIPT, [url, token])
@@ -113,7 +73,7 @@ class Peer:
 
 
 @pytest.fixture
-def peers(browser: Browser, server: Server) -> Iterator[Callable[..., Peer]]:
+def peers(browser: Browser, server: TopicsServer) -> Iterator[Callable[..., Peer]]:
     contexts: list[BrowserContext] = []
 
     def make(url: str = "/topics/", token: str | None = None, newToken: Callable[[], str] | None = None) -> Peer:
@@ -134,7 +94,9 @@ def tokenFor(seconds: float, topic: str = "#") -> str:
 
 
 class TestTheModule:
-    def testLosesAndDoublesNothingWhenTheDaemonIsKilledTwice(self, peers: Callable[..., Peer], server: Server) -> None:
+    def testLosesAndDoublesNothingWhenTheDaemonIsKilledTwice(
+        self, peers: Callable[..., Peer], server: TopicsServer
+    ) -> None:
         publisher, subscriber = peers(), peers()
         subscriber.subscribe("numbers")
         publisher.run(
@@ -161,7 +123,7 @@ class TestTheModule:
         assert [int(position.partition("-")[2]) for position in positions] == list(range(1, count + 1))
         assert subscriber.page.evaluate("[said.gap, said.error, said.open]") == [[], [], 3]
 
-    def testKeepsWhatIsPublishedWithoutAConnection(self, peers: Callable[..., Peer], server: Server) -> None:
+    def testKeepsWhatIsPublishedWithoutAConnection(self, peers: Callable[..., Peer], server: TopicsServer) -> None:
         one, other = peers(), peers()
         one.subscribe("kept")
         other.subscribe("kept")
@@ -183,7 +145,7 @@ class TestTheModule:
         (gap,) = peer.page.evaluate("said.gap")
         assert gap["topic"] == "gapped"
 
-    def testTellsAGapOfAFilterWhenTheConnectionWasLost(self, peers: Callable[..., Peer], server: Server) -> None:
+    def testTellsAGapOfAFilterWhenTheConnectionWasLost(self, peers: Callable[..., Peer], server: TopicsServer) -> None:
         peer = peers()
         peer.subscribe("filtered/+")
         assert peer.page.evaluate("said.gap") == []
@@ -195,7 +157,7 @@ class TestTheModule:
         peer.until("said.message.length")
         assert peer.payloads() == ["text"]
 
-    def testIsPresentAgainAfterTheDaemonWasKilled(self, peers: Callable[..., Peer], server: Server) -> None:
+    def testIsPresentAgainAfterTheDaemonWasKilled(self, peers: Callable[..., Peer], server: TopicsServer) -> None:
         ann, watcher = peers(), peers()
         watcher.subscribe("room")
         assert watcher.page.evaluate("said.members") == [[]]
@@ -250,7 +212,7 @@ class TestTheModule:
 
 
 class TestATokenOfTheModule:
-    def testIsRenewedBeforeItExpires(self, peers: Callable[..., Peer], server: Server) -> None:
+    def testIsRenewedBeforeItExpires(self, peers: Callable[..., Peer], server: TopicsServer) -> None:
         given: list[str] = []
 
         def newToken() -> str:
@@ -288,14 +250,14 @@ class TestATokenOfTheModule:
 
 
 @pytest.fixture
-def plain(context: BrowserContext, server: Server) -> Page:
+def plain(context: BrowserContext, server: TopicsServer) -> Page:
     """A page of the daemon's host."""
     page = context.new_page()
     page.goto(f"{server.base}/describe")
     return page
 
 
-def post(server: Server, topic: str, text: str) -> str:
+def post(server: TopicsServer, topic: str, text: str) -> str:
     """Publish a text: its position."""
     request = urllib.request.Request(
         f"{server.base}/topics/{topic}", text.encode(), {"Content-Type": "text/plain"}, method="POST"
@@ -305,7 +267,7 @@ def post(server: Server, topic: str, text: str) -> str:
     return position
 
 
-def history(server: Server, topic: str) -> list[dict[str, Any]]:
+def history(server: TopicsServer, topic: str) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{server.base}/topics/{topic}") as answer:
         found: list[dict[str, Any]] = json.load(answer)["history"]
     for message in found:
@@ -314,7 +276,7 @@ def history(server: Server, topic: str) -> list[dict[str, Any]]:
 
 
 class TestEventSource:
-    def testGoesOnWhereItWasWhenTheDaemonWasKilled(self, plain: Page, server: Server) -> None:
+    def testGoesOnWhereItWasWhenTheDaemonWasKilled(self, plain: Page, server: TopicsServer) -> None:
         plain.evaluate(
             """() => {
                 window.heard = [];
@@ -333,7 +295,7 @@ class TestEventSource:
         plain.wait_for_function("heard.length >= 3")
         assert plain.evaluate("[heard, opened]") == [expected, 2]
 
-    def testReadsAFilterInEnvelopes(self, plain: Page, server: Server) -> None:
+    def testReadsAFilterInEnvelopes(self, plain: Page, server: TopicsServer) -> None:
         plain.evaluate(
             """() => new Promise((resolve) => {
                 const source = new EventSource("/topics/sources/%2B?envelope");
@@ -349,7 +311,7 @@ class TestEventSource:
 
 
 class TestSendBeacon:
-    def testPublishesWhenThePageIsLeft(self, plain: Page, server: Server) -> None:
+    def testPublishesWhenThePageIsLeft(self, plain: Page, server: TopicsServer) -> None:
         plain.evaluate(
             """() => addEventListener("pagehide", () => {
                 navigator.sendBeacon("/topics/beacon", new Blob(['{"left": true}'], {type: "application/json"}));
@@ -366,7 +328,7 @@ class TestSendBeacon:
 
 
 class TestTheConsole:
-    def console(self, context: BrowserContext, server: Server) -> Console:
+    def console(self, context: BrowserContext, server: TopicsServer) -> Console:
         console = Console(context.new_page(), server.base)
         console.open()
         console.connect(f"ws://localhost:{server.port}/topics/", protocols="topics.wsd.v1")
@@ -377,14 +339,14 @@ class TestTheConsole:
         console.at("#template").select_option(template)
         console.press("Send JSON")
 
-    def testShowsEnvelopes(self, context: BrowserContext, server: Server) -> None:
+    def testShowsEnvelopes(self, context: BrowserContext, server: TopicsServer) -> None:
         console = self.console(context, server)
         for template in ("subscribe", "publish", "members"):
             self.send(console, template)
         received = console.previews("received")
         expect(received).to_have_count(4)
         expect(received.nth(0)).to_have_text(
-            re.compile(r"^subscribed  quotes/ACME  id=1  position=\w+-0  members=\[\]$")
+            re.compile(r"^subscribed  quotes/ACME  id=1  position=\w+-0  replayed=0  members=\[\]$")
         )
         shown = received.all_text_contents()
         assert any(re.match(r'message  quotes/ACME  {"price":17.5}  position=\w+-1$', text) for text in shown)
@@ -395,7 +357,7 @@ class TestTheConsole:
         expect(detail.locator("pre")).to_contain_text('{"members":{"id":4,')
         console.isBlameless()
 
-    def testShowsErrorsAndOffersTemplatesOnlyThere(self, context: BrowserContext, server: Server) -> None:
+    def testShowsErrorsAndOffersTemplatesOnlyThere(self, context: BrowserContext, server: TopicsServer) -> None:
         console = self.console(context, server)
         self.send(console, "leave")
         expect(console.previews("received")).to_have_text(re.compile("^error  id=6  code=no_member  message=this conn"))
@@ -423,7 +385,7 @@ var chat = new WebSocket('wss://example.com/topics/chat/lobby', ['plain.topics.w
 """
 
 
-def test_the_lines_of_the_page_on_topics_are_as_good_as_their_word(browser: Browser, server: Server) -> None:
+def test_the_lines_of_the_page_on_topics_are_as_good_as_their_word(browser: Browser, server: TopicsServer) -> None:
     token = jwt.encode({"exp": time.time() + 60, "topics": {"subscribe": ["chat/#"]}}, SECRET, "HS256")
     lines = LINES.replace("localhost:9998", f"localhost:{server.port}").replace("TOKEN", json.dumps(token))
     lines = lines.replace("wss://example.com/topics/", f"ws://localhost:{server.port}/guarded/")
@@ -462,7 +424,7 @@ MODULE = """
 """
 
 
-def test_so_are_those_of_the_module(browser: Browser, server: Server) -> None:
+def test_so_are_those_of_the_module(browser: Browser, server: TopicsServer) -> None:
     page = browser.new_page()
     page.goto(f"{server.base}/describe")
     script = MODULE.partition(">")[2].rpartition("</script>")[0] + "window.position = position;"

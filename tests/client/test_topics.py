@@ -476,13 +476,13 @@ class TestTheCommandLine:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["watch", "URL", "a//b"], "URL: 'a//b' has an empty level; write a single / between levels only"),
-            (["watch", "URL", "a", "--since", "x"], "URL: 'x' is no position; write one that the server gave"),
-            (["watch", "URL", "a", "b", "--since", "x-1"], "--since: a position is that of one topic; name one TOPIC"),
-            (["watch", "URL", "a", "--since", "x-1", "--history", "1"], "--since and --history are two beginnings"),
+            (["watch", "URL", "a//b"], "URL: 'a//b' has an empty level; write a single / between two levels"),
+            (["watch", "URL", "a", "--since", "x"], "URL: 'x' is not a position; use one from the server"),
+            (["watch", "URL", "a", "b", "--since", "x-1"], "--since: a position belongs to one topic; name one TOPIC"),
+            (["watch", "URL", "a", "--since", "x-1", "--history", "1"], "use either --since or --history"),
             (["watch", "URL", "--history", "1"], "URL: a filter has no history of its own"),
             (["publish", "URL", "a/#", "1"], "URL: 'a/#' has a wildcard; only a subscription may have + and #"),
-            (["presence", "URL", ""], "URL: topic is no string of 1 to 200 characters"),
+            (["presence", "URL", ""], "URL: topic is not a string of 1 to 200 characters"),
             (["watch", "ECHO"], "ECHO: does not speak topics.wsd.v1; is it a route of topics?"),
             (["watch", "http://localhost"], "http://localhost: is not the "),
             (["watch", "URL", "--token", "a.b.c"], "URL: refused with 401 Unauthorized: this route takes no tokens"),
@@ -503,9 +503,9 @@ class TestTheCommandLine:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            (["publish", "ws://a/", "a", "1", "--ttl", "0"], '"0" is no number of seconds above 0'),
-            (["watch", "ws://a/", "--history", "-1"], '"-1" is no number of messages; write one such as 10'),
-            (["watch", "ws://a/", "--history", "x"], '"x" is no number of messages; write one such as 10'),
+            (["publish", "ws://a/", "a", "1", "--ttl", "0"], '"0" is not a number of seconds above 0'),
+            (["watch", "ws://a/", "--history", "-1"], '"-1" is not a number of messages; write one such as 10'),
+            (["watch", "ws://a/", "--history", "x"], '"x" is not a number of messages; write one such as 10'),
             (["watch"], "the following arguments are required: URL"),
         ],
     )

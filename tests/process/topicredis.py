@@ -34,6 +34,8 @@ from tests.protocols.topics.redisserver import RedisServer
 TOPICS = ("a", "b/c")
 PUBLISHERS = 2
 """At each daemon."""
+LIVES = 3
+"""Redis is killed twice."""
 
 CONFIG = """
 listen = "unix:{socket}"
@@ -249,7 +251,7 @@ class Run:
             for topic in TOPICS:
                 positions = set(self.ledger.acknowledged[topic].values())
                 kept = {position: message for position, message in each.seen[topic].items() if position in positions}
-                self.ledger.check(topic, kept)
+                self.ledger.check(topic, kept, lives=LIVES)
                 assert len(kept) == len(positions)
 
 

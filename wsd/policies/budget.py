@@ -29,17 +29,19 @@ class MemoryUse(IntEnum):
     """Bytes queued in the transport."""
     collected = 4
     """The part that a protocol keeps of an incomplete message that it reads in pieces."""
+    waiting = 5
+    """Messages of topics that wait for slow subscribers, by route."""
 
 
 class Holder(Protocol):
-    """The connection that an account belongs to."""
+    """The connection that an account belongs to, or several that share what they hold."""
 
     def relieve(self, size: int) -> None:
-        """End the connection to free the `size` bytes that it uses."""
+        """End the connection, or the largest of several, to free the `size` bytes that it uses."""
 
 
 class Account:
-    """The memory of one connection. It exists only while the connection uses any."""
+    """The memory of one connection, or of several that share it. It exists only while the connection uses any."""
 
     __slots__ = ("_budget", "_parts", "holder", "size")
 

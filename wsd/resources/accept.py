@@ -8,8 +8,8 @@ from wsd.head import Head
 
 HTML = "text/html"
 
-_NAVIGATIONS = ("GET", "HEAD", "POST")
-"""The methods with which a browser opens a page."""
+_NAVIGATIONS = ("GET", "HEAD")
+"""The methods of requests for pages. Some SOAP clients name text/html when they POST."""
 
 _RIVALS = ("text/plain", "application/json", "text/event-stream")
 """What programs ask for by name, and are answered with."""

@@ -1,8 +1,8 @@
 """
 The daemon: puts the other rooms together, and starts, reloads and stops them.
 
-`daemon` has its states and signals, `routes` its routes and their factories, `listening` its listeners, and `report`
-the lines that it logs about itself.
+`daemon` has its states and signals, `routes` its routes and their factories, `listening` its listeners, `report` the
+lines that it logs about itself, and `status` what it tells its status page.
 """
 
 from __future__ import annotations

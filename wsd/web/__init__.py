@@ -3,5 +3,9 @@ HTTP: from the head of a request to its answer.
 
 `door` reads heads and decides who answers, `site` finds the route or page of a path, `channel` and `request` answer
 requests, and `ending` has time-outs and the end of a connection. `starting` starts routes, and `draining` ends all
-connections. `console` and `probes` are the daemon's own pages.
+connections.
+
+`console`, `probes` and `status` are the daemon's own pages, and `directory` tells them what the daemon serves. In
+`errorpage` a refusal becomes a page or a text, with the words of `errorwords`. `attempts` tells the console why its
+connection failed.
 """

@@ -5,10 +5,12 @@ The page marks each attempt: just before it opens the WebSocket it sets a cookie
 token. The door takes such cookies out of the request, so that no protocol sees them, and what happens to the handshake
 is remembered under its tokens. The page then asks for its token at `/_wsd/why`.
 
-- Nobody else can ask: a token has 128 random bits, and only the page that made it knows it. The answer also needs the
+- No other page can ask: a token has 128 random bits, and only the page that made it knows it. The answer also needs the
   address that the handshake came from.
 - A page of another site is not told: its handshake has another Origin, which is not remembered, and the answer has no
   CORS header. The question's own header field makes the browser ask first (preflight), which is refused.
+- A page of another port of the same host could set such a cookie, too, since browsers share cookies between ports. It
+  cannot read the answer; a program on the visitor's own machine could, if it knows the token and the target.
 - The daemon tells what it has answered to that client anyway: a status and a sentence.
 - Memory is bounded: the newest `_MOST` outcomes, each for `_AGE` seconds.
 """

@@ -16,8 +16,11 @@ from wsd.web.site import Site, SiteRoute
 STATUS = "/_wsd/status"
 """The path of the status page."""
 
-_NAMES = {"canvas": "canvas", "blob": "files", "soap": "soap", "topics": "topics", "uses": "uses"}
+_NAMES = {"canvas": "canvas", "blob": "files", "soap": "soap", "topics": "topics"}
 """Protocols with a page that the header names, in its order."""
+
+_USES = "/uses/"
+"""The folder of the pages of uses, if the daemon has any."""
 
 
 class Directory(Resource):
@@ -49,6 +52,8 @@ class Directory(Resource):
             path = next((path for path in paths if path is not None), None)
             if path is not None:
                 pages[name] = path
+        if _USES in self._site.folders:
+            pages["uses"] = _USES
         if self._maySeeStatus(request):
             pages["status"] = STATUS
         return [{"name": name, "path": path} for name, path in pages.items()]

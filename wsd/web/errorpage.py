@@ -6,6 +6,8 @@ Programs get the same refusal as one sentence of plain text. Both kinds of answe
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import sha256
 from html import escape
 from string import Template
 from typing import NamedTuple
@@ -14,7 +16,7 @@ from urllib.parse import urlencode
 from wsd.head import Head, Refused
 from wsd.policies.address import Peer
 from wsd.resources import PAGE_POLICY, prefersChinese, prefersHtml
-from wsd.web.errorwords import Words, wordsFor
+from wsd.web.errorwords import ErrorWords, wordsFor
 
 _PAGE = Template("""\
 <!doctype html>
@@ -27,6 +29,7 @@ _PAGE = Template("""\
   <title>$status $phrase</title>
   <link rel="icon" href="/_wsd/icon.svg" type="image/svg+xml">
   <script src="/_wsd/theme.js"></script>
+  <style>$style</style>
   <link rel="stylesheet" href="/_wsd/base.css">
   <link rel="stylesheet" href="/_wsd/header.css">
   <link rel="stylesheet" href="/_wsd/error.css">
@@ -41,6 +44,16 @@ $english$chinese  </main>
 </html>
 """)
 
+_STYLE = (
+    "html:lang(en) .words:lang(zh), html:lang(zh) .words:lang(en) { display: none; } "
+    "body { margin: 0; font: 14px/1.45 system-ui, sans-serif; } "
+    "main { max-width: 640px; margin: 0 auto; padding: 64px 16px; }"
+)
+"""The page is readable without its other files, which are refused as well under a foreign name or while we stop."""
+
+_STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
+_POLICY = PAGE_POLICY.replace("style-src 'self'", f"style-src 'self' 'sha256-{_STYLE_HASH}'")
+
 _SECTION = Template("""\
     <section class="words" lang="$lang">
       <h1>$happened</h1>
@@ -51,6 +64,8 @@ _SECTION = Template("""\
 """)
 
 _CONSOLE = 426
+_FOREIGN = 421
+"""Under a name that is not served, the home page is refused as well."""
 _AGAIN = (408, 429, 503)
 """Statuses after which the same request may succeed."""
 
@@ -68,7 +83,7 @@ def answerTo(refused: Refused, head: Head | None, peer: Peer | None, hasConsole:
         return ErrorAnswer(f"{refused.sentence}\n".encode(), (("Content-Type", "text/plain; charset=utf-8"),))
     fields = (
         ("Content-Type", "text/html; charset=utf-8"),
-        ("Content-Security-Policy", PAGE_POLICY),
+        ("Content-Security-Policy", _POLICY),
         ("Referrer-Policy", "no-referrer"),
         ("Cache-Control", "no-store"),
         ("Vary", "Accept, Accept-Language"),
@@ -81,18 +96,20 @@ def _page(refused: Refused, head: Head, peer: Peer | None, hasConsole: bool) -> 
     english, chinese = wordsFor(refused.status)
     console = _consoleUrl(head, peer) if hasConsole and refused.status == _CONSOLE else None
     isTransient = refused.status in _AGAIN
-    linksEn = _links(console, isTransient, hasConsole, ("Open in the console", "Try again", "Home page"))
-    linksZh = _links(console, isTransient, hasConsole, ("在控制台中打开", "重试", "返回首页"))
+    hasHome = hasConsole and refused.status != _FOREIGN
+    linksEn = _links(console, isTransient, hasHome, ("Open in the console", "Try again", "Home page"))
+    linksZh = _links(console, isTransient, hasHome, ("在控制台中打开", "重试", "返回首页"))
     return _PAGE.substitute(
         lang="zh-CN" if prefersChinese(head) else "en",
         status=refused.status,
         phrase=escape(refused.phrase),
+        style=_STYLE,
         english=_section("en", english, linksEn, "The server says:", refused.sentence),
         chinese=_section("zh-CN", chinese, linksZh, "服务器的说明：", refused.sentence),
     )
 
 
-def _section(lang: str, words: Words, links: str, label: str, sentence: str) -> str:
+def _section(lang: str, words: ErrorWords, links: str, label: str, sentence: str) -> str:
     return _SECTION.substitute(
         lang=lang,
         happened=escape(words.happened),
@@ -103,14 +120,14 @@ def _section(lang: str, words: Words, links: str, label: str, sentence: str) -> 
     )
 
 
-def _links(console: str | None, isTransient: bool, hasConsole: bool, texts: tuple[str, str, str]) -> str:
+def _links(console: str | None, isTransient: bool, hasHome: bool, texts: tuple[str, str, str]) -> str:
     """Links as HTML, the most useful one first."""
     links = []
     if console is not None:
         links.append((console, texts[0]))
     if isTransient:
         links.append(("", texts[1]))
-    if hasConsole:
+    if hasHome:
         links.append(("/", texts[2]))
     return " ".join(f'<a class="button" href="{escape(url)}">{text}</a>' for url, text in links)
 

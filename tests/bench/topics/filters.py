@@ -16,7 +16,7 @@ from wsd.protocols.topics.local import LocalBackend
 from wsd.protocols.topics.names import checkFilter
 from wsd.protocols.topics.options import TopicsOptions
 from wsd.protocols.topics.position import Position
-from wsd.protocols.topics.publication import Publication, TopicMessage
+from wsd.protocols.topics.publication import Loss, Publication, TopicMessage
 
 SUBSCRIBERS = 1000
 FILTERS = (1_000, 10_000, 100_000)
@@ -32,6 +32,9 @@ class _Ear:
     direct = None
 
     def take(self, publication: Publication) -> None:
+        """Nothing."""
+
+    def miss(self, loss: Loss) -> None:
         """Nothing."""
 
 

@@ -54,6 +54,11 @@ class TestTheRoute:
             answer = ask(daemonOf(tmp_path), line)
             assert (answer.status, answer.error) == (404, "unknown")
 
+    def test_errors_are_pages_in_a_browser(self, tmp_path: Path) -> None:
+        for path in ("/blob/a/b", "/blob/0123456789"):
+            answer = ask(daemonOf(tmp_path), f"GET {path}", HTML)
+            assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
     def test_a_file_that_has_had_its_time_is_gone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [1000.0]
         monkeypatch.setattr("time.time", lambda: now[0])

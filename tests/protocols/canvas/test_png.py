@@ -124,9 +124,7 @@ class TestThePng:
         monkeypatch.setitem(sys.modules, "PIL", None)
         answer = ask(daemon, "GET /canvas/a.png")
         assert answer.status == 501
-        assert answer.body.decode() == (
-            "a picture as PNG needs Pillow, which is not installed: pip install Pillow\n"
-        )
+        assert answer.body.decode() == ("a picture as PNG needs Pillow, which is not installed: pip install Pillow\n")
         viewer = daemon.open("/canvas/a?width=3&height=2")
         daemon.open("/canvas/a?width=3&height=2").say(frame(7, 24))
         viewer.exchange()

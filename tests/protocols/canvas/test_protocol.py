@@ -280,8 +280,14 @@ class TestTheList:
                 "canvases": [
                     {"name": "empty", "url": "/canvas/empty", "watching": 1},
                     {
-                        **{"name": "a", "url": "/canvas/a", "watching": 2, "frame": 1, "time": 7500},
-                        **{"width": 2, "height": 3, "png": "/canvas/a.png"},
+                        "name": "a",
+                        "url": "/canvas/a",
+                        "watching": 2,
+                        "frame": 1,
+                        "time": 7500,
+                        "width": 2,
+                        "height": 3,
+                        "png": "/canvas/a.png",
                     },
                 ]
             }
@@ -352,7 +358,10 @@ class TestBadInput:
             ("width=1", "width is given alone; give both, as in width=400&height=320, or neither"),
             ("width=0&height=1", "width='0' is not a number of pixels; use a whole number of at least 1"),
             ("width=1&height=-1", "height='-1' is not a number of pixels; use a whole number of at least 1"),
-            ("width=1&height=9999999999", "height='9999999999' is not a number of pixels; use a whole number of at least 1"),
+            (
+                "width=1&height=9999999999",
+                "height='9999999999' is not a number of pixels; use a whole number of at least 1",
+            ),
             ("width=%D9%A1&height=1", "width='١' is not a number of pixels; use a whole number of at least 1"),
             ("meta=maybe", "meta='maybe' is not a switch; write meta alone"),
             ("ecko", "unknown query field 'ecko'; a canvas knows width, height, role, meta, echo, watching"),

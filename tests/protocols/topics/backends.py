@@ -61,6 +61,7 @@ class Topics:
         self.backend: Backend = backend
         self.clock = clock
         self.delivered: list[Publication] = []
+        self.gaps: list[tuple[str, Position]] = []
         self.events: list[tuple[str, str, str]] = []
         self.messages: list[tuple[str, str, bytes]] = []
         self.settle: Callable[[], Awaitable[None]] = nothing
@@ -72,6 +73,9 @@ class Topics:
 
     def published(self, publication: Publication) -> None:
         self.delivered.append(publication)
+
+    def lost(self, topic: str, position: Position) -> None:
+        self.gaps.append((topic, position))
 
     def presenceChanged(self, event: PresenceEvent) -> None:
         self.events.append((event.topic, event.change.value, event.member.id))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def freePort() -> int:
@@ -56,6 +58,11 @@ class RedisServer:
         command = [*self._prefix, "redis-cli", "-h", self._host, "-p", str(self.port), "ping"]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "PONG\n"
 
+    def run(self, *command: str) -> None:
+        """A command of redis-cli."""
+        where = ["redis-cli", "-h", self._host, "-p", str(self.port)]
+        subprocess.run([*self._prefix, *where, *command], capture_output=True, check=True)
+
     def kill(self) -> None:
         """End it as a crash does; what it had acknowledged is in its append-only file."""
         self.process.send_signal(signal.SIGKILL)
@@ -67,6 +74,25 @@ class RedisServer:
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
+
+    def save(self) -> None:
+        """Keep a copy of what it has, as a replica has it that hears of nothing more."""
+        shutil.copytree(self._files, self._saved, dirs_exist_ok=True)
+
+    def fallBack(self) -> None:
+        """Kill it, and start it with that copy: what it has acknowledged since is lost."""
+        self.kill()
+        shutil.rmtree(self._files)
+        shutil.copytree(self._saved, self._files)
+        self.start()
+
+    @property
+    def _files(self) -> Path:
+        return Path(self._folder.name) / "appendonlydir"
+
+    @property
+    def _saved(self) -> Path:
+        return Path(self._folder.name) / "saved"
 
     def stop(self) -> None:
         self.process.kill()

@@ -163,7 +163,8 @@ class TestSubscribing:
         client = enveloped(daemon)
         answer, *messages = ask(client, "subscribe", id=1, topic="a", since=since)
         position = answer["subscribed"]["position"]
-        assert answer == {"subscribed": {"id": 1, "topic": "a", "position": position, "recovered": 2, "gap": False}}
+        fields = {"id": 1, "topic": "a", "position": position, "replayed": 2, "recovered": 2, "gap": False}
+        assert answer == {"subscribed": fields}
         assert [message["message"]["text"] for message in messages] == ["4", "5"]
         sender.say("6")
         assert [message["message"]["text"] for message in told(client)] == ["6"]
@@ -185,9 +186,13 @@ class TestSubscribing:
         publisher = enveloped(daemon)
         for number in range(3):
             ask(publisher, "publish", topic="a", data=number, **({"key": "k"} if number == 1 else {}))
-        _, *messages = ask(enveloped(daemon), "subscribe", topic="a", history=2)
+        answer, *messages = ask(enveloped(daemon), "subscribe", topic="a", history=2)
         assert [message["message"]["data"] for message in messages] == [1, 2]
-        _, *messages = ask(enveloped(daemon), "subscribe", topic="#", last=True)
+        assert answer["subscribed"]["replayed"] == 2
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="b", history=2)
+        assert answer["subscribed"]["replayed"] == 0
+        answer, *messages = ask(enveloped(daemon), "subscribe", topic="#", last=True)
+        assert answer["subscribed"]["replayed"] == 1
         assert [message["message"]["data"] for message in messages] == [1]
 
     def test_ends_with_unsubscribe(self) -> None:
@@ -290,31 +295,37 @@ class TestBadInput:
             ("", "this is not JSON"),
             ("[" * 100_000, "this is not JSON"),
             ('{"publish": {"topic": "a", "data": NaN}}', "this is not JSON"),
-            ("[]", "a message has one key, its name"),
-            ('{"publish": {}, "subscribe": {}}', "a message has one key, its name"),
+            ("[]", "a message is an object with one key, its name"),
+            ('{"publish": {}, "subscribe": {}}', "a message is an object with one key, its name"),
             (
                 '{"shout": {}}',
-                "'shout' is none of subscribe, unsubscribe, publish, enter, leave, members, direct, token",
+                "'shout' is not one of subscribe, unsubscribe, publish, enter, leave, members, direct, token",
             ),
-            ('{"publish": 1}', "'publish' is none of"),
+            ('{"publish": 1}', "'publish' is not one of"),
             ('{"publish": {"data": 1}}', "publish lacks the field topic"),
             ('{"publish": {"topic": "a"}}', "publish has one payload: data (any JSON), text (a string), or binary"),
             ('{"publish": {"topic": "a", "data": 1, "text": "a"}}', "publish has one payload"),
-            ('{"publish": {"topic": "a", "binary": false}}', "binary is true, and the next message the payload"),
-            ('{"publish": {"topic": "a", "text": 1}}', "text is no string of Unicode; write data for other JSON"),
-            ('{"publish": {"topic": "a", "text": "\\ud800"}}', "text is no string of Unicode"),
-            ('{"publish": {"topic": "a", "data": 1, "once": "\\udfff"}}', "once is no string of 1 to 200 characters"),
+            (
+                '{"publish": {"topic": "a", "binary": false}}',
+                "binary must be true, and the payload is the next message",
+            ),
+            ('{"publish": {"topic": "a", "text": 1}}', "text is not a Unicode string; use data for other JSON"),
+            ('{"publish": {"topic": "a", "text": "\\ud800"}}', "text is not a Unicode string"),
+            (
+                '{"publish": {"topic": "a", "data": 1, "once": "\\udfff"}}',
+                "once is not a string of 1 to 200 characters",
+            ),
             ('{"publish": {"topic": "a", "data": 1e999}}', "a number beyond a double's"),
             ('{"publish": {"topic": "a", "data": "\\ud800"}}', "half a surrogate pair"),
             ('{"publish": {"topic": "a", "data": 1, "loud": true}}', "publish has no field 'loud'; it has id, topic"),
-            ('{"publish": {"topic": "a", "data": 1, "ttl": 0}}', "ttl is no number of seconds above 0"),
-            ('{"publish": {"topic": "a", "data": 1, "once": ""}}', "once is no string of 1 to 200 characters"),
+            ('{"publish": {"topic": "a", "data": 1, "ttl": 0}}', "ttl is not a number of seconds above 0"),
+            ('{"publish": {"topic": "a", "data": 1, "once": ""}}', "once is not a string of 1 to 200 characters"),
             ('{"publish": {"topic": "a", "data": 1, "echo": 1}}', "echo is neither true nor false"),
-            ('{"publish": {"topic": 1, "data": 1}}', "topic is no string"),
-            ('{"publish": {"id": {}, "topic": "a", "data": 1}}', "id is neither a whole number nor a string"),
-            ('{"publish": {"id": true, "topic": "a", "data": 1}}', "id is neither a whole number nor a string"),
-            ('{"subscribe": {"topic": "a", "history": -1}}', "history is no number of messages"),
-            ('{"subscribe": {"topic": "a", "history": 1, "since": "a-1"}}', "since and history are two beginnings"),
+            ('{"publish": {"topic": 1, "data": 1}}', "topic is not a string"),
+            ('{"publish": {"id": {}, "topic": "a", "data": 1}}', "id is neither an integer nor a string"),
+            ('{"publish": {"id": true, "topic": "a", "data": 1}}', "id is neither an integer nor a string"),
+            ('{"subscribe": {"topic": "a", "history": -1}}', "history is not a number of messages"),
+            ('{"subscribe": {"topic": "a", "history": 1, "since": "a-1"}}', "use either since or history"),
             ('{"direct": {"topic": "a", "data": 1}}', "direct lacks the field to"),
         ],
     )

@@ -111,7 +111,7 @@ class TestGoingOn:
         epoch = daemon.factories["/topics/*"].parts.hub.backend._topics["a"].epoch
         events = Events(daemon, "/topics/a", f"Last-Event-ID: {epoch}-1")
         assert events.read() == (
-            f'{RETRY}event: gap\ndata: {{"gap":{{"position":"{epoch}-3"}}}}\n\nid: {epoch}-3\ndata: 3\n\n'
+            f'{RETRY}event: gap\ndata: {{"gap":{{"topic":"a","position":"{epoch}-3"}}}}\n\nid: {epoch}-3\ndata: 3\n\n'
         )
 
     def test_may_begin_with_history_and_last_values(self) -> None:

@@ -42,6 +42,18 @@ class TestARestart:
         assert (await topics.publish("8")).position == positions[-1]._replace(offset=8)
 
     @onReactor
+    async def test_keeps_the_position_of_a_topic_that_nobody_published_to(self, path: Path) -> None:
+        made = InFile(path)
+        topics = await started(made.backend, made.clock)
+        before = (await topics.backend.newest("a", 5)).position
+        topics = await self.again(topics, path)
+        recovered = await topics.since(before)
+        assert (recovered.position, recovered.isComplete) == (before, True)
+        await topics.publish("1")
+        recovered = await topics.since(before)
+        assert (texts(recovered.publications), recovered.isComplete) == (["1"], True)
+
+    @onReactor
     async def test_keeps_everything_of_a_message(self, path: Path) -> None:
         made = InFile(path)
         topics = await started(made.backend, made.clock)

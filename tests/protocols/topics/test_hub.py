@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
-from tests.protocols.topics.routes import Events, ask, at, daemonOf, heard
+from tests.protocols.topics.routes import Events, ask, at, closing, daemonOf, heard
 from tests.protocols.topics.test_enveloped import ask as say
 from tests.protocols.topics.test_enveloped import enveloped, error, told
 from tests.wire import Client, Daemon
@@ -249,6 +249,46 @@ class TestAMemberThatCannotEnter:
         assert error(told(client))[1] == "unavailable"
         client.close()
         assert isForgotten(daemon)
+
+
+class TestMessagesThatTheBackendHasLost:
+    """As after a failover of Redis: whoever subscribes is told, live."""
+
+    def lose(self, daemon: Daemon, topic: str) -> None:
+        daemon.factories["/topics/*"].parts.hub.lost(topic, Position("e", 7))
+
+    def test_are_a_gap_in_the_enveloped_form(self) -> None:
+        daemon = daemonOf()
+        client = enveloped(daemon)
+        for topic in ("a", "#", "b"):
+            say(client, "subscribe", topic=topic)
+        self.lose(daemon, "a")
+        assert told(client) == [{"gap": {"topic": "a", "position": "e-7"}}]
+
+    def test_close_the_plain_form_with_4010(self) -> None:
+        daemon = daemonOf()
+        clients = [at(daemon, topic) for topic in ("a", "+", "b")]
+        self.lose(daemon, "a")
+        for client in clients:
+            client.exchange()
+        assert [client.closeCode for client in clients] == [4010, 4010, None]
+        assert closing(clients[0]) == (4010, "messages are lost; the topic is at e-7")
+        clients[2].close()
+        assert isForgotten(daemon)
+
+    def test_are_an_event_of_a_stream(self) -> None:
+        daemon = daemonOf()
+        events = Events(daemon, "/topics/a")
+        events.read()
+        self.lose(daemon, "a")
+        assert events.read() == 'event: gap\ndata: {"gap":{"topic":"a","position":"e-7"}}\n\n'
+
+    def test_end_a_long_poll(self) -> None:
+        daemon = daemonOf()
+        wire = daemon.connect()
+        wire.exchange(b"GET /topics/a?wait=50 HTTP/1.1\r\nHost: localhost:9998\r\n\r\n")
+        self.lose(daemon, "a")
+        assert b'"messages":[]' in wire.exchange(b"")
 
 
 class TestALongPoll:

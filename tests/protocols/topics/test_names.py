@@ -28,10 +28,10 @@ class TestAName:
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            ("", "a topic has a name"),
-            ("x" * 201, "longer than the 200 bytes"),
-            ("ü" * 101, "longer than the 200 bytes"),
-            ("a/b/c/d/e/f/g/h/i", "has 9 levels; a topic may have 8"),
+            ("", "the topic is missing"),
+            ("x" * 201, "is too long; a topic has at most 200 bytes"),
+            ("ü" * 101, "is too long; a topic has at most 200 bytes"),
+            ("a/b/c/d/e/f/g/h/i", "has 9 levels; a topic has at most 8"),
             ("/a", "an empty level"),
             ("a/", "an empty level"),
             ("a//b", "an empty level"),
@@ -61,7 +61,7 @@ class TestAFilter:
             ("a/b#", "beside other characters"),
             ("#/a", "before its last level"),
             ("a/#/b", "before its last level"),
-            ("", "a filter has a name"),
+            ("", "the filter is missing"),
             ("+//a", "an empty level"),
         ],
     )

@@ -19,6 +19,7 @@ from wsd.protocols.topics.members import Member
 from wsd.protocols.topics.publication import TopicMessage
 from wsd.protocols.topics.redis.address import readAddress
 from wsd.protocols.topics.redis.listening import RedisListening
+from wsd.protocols.topics.redis.names import RedisNames
 
 ROOMY = Limits(count=10_000, size=1 << 24, topics=100, onceCount=10_000, members=10)
 
@@ -86,10 +87,65 @@ class TestTwoDaemons:
         daemon: Any = one.backend
         await daemon._link.stop()
         survivor: Any = two.backend
-        await survivor._link.run("DEL", f"{prefix}p:{daemon._daemon}")
+        await survivor._link.run("DEL", f"{prefix}p:{daemon._presence.daemon}")
         await survivor._beatOnce()
         await until(lambda: ("a", "leave", "here") in two.events)
         assert await two.members() == []
+
+
+class TestPublishesAtOnce:
+    @staticmethod
+    def calls(topics: Topics) -> list[str]:
+        """The topics of the calls that publish, from now on."""
+        link: Any = topics.backend
+        link, found = link._link, []
+        script = link.script
+
+        def recorded(which: Any, keys: list[str], *arguments: Any) -> Any:
+            found.append(keys[0].rpartition(":")[2])
+            return script(which, keys, *arguments)
+
+        link.script = recorded
+        return found
+
+    def publish(self, topics: Topics, text: str, topic: str = "a", **fields: Any) -> Deferred[Any]:
+        return topics.backend.publish(topic, TopicMessage(text.encode(), False, **fields))
+
+    @onReactor
+    async def test_share_a_call_for_each_topic_while_redis_answers(self, prefix: str) -> None:
+        topics = await onServer(theServer(), ROOMY, prefix)
+        calls = self.calls(topics)
+        done = [self.publish(topics, str(number)) for number in range(5)]
+        done += [
+            self.publish(topics, "b", "b"),
+            topics.backend.publishAll("a", [TopicMessage(b"5"), TopicMessage(b"6")]),
+        ]
+        *firsts, others, both = await gatherResults(done)
+        assert calls == ["a", "a", "b"]
+        assert [each.position.offset for each in (*firsts, *both)] == [1, 2, 3, 4, 5, 6, 7]
+        assert others.position.offset == 1
+        await topics.settle()
+        assert [text for text in texts(topics.delivered) if text != "b"] == list("0123456")
+
+    @onReactor
+    async def test_are_refused_one_by_one(self, prefix: str) -> None:
+        topics = await onServer(theServer(), Limits(keys=1), prefix)
+        fired: list[Any] = []
+        for text, key in (("1", None), ("2", "x"), ("3", None), ("4", "y"), ("5", None)):
+            self.publish(topics, text, key=key).addBoth(fired.append)
+        await until(lambda: len(fired) == 5)
+        await topics.settle()
+        assert texts(topics.delivered) == ["1", "2", "3", "5"]
+        assert [each.value.code for each in fired if not hasattr(each, "position")] == ["full"]
+
+    @onReactor
+    async def test_share_calls_of_a_bounded_size(self, prefix: str) -> None:
+        topics = await onServer(theServer(), ROOMY, prefix)
+        calls = self.calls(topics)
+        await gatherResults([self.publish(topics, str(number)) for number in range(251)])
+        assert len(calls) == 4
+        await topics.settle()
+        assert texts(topics.delivered) == [str(number) for number in range(251)]
 
 
 class TestAServerThatIsKilled:
@@ -117,7 +173,7 @@ class TestAServerThatIsKilled:
     async def test_is_waited_for_within_bounds(
         self, server: RedisServer, prefix: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsd.protocols.topics.redis.backend._MOST_WAITING", 3)
+        monkeypatch.setattr("wsd.protocols.topics.redis.publishing._MOST_WAITING", 3)
         topics = await onServer(server, ROOMY, prefix)
         server.kill()
         await until(lambda: topics.backend.ready() is not None)
@@ -167,13 +223,13 @@ class TestAServerThatIsKilled:
         backend: Any = topics.backend
         backend.unlisten(("#",))
         listening: list[Deferred[None]] = []
-        catchUp = backend._catchUp
+        catchUp = backend._feed.catchUp
 
-        async def andListen() -> None:
-            await catchUp()
+        async def andListen(since: float) -> None:
+            await catchUp(since)
             listening.append(backend.listen(("b",)))
 
-        backend._catchUp = andListen
+        backend._feed.catchUp = andListen
         backend._link.abort()
         await until(lambda: backend.ready() is not None)
         await until(lambda: backend.ready() is None)
@@ -192,19 +248,6 @@ class TestAServerThatIsKilled:
         assert after.offset == 1
         await until(lambda: texts(topics.delivered) == ["1", "2"])
         assert not (await topics.since(before)).isComplete
-
-    @onReactor
-    async def test_that_lost_the_newest_messages_begins_a_new_epoch(self, server: RedisServer, prefix: str) -> None:
-        topics = await onServer(server, ROOMY, prefix)
-        positions = [(await topics.publish(text)).position for text in "123"]
-        backend: Any = topics.backend
-        # As after a failover to a replica that had not heard of them.
-        await backend._link.run("HSET", f"{prefix}m:a", "n", 1)
-        await backend._link.run("XTRIM", f"{prefix}s:a", "MAXLEN", 1)
-        await backend._catchUp()
-        after = (await topics.publish("4")).position
-        assert after.epoch != positions[-1].epoch
-        await until(lambda: texts(topics.delivered) == ["1", "2", "3", "4"])
 
 
 class TestMembersWhileRedisIsAway:
@@ -334,13 +377,34 @@ class TestListening:
         for channel in channels:
             await sender.publish("1", channel)
         await topics.settle()
-        listening = RedisListening("")
+        listening = RedisListening(RedisNames(""))
         for pattern in filters:
             listening.add(tuple(pattern.split("/")))
         await deferLater(reactor, 0.05)
         assert [publication.topic for publication in topics.delivered] == [
             channel for channel in channels if listening.hears(channel)
         ]
+
+    @onReactor
+    async def test_by_a_filter_misses_nothing_while_a_name_is_being_subscribed_to(self, prefix: str) -> None:
+        other, topics = [await onServer(theServer(), ROOMY, prefix) for _ in range(2)]
+        backend: Any = topics.backend
+        confirmed: Deferred[None] = Deferred()
+        listen = backend._link.listen
+
+        async def late(*arguments: Any) -> Any:
+            await confirmed
+            return await listen(*arguments)
+
+        backend._link.listen = lambda *arguments: Deferred.fromCoroutine(late(*arguments))
+        listening = topics.backend.listen(("b",))
+        for text in "12":
+            await other.publish(text, "b")
+        await topics.settle()
+        confirmed.callback(None)
+        await listening
+        await other.publish("3", "b")
+        await until(lambda: texts(topics.delivered) == ["1", "2", "3"])
 
     @onReactor
     async def test_to_several_channels_is_confirmed_for_each(self, prefix: str) -> None:
@@ -384,12 +448,12 @@ class TestAnAddress:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("http://localhost", "is no URL of Redis"),
-            ("redis://:secret@", "has a host that is none"),
+            ("http://localhost", "is not the URL of a Redis"),
+            ("redis://:secret@", "has an invalid host"),
             ("redis://a,b", "for Sentinels write redis+sentinel://"),
             ("redis+sentinel://a", "lacks the master's name"),
-            ("redis://a/x", "has no number of a database"),
-            ("redis://a:70000", "has a host that is none"),
+            ("redis://a/x", "does not end with the number of a database"),
+            ("redis://a:70000", "has an invalid host"),
         ],
     )
     def test_that_is_none_is_refused_without_its_password(self, text: str, said: str) -> None:

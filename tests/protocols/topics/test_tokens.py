@@ -172,7 +172,7 @@ class TestTheKeys:
             (b"-----BEGIN PUBLIC KEY-----", "is not a public key in PEM"),
             (b'{"keys": []}', "is not a JWKS"),
             (b"{", "is not a JWKS"),
-            (publicPem(ec.generate_private_key(ec.SECP384R1())), "has a key that is none of RSA, P-256 and Ed25519"),
+            (publicPem(ec.generate_private_key(ec.SECP384R1())), "has a key that is not RSA, P-256 or Ed25519"),
         ],
     )
     def test_that_are_none_are_refused(self, tmp_path: Path, content: bytes, said: str) -> None:

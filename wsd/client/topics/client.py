@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from wsd.client.topics.link import Link, Token, TopicsError
+from wsd.client.topics.link import Link, Token
+from wsd.client.topics.requests import TopicsError
 from wsd.client.topics.subscription import Gap, ReceivedMessage, Subscription, SubscriptionOptions, given, messageOf
 
 _AGAIN = frozenset(("busy", "unavailable"))
@@ -197,7 +198,7 @@ class TopicsClient:
                 if subscription.took(message):
                     self._call(subscription.options.onMessage, message)
             elif name == "gap":
-                self._call(subscription.options.onGap, Gap(topic, skipped=fields["skipped"]))
+                self._call(subscription.options.onGap, Gap(topic, fields.get("position"), fields.get("skipped")))
             else:
                 self._call(subscription.options.onPresence, fields)
 
@@ -225,7 +226,7 @@ class TopicsClient:
         # With messages to come, they say how far it is: the connection may be lost between them.
         if position and answer.get("recovered"):
             subscription.resumed(position)
-        elif position and (position.endswith("-0") or not fields.get("history")):
+        elif position and not (fields.get("history") and answer.get("replayed")):
             subscription.advance(position)
         if not subscription.ready.called:
             subscription.ready.callback(None)

@@ -5,13 +5,10 @@ to requests. Requests that survive a lost connection are sent again on the next 
 
 from __future__ import annotations
 
-import binascii
 import json
 import time
 from argparse import Namespace
-from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from random import random
 from typing import Any, Protocol
 
@@ -19,9 +16,9 @@ from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, fai
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 
-from wsd.client.connection import OPENING, ClientConnection, Unanswered, connect, withTimeout
-
-SUBPROTOCOL = "topics.wsd.v1"
+from wsd.client.connection import OPENING, Unanswered, connect, withTimeout
+from wsd.client.topics.connection import SUBPROTOCOL, TopicsConnection
+from wsd.client.topics.requests import PendingRequest, TopicsError, expiryOf
 
 Token = str | Callable[[], "str | Awaitable[str]"] | None
 """A token, or a callable that returns one, or an awaitable of one: for each connection, and to renew it."""
@@ -41,15 +38,6 @@ _TOO_BIG = 1009
 _UNAUTHORIZED = 4001
 
 
-class TopicsError(Exception):
-    """What the server refused, or what became of a request: a code of docs/topics.md's, and a sentence."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(code, sentence)
-        self.code = code
-        self.sentence = sentence
-
-
 class LinkUser(Protocol):
     """What a link tells."""
 
@@ -66,39 +54,6 @@ class LinkUser(Protocol):
         """An error that no request tells."""
 
 
-class _TopicsConnection(ClientConnection):
-    """Gives each message to the link."""
-
-    showsHeads = False
-    link: Link
-    code: int | None = None
-
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        """A message of the server's."""
-        self.link.received(payload, isBinary)
-
-    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
-        """The connection has ended."""
-        self.code = code
-        super().onClose(wasClean, code, reason)
-
-
-@dataclass(slots=True, eq=False)
-class _Request:
-    """A request that waits for its answer."""
-
-    id: int
-    text: bytes
-    payload: bytes | None
-    survives: bool
-    sentAt: float | None = None
-    done: Deferred[Any] = field(default_factory=Deferred)
-
-    @property
-    def size(self) -> int:
-        return max(len(self.text), len(self.payload or b""))
-
-
 class Link:
     """Requests and answers, over one WebSocket after the other."""
 
@@ -108,8 +63,8 @@ class Link:
         self._arguments = arguments
         self._token = token
         self._user = user
-        self._connection: _TopicsConnection | None = None
-        self._asked: dict[int, _Request] = {}
+        self._connection: TopicsConnection | None = None
+        self._asked: dict[int, PendingRequest] = {}
         self._number = 0
         self._envelope: tuple[str, dict[str, Any]] | None = None
         """A message whose payload is the next one."""
@@ -143,7 +98,7 @@ class Link:
             return fail(TopicsError("full", f"{_MOST} requests wait already"))
         self._number += 1
         text = json.dumps({name: {"id": self._number, **fields}}, ensure_ascii=False).encode()
-        request = _Request(self._number, text, payload, survives)
+        request = PendingRequest(self._number, text, payload, survives)
         self._asked[request.id] = request
         if self._isOpen:
             self._send(request)
@@ -184,8 +139,8 @@ class Link:
         try:
             token = await self._newToken()
             offer = [SUBPROTOCOL] if token is None else [SUBPROTOCOL, f"bearer.{token}"]
-            connection = await connect(self._reactor, self._arguments, offer, _TopicsConnection)
-            assert isinstance(connection, _TopicsConnection)
+            connection = await connect(self._reactor, self._arguments, offer, TopicsConnection)
+            assert isinstance(connection, TopicsConnection)
             connection.link = self
             await withTimeout(
                 connection.opened, self._reactor, OPENING, "did not answer the handshake within {:g} seconds"
@@ -210,9 +165,9 @@ class Link:
             return found if isinstance(found, str) else await found
         except Exception as error:
             self._user.failed(error)
-            raise Unanswered("there is no token to connect with") from None
+            raise Unanswered("no token could be obtained") from None
 
-    def _opened(self, connection: _TopicsConnection, token: str | None) -> None:
+    def _opened(self, connection: TopicsConnection, token: str | None) -> None:
         self._connection = connection
         self.later("steady", _STEADY, self._steadied)
         self._renewLater(token)
@@ -268,7 +223,7 @@ class Link:
 
     def _renewLater(self, token: str | None) -> None:
         """Get a new token when a fifth of the time that this one is valid for is left."""
-        expires = _expiry(token) if callable(self._token) and token else None
+        expires = expiryOf(token) if callable(self._token) and token else None
         if expires is not None:
             self.later("renew", max(1.0, (expires - time.time()) * 0.8), lambda: ensureDeferred(self._renew()))
 
@@ -287,15 +242,15 @@ class Link:
 
     # -- requests and answers -------------------------------------------------------------------------------------
 
-    def _fail(self, request: _Request, error: TopicsError) -> None:
+    def _fail(self, request: PendingRequest, error: TopicsError) -> None:
         del self._asked[request.id]
         request.done.errback(error)
 
-    def _send(self, request: _Request) -> None:
+    def _send(self, request: PendingRequest) -> None:
         assert self._connection is not None
         now = self._reactor.seconds()
         if request.sentAt is not None and now - request.sentAt > _ONCE:
-            self._fail(request, TopicsError("lost", "it may have been published, too long ago to be sent again"))
+            self._fail(request, TopicsError("lost", "it may have been published, but too long ago to be sent again"))
             self._unsettled -= 1
             return
         request.sentAt = request.sentAt or now
@@ -342,12 +297,3 @@ class Link:
         self._unsettled -= 1
         if not self._isOpen and not self._unsettled:
             self._begin()
-
-
-def _expiry(token: str) -> float | None:
-    """When a JWT expires, in seconds since 1970; None if it cannot be read."""
-    try:
-        part = token.split(".")[1]
-        return float(json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))["exp"])
-    except (binascii.Error, ValueError, LookupError, TypeError):
-        return None

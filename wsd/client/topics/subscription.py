@@ -15,7 +15,7 @@ class ReceivedMessage:
 
     topic: str
     payload: Any
-    """What JSON holds, a str that is no JSON, or bytes."""
+    """A value of JSON, a str (with the form "text"), or bytes."""
     form: str
     """How it was sent: "data" (JSON), "text" or "binary"."""
     position: str | None = None

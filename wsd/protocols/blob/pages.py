@@ -105,7 +105,7 @@ class BlobResource(Resource):
     def render_GET(self, request: Any) -> int | bytes:
         """Answer with a file. Without an id, answer with the page to a browser, else with the list of files."""
         name = request.postpath[0].decode("latin-1") if len(request.postpath) == 1 else ""
-        if not name and prefersHtml(request.head):
+        if request.postpath in ([], [b""]) and prefersHtml(request.head):
             name = "index.html"
         if name in self._page:
             request.setHeader(b"Vary", b"Accept")

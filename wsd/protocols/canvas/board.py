@@ -11,7 +11,6 @@ from wsd.connection import Refused, newId
 from wsd.protocols.canvas.frame import CanvasFrame, Png
 from wsd.protocols.canvas.picture import Picture, Region, Size
 
-
 _PAUSE = 0.2
 """Seconds for which changes of the number of participants are gathered: many may come or go at a time."""
 

@@ -43,11 +43,11 @@ def nameOf(path: str) -> str:
 def checkName(name: str) -> str:
     """Returns the name of a canvas if it is valid. Raises `Refused` (404) if it is not."""
     if not _NAME.fullmatch(name) or name in (".", ".."):
-        raise Refused(
-            404, f"{name[:80]!r} is not a valid canvas name; use 1 to 64 letters, digits, '-', '_' and '.'"
-        )
+        raise Refused(404, f"{name[:80]!r} is not a valid canvas name; use 1 to 64 letters, digits, '-', '_' and '.'")
     if name.endswith(PNG):
-        raise Refused(404, f"{name!r} is not a valid canvas name: a name does not end in {PNG}, which is the picture over HTTP")
+        raise Refused(
+            404, f"{name!r} is not a valid canvas name: a name does not end in {PNG}, which is the picture over HTTP"
+        )
     return name
 
 
@@ -71,7 +71,9 @@ def _size(queries: dict[str, str], most: int) -> Size:
         raise Refused(400, f"{given[0]} is given alone; give both, as in width=400&height=320, or neither")
     for name in given:
         if not _NUMBER.fullmatch(queries[name]):
-            raise Refused(400, f"{name}={queries[name][:40]!r} is not a number of pixels; use a whole number of at least 1")
+            raise Refused(
+                400, f"{name}={queries[name][:40]!r} is not a number of pixels; use a whole number of at least 1"
+            )
     size = Size(int(queries["width"]), int(queries["height"]))
     if size.pixels > most:
         raise Refused(400, tooLarge(size, most))

@@ -14,6 +14,7 @@ Topics: many connections on a name, and a server that pushes to all of them (pub
     plain                    the plain form: `new WebSocket("ws://host/topics/NAME")` and nothing else
     messages, enveloped      the enveloped form, topics.wsd.v1
     resource, posting        HTTP: POST, GET and DELETE
+    pages                    the list of topics at the route itself, with its page
     events, polling, streams answers that go on: server-sent events and long polls
     rules, tokens, access    who may do what
     encoding, errors         publications as messages; codes and sentences

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wsd.protocols.topics.publication import Publication
+from wsd.protocols.topics.publication import Loss, Publication
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,6 +15,7 @@ class Direct:
 
     id: str
     """The connection's."""
+    subscriber: Subscriber
     frames: Any
     """What writes its messages."""
     encode: Callable[[Any], Any]
@@ -31,14 +32,17 @@ class Subscriber(Protocol):
     def take(self, publication: Publication) -> None:
         """A publication of a topic that it subscribes to."""
 
+    def miss(self, loss: Loss) -> None:
+        """Messages of a topic that it subscribes to are lost."""
+
 
 class Connections:
     """The connections of an audience that are sent to directly, all in one form."""
 
-    __slots__ = ("_frames", "_version", "blocked", "frames")
+    __slots__ = ("_connections", "_version", "blocked", "frames")
 
     def __init__(self) -> None:
-        self._frames: dict[str, Any] = {}
+        self._connections: dict[str, Direct] = {}
         self._version = -1
         self.frames: list[Any] = []
         """What writes to each, without those for whom something waits. A list is never changed, but replaced."""
@@ -46,34 +50,40 @@ class Connections:
         """Those for whom something waits."""
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._connections)
 
     def add(self, direct: Direct) -> None:
         """One more."""
-        self._frames[direct.id] = direct.frames
+        self._connections[direct.id] = direct
         self._version = -1
 
     def addAll(self, others: Connections) -> None:
         """All of others."""
-        self._frames.update(others._frames)
+        self._connections.update(others._connections)
 
     def remove(self, connectionId: str) -> None:
         """One less."""
-        self._frames.pop(connectionId, None)
+        self._connections.pop(connectionId, None)
         self._version = -1
 
     def of(self, connectionId: str | None) -> Any:
         """The frames of one connection; None if it is not here."""
-        return None if connectionId is None else self._frames.get(connectionId)
+        found = None if connectionId is None else self._connections.get(connectionId)
+        return None if found is None else found.frames
+
+    @property
+    def subscribers(self) -> Iterator[Subscriber]:
+        """Whose connections these are."""
+        return (each.subscriber for each in self._connections.values())
 
     def refresh(self, blocked: Mapping[str, Subscriber], version: int) -> None:
         """Part them by who is blocked, unless that was done for this version."""
         if version == self._version:
             return
         self._version = version
-        found = self._frames.keys() & blocked.keys()
+        found = self._connections.keys() & blocked.keys()
         self.blocked = [blocked[connectionId] for connectionId in found]
-        self.frames = [each for connectionId, each in self._frames.items() if connectionId not in found]
+        self.frames = [each.frames for connectionId, each in self._connections.items() if connectionId not in found]
 
 
 class Audience:
@@ -94,6 +104,11 @@ class Audience:
                 whole.direct.setdefault(encode, Connections()).addAll(connections)
             whole.others.update(each.others)
         return whole
+
+    @property
+    def subscribers(self) -> list[Subscriber]:
+        """All of them."""
+        return [*self.others, *(each for connections in self.direct.values() for each in connections.subscribers)]
 
     def __len__(self) -> int:
         return len(self.others) + sum(map(len, self.direct.values()))

@@ -19,6 +19,9 @@ class BackendReceiver(Protocol):
     def published(self, publication: Publication) -> None:
         """A message was published here or by another process: each once, in the order of its topic."""
 
+    def lost(self, topic: str, position: Position) -> None:
+        """Messages of a topic before this position may be lost to subscribers here."""
+
     def presenceChanged(self, event: PresenceEvent) -> None:
         """A member of a topic has come, gone, or changed its state, here or at another process."""
 
@@ -95,6 +98,9 @@ class Backend(Protocol):
 
     def last(self, pattern: tuple[str, ...]) -> Deferred[list[Publication]]:
         """The last values of all topics that a filter matches."""
+
+    def names(self, count: int) -> Deferred[list[str]]:
+        """The topics that were published to, the newest first, at most `count`. Some may keep nothing any more."""
 
     def clear(self, topic: str) -> Deferred[None]:
         """Drop history and last values of a topic. Positions go on."""

@@ -8,7 +8,7 @@ from base64 import b64encode
 from wsd.connection import Prepared
 from wsd.protocols.topics.members import PresenceEvent
 from wsd.protocols.topics.messages import JSON, line, memberFields
-from wsd.protocols.topics.publication import DirectMessage, Publication, TopicMessage
+from wsd.protocols.topics.publication import DirectMessage, Loss, Publication, TopicMessage
 
 
 def encodePlain(publication: Publication) -> tuple[Prepared, ...]:
@@ -16,8 +16,10 @@ def encodePlain(publication: Publication) -> tuple[Prepared, ...]:
     return (Prepared(publication.message.payload, publication.message.isBinary),)
 
 
-def encodeEnveloped(item: Publication | PresenceEvent | DirectMessage) -> tuple[Prepared, ...]:
-    """The enveloped form: `message`, `presence` or `direct`; a payload that is binary comes behind it."""
+def encodeEnveloped(item: Publication | Loss | PresenceEvent | DirectMessage) -> tuple[Prepared, ...]:
+    """The enveloped form: `message`, `gap`, `presence` or `direct`; a binary payload comes behind it."""
+    if isinstance(item, Loss):
+        return (Prepared(line("gap", topic=item.topic, position=str(item.position)).encode(), False),)
     if isinstance(item, PresenceEvent):
         fields = memberFields(item.member)
         return (Prepared(line("presence", topic=item.topic, change=item.change.value, **fields).encode(), False),)

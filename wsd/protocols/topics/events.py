@@ -16,9 +16,9 @@ from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.messages import line
 from wsd.protocols.topics.names import isFilter
-from wsd.protocols.topics.outbox import Outbox, OutboxBounds
+from wsd.protocols.topics.outbox import Outboxes
 from wsd.protocols.topics.position import Position
-from wsd.protocols.topics.publication import Item, Publication
+from wsd.protocols.topics.publication import Item, Loss, Publication
 from wsd.protocols.topics.replay import Beginning
 
 RETRY = 2000
@@ -62,11 +62,20 @@ def encodeEnvelopedFilterEvent(publication: Publication) -> bytes:
     return _event(None, f'{{"message":{jsonOf(publication)}}}', "")
 
 
-_ENCODERS: dict[tuple[bool, bool], Callable[[Publication], bytes]] = {
-    (False, False): encodeEvent,
-    (False, True): encodeFilterEvent,
-    (True, False): encodeEnvelopedEvent,
-    (True, True): encodeEnvelopedFilterEvent,
+def encodeGap(loss: Loss) -> bytes:
+    """An event `gap`: messages are lost."""
+    return _event(None, line("gap", topic=loss.topic, position=str(loss.position)), "gap")
+
+
+def _orGap(encode: Callable[[Publication], bytes]) -> Callable[[Any], bytes]:
+    return lambda item: encodeGap(item) if isinstance(item, Loss) else encode(item)
+
+
+_ENCODERS: dict[tuple[bool, bool], Callable[[Any], bytes]] = {
+    (False, False): _orGap(encodeEvent),
+    (False, True): _orGap(encodeFilterEvent),
+    (True, False): _orGap(encodeEnvelopedEvent),
+    (True, True): _orGap(encodeEnvelopedFilterEvent),
 }
 """By whether events are enveloped, and whether they are those of a filter."""
 
@@ -87,13 +96,13 @@ class EventStream:
     direct = None
 
     def __init__(
-        self, request: Any, hub: Hub, beginning: Beginning, bounds: OutboxBounds, isEnveloped: bool, clock: IReactorTime
+        self, request: Any, hub: Hub, beginning: Beginning, outboxes: Outboxes, isEnveloped: bool, clock: IReactorTime
     ) -> None:
         self._request = request
         self._hub = hub
         self._beginning = beginning
         encode = _ENCODERS[isEnveloped, isFilter(beginning.topic)]
-        self._outbox = Outbox(self, encode, bounds)
+        self._outbox = outboxes.open(self, encode)
         self._comments = LoopingCall(self._stayAlive)
         self._comments.clock = clock
         self._isFull = False
@@ -125,7 +134,8 @@ class EventStream:
         request.write(b"retry: %d\n\n" % RETRY)
         request.registerProducer(self, True)
         if not recovered.isComplete:
-            request.write(_event(None, line("gap", position=str(recovered.position)), "gap"))
+            assert recovered.position is not None
+            request.write(encodeGap(Loss(self._beginning.topic, recovered.position)))
         self._comments.start(ALIVE, now=False)
         self._outbox.release(recovered.publications, recovered.position)
 
@@ -137,7 +147,7 @@ class EventStream:
         self._isOver = True
         self.over.callback(None)
         self._hub.unsubscribe(self, self._beginning.levels)
-        self._outbox.clear()
+        self._outbox.end()
         if self._comments.running:
             self._comments.stop()
 
@@ -153,6 +163,10 @@ class EventStream:
     def take(self, publication: Publication) -> None:
         """A publication of the topic."""
         self._outbox.put(publication)
+
+    def miss(self, loss: Loss) -> None:
+        """Messages of the topic are lost."""
+        self._outbox.put(loss)
 
     # -- the outbox's connection ----------------------------------------------------------------------------------
 
@@ -179,6 +193,10 @@ class EventStream:
 
     def tooSlow(self, oldest: Item) -> None:
         """Too much waits: the client connects again, and says how far it got."""
+        self.end()
+
+    def relieve(self) -> None:
+        """The daemon has no memory left: the client connects again."""
         self.end()
 
     # -- the transport takes --------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from wsd.protocols.topics.audience import Audience, Connections, Subscriber
 from wsd.protocols.topics.backend import Backend
 from wsd.protocols.topics.members import Member, PresenceEvent
 from wsd.protocols.topics.names import isFilter
-from wsd.protocols.topics.publication import DirectMessage, Publication, TopicMessage
+from wsd.protocols.topics.position import Position
+from wsd.protocols.topics.publication import DirectMessage, Loss, Publication, TopicMessage
 from wsd.protocols.topics.trie import Trie
 
 
@@ -185,6 +186,15 @@ class Hub:
         for subscriber in list(subscribers):
             try:
                 subscriber.take(publication)
+            except Exception:
+                self._failed()
+
+    def lost(self, topic: str, position: Position) -> None:
+        """Tell every subscriber."""
+        loss = Loss(topic, position)
+        for subscriber in Audience.joined(self._subscriptions.match(tuple(topic.split("/")))).subscribers:
+            try:
+                subscriber.miss(loss)
             except Exception:
                 self._failed()
 

@@ -61,7 +61,7 @@ class Changes:
     once: list[tuple[str, str, Position, float]] = field(default_factory=list)
     """Topic, idempotency key, position, and when it was published."""
     onceSince: float = 0.0
-    """Idempotency keys of before this time are forgotten."""
+    """Idempotency keys from before this time are forgotten."""
 
     @property
     def isEmpty(self) -> bool:

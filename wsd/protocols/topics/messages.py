@@ -36,7 +36,7 @@ def _id(value: object) -> str | int:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _MOST:
         return value
-    raise _bad(f"id is neither a whole number nor a string of 1 to {_MAX_ID} characters")
+    raise _bad(f"id is neither an integer nor a string of 1 to {_MAX_ID} characters")
 
 
 def _isUnicode(text: str) -> bool:
@@ -47,7 +47,7 @@ def _isUnicode(text: str) -> bool:
 def _string(name: str, most: int = _MAX_WORD) -> Callable[[object], str]:
     def read(value: object) -> str:
         if not isinstance(value, str) or not value or len(value) > most or not _isUnicode(value):
-            raise _bad(f"{name} is no string of 1 to {most} characters")
+            raise _bad(f"{name} is not a string of 1 to {most} characters")
         return value
 
     return read
@@ -64,13 +64,13 @@ def _flag(name: str) -> Callable[[object], bool]:
 
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
-        raise _bad("history is no number of messages; write one such as 10")
+        raise _bad("history is not a number of messages; write one such as 10")
     return value
 
 
 def _ttl(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_TTL:
-        raise _bad("ttl is no number of seconds above 0")
+        raise _bad("ttl is not a number of seconds above 0")
     return float(value)
 
 
@@ -92,20 +92,20 @@ def compact(value: object) -> bytes:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not _isUnicode(value):
-        raise _bad("text is no string of Unicode; write data for other JSON")
+        raise _bad("text is not a Unicode string; use data for other JSON")
     return value
 
 
 def _true(value: object) -> bool:
     if value is not True:
-        raise _bad("binary is true, and the next message the payload; leave it out otherwise")
+        raise _bad("binary must be true, and the payload is the next message; leave it out otherwise")
     return True
 
 
 def _state(value: object) -> str:
     state = compact(value)
     if len(state) > _MAX_STATE:
-        raise TopicError("too_large", f"a state has {_MAX_STATE} bytes of JSON at the most; this one has {len(state)}")
+        raise TopicError("too_large", f"the state has {len(state)} bytes of JSON; the limit is {_MAX_STATE}")
     return state.decode()
 
 
@@ -170,11 +170,11 @@ def readRequest(text: str) -> TopicRequest:
     except (ValueError, RecursionError):
         raise _bad(f"this is not JSON; {_EXAMPLE}") from None
     if not isinstance(found, dict) or len(found) != 1:
-        raise _bad(f"a message has one key, its name; {_EXAMPLE}")
+        raise _bad(f"a message is an object with one key, its name; {_EXAMPLE}")
     ((name, content),) = found.items()
     readers = REQUESTS.get(name)
     if readers is None or not isinstance(content, dict):
-        raise _bad(f"{name[:40]!r} is none of {', '.join(REQUESTS)}, each with an object")
+        raise _bad(f"{name[:40]!r} is not one of {', '.join(REQUESTS)} with an object")
     try:
         return TopicRequest(name, _read(name, content, readers))
     except TopicError as error:
@@ -197,7 +197,7 @@ def _read(name: str, content: dict[str, Any], readers: Mapping[str, Callable[[ob
     if readers.keys() >= _PAYLOAD.keys() and len(content.keys() & {"data", "text", "binary"}) != 1:
         raise _bad(f"{name} has one payload: data (any JSON), text (a string), or binary: true")
     if "since" in content and "history" in content:
-        raise _bad("since and history are two beginnings; write one of them")
+        raise _bad("use either since or history, not both")
     return {field: readers[field](value) for field, value in content.items()}
 
 

@@ -92,16 +92,16 @@ def _isHidden(level: str, wildcard: str) -> bool:
 
 def _levels(name: str, code: str, word: str) -> tuple[str, ...]:
     if not name:
-        raise TopicError(code, f"a {word} has a name; write one behind the route's path, such as quotes/ACME")
+        raise TopicError(code, f"the {word} is missing; write it after the path of the route, such as quotes/ACME")
     if len(name) > MAX_BYTES or len(name.encode("utf-8", "replace")) > MAX_BYTES:
-        raise TopicError(code, f"{_shown(name)} is longer than the {MAX_BYTES} bytes that a {word} may have")
+        raise TopicError(code, f"{_shown(name)} is too long; a {word} has at most {MAX_BYTES} bytes")
     if any(unicodedata.category(character) in _FORBIDDEN for character in name):
-        raise TopicError(code, f"{_shown(name)} has a control character, which no {word} may have")
+        raise TopicError(code, f"{_shown(name)} has a control character; a {word} may not")
     levels = tuple(name.split("/"))
     if "" in levels:
-        raise TopicError(code, f"{_shown(name)} has an empty level; write a single / between levels only")
+        raise TopicError(code, f"{_shown(name)} has an empty level; write a single / between two levels")
     if len(levels) > MAX_LEVELS:
-        raise TopicError(code, f"{_shown(name)} has {len(levels)} levels; a {word} may have {MAX_LEVELS}")
+        raise TopicError(code, f"{_shown(name)} has {len(levels)} levels; a {word} has at most {MAX_LEVELS}")
     return levels
 
 

@@ -40,7 +40,9 @@ def readBackend(text: str) -> str:
     """A backend as it is configured, checked. Raises ValueError."""
     if text not in (MEMORY, FILE):
         if "://" not in text:
-            raise ValueError(f'"{text}" is no backend; write "memory", "file", or a URL such as "redis://localhost/0"')
+            raise ValueError(
+                f'"{text}" is not a backend; write "memory", "file", or a URL such as "redis://localhost/0"'
+            )
         readAddress(text)
     return text
 
@@ -54,7 +56,7 @@ class TopicsOptions:
     subscribe: tuple[str, ...] = _rules("anyone")
     """Who may subscribe."""
     history: tuple[str, ...] = _rules("anyone")
-    """Who is sent messages of before: history, last values, and everything since a position."""
+    """Who may read earlier messages: history, last values, and everything since a position."""
     presence: tuple[str, ...] = _rules("anyone")
     """Who may be present, and see who is."""
     direct: tuple[str, ...] = _rules("anyone")

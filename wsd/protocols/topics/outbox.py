@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from wsd.protocols.topics.position import Position
 from wsd.protocols.topics.publication import Item
+from wsd.protocols.topics.waiting import WaitingItems
 
 
 class Slow(StrEnum):
@@ -59,16 +60,46 @@ class OutboxReceiver(Protocol):
     def conflated(self, item: Item) -> None:
         """This item waited, and a newer one of the same key takes its place."""
 
+    def relieve(self) -> None:
+        """The daemon has no memory left: close the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outboxes:
+    """The outboxes of a route."""
+
+    bounds: OutboxBounds
+    items: WaitingItems
+
+    def open(self, receiver: OutboxReceiver, encode: Callable[[Any], Any]) -> Outbox:
+        """An outbox for one more subscriber."""
+        return Outbox(receiver, encode, self.bounds, self.items)
+
 
 class Outbox:
-    """Items in order. All subscribers share one copy of what waits, so that each counts a reference only."""
+    """Items in order. All subscribers share one copy of what waits, so that each takes a reference only."""
 
-    __slots__ = ("_bounds", "_encode", "_isClear", "_isHeld", "_number", "_receiver", "_replay", "_size", "_waiting")
+    __slots__ = (
+        "_bounds",
+        "_encode",
+        "_isClear",
+        "_isHeld",
+        "_isOver",
+        "_items",
+        "_number",
+        "_receiver",
+        "_replay",
+        "_size",
+        "_waiting",
+    )
 
-    def __init__(self, receiver: OutboxReceiver, encode: Callable[[Any], Any], bounds: OutboxBounds) -> None:
+    def __init__(
+        self, receiver: OutboxReceiver, encode: Callable[[Any], Any], bounds: OutboxBounds, items: WaitingItems
+    ) -> None:
         self._receiver = receiver
         self._encode = encode
         self._bounds = bounds
+        self._items = items
         self._replay: deque[Item] = deque()
         """What the subscriber asked for at first. It is as long as a history may be, and does not make anybody slow."""
         self._waiting: OrderedDict[Hashable, Item] = OrderedDict()
@@ -76,12 +107,15 @@ class Outbox:
         self._size = 0
         self._isHeld = False
         self._isClear = True
+        self._isOver = False
 
     def __len__(self) -> int:
         return len(self._replay) + len(self._waiting)
 
     def put(self, item: Item) -> None:
         """Send an item, or let it wait until there is room."""
+        if self._isOver:
+            return
         if self._isClear and not self._receiver.isFull:
             self._receiver.send(item.encoded(self._encode), item)
             return
@@ -91,7 +125,7 @@ class Outbox:
         while len(self._waiting) > bounds.count or self._size > bounds.size:
             if bounds.slow is Slow.close:
                 oldest = self._replay[0] if self._replay else next(iter(self._waiting.values()))
-                self.clear()
+                self.end()
                 self._receiver.tooSlow(oldest)
                 return
             self._receiver.skipped(self._pop())
@@ -103,15 +137,20 @@ class Outbox:
             key = item.conflationKey
             before = self._waiting.pop(key, None)
             if before is not None:
-                self._size -= before.size
+                self._left(before)
                 self._receiver.conflated(before)
         self._waiting[key] = item
         self._size += item.size
+        self._items.add(self, item)
 
     def _pop(self) -> Item:
         _, item = self._waiting.popitem(last=False)
-        self._size -= item.size
+        self._left(item)
         return item
+
+    def _left(self, item: Item) -> None:
+        self._size -= item.size
+        self._items.remove(self, item)
 
     def hold(self) -> None:
         """Let everything wait until `release`."""
@@ -129,8 +168,12 @@ class Outbox:
 
     def release(self, replay: Iterable[Item] = (), behind: Position | None = None) -> None:
         """Go on: `replay` comes before what waits, without what it has or what is up to the position `behind`."""
+        if self._isOver:
+            return
         found = list(replay)
-        self._replay.extend(found)
+        for item in found:
+            self._replay.append(item)
+            self._items.add(self, item)
         if self._waiting and (found or behind is not None):
             self._dropKnown({(item.topic, item.position) for item in found}, behind)
         self._isHeld = False
@@ -144,19 +187,31 @@ class Outbox:
             isBefore = behind is not None and position.epoch == behind.epoch and position.offset <= behind.offset
             if isBefore or (item.topic, position) in known:
                 del self._waiting[key]
-                self._size -= item.size
+                self._left(item)
 
     def drained(self) -> None:
         """The connection has room: send what waits."""
         while len(self) and not self._isHeld and not self._receiver.isFull:
-            item = self._replay.popleft() if self._replay else self._pop()
+            item = self._popReplayed() if self._replay else self._pop()
             self._receiver.send(item.encoded(self._encode), item)
         if not (self._isClear or len(self) or self._isHeld or self._receiver.isFull):
             self._isClear = True
             self._receiver.cleared()
 
-    def clear(self) -> None:
-        """Drop everything."""
-        self._replay.clear()
-        self._waiting.clear()
-        self._size = 0
+    def _popReplayed(self) -> Item:
+        item = self._replay.popleft()
+        self._items.remove(self, item)
+        return item
+
+    def end(self) -> None:
+        """Drop everything, and take no more."""
+        self._isOver = True
+        while self._replay:
+            self._popReplayed()
+        while self._waiting:
+            self._pop()
+
+    def relieve(self) -> None:
+        """The daemon has no memory left: drop everything, and end the connection."""
+        self.end()
+        self._receiver.relieve()

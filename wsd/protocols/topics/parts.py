@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from wsd.protocols.topics.access import Access
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.options import TopicsOptions
-from wsd.protocols.topics.outbox import OutboxBounds
+from wsd.protocols.topics.outbox import Outboxes
 from wsd.protocols.topics.streams import Streams
 
 
@@ -32,4 +32,4 @@ class TopicsParts:
     """Its own, or that of the route before a reload."""
     access: Access
     streams: Streams
-    outboxBounds: OutboxBounds
+    outboxes: Outboxes

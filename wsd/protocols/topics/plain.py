@@ -16,8 +16,8 @@ from wsd.protocols.topics.errors import GAP, SLOW, TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.inflight import InFlight
 from wsd.protocols.topics.names import isFilter
-from wsd.protocols.topics.outbox import Outbox, OutboxBounds
-from wsd.protocols.topics.publication import Item, Publication, TopicMessage
+from wsd.protocols.topics.outbox import Outboxes
+from wsd.protocols.topics.publication import Item, Loss, Publication, TopicMessage
 from wsd.protocols.topics.query import Query
 from wsd.protocols.topics.replay import Beginning
 
@@ -51,6 +51,9 @@ class PlainSocket(Protocol):
     def close(self, code: int, sentence: str) -> None:
         """Begin the closing handshake."""
 
+    def closeForMemory(self) -> None:
+        """Begin the closing handshake, since the daemon has no memory left."""
+
     def countSkipped(self) -> None:
         """A message was not sent, since the client was too slow."""
 
@@ -59,14 +62,14 @@ class PlainForm:
     """One client of the plain form."""
 
     def __init__(
-        self, socket: PlainSocket, hub: Hub, topic: str, levels: tuple[str, ...], query: Query, bounds: OutboxBounds
+        self, socket: PlainSocket, hub: Hub, topic: str, levels: tuple[str, ...], query: Query, outboxes: Outboxes
     ) -> None:
         self._socket = socket
         self._hub = hub
         self._topic = topic
         self._levels = levels
         self._query = query
-        self._outbox = Outbox(self, encodePlain, bounds)
+        self._outbox = outboxes.open(self, encodePlain)
         self._inFlight = InFlight(socket)
         self.direct: Direct | None = None
 
@@ -75,7 +78,7 @@ class PlainForm:
     def begin(self) -> Awaitable[None] | None:
         """Subscribe, and send first what was asked for."""
         query = self._query
-        self.direct = Direct(self._socket.id, self._socket.frames, encodePlain)
+        self.direct = Direct(self._socket.id, self, self._socket.frames, encodePlain)
         if not query.subscribes:
             return None
         if not query.replays:
@@ -101,6 +104,12 @@ class PlainForm:
         if publication.message.sender != self._socket.id:
             self._outbox.put(publication)
 
+    def miss(self, loss: Loss) -> None:
+        """Messages are lost: close, since the plain form cannot tell otherwise."""
+        self._hub.unsubscribe(self, self._levels)
+        self._outbox.end()
+        self._socket.close(GAP, f"messages are lost; the topic is at {loss.position}")
+
     def full(self) -> None:
         """The connection has no room."""
         self._outbox.full()
@@ -113,7 +122,7 @@ class PlainForm:
         """The connection is closed or lost."""
         self._hub.unsubscribe(self, self._levels)
         self._hub.unblock(self._socket.id)
-        self._outbox.clear()
+        self._outbox.end()
 
     # -- the outbox's connection ----------------------------------------------------------------------------------
 
@@ -151,6 +160,11 @@ class PlainForm:
             sentence += f"; go on with ?since={position.before}"
         self._hub.unsubscribe(self, self._levels)
         self._socket.close(SLOW, sentence)
+
+    def relieve(self) -> None:
+        """The daemon has no memory left: close."""
+        self._hub.unsubscribe(self, self._levels)
+        self._socket.closeForMemory()
 
     # -- publishing -----------------------------------------------------------------------------------------------
 

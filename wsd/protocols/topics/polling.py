@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from wsd.protocols.topics.hub import Hub
-from wsd.protocols.topics.publication import Publication
+from wsd.protocols.topics.publication import Loss, Publication
 from wsd.protocols.topics.replay import Beginning, Replay
 
 
@@ -40,6 +40,10 @@ class Poll:
 
     def take(self, publication: Publication) -> None:
         """There is news."""
+        self.end()
+
+    def miss(self, loss: Loss) -> None:
+        """That messages are lost is news as well: the answer has `gap`."""
         self.end()
 
     def end(self) -> None:

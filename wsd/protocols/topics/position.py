@@ -2,7 +2,7 @@
 Positions in a topic, written `epoch-offset`.
 
 Offsets count a topic's messages from 1. The epoch names one life of that count: it changes when the topic lost what it
-knew, so a position of before is never mistaken for one of now.
+knew, so an old position is never mistaken for a new one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def readPosition(text: str) -> Position:
     if found is None:
         raise TopicError(
             "bad_position",
-            f"{text[:60]!r} is no position; write one that the server gave, such as 4f2c81d0-17",
+            f"{text[:60]!r} is not a position; use one from the server, such as 4f2c81d0-17",
         )
     return Position(found[1], int(found[2]))
 

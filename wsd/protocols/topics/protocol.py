@@ -14,19 +14,22 @@ from twisted.web.resource import IResource
 
 from wsd.config import Route
 from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.frames.codes import CloseCode
+from wsd.metrics import Cause
 from wsd.protocols.topics.access import Access, permitted
 from wsd.protocols.topics.choice import backendOf, limitsOf
 from wsd.protocols.topics.enveloped import ENVELOPED, EnvelopedForm
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.options import FILE, TopicsOptions
-from wsd.protocols.topics.outbox import OutboxBounds, Slow
+from wsd.protocols.topics.outbox import OutboxBounds, Outboxes, Slow
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.plain import PLAIN, PlainForm
 from wsd.protocols.topics.query import patternOf, readQuery
 from wsd.protocols.topics.resource import TopicResource
 from wsd.protocols.topics.rules import Subject
 from wsd.protocols.topics.streams import Streams
+from wsd.protocols.topics.waiting import WaitingItems
 
 
 class TopicConnection(Connection):
@@ -39,7 +42,7 @@ class TopicConnection(Connection):
     _expiry: IDelayedCall | None = None
 
     async def opening(self, request: Request) -> Accept:
-        """Refuse what is no topic, a query that cannot be granted, and whoever may do nothing here."""
+        """Refuse an invalid topic, a query that cannot be granted, and a client that may do nothing here."""
         subprotocol, parts = self.factory.choose(request.subprotocols), self.factory.parts
         try:
             self.subject = parts.access.subjectOf(request, request.queries, self.user)
@@ -48,7 +51,7 @@ class TopicConnection(Connection):
             else:
                 topic, levels = patternOf(request.head.path.removeprefix(parts.below))
                 query = await permitted(readQuery(request.queries, topic), topic, levels, self.subject, parts.access)
-                self._speaker = PlainForm(self, parts.hub, topic, levels, query, parts.outboxBounds)
+                self._speaker = PlainForm(self, parts.hub, topic, levels, query, parts.outboxes)
         except TopicError as error:
             raise Refused(error.status, error.sentence) from None
         return Accept(subprotocol)
@@ -106,6 +109,11 @@ class TopicConnection(Connection):
         error = TopicError("expired", "the token has expired; get a new one, and connect again")
         self.close(error.closeCode, error.sentence)
 
+    def closeForMemory(self) -> None:
+        """What waits for this client, and for others that are as slow, takes too much memory."""
+        sentence = "the server has no memory left for a client that reads so slowly; try again later"
+        self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
+
     def countSkipped(self) -> None:
         """A message was not sent, since the client was too slow."""
         self.factory.counters.skipped += 1
@@ -140,7 +148,9 @@ class TopicsFactory(Factory):
             hub=Hub(backendOf(options, route.path, clock, self.now, self.pool), self.plane.sendAll),
             access=Access(options, clock),
             streams=Streams(clock, self.now),
-            outboxBounds=OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size),
+            outboxes=Outboxes(
+                OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size), WaitingItems(self.budget)
+            ),
         )
 
     def meet(self, others: Sequence[Factory]) -> None:

@@ -1,4 +1,4 @@
-"""Messages, and what the core makes of them on their way: publications with a place in a topic, direct messages."""
+"""Messages, and what the core makes of them on their way: publications in a topic, losses, direct messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TopicMessage:
     """The topic's last value of this key becomes this message, and is removed if `isRemoval`."""
     isRemoval: bool = False
     ttl: float | None = None
-    """Seconds after which nobody is sent this message any more."""
+    """Seconds after which this message is no longer sent to anybody."""
     once: str | None = None
     """The idempotency key: of two messages with the same key only the first is published."""
     mediaType: str | None = None
@@ -66,7 +66,7 @@ _recent = _Recent(4 << 20)
 class Item:
     """Something on its way to subscribers. It is encoded once for all of them that use the same form."""
 
-    __slots__ = ("_encoded",)
+    __slots__ = ("_encoded", "waiters")
 
     topic: str
     position: Position | None = None
@@ -74,6 +74,8 @@ class Item:
 
     def __init__(self) -> None:
         self._encoded: dict[Any, Any] | None = None
+        self.waiters = 0
+        """The number of outboxes in which it waits."""
 
     @property
     def size(self) -> int:
@@ -129,6 +131,29 @@ class Publication(Item):
         """Whether its time to live is over."""
         ttl = self.message.ttl
         return ttl is not None and now - self.at >= ttl
+
+
+class Loss(Item):
+    """Messages of a topic before a position are lost, or may be."""
+
+    __slots__ = ("position", "topic")
+
+    position: Position
+
+    def __init__(self, topic: str, position: Position) -> None:
+        super().__init__()
+        self.topic = topic
+        self.position = position
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes."""
+        return OVERHEAD
+
+    @property
+    def conflationKey(self) -> Hashable:
+        """Its topic: the newest gap says where to go on."""
+        return self.topic, "gap"
 
 
 class DirectMessage(Item):

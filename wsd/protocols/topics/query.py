@@ -54,7 +54,7 @@ class Query:
 
     @property
     def replays(self) -> bool:
-        """Whether it is sent messages of before."""
+        """Whether it receives earlier messages."""
         return self.last or self.history > 0 or self.since is not None
 
 
@@ -73,7 +73,7 @@ class ReadQuery:
 
     @property
     def replays(self) -> bool:
-        """Whether an event stream begins with messages of before."""
+        """Whether an event stream begins with earlier messages."""
         return self.last or bool(self.history) or self.since is not None
 
 
@@ -106,7 +106,7 @@ def readReadQuery(queries: dict[str, str], pattern: str, lastEventId: str | None
     if isFilter(pattern) and (query.history is not None or query.since is not None or query.wait is not None):
         raise TopicError("filter", "a filter has no history of its own; write a topic, or ask for ?last")
     if query.since is not None and query.history is not None and lastEventId is None:
-        raise TopicError("bad_query", "since and history are two beginnings; write one of them")
+        raise TopicError("bad_query", "use either since or history, not both")
     return query
 
 
@@ -133,7 +133,7 @@ def readQuery(queries: dict[str, str], pattern: str) -> Query:
     _checkNames(queries, _FIELDS)
     role = queries.get("role", "both")
     if role not in _ROLES:
-        raise TopicError("bad_query", f"role={role[:40]!r} is no role; write publisher, subscriber or both")
+        raise TopicError("bad_query", f"role={role[:40]!r} is not a role; write publisher, subscriber or both")
     query = Query(
         echo=_flag(queries, "echo"),
         history=_number(queries, "history"),
@@ -150,10 +150,10 @@ def readQuery(queries: dict[str, str], pattern: str) -> Query:
 def _checkTogether(query: Query, pattern: str) -> None:
     """Fields that contradict each other, or the filter."""
     if query.since is not None and query.history:
-        raise TopicError("bad_query", "since and history are two beginnings; write one of them")
+        raise TopicError("bad_query", "use either since or history, not both")
     if isFilter(pattern):
         if query.publishes:
-            raise TopicError("filter", f"{pattern!r} is a filter, which nobody can publish to; write a topic")
+            raise TopicError("filter", f"{pattern!r} is a filter, and only topics can be published to")
         if query.since is not None or query.history:
             raise TopicError("filter", "a filter has no history of its own; write a topic, or ask for ?last")
     if not query.publishes and query.key is not None:
@@ -165,7 +165,7 @@ def _checkTogether(query: Query, pattern: str) -> None:
 def checkKey(key: str) -> str:
     """A key of a last value. Raises TopicError("bad_query")."""
     if not key or len(key.encode("utf-8", "replace")) > MAX_KEY or not key.isprintable():
-        raise TopicError("bad_query", f"{key[:40]!r} is no key; write 1 to {MAX_KEY} bytes of printable text")
+        raise TopicError("bad_query", f"{key[:40]!r} is not a key; write 1 to {MAX_KEY} bytes of printable text")
     return key
 
 
@@ -178,7 +178,7 @@ def _checkNames(queries: dict[str, str], known: tuple[str, ...]) -> None:
 def _seconds(queries: dict[str, str], name: str, most: float) -> float:
     text = queries[name]
     if not _SECONDS.fullmatch(text) or not 0 < float(text) <= most:
-        raise TopicError("bad_query", f"{name}={text[:40]!r} is no number of seconds from above 0 to {most:g}")
+        raise TopicError("bad_query", f"{name}={text[:40]!r} is not a number of seconds above 0 and up to {most:g}")
     return float(text)
 
 
@@ -188,12 +188,12 @@ def _key(queries: dict[str, str]) -> str | None:
 
 def _flag(queries: dict[str, str], name: str) -> bool:
     if queries.get(name, "1") not in ("", "1", "true"):
-        raise TopicError("bad_query", f"{name}={queries[name][:40]!r} is no switch; write {name} alone")
+        raise TopicError("bad_query", f"{name}={queries[name][:40]!r} takes no value; write {name} alone")
     return name in queries
 
 
 def _number(queries: dict[str, str], name: str) -> int:
     text = queries.get(name, "0")
     if not _NUMBER.fullmatch(text):
-        raise TopicError("bad_query", f"{name}={text[:40]!r} is no number of messages; write one such as 10")
+        raise TopicError("bad_query", f"{name}={text[:40]!r} is not a number of messages; write one such as 10")
     return int(text)

@@ -61,12 +61,12 @@ class TopicResource(Resource):
     def render(self, request: Any) -> Any:
         """Answer; pages of other sites only where the route's origins let them (CORS, as the Fetch standard has it)."""
         self._letIn(request)
-        if self._list.answersAt(request.head.path):
+        if self._list.answers(request):
             return self._list.render(request)
         try:
             return super().render(request)
         except UnsupportedMethod:
-            raise Refused(405, f"a topic is asked for with one of {_METHODS}", [("Allow", _METHODS)]) from None
+            raise Refused(405, f"the method is not allowed; use one of {_METHODS}", [("Allow", _METHODS)]) from None
 
     def _letIn(self, request: Any) -> None:
         origin = request.head.headers.get("Origin")
@@ -93,7 +93,7 @@ class TopicResource(Resource):
     async def _publish(self, request: Any) -> None:
         topic, levels, queries = self._topicOf(request)
         if isFilter(topic):
-            raise TopicError("filter", f"{topic!r} is a filter, which nobody can publish to; write a topic")
+            raise TopicError("filter", f"{topic!r} is a filter, and only topics can be published to")
         query = readWriteQuery(queries, request.head.headers.get("Idempotency-Key"))
         await self._check(Action.publish, topic, levels, self._subjectOf(request, queries))
         content = request.posted.content if request.head.hasBody else b""
@@ -128,7 +128,7 @@ class TopicResource(Resource):
             if query.replays:
                 await self._check(Action.history, topic, levels, subject)
             parts = self._parts
-            stream = EventStream(request, parts.hub, beginning, parts.outboxBounds, query.isEnveloped, parts.clock)
+            stream = EventStream(request, parts.hub, beginning, parts.outboxes, query.isEnveloped, parts.clock)
             await parts.streams.run(stream, subject)
         elif query.wait is not None:
             await self._check(Action.subscribe, topic, levels, subject)

@@ -32,7 +32,7 @@ class Action(StrEnum):
     publish = "publish"
     subscribe = "subscribe"
     history = "history"
-    """To be sent messages of before: history, last values, and everything since a position."""
+    """To read earlier messages: history, last values, and everything since a position."""
     presence = "presence"
     """To be present, to see who is, and to be told who comes and goes."""
     direct = "direct"

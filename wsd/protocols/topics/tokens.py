@@ -65,11 +65,11 @@ class Keys:
         return self._keys[kid]
 
     def _readAgain(self) -> None:
-        """The file has changed. If it cannot be read, the keys of before hold until it changes again."""
+        """The file has changed. If it cannot be read, the old keys stay in use until it changes again."""
         try:
             self._read()
         except (OSError, ValueError) as error:
-            self.log.error("the keys of before stay: {reason}", event="topics.keys", reason=str(error))
+            self.log.error("the old keys stay in use: {reason}", event="topics.keys", reason=str(error))
         else:
             self.log.info("read the keys of {path} again", event="topics.keys", path=self._path)
 
@@ -111,7 +111,7 @@ def _algorithmOf(key: Any, path: str) -> str:
         return "ES256"
     if isinstance(key, Ed25519PublicKey):
         return "EdDSA"
-    raise ValueError(f"{path} has a key that is none of RSA, P-256 and Ed25519")
+    raise ValueError(f"{path} has a key that is not RSA, P-256 or Ed25519")
 
 
 class Verifier:
@@ -150,20 +150,20 @@ class Verifier:
 def _wordsOf(error: Exception) -> str:
     """What is wrong with a token, in words that do not repeat it."""
     words = {
-        "InvalidAlgorithmError": "its algorithm is not the key's",
+        "InvalidAlgorithmError": "its algorithm does not match the key",
         "InvalidSignatureError": "its signature is wrong",
-        "InvalidAudienceError": "its audience (aud) is another",
-        "InvalidIssuerError": "its issuer (iss) is another",
-        "ImmatureSignatureError": "its time (nbf, iat) has not come",
+        "InvalidAudienceError": "its audience (aud) does not match",
+        "InvalidIssuerError": "its issuer (iss) does not match",
+        "ImmatureSignatureError": "it is not valid yet (nbf, iat)",
         "MissingRequiredClaimError": "it lacks a claim (exp, or aud or iss where they are checked)",
     }
-    return words.get(type(error).__name__, "it is no JSON Web Token")
+    return words.get(type(error).__name__, "it is not a JSON Web Token")
 
 
 def _claimsOf(claims: Mapping[str, Any]) -> Claims:
     given = claims.get(CLAIM, {})
     if not isinstance(given, dict) or not given.keys() <= set(Action):
-        raise TopicError("bad_token", f"the claim {CLAIM} is no object with lists for {', '.join(Action)}")
+        raise TopicError("bad_token", f"the claim {CLAIM} is not an object with lists for {', '.join(Action)}")
     allowed = {Action(name): _patternsOf(name, patterns) for name, patterns in given.items()}
     subscribe = allowed.get(Action.subscribe, ())
     allowed.setdefault(Action.history, subscribe)
@@ -175,8 +175,8 @@ def _claimsOf(claims: Mapping[str, Any]) -> Claims:
 
 def _patternsOf(action: str, patterns: object) -> tuple[tuple[str, ...], ...]:
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise TopicError("bad_token", f"the claim {CLAIM}.{action} is no list of topics and filters")
+        raise TopicError("bad_token", f"the claim {CLAIM}.{action} is not a list of topics and filters")
     try:
         return tuple(checkFilter(pattern) for pattern in patterns)
     except TopicError as error:
-        raise TopicError("bad_token", f"the claim {CLAIM}.{action} has no filter: {error.sentence}") from None
+        raise TopicError("bad_token", f"the claim {CLAIM}.{action} has an invalid filter: {error.sentence}") from None

@@ -1,5 +1,6 @@
 // The header of every page: what this daemon serves, the language and the theme. It fills <header id="site-header">.
 
+import {create} from "./element.js";
 import {addWords, choose, language, say, translate} from "./language.js";
 import {recall, remember} from "./memory.js";
 import {cachedSite, loadSite} from "./site.js";
@@ -22,15 +23,9 @@ addWords({
   },
 });
 
-function create(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-
 function brandOf() {
   const icon = create("img", {src: "/_wsd/icon.svg", alt: "", width: 22, height: 22});
-  return create("a", {className: "brand", href: "/"}, icon, "wsd");
+  return create("a", {className: "brand"}, icon, "wsd");
 }
 
 function languagesOf() {
@@ -63,6 +58,8 @@ function applyTheme(name) {
 
 function drawPages(site) {
   if (!site) return;
+  const home = site.pages.find(({name}) => name === "console");
+  if (home) header.querySelector(".brand").href = home.path;
   const current = currentOf(site.pages);
   header.querySelector("nav ul").replaceChildren(...site.pages.map(({name, path}) => {
     const link = create("a", {href: path, textContent: say(`header.${name}`)});
@@ -76,7 +73,7 @@ function drawPages(site) {
 /** The path of the page that is shown: the longest one at or above the address. */
 function currentOf(pages) {
   const here = location.pathname;
-  const above = ({path}) => here === path || (path !== "/" && here.startsWith(`${path}/`));
+  const above = ({path}) => here === path || (path !== "/" && here.startsWith(`${path.replace(/\/$/, "")}/`));
   return pages.filter(above).sort((one, other) => other.path.length - one.path.length)[0]?.path;
 }
 
@@ -89,6 +86,7 @@ function drawWords() {
     button.setAttribute("aria-pressed", String(button.dataset.language === language()));
   }
   header.querySelector("select").setAttribute("aria-label", say("header.theme"));
+  header.querySelector("select").title = say("header.theme");
   for (const option of header.querySelectorAll("option")) option.textContent = say(`header.${option.value}`);
 }
 

@@ -1,5 +1,6 @@
 // The list of what is here: each route of this daemon that the visitor may open, with a sentence and a link.
 
+import {create} from "./element.js";
 import {addWords, language, say} from "./language.js";
 import {recall, remember} from "./memory.js";
 import {cachedSite, loadSite} from "./site.js";
@@ -7,21 +8,17 @@ import {cachedSite, loadSite} from "./site.js";
 addWords({
   en: {
     "routes.title": "On this server", "routes.page": "Open the page", "routes.connect": "Connect",
-    "routes.chosen": "Speaks {names}: the subprotocol chooses.", "routes.below": "{path}NAME",
+    "routes.chosen": "Speaks {names}: the subprotocol chooses.", "routes.protocol": "Speaks the protocol {names}.",
+    "routes.below": "{path}NAME",
   },
   zh: {
     "routes.title": "本服务器提供", "routes.page": "打开页面", "routes.connect": "连接",
-    "routes.chosen": "支持 {names}，由子协议选择。", "routes.below": "{path}名称",
+    "routes.chosen": "支持 {names}，由子协议选择。", "routes.protocol": "使用 {names} 协议。",
+    "routes.below": "{path}名称",
   },
 });
 
 const place = document.getElementById("routes");
-
-function create(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
 
 /** The address of the console with a WebSocket URL and subprotocols filled in. */
 export function consoleUrl(url, subprotocols = []) {
@@ -36,8 +33,9 @@ function webSocketUrl(path) {
 
 function sentenceOf({about, protocols}) {
   if (about) return about[language()];
-  const names = language() === "zh" ? protocols.join("、") : new Intl.ListFormat("en", {type: "disjunction"}).format(protocols);
-  return protocols.length > 1 ? say("routes.chosen", {names}) : "";
+  const english = new Intl.ListFormat("en", {type: "disjunction"});
+  const names = language() === "zh" ? protocols.join("、") : english.format(protocols);
+  return say(protocols.length > 1 ? "routes.chosen" : "routes.protocol", {names});
 }
 
 /** A link whose name tells it from those of the other routes. */

@@ -1,5 +1,6 @@
 // The status page: asks the daemon every few seconds while the page is visible.
 
+import {create} from "./element.js";
 import {addWords, formatNumber, language, say} from "./language.js";
 
 const EVERY = 5000; // milliseconds
@@ -37,12 +38,6 @@ function formatDuration(seconds) {
     const value = Math.floor((index ? seconds % units[from][1] : seconds) / size);
     return new Intl.NumberFormat(document.documentElement.lang, {style: "unit", unit, unitDisplay: "short"}).format(value);
   }).join(language() === "zh" ? "" : " ");
-}
-
-function create(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
 }
 
 let shown = null;

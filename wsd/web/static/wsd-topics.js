@@ -224,9 +224,9 @@ export class Topics extends EventTarget {
         if (isGap) call(options.ongap, {topic, position: answer.position});
         if (answer.members) call(options.onmembers, answer.members);
         // With messages to come, they say how far it is: the connection may be lost between them.
-        const {position, recovered} = answer;
+        const {position, recovered, replayed} = answer;
         if (recovered) subscription.replayed = parse(position);
-        else if (position && (position.endsWith("-0") || !fields.history)) subscription.advance(position);
+        else if (position && !(fields.history && replayed)) subscription.advance(position);
         subscription.isKnown = true;
         subscription.grant();
         if (answer.gap && options.last) this.#link.request("subscribe", {topic, last: true}, {});

@@ -1,12 +1,14 @@
 // The connection of a canvas: sends parts of the picture, and hears of frames, receipts and the number of people.
 
+import {openSocket} from "/_wsd/why.js";
+
 const AGAIN = 1000; // milliseconds from a lost connection to the next try
 
 /**
  * One canvas at the server. It connects again when the connection is lost.
  *
- * `on` has the functions `state(name, reason)` with opening, open, lost, closed or refused; `frame(line, pixels)`;
- * `receipt(line)` and `watching(number)`. `asked()` returns the width, height and role to ask for. A change is what was
+ * `on` has the functions `state(name, reason, why)`, where the name is opening, open, lost, closed or refused, and `why`
+ * what the daemon tells of a failed attempt; `frame(line, pixels)`; `receipt(line)` and `watching(number)`. `asked()` returns the width, height and role to ask for. A change is what was
  * sent: an object whose `frame` is set to the number of the frame that has all of it.
  */
 export class Link {
@@ -29,7 +31,8 @@ export class Link {
     this.on.state("opening");
     const url = new URL(location.pathname, location.href.replace(/^http/, "ws"));
     url.search = new URLSearchParams({...this.asked(), meta: "", watching: ""});
-    const mine = this.#socket = new WebSocket(url);
+    const {socket: mine, why} = openSocket(url);
+    this.#socket = mine;
     mine.binaryType = "arraybuffer";
     let wasOpen = false;
     mine.onopen = () => {
@@ -41,9 +44,12 @@ export class Link {
       if (typeof data === "string") this.#hear(JSON.parse(data));
       else this.on.frame(this.#announced, data);
     };
-    mine.onclose = ({reason}) => {
+    mine.onclose = async ({reason}) => {
       if (mine !== this.#socket) return;
       this.on.state(reason ? "refused" : wasOpen ? "lost" : "closed", reason);
+      const told = reason || wasOpen ? null : await why();
+      if (mine !== this.#socket) return;
+      if (told) this.on.state("refused", "", told);
       setTimeout(() => mine === this.#socket && this.connect(), AGAIN);
     };
   }

@@ -46,7 +46,8 @@ const WORDS = {
   },
 };
 const AGAIN = 3000; // milliseconds between two looks at the list
-const AROUND = [32, 230]; // pixels of the window around a canvas that fills it
+const AROUND = [32, 150]; // pixels of the window around a canvas that fills it, at its sides and above and below
+const AROUND_NARROW = [20, 264];
 const element = (id) => document.getElementById(id);
 const {route, png, list, most} = document.body.dataset;
 const isListed = list === "true";
@@ -150,7 +151,8 @@ function queryOf(size) {
   let [width, height] = size.split("x").map(Number);
   if (size === "") return "";
   if (size === "window") {
-    [width, height] = [innerWidth - AROUND[0], innerHeight - AROUND[1]].map((each) => Math.max(200, each));
+    const around = matchMedia("(max-width: 760px)").matches ? AROUND_NARROW : AROUND;
+    [width, height] = [innerWidth - around[0], innerHeight - around[1]].map((each) => Math.max(200, each));
   }
   const scale = Math.min(1, Math.sqrt(Number(most) / (width * height)));
   return `?width=${Math.floor(width * scale)}&height=${Math.floor(height * scale)}`;

@@ -27,11 +27,12 @@ const size = () => `${canvas.width} × ${canvas.height}`;
 const role = () => document.querySelector("input[name=role]:checked").value;
 
 const link = new Link({
-  state(state, reason) {
+  state(state, reason, why) {
+    element("people").hidden = true;
     if (state === "opening") painting.opening();
+    if (state === "opening" && texts.has("state")) return; // what failed before is shown until it works again
     element("state").className = `state ${state}`;
-    element("people").hidden = state !== "open";
-    tell("state", () => say(state, {reason}));
+    tell("state", () => why ? say(why.key, why.values) : say(state, {reason}));
   },
   frame(line, pixels) {
     painting.show(line, pixels);

@@ -22,8 +22,9 @@ const connection = new ServiceConnection(route, {
     tell(null);
     show(text, Math.round(performance.now() - began));
   },
-  ended(reason, wasOpen) {
-    tell(reason ? ["closed", {reason}] : [wasOpen ? "lost" : "refused"], true);
+  ended(reason, wasOpen, why) {
+    if (why) tell([why.key, why.values], true);
+    else tell(reason ? ["closed", {reason}] : [wasOpen ? "lost" : "refused"], true);
   },
 });
 

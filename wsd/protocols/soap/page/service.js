@@ -1,6 +1,8 @@
 // The connection to the service: sends envelopes, and tells what comes.
 
-/** `on` has the functions `message(text)` and `ended(reason, wasOpen)`. */
+import {openSocket} from "/_wsd/why.js";
+
+/** `on` has the functions `message(text)` and `ended(reason, wasOpen, why)`; `why` is what the daemon tells of it, or null. */
 export class ServiceConnection {
   #socket = null;
 
@@ -26,11 +28,11 @@ export class ServiceConnection {
 
   #connected() {
     if (this.#socket && this.#socket.readyState <= WebSocket.OPEN) return this.#socket;
-    const socket = new WebSocket(new URL(this.route || "/", location.href.replace(/^http/, "ws")), "soap");
+    const {socket, why} = openSocket(new URL(this.route || "/", location.href.replace(/^http/, "ws")), "soap");
     let wasOpen = false;
     socket.onopen = () => { wasOpen = true; };
     socket.onmessage = ({data}) => this.on.message(data);
-    socket.onclose = ({reason}) => this.on.ended(reason, wasOpen);
+    socket.onclose = async ({reason}) => this.on.ended(reason, wasOpen, reason || wasOpen ? null : await why());
     this.#socket = socket;
     return socket;
   }

@@ -232,4 +232,6 @@ def _translations(node: Any) -> dict[str, str]:
     """Returns the texts of the elements with xml:lang in a node's documentation, by language."""
     found = node.find(f"{_WSDL}documentation")
     translated = () if found is None else (each for each in found if _LANG in each.attrib)
-    return {each.get(_LANG).partition("-")[0].lower(): " ".join("".join(each.itertext()).split()) for each in translated}
+    return {
+        each.get(_LANG).partition("-")[0].lower(): " ".join("".join(each.itertext()).split()) for each in translated
+    }

@@ -40,7 +40,9 @@ def readAddress(text: str) -> RedisAddress:
     """What a URL says. Raises ValueError."""
     url = urlsplit(text)
     if url.scheme not in _SCHEMES or url.query or url.fragment:
-        raise ValueError(f"{_shown(text)} is no URL of Redis; write redis://HOST:PORT/DATABASE, or rediss:// with TLS")
+        raise ValueError(
+            f"{_shown(text)} is not the URL of a Redis; write redis://HOST:PORT/DATABASE, rediss:// for TLS"
+        )
     credentials, _, places = url.netloc.rpartition("@")
     isSentinel = url.scheme.endswith("+sentinel")
     hosts = tuple(_host(place, _SENTINEL_PORT if isSentinel else _PORT, text) for place in places.split(","))
@@ -51,7 +53,7 @@ def readAddress(text: str) -> RedisAddress:
     if isSentinel and name is None:
         raise ValueError(f"{_shown(text)} lacks the master's name; write redis+sentinel://HOST:PORT/NAME")
     if len(parts) > 1 or (parts and not re.fullmatch(r"[0-9]{1,5}", parts[0])):
-        raise ValueError(f"{_shown(text)} has no number of a database at its end; write one, such as /0")
+        raise ValueError(f"{_shown(text)} does not end with the number of a database; write one, such as /0")
     user, _, password = credentials.partition(":")
     return RedisAddress(
         hosts,
@@ -66,7 +68,7 @@ def readAddress(text: str) -> RedisAddress:
 def _host(place: str, port: int, text: str) -> tuple[str, int]:
     found = _HOST.fullmatch(place)
     if found is None or int(found["port"] or port) > 65535:
-        raise ValueError(f"{_shown(text)} has a host that is none; write HOST or HOST:PORT")
+        raise ValueError(f"{_shown(text)} has an invalid host; write HOST or HOST:PORT")
     return found["name"].strip("[]"), int(found["port"] or port)
 
 

@@ -7,7 +7,6 @@ was delivered; where the bell shows that something is missing, and after each lo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
@@ -28,14 +27,17 @@ _TRIES = 3
 """Attempts to deliver everything up to a position."""
 
 
-class HistorySource(Protocol):
-    """Where publications that were missed are read."""
+class FollowerSource(Protocol):
+    """Where publications that were missed are read, and where all of them go."""
 
     def missed(self, topic: str, position: Position) -> Deferred[Recovered]:
         """Everything behind a position, as far as it is kept."""
 
-    async def renew(self, topic: str, position: Position) -> Position:
-        """Redis's count is behind what was delivered: begin a new epoch. Returns where the topic is then."""
+    def deliver(self, publication: Publication) -> None:
+        """The next publication of a topic."""
+
+    def lost(self, topic: str, position: Position) -> None:
+        """Messages of a topic before this position are lost."""
 
 
 class _FollowState(Enum):
@@ -62,9 +64,8 @@ class Follower:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, source: HistorySource, deliver: Callable[[Publication], None]) -> None:
+    def __init__(self, source: FollowerSource) -> None:
         self._source = source
-        self._deliver = deliver
         self._topics: dict[str, _Followed] = {}
 
     def begin(self, topic: str, position: Position) -> None:
@@ -94,20 +95,21 @@ class Follower:
         followed = self._topics.get(topic)
         if followed is None:
             self.begin(topic, position)
-            self._deliver(publication)
+            self._source.deliver(publication)
         elif followed.state is _FollowState.reading:
             followed.waiting.append(publication)
-        elif position.epoch != followed.position.epoch and position.offset == 1:
+        elif position.offset == followed.position.offset + 1 or (
+            position.epoch != followed.position.epoch and position.offset == 1
+        ):
+            # Also in another epoch: while the link holds, nothing is lost between two that follow one another.
             self._pass(followed, publication)
-        elif position.epoch != followed.position.epoch or position.offset > followed.position.offset + 1:
+        elif position.epoch != followed.position.epoch or position.offset > followed.position.offset:
             followed.waiting.append(publication)
             self.catchUp(topic)
-        elif position.offset == followed.position.offset + 1:
-            self._pass(followed, publication)
 
     def _pass(self, followed: _Followed, publication: Publication) -> None:
         followed.position = publication.position
-        self._deliver(publication)
+        self._source.deliver(publication)
 
     async def reach(self, topic: str, position: Position) -> None:
         """
@@ -115,11 +117,13 @@ class Follower:
 
         Whoever is sent what was read is then sent nothing of it again. Raises TopicError if that cannot be done.
         """
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             followed = self._topics.get(topic)
-            if followed is None or followed.position.epoch != position.epoch:
+            if followed is None:
                 return
-            if followed.position.offset >= position.offset:
+            # What is of another epoch is compared after it was read.
+            isComparable = attempt > 0 or followed.position.epoch == position.epoch
+            if isComparable and followed.position.offset >= position.offset:
                 return
             await self.catchUp(topic)
         raise TopicError("unavailable", "Redis does not answer; try again later")
@@ -137,13 +141,11 @@ class Follower:
         followed.state = _FollowState.reading
         try:
             recovered = await self._source.missed(topic, followed.position)
-            place = recovered.position
-            if place.epoch == followed.position.epoch and place.offset < followed.position.offset:
-                followed.position = await self._source.renew(topic, followed.position)
-            else:
-                for publication in recovered.publications:
-                    self._pass(followed, publication)
-                followed.position = place
+            if not recovered.isComplete:
+                self._source.lost(topic, recovered.position)
+            for publication in recovered.publications:
+                self._pass(followed, publication)
+            followed.position = recovered.position
         except TopicError:
             # The link is lost again. What waits is in the Stream, too.
             followed.waiting.clear()

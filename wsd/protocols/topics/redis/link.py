@@ -7,16 +7,13 @@ from hashlib import sha1
 from typing import Any, Protocol
 
 import hiredis
-from twisted.internet.defer import Deferred, FirstError, fail, gatherResults
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IProtocol, IStreamClientEndpoint
-from twisted.internet.ssl import optionsForClientTLS
+from twisted.internet.defer import Deferred, FirstError, fail, gatherResults, succeed
 from twisted.python.failure import Failure
 from txredisapi import ConnectionError as RedisConnectionError
-from txredisapi import RedisFactory, ResponseError, ScriptDoesNotExist, Sentinel, SubscriberProtocol
-from zope.interface import implementer
+from txredisapi import RedisFactory, RedisProtocol, ResponseError, ScriptDoesNotExist, SubscriberProtocol
 
 from wsd.protocols.topics.redis.address import RedisAddress
+from wsd.protocols.topics.redis.endpoint import endpointOf, reasonOf
 
 __all__ = ["LinkLost", "RedisLink", "ResponseError"]
 
@@ -24,6 +21,8 @@ assert hiredis, "txredisapi reads bytes as bytes with hiredis alone"
 
 _NOT_SERVING = ("LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS")
 """Errors of a server that is starting, or is no master any more: another connection is to be made."""
+
+_SILENT = "the server does not answer; only one with TLS is written rediss://"
 
 REPLY_TIMEOUT = 10.0
 """Seconds in which Redis must answer a command."""
@@ -42,11 +41,27 @@ class LinkEvents(Protocol):
     def unlinked(self) -> None:
         """One of them is lost; the other one is ended."""
 
+    def notLinked(self, reason: str) -> None:
+        """A try to connect has failed."""
+
     def heard(self, pattern: bytes | None, channel: bytes, data: bytes) -> None:
         """A message on a channel, by the pattern that it matched, or by its name."""
 
 
-class _Listener(SubscriberProtocol):
+class _Connection(RedisProtocol):
+    isReady = False
+    """Whether Redis has let it in."""
+
+    def connectionLost(self, why: Any) -> None:
+        """Tell the factory, if this connection was never ready."""
+        if not self.isReady:
+            self.factory.notReady(why)
+        super().connectionLost(why)
+        # What is said of the commands that were lost with it is no refusal.
+        self.factory.refusal = None
+
+
+class _Listener(_Connection, SubscriberProtocol):
     def messageReceived(self, pattern: bytes | None, channel: bytes, data: bytes) -> None:
         """A message on a channel."""
         self.factory.heard(pattern, channel, data)
@@ -55,10 +70,11 @@ class _Listener(SubscriberProtocol):
 class _Commands(RedisFactory):
     """One connection, which tells when it is there and when it is lost."""
 
+    protocol = _Connection
     initialDelay = 0.1
     maxDelay = 2.0
 
-    def __init__(self, address: RedisAddress, changed: Callable[[Any], None]) -> None:
+    def __init__(self, address: RedisAddress, changed: Callable[[Any], None], failed: Callable[[str], None]) -> None:
         super().__init__(
             None,
             address.database,
@@ -69,10 +85,32 @@ class _Commands(RedisFactory):
             replyTimeout=REPLY_TIMEOUT,
             convertNumbers=False,
         )
-        self.isLazy = True
-        # It fails with the first connection that is lost before it is ready; the next one is made all the same.
-        self.deferred.addErrback(lambda _: None)
         self._changed = changed
+        self._failed = failed
+        self.refusal: str | None = None
+        """Why Redis did not let the present connection in."""
+
+    def buildProtocol(self, addr: Any) -> Any:
+        connection = super().buildProtocol(addr)
+        connection.whenConnected().addCallback(self._letIn)
+        return connection
+
+    def _letIn(self, connection: Any) -> None:
+        connection.isReady = True
+
+    def connectionError(self, why: str) -> None:
+        """Redis does not let this connection in: the password or the database is wrong, or no answer comes."""
+        isSilent = "Not received Redis response" in why
+        self.refusal = _SILENT if isSilent else why.removeprefix("Redis error: ")
+
+    def stopTrying(self) -> Deferred[None]:
+        """Try on: what Redis refuses may be mended there."""
+        return succeed(None)
+
+    def notReady(self, why: Failure) -> None:
+        """A connection was lost before it could be used."""
+        if not self.disconnectCalled:
+            self._failed(self.refusal or reasonOf(why))
 
     def addConnection(self, connection: Any) -> None:
         super().addConnection(connection)
@@ -88,9 +126,13 @@ class _Listening(_Commands):
     protocol = _Listener
 
     def __init__(
-        self, address: RedisAddress, changed: Callable[[Any], None], heard: Callable[[bytes | None, bytes, bytes], None]
+        self,
+        address: RedisAddress,
+        changed: Callable[[Any], None],
+        failed: Callable[[str], None],
+        heard: Callable[[bytes | None, bytes, bytes], None],
     ) -> None:
-        super().__init__(address, changed)
+        super().__init__(address, changed, failed)
         self.heard = heard
 
 
@@ -104,10 +146,11 @@ class RedisLink:
         self.isUp = False
         self._isStopped = False
         self._factories = (
-            _Commands(address, self._commandsChanged),
-            _Listening(address, self._listenerChanged, self._heard),
+            _Commands(address, self._commandsChanged, self._failed),
+            _Listening(address, self._listenerChanged, self._failed, self._heard),
         )
-        self._endpoint = _endpointOf(address, reactor)
+        self._hasSentinels = address.name is not None
+        self._endpoint = endpointOf(address, reactor, self._failed)
 
     def start(self) -> None:
         """Connect, and keep connected."""
@@ -119,8 +162,11 @@ class RedisLink:
         self._isStopped, self.isUp = True, False
         for factory in self._factories:
             await factory.disconnect()
-        if isinstance(self._endpoint, _SentinelEndpoint):
-            await self._endpoint.close()
+        await self._endpoint.close()
+
+    def _failed(self, reason: str) -> None:
+        if not self._isStopped:
+            self._events.notLinked(reason)
 
     def _commandsChanged(self, connection: Any) -> None:
         self._commands = connection
@@ -134,6 +180,10 @@ class RedisLink:
         isUp = self._commands is not None and self._listener is not None
         if isUp == self.isUp or self._isStopped:
             return
+        if isUp and self._hasSentinels and not self._isOneServer:
+            # The Sentinels have named another master meanwhile.
+            self.abort()
+            return
         self.isUp = isUp
         if isUp:
             self._events.linked()
@@ -141,6 +191,11 @@ class RedisLink:
         # Whatever was lost with one connection is made good when both are there again.
         self.abort()
         self._events.unlinked()
+
+    @property
+    def _isOneServer(self) -> bool:
+        """Whether both connections lead to the same server."""
+        return bool(self._commands.transport.getPeer() == self._listener.transport.getPeer())
 
     def abort(self) -> None:
         """End both connections, and make them again."""
@@ -156,7 +211,7 @@ class RedisLink:
 
     def run(self, *command: Any) -> Deferred[Any]:
         """A command's answer. Fails with LinkLost, or with ResponseError."""
-        return _run(self._commands, *command)
+        return self._run(self._commands, *command)
 
     def script(self, script: Script, keys: list[str], *arguments: Any) -> Deferred[Any]:
         """A script's answer; Redis is sent the script where it does not know it yet."""
@@ -174,7 +229,7 @@ class RedisLink:
     def listen(self, command: str, *channels: bytes) -> Deferred[Any]:
         """SUBSCRIBE or PSUBSCRIBE, or their opposites; fires when Redis has confirmed each channel."""
         listener = self._listener
-        first = _run(listener, command, *channels)
+        first = self._run(listener, command, *channels)
         if first.called:
             # Redis is away.
             return first
@@ -183,10 +238,28 @@ class RedisLink:
         others = [listener.replyQueue.get() for _ in channels[1:]]
         return gatherResults([first, *others], consumeErrors=True).addErrback(_firstError)
 
+    def _run(self, connection: Any, *command: Any) -> Deferred[Any]:
+        if connection is None:
+            return fail(LinkLost("Redis is not connected"))
+        try:
+            done: Deferred[Any] = connection.execute_command(*command)
+        except RedisConnectionError as error:
+            return fail(LinkLost(str(error)))
+        return done.addErrback(self._lost, connection)
+
+    def _lost(self, failure: Failure, connection: Any) -> Failure:
+        if failure.check(RedisConnectionError):
+            raise LinkLost(str(failure.value))
+        if failure.check(ResponseError) and str(failure.value).startswith(_NOT_SERVING):
+            self._failed(f"Redis does not serve now: {failure.value}")
+            connection.transport.abortConnection()
+            raise LinkLost(str(failure.value))
+        return failure
+
     async def ping(self) -> None:
         """Ask both connections for an answer; one that gives none is ended. Raises LinkLost."""
-        await _run(self._commands, "PING")
-        await _run(self._listener, "PING")
+        await self._run(self._commands, "PING")
+        await self._run(self._listener, "PING")
 
 
 class Script:
@@ -197,66 +270,7 @@ class Script:
         self.digest = sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _run(connection: Any, *command: Any) -> Deferred[Any]:
-    if connection is None:
-        return fail(LinkLost("Redis is not connected"))
-    try:
-        done: Deferred[Any] = connection.execute_command(*command)
-    except RedisConnectionError as error:
-        return fail(LinkLost(str(error)))
-    return done.addErrback(_lost, connection)
-
-
 def _firstError(failure: Failure) -> None:
     """The error itself, without what `gatherResults` says of it."""
     assert isinstance(failure.value, FirstError)
     failure.value.subFailure.raiseException()
-
-
-def _lost(failure: Any, connection: Any) -> Any:
-    if failure.check(RedisConnectionError):
-        raise LinkLost(str(failure.value))
-    if failure.check(ResponseError) and str(failure.value).startswith(_NOT_SERVING):
-        connection.transport.abortConnection()
-        raise LinkLost(str(failure.value))
-    return failure
-
-
-# -- where Redis is ---------------------------------------------------------------------------------------------------
-
-
-def _endpointOf(address: RedisAddress, reactor: Any) -> Any:
-    if address.name is not None:
-        return _SentinelEndpoint(address, reactor)
-    return _serverEndpoint(*address.hosts[0], address, reactor)
-
-
-def _serverEndpoint(host: str, port: int, address: RedisAddress, reactor: Any) -> Any:
-    endpoint = HostnameEndpoint(reactor, host, port, timeout=5)
-    return wrapClientTLS(optionsForClientTLS(host), endpoint) if address.isSecure else endpoint
-
-
-@implementer(IStreamClientEndpoint)
-class _SentinelEndpoint:
-    """Asks the Sentinels for the master before each attempt."""
-
-    def __init__(self, address: RedisAddress, reactor: Any) -> None:
-        self._address = address
-        self._reactor = reactor
-        self._sentinel: Sentinel | None = None
-
-    def connect(self, protocolFactory: Any) -> Deferred[IProtocol]:
-        """Connect to the master."""
-        if self._sentinel is None:
-            self._sentinel = Sentinel(self._address.hosts)
-        found = self._sentinel.discover_master(self._address.name)
-        return found.addCallback(self._connect, protocolFactory)  # type: ignore[no-any-return]
-
-    async def close(self) -> None:
-        """Ask no more."""
-        if self._sentinel is not None:
-            await self._sentinel.disconnect()
-
-    def _connect(self, place: tuple[str, int], protocolFactory: Any) -> Deferred[IProtocol]:
-        endpoint = _serverEndpoint(*place, self._address, self._reactor)
-        return endpoint.connect(protocolFactory)  # type: ignore[no-any-return]

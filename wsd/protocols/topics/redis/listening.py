@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wsd.protocols.topics.names import ONE, REST, isFilter, matches
+from wsd.protocols.topics.redis.names import RedisNames
 
 Levels = tuple[str, ...]
 
@@ -14,26 +15,37 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in "*?[]^\\"
 class RedisListening:
     """The topics and filters that this daemon listens to, in the order in which they came."""
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._names: dict[str, None] = {}
+    def __init__(self, names: RedisNames) -> None:
+        self._channels = names
+        self._names: dict[str, bool] = {}
+        """Topics, and whether Redis has confirmed each."""
         self._filters: dict[Levels, tuple[bytes, ...]] = {}
 
     def add(self, levels: Levels) -> tuple[str, tuple[bytes, ...]]:
         """Listen to a topic or filter: Redis's command and its channels or patterns."""
         name = "/".join(levels)
         if not isFilter(name):
-            self._names[name] = None
-            return "SUBSCRIBE", (self.channel(name),)
+            self._names[name] = False
+            return "SUBSCRIBE", (self._channels.channel(name),)
         self._filters[levels] = tuple(self._patterns(levels))
         return "PSUBSCRIBE", self._filters[levels]
+
+    def confirm(self, levels: Levels) -> None:
+        """Redis has confirmed a topic or filter that was added."""
+        name = "/".join(levels)
+        if name in self._names:
+            self._names[name] = True
+
+    def confirmAll(self) -> None:
+        """Redis has confirmed everything."""
+        self._names = dict.fromkeys(self._names, True)
 
     def remove(self, levels: Levels) -> tuple[str, tuple[bytes, ...]] | None:
         """Listen no more: Redis's command; None when another filter still needs all of its patterns."""
         name = "/".join(levels)
         if not isFilter(name):
             del self._names[name]
-            return "UNSUBSCRIBE", (self.channel(name),)
+            return "UNSUBSCRIBE", (self._channels.channel(name),)
         patterns = self._filters.pop(levels)
         needed = {pattern for each in self._filters.values() for pattern in each}
         rest = tuple(pattern for pattern in patterns if pattern not in needed)
@@ -42,7 +54,7 @@ class RedisListening:
     def all(self) -> Iterator[tuple[str, tuple[bytes, ...]]]:
         """The commands that listen to everything again."""
         if self._names:
-            yield "SUBSCRIBE", tuple(map(self.channel, self._names))
+            yield "SUBSCRIBE", tuple(map(self._channels.channel, self._names))
         patterns = tuple(dict.fromkeys(pattern for each in self._filters.values() for pattern in each))
         if patterns:
             yield "PSUBSCRIBE", patterns
@@ -52,35 +64,30 @@ class RedisListening:
         return "/".join(levels) in self._names or levels in self._filters
 
     @property
-    def names(self) -> list[str]:
-        """The topics that are listened to by name."""
-        return list(self._names)
-
-    @property
     def hasFilters(self) -> bool:
         """Whether a filter is listened to."""
         return bool(self._filters)
 
     def hears(self, name: str) -> bool:
         """Whether a topic is listened to, by its name or by a filter."""
-        levels = tuple(name.split("/"))
-        return name in self._names or any(matches(each, levels) for each in self._filters)
+        return name in self._names or self.hearsByFilter(name)
 
-    def channel(self, name: str) -> bytes:
-        """The channel of a topic."""
-        return f"{self._prefix}c:{name}".encode()
+    def hearsByFilter(self, name: str) -> bool:
+        """Whether a topic is listened to by a filter."""
+        levels = tuple(name.split("/"))
+        return any(matches(each, levels) for each in self._filters)
 
     def topicOf(self, pattern: bytes | None, channel: bytes) -> str | None:
         """
         The topic of a message; None if the message is not to be heard.
 
-        Redis sends a message once for each channel and pattern that match. One of them counts: the name, or else the
-        first pattern of the first filter that matches.
+        Redis sends a message once for each channel and pattern that match. One of them counts: the name, as soon as it
+        is confirmed, or else the first pattern of the first filter that matches.
         """
-        name = channel.decode().removeprefix(f"{self._prefix}c:")
-        if name in self._names:
-            return name if pattern is None else None
+        name = channel.decode().removeprefix(f"{self._channels.prefix}c:")
         if pattern is None:
+            return name if name in self._names else None
+        if self._names.get(name):
             return None
         levels = tuple(name.split("/"))
         for each, patterns in self._filters.items():
@@ -95,6 +102,6 @@ class RedisListening:
 
     def _patterns(self, levels: Levels) -> Iterator[bytes]:
         parts = ["*" if level in (ONE, REST) else level.translate(_SPECIAL) for level in levels]
-        yield f"{self._prefix.translate(_SPECIAL)}c:{'/'.join(parts)}".encode()
+        yield f"{self._channels.prefix.translate(_SPECIAL)}c:{'/'.join(parts)}".encode()
         if levels[-1] == REST and len(levels) > 1:
-            yield f"{self._prefix.translate(_SPECIAL)}c:{'/'.join(parts[:-1])}".encode()
+            yield f"{self._channels.prefix.translate(_SPECIAL)}c:{'/'.join(parts[:-1])}".encode()

@@ -1,11 +1,13 @@
 """
 What Redis does in one step, in Lua.
 
-The keys of a topic: `m` a hash with its epoch (`e`), its offset (`n`) and the bytes of its history (`z`); `s` its
-history, a Stream whose ids are OFFSET-0; `l` a hash of last values; `o` and `q` its idempotency keys, a hash of their
-positions and a sorted set by time; `h` a hash of members. Of all topics: `topics`, a sorted set by the time of the last
-publish, and `lasts`, the set of those with last values. Of each daemon: `p` lives while the daemon does, and `t` is the
-set of topics at which it has members; `daemons` is the set of all.
+The keys of a topic: `m` a hash with its epoch (`e`), its offset (`n`), the bytes of its history (`z`), the generation
+of the data in which the epoch began (`g`) and the epochs before (`p`, as in `lineage`); `s` its history, a Stream whose
+ids are OFFSET-0; `l` a hash of last values; `o` and `q` its idempotency keys, a hash of their positions and a sorted
+set by time; `h` a hash of members. Of all topics: `topics`, a sorted set by the time of the last publish; `lasts`, the
+set of those with last values; `generation`, a hash with the present generation (`g`) and the server that it belongs to
+(`s`). Of each daemon: `p` lives while the daemon does, and `t` is the set of topics at which it has members; `daemons`
+is the set of all.
 """
 
 from __future__ import annotations
@@ -13,21 +15,63 @@ from __future__ import annotations
 IDLE = 7 * 86400
 """Seconds after which Redis forgets a topic that nobody publishes to, unless it has last values."""
 
-_BEGIN = """
-local function begin(keys, candidate, idle)
-  local epoch = redis.call('HGET', keys[1], 'e')
-  if epoch then return epoch end
-  redis.call('DEL', keys[2])
-  redis.call('HSET', keys[1], 'e', candidate, 'n', 0, 'z', 0)
-  redis.call('EXPIRE', keys[1], idle)
-  return candidate
+GENERATION = """
+-- KEYS: generation; ARGV: candidate. A server that has restarted, or a replica that has become the master, may have
+-- lost what was acknowledged before: a new generation of the data begins. A server that does not tell who it is begins
+-- one for each connection.
+local function told(section, field)
+  local info = redis.pcall('INFO', section)
+  return type(info) == 'string' and string.match(info, field .. ':(%w+)') or nil
 end
+local role = told('replication', 'role')
+if role and role ~= 'master' then return redis.error_reply('READONLY this server is a replica') end
+local run, history = told('server', 'run_id'), told('replication', 'master_replid')
+local server = run and history and run .. history or ARGV[1]
+if redis.call('HGET', KEYS[1], 's') ~= server then redis.call('HSET', KEYS[1], 's', server, 'g', ARGV[1]) end
 """
+
+_MOST_EPOCHS = 32
+"""Epochs before the present one that a topic remembers."""
+
+_BEGIN = """
+-- The epoch and the earlier epochs of a topic. In a new generation of the data a new epoch begins where the one before
+-- ends: so no position is used for two messages, whatever the server has lost.
+local function begin(meta, stream, generations, candidate, idle)
+  local generation = redis.call('HGET', generations, 'g') or ''
+  local found = redis.call('HMGET', meta, 'e', 'g', 'n', 'p')
+  local epoch, past = found[1], found[4] or ''
+  if not epoch then
+    redis.call('DEL', stream)
+    redis.call('HSET', meta, 'e', candidate, 'n', 0, 'z', 0, 'g', generation)
+    redis.call('EXPIRE', meta, idle)
+    return candidate, ''
+  end
+  if found[2] ~= generation then
+    past = past .. epoch .. ':' .. found[3] .. ' '
+    local _, count = string.gsub(past, ' ', ' ')
+    if count > MOST then past = string.sub(past, string.find(past, ' ') + 1) end
+    redis.call('HSET', meta, 'e', candidate, 'g', generation, 'p', past)
+    epoch = candidate
+  end
+  return epoch, past
+end
+
+-- The position of a message.
+local function at(offset, epoch, past)
+  for earlier, last in string.gmatch(past, '(%w+):(%d+)') do
+    if offset <= tonumber(last) then
+      epoch = earlier
+      break
+    end
+  end
+  return epoch .. '-' .. string.format('%.0f', offset)
+end
+""".replace("MOST", str(_MOST_EPOCHS))
 
 PUBLISH = (
     _BEGIN
     + """
--- KEYS: m s l o q topics lasts
+-- KEYS: m s l o q topics lasts generation
 -- ARGV: now, epoch, history (count, size, age), keys, once (age, count), channel, topic, idle, isRetry, topics,
 --       prefix, then for each message: body, size, key, isRemoval, once, marker
 local now, keepCount, keepSize, keepAge = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -48,7 +92,7 @@ for i = FIRST, #ARGV, WIDTH do
   end
 end
 
-local epoch = begin(KEYS, ARGV[2], idle)
+local epoch, past = begin(KEYS[1], KEYS[2], KEYS[8], ARGV[2], idle)
 
 for _, once in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - onceAge)) do
   redis.call('HDEL', KEYS[4], once)
@@ -57,7 +101,9 @@ redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - onceAge)
 
 local function sent(marker)
   for _, entry in ipairs(redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1000)) do
-    if string.sub(entry[2][2], 1, #marker) == marker then return epoch .. '-' .. string.match(entry[1], '%d+') end
+    if string.sub(entry[2][2], 1, #marker) == marker then
+      return at(tonumber(string.match(entry[1], '%d+')), epoch, past)
+    end
   end
   return false
 end
@@ -137,26 +183,26 @@ return answers
 READ = (
     _BEGIN
     + """
--- KEYS: m s; ARGV: epoch, idle, 'since' or 'newest', offset or count
-local epoch = begin(KEYS, ARGV[1], tonumber(ARGV[2]))
-local entries
-if ARGV[3] == 'since' then
-  entries = redis.call('XRANGE', KEYS[2], '(' .. ARGV[4] .. '-0', '+')
-else
-  entries = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', ARGV[4])
+-- KEYS: m s generation; ARGV: candidate, idle, count, and to read what is behind a position: its epoch, its offset.
+-- The epoch, the offset, the earlier epochs, the entries, and the offset behind which they are; nil for the newest.
+local epoch, past = begin(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2]))
+local offset, since = tonumber(redis.call('HGET', KEYS[1], 'n')), nil
+if ARGV[4] then
+  local last = ARGV[4] == epoch and offset or nil
+  for earlier, its in string.gmatch(past, '(%w+):(%d+)') do
+    if earlier == ARGV[4] then last = tonumber(its) end
+  end
+  since = last and math.min(last, tonumber(ARGV[5]))
 end
-return {epoch, redis.call('HGET', KEYS[1], 'n'), entries}
+local entries
+if since then
+  entries = redis.call('XRANGE', KEYS[2], string.format('(%.0f-0', since), '+')
+else
+  entries = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', ARGV[3])
+end
+return {epoch, offset, past, entries, since}
 """
 )
-
-RENEW = """
--- KEYS: m s; ARGV: epoch, offset, new epoch. Redis has lost messages that were delivered: the count begins anew.
-if redis.call('HGET', KEYS[1], 'e') == ARGV[1] and tonumber(redis.call('HGET', KEYS[1], 'n')) < tonumber(ARGV[2]) then
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'e', ARGV[3], 'n', 0, 'z', 0)
-end
-return redis.call('HMGET', KEYS[1], 'e', 'n')
-"""
 
 CLEAR = """
 -- KEYS: m s l lasts; ARGV: topic, idle

@@ -1,0 +1,85 @@
+"""What every page of the daemon has to be: nothing is cut, nothing sticks out, and every control has a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+
+LOOKS: dict[str, dict[str, Any]] = {
+    f"{language} {width} {colours}": {
+        "locale": {"en": "en-US", "zh": "zh-CN"}[language],
+        "viewport": {"width": width, "height": {390: 844, 1440: 900}[width]},
+        **({"forced_colors": "active"} if colours == "forced" else {"color_scheme": colours}),
+    }
+    for language in ("en", "zh")
+    for width in (390, 1440)
+    for colours in ("light", "dark", "forced")
+}
+"""Each look of a page: the settings of its browser context."""
+
+_PROBLEMS = """() => {
+    const found = [];
+    const root = document.documentElement;
+    if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide`);
+    const isShown = (element) => element.checkVisibility() && !element.closest(".unseen, .skip, template")
+        && getComputedStyle(element).opacity !== "0";
+    const scrolls = (element) => /auto|scroll|hidden/.test(getComputedStyle(element).overflowX);
+    const isIn = (element, panel) => {
+        for (let each = element.parentElement; each !== panel; each = each.parentElement) {
+            if (scrolls(each)) return true;
+        }
+        const inner = element.getBoundingClientRect(), outer = panel.getBoundingClientRect();
+        return inner.left >= outer.left - 1 && inner.right <= outer.right + 1;
+    };
+    for (const panel of document.querySelectorAll(".panel, dialog[open], main, header")) {
+        for (const each of panel.querySelectorAll("*")) {
+            if (isShown(each) && !isIn(each, panel)) found.push(`${each.outerHTML.slice(0, 90)} sticks out`);
+        }
+    }
+    for (const each of document.querySelectorAll("button, a[href], input, select, textarea, canvas, [tabindex]")) {
+        const label = [...each.labels ?? []].map((label) => label.textContent).join("");
+        const name = each.getAttribute("aria-label") ?? (label || each.textContent);
+        if (each.checkVisibility() && !name.trim()) found.push(`${each.outerHTML.slice(0, 90)} has no name`);
+        if (isShown(each) && each.matches("button, .segments label") && each.scrollWidth > each.clientWidth + 1) {
+            found.push(`${each.outerHTML.slice(0, 90)} is cut`);
+        }
+    }
+    return found;
+}"""
+
+_ENGLISH = """() => {
+    const found = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node; (node = walker.nextNode());) {
+        const element = node.parentElement;
+        if (element.closest("[lang=en], code, pre, kbd, .name, .data, script, noscript, template, .brand")) continue;
+        if (element.checkVisibility() && /[a-z]{2,} [a-z]{2,}/.test(node.data)) found.push(node.data.trim());
+    }
+    return found;
+}"""
+
+
+def problems(page: Page) -> list[str]:
+    """What is wrong with how the page looks now."""
+    found: list[str] = page.evaluate(_PROBLEMS)
+    return found
+
+
+def english(page: Page) -> list[str]:
+    """The English sentences on a page that should be in Chinese."""
+    found: list[str] = page.evaluate(_ENGLISH)
+    return found
+
+
+@contextmanager
+def opened(browser: Browser, look: str, url: str) -> Iterator[Page]:
+    """A page in one of its looks."""
+    context = browser.new_context(**LOOKS[look])
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    page.goto(url)
+    yield page
+    context.close()
