@@ -276,6 +276,9 @@ class TestForcedColours:
         console.at("#again").check()
         console.press("New connection")
         console.connect()
+        console.sendText("text")
+        expect(console.rows("received")).to_have_count(1)
+        console.detail("received")
 
         def ground(selector: str) -> str:
             colour: str = console.at(selector).first.evaluate("element => getComputedStyle(element).backgroundColor")
@@ -286,6 +289,7 @@ class TestForcedColours:
             (".connection:has([aria-selected=true])", ".connection:has([aria-selected=false])"),
             ("#states [aria-current]", "#states li:not([aria-current])"),
             ("#again", "#reply-on"),
+            ("#log .kinds [aria-pressed=true]", "#log .kinds [aria-pressed=false]"),
         ]:
             console.unfold("reply")
             assert ground(chosen) != ground(other), chosen
@@ -294,6 +298,22 @@ class TestForcedColours:
 
 
 class TestTenThousandRows:
+    @pytest.mark.soak
+    def testAreKeptOf100000MessagesInSixteenSeconds(self, console: Console) -> None:
+        console.connect("/echo?repeat=1000")
+        seconds = console.page.evaluate(
+            """async () => {
+                const began = performance.now();
+                for (let count = 0; count < 100; count += 1) document.getElementById("panel-text").requestSubmit();
+                const received = document.getElementById("fact-received");
+                while (received.textContent !== "100,000") await new Promise(resolve => setTimeout(resolve, 20));
+                return (performance.now() - began) / 1000;
+            }"""
+        )
+        assert seconds < 16
+        expect(console.at("#log-bound")).to_contain_text("10,000 rows")
+        assert console.at("#log .entry").count() < 80
+
     def testAreFilteredInLessThanAFewFrames(self, console: Console) -> None:
         console.connect("/echo?repeat=1000")
         for _ in range(10):

@@ -21,6 +21,9 @@ class TestOneLine:
         console.choose("Canvas")
         console.press("Send picture")
         expect(console.at("#log .received .thumbnail")).to_be_visible()
+        console.press("简体中文")  # which draws the rows anew
+        expect(console.at("#log .received .thumbnail")).to_be_visible()
+        console.press("English")
         heights = console.at("#log .entry").evaluate_all("rows => [...new Set(rows.map(row => row.offsetHeight))]")
         assert heights == [31]
         expect(console.previews("received").nth(1)).to_have_text("three↵lines↵here")

@@ -159,8 +159,9 @@ export class Composer {
 
   /** The line under the field that is shown: how much it is, or what is wrong with it so far. */
   #note() {
-    if (this.kind === "text") this.#noteOf("text", "textNote", (value) => utf8(fill(value, this.#context)).length);
-    if (this.kind === "json") this.#noteOf("json", "jsonNote", (value) => utf8(checkJson(fill(value, this.#context))).length);
+    const filled = (value) => fill(value, this.#context);
+    if (this.kind === "text") this.#noteOf("text", "textNote", (value) => utf8(filled(value)).length);
+    if (this.kind === "json") this.#noteOf("json", "jsonNote", (value) => utf8(checkJson(filled(value))).length);
     if (this.kind === "hex") this.#noteOf("hex", "hexNote", (value) => parseHex(value).length);
   }
 
@@ -171,7 +172,8 @@ export class Composer {
     try {
       const variables = kind === "hex" ? [] : variablesIn(value);
       const size = formatSize(measure(value));
-      note.textContent = say(key, {size}) + (variables.length ? ` ${say("fillsIn", {variables: variables.join(" ")})}` : "");
+      const filling = variables.length ? ` ${say("fillsIn", {variables: variables.join(" ")})}` : "";
+      note.textContent = say(key, {size}) + filling;
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
       wrong = error;

@@ -127,7 +127,8 @@ export class ConnectionPanel {
   /** What is set behind the closed options, and the line for a terminal. */
   #drawOptions() {
     const {form} = this.sessions.active;
-    const set = [form.protocols.trim(), form["binary-type"] !== "blob" && form["binary-type"], form.again && say("again")];
+    const binary = form["binary-type"] === "blob" ? "" : form["binary-type"];
+    const set = [form.protocols.trim(), binary, form.again ? say("again") : ""];
     element("options-note").textContent = set.filter(Boolean).join(" · ");
     element("reply-state").textContent = form["reply-on"] ? say("on") : "";
     try {
@@ -165,10 +166,9 @@ export class ConnectionPanel {
     const examples = EXAMPLES.map(([path, key], at) => new Option(`${path} – ${say(key)}`, `example ${at}`));
     element("start").replaceChildren(new Option(say("start"), ""), ...recent.length ? [group("recent", recent)] : [],
       group("templates", templates), group("examples", examples));
-    const known = [...this.#urls.entries.map(({url}) => [url, ""]), ...EXAMPLES.map(([path, key]) => [this.host + path, say(key)])];
-    element("presets").replaceChildren(...known.map(([value, label]) => Object.assign(document.createElement("option"), {
-      value, label,
-    })));
+    const option = (value, label) => Object.assign(document.createElement("option"), {value, label});
+    element("presets").replaceChildren(...this.#urls.entries.map(({url}) => option(url, "")),
+      ...EXAMPLES.map(([path, key]) => option(this.host + path, say(key))));
   }
 
   /** Fills in what was chosen to start with; connects nowhere. */

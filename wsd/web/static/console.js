@@ -74,7 +74,8 @@ async function importFile(file) {
   element("import-wrong").hidden = true;
   try {
     for (const {url, protocols, rows} of (await readRecords(file)).slice(0, RECORDS)) {
-      const session = sessions.add({...sessions.active.form, url: url || sessions.active.form.url, protocols, "reply-on": false});
+      const {form} = sessions.active;
+      const session = sessions.add({...form, url: url || form.url, protocols, "reply-on": false});
       for (const row of rows) session.ledger.add(row);
       log.show(session);
     }
@@ -131,7 +132,11 @@ sessions.addEventListener("row", ({detail: {session, row}}) => {
 
 bindFields(sessions, (name) => panel.changed(name));
 new Tabs(sessions);
-new Saved({read: () => composer.read(), use: (message) => composer.use(message), send: (message) => composer.sendSaved(message)});
+new Saved({
+  read: () => composer.read(),
+  use: (message) => composer.use(message),
+  send: (message) => composer.sendSaved(message),
+});
 element("import").addEventListener("change", ({target}) => {
   if (target.files.length) importFile(target.files[0]);
   target.value = "";
@@ -149,6 +154,7 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   const unused = sessions.active;
   sessions.add({...first, ...form});
+  element("routes").open = false;
   if (unused.wire.state === null && !unused.ledger.rows.length) sessions.remove(unused);
   element("connect").focus();
 });

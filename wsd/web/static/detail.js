@@ -12,6 +12,8 @@ const DUMP = 4_096; // bytes that a hexdump shows
 const TEXT = 65_536; // characters that an opened text shows
 const JSON_TEXT = 2_000_000; // characters of JSON that a tree shows
 
+const ACTIONS = {event: ["copy"], sent: ["copy", "edit", "resend"], received: ["copy", "edit"]};
+
 /** The object or array of a JSON text; undefined if it is something else. */
 function structure({opcode, payload}) {
   if (opcode !== "text" || payload.length > JSON_TEXT || !/^\s*[[{]/.test(payload)) return undefined;
@@ -68,9 +70,8 @@ export class Detail {
       }
       tools.append(kinds);
     }
-    const names = row.direction === "event" ? ["copy"] : row.direction === "sent" ? ["copy", "edit", "resend"] : ["copy", "edit"];
     const actions = make("div", "actions");
-    for (const name of names) actions.append(makeButton("small", say(name), ({target}) => this.#act(name, target)));
+    for (const name of ACTIONS[row.direction]) actions.append(makeButton("small", say(name), ({target}) => this.#act(name, target)));
     tools.append(actions);
     return tools;
   }

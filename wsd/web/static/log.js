@@ -40,9 +40,12 @@ export class Log {
 
   /** Shows the log of another connection. */
   show(session) {
+    if (this.#session) this.#session.scrolled = this.#scroller.isAtEnd ? null : this.#list.scrollTop;
+    const {scrolled} = session;
     this.#session = session;
     for (const [name, value] of Object.entries(session.filter)) element(name).value = value;
     this.#sift();
+    if (scrolled !== null) this.#list.scrollTop = scrolled;
   }
 
   /** There is a new row: draws once a frame at most. A hidden page has no frames, and needs none. */

@@ -83,8 +83,9 @@ function showBinary(row, element) {
   const {topic, type} = row.announced ?? {};
   const announced = row.announced ? [make("span", "topic", [topic, type].filter(Boolean).join("  ")), "  "] : [];
   const show = () => element.replaceChildren(...announced, row.line);
-  if (row.line) show();
-  else readLine(row).then(row.size === PICTURE_BYTES ? () => showPicture(row, element) : show);
+  if (row.size === PICTURE_BYTES) showPicture(row, element).catch(() => readLine(row).then(show));
+  else if (row.line !== undefined) show();
+  else readLine(row).then(show);
 }
 
 /** A thumbnail as high as the row. */

@@ -10,7 +10,7 @@ export class Scroller {
   #views = new Map(); // id -> view, of the rows that are in the page
   #away = new Map(); // id -> view, of open rows that are out of sight: they keep what is unfolded in them
   #more = new Map(); // id -> pixels that an open row is higher than the others
-  #heights = new ResizeObserver((entries) => this.#measured(entries));
+  #heights = new ResizeObserver((entries) => this.#measure(entries.map(({target}) => target)));
   #height = 0;
 
   /** `list` is the element that scrolls; `make` makes the view {element, row, draw()} of an item. */
@@ -18,11 +18,8 @@ export class Scroller {
     this.#list = list;
     this.#make = make;
     list.addEventListener("scroll", () => this.draw(), {passive: true});
-    new ResizeObserver(() => {
-      this.#height = parseFloat(getComputedStyle(list).getPropertyValue("--row-height"));
-      this.draw();
-    }).observe(list);
-    this.#height = parseFloat(getComputedStyle(list).getPropertyValue("--row-height"));
+    new ResizeObserver(() => this.#fit()).observe(list);
+    this.#fit();
   }
 
   /** The views that are in the page. */
@@ -131,12 +128,21 @@ export class Scroller {
     }
   }
 
-  #measured(entries) {
+  /** Follows the size of the list: a narrow one has higher rows. */
+  #fit() {
+    const height = parseFloat(getComputedStyle(this.#list).getPropertyValue("--row-height"));
+    if (height !== this.#height) this.#more.clear();
+    this.#height = height;
+    this.draw();
+    this.#measure(this.views.map(({element}) => element));
+  }
+
+  #measure(elements) {
     let changed = false;
-    for (const {target} of entries) {
-      if (!target.isConnected) continue;
-      const id = Number(target.dataset.id);
-      const more = target.offsetHeight - this.#height;
+    for (const element of elements) {
+      const id = Number(element.dataset.id);
+      if (!element.isConnected || !this.#views.has(id)) continue;
+      const more = this.#views.get(id).row.opened ? element.offsetHeight - this.#height : 0;
       if ((this.#more.get(id) ?? 0) === more) continue;
       if (more) this.#more.set(id, more);
       else this.#more.delete(id);

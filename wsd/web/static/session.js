@@ -19,6 +19,7 @@ export class Session extends EventTarget {
   replies = new Replies();
   filter = {find: "", direction: "", opcode: ""};
   unread = 0;
+  scrolled = null; // where its log was left, if not at the end
   #binary = {sent: null, received: null}; // the envelope whose payload is the next binary message, by direction
 
   /** `form` is {...BLANK} or what was kept of one. */

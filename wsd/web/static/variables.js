@@ -38,6 +38,7 @@ export function fill(text, context = {counter: 1}) {
 
 /** The variables that a text would have filled in, each once, as "{{now}}". */
 export function variablesIn(text, context = {counter: 1}) {
+  if (!text.includes("{{")) return [];
   const found = [...text.matchAll(PATTERN)].filter(([, escape, name]) => !escape && knows(name, context));
   return [...new Set(found.map(([whole]) => whole))];
 }
@@ -54,5 +55,8 @@ export function tidy(text) {
 
 /** The text with its variables escaped, so that fill() gives it back as it is. */
 export function escapeVariables(text) {
-  return text.replace(PATTERN, (whole, escape, name) => (Object.hasOwn(VARIABLES, name) ? `\\${whole.slice(escape.length)}` : whole));
+  return text.replace(PATTERN, (whole, escape, name) => {
+    const isVariable = Object.hasOwn(VARIABLES, name);
+    return isVariable ? `\\${whole}` : whole;
+  });
 }

@@ -167,7 +167,7 @@ export const en = {
   sums: "Sent {sent} ({sentSize}), received {received} ({receivedSize}) in {seconds} s.",
   eventWaiting: "Reconnecting in {seconds} s (attempt {attempt}).",
   eventStopped: "Stopped reconnecting.",
-  eventRepliesSpent: "Automatic reply switched off after {count} replies, so that two machines cannot answer each other without end.",
+  eventRepliesSpent: "Automatic reply switched off after {count} replies, so that it cannot go on without end.",
   live: "readyState {state}",
   urlEmpty: "Enter the address to connect to, such as ws://localhost:9998/echo.",
   urlBad: "“{what}” is not an address; enter one such as ws://localhost:9998/echo.",

@@ -167,7 +167,7 @@ export const zh = {
   sums: "发送 {sent} 条（{sentSize}），接收 {received} 条（{receivedSize}），历时 {seconds} 秒。",
   eventWaiting: "{seconds} 秒后重连（第 {attempt} 次尝试）。",
   eventStopped: "已停止重连。",
-  eventRepliesSpent: "自动回复 {count} 次后已关闭，以免两台机器无休止地互相应答。",
+  eventRepliesSpent: "自动回复 {count} 次后已关闭，以免无休止地互相应答。",
   live: "readyState {state}",
   urlEmpty: "请输入要连接的地址，例如 ws://localhost:9998/echo。",
   urlBad: "“{what}”不是有效的地址；正确的写法如 ws://localhost:9998/echo。",
