@@ -409,8 +409,9 @@ class TestListening:
     @onReactor
     async def test_by_a_filter_misses_nothing_that_comes_after_the_position_of_a_name(self, prefix: str) -> None:
         other, topics = [await onServer(theServer(), ROOMY, prefix) for _ in range(2)]
-        link: Any = topics.backend
-        link, late = link._link, []
+        late: list[Any] = []
+        backend: Any = topics.backend
+        link = backend._link
         events, settled, listen = link._events, link.settled, link.listen
 
         async def thenPublish(*arguments: Any) -> Any:
