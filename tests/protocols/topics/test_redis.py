@@ -407,6 +407,34 @@ class TestListening:
         await until(lambda: texts(topics.delivered) == ["1", "2", "3"])
 
     @onReactor
+    async def test_by_a_filter_misses_nothing_that_comes_after_the_position_of_a_name(self, prefix: str) -> None:
+        other, topics = [await onServer(theServer(), ROOMY, prefix) for _ in range(2)]
+        late: list[Any] = []
+        backend: Any = topics.backend
+        link = backend._link
+        events, settled, listen = link._events, link.settled, link.listen
+
+        async def thenPublish(*arguments: Any) -> Any:
+            answer = await listen(*arguments)
+            link._events = _Deaf(late)
+            for text in "12":
+                await other.publish(text, "b")
+            await settled()
+            return answer
+
+        async def bringLate() -> None:
+            link._events = events
+            for message in late:
+                events.heard(*message)
+            await settled()
+
+        link.settled = bringLate
+        link.listen = lambda *arguments: Deferred.fromCoroutine(thenPublish(*arguments))
+        await topics.backend.listen(("b",))
+        await other.publish("3", "b")
+        await until(lambda: texts(topics.delivered) == ["1", "2", "3"])
+
+    @onReactor
     async def test_to_several_channels_is_confirmed_for_each(self, prefix: str) -> None:
         """The confirmation of one channel is not taken for the answer to the next command."""
         topics = await onServer(theServer(), ROOMY, prefix)

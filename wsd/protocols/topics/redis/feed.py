@@ -76,8 +76,13 @@ class RedisFeed:
     async def _baseline(self, pattern: Levels) -> None:
         """From here on nothing of a topic is missed."""
         name = "/".join(pattern)
-        if not isFilter(name):
-            self._follower.begin(name, (await self._reading.newest(name, 0)).position)
+        if isFilter(name):
+            return
+        position = (await self._reading.newest(name, 0)).position
+        if self._listening.hearsByFilter(name):
+            # What was published before may still be on its way to the subscribers of the filter.
+            await self._link.settled()
+        self._follower.begin(name, position)
 
     def _confirm(self, pattern: Levels) -> None:
         for done in self._pending.pop(pattern, ()):

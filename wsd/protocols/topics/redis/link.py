@@ -259,6 +259,10 @@ class RedisLink:
     async def ping(self) -> None:
         """Ask both connections for an answer; one that gives none is ended. Raises LinkLost."""
         await self._run(self._commands, "PING")
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Everything has been heard that was published before. Raises LinkLost."""
         await self._run(self._listener, "PING")
 
 
