@@ -10,10 +10,12 @@ from typing import Any
 from twisted.web.resource import IResource, Resource
 
 from tests.wire import Daemon
+from wsd.config import Route
 from wsd.connection import Factory
 from wsd.protocols.echo import EchoFactory
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
+from wsd.web.site import SiteRoute
 
 
 class Paged(Factory):
@@ -64,6 +66,12 @@ class TestRoutes:
             "about": {"en": "A page.", "zh": "一个页面。"},
             "page": "/paged",
         }
+
+    def test_of_own_code_tell_the_class_and_not_where_its_file_is(self) -> None:
+        route = Route(path="/", single="/srv/shout.py:ShoutFactory")
+        assert SiteRoute(route, {}).protocols == ["ShoutFactory"]
+        several = Route(path="/", protocol={"": "echo", "shout": "/srv/shout.py:ShoutFactory"})
+        assert SiteRoute(several, {}).protocols == ["ShoutFactory", "echo"]
 
     def test_with_a_prefix_are_one_entry_or_one_for_each_path(self) -> None:
         _, content = directory({"/": EchoFactory, "/x/*": EchoFactory, "/s/*": Several})

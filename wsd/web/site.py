@@ -79,8 +79,9 @@ class SiteRoute:
 
     @property
     def protocols(self) -> list[str]:
-        """The names of the route's protocols, sorted."""
-        return sorted({name for name in (self.route.single, *self.route.protocol.values()) if name})
+        """The names of the route's protocols, sorted; of Python code only the name of the class, without its file."""
+        names = (self.route.single, *self.route.protocol.values())
+        return sorted({name.rpartition(":")[2] for name in names if name})
 
     def page(self) -> str | None:
         """The path of the route's page for people, None if it has none."""
