@@ -210,7 +210,12 @@ class TestClosing:
         console.dial(f"ws://127.0.0.1:{closedPort()}/")
         console.isIn("CLOSED")
         expect(console.previews("event")).to_have_text(
-            [re.compile("^Connecting to "), re.compile("^The connection failed"), re.compile("^Closed: 1006 ")]
+            [
+                re.compile("^Connecting to "),
+                re.compile("^The connection failed"),
+                re.compile("^Closed: 1006 "),
+                re.compile("^The browser does not say why. In a terminal, this command does: wsd connect "),
+            ]
         )
 
     def testWithAWrongCodeOrReasonIsToldAndDoesNotHappen(self, console: Console) -> None:

@@ -1,16 +1,14 @@
-// Elements with a class and a text, whatever the text holds: never markup.
+// Shorthands for the many small elements of the console: a class and a text, whatever the text holds, never markup.
+
+import {create} from "./element.js";
 
 export function make(name, className, text = "") {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  element.textContent = text;
-  return element;
+  return create(name, {className, textContent: text});
 }
 
 /** A button that does something. */
 export function makeButton(className, text, act) {
-  const button = make("button", className, text);
-  button.type = "button";
+  const button = create("button", {type: "button", className, textContent: text});
   button.addEventListener("click", act);
   return button;
 }
