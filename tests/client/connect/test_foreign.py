@@ -8,11 +8,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 
 from tests.certificates import Authority
-from tests.client.connect.peers import connect, echo, serving
+from tests.client.connect.peers import connect, connecting, echo, serving
+from tests.commands import PATIENCE
 from tests.process.test_proxies import freePorts
 from tests.process.test_proxies import serving as servingProxy
 
@@ -203,3 +205,16 @@ class TestNode:
         done = connect(tmp_path, f"{node}/fragments", "--messages", "1", "--print", "all")
         assert (done.returncode, done.stdout) == (0, b"fragments\n")
         assert b'< ping "between"\n' in done.stderr
+
+    def test_has_sent_before_its_close_what_a_slow_reader_still_gets(self, tmp_path: Path, node: str) -> None:
+        with connecting(
+            tmp_path, f"{node}/flood", "--binary", "--wait", "0.5", "--print", "all", stdin=DEVNULL
+        ) as process:
+            assert process.stderr is not None
+            line = b""
+            while line != b"> close 1000 (normal closure)\n":
+                line = process.stderr.readline()
+                assert line
+            out, said = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, said) == (0, b"< close 1000 (normal closure)\n")
+        assert len(out) == 800 * 65536

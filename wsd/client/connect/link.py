@@ -57,11 +57,12 @@ class SessionConnection(ClientConnection):
     def hold(self, held: bool) -> None:
         """Stop or resume reading from the server."""
         transport: Any = self.transport
-        if self.isOpen and not self.closed.called:
-            if held:
-                transport.pauseProducing()
-            else:
-                transport.resumeProducing()
+        if self.closed.called:
+            return
+        if held:
+            transport.pauseProducing()
+        else:
+            transport.resumeProducing()
 
     def abort(self) -> None:
         """End the connection at once."""
