@@ -158,6 +158,11 @@ class TestTheFile:
         with pytest.raises(ConfigError, match="cannot be read: No such file"):
             options.reread()
 
+    def test_a_byte_order_mark_is_skipped(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_bytes(b"\xef\xbb\xbfport = 1\r\n")
+        assert parsed("-c", str(file)).config.port == 1
+
     def test_one_that_is_not_utf8_is_told(self, tmp_path: Path) -> None:
         file = tmp_path / "wsd.toml"
         file.write_bytes(b"# \xff\n")
@@ -261,7 +266,7 @@ class TestCheck:
         writePair(tmp_path, "two")
         (tmp_path / "wsd.toml").write_text('[tls]\nport = 0\n[[tls.certificate]]\ncert = "one.crt"\nkey = "two.key"')
         told = refusal("--check", "-c", str(tmp_path / "wsd.toml"))
-        assert told == f"wsd: tls: {mismatch(tmp_path)}"
+        assert told == f"wsd: {tmp_path}/wsd.toml: tls: {mismatch(tmp_path)}"
 
     def test_a_good_pair_is_ok(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         writePair(tmp_path, "one")
@@ -285,9 +290,18 @@ class TestCheck:
             ('listen = "unix:/run/x:mode=rw"', "listen 'unix:/run/x:mode=rw' is not unix:PATH"),
             ('listen = "systemd:domain=INET"', "listen 'systemd:domain=INET' is not systemd:index=N"),
             ('host = "192.0.2.77"', "host '192.0.2.77' is no address of this machine; "),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "nomod:x"', "service: nomod:x cannot be loaded: No module"),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "json:nothing"', "service: json:nothing cannot be loaded: "),
-            ('[route."/s"]\nprotocol = "soap"\nservice = "wsd_exits"', "service: wsd_exits cannot be loaded: System"),
+            (
+                '[route."/s"]\nprotocol = "soap"\nservice = "nomod:x"',
+                'route."/s".service: nomod:x cannot be loaded',
+            ),
+            (
+                '[route."/s"]\nprotocol = "soap"\nservice = "json:nothing"',
+                'route."/s".service: json:nothing cannot be ',
+            ),
+            (
+                '[route."/s"]\nprotocol = "soap"\nservice = "wsd_exits"',
+                'route."/s".service: wsd_exits cannot be loaded',
+            ),
         ],
     )
     def test_it_finds_what_the_daemon_would_not_start_with(
@@ -297,7 +311,7 @@ class TestCheck:
         monkeypatch.syspath_prepend(str(tmp_path))
         (tmp_path / "wsd.toml").write_text(text)
         told = refusal("--check", "-c", str(tmp_path / "wsd.toml"))
-        assert told.startswith(f"wsd: {sentence}")
+        assert told.startswith(f"wsd: {tmp_path}/wsd.toml: {sentence}")
         assert "\n" not in told
 
     @pytest.mark.parametrize(
@@ -336,8 +350,11 @@ class TestCheck:
             path.write_bytes(b"this is no database" * 100)
         else:
             path.mkdir()
-        told = refusal("--check")
-        assert told.startswith(f"wsd: store: {path} cannot be opened: ")
+        routes = ("/ws", "/xmpp", "/xmpp-websocket") if kind == "xmpp" else ("/blob",)
+        told = refusal("--check").splitlines()
+        assert [line.partition(" cannot be opened: ")[0] for line in told] == [
+            f'wsd: route."{route}".store: {path}' for route in routes
+        ]
 
     def test_it_leaves_no_trace_of_itself_in_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))

@@ -125,6 +125,11 @@ class Route:
     builtIn: bool = field(default=False, compare=False)
     """Whether it is a built-in route that nobody configured."""
 
+    @property
+    def table(self) -> str:
+        """The name of its table in the file, for messages."""
+        return f'route."{self.path}/*"' if self.prefix else f'route."{self.path}"'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:

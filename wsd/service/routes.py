@@ -44,12 +44,10 @@ class FactoryBuilder:
         shared = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, self.budget, self.pool)
         try:
             return build(route, route.options[name], *shared)
-        except ConfigError:
-            raise
+        except ConfigError as error:
+            raise error.within(route.table) from error
         except (Exception, SystemExit) as error:
-            raise ConfigError(
-                f'{route.path}: the protocol "{name}" cannot be loaded: {describeError(error)}'
-            ) from error
+            raise ConfigError(f'the protocol "{name}" cannot be loaded: {describeError(error)}', route.table) from error
 
     def route(self, route: Route) -> SiteRoute:
         """A route with a factory for each of its protocols."""
