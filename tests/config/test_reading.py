@@ -221,7 +221,7 @@ class TestSizesAndTimes:
         assert told.startswith(f"policies.max_message: {written} is not a size; write bytes or")
 
     def test_a_size_may_be_too_little(self) -> None:
-        assert sentence("[policies]\nmax_message = 0") == "policies.max_message: 0 is too little; 1 is the least"
+        assert sentence("[policies]\nmax_message = 0") == "policies.max_message: 0 is too small; the minimum is 1"
 
     def test_a_time_is_seconds(self) -> None:
         policies = read("[policies]\nping_interval = 7\nping_timeout = 0.5").policies
@@ -235,7 +235,7 @@ class TestSizesAndTimes:
 
     def test_a_time_is_not_nothing_unless_that_means_never(self) -> None:
         assert read("[policies]\nping_interval = 0").policies.ping_interval == 0
-        assert sentence("[policies]\nstall_timeout = 0").startswith("policies.stall_timeout: 0.0 is too little")
+        assert sentence("[policies]\nstall_timeout = 0").startswith("policies.stall_timeout: 0.0 is too small")
 
     def test_a_count_is_whole(self) -> None:
         told = sentence("[policies]\nmax_connections = 1.5")
@@ -258,13 +258,13 @@ class TestSlips:
 
     def test_a_wrong_type_is_told_with_what_would_be_right(self) -> None:
         assert sentence('port = "x"') == 'port: "x" is not a port; write a number from 0 to 65535'
-        assert sentence("port = 70000") == "port: 70000 is too much; 65535 is the most"
+        assert sentence("port = 70000") == "port: 70000 is too large; the maximum is 65535"
         assert sentence('proxy_protocol = "yes"').endswith("write one of them, without quotes")
         assert sentence("host = 5") == 'host: 5 is not a list; write ["...", "..."]'
-        assert sentence("host = [5]") == 'host: 5 is not a text; write it in quotes: "5"'
+        assert sentence("host = [5]") == 'host: 5 is not a string; write it in quotes: "5"'
 
     def test_a_choice_is_told_with_the_others(self) -> None:
-        assert sentence('[log]\nlevel = "wrn"') == 'log.level: "wrn" is none of "debug", "info", "warn", "error"'
+        assert sentence('[log]\nlevel = "wrn"') == 'log.level: "wrn" is not one of "debug", "info", "warn", "error"'
 
     def test_a_table_that_is_none_is_told(self) -> None:
         assert sentence('log = "json"') == 'log: "json" is not a table; write [log] and its keys below'
@@ -335,7 +335,7 @@ class TestListening:
         assert read('host = "0.0.0.0"').host == ("0.0.0.0",)
 
     def test_a_host_is_not_written_twice(self) -> None:
-        assert sentence('host = ["::1", "::1"]') == 'host: "::1" is there twice; once is enough'
+        assert sentence('host = ["::1", "::1"]') == 'host: "::1" is listed twice; remove one'
 
 
 class TestWhoIsThere:
@@ -557,10 +557,10 @@ class TestAProtocolsOwnKeys:
         ("keys", "told"),
         [
             ("words = 1.5", "words: 1.5 is not a whole number; write 2"),
-            ("words = -1", "words: -1 is too little; 0 is the least"),
+            ("words = -1", "words: -1 is too small; the minimum is 0"),
             ('cage = "big"', 'cage: "big" is not a size; write bytes or "1 MiB"'),
-            ("loud = 1", "loud: 1 is neither true nor false; write one of them, without quotes"),
-            ("name = 1", 'name: 1 is not a text; write it in quotes: "1"'),
+            ("loud = 1", "loud: 1 is not true or false; write one of them, without quotes"),
+            ("name = 1", 'name: 1 is not a string; write it in quotes: "1"'),
             ("words = 101", "words: no parrot knows more than 100; write fewer"),
         ],
     )
@@ -611,5 +611,5 @@ class TestOverrides:
         assert (config.port, config.log.level) == (2, "debug")
 
     def test_they_are_checked_as_the_file_is(self) -> None:
-        with pytest.raises(ConfigError, match=r'^log\.level: "x" is none of '):
+        with pytest.raises(ConfigError, match=r'^log\.level: "x" is not one of '):
             parse("", ofParrot, {"log.level": "x"})

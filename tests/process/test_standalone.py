@@ -242,7 +242,7 @@ def test_tls_takes_the_port(root: Path, tmp_path: Path) -> None:
         ),
         (["-w", "/nowhere"], "wsd: --websock-handlers: /nowhere is not a folder; name one that is there"),
         (["-t"], "wsd: --tls: needs --private-key and --certificate, PEM files; --private-key is missing"),
-        (["-p", "70000"], "wsd: --port: 70000 is too much; 65535 is the most"),
+        (["-p", "70000"], "wsd: --port: 70000 is too large; the maximum is 65535"),
         (["--config", "/nowhere.ini"], "wsd: /nowhere.ini: cannot be read: No such file or directory"),
     ],
 )

@@ -174,10 +174,10 @@ class TestSlips:
         ("arguments", "told"),
         [
             (["--port", "x"], '--port: "x" is not a port; write a number from 0 to 65535'),
-            (["--port", "70000"], "--port: 70000 is too much; 65535 is the most"),
+            (["--port", "70000"], "--port: 70000 is too large; the maximum is 65535"),
             (["--tls-port", "-1"], '--tls-port: "-1" is not a port; write a number from 0 to 65535'),
-            (["--log-format", "xml"], '--log-format: "xml" is none of "text", "json"'),
-            (["--log-level", "loud"], '--log-level: "loud" is none of "debug", "info", "warn", "error"'),
+            (["--log-format", "xml"], '--log-format: "xml" is not one of "text", "json"'),
+            (["--log-level", "loud"], '--log-level: "loud" is not one of "debug", "info", "warn", "error"'),
             (["-w", "/h"], "--handlers: /h is not a folder; name the one where the *_wsh.py files are"),
             (["--tls-key", "k"], "--tls-key: needs the certificate that it belongs to; add --tls-cert"),
             (["--nope"], "option --nope not recognized; see --help"),
