@@ -54,7 +54,7 @@ class TestCheck:
         (tmp_path / "wsd.toml").write_text('[log]\nlevel = "wrn"')
         done = wsd(tmp_path, "check", "wsd.toml")
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == 'wsd: wsd.toml: log.level: "wrn" is none of "debug", "info", "warn", "error"\n'
+        assert done.stderr == 'wsd: wsd.toml: log.level: "wrn" is not one of "debug", "info", "warn", "error"\n'
 
     def test_a_certificate_that_is_not_there_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "wsd.toml").write_text('[tls]\nport = 0\n[[tls.certificate]]\ncert = "nope.pem"')

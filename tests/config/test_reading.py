@@ -262,10 +262,10 @@ class TestSlips:
         assert sentence("port = 70000") == "port: 70000 is too large; the maximum is 65535"
         assert sentence('proxy_protocol = "yes"').endswith("write one of them, without quotes")
         assert sentence("host = 5") == 'host: 5 is not a list; write ["...", "..."]'
-        assert sentence("host = [5]") == 'host: 5 is not a text; write it in quotes: "5"'
+        assert sentence("host = [5]") == 'host: 5 is not a string; write it in quotes: "5"'
 
     def test_a_choice_is_told_with_the_others(self) -> None:
-        assert sentence('[log]\nlevel = "wrn"') == 'log.level: "wrn" is none of "debug", "info", "warn", "error"'
+        assert sentence('[log]\nlevel = "wrn"') == 'log.level: "wrn" is not one of "debug", "info", "warn", "error"'
 
     def test_a_table_that_is_none_is_told(self) -> None:
         assert sentence('log = "json"') == 'log: "json" is not a table; write [log] and its keys below'
@@ -336,7 +336,7 @@ class TestListening:
         assert read('host = "0.0.0.0"').host == ("0.0.0.0",)
 
     def test_a_host_is_not_written_twice(self) -> None:
-        assert sentence('host = ["::1", "::1"]') == 'host: "::1" is there twice; once is enough'
+        assert sentence('host = ["::1", "::1"]') == 'host: "::1" is listed twice; remove one'
 
 
 class TestWhoIsThere:
@@ -560,8 +560,8 @@ class TestAProtocolsOwnKeys:
             ("words = 1.5", "words: 1.5 is not a whole number; write 2"),
             ("words = -1", "words: -1 is too small; the minimum is 0"),
             ('cage = "big"', 'cage: "big" is not a size; write bytes or "1 MiB"'),
-            ("loud = 1", "loud: 1 is neither true nor false; write one of them, without quotes"),
-            ("name = 1", 'name: 1 is not a text; write it in quotes: "1"'),
+            ("loud = 1", "loud: 1 is not true or false; write one of them, without quotes"),
+            ("name = 1", 'name: 1 is not a string; write it in quotes: "1"'),
             ("words = 101", "words: no parrot knows more than 100; write fewer"),
         ],
     )
@@ -612,5 +612,5 @@ class TestOverrides:
         assert (config.port, config.log.level) == (2, "debug")
 
     def test_they_are_checked_as_the_file_is(self) -> None:
-        with pytest.raises(ConfigError, match=r'^log\.level: "x" is none of '):
+        with pytest.raises(ConfigError, match=r'^log\.level: "x" is not one of '):
             parse("", ofParrot, {"log.level": "x"})

@@ -210,6 +210,11 @@ class TestTheFile:
         with pytest.raises(ConfigError, match="cannot be read: No such file"):
             options.reread()
 
+    def test_a_byte_order_mark_is_skipped(self, tmp_path: Path) -> None:
+        file = tmp_path / "wsd.toml"
+        file.write_bytes(b"\xef\xbb\xbfport = 1\r\n")
+        assert parsed("-c", str(file)).config.port == 1
+
     def test_one_that_is_not_utf8_is_told(self, tmp_path: Path) -> None:
         file = tmp_path / "wsd.toml"
         file.write_bytes(b"# \xff\n")
@@ -223,8 +228,8 @@ class TestSlips:
             (["--port", "x"], '--port: "x" is not a port; write a number from 0 to 65535'),
             (["--port", "70000"], "--port: 70000 is too large; the maximum is 65535"),
             (["--tls-port", "-1"], '--tls-port: "-1" is not a port; write a number from 0 to 65535'),
-            (["--log-format", "xml"], '--log-format: "xml" is none of "text", "json"'),
-            (["--log-level", "loud"], '--log-level: "loud" is none of "debug", "info", "warn", "error"'),
+            (["--log-format", "xml"], '--log-format: "xml" is not one of "text", "json"'),
+            (["--log-level", "loud"], '--log-level: "loud" is not one of "debug", "info", "warn", "error"'),
             (["-w", "/h"], "--handlers: /h is not a folder; name the one where the *_wsh.py files are"),
             (["--tls-key", "k"], "--tls-key: needs the certificate that it belongs to; add --tls-cert"),
             (["--nope"], "option --nope not recognized; see --help"),
@@ -313,7 +318,7 @@ class TestCheck:
         writePair(tmp_path, "two")
         (tmp_path / "wsd.toml").write_text('[tls]\nport = 0\n[[tls.certificate]]\ncert = "one.crt"\nkey = "two.key"')
         told = refusal("--check", "-c", str(tmp_path / "wsd.toml"))
-        assert told == f"wsd: tls: {mismatch(tmp_path)}"
+        assert told == f"wsd: {tmp_path}/wsd.toml: tls: {mismatch(tmp_path)}"
 
     def test_a_good_pair_is_ok(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         writePair(tmp_path, "one")
@@ -356,7 +361,7 @@ class TestCheck:
         monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
         (tmp_path / "wsd.toml").write_text(text)
         told = refusal("--check", "-c", str(tmp_path / "wsd.toml"))
-        assert told.startswith(f"wsd: {sentence.format(folder=tmp_path)}")
+        assert told.startswith(f"wsd: {tmp_path}/wsd.toml: {sentence.format(folder=tmp_path)}")
         assert "\n" not in told
 
     @pytest.mark.parametrize(
@@ -395,8 +400,11 @@ class TestCheck:
             path.write_bytes(b"this is no database" * 100)
         else:
             path.mkdir()
-        told = refusal("--check")
-        assert told.startswith(f"wsd: store: {path} cannot be opened: ")
+        routes = ("/ws", "/xmpp", "/xmpp-websocket") if kind == "xmpp" else ("/blob",)
+        told = refusal("--check").splitlines()
+        assert [line.partition(" cannot be opened: ")[0] for line in told] == [
+            f'wsd: route."{route}".store: {path}' for route in routes
+        ]
 
     def test_it_leaves_no_trace_of_itself_in_them(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from wsd.config.values import printable
 
 
@@ -17,3 +19,12 @@ class ConfigError(Exception):
         self.key = printable(key)
         self.path = printable(path)
         super().__init__(": ".join(part for part in (self.path, self.key, self.sentence) if part))
+
+    def within(self, table: str) -> ConfigError:
+        """The same error with the name of its table: "store: ..." within `route."/x"` is `route."/x".store: ...`."""
+        if self.key.startswith(table):
+            return self
+        key, sentence = self.key, self.sentence
+        if not key and (match := re.match(r"([a-z_]+): ", sentence)):
+            key, sentence = match[1], sentence[match.end() :]
+        return ConfigError(sentence, f"{table}.{key}" if key else table, self.path)

@@ -219,5 +219,4 @@ def _options(optionsClass: type, table: Table) -> object:
     try:
         return optionsClass(**table.readFields(optionsClass))
     except ValueError as error:
-        key, colon, sentence = str(error).partition(": ")
-        raise table.error(key, sentence) if colon else ConfigError(str(error), table.name) from None
+        raise ConfigError(str(error)).within(table.name) from None

@@ -127,6 +127,11 @@ class Route:
     code: Mapping[str, int] = field(default_factory=dict)
     """References to its Python code, each with a version: a reload replaces the route if the code has changed."""
 
+    @property
+    def table(self) -> str:
+        """The name of its table in the file, for messages."""
+        return f'route."{self.path}/*"' if self.prefix else f'route."{self.path}"'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -10,14 +11,14 @@ from urllib.parse import quote
 
 def checkStore(path: Path) -> list[str]:
     """
-    Check the file of a store. Returns warnings if it does not exist and could not be created.
+    Check the file of a store. Returns warnings if it does not exist and this user could not create it.
 
-    Raises ValueError if it exists and cannot be opened. Nothing is written, and no file is created: the caller may run
-    as another user than the daemon.
+    Raises ValueError if it exists and cannot be opened, or if nobody could create it. Nothing is written, and no file
+    is created: the caller may run as another user than the daemon.
     """
     try:
         path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return _faultsOfFolder(path)
     except OSError as error:
         raise ValueError(f"store: {path} cannot be inspected: {error.strerror}") from None
@@ -32,10 +33,27 @@ def checkStore(path: Path) -> list[str]:
 
 
 def _faultsOfFolder(path: Path) -> list[str]:
-    there = next(folder for folder in path.parents if folder.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+    there = _nearest(path)
+    if not there.is_dir():
+        raise ValueError(f"store: {path} cannot be created: {there} is not a folder; name a path below a folder")
+    if os.access(there, os.W_OK | os.X_OK):
         return []
     return [f"the store {path} does not exist yet, and this user cannot create it: {there} cannot be written"]
+
+
+def _nearest(path: Path) -> Path:
+    """The nearest path above this one that exists."""
+    return next(folder for folder in path.parents if os.path.lexists(folder))
+
+
+def whyNotCreated(path: Path) -> str | None:
+    """Why a missing file could not be created by this process, without its name; None if it exists or could be."""
+    if os.path.lexists(path):
+        return None
+    there = _nearest(path)
+    if not there.is_dir():
+        return os.strerror(errno.ENOTDIR)
+    return None if os.access(there, os.W_OK | os.X_OK) else os.strerror(errno.EACCES)
 
 
 def _read(path: Path) -> None:

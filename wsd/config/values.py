@@ -210,12 +210,12 @@ def _bounded(value: float, metadata: Mapping[str, Any]) -> int | float:
 
 def _string(value: object, metadata: Mapping[str, Any], folder: str) -> str:
     if not isinstance(value, str):
-        raise ValueError(f'{show(value)} is not a text; write it in quotes: "{value}"')
+        raise ValueError(f'{show(value)} is not a string; write it in quotes: "{value}"')
     choices = metadata.get("choices")
     if choices is not None and value not in choices:
-        raise ValueError(f"{show(value)} is none of " + ", ".join(f'"{choice}"' for choice in choices))
+        raise ValueError(f"{show(value)} is not one of " + ", ".join(f'"{choice}"' for choice in choices))
     if "\0" in value or (not value and (choices is None or metadata.get("path"))):
-        raise ValueError(f"{show(value)} is empty or has a NUL in it; leave the key out instead")
+        raise ValueError(f"{show(value)} is empty or contains a NUL character; omit the key instead")
     if metadata.get("path"):
         return join(folder, value)
     if metadata.get("code"):
@@ -232,7 +232,7 @@ def _strings(value: object, metadata: Mapping[str, Any], folder: str) -> tuple[s
     strings = tuple(_string(item, metadata, folder) for item in value)
     for number, text in enumerate(strings):
         if text in strings[:number]:
-            raise ValueError(f"{show(text)} is there twice; once is enough")
+            raise ValueError(f"{show(text)} is listed twice; remove one")
     return strings
 
 
@@ -245,7 +245,7 @@ def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: 
         return _strings(value, metadata, folder)
     if name == "bool":
         if not isinstance(value, bool):
-            raise ValueError(f"{show(value)} is neither true nor false; write one of them, without quotes")
+            raise ValueError(f"{show(value)} is not true or false; write one of them, without quotes")
         return value
     if name in ("int", "float"):
         number = int if name == "int" else float

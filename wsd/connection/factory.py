@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -155,6 +155,15 @@ class Factory(WebSocketServerFactory):
 
     def meet(self, others: Sequence[Factory]) -> None:
         """Called before `started` with the factories of the daemon's other routes. Later ones are added to `others`."""
+
+    def check(self) -> Iterable[str]:
+        """
+        Check what the route needs, without starting it. Returns warnings.
+
+        `wsd check` calls it after `meet`, and after the method `check` of the options, if they have one. Raises
+        ValueError or ConfigError with one sentence if the route could not serve. Nothing may be written.
+        """
+        return ()
 
     def started(self) -> Deferred[Any] | None:
         """

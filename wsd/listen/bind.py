@@ -11,6 +11,8 @@ import os
 import socket
 import stat
 from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from wsd.config import Config
 from wsd.listen.endpoints import CannotListen, SystemdEndpoint, TcpEndpoint, UnixEndpoint, readEndpoint
@@ -20,6 +22,9 @@ from wsd.policies.address import isLoopback
 
 _BACKLOG = 4096
 """Connections that the kernel queues until they are accepted; it caps this at net.core.somaxconn."""
+
+_LONGEST_PATH = 107
+"""Bytes of the longest path of a unix socket (unix(7))."""
 
 _TRIES = 20
 """Attempts to find a port that is free on every host."""
@@ -60,18 +65,56 @@ def check(config: Config) -> list[str]:
     `CannotListen`. Ports are not checked, since the daemon with this configuration may be running.
     """
     warnings: list[str] = []
-    for string in (*config.listen, *config.tls.listen):
-        endpoint = readEndpoint(string)
-        if isinstance(endpoint, TcpEndpoint):
-            _checkHost(endpoint.host)
-        elif isinstance(endpoint, UnixEndpoint):
-            folder = os.path.dirname(endpoint.path) or "."
-            if not os.path.isdir(folder):
-                warnings.append(f"listen {string!r}: there is no folder {folder} yet")
-    if config.port is not None or config.tls.port is not None:
-        for host in config.host:
+    taken: list[_Place] = []
+    for key, port in (("port", config.port), ("tls.port", config.tls.port)):
+        for host in config.host if port is not None else ():
             _checkHost(host)
+            _claim(taken, _Place(f"{key} (host {host})", host.strip("[]"), port))
+    for key, strings in (("listen", config.listen), ("tls.listen", config.tls.listen)):
+        for string in strings:
+            endpoint, name = readEndpoint(string), f"{key} {string!r}"
+            if isinstance(endpoint, TcpEndpoint):
+                _checkHost(endpoint.host)
+                _claim(taken, _Place(name, endpoint.host.strip("[]"), endpoint.port))
+            elif isinstance(endpoint, UnixEndpoint):
+                _claim(taken, _Place(name, endpoint.path, None))
+                warnings += _checkPath(string, endpoint.path)
     return warnings
+
+
+class _Place(NamedTuple):
+    """Where a listener would listen: the key that says so, and a host with a port, or a path without one."""
+
+    name: str
+    host: str
+    port: int | None
+
+    def collides(self, other: _Place) -> bool:
+        """Whether two listeners cannot both have their places: the same one, or all addresses and one of them."""
+        isSame = self.host == other.host
+        isWithin = (":" in self.host) == (":" in other.host) and bool({"0.0.0.0", "::"} & {self.host, other.host})
+        return self.port == other.port != 0 and (isSame or (self.port is not None and isWithin))
+
+
+def _claim(taken: list[_Place], place: _Place) -> None:
+    """Add a place to those that are taken. Raises `CannotListen` if another listener would be in its way."""
+    for other in taken:
+        if place.collides(other):
+            names = f"{other.name} and {place.name}" if other.name != place.name else f"two of {place.name}"
+            where = place.host if place.port is None else f"port {place.port} on {place.host}"
+            raise CannotListen(f"{names} would both listen at {where}; change one of them")
+    taken.append(place)
+
+
+def _checkPath(string: str, path: str) -> list[str]:
+    """Check the path of a unix socket. Returns a warning if its folder is missing. Raises `CannotListen`."""
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise CannotListen(f"listen {string!r} has a path of more than {_LONGEST_PATH} bytes; choose a shorter one")
+    with suppress(OSError):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise CannotListen(f"listen {string!r}: {path} is there, and is not a socket; choose another path")
+    folder = os.path.dirname(path) or "."
+    return [] if os.path.isdir(folder) else [f"listen {string!r}: there is no folder {folder} yet"]
 
 
 def _checkHost(host: str) -> None:

@@ -11,7 +11,8 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -19,7 +20,8 @@ from twisted.internet.interfaces import IAddress, IProtocolFactory
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
-from wsd.config import Certificate, ConfigError, Tls
+from wsd.config import Certificate, ConfigError, Tls, stateFolder
+from wsd.config.stores import whyNotCreated
 from wsd.listen.clienthello import ClientHello
 from wsd.listen.crl import readCrls
 from wsd.listen.handshake import ALPN, ChooseContext
@@ -221,6 +223,26 @@ class SecureFactory(Factory):
 def tlsOf(transport: Any) -> TlsInfo | None:
     """What the TLS handshake of a transport agreed on; None without TLS."""
     return transport.info if isinstance(transport, SecureTransport) and transport.connected else None
+
+
+def check(tls: Tls, environ: Mapping[str, str]) -> list[str]:
+    """Read the files of [tls], but make no certificate. Returns warnings of what has expired. Raises ConfigError."""
+    folder = Path(stateFolder(environ)) / "tls"
+    reason = whyNotCreated(folder) if tls.self_signed else None
+    if reason is not None:
+        raise ConfigError(
+            f"tls.self_signed: {folder} cannot be created: {reason}; set STATE_DIRECTORY to another folder"
+        )
+    if not tls.certificate:
+        if tls.client_auth != "none":
+            _askClients(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls)
+        ends = {"a list in client_crl": _checkCrls(tls)}
+    else:
+        certificates = Certificates(replace(tls, self_signed=False), environ)
+        ends = {f"the certificate for {name}": end for name, end in certificates.expiry().items()}
+        ends["a list in client_crl"] = certificates.crlExpiry()
+    now = time.time()
+    return [f"tls: {name} has expired; replace it" for name, end in ends.items() if end is not None and end < now]
 
 
 def _logKept(error: ConfigError) -> None:

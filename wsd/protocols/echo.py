@@ -46,6 +46,11 @@ class EchoOptions:
     max_push: int = field(default=3_600_000)
     """The longest `push`, in milliseconds."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError if no `push` would be allowed."""
+        if self.min_push > self.max_push:
+            raise ValueError(f"min_push: {self.min_push} must not be more than max_push ({self.max_push})")
+
 
 @dataclass(frozen=True)
 class Switches:

@@ -40,14 +40,13 @@ class FactoryBuilder:
 
     def factory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None = None) -> Factory:
         """The factory of one protocol of a route. Any exception of the protocol becomes a ConfigError."""
-        key = f'route."{route.path}{"/*" if route.prefix else ""}"'
         shared = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, self.budget, self.pool)
         try:
             return protocols.load(name)(route, route.options[name], *shared)
         except ConfigError as error:
-            raise ConfigError(error.sentence, f"{key}.{error.key}" if error.key else key) from error
+            raise error.within(route.table) from error
         except (Exception, SystemExit) as error:
-            raise ConfigError(f'the protocol "{name}" cannot be built: {describeError(error)}', key) from error
+            raise ConfigError(f'the protocol "{name}" cannot be built: {describeError(error)}', route.table) from error
 
     def route(self, route: Route) -> SiteRoute:
         """A route with a factory for each of its protocols."""

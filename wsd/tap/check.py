@@ -5,47 +5,28 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from dataclasses import replace
 
 from wsd.commands import Commands
-from wsd.config import Config, ConfigError, defaultText
+from wsd.config import Config, defaultText
 from wsd.config.files import readFile
 from wsd.protocols import optionsOf
 
 
-def checkFiles(config: Config) -> None:
+def checkConfig(config: Config, path: str | None) -> list[str]:
     """
-    Load the certificates and everything else that the configuration names. Warnings go to stderr. Raises ConfigError.
+    Check everything that a configuration from the file `path` names. Warnings go to stderr. Returns the faults.
 
-    Does not check whether ports are free.
+    Whether ports are free is not checked, since a daemon with this configuration may be running.
     """
     # Imported late: the command line may choose a reactor first.
     from twisted.internet import reactor
 
     from wsd import service
 
-    warnings: dict[str, None] = {}
-    for route in config.routes.values():
-        for options in route.options.values():
-            check = getattr(options, "check", None)
-            if check is None:
-                continue
-            try:
-                warnings.update(dict.fromkeys(check()))
-            except ValueError as error:
-                raise ConfigError(str(error)) from None
-    if config.log.file is not None and not os.path.isdir(folder := os.path.dirname(os.path.abspath(config.log.file))):
-        warnings[f"log.file: there is no folder {folder} yet"] = None
-    if config.tls.certificate:
-        from wsd.listen.tls import Certificates
-
-        Certificates(replace(config.tls, self_signed=False), os.environ)
-    try:
-        warnings.update(dict.fromkeys(service.check(config, reactor)))
-    except service.CannotListen as error:
-        raise ConfigError(str(error)) from None
-    for warning in warnings:
+    findings = service.check(config, reactor, os.environ)
+    for warning in findings.warnings:
         print(f"wsd: warning: {warning}", file=sys.stderr)
+    return [f"{path}: {fault}" if path else fault for fault in findings.faults]
 
 
 def addCommands(commands: Commands) -> None:
@@ -55,11 +36,16 @@ def addCommands(commands: Commands) -> None:
     commands.add("config", "Print a configuration file with every key and its default.", _config)
 
 
-_CHECK = 'It prints "ok", or the first mistake, in which case the exit status is 1.'
+_CHECK = (
+    'It prints "ok", or a line for each mistake, in which case the exit status is 1. It loads everything that the file '
+    "names: protocols, services, handlers, stores and certificates."
+)
 
 
 def _check(arguments: Namespace) -> None:
-    checkFiles(readFile(arguments.file, optionsOf))
+    faults = checkConfig(readFile(arguments.file, optionsOf), arguments.file)
+    if faults:
+        raise SystemExit("\n".join(f"wsd: {fault}" for fault in faults))
     print("ok")
 
 

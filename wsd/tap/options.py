@@ -17,7 +17,7 @@ from wsd.config.files import readFile
 from wsd.config.values import reference
 from wsd.logs import isJournal
 from wsd.protocols import optionsOf
-from wsd.tap.check import checkFiles
+from wsd.tap.check import checkConfig
 
 _LONG = """\
 wsd is a WebSocket daemon. Without options, it serves http://localhost:9998/ and ws://localhost:9998/echo to this
@@ -40,10 +40,10 @@ _VALUES = ("port", "host", "listen", "tls.port", "handlers", "log.format", "log.
 """The keys that take the value of their option unchanged."""
 
 
-def exitWith(sentence: str) -> SystemExit:
-    """Returns the exception that ends the command with this line. In the journal, its priority is that of an error."""
+def exitWith(*sentences: str) -> SystemExit:
+    """Returns the exception that ends the command with these lines. In the journal, their priority is "error"."""
     priority = "<3>" if isJournal(sys.stderr, os.environ) else ""
-    return SystemExit(f"{priority}wsd: {sentence}")
+    return SystemExit("\n".join(f"{priority}wsd: {sentence}" for sentence in sentences))
 
 
 def _route(text: str) -> tuple[str, str]:
@@ -127,11 +127,12 @@ class Options(UsageOptions):
         try:
             self._overrides = self.overrides()
             self.config = self.reread()
-            if self["check"]:
-                checkFiles(self.config)
         except ConfigError as error:
             raise exitWith(str(error)) from None
         if self["check"]:
+            faults = checkConfig(self.config, self["config"])
+            if faults:
+                raise exitWith(*faults)
             print("ok")
             raise SystemExit(0)
 

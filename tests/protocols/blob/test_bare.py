@@ -137,6 +137,13 @@ class TestWhatGoesWrong:
         self.refused(client, "unavailable", 1013)
         assert daemon.factories["/blob"].ready() is not None
 
+    def test_readyz_knows_before_any_upload_that_a_store_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "store").write_text("not a folder")
+        daemon = daemonOf(tmp_path)
+        assert daemon.factories["/blob"].ready() == "the store cannot be created: Not a directory"
+        (tmp_path / "store").unlink()
+        assert daemon.factories["/blob"].ready() is None
+
     def test_a_store_that_cannot_be_opened_at_the_start_lets_nobody_in(self, tmp_path: Path) -> None:
         (tmp_path / "store").mkdir()
         (tmp_path / "store" / "index.sqlite").write_bytes(b"this is no database" * 100)

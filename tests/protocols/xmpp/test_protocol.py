@@ -194,6 +194,14 @@ class TestReadiness:
         anonymous(daemon)
         assert [factory.ready() for factory in daemon.factories.values()] == [None, None]
 
+    def test_it_is_not_ready_if_the_store_could_not_be_created(
+        self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Root may write everywhere.
+        monkeypatch.setattr("wsd.config.stores.os.access", lambda *_: False)
+        told = {factory.ready() for factory in daemon.factories.values()}
+        assert told == {"the store cannot be created: Permission denied"}
+
     def test_it_is_not_ready_while_the_store_fails(self, daemon: Daemon, tmp_path: Path) -> None:
         (tmp_path / "xmpp.sqlite").mkdir()
         talker = connect(daemon)

@@ -54,7 +54,17 @@ class BlobOptions:
 
     def check(self) -> Sequence[str]:
         """Check the store. Returns warnings. Raises ValueError if the store cannot be opened."""
-        return checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")
+        warnings = checkStore(Path(self.store or Path(stateFolder(os.environ)) / "blob") / "index.sqlite")
+        if self.credit < self.max_chunk:
+            warnings.append(
+                f"credit ({self.credit} bytes) is less than max_chunk ({self.max_chunk}); a chunk that large "
+                "can never be sent"
+            )
+        if 0 < self.quota < self.max_file:
+            warnings.append(
+                f"max_file ({self.max_file} bytes) is more than quota ({self.quota}), which is the limit then"
+            )
+        return warnings
 
     def lockFiles(self, environ: Mapping[str, str]) -> Sequence[Path]:
         """Returns the files that the daemon locks, so that no other daemon uses the same store."""

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from wsd.config import stateFolder
+from wsd.config.stores import whyNotCreated
 from wsd.connection import CannotStart, Connection, Factory
 from wsd.protocols.blob.backlog import Backlog
 from wsd.protocols.blob.connection import RELIABLE, BlobConnection
@@ -142,7 +143,11 @@ class BlobFactory(Factory):
 
     def ready(self) -> str | None:
         """Returns why the store cannot be opened; None if it can."""
-        return self.transfers.fault
+        if self.transfers.fault is not None:
+            return self.transfers.fault
+        # A missing store is created by the first upload. Whether it can be is told before that.
+        reason = whyNotCreated(self.root / INDEX)
+        return None if reason is None else f"the store cannot be created: {reason}"
 
     # -- HTTP -----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ time.
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -57,6 +59,8 @@ class BlobStore:
         with translateErrors():
             for folder in (root, self.parts, self.files):
                 makeFolder(folder)
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
             self.index = BlobIndex(root / INDEX)
             self._quota = Quota(self.index, limits)
             self._finished = FinishedFiles(self.files, self.index, now)

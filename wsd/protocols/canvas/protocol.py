@@ -7,6 +7,7 @@ frames, and gets the newest one when it has read the one before: no more than on
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.web.resource import IResource
 
-from wsd.config import Route
+from wsd.config import ConfigError, Route
 from wsd.connection import Connection, Factory
 from wsd.protocols.canvas.board import Boards
 from wsd.protocols.canvas.connection import CanvasConnection
@@ -67,6 +68,12 @@ class CanvasFactory(Factory):
         assert isinstance(connection, CanvasConnection)
         connection.boards, connection.below = self.boards, self.below
         return connection
+
+    def check(self) -> Iterable[str]:
+        """Check that canvases can be named."""
+        if not self.route.prefix:
+            raise ConfigError(f'no canvas can be named below this path; write route."{self.route.path}/*"')
+        return ()
 
     def started(self) -> None:
         """Begin to drop idle canvases."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from codecs import lookup
 from dataclasses import dataclass, field
-from os.path import isdir
+from os.path import isdir, join
 
 from wsd.config import fields
-from wsd.protocols.pywebsocket.handlers import Handlers
+from wsd.protocols.pywebsocket.handlers import Handlers, isUnder
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class HandlerOptions:
         handlers.load()
         if self.handlers_strict and handlers.warnings:
             raise ValueError(f"{handlers.warnings[0]}; mend it, or set handlers_strict = false")
-        return handlers.warnings
+        missing = [path for path in self.cgi_paths if not isdir(join(str(self.document_root), path.strip("/")))]
+        return [*handlers.warnings, *(f"cgi_paths: {path} is not a folder in {self.document_root}" for path in missing)]
 
     def __post_init__(self) -> None:
         """Raises ValueError if a value is missing or invalid."""
@@ -60,5 +62,14 @@ class HandlerOptions:
                 raise ValueError(f"{name}: {folder} is not a folder; name one that is there")
         if self.cgi_paths and self.document_root is None:
             raise ValueError("cgi_paths: are below the document root; write document_root too")
+        if self.handlers_scan is not None and not isUnder(self.handlers_scan, self.handlers):
+            raise ValueError(f"handlers_scan: {self.handlers_scan} is not below {self.handlers}")
+        if self.handlers_encoding is not None:
+            try:
+                lookup(self.handlers_encoding)
+            except LookupError:
+                raise ValueError(
+                    f'handlers_encoding: "{self.handlers_encoding}" is not an encoding of Python; write "utf-8"'
+                ) from None
         if self.basic_auth is not None and ":" not in self.basic_auth:
             raise ValueError('basic_auth: has no colon; write "name:password"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from wsd.config import fields
 from wsd.config.values import MIB
@@ -13,7 +14,12 @@ _OURS = ("host", "connection", "upgrade", "transfer-encoding", "te", "trailer", 
 
 
 def _upstream(text: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", text):
+    try:
+        url = urlsplit(text)
+        isUrl = text.isascii() and url.hostname is not None and (url.port is None or url.port > 0)
+    except ValueError:
+        isUrl = False
+    if not isUrl or not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", text):
         raise ValueError(f'"{text}" is not the URL of a service; write "https://example.com/service"')
     return text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -199,6 +199,12 @@ class SoapFactory(Factory):
         else:
             self.calls = options.upstream_calls
             self.node = SoapGateway(self.clock, options, self.route.path)
+
+    def check(self) -> Iterable[str]:
+        """Checks the subprotocol. Service, contract and upstream service were read by the constructor."""
+        if self.route.single is None and "soap" not in self.spoken:
+            raise ConfigError('soap has no other name as a subprotocol; write soap = "soap"', "protocol")
+        return ()
 
     def stopped(self) -> Deferred[Any] | None:
         """Called when the daemon stops. Fires when all threads and connections to other services have ended."""

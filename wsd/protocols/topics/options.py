@@ -104,13 +104,19 @@ class TopicsOptions:
 
     def check(self) -> Sequence[str]:
         """Check that keys and decisions can be loaded. Raises ValueError."""
-        warnings = checkStore(self.path(os.environ)) if self.backend == FILE else ()
-        for rule in (rule for rules in self.rules().values() for rule in rules if rule.isDecision):
-            loadDecision(rule.who)
-        try:
-            self.verifier()
-        except OSError as error:
-            raise ValueError(f"token_key: cannot be read: {error}") from None
+        warnings = checkStore(self.path(os.environ)) if self.backend == FILE else []
+        rules = [rule for rules in self.rules().values() for rule in rules]
+        for rule in rules:
+            if rule.isDecision:
+                loadDecision(rule.who)
+        self.verifier()
+        if self.token_key is None:
+            unused = [name for name in ("token_audience", "token_issuer") if getattr(self, name) is not None]
+            warnings += [f"{name} is not used without token_key" for name in unused]
+            if any(rule.who == "token" for rule in rules):
+                warnings.append('nobody has a "token" while token_key is not set; name the file of the keys')
+        if self.store is not None and self.backend != FILE:
+            warnings.append(f'store is not used with the backend "{self.backend}"; write backend = "file"')
         return warnings
 
     def lockFiles(self, environ: Mapping[str, str]) -> Sequence[Path]:
@@ -126,7 +132,11 @@ class TopicsOptions:
         return {action: tuple(map(parseRule, getattr(self, action.value))) for action in Action}
 
     def verifier(self) -> Verifier | None:
-        """What verifies tokens; None when the route takes none. Raises ValueError or OSError."""
-        return (
-            None if self.token_key is None else Verifier(Keys(self.token_key), self.token_audience, self.token_issuer)
-        )
+        """What verifies tokens; None when the route takes none. Raises ValueError."""
+        if self.token_key is None:
+            return None
+        try:
+            keys = Keys(self.token_key)
+        except OSError as error:
+            raise ValueError(f"token_key: {self.token_key} cannot be read: {error.strerror}; name the file") from None
+        return Verifier(keys, self.token_audience, self.token_issuer)

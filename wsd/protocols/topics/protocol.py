@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
-from wsd.config import Route
+from wsd.config import ConfigError, Route
 from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
@@ -119,6 +119,13 @@ class TopicConnection(Connection):
         self.factory.counters.skipped += 1
 
 
+def _accessOf(options: TopicsOptions, clock: IReactorTime) -> Access:
+    try:
+        return Access(options, clock)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
 class TopicsFactory(Factory):
     """Topics below a route."""
 
@@ -146,7 +153,7 @@ class TopicsFactory(Factory):
             clock=clock,
             now=self.now,
             hub=Hub(backendOf(options, route.path, clock, self.now, self.pool), self.plane.sendAll),
-            access=Access(options, clock),
+            access=_accessOf(options, clock),
             streams=Streams(clock, self.now),
             outboxes=Outboxes(
                 OutboxBounds(Slow(options.slow), options.slow_count, options.slow_size), WaitingItems(self.budget)
@@ -167,6 +174,12 @@ class TopicsFactory(Factory):
         if options.backend == FILE:
             return FILE, str(options.path(os.environ))
         return options.backend, options.redis_prefix, self.route.path
+
+    def check(self) -> Iterable[str]:
+        """Check that topics can be named. The backend is built already."""
+        if not self.route.prefix:
+            raise ConfigError(f'no topic can be named below this path; write route."{self.route.path}/*"')
+        return ()
 
     def started(self) -> Deferred[None]:
         """Start the backend, or give it the limits of now."""

@@ -27,7 +27,8 @@ def _domain(text: str) -> str:
 
 
 def _upstream(text: str) -> str:
-    if not _UPSTREAM.fullmatch(text):
+    match = _UPSTREAM.fullmatch(text)
+    if match is None or not 0 < int(match["port"]) < 65536:
         raise ValueError(f'"{text}" is not a server; write "tcp:xmpp.example.com:5222"')
     return text
 

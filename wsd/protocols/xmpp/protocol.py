@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
+from wsd.config.stores import whyNotCreated
 from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
 from wsd.frames.codes import CloseCode
 from wsd.policies.admission import accountOf
@@ -169,6 +170,23 @@ class XmppFactory(Factory):
         alike = [each for each in self._all if _key(each.options) == key and not each.hasFailed]
         return max(alike, key=lambda each: (each.users > 0, each.options.isOwn))
 
+    def check(self) -> Iterable[str]:
+        """Check the subprotocol, the authorities of the upstream server, and that no other server uses the store."""
+        if self.route.single is None and "xmpp" not in self.spoken:
+            raise ConfigError('xmpp has no other name as a subprotocol; write xmpp = "xmpp"', "protocol")
+        if self.options.upstream is not None:
+            Upstream(self.options, self.clock)
+            return ()
+        path = self.options.storeFile(os.environ)
+        for other in (each for each in self._all if each.options.isOwn and self.options.isOwn):
+            isOther = other.options.domains != self.options.domains and other.options.upstream is None
+            if isOther and other.options.storeFile(os.environ) == path:
+                raise ConfigError(
+                    f"{path} is the store of {other.route.table} too, which has other domains; name another file",
+                    "store",
+                )
+        return ()
+
     def started(self) -> Deferred[None] | None:
         """Start the server, or use the one of the leading route."""
         self._warn()
@@ -271,10 +289,14 @@ class XmppFactory(Factory):
         return f"{scheme}://{name}{shown.route.path}"
 
     def ready(self) -> str | None:
-        """Returns why the store accepts no new writes, None if it does."""
+        """Returns why the store accepts no new writes; None if it does."""
         server = self.host._server
         fault = None if server is None else server.store.fault
-        return None if fault is None else f"the store cannot be used: {fault}"
+        if fault is not None:
+            return f"the store cannot be used: {fault}"
+        # A missing store is created by the first write. Whether it can be is told before that.
+        reason = None if server is None else whyNotCreated(self.host.options.storeFile(os.environ))
+        return None if reason is None else f"the store cannot be created: {reason}"
 
 
 async def _after(beginning: Deferred[Exception | None]) -> None:
