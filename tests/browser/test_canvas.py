@@ -624,8 +624,9 @@ class TestLooks:
                 assert english(page) == []
 
     def test_of_the_list(self, browser: Browser, daemon: str, url: str, look: str) -> None:
-        with opened(browser, look, f"{url}-{'long-name-' * 4}") as page:
-            page.goto(f"http://{daemon}/canvas")
+        with opened(browser, look, f"http://{daemon}/canvas") as page:
+            page.context.new_page().goto(f"{url}-{'long-name-' * 4}")
+            page.bring_to_front()
             expect(page.locator("#canvases li").first).to_be_visible()
             page.locator("#name").fill("größe")
             page.keyboard.press("Enter")
