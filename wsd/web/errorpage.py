@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from wsd.head import Head, Refused
 from wsd.policies.address import Peer
 from wsd.resources import PAGE_POLICY, prefersChinese, prefersHtml
-from wsd.web.errorwords import Words, wordsFor
+from wsd.web.errorwords import ErrorWords, wordsFor
 
 _PAGE = Template("""\
 <!doctype html>
@@ -109,7 +109,7 @@ def _page(refused: Refused, head: Head, peer: Peer | None, hasConsole: bool) -> 
     )
 
 
-def _section(lang: str, words: Words, links: str, label: str, sentence: str) -> str:
+def _section(lang: str, words: ErrorWords, links: str, label: str, sentence: str) -> str:
     return _SECTION.substitute(
         lang=lang,
         happened=escape(words.happened),

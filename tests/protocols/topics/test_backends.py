@@ -250,6 +250,17 @@ class TestAnIdempotencyKey:
         assert not (await topics.publish("1", once="k")).isDuplicate
 
 
+class TestNames:
+    @onReactor
+    async def test_are_those_of_the_topics_that_were_published_to(self, make: MakeTopics) -> None:
+        topics = await make()
+        assert await topics.backend.names(10) == []
+        for topic in ("a/b", "一", "c"):
+            await topics.publish("1", topic)
+        assert sorted(await topics.backend.names(10)) == ["a/b", "c", "一"]
+        assert len(await topics.backend.names(2)) == 2
+
+
 class TestClearing:
     @onReactor
     async def test_drops_what_is_kept_and_counts_on(self, make: MakeTopics) -> None:

@@ -38,6 +38,11 @@ class TestTheList:
         clients[1].wire.close()
         assert ask(daemon, "GET /topics").json == {"topics": [{"topic": "b", "subscribers": 2}]}
 
+    def test_has_the_topics_that_keep_messages(self) -> None:
+        daemon = daemonOf()
+        ask(daemon, "POST /topics/kept", "Content-Type: text/plain", body="1")
+        assert ask(daemon, "GET /topics").json == {"topics": [{"topic": "kept", "subscribers": 0}]}
+
     def test_has_only_what_the_client_may_subscribe_to(self) -> None:
         daemon = daemonOf(subscribe=("anyone open/#", "same-origin"))
         for topic in ("open/one", "closed"):

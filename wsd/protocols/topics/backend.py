@@ -99,6 +99,9 @@ class Backend(Protocol):
     def last(self, pattern: tuple[str, ...]) -> Deferred[list[Publication]]:
         """The last values of all topics that a filter matches."""
 
+    def names(self, count: int) -> Deferred[list[str]]:
+        """The topics that were published to, the newest first, at most `count`. Some may keep nothing any more."""
+
     def clear(self, topic: str) -> Deferred[None]:
         """Drop history and last values of a topic. Positions go on."""
 

@@ -171,6 +171,10 @@ class FileBackend(LocalBackend):
         """The last values of all topics that a filter matches."""
         return self._add(lambda model: model.last(pattern))
 
+    def names(self, count: int) -> Deferred[list[str]]:
+        """The topics that keep something, the newest first, at most `count`."""
+        return self._add(lambda model: model.names(count))
+
     def clear(self, topic: str) -> Deferred[None]:
         """Drop history and last values of a topic."""
         return self._add(lambda model: model.clear(topic))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from twisted.internet.defer import Deferred, fail, succeed
 
@@ -178,6 +179,11 @@ class MemoryBackend(LocalBackend):
                 for publication in topic.last(now)
             ]
         )
+
+    def names(self, count: int) -> Deferred[list[str]]:
+        """The topics that keep something, the newest first, at most `count`."""
+        kept = (name for name, topic in reversed(self._topics.items()) if not topic.isEmpty)
+        return succeed(list(islice(kept, count)))
 
     def clear(self, topic: str) -> Deferred[None]:
         """Drop history and last values of a topic."""

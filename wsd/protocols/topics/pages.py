@@ -21,7 +21,7 @@ _FILES = f"{RESERVED}page/"
 """The folder of the page's files. No topic can be there, since the name is reserved."""
 
 _MOST = 200
-"""Limit of the topics that are listed."""
+"""Limit of the topics that are listed with subscribers, and of those that were published to."""
 
 
 class TopicList(Resource):
@@ -36,9 +36,12 @@ class TopicList(Resource):
         folder = files("wsd.protocols.topics").joinpath("page")
         self._page = PageFiles(folder, {"route": escape(self._route)})
 
-    def answersAt(self, path: str) -> bool:
-        """Whether this path is the list's, and not that of a topic."""
-        return path in (self._route, self._parts.below) or path.startswith(self._parts.below + _FILES)
+    def answers(self, request: Any) -> bool:
+        """Whether the path is the list's, and not that of a topic. With a slash at the end it is for browsers only."""
+        path = request.head.path
+        if path == self._parts.below:
+            return prefersHtml(request.head)
+        return bool(path == self._route or path.startswith(self._parts.below + _FILES))
 
     def render_GET(self, request: Any) -> int | bytes:
         """Answer with the page, one of its files, or the list. Raises `Refused` (404)."""
@@ -53,17 +56,20 @@ class TopicList(Resource):
         return answerBy(request, self._list(request))
 
     async def _list(self, request: Any) -> None:
-        """The topics that have subscribers at this process, as far as the client may subscribe to them too."""
-        found = []
+        """The topics that the client may subscribe to: those with subscribers here, and those published to of late."""
+        access, hub = self._parts.access, self._parts.hub
         try:
-            subject = self._parts.access.subjectOf(request, Opening(request.head, request.peer).queries)
+            subject = access.subjectOf(request, Opening(request.head, request.peer).queries)
+            published = await hub.backend.names(_MOST)
         except TopicError as error:
             raise Refused(error.status, error.sentence) from None
-        for topic, subscribers in sorted(self._parts.hub.audiences().items())[:_MOST]:
+        audiences = hub.audiences()
+        found = []
+        for topic in sorted({*list(audiences)[:_MOST], *published}):
             try:
-                await self._parts.access.check(Action.subscribe, topic, checkName(topic), subject)
+                await access.check(Action.subscribe, topic, checkName(topic), subject)
             except TopicError:
                 continue
-            found.append({"topic": topic, "subscribers": subscribers})
+            found.append({"topic": topic, "subscribers": audiences.get(topic, 0)})
         fields = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         finish(request, 200, fields, json.dumps({"topics": found}, ensure_ascii=False).encode() + b"\n")

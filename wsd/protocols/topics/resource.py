@@ -61,7 +61,7 @@ class TopicResource(Resource):
     def render(self, request: Any) -> Any:
         """Answer; pages of other sites only where the route's origins let them (CORS, as the Fetch standard has it)."""
         self._letIn(request)
-        if self._list.answersAt(request.head.path):
+        if self._list.answers(request):
             return self._list.render(request)
         try:
             return super().render(request)

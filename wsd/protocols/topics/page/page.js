@@ -1,4 +1,4 @@
-// The list of topics: which ones have subscribers now, and a form that opens one in the console.
+// The list of topics in use, and a form that opens one in the console.
 
 import {create} from "/_wsd/element.js";
 import {addWords, formatNumber, say} from "/_wsd/language.js";
@@ -14,18 +14,18 @@ addWords({
     pageTitle: "wsd topics", title: "Topics",
     about: "Everyone who is connected to a topic receives the messages that are published there.",
     open: "Open a topic", name: "Name", hint: "A topic exists as soon as someone opens it. Separate levels with slashes.",
-    openConsole: "Open in the console", list: "Topics with subscribers",
-    none: "Nobody is subscribed to a topic that you may read.", lost: "The server does not answer.",
-    one: "1 subscriber", many: "{count} subscribers",
+    openConsole: "Open in the console", list: "Topics in use",
+    none: "No topic that you may read is in use.", lost: "The server does not answer.",
+    zero: "no subscribers", one: "1 subscriber", many: "{count} subscribers",
     wrong: "Write a name of at most 200 bytes, without + and #, and without empty parts between slashes.",
   },
   zh: {
     pageTitle: "wsd 主题", title: "主题",
     about: "连接到同一主题的所有人都会收到发布到该主题的消息。",
     open: "打开主题", name: "名称", hint: "有人打开时主题即存在。可以用斜杠分级。",
-    openConsole: "在控制台中打开", list: "有订阅者的主题",
-    none: "目前没有可供你阅读且有订阅者的主题。", lost: "服务器没有响应。",
-    one: "1 个订阅者", many: "{count} 个订阅者",
+    openConsole: "在控制台中打开", list: "正在使用的主题",
+    none: "目前没有可供你阅读的主题。", lost: "服务器没有响应。",
+    zero: "没有订阅者", one: "1 个订阅者", many: "{count} 个订阅者",
     wrong: "请输入不超过 200 字节的名称，不能包含 + 和 #，斜杠之间不能为空。",
   },
 });
@@ -39,7 +39,7 @@ function addressOf(topic) {
 }
 
 function rowOf({topic, subscribers}) {
-  const count = subscribers === 1 ? say("one") : say("many", {count: formatNumber(subscribers)});
+  const count = say(["zero", "one"][subscribers] ?? "many", {count: formatNumber(subscribers)});
   const link = create("a", {href: addressOf(topic), textContent: topic});
   return create("li", {}, link, create("span", {className: "quiet", textContent: count}));
 }

@@ -238,6 +238,10 @@ class RedisBackend:
         """The last values of all topics that a filter matches."""
         return translated(self._reading.last(pattern), self._limits)
 
+    def names(self, count: int) -> Deferred[list[str]]:
+        """The topics that were published to, the newest first, at most `count`."""
+        return translated(self._reading.topics(count), self._limits)
+
     def clear(self, topic: str) -> Deferred[None]:
         """Drop history and last values of a topic."""
         return translated(self._reading.clear(topic), self._limits)

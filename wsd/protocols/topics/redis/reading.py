@@ -94,6 +94,11 @@ class RedisReading:
         keys = [*self._names.ofTopic(topic, "msl"), self._names.lasts]
         await self._link.script(_CLEAR, keys, topic, scripts.IDLE)
 
+    async def topics(self, count: int) -> list[str]:
+        """The topics that were published to, the newest first, at most `count`."""
+        found = await self._link.run("ZREVRANGE", self._names.topics, 0, count - 1)
+        return [name.decode() for name in found]
+
     async def changedSince(self, since: float) -> list[str]:
         """The topics that were published to since a time of day."""
         found = await self._link.run("ZRANGEBYSCORE", self._names.topics, since, "+inf")
