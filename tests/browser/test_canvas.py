@@ -63,6 +63,9 @@ class Tab:
         page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
         page.goto(url)
         expect(page.locator("#state")).to_have_text("Connected")
+        # Then the page is whole, and the canvas stays where it is.
+        expect(page.locator("#site-header nav a").first).to_be_visible()
+        expect(page.locator("#people")).to_be_visible()
 
     def paint(self, *points: tuple[int, int], colour: str = "") -> None:
         """Press, and draw from point to point of the canvas."""
