@@ -40,7 +40,7 @@ _PROBLEMS = """() => {
         }
     }
     for (const each of document.querySelectorAll("button, a[href], input, select, textarea, canvas, [tabindex]")) {
-        const label = [...each.labels ?? []].map((label) => label.textContent).join("");
+        const label = [...each.labels ?? []].map((label) => label.innerText).join("");
         const name = each.getAttribute("aria-label") ?? (label || each.textContent);
         if (each.checkVisibility() && !name.trim()) found.push(`${each.outerHTML.slice(0, 90)} has no name`);
         if (isShown(each) && each.matches("button, .segments label") && each.scrollWidth > each.clientWidth + 1) {

@@ -63,6 +63,9 @@ class Tab:
         page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
         page.goto(url)
         expect(page.locator("#state")).to_have_text("Connected")
+        # Then the page is whole, and the canvas stays where it is.
+        expect(page.locator("#site-header nav a").first).to_be_visible()
+        expect(page.locator("#people")).to_be_visible()
 
     def paint(self, *points: tuple[int, int], colour: str = "") -> None:
         """Press, and draw from point to point of the canvas."""
@@ -624,8 +627,9 @@ class TestLooks:
                 assert english(page) == []
 
     def test_of_the_list(self, browser: Browser, daemon: str, url: str, look: str) -> None:
-        with opened(browser, look, f"{url}-{'long-name-' * 4}") as page:
-            page.goto(f"http://{daemon}/canvas")
+        with opened(browser, look, f"http://{daemon}/canvas") as page:
+            page.context.new_page().goto(f"{url}-{'long-name-' * 4}")
+            page.bring_to_front()
             expect(page.locator("#canvases li").first).to_be_visible()
             page.locator("#name").fill("größe")
             page.keyboard.press("Enter")
