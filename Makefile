@@ -15,7 +15,7 @@ help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
 
 run: $(VENV)/run $(VENV)/fast  ## serve on PORT (9998), with ARGS="--tls-self-signed ..." if you like
-	$(VENV)/bin/twistd -n --pidfile= wsd --port $(PORT) $(ARGS)
+	$(VENV)/bin/python -m wsd serve --port $(PORT) $(ARGS)
 
 test: $(VENV)/test $(VENV)/fast tests/node_modules  ## every test; ARGS="-k name" for some
 	$(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)

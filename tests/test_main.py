@@ -60,4 +60,4 @@ class TestCheck:
         (tmp_path / "wsd.toml").write_text('[tls]\nport = 0\n[[tls.certificate]]\ncert = "nope.pem"')
         done = wsd(tmp_path, "check", "wsd.toml")
         assert done.returncode == 1
-        assert re.fullmatch(r"wsd: tls: the certificate /.*/nope\.pem cannot be read: No such file.*\n", done.stderr)
+        assert re.fullmatch(r"wsd: wsd\.toml: tls: the certificate /.*/nope\.pem cannot be read: .*\n", done.stderr)

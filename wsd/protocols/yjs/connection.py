@@ -11,7 +11,7 @@ from wsd.frames.prepared import Prepared
 from wsd.head import decodedPath
 from wsd.metrics import Cause
 from wsd.protocols.yjs.awareness import MOST_CLIENTS
-from wsd.protocols.yjs.document import DocumentFull, SharedDocument
+from wsd.protocols.yjs.document import DocumentFull, SharedDocument, isInstalled
 from wsd.protocols.yjs.documents import Documents
 from wsd.protocols.yjs.messages import (
     MalformedMessage,
@@ -22,6 +22,8 @@ from wsd.protocols.yjs.messages import (
     readAwareness,
     syncMessage,
 )
+
+MISSING = "yjs documents need pycrdt, which is not installed"
 
 _LONGEST_NAME = 200
 """Bytes of a document's name in UTF-8."""
@@ -47,6 +49,8 @@ class YjsConnection(Connection):
 
     async def opening(self, request: Request) -> Accept:
         """Open the document that the path names."""
+        if not isInstalled():
+            raise Refused(501, f"{MISSING}: pip install pycrdt")
         name = nameOf(decodedPath(request.head.path).removeprefix(decodedPath(self.below)))
         self._document = await self.documents.take(name)
         return Accept(self.factory.choose(request.subprotocols))

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
-
-from pycrdt import Doc, TransactionEvent
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsd.frames.prepared import Prepared
 from wsd.protocols.yjs.awareness import Awareness
 from wsd.protocols.yjs.messages import ClientState, MalformedMessage, SyncStep, awarenessMessage, syncMessage
 from wsd.protocols.yjs.updates import checkUpdate
 
+if TYPE_CHECKING:
+    from pycrdt import Doc, TransactionEvent
+
 _LEAST_COMPACTED = 65536
 """Bytes of updates below which a document is not written anew."""
+
+
+def isInstalled() -> bool:
+    """Whether pycrdt is installed, which holds the documents."""
+    return find_spec("pycrdt") is not None
 
 
 class DocumentEditor(Protocol):
@@ -42,6 +49,8 @@ class SharedDocument:
     """
 
     def __init__(self, name: str, awareness: Awareness) -> None:
+        from pycrdt import Doc
+
         self.name = name
         self.awareness = awareness
         self.participants: set[DocumentEditor] = set()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from wsd.config import Route
+from wsd.config import ConfigError, Route
 from wsd.connection import Connection, Factory
-from wsd.protocols.yjs.connection import YjsConnection
+from wsd.protocols.yjs.connection import MISSING, YjsConnection
+from wsd.protocols.yjs.document import isInstalled
 from wsd.protocols.yjs.documents import Documents
 from wsd.protocols.yjs.options import YjsOptions
 
@@ -21,6 +23,12 @@ class YjsFactory(Factory):
     """A route with documents below it."""
 
     connection = YjsConnection
+    about = MappingProxyType(
+        {
+            "en": "Documents that many people edit at once, for clients of Yjs.",
+            "zh": "多人同时编辑的文档，供 Yjs 客户端使用。",
+        }
+    )
     Options = YjsOptions
 
     def __init__(self, route: Route, options: YjsOptions, clock: IReactorTime, *arguments: Any, **named: Any) -> None:
@@ -46,6 +54,14 @@ class YjsFactory(Factory):
 
     def _sharesStore(self, other: YjsFactory) -> bool:
         return bool(other.options.path(os.environ) == self.options.path(os.environ))
+
+    def check(self) -> Iterable[str]:
+        """Check that documents can be named and held. Without pycrdt, the built-in route answers 501."""
+        if not self.route.prefix:
+            raise ConfigError(f'no document can be named below this path; write route."{self.route.path}/*"')
+        if not isInstalled() and not self.route.builtIn:
+            raise ConfigError(f"{MISSING}; pip install pycrdt", "protocol")
+        return ()
 
     def started(self) -> Deferred[None]:
         """Open the store, with the limits of now."""

@@ -34,7 +34,7 @@ export const WORDS = {
     shareAbout: "能访问此服务器的人都可以打开这些链接。",
     shareLocal: "此地址只能在本机打开。",
     linkPaint: "一起绘画", linkWatch: "仅观看", linkPng: "最新图片（PNG）",
-    noPng: "没有图片链接：服务器未安装 Pillow（pip install Pillow）。",
+    noPng: "没有图片链接：服务器未安装 Pillow；安装命令：pip install Pillow",
     copy: "复制", copied: "已复制", copyYourself: "请按 Ctrl+C 复制。",
     keysAbout: "画布获得焦点后，可用方向键和空格键作画。撤销只影响您自己的笔画，他人画在上面的内容会保留。",
     "key.colours": "选择颜色", "key.sizes": "减小或增大画笔", "key.tools": "画笔、橡皮擦",
