@@ -96,7 +96,7 @@ FAULTS = {
     TOPICS + '\nbackend = "file"\nstore = "folder"': ".store: FOLDER/folder cannot be opened: unable to open",
     # -- what is imported --
     'protocol = "soap"\nservice = "nowhere"': '.service: there is no module "nowhere", neither in the folder',
-    'protocol = "soap"\nservice = "wsd_checked:nothing"': '.service: FOLDER/wsd_checked.py has no "nothing"; known are "double"',
+    'protocol = "soap"\nservice = "wsd_checked:nothing"': '.service: FOLDER/wsd_checked.py has no "nothing"; known are',
     SOAP: ".contract: FOLDER/wsd_checked.py does not say what it offers; name its WSDL",
     SOAP + '\ncontract = "missing.wsdl"': ": FOLDER/missing.wsdl cannot be read: ",
     SOAP + '\ncontract = "file"': ": FOLDER/file is not XML: ",

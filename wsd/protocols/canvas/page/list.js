@@ -40,7 +40,7 @@ const WORDS = {
     unlisted: "此服务器不列出画布。以下是您在此浏览器中打开过的画布。",
     noneMine: "您还没有在此浏览器中打开过画布。",
     unreachable: "服务器没有响应，恢复后将自动刷新列表。",
-    noPictures: "无法显示预览图：服务器未安装 Pillow（pip install Pillow）。",
+    noPictures: "无法显示预览图：服务器未安装 Pillow；安装命令：pip install Pillow",
     blank: "尚未作画", noPreview: "无预览图",
     watching: "{number} 人在看", nobody: "无人在看",
   },
