@@ -206,6 +206,7 @@ NOT_RUN = {
     r"(tail -f \S+ \| )?wsd topics ": "they go on until they are interrupted; tests/client/test_topics.py runs them",
     r"python3 -m http.server": "it serves until it is interrupted; tests/browser/test_tutorial.py runs it",
     r"wsd listen\b": "it goes on until it is interrupted; tests/tap/test_listen.py runs it",
+    r"python3 -m venv": "it makes a folder for `pip install`, which tests/firstuse runs",
     r"make\b": "it installs; the verb `test` is what runs this, and .ci/run runs the others",
     r"(\S+/)?pip install": "it installs; tests/test_packaging.py does so with the wheel",
     r"export PYTHONPATH": "the test sets it for every command",
