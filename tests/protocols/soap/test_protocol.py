@@ -46,7 +46,7 @@ class TestTheOpening:
         assert client.response is not None
         assert client.response.status_code == 426
         assert client.response.headers["Upgrade"] == "websocket"
-        assert client.response.body == b"this route speaks soap: offer it in Sec-WebSocket-Protocol\n"
+        assert client.response.body == b"this route needs the subprotocol soap; offer it in Sec-WebSocket-Protocol\n"
 
     @pytest.mark.parametrize(
         "kind", ["application/soap+xml", 'application/soap+xml; charset="utf-8"', "Application/SOAP+XML;action=x"]
@@ -181,7 +181,7 @@ class TestPush:
         for _ in range(100):
             talker.ask(envelope(self.WATCH))
         assert fault(talker.ask(envelope(self.WATCH))) == (
-            "s:Receiver", "100 watches are open; ask again when one has ended",
+            "s:Receiver", "100 watches are open; try again when one has ended",
         )  # fmt: skip
         daemon.pass_(5)
         talker.heard()
