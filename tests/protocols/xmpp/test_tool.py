@@ -79,12 +79,12 @@ class TestAdduser:
         [
             ("alice", b"x", 'wsd: xmpp: "alice" is not a user; write one such as alice@localhost'),
             ("alice@localhost/a", b"x", "is not a user"),
-            ("alice@elsewhere", b"x", "elsewhere is served by no route; the domains are example.com, localhost"),
+            ("alice@elsewhere", b"x", "elsewhere is not served by any route; the domains are example.com, localhost"),
             ("al ice@localhost", b"x", "'al ice' cannot be the local part"),
-            ("alice@localhost", b"", "there is no password; give it on standard input"),
+            ("alice@localhost", b"", "there is no password; write it to standard input"),
             ("alice@localhost", b"\n", "there is no password"),
             ("alice@localhost", b"\xff", "not UTF-8"),
-            ("alice@localhost", b"a\x00b", "cannot be a password"),
+            ("alice@localhost", b"a\x00b", "is not a valid password"),
         ],
     )
     def test_an_error_is_one_line(self, wsd: Command, user: str, password: bytes, says: str) -> None:
