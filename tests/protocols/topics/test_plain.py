@@ -57,7 +57,7 @@ class TestAMessage:
         subscriber.say("3")
         code, sentence = closing(subscriber)
         assert code == 1008
-        assert "it was opened as a subscriber" in sentence
+        assert "it connected as a subscriber" in sentence
         assert heard(other) == ["2"]
 
 
@@ -123,7 +123,7 @@ class TestABeginning:
         ("/topics/a/b%23", 404, "has a wildcard beside other characters"),
         ("/topics/%0a", 404, "has a control character"),
         ("/topics/%ff", 404, "is not UTF-8"),
-        ("/topics/a?nope", 400, "'nope' is unknown; a topic knows echo, history, since, key, last, role, token"),
+        ("/topics/a?nope", 400, "'nope' is unknown; the parameters are echo, history, since, key, last, role, token"),
         ("/topics/a?role=boss", 400, "role='boss' is not a role"),
         ("/topics/a?history=-1", 400, "history='-1' is not a number of messages"),
         ("/topics/a?since=now", 400, "'now' is not a position; use one from the server"),
@@ -132,8 +132,8 @@ class TestABeginning:
         ("/topics/a?key=" + "x" * 201, 400, "is not a key"),
         ("/topics/a?key=%0a", 400, "is not a key"),
         ("/topics/a?echo=maybe", 400, "echo='maybe' takes no value"),
-        ("/topics/a?role=subscriber&key=x", 400, "a subscriber publishes none"),
-        ("/topics/a?role=publisher&last", 400, "a publisher is sent nothing"),
+        ("/topics/a?role=subscriber&key=x", 400, "key is only for publishers"),
+        ("/topics/a?role=publisher&last", 400, "a publisher receives nothing"),
         ("/topics/%2B?history=2", 400, "a filter has no history of its own"),
         ("/topics/%2B?role=publisher", 400, "only topics can be published to"),
         ("/topics/%2B?role=both", 400, "only topics can be published to"),

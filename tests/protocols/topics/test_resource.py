@@ -108,7 +108,7 @@ class TestSeveralMessages:
         [
             ('1\n{"half": ', 400, "line 2 is not JSON"),
             (b"1\n\xff", 400, "line 2 is not UTF-8"),
-            ("\n\n", 400, "the body has no line"),
+            ("\n\n", 400, "the body is empty"),
             ("1\n" * 1001, 413, "the body has 1001 messages; 1000 may be published at once"),
         ],
     )
@@ -160,7 +160,7 @@ class TestABadPost:
         wire = daemon.connect()
         answer = Answer(wire.exchange(request("POST /topics/a", TEXT, body=b"x" * 1001)))
         assert answer.status == 413
-        assert b"a message has at most 1000 bytes here" in answer.body
+        assert b"a message may have at most 1000 bytes" in answer.body
 
 
 class TestGet:
