@@ -356,7 +356,7 @@ class TestLoading:
             assert before.recv(timeout=20) == "old"
             seen = len(daemon.lines)
             file.write_text(says.format("new"))
-            daemon.waitFor("say_wsh.py answers at /say", seen)
+            daemon.waitFor("say_wsh.py at /say", seen)
             with opened(daemon, "/say") as after:
                 assert after.recv(timeout=20) == "new"
             before.send("go on")
@@ -366,7 +366,7 @@ class TestLoading:
             with opened(daemon, "/say") as after:
                 assert after.recv(timeout=20) == "new"
             (tmp_path / "more_wsh.py").write_text(says.format("more"))
-            daemon.waitFor("more_wsh.py answers at /more")
+            daemon.waitFor("more_wsh.py at /more")
 
 
 @pytest.fixture(scope="module")

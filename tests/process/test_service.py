@@ -219,7 +219,7 @@ class TestStopping:
             daemon.waitFor("Received SIGTERM")
             with pytest.raises(urllib.error.HTTPError, match="503") as answer:
                 fetch(daemon, "/readyz")
-            assert json.load(answer.value)["reasons"] == ["the daemon stops"]
+            assert json.load(answer.value)["reasons"] == ["the daemon is stopping"]
             with pytest.raises(InvalidStatus, match="503"):
                 open_(daemon)
             assert client.recv(10) == "hello"

@@ -106,7 +106,7 @@ class TestTheEnd:
         with serving() as url:
             done = connect(tmp_path, url, "--messages", "2", "--wait", "0.3", stdin=b"a\n")
         assert (done.returncode, done.stdout) == (5, b"a\n")
-        assert done.stderr.decode() == f"wsd: {url}: 1 of 2 messages came, then the wait timed out\n"
+        assert done.stderr.decode() == f"wsd: {url}: 1 of 2 messages received, then the wait timed out\n"
 
     def test_comes_a_second_after_the_end_of_the_input(self, tmp_path: Path) -> None:
         def late(connection: ServerConnection) -> None:

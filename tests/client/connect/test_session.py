@@ -113,7 +113,7 @@ class TestAClose:
             done = connect(tmp_path, url, "--messages", "2")
         assert (done.returncode, done.stdout) == (5, b"only\n")
         assert done.stderr.decode() == (
-            f"wsd: {url}: 1 of 2 messages came, then the server closed with 1000 (normal closure)\n"
+            f"wsd: {url}: 1 of 2 messages received, then the server closed with 1000 (normal closure)\n"
         )
 
     def test_that_is_missing_is_told(self, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ class TestLoadingAgain:
         assert not handlers.hasChanged()
         write(tmp_path / "a_wsh.py", "new")
         assert handlers.hasChanged()
-        assert handlers.load() == [f"{tmp_path}/a_wsh.py answers at /a"]
+        assert handlers.load() == [f"loaded {tmp_path}/a_wsh.py at /a"]
         assert says(handlers, "/a") == "new"
         assert handlers.find("/b") is kept
         assert not handlers.hasChanged()
@@ -135,7 +135,7 @@ class TestLoadingAgain:
         handlers = loaded(tmp_path)
         (tmp_path / "a_wsh.py").unlink()
         assert handlers.hasChanged()
-        assert handlers.load() == [f"{tmp_path}/a_wsh.py is gone"]
+        assert handlers.load() == [f"removed {tmp_path}/a_wsh.py"]
         assert handlers.find("/a") is None
         assert not handlers.hasChanged()
 
