@@ -331,7 +331,7 @@ class TestBadInput:
             ('{"width":1}', "width and height are required"),
             ('{"x":1,"y":1}', "width and height are required"),
             ('{"x":1,"width":1,"height":1}', "x and y only together"),
-            ('{"width":1,"height":1,"depth":1}', "'depth' is not known"),
+            ('{"width":1,"height":1,"depth":1}', "'depth' is an unknown key"),
             ('{"width":0,"height":1}', "width is 0; write a whole number of at least 1"),
             ('{"width":1.5,"height":1}', "width is 1.5"),
             ('{"width":true,"height":1}', "width is true"),

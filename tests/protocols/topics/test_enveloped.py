@@ -324,7 +324,7 @@ class TestBadInput:
             ('{"publish": {"topic": "a", "data": 1, "ttl": 0}}', "ttl is not a number of seconds above 0"),
             ('{"publish": {"topic": "a", "data": 1, "once": ""}}', "once must be a string of 1 to 200 characters"),
             ('{"publish": {"topic": "a", "data": 1, "echo": 1}}', "echo must be true or false"),
-            ('{"publish": {"topic": 1, "data": 1}}', "topic is not a string"),
+            ('{"publish": {"topic": 1, "data": 1}}', "topic must be a string"),
             ('{"publish": {"id": {}, "topic": "a", "data": 1}}', "id is neither an integer nor a string"),
             ('{"publish": {"id": true, "topic": "a", "data": 1}}', "id is neither an integer nor a string"),
             ('{"subscribe": {"topic": "a", "history": -1}}', "history is not a number of messages"),
