@@ -168,7 +168,7 @@ class TestASlowSubscriber:
         received = [message[0] for message in heard(slow)]
         code, sentence = closing(slow)
         assert code == 4008
-        position = re.fullmatch(r"this client reads too slowly; go on with \?since=(\S+)", sentence)
+        position = re.fullmatch(r"this client reads too slowly; continue with \?since=(\S+)", sentence)
         assert position is not None
         rest = [message[0] for message in heard(at(daemon, "a", f"?since={position[1]}"))]
         assert [int(number) for number in received + rest] == list(range(40))

@@ -137,7 +137,7 @@ class TestABadPost:
             ("/topics/a?nope", [TEXT], "1", (400, "bad_query", "parameters are key, ttl, token")),
             ("/topics/a?ttl=0", [TEXT], "1", (400, "bad_query", "ttl='0' is not a number of seconds")),
             ("/topics/a?ttl=x", [TEXT], "1", (400, "bad_query", "ttl='x' is not a number of seconds")),
-            ("/topics/a", [TEXT, f"Idempotency-Key: {'x' * 201}"], "1", (400, "bad_query", "Idempotency-Key must have")),
+            ("/topics/a", [TEXT, f"Idempotency-Key: {'x' * 201}"], "1", (400, "bad_query", "Idempotency-Key must")),
             ("/topics/a", [TEXT], b"\xff", (400, "bad_message", "the body is not UTF-8")),
             ("/topics/a", [JSON], "{", (400, "bad_message", "the body is not JSON")),
             ("/topics/a", [JSON], "NaN", (400, "bad_message", "the body is not JSON")),
