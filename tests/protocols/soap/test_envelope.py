@@ -242,7 +242,7 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "nothing": ("", "Sender", "it has no element"),
     "text": ("hello", "Sender", "not well-formed"),
     "UTF-16": (envelope(add(1, 2)).encode("utf-16"), "Sender", ""),
-    "another encoding": ('<?xml version="1.0" encoding="ISO-8859-1"?>' + envelope(add(1, 2)), "Sender", "are UTF-8"),
+    "another encoding": ('<?xml version="1.0" encoding="ISO-8859-1"?>' + envelope(add(1, 2)), "Sender", "be UTF-8"),
     "bytes that are no UTF-8": (envelope(add(1, 2)).encode() + b"\xff", "Sender", "not well-formed"),
     "a NUL": (envelope(add(1, "\x00")), "Sender", "not well-formed"),
 }  # fmt: skip

@@ -68,7 +68,7 @@ class TestTheOpening:
             ("application/soap+msbin1", "messageEncoding Text"),
             ('multipart/related; type="application/xop+xml"', "MTOM; make the client's messageEncoding Text"),
             ("application/json", "write application/soap+xml (1.2) or text/xml (1.1)"),
-            ("application/soap+xml; charset=utf-16", "write utf-8"),
+            ("application/soap+xml; charset=utf-16", "use utf-8"),
         ],
     )
     def test_what_is_not_spoken_is_refused_by_name(self, daemon: Daemon, kind: str, told: str) -> None:

@@ -94,7 +94,7 @@ class TestAdduser:
 
     def test_a_name_is_taken_once(self, wsd: Command) -> None:
         wsd("adduser", "alice@localhost", password=b"one")
-        assert "alice@localhost exists already" in wsd.fails("adduser", "alice@localhost", password=b"two")
+        assert "alice@localhost already exists" in wsd.fails("adduser", "alice@localhost", password=b"two")
         assert check("one", wsd.keys("alice@localhost"))
 
     def test_a_missing_configuration_is_an_error(self, wsd: Command) -> None:
