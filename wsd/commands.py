@@ -37,7 +37,7 @@ class Commands:
             title="commands",
             metavar="COMMAND",
             required=True,
-            description=f'"{parser.prog} COMMAND --help" describes one of them.',
+            description=f'"{parser.prog} COMMAND --help" describes a command.',
         )
         self._commands: dict[str, CommandParser | Commands] = {}
 

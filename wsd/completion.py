@@ -11,9 +11,9 @@ from wsd.commands import Commands
 _SHELLS = ("bash", "zsh", "fish")
 
 _HOW = """\
-bash: eval "$(wsd completion bash)" in ~/.bashrc; \
-zsh: wsd completion zsh > a folder in $fpath, as _wsd; \
-fish: wsd completion fish > ~/.config/fish/completions/wsd.fish."""
+bash: add eval "$(wsd completion bash)" to ~/.bashrc. \
+zsh: save the script as _wsd in a folder of $fpath. \
+fish: save it as ~/.config/fish/completions/wsd.fish."""
 
 
 def addCommands(commands: Commands, tree: Callable[[], Commands]) -> None:

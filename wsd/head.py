@@ -54,7 +54,7 @@ class Refused(Exception):
         self.phrase = HTTPStatus(status).phrase
         for name, value in headers:
             if not set(name + value).isdisjoint("\r\n\0"):
-                raise ValueError(f"the header field {shown(name)} of a refusal has a line break in it")
+                raise ValueError(f"the header field {shown(name)} of a refusal contains a line break")
         super().__init__(status, sentence)
         self.status = status
         self.sentence = sentence
@@ -223,7 +223,7 @@ def parseHead(data: bytes) -> Head:
         raise Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
     version = (int(major), int(minor))
     if version not in ((1, 0), (1, 1)):
-        raise Refused(505, f"HTTP/{major}.{minor} is not spoken here; send HTTP/1.1")
+        raise Refused(505, f"HTTP/{major}.{minor} is not supported; use HTTP/1.1")
     headers = Headers(fields)
     path, query, authority = _readTarget(method, target)
     _checkHost(headers, version)
@@ -250,7 +250,7 @@ def _fault(text: str) -> Refused:
     if len(fields) > MAX_HEADERS:
         return Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
     faults = (fault for field in fields if (fault := _faultOfField(field)) is not None)
-    return Refused(400, next(faults, "the request head is malformed; write it as RFC 9112 says"))
+    return Refused(400, next(faults, "the request head is malformed (RFC 9112)"))
 
 
 def _tooLarge() -> Refused:
@@ -261,12 +261,12 @@ def _faultOfLine(line: str) -> str | None:
     """Returns what is wrong with a request line (RFC 9112 3), None if nothing is."""
     parts = line.split(" ")
     if len(parts) != 3 or not parts[1]:
-        return f"the request line {shown(line)} is not METHOD TARGET HTTP/1.1 with single spaces between"
+        return f"the request line {shown(line)} is not METHOD TARGET HTTP/1.1 with single spaces"
     method, target, version = parts
     if not _METHOD.match(method):
         return f"the method {shown(method)} is not a method; write one such as GET"
     if not re.fullmatch("[!-~]+", target):
-        return f"the target {shown(target)} has control or other than ASCII characters; write them percent-encoded"
+        return f"the target {shown(target)} has control or non-ASCII characters; percent-encode them"
     if not re.fullmatch("HTTP/[0-9][.][0-9]", version):
         return f"the version {shown(version)} is not an HTTP version; write HTTP/1.1"
     return None
@@ -276,22 +276,22 @@ def _faultOfField(field: str) -> str | None:
     """Returns what is wrong with a header line (RFC 9112 5), None if nothing is."""
     name, colon, value = field.partition(":")
     if field[:1] in (" ", "\t"):
-        return f"the header line {shown(field)} goes on with the one before; write each field on one line"
+        return f"the header line {shown(field)} continues the previous line; write each field on one line"
     if not colon:
         return f"the header line {shown(field)} has no colon; write NAME: VALUE"
     if name.endswith((" ", "\t")):
-        return f"the header name {shown(name)} has a space before its colon; leave it out"
+        return f"the header name {shown(name)} has a space before its colon; remove it"
     if not _NAME.match(name):
-        return f"the header name {shown(name)} is not a name; write letters, digits and hyphens"
+        return f"the header name {shown(name)} is not valid; use letters, digits and hyphens"
     if _BAD_BYTE.search(value):
-        return f"the header {name[:40]} has a control character in its value {shown(value.strip(' '))}; leave it out"
+        return f"the header {name[:40]} has a control character in its value {shown(value.strip(' '))}; remove it"
     return None
 
 
 def _readTarget(method: str, target: str) -> tuple[str, str, str | None]:
     """Returns the path and query of a target, and the authority of an absolute one (RFC 9112 3.2)."""
     if "#" in target:
-        raise Refused(400, f"the target {shown(target)} has a fragment; leave out the # and what follows")
+        raise Refused(400, f"the target {shown(target)} has a fragment; remove the # and everything after it")
     authority = None
     if not target.startswith("/"):
         if target == "*" and method == "OPTIONS":
@@ -301,7 +301,7 @@ def _readTarget(method: str, target: str) -> tuple[str, str, str | None]:
             raise Refused(400, f"the target {shown(target)} is neither a path that begins with / nor an http URL")
         authority, target = absolute[1], absolute[2]
         if "@" in authority:
-            raise Refused(400, "the target has a user name before its host; leave out what stands before the @")
+            raise Refused(400, "the target has a user name before its host; remove everything up to the @")
         _checkAuthority("the host of the target", authority)
         if not target.startswith("/"):
             target = "/" + target
@@ -332,8 +332,8 @@ def _checkFraming(headers: Headers, version: tuple[int, int]) -> None:
     if lengths and codings:
         raise Refused(400, "the request has both Content-Length and Transfer-Encoding; send one of them")
     if lengths and (len(lengths) > 1 or not _LENGTH.match(lengths[0])):
-        raise Refused(400, f"Content-Length {shown(', '.join(lengths))} is not one number of bytes; send it once")
+        raise Refused(400, f"Content-Length {shown(', '.join(lengths))} is not a single number of bytes")
     if codings and version != (1, 1):
-        raise Refused(400, "Transfer-Encoding is not for HTTP/1.0; send Content-Length")
+        raise Refused(400, "Transfer-Encoding is not allowed in HTTP/1.0; send Content-Length")
     if codings and (len(codings) > 1 or codings[0].lower() != "chunked"):
-        raise Refused(501, f"Transfer-Encoding {shown(', '.join(codings))} is not understood; send chunked")
+        raise Refused(501, f"Transfer-Encoding {shown(', '.join(codings))} is not supported; send chunked")

@@ -57,7 +57,7 @@ class RouteCounters:
     fulls: int = 0
     """Times that unsent bytes passed the high water mark."""
     holds: int = 0
-    """Times that reading was held."""
+    """How often reading was paused."""
     skipped: int = 0
     """Messages not sent to a slow client, because a newer one took their place."""
     unreadable: int = 0
@@ -189,9 +189,9 @@ class _Exposition(Collector):
     def collect(self) -> Iterator[Metric]:
         metrics = self._metrics
         yield InfoMetricFamily("wsd", "The daemon that is running.", metrics._info)
-        yield GaugeMetricFamily("wsd_connections", "Connections open now, HTTP and WebSocket.", metrics._connections())
+        yield GaugeMetricFamily("wsd_connections", "Open connections, HTTP and WebSocket.", metrics._connections())
         yield GaugeMetricFamily(
-            "wsd_connections_limit", "Connections that may be open at one time.", metrics._mostConnections()
+            "wsd_connections_limit", "Maximum number of open connections.", metrics._mostConnections()
         )
         failures = {"EMFILE": 0, **metrics.acceptFailures}
         yield _counter(
@@ -199,22 +199,24 @@ class _Exposition(Collector):
         )
         yield from self._routes(metrics.routes)
         yield _counter("wsd_handshakes", "Opening handshakes by result.", "result", metrics.handshakes.items())
-        yield _counter("wsd_refusals", "Requests turned away, by status.", "status", metrics.refusals.items())
+        yield _counter("wsd_refusals", "Refused requests, by status.", "status", metrics.refusals.items())
         yield _counter(
-            "wsd_http_drops", "HTTP connections ended without an answer.", "reason", metrics.httpDrops.items()
+            "wsd_http_drops", "HTTP connections closed without an answer.", "reason", metrics.httpDrops.items()
         )
         unsent = list(metrics._sendBuffers())
-        yield GaugeMetricFamily("wsd_send_buffer_bytes", "Bytes that wait to be sent, of all connections.", sum(unsent))
+        yield GaugeMetricFamily("wsd_send_buffer_bytes", "Unsent bytes of all connections.", sum(unsent))
         yield GaugeMetricFamily(
-            "wsd_send_buffer_bytes_max", "Bytes that wait on the fullest connection.", max(unsent, default=0)
+            "wsd_send_buffer_bytes_max", "Unsent bytes of the connection with the most.", max(unsent, default=0)
         )
         yield GaugeMetricFamily("wsd_memory_bytes", "Bytes held for WebSockets, up to max_memory.", metrics._memory())
         threads = ((path, read()) for path, read in metrics._threads.items())
-        yield _gauge("wsd_handler_threads", "Threads in which handlers run.", "route", threads)
+        yield _gauge("wsd_handler_threads", "Threads that run handlers.", "route", threads)
         yield from self._shares(metrics.shares)
-        yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer came.", metrics._lag())
+        yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer tick was.", metrics._lag())
         ends = metrics._certificates().items()
-        yield _gauge("wsd_certificate_expiry_seconds", "When a certificate ends, since 1970.", "name", ends)
+        yield _gauge(
+            "wsd_certificate_expiry_seconds", "When the certificate expires, in seconds since 1970.", "name", ends
+        )
         if (revokedEnd := metrics._revoked()) is not None:
             yield GaugeMetricFamily(
                 "wsd_client_crl_expiry_seconds", "When the first revocation list expires, since 1970.", revokedEnd
@@ -222,9 +224,11 @@ class _Exposition(Collector):
 
     @staticmethod
     def _shares(shares: Mapping[tuple[str, str], ShareCounters]) -> Iterator[Metric]:
-        threads = GaugeMetricFamily("wsd_pool_threads", "Threads that do blocking work.", labels=["user", "route"])
+        threads = GaugeMetricFamily(
+            "wsd_pool_threads", "Threads that are doing blocking work.", labels=["user", "route"]
+        )
         waiting = GaugeMetricFamily("wsd_pool_waiting", "Jobs that wait for a thread.", labels=["user", "route"])
-        timeouts = CounterMetricFamily("wsd_pool_timeouts", "Jobs not done in time.", labels=["user", "route"])
+        timeouts = CounterMetricFamily("wsd_pool_timeouts", "Jobs that took too long.", labels=["user", "route"])
         for key, counters in shares.items():
             threads.add_metric(key, counters.threads)
             waiting.add_metric(key, counters.waiting)
@@ -240,9 +244,9 @@ class _Exposition(Collector):
             "bytesIn": ("wsd_bytes_received", "Bytes of messages received, after inflating."),
             "bytesOut": ("wsd_bytes_sent", "Bytes of messages sent, before deflating."),
             "pings": ("wsd_pings_sent", "Pings sent."),
-            "fulls": ("wsd_send_buffer_full", "Times that the high water mark was passed."),
-            "holds": ("wsd_reading_pauses", "Times that reading was held."),
-            "skipped": ("wsd_messages_skipped", "Messages that a newer one took the place of, for a slow client."),
+            "fulls": ("wsd_send_buffer_full", "How often a connection passed high_water."),
+            "holds": ("wsd_reading_pauses", "How often reading was paused."),
+            "skipped": ("wsd_messages_skipped", "Messages skipped for slow clients."),
             "unreadable": ("wsd_rows_unreadable", "Rows of a store that could not be read and were set aside."),
         }
         for attribute, (name, text) in plain.items():

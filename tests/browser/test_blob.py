@@ -214,7 +214,7 @@ class TestThePage:
         blobs.send(blobs.file("large.bin", content))
         blobs.onDisk(2 * MIB)
         blobs.server.kill()
-        expect(blobs.state()).to_have_text("The connection was lost. Trying again…")
+        expect(blobs.state()).to_have_text("The connection was lost. Retrying…")
         blobs.server.start()
         blobs.isStored()
         assert sha256(blobs.stored()).digest() == sha256(content).digest()
@@ -536,7 +536,7 @@ class TestTheModule:
                 });
             }"""
         )
-        assert told == "the connection is lost: 1013 later"
+        assert told == "the connection was lost: 1013 later"
 
     def testGivesUpAtOnceWhenTheFileCannotBeReadAnyMore(self, blobs: Blobs) -> None:
         blobs.open()

@@ -220,7 +220,7 @@ class TestClosing:
 
     def testWithAWrongCodeOrReasonIsToldAndDoesNotHappen(self, console: Console) -> None:
         console.connect()
-        wrongCode = "“{}” is not a code a page may send; use 1000, or 3000 to 4999."
+        wrongCode = "“{}” is not a code that a page may send; use 1000, or 3000 to 4999."
         for code, reason, sentence in [
             *((code, "", wrongCode.format(code)) for code in ("999", "1001", "1006", "2999", "5000", "1e3", "x")),
             ("", "why", "A reason needs a code: 1000, or 3000 to 4999."),

@@ -96,8 +96,8 @@ class TestHex:
         console.connect()
         for typed, sentence in {
             "0g": "“g” is not a hex digit; write bytes as pairs, such as 48 65 6c.",
-            "012": "“012” is not whole bytes; a byte has two digits, such as 0a.",
-            "0x": "“0x” is not whole bytes; a byte has two digits, such as 0a.",
+            "012": "“012” ends in half a byte; a byte has two digits, such as 0a.",
+            "0x": "“0x” ends in half a byte; a byte has two digits, such as 0a.",
         }.items():
             console.sendHex(typed)
             expect(console.at("#hex-note")).to_have_text(sentence)

@@ -155,7 +155,7 @@ class TestWhyItFailed:
         console.dial("/nosuch")
         why = console.at("#log .failed .preview").last
         expect(why).to_have_text(
-            "The server refused the connection with 404 Not Found: no WebSocket answers at /nosuch"
+            "The server refused the connection with 404 Not Found: there is no WebSocket at /nosuch"
         )
         red = console.page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--bad')")
         assert red

@@ -250,7 +250,7 @@ class TestTopics:
         page = openPage("/topics")
         page.get_by_label("Name").fill(name)
         page.get_by_role("button", name="Open in the console").click()
-        expect(page.locator("#name-wrong")).to_contain_text("Write a name of at most 200 bytes")
+        expect(page.locator("#name-wrong")).to_contain_text("Use a name of at most 200 bytes")
         expect(page.get_by_label("Name")).to_be_focused()
 
     def testOpensANewOne(self, openPage: Opened, daemon: str) -> None:
@@ -292,9 +292,9 @@ class TestWhyAConnectionFailed:
     @pytest.mark.parametrize(
         ("path", "sentence"),
         [
-            ("/nothing", "The server refused the connection with 404 Not Found: no WebSocket answers at /nothing"),
+            ("/nothing", "The server refused the connection with 404 Not Found: there is no WebSocket at /nothing"),
             ("/echo?x", "The server refused the connection with 400 Bad Request: 'x' is"),
-            ("/echo;a?x", "The server refused the connection with 404 Not Found: no WebSocket answers at /echo;a"),
+            ("/echo;a?x", "The server refused the connection with 404 Not Found: there is no WebSocket at /echo;a"),
             ("/echo?abrupt", "The server ended the connection: the route dropped it"),
         ],
     )

@@ -148,8 +148,8 @@ class TestPut:
     def test_a_refusal_is_one_line(self, tmp_path: Path) -> None:
         with daemonIn(tmp_path, max_file=2000, quota=1000) as daemon:
             for size, sentence in (
-                (2001, "too_large: the file is 2001 bytes; 2000 is the most here"),
-                (2000, "quota: 2000 bytes more are too many: there is room for 1000"),
+                (2001, "too_large: the file is 2001 bytes; the upload limit is 2000"),
+                (2000, "quota: 2000 more bytes do not fit: the store has room for 1000"),
             ):
                 (tmp_path / "a.bin").write_bytes(bytes(size))
                 done = blob(tmp_path, "put", url(daemon), "a.bin")
@@ -167,7 +167,10 @@ class TestPut:
         (tmp_path / "a.bin").write_bytes(b"")
         for arguments, sentence in (
             (("put", url(daemon), "b.bin"), "b.bin: cannot be read: No such file"),
-            (("put", url(daemon).replace("/blob", "/echo"), "a.bin", "--patience", "0"), "does not speak blob.wsd.v1"),
+            (
+                ("put", url(daemon).replace("/blob", "/echo"), "a.bin", "--patience", "0"),
+                "does not support blob.wsd.v1",
+            ),
             (("put", "ws://127.0.0.1:1/blob", "a.bin", "--patience", "0"), "nothing listens"),
             (("get", f"{url(daemon)}/{'0' * 40}", "c.bin"), "unknown: there is no such file"),
         ):
@@ -207,7 +210,7 @@ class TestGet:
         (tmp_path / f"b.bin.{receipt['id'][:16]}.part").write_bytes(b"01x")
         done = blob(tmp_path, "get", f"{url(daemon)}/{receipt['id']}", "b.bin")
         assert done.returncode == 1
-        assert "SHA-256 is another" in done.stderr
+        assert "SHA-256 is wrong" in done.stderr
         assert blob(tmp_path, "get", f"{url(daemon)}/{receipt['id']}", "b.bin").returncode == 0
 
 
@@ -247,19 +250,19 @@ class TestTheStore:
         blob = self.kept(folder, b"hello")
         assert self.said(capsys, "rm", blob.id) == ""
         assert self.said(capsys, "ls") == ""
-        with pytest.raises(SystemExit, match=f"^wsd: {blob.id}: there is no such file, or not any more$"):
+        with pytest.raises(SystemExit, match=f"^wsd: {blob.id}: there is no such file$"):
             main(["blob", "rm", blob.id])
 
     def test_verify_finds_what_is_damaged(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         blob = self.kept(folder, b"hello")
         assert self.said(capsys, "verify") == "ok: 1 checked\n"
         (folder / "files" / blob.id[:2] / blob.id).write_bytes(b"hallo")
-        with pytest.raises(SystemExit, match=r"^wsd: not as it should be: 1 of 1$"):
+        with pytest.raises(SystemExit, match=r"^wsd: damaged or missing: 1 of 1$"):
             main(["blob", "verify", "--store", str(folder)])
-        assert capsys.readouterr().out.startswith(f"{blob.id} is not what was uploaded")
+        assert capsys.readouterr().out.startswith(f"{blob.id} is damaged")
 
     def test_none_is_made_where_none_is(self, folder: Path) -> None:
-        with pytest.raises(SystemExit, match=r"blob is not a blob store; name one with --store FOLDER$"):
+        with pytest.raises(SystemExit, match=r"blob is not a blob store; use --store FOLDER$"):
             main(["blob", "ls"])
         assert not folder.exists()
 

@@ -432,7 +432,7 @@ class TestTheCommandLine:
             until(lambda: watch.lines(2)[-1].endswith("-2 2"), "the second message")
             first, *lost, last = watch.lines(3)
         assert (first, last) == (f"goes/on {position} 1", f"goes/on {position[:-2]}-2 2")
-        assert all(re.match(r"wsd: the connection is lost: .*; trying again in \d\.\d s$", line) for line in lost)
+        assert all(re.match(r"wsd: the connection was lost: .*; retrying in \d\.\d s$", line) for line in lost)
 
     def test_says_nothing_when_it_is_interrupted(self, tmp_path: Path, server: TopicsServer) -> None:
         (position,) = publish(tmp_path, server, "interrupted", "1")
@@ -482,10 +482,10 @@ class TestTheCommandLine:
             (["watch", "URL", "a", "--since", "x-1", "--history", "1"], "use either --since or --history"),
             (["watch", "URL", "--history", "1"], "URL: a filter has no history of its own"),
             (["publish", "URL", "a/#", "1"], "URL: 'a/#' has a wildcard; only a subscription may have + and #"),
-            (["presence", "URL", ""], "URL: topic is not a string of 1 to 200 characters"),
-            (["watch", "ECHO"], "ECHO: does not speak topics.wsd.v1; is it a route of topics?"),
+            (["presence", "URL", ""], "URL: topic must be a string of 1 to 200 characters"),
+            (["watch", "ECHO"], "ECHO: does not support topics.wsd.v1; is this a topics route?"),
             (["watch", "ftp://localhost"], "ftp://localhost: is not the "),
-            (["watch", "URL", "--token", "a.b.c"], "URL: refused with 401 Unauthorized: this route takes no tokens"),
+            (["watch", "URL", "--token", "a.b.c"], "URL: refused with 401 Unauthorized: this route accepts no tokens"),
             (["watch", "URL", "--token", "@nowhere"], "URL: --token: No such file or directory"),
         ],
     )

@@ -245,7 +245,7 @@ class TestSizesAndTimes:
 
 class TestSlips:
     def test_an_unknown_key_is_told_with_the_nearest_one(self) -> None:
-        assert sentence("prot = 1") == 'prot: there is no such key here; did you mean "port"?'
+        assert sentence("prot = 1") == 'prot: there is no such key; did you mean "port"?'
         assert sentence("[policies]\nmax_mesage = 1").endswith('did you mean "max_message"?')
         assert sentence("[tls]\nprot = 1").startswith("tls.prot: ")
         assert sentence('[log]\nlevle = "info"').endswith('did you mean "level"?')
@@ -278,7 +278,7 @@ class TestSlips:
         assert sentence('hosts = ["主机/"]').startswith('hosts: "主机/" is not a host name')
 
     def test_handlers_are_in_a_folder(self) -> None:
-        told = "handlers: /h is not a folder; name the one where the *_wsh.py files are"
+        told = "handlers: /h is not a folder; name the folder with the *_wsh.py files"
         assert sentence('handlers = "/h"') == told
 
     @settings(deadline=None)
@@ -330,7 +330,7 @@ class TestListening:
         assert read("port = false\n[tls]\nport = 0\nself_signed = true").port is None
 
     def test_something_must_be_open(self) -> None:
-        assert sentence("port = false").startswith("port: false leaves nothing to listen on; write ")
+        assert sentence("port = false").startswith("port: false leaves no listener; set ")
 
     def test_a_host_may_stand_alone(self) -> None:
         assert read('host = "0.0.0.0"').host == ("0.0.0.0",)
@@ -387,7 +387,9 @@ class TestPolicies:
 
     def test_what_is_received_may_be_echoed(self) -> None:
         told = sentence('[policies]\nmax_message = "64 MiB"')
-        assert told.startswith("policies.max_message: max_unsent (67108864 bytes) must have room for max_message")
+        assert told.startswith(
+            "policies.max_message: max_unsent (67108864 bytes) must be at least high_water plus max_message"
+        )
 
     def test_a_route_overrides_and_takes_the_rest_from_the_daemon(self) -> None:
         config = read('[policies]\nping_interval = 7\n[route."/x"]\nprotocol = "parrot"\nmax_message = "2 MiB"')
@@ -400,7 +402,7 @@ class TestPolicies:
     )
     def test_what_holds_for_the_daemon_is_no_routes(self, key: str) -> None:
         told = sentence(f'[route."/x"]\nprotocol = "parrot"\n{key} = 1')
-        assert told == f'route."/x".{key}: holds for the whole daemon; write it in [policies]'
+        assert told == f'route."/x".{key}: applies to the whole daemon; move it to [policies]'
 
     def test_a_wrong_override_names_the_route(self) -> None:
         told = sentence('[route."/echo"]\nmax_message = "lots"')
@@ -436,12 +438,12 @@ class TestRoutes:
     @pytest.mark.parametrize("path", ["x", "", "/x/", "/x*", "/x/*/y", "/a b", "/a?b", "/a#b", "/ä", "*"])
     def test_what_is_no_path_is_told(self, path: str) -> None:
         assert sentence(f'[route."{path}"]\nprotocol = "parrot"') == (
-            f'route."{path}": is not a path; write "/name", or "/name/*" for all that lies under it as well'
+            f'route."{path}": is not a path; write "/name", or "/name/*" to include everything below it'
         )
 
     @pytest.mark.parametrize("path", ["/_wsd", "/_wsd/x", "/_wsd/*", "/healthz", "/readyz", "/metrics"])
     def test_the_daemons_own_paths_are_no_routes(self, path: str) -> None:
-        assert "belongs to the daemon itself" in sentence(f'[route."{path}"]\nprotocol = "parrot"')
+        assert "is reserved for the daemon" in sentence(f'[route."{path}"]\nprotocol = "parrot"')
 
     def test_a_protocol_must_be_named(self) -> None:
         assert sentence('[route."/x"]').startswith('route."/x".protocol: is missing; write protocol = "echo"')
@@ -461,7 +463,7 @@ class TestRoutes:
 
     def test_clients_must_be_asked_for_a_certificate(self) -> None:
         told = sentence('[route."/echo"]\nclients = "*"')
-        assert told.startswith('route."/echo".clients: no client is asked for a certificate; set tls.client_auth')
+        assert told.startswith('route."/echo".clients: clients are not asked for a certificate; set tls.client_auth')
 
     def test_origins_are_written_in_full_of_international_names_in_either_form(self) -> None:
         assert route('origins = "https://Bücher.example:444"').origins == ("https://xn--bcher-kva.example:444",)
@@ -535,7 +537,7 @@ class TestSubprotocols:
 
     def test_only_those_of_the_table_may_be_offered(self) -> None:
         told = sentence('[route."/x"]\nprotocol = { chat = "parrot" }\nsubprotocols = ["chap"]')
-        assert told == 'route."/x".subprotocols: no protocol is named for "chap"; did you mean "chat"?'
+        assert told == 'route."/x".subprotocols: there is no protocol for the subprotocol "chap"; did you mean "chat"?'
 
     @pytest.mark.parametrize("written", ["{}", "5", "[]", "{ a = 5 }", '{ "a b" = "echo" }'])
     def test_another_table_is_told(self, written: str) -> None:
@@ -552,7 +554,7 @@ class TestAProtocolsOwnKeys:
 
     def test_an_unknown_one_is_told(self) -> None:
         told = sentence('[route."/x"]\nprotocol = "parrot"\nwrods = 1')
-        assert told == 'route."/x".wrods: there is no such key here; did you mean "words"?'
+        assert told == 'route."/x".wrods: there is no such key; did you mean "words"?'
 
     @pytest.mark.parametrize(
         ("keys", "told"),
@@ -589,17 +591,17 @@ class TestTls:
         [
             ("port = 9999", "tls.port: TLS needs a certificate"),
             ('listen = "tcp:1"', "tls.listen: TLS needs a certificate"),
-            ("self_signed = true", "tls.self_signed: nothing listens with TLS"),
-            ('[[tls.certificate]]\ncert = "/c"', "tls.certificate: nothing listens with TLS"),
+            ("self_signed = true", "tls.self_signed: there is no TLS listener"),
+            ('[[tls.certificate]]\ncert = "/c"', "tls.certificate: there is no TLS listener"),
             ('[[tls.certificate]]\nkey = "/c"', "tls.certificate[1].cert: is missing"),
             (
                 '[[tls.certificate]]\ncrt = "/c"',
-                'tls.certificate[1].crt: there is no such key here; did you mean "cert"?',
+                'tls.certificate[1].crt: there is no such key; did you mean "cert"?',
             ),
             ('[tls.certificate]\ncert = "/c"', "tls.certificate: a table is not a list of tables"),
             ('client_auth = "required"', 'tls.client_auth: "required" needs tls.client_ca'),
-            ('client_ca = "/a"', "tls.client_ca: is not used while"),
-            ('client_crl = "/a"', "tls.client_crl: is not used without tls.client_ca"),
+            ('client_ca = "/a"', "tls.client_ca: has no effect while"),
+            ('client_crl = "/a"', "tls.client_crl: has no effect without tls.client_ca"),
         ],
     )
     def test_what_does_not_go_together_is_told(self, keys: str, key: str) -> None:

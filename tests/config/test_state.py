@@ -92,7 +92,7 @@ class TestTheFolderOfATool:
     def test_where_there_is_no_telling_it_asks(self, environ: dict[str, str], own: Path, system: Path) -> None:
         made(own, LOCK)
         made(system, LOCK)
-        with pytest.raises(ConfigError, match="are both state folders; set STATE_DIRECTORY"):
+        with pytest.raises(ConfigError, match="both exist; set STATE_DIRECTORY"):
             foundFolder(environ, "xmpp.sqlite")
 
 
@@ -206,4 +206,6 @@ class TestALock:
         (tmp_path / "file").write_text("no folder")
         locks = Locks()
         locks.take([tmp_path / "file" / "state" / LOCK])
-        assert locks.notices == [f"{tmp_path}/file/state cannot be written: Not a directory; nothing is kept there"]
+        assert locks.notices == [
+            f"{tmp_path}/file/state cannot be written: Not a directory; no data can be stored there"
+        ]

@@ -80,11 +80,11 @@ class TestAConnectionThatNeverOpens:
         daemon = Daemon({"/": EveryFactory})
         client = daemon.open("/?wish=wait")
         (connection,) = daemon.connections
-        connection.close(1001, "the server is going away", Cause.shutdown)
+        connection.close(1001, "the server is shutting down", Cause.shutdown)
         client.exchange()
         assert client.response is not None
         assert client.response.status_code == 503
-        assert client.response.body == b"the server is going away\n"
+        assert client.response.body == b"the server is shutting down\n"
 
     def test_is_not_counted_as_closed_when_it_is_dropped(self) -> None:
         async def drop(self: Any, request: Any) -> Accept:

@@ -26,5 +26,5 @@ class TestCodesThatMayBeSent:
 
     @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, -1])
     def test_these_may_not(self, code: int) -> None:
-        with pytest.raises(ValueError, match="no close code that may be sent"):
+        with pytest.raises(ValueError, match="not a close code that may be sent"):
             checkCode(code)

@@ -22,5 +22,5 @@ def test_each_is_chosen_by_its_name(name: str) -> None:
 
 
 def test_another_name_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match='"quick" is no plane; write one of auto, _fast, fast, plain'):
+    with pytest.raises(ValueError, match='"quick" is not a plane; use one of auto, _fast, fast, plain'):
         choose("quick")

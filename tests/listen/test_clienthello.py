@@ -128,7 +128,7 @@ class TestAHello:
         reader = ClientHelloReader()
         *pieces, last = cut(data, 1000)[: 256 * 1024 // 1000 + 1]
         assert {reader.feed(piece) for piece in pieces} == {None}
-        with pytest.raises(HelloTooLong, match="no complete ClientHello came in 256 KiB"):
+        with pytest.raises(HelloTooLong, match="no complete ClientHello within 256 KiB"):
             reader.feed(last)
 
     @given(st.integers(5, len(WHOLE) - 1), st.integers(0, 255))

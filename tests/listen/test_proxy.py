@@ -365,7 +365,7 @@ class TestATrustedProxyWithoutAHeader:
         with capturedLogs() as events:
             accepted.clock.advance(0.1)
         assert accepted.dropped()
-        assert [event["sentence"] for event in events] == ["no PROXY header came within 10 seconds"]
+        assert [event["sentence"] for event in events] == ["no PROXY header within 10 seconds"]
 
     def test_is_let_go_when_it_ends_before(self) -> None:
         accepted = Accepted()

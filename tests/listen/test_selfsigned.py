@@ -135,7 +135,7 @@ class TestKeeping:
             State(tmp_path / "file").ensure()
         assert str(refused.value) == (
             f"tls.self_signed: {tmp_path / 'file' / 'tls'} cannot be written: Not a directory; "
-            "set STATE_DIRECTORY to a folder of its own"
+            "set STATE_DIRECTORY to a writable folder"
         )
 
 

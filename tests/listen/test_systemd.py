@@ -105,11 +105,11 @@ class TestAdopting:
             adopt(datagram.fileno())
 
     def test_what_is_no_socket_is_told(self) -> None:
-        with open("/dev/null") as file, pytest.raises(NotListening, match="is no socket"):
+        with open("/dev/null") as file, pytest.raises(NotListening, match="is not a socket"):
             adopt(file.fileno())
 
     def test_what_is_not_open_is_told(self) -> None:
-        with pytest.raises(NotListening, match="descriptor 1023 is no socket"):
+        with pytest.raises(NotListening, match="descriptor 1023 is not a socket"):
             adopt(1023)
 
     def test_what_is_refused_stays_open(self) -> None:

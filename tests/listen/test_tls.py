@@ -262,7 +262,7 @@ class TestAHelloInPieces:
             transport = knock(server, b"\x16\x03\x01\x00\x00" * 60_000)
         assert transport.getOutBuffer() == b"\x15\x03\x03\x00\x02\x02\x2f"
         assert transport.disconnecting
-        assert [event["reason"] for event in events] == ["no complete ClientHello came in 256 KiB"]
+        assert [event["reason"] for event in events] == ["no complete ClientHello within 256 KiB"]
 
 
 class TestKeysAndChains:
@@ -359,7 +359,7 @@ class TestApplicationProtocols:
         with capturedLogs() as events, pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
             Client(server, client, name)
         [event] = events
-        assert event["reason"].startswith("no application protocol in common")
+        assert event["reason"].startswith("no common application protocol")
 
     def test_who_offers_none_gets_none(self, server: Server, client: ssl.SSLContext) -> None:
         reached = Client(server, client)
@@ -514,7 +514,7 @@ class TestRevocation:
         Path(people.path).with_suffix(".crl").write_text("nonsense")
         with capturedLogs() as events:
             assert not server.certificates.reload()
-        assert "is not PEM; a list begins with -----BEGIN X509 CRL-----" in events[0]["sentence"]
+        assert "is not PEM; a revocation list begins with -----BEGIN X509 CRL-----" in events[0]["sentence"]
         assert "certificate revoked" in self.refusal(server, self.with_(authority, mine))
         people.revoke()
         assert server.certificates.reload()
@@ -565,9 +565,9 @@ class TestRevocation:
         other = Path(Authority(tmp_path, "other").revoke()).read_bytes()
         (tmp_path / "again").mkdir()
         forged = Path(Authority(tmp_path / "again", "people").revoke()).read_bytes()
-        lacks = "has no list of CN=people, an authority in client_ca; add the lists of all authorities"
+        lacks = "has no revocation list for CN=people, an authority in client_ca; add the lists of all authorities"
         assert told(other) == told(forged) == lacks
-        assert told(own[:100] + own[-60:]) == "is damaged; copy the whole file again"
+        assert told(own[:100] + own[-60:]) == "is damaged; replace it with a complete copy"
         assert told(own + people.path.read_bytes()) == "contains a certificate; certificates belong in client_ca"
         path.unlink()
         with pytest.raises(ConfigError, match=r"client_crl .* cannot be read: No such file"):
@@ -670,7 +670,7 @@ class TestRenewal:
             server.certificates.poll()
             server.certificates.poll()
         assert [event["event"] for event in events] == ["certificate.kept"]
-        assert "does not fit the certificate" in events[0]["sentence"]
+        assert "does not match the certificate" in events[0]["sentence"]
         assert Client(server, client).shown == "old"
         self.put(pair, new)
         server.certificates.poll()
@@ -774,7 +774,7 @@ class TestWhatCannotBeUsed:
 
     def test_no_certificate_at_all(self) -> None:
         assert self.refusal() == (
-            "tls: has no certificate; add a [[tls.certificate]], or self_signed = true to develop with"
+            "tls: has no certificate; add a [[tls.certificate]], or self_signed = true for development"
         )
 
     @pytest.mark.parametrize("which", ["cert", "key"])
@@ -783,7 +783,7 @@ class TestWhatCannotBeUsed:
         Path(path).unlink()
         what = "certificate" if which == "cert" else "key"
         assert self.refusal(pair) == (
-            f"tls: the {what} {path} cannot be read: No such file or directory; name a file that wsd may read"
+            f"tls: the {what} {path} cannot be read: No such file or directory; use a file that wsd can read"
         )
 
     @pytest.mark.parametrize("which", ["cert", "key"])
@@ -797,17 +797,17 @@ class TestWhatCannotBeUsed:
         path = Path(getattr(pair, which))
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join([lines[0], lines[1][:-9] + "\n", lines[-1]]))
-        assert f"{path} is damaged; copy the whole file again" in self.refusal(pair)
+        assert f"{path} is damaged; replace it with a complete copy" in self.refusal(pair)
 
     def test_a_key_that_is_encrypted(self, pair: Certificate) -> None:
         Path(pair.key).write_bytes(keyBytes(makeKey("rsa"), b"secret"))
-        assert self.refusal(pair) == f"tls: the key {pair.key} is encrypted; store it without a passphrase"
+        assert self.refusal(pair) == f"tls: the key {pair.key} is encrypted; save it without a passphrase"
 
     @pytest.mark.parametrize("kind", ["ecdsa", "rsa"])
     def test_a_key_that_does_not_fit_names_both(self, pair: Certificate, kind: str) -> None:
         Path(pair.key).write_bytes(keyBytes(makeKey(kind)))
         assert self.refusal(pair) == (
-            f"tls: the key {pair.key} does not fit the certificate {pair.cert}; name the pair that was made together"
+            f"tls: the key {pair.key} does not match the certificate {pair.cert}; use a matching pair"
         )
 
     def test_a_key_that_is_too_short_for_openssl(self, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -817,7 +817,7 @@ class TestWhatCannotBeUsed:
 
     def test_client_auth_without_authorities(self, pair: Certificate) -> None:
         assert self.refusal(pair, client_auth="optional") == (
-            "tls.client_ca: is needed with client_auth; name the PEM file of the authorities"
+            "tls.client_ca: is required with client_auth; name the PEM file with the authorities"
         )
 
     def test_authorities_that_are_none(self, tmp_path: Path, pair: Certificate) -> None:

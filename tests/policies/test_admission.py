@@ -77,7 +77,7 @@ class TestHandshakes:
         clock, ours = admission(handshakes_per_second=10)
         for _ in range(20):
             ours.handshake("203.0.113.7")
-        with pytest.raises(Refused, match="10 handshakes a second") as caught:
+        with pytest.raises(Refused, match="10 handshakes per second") as caught:
             ours.handshake("203.0.113.7")
         assert caught.value.status == 429
         clock.pump([GRAIN] * 4)

@@ -95,7 +95,7 @@ class TestOfferedSubprotocols:
     def test_are_refused_when_one_is_no_name(self, value: str) -> None:
         with pytest.raises(Refused) as caught:
             subprotocols(value)
-        assert "no name" in sentence(caught)
+        assert "not a valid name" in sentence(caught)
 
     @pytest.mark.parametrize("values", [["soap, soap"], ["soap, xmpp,soap"], ["soap", "soap"], ["a", "b, a"]])
     def test_are_refused_when_one_is_there_twice(self, values: list[str]) -> None:

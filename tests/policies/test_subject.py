@@ -56,7 +56,7 @@ class TestRules:
         assert not comesIn("", "CN=me")
 
     def test_who_is_refused_is_told_who_he_is(self) -> None:
-        with pytest.raises(Refused, match="the client 'CN=me' may not open this route") as caught:
+        with pytest.raises(Refused, match="the client 'CN=me' may not connect to this route") as caught:
             checkClient(TlsInfo("TLSv1.3", "", client="CN=me"), ("CN=you",))
         assert caught.value.status == 403
 

@@ -345,7 +345,7 @@ class TestLoading:
         for arguments in (["--check"], []):
             done = run(tmp_path, commandLine("twistd -n", *arguments, "-c", "wsd.toml"))
             assert done.returncode == 1
-            assert done.stderr.splitlines()[-1].endswith("mend it, or set handlers_strict = false")
+            assert done.stderr.splitlines()[-1].endswith("fix it, or set handlers_strict = false")
 
     def test_reads_a_file_again_when_it_changes(self, tmp_path: Path) -> None:
         file = tmp_path / "say_wsh.py"
@@ -356,17 +356,17 @@ class TestLoading:
             assert before.recv(timeout=20) == "old"
             seen = len(daemon.lines)
             file.write_text(says.format("new"))
-            daemon.waitFor("say_wsh.py answers at /say", seen)
+            daemon.waitFor("say_wsh.py at /say", seen)
             with opened(daemon, "/say") as after:
                 assert after.recv(timeout=20) == "new"
             before.send("go on")
             assert before.recv(timeout=20) == "old still"
             file.write_text("def broken(:\n")
-            daemon.waitFor(r"say_wsh\.py:1: SyntaxError: .*\(what was loaded before stays\)")
+            daemon.waitFor(r"say_wsh\.py:1: SyntaxError: .*\(the previous version stays in use\)")
             with opened(daemon, "/say") as after:
                 assert after.recv(timeout=20) == "new"
             (tmp_path / "more_wsh.py").write_text(says.format("more"))
-            daemon.waitFor("more_wsh.py answers at /more")
+            daemon.waitFor("more_wsh.py at /more")
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ class TestStarting:
 
     def test_a_wider_address_is_said(self) -> None:
         with runningDaemon("-H", "0.0.0.0") as daemon:
-            daemon.waitFor(r"0\.0\.0\.0:\d+/ can be reached from other machines")
+            daemon.waitFor(r"0\.0\.0\.0:\d+/ accepts connections from other machines")
 
     def test_a_unix_socket_answers_and_is_removed_at_the_end(self, tmp_path: Any) -> None:
         path = tmp_path / "wsd.sock"
@@ -219,7 +219,7 @@ class TestStopping:
             daemon.waitFor("Received SIGTERM")
             with pytest.raises(urllib.error.HTTPError, match="503") as answer:
                 fetch(daemon, "/readyz")
-            assert json.load(answer.value)["reasons"] == ["the daemon stops"]
+            assert json.load(answer.value)["reasons"] == ["the daemon is stopping"]
             with pytest.raises(InvalidStatus, match="503"):
                 open_(daemon)
             assert client.recv(10) == "hello"
@@ -307,7 +307,7 @@ class TestFewDescriptors:
     """Less than `max_connections` needs."""
 
     def test_are_told_at_the_start(self, few: RunningDaemon) -> None:
-        few.waitFor("max_connections is 20000, but 120 descriptors are only enough for 56: allow 22222 ")
+        few.waitFor("max_connections is 20000, but 120 file descriptors are enough for only 56: allow 22222 ")
 
     def test_are_no_reason_to_be_reset(self, few: RunningDaemon) -> None:
         places = [socket.create_connection(("127.0.0.1", few.port()), timeout=30) for _ in range(200)]

@@ -105,4 +105,4 @@ def test_where_nothing_can_be_kept_it_says_so_and_serves(tmp_path: Path) -> None
     (tmp_path / "file").write_text("no folder")
     with running(tmp_path, "twistd -n", "--port", "0", STATE_DIRECTORY=str(tmp_path / "file" / "state")) as daemon:
         daemon.url()
-        daemon.logged(rf"{tmp_path}/file/state cannot be written: Not a directory; nothing is kept there")
+        daemon.logged(rf"{tmp_path}/file/state cannot be written: Not a directory; no data can be stored there")

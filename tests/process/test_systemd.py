@@ -107,7 +107,7 @@ class TestTheNotifySocket:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             with running(tmp_path, "twistd -n", "-p", port, NOTIFY_SOCKET=manager.address) as daemon:
-                daemon.logged("is taken by another program")
+                daemon.logged("is in use by another program")
                 daemon.waitForEnd()
         assert manager.pending == []
 
@@ -156,7 +156,7 @@ class TestTheNotifySocket:
             manager.hear("READY=1")
             (tmp_path / "wsd.toml").write_text("prot = 1")
             daemon.send(signal.SIGHUP)
-            assert "prot: there is no such key here" in manager.hear("READY=1").split("\nSTATUS=not reloaded: ")[1]
+            assert "prot: there is no such key" in manager.hear("READY=1").split("\nSTATUS=not reloaded: ")[1]
 
 
 class TestTheJournal:
@@ -196,7 +196,7 @@ class TestTheJournal:
             )
         assert done.returncode == 1
         said = (tmp_path / "journal").read_text()
-        assert said.startswith(f"<3>wsd: {tmp_path}/wsd.toml: prot: there is no such key here")
+        assert said.startswith(f"<3>wsd: {tmp_path}/wsd.toml: prot: there is no such key")
 
     @pytest.mark.parametrize("mode", MODES)
     def test_a_daemon_that_is_aborted_leaves_its_stacks(self, mode: str, tmp_path: Path) -> None:
@@ -347,14 +347,14 @@ class TestSocketsThatArePassed:
         with socket.socket(type=socket.SOCK_DGRAM) as datagram, activated(tmp_path, [datagram], "wsd") as process:
             assert process.wait(PATIENCE) == 1
         assert (tmp_path / "out.log").read_text() == (
-            "wsd: systemd: descriptor 3 is no stream socket; write ListenStream= in the .socket file\n"
+            "wsd: systemd: descriptor 3 is not a stream socket; use ListenStream= in the .socket file\n"
         )
 
     def test_one_that_was_not_passed_is_told_in_one_line(self, two: list[socket.socket], tmp_path: Path) -> None:
         with activated(tmp_path, two, "four:six", "--listen", "systemd:name=seven") as process:
             assert process.wait(PATIENCE) == 1
         assert (tmp_path / "out.log").read_text() == (
-            "wsd: listen 'systemd:name=seven': systemd passed no such socket that is left; "
+            "wsd: listen 'systemd:name=seven': systemd passed no such socket, or it is already in use; "
             "it passed 0 (four), 1 (six)\n"
         )
 

@@ -53,7 +53,7 @@ def test_it_goes_on_without_a_new_start(tmp_path: Path) -> None:
         alice.say(message("bob@localhost", "x" * 100_000))
         error = alice.until("message")
         assert error.get("type") == "error"
-        daemon.waitFor("the store of xmpp fails")
+        daemon.waitFor("the XMPP store is failing")
         assert any("/xmpp: the store cannot be used" in reason for reason in reasons(daemon))
         alice.say(R)
 

@@ -97,7 +97,7 @@ FAULTS = {
     # -- what is imported --
     'protocol = "soap"\nservice = "nowhere"': '.service: there is no module "nowhere", neither in the folder',
     'protocol = "soap"\nservice = "wsd_checked:nothing"': '.service: FOLDER/wsd_checked.py has no "nothing"; known are',
-    SOAP: ".contract: FOLDER/wsd_checked.py does not say what it offers; name its WSDL",
+    SOAP: ".contract: FOLDER/wsd_checked.py has no contract of its own; name its WSDL",
     SOAP + '\ncontract = "missing.wsdl"': ": FOLDER/missing.wsdl cannot be read: ",
     SOAP + '\ncontract = "file"': ": FOLDER/file is not XML: ",
     TOPICS + '\npublish = "nowhere:may"': ': "nowhere:may" cannot be loaded: No module named',
@@ -174,7 +174,10 @@ class TestListeners:
             ),
             ('listen = "unix:{folder}/file"', "listen 'unix:FOLDER/file': FOLDER/file is there, and is not a socket"),
             (f'listen = "unix:/{"x" * 107}"', f"listen 'unix:/{'x' * 107}' has a path of more than 107 bytes"),
-            ('listen = "ssl:443:privateKey=missing.pem"', "listen 'ssl:443:privateKey=missing.pem' is no endpoint: "),
+            (
+                'listen = "ssl:443:privateKey=missing.pem"',
+                "listen 'ssl:443:privateKey=missing.pem' is not an endpoint: ",
+            ),
         ],
     )
     def test_what_cannot_be_bound_is_told(self, folder: Path, text: str, told: str) -> None:
@@ -215,7 +218,7 @@ class TestTls:
     def test_the_authorities_are_read_even_if_the_certificate_is_made(self, folder: Path) -> None:
         text = '[tls]\nport = 0\nself_signed = true\nclient_auth = "required"\nclient_ca = "missing"'
         assert faults(text, folder) == [
-            "tls: the client_ca FOLDER/missing cannot be read: No such file or directory; name a file that wsd may read"
+            "tls: the client_ca FOLDER/missing cannot be read: No such file or directory; use a file that wsd can read"
         ]
 
     def test_a_certificate_that_could_not_be_stored_is_told(
@@ -237,7 +240,9 @@ class TestTheLog:
         assert faults('[log]\nfile = "folder"', folder) == ["log.file: FOLDER/folder is a folder; name a file"]
 
     def test_a_missing_folder_is_a_warning(self, folder: Path) -> None:
-        assert warnings('[log]\nfile = "missing/log"', folder) == ["log.file: there is no folder FOLDER/missing yet"]
+        assert warnings('[log]\nfile = "missing/log"', folder) == [
+            "log.file: the folder FOLDER/missing does not exist yet"
+        ]
 
     @pytest.mark.parametrize(("name", "counts"), [("file", (1, 0)), ("folder/log", (0, 1))])
     def test_what_this_user_may_not_write_is_told(

@@ -247,7 +247,7 @@ class TestAReloadThatLoadsABrokenModule:
                 daemon.reload()
             (line,) = [formatEvent(event) for event in events]
             assert line is not None
-            assert line.startswith("not reloaded, the configuration stays as it was: ")
+            assert line.startswith("not reloaded, the old configuration stays in use: ")
             assert re.search(sentence, line)
             assert [words[0] for words in told] == ["RELOADING=1", "READY=1"]
             assert told[1][1].startswith("not reloaded: ")
@@ -272,7 +272,7 @@ FAULTS = {
     "a configuration that is wrong": (
         ConfigError("upstream_ca: /srv/ca.pem cannot be read"),
         "upstream_ca: /srv/ca.pem cannot be read",
-        "/lived: it could not be started: its configuration is wrong",
+        "/lived: it could not be started: its configuration is invalid",
     ),
     "anything": (
         RuntimeError("no luck"),
@@ -328,7 +328,7 @@ class TestARouteThatCannotStart:
     def test_it_answers_503_over_http_and_on_the_upgrade(self, running: Running, logged: str, told: str) -> None:
         for answer in (running.ask("/lived"), running.upgrade("/lived")):
             assert answer.startswith("HTTP/1.1 503 ")
-            assert answer.endswith("this route could not be started; the server's log says why\n")
+            assert answer.endswith("this route could not be started; see the server's log\n")
 
     def test_the_others_serve(self, running: Running, logged: str, told: str) -> None:
         assert running.upgrade("/other").startswith("HTTP/1.1 101 ")
@@ -404,7 +404,7 @@ def test_a_route_that_a_reload_brings_answers_503_until_it_has_started(running: 
     answer = running.upgrade("/lived")
     assert answer.startswith("HTTP/1.1 503 ")
     assert "Retry-After: 1\r\n" in answer
-    assert running.ready()["reasons"] == ["/lived: it is being started"]
+    assert running.ready()["reasons"] == ["/lived: it is starting"]
     gate.callback(None)
     assert running.ready()["status"] == 200
     assert running.upgrade("/lived").startswith("HTTP/1.1 101 ")

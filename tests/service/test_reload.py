@@ -232,11 +232,11 @@ def test_a_new_start_is_needed_for(reloaded: Reloaded, key: str) -> None:
     before, after = NEW[key]
     reloaded.start(before)
     lines = reloaded.reload(after)
-    assert f"{key} changed and will take effect after a restart" in lines
+    assert f"{key} changed and take effect after a restart" in lines
     # It is not forgotten with the next reload, and no more true when it is as it was.
-    assert f"{key} changed and will take effect after a restart" in reloaded.reload(after)
+    assert f"{key} changed and take effect after a restart" in reloaded.reload(after)
     assert not [line for line in reloaded.reload(before) if "after a restart" in line]
-    assert reloaded.reload(before) == ["reloaded, no key that a reload takes up has changed"]
+    assert reloaded.reload(before) == ["reloaded, nothing that a reload can apply has changed"]
 
 
 @pytest.mark.parametrize("key", sorted(TLS))
@@ -334,7 +334,7 @@ class TestCode:
 
     def test_an_unchanged_one_keeps_its_factory(self, reloaded: Reloaded, tmp_path: Path) -> None:
         before = self.start(reloaded, tmp_path)
-        assert "reloaded, no key that a reload takes up has changed" in reloaded.reload(reloaded.text)
+        assert "reloaded, nothing that a reload can apply has changed" in reloaded.reload(reloaded.text)
         assert self.factory(reloaded) is before
 
     def test_a_broken_one_is_told_and_the_old_one_stays(self, reloaded: Reloaded, tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ class TestCode:
         self.write(tmp_path, "?", "received(self")
         (line,) = reloaded.reload(reloaded.text)
         assert line.startswith(
-            'not reloaded, the configuration stays as it was: route."/one".protocol: '
+            'not reloaded, the old configuration stays in use: route."/one".protocol: '
             f"{tmp_path}/shout.py cannot be loaded: SyntaxError: "
         )
         assert self.factory(reloaded) is before

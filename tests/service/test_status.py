@@ -27,5 +27,5 @@ def test_it_counts_connections_and_messages_of_each_route() -> None:
 
 
 def test_it_says_why_the_daemon_is_not_ready() -> None:
-    status = statusOfDaemon(Daemon({"/echo": EchoFactory}), ("/echo: it is being started",))
-    assert (status.ready, status.reasons) == (False, ["/echo: it is being started"])
+    status = statusOfDaemon(Daemon({"/echo": EchoFactory}), ("/echo: it is starting",))
+    assert (status.ready, status.reasons) == (False, ["/echo: it is starting"])

@@ -170,7 +170,7 @@ class TestAnybodyElse:
         with closing(reach(elsewhere, "wss")) as bare:
             bare.sendall(header)
             assert b"HTTP" not in bare.recv(100)
-        elsewhere.waitFor(r"no TLS with 127\.0\.0\.1: ", said)
+        elsewhere.waitFor(r"TLS handshake with 127\.0\.0\.1 failed: ", said)
 
 
 @contextmanager

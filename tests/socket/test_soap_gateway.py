@@ -228,8 +228,8 @@ class TestWhatIsPassedOn:
     @pytest.mark.parametrize(
         ("line", "told"),
         [
-            ("unknown", "answers in the encoding 'rot13', which is not supported"),
-            ("wrong", "answers with bytes that are not iso-2022-jp"),
+            ("unknown", "answered in the encoding 'rot13', which is not supported"),
+            ("wrong", "answered with bytes that are not iso-2022-jp"),
         ],
         indirect=["line"],
     )
@@ -248,12 +248,12 @@ class TestWhatGoesWrong:
     @pytest.mark.parametrize(
         ("line", "told"),
         [
-            ("html", "answered 502 with what is no SOAP (text/html)"),
-            ("other", "where an Envelope of SOAP 1.2 was due"),
+            ("html", "answered 502 with something other than SOAP (text/html)"),
+            ("other", "instead of an Envelope of SOAP 1.2"),
             ("mtom", "MTOM"),
             ("huge", "max_answer"),
-            ("entities", "what is no SOAP"),
-            ("moved", "answered 302 with what is no SOAP"),
+            ("entities", "something other than SOAP"),
+            ("moved", "answered 302 with something other than SOAP"),
             ("nobody", "cannot be reached"),
             ("cut", "cannot be reached"),
             ("hang", "did not answer within 1 seconds"),
@@ -294,8 +294,8 @@ class TestWhatGoesWrong:
         assert Backend.left.wait(0.9)
         with create_connection(("127.0.0.1", gateway.port())) as client:
             client.sendall(posted("/nobody", envelope(add(1, 2))))
-            gateway.waitFor("/nobody: the service behind cannot be reached", since)
-        assert not any("/hang: the service behind cannot be reached" in each for each in gateway.lines[since:])
+            gateway.waitFor("/nobody: the upstream service cannot be reached", since)
+        assert not any("/hang: the upstream service cannot be reached" in each for each in gateway.lines[since:])
 
     @pytest.mark.parametrize("line", ["node"], indirect=True)
     def test_one_that_answers_1_2_in_1_1_is_not_passed_on(self, line: Line) -> None:
@@ -384,8 +384,8 @@ class TestABackendThatDies:
                 line.say(hang)
                 time.sleep(0.2)
                 backend.process.kill()
-                assert fault(line.hear())[1] == "the service behind cannot be reached"
-                assert fault(line.ask(quick))[1] == "the service behind cannot be reached"
+                assert fault(line.hear())[1] == "the upstream service cannot be reached"
+                assert fault(line.ask(quick))[1] == "the upstream service cannot be reached"
                 with runningDaemon("-p", str(port), config=waiting):
                     assert text(line.ask(quick), "//number") == "0"
 
@@ -407,4 +407,4 @@ class TestTls:
                     with connect(url, subprotocols=[Subprotocol("soap")]) as socket:
                         answers.append(Line(socket).ask(envelope(add(1, 2))))
         assert text(answers[0], "//d:sum") == "3"
-        assert fault(answers[1])[1] == "the service behind cannot be reached"
+        assert fault(answers[1])[1] == "the upstream service cannot be reached"

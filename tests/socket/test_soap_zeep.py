@@ -89,7 +89,7 @@ class TestTheDemonstration:
         self, service: Any, pushed: Queue[Any], request: pytest.FixtureRequest
     ) -> None:
         if "WebSocket" not in request.node.name:
-            with pytest.raises(zeep.exceptions.Fault, match="pushed over a WebSocket") as caught:
+            with pytest.raises(zeep.exceptions.Fault, match="only over a WebSocket") as caught:
                 service.Watch("WSD", 2, 10)
             assert caught.value.detail[0][0].text == "http"
             return

@@ -123,7 +123,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reach]:
 def developers() -> Iterator[Reach]:
     """A daemon with the certificate to develop with."""
     with runningDaemon("--tls-port", "0", "--tls-self-signed") as daemon:
-        path = Path(daemon.waitFor(r"to develop with wss, trust (/.*\.crt)$")[1])
+        path = Path(daemon.waitFor(r"for wss in development, trust (/.*\.crt)$")[1])
         yield Reach(daemon, path)
 
 
@@ -169,7 +169,7 @@ class TestCertificates:
     def test_1_1_is_refused_and_the_log_says_why(self, reach: Reach) -> None:
         said = len(reach.daemon.lines)
         assert "alert protocol version" in reach.openssl("-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
-        reach.daemon.waitFor(r"no TLS with 127\.0\.0\.1: unsupported protocol", said)
+        reach.daemon.waitFor(r"TLS handshake with 127\.0\.0\.1 failed: unsupported protocol", said)
 
     def test_renegotiation_is_refused(self, reach: Reach) -> None:
         assert "no renegotiation" in reach.openssl("-tls1_2", text="R\n")
@@ -181,7 +181,7 @@ class TestCertificates:
     def test_what_is_no_tls_is_told_in_the_log(self, reach: Reach) -> None:
         said = len(reach.daemon.lines)
         run("curl", "-sS", f"http://127.0.0.1:{reach.port}/")
-        reach.daemon.waitFor(r"no TLS with 127\.0\.0\.1: http request", said)
+        reach.daemon.waitFor(r"TLS handshake with 127\.0\.0\.1 failed: http request", said)
 
     def test_a_websocket_echoes_large_messages_both_ways(self, reach: Reach) -> None:
         message = os.urandom(300_000)
@@ -238,7 +238,7 @@ class TestClientCertificates:
         with serving(authority, authority.server("a", "a.test"), more=more) as reach:
             assert reach.describe("a.test", "--cert", me.cert, "--key", me.key)["tls"]["client"] is not None
             assert "alert certificate required" in reach.openssl("-ign_eof")
-            reach.daemon.waitFor("no TLS with 127.0.0.1: peer did not return a certificate")
+            reach.daemon.waitFor("TLS handshake with 127.0.0.1 failed: peer did not return a certificate")
             session = str(tmp_path / "session")
             mine = ("-cert", me.cert, "-key", me.key)
             request = "GET /healthz HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
@@ -307,14 +307,14 @@ class TestClientsOfARoute:
         more = f'client_ca = "{authority.path}"\nclient_crl = "{crl}"\nclient_auth = "required"'
         with serving(authority, authority.server("a", "a.test"), more=more) as reach:
             assert [self.status(reach, "/healthz", who) for who in (me, you)] == ["200", "000"]
-            reach.daemon.waitFor("no TLS with 127.0.0.1: certificate verify failed: certificate revoked")
+            reach.daemon.waitFor("TLS handshake with 127.0.0.1 failed: certificate verify failed: certificate revoked")
             authority.revoke(me)
-            reach.daemon.waitFor("the certificates were read anew")
+            reach.daemon.waitFor("the certificates were reloaded")
             assert [self.status(reach, "/healthz", who) for who in (me, you)] == ["000", "200"]
             authority.revoke(me, you)
             said = len(reach.daemon.lines)
             reach.daemon.process.send_signal(signal.SIGHUP)
-            reach.daemon.waitFor("the certificates were read anew", said)
+            reach.daemon.waitFor("the certificates were reloaded", said)
             assert [self.status(reach, "/healthz", who) for who in (me, you)] == ["000", "000"]
 
 
@@ -356,7 +356,7 @@ class TestRenewal:
             shutil.copy(new.key, pair.key)
             if hup:
                 reach.daemon.process.send_signal(signal.SIGHUP)
-            reach.daemon.waitFor("the certificates were read anew", said)
+            reach.daemon.waitFor("the certificates were reloaded", said)
             self.say(before, "after")
             with reach.open() as after:
                 self.say(after, "new")
@@ -369,7 +369,7 @@ class TestRenewal:
         file = reach.daemon.folder / "wsd.toml"
         file.write_text(f'{file.read_text()}[[tls.certificate]]\ncert = "{added.cert}"\nkey = "{added.key}"\n')
         reach.daemon.process.send_signal(signal.SIGHUP)
-        reach.daemon.waitFor("the certificates were read anew")
+        reach.daemon.waitFor("the certificates were reloaded")
         assert [reach.subject("-servername", name) for name in ("a.test", "b.test")] == ["old", "added"]
 
     def test_a_broken_new_pair_keeps_the_old_and_the_log_says_why(
@@ -378,13 +378,13 @@ class TestRenewal:
         shutil.copy(new.cert, pair.cert)
         reach.daemon.process.send_signal(signal.SIGHUP)
         reach.daemon.waitFor(
-            rf"the certificates stay as they were: tls: the key {pair.key} does not fit the certificate {pair.cert}"
+            rf"the old certificates stay in use: tls: the key {pair.key} does not match the certificate {pair.cert}"
         )
         with reach.open() as opened:
             assert self.shown(opened) == "old"
         said = len(reach.daemon.lines)
         shutil.copy(new.key, pair.key)
-        reach.daemon.waitFor("the certificates were read anew", said)
+        reach.daemon.waitFor("the certificates were reloaded", said)
         with reach.open() as opened:
             assert self.shown(opened) == "new"
 

@@ -96,11 +96,11 @@ class TestTheFile:
     @pytest.mark.parametrize(
         ("line", "sentence"),
         [
-            ("prot=1", 'prot: there is no such key here; did you mean "port"?'),
-            ("config=x", "config: there is no such key here"),
+            ("prot=1", 'prot: there is no such key; did you mean "port"?'),
+            ("config=x", "config: there is no such key"),
             ("port=many", "port: invalid int value: 'many'"),
             ("log_level=loud", "log_level: invalid choice: 'loud'"),
-            ("what", "is no configuration: "),
+            ("what", "is not a configuration: "),
         ],
     )
     def test_is_told_what_is_wrong_with_it(self, tmp_path: Path, line: str, sentence: str) -> None:

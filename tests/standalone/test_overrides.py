@@ -67,7 +67,7 @@ class TestWhereItListens:
         assert "127.0.0.1" in overrides("-H", "localhost")["host"]
 
     def test_is_said_when_it_is_no_address(self) -> None:
-        with pytest.raises(ConfigError, match=r"--server-host: nowhere\.invalid is no address of this machine"):
+        with pytest.raises(ConfigError, match=r"--server-host: nowhere\.invalid is not an address of this machine"):
             overrides("-H", "nowhere.invalid")
 
     def test_takes_one_more_name_for_this_machine(self) -> None:
@@ -98,9 +98,9 @@ class TestTls:
         [
             (["-t"], "--tls: needs --private-key and --certificate, PEM files; --private-key is missing"),
             (["-t", "-k", "k"], "--tls: needs --private-key and --certificate, PEM files; --certificate is missing"),
-            (["--tls-client-auth"], "--tls-client-auth: asks for certificates, which needs --tls"),
-            (["--tls-client-cert-optional"], "--tls-client-auth: asks for certificates, which needs --tls"),
-            ([*PAIR, "--tls-client-cert-optional"], "--tls-client-cert-optional: needs --tls-client-auth beside it"),
+            (["--tls-client-auth"], "--tls-client-auth: needs --tls"),
+            (["--tls-client-cert-optional"], "--tls-client-auth: needs --tls"),
+            ([*PAIR, "--tls-client-cert-optional"], "--tls-client-cert-optional: needs --tls-client-auth"),
         ],
     )
     def test_is_told_what_is_missing(self, argv: list[str], sentence: str) -> None:

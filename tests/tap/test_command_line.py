@@ -58,9 +58,7 @@ def writePair(folder: Path, name: str) -> None:
 
 def mismatch(folder: Path) -> str:
     """What is said of the key "two" with the certificate "one"."""
-    return (
-        f"the key {folder}/two.key does not fit the certificate {folder}/one.crt; name the pair that was made together"
-    )
+    return f"the key {folder}/two.key does not match the certificate {folder}/one.crt; use a matching pair"
 
 
 def isHandled(pid: int, number: signal.Signals) -> bool:
@@ -122,11 +120,11 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("given", "told"),
         [
-            ("/a", '--route: "/a" names no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory'),
-            ("/a=", '--route: "/a=" names no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory'),
-            ("a=echo", '--route a: is not a path; write "/name", or "/name/*" for all that lies under it as well'),
+            ("/a", '--route: "/a" has no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory'),
+            ("/a=", '--route: "/a=" has no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory'),
+            ("a=echo", '--route a: is not a path; write "/name", or "/name/*" to include everything below it'),
             ("/a=ecko", '--route /a: there is no protocol "ecko"; did you mean "echo"?'),
-            ("/a=mine.py", '--route /a: "mine.py" names no class in the file; write "mine.py:ShoutFactory"'),
+            ("/a=mine.py", '--route /a: "mine.py" has no class; write "mine.py:ShoutFactory"'),
             ("/a=mien.py:X", '--route /a: there is no file {}/mien.py; did you mean "mine.py"?'),
             ("/a=mine.py:Miner", '--route /a: {}/mine.py has no "Miner"; did you mean "Mine"?'),
             ("/a=mine.py:json", "--route /a: {}/mine.py:json is not a protocol; name a subclass of wsd.connection.Fac"),
@@ -200,7 +198,7 @@ class TestTheFile:
     def test_a_slip_in_it_is_told_with_its_path(self, tmp_path: Path) -> None:
         file = tmp_path / "wsd.toml"
         file.write_text("prot = 1")
-        assert refusal("-c", str(file)) == f'wsd: {file}: prot: there is no such key here; did you mean "port"?'
+        assert refusal("-c", str(file)) == f'wsd: {file}: prot: there is no such key; did you mean "port"?'
 
     def test_a_slip_that_comes_later_is_told_to_who_reads_it_anew(self, tmp_path: Path) -> None:
         file = tmp_path / "wsd.toml"
@@ -230,13 +228,13 @@ class TestSlips:
             (["--tls-port", "-1"], '--tls-port: "-1" is not a port; write a number from 0 to 65535'),
             (["--log-format", "xml"], '--log-format: "xml" is not one of "text", "json"'),
             (["--log-level", "loud"], '--log-level: "loud" is not one of "debug", "info", "warn", "error"'),
-            (["-w", "/h"], "--handlers: /h is not a folder; name the one where the *_wsh.py files are"),
-            (["--tls-key", "k"], "--tls-key: needs the certificate that it belongs to; add --tls-cert"),
+            (["-w", "/h"], "--handlers: /h is not a folder; name the folder with the *_wsh.py files"),
+            (["--tls-key", "k"], "--tls-key: needs --tls-cert, its certificate"),
             (["--nope"], "option --nope not recognized; see --help"),
             (["nope"], '"nope" is not an option; see --help'),
             (
                 ["-c", "/nope/wsd.toml"],
-                "/nope/wsd.toml: cannot be read: No such file or directory; name a file that wsd may read",
+                "/nope/wsd.toml: cannot be read: No such file or directory; use a file that wsd can read",
             ),
         ],
     )
@@ -247,8 +245,8 @@ class TestSlips:
         assert refusal("--tls-port", "0").startswith("wsd: --tls-port: TLS needs a certificate; ")
 
     def test_a_certificate_needs_a_port(self) -> None:
-        assert refusal("--tls-self-signed").startswith("wsd: --tls-self-signed: nothing listens with TLS; ")
-        assert refusal("--tls-cert", "c").startswith("wsd: --tls-cert: nothing listens with TLS; ")
+        assert refusal("--tls-self-signed").startswith("wsd: --tls-self-signed: there is no TLS listener; ")
+        assert refusal("--tls-cert", "c").startswith("wsd: --tls-cert: there is no TLS listener; ")
 
 
 def lastLine(folder: Path, mode: str, *options: str) -> str:
@@ -266,13 +264,12 @@ class TestTheLastLineInEachMode:
         (tmp_path / "wsd.toml").write_text("[policies]\nmax_mesage = 1")
         told = lastLine(tmp_path, mode, "-c", "wsd.toml")
         assert (
-            told
-            == f'wsd: {tmp_path}/wsd.toml: policies.max_mesage: there is no such key here; did you mean "max_message"?'
+            told == f'wsd: {tmp_path}/wsd.toml: policies.max_mesage: there is no such key; did you mean "max_message"?'
         )
 
     def test_of_an_unreadable_file(self, mode: str, tmp_path: Path) -> None:
         told = lastLine(tmp_path, mode, "-c", str(tmp_path))
-        assert told == f"wsd: {tmp_path}: cannot be read: Is a directory; name a file that wsd may read"
+        assert told == f"wsd: {tmp_path}: cannot be read: Is a directory; use a file that wsd can read"
 
     def test_of_a_wrong_option(self, mode: str, tmp_path: Path) -> None:
         if mode == "wsd serve":
@@ -337,11 +334,11 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("text", "sentence"),
         [
-            ('listen = "tpc:8080"', "listen 'tpc:8080' is no endpoint: "),
+            ('listen = "tpc:8080"', "listen 'tpc:8080' is not an endpoint: "),
             ('listen = "tcp:eighty"', "listen 'tcp:eighty' has no port; "),
             ('listen = "unix:/run/x:mode=rw"', "listen 'unix:/run/x:mode=rw' is not unix:PATH"),
             ('listen = "systemd:domain=INET"', "listen 'systemd:domain=INET' is not systemd:index=N"),
-            ('host = "192.0.2.77"', "host '192.0.2.77' is no address of this machine; "),
+            ('host = "192.0.2.77"', "host '192.0.2.77' is not an address of this machine; "),
             (f'{SOAP}service = "nomod:x"', 'route."/s".service: there is no module "nomod", neither in the folder '),
             (f'{SOAP}service = "json:nothing"', 'route."/s".service: json has no "nothing"; known are "detect_enc'),
             (f'{SOAP}service = "wsd_exits"', 'route."/s".service: wsd_exits cannot be loaded: SystemExit: 0'),
@@ -349,7 +346,7 @@ class TestCheck:
                 f'{SOAP}service = "raises.py:X"',
                 'route."/s".service: {folder}/raises.py:X cannot be built: ZeroDivision',
             ),
-            (f'{SOAP}service = "json"', 'route."/s".contract: json does not say what it offers; name its WSDL'),
+            (f'{SOAP}service = "json"', 'route."/s".contract: json has no contract of its own; name its WSDL'),
         ],
     )
     def test_it_finds_what_the_daemon_would_not_start_with(
@@ -380,7 +377,7 @@ class TestCheck:
         with pytest.raises(SystemExit) as caught:
             parsed("--check", "-c", str(tmp_path / "wsd.toml"))
         assert caught.value.code == 0
-        assert capsys.readouterr().err == f"wsd: warning: {told.format(folder)}there is no folder {folder} yet\n"
+        assert capsys.readouterr().err == f"wsd: warning: {told.format(folder)}the folder {folder} does not exist yet\n"
 
     @pytest.mark.parametrize("kind", ["xmpp", "blob"])
     @pytest.mark.parametrize("spoilt", ["truncated", "no database", "a folder"])
@@ -551,6 +548,6 @@ class TestReloading:
             url = daemon.url().replace("ws:", "http:")
             file.write_text("prot = 1")
             daemon.send(signal.SIGHUP)
-            daemon.logged(r'wsd\.toml: prot: there is no such key here; did you mean "port"\?')
+            daemon.logged(r'wsd\.toml: prot: there is no such key; did you mean "port"\?')
             with urlopen(f"{url}/kept", timeout=10) as answer:
                 assert answer.status == 200

@@ -125,4 +125,4 @@ class TestMistakes:
             port = url.rpartition(":")[2].strip("/")
             done = wsd(tmp_path, "listen", "--port", port)
         assert done.returncode == 1
-        assert done.stderr.splitlines()[-1].startswith(f"wsd: port {port} on 127.0.0.1 is taken by another program")
+        assert done.stderr.splitlines()[-1].startswith(f"wsd: port {port} on 127.0.0.1 is in use by another program")

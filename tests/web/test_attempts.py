@@ -85,7 +85,7 @@ class TestRefusal:
         site = Site()
         site.handshake("/nothing")
         content = site.why(target="/nothing")[1]
-        assert (content["status"], content["sentence"]) == (404, "no WebSocket answers at /nothing")
+        assert (content["status"], content["sentence"]) == (404, "there is no WebSocket at /nothing")
 
     def test_is_told_under_every_token_of_a_handshake(self) -> None:
         site = Site()

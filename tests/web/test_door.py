@@ -433,7 +433,7 @@ class TestHeadsThatAreTooMuch:
 def test_tls_where_none_is_spoken_is_told_so_at_once() -> None:
     answer = daemon().connect().exchange(bytes.fromhex("16030102000100"))
     assert status(answer) == 400
-    assert b"without TLS" in answer
+    assert b"does not use TLS" in answer
 
 
 class TestAdmission:

@@ -141,7 +141,7 @@ class TestWithTls:
         with capturedLogs() as events:
             assert OPENING - 1 <= caller.lives() <= OPENING + 1
         assert [event["reason"] for event in events if event.get("event") == "tls.refused"] == [
-            "no complete handshake came within 10 seconds"
+            "no complete handshake within 10 seconds"
         ]
 
     @pytest.mark.parametrize("waited", [0.0, OPENING - 1])

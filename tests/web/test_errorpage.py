@@ -46,7 +46,7 @@ class TestPrograms:
         assert b"\r\nContent-Type: text/plain; charset=utf-8\r\n" in head
         assert b"Content-Security-Policy" not in head
         assert b"Vary" not in head
-        assert content == b"nothing answers at /nothing\n"
+        assert content == b"there is nothing at /nothing\n"
 
     def test_get_the_same_from_the_door(self) -> None:
         answer = ask(served(), "/", host="evil.test")
@@ -67,7 +67,7 @@ class TestPage:
         assert "<title>404 Not Found</title>" in content
         assert f"<h1>{ENGLISH[404].happened}</h1>" in content
         assert ENGLISH[404].remedy in content
-        assert '<q lang="en">nothing answers at /nothing</q>' in content
+        assert '<q lang="en">there is nothing at /nothing</q>' in content
         assert links(content) == [("/", "Home page")]
 
     def test_has_both_languages_and_begins_with_the_preferred_one(self) -> None:

@@ -133,4 +133,6 @@ class TestMetrics:
     def test_are_not_for_who_comes_through_a_proxy(self, field: str) -> None:
         status, _, content = Probed().ask("/metrics", field)
         assert status == 403
-        assert content == b"metrics are for this machine and the networks in `metrics_allow`; add yours there\n"
+        assert (
+            content == b"only this machine and the networks in `metrics_allow` may read the metrics; add yours there\n"
+        )

@@ -86,7 +86,7 @@ class FileUpload:
         self._file.seek(offset)
         data = self._file.read(size)
         if len(data) != size:
-            raise SystemExit(f"wsd: {self._arguments.file}: it has become shorter meanwhile; put it again")
+            raise SystemExit(f"wsd: {self._arguments.file}: the file became shorter during the upload; upload it again")
         self._hash.update(data[max(0, self._hashed - offset) :])
         self._hashed = max(self._hashed, offset + size)
         return data
@@ -131,7 +131,7 @@ def _tokenIn(memory: Path) -> str:
     except OSError as error:
         raise SystemExit(
             f"wsd: {error.filename or memory}: cannot be written: {error.strerror}; the progress of the upload is "
-            "kept there, so set STATE_DIRECTORY to a folder of your own"
+            "stored there; set STATE_DIRECTORY to a folder that you own"
         ) from None
     return token
 
@@ -210,7 +210,7 @@ def get(arguments: Namespace) -> None:
         digest = file_digest(whole, "sha256").hexdigest()
     if digest != receipt["sha256"]:
         path.unlink()
-        raise SystemExit(f"wsd: {target}: what came is not the file: its SHA-256 is another; get it again")
+        raise SystemExit(f"wsd: {target}: the downloaded file is damaged: its SHA-256 is wrong; download it again")
     path.rename(target)
     print(f"{target}: {receipt['size']} bytes, {receipt['type']}, sha256 {digest}")
 
@@ -274,7 +274,7 @@ def addCommands(commands: Commands) -> None:
     group = commands.group("blob", "Upload and download files, and manage a store of files.")
     parser = group.add("put", "Upload a file, and print its receipt.", put)
     _addTransfer(parser, "ws://HOST:PORT/PATH of the route, or wss://, http://, https://", "the file to upload")
-    parser.add_argument("--name", metavar="NAME", help="the name of the stored file (default: its own name)")
+    parser.add_argument("--name", metavar="NAME", help="the name of the stored file (default: the name of FILE)")
     parser.add_argument("--type", metavar="TYPE", help="its media type, if the content does not show it")
     parser = group.add("get", "Download a file.", get)
     _addTransfer(parser, "the URL of the route and the ID of the file: ws://HOST:PORT/PATH/ID", "the file to write")
@@ -288,6 +288,6 @@ def _addTransfer(parser: ArgumentParser, url: str, file: str) -> None:
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="how long to retry without any progress (default: 60)",
+        help="how long to keep retrying without progress (default: 60)",
     )
     addTrust(parser)

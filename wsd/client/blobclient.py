@@ -50,11 +50,11 @@ class BlobClient:
         payload, isBinary = await self._receive()
         message = None if isBinary else json.loads(payload)
         if not isinstance(message, dict):
-            raise Unanswered(f"speaks {SUBPROTOCOL} and sent a chunk where {' or '.join(names)} was due")
+            raise Unanswered(f"sent a chunk where {' or '.join(names)} was expected")
         if "error" in message:
             raise Refusal(message["error"])
         if not set(names) & set(message):
-            raise Unanswered(f"said {printable(str(message)[:80])} where {' or '.join(names)} was due")
+            raise Unanswered(f"sent {printable(str(message)[:80])} where {' or '.join(names)} was expected")
         return message
 
     async def receiveChunk(self, due: int) -> bytes:
@@ -62,10 +62,10 @@ class BlobClient:
         payload, isBinary = await self._receive()
         if not isBinary:
             message = json.loads(payload)
-            raise Refusal(message["error"]) if "error" in message else Unanswered("ended before the end of the file")
+            raise Refusal(message["error"]) if "error" in message else Unanswered("ended the download early")
         offset, crc = _HEAD.unpack_from(payload)
         if offset != due or zlib.crc32(payload[_HEAD.size :]) != crc:
-            raise Unanswered("sent a piece that is not what it should be")
+            raise Unanswered("sent a damaged chunk")
         return payload[_HEAD.size :]
 
     async def _receive(self) -> tuple[bytes, bool]:
@@ -83,7 +83,7 @@ class BlobClient:
 
     def _send(self, payload: bytes, isBinary: bool) -> None:
         if self._connection.closed.called:
-            raise Unanswered("the connection is lost")
+            raise Unanswered("the connection was lost")
         self._connection.sendMessage(payload, isBinary)
 
     def close(self) -> None:
@@ -97,6 +97,6 @@ async def openBlob(reactor: Any, arguments: Namespace) -> tuple[BlobClient, Any]
     connection = await connect(reactor, target, _BlobConnection)
     await withTimeout(connection.opened, reactor, OPENING, NO_HANDSHAKE)
     if connection.websocket_protocol_in_use != SUBPROTOCOL:
-        raise Unanswered(f"does not speak {SUBPROTOCOL}; is it a route of blobs?")
+        raise Unanswered(f"does not support {SUBPROTOCOL}; is this a blob route?")
     client = BlobClient(connection, reactor)
     return client, (await client.receive("hello"))["hello"]

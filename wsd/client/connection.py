@@ -82,9 +82,7 @@ async def connect(reactor: Any, target: Target, kind: type[_Kind]) -> _Kind:
     try:
         factory = _Factory(reactor, target, kind)
     except (ValueError, TypeError, LookupError) as error:
-        raise Unanswered(
-            f"is not the URL of a WebSocket ({error}); write ws://HOST:PORT/PATH", ExitStatus.USAGE
-        ) from None
+        raise Unanswered(f"is not a WebSocket URL ({error}); write ws://HOST:PORT/PATH", ExitStatus.USAGE) from None
     proxy = target.proxy
     host, port = (factory.host, factory.port) if proxy is None else (proxy.host, proxy.port)
     endpoint: Any = HostnameEndpoint(reactor, host, port, OPENING)
@@ -95,14 +93,14 @@ async def connect(reactor: Any, target: Target, kind: type[_Kind]) -> _Kind:
     place = f"{host} port {port}" if proxy is None else str(proxy)
     try:
         connection: _Kind = await withTimeout(
-            endpoint.connect(factory), reactor, 2 * OPENING, f"{place} does not answer within {{:g}} seconds"
+            endpoint.connect(factory), reactor, 2 * OPENING, f"{place} did not answer within {{:g}} seconds"
         )
     except ConnectRefused:
         raise Unanswered(f"refused: nothing listens at {place}; start the daemon, or check the port") from None
     except DNSLookupError:
-        raise Unanswered(f"there is no host {host}; check its name") from None
+        raise Unanswered(f"the host {host} was not found; check its name") from None
     except ConnectTimedOut:
-        raise Unanswered(f"{place} does not answer within {OPENING:g} seconds") from None
+        raise Unanswered(f"{place} did not answer within {OPENING:g} seconds") from None
     except ConnectError as error:
         raise Unanswered(f"{place} cannot be reached: {error}") from None
     return connection
@@ -218,7 +216,7 @@ class ClientConnection(WebSocketClientProtocol):
     def failHandshake(self, reason: str) -> None:
         """Called when the server refuses, or when its answer is wrong."""
         if self._refused is None:
-            self._refused = Unanswered(f"is no WebSocket server, or a wrong one: {printable(reason)}")
+            self._refused = Unanswered(f"is not a WebSocket server, or a broken one: {printable(reason)}")
             super().failHandshake(reason)
 
     # -- the connection -----------------------------------------------------------------------------------------------
@@ -249,7 +247,10 @@ class ClientConnection(WebSocketClientProtocol):
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         """Called at the end: every Deferred that is still pending fires or fails."""
         said = "without a code" if code in (None, CloseCode.NO_STATUS_RECEIVED) else str(code)
-        said += (f" {printable(reason)}" if reason and wasClean else "") + ("" if wasClean else ", not clean")
+        if not wasClean:
+            said += ", without a closing handshake"
+        elif reason:
+            said += f" {printable(reason)}"
         if not self.opened.called:
             self.opened.errback(self._refused or Unanswered(self._broken()))
         self._answers.put(Unanswered(f"the server closed instead of answering: {said}", ExitStatus.ABNORMAL))
@@ -259,15 +260,15 @@ class ClientConnection(WebSocketClientProtocol):
     def _broken(self) -> str:
         """A sentence that says why the connection was lost before the handshake was complete."""
         if isinstance(self._lost, ConnectionDone):
-            return "the server closed without an answer; does it want TLS (wss://)?"
+            return "the server closed the connection without an answer; does it expect TLS (wss://)?"
         if self.factory.isSecure and isinstance(self._lost, ConnectionLost):
-            return "the server broke off instead of speaking TLS; does it want ws://?"
+            return "the server closed the connection during the TLS handshake; does it expect ws://?"
         text = str(self._lost)
         if "certificate verify failed" in text or "VerificationError" in type(self._lost).__name__:
             return (
-                "its certificate is not trusted here, or is for another name; "
-                "--ca FILE trusts it, --insecure does not ask"
+                "its certificate is not trusted, or is for another name; "
+                "trust it with --ca FILE, or skip the check with --insecure"
             )
         if "SSL" in text or "TLS" in text:
-            return "it does not speak TLS as we do; try ws://, or look at its certificate and port"
-        return f"the connection broke off: {printable(text)}"
+            return "the TLS handshake failed; try ws://, or check its certificate and port"
+        return f"the connection was lost: {printable(text)}"

@@ -26,9 +26,9 @@ def addCommands(commands: Commands) -> None:
     parser = commands.add("echo", "Send messages to a server, show the handshake, and time the answers.", run)
     parser.add_argument("url", metavar="URL", help=URL_HELP)
     parser.add_argument(
-        "message", nargs="*", type=_message, help='what to say, each as one text message (default: "hello")'
+        "message", nargs="*", type=_message, help='the text to send, each as one message (default: "hello")'
     )
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="say it all N times (default: 1)")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="send everything N times (default: 1)")
     addTarget(parser)
 
 
@@ -36,7 +36,7 @@ def _message(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise ArgumentTypeError("is not UTF-8, and a text message must be") from None
+        raise ArgumentTypeError("is not UTF-8, but a text message must be") from None
 
 
 def run(arguments: Namespace) -> None:
@@ -63,7 +63,7 @@ async def _run(reactor: Any, arguments: Namespace) -> None:
 async def talk(reactor: Any, target: Target, messages: Sequence[bytes]) -> None:
     """Connect, send each message and print its answer, and close. Raises `Unanswered`."""
     connection = await connect(reactor, target, ClientConnection)
-    hint = "; does it want ws://?" if connection.factory.isSecure else ""
+    hint = "; does it expect ws://?" if connection.factory.isSecure else ""
     try:
         await withTimeout(connection.opened, reactor, OPENING, NO_HANDSHAKE + hint)
     finally:
@@ -82,8 +82,7 @@ async def talk(reactor: Any, target: Target, messages: Sequence[bytes]) -> None:
         print(f"got  {shown(answer, isBinary)} after {times[-1]:.2f} ms")
     if len(times) > 1:
         print(
-            f"{len(times)} round trips: {min(times):.2f} ms at least, {median(times):.2f} ms in the middle, "
-            f"{max(times):.2f} ms at most"
+            f"{len(times)} round trips: min {min(times):.2f} ms, median {median(times):.2f} ms, max {max(times):.2f} ms"
         )
     connection.close()
     said = await withTimeout(

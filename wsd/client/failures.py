@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 _T = TypeVar("_T")
 
-NO_ANSWER = "no answer came within {:g} seconds"
+NO_ANSWER = "there was no answer within {:g} seconds"
 NO_HANDSHAKE = "the server did not answer the handshake within {:g} seconds"
 """Sentences of time-outs, for `withTimeout`."""
 

@@ -28,7 +28,7 @@ class Proxy:
         """Read a URL; the scheme may be left out. Raises ValueError with a sentence."""
         parts = urlsplit(text if "://" in text else f"http://{text}")
         if parts.scheme != "http":
-            raise ValueError(f'"{printable(parts.scheme)}" is not a proxy that can be used; {_PLACE}')
+            raise ValueError(f'"{printable(parts.scheme)}" is not a supported kind of proxy; {_PLACE}')
         if not parts.hostname or parts.path.strip("/") or parts.query:
             raise ValueError(f"this is not the URL of a proxy; {_PLACE}")
         self.host = asciiName(parts.hostname)
@@ -90,7 +90,7 @@ class _Tunnel(Protocol):
             return
         status = _STATUS.match(head)
         if not end or status is None:
-            self._fail(f"{self._proxy} does not answer as an HTTP proxy does")
+            self._fail(f"{self._proxy} is not an HTTP proxy")
         elif not status[1].startswith(b"2"):
             words = printable((status[1] + status[2]).decode("latin-1"))
             hint = "; --proxy http://USER:PASSWORD@HOST:PORT sends credentials" if status[1] == b"407" else ""

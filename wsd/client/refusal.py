@@ -47,7 +47,7 @@ class Response:
     def refusal(self) -> Unanswered:
         """The error for a status other than 101: the status, and what the body says."""
         if self.code is None:
-            return Unanswered("is no WebSocket server: it does not answer by HTTP")
+            return Unanswered("is not a WebSocket server: its answer is not HTTP")
         sentence = f"refused with {self.code} {printable(self._phrase)}".rstrip()
         if 300 <= self.code < 400 and "location" in self._headers:
             sentence += f": connect to {printable(self._headers['location'])} instead"

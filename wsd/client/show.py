@@ -7,7 +7,7 @@ from wsd.config.values import printable
 WIDTH = 200
 """Characters of a message that are shown where one line has to do."""
 
-URL_HELP = "ws://HOST:PORT/PATH, or wss:// for TLS; http:// and https:// mean the same, and ws:// may be left out"
+URL_HELP = "ws://HOST:PORT/PATH, or wss:// for TLS; http:// and https:// also work, and ws:// is optional"
 
 
 def shown(payload: bytes, isBinary: bool) -> str:

@@ -49,8 +49,10 @@ def addTarget(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--origin", metavar="ORIGIN", help="send this Origin, as a page of https://example.com would")
     credentials = parser.add_mutually_exclusive_group()
-    credentials.add_argument("--basic", metavar="USER:PASSWORD", help="log in with a password; @FILE reads both")
-    credentials.add_argument("--bearer", metavar="TOKEN", help="log in with a token; @FILE reads it")
+    credentials.add_argument(
+        "--basic", metavar="USER:PASSWORD", help="log in with a password; @FILE reads both from a file"
+    )
+    credentials.add_argument("--bearer", metavar="TOKEN", help="log in with a token; @FILE reads it from a file")
     addTrust(parser)
     addCertificate(parser)
     parser.add_argument(
@@ -90,11 +92,11 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not _NAME.fullmatch(name):
         raise ArgumentTypeError(f'"{printable(text)}" is not a header field; write NAME: VALUE')
     if not set(value).isdisjoint("\r\n\0"):
-        raise ArgumentTypeError(f"the value of {name} has a line break in it; leave it out")
+        raise ArgumentTypeError(f"the value of {name} contains a line break")
     if name.lower() == "sec-websocket-protocol":
         raise ArgumentTypeError("--subprotocol NAME offers a subprotocol")
     if name.lower() in _OWN or name.lower().startswith("sec-websocket-"):
-        raise ArgumentTypeError(f"{name} belongs to the handshake and cannot be changed")
+        raise ArgumentTypeError(f"{name} is part of the handshake and cannot be changed")
     return name, value.strip()
 
 

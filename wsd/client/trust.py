@@ -35,8 +35,8 @@ SYSTEM_TRUST = TrustedCertificates()
 def addTrust(parser: ArgumentParser) -> None:
     """Add the options that say which certificates are trusted."""
     trust = parser.add_mutually_exclusive_group()
-    trust.add_argument("--ca", metavar="FILE", help="trust the certificates in this PEM file, and no others")
-    trust.add_argument("--insecure", action="store_true", help="do not check the server's certificate")
+    trust.add_argument("--ca", metavar="FILE", help="trust only the certificates in this PEM file")
+    trust.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
 
 
 def addCertificate(parser: ArgumentParser) -> None:
@@ -100,9 +100,7 @@ def _certificates(option: str, path: str) -> list[Any]:
     except (Error, ValueError):
         found = []
     if not found:
-        raise Unanswered(
-            f"{option}: {path} has no certificate in it that can be read; name a PEM file", ExitStatus.USAGE
-        )
+        raise Unanswered(f"{option}: {path} contains no readable certificate; use a PEM file", ExitStatus.USAGE)
     return found
 
 
@@ -121,9 +119,9 @@ def _ownCertificate(trust: TrustedCertificates) -> dict[str, Any]:
         key = load_privatekey(FILETYPE_PEM, _read(option, path), b"")
     except (Error, ValueError, TypeError):
         raise Unanswered(
-            f"{option}: {path} has no private key in it that can be read without a passphrase; name a PEM file",
+            f"{option}: {path} contains no private key that is readable without a passphrase; use a PEM file",
             ExitStatus.USAGE,
         ) from None
     if key.to_cryptography_key().public_key() != first.original.to_cryptography().public_key():  # type: ignore[union-attr]
-        raise Unanswered(f"{option}: {path} is the key of another certificate", ExitStatus.USAGE)
+        raise Unanswered(f"{option}: {path} does not match the certificate", ExitStatus.USAGE)
     return {"privateKey": key, "certificate": first.original, "extraCertChain": [each.original for each in rest]}

@@ -25,7 +25,7 @@ def readFile(
         with open(path, encoding="utf-8-sig") as file:
             text = file.read()
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}; name a file that wsd may read", path=path) from None
+        raise ConfigError(f"cannot be read: {error.strerror}; use a file that wsd can read", path=path) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not UTF-8 at byte {error.start}; save it as UTF-8", path=path) from None
     try:

@@ -16,6 +16,6 @@ def checkPolicies(policies: Policies, table: Table) -> None:
     if policies.max_unsent < policies.high_water + policies.max_message:
         raise table.error(
             next((key for key in ("max_unsent", "max_message") if key in table), "high_water"),
-            f"max_unsent ({policies.max_unsent} bytes) must have room for max_message "
-            f"({policies.max_message}) above high_water ({policies.high_water})",
+            f"max_unsent ({policies.max_unsent} bytes) must be at least high_water plus max_message "
+            f"({policies.high_water} + {policies.max_message})",
         )

@@ -82,13 +82,11 @@ def _policies(table: Table) -> Policies:
 def _check(config: Config) -> None:
     """Raises ConfigError if keys of different tables contradict each other."""
     if config.port is None and not (config.listen or config.tls.port is not None or config.tls.listen):
-        raise ConfigError(
-            "false leaves nothing to listen on; write a port, or some listen, tls.port or tls.listen", "port"
-        )
+        raise ConfigError("false leaves no listener; set port, listen, tls.port or tls.listen", "port")
     for key, route in config.routes.items():
         if route.clients and config.tls.client_auth == "none":
             raise ConfigError(
-                'no client is asked for a certificate; set tls.client_auth to "optional" or "required"',
+                'clients are not asked for a certificate; set tls.client_auth to "optional" or "required"',
                 f'route."{key}".clients',
             )
 
@@ -104,21 +102,21 @@ def _tls(table: Table) -> Tls:
         raise table.error(
             "port" if tls.port is not None else "listen",
             "TLS needs a certificate; add a [[tls.certificate]] (--tls-cert, --tls-key), "
-            "or self_signed = true (--tls-self-signed) to develop with",
+            "or self_signed = true (--tls-self-signed) for development",
         )
     if not listens and (tls.certificate or tls.self_signed):
         raise table.error(
             "certificate" if tls.certificate else "self_signed",
-            "nothing listens with TLS; add a tls.port (--tls-port), say 9999, or tls.listen",
+            "there is no TLS listener; set tls.port (--tls-port), for example 9999, or tls.listen",
         )
     if tls.client_auth != "none" and tls.client_ca is None:
-        sentence = f'"{tls.client_auth}" needs tls.client_ca, the file of the authorities to trust'
+        sentence = f'"{tls.client_auth}" needs tls.client_ca, the file with the trusted authorities'
         raise table.error("client_auth", sentence)
     if tls.client_ca is not None and tls.client_auth == "none":
-        sentence = 'is not used while tls.client_auth is "none"; set that to "optional" or "required"'
+        sentence = 'has no effect while tls.client_auth is "none"; set it to "optional" or "required"'
         raise table.error("client_ca", sentence)
     if tls.client_crl is not None and tls.client_ca is None:
-        sentence = "is not used without tls.client_ca; name the file of the authorities to trust"
+        sentence = "has no effect without tls.client_ca, the file with the trusted authorities"
         raise table.error("client_crl", sentence)
     return tls
 
@@ -126,7 +124,7 @@ def _tls(table: Table) -> Tls:
 def _certificates(tls: Table) -> tuple[Certificate, ...]:
     value = tls.get("certificate", [])
     if not isinstance(value, list):
-        sentence = f"{show(value)} is not a list of tables; write [[tls.certificate]], twice bracketed"
+        sentence = f"{show(value)} is not a list of tables; write [[tls.certificate]] with double brackets"
         raise tls.error("certificate", sentence)
     certificates = []
     for number, item in enumerate(value, 1):

@@ -86,13 +86,15 @@ class RouteReader:
         classes = self._classes({single} if single is not None else set(protocol.values()), table)
         own = {field.name for each in classes.values() for field in fields(each)}
         for name in _DAEMON.intersection(table):
-            raise table.error(name, "holds for the whole daemon; write it in [policies]")
+            raise table.error(name, "applies to the whole daemon; move it to [policies]")
         table.refuseUnknown(_ROUTE | {"protocol", "enabled"} | (_POLICIES - _DAEMON) | own)
         values = table.without(*(set(table) - _ROUTE)).readFields(Route)
         if protocol:
             values["subprotocols"] = _spoken(values.get("subprotocols"), protocol, table)
         if values.get("require_subprotocol") and values.get("subprotocols") == ():
-            raise table.error("require_subprotocol", "nobody could connect, since subprotocols is empty; name some")
+            raise table.error(
+                "require_subprotocol", "nobody could connect, because subprotocols is empty; list at least one"
+            )
         policies = replace(self._policies, **table.readFields(Policies))
         checkPolicies(policies, table)
         options = {name: _options(each, table) for name, each in classes.items()}
@@ -138,7 +140,7 @@ def _builtIn(tables: Table, daemon: Mapping[str, Any]) -> Mapping[str, Mapping[s
     if handlers is None:
         return builtIn
     if not isdir(handlers):
-        raise ConfigError(f"{handlers} is not a folder; name the one where the *_wsh.py files are", "handlers")
+        raise ConfigError(f"{handlers} is not a folder; name the folder with the *_wsh.py files", "handlers")
     kept = {key: table for key, table in builtIn.items() if key in tables or not isfile(f"{handlers}{key}_wsh.py")}
     return {
         **kept,
@@ -149,10 +151,10 @@ def _builtIn(tables: Table, daemon: Mapping[str, Any]) -> Mapping[str, Mapping[s
 def _checkPath(key: str, name: str) -> None:
     path = key.removesuffix("/*") or "/"
     if not key.startswith("/") or not _PATH.fullmatch(path) or (path.endswith("/") and path != "/"):
-        raise ConfigError('is not a path; write "/name", or "/name/*" for all that lies under it as well', name)
+        raise ConfigError('is not a path; write "/name", or "/name/*" to include everything below it', name)
     for own in _OWN:
         if path == own or path.startswith(own + "/"):
-            raise ConfigError(f"{own} belongs to the daemon itself; choose another path", name)
+            raise ConfigError(f"{own} is reserved for the daemon; choose another path", name)
 
 
 def _protocol(table: Table) -> tuple[str | None, dict[str, str]]:
@@ -188,7 +190,7 @@ def _named(name: str, key: str, table: Table) -> str:
     except ValueError as error:
         raise table.error(key, str(error)) from None
     if splitReference(text)[1] is None:
-        raise table.error(key, f'{show(name)} names no class in the file; write "{name}:ShoutFactory"')
+        raise table.error(key, f'{show(name)} has no class; write "{name}:ShoutFactory"')
     return text
 
 
@@ -210,7 +212,9 @@ def _spoken(given: tuple[str, ...] | None, protocol: Mapping[str, str], table: T
         return names
     for name in given:
         if name not in names:
-            raise table.error("subprotocols", f'no protocol is named for "{name}"; {nearest(name, names)}')
+            raise table.error(
+                "subprotocols", f'there is no protocol for the subprotocol "{name}"; {nearest(name, names)}'
+            )
     return given
 
 

@@ -47,7 +47,7 @@ def foundFolder(environ: Mapping[str, str], name: str) -> Path:
         return own
     held = [folder for folder in (own, SYSTEM) if holderOf(folder / LOCK) is not None]
     if len(held) != 1:
-        raise ConfigError(f"{own} and {SYSTEM} are both state folders; set STATE_DIRECTORY to the one you mean")
+        raise ConfigError(f"{own} and {SYSTEM} both exist; set STATE_DIRECTORY to the one you mean")
     return held[0]
 
 
@@ -184,7 +184,7 @@ class Locks:
                     new[path] = Lock(path)
                 except OSError as error:
                     # Nothing can be stored there, so no lock is needed. A route that needs the file reports it.
-                    notice = f"{path.parent} cannot be written: {error.strerror}; nothing is kept there"
+                    notice = f"{path.parent} cannot be written: {error.strerror}; no data can be stored there"
                     if notice not in self.notices:
                         self.notices.append(notice)
         except ConfigError:

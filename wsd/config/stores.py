@@ -28,7 +28,7 @@ def checkStore(path: Path) -> list[str]:
     try:
         _read(path)
     except sqlite3.Error as error:
-        raise ValueError(f"store: {path} cannot be opened: {error}; put a good copy in its place") from None
+        raise ValueError(f"store: {path} cannot be opened: {error}; replace it with a good copy") from None
     return []
 
 

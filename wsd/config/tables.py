@@ -79,7 +79,7 @@ class Table:
         names = set(known)
         for key in self.values:
             if key not in names:
-                raise self.error(key, f"there is no such key here; {nearest(key, names)}")
+                raise self.error(key, f"there is no such key; {nearest(key, names)}")
 
     def read(self, key: str, kind: object, metadata: Mapping[str, Any], default: object = None) -> Any:
         """The value of one key, for a field of this annotation and metadata."""

@@ -111,7 +111,7 @@ def hostName(text: str) -> str:
         return canonicalHost(name)
     raise ValueError(
         f'{show(text)} is not a host name; write "localhost", "127.0.0.1" or "[::1]", without a port, "*.example.com" '
-        'for all under a name, or "*" for any'
+        'for all names under a domain, or "*" for any'
     )
 
 

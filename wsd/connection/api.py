@@ -300,7 +300,7 @@ class ConnectionApi(Engine):
         self.log.failure("a hook failed", failure, event="connection.error")
         if self.state == self.STATE_OPEN:
             self.close(
-                CloseCode.INTERNAL_ERROR, "the server failed at this message; its log says why", Cause.internal_error
+                CloseCode.INTERNAL_ERROR, "an internal error occurred; see the server's log", Cause.internal_error
             )
 
 

@@ -222,7 +222,7 @@ class Backpressure(ConnectionApi):
         if self.state != self.STATE_OPEN or self.unsent or self.__handled:
             self.drop(Cause.memory)
             return
-        sentence = "the server has no memory left for this connection; try again later"
+        sentence = "the server is out of memory for connections; try again later"
         self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
         self.message_data = []
         self.frames.resumeReading()

@@ -78,7 +78,7 @@ class Connection(Opening):
             self.__ended()
         elif wasOpening is not None:
             factory.metrics.handshake("left")
-            self.log.info("the client left before it was answered", event="connection.left")
+            self.log.info("the client disconnected before the answer", event="connection.left")
         self.data = b""
         self._closeAccount()
         deflater, self._perMessageCompress = self._perMessageCompress, None

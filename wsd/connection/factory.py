@@ -142,7 +142,9 @@ class Factory(WebSocketServerFactory):
         """
         chosen = choose(offered, self.spoken, self.route.prefer) if offered else None
         if chosen is None and self.route.require_subprotocol:
-            raise Refused(400, f"this route speaks only {', '.join(self.spoken)}: offer one in Sec-WebSocket-Protocol")
+            raise Refused(
+                400, f"this route supports only {', '.join(self.spoken)}; offer one in Sec-WebSocket-Protocol"
+            )
         return chosen
 
     def prepare(self, payload: bytes | str, isBinary: bool = True) -> Prepared:

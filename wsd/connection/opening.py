@@ -108,7 +108,7 @@ class Opening(Backpressure):
             lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
         for name, value in accept.headers:
             if not set(name + value).isdisjoint("\r\n\0"):
-                raise ValueError(f"the header {name!r} of opening() has a line break in it")
+                raise ValueError(f"opening() returned the header {name!r} with a line break")
             lines.append(f"{name}: {value}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
@@ -196,7 +196,9 @@ class Opening(Backpressure):
             return
         self.log.failure("opening failed", failure, event="connection.error")
         if self.state == self.STATE_CONNECTING:
-            self.__refused(Refused(500, "the server failed to open this connection; its log says why"))
+            self.__refused(
+                Refused(500, "an internal error occurred while opening this connection; see the server's log")
+            )
         else:
             self.drop(Cause.internal_error)
 
@@ -216,7 +218,7 @@ class Opening(Backpressure):
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """Begin the closing handshake. A connection that is not open yet is refused with 503 and the sentence."""
         if self.state == self.STATE_CONNECTING and self._raw is None:
-            self.__refused(Refused(503, sentence or "the server closes what it has not opened; try again"))
+            self.__refused(Refused(503, sentence or "the server closed this connection while opening it; try again"))
         else:
             super().close(code, sentence, cause)
 

@@ -45,5 +45,5 @@ def choose(wanted: str) -> Plane:
     if wanted == "auto":
         return next(iter(PLANES.values()))
     if wanted not in PLANES:
-        raise ValueError(f'"{wanted}" is no plane; write one of auto, {", ".join(PLANES)}')
+        raise ValueError(f'"{wanted}" is not a plane; use one of auto, {", ".join(PLANES)}')
     return PLANES[wanted]

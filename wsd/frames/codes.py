@@ -51,4 +51,4 @@ def maySend(code: int) -> bool:
 def checkCode(code: int) -> None:
     """Raises ValueError for a close code that may not be sent."""
     if not maySend(code):
-        raise ValueError(f"{code} is no close code that may be sent; it is 1000 to 1003, 1007 to 1014 or 3000 to 4999")
+        raise ValueError(f"{code} is not a close code that may be sent; use 1000 to 1003, 1007 to 1014 or 3000 to 4999")

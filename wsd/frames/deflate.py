@@ -199,7 +199,7 @@ class Deflater:
         """
         self._finalBlocks += 1
         if self._finalBlocks > _MAX_FINAL_BLOCKS:
-            raise InflateError(f"a message has more than {_MAX_FINAL_BLOCKS} blocks that say they are the last")
+            raise InflateError(f"a message has more than {_MAX_FINAL_BLOCKS} final blocks")
         self._inflating = None
         self._progress = _BEGUN
         return self.inflate(rest[:-4] if last else rest, last, most)

@@ -114,7 +114,7 @@ def _checkPath(string: str, path: str) -> list[str]:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             raise CannotListen(f"listen {string!r}: {path} is there, and is not a socket; choose another path")
     folder = os.path.dirname(path) or "."
-    return [] if os.path.isdir(folder) else [f"listen {string!r}: there is no folder {folder} yet"]
+    return [] if os.path.isdir(folder) else [f"listen {string!r}: the folder {folder} does not exist yet"]
 
 
 def _checkHost(host: str) -> None:
@@ -142,7 +142,7 @@ def _bindHosts(hosts: Sequence[str], port: int, secure: bool, notices: list[str]
                 raise
         else:
             return bound
-    raise CannotListen(f"no port is free on all of {', '.join(hosts)}; name one with --port")
+    raise CannotListen(f"there is no free port on all of {', '.join(hosts)}; name one with --port")
 
 
 def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listener | None:
@@ -181,11 +181,11 @@ def _without(host: str, notices: list[str], error: OSError) -> None:
 
 def _sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken by another program; stop that one, or choose another port"
+        return f"port {port} on {host} is in use by another program; stop it, or choose another port"
     if error.errno == errno.EACCES:
-        return f"port {port} on {host} is for the administrator; choose one from 1024 on, or use socket activation"
+        return f"port {port} on {host} needs privileges; choose a port from 1024 up, or use socket activation"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"host {host!r} is no address of this machine; write one that is, such as 127.0.0.1 or 0.0.0.0"
+        return f"host {host!r} is not an address of this machine; use one such as 127.0.0.1 or 0.0.0.0"
     return f"cannot listen on {host} port {port}: {error.strerror}"
 
 
@@ -224,11 +224,9 @@ def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool) -> Listener:
         bound.close()
         if error.errno == errno.EADDRINUSE:
             raise CannotListen(
-                f"listen {string!r}: another program answers at {path}; stop it, or choose another path"
+                f"listen {string!r}: another program is listening at {path}; stop it, or choose another path"
             ) from None
-        raise CannotListen(
-            f"listen {string!r}: {error.strerror}; choose a path in a folder this user may write to"
-        ) from None
+        raise CannotListen(f"listen {string!r}: {error.strerror}; choose a path in a writable folder") from None
     bound.setblocking(False)
     return Listener(f"{'wss' if secure else 'ws'}+unix:{path}", secure, bound)
 
@@ -259,7 +257,9 @@ def _bindInherited(string: str, endpoint: SystemdEndpoint, secure: bool, passed:
     )
     if wanted is None:
         have = ", ".join(f"{number} ({name})" for number, (name, _) in enumerate(passed)) or "none"
-        raise CannotListen(f"listen {string!r}: systemd passed no such socket that is left; it passed {have}")
+        raise CannotListen(
+            f"listen {string!r}: systemd passed no such socket, or it is already in use; it passed {have}"
+        )
     passed[passed.index(wanted)] = (wanted[0], -1)
     return _inheritedListener(f"listen {string!r}", wanted[1], secure)
 

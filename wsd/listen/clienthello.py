@@ -68,7 +68,7 @@ class ClientHelloReader:
                 if len(message) >= size:
                     return _read(bytes(message[:size]))
         if len(received) > _MAX_RECEIVED:
-            raise HelloTooLong(f"no complete ClientHello came in {_MAX_RECEIVED // 1024} KiB")
+            raise HelloTooLong(f"no complete ClientHello within {_MAX_RECEIVED // 1024} KiB")
         return None
 
 

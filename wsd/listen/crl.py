@@ -27,15 +27,15 @@ def readCrls(path: str, authorities: Iterable[x509.Certificate]) -> float:
         raise ConfigError(f"tls.client_crl: {path} contains a certificate; certificates belong in client_ca")
     found = _LIST.findall(content)
     if not found:
-        raise ConfigError(f"tls.client_crl: {path} is not PEM; a list begins with -----BEGIN X509 CRL-----")
+        raise ConfigError(f"tls.client_crl: {path} is not PEM; a revocation list begins with -----BEGIN X509 CRL-----")
     try:
         lists = [x509.load_pem_x509_crl(each) for each in found]
     except (ValueError, UnsupportedAlgorithm):
-        raise ConfigError(f"tls.client_crl: {path} is damaged; copy the whole file again") from None
+        raise ConfigError(f"tls.client_crl: {path} is damaged; replace it with a complete copy") from None
     for authority in authorities:
         if not any(_isOf(each, authority) for each in lists):
             raise ConfigError(
-                f"tls.client_crl: {path} has no list of {authority.subject.rfc4514_string()}, an authority "
+                f"tls.client_crl: {path} has no revocation list for {authority.subject.rfc4514_string()}, an authority "
                 "in client_ca; add the lists of all authorities"
             )
     return min(inf if each.next_update_utc is None else each.next_update_utc.timestamp() for each in lists)

@@ -54,7 +54,7 @@ def readEndpoint(string: str) -> TcpEndpoint | UnixEndpoint | SystemdEndpoint | 
         serverFromString(_NoReactor(), string)
     except Exception as error:
         raise CannotListen(
-            f"listen {string!r} is no endpoint: {error}; write one such as tcp:9998 or unix:/run/wsd.sock"
+            f"listen {string!r} is not an endpoint: {error}; use one such as tcp:9998 or unix:/run/wsd.sock"
         ) from None
     return None
 
@@ -100,12 +100,12 @@ def _parts(string: str, rest: str, *known: str) -> tuple[list[str], dict[str, st
         else:
             positional.append("=".join(pieces))
     if len(positional) > 1:
-        raise CannotListen(
-            f"listen {string!r} has {len(positional)} values without a name; only the first may have none"
-        )
+        raise CannotListen(f"listen {string!r} has {len(positional)} unnamed values; only the first may be unnamed")
     for name in named:
         if name not in known:
-            raise CannotListen(f"listen {string!r} has the part {name!r}; it may have {', '.join(known)}")
+            raise CannotListen(
+                f"listen {string!r} has the unknown part {name!r}; the known parts are {', '.join(known)}"
+            )
     return positional, named
 
 

@@ -22,7 +22,7 @@ _NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
 _TOO_LONG = b"\x15\x03\x03\x00\x02\x02\x2f"
 """The fatal alert illegal_parameter (RFC 8446 6.2), which OpenSSL also sends for an excessively long message."""
 
-_SENTENCE = b"this port speaks TLS; open it with wss:// or https://\n"
+_SENTENCE = b"this port uses TLS; use wss:// or https://\n"
 _PLAIN = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
     b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
@@ -87,7 +87,7 @@ class Handshake:
         if hello is None:
             return None
         if hello.protocols is not None and ALPN.encode() not in hello.protocols:
-            raise HandshakeFailed(f"no application protocol in common, only {ALPN} is spoken", _NO_PROTOCOL)
+            raise HandshakeFailed(f"no common application protocol; only {ALPN} is supported", _NO_PROTOCOL)
         self.serverName = hello.name
         self.records = Records(self._choose(hello))
         self._hello = None

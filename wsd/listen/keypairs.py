@@ -40,7 +40,7 @@ def readFile(path: str, what: str) -> bytes:
             return file.read()
     except OSError as error:
         raise ConfigError(
-            f"tls: the {what} {path} cannot be read: {error.strerror}; name a file that wsd may read"
+            f"tls: the {what} {path} cannot be read: {error.strerror}; use a file that wsd can read"
         ) from None
 
 
@@ -54,13 +54,11 @@ def readKeyPair(files: Certificate) -> KeyPair:
         raise ConfigError(
             f"tls: the certificate {files.cert} is not PEM; it begins with -----BEGIN CERTIFICATE-----"
             if b"-----BEGIN CERTIFICATE-----" not in content
-            else f"tls: the certificate {files.cert} is damaged; copy the whole file again"
+            else f"tls: the certificate {files.cert} is damaged; replace it with a complete copy"
         ) from None
     key = _readKey(files.key)
     if key.public_key() != public:
-        raise ConfigError(
-            f"tls: the key {files.key} does not fit the certificate {files.cert}; name the pair that was made together"
-        )
+        raise ConfigError(f"tls: the key {files.key} does not match the certificate {files.cert}; use a matching pair")
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return KeyPair(files, key, names, begin.timestamp(), end.timestamp())
 
@@ -70,14 +68,14 @@ def _readKey(path: str) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(content, None)
     except TypeError:
-        raise ConfigError(f"tls: the key {path} is encrypted; store it without a passphrase") from None
+        raise ConfigError(f"tls: the key {path} is encrypted; save it without a passphrase") from None
     except UnsupportedAlgorithm:
-        raise ConfigError(f"tls: the key {path} is of a kind that is not known; use ECDSA or RSA") from None
+        raise ConfigError(f"tls: the key {path} has an unsupported type; use ECDSA or RSA") from None
     except ValueError:
         raise ConfigError(
             f"tls: the key {path} is not PEM; it begins with -----BEGIN PRIVATE KEY-----"
             if b"PRIVATE KEY-----" not in content
-            else f"tls: the key {path} is damaged; copy the whole file again"
+            else f"tls: the key {path} is damaged; replace it with a complete copy"
         ) from None
 
 

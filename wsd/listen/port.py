@@ -32,7 +32,7 @@ _QUIET = 10.0
 """Seconds between two log lines about such errors."""
 
 _NO_DESCRIPTOR = (
-    "the process has no descriptor left; raise LimitNOFILE= of the unit (ulimit -n), or lower max_connections"
+    "the process is out of file descriptors; raise LimitNOFILE= of the unit (ulimit -n), or lower max_connections"
 )
 
 _SENTENCE = b"the server has no descriptor left for your connection; try again\n"
@@ -150,7 +150,7 @@ class _Accepting(_Base):
             try:
                 self._begin(client, name)
             except Exception:
-                self.log.failure("a connection could not begin", event="connection.error")
+                self.log.failure("a connection could not be started", event="connection.error")
         self.numberAccepts = min(most + 20, _BATCH)
 
     def _resume(self) -> None:

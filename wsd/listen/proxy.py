@@ -65,7 +65,9 @@ def _readV1(data: bytes) -> tuple[ProxyHeader, int] | None:
     """PROXY TCP4|TCP6|UNKNOWN peer host peerPort hostPort CRLF, at most 107 bytes."""
     end = data.find(b"\r\n", 0, _MAX_V1)
     if not data.startswith(b"PROXY "[: len(data)]) or (end < 0 and len(data) >= _MAX_V1):
-        raise Malformed("the connection does not begin with a PROXY header; let the proxy send one (send-proxy)")
+        raise Malformed(
+            "the connection does not begin with a PROXY header; configure the proxy to send one (send-proxy)"
+        )
     if end < 0:
         return None
     words = data[:end].decode("latin-1").split(" ")
@@ -83,7 +85,7 @@ def _readV1(data: bytes) -> tuple[ProxyHeader, int] | None:
 def _address(text: str, port: str, version: int) -> IAddress:
     parsed = ip_address(text)
     if parsed.version != version or "%" in text or not _PORT.fullmatch(port) or int(port) > 65535:
-        raise ValueError(f"{text!r} port {port!r} is no IPv{version} address")
+        raise ValueError(f"{text!r} port {port!r} is not an IPv{version} address")
     made: IAddress = (IPv4Address if version == 4 else IPv6Address)("TCP", str(parsed), int(port))
     return made
 
@@ -91,7 +93,9 @@ def _address(text: str, port: str, version: int) -> IAddress:
 def _readV2(data: bytes) -> tuple[ProxyHeader, int] | None:
     """Signature, version and command, family, length, addresses, TLVs (which are skipped)."""
     if not data.startswith(_SIGNATURE[: len(data)]):
-        raise Malformed("the connection does not begin with a PROXY header; let the proxy send one (send-proxy-v2)")
+        raise Malformed(
+            "the connection does not begin with a PROXY header; configure the proxy to send one (send-proxy-v2)"
+        )
     if len(data) < _FIXED:
         return None
     command, family, length = struct.unpack_from("!BBH", data, len(_SIGNATURE))
@@ -226,7 +230,7 @@ class ProxyProtocol(Protocol):
 
     def _overdue(self) -> None:
         self._timeout = None
-        self._drop(f"no PROXY header came within {self._factory.timeout:g} seconds")
+        self._drop(f"no PROXY header within {self._factory.timeout:g} seconds")
 
     def _waitNoMore(self) -> None:
         timeout, self._timeout = self._timeout, None

@@ -152,9 +152,9 @@ class SecureTransport:
         if not self.connected:
             return
         if self._phase is _HANDSHAKE and self._handshake is not None and self._handshake.hasBegun:
-            self._logRefusal("the client went away")
+            self._logRefusal("the client disconnected")
         if self._phase is _OPEN and not self._records.isOver and not self._hasNotified and reason.check(ConnectionDone):
-            reason = Failure(ConnectionLost("the peer ended without TLS's close_notify"))
+            reason = Failure(ConnectionLost("the peer disconnected without a TLS close_notify"))
         self.connected = False
         self._records = self._handshake = self._producer = self._socket = None
         self._receive = None
@@ -213,12 +213,12 @@ class SecureTransport:
     def giveUp(self, seconds: float) -> None:
         """Called when the handshake was not complete in time: end at once."""
         self._phase = _REFUSED
-        self._logRefusal(f"no complete handshake came within {seconds:g} seconds")
+        self._logRefusal(f"no complete handshake within {seconds:g} seconds")
         self._below.abortConnection()
 
     def _logRefusal(self, reason: str) -> None:
         peer = getattr(self.getPeer(), "host", "unix")
-        _log.info("no TLS with {peer}: {reason}", event="tls.refused", peer=peer, reason=reason)
+        _log.info("TLS handshake with {peer} failed: {reason}", event="tls.refused", peer=peer, reason=reason)
 
     # -- writing --------------------------------------------------------------------------------------------------
 

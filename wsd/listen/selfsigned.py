@@ -66,7 +66,7 @@ def ensureSelfSigned(environ: Mapping[str, str], clock: Callable[[], float] = ti
                 _renew(folder, now)
     except OSError as error:
         raise ConfigError(
-            f"tls.self_signed: {folder} cannot be written: {error.strerror}; set STATE_DIRECTORY to a folder of its own"
+            f"tls.self_signed: {folder} cannot be written: {error.strerror}; set STATE_DIRECTORY to a writable folder"
         ) from None
     pair = Certificate(str(folder / f"{_NAME}.crt"), str(folder / f"{_NAME}.key"))
     return SelfSigned(pair, str(folder / f"{_AUTHORITY}.crt"))

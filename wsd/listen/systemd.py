@@ -65,11 +65,11 @@ def adopt(descriptor: int) -> socket.socket:
     try:
         adopted = socket.socket(fileno=descriptor)
     except OSError as error:
-        raise NotListening(f"descriptor {descriptor} is no socket ({error.strerror})") from None
+        raise NotListening(f"descriptor {descriptor} is not a socket ({error.strerror})") from None
     if adopted.type != socket.SOCK_STREAM or adopted.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
-        fault = f"descriptor {descriptor} is no stream socket; write ListenStream= in the .socket file"
+        fault = f"descriptor {descriptor} is not a stream socket; use ListenStream= in the .socket file"
     elif not adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        fault = f"descriptor {descriptor} is a single connection; write Accept=no in the .socket file"
+        fault = f"descriptor {descriptor} is a single connection; use Accept=no in the .socket file"
     else:
         adopted.setblocking(False)
         return adopted

@@ -86,7 +86,7 @@ class Certificates:
             files.append(made.pair)
         if not files:
             raise ConfigError(
-                "tls: has no certificate; add a [[tls.certificate]], or self_signed = true to develop with"
+                "tls: has no certificate; add a [[tls.certificate]], or self_signed = true for development"
             )
         return files
 
@@ -121,7 +121,7 @@ class Certificates:
         for pair in pairs:
             if not pair.begin <= now <= pair.end:
                 _log.warn(
-                    "the certificate {path} for {name} {fault}: clients will refuse it; put a renewed one in its place",
+                    "the certificate {path} for {name} {fault}: clients will refuse it; renew it",
                     event="certificate.expired",
                     path=pair.files.cert,
                     name=pair.name,
@@ -133,7 +133,7 @@ class Certificates:
         if end is not None and end < self._clock() and end != self._loggedExpiry:
             self._loggedExpiry = end
             _log.error(
-                "a list in client_crl has expired, so client certificates are refused; replace the list with a new one",
+                "a revocation list in client_crl has expired, so client certificates are refused; renew the list",
                 event="certificate.crl",
             )
 
@@ -165,7 +165,7 @@ class Certificates:
             _logKept(error)
             return False
         self._tls = wanted
-        _log.info("the certificates were read anew", event="certificate.reloaded")
+        _log.info("the certificates were reloaded", event="certificate.reloaded")
         return True
 
     def poll(self) -> None:
@@ -246,7 +246,7 @@ def check(tls: Tls, environ: Mapping[str, str]) -> list[str]:
 
 
 def _logKept(error: ConfigError) -> None:
-    _log.error("the certificates stay as they were: {sentence}", event="certificate.kept", sentence=str(error))
+    _log.error("the old certificates stay in use: {sentence}", event="certificate.kept", sentence=str(error))
 
 
 def _stateOf(files: Iterable[Certificate], tls: Tls) -> object:
@@ -273,7 +273,7 @@ def _use(context: ssl.SSLContext, pair: KeyPair) -> None:
 def _askClients(context: ssl.SSLContext, tls: Tls) -> None:
     """Ask clients for a certificate of an authority in `client_ca`. Raises ConfigError."""
     if tls.client_ca is None:
-        raise ConfigError("tls.client_ca: is needed with client_auth; name the PEM file of the authorities")
+        raise ConfigError("tls.client_ca: is required with client_auth; name the PEM file with the authorities")
     _authoritiesIn(tls.client_ca)
     try:
         context.load_verify_locations(tls.client_ca)

@@ -101,7 +101,9 @@ class RefusalLimit:
         self._lines.clear()
         if not count:
             return None
-        sentence = "left out {count} lines about refusals; a minute has at most {each} for one address, {most} in all"
+        sentence = (
+            "omitted {count} lines about refusals; the limit per minute is {each} for one address and {most} in total"
+        )
         return _warning(now, sentence, event="log.omitted", count=count, each=self.PER_ADDRESS, most=self.IN_TOTAL)
 
 

@@ -74,9 +74,7 @@ class Admission:
         account = accountOf(address)
         held = self._held.get(account, 0)
         if held >= self._policies.max_connections_per_address:
-            raise Refused(
-                503, f"there are {held} connections from your address already; close one first", [("Retry-After", "5")]
-            )
+            raise Refused(503, f"your address already has {held} connections; close one first", [("Retry-After", "5")])
         self._held[account] = held + 1
 
     def give(self, address: str) -> None:
@@ -100,7 +98,7 @@ class Admission:
         if tokens < 1:
             raise Refused(
                 429,
-                f"more than {rate} handshakes a second came from your address; wait a second",
+                f"your address sent more than {rate} handshakes per second; wait a second",
                 [("Retry-After", "1")],
             )
         self._buckets[account] = (tokens - 1, now)

@@ -36,7 +36,9 @@ def offeredSubprotocols(headers: Headers) -> tuple[str, ...]:
     seen = set()
     for name in names or (value,):
         if not _NAME.match(name):
-            raise Refused(400, f"Sec-WebSocket-Protocol offers {shown(name)}, which is no name; write them as one, two")
+            raise Refused(
+                400, f"Sec-WebSocket-Protocol offers {shown(name)}, which is not a valid name; write them as one, two"
+            )
         if name in seen:
             raise Refused(400, f"Sec-WebSocket-Protocol offers {shown(name)} twice; offer each name once")
         seen.add(name)

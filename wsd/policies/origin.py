@@ -102,11 +102,17 @@ def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: 
             return
     if origin in ("null", "") or (parsed is not None and parsed[0] in _OPAQUE and not parsed[1]):
         if "null" not in allowed:
-            raise Refused(403, 'a page of a file, or in a sandbox, may not open this route: its `origins` lack "null"')
+            raise Refused(
+                403,
+                "pages opened from a file and sandboxed pages may not connect to this route; serve the page over HTTP, "
+                'or add "null" to its `origins`',
+            )
         return
     if parsed is None:
         raise Refused(403, f"Origin {shown(origin)} is not an origin; write scheme://host or scheme://host:port")
-    raise Refused(403, f"pages of {shown(origin)} may not open this route; add it to its `origins` if they should")
+    raise Refused(
+        403, f"pages of {shown(origin)} may not connect to this route; add the origin to its `origins` to allow it"
+    )
 
 
 @lru_cache(64)

@@ -215,7 +215,7 @@ class PoolShare:
             self._state = _ShareState.open
             self._pool.opened(self, self._threads)
         if len(self._queue) >= self._mostWaiting and len(self._running) >= self.limit:
-            return fail(PoolFull(f"more than {self._mostWaiting} jobs wait already; try again later"))
+            return fail(PoolFull(f"more than {self._mostWaiting} jobs are already waiting; try again later"))
         job = Job(self, partial(work, *arguments, **named))
         if self._timeout is not None:
             job.late = self._pool.reactor.callLater(self._timeout, self._timedOut, job)
@@ -269,7 +269,7 @@ class PoolShare:
     def _timedOut(self, job: Job) -> None:
         self._counters.timeouts += 1
         self.abandon(job)
-        job.done.errback(JobTimedOut(f"this was not done within {self._timeout:g} seconds"))
+        job.done.errback(JobTimedOut(f"this took longer than {self._timeout:g} seconds"))
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ class PoolShare:
 
     def _giveUp(self) -> None:
         self.log.warn(
-            "{count} tasks of {name} were not done after {seconds:g} seconds and are abandoned",
+            "{count} tasks of {name} were abandoned after {seconds:g} seconds",
             event="pool.left",
             count=self.pending,
             name=self.user,

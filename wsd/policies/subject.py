@@ -21,7 +21,8 @@ def checkClient(tls: TlsInfo | None, clients: tuple[str, ...]) -> None:
         raise Refused(403, "this route needs a client certificate; connect over TLS and send one")
     if not _fits(tls.client, clients):
         raise Refused(
-            403, f"the client {shown(tls.client)} may not open this route; add it to its `clients` if it should"
+            403,
+            f"the client {shown(tls.client)} may not connect to this route; add it to its `clients` to allow it",
         )
 
 

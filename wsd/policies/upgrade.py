@@ -19,11 +19,11 @@ _ANOTHER_VERSION = (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"))
 def checkUpgrade(head: Head) -> str:
     """Returns the Sec-WebSocket-Key. Raises `Refused` (400; 405; or 426 with our version, RFC 6455 4.4)."""
     if head.method != "GET":
-        raise Refused(405, f"an opening handshake is a GET, not a {head.method}", [("Allow", "GET")])
+        raise Refused(405, f"an opening handshake must be a GET, not a {head.method}", [("Allow", "GET")])
     if head.version < (1, 1):
-        raise Refused(400, "an opening handshake is HTTP/1.1, not HTTP/1.0")
+        raise Refused(400, "an opening handshake must use HTTP/1.1, not HTTP/1.0")
     if head.hasBody:
-        raise Refused(400, "an opening handshake has no body; leave out Content-Length and Transfer-Encoding")
+        raise Refused(400, "an opening handshake must not have a body; remove Content-Length and Transfer-Encoding")
     values = head.headers.byName
     version = values.get("sec-websocket-version")
     if version != "13":

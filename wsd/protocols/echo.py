@@ -76,7 +76,7 @@ class Switches:
 
 def _number(name: str, text: str, least: int, most: int, unit: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 12 and least <= int(text) <= most):
-        raise Refused(400, f"{name}={text[:40]!r} is no number of {unit}; write one from {least} to {most}")
+        raise Refused(400, f"{name}={text[:40]!r} is not a number of {unit}; use {least} to {most}")
     return int(text)
 
 
@@ -84,7 +84,7 @@ def _closeCode(text: str) -> int:
     """A close code that may be sent (RFC 6455 7.4)."""
     code = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
     if not maySend(code):
-        raise Refused(400, f"close={text[:40]!r} is no close code; write 1000 to 1003, 1007 to 1014 or 3000 to 4999")
+        raise Refused(400, f"close={text[:40]!r} is not a close code; use 1000 to 1003, 1007 to 1014 or 3000 to 4999")
     return code
 
 
@@ -98,7 +98,7 @@ def _reason(text: str) -> str:
 
 def _flag(name: str, text: str) -> bool:
     if text not in ("", "1", "true"):
-        raise Refused(400, f"{name}={text[:40]!r} is no switch; write {name} alone")
+        raise Refused(400, f"{name}={text[:40]!r} takes no value; write {name}")
     return True
 
 
@@ -120,7 +120,7 @@ def readSwitches(queries: dict[str, str], options: EchoOptions) -> Switches:
     }
     for name in queries:
         if name not in readers:
-            raise Refused(400, f"{name[:40]!r} is no switch of echo; the switches are {', '.join(readers)}")
+            raise Refused(400, f"{name[:40]!r} is not an option of echo; the options are {', '.join(readers)}")
     switches = Switches(**{name: readers[name](text) for name, text in queries.items()})
     if switches.repeat > 1 and switches.repeat * (switches.size or 0) > o.max_answer:
         raise Refused(
@@ -150,9 +150,7 @@ class Echo(Connection):
         elif switches.protocol in request.subprotocols:
             chosen = switches.protocol
         else:
-            raise Refused(
-                400, f"protocol={switches.protocol[:40]!r} was not offered; put it into Sec-WebSocket-Protocol"
-            )
+            raise Refused(400, f"protocol={switches.protocol[:40]!r} was not offered; add it to Sec-WebSocket-Protocol")
         return Accept(chosen, deflate=not switches.nodeflate)
 
     def opened(self) -> Any:
@@ -183,7 +181,7 @@ class Echo(Connection):
         if switches.repeat > 1 and switches.repeat * len(payload) > self.options.max_answer:
             raise Closed(
                 CloseCode.MESSAGE_TOO_BIG,
-                f"{switches.repeat} times {len(payload)} bytes is over {self.options.max_answer}; send less",
+                f"{switches.repeat} times {len(payload)} bytes exceeds the limit of {self.options.max_answer}",
             )
         least = -(-len(payload) // self.options.max_fragments)
         fragment = max(switches.fragment, least) if switches.fragment else 0

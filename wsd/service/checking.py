@@ -105,7 +105,7 @@ def _checkLog(log: Log, findings: Findings) -> None:
         if not os.access(log.file, os.W_OK):
             raise ConfigError(f"{log.file} cannot be written by this user; run this as the user of the daemon", "file")
     elif not os.path.isdir(folder):
-        findings.warn(f"log.file: there is no folder {folder} yet")
+        findings.warn(f"log.file: the folder {folder} does not exist yet")
     elif not os.access(folder, os.W_OK | os.X_OK):
         findings.warn(f"log.file: this user cannot create {log.file}")
 

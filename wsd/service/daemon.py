@@ -59,9 +59,9 @@ def planeOf(config: Config) -> Plane:
 class DaemonState(Enum):
     """What the daemon is doing; the value is why /readyz answers 503 meanwhile."""
 
-    starting = "the daemon has not started"
+    starting = "the daemon is starting"
     serving = ""
-    stopping = "the daemon stops"
+    stopping = "the daemon is stopping"
 
 
 class Daemon(Service):
@@ -238,7 +238,7 @@ class Daemon(Service):
         if not self.running:
             return
         self._systemd.notify("RELOADING=1")
-        status = "not reloaded; the log says why"
+        status = "not reloaded; see the log"
         try:
             status = self._reloaded()
         except Exception:
@@ -260,7 +260,7 @@ class Daemon(Service):
             sentence = str(error) if isinstance(error, (ConfigError, CannotListen)) else describeError(error)
             status = f"not reloaded: {sentence}"
             self.log.error(
-                "not reloaded, the configuration stays as it was: {sentence}",
+                "not reloaded, the old configuration stays in use: {sentence}",
                 event="reload.refused",
                 sentence=sentence,
             )
@@ -302,7 +302,7 @@ class Daemon(Service):
         self.site.stopping = True
         self.routes.retire()
         drained = Deferred.fromCoroutine(self._drain())
-        drained.addErrback(lambda failure: self.log.failure("the connections did not end", failure))
+        drained.addErrback(lambda failure: self.log.failure("the connections could not be closed", failure))
         return drained.addCallback(lambda _: self._stopRoutes()).addCallback(self._close)
 
     async def _drain(self) -> None:

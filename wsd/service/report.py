@@ -44,7 +44,7 @@ def warnOfFewDescriptors(wanted: int, most: int, descriptors: int) -> None:
     """Warn if there are too few descriptors for the configured number of connections."""
     if most < wanted:
         _log.warn(
-            "max_connections is {wanted}, but {descriptors} descriptors are only enough for {most}: allow "
+            "max_connections is {wanted}, but {descriptors} file descriptors are enough for only {most}: allow "
             "{needed} (LimitNOFILE= of the unit, or ulimit -n), or lower max_connections",
             event="daemon.descriptors",
             wanted=wanted,
@@ -58,11 +58,13 @@ def logListening(listening: Listening) -> None:
     """Log a line for each listener, and the path of the self-signed authority to trust."""
     certificates = listening.certificates
     if certificates is not None and certificates.selfSignedPath is not None:
-        _log.info("to develop with wss, trust {path}", event="certificate.selfsigned", path=certificates.selfSignedPath)
+        _log.info(
+            "for wss in development, trust {path}", event="certificate.selfsigned", path=certificates.selfSignedPath
+        )
     for listener in listening.listeners:
         _log.info("listening {url}", event="listener.listening", url=listener.url)
         if listener.wide:
-            _log.warn("{url} can be reached from other machines", event="listener.wide", url=listener.url)
+            _log.warn("{url} accepts connections from other machines", event="listener.wide", url=listener.url)
 
 
 def pagesOf(config: Config, listeners: Iterable[Listener]) -> list[str]:
@@ -93,8 +95,8 @@ def warnOfBuiltIn(config: Config, paths: Iterable[str], listening: Listening) ->
     for path in paths:
         if wide and config.routes[path].builtIn:
             _log.warn(
-                "{route} is built in and can be reached from other machines at {urls}; set built_in = false and "
-                "name the routes that you want",
+                "{route} is a built-in route that other machines can reach at {urls}; set built_in = false and "
+                "list the routes that you want",
                 event="route.exposed",
                 route=path,
                 urls=wide,
@@ -105,14 +107,14 @@ def logChanges(before: Config, after: Config, fixed: Mapping[str, Any]) -> None:
     """Log which keys a reload has changed, and which changed keys (`fixed` are the old values) need a restart."""
     taken = [key for key in changes(before, after) if key not in FIXED]
     _log.info(
-        "reloaded, changed: {keys}" if taken else "reloaded, no key that a reload takes up has changed",
+        "reloaded, changed: {keys}" if taken else "reloaded, nothing that a reload can apply has changed",
         event="reload.done",
         keys=", ".join(taken),
     )
     waiting = [key for key, value in fixedOf(after).items() if value != fixed[key]]
     if waiting:
         _log.warn(
-            "{keys} changed and will take effect after a restart",
+            "{keys} changed and take effect after a restart",
             event="reload.partial",
             keys=", ".join(waiting),
         )

@@ -125,7 +125,7 @@ class RouteTable:
             try:
                 factory.retired()
             except Exception:
-                self.log.failure("a route did not end its answers", Failure(), event="route.unstopped")
+                self.log.failure("a route could not finish its answers", Failure(), event="route.unstopped")
 
     def stopUnused(self) -> None:
         """Stop the replaced factories that have no connections left."""
@@ -141,7 +141,7 @@ class RouteTable:
     def _stop(self, factory: Factory) -> Deferred[Any]:
         stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self._builder.reactor)
         return stopped.addErrback(
-            lambda failure: self.log.failure("a route did not stop", failure, event="route.unstopped")
+            lambda failure: self.log.failure("a route could not be stopped", failure, event="route.unstopped")
         )
 
     def faults(self) -> Iterator[str]:

@@ -36,37 +36,40 @@ _DEFAULTS: Mapping[str, Any] = {
 """The defaults, which are those of standalone.py where it has one."""
 
 _FLAGS: Mapping[str, str] = {
-    "tls": "speak TLS on the port, and nothing else (wss, https)",
+    "tls": "use only TLS on the port (wss, https)",
     "tls-client-auth": "ask clients for a certificate, and refuse those without one",
-    "tls-client-cert-optional": "ask for one, and admit those without",
-    "basic-auth": "ask everyone for a name and a password",
+    "tls-client-cert-optional": "ask for one, but accept clients without one",
+    "basic-auth": "require a user name and a password",
     "allow-handlers-outside-root-dir": "follow symbolic links that lead out of the folder of handlers",
 }
 """Flags without a value."""
 
 _VALUES: Mapping[str, tuple[str, str]] = {
-    "server-host": ("HOST", "where to listen; 0.0.0.0 and :: let other machines in (default: this machine alone)"),
-    "validation-host": ("HOST", "one more name that requests may ask for on this machine"),
+    "server-host": (
+        "HOST",
+        "the address to listen on; 0.0.0.0 and :: accept connections from other machines (default: this machine only)",
+    ),
+    "validation-host": ("HOST", "another name that is allowed in the Host header"),
     "websock-handlers": ("DIR", "the folder of the *_wsh.py files (default: the document root)"),
-    "websock-handlers-map-file": ("FILE", 'other paths for handlers: lines "/alias /existing"'),
-    "scan-dir": ("DIR", "the part of the folder in which handlers are looked for (default: all of it)"),
-    "document-root": ("DIR", "what is served beside the handlers (default: the working folder)"),
-    "cgi-paths": ("PATHS", "where in the document root CGI programs are: /cgi-bin,/other"),
+    "websock-handlers-map-file": ("FILE", 'a file with aliases, one "/alias /existing" per line'),
+    "scan-dir": ("DIR", "the subfolder to search for handlers (default: the whole folder)"),
+    "document-root": ("DIR", "the folder of files to serve (default: the working folder)"),
+    "cgi-paths": ("PATHS", "the paths of CGI programs in the document root: /cgi-bin,/other"),
     "private-key": ("FILE", "the private key for TLS, a PEM file"),
     "certificate": ("FILE", "the certificate for TLS, a PEM file with the whole chain"),
-    "tls-client-ca": ("FILE", "the authorities that clients' certificates are checked against, a PEM file"),
-    "basic-auth-credential": ("NAME:PASSWORD", "who --basic-auth admits (default: test:test)"),
-    "log-file": ("FILE", "where the log goes (default: the terminal)"),
-    "handler-encoding": ("NAME", "the encoding of the handlers' files (default: UTF-8, or what each says itself)"),
+    "tls-client-ca": ("FILE", "the authorities for client certificates, a PEM file"),
+    "basic-auth-credential": ("NAME:PASSWORD", "the credentials for --basic-auth (default: test:test)"),
+    "log-file": ("FILE", "the log file (default: the terminal)"),
+    "handler-encoding": ("NAME", "the encoding of the handlers' files (default: UTF-8, or what each file declares)"),
 }
 
 _NUMBERS: Mapping[str, tuple[str, str]] = {
-    "port": ("PORT", "the port (default: 80); 0 takes a free one"),
-    "validation-port": ("PORT", "not needed: requests may ask for any port"),
-    "log-max": ("BYTES", "the size at which the log file is put aside and a new one begun (default: 262144)"),
-    "log-count": ("N", "how many of those are kept (default: 5)"),
-    "queue": ("N", "not needed: as many connections wait as the system lets"),
-    "thread-monitor-interval-in-sec": ("SECONDS", "not needed: /metrics tells of the threads at any time"),
+    "port": ("PORT", "the port (default: 80); 0 selects a free one"),
+    "validation-port": ("PORT", "ignored: the Host header may have any port"),
+    "log-max": ("BYTES", "the size at which the log file is rotated (default: 262144)"),
+    "log-count": ("N", "the number of rotated log files to keep (default: 5)"),
+    "queue": ("N", "ignored: the system limits the queue"),
+    "thread-monitor-interval-in-sec": ("SECONDS", "ignored: /metrics has the number of threads"),
 }
 
 _SHORT = {
@@ -94,7 +97,9 @@ def addArguments(parser: ArgumentParser) -> None:
         return list(dict.fromkeys([*filter(None, [_SHORT.get(name)]), f"--{name}", f"--{name.replace('-', '_')}"]))
 
     parser.add_argument(
-        "--config", metavar="FILE", help=f"an ini file, long names below [{_SECTION}]; the command line wins over it"
+        "--config",
+        metavar="FILE",
+        help=f"an ini file with long names below [{_SECTION}]; the command line overrides it",
     )
     for name, (metavar, about) in _VALUES.items():
         parser.add_argument(*names(name), metavar=metavar, help=about, default=SUPPRESS)
@@ -102,7 +107,7 @@ def addArguments(parser: ArgumentParser) -> None:
         parser.add_argument(*names(name), metavar=metavar, help=about, default=SUPPRESS, type=int)
     for name, about in _FLAGS.items():
         parser.add_argument(*names(name), action="store_true", help=about, default=SUPPRESS)
-    for name, about in (("log-level", "what is logged (default: warn)"), ("deflate-log-level", "not needed")):
+    for name, about in (("log-level", "the log level (default: warn)"), ("deflate-log-level", "ignored")):
         parser.add_argument(
             *names(name), choices=LEVELS, metavar="LEVEL", help=f"{about}: {', '.join(LEVELS)}", default=SUPPRESS
         )
@@ -125,7 +130,7 @@ def _readIni(path: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except IniError as error:
         raise ConfigError(
-            f"{path}: is no configuration: {' '.join(str(error).split())}; begin it with [{_SECTION}]"
+            f"{path}: is not a configuration: {' '.join(str(error).split())}; begin it with [{_SECTION}]"
         ) from None
     parser = ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
     addArguments(parser)
@@ -134,7 +139,7 @@ def _readIni(path: str) -> dict[str, Any]:
         name = key.replace("_", "-")
         if name not in {*_FLAGS, *_VALUES, *_NUMBERS, "log-level", "deflate-log-level"}:
             known = [*_FLAGS, *_VALUES, *_NUMBERS, "log-level"]
-            raise ConfigError(f"{path}: {key}: there is no such key here; {nearest(name, known)}")
+            raise ConfigError(f"{path}: {key}: there is no such key; {nearest(name, known)}")
         try:
             parser.parse_args([f"--{name}"] if name in _FLAGS else [f"--{name}={value}"], found)
         except ArgumentError as error:

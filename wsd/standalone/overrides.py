@@ -77,7 +77,7 @@ def _tls(flags: Mapping[str, Any]) -> dict[str, Any]:
     asks, optional = flags.get("tls_client_auth", False), flags.get("tls_client_cert_optional", False)
     if not flags.get("tls"):
         if asks or optional:
-            raise ConfigError("--tls-client-auth: asks for certificates, which needs --tls")
+            raise ConfigError("--tls-client-auth: needs --tls")
         return {}
     for name in ("private_key", "certificate"):
         if not flags.get(name):
@@ -85,7 +85,7 @@ def _tls(flags: Mapping[str, Any]) -> dict[str, Any]:
                 f"--tls: needs --private-key and --certificate, PEM files; --{name.replace('_', '-')} is missing"
             )
     if optional and not asks:
-        raise ConfigError("--tls-client-cert-optional: needs --tls-client-auth beside it")
+        raise ConfigError("--tls-client-cert-optional: needs --tls-client-auth")
     tls: dict[str, Any] = {
         "port": False,
         "tls.port": flags["port"],
@@ -115,5 +115,5 @@ def _addresses(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise ConfigError(f"--server-host: {host} is no address of this machine: {error.strerror}") from None
+        raise ConfigError(f"--server-host: {host} is not an address of this machine: {error.strerror}") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))

@@ -41,7 +41,7 @@ def makeService(options: Options) -> IService:
     except OSError as error:
         where = "log.file: " if options.config.log.file else ""
         raise exitWith(
-            f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd may write"
+            f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"
         ) from None
     try:
         service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)

@@ -37,7 +37,7 @@ def addCommands(commands: Commands) -> None:
 
 
 _CHECK = (
-    'It prints "ok", or a line for each mistake, in which case the exit status is 1. It loads everything that the file '
+    'It prints "ok", or one line for each error and exits with 1. It loads everything that the file '
     "names: protocols, services, handlers, stores and certificates."
 )
 

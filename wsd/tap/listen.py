@@ -25,11 +25,11 @@ def addCommands(commands: Commands) -> None:
         "listen",
         "Run an echo server for a quick test, and print its URL.",
         run,
-        "It answers at every path, to programs and pages on this machine. With --log it answers nothing, and prints "
-        "each message instead. ^C ends it.",
+        "It accepts connections at every path, from programs and pages on this machine. With --log, it prints each "
+        "message instead of answering. Press ^C to stop it.",
     )
     parser.add_argument("-p", "--port", type=_port, default=0, metavar="PORT", help="the port (default: a free one)")
-    parser.add_argument("--log", action="store_true", help="print connections and messages, and answer nothing")
+    parser.add_argument("--log", action="store_true", help="print connections and messages instead of answering")
 
 
 def _port(text: str) -> int:

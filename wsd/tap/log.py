@@ -61,9 +61,7 @@ class LoggedService(MultiService):
             self._rotateFile, self._path = file.rotate, file.path
             return file
         if not parent.get("nodaemon", True):
-            raise ConfigError(
-                "--logfile: a daemon has no terminal to log to; name a file, or stay there with twistd -n"
-            )
+            raise ConfigError("--logfile: a daemon has no terminal to log to; name a file, or run twistd -n")
         return self._options.terminal
 
     @property
@@ -98,7 +96,7 @@ class LoggedService(MultiService):
             self._rotateFile()
             self._keepStacks()
         except OSError as error:
-            Logger().warn("the log stays in its old file: {reason}", event="log.kept", reason=str(error))
+            Logger().warn("the log continues in its old file: {reason}", event="log.kept", reason=str(error))
 
     def reread(self) -> Config:
         """Called first by a reload: reopen the log file, and read the configuration again. Raises ConfigError."""

@@ -51,7 +51,7 @@ def _route(text: str) -> tuple[str, str]:
     path, equals, name = text.partition("=")
     if not equals or not name:
         raise ConfigError(
-            f'"{text}" names no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory', "--route"
+            f'"{text}" has no protocol; write /PATH=PROTOCOL, such as /shout=shout.py:ShoutFactory', "--route"
         )
     if ":" not in name:
         return path, name
@@ -71,7 +71,7 @@ class Options(UsageOptions):
         ["tls-cert", None, None, "The certificate for TLS: a PEM file with the whole chain."],
         ["tls-key", None, None, "The private key of the certificate: a PEM file.  [default: the file of --tls-cert]"],
         ["config", "c", None, "The configuration file. Options override it."],
-        ["handlers", "w", None, "A folder of pywebsocket handlers. NAME_wsh.py answers at /NAME."],
+        ["handlers", "w", None, "A folder of pywebsocket handlers. NAME_wsh.py serves /NAME."],
         ["log-format", None, None, "The format of the log: text or json.  [default: text]"],
         ["log-level", None, None, "The lowest level to log: debug, info, warn or error.  [default: info]"],
     ]
@@ -90,7 +90,7 @@ class Options(UsageOptions):
         return sys.stdout
 
     def opt_host(self, host: str) -> None:
-        """An address to listen on; repeatable. 0.0.0.0 and :: admit other machines.  [default: 127.0.0.1 and ::1]"""
+        """An address to listen on; repeatable. 0.0.0.0 and :: accept other machines.  [default: 127.0.0.1 and ::1]"""
         self.setdefault("host", []).append(host)
 
     opt_H = opt_host
@@ -160,7 +160,7 @@ class Options(UsageOptions):
             pair = {"cert": self["tls-cert"], "key": self["tls-key"] or self["tls-cert"]}
             given["tls.certificate"] = [{key: os.path.abspath(path) for key, path in pair.items()}]
         elif self["tls-key"] is not None:
-            raise ConfigError("needs the certificate that it belongs to; add --tls-cert", "--tls-key")
+            raise ConfigError("needs --tls-cert, its certificate", "--tls-key")
         return given
 
     def optionOf(self, key: str) -> str | None:

@@ -303,7 +303,9 @@ class Channel(http.HTTPChannel):
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Called by twisted.web when the chunked coding of a body is malformed (RFC 9112 7.1)."""
-        self._ending.refuse(Refused(400, "the body is not chunked as RFC 9112 7.1 says: send size, CRLF, data, CRLF"))
+        self._ending.refuse(
+            Refused(400, "the body is not valid chunked encoding (RFC 9112 section 7.1): send size, CRLF, data, CRLF")
+        )
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called when the connection is lost. Unfinished requests are told so."""

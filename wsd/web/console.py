@@ -43,7 +43,7 @@ class ConsoleFiles(Resource):
         """Answer with the file of that name. Raises `Refused` (404)."""
         name = "/".join(part.decode("latin-1") for part in request.postpath)
         if name not in self._console or name.endswith(".html"):
-            raise Refused(404, f"nothing answers at {request.head.path[:80]}")
+            raise Refused(404, f"there is nothing at {request.head.path[:80]}")
         return self._console.render(request, name)
 
 

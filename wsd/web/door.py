@@ -69,9 +69,7 @@ class Door(Protocol):
         self._ending.wait(self._policies.opening_timeout - getattr(self.transport, "waited", 0.0))
         if not self._counted:
             self._ending.isBrief = True
-            self._refuse(
-                Refused(503, "the server has all the connections it may have; try again", [("Retry-After", "5")])
-            )
+            self._refuse(Refused(503, "the server has reached its connection limit; try again", [("Retry-After", "5")]))
             return
         address = hostOf(self.transport.getPeer())
         if not isLoopback(address) and address != "unix" and not site.trust.trusts(address):
@@ -97,7 +95,7 @@ class Door(Protocol):
             return
         buffer = self._buffer + data
         if buffer.startswith(_TLS):
-            self._refuse(Refused(400, "this port speaks without TLS; open it with ws:// or http://"))
+            self._refuse(Refused(400, "this port does not use TLS; use ws:// or http://"))
             return
         buffer = afterBlankLines(buffer)
         try:
@@ -167,7 +165,7 @@ class Door(Protocol):
         site = self._site
         route = site.routeFor(head.path)
         if route is None:
-            raise Refused(404, f"no WebSocket answers at {head.path[:80]}")
+            raise Refused(404, f"there is no WebSocket at {head.path[:80]}")
         key = checkUpgrade(head)
         checkClient(tls, route.route.clients)
         checkOrigin(head.headers.byName.get("origin"), route.origins, head.host, site.hosts)

@@ -80,4 +80,4 @@ class Drain:
 
 def _close(connections: Iterable[Connection]) -> None:
     for connection in connections:
-        connection.close(CloseCode.GOING_AWAY, "the server is going away", Cause.shutdown)
+        connection.close(CloseCode.GOING_AWAY, "the server is shutting down", Cause.shutdown)

@@ -252,7 +252,7 @@ class Ending:
             self.linger()
         else:
             self.isBrief = True
-            self.refuse(Refused(408, f"no whole request head came within {self._policies.opening_timeout:g} seconds"))
+            self.refuse(Refused(408, f"no complete request head within {self._policies.opening_timeout:g} seconds"))
 
     def _checkBody(self, now: float) -> None:
         """Refuse a body that has stopped, or is slower than `http_body_rate` on average."""
@@ -265,7 +265,7 @@ class Ending:
         elapsed = now - self._bodySince
         rate = self._policies.http_body_rate
         if seen == self._bodySeen or seen < rate * (elapsed - self._policies.http_body_timeout):
-            self.refuse(Refused(408, f"the body stopped, or came slower than {rate} bytes a second; send it again"))
+            self.refuse(Refused(408, f"the body stopped, or was slower than {rate} bytes per second; send it again"))
             return
         self._bodySeen = seen
         self.wait(self._policies.http_body_timeout)

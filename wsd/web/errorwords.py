@@ -21,14 +21,12 @@ ENGLISH: Mapping[int, ErrorWords] = {
     403: ErrorWords(
         "You may not open this", "The server does not allow it from here. Ask its administrator for access."
     ),
-    404: ErrorWords(
-        "There is nothing at this address", "Check the spelling, or look at what this server has to offer."
-    ),
+    404: ErrorWords("There is nothing at this address", "Check the spelling, or see what this server offers."),
     405: ErrorWords(
-        "This address does not work that way", "It is made for programs that send other kinds of requests."
+        "This method is not supported here", "This address is for programs that send other kinds of requests."
     ),
     408: ErrorWords("The request took too long", "Check your connection, then try again."),
-    413: ErrorWords("That is too large", "The server limits the size of what it accepts. Send less at a time."),
+    413: ErrorWords("The request is too large", "The server limits the size of what it accepts. Send less at a time."),
     421: ErrorWords(
         "This server does not know that name",
         "Open it by a name that it serves, such as localhost. Its administrator can add more names.",
@@ -40,7 +38,7 @@ ENGLISH: Mapping[int, ErrorWords] = {
     429: ErrorWords("Too many requests", "Wait a moment, then try again."),
     431: ErrorWords("The request head is too large", "Delete the cookies of this site, or use a shorter address."),
     500: ErrorWords(
-        "Something went wrong on the server", "Try again later. The administrator finds the cause in the log."
+        "Something went wrong on the server", "Try again later. The administrator can find the cause in the log."
     ),
     501: ErrorWords("The server cannot do this", "It does not support this kind of request."),
     503: ErrorWords("The server is not available right now", "Wait a moment, then try again."),

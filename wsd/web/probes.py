@@ -58,7 +58,9 @@ class MetricsPage(Resource):
     def render_GET(self, request: Any) -> bytes:
         """Answer in the format that Accept asks for. Raises `Refused` (403)."""
         if not self._allowed(request):
-            raise Refused(403, "metrics are for this machine and the networks in `metrics_allow`; add yours there")
+            raise Refused(
+                403, "only this machine and the networks in `metrics_allow` may read the metrics; add yours there"
+            )
         contentType, text = self._metrics.render(request.head.headers.get("Accept", "") or "")
         request.setHeader(b"Content-Type", contentType.encode())
         request.setHeader(b"Cache-Control", b"no-store")

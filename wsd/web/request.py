@@ -95,7 +95,7 @@ class HttpRequest(server.Request):
             self._refused = refused
         except Exception:
             self.log.failure("a resource failed", Failure(), event="http.error")
-            self._refused = Refused(500, "the server failed at this request; its log says why")
+            self._refused = Refused(500, "an internal error occurred; see the server's log")
 
     @property
     def wantsBody(self) -> bool:
@@ -128,7 +128,7 @@ class HttpRequest(server.Request):
             self._refused = refused
         except Exception:
             self.log.failure("a resource failed", Failure(), event="http.error")
-            self._refused = Refused(500, "the server failed at this request; its log says why")
+            self._refused = Refused(500, "an internal error occurred; see the server's log")
         if self._refused is not None and not self.startedWriting and self.channel is not None:
             self.channel.answerEarly(self)
 
@@ -160,7 +160,7 @@ class HttpRequest(server.Request):
     def notifyFinish(self) -> Deferred[None]:
         """As in Twisted, but fails at once if the client is already gone."""
         if self.isLost:
-            return fail(ConnectionLost("the client is gone"))
+            return fail(ConnectionLost("the client has disconnected"))
         finished: Deferred[None] = super().notifyFinish()
         return finished
 
@@ -210,7 +210,7 @@ class HttpRequest(server.Request):
             status = 405 if self.head.method in _METHODS else 501
             self.refuse(
                 Refused(
-                    status, f"{self.head.method[:20]} is not for this path; use one of {allowed}", [("Allow", allowed)]
+                    status, f"{self.head.method[:20]} is not supported here; use one of {allowed}", [("Allow", allowed)]
                 )
             )
             return
@@ -230,7 +230,7 @@ class HttpRequest(server.Request):
             assert self.channel is not None
             self.channel.loseConnection()
         else:
-            self.refuse(Refused(500, "the server failed at this request; its log says why"))
+            self.refuse(Refused(500, "an internal error occurred; see the server's log"))
         return reason
 
     def refuse(self, refused: Refused) -> None:

@@ -30,7 +30,7 @@ class WebSocketOnly(Resource):
         """Raises `Refused` (426)."""
         raise Refused(
             426,
-            "a WebSocket answers here: open it with new WebSocket(...), or send Upgrade: websocket",
+            "this is a WebSocket: connect with new WebSocket(...), or send Upgrade: websocket",
             [("Upgrade", "websocket"), ("Connection", "Upgrade")],
         )
 
@@ -38,9 +38,9 @@ class WebSocketOnly(Resource):
 def checkUsable(factory: Factory) -> None:
     """Raises `Refused` (503) for a factory that has not started."""
     if factory.hasFailed:
-        raise Refused(503, "this route could not be started; the server's log says why")
+        raise Refused(503, "this route could not be started; see the server's log")
     if factory.unusable is not None:
-        raise Refused(503, "this route is being started; try again", [("Retry-After", "1")])
+        raise Refused(503, "this route is starting; try again", [("Retry-After", "1")])
 
 
 class SiteRoute:
@@ -74,7 +74,7 @@ class SiteRoute:
         chosen = choose(offered, available, self.route.prefer)
         factory = self.factories.get(chosen or "")
         if factory is None or (chosen is None and self.route.require_subprotocol):
-            raise Refused(400, f"this route speaks only {', '.join(available)}: offer one in Sec-WebSocket-Protocol")
+            raise Refused(400, f"this route supports only {', '.join(available)}; offer one in Sec-WebSocket-Protocol")
         return factory
 
     @property
@@ -194,7 +194,7 @@ class Site:
     def checkServing(self) -> None:
         """Raises `Refused` (503) while the daemon stops."""
         if self.stopping:
-            raise Refused(503, "the server is going away; try again", [("Retry-After", "1")])
+            raise Refused(503, "the server is shutting down; try again", [("Retry-After", "1")])
 
     def resourceFor(self, request: Any) -> IResource:
         """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""
@@ -221,7 +221,7 @@ class Site:
         if route is None and path in self.defaults:
             return self.defaults[path]
         if route is None:
-            raise Refused(404, f"nothing answers at {request.head.path[:80]}")
+            raise Refused(404, f"there is nothing at {request.head.path[:80]}")
         return self._webSocketOnly
 
     @property
@@ -271,7 +271,7 @@ class Site:
         if head is not None and head.isUpgrade:
             self.metrics.handshake(str(refused.status))
         log.info(
-            "refused {line} of {peer} with {status}: {sentence}",
+            "refused {line} from {peer} with {status}: {sentence}",
             event="request.refused",
             line=_withoutQuery(head)[:200] if head is not None else "a request",
             peer=str(who),

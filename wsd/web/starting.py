@@ -17,7 +17,7 @@ _log = Logger(namespace="wsd")
 
 def start(factory: Factory) -> Deferred[Any]:
     """Start a factory, which answers 503 until it has started. Fires when it has started or failed."""
-    factory.unusable = "it is being started"
+    factory.unusable = "it is starting"
     return maybeDeferred(factory.started).addCallbacks(
         lambda _: _started(factory), lambda failure: _failed(factory, failure)
     )
@@ -43,7 +43,7 @@ def _cause(error: BaseException | None) -> str:
     if isinstance(error, CannotStart):
         return error.cause
     if isinstance(error, ConfigError):
-        return "its configuration is wrong"
+        return "its configuration is invalid"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -64,7 +64,9 @@ class StatusPage(Resource):
     def render_GET(self, request: Any) -> bytes:
         """Answer with the page or its data. Raises `Refused` (403)."""
         if not self._allowed(request):
-            raise Refused(403, "the status is for this machine and the networks in `metrics_allow`; add yours there")
+            raise Refused(
+                403, "only this machine and the networks in `metrics_allow` may see the status; add yours there"
+            )
         if not request.head.path.endswith(".json"):
             return self._files.render(request, _PAGE)
         request.setHeader(b"Content-Type", b"application/json")

@@ -63,8 +63,8 @@ class TestTls:
         for done in (unknown, named):
             assert done.returncode == 3
             assert done.stderr.decode() == (
-                f"wsd: {url}: its certificate is not trusted here, or is for another name; "
-                "--ca FILE trusts it, --insecure does not ask\n"
+                f"wsd: {url}: its certificate is not trusted, or is for another name; "
+                "trust it with --ca FILE, or skip the check with --insecure\n"
             )
 
     def test_insecure_asks_for_the_name_and_checks_nothing(self, tmp_path: Path, authority: Authority) -> None:
@@ -90,12 +90,12 @@ class TestTls:
         mine, other = authority.client("mine"), authority.client("other")
         for own, said in (
             (["--cert", "nowhere"], "--cert: nowhere cannot be read: No such file or directory"),
-            (["--cert", mine.key], f"--cert: {mine.key} has no certificate in it that can be read; name a PEM file"),
+            (["--cert", mine.key], f"--cert: {mine.key} contains no readable certificate; use a PEM file"),
             (
                 ["--cert", mine.cert],
-                f"--cert: {mine.cert} has no private key in it that can be read without a passphrase; name a PEM file",
+                f"--cert: {mine.cert} contains no private key that is readable without a passphrase; use a PEM file",
             ),
-            (["--cert", mine.cert, "--key", other.key], f"--key: {other.key} is the key of another certificate"),
+            (["--cert", mine.cert, "--key", other.key], f"--key: {other.key} does not match the certificate"),
         ):
             done = connect(tmp_path, "wss://localhost:1/", *own)
             assert (done.returncode, done.stderr.decode()) == (2, f"wsd: wss://localhost:1/: {said}\n")

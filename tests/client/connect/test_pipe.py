@@ -106,7 +106,7 @@ class TestTheEnd:
         with serving() as url:
             done = connect(tmp_path, url, "--messages", "2", "--wait", "0.3", stdin=b"a\n")
         assert (done.returncode, done.stdout) == (5, b"a\n")
-        assert done.stderr.decode() == f"wsd: {url}: 1 of 2 messages came, then the time to wait was over\n"
+        assert done.stderr.decode() == f"wsd: {url}: 1 of 2 messages received, then the wait timed out\n"
 
     def test_comes_a_second_after_the_end_of_the_input(self, tmp_path: Path) -> None:
         def late(connection: ServerConnection) -> None:
@@ -170,7 +170,7 @@ class TestTheEnd:
     def test_comes_at_once_while_it_connects_again(self, tmp_path: Path) -> None:
         with connecting(tmp_path, "ws://127.0.0.1:1/", "--reconnect") as process:
             assert process.stderr is not None
-            assert b"; trying again in " in process.stderr.readline()
+            assert b"; retrying in " in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE) == 130
 

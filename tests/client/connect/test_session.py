@@ -72,17 +72,17 @@ class TestNoConnection:
     def test_there_is_no_such_host(self, tmp_path: Path) -> None:
         done = connect(tmp_path, "ws://nowhere.invalid/")
         assert done.returncode == ExitStatus.UNREACHABLE
-        assert done.stderr == b"wsd: ws://nowhere.invalid/: there is no host nowhere.invalid; check its name\n"
+        assert done.stderr == b"wsd: ws://nowhere.invalid/: the host nowhere.invalid was not found; check its name\n"
 
     @pytest.mark.parametrize(
         ("answer", "said"),
         [
-            (b"220 mail.example.com ESMTP\r\n\r\n", "is no WebSocket server: it does not answer by HTTP"),
-            (b"", "the server closed without an answer; does it want TLS (wss://)?"),
+            (b"220 mail.example.com ESMTP\r\n\r\n", "is not a WebSocket server: its answer is not HTTP"),
+            (b"", "the server closed the connection without an answer; does it expect TLS (wss://)?"),
             (
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-                "is no WebSocket server, or a wrong one: HTTP Sec-WebSocket-Accept header missing in opening handshake "
-                "reply",
+                "is not a WebSocket server, or a broken one: HTTP Sec-WebSocket-Accept header missing in opening "
+                "handshake reply",
             ),
         ],
     )
@@ -113,7 +113,7 @@ class TestAClose:
             done = connect(tmp_path, url, "--messages", "2")
         assert (done.returncode, done.stdout) == (5, b"only\n")
         assert done.stderr.decode() == (
-            f"wsd: {url}: 1 of 2 messages came, then the server closed with 1000 (normal closure)\n"
+            f"wsd: {url}: 1 of 2 messages received, then the server closed with 1000 (normal closure)\n"
         )
 
     def test_that_is_missing_is_told(self, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ class TestAClose:
             done = connect(tmp_path, url)
         assert done.returncode == 4
         assert re.fullmatch(
-            rf"wsd: {url}: the server does not keep to the protocol: .*UTF-8.*\n", done.stderr.decode(), re.IGNORECASE
+            rf"wsd: {url}: the server violated the WebSocket protocol: .*UTF-8.*\n", done.stderr.decode(), re.IGNORECASE
         )
         assert codes == [1007]
 
@@ -176,8 +176,8 @@ class TestTheRequest:
         [
             (["-H", "nothing"], '"nothing" is not a header field; write NAME: VALUE'),
             (["-H", "a b: c"], '"a b: c" is not a header field; write NAME: VALUE'),
-            (["-H", "A: b\nC: d"], "the value of A has a line break in it; leave it out"),
-            (["-H", "Upgrade: h2c"], "Upgrade belongs to the handshake and cannot be changed"),
+            (["-H", "A: b\nC: d"], "the value of A contains a line break"),
+            (["-H", "Upgrade: h2c"], "Upgrade is part of the handshake and cannot be changed"),
             (["-H", "Sec-WebSocket-Protocol: a"], "--subprotocol NAME offers a subprotocol"),
             (["--subprotocol", "a b"], '"a b" is not the name of a subprotocol'),
             (["--basic", "me"], "--basic: write USER:PASSWORD, with a colon between them"),
@@ -188,7 +188,7 @@ class TestTheRequest:
             (["--wait", "nan"], '"nan" is not a number of seconds'),
             (["--chunk", "0"], "0 is not a size; write 1 or more"),
             (["--chunk", "some"], '"some" is not a size; write bytes or "1 MiB"'),
-            (["--proxy", "socks5://a:1"], '"socks5" is not a proxy that can be used; write http://HOST:PORT'),
+            (["--proxy", "socks5://a:1"], '"socks5" is not a supported kind of proxy; write http://HOST:PORT'),
             (["--lines", "--binary"], "not allowed with argument"),
             (["--ca", "a", "--insecure"], "not allowed with argument"),
         ],
@@ -203,7 +203,7 @@ class TestTheRequest:
         done = connect(tmp_path, "ftp://localhost/")
         assert done.returncode == ExitStatus.USAGE
         assert done.stderr.decode() == (
-            'wsd: ftp://localhost/: is not the URL of a WebSocket (the scheme "ftp" is not ws or wss); '
+            'wsd: ftp://localhost/: is not a WebSocket URL (the scheme "ftp" is not ws or wss); '
             "write ws://HOST:PORT/PATH\n"
         )
 
@@ -219,10 +219,8 @@ class TestReconnect:
             done = connect(tmp_path, url, "--reconnect", "--wait", "inf")
         assert (done.returncode, done.stdout) == (0, b"there\n")
         lost, restarted = done.stderr.decode().splitlines()
-        assert re.fullmatch(r"wsd: the connection was lost without a close; trying again in \d\.\d s", lost)
-        assert re.fullmatch(
-            r"wsd: the server closed with 1012 \(service restart\); trying again in \d\.\d s", restarted
-        )
+        assert re.fullmatch(r"wsd: the connection was lost without a close; retrying in \d\.\d s", lost)
+        assert re.fullmatch(r"wsd: the server closed with 1012 \(service restart\); retrying in \d\.\d s", restarted)
 
     def test_a_line_that_was_not_sent_is_sent_on_the_next_connection(self, tmp_path: Path) -> None:
         acts: list[Callable[[ServerConnection], object]] = [
@@ -234,7 +232,7 @@ class TestReconnect:
             connecting(tmp_path, url, "--reconnect", "--messages", "1") as process,
         ):
             assert process.stderr is not None
-            assert b"trying again" in process.stderr.readline()
+            assert b"retrying" in process.stderr.readline()
             out, _ = process.communicate(b"kept\n", PATIENCE)
         assert (process.returncode, out) == (0, b"kept\n")
 

@@ -106,7 +106,7 @@ class TestThePrompt:
     def test_tells_if_the_history_cannot_be_kept(self, tmp_path: Path) -> None:
         (tmp_path / "connect.history").mkdir()
         with serving() as url, atTerminal(tmp_path, "connect", url) as terminal:
-            terminal.waitForLine("* the history is not kept: ")
+            terminal.waitForLine("* the history is not saved: ")
             prompted(terminal)
             terminal.type("works\r")
             terminal.waitForLine("< works")
@@ -175,7 +175,7 @@ class TestThePrompt:
             prompted(terminal)
             terminal.type("wai")
             lose.set()
-            terminal.waitForLine("! the server closed with 1012 (service restart); trying again in ")
+            terminal.waitForLine("! the server closed with 1012 (service restart); retrying in ")
             until(lambda: count == 2, "another connection")
             terminal.type("ted\r")
             terminal.waitForLine("< waited")
@@ -203,7 +203,7 @@ class TestColours:
         with serving() as url, atTerminal(tmp_path, "connect", url) as terminal:
             prompted(terminal)
             terminal.type("hello\r/nothing\r")
-            terminal.waitForLine("! there is no command /nothing")
+            terminal.waitForLine("! unknown command /nothing")
             terminal.waitForLine("< hello")
             assert terminal.color("> hello") == "green"
             assert terminal.color("< hello") == "cyan"
@@ -274,13 +274,13 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("/clsoe", 'there is no command /clsoe; did you mean "/close"?'),
+            ("/clsoe", 'unknown command /clsoe; did you mean "/close"?'),
             ("/close 1006", "1006 is not a close code; write 1000 to 1003, 1007 to 1014 or 3000 to 4999"),
             ("/close 99999999", "99999999 is not a close code"),
-            ("/close 4000 " + "x" * 124, "a reason of 124 bytes is too long; 123 bytes is the limit"),
-            ("/ping " + "x" * 126, "a ping of 126 bytes is too long; 125 bytes is the limit"),
+            ("/close 4000 " + "x" * 124, "a reason of 124 bytes is too long; the limit is 123 bytes"),
+            ("/ping " + "x" * 126, "a ping of 126 bytes is too long; the limit is 125 bytes"),
             ("/binary 0", "/binary: write pairs of hexadecimal digits, such as 00 ff 7f"),
-            ("a\udcff", "this is not UTF-8, and a text message must be; /binary HEX sends any bytes"),
+            ("a\udcff", "this is not UTF-8, but a text message must be; /binary HEX sends any bytes"),
         ],
     )
     def test_that_are_wrong_are_told(self, text: str, said: str) -> None:

@@ -659,7 +659,7 @@ class TestTheLog:
             upload()
         lines = [formatEvent(event) for event in events if event.get("event") == "blob.store"]
         assert len(lines) == 2
-        assert "/blob: the disk of the store is full" in lines[0]
+        assert "/blob: the store's disk is full" in lines[0]
         assert "No space left on device" in lines[0]
         assert "parts/0" in lines[0]
 

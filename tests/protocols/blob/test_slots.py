@@ -70,7 +70,7 @@ class TestRoom:
         assert put(daemon, slot(daemon)).status == 201
 
     def test_one_without_room_is_refused_when_it_is_asked_for(self, daemon: Daemon) -> None:
-        with pytest.raises(Refused, match="there is room for 100") as refused:
+        with pytest.raises(Refused, match="the store has room for 100") as refused:
             slot(daemon, size=101)
         assert refused.value.status == 507
 

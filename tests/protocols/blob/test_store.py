@@ -337,7 +337,7 @@ class TestQuota:
         put(store, bytes(8))
         with pytest.raises(BlobError) as caught:
             upload(store, size=3)
-        assert "2 are left to you" in caught.value.sentence
+        assert "2 bytes are left" in caught.value.sentence
         upload(store, user="eve", size=10)
 
     def test_one_that_was_not_announced_is_reserved_as_it_comes(self, tmp_path: Path) -> None:
@@ -732,7 +732,7 @@ class TestVerify:
         found = dict(store.verify())
         assert "SHA-256" in found.pop(changed.id)
         assert "No such file" in found.pop(missing.id)
-        assert found == {"f" * 40: "is in no index"}
+        assert found == {"f" * 40: "is not in the index"}
         assert good.id not in found
 
 

@@ -51,7 +51,7 @@ def test_the_store_is_found_where_the_daemon_has_it(
 
 
 def test_where_there_is_none_it_is_named(tmp_path: Path) -> None:
-    assert fails("ls") == f"wsd: {tmp_path}/wsd/blob is not a blob store; name one with --store FOLDER"
+    assert fails("ls") == f"wsd: {tmp_path}/wsd/blob is not a blob store; use --store FOLDER"
 
 
 def test_where_it_cannot_be_told_which_is_meant_it_asks(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class TestItsSize:
         client = daemonOf().open("/canvas/a")
         client.say(frame(1, SIZE - 4))
         assert errors(client) == ["bad_length"]
-        assert closing(client) == (1007, "expected 512000 bytes (400 x 320, four a pixel), got 511996")
+        assert closing(client) == (1007, "expected 512000 bytes (400 x 320, four per pixel), got 511996")
 
     def test_comes_from_the_query(self) -> None:
         daemon = daemonOf()
@@ -187,7 +187,7 @@ class TestAPart:
         client = daemonOf().open("/canvas/a")
         client.say('{"x":0,"y":0,"width":2,"height":2}')
         client.say(bytes(15))
-        assert closing(client) == (1007, "expected 16 bytes (2 x 2, four a pixel), got 15")
+        assert closing(client) == (1007, "expected 16 bytes (2 x 2, four per pixel), got 15")
 
     def test_is_forgotten_with_another_line(self) -> None:
         client = daemonOf().open("/canvas/a?echo")
@@ -211,7 +211,7 @@ class TestAViewer:
         viewer, other = daemon.open("/canvas/a?role=viewer"), daemon.open("/canvas/a")
         viewer.say(frame(1))
         assert errors(viewer) == ["viewer"]
-        assert closing(viewer) == (1008, "a viewer only watches; open the canvas without role=viewer to paint")
+        assert closing(viewer) == (1008, "a viewer cannot paint; connect without role=viewer")
         assert told(other) == []
 
 
@@ -327,12 +327,12 @@ class TestBadInput:
             ('{"width":1', "not a JSON object"),
             ("[" * 1000, "not a JSON object"),
             ('{"width":' + "1" * 1100 + "}", "1024 characters"),
-            ("{}", "a line has a width and a height"),
-            ('{"width":1}', "a line has a width and a height"),
-            ('{"x":1,"y":1}', "a line has a width and a height"),
-            ('{"x":1,"width":1,"height":1}', "both of x and y"),
-            ('{"width":1,"height":1,"depth":1}', "'depth' is not known"),
-            ('{"width":0,"height":1}', "width is 0; write a whole number from 1 on"),
+            ("{}", "width and height are required"),
+            ('{"width":1}', "width and height are required"),
+            ('{"x":1,"y":1}', "width and height are required"),
+            ('{"x":1,"width":1,"height":1}', "x and y only together"),
+            ('{"width":1,"height":1,"depth":1}', "'depth' is an unknown key"),
+            ('{"width":0,"height":1}', "width is 0; write a whole number of at least 1"),
             ('{"width":1.5,"height":1}', "width is 1.5"),
             ('{"width":true,"height":1}', "width is true"),
             ('{"width":"1","height":1}', 'width is "1"'),

@@ -51,8 +51,8 @@ class TestFinding:
         handlers = loaded(tmp_path, mapFile=str(tmp_path / "map"))
         assert (says(handlers, "/"), says(handlers, "/other"), says(handlers, "/lost")) == ("a", "a", None)
         assert handlers.warnings == [
-            f'{tmp_path}/map:5: is no alias; write "/alias /existing"',
-            f"{tmp_path}/map: /lost stands for /nowhere, where no handler answers",
+            f'{tmp_path}/map:5: is not an alias; write "/alias /existing"',
+            f"{tmp_path}/map: /lost refers to /nowhere, which has no handler",
         ]
 
     def test_a_map_that_is_not_there_is_a_warning(self, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ class TestFinding:
         handlers = loaded(tmp_path / "in")
         assert handlers.find("/link") is None
         assert handlers.warnings == [
-            f"{tmp_path}/in/link_wsh.py: is a link that leads out of {tmp_path}/in; it is not followed"
+            f"{tmp_path}/in/link_wsh.py: is a symbolic link that leads out of {tmp_path}/in, so it is ignored"
         ]
         assert says(loaded(tmp_path / "in", outside=True), "/link") == "out"
 
@@ -108,7 +108,7 @@ class TestLoadingAgain:
         assert not handlers.hasChanged()
         write(tmp_path / "a_wsh.py", "new")
         assert handlers.hasChanged()
-        assert handlers.load() == [f"{tmp_path}/a_wsh.py answers at /a"]
+        assert handlers.load() == [f"loaded {tmp_path}/a_wsh.py at /a"]
         assert says(handlers, "/a") == "new"
         assert handlers.find("/b") is kept
         assert not handlers.hasChanged()
@@ -128,14 +128,14 @@ class TestLoadingAgain:
         (tmp_path / "a_wsh.py").write_text("def broken(:")
         handlers.load()
         assert says(handlers, "/a") == "a"
-        assert handlers.warnings[0].endswith("(what was loaded before stays)")
+        assert handlers.warnings[0].endswith("(the previous version stays in use)")
 
     def test_lets_go_of_what_is_gone(self, tmp_path: Path) -> None:
         write(tmp_path / "a_wsh.py", "a")
         handlers = loaded(tmp_path)
         (tmp_path / "a_wsh.py").unlink()
         assert handlers.hasChanged()
-        assert handlers.load() == [f"{tmp_path}/a_wsh.py is gone"]
+        assert handlers.load() == [f"removed {tmp_path}/a_wsh.py"]
         assert handlers.find("/a") is None
         assert not handlers.hasChanged()
 

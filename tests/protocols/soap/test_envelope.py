@@ -106,7 +106,7 @@ class TestMustUnderstand:
             talker.ask(envelope(add(1, 2), f'<w:Security xmlns:w="{namespace}" s:mustUnderstand="1"/>'))
         )
         assert code == "s:MustUnderstand"
-        assert reason.startswith("WS-Security is not spoken here")
+        assert reason.startswith("WS-Security is not supported")
         assert "use the security mode Transport" in reason
 
 
@@ -129,7 +129,7 @@ class TestFaults:
 
     def test_an_answer_that_the_contract_does_not_allow_is_the_receivers(self, talker: Talker) -> None:
         code, reason = fault(talker.ask(envelope(add(2**31 - 1, 1))))
-        assert (code, reason) == ("s:Receiver", "the service answered what its contract does not allow")
+        assert (code, reason) == ("s:Receiver", "the service's answer violates its contract")
 
     def test_what_a_client_wrote_is_escaped_in_it(self, talker: Talker) -> None:
         assert (
@@ -187,8 +187,8 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "a wrong version": (envelope(add(1, 2), namespace="urn:x"), "VersionMismatch", "the Envelope is in the namespace"),
     "no envelope": ("<Envelope/>", "VersionMismatch", "the Envelope is in the namespace ''"),
     "a header that must be understood": (marked(), "MustUnderstand", "{urn:h}Gate"),
-    "an unknown action": (addressed(add(1, 2), "x", "urn:y"), "Sender", "the Action 'urn:y' is not of this service"),
-    "an unknown request": (envelope('<x xmlns="urn:x"/>'), "Sender", "{urn:x}x is no request of this service"),
+    "an unknown action": (addressed(add(1, 2), "x", "urn:y"), "Sender", "the Action 'urn:y' is not in the contract"),
+    "an unknown request": (envelope('<x xmlns="urn:x"/>'), "Sender", "{urn:x}x is not a request of this service"),
     "an empty body": (envelope(""), "Sender", "the Body is empty"),
     "two requests": (envelope(add(1, 2) * 2), "Sender", "the Body has more than one element"),
     "no body": (f'<s:Envelope xmlns:s="{S12}"/>', "Sender", "the Envelope has no Body"),
@@ -242,7 +242,7 @@ BAD: dict[str, tuple[str | bytes, str, str]] = {
     "nothing": ("", "Sender", "it has no element"),
     "text": ("hello", "Sender", "not well-formed"),
     "UTF-16": (envelope(add(1, 2)).encode("utf-16"), "Sender", ""),
-    "another encoding": ('<?xml version="1.0" encoding="ISO-8859-1"?>' + envelope(add(1, 2)), "Sender", "are UTF-8"),
+    "another encoding": ('<?xml version="1.0" encoding="ISO-8859-1"?>' + envelope(add(1, 2)), "Sender", "be UTF-8"),
     "bytes that are no UTF-8": (envelope(add(1, 2)).encode() + b"\xff", "Sender", "not well-formed"),
     "a NUL": (envelope(add(1, "\x00")), "Sender", "not well-formed"),
 }  # fmt: skip

@@ -68,7 +68,7 @@ class TestAnOffer:
         monkeypatch.setattr(quotes.UnknownSymbol, "symbol", broken, raising=False)
         for asked in (body("Price", "<symbol>NONE</symbol>"), body("MirrorTrades", "")):
             assert fault(talker.ask(asked)) == (
-                "s:Receiver", "the service failed at this request; the server's log says why",
+                "s:Receiver", "the service failed; see the server's log",
             )  # fmt: skip
 
     def test_one_way_and_push(self, talker: Talker) -> None:
@@ -131,12 +131,12 @@ class TestWhatNoContractCanTell:
     @pytest.mark.parametrize(
         ("function", "told"),
         [
-            (bare, "bare: x has no type; write x: str, say"),
+            (bare, "bare: x has no type; write for example x: str"),
             (mapped, "mapped.x: dict has no type in a contract"),
             (either, "either.x: int | str has no type in a contract"),
-            (shaded, "shaded.x: the values of Shade must be texts"),
-            (spelled, "spelled.x: 'xs:itn' is no simple type"),
-            (twice, "twice.y: there is another type Place; choose another name"),
+            (shaded, "shaded.x: the values of Shade must be strings"),
+            (spelled, "spelled.x: 'xs:itn' is not a simple type"),
+            (twice, "twice.y: there is already a type Place; choose another name"),
         ],
     )
     def test_it_is_named(self, function: Callable[..., Any], told: str) -> None:

@@ -46,7 +46,7 @@ class TestTheOpening:
         assert client.response is not None
         assert client.response.status_code == 426
         assert client.response.headers["Upgrade"] == "websocket"
-        assert client.response.body == b"this route speaks soap: offer it in Sec-WebSocket-Protocol\n"
+        assert client.response.body == b"this route needs the subprotocol soap; offer it in Sec-WebSocket-Protocol\n"
 
     @pytest.mark.parametrize(
         "kind", ["application/soap+xml", 'application/soap+xml; charset="utf-8"', "Application/SOAP+XML;action=x"]
@@ -68,7 +68,7 @@ class TestTheOpening:
             ("application/soap+msbin1", "messageEncoding Text"),
             ('multipart/related; type="application/xop+xml"', "MTOM; make the client's messageEncoding Text"),
             ("application/json", "write application/soap+xml (1.2) or text/xml (1.1)"),
-            ("application/soap+xml; charset=utf-16", "write utf-8"),
+            ("application/soap+xml; charset=utf-16", "use utf-8"),
         ],
     )
     def test_what_is_not_spoken_is_refused_by_name(self, daemon: Daemon, kind: str, told: str) -> None:
@@ -181,7 +181,7 @@ class TestPush:
         for _ in range(100):
             talker.ask(envelope(self.WATCH))
         assert fault(talker.ask(envelope(self.WATCH))) == (
-            "s:Receiver", "100 watches are open; ask again when one has ended",
+            "s:Receiver", "100 watches are open; try again when one has ended",
         )  # fmt: skip
         daemon.pass_(5)
         talker.heard()

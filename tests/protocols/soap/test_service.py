@@ -107,7 +107,7 @@ class TestCalls:
         first, second = Talker(daemon), Talker(daemon)
         assert first.say(message) == []
         (answer,) = second.say(message)
-        assert fault(answer) == ("s:Receiver", "the service has too much to do; try again later")
+        assert fault(answer) == ("s:Receiver", "the service is overloaded; try again later")
 
     def test_one_that_takes_too_long_is_told_so(self) -> None:
         daemon = daemonOf(contract=str(XSD), service="tests.protocols.soap.waiting", timeout=2.0)
@@ -182,7 +182,7 @@ class TestErrors:
         assert text(self.fail(talker, "&#13;\n&lt;x>&amp;]]&gt;\"'"), "//s:Body/*") == "\r\n<x>&]]>\"'"
 
     def test_what_xml_cannot_hold_is_the_receivers(self, talker: Talker) -> None:
-        told = "the service answered what its contract does not allow"
+        told = "the service's answer violates its contract"
         assert fault(self.fail(talker, "NUL")) == ("s:Receiver", told)
 
     def test_one_named_in_the_contract_is_typed(self, talker: Talker) -> None:
@@ -200,7 +200,7 @@ class TestErrors:
         node = daemon.factories["/soap"].node
         monkeypatch.setattr(node, "log", type("Log", (), {"failure": lambda self, *a, **k: logged.append(a)})())
         assert fault(self.fail(talker, "bug")) == (
-            "s:Receiver", "the service failed at this request; the server's log says why",
+            "s:Receiver", "the service failed; see the server's log",
         )  # fmt: skip
         assert logged[0][1].check(KeyError)
 
@@ -229,9 +229,9 @@ class TestWhatDoesNotFit:
         [
             ('service = "tests.nowhere"', 'service: there is no module "tests.nowhere", neither in the folder'),
             ('service = "1x"', 'service: "1x" does not name Python code; write "quotes.py:quotes", or "quotes:quotes"'),
-            ('service = "json"', "contract: json does not say what it offers"),
+            ('service = "json"', "contract: json has no contract of its own"),
             ('service = "json"\ncontract = "/nowhere.wsdl"', "/nowhere.wsdl cannot be read"),
-            ('contract = "x.wsdl"', "contract: there is no service behind it"),
+            ('contract = "x.wsdl"', "contract: needs service"),
         ],
     )
     def test_it_is_told_in_one_sentence(self, keys: str, told: str) -> None:
@@ -245,7 +245,7 @@ class TestWhatDoesNotFit:
             ("<x", "is not XML"),
             (
                 '<s:schema xmlns:s="http://www.w3.org/2001/XMLSchema"><s:element name="a" type="s:nope"/></s:schema>',
-                "schema is wrong",
+                "schema is invalid",
             ),
             (
                 '<s:schema xmlns:s="http://www.w3.org/2001/XMLSchema">'

@@ -258,7 +258,7 @@ class TestPresence:
 
     def test_has_small_states(self) -> None:
         answer = error(ask(enveloped(daemonOf()), "enter", id=1, topic="room", state="x" * 1023))
-        assert answer == (1, "too_large", "a state has 1024 bytes of JSON at the most; this one has 1025")
+        assert answer == (1, "too_large", "the state has 1025 bytes of JSON; the limit is 1024")
 
 
 class TestADirectMessage:
@@ -302,9 +302,12 @@ class TestBadInput:
                 "'shout' is not one of subscribe, unsubscribe, publish, enter, leave, members, direct, token",
             ),
             ('{"publish": 1}', "'publish' is not one of"),
-            ('{"publish": {"data": 1}}', "publish lacks the field topic"),
-            ('{"publish": {"topic": "a"}}', "publish has one payload: data (any JSON), text (a string), or binary"),
-            ('{"publish": {"topic": "a", "data": 1, "text": "a"}}', "publish has one payload"),
+            ('{"publish": {"data": 1}}', "the field topic is missing in publish"),
+            (
+                '{"publish": {"topic": "a"}}',
+                "publish needs exactly one payload: data (any JSON), text (a string), or binary",
+            ),
+            ('{"publish": {"topic": "a", "data": 1, "text": "a"}}', "publish needs exactly one payload"),
             (
                 '{"publish": {"topic": "a", "binary": false}}',
                 "binary must be true, and the payload is the next message",
@@ -313,20 +316,20 @@ class TestBadInput:
             ('{"publish": {"topic": "a", "text": "\\ud800"}}', "text is not a Unicode string"),
             (
                 '{"publish": {"topic": "a", "data": 1, "once": "\\udfff"}}',
-                "once is not a string of 1 to 200 characters",
+                "once must be a string of 1 to 200 characters",
             ),
             ('{"publish": {"topic": "a", "data": 1e999}}', "a number beyond a double's"),
             ('{"publish": {"topic": "a", "data": "\\ud800"}}', "half a surrogate pair"),
             ('{"publish": {"topic": "a", "data": 1, "loud": true}}', "publish has no field 'loud'; it has id, topic"),
             ('{"publish": {"topic": "a", "data": 1, "ttl": 0}}', "ttl is not a number of seconds above 0"),
-            ('{"publish": {"topic": "a", "data": 1, "once": ""}}', "once is not a string of 1 to 200 characters"),
-            ('{"publish": {"topic": "a", "data": 1, "echo": 1}}', "echo is neither true nor false"),
-            ('{"publish": {"topic": 1, "data": 1}}', "topic is not a string"),
+            ('{"publish": {"topic": "a", "data": 1, "once": ""}}', "once must be a string of 1 to 200 characters"),
+            ('{"publish": {"topic": "a", "data": 1, "echo": 1}}', "echo must be true or false"),
+            ('{"publish": {"topic": 1, "data": 1}}', "topic must be a string"),
             ('{"publish": {"id": {}, "topic": "a", "data": 1}}', "id is neither an integer nor a string"),
             ('{"publish": {"id": true, "topic": "a", "data": 1}}', "id is neither an integer nor a string"),
             ('{"subscribe": {"topic": "a", "history": -1}}', "history is not a number of messages"),
             ('{"subscribe": {"topic": "a", "history": 1, "since": "a-1"}}', "use either since or history"),
-            ('{"direct": {"topic": "a", "data": 1}}', "direct lacks the field to"),
+            ('{"direct": {"topic": "a", "data": 1}}', "the field to is missing in direct"),
         ],
     )
     def test_is_answered_with_a_sentence_and_loses_nothing(self, text: str, said: str) -> None:

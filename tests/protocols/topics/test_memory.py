@@ -31,7 +31,7 @@ class TestAllTopicsTogether:
         topics = await inMemory(Limits(total=2 * (OVERHEAD + 2) + 100))
         await topics.publish("1", key="x")
         await topics.publish("2", key="y")
-        with pytest.raises(TopicError, match="take all the memory"):
+        with pytest.raises(TopicError, match="use all memory"):
             await topics.publish("3", key="z")
         await topics.publish("4" * 90, key="y")
         assert await topics.last() == ["1", "4" * 90]

@@ -57,7 +57,7 @@ class TestAMessage:
         subscriber.say("3")
         code, sentence = closing(subscriber)
         assert code == 1008
-        assert "it was opened as a subscriber" in sentence
+        assert "it connected as a subscriber" in sentence
         assert heard(other) == ["2"]
 
 
@@ -122,8 +122,8 @@ class TestABeginning:
         ("/topics/" + "x" * 201, 404, "is too long; a topic has at most 200 bytes"),
         ("/topics/a/b%23", 404, "has a wildcard beside other characters"),
         ("/topics/%0a", 404, "has a control character"),
-        ("/topics/%ff", 404, "is not UTF-8"),
-        ("/topics/a?nope", 400, "'nope' is unknown; a topic knows echo, history, since, key, last, role, token"),
+        ("/topics/%ff", 404, "is not percent-encoded UTF-8"),
+        ("/topics/a?nope", 400, "'nope' is unknown; the parameters are echo, history, since, key, last, role, token"),
         ("/topics/a?role=boss", 400, "role='boss' is not a role"),
         ("/topics/a?history=-1", 400, "history='-1' is not a number of messages"),
         ("/topics/a?since=now", 400, "'now' is not a position; use one from the server"),
@@ -132,9 +132,9 @@ class TestABeginning:
         ("/topics/a?key=" + "x" * 201, 400, "is not a key"),
         ("/topics/a?key=%0a", 400, "is not a key"),
         ("/topics/a?echo=maybe", 400, "echo='maybe' takes no value"),
-        ("/topics/a?role=subscriber&key=x", 400, "a subscriber publishes none"),
-        ("/topics/a?role=publisher&last", 400, "a publisher is sent nothing"),
-        ("/topics/%2B?history=2", 400, "a filter has no history of its own"),
+        ("/topics/a?role=subscriber&key=x", 400, "key is only for publishers"),
+        ("/topics/a?role=publisher&last", 400, "a publisher receives nothing"),
+        ("/topics/%2B?history=2", 400, "a filter has no history"),
         ("/topics/%2B?role=publisher", 400, "only topics can be published to"),
         ("/topics/%2B?role=both", 400, "only topics can be published to"),
     ],
@@ -168,7 +168,7 @@ class TestASlowSubscriber:
         received = [message[0] for message in heard(slow)]
         code, sentence = closing(slow)
         assert code == 4008
-        position = re.fullmatch(r"this client reads too slowly; go on with \?since=(\S+)", sentence)
+        position = re.fullmatch(r"this client reads too slowly; continue with \?since=(\S+)", sentence)
         assert position is not None
         rest = [message[0] for message in heard(at(daemon, "a", f"?since={position[1]}"))]
         assert [int(number) for number in received + rest] == list(range(40))

@@ -479,7 +479,7 @@ class TestAnAddress:
             ("http://localhost", "is not the URL of a Redis"),
             ("redis://:secret@", "has an invalid host"),
             ("redis://a,b", "for Sentinels write redis+sentinel://"),
-            ("redis+sentinel://a", "lacks the master's name"),
+            ("redis+sentinel://a", "has no master name"),
             ("redis://a/x", "does not end with the number of a database"),
             ("redis://a:70000", "has an invalid host"),
         ],

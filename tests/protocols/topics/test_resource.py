@@ -108,7 +108,7 @@ class TestSeveralMessages:
         [
             ('1\n{"half": ', 400, "line 2 is not JSON"),
             (b"1\n\xff", 400, "line 2 is not UTF-8"),
-            ("\n\n", 400, "the body has no line"),
+            ("\n\n", 400, "the body is empty"),
             ("1\n" * 1001, 413, "the body has 1001 messages; 1000 may be published at once"),
         ],
     )
@@ -134,10 +134,10 @@ class TestABadPost:
         [
             ("/topics/a//b", [TEXT], "1", (404, "bad_topic", "has an empty level")),
             ("/topics/%2B", [TEXT], "1", (400, "filter", "only topics can be published to")),
-            ("/topics/a?nope", [TEXT], "1", (400, "bad_query", "knows key, ttl, token")),
+            ("/topics/a?nope", [TEXT], "1", (400, "bad_query", "parameters are key, ttl, token")),
             ("/topics/a?ttl=0", [TEXT], "1", (400, "bad_query", "ttl='0' is not a number of seconds")),
             ("/topics/a?ttl=x", [TEXT], "1", (400, "bad_query", "ttl='x' is not a number of seconds")),
-            ("/topics/a", [TEXT, f"Idempotency-Key: {'x' * 201}"], "1", (400, "bad_query", "Idempotency-Key has")),
+            ("/topics/a", [TEXT, f"Idempotency-Key: {'x' * 201}"], "1", (400, "bad_query", "Idempotency-Key must")),
             ("/topics/a", [TEXT], b"\xff", (400, "bad_message", "the body is not UTF-8")),
             ("/topics/a", [JSON], "{", (400, "bad_message", "the body is not JSON")),
             ("/topics/a", [JSON], "NaN", (400, "bad_message", "the body is not JSON")),
@@ -160,7 +160,7 @@ class TestABadPost:
         wire = daemon.connect()
         answer = Answer(wire.exchange(request("POST /topics/a", TEXT, body=b"x" * 1001)))
         assert answer.status == 413
-        assert b"a message has at most 1000 bytes here" in answer.body
+        assert b"a message may have at most 1000 bytes" in answer.body
 
 
 class TestGet:

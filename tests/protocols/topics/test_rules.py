@@ -68,7 +68,7 @@ class TestARule:
         assert judge(rulesOf("anyone", "user secret/#"), "secret/a") == ""
 
     def test_for_another_action_does_not_count(self) -> None:
-        with pytest.raises(TopicError, match="no rule of this route lets anybody publish to 'a'"):
+        with pytest.raises(TopicError, match="no rule of this route allows anyone to publish to 'a'"):
             rulesOf("anyone").may(Action.publish, "a", ("a",), STRANGER)
 
     @pytest.mark.parametrize(

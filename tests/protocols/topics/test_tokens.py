@@ -237,7 +237,7 @@ class TestAGuardedTopic:
     def test_may_be_read_only(self, guarded: Guarded) -> None:
         client = guarded.open(f"/topics/guarded/a?token={tokenOf(topics={'subscribe': ['guarded/a']})}")
         client.say("1")
-        assert closing(client) == (1008, "this client may not publish here; it was opened as a subscriber")
+        assert closing(client) == (1008, "this client cannot publish, because it connected as a subscriber")
 
     def test_ends_with_its_token(self, guarded: Guarded) -> None:
         now = int(time.time())
@@ -280,7 +280,7 @@ def test_a_route_without_keys_takes_no_tokens() -> None:
     response = daemonOf().open("/topics/a?token=x").response
     assert response is not None
     assert response.status_code == 401
-    assert b"this route takes no tokens" in (response.body or b"")
+    assert b"this route accepts no tokens" in (response.body or b"")
 
 
 @pytest.mark.parametrize(

@@ -79,12 +79,12 @@ class TestAdduser:
         [
             ("alice", b"x", 'wsd: xmpp: "alice" is not a user; write one such as alice@localhost'),
             ("alice@localhost/a", b"x", "is not a user"),
-            ("alice@elsewhere", b"x", "elsewhere is served by no route; the domains are example.com, localhost"),
+            ("alice@elsewhere", b"x", "elsewhere is not served by any route; the domains are example.com, localhost"),
             ("al ice@localhost", b"x", "'al ice' cannot be the local part"),
-            ("alice@localhost", b"", "there is no password; give it on standard input"),
+            ("alice@localhost", b"", "there is no password; write it to standard input"),
             ("alice@localhost", b"\n", "there is no password"),
             ("alice@localhost", b"\xff", "not UTF-8"),
-            ("alice@localhost", b"a\x00b", "cannot be a password"),
+            ("alice@localhost", b"a\x00b", "is not a valid password"),
         ],
     )
     def test_an_error_is_one_line(self, wsd: Command, user: str, password: bytes, says: str) -> None:
@@ -94,7 +94,7 @@ class TestAdduser:
 
     def test_a_name_is_taken_once(self, wsd: Command) -> None:
         wsd("adduser", "alice@localhost", password=b"one")
-        assert "alice@localhost exists already" in wsd.fails("adduser", "alice@localhost", password=b"two")
+        assert "alice@localhost already exists" in wsd.fails("adduser", "alice@localhost", password=b"two")
         assert check("one", wsd.keys("alice@localhost"))
 
     def test_a_missing_configuration_is_an_error(self, wsd: Command) -> None:

@@ -22,8 +22,8 @@ from wsd.config.values import printable, sizeOf
 from wsd.policies.timer import keepTime
 
 _DESCRIPTION = (
-    "On a terminal it is interactive: type messages, /help lists the commands. In a pipe each line of standard input "
-    "is sent as a message, and each message received is written as a line. Exit status: 0 closed normally, 1 handshake "
+    "In a terminal it is interactive: type messages; /help lists the commands. In a pipe, each line of standard input "
+    "is sent as a message, and each received message is written as a line. Exit status: 0 closed normally, 1 handshake "
     "refused, 2 wrong command line or input, 3 no connection, 4 closed abnormally, 5 fewer messages than --messages, "
     "130 interrupted."
 )
@@ -32,37 +32,37 @@ _SIGNALS = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TE
 
 def addCommands(commands: Commands) -> None:
     """Add `wsd connect`."""
-    parser = commands.add("connect", "Talk to a WebSocket server, at a terminal or in a pipe.", run, _DESCRIPTION)
+    parser = commands.add("connect", "Connect to a WebSocket server, from a terminal or a pipe.", run, _DESCRIPTION)
     parser.add_argument("url", metavar="URL", help=URL_HELP)
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--lines",
         action="store_true",
-        help="send each line as a text message (default, except at a terminal)",
+        help="send each line as a text message (default, except in a terminal)",
     )
     form.add_argument(
         "--binary", action="store_true", help="send the whole input as one binary message, and write messages unchanged"
     )
     form.add_argument(
-        "--chunk", type=_size, metavar="SIZE", help="the same with binary messages of this size, such as 64KiB"
+        "--chunk", type=_size, metavar="SIZE", help="like --binary, but send messages of this size, such as 64KiB"
     )
-    parser.add_argument("--messages", type=_count, metavar="N", help="end after N messages have come")
+    parser.add_argument("--messages", type=_count, metavar="N", help="exit after N messages have been received")
     parser.add_argument(
         "--wait",
         type=_seconds,
         metavar="SECONDS",
         help="how long to wait for messages after the input has ended; inf waits until the server closes "
-        "(default: 1, with --messages inf)",
+        "(default: 1; with --messages: inf)",
     )
     parser.add_argument(
-        "--reconnect", action="store_true", help="connect again after a lost or failed connection, with growing pauses"
+        "--reconnect", action="store_true", help="reconnect after a lost or failed connection, with increasing delays"
     )
     parser.add_argument(
         "--print",
         choices=("messages", "handshake", "all"),
         default="messages",
-        help="messages (default); the handshake too; or all, which adds what is sent, pings, pongs and closes. In a "
-        "pipe all but the messages goes to standard error",
+        help="what to print: messages (default), handshake for the handshake too, or all, which adds sent messages, "
+        "pings, pongs and closes. In a pipe, everything except messages goes to standard error",
     )
     addTarget(parser)
 

@@ -165,7 +165,7 @@ class PipeFront:
 
     def retrying(self, sentence: str, seconds: float) -> None:
         """Tell of a pause."""
-        print(f"wsd: {sentence}; trying again in {seconds:.1f} s", file=sys.stderr)
+        print(f"wsd: {sentence}; retrying in {seconds:.1f} s", file=sys.stderr)
 
     def finish(self, interrupted: bool) -> Deferred[None]:
         """Write what is left."""

@@ -271,11 +271,11 @@ class ClientSession:
             if self._mustClose and said is None and self._ending is ExitStatus.DONE:
                 return Outcome(ExitStatus.ABNORMAL, "the server did not answer the close")
             if self._ending is ExitStatus.TOO_FEW:
-                return Outcome(ExitStatus.TOO_FEW, f"{self._missing}, then the time to wait was over")
+                return Outcome(ExitStatus.TOO_FEW, f"{self._missing}, then the wait timed out")
             return Outcome(self._ending)
         if connection.fault is not None:
             return Outcome(
-                ExitStatus.ABNORMAL, f"the server does not keep to the protocol: {printable(connection.fault)}"
+                ExitStatus.ABNORMAL, f"the server violated the WebSocket protocol: {printable(connection.fault)}"
             )
         if said is None:
             return Outcome(ExitStatus.ABNORMAL, "the connection was lost without a close")
@@ -289,7 +289,7 @@ class ClientSession:
 
     @property
     def _missing(self) -> str:
-        return f"{self._count} of {self._options.messages} messages came"
+        return f"{self._count} of {self._options.messages} messages received"
 
 
 def _mayRetry(error: Unanswered) -> bool:

@@ -34,7 +34,7 @@ def read(text: str) -> Entered:
     try:
         payload = text.encode()
     except UnicodeEncodeError:
-        raise ValueError("this is not UTF-8, and a text message must be; /binary HEX sends any bytes") from None
+        raise ValueError("this is not UTF-8, but a text message must be; /binary HEX sends any bytes") from None
     if not text.startswith("/") or text.startswith("//"):
         return Entered("message", payload.removeprefix(b"/"))
     name, _, rest = text.partition(" ")
@@ -51,7 +51,7 @@ def read(text: str) -> Entered:
     if name == "/help":
         return Entered("help")
     raise ValueError(
-        f"there is no command {printable(name)}; {nearest(name, COMMANDS)} (/{printable(name)} sends {printable(name)})"
+        f"unknown command {printable(name)}; {nearest(name, COMMANDS)} (/{printable(name)} sends {printable(name)})"
     )
 
 
@@ -67,5 +67,5 @@ def _close(rest: str) -> Entered:
 
 def _checked(payload: bytes, most: int, what: str) -> bytes:
     if len(payload) > most:
-        raise ValueError(f"{what} of {len(payload)} bytes is too long; {most} bytes is the limit")
+        raise ValueError(f"{what} of {len(payload)} bytes is too long; the limit is {most} bytes")
     return payload

@@ -84,7 +84,7 @@ class TerminalFront:
             makeFile(path)
             path.open("ab").close()
         except OSError as error:
-            self._notice = f"the history is not kept: {path} cannot be written: {error.strerror}"
+            self._notice = f"the history is not saved: {path} cannot be written: {error.strerror}"
             return InMemoryHistory()
         return FileHistory(path)
 
@@ -131,7 +131,7 @@ class TerminalFront:
 
     def retrying(self, sentence: str, seconds: float) -> None:
         """Tell of a pause."""
-        self._show("!", f"{sentence}; trying again in {seconds:.1f} s")
+        self._show("!", f"{sentence}; retrying in {seconds:.1f} s")
 
     def finish(self, interrupted: bool) -> Deferred[None]:
         """End the prompt, and show what is left."""
@@ -175,7 +175,7 @@ class TerminalFront:
         elif entered.name == "close":
             self._session.end(ExitStatus.DONE, entered.code, entered.payload.decode(), mustClose=True)
         elif not self._session.isConnected:
-            self._show("!", "there is no connection; the message was not sent, and is in the history")
+            self._show("!", "not connected; the message was not sent (it is in the history)")
         elif entered.name == "ping":
             self._pinged = self._reactor.seconds()
             self._session.ping(entered.payload)

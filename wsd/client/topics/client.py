@@ -74,7 +74,7 @@ class TopicsClient:
     ) -> Subscription:
         """Subscribe to a topic or a filter. `onMembers` is called for each connection, `onPresence` for each change."""
         if topic in self._subscriptions:
-            raise ValueError(f"this client subscribes to {topic} already")
+            raise ValueError(f"this client is already subscribed to {topic}")
         options = SubscriptionOptions(onMessage, since, history, last, onGap, onPresence, onMembers)
         subscription = Subscription(topic, options, self.unsubscribe)
         self._subscriptions[topic] = subscription

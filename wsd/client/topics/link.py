@@ -98,7 +98,7 @@ class Link:
         if self._end is not None:
             return fail(TopicsError("closed", "this client is closed"))
         if survives and len(self._asked) >= _MOST:
-            return fail(TopicsError("full", f"{_MOST} requests wait already"))
+            return fail(TopicsError("full", f"{_MOST} requests are already waiting"))
         self._number += 1
         text = json.dumps({name: {"id": self._number, **fields}}, ensure_ascii=False).encode()
         request = PendingRequest(self._number, text, payload, survives)
@@ -152,7 +152,7 @@ class Link:
         except Unanswered as error:
             return None, str(error)
         if connection.websocket_protocol_in_use != SUBPROTOCOL:
-            self.end(TopicsError("subprotocol", f"does not speak {SUBPROTOCOL}; is it a route of topics?"))
+            self.end(TopicsError("subprotocol", f"does not support {SUBPROTOCOL}; is this a topics route?"))
         if self.isOver:
             connection.sendClose(1000)
             return None, ""
@@ -254,7 +254,9 @@ class Link:
         assert self._connection is not None
         now = self._reactor.seconds()
         if request.sentAt is not None and now - request.sentAt > _ONCE:
-            self._fail(request, TopicsError("lost", "it may have been published, but too long ago to be sent again"))
+            self._fail(
+                request, TopicsError("lost", "it may have been published, but too long ago to be retried safely")
+            )
             self._unsettled -= 1
             return
         request.sentAt = request.sentAt or now

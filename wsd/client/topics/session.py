@@ -53,7 +53,7 @@ class TopicsRun:
         if retry is None or not self._wasOpen:
             self.fail(TopicsError("closed", sentence))
         else:
-            print(f"wsd: the connection is lost: {sentence}; trying again in {retry:.1f} s", file=sys.stderr)
+            print(f"wsd: the connection was lost: {sentence}; retrying in {retry:.1f} s", file=sys.stderr)
 
     def fail(self, error: BaseException) -> None:
         """End with a sentence."""

@@ -22,7 +22,7 @@ class Words:
     def gap(self, gap: Gap) -> None:
         """Messages are lost."""
         count = "messages" if gap.skipped is None else f"{gap.skipped} messages"
-        print(f"{printable(gap.topic)} gap: {count} were missed", flush=True)
+        print(f"{printable(gap.topic)} gap: {count} messages missed", flush=True)
 
     def presence(self, fields: dict[str, Any]) -> None:
         """Somebody comes, changes or goes."""

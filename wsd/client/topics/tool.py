@@ -159,7 +159,7 @@ def _takesUrl(parser: ArgumentParser) -> None:
 
 def _takesAccess(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--token", metavar="TOKEN", help="a JWT; @FILE reads it from a file, again whenever a new one is needed"
+        "--token", metavar="TOKEN", help="a JWT; @FILE reads it from a file, again for each new connection"
     )
     addTrust(parser)
 
@@ -167,31 +167,37 @@ def _takesAccess(parser: ArgumentParser) -> None:
 def _takesWatch(parser: ArgumentParser) -> None:
     _takesUrl(parser)
     parser.add_argument("topic", metavar="TOPIC", nargs="*", help='topics or filters, such as "quotes/+" (default: #)')
-    parser.add_argument("--since", metavar="POSITION", help="begin behind this position of the one TOPIC")
-    parser.add_argument("--history", type=_count, default=0, metavar="N", help="begin with the newest N messages")
-    parser.add_argument("--last", action="store_true", help="begin with the last value of each key")
-    parser.add_argument("--presence", action="store_true", help="show who is present, and who comes and goes")
-    parser.add_argument("--json", action="store_true", help="a line of JSON for each message, for programs")
+    parser.add_argument("--since", metavar="POSITION", help="start after this position of the TOPIC")
+    parser.add_argument("--history", type=_count, default=0, metavar="N", help="start with the newest N messages")
+    parser.add_argument("--last", action="store_true", help="start with the last value of each key")
+    parser.add_argument("--presence", action="store_true", help="show who is present, who joins and who leaves")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per message")
     _takesAccess(parser)
 
 
 def _takesPublish(parser: ArgumentParser) -> None:
     _takesUrl(parser)
-    parser.add_argument("topic", metavar="TOPIC", help="where to")
+    parser.add_argument("topic", metavar="TOPIC", help="the topic to publish to")
     parser.add_argument(
-        "message", metavar="MESSAGE", nargs="?", default="-", help="JSON or any text; - is each line of stdin (default)"
+        "message",
+        metavar="MESSAGE",
+        nargs="?",
+        default="-",
+        help="JSON or any text; - publishes each line of standard input (default)",
     )
-    parser.add_argument("--key", metavar="KEY", help="make it the last value of this key")
-    parser.add_argument("--ttl", type=_seconds, metavar="SECONDS", help="how long it is kept")
+    parser.add_argument("--key", metavar="KEY", help="store the message as the last value of this key")
+    parser.add_argument("--ttl", type=_seconds, metavar="SECONDS", help="how long to keep the message")
     parser.add_argument(
-        "--once", metavar="KEY", help="an idempotency key: a second run with it publishes nothing; lines are KEY/0, ..."
+        "--once",
+        metavar="KEY",
+        help="idempotency key: running the command again with it publishes nothing; lines get KEY/0, ...",
     )
     _takesAccess(parser)
 
 
 def _takesPresence(parser: ArgumentParser) -> None:
     _takesUrl(parser)
-    parser.add_argument("topic", metavar="TOPIC", help="where")
+    parser.add_argument("topic", metavar="TOPIC", help="the topic")
     _takesAccess(parser)
 
 

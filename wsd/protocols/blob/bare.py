@@ -107,5 +107,8 @@ def _read(message: str) -> tuple[str, str | None]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict) or "name" not in content or not set(content) <= {"name", "type"}:
-        raise BlobError("bad_message", 'a text message names the next file: {"name": "holiday.jpg"}; files are binary')
+        raise BlobError(
+            "bad_message",
+            'a text message must name the next file, such as {"name": "holiday.jpg"}; send files as binary messages',
+        )
     return checkName(content["name"]), checkType(content.get("type"))

@@ -55,7 +55,10 @@ class UploadBody:
         if pipe.written != self._offset:
             written = pipe.written
             await pipe.detach()
-            raise BlobError("offset", f"Upload-Offset is {self._offset}, and byte {written} is due; ask with HEAD")
+            raise BlobError(
+                "offset",
+                f"Upload-Offset is {self._offset}, but the next byte is {written}; send HEAD to get the offset",
+            )
         if self._arrival is _Arrival.CUT:
             await pipe.detach()
         else:

@@ -56,7 +56,11 @@ class BlobConnection(Connection):
             return
         self._text += data
         if len(self._text) > _MOST_TEXT:
-            self.refuse(BlobError("too_large", f"a text message has {_MOST_TEXT} bytes at the most; files are binary"))
+            self.refuse(
+                BlobError(
+                    "too_large", f"a text message may have at most {_MOST_TEXT} bytes; send files as binary messages"
+                )
+            )
 
     def ended(self) -> Awaitable[None] | None:
         """Called when a message is complete."""

@@ -100,7 +100,7 @@ class HttpDownload:
                 continue
             data = await self._run(self._reader.read, start, min(_READ_SIZE, end - start))
             if not data:
-                raise BlobError("unavailable", "the file is shorter than it was; run wsd blob verify there")
+                raise BlobError("unavailable", "the stored file is truncated; run wsd blob verify on the server")
             if not self._isGone:
                 self._request.write(data)
                 start += len(data)
@@ -128,7 +128,7 @@ class HttpDownload:
             found = rangeOf(headers.get("Range"), blob.size) if isMet(headers.get("If-Range"), tag, modified) else None
         except Unsatisfiable:
             request.setHeader(b"Content-Range", b"bytes */%d" % blob.size)
-            raise BlobError("range", f"this range lies behind the file's {blob.size} bytes; ask for less") from None
+            raise BlobError("range", f"the range is beyond the end of the file, which has {blob.size} bytes") from None
         start, end = found or (0, blob.size)
         if found is not None:
             request.setResponseCode(http.PARTIAL_CONTENT)

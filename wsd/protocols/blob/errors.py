@@ -68,8 +68,8 @@ def blobErrorOf(failure: Failure) -> BlobError:
     """Returns the BlobError for a failure. An unforeseen failure is logged and becomes "unavailable"."""
     if isinstance(failure.value, BlobError):
         return failure.value
-    _log.failure("an operation of a blob store failed", failure, event="blob.store")
-    return BlobError("unavailable", "the store failed; the server's log says more")
+    _log.failure("a blob store operation failed", failure, event="blob.store")
+    return BlobError("unavailable", "the store failed; see the server's log")
 
 
 @contextmanager
@@ -85,16 +85,16 @@ def translateErrors() -> Iterator[None]:
 
 def _ofSystem(error: OSError) -> BlobError:
     if error.errno in _FULL:
-        return BlobError("disk_full", "the disk of the store is full; what was acknowledged is kept, try again later")
+        return BlobError("disk_full", "the store's disk is full; acknowledged bytes are safe, try again later")
     if error.errno in _READ_ONLY:
-        return BlobError("read_only", f"the store cannot be written ({error.strerror}); its owner has to change that")
+        return BlobError("read_only", f"the store cannot be written ({error.strerror}); its owner must fix this")
     return BlobError("unavailable", f"the store failed ({error.strerror})")
 
 
 def _ofIndex(error: sqlite3.Error) -> BlobError:
     sentence = str(error.__cause__ or error)  # without the path, which concerns only the owner
     if "full" in sentence:
-        return BlobError("disk_full", "the disk of the store is full; what was acknowledged is kept, try again later")
+        return BlobError("disk_full", "the store's disk is full; acknowledged bytes are safe, try again later")
     if "readonly" in sentence or "unable to open" in sentence:
-        return BlobError("read_only", f"the store's index cannot be written ({sentence}); its owner has to change that")
+        return BlobError("read_only", f"the store's index cannot be written ({sentence}); its owner must fix this")
     return BlobError("unavailable", f"the index of the store failed ({sentence})")

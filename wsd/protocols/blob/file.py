@@ -56,7 +56,7 @@ class UploadFile:
             self._replay(durable)
         except BlockingIOError:
             os.close(self._file)
-            raise BlobError("busy", "this transfer is being written by another process; try again") from None
+            raise BlobError("busy", "another process is writing this upload; try again") from None
         except BaseException:
             os.close(self._file)
             raise
@@ -111,10 +111,10 @@ class UploadFile:
         assert piece is not None
         if crc not in (None, piece.crc) or (digest is not None and digest != piece.digest.digest()):
             self.cutPiece()
-            cause = "the checksum is another"
+            cause = "the checksum is wrong"
             if crc is not None:
-                cause = f"CRC-32 {crc:08x} was announced, {piece.crc:08x} came"
-            raise BlobError("checksum", f"the piece at {piece.start} is not what was sent ({cause}); send it again")
+                cause = f"CRC-32 {crc:08x} was announced, but {piece.crc:08x} was received"
+            raise BlobError("checksum", f"the piece at {piece.start} was damaged in transit ({cause}); send it again")
         self._piece = None
         self.checked = self.written
 
@@ -181,7 +181,9 @@ class FileReader:
         try:
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise BlobError("unavailable", "the file is missing in the store; run wsd blob verify there") from None
+            raise BlobError(
+                "unavailable", "the file is missing from the store; run wsd blob verify on the server"
+            ) from None
 
     def read(self, offset: int, size: int) -> bytes:
         """Returns up to `size` bytes from `offset` on; fewer at the end of the file. Raises BlobError."""

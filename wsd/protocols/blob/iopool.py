@@ -41,7 +41,7 @@ class IoPool:
 
     def _failed(self, failure: Failure) -> NoReturn:
         if failure.check(PoolFull):
-            raise BlobError("unavailable", "the store has too much to do; try again later")
+            raise BlobError("unavailable", "the store is overloaded; try again later")
         if failure.check(CancelledError):
             raise BlobError("unavailable", "the store has been closed")
         error = blobErrorOf(failure)

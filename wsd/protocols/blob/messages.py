@@ -20,21 +20,23 @@ _MAX_SAFE = 2**53 - 1
 def checkToken(value: object) -> str:
     """Returns the token of an upload. Raises BlobError if it is invalid."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise BlobError("bad_message", "the token is not 16 to 128 of A-Z, a-z, 0-9, - and _; make one at random")
+        raise BlobError(
+            "bad_message", "the token must have 16 to 128 characters of A-Z, a-z, 0-9, - and _; generate a random one"
+        )
     return value
 
 
 def _digest(value: object) -> str:
     """Returns a SHA-256 in hex. Raises BlobError if it is invalid."""
     if not isinstance(value, str) or not _SHA256.fullmatch(value):
-        raise BlobError("bad_message", "the sha256 is not 64 hexadecimal digits; leave it out, or send it with the end")
+        raise BlobError("bad_message", "sha256 must be 64 hexadecimal digits; it is optional, and may be sent with end")
     return value.lower()
 
 
 def _blobId(value: object) -> str:
     """Returns the id of a file. Raises BlobError if it is invalid."""
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise BlobError("unknown", "there is no such file; an id is what a receipt has")
+        raise BlobError("unknown", "there is no such file; use the id from a receipt")
     return value
 
 
@@ -43,7 +45,7 @@ def _number(name: str, least: int = 0) -> Callable[[object], int]:
 
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MAX_SAFE:
-            raise BlobError("bad_message", f"{name} is no whole number from {least} to 2^53 - 1")
+            raise BlobError("bad_message", f"{name} must be a whole number from {least} to 2^53 - 1")
         return value
 
     return read
@@ -79,16 +81,20 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
     except (ValueError, RecursionError):
         raise BlobError("bad_message", 'this is not JSON; write {"begin": {"name": ..., "size": ...}}') from None
     if not isinstance(message, dict) or len(message) != 1:
-        raise BlobError("bad_message", 'a message has one key, its name; write {"begin": {"name": ..., "size": ...}}')
+        raise BlobError(
+            "bad_message", 'a message must have exactly one key, its name; write {"begin": {"name": ..., "size": ...}}'
+        )
     ((name, content),) = message.items()
     readers = _FIELDS.get(name)
     if readers is None or not isinstance(content, dict):
-        raise BlobError("bad_message", f"{name[:40]!r} is none of {', '.join(_FIELDS)}, each with an object")
+        raise BlobError(
+            "bad_message", f"{name[:40]!r} is not a message; the messages are {', '.join(_FIELDS)}, each with an object"
+        )
     given = {field: value for field, value in content.items() if value is not None}
     for field in given:
         if field not in readers:
             raise BlobError("bad_message", f"{name} has no field {field[:40]!r}; it has {', '.join(readers) or 'none'}")
     for field in _REQUIRED.get(name, ()):
         if field not in given:
-            raise BlobError("bad_message", f"{name} lacks the field {field}")
+            raise BlobError("bad_message", f"the field {field} is missing in {name}")
     return name, {field: readers[field](value) for field, value in given.items()}

@@ -42,17 +42,17 @@ _PLAIN = re.compile(r"[A-Za-z0-9 !#$&+.^_`~()@=,-]+")
 def checkName(name: object) -> str:
     """Returns the name of a file if it is valid: not a path, and without control characters. Raises BlobError."""
     if not isinstance(name, str) or not name:
-        raise BlobError("bad_name", 'the name is no text; write "name": "holiday.jpg"')
+        raise BlobError("bad_name", 'the name must be a string, such as "name": "holiday.jpg"')
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
-        raise BlobError("bad_name", "the name is not Unicode; write it in UTF-8") from None
+        raise BlobError("bad_name", "the name is not valid UTF-8") from None
     if size > _MOST:
-        raise BlobError("bad_name", f"the name is {size} bytes of UTF-8; {_MOST} is the most")
+        raise BlobError("bad_name", f"the name is {size} bytes of UTF-8; the maximum is {_MOST}")
     if name in (".", "..") or "/" in name or "\\" in name:
-        raise BlobError("bad_name", 'the name is a path; write the last part of it alone, without "/" and "\\"')
+        raise BlobError("bad_name", 'the name is a path; send only its last part, without "/" and "\\"')
     if any(unicodedata.category(letter) == "Cc" or letter in _BIDI_CONTROLS for letter in name):
-        raise BlobError("bad_name", "the name has control characters in it; leave them out")
+        raise BlobError("bad_name", "the name has control characters; remove them")
     return name
 
 

@@ -75,7 +75,7 @@ class BlobResource(Resource):
             return answer(request, _refuse(error))
         except UnsupportedMethod:
             request.setHeader(b"Allow", _ALLOWED.encode())
-            return answer(request, _refuse(BlobError("bad_method", f"a file is asked for with one of {_ALLOWED}")))
+            return answer(request, _refuse(BlobError("bad_method", f"this path supports only {_ALLOWED}")))
 
     def _checkOrigin(self, request: Any) -> None:
         """Set the header fields of CORS. Raises BlobError if the origin is not allowed."""
@@ -124,7 +124,7 @@ class BlobResource(Resource):
         blobId = _idOf(request)
         if not blobId:
             request.setHeader(b"Allow", b"GET, HEAD, OPTIONS")
-            raise BlobError("bad_method", "a file is removed by its id: DELETE /blob/ID")
+            raise BlobError("bad_method", "delete a file by its id: DELETE /blob/ID")
         return answer(request, self._delete(request, blobId))
 
     async def _delete(self, request: Any, blobId: str) -> None:
@@ -149,5 +149,5 @@ def _idOf(request: Any) -> str:
     if parts in ([], [""]):
         return ""
     if len(parts) != 1 or not parts[0].isalnum():
-        raise BlobError("unknown", f"nothing is at {request.head.path[:80]}; a file is asked for by its id")
+        raise BlobError("unknown", f"there is nothing at {request.head.path[:80]}; request a file by its id")
     return parts[0]

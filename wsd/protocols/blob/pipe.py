@@ -144,7 +144,7 @@ class Pipe:
     def ask(self, work: Callable[[BlobUpload], _T]) -> Deferred[_T]:
         """As `do`. The Deferred fires with the result, or fails with BlobError."""
         if self._phase in (_Phase.ENDING, _Phase.OVER):
-            return fail(BlobError("no_transfer", "this transfer is over; begin it again"))
+            return fail(BlobError("no_transfer", "this transfer has ended; begin again"))
         done: Deferred[_T] = Deferred()
         self._queue.append(_Step(work, done))
         if self._phase is _Phase.OPEN:
@@ -186,7 +186,7 @@ class Pipe:
         """Close the upload, because another sender takes it over. The sender gets the error "taken_over"."""
         if self._phase is _Phase.OPEN:
             self.letGo()
-            self._tell(self._sender.failed, BlobError("taken_over", "a newer connection goes on with this transfer"))
+            self._tell(self._sender.failed, BlobError("taken_over", "a newer connection has taken over this upload"))
 
     def _tell(self, method: Callable[..., None], *arguments: Any) -> None:
         """Call a method of the sender. If it raises, this upload fails, and no other does."""

@@ -121,7 +121,7 @@ class BlobFactory(Factory):
             return  # A fault of the store is logged already. The next sweep tries again.
         if uploads or blobs:
             self.log.info(
-                "{route}: {parts} unfinished and {blobs} finished files had their time",
+                "{route}: deleted {parts} unfinished and {blobs} finished files that had expired",
                 event="blob.expired",
                 route=self.route.path,
                 parts=uploads,

@@ -37,13 +37,13 @@ class Quota:
         """Raises BlobError if a file of this announced size is too large."""
         most = self._limits.maxFile
         if size is not None and most and size > most:
-            raise BlobError("too_large", f"the file is {size} bytes; {most} is the most here")
+            raise BlobError("too_large", f"the file is {size} bytes; the upload limit is {most}")
 
     def checkEnd(self, end: int) -> None:
         """Raises BlobError if a file that has grown to `end` bytes is too large."""
         most = self._limits.maxFile
         if most and end > most:
-            raise BlobError("too_large", f"the file is larger than {most} bytes, which is the most here")
+            raise BlobError("too_large", f"the file is larger than the upload limit of {most} bytes")
 
     def checkRoom(self, user: str, more: int) -> None:
         """Raises BlobError if there is no room for `more` bytes of this user now. Reserves nothing."""
@@ -59,6 +59,8 @@ class Quota:
         limits = self._limits
         left = limits.quota - self._index.used() if limits.quota else more
         if more > left:
-            return BlobError("quota", f"{more} bytes more are too many: there is room for {max(0, left)}; try later")
+            return BlobError("quota", f"{more} more bytes do not fit: the store has room for {max(0, left)}; try later")
         left = limits.userQuota - self._index.used(user)
-        return BlobError("quota", f"{more} bytes more are too many: {max(0, left)} are left to you; remove some")
+        return BlobError(
+            "quota", f"{more} more bytes exceed your quota: {max(0, left)} bytes are left; delete some files"
+        )

@@ -126,7 +126,7 @@ class ReliableProtocol:
         """Returns the pipe of the upload, which is over for this connection. Raises BlobError if there is none."""
         pipe = self._pipe
         if pipe is None:
-            raise BlobError("no_transfer", "nothing has been begun here, or it is over; begin first")
+            raise BlobError("no_transfer", "there is no upload on this connection; send begin first")
         self._state, self._pipe = _ChunkState.IDLE, None
         return pipe
 
@@ -152,7 +152,7 @@ class ReliableProtocol:
         self._length = 0
         if self._state is _ChunkState.IDLE:
             self._state = _ChunkState.DISCARDING
-            self._peer.send(BlobError("no_transfer", "a chunk came before anything was begun; begin first").text)
+            self._peer.send(BlobError("no_transfer", "received a chunk before begin; send begin first").text)
         return None
 
     def arrived(self, data: bytes) -> None:
@@ -169,9 +169,9 @@ class ReliableProtocol:
             self._length += len(data)
             end = self._nextOffset + self._length
             if self._length > self._maxChunk:
-                self._fail(BlobError("too_large", f"a chunk has {self._maxChunk} bytes at the most here; cut it"))
+                self._fail(BlobError("too_large", f"a chunk may have at most {self._maxChunk} bytes"))
             elif end > self._granted:
-                self._fail(BlobError("credit", f"there is credit up to byte {self._granted}; wait for an ack"))
+                self._fail(BlobError("credit", f"the credit ends at byte {self._granted}; wait for an ack"))
             else:
                 self._pipe.write(data)
 
@@ -180,7 +180,9 @@ class ReliableProtocol:
         offset, _ = HEADER.unpack(self._header)
         if offset != self._nextOffset:
             self._fail(
-                BlobError("offset", f"a chunk for byte {offset} came, and byte {self._nextOffset} is due; begin again")
+                BlobError(
+                    "offset", f"received a chunk for byte {offset}, but expected byte {self._nextOffset}; begin again"
+                )
             )
         else:
             self._pipe.do(BlobUpload.beginPiece)
@@ -190,7 +192,9 @@ class ReliableProtocol:
         if self._pipe is None:
             return None
         if len(self._header) < HEADER.size:
-            self._fail(BlobError("bad_message", "a chunk begins with its offset (8 bytes) and its CRC-32 (4 bytes)"))
+            self._fail(
+                BlobError("bad_message", "a chunk must begin with its offset (8 bytes) and its CRC-32 (4 bytes)")
+            )
             return None
         _, crc = HEADER.unpack(self._header)
         self._pipe.do(lambda upload: upload.checkPiece(crc))
@@ -240,7 +244,7 @@ class ReliableProtocol:
 
     async def _get(self, fields: dict[str, Any]) -> None:
         if self._sender is not None:
-            raise BlobError("busy", "one file after the other: this connection is being sent one; stop it first")
+            raise BlobError("busy", "a download is already running on this connection; stop it first")
         blob, reader = await self._transfers.run(BlobStore.reader, fields["id"])
         if not self._peer.isOpen:
             reader.close()
@@ -249,7 +253,7 @@ class ReliableProtocol:
         end = offset + fields["length"] if "length" in fields else blob.size
         if end > blob.size or offset > blob.size:
             reader.close()
-            raise BlobError("range", f"the file has {blob.size} bytes; ask for a part of those")
+            raise BlobError("range", f"the range is beyond the end of the file, which has {blob.size} bytes")
         self._peer.tell("file", {**self._service.receipt(blob), "offset": offset, "length": end - offset})
         self._sender = ChunkSender(self._peer, self._transfers.disk, reader, offset, end, fields["credit"])
         self._sender.done.addCallback(self._sent)

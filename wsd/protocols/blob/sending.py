@@ -71,7 +71,7 @@ class ChunkSender:
         """Read a chunk. Called on a thread of the pool."""
         data = self._reader.read(offset, size)
         if len(data) != size:
-            raise BlobError("unavailable", "the file is shorter than it was; run wsd blob verify there")
+            raise BlobError("unavailable", "the stored file is truncated; run wsd blob verify on the server")
         return encodeChunk(offset, data)
 
     def _over(self, result: Failure | None) -> None:

@@ -52,14 +52,14 @@ class BlobService:
     async def receiptsOf(self, user: str) -> list[dict[str, Any]]:
         """Returns the receipts of a user's files, oldest first."""
         if not self.options.list:
-            raise BlobError("forbidden", "files are not listed here; the route's key list allows it")
+            raise BlobError("forbidden", "this route does not list files; set its key list to allow it")
         return [self.receipt(blob) for blob in await self.transfers.run(BlobStore.list, user)]
 
     async def remove(self, blobId: str, user: str) -> None:
         """Remove a file of this user."""
         if not self.options.delete:
-            raise BlobError("forbidden", "files are not removed over the network; the route's key delete allows it")
+            raise BlobError("forbidden", "this route does not delete files; set its key delete to allow it")
         blob = await self.transfers.run(BlobStore.blob, blobId)
         if blob.user != user:
-            raise BlobError("forbidden", "this file is another's; who uploaded it may remove it")
+            raise BlobError("forbidden", "only the user who uploaded this file may delete it")
         await self.transfers.run(BlobStore.remove, blobId)

@@ -71,20 +71,22 @@ class BlobSlots:
         elif method == "PUT":
             await self._put(request, token)
         else:
-            raise BlobError("bad_method", f"{method[:20]} is not for this path; PUT the file once, then GET it")
+            raise BlobError("bad_method", f"{method[:20]} is not supported here; PUT the file once, then GET it")
 
     async def _put(self, request: Any, token: str) -> None:
         body = getattr(request, "uploadBody", None) or UploadBody(request, self._transfers, token, 0)
         await body.finish()
         row = await self._transfers.row(token)
         if row.state is not UploadState.FINISHED:
-            raise BlobError("size", f"the body has {row.durable} bytes, and {row.size} were announced; take a new slot")
+            raise BlobError(
+                "size", f"the body has {row.durable} bytes, but {row.size} were announced; request a new slot"
+            )
         finish(request, 201, {})
 
     async def _get(self, request: Any, token: str) -> None:
         row = await self._transfers.row(token)
         if row.state is not UploadState.FINISHED or row.id is None:
-            raise BlobError("unknown", "there is no such file yet, or not any more")
+            raise BlobError("unknown", "there is no such file")
         await sendFile(request, self._transfers, row.id)
 
 
@@ -92,4 +94,4 @@ def _tokenOf(request: Any) -> str:
     try:
         return SLOT + checkToken(request.postpath[1].decode("latin-1"))
     except (BlobError, IndexError):
-        raise BlobError("unknown", "there is no such slot, or not any more; ask for a new one") from None
+        raise BlobError("unknown", "there is no such slot; request a new one") from None

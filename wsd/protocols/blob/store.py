@@ -102,7 +102,7 @@ class BlobStore:
                 row = self._add(name, new, token is not None)
             elif (row.name, row.size) != (new.name, new.size):
                 raise BlobError(
-                    "conflict", "this token is that of a file of another name or size; take a new one for each file"
+                    "conflict", "this token belongs to a file with another name or size; use a new token for each file"
                 )
             else:
                 self._checkRest(row)
@@ -121,7 +121,7 @@ class BlobStore:
         with translateErrors():
             row = self.row(token)
             if row.state is UploadState.FINISHED:
-                raise BlobError("size", "this file is whole already; begin another")
+                raise BlobError("size", "this file is already complete")
             self._checkRest(row)
             return self._open(row)
 
@@ -130,7 +130,7 @@ class BlobStore:
         with translateErrors():
             row = self._rowOf(nameOf(token))
             if row is None or isSlot(row.user) != isSlot(token):
-                raise BlobError("unknown", "there is no such transfer, or not any more; begin it anew")
+                raise BlobError("unknown", "there is no such upload; begin again")
             return row
 
     def forget(self, token: str) -> None:
@@ -206,7 +206,7 @@ class BlobStore:
         with translateErrors():
             blob = self.index.blob(blobId)
         if blob is None:
-            raise BlobError("unknown", "there is no such file, or not any more")
+            raise BlobError("unknown", "there is no such file")
         return blob
 
     def list(self, user: str | None = None) -> list[Blob]:
@@ -287,7 +287,7 @@ class BlobStore:
         with translateErrors():
             for path in sorted(self.files.glob("*/*")):
                 if path.name not in known and self.index.blob(path.name) is None:
-                    yield path.name, "is in no index"
+                    yield path.name, "is not in the index"
 
     def _fault(self, blob: Blob) -> str | None:
         """Returns what is wrong with the content of a file, or None."""
@@ -298,4 +298,4 @@ class BlobStore:
                     digest.update(data)
         except OSError as error:
             return f"cannot be read: {error.strerror}"
-        return None if digest.hexdigest() == blob.sha256 else "is not what was uploaded: its SHA-256 is another"
+        return None if digest.hexdigest() == blob.sha256 else "is damaged: its SHA-256 is wrong"

@@ -27,7 +27,7 @@ def _storeOf(arguments: Namespace) -> BlobStore:
         os.stat(folder / INDEX)
         return BlobStore(folder, BlobLimits(), time.time)
     except (FileNotFoundError, NotADirectoryError):
-        raise SystemExit(f"wsd: {folder} is not a blob store; name one with --store FOLDER") from None
+        raise SystemExit(f"wsd: {folder} is not a blob store; use --store FOLDER") from None
     except (BlobError, OSError) as error:
         raise SystemExit(f"wsd: {_refusal(folder, error)}") from None
 
@@ -71,7 +71,7 @@ def verify(arguments: Namespace) -> None:
         found += 1
         print(f"{printable(blobId)} {sentence}")
     if found:
-        raise SystemExit(f"wsd: not as it should be: {found} of {len(store.list())}")
+        raise SystemExit(f"wsd: damaged or missing: {found} of {len(store.list())}")
     print(f"ok: {len(store.list())} checked")
 
 

@@ -68,7 +68,10 @@ class Tus:
         elif len(request.postpath) == 2 and method in ("HEAD", "PATCH", "DELETE"):
             await getattr(self, f"_{method.lower()}")(request, _tokenOf(request))
         else:
-            raise BlobError("bad_method", f"{method[:20]} is not for this path; POST begins, then HEAD, PATCH, DELETE")
+            raise BlobError(
+                "bad_method",
+                f"{method[:20]} is not supported here; create an upload with POST, then use HEAD, PATCH and DELETE",
+            )
 
     def _check(self, request: Any) -> None:
         """Raises BlobError for another version of tus. The answer then has Tus-Version (tus 1.0.0, Tus-Resumable)."""
@@ -125,7 +128,7 @@ class Tus:
     def _bodyOfPatch(self, request: Any) -> UploadBody:
         headers = request.head.headers
         if headers.get("Content-Type") != _PATCH_TYPE:
-            raise BlobError("content_type", f"a PATCH has Content-Type: {_PATCH_TYPE}")
+            raise BlobError("content_type", f"a PATCH must have Content-Type: {_PATCH_TYPE}")
         offset, checksum = _numberIn(request, "Upload-Offset"), _checksum(headers.get("Upload-Checksum"))
         return UploadBody(request, self._transfers, _tokenOf(request), offset, checksum)
 
@@ -160,20 +163,20 @@ def _tokenOf(request: Any) -> str:
     try:
         return checkToken(request.postpath[1].decode("latin-1"))
     except (BlobError, IndexError):
-        raise BlobError("unknown", "there is no such upload, or not any more; begin it anew") from None
+        raise BlobError("unknown", "there is no such upload; create a new one") from None
 
 
 def _numberIn(request: Any, name: str) -> int:
     text = request.head.headers.get(name) or ""
     if not (text.isascii() and text.isdigit() and len(text) < 17):
-        raise BlobError("bad_message", f"{name} is no number of bytes; send {name}: 1000")
+        raise BlobError("bad_message", f"{name} is not a number of bytes; send for example {name}: 1000")
     return int(text)
 
 
 def _metadata(field: str) -> dict[str, bytes]:
     """Returns the pairs in Upload-Metadata: ASCII keys, and values in base64 that may be missing. Raises BlobError."""
     if not field.isascii():
-        raise BlobError("bad_message", "Upload-Metadata is not ASCII; write its values in base64")
+        raise BlobError("bad_message", "Upload-Metadata is not ASCII; encode its values in base64")
     metadata = {}
     for pair in filter(None, (pair.strip() for pair in field.split(","))):
         key, _, value = pair.partition(" ")
@@ -197,7 +200,7 @@ def _checksum(field: str | None) -> tuple[Any, bytes | None]:
         return None, None
     name, _, value = field.partition(" ")
     if name not in ALGORITHMS:
-        raise BlobError("bad_message", f"Upload-Checksum: {name[:20]!r} is none of {', '.join(ALGORITHMS)}")
+        raise BlobError("bad_message", f"Upload-Checksum: {name[:20]!r} is not one of {', '.join(ALGORITHMS)}")
     try:
         return hashlib.new(name, usedforsecurity=False), base64.b64decode(value, validate=True)
     except ValueError:

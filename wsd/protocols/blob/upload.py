@@ -100,7 +100,7 @@ class BlobUpload:
     def _makeRoom(self, end: int) -> None:
         size = self._row.size
         if size is not None and end > size:
-            raise BlobError("size", f"{size} bytes were announced, and more have come; announce what you send")
+            raise BlobError("size", f"{size} bytes were announced, but more were received")
         self._quota.checkEnd(end)
         if end > self._reserved:
             self._reserve(end - self._reserved)
@@ -148,12 +148,14 @@ class BlobUpload:
         with translateErrors():
             row = self._row
             if row.size is not None and self.written != row.size:
-                raise BlobError("size", f"{row.size} bytes were announced and {self.written} have come; send the rest")
+                raise BlobError(
+                    "size", f"{row.size} bytes were announced, but only {self.written} were received; send the rest"
+                )
             found = self.file.sha256
             for announced in (digest, row.sha256):
                 if announced not in (None, found):
                     self.abort()
-                    raise BlobError("sha256", f"the file's SHA-256 is {found}, not {announced}; send it anew")
+                    raise BlobError("sha256", f"the file's SHA-256 is {found}, not {announced}; send the file again")
             self.file.sync()
             mediaType = typeOf(self.file.head, row.name, row.type)
             blobId = self._finished.idOf(row.user, found)

@@ -70,7 +70,7 @@ class CanvasConnection(Connection):
         """Called with a message: a frame, the pixels of a region, or a line about the messages that follow."""
         try:
             if self._query.isViewer:
-                raise CanvasError("viewer", "a viewer only watches; open the canvas without role=viewer to paint")
+                raise CanvasError("viewer", "a viewer cannot paint; connect without role=viewer")
             if isBinary:
                 self._paint(payload)
             else:
@@ -94,7 +94,7 @@ class CanvasConnection(Connection):
         expected = self._size if region is None else region.size
         if len(payload) != expected.bytes:
             raise CanvasError(
-                "bad_length", f"expected {expected.bytes} bytes ({expected}, four a pixel), got {len(payload)}"
+                "bad_length", f"expected {expected.bytes} bytes ({expected}, four per pixel), got {len(payload)}"
             )
         size = self._size
         frame = board.paint(size, payload) if region is None else board.paintRegion(region, payload, size)

@@ -54,9 +54,9 @@ def readLine(text: str, most: int) -> Size | Region:
     found = _object(text)
     for name in found:
         if name not in ("x", "y", "width", "height"):
-            raise CanvasError("bad_message", f"{name[:40]!r} is not known here; {_LINE}")
+            raise CanvasError("bad_message", f"{name[:40]!r} is an unknown key; {_LINE}")
     if len(found) not in (2, 4) or "width" not in found or "height" not in found:
-        raise CanvasError("bad_message", f"a line has a width and a height, and both of x and y or none; {_LINE}")
+        raise CanvasError("bad_message", f"width and height are required, and x and y only together; {_LINE}")
     size = Size(_whole(found, "width", 1), _whole(found, "height", 1))
     if size.pixels > most:
         raise CanvasError("too_large", tooLarge(size, most))
@@ -72,7 +72,9 @@ def tooLarge(size: Size, most: int) -> str:
 
 def _object(text: str) -> dict[str, Any]:
     if len(text) > _MOST_TEXT:
-        raise CanvasError("bad_message", f"a line has {_MOST_TEXT} characters at the most; pixels are binary")
+        raise CanvasError(
+            "bad_message", f"a text message may have at most {_MOST_TEXT} characters; send pixels as binary messages"
+        )
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -85,5 +87,7 @@ def _object(text: str) -> dict[str, Any]:
 def _whole(found: dict[str, Any], name: str, least: int) -> int:
     number = found[name]
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number < _FAR:
-        raise CanvasError("bad_message", f"{name} is {json.dumps(number)[:40]}; write a whole number from {least} on")
+        raise CanvasError(
+            "bad_message", f"{name} is {json.dumps(number)[:40]}; write a whole number of at least {least}"
+        )
     return number

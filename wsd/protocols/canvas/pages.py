@@ -50,7 +50,7 @@ class CanvasResource(Resource):
         if len(parts) == 2 and parts[0] == _FILES and parts[1] in self._page:
             return self._page.render(request, parts[1])
         if len(parts) != 1:
-            raise Refused(404, f"nothing answers at {request.head.path[:80]}")
+            raise Refused(404, f"there is nothing at {request.head.path[:80]}")
         name = parts[0].removesuffix(PNG)
         board = self._boards.find(checkName(name))
         if name == parts[0]:

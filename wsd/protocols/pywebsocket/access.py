@@ -24,4 +24,4 @@ class BasicAuth:
             return
         scheme, _, given = head.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic" or not compare_digest(given.strip().encode("latin-1"), self._expected):
-            raise Refused(401, "a name and a password are asked for here", [("WWW-Authenticate", _CHALLENGE)])
+            raise Refused(401, "a user name and a password are required", [("WWW-Authenticate", _CHALLENGE)])

@@ -92,11 +92,11 @@ def refusalOf(error: BaseException) -> Exception:
         return Abort()
     if isinstance(error, VersionException):
         versions = [("Sec-WebSocket-Version", error.supported_versions)] if error.supported_versions else ()
-        return Refused(400, "this version of the WebSocket protocol is not spoken here", versions)
+        return Refused(400, "this version of the WebSocket protocol is not supported", versions)
     status = error.status if isinstance(error, HandshakeException) else None
     if status == common.HTTP_STATUS_BAD_REQUEST:
-        return Refused(400, "the handler here cannot open this connection")
-    return Refused(status if status in _KNOWN else 403, "the handler here refused this connection")
+        return Refused(400, "the handler cannot open this connection")
+    return Refused(status if status in _KNOWN else 403, "the handler refused this connection")
 
 
 def closeOf(error: BaseException) -> int | None:

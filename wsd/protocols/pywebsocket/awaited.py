@@ -260,7 +260,7 @@ class CoroutineRunner:
             self._sending.append(waiting)
             await waiting
         if self._peer is GONE:
-            raise ConnectionTerminatedException("the connection is gone")
+            raise ConnectionTerminatedException("the connection is closed")
 
     async def _transfer(self) -> None:
         request, connection = self._request, self.connection

@@ -128,7 +128,7 @@ class BlockingRunner:
         try:
             self._threads.start(lambda: self._run(decided))
         except NoThread:
-            raise Refused(503, "as many handlers run as may; try again", [("Retry-After", "5")]) from None
+            raise Refused(503, "all handler threads are in use; try again", [("Retry-After", "5")]) from None
         try:
             return await decided
         except Abort:

@@ -72,7 +72,7 @@ class BytewiseRunner(Protocol):
         try:
             threads.start(self._run)
         except NoThread:
-            raise Refused(503, "as many handlers run as may; try again", [("Retry-After", "5")]) from None
+            raise Refused(503, "all handler threads are in use; try again", [("Retry-After", "5")]) from None
 
     # -- on the reactor -------------------------------------------------------------------------------------------
 

@@ -41,9 +41,9 @@ class Programs:
     def render(self, request: Any, path: str) -> int:
         """Answer with a program's output. Raises `Refused`: 403 if the file is not executable, 503 if too many run."""
         if not os.access(path, os.X_OK):
-            raise Refused(403, "this is no program: its file is not executable")
+            raise Refused(403, "this file is not executable")
         if len(self._running) >= MOST:
-            raise Refused(503, "too many programs run already; try again", [("Retry-After", "1")])
+            raise Refused(503, "too many programs are running; try again", [("Retry-After", "1")])
         request.patience = _PATIENCE
         request.postpath = [part.decode("utf-8", "replace") for part in request.postpath]
         return int(_CgiScript(path, self).render(request))

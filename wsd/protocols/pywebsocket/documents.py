@@ -86,7 +86,7 @@ class DocumentRoot(Resource):
                 return path
         except (InsecurePath, ValueError):
             pass
-        raise Refused(404, f"nothing answers at {request.head.path[:80]}")
+        raise Refused(404, f"there is nothing at {request.head.path[:80]}")
 
     def _isInside(self, path: str) -> bool:
         """Whether a path, with its links resolved, is inside the folder and not hidden."""
@@ -124,7 +124,7 @@ def _names(request: Any) -> list[str]:
     try:
         return [part.decode("utf-8") for part in request.postpath]
     except UnicodeDecodeError:
-        raise Refused(400, "the path is not UTF-8 once its percent signs are read") from None
+        raise Refused(400, "the path is not UTF-8 after percent-decoding") from None
 
 
 def _withSlash(request: Any) -> bytes:
@@ -144,7 +144,7 @@ class _ProgramBody:
     def received(self, data: bytes) -> None:
         """Called with the next bytes. Raises `Refused` (413) if they are too many."""
         if self._content.tell() + len(data) > self._most:
-            raise Refused(413, f"a program takes a body of {self._most} bytes at most")
+            raise Refused(413, f"the body of a CGI request may have at most {self._most} bytes")
         self._content.write(data)
 
     def ended(self) -> None:

@@ -108,8 +108,8 @@ class Handlers:
             if handler is not None and handler is not before:
                 # Not after the loop: a later file may hang while it is loaded.
                 self._byResource[resource] = handler
-                sentences.append(f"{path} answers at {resource}")
-        sentences += [f"{handler.path} is gone" for handler in gone]
+                sentences.append(f"loaded {path} at {resource}")
+        sentences += [f"removed {handler.path}" for handler in gone]
         self._readMap()
         return sentences
 
@@ -126,7 +126,7 @@ class Handlers:
                 yield path
             elif path not in self._refused:
                 self._refused.add(path)
-                self.warnings.append(f"{path}: is a link that leads out of {self.root}; it is not followed")
+                self.warnings.append(f"{path}: is a symbolic link that leads out of {self.root}, so it is ignored")
 
     def _loaded(self, path: str, before: Handler | None) -> Handler | None:
         """Load a file. If it is broken, returns the handler that was loaded before."""
@@ -136,7 +136,7 @@ class Handlers:
             names = self.loader.run(path)
             handler = found = handlerOf(names, path)
         except LoadError as error:
-            kept = "" if before is None else " (what was loaded before stays)"
+            kept = "" if before is None else " (the previous version stays in use)"
             self.warnings.append(f"{error}{kept}")
             handler = before
         else:
@@ -162,12 +162,12 @@ class Handlers:
             self.warnings.append(f"{self._mapFile}: cannot be read: {error}")
             return
         for number in wrong:
-            self.warnings.append(f'{self._mapFile}:{number}: is no alias; write "/alias /existing"')
+            self.warnings.append(f'{self._mapFile}:{number}: is not an alias; write "/alias /existing"')
         for alias, existing in aliases:
             if existing in self._byResource:
                 found[alias] = existing
             else:
-                self.warnings.append(f"{self._mapFile}: {alias} stands for {existing}, where no handler answers")
+                self.warnings.append(f"{self._mapFile}: {alias} refers to {existing}, which has no handler")
         self._aliases = found
 
 

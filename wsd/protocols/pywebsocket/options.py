@@ -48,7 +48,7 @@ class HandlerOptions:
         handlers = self.folder()
         handlers.load()
         if self.handlers_strict and handlers.warnings:
-            raise ValueError(f"{handlers.warnings[0]}; mend it, or set handlers_strict = false")
+            raise ValueError(f"{handlers.warnings[0]}; fix it, or set handlers_strict = false")
         missing = [path for path in self.cgi_paths if not isdir(join(str(self.document_root), path.strip("/")))]
         return [*handlers.warnings, *(f"cgi_paths: {path} is not a folder in {self.document_root}" for path in missing)]
 

@@ -294,7 +294,7 @@ class HandlerFactory(Factory):
         self._looking: LoopingCall | None = None
         loaded = self.handlers.load()
         if options.handlers_strict and self.handlers.warnings:
-            raise ConfigError(f"{self.handlers.warnings[0]}; mend it, or set handlers_strict = false")
+            raise ConfigError(f"{self.handlers.warnings[0]}; fix it, or set handlers_strict = false")
         self._tell(loaded)
         self.access = BasicAuth(options.basic_auth)
         self.programs = Programs(self.clock)
@@ -306,7 +306,7 @@ class HandlerFactory(Factory):
         path = decodedPath(head.path)[len(own) :] if route.prefix else own[own.rindex("/") :]
         handler = self.handlers.find(path)
         if handler is None:
-            raise Refused(404, f"no handler answers at {head.path[:80]}")
+            raise Refused(404, f"there is no handler at {head.path[:80]}")
         return handler, head.path + (f"?{head.query}" if head.query or head.target.endswith("?") else "")
 
     def started(self) -> Deferred[Any] | None:

@@ -58,7 +58,7 @@ class HandlerStream:
     def _ping(self, body: Any) -> OutgoingFrame:
         payload = body.encode() if isinstance(body, str) else bytes(body)
         if len(payload) > _MAX_CONTROL:
-            raise BadOperationException(f"a ping carries {_MAX_CONTROL} bytes at the most")
+            raise BadOperationException(f"a ping may have at most {_MAX_CONTROL} bytes")
         return OutgoingFrame(payload, Opcode.PING)
 
     def _beginClose(self, code: int | None, reason: Any) -> tuple[int | None, bytes]:
@@ -67,7 +67,7 @@ class HandlerStream:
             raise BadOperationException("a close without a code has no reason")
         body = create_closing_handshake_body(code, reason)
         if len(body) > _MAX_CONTROL:
-            raise BadOperationException(f"the reason of a close has {_MAX_CONTROL - 2} bytes at the most")
+            raise BadOperationException(f"a close reason may have at most {_MAX_CONTROL - 2} bytes")
         self._request.server_terminated = True
         return code, body[2:]
 
@@ -97,4 +97,4 @@ class HandlerStream:
         if self._request.server_terminated and content.isClean:
             self._peerClosed(content.code, content.reason)
             return
-        raise ConnectionTerminatedException("the connection is gone")
+        raise ConnectionTerminatedException("the connection is closed")

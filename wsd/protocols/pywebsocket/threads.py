@@ -116,7 +116,7 @@ class HandlerThreads:
             try:
                 call(*arguments)
             except Exception:
-                _log.failure("what a handler asked for failed", Failure(), event="handler.error")
+                _log.failure("a call from a handler failed", Failure(), event="handler.error")
         if self._calls and not self._isScheduled:
             self._isScheduled = True
             self._reactor.callLater(0, self._makeCalls)
@@ -241,7 +241,7 @@ class ThreadBridge:
                     self._room.wait()
                 self._isWaiting = False
             if self.hasEnded:
-                raise ConnectionTerminatedException("the connection is gone")
+                raise ConnectionTerminatedException("the connection is closed")
             self._submitted += size
             self._threads.callFromThread(self._send, size, call, arguments)
 

@@ -46,11 +46,11 @@ def versionOf(text: str | None, where: str) -> Version:
     if mediaType in _VERSIONS:
         charset = parameters(text).get("charset", "utf-8").lower()
         if charset not in ("utf-8", "utf8", "us-ascii"):
-            raise Refused(415, f"{where}: the charset {charset[:40]!r} is not spoken here; write utf-8")
+            raise Refused(415, f"{where}: the charset {charset[:40]!r} is not supported; use utf-8")
         return _VERSIONS[mediaType]
     for name, sentence in _REFUSED.items():
         if mediaType.startswith(name):
-            raise Refused(415, f"{where}: {name} is not spoken here: {sentence}")
+            raise Refused(415, f"{where}: {name} is not supported: {sentence}")
     raise Refused(415, f"{where}: {mediaType[:80]!r} is not SOAP; write application/soap+xml (1.2) or text/xml (1.1)")
 
 
@@ -65,11 +65,13 @@ def toUtf8(content: bytes, contentType: str) -> bytes:
     if encoding in ("utf-8", "utf8", "us-ascii", "ascii") and not _DECLARATION.match(content):
         return content
     if not _ENCODINGS.fullmatch(encoding):
-        raise Fault(f"the service behind answers in the encoding {encoding[:40]!r}, which is not supported", "Receiver")
+        raise Fault(
+            f"the upstream service answered in the encoding {encoding[:40]!r}, which is not supported", "Receiver"
+        )
     try:
         text = content.decode("utf-8" if encoding.endswith("ascii") else encoding)
     except (LookupError, UnicodeDecodeError):
-        raise Fault(f"the service behind answers with bytes that are not {encoding[:40]}", "Receiver") from None
+        raise Fault(f"the upstream service answered with bytes that are not {encoding[:40]}", "Receiver") from None
     return _DECLARED.sub("", text, count=1).encode()
 
 

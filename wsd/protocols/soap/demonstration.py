@@ -31,7 +31,7 @@ class PushFault(Exception):
     """Raised for a client that cannot be pushed to."""
 
     def __init__(self) -> None:
-        super().__init__("quotes are pushed over a WebSocket; over HTTP there is no way for them")
+        super().__init__("quotes can be pushed only over a WebSocket")
         self.transport = "http"
 
 
@@ -82,7 +82,7 @@ class Demonstration:
             raise PushFault
         name = f"watch-{next(self._names)}"
         if len(self._watches) >= _MOST_WATCHES:
-            raise Fault(f"{_MOST_WATCHES} watches are open; ask again when one has ended", "Receiver")
+            raise Fault(f"{_MOST_WATCHES} watches are open; try again when one has ended", "Receiver")
         ticker = _Ticker(name, symbol, quotes, call)
         loop = LoopingCall(ticker.tick)
         loop.clock = call.clock

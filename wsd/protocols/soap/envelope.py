@@ -107,7 +107,7 @@ def _checkVersion(root: Any, spoken: Version) -> None:
     known = BY_NAMESPACE.get(namespace)
     what = f"of SOAP {known.number}" if known else f"in the namespace {namespace[:200]!r}"
     raise Fault(
-        f"the Envelope is {what}; SOAP {spoken.number} was agreed on, whose is {spoken.namespace}",
+        f"the Envelope is {what}; SOAP {spoken.number} was agreed on, with the namespace {spoken.namespace}",
         "VersionMismatch",
     )
 
@@ -127,9 +127,7 @@ def _partsOf(root: Any, version: Version) -> tuple[Any, Any]:
         elif name == version.header and header is None and body is None:
             header = part
         elif body is None or version is SOAP12:
-            raise Fault(
-                f"{localName(name)[:80]} is out of place: an Envelope is a Header, which may be left out, and a Body"
-            )
+            raise Fault(f"{localName(name)[:80]} is not allowed here: an Envelope has an optional Header and a Body")
     return header, body
 
 
@@ -190,10 +188,10 @@ def _checkAddressing(addressing: Addressing) -> None:
 def _missed(missed: tuple[str, ...]) -> str:
     if _SECURITY in missed:
         return (
-            "WS-Security is not spoken here: the header wsse:Security must be understood and is not; "
+            "WS-Security is not supported: the mandatory header wsse:Security was not understood; "
             "use the security mode Transport (wss) or None, and no message credentials"
         )
-    return f"a header must be understood and is not: {', '.join(missed)[:400]}"
+    return f"a mandatory header was not understood: {', '.join(missed)[:400]}"
 
 
 def _isForUs(block: Any, version: Version) -> bool:

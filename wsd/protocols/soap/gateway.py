@@ -81,7 +81,10 @@ class SoapGateway:
     def _headers(self, version: Version, action: str, requester: Requester) -> Headers:
         """Returns the headers to send. It passes on only the client's `upstream_headers`. Raises `Fault`."""
         if not _ACTION.fullmatch(action):
-            raise Fault("the Action is no URI; it is passed on in a header of HTTP", subcode="InvalidAddressingHeader")
+            raise Fault(
+                "the Action is not a URI, so it cannot be passed on as an HTTP header",
+                subcode="InvalidAddressingHeader",
+            )
         headers = Headers({"Accept": [version.contentType]})
         contentType = f"{version.contentType}; charset=utf-8"
         if version is SOAP11:
@@ -107,7 +110,7 @@ class SoapGateway:
                 # The request was cancelled, since the client is gone.
                 return Answer("", envelope.version)
             self._logUnreachable(error)
-            fault = Fault("the service behind cannot be reached", "Receiver")
+            fault = Fault("the upstream service cannot be reached", "Receiver")
         return faultAnswer(fault, envelope.version, envelope.addressing)
 
     def _logUnreachable(self, error: Exception) -> None:
@@ -117,7 +120,7 @@ class SoapGateway:
             reasons = getattr(error, "reasons", None)
             reason = "; ".join(each.getErrorMessage() for each in reasons) if reasons else repr(error)
         self.log.warn(
-            "{route}: the service behind cannot be reached: {reason}",
+            "{route}: the upstream service cannot be reached: {reason}",
             event="soap.upstream",
             route=self._route,
             reason=reason[:400],
@@ -136,7 +139,7 @@ class SoapGateway:
         if status in (202, 204) or (status == 200 and not response.content):
             return Answer("", version)
         if response.contentType.lower().startswith("multipart/"):
-            raise Fault("the service behind answers with MTOM, which is not passed on", "Receiver")
+            raise Fault("the upstream service answered with MTOM, which is not supported", "Receiver")
         # The upstream service is trusted, and max_answer bounds its answers: elements need not be counted.
         reader = EnvelopeReader(self._options.max_answer, isCounted=False)
         reader.feed(toUtf8(response.content, response.contentType))
@@ -144,11 +147,13 @@ class SoapGateway:
             root = reader.close().root
         except Fault as wrong:
             what = f"{response.contentType.partition(';')[0][:80] or 'no content type'}): {wrong.reason}"
-            raise Fault(f"the service behind answered {status} with what is no SOAP ({what}", "Receiver") from None
+            raise Fault(
+                f"the upstream service answered {status} with something other than SOAP ({what}", "Receiver"
+            ) from None
         if root.tag != version.envelope:
             raise Fault(
-                f"the service behind answered {status} with {root.tag[:200]}, where an Envelope of SOAP "
-                f"{version.number} was due",
+                f"the upstream service answered {status} with {root.tag[:200]} instead of an Envelope of SOAP "
+                f"{version.number}",
                 "Receiver",
             )
         if envelope.addressing.MessageID:
@@ -157,7 +162,7 @@ class SoapGateway:
 
 
 def _late(value: object, seconds: float) -> None:
-    raise Fault(f"the service behind did not answer within {seconds:g} seconds", "Receiver")
+    raise Fault(f"the upstream service did not answer within {seconds:g} seconds", "Receiver")
 
 
 def _relate(root: Any, version: Version, messageId: str) -> None:
@@ -196,7 +201,7 @@ class _BodyReceiver(Protocol):
         elif not self._isDone:
             self._isDone = True
             self._abort()
-            self.whole.errback(Fault("the service behind answers more than is taken here (max_answer)", "Receiver"))
+            self.whole.errback(Fault("the upstream service's answer is larger than max_answer", "Receiver"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called when the content is complete, or when the connection is lost before that."""

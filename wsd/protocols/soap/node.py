@@ -79,7 +79,7 @@ class Node:
         """Calls the function. `invalid` is the first validation error of the request, "" for none."""
         try:
             if invalid:
-                raise Fault(f"the request is not as the contract says: {invalid}")
+                raise Fault(f"the request violates the contract: {invalid}")
             arguments = self.service.arguments(bound, envelope.body)
         except Fault as fault:
             return self._faultAnswer(envelope, fault)
@@ -103,7 +103,7 @@ class Node:
             if failure.check(JobTimedOut):
                 self._late(operation, None, self._timeout)
             if failure.check(PoolFull):
-                raise Fault("the service has too much to do; try again later", "Receiver")
+                raise Fault("the service is overloaded; try again later", "Receiver")
             return failure
 
         return self._threads.run(work, **arguments).addErrback(failed)
@@ -141,15 +141,13 @@ class Node:
             body = self.service.answer(operation, result)
         except Exception as error:
             self.log.error(
-                "{route}: the answer of {operation} is not as the contract says: {sentence}",
+                "{route}: the answer of {operation} violates the contract: {sentence}",
                 event="soap.answer",
                 route=self._route,
                 operation=operation.name,
                 sentence=str(error)[:400],
             )
-            return self._faultAnswer(
-                envelope, Fault("the service answered what its contract does not allow", "Receiver")
-            )
+            return self._faultAnswer(envelope, Fault("the service's answer violates its contract", "Receiver"))
         action = output.action if addressing.used else ""
         return Answer(write(version, body, action, addressing.MessageID), version)
 
@@ -163,7 +161,7 @@ class Node:
                 error = wrong
         if fault is None:
             self.log.failure("{route}: the service failed", Failure(error), event="soap.error", route=self._route)
-            fault = Fault("the service failed at this request; the server's log says why", "Receiver")
+            fault = Fault("the service failed; see the server's log", "Receiver")
         if bound is not None and bound.operation.output is None:
             # The sender of a one-way message expects no answer, not even a fault.
             return Answer("", envelope.version, fault)

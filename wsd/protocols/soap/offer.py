@@ -154,7 +154,7 @@ class ContractWriter:
             reference.set("name", name)
         if name in self._messages:
             if kind is None or self._messages[name] is not kind:
-                raise ConfigError(f"{where}: there is another {name}; choose another name")
+                raise ConfigError(f"{where}: there is already a {name}; choose another name")
             return
         self._messages[name] = kind
         message = etree.Element(f"{_WSDL}message", name=name)
@@ -182,7 +182,9 @@ class ContractWriter:
             hint, typeName = get_args(hint)[:2]
             local = str(typeName).removeprefix("xs:")
             if local not in BUILT_IN:
-                raise ConfigError(f'{where}: {typeName!r} is no simple type; write Annotated[int, "xs:int"], say')
+                raise ConfigError(
+                    f'{where}: {typeName!r} is not a simple type; write for example Annotated[int, "xs:int"]'
+                )
             return f"xs:{local}"
         if hint in _USUAL:
             return f"xs:{_USUAL[hint]}"
@@ -198,7 +200,7 @@ class ContractWriter:
             )
         name: str = hint.__name__
         if self._named.setdefault(name, hint) is not hint:
-            raise ConfigError(f"{where}: there is another type {name}; choose another name")
+            raise ConfigError(f"{where}: there is already a type {name}; choose another name")
         key = f"{{{self._namespace}}}{name}"
         if key not in self.classes:
             self.classes[key] = hint if isEnum else _maker(hint)
@@ -210,7 +212,7 @@ class ContractWriter:
 
     def _enum(self, hint: type[Enum], where: str) -> None:
         if not all(isinstance(each.value, str) for each in hint):
-            raise ConfigError(f"{where}: the values of {hint.__name__} must be texts")
+            raise ConfigError(f"{where}: the values of {hint.__name__} must be strings")
         node = etree.SubElement(self._schema, f"{_XSD}simpleType", name=hint.__name__)
         restriction = etree.SubElement(node, f"{_XSD}restriction", base="xs:string")
         for each in hint:
@@ -224,7 +226,7 @@ def _parametersOf(function: Callable[..., Any]) -> dict[str, tuple[Any, bool]]:
     for each in signature(function).parameters.values():
         if each.name != "call":
             if each.name not in hints:
-                raise ConfigError(f"{function.__name__}: {each.name} has no type; write {each.name}: str, say")
+                raise ConfigError(f"{function.__name__}: {each.name} has no type; write for example {each.name}: str")
             found[each.name] = hints[each.name], each.default is not Parameter.empty
     return found
 

@@ -27,7 +27,7 @@ def _upstream(text: str) -> str:
 def _header(text: str) -> str:
     name = text.lower()
     if not re.fullmatch(r"[a-z0-9-]+", name) or name.startswith("content-") or name in _OURS:
-        raise ValueError(f'"{text}" is no header that may be passed on; write "authorization", say')
+        raise ValueError(f'"{text}" is not a header that may be passed on; write for example "authorization"')
     return name
 
 
@@ -58,6 +58,6 @@ class SoapOptions:
 
     def __post_init__(self) -> None:
         if self.contract is not None and self.service is None:
-            raise ValueError("contract: there is no service behind it; name the module that answers in service")
+            raise ValueError("contract: needs service, the module with the functions")
         if self.upstream is not None and self.service is not None:
-            raise ValueError("upstream: a route is a gateway or has a service; leave one of them out")
+            raise ValueError("upstream: a route has either upstream or service; remove one of them")

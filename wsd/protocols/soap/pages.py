@@ -73,7 +73,7 @@ class HttpRequester:
 
     def deliver(self, text: str) -> None:
         """Raises RuntimeError, since a function must check `canPush` before it pushes."""
-        raise RuntimeError("over HTTP nothing can be pushed")
+        raise RuntimeError("messages cannot be pushed over HTTP")
 
     def whenClosed(self, call: Callable[[], None]) -> Callable[[], None]:
         """Calls a function when the request has ended. The returned function does nothing: a request is one call."""
@@ -108,7 +108,7 @@ class PostedEnvelope:
         """Called with the next bytes. Raises `Refused` (413)."""
         self._left -= len(data)
         if self._left < 0:
-            raise Refused(413, f"an envelope has at most {self._most} bytes here")
+            raise Refused(413, f"an envelope may have at most {self._most} bytes")
         if self.refused is None:
             self.reader.feed(data)
 
@@ -146,7 +146,7 @@ class Pages(Resource):
         """Answers a request. Raises `Refused`, 415 for a content type that is not SOAP."""
         posted: PostedEnvelope | None = getattr(request, "posted", None)
         if posted is None:
-            raise Refused(400, "there is no envelope; write one into the body")
+            raise Refused(400, "the body is empty; send an envelope")
         if posted.refused is not None:
             raise posted.refused
         version = posted.version
@@ -165,11 +165,11 @@ class Pages(Resource):
     def render_GET(self, request: Any) -> bytes:
         """Returns the contract, the page, or one of the files of the page."""
         if self._page is None or self._factory.service is None:
-            raise Refused(404, "this route is a gateway; the contract is at the service behind it")
+            raise Refused(404, "this route is a gateway; the contract is at the upstream service")
         if request.postpath not in ([], [b""]):
             name = request.postpath[-1].decode("latin-1")
             if len(request.postpath) > 1 or name not in self._page:
-                raise Refused(404, f"nothing answers at {request.head.path[:80]}")
+                raise Refused(404, f"there is nothing at {request.head.path[:80]}")
             return self._page.render(request, name)
         asked = {name.lower(): value for name, value in parse_qsl(request.head.query, keep_blank_values=True)}
         if "wsdl" in asked or "singlewsdl" in asked:
@@ -178,7 +178,7 @@ class Pages(Resource):
 
     def _contract(self, request: Any, service: Service, transport: str) -> bytes:
         if transport not in ("http", "websocket"):
-            raise Refused(400, "the transport of a contract is http or websocket: ?wsdl&transport=http")
+            raise Refused(400, "transport must be http or websocket: ?wsdl&transport=http")
         isHttp = transport == "http"
         scheme = ("http" if isHttp else "ws") + ("s" if request.peer.secure else "")
         location = f"{scheme}://{request.head.headers.get('Host') or 'localhost'}{self._factory.route.path}"

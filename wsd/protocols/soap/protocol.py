@@ -48,7 +48,7 @@ class SoapConnection(Connection):
         if "soap" not in request.subprotocols:
             raise Refused(
                 426,
-                "this route speaks soap: offer it in Sec-WebSocket-Protocol",
+                "this route needs the subprotocol soap; offer it in Sec-WebSocket-Protocol",
                 [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Protocol", "soap")],
             )
         self._version = versionOf(request.head.headers.get("soap-content-type"), "soap-content-type")
@@ -228,7 +228,7 @@ def _serviceOf(options: SoapOptions) -> Service:
     if isinstance(found, Offer):
         return found.service()
     if options.contract is None:
-        raise ConfigError(f"{options.service} does not say what it offers; name its WSDL or schema", "contract")
+        raise ConfigError(f"{options.service} has no contract of its own; name its WSDL or schema", "contract")
     return Service(readContract(Path(options.contract)), found)
 
 

@@ -134,7 +134,7 @@ class EnvelopeReader:
         # An attribute may be cut between = and its quotation mark.
         self._early = [b"="] if data.rstrip().endswith(b"=") else []
         if self._tags > _MOST_TAGS:
-            raise Fault(f"an envelope has at most {_MOST_TAGS // 2} elements; send less at once")
+            raise Fault(f"an envelope has at most {_MOST_TAGS // 2} elements; send less at a time")
         if self._attributes > _MOST_ATTRIBUTES:
             raise Fault(f"an envelope has at most {_MOST_ATTRIBUTES} attributes")
 
@@ -207,7 +207,7 @@ def _isProlog(data: bytes) -> bool:
         raise Fault(_NO_INSTRUCTIONS)
     declared = _ENCODING.search(match["declared"] or b"")
     if declared is not None and declared[1].lower() not in _UTF8:
-        raise Fault("envelopes are UTF-8 here; write them so, and leave out another encoding")
+        raise Fault("an envelope must be UTF-8; remove the other encoding")
     return True
 
 

@@ -107,12 +107,12 @@ class Service:
     def select(self, body: Any, action: str) -> BoundFunction:
         """Returns the function for a request. Raises `Fault` if the contract does not have its element or Action."""
         if action and action not in self.contract.byAction:
-            raise Fault(f"the Action {action[:200]!r} is not of this service", subcode="ActionNotSupported")
+            raise Fault(f"the Action {action[:200]!r} is not in the contract", subcode="ActionNotSupported")
         if body is None:
-            raise Fault("the Body is empty; a request is one element of the contract")
+            raise Fault("the Body is empty; it must have one element of the contract")
         bound = self._bound.get(body.tag)
         if bound is None:
-            raise Fault(f"{body.tag[:200]} is no request of this service; its contract is at ?wsdl")
+            raise Fault(f"{body.tag[:200]} is not a request of this service; see the contract at ?wsdl")
         if action and self.contract.byAction[action] is not bound.operation:
             raise Fault(
                 f"the Action {action[:200]!r} does not belong to {body.tag[:200]}", subcode="InvalidAddressingHeader"
@@ -126,7 +126,7 @@ class Service:
         try:
             values = self.contract.types.readMessage(message.element, message.type, body)
         except (ValueError, OverflowError) as error:
-            raise Fault(f"the request has a value that cannot be held here: {str(error)[:200]}") from None
+            raise Fault(f"the request has a value that is not supported: {str(error)[:200]}") from None
         except RecursionError:
             raise Fault("the request is nested too deeply") from None
         return bound.arguments(values)
@@ -172,7 +172,7 @@ class Service:
         try:
             element = parseAny(text)
         except etree.XMLSyntaxError as error:
-            raise ValueError(f"the value has what XML cannot hold: {error}") from None
+            raise ValueError(f"the value cannot be written as XML: {error}") from None
         invalid = self.contract.valid(element, len(text))
         if invalid:
             raise ValueError(invalid)
@@ -183,7 +183,7 @@ class Service:
         operation = self.contract.operations.get(name)
         message = None if operation is None else operation.output if operation.input is None else operation.input
         if operation is None or message is None or message.element in self._bound:
-            raise ValueError(f"the contract has nothing named {name} that is pushed")
+            raise ValueError(f"the contract has no pushed message {name}")
         return message
 
     def faultOf(self, operation: Operation, error: Exception) -> Fault | None:

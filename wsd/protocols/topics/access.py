@@ -36,7 +36,7 @@ class Access:
         claims = None
         if token is not None:
             if self._verifier is None:
-                raise TopicError("bad_token", "this route takes no tokens; its token_key is not set")
+                raise TopicError("bad_token", "this route accepts no tokens, because token_key is not set")
             claims = self._verifier.verify(token)
             user = claims.user or user
         if user is None and request.tls is not None:
@@ -46,7 +46,7 @@ class Access:
     def renewed(self, subject: Subject, token: str) -> Subject:
         """The subject with a new token. Raises TopicError."""
         if self._verifier is None:
-            raise TopicError("bad_token", "this route takes no tokens; its token_key is not set")
+            raise TopicError("bad_token", "this route accepts no tokens, because token_key is not set")
         claims = self._verifier.verify(token)
         return Subject(subject.isSameOrigin, claims.user or subject.user, claims, subject.request)
 

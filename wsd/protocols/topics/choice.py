@@ -37,5 +37,7 @@ def backendOf(options: TopicsOptions, route: str, clock: Any, now: Any, pool: Bl
     try:
         from wsd.protocols.topics.redis.backend import RedisBackend
     except ModuleNotFoundError as error:
-        raise ConfigError(f'the backend redis:// needs {error.name}; get it with: pip install "txwsd[redis]"') from None
+        raise ConfigError(
+            f'the backend redis:// needs {error.name}; install it with: pip install "txwsd[redis]"'
+        ) from None
     return RedisBackend(keep, bounds, readAddress(options.backend), options.redis_prefix, clock, now)

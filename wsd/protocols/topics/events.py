@@ -126,7 +126,7 @@ class EventStream:
         if self._isOver:
             return
         if self._isEnding:
-            raise TopicError("unavailable", "the stream ends before it has begun; connect again")
+            raise TopicError("unavailable", "the stream ended before it began; connect again")
         self._hasBegun = True
         request.setResponseCode(200)
         for name, value in HEADERS.items():

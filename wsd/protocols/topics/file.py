@@ -134,7 +134,7 @@ class FileBackend(LocalBackend):
             self._emptied.append(emptied)
             await emptied
         self._state = State.stopped
-        self._refuseAll("the daemon stops")
+        self._refuseAll("the daemon is stopping")
         await super().stop()
         journal, self._journal = self._journal, None
         if journal is not None:
@@ -183,9 +183,11 @@ class FileBackend(LocalBackend):
 
     def _add(self, do: Callable[[RecordedTopics], Deferred[_T]]) -> Deferred[_T]:
         if self._state in (State.failed, State.stopped):
-            return fail(TopicError("unavailable", "topics cannot be written or read at present; try again later"))
+            return fail(TopicError("unavailable", "the topics file is not available; try again later"))
         if len(self._queue) >= _MOST_WAITING:
-            return fail(TopicError("busy", f"{_MOST_WAITING} messages wait for the disk already; try again later"))
+            return fail(
+                TopicError("busy", f"{_MOST_WAITING} messages are already waiting for the disk; try again later")
+            )
         operation = _Operation(do)
         self._queue.append(operation)
         if self._state is State.idle:

@@ -106,7 +106,7 @@ class MemoryBackend(LocalBackend):
                 limit = f"{self._keep.keys} last values, which is the limit"
                 raise TopicError("full", f"this topic has {limit}; remove a key")
             if after and size > self._bounds.size:
-                raise TopicError("full", "the last values of all topics take all the memory that this route may use")
+                raise TopicError("full", "the last values of all topics use all memory of this route")
 
     def _dropUnused(self) -> None:
         """Drop the topic that was unused for the longest time, of those that keep nothing before the others."""

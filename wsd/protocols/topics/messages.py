@@ -47,7 +47,7 @@ def _isUnicode(text: str) -> bool:
 def _string(name: str, most: int = _MAX_WORD) -> Callable[[object], str]:
     def read(value: object) -> str:
         if not isinstance(value, str) or not value or len(value) > most or not _isUnicode(value):
-            raise _bad(f"{name} is not a string of 1 to {most} characters")
+            raise _bad(f"{name} must be a string of 1 to {most} characters")
         return value
 
     return read
@@ -56,7 +56,7 @@ def _string(name: str, most: int = _MAX_WORD) -> Callable[[object], str]:
 def _flag(name: str) -> Callable[[object], bool]:
     def read(value: object) -> bool:
         if not isinstance(value, bool):
-            raise _bad(f"{name} is neither true nor false")
+            raise _bad(f"{name} must be true or false")
         return value
 
     return read
@@ -193,9 +193,9 @@ def _read(name: str, content: dict[str, Any], readers: Mapping[str, Callable[[ob
             raise _bad(f"{name} has no field {field[:40]!r}; it has {', '.join(readers)}")
     for field in _NEEDED.get(name, ("topic",)):
         if field not in content:
-            raise _bad(f"{name} lacks the field {field}")
+            raise _bad(f"the field {field} is missing in {name}")
     if readers.keys() >= _PAYLOAD.keys() and len(content.keys() & {"data", "text", "binary"}) != 1:
-        raise _bad(f"{name} has one payload: data (any JSON), text (a string), or binary: true")
+        raise _bad(f"{name} needs exactly one payload: data (any JSON), text (a string), or binary: true")
     if "since" in content and "history" in content:
         raise _bad("use either since or history, not both")
     return {field: readers[field](value) for field, value in content.items()}

@@ -49,7 +49,7 @@ class TopicList(Resource):
         if name in self._page:
             return self._page.render(request, name)
         if name:
-            raise Refused(404, f"nothing answers at {request.head.path[:80]}")
+            raise Refused(404, f"there is nothing at {request.head.path[:80]}")
         request.setHeader(b"Vary", b"Accept, Origin")
         if prefersHtml(request.head):
             return self._page.render(request, "index.html")

@@ -157,7 +157,7 @@ class PlainForm:
         sentence = "this client reads too slowly"
         position = oldest.position
         if position is not None and not isFilter(self._topic):
-            sentence += f"; go on with ?since={position.before}"
+            sentence += f"; continue with ?since={position.before}"
         self._hub.unsubscribe(self, self._levels)
         self._socket.close(SLOW, sentence)
 
@@ -172,7 +172,7 @@ class PlainForm:
         """A message is published."""
         query = self._query
         if not query.publishes:
-            raise Closed(CloseCode.POLICY_VIOLATION, "this client may not publish here; it was opened as a subscriber")
+            raise Closed(CloseCode.POLICY_VIOLATION, "this client cannot publish, because it connected as a subscriber")
         isRemoval = query.key is not None and not isBinary and payload == NULL
         sender = None if query.echo else self._socket.id
         message = TopicMessage(payload, isBinary, query.key, isRemoval, sender=sender)
@@ -187,4 +187,4 @@ class PlainForm:
             self._socket.close(error.closeCode, error.sentence)
             return
         self._socket.log.failure("a publish failed", failure, event="connection.error")
-        self._socket.close(CloseCode.INTERNAL_ERROR, "the server failed at this message; its log says why")
+        self._socket.close(CloseCode.INTERNAL_ERROR, "an internal error occurred; see the server's log")

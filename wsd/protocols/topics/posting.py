@@ -32,7 +32,7 @@ class Body:
         """Some of it. Raises `Refused` (413)."""
         self._pieces += data
         if len(self._pieces) > self._most:
-            raise Refused(413, f"a message has at most {self._most} bytes here")
+            raise Refused(413, f"a message may have at most {self._most} bytes")
 
     def ended(self) -> None:
         """It is whole."""
@@ -75,7 +75,7 @@ def messagesOf(content: bytes) -> list[TopicMessage]:
             _checkJson(line, f"line {number}")
             messages.append(TopicMessage(line, isBinary=False, mediaType=JSON))
     if not messages:
-        raise TopicError("bad_message", "the body has no line; write one JSON text in each")
+        raise TopicError("bad_message", "the body is empty; send one JSON value per line")
     if len(messages) > _MAX_LINES:
         raise TopicError("too_large", f"the body has {len(messages)} messages; {_MAX_LINES} may be published at once")
     return messages

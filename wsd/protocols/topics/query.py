@@ -104,7 +104,7 @@ def readReadQuery(queries: dict[str, str], pattern: str, lastEventId: str | None
         isEnveloped=_flag(queries, "envelope"),
     )
     if isFilter(pattern) and (query.history is not None or query.since is not None or query.wait is not None):
-        raise TopicError("filter", "a filter has no history of its own; write a topic, or ask for ?last")
+        raise TopicError("filter", "a filter has no history; use a topic, or ?last")
     if query.since is not None and query.history is not None and lastEventId is None:
         raise TopicError("bad_query", "use either since or history, not both")
     return query
@@ -114,7 +114,7 @@ def readWriteQuery(queries: dict[str, str], once: str | None) -> WriteQuery:
     """What a POST asks for; `once` is its Idempotency-Key. Raises TopicError."""
     _checkNames(queries, ("key", "ttl", "token"))
     if once is not None and not 0 < len(once) <= MAX_KEY:
-        raise TopicError("bad_query", f"Idempotency-Key has 1 to {MAX_KEY} characters")
+        raise TopicError("bad_query", f"Idempotency-Key must have 1 to {MAX_KEY} characters")
     ttl = _seconds(queries, "ttl", MAX_TTL) if "ttl" in queries else None
     return WriteQuery(_key(queries), ttl, once)
 
@@ -124,7 +124,7 @@ def patternOf(path: str) -> tuple[str, tuple[str, ...]]:
     try:
         pattern = unquote(path, errors="strict")
     except UnicodeDecodeError:
-        raise TopicError("bad_topic", f"{path[:60]!r} is not UTF-8 in percent-encoding") from None
+        raise TopicError("bad_topic", f"{path[:60]!r} is not percent-encoded UTF-8") from None
     return pattern, checkFilter(pattern) if isFilter(pattern) else checkName(pattern)
 
 
@@ -155,11 +155,11 @@ def _checkTogether(query: Query, pattern: str) -> None:
         if query.publishes:
             raise TopicError("filter", f"{pattern!r} is a filter, and only topics can be published to")
         if query.since is not None or query.history:
-            raise TopicError("filter", "a filter has no history of its own; write a topic, or ask for ?last")
+            raise TopicError("filter", "a filter has no history; use a topic, or ?last")
     if not query.publishes and query.key is not None:
-        raise TopicError("bad_query", "key belongs to messages that are published; a subscriber publishes none")
+        raise TopicError("bad_query", "key is only for publishers")
     if not query.subscribes and (query.echo or query.replays):
-        raise TopicError("bad_query", "a publisher is sent nothing; leave echo, history, since and last out")
+        raise TopicError("bad_query", "a publisher receives nothing; remove echo, history, since and last")
 
 
 def checkKey(key: str) -> str:
@@ -172,7 +172,7 @@ def checkKey(key: str) -> str:
 def _checkNames(queries: dict[str, str], known: tuple[str, ...]) -> None:
     for name in queries:
         if name not in known:
-            raise TopicError("bad_query", f"{name[:40]!r} is unknown; a topic knows {', '.join(known)}")
+            raise TopicError("bad_query", f"{name[:40]!r} is unknown; the parameters are {', '.join(known)}")
 
 
 def _seconds(queries: dict[str, str], name: str, most: float) -> float:

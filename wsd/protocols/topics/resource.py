@@ -186,7 +186,7 @@ class TopicResource(Resource):
     async def _clear(self, request: Any) -> None:
         topic, levels, queries = self._topicOf(request)
         if isFilter(topic):
-            raise TopicError("filter", f"{topic!r} is a filter; topics are cleared one by one")
+            raise TopicError("filter", f"{topic!r} is a filter; clear topics one at a time")
         await self._check(Action.clear, topic, levels, self._subjectOf(request, queries))
         await self._parts.hub.backend.clear(topic)
         await _answer(request, 204, {})

@@ -137,7 +137,7 @@ class Rules:
                 _check(rule.who, action, levels, subject)
             if covers(rule.levels, levels):
                 return self._decide(decisions, action, topic, subject) if decisions else None
-        raise TopicError("forbidden", f"no rule of this route lets anybody {_WORDS[action]} {topic[:80]!r}")
+        raise TopicError("forbidden", f"no rule of this route allows anyone to {_WORDS[action]} {topic[:80]!r}")
 
     async def _decideAll(self, decisions: list[str], action: Action, topic: str, subject: Subject) -> None:
         for who in decisions:
@@ -170,7 +170,7 @@ class Rules:
                 seconds=self._patience,
             )
         else:
-            self.log.failure("{who} failed to decide", failure, event="topics.decision", who=who)
+            self.log.failure("{who} raised an exception", failure, event="topics.decision", who=who)
         return False
 
 
@@ -199,7 +199,7 @@ def _check(who: str, action: Action, levels: Levels, subject: Subject) -> None:
     if subject.claims is None:
         raise TopicError("unauthorized", f"a token is needed to {_WORDS[action]} this topic")
     if not any(covers(allowed, levels) for allowed in subject.claims.allowed.get(action, ())):
-        raise TopicError("forbidden", f"the token does not let its bearer {_WORDS[action]} this topic")
+        raise TopicError("forbidden", f"the token does not allow its bearer to {_WORDS[action]} this topic")
 
 
 def loadDecision(who: str) -> Decision:

@@ -47,7 +47,7 @@ class Keys:
     def __init__(self, path: str) -> None:
         """Raises ValueError when PyJWT is missing or the file holds no key, OSError when it cannot be read."""
         if jwt is None:
-            raise ValueError('token_key: tokens need PyJWT; get it with: pip install "pyjwt[crypto]"')
+            raise ValueError('token_key: tokens need PyJWT; install it with: pip install "pyjwt[crypto]"')
         self._path = path
         self._read()
 
@@ -71,7 +71,7 @@ class Keys:
         except (OSError, ValueError) as error:
             self.log.error("the old keys stay in use: {reason}", event="topics.keys", reason=str(error))
         else:
-            self.log.info("read the keys of {path} again", event="topics.keys", path=self._path)
+            self.log.info("reloaded the keys from {path}", event="topics.keys", path=self._path)
 
 
 def _stampOf(path: str) -> tuple[int, int, int] | None:
@@ -155,7 +155,7 @@ def _wordsOf(error: Exception) -> str:
         "InvalidAudienceError": "its audience (aud) does not match",
         "InvalidIssuerError": "its issuer (iss) does not match",
         "ImmatureSignatureError": "it is not valid yet (nbf, iat)",
-        "MissingRequiredClaimError": "it lacks a claim (exp, or aud or iss where they are checked)",
+        "MissingRequiredClaimError": "a required claim is missing (exp, or aud or iss if they are checked)",
     }
     return words.get(type(error).__name__, "it is not a JSON Web Token")
 

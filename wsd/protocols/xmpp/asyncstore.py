@@ -196,7 +196,7 @@ class AsyncStore:
         done = self._thread.run(run, batch, *arguments)
         done.addErrback(self._notRun, batch)
         done.addCallback(self._finished, batch)
-        done.addErrback(lambda failure: self.log.failure("the store of xmpp failed", failure, event="xmpp.store"))
+        done.addErrback(lambda failure: self.log.failure("the XMPP store failed", failure, event="xmpp.store"))
 
     @staticmethod
     def _notRun(failure: Failure, batch: Sequence[StoreOperation]) -> list[Any]:
@@ -236,7 +236,7 @@ class AsyncStore:
         try:
             call()
         except Exception:
-            self.log.failure("a callback of the store of xmpp failed", Failure(), event="xmpp.store")
+            self.log.failure("a callback of the XMPP store failed", Failure(), event="xmpp.store")
 
     # -- faults ---------------------------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class AsyncStore:
         if errors:
             if self.fault is None:
                 self.log.critical(
-                    "the store of xmpp fails, and new writes are refused until it works again: {sentence}",
+                    "the XMPP store is failing; new writes are refused until it works again: {sentence}",
                     event="xmpp.store",
                     sentence=self._sentence(errors[0]),
                 )
@@ -260,7 +260,7 @@ class AsyncStore:
         elif self.fault is not None and not isProbing:
             self.fault = None
             self.put(_PROBE, "", "", None)
-            self.log.info("the store of xmpp works again, and all pending writes are done", event="xmpp.store")
+            self.log.info("the XMPP store works again; all pending writes are done", event="xmpp.store")
 
     def _sentence(self, error: StoreError) -> str:
         """The error with the path of the file, for the log; clients must not learn the path."""

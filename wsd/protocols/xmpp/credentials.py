@@ -69,7 +69,7 @@ def derive(password: str) -> str:
             )
             kept[name] = [*(b64encode(part).decode() for part in (salt, storedKey, serverKey)), iterations]
     except (ScramException, UnicodeError) as error:
-        raise ValueError(f"this cannot be a password: {error}; write printable characters") from None
+        raise ValueError(f"this is not a valid password: {error}; use printable characters") from None
     return json.dumps(kept)
 
 

@@ -32,7 +32,7 @@ class Established:
             self._manage(element)
             return
         if element.ns == SASL:
-            raise StreamError("unsupported-stanza-type", "this stream is authenticated already")
+            raise StreamError("unsupported-stanza-type", "this stream is already authenticated")
         if self._lang and element.name != "iq":
             # RFC 6120 8.1.5: a stanza without a language has that of its stream.
             element.attrs.setdefault(LANG, self._lang)

@@ -68,12 +68,12 @@ class Offline:
     def accept(self, user: User, message: Element, receipt: Receipt | None) -> None:
         """Store a message for a user who is away. Raises StanzaError if that is not possible."""
         if user.isAnonymous:
-            raise StanzaError("service-unavailable", "nobody is there")
+            raise StanzaError("service-unavailable", "the user is not available")
         if not isWorthStoring(message):
             return
         options = self._settings.options
         if len(user.waiting) >= options.offline or sum(user.waiting.values()) >= _MOST_BYTES * options.max_stanza:
-            raise StanzaError("service-unavailable", "too many messages wait for this user")
+            raise StanzaError("service-unavailable", "this user already has too many offline messages")
         entryId, xml = self._entry(user, message)
         stored = self._store.read(lambda store: store.append(entryId, OFFLINE, user.bare, xml), owner=user.bare)
         stored.addErrback(self._refuse, user, entryId, message)

@@ -50,7 +50,7 @@ class XmppConnection(Connection):
     async def opening(self, request: Request) -> Accept:
         """Accept clients that offer the subprotocol (RFC 7395 3.1)."""
         if "xmpp" not in request.subprotocols:
-            raise Refused(400, "this route speaks xmpp: offer it in Sec-WebSocket-Protocol")
+            raise Refused(400, "this route needs the subprotocol xmpp; offer it in Sec-WebSocket-Protocol")
         return Accept("xmpp")
 
     def opened(self) -> None:
@@ -209,8 +209,8 @@ class XmppFactory(Factory):
         changed = [name for name in _SHARED if getattr(before.options, name) != getattr(self.options, name)]
         if changed:
             self.log.warn(
-                "{route}: {keys} changed and will take effect after a restart; until then routes without keys of "
-                "their own stay with the old server",
+                "{route}: {keys} changed and take effect after a restart; until then, routes without "
+                "their own keys use the old server",
                 event="reload.partial",
                 route=self.route.path,
                 keys=", ".join(changed),

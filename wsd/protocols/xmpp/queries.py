@@ -116,7 +116,9 @@ class Queries:
             if query.ns in (INFO, ITEMS):
                 # The answer is the same for all, so that nobody learns which users exist.
                 refuseNodes(query)
-            raise StanzaError("service-unavailable", "nobody else's queries are answered here")
+            raise StanzaError(
+                "service-unavailable", "the server answers only queries to itself and to your own account"
+            )
         handler = handlers.get((iq.get("type"), query.ns, query.name))
         if handler is None:
             raise StanzaError("service-unavailable", f"{query.ns} is not served here")

@@ -101,7 +101,7 @@ class Registration:
         bare = session.user.bare
         if query.child(REGISTER, "remove") is not None:
             if not self._settings.options.register:
-                raise StanzaError("not-allowed", "only the administrator of this server makes and removes accounts")
+                raise StanzaError("not-allowed", "only the administrator of this server creates and removes accounts")
             await self._store.read(lambda store: store.forget(bare), owner=bare)
             # The sessions end with the account, so the result has to be sent first.
             session.send(result(iq))

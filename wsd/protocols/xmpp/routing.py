@@ -110,7 +110,7 @@ class Router:
             user = self._accounts.users.get(to.bare)
             target = None if user is None else user.sessions.get(to.resource)
             if user is None or target is None or user.blocks(session.jid):
-                raise StanzaError("service-unavailable", "nobody is there")
+                raise StanzaError("service-unavailable", "the user is not available")
             target.send(iq)
         elif isRequest:
             await self._queries.answer(session, iq, children[0], to)

@@ -113,7 +113,7 @@ class SaslExchange:
             self._scram.set_client_first(text)
             answer = self._scram.get_server_first()
         except Exception as error:
-            raise SaslFailure("malformed-request", f"this is no first message of SCRAM: {error}") from None
+            raise SaslFailure("malformed-request", f"this is not a first message of SCRAM: {error}") from None
         self._stage = _Stage.SCRAM_FINAL
         return Element(SASL, "challenge", {}, _encode(answer))
 
@@ -121,7 +121,7 @@ class SaslExchange:
         """The server-final-message, for a client-final-message (RFC 5802 5)."""
         final = _utf8(data)
         if not final.startswith("c="):
-            raise SaslFailure("malformed-request", "this is no final message of SCRAM")
+            raise SaslFailure("malformed-request", "this is not a final message of SCRAM")
         try:
             self._scram.set_client_final(final)
             answer = self._scram.get_server_final()
@@ -163,7 +163,7 @@ def _scramUser(first: str) -> str:
     authorization, _, bare = rest.partition(",")
     name = next((part[2:] for part in bare.split(",") if part.startswith("n=")), "")
     if flag not in ("n", "y") or not name:
-        raise SaslFailure("malformed-request", "SCRAM begins with n,,n=USER,r=NONCE; there is no channel binding here")
+        raise SaslFailure("malformed-request", "SCRAM begins with n,,n=USER,r=NONCE; channel binding is not supported")
     user = _unescaped(name)
     if authorization and _prepared(_unescaped(authorization[2:]).partition("@")[0]) != _prepared(user):
         raise SaslFailure("invalid-authzid", "a user may act only as itself")

@@ -97,7 +97,7 @@ class Server:
     def configure(self, options: XmppOptions) -> None:
         """Use these options from now on; `domains` and `rooms` stay those of the start."""
         if options.rooms != self.settings.options.rooms:
-            self.log.warn("{keys} changed and will take effect after a restart", event="reload.partial", keys="rooms")
+            self.log.warn("{keys} changed and take effect after a restart", event="reload.partial", keys="rooms")
         self.sessionMemory.most = self.roomMemory.most = options.max_held
         self.settings.update(options)
 
@@ -134,4 +134,4 @@ class Server:
                 self.rooms.sweep()
             self.registration.sweep()
         except Exception:
-            self.log.failure("a sweep of the server of xmpp failed", event="xmpp.error")
+            self.log.failure("the cleanup of the XMPP server failed", event="xmpp.error")

@@ -183,7 +183,7 @@ class XmppStream:
         elif element.name != "open":
             raise StreamError("bad-format", "a stream begins with <open/> and ends with <close/>")
         elif self.state not in (StreamState.OPENING, StreamState.REOPENING):
-            raise StreamError("unsupported-stanza-type", "the stream is open already")
+            raise StreamError("unsupported-stanza-type", "the stream is already open")
         else:
             self._opened(element)
 
@@ -240,7 +240,7 @@ class XmppStream:
     def supplant(self) -> None:
         """End without the session: it has ended, or another stream has taken it over."""
         self._established = None
-        self.fail(StreamError("conflict", "another stream has taken this session's place"))
+        self.fail(StreamError("conflict", "another connection has taken over this session"))
 
     def _acknowledge(self) -> None:
         """Acknowledge the stanzas that were handled, before the stream ends (XEP-0198 4)."""

@@ -88,7 +88,7 @@ def _findUser(config: Config, text: str) -> tuple[str, Path]:
         if jid.domain in options.domains:
             return jid.bare, _foundStore(options)
     domains = sorted({domain for options in routes for domain in options.domains})
-    raise ConfigError(f"xmpp: {jid.domain} is served by no route; the domains are {', '.join(domains) or 'none'}")
+    raise ConfigError(f"xmpp: {jid.domain} is not served by any route; the domains are {', '.join(domains) or 'none'}")
 
 
 def _password() -> str:
@@ -107,7 +107,7 @@ def _keys() -> str:
         raise ConfigError("xmpp: passwords need scramp, which is not installed; pip install scramp")
     password = _password()
     if not password:
-        raise ConfigError("xmpp: there is no password; give it on standard input")
+        raise ConfigError("xmpp: there is no password; write it to standard input")
     try:
         return credentials.derive(password)
     except ValueError as error:
@@ -119,7 +119,7 @@ def _add(store: SqliteStore, user: str) -> None:
     with store.transaction():
         isNew = credentials.add(store, user, kept)
     if not isNew:
-        raise ConfigError(f"xmpp: {user} exists already; wsd xmpp passwd changes the password")
+        raise ConfigError(f"xmpp: {user} already exists; change the password with wsd xmpp passwd")
 
 
 def _change(store: SqliteStore, user: str) -> None:
@@ -181,7 +181,7 @@ class NoSuchUser(ConfigError):
 
 def addCommands(commands: Commands) -> None:
     """Add `wsd xmpp`."""
-    group = commands.group("xmpp", "Add, change, remove and list the users of XMPP.")
+    group = commands.group("xmpp", "Add, change, remove and list XMPP users.")
     for name, about, run in (
         ("adduser", "Add a user, with the password from standard input.", _userCommand(_add, "added")),
         ("passwd", "Change a user's password to the one from standard input.", _userCommand(_change, "changed")),

@@ -35,15 +35,15 @@ class UploadService:
         """Give a slot (XEP-0363 4). Raises StanzaError."""
         slots = self._slots()
         if slots is None:
-            raise StanzaError("service-unavailable", "no route keeps files here at the moment")
+            raise StanzaError("service-unavailable", "no route for stored files is available")
         if session.user.isAnonymous:
             raise StanzaError("forbidden", "only users with an account may upload files")
         name, size = query.get("filename"), number(query.get("size"), "size", 0, 2**53)
         if not name:
-            raise StanzaError("bad-request", "a request for a slot has a filename and a size in bytes")
+            raise StanzaError("bad-request", "a slot request needs a filename and a size in bytes")
         if size > slots.maxFile:
             tooLarge = Element(UPLOAD, "file-too-large", {}, Element(UPLOAD, "max-file-size", {}, str(slots.maxFile)))
-            raise StanzaError("not-acceptable", f"a file has at most {slots.maxFile} bytes", tooLarge)
+            raise StanzaError("not-acceptable", f"the upload limit is {slots.maxFile} bytes", tooLarge)
         try:
             kind, source = query.get("content-type"), None if session.stream is None else session.stream.client.address
             path = await slots.newSlot(session.user.bare, name, size, kind or None, source)

@@ -151,7 +151,9 @@ def nameOf(path: str) -> str:
     except UnicodeDecodeError:
         raise Refused(404, "the name of a document is not UTF-8") from None
     if not 0 < len(name.encode()) <= _LONGEST_NAME:
-        raise Refused(404, f"the name of a document has 1 to {_LONGEST_NAME} bytes; put it behind the route's path")
+        raise Refused(
+            404, f"the name of a document must have 1 to {_LONGEST_NAME} bytes; write it after the route's path"
+        )
     if any(unicodedata.category(character) == "Cc" for character in name):
         raise Refused(404, "the name of a document has a control character")
     return name

@@ -8,12 +8,12 @@ import {cachedSite, loadSite} from "./site.js";
 addWords({
   en: {
     "routes.title": "On this server", "routes.page": "Open the page", "routes.connect": "Connect",
-    "routes.chosen": "Speaks {names}: the subprotocol chooses.", "routes.protocol": "Speaks the protocol {names}.",
+    "routes.chosen": "Supports {names}; the subprotocol selects one.", "routes.protocol": "Uses the protocol {names}.",
     "routes.below": "{path}NAME",
   },
   zh: {
     "routes.title": "本服务器提供", "routes.page": "打开页面", "routes.connect": "连接",
-    "routes.chosen": "支持 {names}，由子协议选择。", "routes.protocol": "使用 {names} 协议。",
+    "routes.chosen": "支持 {names}，由子协议决定使用哪一个。", "routes.protocol": "使用 {names} 协议。",
     "routes.below": "{path}名称",
   },
 });

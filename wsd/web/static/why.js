@@ -15,7 +15,7 @@ addWords({
     "why.stalled": "the browser stopped reading", "why.overrun": "too much data was waiting to be read",
     "why.memory": "the server was short of memory", "why.protocol_error": "a frame broke the WebSocket protocol",
     "why.invalid_payload": "a text message was not valid UTF-8", "why.too_big": "a message was larger than allowed",
-    "why.internal_error": "the server failed; its log says why", "why.shutdown": "the server is shutting down",
+    "why.internal_error": "an internal error occurred; see the server's log", "why.shutdown": "the server is shutting down",
     "why.aborted": "the route dropped it without a closing handshake", "why.lost": "the connection was lost",
   },
   zh: {
@@ -27,7 +27,7 @@ addWords({
     "why.stalled": "浏览器停止读取数据", "why.overrun": "等待读取的数据过多",
     "why.memory": "服务器内存不足", "why.protocol_error": "收到不符合 WebSocket 协议的帧",
     "why.invalid_payload": "文本消息不是有效的 UTF-8", "why.too_big": "消息超过允许的大小",
-    "why.internal_error": "服务器出错，原因见其日志", "why.shutdown": "服务器正在关闭",
+    "why.internal_error": "服务器内部错误，详情见服务器日志", "why.shutdown": "服务器正在关闭",
     "why.aborted": "该路由未经关闭握手直接断开", "why.lost": "连接中断",
   },
 });

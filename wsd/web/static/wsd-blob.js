@@ -115,7 +115,7 @@ async function downloadOnce(url, state, signal) {
     line.say("get", {id: state.id, offset: state.start + state.received, credit: CREDIT, ...left});
     const {file} = await line.next("file");
     state.file ??= file;
-    if (file.sha256 !== state.file.sha256) throw new BlobError({code: "unknown", message: "the file is another one now"});
+    if (file.sha256 !== state.file.sha256) throw new BlobError({code: "unknown", message: "the file has been replaced"});
     const size = state.received + file.length;
     let taken = 0;
     while (state.received < size) {
@@ -139,14 +139,14 @@ function checked(message, due) {
   const view = new DataView(message);
   const bytes = new Uint8Array(message, HEAD);
   if (Number(view.getBigUint64(0)) !== due || view.getUint32(8) !== crc32(bytes)) {
-    throw new BlobError({code: "checksum", message: "a piece came that is not what was sent"});
+    throw new BlobError({code: "checksum", message: "received a damaged chunk"});
   }
   return bytes;
 }
 
 function verified(receipt, sha256) {
   if (receipt.sha256 === sha256) return receipt;
-  throw new BlobError({code: "sha256", message: "the stored file is another one: its SHA-256 differs"});
+  throw new BlobError({code: "sha256", message: "the stored file is damaged: its SHA-256 is wrong"});
 }
 
 function acknowledged(state, {ack}) {
@@ -253,7 +253,7 @@ class Line {
     line.#socket = new WebSocket(address, "blob.wsd.v1");
     line.#socket.binaryType = "arraybuffer";
     line.#socket.onmessage = ({data}) => line.#push(typeof data === "string" ? JSON.parse(data) : data);
-    line.#socket.onclose = ({code, reason}) => line.#end(new Error(`the connection is lost: ${code} ${reason}`));
+    line.#socket.onclose = ({code, reason}) => line.#end(new Error(`the connection was lost: ${code} ${reason}`));
     signal?.addEventListener("abort", () => line.#end(signal.reason), {once: true});
     return line;
   }
@@ -269,7 +269,7 @@ class Line {
   }
 
   async #message() {
-    const late = setTimeout(() => this.#end(new Error("the server does not answer")), PATIENCE);
+    const late = setTimeout(() => this.#end(new Error("the server did not answer")), PATIENCE);
     while (!this.#came.length && !this.#over) await new Promise((resolve) => { this.#waiting = resolve; });
     clearTimeout(late);
     if (!this.#came.length) throw this.#over;

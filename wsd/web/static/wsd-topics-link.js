@@ -156,7 +156,7 @@ export class Link {
       request.reject(new TopicsError("lost", "the connection was lost before the answer"));
     }
     if (code === UNAUTHORIZED && typeof this.#token !== "function") {
-      this.end(new TopicsError("unauthorized", reason || "the server wants a token"), code, reason);
+      this.end(new TopicsError("unauthorized", reason || "the server requires a token"), code, reason);
       return;
     }
     const retry = Math.min(LONGEST, FIRST * 2 ** this.#attempt++) * (0.5 + Math.random() / 2);
@@ -180,7 +180,7 @@ export class Link {
     if (!sent.length) return;
     const largest = sent.reduce((one, other) => (size(other) > size(one) ? other : one));
     this.#asked.delete(largest.id);
-    largest.reject(new TopicsError("too_large", reason || "the server takes no message as large as this"));
+    largest.reject(new TopicsError("too_large", reason || "the message is too large for the server"));
   }
 
   /** Get a new token when a fifth of the time that this one is valid for is left. */
@@ -206,7 +206,7 @@ export class Link {
   #send(request) {
     if (request.sentAt && Date.now() - request.sentAt > ONCE) {
       this.#asked.delete(request.id);
-      request.reject(new TopicsError("lost", "it may have been published, too long ago to be sent again"));
+      request.reject(new TopicsError("lost", "it may have been published, but too long ago to be retried safely"));
       this.#unsettled -= 1;
       return;
     }
@@ -218,7 +218,7 @@ export class Link {
 
   /** A connection that answers nothing for so long is dead, though nobody says so. */
   #awaitAnswer() {
-    this.later("answer", PATIENCE, () => this.#lost(1006, "no answer came"));
+    this.later("answer", PATIENCE, () => this.#lost(1006, "there was no answer"));
   }
 
   #received(data) {

@@ -128,7 +128,7 @@ export class Topics extends EventTarget {
   /** @param {string} topic or filter @param {SubscribeOptions} [options] @returns {Subscription} */
   subscribe(topic, options = {}) {
     this.#link.check();
-    if (this.#subscriptions.has(topic)) throw new TopicsError("subscribed", `this subscribes to ${topic} already`);
+    if (this.#subscriptions.has(topic)) throw new TopicsError("subscribed", `this client is already subscribed to ${topic}`);
     const subscription = new Subscription(topic, options, () => {
       if (!this.#subscriptions.delete(topic)) return;
       if (this.#link.isOpen) this.#link.request("unsubscribe", {topic}, {});

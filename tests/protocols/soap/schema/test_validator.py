@@ -144,6 +144,6 @@ class TestInAThread:
 
     def test_and_told_as_ever(self, daemon: Daemon) -> None:
         talker = Talker(daemon)
-        assert "not as the contract says" in fault(talker.ask(self.block("x")))[1]
+        assert "violates the contract" in fault(talker.ask(self.block("x")))[1]
         assert fault(talker.ask(self.block("a" * 60)))[0] == "s:Sender"
         assert text(talker.ask(self.block("ab")), "//text") == "ba"

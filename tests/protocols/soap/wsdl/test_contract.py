@@ -121,12 +121,15 @@ class TestWhatIsNone:
     @pytest.mark.parametrize(
         ("content", "told"),
         [
-            (whole(binding("Soap"), binding("Post")), "has 2 portTypes with operations for SOAP; a service is one"),
-            (whole(), "has 0 portTypes with operations for SOAP"),
-            (whole(binding("Soap", "rpc")), "ToCelsius is rpc/literal; only document/literal is served"),
-            (whole(binding("Soap", use="encoded")), "ToCelsius is document/encoded; only document/literal is served"),
+            (whole(binding("Soap"), binding("Post")), "has 2 portTypes for SOAP; it must have exactly one"),
+            (whole(), "has 0 portTypes for SOAP"),
+            (whole(binding("Soap", "rpc")), "ToCelsius is rpc/literal; only document/literal is supported"),
+            (
+                whole(binding("Soap", use="encoded")),
+                "ToCelsius is document/encoded; only document/literal is supported",
+            ),
             (whole(binding("Soap"), types=TYPES.replace("ToCelsiusResponse", "x")), "no element {urn:convert}ToCel"),
-            (whole(binding("Soap"), types=TYPES.replace('"s:decimal"', '"s:nope"')), "schema is wrong"),
+            (whole(binding("Soap"), types=TYPES.replace('"s:decimal"', '"s:nope"')), "schema is invalid"),
         ],
     )
     def test_it_is_told(self, tmp_path: Path, content: str, told: str) -> None:

@@ -253,7 +253,7 @@ class TestConnecting:
     def test_a_server_that_does_not_answer_is_an_error_for_the_client(self) -> None:
         harness = negotiating()
         harness.reactor.advance(10)
-        assert "the server behind does not answer" in harness.sent[1]
+        assert "the upstream server does not answer" in harness.sent[1]
 
     def test_a_client_that_sends_no_open_gets_an_error(self) -> None:
         harness = Harness()

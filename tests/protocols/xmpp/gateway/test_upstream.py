@@ -82,7 +82,7 @@ class TestStartTls:
         assert not harness.transport.isSafe
         (line,) = [line for line in lines if line.get("event")]
         assert (line["event"], line["id"]) == ("xmpp.upstream", ID)
-        assert "no certificate can be for" in line["sentence"]
+        assert "no certificate can be valid for" in line["sentence"]
 
 
 class TestTheAuthorities:

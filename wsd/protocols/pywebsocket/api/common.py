@@ -115,7 +115,7 @@ def parse_extensions(data: str) -> list[ExtensionParameter]:
         if not _header.consume_string(state, ","):
             raise ExtensionParsingException(f"expected a comma but found {_header.peek(state)!r}")
     if not extensions:
-        raise ExtensionParsingException("there is no extension in it")
+        raise ExtensionParsingException("the header has no extension")
     return extensions
 
 

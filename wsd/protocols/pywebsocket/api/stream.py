@@ -87,7 +87,7 @@ def _frame(opcode: int, payload: bytes, fin: int, mask: bool, frame_filters: Any
     for frame_filter in frame_filters:
         frame_filter.filter(frame)
     if common.is_control_opcode(opcode) and len(frame.payload) > _MAX_CONTROL:
-        raise BadOperationException(f"a control frame carries {_MAX_CONTROL} bytes at the most")
+        raise BadOperationException(f"a control frame may have at most {_MAX_CONTROL} bytes")
     head = create_header(opcode, len(frame.payload), frame.fin, frame.rsv1, frame.rsv2, frame.rsv3, mask)
     if not mask:
         return head + frame.payload
@@ -199,7 +199,7 @@ class Stream:
             except OSError as error:
                 raise ConnectionTerminatedException(f"the connection cannot be read: {error}") from error
             if not piece:
-                raise ConnectionTerminatedException(f"the peer is gone, {length} bytes before the end of a frame")
+                raise ConnectionTerminatedException(f"the peer disconnected {length} bytes before the end of a frame")
             pieces.append(piece)
             length -= len(piece)
         return b"".join(pieces)
@@ -242,7 +242,7 @@ class Stream:
         if code in (common.STATUS_GOING_AWAY, common.STATUS_PROTOCOL_ERROR) or not wait_response:
             return
         if self.receive_message() is not None:
-            raise ConnectionTerminatedException("the peer sent a message where its close was due")
+            raise ConnectionTerminatedException("the peer sent a message instead of its close")
 
     def _close(self, code: int | None, reason: Any) -> None:
         body = create_closing_handshake_body(code, reason)

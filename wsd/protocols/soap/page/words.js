@@ -10,7 +10,7 @@ export const WORDS = {
     pushedAbout: "The server sends this message on its own. It appears among the answers.",
     connecting: "Connecting…", waiting: "Sent. Waiting for the answer…", sentOneway: "Sent. A one-way message has no answer.",
     lost: "The connection was lost.", closed: "The server closed the connection: {reason}",
-    refused: "No connection to the service could be made.",
+    refused: "The service cannot be reached.",
     answer: "Answer", fault: "Fault", pushed: "Pushed", after: "after {time} ms",
     code: "Code", reason: "Reason", detail: "Detail", labelled: "{kind}: {name}",
   },

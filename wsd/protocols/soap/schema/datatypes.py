@@ -119,7 +119,7 @@ def enumOf(name: str, base: SimpleType, texts: tuple[str, ...], known: type[Enum
     def write(value: Any) -> str:
         text = str(value.value) if isinstance(value, Enum) else writeText(value)
         if text not in byText:
-            raise ValueError(f"{text!r} is none of {', '.join(byText)}")
+            raise ValueError(f"{text!r} is not one of {', '.join(byText)}")
         return text
 
     return SimpleType(name, read, write, members, texts)

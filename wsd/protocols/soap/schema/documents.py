@@ -53,7 +53,7 @@ class SchemaDocuments:
         if root.tag == f"{{{WSDL}}}definitions":
             raise ConfigError(f"{path} is a WSDL where a schema was expected")
         if root.tag != f"{_XSD}schema":
-            raise ConfigError(f"{path} is no schema; its root is {root.tag}")
+            raise ConfigError(f"{path} is not a schema; its root is {root.tag}")
         # A schema without a namespace (a chameleon) takes that of each schema that includes it.
         key = path, root.get("targetNamespace") or chameleon
         if key not in self._seen:
@@ -67,7 +67,7 @@ class SchemaDocuments:
         if namespace and not schema.get("targetNamespace"):
             copy = _adopted(copy, namespace)
         if copy.find(f"{_XSD}redefine") is not None or copy.find(f"{_XSD}override") is not None:
-            raise ConfigError(f"the schema of {namespace} redefines another; write out what it means instead")
+            raise ConfigError(f"the schema of {namespace} uses xs:redefine, which is not supported")
         _importXml(copy)
         if any(child.tag != f"{_XSD}import" for child in copy.iterchildren("*")):
             # A schema that only imports others declares nothing, not even its namespace.
@@ -92,7 +92,7 @@ class SchemaDocuments:
 
     def _follow(self, location: str, folder: Path, chameleon: str) -> None:
         if urlsplit(location).scheme:
-            raise ConfigError(f"a schema leads to {location}; put that file beside the contract and name it there")
+            raise ConfigError(f"a schema refers to {location}; put that file beside the contract and refer to it there")
         self.addFile(folder / location, chameleon)
 
     @property
@@ -121,7 +121,7 @@ class SchemaDocuments:
             if any(True for schemas in self._documents.values() for each in schemas for _ in each.iter(f"{_XSD}union")):
                 self._textValidator = etree.XMLSchema(root)
         except (etree.XMLSchemaParseError, etree.XMLSyntaxError) as error:
-            raise ConfigError(f"the contract's schema is wrong: {error}") from None
+            raise ConfigError(f"the contract's schema is invalid: {error}") from None
 
     def _linkedDocuments(self) -> tuple[bytes, dict[str, bytes]]:
         """Returns a schema that imports all documents, and the documents by the URLs in these imports."""

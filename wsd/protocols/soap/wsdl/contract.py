@@ -67,7 +67,7 @@ class Contract:
             return
         other = self.byElement.setdefault(operation.input.element, operation)
         if other is not operation:
-            raise ConfigError(f"the operations {other.name} and {operation.name} are asked for by the same element")
+            raise ConfigError(f"the operations {other.name} and {operation.name} have the same request element")
         self.byAction[operation.input.action] = operation
         if operation.soapAction:
             self.byAction[operation.soapAction] = operation

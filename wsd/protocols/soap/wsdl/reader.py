@@ -142,7 +142,7 @@ class _WsdlReader:
             bound = {qualified(each, each.get("type", "")) for each in self._all("binding") if _isOfSoap(each)}
             found = [each for each in found if self._nameOf(each) in bound]
         if len(found) != 1:
-            raise ConfigError(f"{self._path} has {len(found)} portTypes with operations for SOAP; a service is one")
+            raise ConfigError(f"{self._path} has {len(found)} portTypes for SOAP; it must have exactly one")
         return found[0]
 
     def _soapActions(self) -> dict[str, str]:
@@ -166,7 +166,7 @@ class _WsdlReader:
         if style != "document" or uses - {"literal"}:
             raise ConfigError(
                 f"{self._path}: the operation {node.get('name')} is {style}/{'/'.join(sorted(uses))}; "
-                "only document/literal is served"
+                "only document/literal is supported"
             )
 
     def _operation(self, node: Any, soapAction: str) -> Operation:
@@ -197,7 +197,7 @@ class _WsdlReader:
         message = next((each for each in self._all("message") if self._nameOf(each) == name), None)
         parts = [] if message is None else message.findall(f"{_WSDL}part")
         if len(parts) != 1 or not parts[0].get("element"):
-            raise ConfigError(f"{self._path}: the message {name} is not one part that is an element")
+            raise ConfigError(f"{self._path}: the message {name} must have exactly one part, an element")
         element = qualified(parts[0], parts[0].get("element"))
         given = node.get(f"{{{WSAM}}}Action") or node.get(f"{{{WSAW}}}Action") or soapAction
         return Message(element, self._types.element(element), given or self._defaultAction(node, default))

@@ -108,7 +108,7 @@ class EnvelopedFeed:
     def unsubscribe(self, request: TopicRequest) -> None:
         """Answer `unsubscribe`. Raises TopicError."""
         if request.topic not in self.subscribed:
-            raise TopicError("not_subscribed", f"this connection does not subscribe to {request.topic[:80]!r}")
+            raise TopicError("not_subscribed", f"this connection is not subscribed to {request.topic[:80]!r}")
         self._drop(request.topic)
         self._socket.send(line("unsubscribed", id=request.id, topic=request.topic))
 

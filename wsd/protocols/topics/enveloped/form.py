@@ -142,7 +142,7 @@ class EnvelopedForm:
     def _broken(self, failure: Failure) -> None:
         """An error of the server's own."""
         self._socket.log.failure("a publish failed", failure, event="connection.error")
-        self._socket.close(CloseCode.INTERNAL_ERROR, "the server failed at this message; its log says why")
+        self._socket.close(CloseCode.INTERNAL_ERROR, "an internal error occurred; see the server's log")
 
     def _published(self, result: Acknowledgement, request: TopicRequest) -> None:
         if request.id is not None:

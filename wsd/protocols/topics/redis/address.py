@@ -51,7 +51,7 @@ def readAddress(text: str) -> RedisAddress:
     parts = [part for part in url.path.split("/") if part]
     name = parts.pop(0) if isSentinel and parts else None
     if isSentinel and name is None:
-        raise ValueError(f"{_shown(text)} lacks the master's name; write redis+sentinel://HOST:PORT/NAME")
+        raise ValueError(f"{_shown(text)} has no master name; write redis+sentinel://HOST:PORT/NAME")
     if len(parts) > 1 or (parts and not re.fullmatch(r"[0-9]{1,5}", parts[0])):
         raise ValueError(f"{_shown(text)} does not end with the number of a database; write one, such as /0")
     user, _, password = credentials.partition(":")

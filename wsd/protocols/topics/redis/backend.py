@@ -113,7 +113,7 @@ class RedisBackend:
         await self._feed.resume(self._lostAt - _HEARTBEAT)
         await self._presence.resume()
         self._isReady, self._reason = True, None
-        self.log.info("linked to {address}", event="topics.redis", address=str(self._address))
+        self.log.info("connected to Redis at {address}", event="topics.redis", address=str(self._address))
         self._publishing.resume()
         await self._warn()
 
@@ -122,7 +122,7 @@ class RedisBackend:
             self.notLinked(f"Redis refuses: {failure.getErrorMessage()}")
             self._link.abort()
         elif not failure.check(LinkLost, TopicError):
-            self.log.failure("Redis answers otherwise than it should", failure, event="topics.redis")
+            self.log.failure("Redis sent an unexpected answer", failure, event="topics.redis")
             self._link.abort()
 
     async def _warn(self) -> None:
@@ -135,7 +135,7 @@ class RedisBackend:
             name, _, policy = line.partition(":")
             if name == "maxmemory_policy" and policy.startswith("allkeys-"):
                 self.log.warn(
-                    "{address} has the maxmemory-policy {policy}, and may remove topics; set noeviction",
+                    "{address} has the maxmemory-policy {policy} and may evict topics; set noeviction",
                     event="topics.redis",
                     address=str(self._address),
                     policy=policy,
@@ -147,7 +147,7 @@ class RedisBackend:
             self._isReady = False
             self._lostAt = self._now()
             self._publishing.suspend()
-            self.log.warn("lost the link to {address}", event="topics.redis", address=str(self._address))
+            self.log.warn("disconnected from Redis at {address}", event="topics.redis", address=str(self._address))
 
     def notLinked(self, reason: str) -> None:
         """A try to connect has failed. The log says a new reason at once, and the same one once a minute."""
@@ -184,7 +184,7 @@ class RedisBackend:
             else:
                 self._feed.heard(readStamped(topic, data))
         except Exception:
-            self.log.failure("a message of Redis cannot be read", Failure(), event="topics.redis")
+            self.log.failure("a message from Redis cannot be read", Failure(), event="topics.redis")
 
     def _hearPresence(self, topic: str, data: bytes) -> None:
         change, memberId, value = data[len(PRESENCE) :].split(b"\n", 2)

@@ -126,7 +126,7 @@ def reasonOf(failure: Failure) -> str:
     if isinstance(found, error.DNSLookupError):
         return "the host's name is not found"
     if isinstance(found, error.TimeoutError):
-        return f"the host does not answer within {_PATIENCE:g} s"
+        return f"the host did not answer within {_PATIENCE:g} s"
     if isinstance(found, VerificationError):
         return "the TLS certificate is for another host"
     if isinstance(found, SSL.Error):

@@ -80,7 +80,7 @@ class RedisPresence:
             await self._enter(topic, member)
         except ResponseError:
             self._entered.pop((topic, member.id), None)
-            self.log.warn("a member of {topic} has lost its place", event="topics.redis", topic=topic)
+            self.log.warn("a member of {topic} was lost", event="topics.redis", topic=topic)
 
     def _notEntered(self, failure: Failure, topic: str, member: Member) -> Failure:
         self._entered.pop((topic, member.id), None)

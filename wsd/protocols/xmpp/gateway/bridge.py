@@ -216,7 +216,7 @@ class XmppGateway:
             upstream=self._upstream.options.upstream,
             sentence=reason,
         )
-        self._fail(StreamError("remote-connection-failed", "the server behind cannot be reached"))
+        self._fail(StreamError("remote-connection-failed", "the upstream server cannot be reached"))
 
     def upstreamLost(self, reason: str) -> None:
         """Called when the server's connection is gone."""
@@ -287,7 +287,7 @@ class XmppGateway:
         if self._state is BridgeState.WAITING:
             self._fail(StreamError("connection-timeout", "a stream begins with <open/>"))
         elif self._state is BridgeState.CONNECTING:
-            self._fail(StreamError("remote-connection-failed", "the server behind does not answer"))
+            self._fail(StreamError("remote-connection-failed", "the upstream server does not answer"))
         elif self._state is BridgeState.CLIENT_CLOSED:
             self._close()
         else:

@@ -230,7 +230,7 @@ class UpstreamProtocol(BaseProtocol):
         elif (element.ns, element.name) == (TLS, "proceed"):
             self._beginTls()
         else:
-            self._fail("it refuses to begin TLS")
+            self._fail("it refused STARTTLS")
 
     def _goOnWithoutTls(self, features: Element) -> None:
         assert self._serverHeader is not None
@@ -242,7 +242,7 @@ class UpstreamProtocol(BaseProtocol):
         try:
             options = self._upstream.tlsOptions(self._domain)
         except UnicodeError:
-            self._fail(f"no certificate can be for {self._domain!r}")
+            self._fail(f"no certificate can be valid for {self._domain!r}")
             return
         # Bytes after <proceed/> in the same piece were not encrypted: they go to the old parser, which is muted
         # (RFC 6120 5.4.3.3).

@@ -72,8 +72,8 @@ class RoomConfig:
 _FIELDS = (
     ("muc#roomconfig_roomname", "name", "text-single", "Name"),
     ("muc#roomconfig_roomdesc", "description", "text-single", "Description"),
-    ("muc#roomconfig_persistentroom", "persistent", "boolean", "It stays when the last occupant has left"),
-    ("muc#roomconfig_publicroom", "public", "boolean", "It is in the list of rooms"),
+    ("muc#roomconfig_persistentroom", "persistent", "boolean", "Keep the room when the last occupant leaves"),
+    ("muc#roomconfig_publicroom", "public", "boolean", "List the room publicly"),
     ("muc#roomconfig_membersonly", "membersOnly", "boolean", "Only members may enter"),
     ("muc#roomconfig_moderatedroom", "moderated", "boolean", "Only occupants with a voice may speak"),
     ("muc#roomconfig_changesubject", "changeSubject", "boolean", "Anyone may change the subject"),
@@ -89,12 +89,17 @@ def form(config: RoomConfig) -> Element:
         shown.append(formField(name, fieldType, [str(int(value)) if fieldType == "boolean" else value], label))
     whois = "moderators" if config.semiAnonymous else "anyone"
     shown += [
-        formField("muc#roomconfig_whois", "list-single", [whois], "Who sees addresses", ["moderators", "anyone"]),
+        formField("muc#roomconfig_whois", "list-single", [whois], "Who can see addresses", ["moderators", "anyone"]),
         formField(
-            "muc#roomconfig_passwordprotectedroom", "boolean", [str(int(bool(config.password)))], "It has a password"
+            "muc#roomconfig_passwordprotectedroom", "boolean", [str(int(bool(config.password)))], "Require a password"
         ),
         formField("muc#roomconfig_roomsecret", "text-private", [config.password], "Password"),
-        formField("muc#roomconfig_maxusers", "text-single", [str(config.maxUsers)], "Limit of occupants, 0 for none"),
+        formField(
+            "muc#roomconfig_maxusers",
+            "text-single",
+            [str(config.maxUsers)],
+            "Maximum number of occupants, 0 for no limit",
+        ),
     ]
     return Element(FORM, "x", {"type": "form"}, Element(FORM, "title", {}, "The room"), *shown)
 

@@ -32,7 +32,7 @@ def checkEntry(room: Room, session: Session, password: str, nick: str) -> None:
         raise StanzaError("not-authorized", "this room has a password")
     other = room.occupants.get(nick)
     if other is not None and other.bare != bare:
-        raise StanzaError("conflict", "somebody has this nickname")
+        raise StanzaError("conflict", "this nickname is taken")
     isFull = 0 < config.maxUsers <= len(room.occupants)
     if isFull and other is None and affiliation not in ("admin", "owner"):
         raise StanzaError("service-unavailable", "the room is full")
@@ -72,7 +72,7 @@ def sendHistory(room: Room, session: Session, request: HistoryRequest) -> None:
 def rename(room: Room, occupant: Occupant, stanza: Element, nick: str) -> None:
     """Change a nickname (XEP-0045 7.6). Raises StanzaError."""
     if nick in room.occupants:
-        raise StanzaError("conflict", "somebody has this nickname")
+        raise StanzaError("conflict", "this nickname is taken")
     checkNick(nick)
     for other in room.occupants.values():
         item = room.item(occupant, other)

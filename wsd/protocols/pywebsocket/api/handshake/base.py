@@ -81,5 +81,5 @@ def parse_token_list(data: str) -> list[str]:
         if not _header.consume_string(state, ","):
             raise HandshakeException(f"expected a comma but found {_header.peek(state)!r}")
     if not tokens:
-        raise HandshakeException("there is no token in the list")
+        raise HandshakeException("the list is empty")
     return tokens
