@@ -96,7 +96,8 @@ export function cursors(text, awareness) {
 
 /** The styles of cursors. */
 export const cursorTheme = EditorView.baseTheme({
-  ".caret": {position: "relative", borderLeft: "2px solid var(--person)", marginLeft: "-1px", marginRight: "-1px"},
+  ".caret": {position: "relative", marginLeft: "-1px", marginRight: "-1px",
+    borderLeft: "2px solid light-dark(var(--person), color-mix(in srgb, var(--person) 60%, white))"},
   ".who": {
     position: "absolute", left: "-2px", top: "-1.35em", padding: "0 5px", borderRadius: "4px 4px 4px 0",
     background: "var(--person)", color: "#fff", font: "500 11px/1.4 var(--sans)", whiteSpace: "nowrap",
