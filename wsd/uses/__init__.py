@@ -34,6 +34,17 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "history_age": 604800.0,
             "slow": "drop-oldest",
         },
+        "/uses/feed/topics/*": {
+            "protocol": "topics",
+            "backend": "file",
+            "store": str(Path(stateFolder(environ)) / "uses-feed.sqlite"),
+            "max_topics": 5000,
+            "max_kept": "16 MiB",
+            "max_keys": 5000,
+            "max_subscriptions": 1000,
+            "history_age": 2592000.0,
+            "slow": "drop-oldest",
+        },
     }
 
 
