@@ -11,7 +11,7 @@ from tests.browser.uses import UsesServer, Windows, checkFrame, checkHygiene, ch
 
 __all__ = ["server", "windows"]
 
-VIEW = """const {EditorView} = await import("/uses/lib/codemirror-view.js");
+VIEW = """const {EditorView} = await import("/uses/lib/codemirror.js");
     const view = EditorView.findFromDOM(document.getElementById("editor").shadowRoot.querySelector(".cm-editor"));"""
 """The editor of the page."""
 

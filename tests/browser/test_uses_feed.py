@@ -128,7 +128,8 @@ class TestAPost:
                 const topics = new Topics("/uses/feed/topics/");
                 await topics.publish("feed/people", "Eve", {key: "eve"});
                 const picture = {url: "https://evil.test/"};
-                for (const post of [null, 7, {text: 1}, {id: "e0", text: "no name"}, {id: "e1", name: "Eve", text: "odd", picture, at: 1e99}]) {
+                const odd = {id: "e1", name: "Eve", text: "odd", picture, at: 1e99};
+                for (const post of [null, 7, {text: 1}, {id: "e0", text: "no name"}, odd]) {
                     await topics.publish("feed/posts/eve", post);
                 }
                 topics.close();

@@ -1,10 +1,9 @@
 // The names, cursors and selections of the others, in CodeMirror. (y-codemirror.next has such a plugin as well, with
 // inline styles, which a strict content security policy forbids.)
 
-import {Annotation, RangeSet} from "/uses/lib/codemirror-state.js";
-import {Decoration, EditorView, ViewPlugin, WidgetType} from "/uses/lib/codemirror-view.js";
 import {create} from "/_wsd/element.js";
-import * as Y from "/uses/lib/yjs.js";
+import {Annotation, Decoration, EditorView, RangeSet, ViewPlugin, WidgetType} from "/uses/lib/codemirror.js";
+import {Y} from "/uses/lib/yjs.js";
 
 /** Colours of people, on which white text is legible. */
 export const COLORS = ["#1559b7", "#1a7f37", "#8a5a00", "#b3261e", "#7b3fb5", "#0b6e75", "#a02c6d", "#4a5560"];

@@ -2,12 +2,10 @@
 
 import {create} from "/_wsd/element.js";
 import {say} from "/_wsd/language.js";
-import {minimalSetup} from "/uses/lib/codemirror.js";
-import {Compartment} from "/uses/lib/codemirror-state.js";
-import {EditorView, keymap, lineNumbers, placeholder} from "/uses/lib/codemirror-view.js";
-import {yCollab, yUndoManagerKeymap} from "/uses/lib/y-codemirror.js";
-import {WebsocketProvider} from "/uses/lib/y-websocket.js";
-import * as Y from "/uses/lib/yjs.js";
+import {
+  Compartment, EditorView, keymap, lineNumbers, minimalSetup, placeholder, yCollab, yUndoManagerKeymap,
+} from "/uses/lib/codemirror.js";
+import {WebsocketProvider, Y} from "/uses/lib/yjs.js";
 import {at, showConnection, socketAt} from "/uses/shared/frame.js";
 import {COLORS, colorOf, cursors, cursorTheme} from "./cursors.js";
 import "./words.js";

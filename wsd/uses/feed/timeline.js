@@ -100,7 +100,7 @@ export class Timeline {
     badge.setAttribute("aria-hidden", "true");
     const head = create("div", {className: "head"},
       badge, create("strong", {className: "name", textContent: post.name}), create("time", {className: "quiet"}));
-    const text = create("p", {className: "text", lang: "", textContent: post.text}); // in whatever language
+    const text = create("p", {className: "text typed", lang: "", textContent: post.text});
     const heart = create("button", {type: "button", className: "like"});
     heart.addEventListener("click", () => this.#pressed(post));
     const card = create("li", {className: "panel post"}, head, text,
