@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.uses import UsesServer, Windows, checkFrame, checkHygiene, checkLooks, saveShot, server, windows
+from tests.browser.uses import (
+    UsesServer,
+    Windows,
+    checkFrame,
+    checkHygiene,
+    checkLooks,
+    saveShot,
+    server,
+    usesServer,
+    windows,
+)
 
 __all__ = ["server", "windows"]
 
@@ -217,6 +228,14 @@ class TestAWindow:
             }}"""
         )
         expect(page.locator("#state")).to_contain_text("a document has at most 4194304 bytes")
+
+    def testSaysThatTheServerHasNoDocuments(self, browser: Browser, tmp_path: Path) -> None:
+        (tmp_path / "wsd.toml").write_text('[route."/yjs/*"]\nenabled = false\n')
+        with usesServer(tmp_path, "-c", str(tmp_path / "wsd.toml")) as server:
+            page = browser.new_page()
+            page.goto(server.url("/uses/editor"))
+            expect(page.locator("#state")).to_contain_text("The server has no route /yjs/*")
+            page.close()
 
     def testHasItsFrame(self, windows: Windows) -> None:
         checkFrame(windows.open("/uses/editor"))
