@@ -34,6 +34,7 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "history_age": 604800.0,
             "slow": "drop-oldest",
         },
+        "/uses/game/play": {"protocol": "wsd.uses.game.play:PlayFactory", "max_message": "1 KiB"},
     }
 
 
