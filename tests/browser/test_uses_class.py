@@ -213,6 +213,15 @@ class TestClass:
         expect(pupil.locator(".slide-title")).to_have_text("Fractions")
         expect(pupil.locator("#place")).to_have_text("第 1 页，共 2 页")
 
+    def testSaysWhatTheServerLacks(self, windows: Windows, server: UsesServer) -> None:
+        page = windows.open("/uses/class")
+        sentence = 'a class needs PyJWT; get it with: pip install "txwsd[topics]"'
+        page.route("**/uses/class/token*", lambda route: route.fulfill(status=501, body=f"{sentence}\n"))
+        page.reload()
+        expect(page.get_by_role("alert")).to_have_text(sentence)
+        expect(page.locator("#board")).to_be_hidden()
+        windows.faults = [fault for fault in windows.faults if "501" not in fault and sentence not in fault]
+
     def testHasItsFrame(self, windows: Windows) -> None:
         page = windows.open("/uses/class")
         page.wait_for_function("'ready' in document.body.dataset")

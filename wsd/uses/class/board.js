@@ -39,7 +39,6 @@ export class Board {
     this.#draw();
   }
 
-  // lesson: board
   async connect() {
     const isGiven = this.#pen?.until > Date.now();
     this.mayPaint = this.#options.isTeacher || isGiven;
@@ -61,6 +60,7 @@ export class Board {
     socket.onclose = () => socket === this.#socket && setTimeout(() => this.connect(), 1000);
   }
 
+  // lesson: board
   /** Sends a part of the picture: a line that says where it lies, and its pixels. */
   #send(box, change) {
     this.#socket.send(JSON.stringify(box));

@@ -32,7 +32,7 @@ export class Chat {
 
   take(user, {text, name, at}, position) {
     if (user === this.#own && at < this.#begun) this.#sent += 1; // before a reload
-    this.#messages.set(`${user} ${position}`, {user, text, name, at});
+    this.#messages.set(`${user} ${position}`, {user, text, name, at: Math.min(at, Date.now())});
     this.#draw();
   }
 

@@ -53,7 +53,7 @@ function publish(kind, payload, {user = me.user, key = kind} = {}) {
 }
 
 function listen(kind, take) {
-  const onmessage = ({topic, payload, position}) => take(topic.split("/")[2], payload, position);
+  const onmessage = ({topic, payload, position}) => payload && take(topic.split("/")[2], payload, position);
   topics.subscribe(`${room}/by/+/${kind}`, {last: true, onmessage});
 }
 
@@ -62,7 +62,6 @@ listen("hand", (user, hand) => people.raise(user, hand));
 listen("vote", (user, vote) => poll.count(user, vote));
 // end of lesson
 
-// lesson: presence
 topics.subscribe(`${room}/people`, {
   onmembers: (members) => people.are(members),
   onpresence: (event) => people.change(event),
@@ -72,6 +71,7 @@ function enter() {
   return topics.enter(`${room}/people`, {name: kept.name});
 }
 
+// lesson: pen
 /** The teacher gives the pen: a token that lets this pupil paint, sent to that pupil alone. */
 async function givePen(user, member) {
   const {token, seconds} = await askToken({pen: user});
@@ -83,7 +83,7 @@ topics.addEventListener("direct", ({detail}) => board.takePen(detail.payload.pen
 
 function showProblem(error) {
   element("problem").textContent = error.message;
-  document.body.classList.add("incomplete");
+  element("room").hidden = true;
   throw error;
 }
 

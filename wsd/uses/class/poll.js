@@ -51,7 +51,7 @@ export class Poll {
     element("poll").hidden = poll === null;
     element("end").hidden = !(this.#isTeacher && poll?.isOpen);
     if (poll === null) return;
-    const votes = [...this.#votes.values()].filter(({poll: id}) => id === poll.id);
+    const votes = [...this.#votes.values()].filter(({poll: id, choice}) => id === poll.id && choice in poll.options);
     const own = this.#votes.get(this.#own);
     const chosen = own?.poll === poll.id ? own.choice : null;
     const focused = document.activeElement?.dataset?.choice;

@@ -36,6 +36,7 @@ function step() {
   unmade.push(next);
   move(self, next);
 }
+// end of lesson
 
 /** Moves a player by one step, exactly as play.py does. */
 function move(player, [, x, y, dash]) {
@@ -56,7 +57,6 @@ function move(player, [, x, y, dash]) {
   player.x = Math.min(Math.max(player.x, rules.radius), rules.width - rules.radius);
   player.y = Math.min(Math.max(player.y, rules.radius), rules.height - rules.radius);
 }
-// end of lesson
 
 // lesson: correct
 /** Begins from where the server says we are, and makes the steps again that it has not made yet. */

@@ -4,7 +4,11 @@ The server of a game: up to 16 players chase one crown, and whoever wears it sco
 The server decides everything. A client sends numbered steps, one for each tick, and each says only which way it wants
 to go. At every tick the server makes the steps that have arrived, at most as many as ticks have passed, and tells
 everyone where everyone is and which step of each player was the last. So a client can show its own steps at once, and
-correct itself when the server's answer differs. docs/uses.md has the messages.
+correct itself when the server's answer differs. Messages are JSON texts:
+
+    page    {"join": {"name", "key"}}   {"step": [number, x, y, dash]}   {"ping": [time, the ping before in ms]}
+    server  {"welcome": {"id", ...RULES}}   {"people": [[id, name, score in s, ping], ...]}   {"pong": time}
+            {"tick", "left", "crown": id or [x, y], "players": [[id, x, y, rest, number], ...]} at each tick
 """
 
 from __future__ import annotations
@@ -208,7 +212,6 @@ class PlayFactory(Factory):
         finally:
             self.running = None
 
-    # lesson: server
     def advance(self) -> None:
         """One tick."""
         self.tick += 1
@@ -218,12 +221,14 @@ class PlayFactory(Factory):
             self.begin()
         if self.robot is not None:
             self.robot.steps.append((self.tick, *self.think(self.robot), False))
+        # lesson: server
         for player in self.players:
             player.credit = min(player.credit + RATE, BURST)
             while player.steps and player.credit >= 1:
                 player.last, x, y, dash = player.steps.popleft()
                 player.credit -= 1
                 player.move(x, y, dash, wears=self.crown is player)
+        # end of lesson
         self.contest()
         if self.tick % 30 == 0:
             self.tell()
@@ -231,6 +236,7 @@ class PlayFactory(Factory):
         rows = [[each.id, round(each.x, 2), round(each.y, 2), each.rest, each.last] for each in self.players]
         self.cast({"tick": self.tick, "left": round(self.left * TICK, 1), "crown": crown, "players": rows})
 
+    # lesson: cast
     def cast(self, message: dict[str, Any]) -> None:
         """Send to everyone who has read what came before."""
         prepared = self.prepare(json.dumps(message))
