@@ -50,6 +50,6 @@ export class Chat {
     const badge = user === this.#room && name ? [create("span", {className: "badge", textContent: say("badge")})] : [];
     return create("li", {className: user === this.#own ? "own" : ""},
       create("span", {className: "name", textContent: nameFor(user, this.#room, name)}), ...badge,
-      create("small", {textContent: time}), create("p", {className: "data-text name", textContent: String(text)}));
+      create("small", {textContent: time}), create("p", {className: "typed", textContent: String(text)}));
   }
 }

@@ -66,7 +66,7 @@ export class Poll {
   }
 
   #item(text, choice, number, all, isChosen) {
-    const label = create("span", {className: "name", textContent: text});
+    const label = create("span", {className: "typed", textContent: text});
     const bar = create("progress", {max: Math.max(1, all), value: number});
     bar.setAttribute("aria-label", text);
     const count = create("output", {textContent: formatNumber(number)});

@@ -56,8 +56,8 @@ export class Slides {
     const at = Math.min(this.#at, slides.length - 1);
     const [title, ...lines] = slides[at].split("\n");
     element("slide").replaceChildren(
-      create("p", {className: "slide-title", textContent: title}),
-      ...lines.filter((line) => line.trim()).map((line) => create("p", {textContent: line})),
+      create("p", {className: "slide-title typed", textContent: title}),
+      ...lines.filter((line) => line.trim()).map((line) => create("p", {className: "typed", textContent: line})),
     );
     element("place").textContent = say("place", {at: at + 1, all: slides.length});
     if (!element("editing").open) element("deck").value = this.#text ?? say("sample");
