@@ -34,6 +34,17 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "history_age": 604800.0,
             "slow": "drop-oldest",
         },
+        "/uses/quotes/topics/*": {
+            "protocol": "topics",
+            "publish": [],
+            "max_topics": 10,
+            "max_keys": 500,
+            "history_count": 0,
+            "slow": "latest",
+            "high_water": "16 KiB",
+            "low_water": "4 KiB",
+            "deflate": False,
+        },
     }
 
 
