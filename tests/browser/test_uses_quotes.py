@@ -96,7 +96,10 @@ class TestQuotes:
         before = row.locator(".price").inner_text()
         expect(row.locator(".price")).not_to_have_text(before)
         expect(row.locator(".change")).to_have_text(re.compile(r"^[+\u2212]\d+\.\d\d%$"))
-        drawn = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(b => b)"
+        drawn = """canvas => {
+            const {width, height} = canvas;
+            return canvas.toDataURL() !== Object.assign(document.createElement("canvas"), {width, height}).toDataURL();
+        }"""
         assert row.locator("canvas").evaluate(drawn)
 
     def testWhoComesLateHasAllPricesAtOnce(self, server: UsesServer, windows: Windows) -> None:

@@ -44,6 +44,6 @@ def test_they_learn_whether_anybody_subscribes() -> None:
     clients = [at(daemon, "market") for _ in range(2)]
     assert factory.subscribers("market") == 2
     assert factory.subscribers("other") == 0
-    clients[0].lose()
+    clients[0].wire.close()
     assert factory.subscribers("market") == 1
     assert json.loads(ask(daemon, "GET /topics/market").body)["history"] == []
