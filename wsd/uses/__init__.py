@@ -52,6 +52,17 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "max_kept": "16 MiB",
             "history_age": 86400.0,
         },
+        "/uses/quotes/topics/*": {
+            "protocol": "topics",
+            "publish": [],
+            "max_topics": 10,
+            "max_keys": 500,
+            "history_count": 0,
+            "slow": "latest",
+            "high_water": "16 KiB",
+            "low_water": "4 KiB",
+            "deflate": False,
+        },
     }
 
 
