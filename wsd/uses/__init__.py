@@ -45,6 +45,35 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "history_age": 2592000.0,
             "slow": "drop-oldest",
         },
+        "/uses/game/play": {"protocol": "wsd.uses.game.play:PlayFactory", "max_message": "1 KiB"},
+        "/uses/class/token": {"protocol": "wsd.uses.class.room:TokenFactory"},
+        "/uses/class/board/*": {
+            "protocol": "wsd.uses.class.room:BoardFactory",
+            "deflate": True,
+            "max_pixels": 360000,
+            "max_canvases": 100,
+        },
+        "/uses/class/topics/*": {
+            "protocol": "wsd.uses.class.room:ClassTopicsFactory",
+            **{action: ["token"] for action in ("publish", "subscribe", "history", "presence", "direct")},
+            "backend": "file",
+            "store": str(Path(stateFolder(environ)) / "uses-class.sqlite"),
+            "max_message": "64 KiB",
+            "max_topics": 5000,
+            "max_kept": "16 MiB",
+            "history_age": 86400.0,
+        },
+        "/uses/quotes/topics/*": {
+            "protocol": "topics",
+            "publish": [],
+            "max_topics": 10,
+            "max_keys": 500,
+            "history_count": 0,
+            "slow": "latest",
+            "high_water": "16 KiB",
+            "low_water": "4 KiB",
+            "deflate": False,
+        },
     }
 
 
