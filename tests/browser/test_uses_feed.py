@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -132,11 +133,18 @@ class TestAPost:
                 for (const post of [null, 7, {text: 1}, {id: "e0", text: "no name"}, odd]) {
                     await topics.publish("feed/posts/eve", post);
                 }
+                await topics.publish("feed/people", 5, {key: "mallory"});
+                await topics.publish("feed/people", "Everyone", {key: "+"});
+                await topics.publish("feed/people", "Nobody");
+                await topics.publish("feed/likes/eve", true);
+                await topics.publish("feed/likes/eve", true, {key: "e1 eve"});
                 topics.close();
             }"""
         )
         expect(postOf(page, "odd")).to_have_count(1)
         expect(postOf(page, "odd").locator("img")).to_have_count(0)
+        expect(postOf(page, "odd").get_by_role("button")).to_have_text("Like: 1")
+        expect(page.locator("#people .name").filter(has_text=re.compile("5|Everyone|Nobody"))).to_have_count(0)
         expect(postOf(page, "no name")).to_have_count(0)
 
 

@@ -12,6 +12,7 @@ import "./words.js";
 
 const RECENT = 50; // posts of a person that a newcomer gets
 const MONTH = 30 * 24 * 3600; // seconds for which likes and people are kept
+const PERSON = /^[\w-]{1,40}$/; // what a person may be called in the name of a topic
 const element = (id) => document.getElementById(id);
 
 const people = new Map(); // the names of those who have posted, by person
@@ -41,8 +42,9 @@ function unfollow(person) {
 // lesson: people
 topics.subscribe("feed/people", {
   last: true,
-  onmessage: ({key: person, payload: name}) => {
-    people.set(person, String(name));
+  onmessage: ({key: person = "", payload: name}) => {
+    if (typeof name !== "string" || !PERSON.test(person)) return;
+    people.set(person, name);
     if (!unfollowed.has(person)) follow(person);
     drawPeople();
   },
@@ -64,7 +66,7 @@ async function post({name, text, file, picture}, onprogress) {
 // lesson: like
 topics.subscribe("feed/likes/+", {
   last: true,
-  onmessage: ({key, payload}) => timeline.like(...key.split(" "), payload !== null),
+  onmessage: ({key = "", payload}) => timeline.like(...key.split(" "), payload !== null),
   ongap: () => timeline.forgetLikes(), // all last values follow
 });
 

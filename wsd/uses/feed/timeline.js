@@ -136,6 +136,7 @@ function pictureOf(picture) {
   if (!/^\/blob\/[0-9a-f]+$/.test(picture?.url)) return [];
   const [width, height] = [Number(picture.width) || 1, Number(picture.height) || 1];
   const image = create("img", {width, height, loading: "lazy", alt: String(picture.alt ?? "")});
+  image.crossOrigin = "anonymous"; // so that /blob knows whose page asks, if the page comes from another server
   image.src = at(picture.url);
   return [image];
 }
