@@ -39,7 +39,8 @@ _PROBLEMS = """() => {
             if (isShown(each) && !isIn(each, panel)) found.push(`${each.outerHTML.slice(0, 90)} sticks out`);
         }
     }
-    for (const each of document.querySelectorAll("button, a[href], input, select, textarea, canvas, [tabindex]")) {
+    const controls = "button, a[href], input, select, textarea, canvas:not([aria-hidden=true]), [tabindex]";
+    for (const each of document.querySelectorAll(controls)) {
         const label = [...each.labels ?? []].map((label) => label.innerText).join("");
         const name = each.getAttribute("aria-label") ?? (label || each.textContent);
         if (each.checkVisibility() && !name.trim()) found.push(`${each.outerHTML.slice(0, 90)} has no name`);
@@ -53,9 +54,10 @@ _PROBLEMS = """() => {
 _ENGLISH = """() => {
     const found = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const other = "[lang=en], code, pre, kbd, .name, .typed, .data, script, noscript, template, .brand";
     for (let node; (node = walker.nextNode());) {
         const element = node.parentElement;
-        if (element.closest("[lang=en], code, pre, kbd, .name, .data, script, noscript, template, .brand")) continue;
+        if (element.closest(other)) continue;
         if (element.checkVisibility() && /[a-z]{2,} [a-z]{2,}/.test(node.data)) found.push(node.data.trim());
     }
     return found;

@@ -10,6 +10,7 @@ from wsd.commands import Commands
 from wsd.config import Config, defaultText
 from wsd.config.files import readFile
 from wsd.protocols import optionsOf
+from wsd.uses import offerOf
 
 
 def checkConfig(config: Config, path: str | None) -> list[str]:
@@ -43,7 +44,7 @@ _CHECK = (
 
 
 def _check(arguments: Namespace) -> None:
-    faults = checkConfig(readFile(arguments.file, optionsOf), arguments.file)
+    faults = checkConfig(readFile(arguments.file, optionsOf, offer=offerOf(os.environ)), arguments.file)
     if faults:
         raise SystemExit("\n".join(f"wsd: {fault}" for fault in faults))
     print("ok")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pycrdt import Doc
+from twisted.internet.defer import succeed
 from twisted.logger import capturedLogs
 
 from tests.protocols.yjs.editors import Editor, daemonOf
+from wsd.protocols.yjs.document import SharedDocument
+from wsd.protocols.yjs.documents import Documents
 from wsd.protocols.yjs.messages import ClientState, SyncStep, awarenessMessage, number, sized, syncMessage
 from wsd.protocols.yjs.store import Store
 
@@ -126,6 +131,17 @@ class TestADocument:
         assert Store(tmp_path / "yjs.sqlite").all() == []
         assert Editor(daemon).content == ""
 
+    def test_that_is_closed_takes_no_memory(self, tmp_path: Path) -> None:
+        daemon = daemonOf(tmp_path)
+        ann = Editor(daemon)
+        ann.write("hello")
+        documents = daemon.factories["/yjs/*"].documents
+        opened = weakref.ref(documents._open["room"])
+        ann.client.close()
+        daemon.pass_(25)
+        gc.collect()
+        assert opened() is None
+
 
 class TestLimits:
     def test_one_document_too_many_is_refused(self, tmp_path: Path) -> None:
@@ -154,6 +170,25 @@ class TestLimits:
             del ann.text[0:1500]
             ann.sync()
         assert ann.content == ""
+
+    def test_a_document_near_its_limit_is_measured_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf(tmp_path, max_document=20_000)
+        ann = Editor(daemon)
+        ann.write("x" * 15_000)
+        del ann.text[0:12_000]
+        ann.write("x" * 3000)
+        measured: list[SharedDocument] = []
+        whole = SharedDocument.whole
+
+        def count(document: SharedDocument) -> bytes:
+            measured.append(document)
+            return whole(document)
+
+        monkeypatch.setattr(SharedDocument, "whole", count)
+        for _ in range(20):
+            ann.write("x" * 200)
+        assert len(measured) <= 2
+        assert len(ann.content) == 10_000
 
     def test_all_documents_together_are_limited(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path, max_total=2000)
@@ -212,6 +247,20 @@ class TestWhoIsHere:
         daemon.pass_(45)
         bob.sync()
         assert bob.states == {ann.doc.client_id: None}
+
+    def test_who_was_away_is_told_to_announce_itself_anew(self, tmp_path: Path) -> None:
+        daemon = daemonOf(tmp_path)
+        ann = Editor(daemon)
+        ann.isHere({"name": "Ann"})
+        ann.client.close()
+        bob = Editor(daemon)
+        again = Editor(daemon, doc=ann.doc)
+        again.isHere({"name": "Ann"})
+        again.sync()
+        assert again.states == {ann.doc.client_id: None}, "it has gone for the others, so a client raises its clock"
+        again.isHere({"name": "Ann"}, clock=2)
+        bob.sync()
+        assert bob.states == {ann.doc.client_id: {"name": "Ann"}}
 
     def test_a_query_is_answered(self, tmp_path: Path) -> None:
         daemon = daemonOf(tmp_path)
@@ -281,6 +330,31 @@ class TestADiskThatFails:
         assert again.content == "first second"
         assert factory.ready() is None
         assert Editor(daemonOf(tmp_path)).content == "first second"
+
+    def test_keeps_the_other_documents_open(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf(tmp_path)
+        ann, eve = Editor(daemon), Editor(daemon, "other")
+        eve.write("kept")
+        eve.client.close()
+        with monkeypatch.context() as patch, capturedLogs():
+            patch.setattr(Store, "write", _fail)
+            daemon.pool.slow = True
+            ann.write("lost")
+            late = Editor(daemon, "other")
+            daemon.pool.catchUp()
+        ann.sync()
+        assert closing(ann)[0] == 1013
+        assert late.content == "kept"
+
+    def test_closes_who_was_about_to_open_the_document(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf(tmp_path)
+        ann = Editor(daemon)
+        document = daemon.factories["/yjs/*"].documents._open["room"]
+        with monkeypatch.context() as patch, capturedLogs():
+            patch.setattr(Store, "write", _fail)
+            ann.write("lost")
+        monkeypatch.setattr(Documents, "take", lambda *_: succeed(document))
+        assert daemon.open("/yjs/room").closeCode == 1013
 
     def test_at_the_start_keeps_the_route_closed(self, tmp_path: Path) -> None:
         (tmp_path / "yjs.sqlite").write_bytes(b"not a database" * 100)

@@ -60,6 +60,18 @@ class Awareness:
             self._take(each, owner)
         return new
 
+    def forgotten(self, states: list[ClientState]) -> list[ClientState]:
+        """
+        Returns those of the states that were there before, and have gone for the others since.
+
+        Others take them only with a higher clock, and a client raises its clock when it hears that it is gone.
+        """
+        return [
+            ClientState(each.client, each.clock, GONE)
+            for each in states
+            if each.state != GONE and each.client not in self._entries and self._clocks.get(each.client) == each.clock
+        ]
+
     def remove(self, owner: object) -> list[ClientState]:
         """Called when a connection is gone. Returns what tells the others that its clients are gone."""
         return self._drop([client for client, entry in self._entries.items() if entry.owner is owner])

@@ -14,6 +14,7 @@ from wsd.protocols.yjs.awareness import MOST_CLIENTS
 from wsd.protocols.yjs.document import DocumentFull, SharedDocument, isInstalled
 from wsd.protocols.yjs.documents import Documents
 from wsd.protocols.yjs.messages import (
+    ClientState,
     MalformedMessage,
     MessageType,
     Reader,
@@ -57,6 +58,9 @@ class YjsConnection(Connection):
 
     def opened(self) -> None:
         """Called when the connection is open: ask for what we do not have, and say who is here."""
+        if self._document.isClosed:
+            self.lose("the document was closed meanwhile; reconnect")
+            return
         self._document.participants.add(self)
         self.send(syncMessage(SyncStep.STATE_VECTOR, self._document.state))
         self._sendStates()
@@ -83,19 +87,23 @@ class YjsConnection(Connection):
         if kind == MessageType.SYNC:
             self._sync(message.number(), message.bytes_())
         elif kind == MessageType.AWARENESS:
-            states = readAwareness(message.bytes_(), MOST_CLIENTS)
-            accepted = self._document.awareness.accept(states, self, self.options.max_awareness)
-            self._document.sendAwareness(accepted)
+            self._states(readAwareness(message.bytes_(), MOST_CLIENTS))
         elif kind == MessageType.QUERY_AWARENESS:
             self._sendStates()
         elif kind != MessageType.AUTH:
             raise MalformedMessage(f"a message has the unknown type {kind}")
 
+    def _states(self, states: list[ClientState]) -> None:
+        awareness = self._document.awareness
+        self._document.sendAwareness(awareness.accept(states, self, self.options.max_awareness))
+        if forgotten := awareness.forgotten(states):
+            self.send(awarenessMessage(forgotten))
+
     def _sync(self, step: int, data: bytes) -> None:
         if step == SyncStep.STATE_VECTOR:
             # Made now, sent when it is on the disk: nobody sees an update that could still be lost.
             missing = syncMessage(SyncStep.MISSING, self._document.missing(data))
-            self.documents.whenWritten(lambda: self.send(missing))
+            self.documents.whenWritten(self._document, lambda: self.send(missing))
         elif step in (SyncStep.MISSING, SyncStep.UPDATE):
             self.documents.update(self._document, data, lambda: self._stored(len(data)))
             self._pending += len(data)
@@ -136,7 +144,7 @@ class YjsConnection(Connection):
             return
         missed = syncMessage(SyncStep.UPDATE, self._document.missing(self._seen))
         self._seen = None
-        self.documents.whenWritten(lambda: self.send(missed))
+        self.documents.whenWritten(self._document, lambda: self.send(missed))
         self._sendStates()
 
     def _sendStates(self) -> None:

@@ -59,7 +59,11 @@ class SharedDocument:
         self.size = 0
         self.written = b"\x00"
         """The state vector of what is on the disk: everything up to it has been sent to everyone."""
+        self.isClosed = False
+        """Whether it was forgotten: it takes nothing more, and who wants it opens it anew."""
         self._compacted = 0
+        self._isDue = False
+        """Whether its updates have reached the limit, though the document has not."""
         self._doc: Doc[Any] = Doc()
         self._changes: list[bytes] = []
         self._subscription = self._doc.observe(self._changed)
@@ -90,8 +94,10 @@ class SharedDocument:
         Raises MalformedMessage or DocumentFull, and changes nothing, or DocumentBroken.
         """
         checkUpdate(update)
-        if self.size + len(update) > most and len(self.whole()) + len(update) > most:
-            raise DocumentFull(f"a document has at most {most} bytes; this update would make it larger")
+        if self.size + len(update) > most:
+            if len(self.whole()) + len(update) > most:
+                raise DocumentFull(f"a document has at most {most} bytes; this update would make it larger")
+            self._isDue = True
         self._changes.clear()
         try:
             self._doc.apply_update(update)
@@ -119,14 +125,20 @@ class SharedDocument:
 
     @property
     def needsCompaction(self) -> bool:
-        """Whether its updates have doubled since it was last written as one."""
-        return self.size > max(_LEAST_COMPACTED, 2 * self._compacted)
+        """Whether its updates have doubled since it was last written as one, or are at the limit."""
+        return self._isDue or self.size > max(_LEAST_COMPACTED, 2 * self._compacted)
 
     def compact(self) -> bytes:
         """Called when the document is to be written as one update, which is returned."""
         whole = self.whole()
         self.size = self._compacted = len(whole)
+        self._isDue = False
         return whole
+
+    def close(self) -> None:
+        """Called when the document is forgotten: free its content, which its own observer would keep."""
+        self.isClosed = True
+        self._doc.unobserve(self._subscription)
 
     # -- participants ---------------------------------------------------------------------------------------------
 

@@ -38,7 +38,7 @@ class _Batch:
     writes: list[Write] = field(default_factory=list)
     documents: list[SharedDocument] = field(default_factory=list)
     """The documents that change, once for each update."""
-    thens: list[Then] = field(default_factory=list)
+    thens: list[tuple[SharedDocument, Then]] = field(default_factory=list)
 
 
 class Documents:
@@ -172,7 +172,7 @@ class Documents:
         for document in list(self._open.values()):
             document.sendAwareness(document.awareness.removeOutdated())
             if not document.participants and document.used <= unusedSince and not self._isWriting:
-                del self._open[document.name]
+                self._open.pop(document.name).close()
         unused = self.options.unused
         if unused and self._store is not None:
             before = self._now() - unused
@@ -183,7 +183,8 @@ class Documents:
 
     def _removed(self, _: None, names: list[str]) -> None:
         for name in names:
-            self._total -= self._stored.pop(name).size
+            if name in self._stored:
+                self._total -= self._stored.pop(name).size
 
     # -- writing --------------------------------------------------------------------------------------------------
 
@@ -207,18 +208,22 @@ class Documents:
         if change is not None:
             self._next.writes.append(Write(document.name, change))
             self._next.documents.append(document)
-            self._gather(lambda: document.sendUpdate(change))
-        self.whenWritten(then)
+            self._gather(document, lambda: document.sendUpdate(change))
+        self.whenWritten(document, then)
 
-    def whenWritten(self, then: Then) -> None:
-        """Call `then` when everything that was applied until now is on the disk; never, if the disk fails."""
+    def whenWritten(self, document: SharedDocument, then: Then) -> None:
+        """
+        Call `then` when everything that was applied to this document until now is on the disk.
+
+        It is never called if that cannot be written: the connections of the document are closed.
+        """
         if self._isWriting or self._next.thens:
-            self._gather(then)
+            self._gather(document, then)
         else:
             then()
 
-    def _gather(self, then: Then) -> None:
-        self._next.thens.append(then)
+    def _gather(self, document: SharedDocument, then: Then) -> None:
+        self._next.thens.append((document, then))
         if not self._isWriting:
             self._isWriting = True
             # The updates of one turn of the reactor are one batch.
@@ -246,7 +251,7 @@ class Documents:
         now = self._now()
         for document in states:
             self._stored[document.name] = Stored(document.name, document.size, now)
-        for then in batch.thens:
+        for _document, then in batch.thens:
             then()
         for document, state in states.items():
             document.written = state
@@ -261,13 +266,19 @@ class Documents:
             path=str(self._path),
             reason=self._fault,
         )
-        for document in {*batch.documents, *self._next.documents}:
+        following, self._next = self._next, _Batch()
+        for document in {*batch.documents, *following.documents}:
             self._drop(document, "the document cannot be stored now; reconnect to send what is missing")
-        self._next = _Batch()
+        for document, then in (*batch.thens, *following.thens):
+            if not document.isClosed:
+                then()
 
     def _drop(self, document: SharedDocument, sentence: str) -> None:
         """Forget an open document, and close its connections, whose clients read it again from the disk."""
+        if document.isClosed:
+            return
         self._open.pop(document.name, None)
+        document.close()
         stored = self._stored.get(document.name)
         self._total += (0 if stored is None else stored.size) - document.size
         for participant in list(document.participants):

@@ -1,0 +1,251 @@
+"""
+The server of a class: tokens for a teacher and pupils, and a whiteboard on which only those paint whose token says so.
+
+Everyone has a secret, which a page makes and keeps. Its hash is the user, and the name of a class is its teacher's
+hash. So a class needs no account, and the server remembers nothing but the key that it signs tokens with. What a token
+allows is checked by topics, and here for the board.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qsl
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.web.resource import IResource, Resource
+
+from wsd.config import stateFolder
+from wsd.config.state import makeFile, makeFolder
+from wsd.config.stores import checkStore
+from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.policies.origin import checkOrigin
+from wsd.protocols import load
+from wsd.resources import setFields
+
+try:
+    import jwt
+except ImportError:
+    jwt = None  # type: ignore[assignment]
+
+Topics: Any = load("topics")
+Canvas: Any = load("canvas")
+"""The protocols that a class stands on."""
+
+LIFE = 3600
+"""Seconds for which a token is valid. The page renews it."""
+PEN = 120
+"""Seconds for which a pupil may paint who has been given the pen."""
+NEEDED = 'a class needs PyJWT; get it with: pip install "txwsd[topics]"'
+BEARER = "bearer."
+"""The subprotocol that brings a token begins with this, as for topics."""
+EXPIRED = 4001
+"""The close code when a token has expired, as of topics."""
+
+
+def keyFile() -> str:
+    """The file of the key for tokens, in the state folder. It is made when it is asked for. Raises OSError."""
+    path = Path(stateFolder(os.environ)) / "uses-class.key"
+    makeFolder(path.parent)
+    makeFile(path)
+    if not path.stat().st_size:
+        path.write_text(f"{token_hex(32)}\n", "ascii")
+    return str(path)
+
+
+def userOf(secret: str) -> str:
+    """Who has this secret."""
+    return sha256(secret.encode()).hexdigest()[:16]
+
+
+def claimsOf(user: str, room: str) -> dict[str, Any]:
+    """What the teacher of a class, or a pupil, may do there."""
+    isTeacher = user == room
+    # lesson: rules
+    everything = [f"{room}/#"]
+    own = [f"{room}/by/{user}/#"]  # what this pupil says: chat, a raised hand, a vote
+    topics = {
+        "publish": everything if isTeacher else own,
+        "subscribe": everything,
+        "presence": [f"{room}/people"],
+        "direct": everything if isTeacher else [],
+    }
+    return {"sub": user, "class": room, "paints": isTeacher, "topics": topics}
+    # end of lesson
+
+
+@dataclass(frozen=True)
+class ClassTopicsOptions(Topics.Options):
+    """The keys of the route of topics, whose tokens are signed here."""
+
+    def verifier(self) -> Any:
+        """By the key in the state folder. Without PyJWT, or where nothing can be stored, no token is valid."""
+        with suppress(OSError, ValueError):
+            options: Any = self
+            return Topics.Options.verifier(replace(options, token_key=keyFile()))
+        return None
+
+    def check(self) -> Sequence[str]:
+        """Check the store alone: the key is made by the daemon's own user."""
+        return checkStore(self.path(os.environ))
+
+
+class ClassTopicsFactory(Topics):
+    """What is said in classes: the teacher's and pupils' topics."""
+
+    Options = ClassTopicsOptions
+    about = MappingProxyType({"en": "What is said in the classes of /uses/class.", "zh": "/uses/class 课堂中的消息。"})
+
+    def page(self) -> None:
+        """The page is at /uses/class."""
+
+
+class BoardConnection(Canvas.connection):
+    """A whiteboard: everyone with a token of the class watches, and the teacher paints, and who has the pen."""
+
+    factory: BoardFactory
+    _expires = 0.0
+    _expiry: IDelayedCall | None = None
+
+    async def opening(self, request: Request) -> Accept:
+        """Refuse a client whose token does not allow what it asks for."""
+        claims = self.factory.read(request)
+        # lesson: paint
+        if request.head.path != f"{self.below}{claims['class']}":
+            raise Refused(403, "the token is for another class")
+        if request.queries.get("role") != "viewer" and not claims["paints"]:
+            raise Refused(403, "only the teacher paints, and who has the pen; open the board with role=viewer")
+        # end of lesson
+        self._expires = claims["exp"]
+        accept: Accept = await super().opening(request)
+        return accept
+
+    def opened(self) -> None:
+        """Begin, until the token expires."""
+        super().opened()
+        seconds = max(0.0, self._expires - time.time())
+        self._expiry = self.clock.callLater(seconds, self.close, EXPIRED, "the token has expired; get a new one")
+
+    def closed(self, code: int, reason: str) -> None:
+        """Leave the board."""
+        if self._expiry is not None and self._expiry.active():
+            self._expiry.cancel()
+        super().closed(code, reason)
+
+
+class BoardFactory(Canvas):
+    """The whiteboards of classes."""
+
+    connection = BoardConnection
+    about = MappingProxyType({"en": "The whiteboards of /uses/class.", "zh": "/uses/class 课堂的白板。"})
+    subprotocols = ("canvas",)
+    """Offered beside the token, since a browser requires that one of its offers is chosen."""
+
+    def read(self, request: Request) -> Mapping[str, Any]:
+        """The claims of the token that came as a subprotocol. Raises `Refused` (403)."""
+        if jwt is None:
+            raise Refused(501, NEEDED)
+        offered = [each.removeprefix(BEARER) for each in request.subprotocols if each.startswith(BEARER)]
+        try:
+            claims = jwt.decode(
+                "".join(offered), _key(), algorithms=["HS256"], options={"require": ["exp", "class", "paints"]}
+            )
+        except (OSError, jwt.InvalidTokenError):
+            raise Refused(403, "this board needs a valid token as the subprotocol bearer.TOKEN") from None
+        return dict(claims)
+
+    def page(self) -> None:
+        """The page is at /uses/class."""
+
+    def resource(self) -> None:
+        """No pictures over HTTP, since their requests have no token."""
+
+
+def _key() -> bytes:
+    return Path(keyFile()).read_bytes().strip()
+
+
+class TokenResource(Resource):
+    """
+    Gives a token to whoever shows a secret (`Authorization: Bearer SECRET`).
+
+    The query may have `class`, without which a new class begins, and `pen`, a user for whom the teacher asks.
+    """
+
+    isLeaf = True
+
+    def __init__(self, origins: tuple[str, ...]) -> None:
+        super().__init__()
+        self._origins = origins
+
+    def render(self, request: Any) -> Any:
+        """Answer pages of the route's origins, which are those of this host unless the file says otherwise."""
+        origin = request.head.headers.get("Origin")
+        if origin is not None:
+            checkOrigin(origin, self._origins, request.head.host, request.site.hosts)
+            setFields(request, {"Access-Control-Allow-Origin": origin, "Vary": "Origin"})
+            setFields(request, {"Access-Control-Allow-Headers": "Authorization"})
+        return super().render(request)
+
+    def render_OPTIONS(self, request: Any) -> bytes:
+        """Allow the header (CORS)."""
+        return b""
+
+    def render_GET(self, request: Any) -> bytes:
+        """A token, and what it says. Raises `Refused`."""
+        scheme, _, secret = (request.head.headers.get("Authorization") or "").partition(" ")
+        if scheme.lower() != "bearer" or not 16 <= len(secret) <= 100:
+            raise Refused(401, "send a secret of 16 to 100 characters as Authorization: Bearer SECRET")
+        user, queries = userOf(secret), dict(parse_qsl(request.head.query))
+        room, pupil = queries.get("class", user), queries.get("pen")
+        if not (room.isascii() and room.isalnum() and len(room) == len(user)):
+            raise Refused(404, f"{room[:40]!r} is not the name of a class")
+        claims, life = claimsOf(user, room), LIFE
+        if pupil is not None:
+            if user != room:
+                raise Refused(403, "only the teacher gives the pen")
+            claims, life = {"sub": pupil[:16], "class": room, "paints": True}, PEN
+        setFields(request, {"Content-Type": "application/json", "Cache-Control": "no-store"})
+        return json.dumps({"token": sign(claims, life), "user": user, "class": room, "seconds": life}).encode()
+
+
+def sign(claims: Mapping[str, Any], life: float) -> str:
+    """A token that is valid for so many seconds. Raises `Refused`."""
+    if jwt is None:
+        raise Refused(501, NEEDED)
+    try:
+        return jwt.encode({**claims, "exp": time.time() + life}, _key(), algorithm="HS256")
+    except OSError:
+        raise Refused(503, "the key for tokens cannot be stored in the state folder") from None
+
+
+class TokenConnection(Connection):
+    """Refuses every WebSocket."""
+
+    async def opening(self, request: Request) -> Accept:
+        """Raises `Refused` (404)."""
+        raise Refused(404, "tokens are given over HTTP")
+
+
+class TokenFactory(Factory):
+    """Tokens for the page of a class."""
+
+    connection = TokenConnection
+    about = MappingProxyType({"en": "Tokens for /uses/class.", "zh": "/uses/class 所用的令牌。"})
+
+    def paths(self) -> list[str]:
+        """No WebSocket can be opened here."""
+        return []
+
+    def resource(self) -> IResource:
+        """Over HTTP."""
+        return TokenResource(self.route.origins)
