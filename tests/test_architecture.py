@@ -22,7 +22,7 @@ FLOORS = (
     ("wsd.policies",),
     ("wsd.connection",),
     ("wsd.protocols",),
-    ("wsd.web", "wsd.listen"),
+    ("wsd.web", "wsd.listen", "wsd.uses"),
     ("wsd.service",),
     ("wsd.tap", "wsd.client"),
     ("wsd.standalone",),

@@ -19,6 +19,7 @@ tests/test_architecture.py checks:
     web           HTTP: the door reads each request head, and passes it to a route or to a page of the site
     listen        listeners and transports: TCP, unix, systemd; then PROXY; then TLS
     service       puts the rooms together: start, reload, drain, stop
+    uses          pages that show what wsd is used for, one folder each
     tap           the command line of `twistd wsd` and `wsd serve`
     standalone    the command line of pywebsocket's standalone.py
     client        the clients of `wsd connect`, `wsd echo`, `wsd blob` and `wsd topics`

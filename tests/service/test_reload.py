@@ -16,12 +16,13 @@ from twisted.logger import capturedLogs, formatEvent
 
 from tests.certificates import Authority
 from tests.wire import Wire
-from wsd.config import Config, Log, Policies, Route, Tls, parse
+from wsd.config import Config, Log, Policies, Route, Tls, Uses, parse
 from wsd.config.changes import FIXED
 from wsd.listen.listener import Listener
 from wsd.policies.address import Trust
 from wsd.protocols import optionsOf
 from wsd.service import Daemon
+from wsd.uses import offerOf
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -59,7 +60,7 @@ class Reloaded:
         self.daemon.reactor.run()
 
     def read(self) -> Config:
-        return parse(self.text, optionsOf)
+        return parse(self.text, optionsOf, offer=offerOf(self.environ))
 
     def reload(self, text: str) -> list[str]:
         """The lines of the log."""
@@ -140,6 +141,7 @@ LOOKS: dict[str, tuple[str, str, Callable[[Reloaded], Any]]] = {
         top('handlers = "{folder}"\nhandlers_strict = true'),
         lambda r: [f.options.handlers_strict for f in r.daemon.site.routeFor("/good").distinct()],
     ),
+    "uses.enabled": (table("uses", "enabled = false"), table("uses", "enabled = true"), lambda r: r.ask("/uses/")[0]),
     "route.protocol": (route('protocol = "echo"'), route('protocol = "describe"'), lambda r: r.ask("/one")[0]),
     "route.subprotocols": (
         route('protocol = "echo"'),
@@ -193,10 +195,10 @@ NEW: dict[str, tuple[str, str]] = {
 
 def keys() -> set[str]:
     """Every key there is."""
-    names = {each.name for each in fields(Config)} - {"policies", "tls", "log", "routes"}
+    names = {each.name for each in fields(Config)} - {"policies", "tls", "log", "uses", "routes"}
     names |= {
         f"{where}.{each.name}"
-        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log))
+        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log), ("uses", Uses))
         for each in fields(shape)
     }
     own = {"path", "prefix", "single", "options", "policies", "builtIn", "code"}

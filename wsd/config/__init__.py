@@ -3,14 +3,14 @@ The configuration: TOML as frozen dataclasses, checked to the last key. Standard
 
 `schema` has the dataclasses, made of `fields`. `reading` reads a file, `routes` its routes, `tables` a table, and
 `values` one value, each by means of the next; `policies` checks them together, and `subjects` reads rules for client
-certificates. `code` loads the Python code that a route names. `default.toml` is the default configuration with
-comments. `state` is the daemon's state folder, `stores` checks an SQLite file in it, and `changes` lists what a reload
-has changed.
+certificates. `code` loads the Python code that a route names, and `uses` says whether there are the pages of uses.
+`default.toml` is the default configuration with comments. `state` is the daemon's state folder, `stores` checks an
+SQLite file in it, and `changes` lists what a reload has changed.
 """
 
 from wsd.config.errors import ConfigError
 from wsd.config.reading import defaultText, parse
-from wsd.config.schema import Certificate, Config, Log, Policies, Route, Tls
+from wsd.config.schema import Certificate, Config, Log, Policies, Route, Tls, Uses
 from wsd.config.state import stateFolder
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Policies",
     "Route",
     "Tls",
+    "Uses",
     "defaultText",
     "parse",
     "stateFolder",

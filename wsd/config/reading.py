@@ -11,11 +11,12 @@ from typing import Any
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.routes import RouteReader
-from wsd.config.schema import Certificate, Config, Log, Policies, Tls
+from wsd.config.schema import Certificate, Config, Log, Policies, Tls, Uses
 from wsd.config.tables import Table
+from wsd.config.uses import UsesOffer, isLocal
 from wsd.config.values import show
 
-_TABLES = ("policies", "tls", "log", "route")
+_TABLES = ("policies", "tls", "log", "uses", "route")
 
 
 def defaultText() -> str:
@@ -28,13 +29,14 @@ def parse(
     optionsOf: Callable[[str], type],
     overrides: Mapping[str, object] | None = None,
     folder: str = "",
+    offer: UsesOffer | None = None,
 ) -> Config:
     """
     Read the TOML in `text` over the defaults.
 
     `optionsOf` returns a protocol's frozen dataclass of options by the protocol's name, or raises ConfigError.
     `overrides` are values by dotted key ("tls.port") that win over the file's. Relative paths in the file are relative
-    to `folder`. Raises ConfigError.
+    to `folder`. `offer` has the routes of the pages of uses; without it there are none. Raises ConfigError.
     """
     table = Table(_toml(text), folder=folder)
     table.refuseUnknown([field.name for field in fields(Config) if field.name != "routes"] + ["route"])
@@ -42,12 +44,16 @@ def parse(
         table.override(key, value)
     policies = _policies(table.table("policies"))
     values = _top(table)
+    tls = _tls(table.table("tls"))
+    uses = Uses(**table.table("uses").readOnly(Uses))
+    granted = offer if offer is not None and _hasUses(uses, values, tls, offer) else None
     config = Config(
         **values,
         policies=policies,
-        routes=RouteReader(policies, optionsOf, folder).readAll(table.table("route"), values),
-        tls=_tls(table.table("tls")),
+        routes=RouteReader(policies, optionsOf, folder).readAll(table.table("route"), values, granted),
+        tls=tls,
         log=Log(**table.table("log").readOnly(Log)),
+        uses=uses,
     )
     _check(config)
     return config
@@ -77,6 +83,13 @@ def _policies(table: Table) -> Policies:
     policies = Policies(**table.readOnly(Policies))
     checkPolicies(policies, table)
     return policies
+
+
+def _hasUses(uses: Uses, values: Mapping[str, Any], tls: Tls, offer: UsesOffer) -> bool:
+    if uses.enabled is not None:
+        return uses.enabled
+    daemon = Config(**values, tls=tls)
+    return offer.byDefault and daemon.built_in and isLocal(daemon)
 
 
 def _check(config: Config) -> None:

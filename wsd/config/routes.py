@@ -13,6 +13,7 @@ from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.schema import Policies, Route
 from wsd.config.tables import Table
+from wsd.config.uses import UsesOffer
 from wsd.config.values import nearest, reference, show, splitReference, token
 
 BUILT_IN: Mapping[str, Mapping[str, object]] = {
@@ -66,9 +67,9 @@ class RouteReader:
         self._optionsOf = optionsOf
         self._folder = folder
 
-    def readAll(self, tables: Table, daemon: Mapping[str, Any]) -> dict[str, Route]:
+    def readAll(self, tables: Table, daemon: Mapping[str, Any], uses: UsesOffer | None = None) -> dict[str, Route]:
         """The routes of the file over the built-in ones; `daemon` has the values of the daemon's own keys."""
-        builtIn = _builtIn(tables, daemon)
+        builtIn = _builtIn(tables, daemon, uses)
         routes = {}
         for key in [*builtIn, *(key for key in tables if key not in builtIn)]:
             _checkPath(key, tables.keyOf(f'"{key}"'))
@@ -127,13 +128,17 @@ class RouteReader:
             return False
 
 
-def _builtIn(tables: Table, daemon: Mapping[str, Any]) -> Mapping[str, Mapping[str, object]]:
+def _builtIn(tables: Table, daemon: Mapping[str, Any], uses: UsesOffer | None) -> Mapping[str, Mapping[str, object]]:
     """
     The built-in routes. A handler in the folder of `handlers` replaces the built-in route of its path.
 
-    If `built_in` is false, only the ones that the file names are left, with their built-in keys.
+    If `built_in` is false, only the ones that the file names are left, with their built-in keys, and those of the pages
+    of uses.
     """
-    builtIn = {key: table for key, table in BUILT_IN.items() if key in tables or daemon.get("built_in", True)}
+    named = {*tables, *(uses.needed if uses is not None else ())}
+    builtIn = {key: table for key, table in BUILT_IN.items() if key in named or daemon.get("built_in", True)}
+    if uses is not None:
+        builtIn |= uses.routes
     handlers = daemon.get("handlers")
     if handlers is None:
         return builtIn

@@ -97,6 +97,14 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Uses:
+    """[uses]: pages that show what wsd is used for."""
+
+    enabled: bool | None = None
+    """Whether the pages and their routes exist; None: if only this machine can reach the daemon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A [route."/path"]: its protocol, who may connect, and its policies."""
 
@@ -161,5 +169,6 @@ class Config:
     policies: Policies = Policies()
     tls: Tls = Tls()
     log: Log = Log()
+    uses: Uses = Uses()
     routes: Mapping[str, Route] = field(default_factory=dict)
     """The routes by their keys as written: "/echo", "/x/*"."""

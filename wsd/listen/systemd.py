@@ -39,6 +39,13 @@ def recall(environ: MutableMapping[str, str]) -> None:
                 environ[name.decode()] = os.fsdecode(value)
 
 
+def isPassed() -> bool:
+    """Returns whether systemd has passed sockets to this process, whatever the environment says by now."""
+    passed: dict[str, str] = {}
+    recall(passed)
+    return passed.get("LISTEN_PID") == str(os.getpid())
+
+
 def inherited(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
     """
     The descriptors passed to this process, each with its name, in the order of the .socket file's streams.

@@ -33,6 +33,7 @@ _FACTORIES = {
     "xmpp": "wsd.protocols.xmpp.protocol:XmppFactory",
     "soap": "wsd.protocols.soap.protocol:SoapFactory",
     "yjs": "wsd.protocols.yjs.protocol:YjsFactory",
+    "uses": "wsd.uses.protocol:UsesFactory",
     "pywebsocket": "wsd.protocols.pywebsocket.protocol:HandlerFactory",
 }
 """The factories of wsd's own protocols, by the protocol's name."""

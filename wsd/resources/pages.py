@@ -25,6 +25,9 @@ _TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "ico": "image/vnd.microsoft.icon",
+    "json": "application/json",
+    "txt": "text/plain; charset=utf-8",
+    "py": "text/plain; charset=utf-8",
 }
 """The media types of a page's files, by the suffixes of their names; other files are not served."""
 

@@ -11,6 +11,7 @@ from wsd.commands import Commands
 from wsd.config import Config, ConfigError, defaultText
 from wsd.config.files import readFile
 from wsd.protocols import optionsOf
+from wsd.uses import offerOf
 
 
 def checkFiles(config: Config) -> None:
@@ -59,7 +60,7 @@ _CHECK = 'It prints "ok", or the first mistake, in which case the exit status is
 
 
 def _check(arguments: Namespace) -> None:
-    checkFiles(readFile(arguments.file, optionsOf))
+    checkFiles(readFile(arguments.file, optionsOf, offer=offerOf(os.environ)))
     print("ok")
 
 

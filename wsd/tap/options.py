@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, ClassVar, TextIO
 
@@ -14,10 +15,13 @@ from twisted.python.usage import UsageError
 from wsd import __version__
 from wsd.config import Config, ConfigError
 from wsd.config.files import readFile
+from wsd.config.uses import isLocal
 from wsd.config.values import reference
+from wsd.listen.systemd import isPassed
 from wsd.logs import isJournal
 from wsd.protocols import optionsOf
 from wsd.tap.check import checkFiles
+from wsd.uses import offerOf
 
 _LONG = """\
 wsd is a WebSocket daemon. Without options, it serves http://localhost:9998/ and ws://localhost:9998/echo to this
@@ -126,7 +130,10 @@ class Options(UsageOptions):
             self["config"] = os.path.abspath(self["config"])
         try:
             self._overrides = self.overrides()
+            self._uses = offerOf(os.environ, byDefault=not isPassed())
             self.config = self.reread()
+            # Listeners stay as they are until a restart, even if the file is changed.
+            self._uses = replace(self._uses, byDefault=self._uses.byDefault and isLocal(self.config))
             if self["check"]:
                 checkFiles(self.config)
         except ConfigError as error:
@@ -138,7 +145,7 @@ class Options(UsageOptions):
     def reread(self) -> Config:
         """Read the file again, with the same options. Raises ConfigError."""
         try:
-            return readFile(self["config"], optionsOf, self._overrides)
+            return readFile(self["config"], optionsOf, self._overrides, self._uses)
         except ConfigError as error:
             option = self.optionOf(error.key)
             if option is None:

@@ -16,11 +16,11 @@ from wsd.web.site import Site, SiteRoute
 STATUS = "/_wsd/status"
 """The path of the status page."""
 
-_NAMES = {"canvas": "canvas", "blob": "files", "soap": "soap", "topics": "topics"}
+_NAMES = {"canvas": "canvas", "blob": "files", "soap": "soap", "topics": "topics", "uses": "uses"}
 """Protocols with a page that the header names, in its order."""
 
 _USES = "/uses/"
-"""The folder of the pages of uses, if the daemon has any."""
+"""The folder of the pages of uses. Their routes are not for the list on the home page."""
 
 
 class Directory(Resource):
@@ -36,9 +36,10 @@ class Directory(Resource):
     def render_GET(self, request: Any) -> bytes:
         """Answer with `pages` for the header and `routes` for the home page. Without the console, no routes."""
         routes = [route for route in self._site.routes if _mayOpen(request, route)]
+        listed = [each for each in routes if self._site.hasConsole and not f"{each.route.path}/".startswith(_USES)]
         content = {
             "pages": self._pages(request, routes),
-            "routes": [entry for route in routes for entry in _entries(route)] if self._site.hasConsole else [],
+            "routes": [entry for route in listed for entry in _entries(route)],
         }
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-store")
@@ -52,8 +53,6 @@ class Directory(Resource):
             path = next((path for path in paths if path is not None), None)
             if path is not None:
                 pages[name] = path
-        if _USES in self._site.folders:
-            pages["uses"] = _USES
         if self._maySeeStatus(request):
             pages["status"] = STATUS
         return [{"name": name, "path": path} for name, path in pages.items()]

@@ -1,0 +1,44 @@
+"""The list of uses at /uses/."""
+
+from __future__ import annotations
+
+import json
+from urllib.request import urlopen
+
+from playwright.sync_api import Browser, expect
+
+from tests.browser.uses import UsesServer, Windows, checkLooks, server, windows
+from wsd.uses import NAMES
+
+__all__ = ["server", "windows"]
+
+
+class TestTheList:
+    def testHasAPictureAndASentenceOfEachPageInTwoLanguages(self, server: UsesServer, windows: Windows) -> None:
+        listed = json.load(urlopen(server.url("/uses/pages.json")))
+        assert [each["name"] for each in listed] == [name for name in NAMES if name in {e["name"] for e in listed}]
+        for locale, language in (("en-US", "en"), ("zh-CN", "zh")):
+            page = windows.open("/uses/", locale)
+            cards = page.locator("#uses li")
+            expect(cards).to_have_count(len(listed))
+            for card, each in zip(cards.all(), listed, strict=True):
+                expect(card.locator("h2")).to_have_text(each["title"][language])
+                expect(card.locator("p")).to_have_text(each["sentence"][language])
+                assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+
+    def testLeadsToEachPage(self, windows: Windows) -> None:
+        page = windows.open("/uses/")
+        page.get_by_role("link", name="Live scores").click()
+        page.wait_for_url("**/uses/scores")
+        expect(page.locator("h1")).to_have_text("Live scores")
+        page.get_by_role("link", name="All uses").click()
+        page.wait_for_url("**/uses/")
+
+    def testIsInTheHeader(self, windows: Windows) -> None:
+        page = windows.open("/uses/scores")
+        current = page.locator("header [aria-current=page]")
+        expect(current).to_have_text("Uses")
+        expect(current).to_have_attribute("href", "/uses/")
+
+    def testLooksRightEverywhere(self, browser: Browser, server: UsesServer) -> None:
+        checkLooks(browser, server.url("/uses/"), "#uses li", "list")

@@ -1,0 +1,42 @@
+"""
+Pages that show what wsd is used for, at `/uses/NAME`. docs/uses.md tells how one is copied and changed.
+
+Each folder is a page: `page.json` has its words, `index.html` the page, `NAME.js` the lesson, and Python what only the
+server can do. `shared` has what all pages share, `list` the page at `/uses/`, and `lib` the libraries from npm that
+`tools/libraries` has bundled. `protocol` is the route, and `pages` answers HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from wsd.config import stateFolder
+from wsd.config.uses import UsesOffer
+
+NAMES = ("feed", "game", "editor", "clicks", "quotes", "scores", "call", "map", "class")
+"""The pages, in the order of the list. Each is a folder here."""
+
+NEEDED = ("/blob", "/canvas/*", "/yjs/*")
+"""The built-in routes that pages need."""
+
+
+def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
+    """The routes of the pages, in the form of a file. A page with routes of its own adds them here."""
+    return {
+        "/uses/*": {"protocol": "uses"},
+        "/uses/topics/*": {
+            "protocol": "topics",
+            "backend": "file",
+            "store": str(Path(stateFolder(environ)) / "uses-topics.sqlite"),
+            "max_message": "64 KiB",
+            "max_kept": "16 MiB",
+            "history_age": 604800.0,
+            "slow": "drop-oldest",
+        },
+    }
+
+
+def offerOf(environ: Mapping[str, str], byDefault: bool = True) -> UsesOffer:
+    """The pages, for the configuration."""
+    return UsesOffer(routesOf(environ), NEEDED, byDefault)
