@@ -23,16 +23,38 @@ NEEDED = ("/blob", "/canvas/*", "/yjs/*")
 
 def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
     """The routes of the pages, in the form of a file. A page with routes of its own adds them here."""
+    folder = Path(stateFolder(environ))
     return {
         "/uses/*": {"protocol": "uses"},
         "/uses/topics/*": {
             "protocol": "topics",
             "backend": "file",
-            "store": str(Path(stateFolder(environ)) / "uses-topics.sqlite"),
+            "store": str(folder / "uses-topics.sqlite"),
             "max_message": "64 KiB",
             "max_kept": "16 MiB",
             "history_age": 604800.0,
             "slow": "drop-oldest",
+        },
+        "/uses/clicks/topics/*": {
+            "protocol": "topics",
+            "backend": "file",
+            "store": str(folder / "uses-clicks.sqlite"),
+            "max_message": "64 KiB",
+            "max_topics": 20,
+            "max_kept": "32 MiB",
+            "history_count": 20_000,
+            "history_size": "16 MiB",
+            "history_age": 86400.0,
+        },
+        "/uses/call/topics/*": {
+            "protocol": "topics",
+            "backend": "file",
+            "store": str(folder / "uses-call.sqlite"),
+            "max_message": "64 KiB",
+            "max_topics": 200,
+            "max_kept": "8 MiB",
+            "max_members": 4,
+            "history_age": 86400.0,
         },
     }
 
