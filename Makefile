@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 9998
 ARGS ?=
 VENV ?= .venv
+LIBRARIES := wsd/uses/lib/LICENSES.txt
 
 export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
@@ -14,10 +15,10 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
 
-run: $(VENV)/run $(VENV)/fast  ## serve on PORT (9998), with ARGS="--tls-self-signed ..." if you like
+run: $(VENV)/run $(VENV)/fast $(LIBRARIES)  ## serve on PORT (9998), with ARGS="--tls-self-signed ..." if you like
 	$(VENV)/bin/twistd -n --pidfile= wsd --port $(PORT) $(ARGS)
 
-test: $(VENV)/test $(VENV)/fast tests/node_modules  ## every test; ARGS="-k name" for some
+test: $(VENV)/test $(VENV)/fast tests/node_modules $(LIBRARIES)  ## every test; ARGS="-k name" for some
 	$(VENV)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all:  ## every test with each Python there is, and under the asyncio reactor
@@ -74,7 +75,7 @@ soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of u
 	$(VENV)/bin/python -m tests.process.topicredis --hosts
 
 clean:  ## removes whatever these verbs made
-	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules wsd/uses/lib
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -f twisted/plugins/dropin.cache wsd/*/*.so
 
@@ -98,6 +99,11 @@ $(VENV)/run: setup.cfg pyproject.toml tools/requirements.py | $(VENV)/pyvenv.cfg
 $(VENV)/fast: setup.py pyproject.toml $(wildcard wsd/*/*.pyx wsd/*/*.pxd wsd/*/*.h) wsd/listen/records.py wsd/listen/sealing.py wsd/listen/secure.py | $(VENV)/run
 	@! command -v cc >/dev/null || $(VENV)/bin/python setup.py --quiet build_ext --inplace
 	@if $(VENV)/bin/python -c "import wsd.frames._fast, wsd.listen._turn" 2>/dev/null; then touch $@; else echo "not compiled: frames are read in Python"; fi
+
+# The libraries from npm of the pages of uses, where there is npm.
+$(LIBRARIES): wsd/uses/package.json wsd/uses/package-lock.json $(wildcard wsd/uses/bundle/*)
+	@if ! command -v npm >/dev/null; then echo "no npm: some pages at /uses/ lack their libraries"; \
+	else node wsd/uses/bundle/bundle.mjs || echo "npm failed: some pages at /uses/ lack their libraries"; fi
 
 programs:
 	@tools/need

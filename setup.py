@@ -1,7 +1,12 @@
-"""Builds what is compiled, which is left out where that fails; all else is in setup.cfg."""
+"""Builds what is compiled, and bundles libraries from npm. Either is left out if it fails. The rest is in setup.cfg."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 COMPILED = {
     "wsd/frames/_fast.pyx": ["wsd/frames/payload.h"],
@@ -32,4 +37,20 @@ for extension in extensions:
     # Cython makes extensions of its own from those above, and drops this option.
     extension.optional = True
 
-setup(ext_modules=extensions)
+
+class BuildWithLibraries(build_py):
+    """Bundles the libraries of the pages of uses first, unless they are there: a source distribution has them."""
+
+    LIBRARIES = Path("wsd/uses/lib/LICENSES.txt")
+
+    def run(self):
+        """Build the modules and their data."""
+        if not self.LIBRARIES.exists():
+            try:
+                subprocess.run(["node", "wsd/uses/bundle/bundle.mjs"], check=True, timeout=300)
+            except (OSError, subprocess.SubprocessError) as error:
+                print(f"warning: built without the libraries of the pages of uses: {error}", file=sys.stderr)
+        super().run()
+
+
+setup(ext_modules=extensions, cmdclass={"build_py": BuildWithLibraries})

@@ -53,9 +53,10 @@ _PROBLEMS = """() => {
 _ENGLISH = """() => {
     const found = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const other = "[lang=en], code, pre, kbd, .name, .typed, .data, script, noscript, template, .brand";
     for (let node; (node = walker.nextNode());) {
         const element = node.parentElement;
-        if (element.closest("[lang=en], code, pre, kbd, .name, .data, script, noscript, template, .brand")) continue;
+        if (element.closest(other)) continue;
         if (element.checkVisibility() && /[a-z]{2,} [a-z]{2,}/.test(node.data)) found.push(node.data.trim());
     }
     return found;

@@ -12,8 +12,8 @@ from tests.browser.conftest import FOREIGN
 from tests.browser.test_console_page import CONTRASTS
 
 PAGES = ("/", "/blob", "/canvas/one", "/soap", "/topics", "/_wsd/status", "/nothing")
-NAMES = ["Console", "Canvas", "Files", "SOAP", "Topics", "Status"]
-NAMES_ZH = ["控制台", "画布", "文件", "SOAP", "主题", "状态"]
+NAMES = ["Console", "Canvas", "Files", "SOAP", "Topics", "Uses", "Status"]
+NAMES_ZH = ["控制台", "画布", "文件", "SOAP", "主题", "示例", "状态"]
 
 Opened = Callable[..., Page]
 

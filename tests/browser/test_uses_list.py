@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from urllib.request import urlopen
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.uses import UsesServer, Windows, checkLooks, server, windows
 from wsd.uses import NAMES
@@ -42,3 +42,26 @@ class TestTheList:
 
     def testLooksRightEverywhere(self, browser: Browser, server: UsesServer) -> None:
         checkLooks(browser, server.url("/uses/"), "#uses li", "list")
+
+
+class TestAPageWithoutItsLibraries:
+    """A checkout without npm has no `wsd/uses/lib`."""
+
+    def testSaysWhatToInstallInASentence(self, browser: Browser, server: UsesServer) -> None:
+        page = browser.new_context(locale="en-US").new_page()
+        page.route("**/uses/lib/*", lambda route: route.fulfill(status=404))
+        page.route("**/uses/scores/page.json", self.withNeeds)
+        page.goto(server.url("/uses/scores"))
+        expect(page.locator("#connection")).to_have_text(
+            "This page needs yjs, codemirror from npm. In a checkout, install Node.js with npm, stop the server, "
+            "and start it by make run; or install the wheel, which has them."
+        )
+        expect(page.locator(".boards")).to_be_hidden()
+        page.get_by_role("button", name="简体中文").click()
+        expect(page.locator("#connection")).to_contain_text("本页需要 npm 中的 yjs, codemirror。")
+        page.context.close()
+
+    @staticmethod
+    def withNeeds(route: Route) -> None:
+        words = route.fetch().json()
+        route.fulfill(json={**words, "needs": ["yjs", "codemirror"]})

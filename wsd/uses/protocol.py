@@ -14,7 +14,7 @@ from wsd.uses.pages import UsesResource
 class UsesConnection(Connection):
     """Refuses every WebSocket: the pages open them at other routes."""
 
-    def opening(self, request: Request) -> Accept:
+    async def opening(self, request: Request) -> Accept:
         """Raises `Refused` (404)."""
         raise Refused(404, "only pages are here; they open WebSockets at routes of their own")
 

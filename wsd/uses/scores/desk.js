@@ -51,7 +51,8 @@ export function beginDesk(topics, match, board) {
   }
 
   function goal(side) {
-    publish({...board.score, [side]: board.score[side] + 1}, "score");
+    const {home, away} = board.score;
+    publish({home, away, [side]: board.score[side] + 1}, "score");
     tell(`${side}Goal`);
   }
   // end of lesson

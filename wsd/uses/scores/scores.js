@@ -47,7 +47,7 @@ class Board {
   draw() {
     for (const side of ["home", "away"]) this.place.querySelector(`.${side}`).textContent = this.score[side];
     this.place.querySelector(".events").replaceChildren(...this.events.map(({text, minute}) =>
-      create("li", {}, create("span", {className: "minute", textContent: `${minute}'`}), ` ${textOf(text)}`)));
+      create("li", {}, create("span", {className: "minute", textContent: `${minute}'`}), " ", create("span", {className: "typed", textContent: textOf(text)}))));
     this.tick();
   }
 
