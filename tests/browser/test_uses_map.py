@@ -146,7 +146,7 @@ class TestPositions:
         checkFrame(windows.open("/uses/map"))
 
     def testLooksRightEverywhere(self, browser: Browser, server: UsesServer) -> None:
-        checkLooks(browser, server.url("/uses/map"), MINE)
+        checkLooks(browser, server.url("/uses/map"), "#land[d]")
 
 
 def opacity(page: Page, name: str) -> float:

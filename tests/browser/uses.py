@@ -169,7 +169,7 @@ def checkFrame(page: Page) -> None:
     expect(page.locator("#frame .do")).not_to_be_empty()
     with page.expect_popup() as popup:
         page.get_by_role("button", name="Open a second window").click()
-    assert popup.value.url == page.url
+    assert popup.value.url == page.evaluate("new URL(document.body.dataset.window ?? '', location).href")
     popup.value.close()
     page.get_by_role("button", name="Copy a link to this page").click()
     expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_visible()
