@@ -128,9 +128,10 @@ def windows(browser: Browser, server: UsesServer) -> Iterator[Windows]:
 
 def checkHygiene(page: Page) -> None:
     """Nothing sticks out, every control has a name, all text has the contrast of WCAG AA and is translated."""
-    assert problems(page) == []
+    found = problems(page)
+    assert found == [], found
     faint = [(round(ratio, 2), text) for ratio, text in page.evaluate(CONTRASTS) if ratio < 4.5]
-    assert faint == []
+    assert faint == [], faint
     if page.evaluate("document.documentElement.lang") == "zh-CN":
         assert english(page) == []
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from time import time
 from types import MappingProxyType
 from typing import Any
 
 from twisted.web.resource import IResource
 
 from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.uses.call.ice import iceServers
+from wsd.uses.options import UsesOptions
 from wsd.uses.pages import UsesResource
 
 
@@ -23,11 +26,17 @@ class UsesFactory(Factory):
     """The pages of a route, read once."""
 
     connection = UsesConnection
+    Options = UsesOptions
     about = MappingProxyType({"en": "Nine pages that show what wsd is used for.", "zh": "九个页面，展示 wsd 的用途。"})
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._resource = UsesResource()
+        self._secret = self.options.secret()
+        self._resource = UsesResource({"call/ice.json": self._iceServers})
+
+    def _iceServers(self) -> dict[str, object]:
+        options = self.options
+        return {"iceServers": iceServers(options.stun, options.turn, self._secret, time())}
 
     def page(self) -> str:
         """The list of the pages."""
