@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -20,7 +21,7 @@ FAKE = [
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]
-DEVICES = {"permissions": ["camera", "microphone"]}
+DEVICES: dict[str, Any] = {"permissions": ["camera", "microphone"]}
 
 
 @pytest.fixture(scope="module")
