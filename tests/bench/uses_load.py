@@ -17,7 +17,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -80,7 +80,7 @@ async def every(seconds: float, act: Callable[[], None]) -> None:
         due = max(due + seconds, time.monotonic())
 
 
-async def game(port: int, number: int) -> tuple[list[Client], list[Awaitable[None]]]:
+async def game(port: int, number: int) -> tuple[list[Client], Sequence[Awaitable[None]]]:
     """The first 16 play, and the others watch."""
     client = await Client.open(port, "/uses/game/play")
     client.send({"join": {"name": f"P{number}", "key": str(number)}})
@@ -107,7 +107,7 @@ def _token(port: int, number: int) -> dict[str, str]:
         return found
 
 
-async def class_(port: int, number: int) -> tuple[list[Client], list[Awaitable[None]]]:
+async def class_(port: int, number: int) -> tuple[list[Client], Sequence[Awaitable[None]]]:
     """A teacher who paints and turns slides, and pupils of whom each says something every ten seconds."""
     told = await asyncio.to_thread(_token, port, number)
     room, user, bearer = told["class"], told["user"], f"bearer.{told['token']}"
@@ -135,7 +135,7 @@ async def class_(port: int, number: int) -> tuple[list[Client], list[Awaitable[N
     return [topics, board], [chat, slides, every(1 / 10, paint)]
 
 
-async def editor(port: int, number: int) -> tuple[list[Client], list[Awaitable[None]]]:
+async def editor(port: int, number: int) -> tuple[list[Client], Sequence[Awaitable[None]]]:
     """A document of everyone's, in which ten write five characters a second each."""
     client = await Client.open(port, "/yjs/uses%2Fnotes")
     doc: Doc[Any] = Doc()
@@ -164,7 +164,7 @@ async def editor(port: int, number: int) -> tuple[list[Client], list[Awaitable[N
     return [client], [*acts, every(1 / 5, write)] if number < 10 else acts
 
 
-async def feed(port: int, number: int) -> tuple[list[Client], list[Awaitable[None]]]:
+async def feed(port: int, number: int) -> tuple[list[Client], Sequence[Awaitable[None]]]:
     """Everyone follows everyone, posts every 30 seconds, and likes a post every ten."""
     client = await Client.open(port, "/uses/feed/topics/", "topics.wsd.v1")
     client.send({"subscribe": {"topic": "feed/people", "last": True}})

@@ -79,7 +79,7 @@ class TestEnabled:
         assert config.routes == parse("", optionsOf).routes
 
     def test_is_true_or_false(self, environ: dict[str, str]) -> None:
-        with pytest.raises(ConfigError, match=r'^uses.enabled: "yes" is neither true nor false'):
+        with pytest.raises(ConfigError, match=r'^uses.enabled: "yes" is not true or false'):
             read('[uses]\nenabled = "yes"', environ)
 
     def test_a_route_of_theirs_can_be_changed(self, environ: dict[str, str]) -> None:

@@ -23,12 +23,13 @@ NEEDED = ("/blob", "/canvas/*", "/yjs/*")
 
 def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
     """The routes of the pages, in the form of a file. A page with routes of its own adds them here."""
+    folder = Path(stateFolder(environ))
     return {
         "/uses/*": {"protocol": "uses"},
         "/uses/topics/*": {
             "protocol": "topics",
             "backend": "file",
-            "store": str(Path(stateFolder(environ)) / "uses-topics.sqlite"),
+            "store": str(folder / "uses-topics.sqlite"),
             "max_message": "64 KiB",
             "max_kept": "16 MiB",
             "history_age": 604800.0,
@@ -37,7 +38,7 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
         "/uses/feed/topics/*": {
             "protocol": "topics",
             "backend": "file",
-            "store": str(Path(stateFolder(environ)) / "uses-feed.sqlite"),
+            "store": str(folder / "uses-feed.sqlite"),
             "max_topics": 5000,
             "max_kept": "16 MiB",
             "max_keys": 5000,
@@ -57,7 +58,7 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "protocol": "wsd.uses.class.room:ClassTopicsFactory",
             **{action: ["token"] for action in ("publish", "subscribe", "history", "presence", "direct")},
             "backend": "file",
-            "store": str(Path(stateFolder(environ)) / "uses-class.sqlite"),
+            "store": str(folder / "uses-class.sqlite"),
             "max_message": "64 KiB",
             "max_topics": 5000,
             "max_kept": "16 MiB",
@@ -73,6 +74,27 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "high_water": "128 KiB",
             "low_water": "64 KiB",
             "deflate": False,
+        },
+        "/uses/clicks/topics/*": {
+            "protocol": "topics",
+            "backend": "file",
+            "store": str(folder / "uses-clicks.sqlite"),
+            "max_message": "64 KiB",
+            "max_topics": 20,
+            "max_kept": "32 MiB",
+            "history_count": 20_000,
+            "history_size": "16 MiB",
+            "history_age": 86400.0,
+        },
+        "/uses/call/topics/*": {
+            "protocol": "topics",
+            "backend": "file",
+            "store": str(folder / "uses-call.sqlite"),
+            "max_message": "64 KiB",
+            "max_topics": 200,
+            "max_kept": "8 MiB",
+            "max_members": 4,
+            "history_age": 86400.0,
         },
     }
 

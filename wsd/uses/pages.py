@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -23,12 +23,17 @@ _SHARED = ("list", "shared", "lib")
 
 
 class UsesResource(Resource):
-    """Answers at `/uses/`, `/uses/pages.json`, `/uses/NAME` and `/uses/NAME/FILE`."""
+    """
+    Answers at `/uses/`, `/uses/pages.json`, `/uses/NAME` and `/uses/NAME/FILE`.
+
+    `answers` are functions by path, such as "call/ice.json": what they return is answered as JSON.
+    """
 
     isLeaf = True
 
-    def __init__(self) -> None:
+    def __init__(self, answers: Mapping[str, Callable[[], object]]) -> None:
         super().__init__()
+        self._answers = answers
         folder = files("wsd.uses")
         self._folders = {
             name: PageFiles(folder.joinpath(name), policy=_POLICY)
@@ -45,6 +50,9 @@ class UsesResource(Resource):
         if name == "pages.json" and not rest:
             setFields(request, {"Content-Type": "application/json", "Cache-Control": "no-cache"})
             return self._list
+        if (answer := self._answers.get("/".join((name, *rest)))) is not None:
+            setFields(request, {"Content-Type": "application/json", "Cache-Control": "no-store"})
+            return json.dumps(answer()).encode() + b"\n"
         file = INDEX if rest in ([], [""]) and name not in _SHARED else "/".join(rest)
         folder = self._folders.get(name, ())
         if file not in folder:

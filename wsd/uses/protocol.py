@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import time
 from types import MappingProxyType
 from typing import Any
 
 from twisted.web.resource import IResource
 
 from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.uses.call.ice import iceServers
+from wsd.uses.options import UsesOptions
 from wsd.uses.pages import UsesResource
 from wsd.uses.quotes.feeder import Feeder
 
@@ -25,11 +28,13 @@ class UsesFactory(Factory):
     """The pages of a route, read once."""
 
     connection = UsesConnection
+    Options = UsesOptions
     about = MappingProxyType({"en": "Nine pages that show what wsd is used for.", "zh": "九个页面，展示 wsd 的用途。"})
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._resource = UsesResource()
+        self._secret = self.options.secret()
+        self._resource = UsesResource({"call/ice.json": self._iceServers})
         self._others: Sequence[Factory] = ()
         self._feeder: Feeder | None = None
 
@@ -50,6 +55,10 @@ class UsesFactory(Factory):
         """Feed it no more: the daemon stops, or another factory does it."""
         if self._feeder is not None:
             self._feeder.stop()
+
+    def _iceServers(self) -> dict[str, object]:
+        options = self.options
+        return {"iceServers": iceServers(options.stun, options.turn, self._secret, time())}
 
     def page(self) -> str:
         """The list of the pages."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,14 @@ class TestPost:
         assert answer.status == 202
         assert heard(subscriber) == ["click"]
 
+    def test_of_a_beacon_has_its_idempotency_key_in_the_query(self) -> None:
+        daemon = daemonOf()
+        subscriber = at(daemon, "clicks")
+        position = post(daemon, "click", TEXT, "Idempotency-Key: a", path="/topics/clicks").json["position"]
+        again = post(daemon, "click", TEXT, path="/topics/clicks?once=a")
+        assert again.json == {"position": position, "duplicate": True}
+        assert heard(subscriber) == ["click"]
+
 
 class TestSeveralMessages:
     def test_are_published_in_their_order(self) -> None:
@@ -134,10 +143,11 @@ class TestABadPost:
         [
             ("/topics/a//b", [TEXT], "1", (404, "bad_topic", "has an empty level")),
             ("/topics/%2B", [TEXT], "1", (400, "filter", "only topics can be published to")),
-            ("/topics/a?nope", [TEXT], "1", (400, "bad_query", "parameters are key, ttl, token")),
+            ("/topics/a?nope", [TEXT], "1", (400, "bad_query", "parameters are key, once, ttl, token")),
             ("/topics/a?ttl=0", [TEXT], "1", (400, "bad_query", "ttl='0' is not a number of seconds")),
             ("/topics/a?ttl=x", [TEXT], "1", (400, "bad_query", "ttl='x' is not a number of seconds")),
             ("/topics/a", [TEXT, f"Idempotency-Key: {'x' * 201}"], "1", (400, "bad_query", "Idempotency-Key must")),
+            ("/topics/a?once=", [TEXT], "1", (400, "bad_query", "once must have 1 to 200 characters")),
             ("/topics/a", [TEXT], b"\xff", (400, "bad_message", "the body is not UTF-8")),
             ("/topics/a", [JSON], "{", (400, "bad_message", "the body is not JSON")),
             ("/topics/a", [JSON], "NaN", (400, "bad_message", "the body is not JSON")),
@@ -213,6 +223,39 @@ class TestGet:
     )
     def test_of_what_is_not_there_says_why(self, path: str, code: str) -> None:
         assert ask(daemonOf(), f"GET {path}").error[1] == code
+
+
+class TestLines:
+    """The history as NDJSON."""
+
+    LINES = "Accept: application/x-ndjson"
+
+    def test_are_the_messages_of_the_history(self) -> None:
+        daemon = daemonOf()
+        for body in ("1", '{\r\n  "a": "b\\n"\n}', "3"):
+            post(daemon, body, JSON)
+        answer = ask(daemon, "GET /topics/a", self.LINES)
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        lines = [json.loads(line) for line in answer.body.decode().splitlines()]
+        assert [line["data"] for line in lines] == [1, {"a": "b\n"}, 3]
+        assert ask(daemon, "GET /topics/a?history=1", self.LINES).body.count(b"\n") == 1
+
+    def test_begin_after_a_position(self) -> None:
+        daemon = daemonOf(history_count=2)
+        positions = [post(daemon, f"{number}", JSON).json["position"] for number in range(4)]
+        (line,) = ask(daemon, f"GET /topics/a?since={positions[2]}", self.LINES).body.decode().splitlines()
+        assert json.loads(line) == {"topic": "a", "position": positions[3], "data": 3}
+        assert ask(daemon, f"GET /topics/a?since={positions[0]}", self.LINES).error[:2] == (410, "gap")
+
+    def test_of_an_empty_topic_are_none(self) -> None:
+        answer = ask(daemonOf(), "GET /topics/a", self.LINES)
+        assert (answer.status, answer.body) == (200, b"")
+
+    def test_of_a_filter_are_refused(self) -> None:
+        assert ask(daemonOf(), "GET /topics/%23", self.LINES).error[:2] == (400, "filter")
+
+    def test_need_the_right_to_read_the_history(self) -> None:
+        assert ask(daemonOf(history=()), "GET /topics/a", self.LINES).error[:2] == (403, "forbidden")
 
 
 class TestALongPoll:

@@ -111,10 +111,14 @@ def readReadQuery(queries: dict[str, str], pattern: str, lastEventId: str | None
 
 
 def readWriteQuery(queries: dict[str, str], once: str | None) -> WriteQuery:
-    """What a POST asks for; `once` is its Idempotency-Key. Raises TopicError."""
-    _checkNames(queries, ("key", "ttl", "token"))
+    """
+    What a POST asks for; `once` is its Idempotency-Key, which a beacon can only send as `?once`. Raises TopicError.
+    """
+    _checkNames(queries, ("key", "once", "ttl", "token"))
+    name = "Idempotency-Key" if once is not None else "once"
+    once = once if once is not None else queries.get("once")
     if once is not None and not 0 < len(once) <= MAX_KEY:
-        raise TopicError("bad_query", f"Idempotency-Key must have 1 to {MAX_KEY} characters")
+        raise TopicError("bad_query", f"{name} must have 1 to {MAX_KEY} characters")
     ttl = _seconds(queries, "ttl", MAX_TTL) if "ttl" in queries else None
     return WriteQuery(_key(queries), ttl, once)
 

@@ -1,7 +1,8 @@
 """
 Topics over HTTP, on the same paths as WebSockets.
 
-POST publishes, GET is history, last values and members in JSON, a long poll, or a stream of events; DELETE clears.
+POST publishes, GET is history, last values and members in JSON, the history as NDJSON, a long poll, or a stream of
+events; DELETE clears.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from wsd.protocols.topics.names import isFilter
 from wsd.protocols.topics.pages import TopicList
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.polling import Poll
-from wsd.protocols.topics.posting import Body, isBatch, messageOf, messagesOf
+from wsd.protocols.topics.posting import NDJSON, Body, isBatch, messageOf, messagesOf
 from wsd.protocols.topics.publication import Publication, TopicMessage
 from wsd.protocols.topics.query import ReadQuery, WriteQuery, patternOf, readReadQuery, readWriteQuery
 from wsd.protocols.topics.replay import Beginning
 from wsd.protocols.topics.rules import Action, Levels, Subject
+from wsd.protocols.topics.topic import Recovered
 from wsd.resources import IBody, IStreamed, answerBy, finish, prefersHtml, setFields
 
 _METHODS = "DELETE, GET, HEAD, OPTIONS, POST"
@@ -114,7 +116,7 @@ class TopicResource(Resource):
     # -- reading --------------------------------------------------------------------------------------------------
 
     def render_GET(self, request: Any) -> int:
-        """A stream of events, a long poll, or what there is."""
+        """A stream of events, a long poll, the history in lines, or what there is."""
         return _answerBy(request, self._read(request))
 
     async def _read(self, request: Any) -> None:
@@ -123,7 +125,8 @@ class TopicResource(Resource):
         subject = self._subjectOf(request, queries)
         setFields(request, {"Vary": "Accept, Origin"})
         beginning = Beginning(topic, levels, query.last, query.history or 0, query.since)
-        if _EVENTS in (request.head.headers.get("Accept") or "") and request.head.method == "GET":
+        accept = request.head.headers.get("Accept") or ""
+        if _EVENTS in accept and request.head.method == "GET":
             await self._check(Action.subscribe, topic, levels, subject)
             if query.replays:
                 await self._check(Action.history, topic, levels, subject)
@@ -134,6 +137,9 @@ class TopicResource(Resource):
             await self._check(Action.subscribe, topic, levels, subject)
             await self._check(Action.history, topic, levels, subject)
             await self._poll(request, beginning, query.wait)
+        elif any(name in accept for name in NDJSON):
+            await self._check(Action.history, topic, levels, subject)
+            await self._showLines(request, beginning, query)
         else:
             await self._show(request, beginning, query, subject)
 
@@ -157,11 +163,9 @@ class TopicResource(Resource):
         try:
             await self._check(Action.history, topic, levels, subject)
             if not isFilter(topic):
-                count = self._parts.options.history_count if query.history is None else query.history
-                since = query.since
-                found = await (backend.newest(topic, count) if since is None else backend.since(topic, since))
+                found = await self._found(topic, query)
                 content["position"] = _json(str(found.position))
-                if since is not None:
+                if query.since is not None:
                     content["gap"] = _json(not found.isComplete)
                 content["history"] = _list(found.publications)
             content["last"] = _list(await backend.last(levels))
@@ -176,6 +180,27 @@ class TopicResource(Resource):
         if refused is not None and len(content) == 1:
             raise refused
         await _answerJson(request, 200, {}, content)
+
+    async def _showLines(self, request: Any, beginning: Beginning, query: ReadQuery) -> None:
+        """The history, each message in a line of its own. Raises TopicError("gap"): lines have no place for one."""
+        topic = beginning.topic
+        if isFilter(topic):
+            raise TopicError("filter", f"{topic!r} is a filter, which has no history; write a topic")
+        found = await self._found(topic, query)
+        if query.since is not None and not found.isComplete:
+            raise TopicError("gap", f"messages after {query.since} are lost; ask without since for those that are left")
+        # In JSON, a line end is between two tokens or escaped.
+        lines = (jsonOf(publication).replace("\r", " ").replace("\n", " ") for publication in found.publications)
+        text = "".join(f"{line}\n" for line in lines)
+        finish(request, 200, {"Content-Type": NDJSON[0], "Cache-Control": "no-store"}, text.encode())
+
+    async def _found(self, topic: str, query: ReadQuery) -> Recovered:
+        """The part of the history that was asked for."""
+        backend = self._parts.hub.backend
+        if query.since is not None:
+            return await backend.since(topic, query.since)
+        count = self._parts.options.history_count if query.history is None else query.history
+        return await backend.newest(topic, count)
 
     # -- clearing -------------------------------------------------------------------------------------------------
 

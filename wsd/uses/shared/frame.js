@@ -1,7 +1,8 @@
 // The frame of a page of uses: its title and what to do, a second window, a link to share, and how it is made.
 //
 // The page is <body data-use="NAME"> with <div id="frame"></div> before its own content and <div id="made"></div> after
-// it. Its words are in page.json. `at` gives addresses on the server, and `showConnection` tells when it went away.
+// it. Its words are in page.json. The attribute data-window has the query of the second window, if that shows something
+// else. `at` gives addresses on the server, and `showConnection` tells when it went away.
 
 import {copyText} from "/_wsd/clipboard.js";
 import {create} from "/_wsd/element.js";
@@ -59,7 +60,7 @@ export function followTopics(topics) {
 }
 
 function openWindow() {
-  window.open(location.href, "_blank", "popup,noopener,width=720,height=800");
+  window.open(document.body.dataset.window ?? location.href, "_blank", "popup,noopener,width=720,height=800");
 }
 
 async function copyLink(status) {
