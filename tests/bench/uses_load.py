@@ -91,7 +91,7 @@ async def game(port: int, number: int) -> tuple[list[Client], Sequence[Awaitable
         steps += 1
         client.send({"step": [steps, (steps // 40 % 3) - 1, (steps // 25 % 3) - 1, steps % 90 == 0]})
 
-    acts = [every(1, lambda: client.send({"ping": [1, 20]}))]
+    acts: list[Awaitable[None]] = [every(1, lambda: client.send({"ping": [1, 20]}))]
     return [client], [*acts, every(1 / 30, step)] if number < 16 else acts
 
 
@@ -160,7 +160,7 @@ async def editor(port: int, number: int) -> tuple[list[Client], Sequence[Awaitab
     say()
     # A client of y-protocols also sends the states of the others back: they are not new.
     known = awarenessMessage([ClientState(number, 0, json.dumps({"user": {"name": "P", "color": 1}}))])
-    acts = [every(15, say), every(1 / 50, lambda: client.send(known))]
+    acts: list[Awaitable[None]] = [every(15, say), every(1 / 50, lambda: client.send(known))]
     return [client], [*acts, every(1 / 5, write)] if number < 10 else acts
 
 
