@@ -39,7 +39,8 @@ _PROBLEMS = """() => {
             if (isShown(each) && !isIn(each, panel)) found.push(`${each.outerHTML.slice(0, 90)} sticks out`);
         }
     }
-    for (const each of document.querySelectorAll("button, a[href], input, select, textarea, canvas, [tabindex]")) {
+    const controls = "button, a[href], input, select, textarea, canvas:not([aria-hidden=true]), [tabindex]";
+    for (const each of document.querySelectorAll(controls)) {
         const label = [...each.labels ?? []].map((label) => label.textContent).join("");
         const name = each.getAttribute("aria-label") ?? (label || each.textContent);
         if (each.checkVisibility() && !name.trim()) found.push(`${each.outerHTML.slice(0, 90)} has no name`);

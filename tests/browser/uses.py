@@ -102,7 +102,7 @@ class Windows:
 
     def areBlameless(self) -> None:
         """No fault in a console, and no request to another host."""
-        assert self.faults == []
+        assert self.faults == [], self.faults
         assert self.hosts <= {urlsplit(self._server.base).netloc}
 
     def close(self) -> None:

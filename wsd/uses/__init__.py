@@ -56,6 +56,17 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "max_members": 4,
             "history_age": 86400.0,
         },
+        "/uses/quotes/topics/*": {
+            "protocol": "topics",
+            "publish": [],
+            "max_topics": 10,
+            "max_keys": 500,
+            "history_count": 0,
+            "slow": "latest",
+            "high_water": "128 KiB",
+            "low_water": "64 KiB",
+            "deflate": False,
+        },
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import time
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.uses.call.ice import iceServers
 from wsd.uses.options import UsesOptions
 from wsd.uses.pages import UsesResource
+from wsd.uses.quotes.feeder import Feeder
 
 
 class UsesConnection(Connection):
@@ -33,6 +35,26 @@ class UsesFactory(Factory):
         super().__init__(*arguments, **named)
         self._secret = self.options.secret()
         self._resource = UsesResource({"call/ice.json": self._iceServers})
+        self._others: Sequence[Factory] = ()
+        self._feeder: Feeder | None = None
+
+    def meet(self, others: Sequence[Factory]) -> None:
+        """The route of quotes may be among them by the time that this one starts."""
+        self._others = others
+
+    def started(self) -> None:
+        """Feed the market of quotes."""
+        others, self._others = self._others, ()
+        path = f"{self.route.path}/quotes/topics"
+        quotes: Any = next((each for each in reversed(others) if each.route.path == path), None)
+        if quotes is not None:
+            self._feeder = Feeder(quotes, self.clock)
+            self._feeder.start()
+
+    def retired(self) -> None:
+        """Feed it no more: the daemon stops, or another factory does it."""
+        if self._feeder is not None:
+            self._feeder.stop()
 
     def _iceServers(self) -> dict[str, object]:
         options = self.options

@@ -21,10 +21,13 @@ from wsd.protocols.topics.choice import backendOf, limitsOf
 from wsd.protocols.topics.enveloped import ENVELOPED, EnvelopedForm
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.hub import Hub
+from wsd.protocols.topics.messages import JSON, compact
+from wsd.protocols.topics.names import checkName
 from wsd.protocols.topics.options import FILE, TopicsOptions
 from wsd.protocols.topics.outbox import OutboxBounds, Outboxes, Slow
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.plain import PLAIN, PlainForm
+from wsd.protocols.topics.publication import TopicMessage
 from wsd.protocols.topics.query import patternOf, readQuery
 from wsd.protocols.topics.resource import TopicResource
 from wsd.protocols.topics.rules import Subject
@@ -58,6 +61,9 @@ class TopicConnection(Connection):
 
     def opened(self) -> Awaitable[None] | None:
         """Begin to speak."""
+        if self.factory.options.slow == Slow.latest:
+            # What the kernel buffers cannot be replaced by something newer.
+            self.keepFresh(self.factory.policies.low_water)
         self._endWithToken()
         return self._speaker.begin()
 
@@ -173,6 +179,27 @@ class TopicsFactory(Factory):
         hub = self.parts.hub
         hub.backend.configure(*limitsOf(self.options))
         return hub.start(self)
+
+    # -- for other protocols of the daemon --------------------------------------------------------------------------
+
+    def subscribers(self, topic: str) -> int:
+        """Returns how many of this process subscribe to a topic by its name."""
+        return self.parts.hub.audiences().get(topic, 0)
+
+    def publishJson(self, topic: str, values: Sequence[tuple[str | None, Any]]) -> Deferred[Any]:
+        """
+        Publish values to a topic, all or none. Each has a key, whose last value it becomes, or None.
+
+        Fires when all are as safe as the backend promises. Fails with TopicError. No rule is asked.
+        """
+        checkName(topic)
+        messages = [
+            TopicMessage(compact(value), False, key, isRemoval=key is not None and value is None, mediaType=JSON)
+            for key, value in values
+        ]
+        return self.parts.hub.backend.publishAll(topic, messages)
+
+    # -- HTTP -----------------------------------------------------------------------------------------------------
 
     def page(self) -> str | None:
         """The list of topics is at the path without a name."""

@@ -1,0 +1,119 @@
+"""The route of the pages over HTTP: the list, each page, its files, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.wire import Daemon, Wire
+from wsd.uses import NAMES
+from wsd.uses.protocol import UsesFactory
+
+FOLDER = Path(__file__).parents[2] / "wsd" / "uses"
+PAGES = [name for name in NAMES if (FOLDER / name).is_dir()]
+
+
+def ask(path: str, *lines: str) -> tuple[int, dict[str, str], str]:
+    """Status, header fields and body of the answer to a GET."""
+    daemon = Daemon({"/uses/*": UsesFactory})
+    text = "".join(
+        f"{line}\r\n" for line in (f"GET {path} HTTP/1.1", "Host: localhost", "Connection: close", *lines, "")
+    )
+    head, _, body = Wire(daemon).exchange(text.encode()).decode().partition("\r\n\r\n")
+    first, *fields = head.split("\r\n")
+    return int(first.split()[1]), dict(field.split(": ", 1) for field in fields), body
+
+
+class TestTheList:
+    @pytest.mark.parametrize("path", ["/uses/", "/uses"])
+    def test_is_a_page(self, path: str) -> None:
+        status, fields, body = ask(path)
+        assert status == 200
+        assert fields["Content-Type"] == "text/html; charset=utf-8"
+        assert '<ul id="uses">' in body
+
+    def test_has_the_words_of_each_page(self) -> None:
+        status, fields, body = ask("/uses/pages.json")
+        assert (status, fields["Content-Type"]) == (200, "application/json")
+        listed = json.loads(body)
+        assert [each["name"] for each in listed] == PAGES
+        assert all(set(each) == {"name", "title", "sentence"} for each in listed)
+
+
+@pytest.mark.parametrize("name", PAGES)
+class TestEachPage:
+    def words(self, name: str) -> dict[str, Any]:
+        words: dict[str, Any] = json.loads((FOLDER / name / "page.json").read_text("utf-8"))
+        return words
+
+    @pytest.mark.parametrize("slash", ["", "/"])
+    def test_is_served_with_a_strict_policy(self, name: str, slash: str) -> None:
+        status, fields, body = ask(f"/uses/{name}{slash}")
+        assert status == 200
+        policy = fields["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:" in policy
+        assert f'data-use="{name}"' in body
+
+    def test_every_file_that_it_names_is_served(self, name: str) -> None:
+        _, _, body = ask(f"/uses/{name}")
+        named = [
+            path for path in re.findall(r'(?:href|src)="(/uses/[^"]+)"', body) if not path.startswith("/uses/lib/")
+        ]
+        assert len(named) >= 3
+        for path in [*named, f"/uses/{name}/page.json", f"/uses/{name}/picture.svg"]:
+            assert ask(path)[0] == 200, path
+
+    def test_has_its_words_in_both_languages(self, name: str) -> None:
+        words = self.words(name)
+        for each in (words["title"], words["sentence"], words["do"], *words["lessons"].values()):
+            assert set(each) == {"en", "zh"}
+            assert re.search("[\u4e00-\u9fff]", each["zh"])
+            assert not re.search("[\u4e00-\u9fff]", each["en"])
+
+    def test_every_lesson_in_its_source_is_explained_once(self, name: str) -> None:
+        words, found = self.words(name), []
+        for file in words.get("source", [f"{name}.js"]):
+            text = (FOLDER / name / file).read_text("utf-8")
+            begun = re.findall(r"^\s*(?://|#) lesson: (\S+)$", text, re.MULTILINE)
+            assert begun, f"{file} teaches nothing"
+            assert len(re.findall(r"^\s*(?://|#) end of lesson$", text, re.MULTILINE)) == len(begun)
+            found += begun
+        assert sorted(found) == sorted(words["lessons"])
+
+    def test_asks_no_other_host(self, name: str) -> None:
+        for file in (FOLDER / name).iterdir():
+            if file.suffix in (".html", ".css", ".js"):
+                other = re.findall(r"https?://(?!localhost)[^\s\"'`]+", file.read_text("utf-8"))
+                assert not other, f"{file.name} names {other}"
+
+    def test_its_modules_are_short(self, name: str) -> None:
+        for file in (FOLDER / name).glob("*.js"):
+            assert len(file.read_text("utf-8").splitlines()) <= 300, file.name
+
+
+@pytest.mark.parametrize(
+    "path", ["/uses/none", "/uses/scores/none.js", "/uses/shared", "/uses/lib", "/uses/scores/../../config/reading.py",
+             "/uses/__init__.py", "/uses/bundle/bundle.mjs", "/uses/pages.json/", "/uses//"]
+)  # fmt: skip
+def test_nothing_else_is_served(path: str) -> None:
+    assert ask(path)[0] in (400, 404)
+
+
+def test_a_websocket_is_refused() -> None:
+    status, _, body = ask(
+        "/uses/scores",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    )
+    assert (status, body) == (404, "only pages are here; they open WebSockets at routes of their own\n")
+
+
+def test_a_page_that_the_browser_has_is_not_sent_again() -> None:
+    tag = ask("/uses/scores/scores.js")[1]["ETag"]
+    assert ask("/uses/scores/scores.js", f"If-None-Match: {tag}")[0] == 304
