@@ -43,10 +43,28 @@ class Load:
     rate: float = 1.0
 
 
-def _score(base: str) -> None:
-    body = json.dumps({"home": 1, "away": 0, "at": round(time.time() * 1000)}).encode()
+def _post(base: str, path: str, value: object) -> None:
     headers = {"Content-Type": "application/json"}
-    urlopen(Request(f"{base}/uses/topics/scores/match?key=score", body, headers)).close()
+    urlopen(Request(f"{base}{path}", json.dumps(value).encode(), headers)).close()
+
+
+def _score(base: str) -> None:
+    _post(base, "/uses/topics/scores/match?key=score", {"home": 1, "away": 0, "at": round(time.time() * 1000)})
+
+
+def _move(base: str) -> None:
+    person = time.monotonic_ns() % 100
+    position = {"name": f"Guest {person}", "lon": 8.55, "lat": 47.37, "at": round(time.time() * 1000)}
+    _post(base, f"/uses/topics/map/world?key={person}&ttl=45", position)
+
+
+def _click(base: str) -> None:
+    events = [["click", round(time.time() * 1000), "hero-order", 0.25, 0.75]] * 10
+    _post(base, "/uses/clicks/topics/sample", {"visitor": "123456789012", "number": 1, "events": events})
+
+
+def _write(base: str) -> None:
+    _post(base, "/uses/call/topics/room", {"name": "Guest 123", "text": "Can you hear me?"})
 
 
 LOADS = {
@@ -58,8 +76,14 @@ LOADS = {
         ],
         _score,
     ),
+    "clicks": Load([(UPGRADE, "/uses/clicks/topics/", None)], _click, 100.0),
+    "call": Load([(UPGRADE, "/uses/call/topics/", {"topic": "room", "history": 50})], _write),
+    "map": Load([(UPGRADE, "/uses/topics/", {"topic": "map/world", "last": True, "history": 100})], _move, 100.0),
 }
-"""By page. Scores: one message a second."""
+"""
+By page. Scores: one message a second. Clicks: 1,000 events a second in batches of ten, and nobody watches. Call: one
+message a second to everyone; sound and pictures do not pass the daemon. Map: 100 movements a second.
+"""
 
 
 def _open(port: int, head: str, path: str, subscribe: dict[str, object] | None) -> socket.socket:

@@ -40,7 +40,33 @@ def quotes(page: Page) -> None:
     expect(page.locator("#lag")).to_contain_text("ms")
 
 
-WORKS: dict[str, Callable[[Page], None]] = {"scores": scores, "quotes": quotes}
+def clicks(page: Page) -> None:
+    page.get_by_role("button", name="Order now").click()
+    expect(page.locator("#acknowledged")).not_to_have_text("0")
+    page.locator("#mode-watch + label").click()
+    expect(page.locator("#top li").first).to_contain_text("Order now")
+
+
+def call(page: Page) -> None:
+    page.locator("#text").fill("Can you hear me?")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#messages li")).to_contain_text("Can you hear me?")
+
+
+def map_(page: Page) -> None:
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(page.locator("#people .person")).to_have_count(2)
+    expect(page.locator("#land[d]")).to_be_visible()
+
+
+WORKS: dict[str, Callable[[Page], None]] = {
+    "scores": scores,
+    "quotes": quotes,
+    "clicks": clicks,
+    "call": call,
+    "map": map_,
+}
 """What shows that a page works: something that has been to the daemon and come back."""
 
 

@@ -103,5 +103,7 @@ def test_the_page_shows_the_routes_as_they_are(environ: dict[str, str]) -> None:
     for block in re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         shown |= tomllib.loads(block)["route"]
     routes = {path: dict(keys) for path, keys in routesOf(environ).items() if keys["protocol"] == "topics"}
-    routes["/uses/topics/*"]["store"] = "uses-topics.sqlite"
+    for keys in routes.values():
+        if "store" in keys:
+            keys["store"] = Path(str(keys["store"])).name
     assert {path: shown[path] for path in routes} == routes

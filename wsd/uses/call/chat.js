@@ -26,7 +26,8 @@ function show({name, text, voice, seconds}) {
   const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   const line = create("li", {}, create("b", {textContent: String(name).slice(0, 40)}), " ");
   if (/^\/blob\/\w+$/.test(voice)) {
-    const player = create("audio", {controls: true, preload: "metadata", src: at(voice)});
+    // With crossOrigin it also plays where the page comes from another server than the file.
+    const player = create("audio", {crossOrigin: "anonymous", controls: true, preload: "metadata", src: at(voice)});
     player.setAttribute("aria-label", say("voiceOf", {name, seconds: formatNumber(seconds)}));
     line.append(player);
   } else line.append(create("span", {textContent: String(text)}));

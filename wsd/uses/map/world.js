@@ -1,6 +1,5 @@
 // The world as an SVG, which can be moved and zoomed: by pointer, by wheel, by two fingers and by buttons.
 
-import {at} from "/uses/shared/frame.js";
 import {feature, mesh} from "/uses/lib/world.js";
 
 const LEFT = -180, TOP = -84, WIDTH = 360, HEIGHT = 144; // the whole view, in degrees; nobody lives below 60° S
@@ -15,7 +14,7 @@ function pathOf({type, coordinates}) {
 }
 
 async function drawWorld() {
-  const atlas = await (await fetch(at("/uses/lib/countries-110m.json"))).json();
+  const atlas = await (await fetch("/uses/lib/countries-110m.json")).json();
   const {land, countries} = atlas.objects;
   document.getElementById("land").setAttribute("d", pathOf(feature(atlas, land).features[0].geometry));
   const borders = mesh(atlas, countries, (one, other) => one !== other);
