@@ -20,9 +20,9 @@ from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, Resp
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from wsd.protocols.soap.contenttype import toUtf8
+from wsd.protocols.soap.encodings.charsets import toUtf8
 from wsd.protocols.soap.envelope import Envelope, readRelayed
-from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer
+from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer, isOneWay, logUnanswered
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, WSA, Version
 from wsd.protocols.soap.options import SoapOptions
@@ -68,12 +68,13 @@ class SoapGateway:
         """Answers a request with the upstream service's answer, or with a fault if it gives none."""
         envelope = readRelayed(document.root, spoken)
         addressing = envelope.addressing
+        envelope.isOneWay = isOneWay(addressing, requester)
         try:
             if envelope.fault is not None:
                 raise envelope.fault
             headers = self._headers(envelope.version, addressing.Action or action, requester)
         except Fault as fault:
-            return faultAnswer(fault, envelope.version, addressing)
+            return self._faultAnswer(fault, envelope, requester)
         body = etree.tostring(document.root, encoding="utf-8")
         result = Deferred.fromCoroutine(self._relay(body, headers, envelope, requester))
         return PendingAnswer(result, addressing.MessageID)
@@ -99,7 +100,10 @@ class SoapGateway:
         response = Deferred.fromCoroutine(self._post(body, headers))
         response.addTimeout(self._options.upstream_timeout, self._clock, _late)
         try:
-            return self._read(await response, envelope)
+            answer = self._read(await response, envelope)
+            if answer.fault is None or not envelope.isOneWay:
+                return answer
+            fault = answer.fault
         except Fault as error:
             fault = error
         except Exception as error:
@@ -108,6 +112,13 @@ class SoapGateway:
                 return Answer("", envelope.version)
             self._logUnreachable(error)
             fault = Fault("the service behind cannot be reached", "Receiver")
+        return self._faultAnswer(fault, envelope, requester)
+
+    def _faultAnswer(self, fault: Fault, envelope: Envelope, requester: Requester) -> Answer:
+        """Returns the answer with a fault, an empty one to a one-way message."""
+        if envelope.isOneWay:
+            logUnanswered(self.log, self._route, requester, fault)
+            return Answer("", envelope.version, fault)
         return faultAnswer(fault, envelope.version, envelope.addressing)
 
     def _logUnreachable(self, error: Exception) -> None:
@@ -171,12 +182,15 @@ def _relate(root: Any, version: Version, messageId: str) -> None:
 
 
 def _faultIn(root: Any, version: Version) -> Fault | None:
-    """Returns the fault in an answer, None for none. It has only the code, from which HTTP takes the status."""
+    """Returns the fault in an answer, None for none. It has the reason, and the code for the status of HTTP."""
     fault = root.find(f"{version.body}/{version.fault}")
     if fault is None:
         return None
     code = fault.findtext(f"{{{version.namespace}}}Code/{{{version.namespace}}}Value") or ""
-    return Fault("", "Sender" if code.endswith("Sender") else "Receiver")
+    reason = fault.findtext(f"{{{version.namespace}}}Reason/{{{version.namespace}}}Text") or fault.findtext(
+        "faultstring"
+    )
+    return Fault(reason or "", "Sender" if code.endswith("Sender") else "Receiver")
 
 
 class _BodyReceiver(Protocol):
