@@ -29,7 +29,7 @@ from wsd.protocols.soap.page import pageOf
 from wsd.protocols.soap.reader import Document
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
-from wsd.resources import IBody, IStreamed, answerBy, finish
+from wsd.resources import IBody, IStreamed, answerBy, compressedFor, decodedBody, finish
 
 
 class ServedRoute(Protocol):
@@ -160,7 +160,7 @@ class Pages(Resource):
             return None
         request.posted = PostedEnvelope(request.head.headers.get("Content-Type"), self._factory.maxMessage)
         body: IBody = request.posted
-        return body
+        return decodedBody(request.head, body)
 
     def render_POST(self, request: Any) -> int:
         """Answers a request. Raises `Refused`, 415 for a content type that is not SOAP."""
@@ -231,7 +231,10 @@ class Pages(Resource):
         if answer.fault is not None and content:
             isSender = answer.fault.code == "Sender" and answer.version is not SOAP11
             status = 400 if isSender and self._factory.options.fault_status == "soap12" else 500
-        finish(request, status, {"Content-Type": encoding.contentType} if content else {}, content)
+        content, fields = compressedFor(request.head, content)
+        if content:
+            fields["Content-Type"] = encoding.contentType
+        finish(request, status, fields, content)
 
 
 def _actionOf(request: Any, version: Version) -> str:
