@@ -250,7 +250,7 @@ class TestWhatGoesWrong:
         [
             ("html", "answered 502 with what is no SOAP (text/html)"),
             ("other", "where an Envelope of SOAP 1.2 was due"),
-            ("mtom", "MTOM"),
+            ("mtom", "what is no SOAP (multipart/related): multipart/related has a boundary"),
             ("huge", "max_answer"),
             ("entities", "what is no SOAP"),
             ("moved", "answered 302 with what is no SOAP"),

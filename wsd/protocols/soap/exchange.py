@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from wsd.policies.address import Peer
+from wsd.protocols.soap.encodings.encoding import Encoding
 from wsd.protocols.soap.envelope import Addressing, writeFault
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import Version
@@ -27,6 +28,8 @@ class Requester(Protocol):
     peer: Peer
     user: str | None
     isFull: bool
+    encoding: Encoding
+    """The encoding of its messages."""
     canPush: bool
     """Whether it can be sent messages that are not answers."""
 

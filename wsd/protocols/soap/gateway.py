@@ -20,7 +20,10 @@ from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, Resp
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
+from wsd.protocols.soap.contenttype import mediaType
 from wsd.protocols.soap.encodings.charsets import toUtf8
+from wsd.protocols.soap.encodings.encoding import MessageReader, TooLarge
+from wsd.protocols.soap.encodings.mtom import Mtom, MtomReader
 from wsd.protocols.soap.envelope import Envelope, readRelayed
 from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer, isOneWay, logUnanswered
 from wsd.protocols.soap.faults import Fault
@@ -72,12 +75,27 @@ class SoapGateway:
         try:
             if envelope.fault is not None:
                 raise envelope.fault
-            headers = self._headers(envelope.version, addressing.Action or action, requester)
+            body, headers = self._request(document, addressing.Action or action, envelope.version, requester)
         except Fault as fault:
             return self._faultAnswer(fault, envelope, requester)
-        body = etree.tostring(document.root, encoding="utf-8")
         result = Deferred.fromCoroutine(self._relay(body, headers, envelope, requester))
         return PendingAnswer(result, addressing.MessageID)
+
+    def _request(
+        self, document: Document, action: str, version: Version, requester: Requester
+    ) -> tuple[bytes, Headers]:
+        """Returns the body and the headers to send: in MTOM for a client of MTOM, else as text. Raises `Fault`."""
+        headers = self._headers(version, action, requester)
+        if not isinstance(requester.encoding, Mtom):
+            return etree.tostring(document.root, encoding="utf-8"), headers
+        mtom = Mtom(version, "", hasHeaders=False)
+        contentType = mtom.contentType
+        if version is not SOAP11 and action:
+            # A quoted string in a quoted string (XOP 1.0, 4.1).
+            contentType = rf'{contentType[:-1]};action=\"{action}\""'
+        headers.setRawHeaders("Content-Type", [contentType])
+        headers.setRawHeaders("Accept", [f"multipart/related, {version.contentType}"])
+        return mtom.write(etree.tostring(document.root, encoding="unicode")), headers
 
     def _headers(self, version: Version, action: str, requester: Requester) -> Headers:
         """Returns the headers to send. It passes on only the client's `upstream_headers`. Raises `Fault`."""
@@ -146,14 +164,11 @@ class SoapGateway:
         version, status = envelope.version, response.status
         if status in (202, 204) or (status == 200 and not response.content):
             return Answer("", version)
-        if response.contentType.lower().startswith("multipart/"):
-            raise Fault("the service behind answers with MTOM, which is not passed on", "Receiver")
-        # The upstream service is trusted, and max_answer bounds its answers: elements need not be counted.
-        reader = EnvelopeReader(self._options.max_answer, isCounted=False)
-        reader.feed(toUtf8(response.content, response.contentType))
         try:
-            root = reader.close().root
+            root = self._rootOf(response)
         except Fault as wrong:
+            if wrong.code == "Receiver":
+                raise
             what = f"{response.contentType.partition(';')[0][:80] or 'no content type'}): {wrong.reason}"
             raise Fault(f"the service behind answered {status} with what is no SOAP ({what}", "Receiver") from None
         if root.tag != version.envelope:
@@ -165,6 +180,22 @@ class SoapGateway:
         if envelope.addressing.MessageID:
             _relate(root, version, envelope.addressing.MessageID)
         return Answer(etree.tostring(root, encoding="unicode"), version, _faultIn(root, version))
+
+    def _rootOf(self, response: UpstreamResponse) -> Any:
+        """Returns the root of an answer, in MTOM or as text in any common encoding. Raises `Fault`."""
+        # The upstream service is trusted, and max_answer bounds its answers: elements need not be counted.
+        most = self._options.max_answer
+        reader: MessageReader
+        if mediaType(response.contentType) == "multipart/related":
+            reader = MtomReader(response.contentType, most, isCounted=False)
+            reader.feed(response.content)
+        else:
+            reader = EnvelopeReader(most, isCounted=False)
+            reader.feed(toUtf8(response.content, response.contentType))
+        try:
+            return reader.close().root
+        except TooLarge:
+            raise Fault("the service behind answers more than is taken here (max_answer)", "Receiver") from None
 
 
 def _late(value: object, seconds: float) -> None:

@@ -68,8 +68,9 @@ class HttpRequester:
     canPush = False
     isOpen = True
 
-    def __init__(self, clock: IReactorTime, request: Any) -> None:
+    def __init__(self, clock: IReactorTime, request: Any, encoding: Encoding) -> None:
         self.clock = clock
+        self.encoding = encoding
         self.peer: Peer = request.peer
         self._head: Head = request.head
         self._closeCalls: list[Callable[[], None]] = []
@@ -130,9 +131,7 @@ class PostedEnvelope:
             self._reader.drop()
 
     def document(self) -> Document:
-        """Returns the envelope. Raises `Fault` (Sender), or `Refused`: 415, or 413 if it becomes too large."""
-        if self.refused is not None:
-            raise self.refused
+        """Returns the envelope. Raises `Fault` (Sender), or `Refused` (413) if it becomes too large."""
         assert self._reader is not None
         try:
             return self._reader.close()
@@ -167,7 +166,9 @@ class Pages(Resource):
         posted: PostedEnvelope | None = getattr(request, "posted", None)
         if posted is None:
             raise Refused(400, "there is no envelope; write one into the body")
-        requester = HttpRequester(self._factory.clock, request)
+        if posted.refused is not None:
+            raise posted.refused
+        requester = HttpRequester(self._factory.clock, request, posted.encoding)
         answer: Answer | PendingAnswer
         try:
             document = posted.document()

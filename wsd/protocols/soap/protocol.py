@@ -38,7 +38,7 @@ class SoapConnection(Connection):
     factory: SoapFactory
     canPush = True
     isFull = False
-    _agreed: Encoding
+    encoding: Encoding
     """The encoding of the handshake, which binary messages have."""
     _reader: MessageReader
     _isBinary = True
@@ -52,7 +52,7 @@ class SoapConnection(Connection):
                 [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Protocol", "soap")],
             )
         headers = request.head.headers
-        self._agreed = encodingOfSocket(
+        self.encoding = encodingOfSocket(
             headers.get("soap-content-type"),
             headers.get("microsoft-binary-transfer-mode"),
             self.factory.options.session_strings,
@@ -61,7 +61,7 @@ class SoapConnection(Connection):
 
     def opened(self) -> None:
         """Called after the handshake. The client speaks first."""
-        self._reader = self._agreed.reader(self.factory.maxMessage)
+        self._reader = self.encoding.reader(self.factory.maxMessage)
         self._pending: set[Deferred[Any]] = set()
         self._closeCalls: dict[object, Callable[[], None]] = {}
         self._isHolding = False
@@ -74,7 +74,7 @@ class SoapConnection(Connection):
             self._reader = self._encodingOf(isBinary).reader(self.factory.maxMessage)
 
     def _encodingOf(self, isBinary: bool) -> Encoding:
-        return self._agreed if isBinary else self._agreed.inText
+        return self.encoding if isBinary else self.encoding.inText
 
     def arrived(self, data: bytes) -> None:
         """Called with the next bytes of the message."""
@@ -90,9 +90,9 @@ class SoapConnection(Connection):
         isBinary = self._isBinary
         answer: Answer | PendingAnswer
         try:
-            answer = self.factory.node.process(self._reader.close(), self._agreed.version, self)
+            answer = self.factory.node.process(self._reader.close(), self.encoding.version, self)
         except Fault as fault:
-            answer = faultAnswer(fault, self._agreed.version)
+            answer = faultAnswer(fault, self.encoding.version)
         if self._weight:
             self._weigh()
         if isinstance(answer, Answer):
