@@ -250,7 +250,7 @@ class TestWhatGoesWrong:
         [
             ("html", "answered 502 with something other than SOAP (text/html)"),
             ("other", "instead of an Envelope of SOAP 1.2"),
-            ("mtom", "MTOM"),
+            ("mtom", "something other than SOAP (multipart/related): multipart/related has a boundary"),
             ("huge", "max_answer"),
             ("entities", "something other than SOAP"),
             ("moved", "answered 302 with something other than SOAP"),

@@ -209,6 +209,8 @@ def _bounded(value: float, metadata: Mapping[str, Any]) -> int | float:
 
 
 def _string(value: object, metadata: Mapping[str, Any], folder: str) -> str:
+    if type(value) is int and str(value) in metadata.get("choices", ()):
+        value = str(value)
     if not isinstance(value, str):
         raise ValueError(f'{show(value)} is not a string; write it in quotes: "{value}"')
     choices = metadata.get("choices")

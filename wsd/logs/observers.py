@@ -54,7 +54,7 @@ class LineObserver:
         self._stream.flush()
 
 
-_REFUSED = frozenset({"request.refused", "handler.refused", "tls.refused", "proxy.dropped"})
+_REFUSED = frozenset({"request.refused", "handler.refused", "tls.refused", "proxy.dropped", "soap.unanswered"})
 """Events that any client can cause as often as it likes."""
 
 

@@ -1,11 +1,12 @@
 """
-HTTP for protocols: interfaces of resources, answers by coroutines, pages with their files, and what clients accept.
+HTTP for protocols: resources, answers by coroutines, pages with their files, what clients accept, and codings.
 
 A resource is one of twisted.web. It raises `wsd.head.Refused` to answer with an error, which `wsd.web` renders.
 """
 
 from wsd.resources.accept import prefersChinese, prefersHtml
 from wsd.resources.answers import answerBy, finish, setFields
+from wsd.resources.codings import compressedFor, decodedBody
 from wsd.resources.interfaces import IBody, IStreamed, Slots
 from wsd.resources.pages import PAGE_POLICY, PageFiles
 
@@ -16,6 +17,8 @@ __all__ = [
     "PageFiles",
     "Slots",
     "answerBy",
+    "compressedFor",
+    "decodedBody",
     "finish",
     "prefersChinese",
     "prefersHtml",

@@ -1,4 +1,4 @@
-"""What a client prefers to be answered with, by its header fields Accept and Accept-Language (RFC 9110 12.5)."""
+"""What a client prefers to be answered with: Accept, Accept-Encoding and Accept-Language (RFC 9110 12.5)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ def prefersChinese(head: Head) -> bool:
         language = tag.partition("-")[0]
         weights[language] = max(quality, weights.get(language, 0.0))
     return weights.get("zh", 0.0) > weights.get("en", 0.0)
+
+
+def codingWeight(head: Head, coding: str) -> float:
+    """Returns how much a content coding is preferred, 0 for one that is not accepted (RFC 9110 12.5.3)."""
+    weights = dict(_weights(head.headers.byName.get("accept-encoding", "")))
+    return weights.get(coding, weights.get("*", 0.0))
 
 
 def _weights(value: str) -> Iterator[tuple[str, float]]:

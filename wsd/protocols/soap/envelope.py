@@ -66,6 +66,8 @@ class Envelope:
     body: Any = None
     """The one element in the Body, or None."""
     fault: Fault | None = None
+    isOneWay: bool = False
+    """Whether its sender expects nothing back, not even a fault."""
 
 
 def readEnvelope(root: Any, spoken: Version) -> Envelope:

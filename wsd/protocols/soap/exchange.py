@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from wsd.policies.address import Peer
+from wsd.protocols.soap.encodings.encoding import Encoding
 from wsd.protocols.soap.envelope import Addressing, writeFault
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import Version
@@ -26,6 +28,8 @@ class Requester(Protocol):
     peer: Peer
     user: str | None
     isFull: bool
+    encoding: Encoding
+    """The encoding of its messages."""
     canPush: bool
     """Whether it can be sent messages that are not answers."""
 
@@ -54,6 +58,27 @@ class Answer:
     text: str
     version: Version
     fault: Fault | None = None
+
+
+def isOneWay(addressing: Addressing, requester: Requester) -> bool:
+    """
+    Returns whether a message has an Action and no MessageID: its sender expects nothing back (WS-Addressing Core, 3.1).
+
+    On a WebSocket a fault could then not be told from any other message, and WCF ends the channel. Over HTTP the answer
+    to a request is clear.
+    """
+    return bool(addressing.Action) and not addressing.MessageID and requester.canPush
+
+
+def logUnanswered(log: Logger, route: str, requester: Requester, fault: Fault) -> None:
+    """Logs a fault that is not sent, since its request was one-way. The log limits these lines."""
+    log.warn(
+        "{route}: a one-way message of {peer} gets no fault: {sentence}",
+        event="soap.unanswered",
+        route=route,
+        peer=str(requester.peer),
+        sentence=fault.reason[:400],
+    )
 
 
 @dataclass(slots=True)

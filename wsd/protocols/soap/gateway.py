@@ -20,9 +20,12 @@ from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, Resp
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 
-from wsd.protocols.soap.contenttype import toUtf8
+from wsd.protocols.soap.contenttype import mediaType
+from wsd.protocols.soap.encodings.charsets import toUtf8
+from wsd.protocols.soap.encodings.encoding import MessageReader, TooLarge
+from wsd.protocols.soap.encodings.mtom import Mtom, MtomReader
 from wsd.protocols.soap.envelope import Envelope, readRelayed
-from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer
+from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer, isOneWay, logUnanswered
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, WSA, Version
 from wsd.protocols.soap.options import SoapOptions
@@ -68,15 +71,31 @@ class SoapGateway:
         """Answers a request with the upstream service's answer, or with a fault if it gives none."""
         envelope = readRelayed(document.root, spoken)
         addressing = envelope.addressing
+        envelope.isOneWay = isOneWay(addressing, requester)
         try:
             if envelope.fault is not None:
                 raise envelope.fault
-            headers = self._headers(envelope.version, addressing.Action or action, requester)
+            body, headers = self._request(document, addressing.Action or action, envelope.version, requester)
         except Fault as fault:
-            return faultAnswer(fault, envelope.version, addressing)
-        body = etree.tostring(document.root, encoding="utf-8")
+            return self._faultAnswer(fault, envelope, requester)
         result = Deferred.fromCoroutine(self._relay(body, headers, envelope, requester))
         return PendingAnswer(result, addressing.MessageID)
+
+    def _request(
+        self, document: Document, action: str, version: Version, requester: Requester
+    ) -> tuple[bytes, Headers]:
+        """Returns the body and the headers to send: in MTOM for a client of MTOM, else as text. Raises `Fault`."""
+        headers = self._headers(version, action, requester)
+        if not isinstance(requester.encoding, Mtom):
+            return etree.tostring(document.root, encoding="utf-8"), headers
+        mtom = Mtom(version, "", hasHeaders=False)
+        contentType = mtom.contentType
+        if version is not SOAP11 and action:
+            # A quoted string in a quoted string (XOP 1.0, 4.1).
+            contentType = rf'{contentType[:-1]};action=\"{action}\""'
+        headers.setRawHeaders("Content-Type", [contentType])
+        headers.setRawHeaders("Accept", [f"multipart/related, {version.contentType}"])
+        return mtom.write(etree.tostring(document.root, encoding="unicode")), headers
 
     def _headers(self, version: Version, action: str, requester: Requester) -> Headers:
         """Returns the headers to send. It passes on only the client's `upstream_headers`. Raises `Fault`."""
@@ -102,7 +121,10 @@ class SoapGateway:
         response = Deferred.fromCoroutine(self._post(body, headers))
         response.addTimeout(self._options.upstream_timeout, self._clock, _late)
         try:
-            return self._read(await response, envelope)
+            answer = self._read(await response, envelope)
+            if answer.fault is None or not envelope.isOneWay:
+                return answer
+            fault = answer.fault
         except Fault as error:
             fault = error
         except Exception as error:
@@ -111,6 +133,13 @@ class SoapGateway:
                 return Answer("", envelope.version)
             self._logUnreachable(error)
             fault = Fault("the upstream service cannot be reached", "Receiver")
+        return self._faultAnswer(fault, envelope, requester)
+
+    def _faultAnswer(self, fault: Fault, envelope: Envelope, requester: Requester) -> Answer:
+        """Returns the answer with a fault, an empty one to a one-way message."""
+        if envelope.isOneWay:
+            logUnanswered(self.log, self._route, requester, fault)
+            return Answer("", envelope.version, fault)
         return faultAnswer(fault, envelope.version, envelope.addressing)
 
     def _logUnreachable(self, error: Exception) -> None:
@@ -138,14 +167,11 @@ class SoapGateway:
         version, status = envelope.version, response.status
         if status in (202, 204) or (status == 200 and not response.content):
             return Answer("", version)
-        if response.contentType.lower().startswith("multipart/"):
-            raise Fault("the upstream service answered with MTOM, which is not supported", "Receiver")
-        # The upstream service is trusted, and max_answer bounds its answers: elements need not be counted.
-        reader = EnvelopeReader(self._options.max_answer, isCounted=False)
-        reader.feed(toUtf8(response.content, response.contentType))
         try:
-            root = reader.close().root
+            root = self._rootOf(response)
         except Fault as wrong:
+            if wrong.code == "Receiver":
+                raise
             what = f"{response.contentType.partition(';')[0][:80] or 'no content type'}): {wrong.reason}"
             raise Fault(
                 f"the upstream service answered {status} with something other than SOAP ({what}", "Receiver"
@@ -159,6 +185,22 @@ class SoapGateway:
         if envelope.addressing.MessageID:
             _relate(root, version, envelope.addressing.MessageID)
         return Answer(etree.tostring(root, encoding="unicode"), version, _faultIn(root, version))
+
+    def _rootOf(self, response: UpstreamResponse) -> Any:
+        """Returns the root of an answer, in MTOM or as text in any common encoding. Raises `Fault`."""
+        # The upstream service is trusted, and max_answer bounds its answers: elements need not be counted.
+        most = self._options.max_answer
+        reader: MessageReader
+        if mediaType(response.contentType) == "multipart/related":
+            reader = MtomReader(response.contentType, most, isCounted=False)
+            reader.feed(response.content)
+        else:
+            reader = EnvelopeReader(most, isCounted=False)
+            reader.feed(toUtf8(response.content, response.contentType))
+        try:
+            return reader.close().root
+        except TooLarge:
+            raise Fault("the upstream service's answer is larger than max_answer", "Receiver") from None
 
 
 def _late(value: object, seconds: float) -> None:
@@ -176,12 +218,15 @@ def _relate(root: Any, version: Version, messageId: str) -> None:
 
 
 def _faultIn(root: Any, version: Version) -> Fault | None:
-    """Returns the fault in an answer, None for none. It has only the code, from which HTTP takes the status."""
+    """Returns the fault in an answer, None for none. It has the reason, and the code for the status of HTTP."""
     fault = root.find(f"{version.body}/{version.fault}")
     if fault is None:
         return None
     code = fault.findtext(f"{{{version.namespace}}}Code/{{{version.namespace}}}Value") or ""
-    return Fault("", "Sender" if code.endswith("Sender") else "Receiver")
+    reason = fault.findtext(f"{{{version.namespace}}}Reason/{{{version.namespace}}}Text") or fault.findtext(
+        "faultstring"
+    )
+    return Fault(reason or "", "Sender" if code.endswith("Sender") else "Receiver")
 
 
 class _BodyReceiver(Protocol):

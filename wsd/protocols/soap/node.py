@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from wsd.policies.pool import JobTimedOut, PoolFull, PoolShare
 from wsd.protocols.soap.envelope import Envelope, readEnvelope, write
-from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer
+from wsd.protocols.soap.exchange import Answer, PendingAnswer, Requester, faultAnswer, isOneWay, logUnanswered
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.functions import BoundFunction
 from wsd.protocols.soap.names import NONE, Version
@@ -43,8 +43,11 @@ class Node:
     ) -> Answer | PendingAnswer:
         """Answers a request, with a fault if it fails. `action` is the Action in the HTTP headers, "" for none."""
         envelope = readEnvelope(document.root, spoken)
+        if isOneWay(envelope.addressing, requester):
+            operation = self.service.contract.byAction.get(envelope.addressing.Action)
+            envelope.isOneWay = operation is None or operation.output is None
         if envelope.fault is not None:
-            return self._faultAnswer(envelope, envelope.fault)
+            return self._faultAnswer(envelope, envelope.fault, requester)
         body = envelope.body
         if body is not None and body.tag == spoken.fault:
             # A fault gets no answer: two nodes would send each other faults for ever.
@@ -55,7 +58,7 @@ class Node:
                 return _pending(envelope, self._validateInThread(envelope, bound, document.size, requester))
             invalid = self.service.contract.valid(body, document.size)
         except Exception as error:
-            return self._failed(envelope, None, error)
+            return self._failed(envelope, None, error, requester)
         return self._call(envelope, bound, invalid, requester)
 
     async def _validateInThread(
@@ -69,7 +72,7 @@ class Node:
         except CancelledError:
             raise
         except Exception as error:
-            return self._failed(envelope, None, error)
+            return self._failed(envelope, None, error, requester)
         answer = self._call(envelope, bound, invalid, requester)
         return answer if isinstance(answer, Answer) else await answer.result
 
@@ -82,7 +85,7 @@ class Node:
                 raise Fault(f"the request violates the contract: {invalid}")
             arguments = self.service.arguments(bound, envelope.body)
         except Fault as fault:
-            return self._faultAnswer(envelope, fault)
+            return self._faultAnswer(envelope, fault, requester)
         try:
             if bound.wantsCall:
                 arguments["call"] = Call(self.service, envelope.version, requester, envelope.addressing)
@@ -91,10 +94,10 @@ class Node:
             else:
                 result = bound.function(**arguments)
         except Exception as error:
-            return self._failed(envelope, bound, error)
+            return self._failed(envelope, bound, error, requester)
         if hasattr(result, "__await__"):
-            return _pending(envelope, self._awaitResult(envelope, bound, result))
-        return self._resultAnswer(envelope, bound.operation, result)
+            return _pending(envelope, self._awaitResult(envelope, bound, result, requester))
+        return self._resultAnswer(envelope, bound.operation, result, requester)
 
     def _onThread(self, operation: Operation, work: Callable[..., Any], /, **arguments: Any) -> Deferred[Any]:
         """Runs a function on a thread. The Deferred fails with `Fault` if it takes too long, or cannot be queued."""
@@ -108,7 +111,7 @@ class Node:
 
         return self._threads.run(work, **arguments).addErrback(failed)
 
-    async def _awaitResult(self, envelope: Envelope, bound: BoundFunction, result: Any) -> Answer:
+    async def _awaitResult(self, envelope: Envelope, bound: BoundFunction, result: Any, requester: Requester) -> Answer:
         pending = result if isinstance(result, Deferred) else Deferred.fromCoroutine(_await(result))
         pending.addTimeout(self._timeout, self._clock, partial(self._late, bound.operation))
         try:
@@ -116,8 +119,8 @@ class Node:
         except CancelledError:
             raise
         except Exception as error:
-            return self._failed(envelope, bound, error)
-        return self._resultAnswer(envelope, bound.operation, done)
+            return self._failed(envelope, bound, error, requester)
+        return self._resultAnswer(envelope, bound.operation, done, requester)
 
     def _late(self, operation: Operation, value: object, seconds: float) -> None:
         """Called when the function or the validation has timed out. Raises `Fault`."""
@@ -132,7 +135,7 @@ class Node:
 
     # -- answers --------------------------------------------------------------------------------------------------
 
-    def _resultAnswer(self, envelope: Envelope, operation: Operation, result: Any) -> Answer:
+    def _resultAnswer(self, envelope: Envelope, operation: Operation, result: Any, requester: Requester) -> Answer:
         """Returns the answer with the result of a function, or an empty one for a one-way operation."""
         version, addressing, output = envelope.version, envelope.addressing, operation.output
         if output is None or addressing.ReplyTo == NONE:
@@ -147,11 +150,14 @@ class Node:
                 operation=operation.name,
                 sentence=str(error)[:400],
             )
-            return self._faultAnswer(envelope, Fault("the service's answer violates its contract", "Receiver"))
+            wrong = Fault("the service's answer violates its contract", "Receiver")
+            return self._faultAnswer(envelope, wrong, requester)
         action = output.action if addressing.used else ""
         return Answer(write(version, body, action, addressing.MessageID), version)
 
-    def _failed(self, envelope: Envelope, bound: BoundFunction | None, error: Exception) -> Answer:
+    def _failed(
+        self, envelope: Envelope, bound: BoundFunction | None, error: Exception, requester: Requester
+    ) -> Answer:
         """Returns the answer to a request that failed, in the function if `bound` is given."""
         fault = error if isinstance(error, Fault) else None
         if fault is None and bound is not None:
@@ -165,10 +171,13 @@ class Node:
         if bound is not None and bound.operation.output is None:
             # The sender of a one-way message expects no answer, not even a fault.
             return Answer("", envelope.version, fault)
-        return self._faultAnswer(envelope, fault)
+        return self._faultAnswer(envelope, fault, requester)
 
-    def _faultAnswer(self, envelope: Envelope, fault: Fault) -> Answer:
-        """Returns the answer with a fault, or an empty one if its address is none (WS-Addressing Core, 3.4)."""
+    def _faultAnswer(self, envelope: Envelope, fault: Fault, requester: Requester) -> Answer:
+        """Returns the answer with a fault: an empty one to a one-way message, or if the address of faults is none."""
+        if envelope.isOneWay:
+            logUnanswered(self.log, self._route, requester, fault)
+            return Answer("", envelope.version, fault)
         if (envelope.addressing.FaultTo or envelope.addressing.ReplyTo) == NONE:
             return Answer("", envelope.version, fault)
         return faultAnswer(fault, envelope.version, envelope.addressing)

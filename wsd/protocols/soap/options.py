@@ -45,6 +45,10 @@ class SoapOptions:
     """Threads for functions that block."""
     timeout: float = field(default=60.0, metadata={"unit": "seconds", "least": 0.1})
     """Seconds in which a blocking function or a coroutine must answer."""
+    fault_status: str = fields.choice("500", "soap12")
+    """The status of faults over HTTP: 500 always, which all clients read, or 400 for Sender in SOAP 1.2."""
+    session_strings: int = field(default=2048, metadata={"size": True, "least": 0, "most": MIB})
+    """Limit of the strings of a client in a binary session in bytes."""
     upstream: str | None = field(default=None, metadata={"each": _upstream})
     """The URL of the upstream service, if the route is a gateway."""
     upstream_timeout: float = field(default=30.0, metadata={"unit": "seconds", "least": 0.1})

@@ -14,19 +14,22 @@ from twisted.web.server import NOT_DONE_YET
 from zope.interface import implementer
 
 from wsd.config import Route
-from wsd.connection import Refused
+from wsd.connection import Closed, Refused
 from wsd.head import Head
 from wsd.policies.address import Peer
 from wsd.policies.origin import checkOrigin
-from wsd.protocols.soap.contenttype import parameters, versionOf
+from wsd.protocols.soap.contenttype import parameters
+from wsd.protocols.soap.encodings.choice import encodingOfRequest
+from wsd.protocols.soap.encodings.encoding import Encoding, MessageReader, Utf8
 from wsd.protocols.soap.exchange import Answer, PendingAnswer, Responder, faultAnswer
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.names import SOAP11, Version
+from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.page import pageOf
-from wsd.protocols.soap.reader import EnvelopeReader
+from wsd.protocols.soap.reader import Document
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
-from wsd.resources import IBody, IStreamed, answerBy, finish
+from wsd.resources import IBody, IStreamed, answerBy, compressedFor, decodedBody, finish
 
 
 class ServedRoute(Protocol):
@@ -45,6 +48,10 @@ class ServedRoute(Protocol):
         """The node that answers requests."""
 
     @property
+    def options(self) -> SoapOptions:
+        """The keys of the route."""
+
+    @property
     def route(self) -> Route:
         """The route in the configuration."""
 
@@ -61,8 +68,9 @@ class HttpRequester:
     canPush = False
     isOpen = True
 
-    def __init__(self, clock: IReactorTime, request: Any) -> None:
+    def __init__(self, clock: IReactorTime, request: Any, encoding: Encoding) -> None:
         self.clock = clock
+        self.encoding = encoding
         self.peer: Peer = request.peer
         self._head: Head = request.head
         self._closeCalls: list[Callable[[], None]] = []
@@ -94,13 +102,15 @@ class PostedEnvelope:
 
     def __init__(self, contentType: str | None, most: int) -> None:
         self.refused: Refused | None = None
+        self.encoding: Encoding
+        self._reader: MessageReader | None = None
         try:
             if contentType is None:
                 raise Refused(415, "Content-Type is missing; write application/soap+xml (1.2) or text/xml (1.1)")
-            self.version = versionOf(contentType, "Content-Type")
+            self.encoding = encodingOfRequest(contentType)
+            self._reader = self.encoding.reader(most)
         except Refused as refused:
             self.refused = refused
-        self.reader = EnvelopeReader(most)
         self._left = most
         self._most = most
 
@@ -109,15 +119,24 @@ class PostedEnvelope:
         self._left -= len(data)
         if self._left < 0:
             raise Refused(413, f"an envelope may have at most {self._most} bytes")
-        if self.refused is None:
-            self.reader.feed(data)
+        if self._reader is not None:
+            self._reader.feed(data)
 
     def ended(self) -> None:
         """Called when the body is complete."""
 
     def lost(self) -> None:
         """Called when the connection ends before the body is complete."""
-        self.reader.drop()
+        if self._reader is not None:
+            self._reader.drop()
+
+    def document(self) -> Document:
+        """Returns the envelope. Raises `Fault` (Sender), or `Refused` (413) if it becomes too large."""
+        assert self._reader is not None
+        try:
+            return self._reader.close()
+        except Closed as closed:
+            raise Refused(413, closed.sentence) from None
 
 
 @implementer(IStreamed)
@@ -140,7 +159,7 @@ class Pages(Resource):
             return None
         request.posted = PostedEnvelope(request.head.headers.get("Content-Type"), self._factory.maxMessage)
         body: IBody = request.posted
-        return body
+        return decodedBody(request.head, body)
 
     def render_POST(self, request: Any) -> int:
         """Answers a request. Raises `Refused`, 415 for a content type that is not SOAP."""
@@ -149,18 +168,18 @@ class Pages(Resource):
             raise Refused(400, "the body is empty; send an envelope")
         if posted.refused is not None:
             raise posted.refused
-        version = posted.version
-        requester = HttpRequester(self._factory.clock, request)
+        requester = HttpRequester(self._factory.clock, request, posted.encoding)
         answer: Answer | PendingAnswer
         try:
-            document = posted.reader.close()
+            document = posted.document()
+            version = posted.encoding.version
             answer = self._factory.node.process(document, version, requester, _actionOf(request, version))
         except Fault as fault:
-            answer = faultAnswer(fault, version)
+            answer = faultAnswer(fault, posted.encoding.version)
         if isinstance(answer, Answer):
-            _respond(request, answer, requester)
+            self._respond(request, answer, requester)
             return NOT_DONE_YET
-        return answerBy(request, _respondLater(request, answer.result, requester))
+        return answerBy(request, self._respondLater(request, answer.result, requester))
 
     def render_GET(self, request: Any) -> bytes:
         """Returns the contract, the page, or one of the files of the page."""
@@ -186,38 +205,48 @@ class Pages(Resource):
         request.setHeader(b"Cache-Control", b"no-cache")
         return (httpWsdl if isHttp else webSocketWsdl)(service.contract, location)
 
+    async def _respondLater(self, request: Any, result: Deferred[Answer], requester: HttpRequester) -> None:
+        """Sends an answer once it is known. Cancels the call if the client is gone before that."""
+        request.notifyFinish().addErrback(_abandon, result, requester)
+        try:
+            self._respond(request, await result, requester)
+        except CancelledError:
+            if requester.isOpen:
+                raise
+        finally:
+            requester.end()
+
+    def _respond(self, request: Any, answer: Answer, requester: HttpRequester) -> None:
+        """
+        Sends an answer: 500 for a fault, 202 without a content.
+
+        With `fault_status = "soap12"` the fault Sender of SOAP 1.2 is 400 (SOAP 1.2 part 2, 7.5.2.2).
+        """
+        requester.end()
+        encoding: Encoding = request.posted.encoding
+        if answer.version is not encoding.version:
+            # The sender of another version can read it (SOAP 1.2 part 1, appendix A).
+            encoding = Utf8(answer.version)
+        content = encoding.write(answer.text) if answer.text else b""
+        status = 200 if content else 202
+        if answer.fault is not None and content:
+            isSender = answer.fault.code == "Sender" and answer.version is not SOAP11
+            status = 400 if isSender and self._factory.options.fault_status == "soap12" else 500
+        content, fields = compressedFor(request.head, content)
+        if content:
+            fields["Content-Type"] = encoding.contentType
+        finish(request, status, fields, content)
+
 
 def _actionOf(request: Any, version: Version) -> str:
     """Returns the Action: the header SOAPAction (SOAP 1.1, 6.1.1), or a parameter of the content type (RFC 3902)."""
     if version is SOAP11:
         return str(request.head.headers.get("SOAPAction") or "").strip().strip('"')
-    return parameters(request.head.headers.get("Content-Type") or "").get("action", "")
-
-
-async def _respondLater(request: Any, result: Deferred[Answer], requester: HttpRequester) -> None:
-    """Sends an answer once it is known. Cancels the call if the client is gone before that."""
-    request.notifyFinish().addErrback(_abandon, result, requester)
-    try:
-        _respond(request, await result, requester)
-    except CancelledError:
-        if requester.isOpen:
-            raise
-    finally:
-        requester.end()
+    told = parameters(request.head.headers.get("Content-Type") or "")
+    return told.get("action") or parameters(told.get("start-info", "")).get("action", "")
 
 
 def _abandon(failure: Failure, result: Deferred[Answer], requester: HttpRequester) -> None:
     """Called when the client is gone: cancels the call."""
     requester.end()
     result.cancel()
-
-
-def _respond(request: Any, answer: Answer, requester: HttpRequester) -> None:
-    """Sends an answer: 400 for the fault Sender, 500 for other faults, 202 without one (SOAP 1.2 part 2, 7.5.2.2)."""
-    requester.end()
-    content = answer.text.encode()
-    status = 200 if content else 202
-    if answer.fault is not None and content:
-        status = 400 if answer.fault.code == "Sender" and answer.version is not SOAP11 else 500
-    fields = {"Content-Type": f"{answer.version.contentType}; charset=utf-8"} if content else {}
-    finish(request, status, fields, content)

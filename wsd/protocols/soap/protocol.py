@@ -15,17 +15,16 @@ from wsd.config import ConfigError
 from wsd.config.code import load
 from wsd.connection import Accept, Connection, Factory, Refused, Request
 from wsd.logs import describeError
-from wsd.protocols.soap.contenttype import versionOf
 from wsd.protocols.soap.demonstration import Demonstration
+from wsd.protocols.soap.encodings.choice import encodingOfSocket
+from wsd.protocols.soap.encodings.encoding import Encoding, MessageReader
 from wsd.protocols.soap.exchange import Answer, PendingAnswer, Responder, faultAnswer
 from wsd.protocols.soap.faults import Fault
 from wsd.protocols.soap.gateway import SoapGateway
-from wsd.protocols.soap.names import Version
 from wsd.protocols.soap.node import Node
 from wsd.protocols.soap.offer import Offer
 from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.pages import Pages
-from wsd.protocols.soap.reader import EnvelopeReader
 from wsd.protocols.soap.service import Service
 from wsd.protocols.soap.wsdl.reader import readContract
 
@@ -39,9 +38,10 @@ class SoapConnection(Connection):
     factory: SoapFactory
     canPush = True
     isFull = False
-    _version: Version
-    _reader: EnvelopeReader
-    _isBinary = False
+    encoding: Encoding
+    """The encoding of the handshake, which binary messages have."""
+    _reader: MessageReader
+    _isBinary = True
 
     async def opening(self, request: Request) -> Accept:
         """Accepts the subprotocol soap in a known content type ([MS-SWSB] 2.1). Raises `Refused`."""
@@ -51,12 +51,17 @@ class SoapConnection(Connection):
                 "this route needs the subprotocol soap; offer it in Sec-WebSocket-Protocol",
                 [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Protocol", "soap")],
             )
-        self._version = versionOf(request.head.headers.get("soap-content-type"), "soap-content-type")
+        headers = request.head.headers
+        self.encoding = encodingOfSocket(
+            headers.get("soap-content-type"),
+            headers.get("microsoft-binary-transfer-mode"),
+            self.factory.options.session_strings,
+        )
         return Accept("soap")
 
     def opened(self) -> None:
         """Called after the handshake. The client speaks first."""
-        self._reader = EnvelopeReader(self.factory.maxMessage)
+        self._reader = self.encoding.reader(self.factory.maxMessage)
         self._pending: set[Deferred[Any]] = set()
         self._closeCalls: dict[object, Callable[[], None]] = {}
         self._isHolding = False
@@ -64,7 +69,12 @@ class SoapConnection(Connection):
 
     def began(self, isBinary: bool) -> None:
         """Called when a message begins. The answer has the same opcode."""
-        self._isBinary = isBinary
+        if isBinary != self._isBinary:
+            self._isBinary = isBinary
+            self._reader = self._encodingOf(isBinary).reader(self.factory.maxMessage)
+
+    def _encodingOf(self, isBinary: bool) -> Encoding:
+        return self.encoding if isBinary else self.encoding.inText
 
     def arrived(self, data: bytes) -> None:
         """Called with the next bytes of the message."""
@@ -80,9 +90,9 @@ class SoapConnection(Connection):
         isBinary = self._isBinary
         answer: Answer | PendingAnswer
         try:
-            answer = self.factory.node.process(self._reader.close(), self._version, self)
+            answer = self.factory.node.process(self._reader.close(), self.encoding.version, self)
         except Fault as fault:
-            answer = faultAnswer(fault, self._version)
+            answer = faultAnswer(fault, self.encoding.version)
         if self._weight:
             self._weigh()
         if isinstance(answer, Answer):
@@ -125,8 +135,9 @@ class SoapConnection(Connection):
 
     def _deliver(self, text: str, isBinary: bool) -> None:
         if text:
-            payload = text.encode()
-            self.send(payload, isBinary, fragment=_FRAGMENT if len(payload) > _FRAGMENT else 0)
+            encoding = self._encodingOf(isBinary)
+            payload = encoding.write(text)
+            self.send(payload, isBinary or not encoding.isText, fragment=_FRAGMENT if len(payload) > _FRAGMENT else 0)
 
     @property
     def isBusy(self) -> bool:

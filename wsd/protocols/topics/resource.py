@@ -33,7 +33,7 @@ from wsd.protocols.topics.query import ReadQuery, WriteQuery, patternOf, readRea
 from wsd.protocols.topics.replay import Beginning
 from wsd.protocols.topics.rules import Action, Levels, Subject
 from wsd.protocols.topics.topic import Recovered
-from wsd.resources import IBody, IStreamed, answerBy, finish, prefersHtml, setFields
+from wsd.resources import IBody, IStreamed, answerBy, decodedBody, finish, prefersHtml, setFields
 
 _METHODS = "DELETE, GET, HEAD, OPTIONS, POST"
 _ASK = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
@@ -58,7 +58,7 @@ class TopicResource(Resource):
         self._letIn(request)
         request.posted = Body(self._parts.maxMessage)
         body: IBody = request.posted
-        return body
+        return decodedBody(request.head, body)
 
     def render(self, request: Any) -> Any:
         """Answer; pages of other sites only where the route's origins let them (CORS, as the Fetch standard has it)."""
