@@ -57,7 +57,7 @@ def copyOf(folder: Path, *without: str) -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy."""
     folder = tmp_path_factory.mktemp("wheel")
-    tree = copyOf(folder)
+    tree = copyOf(folder, "lib")
     run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, tree, cwd=folder)
     return next(folder.glob("*.whl"))
 
@@ -148,8 +148,18 @@ class TestTheWheel:
         paths = [path for path in (ROOT / "wsd").rglob("*") if path.is_file() and path.suffix != ".pyc"]
         # The tree may hold what other Pythons compiled for themselves.
         paths = [path for path in paths if path.suffix != ".so" or path.name.endswith(EXTENSION)]
+        # Its own libraries were bundled when the wheel was built.
+        paths = [path for path in paths if path.parent != ROOT / "wsd/uses/lib"]
         assert len(paths) > 50
         assert {str(path.relative_to(ROOT)) for path in paths} <= packed
+
+    def test_it_has_the_libraries_of_the_pages_of_uses_with_their_licences(self, wheel: Path) -> None:
+        """Bundled when the wheel is built, since the copy of the tree has none."""
+        packed = ZipFile(wheel)
+        pinned = json.loads((ROOT / "wsd/uses/package.json").read_text("utf-8"))["dependencies"]
+        licences = packed.read("wsd/uses/lib/LICENSES.txt").decode()
+        assert all(f"{name} {version} (" in licences for name, version in pinned.items())
+        assert {"wsd/uses/lib/yjs.js", "wsd/uses/lib/codemirror.js", "wsd/uses/lib/world.js"} <= set(packed.namelist())
 
     def test_of_twisted_it_has_the_plugin_alone(self, wheel: Path) -> None:
         packed = ZipFile(wheel).namelist()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,3 +95,13 @@ class TestEnabled:
     def test_what_they_keep_is_in_the_state_folder(self, environ: dict[str, str]) -> None:
         options = read("", environ).routes["/uses/topics/*"].options["topics"]
         assert vars(options)["store"] == f"{environ['STATE_DIRECTORY']}/uses-topics.sqlite"
+
+
+def test_the_page_shows_the_routes_as_they_are(environ: dict[str, str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "uses.md").read_text("utf-8")
+    shown: dict[str, Any] = {}
+    for block in re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        shown |= tomllib.loads(block)["route"]
+    routes = {path: dict(keys) for path, keys in routesOf(environ).items() if keys["protocol"] == "topics"}
+    routes["/uses/topics/*"]["store"] = "uses-topics.sqlite"
+    assert {path: shown[path] for path in routes} == routes

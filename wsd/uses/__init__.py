@@ -59,8 +59,8 @@ def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
             "max_keys": 500,
             "history_count": 0,
             "slow": "latest",
-            "high_water": "16 KiB",
-            "low_water": "4 KiB",
+            "high_water": "128 KiB",
+            "low_water": "64 KiB",
             "deflate": False,
         },
     }
