@@ -85,7 +85,7 @@ async def game(port: int, number: int) -> tuple[list[Client], list[Awaitable[Non
         steps += 1
         client.send({"step": [steps, (steps // 40 % 3) - 1, (steps // 25 % 3) - 1, steps % 90 == 0]})
 
-    acts = [every(1, lambda: client.send({"ping": [1, 20]}))]
+    acts: list[Awaitable[None]] = [every(1, lambda: client.send({"ping": [1, 20]}))]
     return [client], [*acts, every(1 / 30, step)] if number < 16 else acts
 
 
