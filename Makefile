@@ -96,7 +96,7 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/run: setup.cfg pyproject.toml tools/requirements.py | $(VENV)/pyvenv.cfg
-	$(call require,build canvas xmpp fast)
+	$(call require,build canvas xmpp topics yjs fast)
 
 # The compiled plane, where there is a compiler.
 $(VENV)/fast: setup.py pyproject.toml $(wildcard wsd/*/*.pyx wsd/*/*.pxd wsd/*/*.h) wsd/listen/records.py wsd/listen/sealing.py wsd/listen/secure.py | $(VENV)/run
