@@ -14,11 +14,16 @@ LOOKS: dict[str, dict[str, Any]] = {
         "viewport": {"width": width, "height": {390: 844, 1440: 900}[width]},
         **({"forced_colors": "active"} if colours == "forced" else {"color_scheme": colours}),
     }
-    for language in ("en", "zh")
-    for width in (390, 1440)
-    for colours in ("light", "dark", "forced")
+    for language, width, colours in (
+        ("en", 390, "light"),
+        ("zh", 1440, "light"),
+        ("en", 1440, "dark"),
+        ("zh", 390, "dark"),
+        ("en", 390, "forced"),
+        ("zh", 1440, "forced"),
+    )
 }
-"""Each look of a page: the settings of its browser context."""
+"""Looks of a page: the settings of its browser context. Any two of a language, a width and colours occur together."""
 
 _PROBLEMS = """() => {
     const found = [];

@@ -160,7 +160,7 @@ class TestHeaders:
     def testTheLineForATerminalFollowsTheFields(self, openConsole: Opener, daemon: str) -> None:
         console = openConsole(permissions=["clipboard-read", "clipboard-write"])
         console.unfold("options")
-        expect(console.at("#options")).to_contain_text("Headers cannot be set by a browser.")
+        expect(console.at("#options")).to_contain_text("A browser cannot set headers.")
         console.at("#url").fill("/echo?close=4000&reason=it's")
         console.at("#protocols").fill("soap, a|b")
         line = (

@@ -60,7 +60,32 @@ def map_(page: Page) -> None:
     expect(page.locator("#land[d]")).to_be_visible()
 
 
+def feed(page: Page) -> None:
+    page.locator("#name").fill("Ann")
+    page.locator("#text").fill("Hello from a copy")
+    page.get_by_role("button", name="Post", exact=True).click()
+    expect(page.locator("#timeline")).to_contain_text("Hello from a copy")
+
+
+def game(page: Page) -> None:
+    page.locator("#name").fill("Ann")
+    page.locator("#rename button").click()
+    expect(page.locator("#people .own .name")).to_have_text("Ann")
+
+
+def editor(page: Page) -> None:
+    expect(page.locator("#state")).to_contain_text("Connected")
+
+
+def class_(page: Page) -> None:
+    expect(page.locator("#role")).to_contain_text("You are the teacher.")
+
+
 WORKS: dict[str, Callable[[Page], None]] = {
+    "feed": feed,
+    "game": game,
+    "editor": editor,
+    "class": class_,
     "scores": scores,
     "quotes": quotes,
     "clicks": clicks,

@@ -88,9 +88,7 @@ class TestEcho:
     def test_what_is_no_url_of_a_websocket_is_told(self, tmp_path: Path, url: str) -> None:
         done = wsd(tmp_path, "echo", url)
         assert done.returncode == 2
-        assert re.fullmatch(
-            rf"wsd: {url}: is not the URL of a WebSocket \(.*\); write ws://HOST:PORT/PATH\n", done.stderr
-        )
+        assert re.fullmatch(rf"wsd: {url}: is not a WebSocket URL \(.*\); write ws://HOST:PORT/PATH\n", done.stderr)
 
     def test_what_is_no_subprotocol_is_told(self, tmp_path: Path) -> None:
         done = wsd(tmp_path, "echo", "ws://localhost/", "--subprotocol", "a b")

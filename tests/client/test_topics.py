@@ -484,7 +484,7 @@ class TestTheCommandLine:
             (["publish", "URL", "a/#", "1"], "URL: 'a/#' has a wildcard; only a subscription may have + and #"),
             (["presence", "URL", ""], "URL: topic must be a string of 1 to 200 characters"),
             (["watch", "ECHO"], "ECHO: does not support topics.wsd.v1; is this a topics route?"),
-            (["watch", "ftp://localhost"], "ftp://localhost: is not the "),
+            (["watch", "ftp://localhost"], "ftp://localhost: is not a WebSocket "),
             (["watch", "URL", "--token", "a.b.c"], "URL: refused with 401 Unauthorized: this route accepts no tokens"),
             (["watch", "URL", "--token", "@nowhere"], "URL: --token: No such file or directory"),
         ],

@@ -43,7 +43,8 @@ class TestPageFiles:
 
     def test_has_the_types_that_pages_are_made_of(self, folder: Path) -> None:
         page = PageFiles(folder)
-        assert [name in page for name in ("index.html", "page.css", "notes.txt", "none.js")] == [
+        assert [name in page for name in ("index.html", "page.css", "notes.txt", "notes.exe", "none.js")] == [
+            True,
             True,
             True,
             False,

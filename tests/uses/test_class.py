@@ -219,4 +219,5 @@ class TestWithoutPyJwt:
 
     def testTheDaemonStarts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("wsd.protocols.topics.tokens.jwt", None)
-        assert room.ClassTopicsOptions().verifier() is None
+        with pytest.raises(Refused, match="pip install"):
+            room.ClassTopicsOptions().verifier().verify("a.b.c")

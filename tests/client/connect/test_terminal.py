@@ -207,7 +207,7 @@ class TestColours:
             terminal.waitForLine("< hello")
             assert terminal.color("> hello") == "green"
             assert terminal.color("< hello") == "cyan"
-            assert terminal.color("! there") == "red"
+            assert terminal.color("! unknown") == "red"
 
     def test_are_not_used_where_nobody_wants_them(self, tmp_path: Path) -> None:
         with serving() as url, atTerminal(tmp_path, "connect", url, NO_COLOR="1") as terminal:

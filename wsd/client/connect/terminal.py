@@ -223,6 +223,8 @@ def _bindings() -> KeyBindings:
         else:
             event.app.exit(exception=KeyboardInterrupt())
 
+    # Enter is a line feed while the terminal is not in raw mode, as it is for a moment when a message is printed.
+    @bindings.add("escape", "c-j")
     @bindings.add("escape", "enter")
     def newLine(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")

@@ -90,7 +90,9 @@ class Documents:
             self._store = await self._thread.run(Store, self._path)
             stored = await self._thread.run(self._store.all)
         except _FAILURES as error:
-            raise CannotStart(f"its store cannot be opened: {error}", str(self._path)) from None
+            # Without the path that an OSError names: /readyz shows the cause to everyone.
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise CannotStart(f"its store cannot be opened: {reason}", str(self._path)) from None
         self._stored = {each.name: each for each in stored}
         self._total = sum(each.size for each in stored)
         self._sweeping.start(_SWEEP, now=False)

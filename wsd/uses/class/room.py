@@ -83,16 +83,30 @@ def claimsOf(user: str, room: str) -> dict[str, Any]:
     # end of lesson
 
 
+class ClassVerifier:
+    """Verifies tokens by the key in the state folder."""
+
+    def __init__(self, options: Any) -> None:
+        self._options = options
+        self._verifier: Any = None
+
+    def verify(self, token: str) -> Any:
+        """Returns the claims of a token. Without PyJWT, or where nothing can be stored, no token is valid."""
+        if self._verifier is None:
+            with suppress(OSError, ValueError):
+                self._verifier = Topics.Options.verifier(replace(self._options, token_key=keyFile()))
+        if self._verifier is None:
+            raise Refused(503, NEEDED)
+        return self._verifier.verify(token)
+
+
 @dataclass(frozen=True)
 class ClassTopicsOptions(Topics.Options):
     """The keys of the route of topics, whose tokens are signed here."""
 
     def verifier(self) -> Any:
-        """By the key in the state folder. Without PyJWT, or where nothing can be stored, no token is valid."""
-        with suppress(OSError, ValueError):
-            options: Any = self
-            return Topics.Options.verifier(replace(options, token_key=keyFile()))
-        return None
+        """By the key in the state folder, which is made when the first token comes."""
+        return ClassVerifier(self)
 
     def check(self) -> Sequence[str]:
         """Check the store alone: the key is made by the daemon's own user."""
