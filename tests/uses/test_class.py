@@ -12,6 +12,7 @@ import jwt
 import pytest
 
 from tests.wire import Client, Daemon
+from wsd.connection import Refused
 
 room = import_module("wsd.uses.class.room")
 
