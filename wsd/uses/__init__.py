@@ -45,7 +45,7 @@ ROUTES: Mapping[str, Mapping[str, object]] = {
     "/uses/game/play": {"protocol": "wsd.uses.game.play:PlayFactory", "max_message": "1 KiB"},
     "/uses/class/token": {"protocol": "wsd.uses.class.room:TokenFactory"},
     "/uses/class/board/*": {
-        "protocol": "wsd.uses.class.room:BoardFactory",
+        "protocol": "wsd.uses.class.board:BoardFactory",
         "deflate": True,
         "max_pixels": 360000,
         "max_canvases": 100,
