@@ -127,7 +127,7 @@ class TestGame:
             }}"""
         )
         ann.get_by_role("button", name="Try to cheat").click()
-        expect(ann.locator("#corrections")).to_have_text("Positions that the server has corrected: 1.")
+        expect(ann.locator("#corrections")).to_have_text("Positions corrected by the server: 1.")
         agree(ann, ben, "Ann")
         assert distance(before, placeOf(ann, "Ann")) < 140, "a dash is all that the server has made of it"
         places = [place for place in seen.json_value() if place]

@@ -54,7 +54,7 @@ export class Board {
   }
 
   // lesson: board
-  /** Sends a part of the picture: a line that says where it lies, and its pixels. */
+  /** Sends a part of the picture: a line that says where it is, and then its pixels. */
   #send(box, change) {
     this.#socket.send(JSON.stringify(box));
     this.#socket.send(this.#ink.getImageData(box.x, box.y, box.width, box.height).data);
