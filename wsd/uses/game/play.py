@@ -166,6 +166,7 @@ class PlayFactory(Factory):
         person.send(json.dumps({"welcome": {"id": number, **RULES}}))
         self.tell()
         if not self.ticking.running:
+            self.robot = Player(0, "", "", *placeOf(0))
             self.ticking.start(TICK, now=False).addErrback(lambda failure: self.log.failure("the game failed", failure))
 
     def leave(self, person: Play) -> None:
