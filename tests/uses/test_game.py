@@ -266,9 +266,11 @@ def test_without_players_nothing_ticks(game: Game) -> None:
     before = game.factory.tick
     game.daemon.reactor.advance(10)
     assert game.factory.tick == before
+    game.factory.left = 1
     game.join()
     game.tick(2)
     assert game.factory.tick > before
+    assert game.factory.left == ROUND - 2, "whoever is the first begins a round"
 
 
 def test_the_stop_of_the_daemon_stops_the_clock(game: Game) -> None:

@@ -134,6 +134,8 @@ class PlayFactory(Factory):
     crown = (WIDTH / 2, 90.0)
     """Where it is."""
     wearer: Player | None = None
+    robot: Player
+    """Plays with somebody who is alone."""
     safe = 0
     """The tick from which on somebody else can take the crown."""
 
@@ -142,7 +144,6 @@ class PlayFactory(Factory):
         self.people: dict[Play, Player] = {}
         """In the order in which they came."""
         self.ids = count(1)
-        self.robot = Player(0, "", "", *placeOf(0))
         self.scores: dict[str, int] = {}
         """The scores of this round of those who have left, by their key."""
         self.ticking = LoopingCall(self.advance)
@@ -161,12 +162,13 @@ class PlayFactory(Factory):
 
     def join(self, person: Play, name: str, key: str) -> None:
         """Somebody has come, or come back, with the score of this round."""
+        if not self.people:
+            self.begin()
         number = next(self.ids)
         self.people[person] = Player(number, name, key, *placeOf(number), score=self.scores.pop(key, 0))
         person.send(json.dumps({"welcome": {"id": number, **RULES}}))
         self.tell()
         if not self.ticking.running:
-            self.robot = Player(0, "", "", *placeOf(0))
             self.ticking.start(TICK, now=False).addErrback(lambda failure: self.log.failure("the game failed", failure))
 
     def leave(self, person: Play) -> None:
@@ -233,8 +235,9 @@ class PlayFactory(Factory):
     def begin(self) -> None:
         """A new round."""
         self.left, self.crown, self.wearer = ROUND, PlayFactory.crown, None
+        self.robot = Player(0, "", "", *placeOf(0))
         self.scores.clear()
-        for player in (self.robot, *self.people.values()):
+        for player in self.people.values():
             player.score = 0
 
     def think(self) -> None:
