@@ -203,7 +203,6 @@ class TestConfigurations:
 OURS = re.compile(r"(\$ )?(echo \S+ \| )?(\.venv/bin/)?(twistd|twist|wsd|curl)\b")
 SERVING = re.compile(r"\S*twistd? |wsd serve\b")
 NOT_RUN = {
-    r"WSD=|mkdir|sed": "they copy a page of uses; tests/browser/test_uses_copied.py runs them",
     r"(tail -f \S+ \| )?wsd topics ": "they go on until they are interrupted; tests/client/test_topics.py runs them",
     r"python3 -m http.server": "it serves until it is interrupted; tests/browser/test_tutorial.py runs it",
     r"wsd listen\b": "it goes on until it is interrupted; tests/tap/test_listen.py runs it",

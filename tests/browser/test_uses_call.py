@@ -234,7 +234,7 @@ class TestMore:
         saveShot(pages["Ann"], "call four")
         fifth = join(windows, "/uses/call?room=four", "Eve")
         expect(fifth.locator("#wrong")).to_have_text(
-            "Four people are in this call already. Try again when somebody has left."
+            "Four people are already in this call. Try again when someone has left."
         )
         pages["Dia"].get_by_role("button", name="Leave").click()
         expect(fifth.locator("#present")).to_contain_text("Ann, Bo, Cem")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -79,11 +80,25 @@ def drawLine(page: Page, fromX: float, fromY: float, toX: float, toY: float) -> 
     page.mouse.up()
 
 
+def expectBoard(page: Page) -> None:
+    """The whiteboard is connected."""
+    expect(page.locator("body")).to_have_attribute("data-board", "open")
+
+
 def paints(page: Page, more: int = 0) -> int:
     """Wait until more pixels than that are painted: how many."""
     page.wait_for_function(f"(more) => ({_PAINTED})() > more", arg=more)
     painted: int = page.evaluate(_PAINTED)
     return painted
+
+
+def stored(server: UsesServer, room: str) -> int:
+    """How many pixels of the whiteboard are painted in the state folder."""
+    try:
+        alpha = zlib.decompress((server.folder / "uses-class-boards" / room).read_bytes())[3::4]
+    except FileNotFoundError:
+        return 0
+    return len(alpha) - alpha.count(0)
 
 
 class TestClass:
@@ -116,6 +131,8 @@ class TestClass:
         pupil.locator("#options").get_by_role("button", name="WebSocket").click()
         expect(teacher.locator("#options output")).to_have_text(["1", "0"])
 
+        for page in (teacher, pupil):
+            expectBoard(page)
         drawLine(teacher, 0.2, 0.2, 0.7, 0.6)
         painted = paints(pupil, 500)
         saveShot(teacher, "class teacher")
@@ -130,6 +147,7 @@ class TestClass:
         expect(teacher.locator("#connection")).to_contain_text("The server is back")
         press(teacher, "Next")
         expect(pupil.locator(".slide-title")).to_have_text("发送什么")
+        expectBoard(teacher)
         drawLine(teacher, 0.2, 0.8, 0.7, 0.8)
         paints(pupil, painted + 300)
 
@@ -148,6 +166,24 @@ class TestClass:
         expect(late.locator("#options button")).to_have_count(0)
         teacher.reload()
         expect(teacher.locator("#role")).to_contain_text("You are the teacher.")
+
+    def testTheBoardIsThereAfterARestartThoughTheTeachersPageIsClosed(
+        self, server: UsesServer, windows: Windows
+    ) -> None:
+        teacher, pupil = begin(windows)
+        address = teacher.url[teacher.url.index("/uses") :]
+        expectBoard(teacher)
+        drawLine(teacher, 0.2, 0.2, 0.7, 0.6)
+        painted = paints(pupil, 500)
+        while stored(server, address[-16:]) < painted:
+            pupil.wait_for_timeout(50)
+        teacher.close()
+        server.kill()
+        expect(pupil.locator("body")).to_have_attribute("data-board", "")
+        server.start()
+        expectBoard(pupil)
+        late = windows.open(address)
+        assert paints(late, painted - 1) == paints(pupil, painted - 1)
 
     def testAPupilCannotDoWhatIsTheTeachers(self, windows: Windows, server: UsesServer) -> None:
         teacher, pupil = begin(windows)
@@ -183,13 +219,13 @@ class TestClass:
         person(teacher, "小明").get_by_role("button", name="Give the pen").click()
         expect(pupil.locator("#paints")).to_have_text("画笔交给你两分钟。")
         expect(pupil.locator("#clear")).to_be_visible()
-        pupil.wait_for_function("document.body.dataset.board === 'open'")
+        expectBoard(pupil)
         drawLine(pupil, 0.1, 0.1, 0.9, 0.9)
         paints(teacher, 500)
 
     def testTheKeyboardIsEnough(self, windows: Windows) -> None:
         teacher, pupil = begin(windows)
-        teacher.wait_for_function("document.body.dataset.board === 'open'")
+        expectBoard(teacher)
         teacher.locator("#board").focus()
         teacher.keyboard.press("Space")
         for _ in range(10):

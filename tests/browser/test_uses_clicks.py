@@ -138,7 +138,7 @@ class TestTheStream:
 
     def testTheKeyboardIsRecorded(self, server: UsesServer, windows: Windows) -> None:
         shop = windows.open("/uses/clicks")
-        shop.get_by_role("button", name="Get our letter").focus()
+        shop.get_by_role("button", name="Get our newsletter").focus()
         shop.keyboard.press("Enter")
         acknowledged(shop)
         events = [event for batch in batches(server) for event in batch["events"]]

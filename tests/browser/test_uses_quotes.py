@@ -64,6 +64,16 @@ def line(server: UsesServer) -> Iterator[SlowLine]:
     line.close()
 
 
+# Collects what the page shows each second: shown, received, published.
+_FIGURES = """() => {
+    const names = ["shown", "received", "published"];
+    window.figures = [];
+    const read = () => names.map((name) => Number(document.getElementById(name).textContent.replace(/\\D/g, "")));
+    const observer = new MutationObserver(() => window.figures.push(read()));
+    observer.observe(document.getElementById("shown"), {childList: true});
+}"""
+
+
 def number(page: Page, name: str) -> int:
     """A figure of the page; it is drawn anew each second."""
     expect(page.locator(f"#{name}")).to_have_text(re.compile(r"\d"))
@@ -125,12 +135,18 @@ class TestQuotes:
     def testAPageThatIsBusyDrawsLessAndGetsEveryPrice(self, windows: Windows) -> None:
         page = windows.open("/uses/quotes")
         expect(page.locator("#quotes li")).to_have_count(len(SYMBOLS))
-        page.get_by_label("Slow this page down").select_option("98")
-        page.wait_for_timeout(4000)
-        shown, received, published = (number(page, name) for name in ("shown", "received", "published"))
-        assert 0 < shown < received
-        # The page is read while both grow, and learns of what was published after it was received.
-        assert received >= published, "the worker takes all of them, and the server skips none"
+        number(page, "published")  # From now on, every second; the snapshot is behind us.
+        page.evaluate(_FIGURES)
+        slow = page.get_by_label("Slow this page down")
+        slow.select_option("98")
+        page.wait_for_function("figures => figures.length >= 4", arg=page.evaluate_handle("window.figures"))
+        busy = len(page.evaluate("window.figures"))
+        slow.select_option("0")
+        page.wait_for_function("most => window.figures.length > most", arg=busy + 1)
+        figures = page.evaluate("window.figures")
+        assert all(0 < shown < received for shown, received, _ in figures[2:busy])
+        differing = [(received, published) for _, received, published in figures if received != published]
+        assert not differing, "the worker takes all of them, and the server skips none"
 
     def testABrowserOnASlowLineSkipsPricesAndStaysCurrent(self, browser: Browser, line: SlowLine) -> None:
         page = browser.new_context(locale="en-US").new_page()

@@ -24,7 +24,7 @@ class UsesServer:
     """A daemon that can be killed and started again, on the port and with the state that it had."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        self._folder = folder
+        self.folder = folder
         self._arguments = arguments
         self.port = 0
         self.wasAway = False
@@ -32,7 +32,7 @@ class UsesServer:
 
     def start(self) -> None:
         """Start it, at first on a free port."""
-        environ = {"STATE_DIRECTORY": str(self._folder)}
+        environ = {"STATE_DIRECTORY": str(self.folder)}
         self._context = runningDaemon("-p", str(self.port), *self._arguments, environ=environ)
         self.daemon = self._context.__enter__()
         self.port = self.daemon.port()

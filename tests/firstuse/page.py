@@ -14,6 +14,7 @@ FIRST_USE: Mapping[str, tuple[str, ...]] = {
     "docs/handlers.md": ("Your first handler",),
     "docs/soap.md": ("Try the demonstration", "Your first service"),
     "docs/blob.md": ("First upload",),
+    "docs/uses.md": ("Copy one, and change it",),
 }
 """The sections of each page that are followed to the letter."""
 

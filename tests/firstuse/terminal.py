@@ -17,6 +17,7 @@ PATIENCE = 120.0
 """Seconds that a command may take on a busy machine."""
 
 _FOREGROUND = re.compile(r"wsd (serve|listen)\b|twistd -n")
+_FILES = re.compile(r"python3 -m http\.server\b.* (\d+)$")
 _ID = re.compile(r"\b[0-9a-f]{40}\b")
 _END = "the command has ended:"
 
@@ -94,6 +95,10 @@ class Terminal:
             self.log.unlink(missing_ok=True)
             self.sent(f"{command} >{self.log} 2>&1 &")
             self.waitUntil(lambda: "listening ws://" in self._read(self.log), f"{command} listens")
+            return
+        if files := _FILES.match(command):
+            self.sent(f"{command} >{self.folder.parent / 'files.log'} 2>&1 &")
+            self.sent(f"until (: </dev/tcp/127.0.0.1/{files[1]}) 2>/dev/null; do sleep 0.05; done")
             return
         background = self.folder / "twistd.log"
         reloads = self._read(background).count("reloaded")

@@ -7,6 +7,7 @@ import pytest
 from tests.firstuse.conftest import isInstallation
 from tests.firstuse.page import FIRST_USE, Interrupt, Run, Save, Step, stepsOf
 from tests.firstuse.terminal import Terminal
+from wsd.uses import NAMES
 
 
 def follow(terminal: Terminal, page: str, *sections: str, but: int = 0) -> None:
@@ -60,6 +61,38 @@ class TestBlob:
         answer = receipt.read_text()
         assert f'"size": {size},' in answer
         assert f'"sha256": "{digest}"' in answer
+
+
+class TestUses:
+    def test_every_page_is_copied_with_all_its_files(self, terminal: Terminal) -> None:
+        steps = [step for step in stepsOf("docs/uses.md", *FIRST_USE["docs/uses.md"]) if isinstance(step, Run)]
+        follow(terminal, "docs/uses.md", *FIRST_USE["docs/uses.md"])
+        (terminal.folder / "fetch.py").write_text(FETCH, "utf-8")
+        for name in NAMES:
+            terminal.follow([Run(step.command.replace("scores", name)) for step in steps[:3]])
+            fetched = terminal.sent(f"python3 fetch.py /uses/{name}/").split()
+            assert {f"/uses/{name}/{name}.js", f"/uses/{name}/page.json", "/_wsd/base.css"} <= set(fetched)
+
+
+FETCH = """
+# Fetches a page from the static server with all files that it names, and those that these name.
+import re, sys
+from urllib.parse import urljoin
+from urllib.request import urlopen
+
+waiting, fetched = sys.argv[1:], {}
+while waiting:
+    path = waiting.pop()
+    if path not in fetched:
+        fetched[path] = text = urlopen(f"http://localhost:8000{path}").read().decode()
+        if path.endswith("/"):
+            assert 'name="wsd-server" content="http://localhost:9998"' in text
+            waiting.append(f"{path}page.json")
+        if path.endswith((".js", "/")):
+            named = re.findall(r'(?:src=|href=|from |import |import\\(|Worker\\()"([./][^"]*\\.(?:js|css|svg))"', text)
+            waiting += [urljoin(path, each) for each in named]
+print(*fetched)
+"""
 
 
 class TestTheSteps:

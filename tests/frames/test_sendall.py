@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -153,3 +154,78 @@ def test_it_is_counted(daemon: Daemon) -> None:
     sayTogether(sender, "abc", "de")
     traffic = daemon.factories["/"].counters.traffic
     assert (traffic.messagesOut, traffic.bytesOut) == (6, 15)
+
+
+class TestGathering:
+    """Several messages of the server's own to the same connections."""
+
+    @staticmethod
+    def sendAll(daemon: Daemon, *messages: str) -> None:
+        factory = daemon.factories["/"]
+        for message in messages:
+            factory.plane.sendAll(factory.frames, factory.prepare(message.encode(), False), None)
+
+    @pytest.mark.parametrize("opens", [Daemon.open, deflating])
+    def test_they_come_in_order(self, daemon: Daemon, opens: Callable[[Daemon], Client]) -> None:
+        clients = [opens(daemon) for _ in range(3)]
+        messages = [f"{number} " * size for number, size in enumerate((1, 100, 2, 30_000, 3, 200))]
+        with daemon.factories["/"].plane.gathering():
+            self.sendAll(daemon, *messages)
+        assert [heard(each) for each in clients] == [messages] * 3
+
+    def test_a_message_to_one_of_them_comes_in_its_place(self, daemon: Daemon) -> None:
+        one, other = daemon.open(), daemon.open()
+        mine = next(each for each in daemon.connections if each.frames is daemon.factories["/"].frames[0])
+        with daemon.factories["/"].plane.gathering():
+            self.sendAll(daemon, "a", "b")
+            mine.send(b"for one", False)
+            self.sendAll(daemon, "c")
+        assert sorted([heard(one), heard(other)], key=len) == [["a", "b", "c"], ["a", "b", "for one", "c"]]
+
+    def test_they_leave_when_it_fails_as_well(self, daemon: Daemon) -> None:
+        client = daemon.open()
+        gathering = daemon.factories["/"].plane.gathering()
+        with suppress(KeyError), gathering:
+            self.sendAll(daemon, "a")
+            raise KeyError
+        assert heard(client) == ["a"]
+        self.sendAll(daemon, "b")
+        assert heard(client) == ["b"]
+
+    def test_they_leave_as_one_write_at_the_end_of_the_outermost(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In the compiled plane, which sends nothing before, unless there is much of it."""
+        monkeypatch.setattr(wire, "PLANE", PLANES["_fast"])
+        daemon = Daemon({"/": EveryoneFactory})
+        client = daemon.open()
+        [connection] = daemon.connections
+        frames, gathering = connection.frames, connection.factory.plane.gathering
+        before = frames.sent
+        with gathering():
+            self.sendAll(daemon, "a", "b")
+            with gathering():
+                self.sendAll(daemon, "c")
+            assert frames.sent == before
+        assert frames.sent == before + 9
+        with gathering():
+            self.sendAll(daemon, *["x" * 1000] * 64)
+            assert frames.sent == before + 9
+            self.sendAll(daemon, *["x" * 1000] * 2)
+            assert frames.sent > 65_536
+        assert heard(client) == ["a", "b", "c", *["x" * 1000] * 66]
+
+    def test_while_a_read_is_handled_they_leave_with_what_answers_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wire, "PLANE", PLANES["_fast"])
+
+        class Gathered(Everyone):
+            def received(self, payload: bytes, isBinary: bool) -> None:
+                with self.factory.plane.gathering():
+                    super().received(payload, isBinary)
+
+        class GatheredFactory(EveryoneFactory):
+            connection = Gathered
+
+        daemon = Daemon({"/": GatheredFactory})
+        sender, other = daemon.open(), daemon.open()
+        sayTogether(sender, "a", "me", "b")
+        assert heard(sender) == ["you me"]
+        assert heard(other) == ["a", "me", "b"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from importlib import import_module
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 import jwt
 import pytest
+from twisted.logger import capturedLogs
 
 from tests.wire import Client, Daemon
 from wsd.connection import Refused
 
 room = import_module("wsd.uses.class.room")
+board = import_module("wsd.uses.class.board")
 
 TEACHER, PUPIL, OTHER = "the teacher's secret", "the pupil's own secret", "another pupil's secret"
 CLASS = room.userOf(TEACHER)
@@ -160,7 +163,7 @@ class TestTopics:
 class TestBoard:
     @pytest.fixture
     def daemon(self) -> Daemon:
-        return Daemon({"/board/*": room.BoardFactory})
+        return Daemon({"/board/*": board.BoardFactory})
 
     def open(self, daemon: Daemon, token: str, role: str = "painter", name: str = CLASS) -> Client:
         return daemon.open(f"/board/{name}?role={role}", subprotocols=["canvas", f"bearer.{token}"])
@@ -210,12 +213,91 @@ class TestBoard:
         assert answer.startswith(b"HTTP/1.1 426")
 
 
+class TestAStoredBoard:
+    """The picture of a board stays over a restart of the daemon."""
+
+    def daemon(self) -> Daemon:
+        return Daemon({"/board/*": board.BoardFactory})
+
+    def open(self, daemon: Daemon, query: str = "") -> Client:
+        return daemon.open(f"/board/{CLASS}{query}", subprotocols=["canvas", f"bearer.{tokenOf()}"])
+
+    def pictures(self, daemon: Daemon, query: str = "?role=viewer") -> list[bytes]:
+        client = self.open(daemon, query)
+        client.exchange()
+        return [each for each in client.messages() if isinstance(each, bytes)]
+
+    def testComesBack(self) -> None:
+        daemon = self.daemon()
+        self.open(daemon).say(BLACK)
+        daemon.reactor.advance(board.KEEP)
+        assert self.pictures(self.daemon()) == [BLACK]
+
+    def testIsStoredAtTheStop(self) -> None:
+        daemon = self.daemon()
+        self.open(daemon).say(BLACK)
+        assert self.pictures(self.daemon()) == []
+        daemon.factories["/board/*"].stopped()
+        assert self.pictures(self.daemon()) == [BLACK]
+
+    def testIsReplacedByWhatIsPaintedLater(self) -> None:
+        daemon = self.daemon()
+        teacher = self.open(daemon)
+        white = b"\xff" * len(BLACK)
+        for picture in (BLACK, white):
+            teacher.say(picture)
+            daemon.reactor.advance(board.KEEP)
+        assert self.pictures(self.daemon()) == [white]
+
+    def testIsNotReadWhileTheBoardIsThere(self) -> None:
+        daemon = self.daemon()
+        teacher = self.open(daemon)
+        teacher.say(BLACK)
+        daemon.reactor.advance(board.KEEP)
+        teacher.say(b"\xff" * len(BLACK))
+        assert self.pictures(daemon) == [b"\xff" * len(BLACK)]
+
+    def testOfAnotherSizeIsLeftOut(self) -> None:
+        daemon = self.daemon()
+        self.open(daemon).say(BLACK)
+        daemon.reactor.advance(board.KEEP)
+        again = self.daemon()
+        assert self.pictures(again, "?role=viewer&width=10&height=10") == []
+        assert self.pictures(again) == [BLACK]
+
+    def testThatCannotBeReadIsLeftOut(self, state: Path) -> None:
+        file = board.boardFile(CLASS)
+        board.write(file, BLACK)
+        file.write_bytes(b"?")
+        assert self.pictures(self.daemon()) == []
+
+    def testTooManyAndTooOldOnesAreRemoved(self, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(board, "BOARDS", 2)
+        for number in range(3):
+            board.write(board.boardFile(f"{number}"), b"")
+            os.utime(board.boardFile(f"{number}"), (time.time() - 10 + number,) * 2)
+        board.write(board.boardFile("3"), b"")
+        assert {each.name for each in (state / "uses-class-boards").iterdir()} == {"2", "3"}
+        os.utime(board.boardFile("2"), (time.time() - board.DAY - 1,) * 2)
+        board.write(board.boardFile("3"), b"")
+        assert {each.name for each in (state / "uses-class-boards").iterdir()} == {"3"}
+
+    def testFailsWithALineInTheLog(self, state: Path) -> None:
+        daemon = self.daemon()
+        teacher = self.open(daemon)
+        (state / "uses-class-boards").write_text("a file where the folder would be")
+        with capturedLogs() as logged:
+            teacher.say(BLACK)
+            daemon.reactor.advance(board.KEEP)
+        assert [each["log_format"] for each in logged] == ["a whiteboard cannot be stored"]
+
+
 class TestWithoutPyJwt:
     def testThePageIsToldWhatToInstall(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(room, "jwt", None)
         status, _, body = ask()
         assert (status, "pip install" in body) == (501, True)
-        client = Daemon({"/board/*": room.BoardFactory}).open(f"/board/{CLASS}", subprotocols=["canvas", "bearer.x"])
+        client = Daemon({"/board/*": board.BoardFactory}).open(f"/board/{CLASS}", subprotocols=["canvas", "bearer.x"])
         assert statusOf(client) == 501
 
     def testTheDaemonStarts(self, monkeypatch: pytest.MonkeyPatch) -> None:

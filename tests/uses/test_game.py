@@ -60,8 +60,8 @@ class Person:
         return [each[kind] for each in self.heard if kind in each][-1]
 
     @property
-    def id(self) -> int | None:
-        found: int | None = self.last("welcome")["id"]
+    def id(self) -> int:
+        found: int = self.last("welcome")["id"]
         return found
 
     @property
@@ -208,16 +208,16 @@ def test_the_seventeenth_watches_until_there_is_a_place(game: Game) -> None:
     people = [game.join(f"P{number}") for number in range(PLAYERS)]
     late = game.join("Late")
     game.tick()
-    assert late.last("welcome")["id"] is None
+    assert late.id not in [row[0] for row in late.last("people")]
     late.step(1, 0)
     game.tick()
     assert len([each for each in late.heard if "players" in each][-1]["players"]) == PLAYERS
     people[3].client.close()
     game.people.remove(people[3])
     game.tick()
-    assert late.id is not None
+    assert late.id in [row[0] for row in late.last("people")]
     late.step(1, 0)
-    game.tick()
+    game.tick(2)
     assert late.row[4] == 2
 
 
@@ -266,9 +266,11 @@ def test_without_players_nothing_ticks(game: Game) -> None:
     before = game.factory.tick
     game.daemon.reactor.advance(10)
     assert game.factory.tick == before
+    game.factory.left = 1
     game.join()
     game.tick(2)
     assert game.factory.tick > before
+    assert game.factory.left == ROUND - 2, "whoever is the first begins a round"
 
 
 def test_the_stop_of_the_daemon_stops_the_clock(game: Game) -> None:

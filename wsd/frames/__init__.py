@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ class Plane:
     """The class that counts the messages of one route."""
     sendAll: Callable[[list[Any], Prepared, Any], None] = sendAll
     """Sends one message to many connections, by the frames of each, and not to the one of the last argument."""
+    gathering: Callable[[], AbstractContextManager[None]] = nullcontext
+    """A context in which several messages to the same connections are sent; they may leave as one write to each."""
 
 
 def _found() -> dict[str, Plane]:
@@ -32,7 +34,7 @@ def _found() -> dict[str, Plane]:
     with suppress(ImportError):
         from wsd.frames import _fast
 
-        planes.insert(0, Plane("_fast", _fast.Frames, _fast.Traffic, _fast.sendAll))
+        planes.insert(0, Plane("_fast", _fast.Frames, _fast.Traffic, _fast.sendAll, _fast.Gathering))
     return {plane.name: plane for plane in planes}
 
 

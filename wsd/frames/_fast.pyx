@@ -86,8 +86,10 @@ if _shared == NULL:
 cdef bint _sharedIsTaken = False
 
 # The connection whose message is being delivered, if others follow in what was read at once. What is sent to many
-# connections meanwhile is gathered, and leaves as one write to each: before anything else is sent to one of them.
+# connections meanwhile, or within a `Gathering`, is gathered, and leaves as one write to each: before anything else is
+# sent to one of them.
 cdef Frames _reading = None
+cdef int _gatherings = 0         # those that are entered
 cdef list _gathered = []         # the messages, for
 cdef list _audience = None       # these connections
 cdef object _but = None          # without this one
@@ -855,14 +857,14 @@ cdef int _sendGathered() except -1:
 
 
 cdef int _gather(list frames, message, but) except -1:
-    """Keep a message until what was read at once is answered."""
+    """Keep a message until what was read at once is answered, or the gathering ends."""
     global _audience, _but, _reader, _gatheredSize
     cdef Py_ssize_t index
     if not _gathered:
         _audience, _but, _reader = frames, but, _reading
     _gathered.append(message)
     _gatheredSize += PyBytes_GET_SIZE(message.plain)
-    if _reader is but:
+    if _reader is None or _reader is but:
         return 0
     for index in range(PyList_GET_SIZE(frames)):
         # Without a reference to each, which would fetch them all from memory.
@@ -871,20 +873,35 @@ cdef int _gather(list frames, message, but) except -1:
     return 0
 
 
+cdef class Gathering:
+    """As a context: what `sendAll` sends within it leaves as one write to each connection, at its end at the latest."""
+
+    def __enter__(self):
+        global _gatherings
+        _gatherings += 1
+
+    def __exit__(self, *failure):
+        global _gatherings
+        _gatherings -= 1
+        if _gatherings == 0 and _reading is None:
+            _sendGathered()
+
+
 def sendAll(list frames, message, but):
     """
     Send one prepared message to many connections, by the frames of each, and not to `but`. The list is not changed.
 
-    Several in answer to messages that were read at once leave as one write to each connection, if it is the same list.
+    Several in answer to messages that were read at once, or within a `Gathering`, leave as one write to each connection,
+    if it is the same list.
     """
     cdef Frames each
     cdef bytes plain = message.plain
     cdef Py_ssize_t size = PyBytes_GET_SIZE(message.payload)
     if _gathered and (frames is not _audience or but is not _but):
         _sendGathered()
-    if (_gathered or _reading is not None) and PyBytes_GET_SIZE(plain) <= MAX_COPIED:
+    if (_gathered or _reading is not None or _gatherings) and PyBytes_GET_SIZE(plain) <= MAX_COPIED:
         _gather(frames, message, but)
-        if _reading is None or _gatheredSize > MAX_CORKED:
+        if (_reading is None and _gatherings == 0) or _gatheredSize > MAX_CORKED:
             _sendGathered()
         return
     _sendGathered()

@@ -20,82 +20,91 @@ NAMES = ("feed", "game", "editor", "clicks", "quotes", "scores", "call", "map", 
 NEEDED = ("/blob", "/canvas/*", "/yjs/*")
 """The built-in routes that pages need."""
 
+ROUTES: Mapping[str, Mapping[str, object]] = {
+    "/uses/*": {"protocol": "uses"},
+    "/uses/topics/*": {
+        "protocol": "topics",
+        "backend": "file",
+        "store": "uses-topics.sqlite",
+        "max_message": "64 KiB",
+        "max_kept": "16 MiB",
+        "history_age": 604800.0,
+        "slow": "drop-oldest",
+    },
+    "/uses/feed/topics/*": {
+        "protocol": "topics",
+        "backend": "file",
+        "store": "uses-feed.sqlite",
+        "max_topics": 5000,
+        "max_kept": "16 MiB",
+        "max_keys": 5000,
+        "max_subscriptions": 1000,
+        "history_age": 2592000.0,
+        "slow": "drop-oldest",
+    },
+    "/uses/game/play": {"protocol": "wsd.uses.game.play:PlayFactory", "max_message": "1 KiB"},
+    "/uses/class/token": {"protocol": "wsd.uses.class.room:TokenFactory"},
+    "/uses/class/board/*": {
+        "protocol": "wsd.uses.class.board:BoardFactory",
+        "deflate": True,
+        "max_pixels": 360000,
+        "max_canvases": 100,
+    },
+    "/uses/class/topics/*": {
+        "protocol": "wsd.uses.class.room:ClassTopicsFactory",
+        **{action: ["token"] for action in ("publish", "subscribe", "history", "presence", "direct")},
+        "backend": "file",
+        "store": "uses-class.sqlite",
+        "max_message": "64 KiB",
+        "max_topics": 5000,
+        "max_kept": "16 MiB",
+        "history_age": 86400.0,
+    },
+    "/uses/quotes/topics/*": {
+        "protocol": "topics",
+        "publish": [],
+        "max_topics": 10,
+        "max_keys": 500,
+        "history_count": 0,
+        "slow": "latest",
+        "high_water": "128 KiB",
+        "low_water": "64 KiB",
+        "deflate": False,
+    },
+    "/uses/clicks/topics/*": {
+        "protocol": "topics",
+        "backend": "file",
+        "store": "uses-clicks.sqlite",
+        "max_message": "64 KiB",
+        "max_topics": 20,
+        "max_kept": "32 MiB",
+        "history_count": 20_000,
+        "history_size": "16 MiB",
+        "history_age": 86400.0,
+    },
+    "/uses/call/topics/*": {
+        "protocol": "topics",
+        "backend": "file",
+        "store": "uses-call.sqlite",
+        "max_message": "64 KiB",
+        "max_topics": 200,
+        "max_kept": "8 MiB",
+        "max_members": 4,
+        "history_age": 86400.0,
+    },
+}
+"""
+The routes of the pages, as in a configuration file, but a `store` is a file in the state folder. A page with routes of
+its own adds them here.
+"""
+
 
 def routesOf(environ: Mapping[str, str]) -> Mapping[str, Mapping[str, object]]:
-    """The routes of the pages, in the form of a file. A page with routes of its own adds them here."""
+    """The routes of the pages, with the paths of their stores."""
     folder = Path(stateFolder(environ))
     return {
-        "/uses/*": {"protocol": "uses"},
-        "/uses/topics/*": {
-            "protocol": "topics",
-            "backend": "file",
-            "store": str(folder / "uses-topics.sqlite"),
-            "max_message": "64 KiB",
-            "max_kept": "16 MiB",
-            "history_age": 604800.0,
-            "slow": "drop-oldest",
-        },
-        "/uses/feed/topics/*": {
-            "protocol": "topics",
-            "backend": "file",
-            "store": str(folder / "uses-feed.sqlite"),
-            "max_topics": 5000,
-            "max_kept": "16 MiB",
-            "max_keys": 5000,
-            "max_subscriptions": 1000,
-            "history_age": 2592000.0,
-            "slow": "drop-oldest",
-        },
-        "/uses/game/play": {"protocol": "wsd.uses.game.play:PlayFactory", "max_message": "1 KiB"},
-        "/uses/class/token": {"protocol": "wsd.uses.class.room:TokenFactory"},
-        "/uses/class/board/*": {
-            "protocol": "wsd.uses.class.room:BoardFactory",
-            "deflate": True,
-            "max_pixels": 360000,
-            "max_canvases": 100,
-        },
-        "/uses/class/topics/*": {
-            "protocol": "wsd.uses.class.room:ClassTopicsFactory",
-            **{action: ["token"] for action in ("publish", "subscribe", "history", "presence", "direct")},
-            "backend": "file",
-            "store": str(folder / "uses-class.sqlite"),
-            "max_message": "64 KiB",
-            "max_topics": 5000,
-            "max_kept": "16 MiB",
-            "history_age": 86400.0,
-        },
-        "/uses/quotes/topics/*": {
-            "protocol": "topics",
-            "publish": [],
-            "max_topics": 10,
-            "max_keys": 500,
-            "history_count": 0,
-            "slow": "latest",
-            "high_water": "128 KiB",
-            "low_water": "64 KiB",
-            "deflate": False,
-        },
-        "/uses/clicks/topics/*": {
-            "protocol": "topics",
-            "backend": "file",
-            "store": str(folder / "uses-clicks.sqlite"),
-            "max_message": "64 KiB",
-            "max_topics": 20,
-            "max_kept": "32 MiB",
-            "history_count": 20_000,
-            "history_size": "16 MiB",
-            "history_age": 86400.0,
-        },
-        "/uses/call/topics/*": {
-            "protocol": "topics",
-            "backend": "file",
-            "store": str(folder / "uses-call.sqlite"),
-            "max_message": "64 KiB",
-            "max_topics": 200,
-            "max_kept": "8 MiB",
-            "max_members": 4,
-            "history_age": 86400.0,
-        },
+        path: {key: str(folder / str(value)) if key == "store" else value for key, value in keys.items()}
+        for path, keys in ROUTES.items()
     }
 
 

@@ -9,7 +9,7 @@ from tests.bench.cells import PLAIN
 from tests.bench.servers import House
 from tests.bench.topics.client import Client, frame
 from tests.bench.topics.load import cpuOf
-from wsd.frames.writing import sendAll
+from wsd.frames import PLANES
 from wsd.protocols.topics.choice import limitsOf
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.local import LocalBackend
@@ -69,7 +69,7 @@ def measure(house: House, rounds: int) -> list[str]:
 
 def _hubOf(count: int) -> Hub:
     """A hub with so many filters, and with topics that have as many subscribers as MATCHES says."""
-    hub = Hub(LocalBackend(*limitsOf(TopicsOptions())), sendAll)  # type: ignore[arg-type]
+    hub = Hub(LocalBackend(*limitsOf(TopicsOptions())), PLANES["fast"])  # type: ignore[arg-type]
     ears = [_Ear() for _ in range(SUBSCRIBERS)]
     for number, pattern in enumerate(patterns(count)):
         hub.subscribe(ears[number % SUBSCRIBERS], checkFilter(pattern))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,6 +62,8 @@ class Topics:
         self.backend: Backend = backend
         self.clock = clock
         self.delivered: list[Publication] = []
+        self.gathered: list[list[Publication]] = []
+        """What was delivered in each context for several messages."""
         self.gaps: list[tuple[str, Position]] = []
         self.events: list[tuple[str, str, str]] = []
         self.messages: list[tuple[str, str, bytes]] = []
@@ -70,6 +73,12 @@ class Topics:
         """Where it keeps its files; they go with this object."""
 
     # -- the backend delivers -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        before = len(self.delivered)
+        yield
+        self.gathered.append(self.delivered[before:])
 
     def published(self, publication: Publication) -> None:
         self.delivered.append(publication)

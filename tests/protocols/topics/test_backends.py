@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
-from tests.protocols.topics.backends import MakeTopics, Topics, texts
+from tests.protocols.topics.backends import Limits, MakeTopics, Topics, inFile, inMemory, texts
 from tests.reactor import onReactor
 from wsd.protocols.topics.backend import Acknowledgement
 from wsd.protocols.topics.errors import TopicError
@@ -287,6 +289,13 @@ class TestSeveralMessagesAtOnce:
         assert [each.isDuplicate for each in acknowledged] == [False, False, True]
         await topics.settle()
         assert texts(topics.delivered) == ["1", "2"]
+
+    @pytest.mark.parametrize("make", [inMemory, inFile])
+    @onReactor
+    async def test_are_delivered_in_one_context(self, make: Callable[[Limits], Awaitable[Topics]]) -> None:
+        topics = await make(Limits())
+        await self.publish(topics, TopicMessage(b"1"), TopicMessage(b"2"), TopicMessage(b"3"))
+        assert [texts(each) for each in topics.gathered] == [["1", "2", "3"]]
 
     @onReactor
     async def test_are_published_all_or_not_at_all(self, make: MakeTopics) -> None:

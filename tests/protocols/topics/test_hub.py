@@ -9,10 +9,12 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 
+from tests import wire
 from tests.protocols.topics.routes import Events, ask, at, closing, daemonOf, heard
 from tests.protocols.topics.test_enveloped import ask as say
 from tests.protocols.topics.test_enveloped import enveloped, error, told
 from tests.wire import Client, Daemon
+from wsd.frames import PLANES
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.memory import MemoryBackend
@@ -335,3 +337,28 @@ def test_what_was_encoded_is_forgotten() -> None:
     kept = hub.backend._topics["a"]._history
     assert sum(publication._encoded is not None for publication in kept) <= 4
     assert kept[0].position == Position(kept[0].position.epoch, 1)
+
+
+def test_what_is_published_together_leaves_as_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of the daemon's own publishes many messages at once, and each subscriber costs one system call."""
+    monkeypatch.setattr(wire, "PLANE", PLANES["_fast"])
+    daemon = daemonOf()
+    clients = [enveloped(daemon) for _ in range(3)]
+    for client in clients:
+        say(client, "subscribe", topic="a")
+    frames = [each.frames for each in daemon.connections]
+    hub = daemon.factories["/topics/*"].parts.hub
+    sent = []
+    published = hub.published
+
+    def publishAndLook(publication: Publication) -> None:
+        published(publication)
+        sent.append(sum(each.sent for each in frames) - before)
+
+    monkeypatch.setattr(hub, "published", publishAndLook)
+    before = sum(each.sent for each in frames)
+    daemon.factories["/topics/*"].publishJson("a", [(None, number) for number in range(5)])
+    assert sent == [0] * 5
+    for client in clients:
+        client.exchange()
+        assert [json.loads(each)["message"]["data"] for each in client.messages()[-5:]] == [0, 1, 2, 3, 4]

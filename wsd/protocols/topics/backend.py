@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,9 @@ from wsd.protocols.topics.topic import Recovered, Retention
 
 class BackendReceiver(Protocol):
     """Where a backend delivers to: the hub of this process. All methods are called on the reactor's thread."""
+
+    def gathering(self) -> AbstractContextManager[None]:
+        """A context in which several messages are delivered one after another."""
 
     def published(self, publication: Publication) -> None:
         """A message was published here or by another process: each once, in the order of its topic."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
 
@@ -225,13 +225,17 @@ class FileBackend(LocalBackend):
     def _settle(self, batch: list[_Operation]) -> None:
         """Deliver and acknowledge, in the order in which it was asked for."""
         for operation in batch:
-            for publication in operation.delivered:
-                try:
-                    self._deliver(publication)
-                except Exception:
-                    self.log.failure("a delivery failed", Failure(), event="topics.store")
+            self._deliverAll(operation.delivered)
             assert operation.result is not None
             operation.result.chainDeferred(operation.done)
+
+    def _deliverAll(self, publications: Iterable[Publication]) -> None:
+        try:
+            with self._gathering():
+                for publication in publications:
+                    self._deliver(publication)
+        except Exception:
+            self.log.failure("a delivery failed", Failure(), event="topics.store")
 
     # -- faults ---------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.frames import Plane
 from wsd.frames.prepared import Prepared
 from wsd.protocols.topics.audience import Audience, Connections, Subscriber
 from wsd.protocols.topics.backend import Backend
@@ -38,10 +40,10 @@ class Hub:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, backend: Backend, sendAll: Callable[[list[Any], Prepared, Any], None]) -> None:
-        """`sendAll` sends a message to many connections: see `wsd.frames.Plane`."""
+    def __init__(self, backend: Backend, plane: Plane) -> None:
+        """`plane` sends a message to many connections."""
         self.backend = backend
-        self._sendAll = sendAll
+        self._plane = plane
         self._users: set[object] = set()
         self._starting = DeferredLock()
         self._isStarted = False
@@ -160,6 +162,10 @@ class Hub:
 
     # -- the backend delivers -------------------------------------------------------------------------------------
 
+    def gathering(self) -> AbstractContextManager[None]:
+        """While this context is entered, what is published is gathered, and leaves as one write to each subscriber."""
+        return self._plane.gathering()
+
     def published(self, publication: Publication) -> None:
         """Give a publication to every subscriber."""
         audiences = self._subscriptions.match(tuple(publication.topic.split("/")))
@@ -178,7 +184,7 @@ class Hub:
         but = connections.of(publication.message.sender)
         blocked = connections.blocked
         for message in encoded:
-            self._sendAll(connections.frames, message, but)
+            self._plane.sendAll(connections.frames, message, but)
         self._give(publication, blocked)
 
     def _give(self, publication: Publication, subscribers: Iterable[Subscriber]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 from twisted.internet.defer import Deferred, fail, succeed
 
 from wsd.protocols.topics.backend import BackendReceiver, Bounds
@@ -44,6 +46,10 @@ class LocalBackend:
 
     def unlisten(self, pattern: tuple[str, ...]) -> None:
         """Everything is delivered anyway."""
+
+    def _gathering(self) -> AbstractContextManager[None]:
+        """A context for several deliveries."""
+        return nullcontext() if self._receiver is None else self._receiver.gathering()
 
     def _deliver(self, publication: Publication) -> None:
         if self._receiver is not None:

@@ -57,7 +57,8 @@ class MemoryBackend(LocalBackend):
             found = self._topicFor(topic, messages)
         except TopicError as error:
             return fail(error)
-        return succeed([self._publish(found, message) for message in messages])
+        with self._gathering():
+            return succeed([self._publish(found, message) for message in messages])
 
     def _publish(self, topic: Topic, message: TopicMessage) -> Acknowledgement:
         now = self._seconds()

@@ -49,6 +49,7 @@ function welcome(id) {
   if (peers.has(id)) peers.get(id).goOn();
   else connect(id).begin();
 }
+// end of lesson
 
 /** Draws who is there. Whoever is absent while the picture still moves has lost the server alone. */
 function meet() {
@@ -57,7 +58,6 @@ function meet() {
   for (const [id, peer] of peers) if (!others.has(id) && !peer.isConnected) part(id);
   drawPresent([...others.values()].map(({name}) => name));
 }
-// end of lesson
 
 // lesson: signalling
 function connect(id) {
@@ -138,6 +138,7 @@ async function shareScreen() {
   for (const peer of peers.values()) peer.setVideo(screen, media.stream);
   change({isSharing: true});
 }
+// end of lesson
 
 function stopScreen() {
   if (!media) return;
@@ -145,7 +146,6 @@ function stopScreen() {
   for (const peer of peers.values()) peer.setVideo(camera, media.stream);
   change({isSharing: false});
 }
-// end of lesson
 
 element("join").addEventListener("submit", (event) => (event.preventDefault(), join()));
 element("leave").addEventListener("click", leave);

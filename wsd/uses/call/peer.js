@@ -39,7 +39,6 @@ export class Peer {
     return this.#connection.connectionState === "connected";
   }
 
-  // lesson: negotiation
   async #offer() {
     try {
       this.#isOffering = true;
@@ -50,6 +49,7 @@ export class Peer {
     }
   }
 
+  // lesson: negotiation
   /** A signal of the other side: a description, or a candidate for a path between the two. */
   async take({description, candidate}) {
     const connection = this.#connection;

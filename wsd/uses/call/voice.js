@@ -10,7 +10,6 @@ const button = document.getElementById("voice");
 let recorder = null; // while a message is recorded or sent
 let begun = 0; // when its recording began
 
-// lesson: voice
 async function record() {
   const stream = await navigator.mediaDevices.getUserMedia({audio: true});
   const pieces = [];
@@ -25,6 +24,7 @@ async function record() {
   return new Blob(pieces, {type: recorder.mimeType});
 }
 
+// lesson: voice
 async function send(sound, topics, room, name) {
   const seconds = Math.max(1, Math.round((Date.now() - begun) / 1000));
   const {url} = await upload(at("/blob"), sound, {name: "voice message"});

@@ -10,12 +10,12 @@ addWords({
     muted: "muted", noCamera: "no camera", sharing: "sharing the screen",
     video: "Video of {name}", chat: "Messages", text: "Message", send: "Send",
     voice: "Record a voice message", stop: "Stop and send ({seconds} s)", sending: "Sending",
-    voiceOf: "Voice message of {name}, {seconds} s",
-    full: "Four people are in this call already. Try again when somebody has left.",
-    denied: "Without a camera and a microphone you see and hear the others, and they read your messages. To be seen and "
-      + "heard, allow both in the browser's settings, and join again.",
-    insecure: "Browsers give a camera and a microphone only to pages that come by https or from this machine.",
-    noVoice: "No voice message was recorded: the browser does not give this page a microphone.",
+    voiceOf: "Voice message from {name}, {seconds} s",
+    full: "Four people are already in this call. Try again when someone has left.",
+    denied: "Without a camera and a microphone, you can see and hear the others, and they can read your messages. To be "
+      + "seen and heard, allow both in the browser's settings, and join again.",
+    insecure: "Browsers allow a camera and a microphone only on pages loaded by https or from this machine.",
+    noVoice: "No voice message was recorded: the browser does not allow this page to use a microphone.",
     notSent: "The voice message was not sent: {reason}",
   },
   zh: {

@@ -1,9 +1,9 @@
 """
-The server of a class: tokens for a teacher and pupils, and a whiteboard on which only those paint whose token says so.
+The server of a class: tokens for a teacher and pupils, and topics that check them. `board` is the whiteboard.
 
 Everyone has a secret, which a page makes and keeps. Its hash is the user, and the name of a class is its teacher's
 hash. So a class needs no account, and the server remembers nothing but the key that it signs tokens with. What a token
-allows is checked by topics, and here for the board.
+allows is checked by topics, and by the board.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from twisted.internet.interfaces import IDelayedCall
 from twisted.web.resource import IResource, Resource
 
 from wsd.config import stateFolder
@@ -38,18 +37,13 @@ except ImportError:
     jwt = None  # type: ignore[assignment]
 
 Topics: Any = load("topics")
-Canvas: Any = load("canvas")
-"""The protocols that a class stands on."""
+"""What a class stands on."""
 
 LIFE = 3600
 """Seconds for which a token is valid. The page renews it."""
 PEN = 120
 """Seconds for which a pupil may paint who has been given the pen."""
 NEEDED = 'a class needs PyJWT; get it with: pip install "txwsd[topics]"'
-BEARER = "bearer."
-"""The subprotocol that brings a token begins with this, as for topics."""
-EXPIRED = 4001
-"""The close code when a token has expired, as of topics."""
 
 
 def keyFile() -> str:
@@ -123,69 +117,19 @@ class ClassTopicsFactory(Topics):
         """The page is at /uses/class."""
 
 
-class BoardConnection(Canvas.connection):
-    """A whiteboard: everyone with a token of the class watches, and the teacher paints, and who has the pen."""
-
-    factory: BoardFactory
-    _expires = 0.0
-    _expiry: IDelayedCall | None = None
-
-    async def opening(self, request: Request) -> Accept:
-        """Refuse a client whose token does not allow what it asks for."""
-        claims = self.factory.read(request)
-        # lesson: paint
-        if request.head.path != f"{self.below}{claims['class']}":
-            raise Refused(403, "the token is for another class")
-        if request.queries.get("role") != "viewer" and not claims["paints"]:
-            raise Refused(403, "only the teacher paints, and who has the pen; open the board with role=viewer")
-        # end of lesson
-        self._expires = claims["exp"]
-        accept: Accept = await super().opening(request)
-        return accept
-
-    def opened(self) -> None:
-        """Begin, until the token expires."""
-        super().opened()
-        seconds = max(0.0, self._expires - time.time())
-        self._expiry = self.clock.callLater(seconds, self.close, EXPIRED, "the token has expired; get a new one")
-
-    def closed(self, code: int, reason: str) -> None:
-        """Leave the board."""
-        if self._expiry is not None and self._expiry.active():
-            self._expiry.cancel()
-        super().closed(code, reason)
-
-
-class BoardFactory(Canvas):
-    """The whiteboards of classes."""
-
-    connection = BoardConnection
-    about = MappingProxyType({"en": "The whiteboards of /uses/class.", "zh": "/uses/class 课堂的白板。"})
-    subprotocols = ("canvas",)
-    """Offered beside the token, since a browser requires that one of its offers is chosen."""
-
-    def read(self, request: Request) -> Mapping[str, Any]:
-        """The claims of the token that came as a subprotocol. Raises `Refused` (403)."""
-        if jwt is None:
-            raise Refused(501, NEEDED)
-        offered = [each.removeprefix(BEARER) for each in request.subprotocols if each.startswith(BEARER)]
-        try:
-            claims = jwt.decode(
-                "".join(offered), _key(), algorithms=["HS256"], options={"require": ["exp", "class", "paints"]}
-            )
-        except (OSError, jwt.InvalidTokenError):
-            raise Refused(403, "this board needs a valid token as the subprotocol bearer.TOKEN") from None
-        return dict(claims)
-
-    def page(self) -> None:
-        """The page is at /uses/class."""
-
-    def resource(self) -> None:
-        """No pictures over HTTP, since their requests have no token."""
-
-
 def _key() -> bytes:
     return Path(keyFile()).read_bytes().strip()
+
+
+def readToken(token: str) -> Mapping[str, Any]:
+    """The claims of a token. Raises `Refused` (403) if it is not valid."""
+    if jwt is None:
+        raise Refused(501, NEEDED)
+    try:
+        claims = jwt.decode(token, _key(), algorithms=["HS256"], options={"require": ["exp", "class", "paints"]})
+    except (OSError, jwt.InvalidTokenError):
+        raise Refused(403, "this board needs a valid token as the subprotocol bearer.TOKEN") from None
+    return dict(claims)
 
 
 class TokenResource(Resource):

@@ -37,6 +37,7 @@ element("sample").addEventListener("pointermove", (event) => {
   moved = event.timeStamp;
   record("move", event);
 });
+// end of lesson
 
 let deepest = 0;
 element("scroller").addEventListener("scroll", () => {
@@ -46,7 +47,6 @@ element("scroller").addEventListener("scroll", () => {
   deepest = depth;
   keep(["scroll", Date.now(), null, null, depth]);
 });
-// end of lesson
 
 function round(share) {
   return Math.round(Math.min(1, Math.max(0, share)) * 1000) / 1000;

@@ -48,7 +48,6 @@ export class HeatMap {
   }
   // end of lesson
 
-  // lesson: heat
   /** Counts a batch. Returns the number of its events. */
   #take({visitor, events}) {
     this.#visitors.add(visitor);
@@ -62,6 +61,7 @@ export class HeatMap {
     return events.length;
   }
 
+  // lesson: heat
   #warm(part, x, y, weight) {
     if (!this.#heat.has(part)) this.#heat.set(part, new Float32Array(CELLS * CELLS));
     const [column, row] = [x, y].map((share) => Math.min(CELLS - 1, Math.floor(share * CELLS)));

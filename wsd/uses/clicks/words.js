@@ -5,18 +5,18 @@ import {addWords} from "/_wsd/language.js";
 addWords({
   en: {
     numbers: "Numbers", mode: "Mode", record: "Record", watch: "Watch", recorded: "Recorded",
-    acknowledged: "Acknowledged", waiting: "Waiting", rate: "Events a second", total: "Events", visitors: "Visitors",
+    acknowledged: "Acknowledged", waiting: "Waiting", rate: "Events per second", total: "Events", visitors: "Visitors",
     sample: "Sample shop", heat: "Heat map of the sample shop", top: "Most clicked", none: "Nobody has clicked yet.",
     clicks: "{count} clicks", click: "1 click", read: "Read the history",
-    readMore: "One batch a line, as NDJSON. It holds everything that was acknowledged.", copy: "Copy", copied: "Copied",
-    lost: "A batch was not acknowledged within five minutes, and is not sent any more.",
+    readMore: "NDJSON, one batch per line. It contains every acknowledged event.", copy: "Copy", copied: "Copied",
+    lost: "A batch was not acknowledged within five minutes and is no longer sent.",
     shop: "Tea and Tools", teas: "Teas", tools: "Tools", basket: "Basket", hero: "The first harvest is here.",
     heroMore: "Picked in March, dried in the sun, on its way to you tomorrow.", order: "Order now", pot: "A teapot",
     product1: "Green needle", product2: "Red cliff", product3: "White peony",
     add1: "Add Green needle", add2: "Add Red cliff", add3: "Add White peony",
     story: "We have bought from the same four gardens for thirty years. Every tin names the garden and the day of the "
-      + "harvest, and every tool is made by somebody whom we know.",
-    footHours: "Open from Tuesday to Saturday, 10 to 18", letter: "Get our letter",
+      + "harvest, and every tool is made by someone we know.",
+    footHours: "Open from Tuesday to Saturday, 10 to 18", letter: "Get our newsletter",
   },
   zh: {
     numbers: "统计", mode: "模式", record: "记录", watch: "观看", recorded: "已记录",

@@ -8,7 +8,7 @@ addWords({
     name: "Your name", here: "Here now", guest: "Guest {number}", you: "{name} (you)", text: "Text of the document",
     empty: "Write something. Everyone who opens this document sees it.",
     connecting: "Connecting...", online: "Connected. Every edit is stored on the server, and everyone sees it at once.",
-    offline: "Offline. Your edits stay in this window until it is connected again: keep it open.",
+    offline: "Offline. Your edits are only in this window until it is connected again: keep it open.",
     closed: "The server closed the connection: {reason}",
     missing: `The server has no route /yjs/*. Install what it needs, and start it again: pip install "txwsd[yjs]"`,
   },

@@ -8,10 +8,10 @@ addWords({
     alt: "What the picture shows, for those who cannot see it", remove: "Remove the picture",
     people: "People", nobody: "Nobody has posted yet.", follow: "Follow", unfollow: "Unfollow",
     followPerson: "Follow {name}", unfollowPerson: "Unfollow {name}", you: "{name} (you)", guest: "Guest {number}",
-    timeline: "Posts of those whom you follow", empty: "There are no posts yet. Write the first one.",
+    timeline: "Posts from people you follow", empty: "There are no posts yet. Write the first one.",
     newer: "New posts above: {count}", like: "Like", likes: "Like: {count}", posting: "Posting...",
-    uploading: "Storing the picture: {share} %", noPicture: "{name} is not a picture that this browser can show.",
-    failed: "It was not posted: {reason}", notLiked: "It was not liked: {reason}",
+    uploading: "Uploading the picture: {share}%", noPicture: "This browser cannot show {name} as a picture.",
+    failed: "The post failed: {reason}", notLiked: "The like failed: {reason}",
   },
   zh: {
     name: "你的名字", text: "有什么新鲜事？", picture: "添加图片", post: "发布",
@@ -20,7 +20,7 @@ addWords({
     followPerson: "关注 {name}", unfollowPerson: "取消关注 {name}", you: "{name}（你）", guest: "访客 {number}",
     timeline: "你关注的人的动态", empty: "还没有动态，来发布第一条吧。",
     newer: "上方有 {count} 条新动态", like: "赞", likes: "赞：{count}", posting: "正在发布…",
-    uploading: "正在保存图片：{share} %", noPicture: "{name} 不是本浏览器能显示的图片。",
+    uploading: "正在上传图片：{share}%", noPicture: "{name} 不是本浏览器能显示的图片。",
     failed: "发布失败：{reason}", notLiked: "点赞失败：{reason}",
   },
 });

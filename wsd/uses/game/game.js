@@ -18,8 +18,8 @@ const scores = new Scores();
 
 let socket = null;
 let rules = null; // the server's constants
-let own = null; // our id; null while all places are taken
-let self = null; // where we are, by our own steps
+let own = null; // our id
+let self = null; // where we are, by our own steps; null while all places are taken
 let jump = {x: 0, y: 0}; // from where we are to where we are shown, after a correction
 let unmade = []; // our steps that the server has not made yet
 let number = 0; // of our last step

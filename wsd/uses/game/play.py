@@ -17,12 +17,11 @@ import json
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
-from math import cos, hypot, isfinite, pi, sin
+from math import cos, dist, hypot, isfinite, pi, sin
 from types import MappingProxyType
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall
 
 from wsd.connection import CloseCode, Closed, Connection, Factory
 
@@ -56,10 +55,12 @@ class Player:
 
     id: int
     name: str
-    x: float = 0.0
-    y: float = 0.0
-    rest: int = 0
+    key: str
+    """What the page keeps, to have its score back after a lost connection."""
+    x: float
+    y: float
     score: int = 0
+    rest: int = 0
     ping: int | None = None
     """Milliseconds, as the page measured it."""
     last: int = 0
@@ -67,6 +68,13 @@ class Player:
     credit: float = 0.0
     """Steps that it may make now."""
     steps: deque[tuple[int, float, float, bool]] = field(default_factory=deque)
+
+    def ask(self, number: int, x: float, y: float, dash: bool) -> None:
+        """Take a step, which is made at the next tick. Raises ValueError if it is not a step."""
+        if type(number) is not int or not 0 < number < 2**53 or not isfinite(x + y):
+            raise ValueError
+        if len(self.steps) < WAITING:
+            self.steps.append((number, float(x), float(y), dash is True))
 
     def move(self, x: float, y: float, dash: bool, wears: bool) -> None:
         """Make one step. The page makes the same one, with the same numbers."""
@@ -88,39 +96,27 @@ class Player:
 
 
 class Play(Connection):
-    """One person. Without a place in the game, it watches until one is free."""
+    """One person, who plays or waits for a place."""
 
     factory: PlayFactory
-    player: Player | None = None
-    name = ""
-    key = ""
-    """What the page keeps, to have its score back after a lost connection."""
 
     async def received(self, payload: bytes, isBinary: bool) -> None:
         """Read one message."""
+        player = self.factory.people.get(self)
         try:
             [(kind, value)] = json.loads(payload).items()
-            if kind == "join" and not self.name:
-                self.name, self.key = str(value["name"])[:20].strip() or "?", str(value["key"])[:40]
-                self.factory.join(self)
-            elif kind == "step":
-                self.step(*value)
-            elif kind == "ping":
+            if kind == "join" and player is None:
+                self.factory.join(self, str(value["name"])[:20].strip() or "?", str(value["key"])[:40])
+            elif kind == "step" and player is not None:
+                player.ask(*value)
+            elif kind == "ping" and player is not None:
                 sent, took = value
                 self.send(json.dumps({"pong": float(sent)}))
-                if self.player is not None and took is not None:
-                    self.player.ping = min(max(int(took), 0), 9999)
+                player.ping = None if took is None else min(max(int(took), 0), 9999)
             else:
                 raise ValueError
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
             raise Closed(CloseCode.INVALID_DATA, "expected one join, a step, or a ping, in JSON") from None
-
-    def step(self, number: int, x: float, y: float, dash: bool) -> None:
-        """Take a step, which is made at the next tick. Raises ValueError if it is none."""
-        if type(number) is not int or not 0 < number < 2**53 or not isfinite(x + y):
-            raise ValueError
-        if self.player is not None and len(self.player.steps) < WAITING:
-            self.player.steps.append((number, float(x), float(y), dash is True))
 
     async def closed(self, code: int | None, reason: str) -> None:
         """Leave the game."""
@@ -135,147 +131,126 @@ class PlayFactory(Factory):
     tick = 0
     left = ROUND
     """Ticks until the round ends; below 0 in the pause."""
-    crown: Player | tuple[float, float] = (WIDTH / 2, 90.0)
-    """Who wears it, or where it lies."""
-    safe = 0
-    robot: Player | None = None
+    crown = (WIDTH / 2, 90.0)
+    """Where it is."""
+    wearer: Player | None = None
+    robot: Player
     """Plays with somebody who is alone."""
-    running: Deferred[None] | None = None
+    safe = 0
+    """The tick from which on somebody else can take the crown."""
 
     def started(self) -> None:
         """Begin without anybody."""
-        self.people: list[Play] = []
-        self.players: list[Player] = []
+        self.people: dict[Play, Player] = {}
+        """In the order in which they came."""
         self.ids = count(1)
         self.scores: dict[str, int] = {}
         """The scores of this round of those who have left, by their key."""
+        self.ticking = LoopingCall(self.advance)
+        self.ticking.clock = self.clock
 
     def stopped(self) -> None:
         """Stop the clock of the game."""
-        if self.running is not None:
-            self.running.cancel()
+        if self.ticking.running:
+            self.ticking.stop()
 
-    def join(self, person: Play) -> None:
-        """Somebody has come: late comers have the place and the score that they left with, or none."""
-        self.people.append(person)
-        self.seat()
-        if person.player is None:
-            person.send(json.dumps({"welcome": {"id": None, **RULES}}))
-        if self.running is None:
-            self.running = Deferred.fromCoroutine(self.run())
-            self.running.addErrback(lambda failure: failure.check(CancelledError) or self.log.failure("", failure))
+    @property
+    def players(self) -> list[Player]:
+        """The first who have come. Whoever is alone plays with the robot."""
+        players = list(self.people.values())[:PLAYERS]
+        return [*players, self.robot] if len(players) == 1 else players
+
+    def join(self, person: Play, name: str, key: str) -> None:
+        """Somebody has come, or come back, with the score of this round."""
+        if not self.people:
+            self.begin()
+        number = next(self.ids)
+        self.people[person] = Player(number, name, key, *placeOf(number), score=self.scores.pop(key, 0))
+        person.send(json.dumps({"welcome": {"id": number, **RULES}}))
+        self.tell()
+        if not self.ticking.running:
+            self.ticking.start(TICK, now=False).addErrback(lambda failure: self.log.failure("the game failed", failure))
 
     def leave(self, person: Play) -> None:
-        """Somebody has gone: the crown lies where it was, and who waits takes the place."""
-        if person in self.people:
-            self.people.remove(person)
-            if person.player is not None:
-                if person.player.score:
-                    self.scores[person.key] = person.player.score
-                self.remove(person.player)
-            self.seat()
-
-    def seat(self) -> None:
-        """Give free places to those who wait, and a robot to whoever is alone."""
-        if self.robot is not None and len(self.people) != 1:
-            self.remove(self.robot)
-            self.robot = None
-        for person in self.people:
-            if person.player is None and len(self.players) < PLAYERS:
-                person.player = self.enter(person.name, self.scores.pop(person.key, 0))
-                person.send(json.dumps({"welcome": {"id": person.player.id, **RULES}}))
-        if self.robot is None and len(self.people) == 1:
-            self.robot = self.enter("", 0)
+        """Somebody has gone, and whoever waits has the place."""
+        player = self.people.pop(person, None)
+        if player is not None and player.score:
+            self.scores[player.key] = player.score
+        if not self.people:
+            self.stopped()
         self.tell()
-
-    def enter(self, name: str, score: int) -> Player:
-        """A new player, at a place of its own on the edge."""
-        number = next(self.ids)
-        player = Player(number, name, *placeOf(number), score=score)
-        self.players.append(player)
-        return player
-
-    def remove(self, player: Player) -> None:
-        """A player leaves the field, without the crown."""
-        self.players.remove(player)
-        if self.crown is player:
-            self.crown = (player.x, player.y)
-
-    async def run(self) -> None:
-        """Tick while anybody is there. After a delay, ticks are not made up for."""
-        due = self.clock.seconds()
-        try:
-            while self.people:
-                now = self.clock.seconds()
-                due = max(due + TICK, now)
-                await deferLater(self.clock, due - now, self.advance)
-        finally:
-            self.running = None
 
     def advance(self) -> None:
         """One tick."""
         self.tick += 1
         self.left -= 1
-        self.safe = max(0, self.safe - 1)
         if self.left <= -PAUSE:
             self.begin()
-        if self.robot is not None:
-            self.robot.steps.append((self.tick, *self.think(self.robot), False))
+        players = self.players
+        if self.robot in players:
+            self.think()
         # lesson: server
-        for player in self.players:
+        for player in players:
             player.credit = min(player.credit + RATE, BURST)
             while player.steps and player.credit >= 1:
                 player.last, x, y, dash = player.steps.popleft()
                 player.credit -= 1
-                player.move(x, y, dash, wears=self.crown is player)
+                player.move(x, y, dash, wears=self.wearer is player)
         # end of lesson
-        self.contest()
+        self.contest(players)
         if self.tick % 30 == 0:
             self.tell()
-        crown = self.crown.id if isinstance(self.crown, Player) else self.crown
-        rows = [[each.id, round(each.x, 2), round(each.y, 2), each.rest, each.last] for each in self.players]
+        crown = self.crown if self.wearer is None else self.wearer.id
+        rows = [[each.id, round(each.x, 2), round(each.y, 2), each.rest, each.last] for each in players]
         self.cast({"tick": self.tick, "left": round(self.left * TICK, 1), "crown": crown, "players": rows})
 
     # lesson: cast
     def cast(self, message: dict[str, Any]) -> None:
         """Send to everyone who has read what came before."""
         prepared = self.prepare(json.dumps(message))
-        for person in self.people:
+        for person in list(self.people):
             if not person.isFull:
                 person.send(prepared)
 
     # end of lesson
 
-    def contest(self) -> None:
-        """Who touches the crown takes it, and who wears it scores."""
-        x, y = (self.crown.x, self.crown.y) if isinstance(self.crown, Player) else self.crown
-        others = [each for each in self.players if each is not self.crown]
-        nearest = min(others, key=lambda each: hypot(each.x - x, each.y - y), default=None)
-        if nearest is not None and not self.safe and hypot(nearest.x - x, nearest.y - y) < 2 * RADIUS + 2:
-            self.crown, self.safe = nearest, SAFE
+    def contest(self, players: list[Player]) -> None:
+        """Whoever touches the crown takes it, and whoever wears it scores."""
+        if self.wearer in players:
+            self.crown = (self.wearer.x, self.wearer.y)
+        else:
+            self.wearer = None  # It lies where its wearer was.
+        others = [each for each in players if each is not self.wearer]
+        nearest = min(others, key=self.distance, default=None)
+        if nearest is not None and self.tick >= self.safe and self.distance(nearest) < 2 * RADIUS + 2:
+            self.wearer, self.safe = nearest, self.tick + SAFE
             self.tell()
-        if isinstance(self.crown, Player) and self.left > 0:
-            self.crown.score += 1
+        if self.wearer is not None and self.left > 0:
+            self.wearer.score += 1
+
+    def distance(self, player: Player) -> float:
+        """From a player to the crown."""
+        return dist((player.x, player.y), self.crown)
 
     def begin(self) -> None:
         """A new round."""
-        self.left, self.crown, self.safe = ROUND, PlayFactory.crown, 0
+        self.left, self.crown, self.wearer = ROUND, PlayFactory.crown, None
+        self.robot = Player(0, "", "", *placeOf(0))
         self.scores.clear()
-        for player in self.players:
+        for player in self.people.values():
             player.score = 0
 
-    def think(self, robot: Player) -> tuple[float, float]:
-        """Where the robot goes: to the crown, or with it around the field."""
-        if self.crown is robot:
-            x, y = placeOf(self.tick // 60 % 16 * 7)
-        else:
-            x, y = (self.crown.x, self.crown.y) if isinstance(self.crown, Player) else self.crown
+    def think(self) -> None:
+        """Let the robot go to the crown, or with it around the field."""
+        robot = self.robot
+        x, y = placeOf(self.tick // 60 % 16 * 7) if self.wearer is robot else self.crown
         away = hypot(x - robot.x, y - robot.y) or 1.0
-        return (x - robot.x) / away * ROBOT, (y - robot.y) / away * ROBOT
+        robot.ask(self.tick, (x - robot.x) / away * ROBOT, (y - robot.y) / away * ROBOT, False)
 
     def tell(self) -> None:
         """Tell everyone the names, scores and pings."""
-        self.cast({"people": [[each.id, each.name, round(each.score * TICK, 1), each.ping] for each in self.players]})
+        rows = [[each.id, each.name, round(each.score * TICK, 1), each.ping] for each in self.players]
+        self.cast({"people": rows})
 
 
 def placeOf(number: int) -> tuple[float, float]:

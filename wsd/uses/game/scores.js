@@ -24,10 +24,10 @@ export class Scores {
 
   /** People are [id, name, score, ping]; a robot has no name. */
   show(people) {
-    this.#people = people.toSorted((one, other) => other[2] - one[2] || one[0] - other[0]);
+    this.#people = people.toSorted((one, other) => other[2] - one[2]);
     this.names = new Map(people.map(([id, name]) => [id, name || say("robot")]));
     element("people").replaceChildren(...this.#people.map((each) => this.#row(each)));
-    const isWatching = this.own === null && people.length > 0;
+    const isWatching = !people.some(([id]) => id === this.own);
     element("watching").textContent = isWatching ? say("watching", {number: people.length}) : "";
   }
 

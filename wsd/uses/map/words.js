@@ -8,10 +8,10 @@ addWords({
     follow: "Follow my location", hint: "Drag the pin, click the map, or move the pin with the arrow keys.",
     people: "On the map", me: "{name} (you)", pin: "{name}, your pin. Move it with the arrow keys.", guest: "Guest {number}",
     now: "now", ago: "{seconds} s ago",
-    denied: "The browser does not give this page your location. Allow it in the browser's settings, or drag the pin.",
+    denied: "The browser does not allow this page to read your location. Allow it in the browser's settings, or drag the pin.",
     nowhere: "The browser could not find your location. Drag the pin instead.",
-    insecure: "Browsers give a location only to pages that come by https. Drag the pin instead.",
-    full: "There is no room for another person on this map. Try again when somebody has left.",
+    insecure: "Browsers report a location only to pages loaded by https. Drag the pin instead.",
+    full: "This map is full. Try again when someone has left.",
   },
   zh: {
     map: "世界地图", zoom: "缩放", closer: "放大", farther: "缩小", you: "你", name: "名字",

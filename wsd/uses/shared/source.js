@@ -5,7 +5,7 @@ import {addWords, language, say} from "/_wsd/language.js";
 
 addWords({
   en: {
-    "made.title": "How it is made", "made.whole": "The whole file {file}",
+    "made.title": "How it is made", "made.whole": "Complete file: {file}",
     "made.copy": "To change it, copy this page into a folder of your own: docs/uses.md has the four commands.",
   },
   zh: {
