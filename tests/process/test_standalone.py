@@ -35,7 +35,8 @@ import os, sys
 print("Content-Type: text/plain")
 print("Status: 201 Made")
 print()
-for name in "REQUEST_METHOD QUERY_STRING PATH_INFO SCRIPT_NAME REMOTE_ADDR SECRET HTTP_AUTHORIZATION CONTENT_LENGTH HTTP_CONTENT_ENCODING".split():
+names = "REQUEST_METHOD QUERY_STRING PATH_INFO SCRIPT_NAME REMOTE_ADDR SECRET HTTP_AUTHORIZATION"
+for name in [*names.split(), "CONTENT_LENGTH", "HTTP_CONTENT_ENCODING"]:
     print(name, os.environ.get(name))
 print(sys.argv[1:], sys.stdin.read())
 """
