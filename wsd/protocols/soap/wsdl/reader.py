@@ -193,7 +193,7 @@ class _WsdlReader:
                 f"{self._path}: the operation {node.get('name')} is {style}/{'/'.join(sorted(uses))}; "
                 "only document/literal and rpc/literal are supported"
             )
-        return style == "rpc"
+        return bool(style == "rpc")
 
     @property
     def _portTypeName(self) -> str:
