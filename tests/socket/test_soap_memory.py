@@ -14,8 +14,8 @@ MOST = 2048
 """Bytes that a session may take more than text."""
 MESSAGE = addressed(add(1, 2), "urn:uuid:2495c693-e3b9-7c6f-3898-b7dd200bc110")
 HELLO = (
-    "GET /soap HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: soap\r\nsoap-content-type: {}\r\n\r\n"
+    "GET /soap HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: soap\r\nsoap-content-type: {}\r\n\r\n"
 )
 CONFIG = f"[policies]\nmax_connections_per_address = {COUNT + 100}\n"
 

@@ -9,10 +9,10 @@ within the message, and every byte that is written within the limit.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItemWithError
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp, memcpy
 
 from wsd.protocols.soap.encodings.nbfs import NUMBERS, STRINGS
@@ -106,7 +106,7 @@ cdef class Buffer:
     cdef Py_ssize_t size, room, most
 
     def __dealloc__(self):
-        free(self.data)
+        PyMem_Free(self.data)
 
     cdef int reserve(self, Py_ssize_t more) except -1:
         """Make room. Raises `Otherwise` beyond the limit."""
@@ -116,7 +116,7 @@ cdef class Buffer:
             raise Otherwise
         if more > self.room - self.size:
             room = max(2 * self.room, self.size + more)
-            data = realloc(self.data, room)
+            data = PyMem_Realloc(self.data, room)
             if data == NULL:
                 raise MemoryError
             self.data = <uint8_t*>data
