@@ -15,7 +15,8 @@ MOST = 2048
 MESSAGE = addressed(add(1, 2), "urn:uuid:2495c693-e3b9-7c6f-3898-b7dd200bc110")
 HELLO = (
     "GET /soap HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: soap\r\nsoap-content-type: {}\r\n\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Protocol: soap\r\nsoap-content-type: {}\r\n\r\n"
 )
 CONFIG = f"[policies]\nmax_connections_per_address = {COUNT + 100}\n"
 
