@@ -14,6 +14,7 @@ COMPILED = {
     "wsd/listen/records.py": ["wsd/listen/records.pxd"],
     "wsd/listen/sealing.py": ["wsd/listen/sealing.pxd", "wsd/listen/records.pxd"],
     "wsd/listen/secure.py": ["wsd/listen/secure.pxd", "wsd/listen/sealing.pxd", "wsd/listen/records.pxd"],
+    "wsd/protocols/soap/encodings/_nbfx.pyx": [],
 }
 """Each source, and what it includes. Without a compiler or Python.h, modules that are Python stay uncompiled."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import os
 import re
@@ -34,7 +35,8 @@ import os, sys
 print("Content-Type: text/plain")
 print("Status: 201 Made")
 print()
-for name in "REQUEST_METHOD QUERY_STRING PATH_INFO SCRIPT_NAME REMOTE_ADDR SECRET HTTP_AUTHORIZATION".split():
+names = "REQUEST_METHOD QUERY_STRING PATH_INFO SCRIPT_NAME REMOTE_ADDR SECRET HTTP_AUTHORIZATION"
+for name in [*names.split(), "CONTENT_LENGTH", "HTTP_CONTENT_ENCODING"]:
     print(name, os.environ.get(name))
 print(sys.argv[1:], sys.stdin.read())
 """
@@ -92,7 +94,9 @@ def standalone(root: Path, *arguments: str, scheme: str = "ws") -> Iterator[int]
         process.stdout.close()
 
 
-def ask(port: int, method: str, path: str, body: str | None = None, **fields: str) -> tuple[int, str, dict[str, str]]:
+def ask(
+    port: int, method: str, path: str, body: str | bytes | None = None, **fields: str
+) -> tuple[int, str, dict[str, str]]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request(method, path, body, fields)
     answer = connection.getresponse()
@@ -161,8 +165,20 @@ class TestPrograms:
             "REMOTE_ADDR 127.0.0.1",
             "SECRET None",
             "HTTP_AUTHORIZATION None",
+            "CONTENT_LENGTH 8",
+            "HTTP_CONTENT_ENCODING None",
             "[] the body",
         ]
+
+    def test_get_a_compressed_body_as_it_was(self, port: int) -> None:
+        body, fields = gzip.compress(b"the body" * 1000), {"Content-Encoding": "gzip"}
+        content = ask(port, "POST", "/cgi-bin/says", body, **fields)[1]
+        assert "CONTENT_LENGTH 8000\nHTTP_CONTENT_ENCODING None\n" in content
+        assert content.endswith(f"[] {'the body' * 1000}\n")
+
+    def test_get_no_body_in_another_coding(self, port: int) -> None:
+        status, _, fields = ask(port, "POST", "/cgi-bin/says", "x", **{"Content-Encoding": "br"})
+        assert (status, fields["accept-encoding"]) == (415, "gzip, deflate")
 
     def test_are_files_that_may_run(self, port: int) -> None:
         assert ask(port, "GET", "/cgi-bin/plain")[0] == 403

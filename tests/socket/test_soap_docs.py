@@ -21,7 +21,10 @@ import zeep
 from tests.daemon import ROOT, RunningDaemon, runningDaemon
 from tests.test_docs import TEXTS, of
 from tests.test_docs import steps as stepsOf
+from wsd.protocols.soap import demonstration
 from wsd.protocols.soap.options import SoapOptions
+from wsd.protocols.soap.schema.values import ComplexType
+from wsd.protocols.soap.wsdl.reader import readContract
 from wsd.protocols.soap.zeeptransport import WebSocketTransport
 
 PAGES = ("docs/soap.md", "docs/soap-protocol.md")
@@ -116,6 +119,24 @@ def test_the_client_of_node(daemon: RunningDaemon, tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines()[0] == "11 12 13"
     assert SECRET in done.stdout.splitlines()[1]
+
+
+def test_the_contracts_in_csharp_are_those_of_the_demonstration() -> None:
+    contract = readContract(Path(demonstration.__file__).with_suffix(".wsdl"))
+    blocks = "".join(block.text for block in of("csharp") if block.page == "docs/soap.md")
+    operations = re.findall(r'Action = "([^"]+)"[^;]*?(?:Name = "(\w+)"\)\] )?\w+ (\w+)\(([^)]*)\);', blocks)
+    assert [name for *_, name, _ in operations] == ["Add", "Watch", "Quote"]
+    for action, result, name, parameters in operations:
+        operation = contract.operations[name]
+        message = operation.input or operation.output
+        assert message is not None
+        assert isinstance(message.type, ComplexType)
+        given = [each.split()[1] for each in parameters.split(",")]
+        assert (message.action, [each.name for each in message.type.fields][: len(given)]) == (action, given)
+        if result:
+            assert operation.output is not None
+            assert isinstance(operation.output.type, ComplexType)
+            assert [each.name for each in operation.output.type.fields] == [result]
 
 
 def test_each_key_is_told() -> None:

@@ -6,7 +6,7 @@ A resource is one of twisted.web. It raises `wsd.head.Refused` to answer with an
 
 from wsd.resources.accept import prefersChinese, prefersHtml
 from wsd.resources.answers import answerBy, finish, setFields
-from wsd.resources.codings import compressedFor, decodedBody
+from wsd.resources.codings import compressedFor, contentCoding, decodedBody
 from wsd.resources.interfaces import IBody, IStreamed, Slots
 from wsd.resources.pages import PAGE_POLICY, PageFiles
 
@@ -18,6 +18,7 @@ __all__ = [
     "Slots",
     "answerBy",
     "compressedFor",
+    "contentCoding",
     "decodedBody",
     "finish",
     "prefersChinese",

@@ -21,14 +21,20 @@ _LEAST = 1024
 _LEVEL = 1
 
 
+def contentCoding(head: Head) -> str:
+    """Returns the content coding of the body of a request in lower case, "" for none."""
+    told = (head.headers.get("Content-Encoding") or "").strip().lower()
+    return "" if told == "identity" else told
+
+
 def decodedBody(head: Head, body: IBody) -> IBody:
     """
     Returns a receiver that decompresses the body of a request for `body`.
 
     `body` limits what it becomes. Raises `Refused` (415) for another coding (RFC 9110 15.5.16).
     """
-    told = (head.headers.get("Content-Encoding") or "").strip().lower()
-    if told in ("", "identity"):
+    told = contentCoding(head)
+    if not told:
         return body
     coding = _NAMES.get(told)
     if coding is None:

@@ -39,9 +39,17 @@ class PageFiles:
     In its HTML files, each name of `texts` in braces, such as `{route}`, is replaced by its text, which must be HTML.
     """
 
-    def __init__(self, folder: Traversable, texts: Mapping[str, str] | None = None, policy: str = PAGE_POLICY) -> None:
+    def __init__(
+        self,
+        folder: Traversable,
+        texts: Mapping[str, str] | None = None,
+        policy: str = PAGE_POLICY,
+        more: tuple[Traversable, ...] = (),
+    ) -> None:
+        """`more` has files of other folders."""
         self._policy = policy
-        self._contents = {file.name: file.read_bytes() for file in folder.iterdir() if _suffix(file.name) in _TYPES}
+        found = (file for file in (*folder.iterdir(), *more) if _suffix(file.name) in _TYPES)
+        self._contents = {file.name: file.read_bytes() for file in found}
         for file in [name for name in self._contents if _suffix(name) == "html"]:
             page = self._contents[file].decode()
             for name, text in (texts or {}).items():

@@ -51,6 +51,12 @@ class TestASlot:
         assert put(daemon, path).status == 201
         assert ask(daemon, f"GET {path}").body == CONTENT
 
+    def test_a_body_with_a_content_coding_is_415(self, daemon: Daemon) -> None:
+        path = slot(daemon)
+        answer = ask(daemon, f"PUT {path}", "Content-Length: 5", "Content-Encoding: gzip", body=CONTENT)
+        assert (answer.status, answer.error, answer.headers["accept-encoding"]) == (415, "content_type", "identity")
+        assert put(daemon, path).status == 201
+
     @pytest.mark.parametrize("kind", ["video/webm;codecs=vp9,opus", "audio/ogg; codecs=opus"])
     def test_its_type_is_as_it_was_told(self, daemon: Daemon, kind: str) -> None:
         path = slot(daemon, kind=kind)

@@ -266,6 +266,13 @@ class TestWhatGoesWrong:
             assert (answer.status, answer.error) == (409, "offset")
         assert offsetOf(daemon, url) == 4
 
+    @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+    def test_a_body_with_a_content_coding_is_415(self, daemon: Daemon, coding: str) -> None:
+        url = create(daemon)
+        answer = patch(daemon, url, 0, CONTENT, f"Content-Encoding: {coding}")
+        assert (answer.status, answer.error, answer.headers["accept-encoding"]) == (415, "content_type", "identity")
+        assert patch(daemon, url, 0, CONTENT, "Content-Encoding: identity").status == 204
+
     def test_another_content_type_is_415(self, daemon: Daemon) -> None:
         fields = [TUS, "Upload-Offset: 0", "Content-Type: text/plain", "Content-Length: 10"]
         answer = ask(daemon, f"PATCH {create(daemon)}", *fields, body=CONTENT)

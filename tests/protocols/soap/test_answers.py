@@ -186,7 +186,7 @@ class TestAnswers:
             (BOTH, "xs:anyType", {"a b": 1}, "Invalid tag name"),
             (BOTH, "xs:anyType", {1: 1}, "1 is not an element name"),
             (BOTH, "B", "text", "str is not a B"),
-            (BOTH, "B", {"w": 1}, "B has no w"),
+            (BOTH, "B", {"w": 1}, "B has no w; it has x"),
             (BOTH, "B", {"x": 1, "w": 1}, "B has no w"),
             (BOTH, "B", {"xsi:type": "T", "x": 1}, "T is not a type that is allowed here; allowed are D, R, B"),
             (ABSTRACT, "B", {"x": 1}, "B is abstract; say which type it is, by its class or by the key xsi:type"),

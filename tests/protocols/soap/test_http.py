@@ -11,6 +11,7 @@ from lxml import etree
 from tests.protocols.soap.talk import DEMO, S11, S12, add, daemonOf, envelope, fault, text
 from tests.protocols.soap.test_envelope import BAD
 from tests.wire import Daemon, Wire
+from wsd.protocols.soap.wsdl.contract import Contract
 from wsd.protocols.soap.wsdl.reader import readContract
 
 WSDL = {
@@ -30,10 +31,10 @@ class Answer(NamedTuple):
         return etree.fromstring(self.body)
 
 
-def ask(daemon: Daemon, line: str, *headers: str, body: str = "") -> Answer:
+def ask(daemon: Daemon, line: str, *headers: str, body: str = "", host: str = "localhost:9998") -> Answer:
     """Sends one request, and returns its answer."""
     length = [f"Content-Length: {len(body.encode())}"] if body else []
-    head = "\r\n".join([f"{line} HTTP/1.1", "Host: localhost:9998", *headers, *length])
+    head = "\r\n".join([f"{line} HTTP/1.1", f"Host: {host}", *headers, *length])
     got = daemon.connect().exchange(f"{head}\r\n\r\n{body}".encode())
     first, _, rest = got.partition(b"\r\n\r\n")
     status, *fields = first.decode("latin-1").split("\r\n")
@@ -161,15 +162,15 @@ class TestTheContract:
     def test_for_a_websocket_it_has_the_transport_of_ms_swsb(self, daemon: Daemon) -> None:
         answer = ask(daemon, "GET /soap?wsdl")
         assert (answer.status, answer.headers["content-type"]) == (200, "text/xml; charset=utf-8")
-        (binding,) = answer.root.findall(".//s12:binding", WSDL)
-        assert binding.get("transport") == "http://schemas.microsoft.com/soap/websocket"
+        transports = {each.get("transport") for each in answer.root.findall(".//s12:binding", WSDL)}
+        assert transports == {"http://schemas.microsoft.com/soap/websocket"}
         assert answer.root.find(".//s12:address", WSDL).get("location") == "ws://localhost:9998/soap"
         assert answer.root.find(".//w:portType/w:operation[@name='Quote']", WSDL) is not None
 
     def test_for_http_it_has_that_of_http_in_both_versions(self, daemon: Daemon) -> None:
         root = ask(daemon, "GET /soap?wsdl&transport=http").root
         bindings = [*root.findall(".//s12:binding", WSDL), *root.findall(".//s11:binding", WSDL)]
-        assert [each.get("transport") for each in bindings] == ["http://schemas.xmlsoap.org/soap/http"] * 2
+        assert {each.get("transport") for each in bindings} == {"http://schemas.xmlsoap.org/soap/http"}
         assert root.find(".//s11:address", WSDL).get("location") == "http://localhost:9998/soap"
         assert root.find(".//w:portType/w:operation[@name='Quote']", WSDL) is None
 
@@ -179,6 +180,23 @@ class TestTheContract:
         assert {name: each.input and each.input.action for name, each in again.operations.items()} == {
             name: each.input and each.input.action for name, each in ours.operations.items()
         }
+
+    def test_it_is_written_once_for_each_address_and_few_are_kept(
+        self, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written: list[str] = []
+
+        def write(contract: Contract, location: str) -> bytes:
+            written.append(location)
+            return location.encode()
+
+        monkeypatch.setattr("wsd.protocols.soap.pages.webSocketWsdl", write)
+        hosts = [f"localhost:{port}" for port in range(1, 21)]
+        for host in ["localhost:1", *hosts]:
+            assert ask(daemon, "GET /soap?wsdl", host=host).body == f"ws://{host}/soap".encode()
+        assert written == [f"ws://{host}/soap" for host in hosts]
+        ask(daemon, "GET /soap?wsdl", host="localhost:1")
+        assert written[20:] == ["ws://localhost:1/soap"]
 
     def test_another_transport_is_400(self, daemon: Daemon) -> None:
         assert ask(daemon, "GET /soap?wsdl&transport=smtp").status == 400

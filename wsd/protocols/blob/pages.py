@@ -19,7 +19,7 @@ from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.service import BlobService, requestUser
 from wsd.protocols.blob.slots import BlobSlots
 from wsd.protocols.blob.tus import Tus
-from wsd.resources import IBody, IStreamed, PageFiles, finish, prefersHtml, setFields
+from wsd.resources import IBody, IStreamed, PageFiles, contentCoding, finish, prefersHtml, setFields
 
 _ALLOWED = "DELETE, GET, HEAD, OPTIONS"
 _ALLOWED_FIELDS = (
@@ -58,6 +58,7 @@ class BlobResource(Resource):
         """Returns what receives the body, for tus and slots; None if the request is refused or needs no body."""
         try:
             self._checkOrigin(request)
+            _checkCoding(request)
         except BlobError:
             return None
         if _isAt(request, b"slot"):
@@ -68,6 +69,7 @@ class BlobResource(Resource):
         """Answer a request. A page of another site must have an allowed origin (Fetch standard, CORS)."""
         try:
             self._checkOrigin(request)
+            _checkCoding(request)
             if _isAt(request, b"slot"):
                 return self._slots.render(request)
             return self._tus.render(request) if _isAt(request, b"tus") else super().render(request)
@@ -130,6 +132,16 @@ class BlobResource(Resource):
     async def _delete(self, request: Any, blobId: str) -> None:
         await self._service.remove(blobId, requestUser(request))
         await _nothing(request)
+
+
+def _checkCoding(request: Any) -> None:
+    """Raises BlobError for a body with a Content-Encoding: sizes, offsets and hashes are those of the bytes as sent."""
+    coding = contentCoding(request.head)
+    if coding and request.head.hasBody:
+        request.setHeader(b"Accept-Encoding", b"identity")
+        raise BlobError(
+            "content_type", f"the Content-Encoding {coding[:40]!r} is not supported here; send the bytes of the file"
+        )
 
 
 async def _refuse(error: BlobError) -> None:

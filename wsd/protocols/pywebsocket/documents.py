@@ -16,7 +16,7 @@ from zope.interface import implementer
 from wsd.connection import Refused
 from wsd.protocols.pywebsocket.access import BasicAuth
 from wsd.protocols.pywebsocket.cgi import Programs
-from wsd.resources import IBody, IStreamed
+from wsd.resources import IBody, IStreamed, decodedBody
 
 _INDEX = ("index.html", "index.htm")
 
@@ -40,9 +40,15 @@ class DocumentRoot(Resource):
         self._most = most
 
     def bodyOf(self, request: Any) -> IBody | None:
-        """Returns what receives the body of a request to a program; None for all others."""
+        """
+        Returns what receives the body of a request to a program; None for all others.
+
+        Raises `Refused` (415) for a content coding other than gzip and deflate.
+        """
         self._access.check(request.head)
-        return _ProgramBody(request, self._most) if self._program(_names(request)) else None
+        if not self._program(_names(request)):
+            return None
+        return decodedBody(request.head, _ProgramBody(request, self._most))
 
     def render(self, request: Any) -> int | bytes:
         """Answer with a file, a listing, or the output of a program. Raises `Refused`."""
@@ -148,8 +154,11 @@ class _ProgramBody:
         self._content.write(data)
 
     def ended(self) -> None:
-        """Called when the body is complete. It becomes the program's standard input."""
+        """Called when the body is complete. Decompressed, it becomes the program's standard input."""
         self._request.content = self._content
+        headers = self._request.requestHeaders
+        headers.removeHeader(b"content-encoding")
+        headers.setRawHeaders(b"content-length", [b"%d" % self._content.tell()])
 
     def lost(self) -> None:
         """Called when the connection is cut. Nothing is kept."""

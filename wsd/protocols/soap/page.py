@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping
 from importlib.resources import files
 
+from wsd.protocols.soap.encodings import nbfs
 from wsd.protocols.soap.names import localName
 from wsd.protocols.soap.sample import kindOf, sample
 from wsd.protocols.soap.schema.values import ComplexType
@@ -23,7 +24,7 @@ def pageOf(route: str, service: Service) -> PageFiles:
         "about": _about(contract.documentation, contract.translations),
         "operations": "\n".join(_operation(each) for each in _operationsOf(service)),
     }
-    return PageFiles(files("wsd.protocols.soap").joinpath("page"), texts)
+    return PageFiles(files("wsd.protocols.soap").joinpath("page"), texts, more=(nbfs.FILE,))
 
 
 def _operationsOf(service: Service) -> list[Operation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -28,8 +29,12 @@ from wsd.protocols.soap.options import SoapOptions
 from wsd.protocols.soap.page import pageOf
 from wsd.protocols.soap.reader import Document
 from wsd.protocols.soap.service import Service
+from wsd.protocols.soap.wsdl.contract import Contract
 from wsd.protocols.soap.wsdl.writer import httpWsdl, webSocketWsdl
 from wsd.resources import IBody, IStreamed, answerBy, compressedFor, decodedBody, finish
+
+_KEPT = 8
+"""The contracts that are kept as a WSDL."""
 
 
 class ServedRoute(Protocol):
@@ -149,6 +154,8 @@ class Pages(Resource):
         super().__init__()
         self._factory = factory
         self._page = None if factory.service is None else pageOf(factory.route.path, factory.service)
+        # By transport and address, which are few: the hosts of a daemon are known.
+        self._wsdl = lru_cache(_KEPT)(_wsdlOf)
 
     def bodyOf(self, request: Any) -> IBody | None:
         """Returns the reader for the body of a POST. Raises `Refused` (403) for a page of another site."""
@@ -203,7 +210,7 @@ class Pages(Resource):
         location = f"{scheme}://{request.head.headers.get('Host') or 'localhost'}{self._factory.route.path}"
         request.setHeader(b"Content-Type", b"text/xml; charset=utf-8")
         request.setHeader(b"Cache-Control", b"no-cache")
-        return (httpWsdl if isHttp else webSocketWsdl)(service.contract, location)
+        return self._wsdl(service.contract, isHttp, location)
 
     async def _respondLater(self, request: Any, result: Deferred[Answer], requester: HttpRequester) -> None:
         """Sends an answer once it is known. Cancels the call if the client is gone before that."""
@@ -236,6 +243,11 @@ class Pages(Resource):
         if content:
             fields["Content-Type"] = encoding.contentType
         finish(request, status, fields, content)
+
+
+def _wsdlOf(contract: Contract, isHttp: bool, location: str) -> bytes:
+    """Returns the WSDL for a transport and an address, the URL of the route."""
+    return (httpWsdl if isHttp else webSocketWsdl)(contract, location)
 
 
 def _actionOf(request: Any, version: Version) -> str:

@@ -179,6 +179,7 @@ def refusalOf(reader: Any, message: bytes) -> str:
     return ""
 
 
+@pytest.mark.usefixtures("codec")
 class TestTheBounds:
     @pytest.mark.parametrize("name", ATTACKS)
     def test_each_attack_is_refused_in_little_time_and_memory(self, name: str) -> None:

@@ -8,12 +8,15 @@ import struct
 import pytest
 
 from tests.protocols.soap.encodings.corpus import asked, canonical, lines, needsPeer
-from wsd.protocols.soap.encodings.encoding import Unreadable
+from wsd.protocols.soap.encodings import _nbfx
+from wsd.protocols.soap.encodings.encoding import TooLarge, Unreadable
 from wsd.protocols.soap.encodings.nbfs import NUMBERS, STRINGS
 from wsd.protocols.soap.encodings.nbfse import MOST_WRITTEN, BinarySession
-from wsd.protocols.soap.encodings.nbfxreader import readDocument
+from wsd.protocols.soap.encodings.nbfx import CODECS, readDocument, writeDocument
 from wsd.protocols.soap.encodings.nbfxvalues import VALUES
-from wsd.protocols.soap.encodings.nbfxwriter import writeDocument
+from wsd.protocols.soap.encodings.nbfxwriter import STATIC
+
+pytestmark = pytest.mark.usefixtures("codec")
 
 MOST = 10_000_000
 SEED = os.environ.get("WSD_NETPEER_SEED", "1000")
@@ -55,6 +58,57 @@ class TestTheCorpus:
                 data = ours.write(message["xml"])
                 text = readDocument(data, theirs.readStrings(data), theirs.received, MOST)
                 assert canonical(text) == canonical(message["xml"]), conversation["seed"]
+
+
+class TestTheCodecs:
+    def test_the_compiled_one_is_built_and_comes_first(self) -> None:
+        assert list(CODECS) == ["compiled", "python"]
+
+    def test_it_reads_the_corpus_by_itself(self) -> None:
+        for document in lines("vectors.jsonl.gz"):
+            assert _nbfx.readDocument(bytes.fromhex(document["hex"]), 0, (), MOST) is not None, document["seed"]
+
+    def test_it_writes_what_an_answer_has_by_itself(self) -> None:
+        for text in ("<a/>", "<a b='&quot;&#9;'>&lt;&amp;&gt; &#13;é<c:d xmlns:c='urn:x'> </c:d></a>\n"):
+            assert _nbfx.writeDocument(text, STATIC) == CODECS["python"].writeDocument(text, STATIC)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "<?xml version='1.0'?><a/>", "<a><!-- b --></a>", "<a><![CDATA[b]]></a>", "<a>b\r\nc</a>", "<a b='c\nd'/>",
+            "<a>&#xe9;</a>", "<a b = 'c'/>", "<a b='c'\n/>",
+        ],
+    )  # fmt: skip
+    def test_it_leaves_the_rest_to_python(self, text: str) -> None:
+        assert writeDocument(text) == CODECS["python"].writeDocument(text, STATIC)
+
+    @pytest.mark.parametrize(
+        "text", ["", "a", "<", "<a", "<a>", "<a b", "<a b='", "<a b='c'", "<a/", "</a>", "<a/><b/>"]
+    )
+    def test_no_text_makes_it_read_behind_the_end(self, text: str) -> None:
+        assert _nbfx.writeDocument(text, STATIC) is None
+
+    @pytest.mark.parametrize("document", ["40016199056869", "400161a701", "4001610302616201", "40", "4001610c"])
+    def test_no_document_does(self, document: str) -> None:
+        assert _nbfx.readDocument(bytes.fromhex(document), 0, (), MOST) is None
+
+    def test_a_document_begins_within_the_message(self) -> None:
+        with pytest.raises(IndexError):
+            _nbfx.readDocument(b"\x40\x01a\x01", 5, (), MOST)
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            "400161 99026869", "4003616263 04016b 98033c3e26 01", "400161 03 400162 04016b82 01 8b 02 0500faff 01",
+            "400161 a4 80 82 980178 a7", "4202 0a04 01", "4002c3a9 9902c3a9",
+        ],
+    )  # fmt: skip
+    def test_a_document_may_have_as_many_bytes_as_it_becomes(self, document: str) -> None:
+        data = bytes.fromhex(document.replace(" ", ""))
+        size = len(readDocument(data, 0, (), MOST))
+        assert len(readDocument(data, 0, (), size)) == size
+        with pytest.raises(TooLarge):
+            readDocument(data, 0, (), size - 1)
 
 
 @needsPeer

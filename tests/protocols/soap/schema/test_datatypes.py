@@ -24,13 +24,22 @@ LEXICAL: dict[str, list[tuple[str, Any]]] = {
         ("2026-12-31T24:00:00", datetime.fromisoformat("2027-01-01T00:00")),
         ("2026-12-31T24:00:00.000Z", datetime(2027, 1, 1, tzinfo=UTC)),
         ("2026-01-31T12:24:00", datetime.fromisoformat("2026-01-31T12:24")),
-        ("2026-01-31T12:00:00.1234567", datetime.fromisoformat("2026-01-31T12:00:00.123456")),
+        ("2026-01-31T12:00:00.1234567", datetime.fromisoformat("2026-01-31T12:00:00.123457")),
+        ("2026-01-31T12:00:00.1234564999", datetime.fromisoformat("2026-01-31T12:00:00.123456")),
+        ("2026-12-31T23:59:59.9999995+01:00", datetime.fromisoformat("2027-01-01T00:00:00+01:00")),
         ("2026-01-31T12:00:00-00:00", datetime(2026, 1, 31, 12, tzinfo=UTC)),
     ],
-    "time": [("24:00:00", time(0)), ("24:00:00Z", time(0, tzinfo=UTC)), ("00:24:00", time(0, 24))],
+    "time": [
+        ("24:00:00", time(0)),
+        ("24:00:00Z", time(0, tzinfo=UTC)),
+        ("00:24:00", time(0, 24)),
+        ("12:59:59.9999995Z", time(13, tzinfo=UTC)),
+        ("23:59:59.9999999", time.max),
+    ],
     "duration": [
         ("P0Y0M1DT0H", timedelta(1)),
         ("PT.5S", timedelta(seconds=0.5)),
+        ("-PT1.2345678S", -timedelta(seconds=1, microseconds=234568)),
         ("PT36H", timedelta(1.5)),
         ("-PT0S", timedelta()),
         ("PT100000000000.000001S", timedelta(seconds=10**11, microseconds=1)),
@@ -44,7 +53,7 @@ LEXICAL: dict[str, list[tuple[str, Any]]] = {
 }
 UNHELD = {
     "date": ["12026-01-31", "-0001-01-31"],
-    "dateTime": ["12026-01-31T00:00:00", "9999-12-31T24:00:00"],
+    "dateTime": ["12026-01-31T00:00:00", "9999-12-31T24:00:00", "9999-12-31T23:59:59.9999995"],
     "duration": ["P1Y", "P1M", "P999999999999D"],
 }
 

@@ -123,10 +123,17 @@ class TestWhatIsNone:
         [
             (whole(binding("Soap"), binding("Post")), "has 2 portTypes for SOAP; it must have exactly one"),
             (whole(), "has 0 portTypes for SOAP"),
-            (whole(binding("Soap", "rpc")), "ToCelsius is rpc/literal; only document/literal is supported"),
+            (
+                whole(binding("Soap", "rpc")),
+                "the part parameters of ToCelsius must have a type, since it is rpc/literal",
+            ),
+            (
+                whole(binding("Soap", "rpc", use="encoded")),
+                "ToCelsius is rpc/encoded; only document/literal and rpc/literal are supported",
+            ),
             (
                 whole(binding("Soap", use="encoded")),
-                "ToCelsius is document/encoded; only document/literal is supported",
+                "ToCelsius is document/encoded; only document/literal and rpc/literal are supported",
             ),
             (whole(binding("Soap"), types=TYPES.replace("ToCelsiusResponse", "x")), "no element {urn:convert}ToCel"),
             (whole(binding("Soap"), types=TYPES.replace('"s:decimal"', '"s:nope"')), "schema is invalid"),

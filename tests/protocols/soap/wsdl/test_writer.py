@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import zeep
+from lxml import etree
 
 from tests.protocols.soap.mirror import XSD, Here
 from wsd.protocols.soap.service import Service
@@ -103,3 +104,51 @@ class TestMessagesOfOneNameInTwoNamespaces:
         client = clientOf(service, tmp_path)
         assert client.Ask(1) == 2
         assert client.Ask_(1) == 3
+
+
+NAMES = {
+    "w": "http://schemas.xmlsoap.org/wsdl/",
+    "p": "http://schemas.xmlsoap.org/ws/2004/09/policy",
+    "u": "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd",
+    "sp": "http://schemas.xmlsoap.org/ws/2005/07/securitypolicy",
+}
+ADDRESSING, BINARY, MTOM = "UsingAddressing", "BinaryEncoding", "OptimizedMimeSerialization"
+
+
+class TestThePolicies:
+    """Each port says in its policy what its client must do, as WCF reads it."""
+
+    @staticmethod
+    def portsOf(wsdl: bytes) -> dict[str, list[str]]:
+        """Returns the assertions of each port, by its name."""
+        root = etree.fromstring(wsdl)
+        found = {}
+        for port in root.iterfind("w:service/w:port", NAMES):
+            binding = port.get("binding").partition(":")[2]
+            path = f"string(w:binding[@name='{binding}']/p:PolicyReference/@URI)"
+            name = root.xpath(path, namespaces=NAMES)[1:]
+            assertions = root.xpath(f"p:Policy[@u:Id='{name}']/p:ExactlyOne/p:All/*", namespaces=NAMES)
+            found[port.get("name")] = [etree.QName(each).localname for each in assertions]
+        return found
+
+    def test_each_encoding_has_a_port_over_a_websocket(self, service: Service) -> None:
+        assert self.portsOf(webSocketWsdl(service.contract, "ws://localhost/")) == {
+            "WebSocket": [ADDRESSING],
+            "WebSocketBinary": [BINARY, ADDRESSING],
+            "WebSocketMtom": [MTOM, ADDRESSING],
+        }
+
+    def test_and_over_http_where_text_needs_no_addressing(self, service: Service) -> None:
+        assert self.portsOf(httpWsdl(service.contract, "http://localhost/")) == {
+            "Soap12": [],
+            "Soap11": [],
+            "Binary": [BINARY, ADDRESSING],
+            "Mtom": [MTOM, ADDRESSING],
+        }
+
+    @pytest.mark.parametrize(("publish", "scheme"), [(httpWsdl, "https"), (webSocketWsdl, "wss")])
+    def test_over_tls_each_port_says_so(self, service: Service, publish: Any, scheme: str) -> None:
+        wsdl = publish(service.contract, f"{scheme}://localhost/")
+        assert {each[-1] for each in self.portsOf(wsdl).values()} == {"TransportBinding"}
+        tokens = etree.fromstring(wsdl).xpath("//sp:TransportToken/p:Policy/sp:HttpsToken", namespaces=NAMES)
+        assert {each.get("RequireClientCertificate") for each in tokens} == {"false"}

@@ -72,8 +72,7 @@ class CompressedReader(WholeReader):
 
     def close(self) -> Document:
         """Returns the message, which is complete. Raises `Fault` (Sender) or `Closed`."""
-        message = b"".join(self._pieces)
-        self.drop()
+        message = self.taken()
         try:
             data = decompress(message, self._coding, self.most)
         except Unreadable as error:

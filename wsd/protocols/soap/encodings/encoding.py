@@ -107,11 +107,12 @@ class WholeReader:
     A subclass decodes them to XML in UTF-8, with `most` bytes at most.
     """
 
-    __slots__ = ("_isCounted", "_pieces", "_size", "most")
+    __slots__ = ("_pieces", "_size", "envelopes", "most")
 
     def __init__(self, most: int, isCounted: bool) -> None:
         self.most = most
-        self._isCounted = isCounted
+        self.envelopes = EnvelopeReader(most, isCounted)
+        """The reader of the XML."""
         self.drop()
 
     def decode(self, message: bytes) -> bytes:
@@ -125,11 +126,15 @@ class WholeReader:
 
     def close(self) -> Document:
         """Returns the message, which is complete. Raises `Fault` (Sender) or `Closed`."""
+        message = self.taken()
+        self.envelopes.feed(self.decode(message))
+        return self.envelopes.close()
+
+    def taken(self) -> bytes:
+        """Returns the bytes of the message, and drops them."""
         message = b"".join(self._pieces)
         self.drop()
-        reader = EnvelopeReader(self.most, self._isCounted)
-        reader.feed(self.decode(message))
-        return reader.close()
+        return message
 
     def drop(self) -> None:
         """Discards the incomplete message."""

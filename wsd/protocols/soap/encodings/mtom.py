@@ -33,7 +33,7 @@ from wsd.protocols.soap.encodings.charsets import CHARSETS, encodingOf, withoutD
 from wsd.protocols.soap.encodings.encoding import Encoding, MessageReader, TooLarge, Unreadable, WholeReader
 from wsd.protocols.soap.encodings.nbfxwriter import bytesOf
 from wsd.protocols.soap.names import Version
-from wsd.protocols.soap.reader import Document, EnvelopeReader
+from wsd.protocols.soap.reader import Document
 
 XOP = "http://www.w3.org/2004/08/xop/include"
 LEAST_PART = 768
@@ -113,8 +113,7 @@ class MtomReader(WholeReader):
 
     def close(self) -> Document:
         """Returns the message with its parts as base64. Raises `Fault` (Sender) or `Closed`."""
-        message = b"".join(self._pieces)
-        self.drop()
+        message = self.taken()
         contentType, at = self._contentType, 0
         if not contentType:
             headers, at = _headersAt(message, 0)
@@ -134,9 +133,8 @@ class MtomReader(WholeReader):
         size = len(root) + sum((len(part) + 2) // 3 * 4 for part in parts.values())
         if size > self.most:
             raise TooLarge(self.most)
-        reader = EnvelopeReader(self.most, self._isCounted)
-        reader.feed(root)
-        document = reader.close()
+        self.envelopes.feed(root)
+        document = self.envelopes.close()
         for include in list(document.root.iter(_INCLUDE)):
             _replace(include, parts)
         if parts:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-STRINGS: tuple[str, ...] = tuple(files(__package__).joinpath("nbfs.txt").read_text("utf-8").split("\n")[:-1])
+FILE = files(__package__).joinpath("nbfs.txt")
+"""The file, which the page of a route reads as well."""
+
+STRINGS: tuple[str, ...] = tuple(FILE.read_text("utf-8").split("\n")[:-1])
 """The strings. The number of each is twice its index."""
 
 NUMBERS: dict[str, int] = {text: 2 * index for index, text in reversed(list(enumerate(STRINGS))) if text}

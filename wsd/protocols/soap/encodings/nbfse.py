@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from wsd.protocols.soap.encodings import nbfs
 from wsd.protocols.soap.encodings.encoding import Encoding, MessageReader, SessionLost, Unreadable, WholeReader
-from wsd.protocols.soap.encodings.nbfxreader import multiByteAt, readDocument
-from wsd.protocols.soap.encodings.nbfxwriter import multiByte, string, writeDocument
+from wsd.protocols.soap.encodings.nbfx import readDocument, writeDocument
+from wsd.protocols.soap.encodings.nbfxreader import multiByteAt
+from wsd.protocols.soap.encodings.nbfxwriter import multiByte, string
 from wsd.protocols.soap.names import SOAP12
 
 MOST_WRITTEN = 2048
@@ -59,7 +60,7 @@ class BinaryReader(WholeReader):
 class BinarySession:
     """`application/soap+msbinsession1`, for one connection: the strings that each side has sent."""
 
-    __slots__ = ("_left", "_mostRead", "_new", "_sent", "contentType", "received")
+    __slots__ = ("_left", "_mostRead", "_new", "contentType", "received", "sent")
     isText = False
     version = SOAP12
 
@@ -67,7 +68,7 @@ class BinarySession:
         self.contentType = contentType
         self._mostRead = mostRead
         self._left = MOST_WRITTEN
-        self._sent: dict[str, int] = {}
+        self.sent: dict[str, int] = {}
         self._new: list[bytes] = []
         self.received: list[str] = []
         """The strings of the client."""
@@ -85,6 +86,9 @@ class BinarySession:
 
     def readStrings(self, message: bytes) -> int:
         """Reads the new strings of a message. Returns the offset of the document. Raises `Unreadable`."""
+        if message.startswith(b"\0"):
+            # Most messages have no new strings.
+            return 1
         size, at = multiByteAt(message, 0)
         self._mostRead -= size
         if self._mostRead < 0:
@@ -109,14 +113,14 @@ class BinarySession:
         """Returns the number of a string. A new one gets a number as long as there is room for it."""
         number = nbfs.NUMBERS.get(text)
         if number is None:
-            number = self._sent.get(text)
+            number = self.sent.get(text)
             if number is None:
                 written = string(text)
                 if len(written) > self._left:
                     return None
                 self._left -= len(written)
-                number = 2 * len(self._sent) + 1
-                self._sent[text] = number
+                number = 2 * len(self.sent) + 1
+                self.sent[text] = number
                 self._new.append(written)
         return number
 

@@ -33,7 +33,7 @@ from wsd.protocols.soap.encodings.encoding import TooLarge, Unreadable
 from wsd.protocols.soap.encodings.nbfxvalues import IN_ARRAYS, VALUES
 from wsd.protocols.soap.reader import MOST_ATTRIBUTES, MOST_ELEMENTS, MOST_LEVELS
 
-_NAME = re.compile(
+NAME = re.compile(
     "[A-Z_a-z\xc0-\xd6\xd8-\xf6\xf8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f\u2c00-\u2fef"
     "\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff]"
     "[-.0-9A-Z_a-z\xb7\xc0-\xd6\xd8-\xf6\xf8-\u037d\u037f-\u1fff\u200c\u200d\u203f\u2040\u2070-\u218f\u2c00-\u2fef"
@@ -49,9 +49,9 @@ _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;",
 _END, _COMMENT, _ARRAY = 0x01, 0x02, 0x03
 _ATTRIBUTES, _ELEMENTS, _PAST_ELEMENTS, _TEXTS = 0x04, 0x40, 0x78, 0x80
 _START_LIST, _END_LIST = 0xA4, 0xA6
-_ADDED = 6
-"""The characters of an element or attribute beside its names: <></> and the colons."""
-_MOST_TEXTS = 100_000
+_OF_ELEMENT, _OF_ATTRIBUTE = 5, 4
+"""The characters of an element and of an attribute beside their names and values: <></> and a space, =""."""
+MOST_TEXTS = 100_000
 """Limit of the texts, items of lists and comments together. Each may be a single byte."""
 
 
@@ -188,7 +188,7 @@ class DocumentReader:
                 return text
         else:
             text = self._take(self._length()).decode()
-        if not _NAME.fullmatch(text):
+        if not NAME.fullmatch(text):
             raise Unreadable("a name has a character that no name of XML has", at)
         if isNumber:
             self._names.add(text)
@@ -221,7 +221,7 @@ class DocumentReader:
     def _element(self, record: int) -> None:
         """Reads the start of an element, with its attributes (2.2.1)."""
         name = self._qualified(record, _ELEMENTS, 0x44)
-        self._spend(2 * len(name) + _ADDED)
+        self._spend(2 * len(name) + _OF_ELEMENT)
         self._elements += 1
         if self._elements > MOST_ELEMENTS:
             raise Unreadable(f"an envelope has at most {MOST_ELEMENTS} elements; send less at once", self._at)
@@ -255,7 +255,7 @@ class DocumentReader:
             if record == _START_LIST and self._data[self._at - 1] & 1:
                 raise self._wrong(_END_LIST + 1)
         value = self._escaped(value, _IN_ATTRIBUTE)
-        self._spend(len(name) + len(value) + _ADDED)
+        self._spend(len(name) + len(value) + _OF_ATTRIBUTE)
         self._out.append(f' {name}="{value}"')
 
     def _array(self) -> None:
@@ -267,6 +267,7 @@ class DocumentReader:
         self._element(record)
         start, end = "".join(self._out[first:]), f"</{self._open.pop()}>"
         del self._out[first:]
+        self._left += len(start) + len(end)
         if self._take(1)[0] != _END:
             raise self._wrong(self._data[self._at - 1])
         record = self._take(1)[0] - 1
@@ -315,8 +316,8 @@ class DocumentReader:
 
     def _countText(self) -> None:
         self._texts += 1
-        if self._texts > _MOST_TEXTS:
-            raise Unreadable(f"an envelope has at most {_MOST_TEXTS} texts", self._at)
+        if self._texts > MOST_TEXTS:
+            raise Unreadable(f"an envelope has at most {MOST_TEXTS} texts", self._at)
 
     def _typed(self, read: Callable[[bytes], str], data: bytes) -> str:
         try:
@@ -365,7 +366,7 @@ class DocumentReader:
             item = self._value(record)
             items.append(item)
             size += len(item) + 1
-            if size > self._left:
+            if size - 1 > self._left:
                 raise TooLarge(self._most)
         return " ".join(items)
 

@@ -23,7 +23,7 @@ _LETTERS_OF_ELEMENTS, _LETTERS_OF_ATTRIBUTES = 0x44, 0x0C
 _CHARACTERS, _BYTES, _EMPTY, _DICTIONARY, _UNIQUE_ID = 0x98, 0x9E, 0xA8, 0xAA, 0xAC
 _SINGLE = {"": _EMPTY, "0": 0x80, "1": 0x82, "false": 0x84, "true": 0x86}
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_LEAST_BASE64 = 64
+LEAST_BASE64 = 64
 """A shorter base64 saves too little to look for it."""
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BUFFER = 1 << 20
@@ -32,12 +32,20 @@ _BUFFER = 1 << 20
 class Names(Protocol):
     """The strings that are written as numbers."""
 
+    sent: dict[str, int]
+    """The numbers of those that [MC-NBFS] does not have."""
+
     def numberOf(self, text: str) -> int | None:
         """Returns the number of a string, None for one that is written out."""
 
 
 class Static:
     """The strings of [MC-NBFS] alone, for messages without a session."""
+
+    __slots__ = ("sent",)
+
+    def __init__(self) -> None:
+        self.sent: dict[str, int] = {}
 
     def numberOf(self, text: str) -> int | None:
         """Returns the number of a string, None for one that is written out."""
@@ -125,7 +133,7 @@ def _textOf(text: str, isLast: int) -> bytes:
         return bytes((single | isLast,))
     if len(text) == 45 and _UUID.fullmatch(text):
         return bytes((_UNIQUE_ID | isLast,)) + UUID(text[9:]).bytes_le
-    if len(text) >= _LEAST_BASE64:
+    if len(text) >= LEAST_BASE64:
         data = bytesOf(text)
         if data is not None:
             return _sized(_BYTES | isLast, data)

@@ -4,8 +4,9 @@ import {copyText} from "/_wsd/clipboard.js";
 import {addWords, say} from "/_wsd/language.js";
 import {clear, show} from "./answers.js";
 import {choose, listOperations, sampleOf, translateOperations} from "./operations.js";
-import {curlOf, ServiceConnection} from "./service.js";
+import {curlOf, sendBinary, ServiceConnection} from "./service.js";
 import {WORDS} from "./words.js";
+import {parse} from "./xml.js";
 
 const {route} = document.body.dataset;
 const element = (id) => document.getElementById(id);
@@ -34,6 +35,29 @@ function tell(sentence, wrong = false) {
 }
 
 function send() {
+  if (element("encoding").value === "binary") sendInBinary();
+  else sendAsText();
+}
+
+async function sendInBinary() {
+  const root = parse(element("envelope").value);
+  if (root.querySelector("parsererror")) {
+    tell(["notXml"], true);
+    return;
+  }
+  began = performance.now();
+  tell(["waiting"]);
+  try {
+    const {text, ...bytes} = await sendBinary(route, root);
+    tell(text ? null : ["sentOneway"]);
+    if (text) show(text, Math.round(performance.now() - began), {...bytes, root});
+  } catch (error) {
+    // A TypeError is the browser's own: the request never arrived.
+    tell(error instanceof TypeError ? ["refused"] : ["failed", {reason: error.message}], true);
+  }
+}
+
+function sendAsText() {
   if (!connection.isOpen) tell(["connecting"]);
   connection.send(element("envelope").value, () => {
     began = performance.now();

@@ -1,6 +1,7 @@
 // The connection to the service: sends envelopes, and tells what comes.
 
 import {openSocket} from "/_wsd/why.js";
+import {decode, encode, Strings} from "./nbfx.js";
 
 /** `on` has the functions `message(text)` and `ended(reason, wasOpen, why)`; `why` is what the daemon tells of it, or null. */
 export class ServiceConnection {
@@ -36,6 +37,24 @@ export class ServiceConnection {
     this.#socket = socket;
     return socket;
   }
+}
+
+const BINARY = "application/soap+msbin1";
+let strings = null;
+
+/**
+ * Sends an envelope in binary over HTTP, since a page cannot choose the encoding of a WebSocket. Returns the bytes that
+ * were sent and received, and the answer as XML, "" for none. Throws an Error with the sentence of a refusal.
+ */
+export async function sendBinary(route, root) {
+  strings ??= new Strings(await (await fetch(`${route}/nbfs.txt`)).text());
+  const sent = encode(root, strings);
+  const response = await fetch(route || "/", {method: "POST", headers: {"Content-Type": BINARY}, body: sent});
+  const received = new Uint8Array(await response.arrayBuffer());
+  if (received.length && response.headers.get("Content-Type") !== BINARY) {
+    throw new Error(new TextDecoder().decode(received).trim());
+  }
+  return {sent, received, text: received.length ? decode(received, strings) : ""};
 }
 
 /** The command that sends an envelope over HTTP, for a POSIX shell. */

@@ -80,6 +80,7 @@ _YEAR = re.compile(r"\s*(-|0000|\d{5})")
 """The beginning of a date whose year Python does not support."""
 _MIDNIGHT = re.compile(r"(?<![\d.])24:00:00(?:\.0+)?(?=Z|[+-]|$)")
 """24:00:00, the end of a day (part 2, 3.2.7.1), which Python does not support."""
+_UPPER_HALF = tuple("56789")
 _DURATION = re.compile(
     r"(-)?P(?:0+Y)?(?:0+M)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d*)(?:\.(\d*))?S)?)?",
     re.ASCII,
@@ -108,19 +109,32 @@ def _writeDate(value: Any) -> str:
 
 
 def _readDateTime(text: str) -> datetime:
-    """Reads a dateTime, to the microsecond. Raises ValueError for a year that Python does not support."""
+    """Reads a dateTime, rounded to the microsecond. Raises ValueError for a year that Python does not support."""
     text = text.strip()
     _checkYear(text)
+    more = _roundedUp(text)
     if "24:00:00" in text and (ended := _MIDNIGHT.sub("00:00:00", text)) != text:
-        try:
-            return datetime.fromisoformat(ended) + timedelta(days=1)
-        except OverflowError:
-            raise ValueError(f"{text[:40]!r} has a year that is not one of 1 to 9999") from None
-    return datetime.fromisoformat(text)
+        text, more = ended, timedelta(days=1)
+    found = datetime.fromisoformat(text)
+    try:
+        return found + more if more else found
+    except OverflowError:
+        raise ValueError(f"{text[:40]!r} has a year that is not one of 1 to 9999") from None
+
+
+def _roundedUp(text: str) -> timedelta:
+    """Returns what Python drops of a fraction of seconds, rounded to 0 or 1 microseconds: half of one is rounded up."""
+    _, point, digits = text.partition(".")
+    return timedelta(microseconds=1) if point and digits[6:7] in _UPPER_HALF else timedelta()
 
 
 def _readTime(text: str) -> time:
-    return time.fromisoformat(_MIDNIGHT.sub("00:00:00", text.strip()))
+    """Reads a time, rounded to the microsecond; the last one of a day is not rounded to the next day."""
+    text = text.strip()
+    found = time.fromisoformat(_MIDNIGHT.sub("00:00:00", text))
+    if not _roundedUp(text) or found.replace(tzinfo=None) == time.max:
+        return found
+    return (datetime.combine(date.min, found) + timedelta(microseconds=1)).timetz()
 
 
 def _writeDateTime(value: Any) -> str:
@@ -143,7 +157,7 @@ def _readDuration(text: str) -> timedelta:
     sign, days, hours, minutes, seconds, fraction = (each or "" for each in match.groups())
     counts = {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds, "microseconds": f"{fraction:0<6.6}"}
     try:
-        length = timedelta(**{name: int(count or 0) for name, count in counts.items()})
+        length = timedelta(**{name: int(count or 0) for name, count in counts.items()}) + _roundedUp(f".{fraction}")
     except OverflowError:
         raise ValueError(f"{text[:40]!r} is too long") from None
     return -length if sign else length

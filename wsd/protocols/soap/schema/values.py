@@ -23,6 +23,8 @@ from wsd.protocols.soap.schema.tags import Tags, attribute, escaped, nilAttribut
 
 _NIL = f"{{{XSI}}}nil"
 TYPE = f"{{{XSI}}}type"
+_TOLD = {"xsi:type"}
+"""The keys that are not listed among those of a type."""
 _NO_OBJECTS = (str, bytes, bytearray, int, float, Decimal, date, time, timedelta, list, tuple, set, frozenset)
 """Classes whose attributes are not fields."""
 _PLAIN = (int, bool, float, Decimal, date, datetime, time, timedelta, bytes)
@@ -206,7 +208,7 @@ class ComplexType:
             self._keys = frozenset((*named, *getattr(self.python, "__dataclass_fields__", ()), "xsi:type"))
         if not self._keys.issuperset(value):
             unknown = [str(key) for key in value if key not in self._keys]
-            raise ValueError(f"{self.name} has no {', '.join(unknown)}")
+            raise ValueError(f"{self.name} has no {', '.join(unknown)}; it has {', '.join(sorted(self._keys - _TOLD))}")
 
     def _writeAttributes(self, out: list[str], get: Callable[..., Any]) -> None:
         for each in self.attributes:

@@ -1,5 +1,5 @@
 """
-Reader: reads a contract from a WSDL 1.1 (document/literal) or from a bare schema.
+Reader: reads a contract from a WSDL 1.1 (document/literal or rpc/literal) or from a bare schema.
 
 In a bare schema the elements `X` and `XResponse` are the operation X. An element `X` alone is one-way if a function
 answers it; any other may be pushed. An element `XFault` is a fault of every operation.
@@ -7,7 +7,7 @@ answers it; any other may be pushed. An element `XFault` is a fault of every ope
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from wsd.protocols.soap.names import WSAM, WSAW, WSDL, WSDL_SOAP11, WSDL_SOAP12,
 from wsd.protocols.soap.schema.documents import SchemaDocuments, qualified, readXml
 from wsd.protocols.soap.schema.types import SchemaTypes
 from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation, uniqueNames
+from wsd.protocols.soap.wsdl.rpc import RpcElement
 
 _WSDL = f"{{{WSDL}}}"
 
@@ -98,10 +99,11 @@ class _WsdlReader:
         self._roots = [root]
         self._documents = SchemaDocuments()
         self._import(root, path.parent)
-        self._documents.finish()
-        self._types = SchemaTypes(self._documents, classes)
         self._portType = self._servedPortType()
         self._namespace: str = self._portType.getroottree().getroot().get("targetNamespace", "")
+        self._rpc = self._rpcElements()
+        self._documents.finish()
+        self._types = SchemaTypes(self._documents, classes)
 
     def contract(self) -> Contract:
         """Returns the contract."""
@@ -145,29 +147,57 @@ class _WsdlReader:
             raise ConfigError(f"{self._path} has {len(found)} portTypes for SOAP; it must have exactly one")
         return found[0]
 
-    def _soapActions(self) -> dict[str, str]:
-        """Returns the SOAPAction of each operation. Only document/literal is accepted."""
-        actions: dict[str, str] = {}
+    def _boundOperations(self) -> Iterator[tuple[Any, Any, str]]:
+        """Returns the operations in bindings of SOAP, each with its binding and the namespace of its elements."""
         for binding in self._all("binding"):
             for namespace in (WSDL_SOAP11, WSDL_SOAP12):
-                soapBinding = binding.find(f"{{{namespace}}}binding")
-                for node in binding.findall(f"{_WSDL}operation") if soapBinding is not None else ():
-                    self._checkStyle(node, soapBinding, namespace)
-                    own = node.find(f"{{{namespace}}}operation")
-                    if own is not None and own.get("soapAction"):
-                        actions[node.get("name")] = own.get("soapAction")
+                if binding.find(f"{{{namespace}}}binding") is not None:
+                    for node in binding.findall(f"{_WSDL}operation"):
+                        yield node, binding, namespace
+
+    def _soapActions(self) -> dict[str, str]:
+        """Returns the SOAPAction of each operation."""
+        actions: dict[str, str] = {}
+        for node, _, namespace in self._boundOperations():
+            own = node.find(f"{{{namespace}}}operation")
+            if own is not None and own.get("soapAction"):
+                actions[node.get("name")] = own.get("soapAction")
         return actions
 
-    def _checkStyle(self, node: Any, binding: Any, namespace: str) -> None:
-        """Checks that an operation is document/literal (WSDL 1.1, 3.4 and 3.5)."""
-        own = node.find(f"{{{namespace}}}operation")
-        style = (own.get("style") if own is not None else None) or binding.get("style", "document")
+    def _rpcElements(self) -> dict[tuple[str, str], str]:
+        """Declares the elements of operations in rpc/literal. Returns their tags by operation and role."""
+        found: dict[tuple[str, str], str] = {}
+        operations = {each.get("name"): each for each in self._portType.findall(f"{_WSDL}operation")}
+        for node, binding, namespace in self._boundOperations():
+            isRpc = self._isRpc(node, binding, namespace)
+            name = node.get("name")
+            if not isRpc or name not in operations or qualified(binding, binding.get("type", "")) != self._portTypeName:
+                continue
+            for role in ("input", "output"):
+                reference = operations[name].find(_WSDL + role)
+                if reference is not None and (name, role) not in found:
+                    element = RpcElement(node, role, namespace, self._namespace)
+                    schema = element.schema(self._messageNode(reference), str(self._path))
+                    if self._documents.declared("element", element.tag) is None:
+                        self._documents.add(schema, self._path.parent)
+                    found[name, role] = element.tag
+        return found
+
+    def _isRpc(self, node: Any, binding: Any, namespace: str) -> bool:
+        """Returns whether an operation is rpc/literal. Raises ConfigError if it is encoded (WSDL 1.1, 3.4 and 3.5)."""
+        own, soapBinding = node.find(f"{{{namespace}}}operation"), binding.find(f"{{{namespace}}}binding")
+        style = (own.get("style") if own is not None else None) or soapBinding.get("style", "document")
         uses = {body.get("use", "literal") for body in node.iter(f"{{{namespace}}}body")}
-        if style != "document" or uses - {"literal"}:
+        if style not in ("document", "rpc") or uses - {"literal"}:
             raise ConfigError(
                 f"{self._path}: the operation {node.get('name')} is {style}/{'/'.join(sorted(uses))}; "
-                "only document/literal is supported"
+                "only document/literal and rpc/literal are supported"
             )
+        return bool(style == "rpc")
+
+    @property
+    def _portTypeName(self) -> str:
+        return self._nameOf(self._portType)
 
     def _operation(self, node: Any, soapAction: str) -> Operation:
         name = node.get("name")
@@ -193,14 +223,28 @@ class _WsdlReader:
 
     def _message(self, node: Any, default: str, soapAction: str = "") -> Message:
         """Returns the message of an input, output or fault, with its Action (WS-Addressing Metadata, 4.4)."""
-        name = qualified(node, node.get("message", ""))
-        message = next((each for each in self._all("message") if self._nameOf(each) == name), None)
-        parts = [] if message is None else message.findall(f"{_WSDL}part")
-        if len(parts) != 1 or not parts[0].get("element"):
-            raise ConfigError(f"{self._path}: the message {name} must have exactly one part, an element")
-        element = qualified(parts[0], parts[0].get("element"))
+        role = node.tag.removeprefix(_WSDL)
+        element = self._rpc.get((node.getparent().get("name"), role)) or self._elementOf(node)
         given = node.get(f"{{{WSAM}}}Action") or node.get(f"{{{WSAW}}}Action") or soapAction
         return Message(element, self._types.element(element), given or self._defaultAction(node, default))
+
+    def _messageNode(self, node: Any) -> Any:
+        """Returns the message that an input, output or fault refers to. Raises ConfigError."""
+        name = qualified(node, node.get("message", ""))
+        for each in self._all("message"):
+            if self._nameOf(each) == name:
+                return each
+        raise ConfigError(f"{self._path} has no message {name}")
+
+    def _elementOf(self, node: Any) -> str:
+        """Returns the element of a message in document/literal. Raises ConfigError if it has no or several parts."""
+        message = self._messageNode(node)
+        parts = message.findall(f"{_WSDL}part")
+        if len(parts) != 1 or not parts[0].get("element"):
+            raise ConfigError(
+                f"{self._path}: the message {self._nameOf(message)} must have exactly one part, an element"
+            )
+        return qualified(parts[0], parts[0].get("element"))
 
     def _defaultAction(self, node: Any, default: str) -> str:
         """Returns the Action of a message that names none (WS-Addressing Metadata, 4.4.4)."""

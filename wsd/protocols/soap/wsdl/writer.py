@@ -1,8 +1,12 @@
-"""Writer: writes a contract as a WSDL 1.1 for a transport, from which clients are generated."""
+"""
+Writer: writes a contract as a WSDL 1.1 for a transport, from which clients are generated.
+
+Each encoding has a port of its own, whose policy says so. The first port is in text.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from lxml import etree
 
@@ -18,28 +22,55 @@ from wsd.protocols.soap.names import (
     splitTag,
 )
 from wsd.protocols.soap.wsdl.contract import Contract, Message, Operation, uniqueNames
+from wsd.protocols.soap.wsdl.policy import ADDRESSING, BINARY, MTOM, policyOf, reference
 
 _WSDL = f"{{{WSDL}}}"
 
 
+class Port(NamedTuple):
+    """A port of the service, and its binding."""
+
+    name: str
+    """The suffix of the name of the binding, too."""
+    namespace: str
+    """The namespace of its binding: the version of SOAP."""
+    transport: str
+    assertions: tuple[str, ...] = ()
+    """Those of its policy."""
+
+
+def _portsOf(transport: str, text: tuple[Port, ...], prefix: str = "") -> list[Port]:
+    """Returns the ports in text, and those in binary and MTOM, which WCF takes with addressing."""
+    binary = Port(f"{prefix}Binary", WSDL_SOAP12, transport, (BINARY, ADDRESSING))
+    return [*text, binary, Port(f"{prefix}Mtom", WSDL_SOAP12, transport, (MTOM, ADDRESSING))]
+
+
+_WEBSOCKET = _portsOf(
+    WEBSOCKET_TRANSPORT, (Port("WebSocket", WSDL_SOAP12, WEBSOCKET_TRANSPORT, (ADDRESSING,)),), "WebSocket"
+)
+_HTTP = _portsOf(
+    HTTP_TRANSPORT, (Port("Soap12", WSDL_SOAP12, HTTP_TRANSPORT), Port("Soap11", WSDL_SOAP11, HTTP_TRANSPORT))
+)
+
+
 def webSocketWsdl(contract: Contract, location: str) -> bytes:
     """Returns the WSDL with the transport of [MS-SWSB], for WCF. It includes the pushed messages."""
-    return WsdlWriter(contract, [("WebSocket", WSDL_SOAP12, WEBSOCKET_TRANSPORT)], location, True).write()
+    return WsdlWriter(contract, _WEBSOCKET, location, True).write()
 
 
 def httpWsdl(contract: Contract, location: str) -> bytes:
     """Returns the WSDL with the transport HTTP, for 1.2 and 1.1. It omits pushed messages: few clients read them."""
-    ports = [("Soap12", WSDL_SOAP12, HTTP_TRANSPORT), ("Soap11", WSDL_SOAP11, HTTP_TRANSPORT)]
-    return WsdlWriter(contract, ports, location, False).write()
+    return WsdlWriter(contract, _HTTP, location, False).write()
 
 
 class WsdlWriter:
-    """Writes a WSDL. A port is given by the suffix of its name, the namespace of its binding, and its transport."""
+    """Writes a WSDL."""
 
-    def __init__(self, contract: Contract, ports: list[tuple[str, str, str]], location: str, isPushed: bool) -> None:
+    def __init__(self, contract: Contract, ports: list[Port], location: str, isPushed: bool) -> None:
         self._contract = contract
         self._ports = ports
         self._location = location
+        self._isSecure = location.startswith(("https:", "wss:"))
         self._operations = [each for each in contract.operations.values() if isPushed or each.input is not None]
         self._names = uniqueNames(self._elements())
         """The name of the message of each element."""
@@ -66,6 +97,9 @@ class WsdlWriter:
 
     def write(self) -> bytes:
         """Returns the WSDL in UTF-8."""
+        for port in self._ports:
+            if self._hasPolicy(port):
+                self._root.append(policyOf(self._policyName(port), port.assertions, self._isSecure))
         etree.SubElement(self._root, f"{_WSDL}types")
         for tag, name in self._names.items():
             namespace, local = splitTag(tag)
@@ -74,7 +108,7 @@ class WsdlWriter:
             etree.SubElement(node, f"{_WSDL}part", name="parameters", element=element)
         self._portType()
         for port in self._ports:
-            self._binding(*port)
+            self._binding(port)
         self._service()
         etree.indent(self._root)
         whole: bytes = etree.tostring(self._root, xml_declaration=True, encoding="utf-8")
@@ -98,17 +132,25 @@ class WsdlWriter:
         reference = etree.SubElement(node, _WSDL + kind, message=f"tns:{self._names[message.element]}", **more)
         reference.set(f"{{{WSAM}}}Action", message.action)
 
-    def _binding(self, name: str, namespace: str, transport: str) -> None:
-        soap = f"{{{namespace}}}"
-        prefix = "soap" if namespace == WSDL_SOAP11 else "soap12"
+    def _hasPolicy(self, port: Port) -> bool:
+        return bool(port.assertions) or self._isSecure
+
+    def _policyName(self, port: Port) -> str:
+        return f"{self._contract.name}{port.name}_policy"
+
+    def _binding(self, port: Port) -> None:
+        soap = f"{{{port.namespace}}}"
+        prefix = "soap" if port.namespace == WSDL_SOAP11 else "soap12"
         binding = etree.SubElement(
             self._root,
             f"{_WSDL}binding",
-            name=f"{self._contract.name}{name}",
+            name=f"{self._contract.name}{port.name}",
             type=f"tns:{self._contract.portType}",
-            nsmap={prefix: namespace},
+            nsmap={prefix: port.namespace},
         )
-        etree.SubElement(binding, f"{soap}binding", style="document", transport=transport)
+        if self._hasPolicy(port):
+            reference(binding, self._policyName(port))
+        etree.SubElement(binding, f"{soap}binding", style="document", transport=port.transport)
         etree.SubElement(binding, f"{{{WSAW}}}UsingAddressing")
         for operation in self._operations:
             node = etree.SubElement(binding, f"{_WSDL}operation", name=operation.name)
@@ -125,9 +167,10 @@ class WsdlWriter:
         service = etree.SubElement(self._root, f"{_WSDL}service", name=self._contract.name)
         if self._contract.documentation:
             etree.SubElement(service, f"{_WSDL}documentation").text = self._contract.documentation
-        for name, namespace, _ in self._ports:
-            port = etree.SubElement(service, f"{_WSDL}port", name=name, binding=f"tns:{self._contract.name}{name}")
-            etree.SubElement(port, f"{{{namespace}}}address", location=self._location)
+        for port in self._ports:
+            binding = f"tns:{self._contract.name}{port.name}"
+            node = etree.SubElement(service, f"{_WSDL}port", name=port.name, binding=binding)
+            etree.SubElement(node, f"{{{port.namespace}}}address", location=self._location)
 
 
 def _faultsOf(operation: Operation) -> list[Message]:

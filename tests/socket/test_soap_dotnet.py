@@ -1,0 +1,89 @@
+"""WCF's own client asks the demonstration: over ws, wss and HTTP, and through the gateway to a service of SoapCore."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench.dotnet import dotnet
+from tests.daemon import RunningDaemon, runningDaemon
+from tests.protocols.soap.encodings.corpus import PEER, needsPeer
+
+pytestmark = needsPeer
+
+SOCKET = ("defaults text binary mtom streamed gzip deflate msbin1 msbinsession1 soap11a soap12a utf16 utf16be").split()
+HTTP = "basic http11 http12 http12a httpbinary httpmtom httpmtom11".split()
+SECURE = [mode if mode in ("defaults", "text") else pytest.param(mode, marks=pytest.mark.soak) for mode in SOCKET]
+"""TLS is the same below each encoding, so two of them are enough for `make test`."""
+
+
+def checks(url: str, mode: str, authority: str = "") -> tuple[int, list[str]]:
+    """Returns how many checks hold, and the others: the beginning of each line says which."""
+    environ = {**os.environ, **({"SSL_CERT_FILE": authority} if authority else {})}
+    done = subprocess.run([PEER, "wcf", url, mode], env=environ, capture_output=True, text=True, timeout=120)
+    lines = done.stdout.splitlines()[1:]
+    return sum(line.startswith("ok ") for line in lines), [line for line in lines if not line.startswith("ok ")]
+
+
+class TestTheDemonstration:
+    @pytest.fixture(scope="class")
+    def daemon(self) -> Iterator[RunningDaemon]:
+        with runningDaemon("--tls-self-signed", "--tls-port", "0") as daemon:
+            yield daemon
+
+    @pytest.mark.parametrize("mode", SOCKET)
+    def test_over_a_websocket_all_checks_hold(self, daemon: RunningDaemon, mode: str) -> None:
+        assert checks(f"ws://localhost:{daemon.port()}/soap", mode) == (15, [])
+
+    @pytest.mark.parametrize("mode", SECURE)
+    def test_and_over_wss_with_the_development_certificate(self, daemon: RunningDaemon, mode: str) -> None:
+        authority = str(daemon.folder / "wsd" / "tls" / "authority.crt")
+        assert checks(f"wss://localhost:{daemon.port('wss')}/soap", mode, authority) == (15, [])
+
+    def test_without_the_authority_the_client_does_not_connect(self, daemon: RunningDaemon) -> None:
+        held, failed = checks(f"wss://localhost:{daemon.port('wss')}/soap", "defaults")
+        assert (held, bool(failed)) == (0, True)
+
+    @pytest.mark.parametrize("mode", HTTP)
+    def test_over_http_all_checks_hold(self, daemon: RunningDaemon, mode: str) -> None:
+        assert checks(f"http://localhost:{daemon.port()}/soap", mode) == (4, [])
+
+
+CONFIG = """
+[route."/gate12"]
+protocol = "soap"
+upstream = "http://127.0.0.1:{port}/soap12"
+
+[route."/gate11"]
+protocol = "soap"
+upstream = "http://127.0.0.1:{port}/soap11"
+"""
+
+
+class TestTheGatewayBeforeSoapCore:
+    """SoapCore pushes nothing, and its faults have no details: the client gets them without a type."""
+
+    @pytest.fixture(scope="class")
+    def daemon(self) -> Iterator[RunningDaemon]:
+        with dotnet("soapcore") as (_, port), runningDaemon(config=CONFIG.format(port=port)) as daemon:
+            yield daemon
+
+    @pytest.mark.parametrize(
+        ("path", "mode"),
+        [("gate12", "defaults"), ("gate12", "text"), ("gate12", "mtom"), ("gate12", "gzip"), ("gate11", "soap11a")],
+    )
+    def test_over_a_websocket_all_else_holds(self, daemon: RunningDaemon, path: str, mode: str) -> None:
+        held, failed = checks(f"ws://localhost:{daemon.port()}/{path}", mode)
+        assert held == 13
+        assert [re.split("[ :]+", line)[1] for line in failed] == ["fault", "push"]
+        assert "the file is forbidden" in failed[0]
+
+    @pytest.mark.parametrize(("path", "mode"), [("gate12", "http12a"), ("gate12", "httpbinary"), ("gate11", "basic")])
+    def test_over_http_all_else_holds(self, daemon: RunningDaemon, path: str, mode: str) -> None:
+        held, failed = checks(f"http://localhost:{daemon.port()}/{path}", mode)
+        assert held == 3
+        assert [re.split("[ :]+", line)[1] for line in failed] == ["fault"]

@@ -1,0 +1,6 @@
+from collections.abc import Sequence
+
+from wsd.protocols.soap.encodings.nbfxwriter import Names
+
+def readDocument(data: bytes, start: int, strings: Sequence[str], most: int) -> bytes | None: ...
+def writeDocument(text: str, names: Names) -> bytes | None: ...
