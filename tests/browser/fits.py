@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import product
 
 from playwright.sync_api import Browser, Page
 
-LOOKS: dict[str, dict[str, Any]] = {
-    f"{language} {width} {colours}": {
-        "locale": {"en": "en-US", "zh": "zh-CN"}[language],
-        "viewport": {"width": width, "height": {390: 844, 1440: 900}[width]},
-        **({"forced_colors": "active"} if colours == "forced" else {"color_scheme": colours}),
-    }
-    for language, width, colours in (
-        ("en", 390, "light"),
-        ("zh", 1440, "light"),
-        ("en", 1440, "dark"),
-        ("zh", 390, "dark"),
-        ("en", 390, "forced"),
-        ("zh", 1440, "forced"),
-    )
-}
-"""Looks of a page: the settings of its browser context. Any two of a language, a width and colours occur together."""
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+"""The languages of every page, and the locales of browsers that ask for them."""
+
+_HEIGHTS = {390: 844, 1440: 900}
+"""The heights of a telephone's and a desk's screen, by their widths."""
+
+_SETTLED = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
 
 _PROBLEMS = """() => {
     const found = [];
@@ -82,11 +73,32 @@ def english(page: Page) -> list[str]:
 
 
 @contextmanager
-def opened(browser: Browser, look: str, url: str) -> Iterator[Page]:
-    """A page in one of its looks."""
-    context = browser.new_context(**LOOKS[look])
+def opened(browser: Browser, language: str, url: str) -> Iterator[Page]:
+    """A page in one of its languages."""
+    context = browser.new_context(locale=LANGUAGES[language])
     context.set_default_timeout(20_000)
     page = context.new_page()
     page.goto(url)
     yield page
     context.close()
+
+
+def looks(page: Page) -> Iterator[str]:
+    """Show a page in every width and every kind of colours, one after the other. Returns the name of each look."""
+    for width, colours in product(_HEIGHTS, ("light", "dark", "forced")):
+        page.set_viewport_size({"width": width, "height": _HEIGHTS[width]})
+        isForced = colours == "forced"
+        page.emulate_media(
+            color_scheme="dark" if colours == "dark" else "light", forced_colors="active" if isForced else "none"
+        )
+        page.evaluate(_SETTLED)
+        yield f"{width} {colours}"
+
+
+def checkFits(page: Page) -> None:
+    """Nothing is cut, sticks out or lacks its name in any look, and a Chinese page is Chinese throughout."""
+    for look in looks(page):
+        found = problems(page)
+        assert found == [], f"{look}: {found}"
+    if page.evaluate("document.documentElement.lang") == "zh-CN":
+        assert english(page) == []

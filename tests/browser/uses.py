@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from tests.browser.fits import LOOKS, english, problems
+from tests.browser.fits import LANGUAGES, english, looks, opened, problems
 from tests.browser.test_console_page import CONTRASTS
 from tests.daemon import RunningDaemon, runningDaemon
 
@@ -138,24 +138,21 @@ def checkHygiene(page: Page) -> None:
 
 def checkLooks(browser: Browser, url: str, ready: str = "h1", shots: str = "") -> None:
     """
-    Check the hygiene of a page in every language, width and colours, each in a new window.
+    Check the hygiene of a page in every language, width and colours.
 
     `ready` is a selector of what must be visible. With the environment variable WSD_SHOTS, which names a folder, each
     look is saved there as an image named after `shots`.
     """
-    for look, settings in LOOKS.items():
-        context = browser.new_context(**settings)
-        context.set_default_timeout(30_000)
-        page = context.new_page()
-        page.goto(url)
-        expect(page.locator("#frame h1, #uses h2").first).not_to_be_empty()
-        expect(page.locator(ready).first).to_be_visible()
-        if "forced" in look:
-            assert problems(page) == []
-        else:
-            checkHygiene(page)
-        saveShot(page, f"{shots or url.rpartition('/')[2]} {look}")
-        context.close()
+    for language in LANGUAGES:
+        with opened(browser, language, url) as page:
+            expect(page.locator("#frame h1, #uses h2").first).not_to_be_empty()
+            expect(page.locator(ready).first).to_be_visible()
+            for look in looks(page):
+                if "forced" in look:
+                    assert problems(page) == [], look
+                else:
+                    checkHygiene(page)
+                saveShot(page, f"{shots or url.rpartition('/')[2]} {language} {look}")
 
 
 def saveShot(page: Page, name: str) -> None:
