@@ -282,7 +282,9 @@ class TestWithoutDevices:
         bo = without.open("/uses/call?room=mute-one")
         bo.locator("#name").fill("Bo")
         bo.locator("#join button").click()
-        expect(bo.locator("#wrong")).to_contain_text("Without a camera and a microphone you see and hear the others")
+        expect(bo.locator("#wrong")).to_contain_text(
+            "Without a camera and a microphone, you can see and hear the others"
+        )
         isMoving(bo, "Ann")
         expect(tile(ann, "Bo").locator(".who")).to_have_text("Bo · no camera")
         bo.get_by_role("button", name="Record a voice message").click()

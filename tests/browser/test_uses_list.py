@@ -54,7 +54,7 @@ class TestAPageWithoutItsLibraries:
         page.goto(server.url("/uses/scores"))
         expect(page.locator("#connection")).to_have_text(
             "This page needs yjs, codemirror from npm. In a checkout, install Node.js with npm, stop the server, "
-            "and start it by make run; or install the wheel, which has them."
+            "and start it with make run; or install the wheel, which includes them."
         )
         expect(page.locator(".boards")).to_be_hidden()
         page.get_by_role("button", name="简体中文").click()

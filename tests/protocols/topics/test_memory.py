@@ -8,7 +8,7 @@ from tests.protocols.topics.backends import Limits, Topics, inMemory
 from tests.reactor import onReactor
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.memory import MemoryBackend
-from wsd.protocols.topics.publication import OVERHEAD
+from wsd.protocols.topics.publication import OVERHEAD, Publication
 
 
 def backendOf(topics: Topics) -> MemoryBackend:
@@ -65,3 +65,26 @@ class TestAllTopicsTogether:
         await topics.publish("1", "kept", key="x")
         with pytest.raises(TopicError, match="this route has 1 topics, which is the limit"):
             await topics.publish("1", "new")
+
+
+class TestLastValues:
+    @onReactor
+    async def test_cost_a_publish_nothing_unless_they_have_a_time_to_live(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        topics = await inMemory(Limits(keys=100))
+        for number in range(50):
+            await topics.publish("1", key=str(number), ttl=60.0 if number < 3 else None)
+        asked: list[Publication] = []
+        isStale = Publication.isStale
+
+        def ask(publication: Publication, now: float) -> bool:
+            asked.append(publication)
+            return isStale(publication, now)
+
+        monkeypatch.setattr(Publication, "isStale", ask)
+        await topics.publish("2", key="40")
+        assert [each.message.key for each in asked] == ["0", "1", "2"]
+        topics.clock.advance(61)
+        await topics.publish("3", key="41")
+        assert backendOf(topics)._topics["a"].keyCount == 47

@@ -38,7 +38,18 @@ class Recovered:
 class Topic:
     """One topic. A publication that is in the history and a last value counts twice in its size."""
 
-    __slots__ = ("_changedKeys", "_history", "_last", "_offset", "epoch", "historySize", "lastSize", "name", "usedAt")
+    __slots__ = (
+        "_changedKeys",
+        "_history",
+        "_last",
+        "_mortal",
+        "_offset",
+        "epoch",
+        "historySize",
+        "lastSize",
+        "name",
+        "usedAt",
+    )
 
     def __init__(self, name: str, now: float) -> None:
         self.name = name
@@ -49,6 +60,8 @@ class Topic:
         self._offset = 0
         self._history: deque[Publication] = deque()
         self._last: dict[str, Publication] = {}
+        self._mortal: dict[str, Publication] = {}
+        """The last values that have a time to live, which alone are looked through at each publish."""
         self._changedKeys: set[str] = set()
 
     @property
@@ -95,22 +108,22 @@ class Topic:
     def _setLast(self, key: str, publication: Publication | None) -> None:
         self._changedKeys.add(key)
         before = self._last.pop(key, None)
+        self._mortal.pop(key, None)
         if before is not None:
             self.lastSize -= before.size
         if publication is not None:
-            self._last[key] = publication
-            self.lastSize += publication.size
+            self.restoreLast(key, publication)
 
     def trim(self, now: float, keep: Retention) -> None:
         """Drop from the history what is too much or too old, the oldest first, and the last values that are stale."""
         while self._isTooLong(now, keep):
             self.dropOldest()
-        for key in [key for key, publication in self._last.items() if publication.isStale(now)]:
+        for key in [key for key, publication in self._mortal.items() if publication.isStale(now)]:
             self._setLast(key, None)
 
     def isToTrim(self, now: float, keep: Retention) -> bool:
         """Whether `trim` would drop something."""
-        return self._isTooLong(now, keep) or any(publication.isStale(now) for publication in self._last.values())
+        return self._isTooLong(now, keep) or any(publication.isStale(now) for publication in self._mortal.values())
 
     def _isTooLong(self, now: float, keep: Retention) -> bool:
         history = self._history
@@ -176,6 +189,8 @@ class Topic:
     def restoreLast(self, key: str, publication: Publication) -> None:
         """A last value."""
         self._last[key] = publication
+        if publication.message.ttl is not None:
+            self._mortal[key] = publication
         self.lastSize += publication.size
 
     @property

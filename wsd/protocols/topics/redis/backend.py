@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -169,6 +170,11 @@ class RedisBackend:
         await self._link.ping()
 
     # -- what Redis tells -----------------------------------------------------------------------------------------
+
+    def hearing(self) -> AbstractContextManager[None]:
+        """A context for what comes in one piece."""
+        receiver = self._feed.receiver
+        return nullcontext() if receiver is None else receiver.gathering()
 
     def heard(self, pattern: bytes | None, channel: bytes, data: bytes) -> None:
         """A publication, a note about a member, or a message for a member here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from hashlib import sha1
 from typing import Any, Protocol
 
@@ -44,6 +45,9 @@ class LinkEvents(Protocol):
     def notLinked(self, reason: str) -> None:
         """A try to connect has failed."""
 
+    def hearing(self) -> AbstractContextManager[None]:
+        """A context in which the messages that came in one piece are heard."""
+
     def heard(self, pattern: bytes | None, channel: bytes, data: bytes) -> None:
         """A message on a channel, by the pattern that it matched, or by its name."""
 
@@ -62,6 +66,11 @@ class _Connection(RedisProtocol):
 
 
 class _Listener(_Connection, SubscriberProtocol):
+    def dataReceived(self, data: bytes) -> None:
+        """Some messages, or parts of them."""
+        with self.factory.hearing():
+            super().dataReceived(data)
+
     def messageReceived(self, pattern: bytes | None, channel: bytes, data: bytes) -> None:
         """A message on a channel."""
         self.factory.heard(pattern, channel, data)
@@ -131,9 +140,11 @@ class _Listening(_Commands):
         changed: Callable[[Any], None],
         failed: Callable[[str], None],
         heard: Callable[[bytes | None, bytes, bytes], None],
+        hearing: Callable[[], AbstractContextManager[None]],
     ) -> None:
         super().__init__(address, changed, failed)
         self.heard = heard
+        self.hearing = hearing
 
 
 class RedisLink:
@@ -147,7 +158,7 @@ class RedisLink:
         self._isStopped = False
         self._factories = (
             _Commands(address, self._commandsChanged, self._failed),
-            _Listening(address, self._listenerChanged, self._failed, self._heard),
+            _Listening(address, self._listenerChanged, self._failed, self._heard, events.hearing),
         )
         self._hasSentinels = address.name is not None
         self._endpoint = endpointOf(address, reactor, self._failed)
