@@ -48,7 +48,7 @@ class Document(NamedTuple):
 
 class EnvelopeReader:
     """
-    Parses one message after the other: `feed` takes its bytes, then `close` returns the document.
+    Parses one message after the other: `feed` takes its bytes, then `close` returns the document; `parse` does both.
 
     `most` is the caller's limit of a message in bytes. Elements and attributes are limited only if `isCounted`.
     """
@@ -161,6 +161,16 @@ class EnvelopeReader:
         finally:
             self._begin()
         return Document(root, size)
+
+    def parse(self, data: bytes) -> Document:
+        """Returns a message that is complete. Raises `Fault` (Sender)."""
+        if len(data) > _SHORT:
+            self.feed(data)
+            return self.close()
+        try:
+            return Document(self._whole(data), len(data))
+        except etree.XMLSyntaxError as error:
+            raise _malformed(error) from None
 
     def _whole(self, data: bytes) -> Any:
         """Parses a message that came in one piece. Raises `Fault` or XMLSyntaxError."""

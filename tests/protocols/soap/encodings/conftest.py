@@ -10,4 +10,4 @@ from wsd.protocols.soap.encodings import nbfx
 @pytest.fixture(params=["compiled", "python"])
 def codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each codec of the binary encoding in turn."""
-    monkeypatch.setattr(nbfx, "_chosen", nbfx.CODECS[request.param])
+    monkeypatch.setattr(nbfx, "codec", nbfx.CODECS[request.param])

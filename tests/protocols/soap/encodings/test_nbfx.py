@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 
 import pytest
 
 from tests.protocols.soap.encodings.corpus import asked, canonical, lines, needsPeer
-from wsd.protocols.soap.encodings import _nbfx
+from wsd.protocols.soap.encodings import _nbfx, nbfx
 from wsd.protocols.soap.encodings.encoding import TooLarge, Unreadable
 from wsd.protocols.soap.encodings.nbfs import NUMBERS, STRINGS
 from wsd.protocols.soap.encodings.nbfse import MOST_WRITTEN, BinarySession
-from wsd.protocols.soap.encodings.nbfx import CODECS, readDocument, writeDocument
+from wsd.protocols.soap.encodings.nbfx import CODECS
 from wsd.protocols.soap.encodings.nbfxvalues import VALUES
-from wsd.protocols.soap.encodings.nbfxwriter import STATIC
+from wsd.protocols.soap.encodings.nbfxwriter import STATIC, Names
 
 pytestmark = pytest.mark.usefixtures("codec")
 
@@ -22,6 +23,14 @@ MOST = 10_000_000
 SEED = os.environ.get("WSD_NETPEER_SEED", "1000")
 COUNT = os.environ.get("WSD_NETPEER_COUNT", "100")
 """`WSD_NETPEER_SEED` and `WSD_NETPEER_COUNT` choose what the peer makes anew."""
+
+
+def readDocument(data: bytes, start: int, strings: Sequence[str], most: int) -> bytes:
+    return nbfx.codec.readDocument(data, start, strings, most)
+
+
+def writeDocument(text: str, names: Names = STATIC) -> bytes:
+    return nbfx.codec.writeDocument(text, names)
 
 
 def read(document: str | bytes, strings: tuple[str, ...] = ()) -> str:

@@ -15,6 +15,10 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
+cdef extern from "Python.h":
+    char* PyOS_double_to_string(double value, char format, int precision, int flags, int* kind) except NULL
+    double PyOS_string_to_double(const char* text, char** end, PyObject* overflow) except? -1.0
+
 from wsd.protocols.soap.encodings.nbfs import NUMBERS, STRINGS
 from wsd.protocols.soap.encodings.nbfxreader import MOST_TEXTS, NAME
 from wsd.protocols.soap.encodings.nbfxvalues import IN_ARRAYS, VALUES
@@ -490,7 +494,11 @@ cdef class Reader:
             return self.decimal()
         if record == 0x96:
             return self.dateTime()
-        if record in (0x90, 0x92, 0xAE):
+        if record == 0x90:
+            return self.single()
+        if record == 0x92:
+            return self.double()
+        if record == 0xAE:
             return self.typed(record)
         if CHARACTERS <= record < BYTES:
             size = self.fixed(1 << (record - CHARACTERS) // 2)
@@ -607,6 +615,94 @@ cdef class Reader:
             value //= 10
             count += 1
         return self.out.put(text + at, 64 - at)
+
+    cdef int single(self) except -1:
+        """Write a float of 32 bits: the fewest digits that give it."""
+        cdef uint32_t bits = self.fixed(4)
+        cdef float value
+        cdef double wide, found
+        cdef int digits
+        cdef char* text
+        memcpy(&value, &bits, 4)
+        wide = value
+        if bits & 0x7FFFFF == 0 or bits & 0x7F800000 == 0x7F800000:
+            # A power of two has more room above than below, which is for Python. So are infinities and NaN.
+            self.at -= 4
+            return self.typed(0x90)
+        for digits in range(6 if bits & 0x7F800000 else 1, 10):
+            text = PyOS_double_to_string(wide, 101, digits - 1, 0, NULL)
+            try:
+                found = PyOS_string_to_double(text, NULL, NULL)
+                if digits == 9 or <float>found == value:
+                    return self.number(text, 9)
+            finally:
+                PyMem_Free(text)
+        raise Otherwise
+
+    cdef int double(self) except -1:
+        """Write a float of 64 bits: the fewest digits that give it."""
+        cdef uint64_t bits = self.fixed(8)
+        cdef double value
+        cdef char* text
+        if bits & 0x7FF0000000000000 == 0x7FF0000000000000:
+            self.at -= 8
+            return self.typed(0x92)
+        memcpy(&value, &bits, 8)
+        text = PyOS_double_to_string(value, 114, 0, 0, NULL)
+        try:
+            return self.number(text, 17)
+        finally:
+            PyMem_Free(text)
+
+    cdef int number(self, const char* text, int precision) except -1:
+        """Write a number as .NET does: with an exponent below 0.0001, and above its precision."""
+        cdef char digits[32]
+        cdef int count = 0, point = 0, power = 0, first = 0, index
+        cdef bint isPast = False, isSmall
+        if text[0] == 45:
+            self.out.putByte(45)
+            text += 1
+        while text[0] and text[0] != 101:
+            if text[0] == 46:
+                isPast = True
+            elif 48 <= text[0] <= 57 and count < 32:
+                digits[count] = text[0]
+                count += 1
+                point += not isPast
+            else:
+                raise Otherwise
+            text += 1
+        if text[0] == 101:
+            isSmall = text[1] == 45
+            for index in range(2, 6):
+                if not text[index]:
+                    break
+                power = 10 * power + text[index] - 48
+            point += -power if isSmall else power
+        while first < count and digits[first] == 48:
+            first += 1
+            point -= 1
+        while count > first and digits[count - 1] == 48:
+            count -= 1
+        count -= first
+        if count == 0:
+            return self.out.putByte(48)
+        if point > max(count, precision) or point < -3:
+            self.out.putByte(digits[first])
+            if count > 1:
+                self.out.putByte(46)
+                self.out.put(digits + first + 1, count - 1)
+            self.out.put(b"E+" if point > 0 else b"E-", 2)
+            return self.digits(point - 1 if point > 0 else 1 - point, 2, 0)
+        if point <= 0:
+            self.out.put(b"0.000", 2 - point)
+            return self.out.put(digits + first, count)
+        for index in range(point):
+            self.out.putByte(digits[first + index] if index < count else 48)
+        if count > point:
+            self.out.putByte(46)
+            self.out.put(digits + first + point, count - point)
+        return 0
 
     cdef int decimal(self) except -1:
         cdef const uint8_t* data = self.take(16)

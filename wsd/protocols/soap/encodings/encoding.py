@@ -113,7 +113,8 @@ class WholeReader:
         self.most = most
         self.envelopes = EnvelopeReader(most, isCounted)
         """The reader of the XML."""
-        self.drop()
+        self._pieces: list[bytes] = []
+        self._size = 0
 
     def decode(self, message: bytes) -> bytes:
         """Returns a message as XML in UTF-8. Raises `Unreadable` or `Closed`."""
@@ -126,9 +127,7 @@ class WholeReader:
 
     def close(self) -> Document:
         """Returns the message, which is complete. Raises `Fault` (Sender) or `Closed`."""
-        message = self.taken()
-        self.envelopes.feed(self.decode(message))
-        return self.envelopes.close()
+        return self.envelopes.parse(self.decode(self.taken()))
 
     def taken(self) -> bytes:
         """Returns the bytes of the message, and drops them."""
@@ -138,7 +137,7 @@ class WholeReader:
 
     def drop(self) -> None:
         """Discards the incomplete message."""
-        self._pieces: list[bytes] = []
+        self._pieces.clear()
         self._size = 0
 
     @property

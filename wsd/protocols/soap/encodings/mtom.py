@@ -133,8 +133,7 @@ class MtomReader(WholeReader):
         size = len(root) + sum((len(part) + 2) // 3 * 4 for part in parts.values())
         if size > self.most:
             raise TooLarge(self.most)
-        self.envelopes.feed(root)
-        document = self.envelopes.close()
+        document = self.envelopes.parse(root)
         for include in list(document.root.iter(_INCLUDE)):
             _replace(include, parts)
         if parts:

@@ -12,11 +12,10 @@ those that are read. After an error the table is unknown, and the session ends.
 
 from __future__ import annotations
 
-from wsd.protocols.soap.encodings import nbfs
+from wsd.protocols.soap.encodings import nbfs, nbfx
 from wsd.protocols.soap.encodings.encoding import Encoding, MessageReader, SessionLost, Unreadable, WholeReader
-from wsd.protocols.soap.encodings.nbfx import readDocument, writeDocument
 from wsd.protocols.soap.encodings.nbfxreader import multiByteAt
-from wsd.protocols.soap.encodings.nbfxwriter import multiByte, string
+from wsd.protocols.soap.encodings.nbfxwriter import STATIC, multiByte, string
 from wsd.protocols.soap.names import SOAP12
 
 MOST_WRITTEN = 2048
@@ -44,7 +43,7 @@ class Binary:
 
     def write(self, text: str) -> bytes:
         """Returns an envelope as a document."""
-        return writeDocument(text)
+        return nbfx.codec.writeDocument(text, STATIC)
 
 
 class BinaryReader(WholeReader):
@@ -54,7 +53,7 @@ class BinaryReader(WholeReader):
 
     def decode(self, message: bytes) -> bytes:
         """Returns a document as XML. Raises `Unreadable` or `TooLarge`."""
-        return readDocument(message, 0, (), self.most)
+        return nbfx.codec.readDocument(message, 0, (), self.most)
 
 
 class BinarySession:
@@ -126,7 +125,7 @@ class BinarySession:
 
     def write(self, text: str) -> bytes:
         """Returns an envelope with its new strings. Must be called in the order in which messages are sent."""
-        document = writeDocument(text, self)
+        document = nbfx.codec.writeDocument(text, self)
         if not self._new:
             return b"\0" + document
         strings = b"".join(self._new)
@@ -147,6 +146,6 @@ class SessionReader(WholeReader):
         """Returns a document as XML. Raises `SessionLost` or `TooLarge`."""
         try:
             start = self._session.readStrings(message)
-            return readDocument(message, start, self._session.received, self.most)
+            return nbfx.codec.readDocument(message, start, self._session.received, self.most)
         except Unreadable as error:
             raise SessionLost(error) from None

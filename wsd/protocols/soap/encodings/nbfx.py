@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from wsd.protocols.soap.encodings import nbfxreader, nbfxwriter
-from wsd.protocols.soap.encodings.nbfxwriter import STATIC, Names
+from wsd.protocols.soap.encodings.nbfxwriter import Names
 
 
 class Codec(NamedTuple):
@@ -44,18 +44,5 @@ def _found() -> dict[str, Codec]:
 CODECS = _found()
 """The available codecs, the faster one first."""
 
-_chosen = next(iter(CODECS.values()))
-
-
-def readDocument(data: bytes, start: int, strings: Sequence[str], most: int) -> bytes:
-    """
-    Returns the document that begins at `start` as XML in UTF-8, of at most `most` bytes.
-
-    `strings` are those of the session. Raises `Unreadable`, or `TooLarge`.
-    """
-    return _chosen.readDocument(data, start, strings, most)
-
-
-def writeDocument(text: str, names: Names = STATIC) -> bytes:
-    """Returns well-formed XML without a DTD as a document in binary."""
-    return _chosen.writeDocument(text, names)
+codec = next(iter(CODECS.values()))
+"""The one that is used."""
