@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import subprocess
@@ -17,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.daemon import ROOT, RunningDaemon, runningDaemon
+from tests.process.topicclients import heard
 from tests.process.topicredis import mayHaveHosts
 from tests.protocols.topics.redisserver import RedisServer
 
@@ -25,9 +27,9 @@ whole = pytest.mark.soak
 
 
 def module(name: str, *arguments: str) -> None:
-    """Run a program of the tests."""
+    """Run a program of the tests. On a slow machine it may take long; `topicredis` ends when nothing moves any more."""
     command = [sys.executable, "-m", f"tests.process.{name}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
     print(done.stdout)
     assert done.returncode == 0, done.stdout
 
@@ -40,6 +42,26 @@ def test_a_killed_daemon_with_a_file_loses_and_doubles_nothing() -> None:
 def test_two_daemons_on_a_redis_that_is_killed_lose_and_double_nothing() -> None:
     """A short run of `make soak`."""
     module("topicredis", "--messages", "3000")
+
+
+def test_a_client_of_these_runs_ends_when_it_is_cancelled_together_with_a_message() -> None:
+    class Socket:
+        def __init__(self) -> None:
+            self.message = asyncio.get_running_loop().create_future()
+
+        async def recv(self) -> Any:
+            return await self.message
+
+    async def cancel() -> None:
+        socket: Any = Socket()
+        task = asyncio.create_task(heard(socket))
+        await asyncio.sleep(0)
+        socket.message.set_result("text")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
 
 
 def test_so_do_two_hosts() -> None:

@@ -34,6 +34,17 @@ def atSocket(path: str) -> connect:
     return unix_connect(path, url, subprotocols=spoken, compression=None, max_size=None, open_timeout=60)
 
 
+async def heard(socket: ClientConnection, seconds: float = 60) -> Any:
+    """
+    The next message. Raises TimeoutError.
+
+    `asyncio.wait_for` of Python 3.11 swallows a cancellation that comes together with the message, so that a TaskGroup
+    would wait for ever for a task that it has cancelled.
+    """
+    async with asyncio.timeout(seconds):
+        return await socket.recv()
+
+
 def offsetOf(position: str) -> int:
     return int(position.rpartition("-")[2])
 
@@ -113,7 +124,7 @@ class Publisher:
                 topic, message = self._ledger.topics[number % len(self._ledger.topics)], f"{self._name}-{number}"
                 self._open[message] = topic
                 await self._send(socket, topic, message)
-            ((name, fields),) = json.loads(await asyncio.wait_for(socket.recv(), 60)).items()
+            ((name, fields),) = json.loads(await heard(socket)).items()
             message = fields["id"]
             if name == "error":
                 assert fields["code"] in ("unavailable", "busy"), fields
@@ -146,7 +157,7 @@ class Subscriber:
                     for topic in self._ledger.topics:
                         await self._subscribe(socket, topic)
                     while not self._ledger.over:
-                        self._heard(json.loads(await asyncio.wait_for(socket.recv(), 60)))
+                        self._heard(json.loads(await heard(socket)))
             except LOST:
                 await asyncio.sleep(0.01)
 

@@ -28,7 +28,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 
 from tests.process.kills import ROOT
-from tests.process.topicclients import Ledger, Publisher, Subscriber, atSocket, offsetOf
+from tests.process.topicclients import Ledger, Publisher, Subscriber, atSocket, heard, offsetOf
 from tests.protocols.topics.redisserver import RedisServer
 
 TOPICS = ("a", "b/c")
@@ -36,6 +36,8 @@ PUBLISHERS = 2
 """At each daemon."""
 LIVES = 3
 """Redis is killed twice."""
+STALLED = 120.0
+"""Seconds without a message after which a run has failed. A run may take as long as it likes while messages come."""
 
 CONFIG = """
 listen = "unix:{socket}"
@@ -108,6 +110,7 @@ class SocketDaemon:
         folder.mkdir()
         self._folder = folder
         self._place = place
+        self._process: asyncio.subprocess.Process | None = None
         self.socket = str(folder / "wsd.sock")
         (folder / "wsd.toml").write_text(CONFIG.format(socket=self.socket, redis=redis))
 
@@ -131,10 +134,10 @@ class SocketDaemon:
         raise AssertionError(f"it did not start:\n{said.decode()}")
 
     async def kill(self, number: int = signal.SIGKILL) -> None:
-        """End it."""
-        self._process.send_signal(number)
-        await self._process.wait()
-        await self._reader
+        """End it, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+            await self._process.wait()
 
     async def connect(self) -> connect:
         """A connection to it."""
@@ -157,11 +160,7 @@ class FilterSubscriber:
             assert "subscribed" in json.loads(await socket.recv())
             self.ready.set()
             while not self._ledger.over:
-                try:
-                    message = json.loads(await asyncio.wait_for(socket.recv(), 0.5))["message"]
-                except TimeoutError:
-                    continue
-                self._heard(message)
+                self._heard(json.loads(await heard(socket, STALLED))["message"])
 
     def _heard(self, message: Any) -> None:
         seen, position = self.seen[message["topic"]], message["position"]
@@ -193,11 +192,13 @@ class Run:
             for daemon in self.daemons:
                 await daemon.start()
             async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(self._watch())
                 for subscriber in self._everyone:
                     tasks.create_task(subscriber.go())
-                await asyncio.wait_for(self.filters.ready.wait(), 60)
+                await self.filters.ready.wait()
                 await self._talk()
                 await self._arrived()
+                watch.cancel()
                 self.ledger.over = True
                 # A last message of each topic, so that whoever waits for one sees that it is over.
                 last = Publisher(Ledger(TOPICS), "last", self.daemons[1].connect, len(TOPICS))
@@ -206,6 +207,16 @@ class Run:
             for daemon in self.daemons:
                 await daemon.kill(signal.SIGTERM)
             self.redis.stop()
+
+    async def _watch(self) -> None:
+        """Raises AssertionError when nothing has come for so long."""
+        moved, since = -1, 0.0
+        while True:
+            seen = [len(each.seen[topic]) for each in self._everyone for topic in TOPICS]
+            if sum(seen) + self.ledger.count != moved:
+                moved, since = sum(seen) + self.ledger.count, time.monotonic()
+            assert time.monotonic() - since < STALLED, f"{self.ledger.count} are acknowledged, {seen} have come"
+            await asyncio.sleep(0.5)
 
     async def _talk(self) -> None:
         share = self.messages // (PUBLISHERS * len(self.daemons))
@@ -236,10 +247,9 @@ class Run:
 
     async def _arrived(self) -> None:
         """Wait until every subscriber has everything."""
-        async with asyncio.timeout(60):
-            for each in self._everyone:
-                for topic in TOPICS:
-                    await until(partial(self._has, each, topic))
+        for each in self._everyone:
+            for topic in TOPICS:
+                await until(partial(self._has, each, topic))
 
     def _has(self, subscriber: Subscriber | FilterSubscriber, topic: str) -> bool:
         return len(subscriber.seen[topic]) >= len(self.ledger.acknowledged[topic])

@@ -363,3 +363,12 @@ class TestCode:
         (tmp_path / "quotes.py").write_text(offer.format("new"))
         assert 'reloaded, changed: route."/one"' in reloaded.reload(reloaded.text)
         assert "new" in reloaded.ask("/one?wsdl")[1]
+
+    def test_so_is_a_rule_of_topics(self, reloaded: Reloaded, tmp_path: Path) -> None:
+        (tmp_path / "rules.py").write_text("def decide(action, topic, subject):\n    return False\n")
+        route = f'protocol = "topics"\nhistory = ["{tmp_path}/rules.py:decide"]\npresence = []\n'
+        reloaded.start(f'{TOP}[route."/one/*"]\n{route}')
+        assert "forbidden" in reloaded.ask("/one/a")[1]
+        (tmp_path / "rules.py").write_text("def decide(action, topic, subject):\n    return topic == 'a'\n")
+        assert 'reloaded, changed: route."/one/*"' in reloaded.reload(reloaded.text)
+        assert '"history":[]' in reloaded.ask("/one/a")[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from os.path import isdir, isfile
 from typing import Any
@@ -208,6 +208,11 @@ def _code(options: Mapping[str, Any]) -> Iterator[str]:
             value = getattr(own, field.name)
             if field.metadata.get("code") and value is not None:
                 yield value
+            yield from field.metadata.get("codeIn", _none)(value)
+
+
+def _none(value: object) -> Iterable[str]:
+    return ()
 
 
 def _spoken(given: tuple[str, ...] | None, protocol: Mapping[str, str], table: Table) -> tuple[str, ...]:

@@ -1,12 +1,55 @@
-"""Checks a store in an SQLite file without changing it."""
+"""Opens a store in an SQLite file, and checks one without changing it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
+
+from wsd.config.state import makeFile, makeFolder
+
+_PATIENCE = 10.0
+"""Seconds to wait for another process that uses the file."""
+
+
+def openStore(path: Path, schema: str) -> sqlite3.Connection:
+    """
+    Open the file of a store, and create it if there is none. Only the daemon's user may read it.
+
+    A transaction is on the disk when it is committed: it outlives the process and a loss of power. Threads may share
+    the connection if they take turns. Raises sqlite3.Error and OSError.
+    """
+    makeFolder(path.parent)
+    # SQLite gives the files beside it the same mode.
+    makeFile(path)
+    path.chmod(0o600)
+    db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.executescript(schema)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commit everything done in this context at its end, or nothing if it fails. Raises sqlite3.Error."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        # SQLite may have rolled back itself, as it does when the disk is full.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
 def checkStore(path: Path) -> list[str]:
@@ -59,7 +102,8 @@ def whyNotCreated(path: Path) -> str | None:
 def _read(path: Path) -> None:
     # If no process has it open, SQLite would create files beside it, which this user would own.
     isOpen = os.path.exists(f"{path}-wal")
-    store = sqlite3.connect(f"file:{quote(str(path))}?{'mode=ro' if isOpen else 'immutable=1'}", uri=True, timeout=10)
+    name = f"file:{quote(str(path))}?{'mode=ro' if isOpen else 'immutable=1'}"
+    store = sqlite3.connect(name, uri=True, timeout=_PATIENCE)
     try:
         for (table,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
             store.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone()

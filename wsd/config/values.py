@@ -4,7 +4,8 @@ Reads single values of TOML for the fields of dataclasses. Each error is a sente
 The annotation of a field is `bool`, `int`, `float`, `str` or `tuple[str, ...]`, with `| None` if it may be left out.
 Its metadata may have `size` (a number of bytes, which may be written "1 MiB"), `unit` (what a number counts), `least`,
 `most`, `choices`, `path` (a file, relative to the folder of the configuration file), `code` (Python code, with an
-example of a reference to it) and `each` (a function that parses a string, and raises ValueError with a sentence).
+example of a reference to it), `each` (a function that parses a string, and raises ValueError with a sentence), `eachIn`
+(one that takes the folder as well) and `codeIn` (a function that returns the references to code in a value).
 """
 
 from __future__ import annotations
@@ -222,6 +223,8 @@ def _string(value: object, metadata: Mapping[str, Any], folder: str) -> str:
         return join(folder, value)
     if metadata.get("code"):
         return reference(value, folder, metadata["code"])
+    if metadata.get("eachIn"):
+        return str(metadata["eachIn"](value, folder))
     each = metadata.get("each")
     return value if each is None else str(each(value))
 

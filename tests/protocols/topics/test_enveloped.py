@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from tests.protocols.topics.routes import at, closing, daemonOf, heard
 from tests.wire import Client, Daemon
@@ -194,6 +195,41 @@ class TestSubscribing:
         answer, *messages = ask(enveloped(daemon), "subscribe", topic="#", last=True)
         assert answer["subscribed"]["replayed"] == 1
         assert [message["message"]["data"] for message in messages] == [1]
+
+    def test_is_replayed_in_the_order_of_positions(self) -> None:
+        daemon = daemonOf(history_count=3)
+        publisher = enveloped(daemon)
+        for number, key in enumerate([{"key": "k"}, {}, {}, {"key": "l"}, {}], 1):
+            ask(publisher, "publish", topic="a", data=number, **key)
+        answer, *messages = ask(enveloped(daemon), "subscribe", topic="a", history=3, last=True)
+        assert [message["message"]["data"] for message in messages] == [1, 3, 4, 5]
+        assert answer["subscribed"]["replayed"] == 4
+
+    def test_is_answered_after_the_publishes_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf()
+        client = enveloped(daemon)
+        backend = daemon.factories["/topics/*"].parts.hub.backend
+        publish, waiting = backend.publish, Deferred[None]()
+        monkeypatch.setattr(
+            backend, "publish", lambda *given: waiting.addCallback(lambda _: publish(*given)) and waiting
+        )
+        client.say('{"publish": {"id": 1, "topic": "a", "data": 1}}')
+        assert ask(client, "subscribe", id=2, topic="a", since="0badf00d-1") == []
+        waiting.callback(None)
+        assert [next(iter(message)) for message in told(client)] == ["published", "subscribed", "message"]
+
+    def test_keeps_what_a_filter_brings_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf()
+        client, sender = subscribed(daemon, "#"), at(daemon, "a")
+        backend = daemon.factories["/topics/*"].parts.hub.backend
+        newest, waiting = backend.newest, Deferred[Any]()
+        monkeypatch.setattr(backend, "newest", lambda *_: waiting)
+        assert ask(client, "subscribe", id=1, topic="a") == []
+        sender.say("1")
+        assert told(client) == []
+        newest("a", 0).chainDeferred(waiting)
+        answer, message = told(client)
+        assert answer["subscribed"]["position"] == message["message"]["position"]
 
     def test_ends_with_unsubscribe(self) -> None:
         daemon = daemonOf()
@@ -401,6 +437,18 @@ class TestASlowSubscriber:
             sender.say("x" * LARGE)
         told(slow)
         assert closing(slow) == (4008, "this client reads too slowly; resume each topic from its last position")
+
+    def test_receives_a_replay_in_one_piece(self) -> None:
+        daemon = daemonOf(POLICIES, history_size=1 << 28, max_kept=1 << 28)
+        for topic in "ab":
+            sender = at(daemon, topic)
+            for number in range(40):
+                sender.say(str(number % 10) * LARGE)
+        slow = enveloped(daemon)
+        for topic in "ab":
+            slow.protocol.send_text(json.dumps({"subscribe": {"topic": topic, "history": 40}}).encode())
+        kinds = [next(iter(message)) for message in told(slow)]
+        assert kinds == (["subscribed"] + ["message"] * 40) * 2
 
     def test_is_told_of_a_gap_even_if_nothing_waits_any_more(self) -> None:
         daemon = daemonOf(POLICIES, slow="drop-oldest", slow_size=1024)

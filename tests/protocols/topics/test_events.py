@@ -120,7 +120,7 @@ class TestGoingOn:
         for text in "123":
             sender.say(text)
         text = Events(daemon, "/topics/a?history=2&last").read()
-        assert [line for line in text.split("\n") if line.startswith("data")] == ["data: 3", "data: 2"]
+        assert [line for line in text.split("\n") if line.startswith("data")] == ["data: 2", "data: 3"]
 
 
 class TestASlowClient:

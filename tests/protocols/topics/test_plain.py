@@ -112,7 +112,7 @@ class TestABeginning:
         sender = at(daemon, "a", "?key=x")
         for text in "12":
             sender.say(text)
-        assert heard(at(daemon, "a", "?last&history=2")) == ["2", "1"]
+        assert heard(at(daemon, "a", "?last&history=2")) == ["1", "2"]
 
 
 @pytest.mark.parametrize(

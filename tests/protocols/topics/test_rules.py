@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from twisted.internet.task import Clock
 
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.names import checkFilter
-from wsd.protocols.topics.rules import Action, Claims, Rules, Subject, parseRule
+from wsd.protocols.topics.rules import Action, Claims, Rules, Subject, decisionsOf, parseRule, readRule
 
 STRANGER = Subject(isSameOrigin=False)
 PAGE = Subject(isSameOrigin=True)
@@ -74,7 +75,7 @@ class TestARule:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("", "is not a rule; write one of anyone, same-origin, token, user or MODULE:FUNCTION"),
+            ("", "is not a rule; write one of anyone, same-origin, token, user or a function such as"),
             ("everyone", "is not a rule; write one of"),
             ("token a/#/b", "has # before its last level"),
             ("a-b:c", "is not a rule; write one of"),
@@ -147,6 +148,15 @@ class TestADecision:
         assert self.verdict(answer) == verdict
         assert DECISIONS == [("subscribe", "a")]
 
+    def test_may_be_in_a_file_beside_the_configuration(self, tmp_path: Path) -> None:
+        folder = tmp_path / "with blanks"
+        folder.mkdir()
+        (folder / "rules.py").write_text("def decide(action, topic, subject):\n    return topic == 'chat/a'\n")
+        rule = readRule("rules.py:decide  chat/#", str(folder))
+        assert rule == f"{folder}/rules.py:decide chat/#"
+        assert list(decisionsOf(["anyone", rule])) == [f"{folder}/rules.py:decide"]
+        assert (self.verdict(None, rule, "chat/a"), self.verdict(None, rule, "chat/b")) == ("", "forbidden")
+
     def test_that_raises_allows_nothing(self) -> None:
         assert self.verdict(RuntimeError("broken")) == "forbidden"
 
@@ -170,8 +180,9 @@ class TestADecision:
     @pytest.mark.parametrize(
         ("who", "said"),
         [
-            ("no.such.module:decide", "cannot be loaded"),
-            (f"{__name__}:nothing", "cannot be loaded"),
+            ("no.such.module:decide", 'there is no module "no.such.module"'),
+            (f"{__name__}:nothing", 'has no "nothing"'),
+            ("/no/such/folder/rules.py:decide", "there is no folder /no/such/folder"),
             (f"{__name__}:STRANGER", "is not callable"),
         ],
     )

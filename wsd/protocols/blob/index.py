@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
-from wsd.config.state import makeFile
+from wsd.config.stores import openStore, transaction
 
 _SHAPE = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -129,18 +129,13 @@ class BlobIndex:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
-        # SQLite gives the files beside it the same mode. They hold the key and all users' names.
-        makeFile(path)
         try:
             self._open(path)
         except sqlite3.Error as error:
             raise type(error)(f"{path}: {error}") from error
 
     def _open(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_SHAPE)
+        self._db = openStore(path, _SHAPE)
         with self._writing():
             self._addColumns()
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('key', ?)", (secrets.token_bytes(32),))
@@ -160,15 +155,8 @@ class BlobIndex:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._lock, transaction(self._db):
+            yield self._db
 
     # -- files ----------------------------------------------------------------------------------------------------
 

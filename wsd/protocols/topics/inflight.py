@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 MOST = 256
 """Publishes of one connection that may wait for their acknowledgement."""
@@ -23,14 +23,23 @@ class Holdable(Protocol):
 class InFlight:
     """The publishes of one connection."""
 
-    __slots__ = ("_connection", "_count")
+    __slots__ = ("_connection", "_count", "_waiting")
 
     def __init__(self, connection: Holdable) -> None:
         self._connection = connection
         self._count = 0
+        self._waiting: list[Deferred[None]] = []
+
+    def landed(self) -> Deferred[None]:
+        """Fires when none is on its way."""
+        if not self._count:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
 
     def add(self, done: Deferred[Any]) -> None:
-        """One more is on its way, until `done` has fired."""
+        """One more is on its way, until `done` has fired and the callbacks that it has by now have run."""
         self._count += 1
         if self._count == MOST:
             self._connection.hold()
@@ -40,4 +49,8 @@ class InFlight:
         if self._count == MOST:
             self._connection.release()
         self._count -= 1
+        if not self._count:
+            landed, self._waiting = self._waiting, []
+            for waiting in landed:
+                waiting.callback(None)
         return result

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsd.config.state import makeFile, makeFolder
+from wsd.config.stores import openStore, transaction
 from wsd.protocols.topics.position import Position
 from wsd.protocols.topics.publication import Publication, TopicMessage
 
@@ -83,38 +81,15 @@ class Journal:
     """The file. Its methods raise sqlite3.Error and OSError."""
 
     def __init__(self, path: Path) -> None:
-        makeFolder(path.parent)
-        makeFile(path)
-        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            path.chmod(0o600)
-            # A write-ahead log, synced at each commit: what was committed outlives the process and a loss of power.
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = openStore(path, _SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # SQLite may have rolled back itself, as it does when the disk is full.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
     def write(self, changes: Changes) -> None:
         """Write a batch. It is on the disk when this returns, as a whole or not at all."""
-        with self._transaction():
+        with transaction(self._db):
             for name in changes.dropped:
                 for table in ("message", "last", "once"):
                     self._db.execute(f"DELETE FROM {table} WHERE topic = ?", (name,))
@@ -149,7 +124,7 @@ class Journal:
 
     def probe(self) -> None:
         """Write something, to learn whether that is possible."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("DELETE FROM once WHERE at < 0")
             self._db.execute("PRAGMA user_version = 1")
 

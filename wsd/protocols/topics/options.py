@@ -13,7 +13,7 @@ from wsd.config.stores import checkStore
 from wsd.config.values import MIB
 from wsd.protocols.topics.outbox import Slow
 from wsd.protocols.topics.redis.address import readAddress
-from wsd.protocols.topics.rules import Action, Rule, loadDecision, parseRule, readRule
+from wsd.protocols.topics.rules import Action, Rule, decisionsOf, loadDecision, parseRule, readRule
 from wsd.protocols.topics.tokens import Keys, Verifier
 
 
@@ -30,7 +30,7 @@ def _seconds(default: float, least: float = 0) -> Any:
 
 
 def _rules(*default: str) -> Any:
-    return field(default=default, metadata={"each": readRule})
+    return field(default=default, metadata={"eachIn": readRule, "codeIn": decisionsOf})
 
 
 MEMORY, FILE = "memory", "file"
@@ -105,15 +105,17 @@ class TopicsOptions:
     def check(self) -> Sequence[str]:
         """Check that keys and decisions can be loaded. Raises ValueError."""
         warnings = checkStore(self.path(os.environ)) if self.backend == FILE else []
-        rules = [rule for rules in self.rules().values() for rule in rules]
-        for rule in rules:
-            if rule.isDecision:
-                loadDecision(rule.who)
+        for action in Action:
+            for reference in decisionsOf(getattr(self, action)):
+                try:
+                    loadDecision(reference)
+                except ValueError as error:
+                    raise ValueError(f"{action}: {error}") from None
         self.verifier()
         if self.token_key is None:
             unused = [name for name in ("token_audience", "token_issuer") if getattr(self, name) is not None]
             warnings += [f"{name} is not used without token_key" for name in unused]
-            if any(rule.who == "token" for rule in rules):
+            if any(rule.who == "token" for rules in self.rules().values() for rule in rules):
                 warnings.append('nobody has a "token" while token_key is not set; name the file of the keys')
         if self.store is not None and self.backend != FILE:
             warnings.append(f'store is not used with the backend "{self.backend}"; write backend = "file"')

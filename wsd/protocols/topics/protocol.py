@@ -79,11 +79,11 @@ class TopicConnection(Connection):
             self.hold()
 
     def drained(self) -> None:
-        """There is room for what waits."""
-        if self._isHeldForRoom:
-            self._isHeldForRoom = False
-            self.release()
+        """There is room for what waits. That comes first: the answer to a message that is read then comes after it."""
+        wasHeld, self._isHeldForRoom = self._isHeldForRoom, False
         self._speaker.drained()
+        if wasHeld:
+            self.release()
 
     def closed(self, code: int, reason: str) -> None:
         """Unsubscribe, and leave."""

@@ -35,9 +35,9 @@ class Beginning:
 
     async def recover(self, backend: Backend) -> Replay:
         """
-        Ask the backend. The last values come first, and nothing comes twice.
+        Ask the backend. Last values and history come in the order of their positions, and nothing comes twice.
 
-        They are asked for last: a message between the two answers is behind the position, and comes after the replay.
+        Last values are asked for last: a message between the two answers is behind the position, and comes after them.
         """
         if isFilter(self.topic):
             return Replay(await self._last(backend), None, isComplete=True, recovered=0)
@@ -46,11 +46,11 @@ class Beginning:
             if self.since is None
             else await backend.since(self.topic, self.since)
         )
-        first = await self._last(backend)
-        known = {publication.position for publication in first}
-        rest = [publication for publication in found.publications if publication.position not in known]
+        replayed = {publication.position.offset: publication for publication in found.publications}
+        replayed |= {publication.position.offset: publication for publication in await self._last(backend)}
         isComplete = self.since is None or found.isComplete
-        return Replay([*first, *rest], found.position, isComplete, len(found.publications))
+        publications = [replayed[offset] for offset in sorted(replayed)]
+        return Replay(publications, found.position, isComplete, len(found.publications))
 
     async def _last(self, backend: Backend) -> list[Publication]:
         return await backend.last(self.levels) if self.last else []

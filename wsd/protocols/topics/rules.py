@@ -1,16 +1,17 @@
 """
 Rules: who may do what at which topics.
 
-A rule is written `WHO` or `WHO FILTER`, such as `token chat/#`. For each action the route has a list. A topic is judged
-by the first rule whose filter matches it; where no rule matches, nobody may.
+A rule is written `WHO` or `WHO FILTER`, such as `token chat/#` or, with a function, `rules.py:mayTalk chat/#`. For each
+action the route has a list. A topic is judged by the first rule whose filter matches it; where no rule matches, nobody
+may.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import import_module
 from inspect import isawaitable
 from typing import Any
 
@@ -20,6 +21,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.config import ConfigError
+from wsd.config.code import load
+from wsd.config.values import reference
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.names import checkFilter, covers, overlap
 
@@ -77,31 +81,39 @@ class Rule:
 
     @property
     def isDecision(self) -> bool:
-        """Whether `who` names a callable: MODULE:NAME."""
+        """Whether `who` is a reference to a function."""
         return ":" in self.who
 
 
 WHO = ("anyone", "same-origin", "token", "user")
 
+_RULE = re.compile(rf"\s*({'|'.join(WHO)}|.+?\.py:\w+|[\w.]+:\w+)(?:\s+(\S.*?))?\s*")
+"""WHO and a filter. The path of a file may have blanks."""
 
-def readRule(text: str) -> str:
-    """A rule as it is configured, checked. Raises ValueError."""
-    parseRule(text)
-    return text
+
+def readRule(text: str, folder: str) -> str:
+    """A rule as it is configured, checked; the path of a function's file becomes absolute. Raises ValueError."""
+    rule = parseRule(text)
+    return f"{reference(rule.who, folder)} {'/'.join(rule.levels)}" if rule.isDecision else text
 
 
 def parseRule(text: str) -> Rule:
     """A rule from its text. Raises ValueError."""
-    who, _, pattern = text.strip().partition(" ")
-    if who not in WHO and not all(part.replace(".", "_").isidentifier() for part in who.partition(":")[::2]):
+    found = _RULE.fullmatch(text)
+    if found is None:
         raise ValueError(
-            f'"{text}" is not a rule; write one of {", ".join(WHO)} or MODULE:FUNCTION, and behind it the filter that '
-            'it is for, as in "token chat/#"'
+            f'"{text}" is not a rule; write one of {", ".join(WHO)} or a function such as "rules.py:mayTalk", and then '
+            'the filter that it is for, as in "token chat/#"'
         )
     try:
-        return Rule(who, checkFilter(pattern.strip() or "#"))
+        return Rule(found[1], checkFilter(found[2] or "#"))
     except TopicError as error:
         raise ValueError(f'"{text}" is not a rule: {error.sentence}') from None
+
+
+def decisionsOf(texts: Iterable[str]) -> Iterator[str]:
+    """The references to functions in rules."""
+    return (rule.who for rule in map(parseRule, texts) if rule.isDecision)
 
 
 class Rules:
@@ -203,14 +215,11 @@ def _check(who: str, action: Action, levels: Levels, subject: Subject) -> None:
 
 
 def loadDecision(who: str) -> Decision:
-    """The callable of a rule, MODULE:NAME. Raises ValueError."""
-    module, _, name = who.partition(":")
+    """The function that a rule refers to. Raises ValueError."""
     try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f'"{who}" cannot be loaded: {error}') from None
+        found: Any = load(who)
+    except ConfigError as error:
+        raise ValueError(error.sentence) from None
     if not callable(found):
         raise ValueError(f'"{who}" is not callable; name a function')
     decision: Decision = found

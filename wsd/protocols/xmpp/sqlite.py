@@ -9,7 +9,7 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
-from wsd.config.state import makeFile, makeFolder
+from wsd.config.stores import openStore, transaction
 from wsd.protocols.xmpp.store import QUARANTINED, StoreError
 
 _SCHEMA = """
@@ -32,35 +32,15 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         with _storeErrors():
-            makeFolder(path.parent)
-            makeFile(path)
-            self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            with _storeErrors():
-                path.chmod(0o600)
-                # A text that is not UTF-8 must not prevent others from being read.
-                self._db.text_factory = _text
-                # A write-ahead log that is synced at each commit: what is committed survives a loss of power.
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = FULL")
-                self._db.executescript(_SCHEMA)
-        except BaseException:
-            self._db.close()
-            raise
+            self._db = openStore(path, _SCHEMA)
+        # A text that is not UTF-8 must not prevent others from being read.
+        self._db.text_factory = _text
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit everything done in this context at its end, or nothing if it fails. Raises StoreError."""
-        with _storeErrors():
-            self._db.execute("BEGIN")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                # SQLite may have rolled back itself, as it does when the disk is full.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with _storeErrors(), transaction(self._db):
+            yield
 
     def get(self, kind: str, owner: str, key: str) -> str | None:
         """The value of a record, None if there is none."""

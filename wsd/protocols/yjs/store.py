@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsd.config.state import makeFile, makeFolder
+from wsd.config.stores import openStore, transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (name TEXT PRIMARY KEY, used REAL NOT NULL) WITHOUT ROWID;
@@ -43,18 +41,7 @@ class Store:
     """The file. Its methods raise sqlite3.Error and OSError."""
 
     def __init__(self, path: Path) -> None:
-        makeFolder(path.parent)
-        makeFile(path)
-        self._db = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-        try:
-            path.chmod(0o600)
-            # A write-ahead log, synced at each commit: what was committed outlives the process and a loss of power.
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = openStore(path, _SCHEMA)
 
     def close(self) -> None:
         """Close the file."""
@@ -74,7 +61,7 @@ class Store:
 
     def write(self, writes: Sequence[Write], now: float) -> None:
         """Write a batch. It is on the disk when this returns, as a whole or not at all."""
-        with self._transaction():
+        with transaction(self._db):
             for each in writes:
                 if each.replaces:
                     self._db.execute("DELETE FROM part WHERE document = ?", (each.name,))
@@ -86,19 +73,7 @@ class Store:
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove documents."""
-        with self._transaction():
+        with transaction(self._db):
             for name in names:
                 self._db.execute("DELETE FROM part WHERE document = ?", (name,))
                 self._db.execute("DELETE FROM document WHERE name = ?", (name,))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # SQLite may have rolled back itself, as it does when the disk is full.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise

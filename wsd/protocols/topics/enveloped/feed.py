@@ -10,7 +10,7 @@ from wsd.protocols.topics.enveloped.socket import EnvelopedSocket
 from wsd.protocols.topics.errors import SLOW, TopicError
 from wsd.protocols.topics.members import PresenceEvent
 from wsd.protocols.topics.messages import TopicRequest, line, memberFields
-from wsd.protocols.topics.names import checkFilter, checkName, isFilter
+from wsd.protocols.topics.names import checkFilter, checkName, covers, isFilter
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.publication import DirectMessage, Item, Loss, Publication
 from wsd.protocols.topics.replay import Beginning, Replay
@@ -63,6 +63,7 @@ class EnvelopedFeed:
             return
         beginning = Beginning(topic, levels, fields.get("last", False), fields.get("history", 0), fields.get("since"))
         isNew = topic not in self.subscribed
+        isCovered = any(covers(each, levels) for each in self.subscribed.values())
         # What is awaited below may end after `gone`, which takes back what is noted by then.
         self.subscribed[topic] = levels
         self._outbox.hold()
@@ -79,8 +80,11 @@ class EnvelopedFeed:
                 self._drop(topic)
             raise
         finally:
-            found = () if replay is None or self._isGone else (replay.publications, replay.position)
-            self._outbox.release(*found)
+            if replay is None or self._isGone:
+                self._outbox.release()
+            else:
+                # What another subscription brings meanwhile is no less new to it, although it is before this position.
+                self._outbox.release(replay.publications, None if isCovered else replay.position)
 
     def _checkSubscription(self, request: TopicRequest) -> Levels:
         topic = request.topic

@@ -102,6 +102,8 @@ class EnvelopedForm:
         """Everything but a publish is done before the next message is read."""
         try:
             if request.name == "subscribe":
+                # A client that sends unacknowledged messages again, and then resumes, knows its own among the replayed.
+                await self._inFlight.landed()
                 await self._feed.subscribe(request)
             elif request.name == "unsubscribe":
                 self._feed.unsubscribe(request)
@@ -135,9 +137,9 @@ class EnvelopedForm:
             sender=None if fields.get("echo") else self._socket.id,
         )
         done = self._hub.backend.publish(request.topic, message)
-        self._inFlight.add(done)
         done.addCallbacks(self._published, self._failed, callbackArgs=(request,), errbackArgs=(request,))
         done.addErrback(self._broken)
+        self._inFlight.add(done)
 
     def _broken(self, failure: Failure) -> None:
         """An error of the server's own."""
