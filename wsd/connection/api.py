@@ -206,6 +206,26 @@ class ConnectionApi(Engine):
         """Bytes that wait to be sent or are being deflated. On a transport that is not wsd's, only the latter count."""
         return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))
 
+    @property
+    def messagesReceived(self) -> int:
+        """Messages received since the connection opened; 0 once it is gone, as are the other three numbers."""
+        return 0 if self.frames is None else int(self.frames.messagesIn)
+
+    @property
+    def messagesSent(self) -> int:
+        """Messages sent or queued for sending."""
+        return 0 if self.frames is None else int(self.frames.messagesOut)
+
+    @property
+    def bytesReceived(self) -> int:
+        """Bytes of the received messages, after inflating and without frame headers."""
+        return 0 if self.frames is None else int(self.frames.bytesIn)
+
+    @property
+    def bytesSent(self) -> int:
+        """Bytes of the sent messages, before deflating and without frame headers."""
+        return 0 if self.frames is None else int(self.frames.bytesOut)
+
     def send(
         self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
     ) -> None:

@@ -158,7 +158,7 @@ class Connection(Opening):
             else:
                 chunks.append(bytearray(payload))
         else:
-            self.factory.counters.traffic.bytesIn += len(payload)
+            self.frames.countIn(len(payload), 0)
             self.messageArrived(payload)
 
     def onMessageFrameEnd(self) -> None:
@@ -169,14 +169,13 @@ class Connection(Opening):
         chunks, self.message_data = self.message_data, []
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
-        traffic = self.factory.counters.traffic
-        traffic.messagesIn += 1
         if self.streams:
+            self.frames.countIn(0)
             self.messageEnded()
             return
         payload = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         del chunks
-        traffic.bytesIn += len(payload)
+        self.frames.countIn(len(payload))
         try:
             result = self.received(payload, self.message_is_binary)
         except Exception:
