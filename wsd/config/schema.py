@@ -40,6 +40,8 @@ class Policies:
     """Unsent bytes at which a connection is dropped; at least `high_water` plus `max_message`."""
     stall_timeout: float = fields.seconds(60.0)
     """Seconds in which a peer must take at least one of the unsent bytes, else it is dropped."""
+    close_id: bool = True
+    """Whether the reason of a close frame that the daemon sends first ends with the connection's id."""
     deflate: bool = True
     """Whether permessage-deflate (RFC 7692) is agreed to when it is offered."""
     deflate_level: int = fields.count(6, "1 to 9", 1, 9)

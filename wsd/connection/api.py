@@ -258,6 +258,8 @@ class ConnectionApi(Engine):
         """
         Begin the closing handshake (RFC 6455 7.1.2). The sentence is cut to 123 bytes, the longest close reason.
 
+        The connection's id follows it where both fit, unless the policy `close_id` or the attribute `namesId` is False.
+
         Messages that are received from now on are ignored. Raises ValueError for a code that may not be sent.
         """
         checkCode(code)

@@ -137,13 +137,14 @@ class Ending:
         """
         Send a status with a page or one sentence, and end the connection. For heads that twisted.web does not get.
 
-        `name` is the id in the log.
+        `name` is the request's id, in the log and in the answer.
         """
         if self.isLingering:
             return
         who = peer or hostOf(self._transport.getPeer())
-        self._site.refused(ConnectionLog(name or newId()), head, who, refused)
-        answer = answerTo(refused, head, peer, self._site.hasConsole)
+        log = ConnectionLog(name or newId())
+        self._site.refused(log, head, who, refused)
+        answer = answerTo(refused, head, peer, self._site.hasConsole, log.id)
         self._transport.write(_answer(refused, answer, isHead=head is not None and head.method == "HEAD"))
         self.linger()
 

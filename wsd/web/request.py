@@ -178,6 +178,12 @@ class HttpRequest(server.Request):
         else:
             super().unregisterProducer()
 
+    def write(self, data: bytes) -> None:
+        """Send some of the answer. Every error has the request's id, also one that a protocol answers with."""
+        if not self.startedWriting and self.code >= http.BAD_REQUEST:
+            self.setHeader(b"X-Request-Id", self.id.encode())
+        super().write(data)
+
     def finish(self) -> None:
         """Called when the answer is complete."""
         if not self.isLost:
@@ -238,7 +244,7 @@ class HttpRequest(server.Request):
         if self.isLost:
             return
         self.site.refused(self.log, self.head, self.peer, refused)
-        content, fields = answerTo(refused, self.head, self.peer, self.site.hasConsole)
+        content, fields = answerTo(refused, self.head, self.peer, self.site.hasConsole, self.id)
         self.setResponseCode(refused.status, refused.phrase.encode())
         for name, value in (*refused.headers, *fields):
             self.setHeader(name.encode(), value.encode("latin-1", "replace"))
