@@ -134,6 +134,9 @@ class ConnectionApi(Engine):
     extension = ""
     """The Sec-WebSocket-Extensions of the response, "" for none."""
 
+    openedAt = 0.0
+    """When the connection opened, by its `clock`."""
+
     _wire: WsdTransport = _ForeignTransport()
 
     # -- hooks ----------------------------------------------------------------------------------------------------
