@@ -200,6 +200,12 @@ class TestOfARequest:
             "GET",
         )
 
+    def test_a_refused_handshake_has_the_true_address(self, daemon: Daemon) -> None:
+        with written("json") as text:
+            daemon.open("/nowhere", headers=FORWARDED)
+        (line,) = jsonOf(text())
+        assert (line["event"], line["peer"], line["via"]) == ("request.refused", "192.0.2.7", "127.0.0.1")
+
     def test_one_whose_client_left_says_so(self) -> None:
         daemon = Daemon({"/": WaitingFactory})
         with written("json") as text:

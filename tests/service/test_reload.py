@@ -16,7 +16,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from tests.certificates import Authority
 from tests.wire import Wire
-from wsd.config import Access, Config, Log, Policies, Route, Tls, Uses, parse
+from wsd.config import AccessLog, Config, Log, Policies, Route, Tls, Uses, parse
 from wsd.config.changes import FIXED
 from wsd.listen.listener import Listener
 from wsd.policies.address import Trust
@@ -204,7 +204,7 @@ def keys() -> set[str]:
     names = {each.name for each in fields(Config)} - {"policies", "tls", "log", "access", "uses", "routes"}
     names |= {
         f"{where}.{each.name}"
-        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log), ("access", Access), ("uses", Uses))
+        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log), ("access", AccessLog), ("uses", Uses))
         for each in fields(shape)
     }
     own = {"path", "prefix", "single", "options", "policies", "builtIn", "code"}

@@ -11,7 +11,7 @@ from typing import Any
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.routes import RouteReader
-from wsd.config.schema import Access, Certificate, Config, Log, Policies, Tls, Uses
+from wsd.config.schema import AccessLog, Certificate, Config, Log, Policies, Tls, Uses
 from wsd.config.tables import Table
 from wsd.config.uses import UsesOffer, isLocal
 from wsd.config.values import show
@@ -93,8 +93,8 @@ def _log(table: Table) -> Log:
     return log
 
 
-def _access(table: Table) -> Access:
-    access = Access(**table.readOnly(Access))
+def _access(table: Table) -> AccessLog:
+    access = AccessLog(**table.readOnly(AccessLog))
     if access.file is not None and access.format == "journal":
         raise table.error("file", 'has no effect with access.format = "journal"; remove one of the two')
     if access.file is None and access.format in ("text", "json"):

@@ -99,7 +99,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class AccessLog:
     """[access]: the access lines, one at the end of each connection and HTTP request."""
 
     enabled: bool = True
@@ -192,7 +192,7 @@ class Config:
     policies: Policies = Policies()
     tls: Tls = Tls()
     log: Log = Log()
-    access: Access = Access()
+    access: AccessLog = AccessLog()
     uses: Uses = Uses()
     routes: Mapping[str, Route] = field(default_factory=dict)
     """The routes by their keys as written: "/echo", "/x/*"."""

@@ -10,7 +10,7 @@ from wsd.logs.access import ALIKE, MINUTE, AccessSettings
 from wsd.logs.connection import ConnectionLog
 from wsd.logs.journal import JOURNAL
 from wsd.logs.lines import describeError, escaped, forJournal, isJournal, jsonLine, textLine
-from wsd.logs.observers import DaemonObserver, LineObserver, Lines, linesTo, observer
+from wsd.logs.observers import DaemonObserver, EventWriter, LineObserver, linesTo, observer
 
 __all__ = [
     "ALIKE",
@@ -19,8 +19,8 @@ __all__ = [
     "AccessSettings",
     "ConnectionLog",
     "DaemonObserver",
+    "EventWriter",
     "LineObserver",
-    "Lines",
     "describeError",
     "escaped",
     "forJournal",

@@ -16,7 +16,7 @@ from wsd.logs.journal import JournalObserver
 from wsd.logs.lines import colouredLine, forJournal, hasColours, isJournal, jsonLine, textLine
 
 
-class Lines(Protocol):
+class EventWriter(Protocol):
     """Writes a line for each event."""
 
     def __call__(self, event: LogEvent) -> None:
@@ -65,7 +65,7 @@ class LineObserver:
         self._stream.flush()
 
 
-def linesTo(style: str, path: str | None = None, stream: IO[str] | None = None) -> Lines:
+def linesTo(style: str, path: str | None = None, stream: IO[str] | None = None) -> EventWriter:
     """
     Writes lines of text or JSON to a file or a stream, or entries to the journal.
 
@@ -82,7 +82,7 @@ class DaemonObserver:
     Access lines may have a file of their own, which has them whatever the level. Refused requests are in the log too.
     """
 
-    def __init__(self, lines: Lines, level: str, access: AccessSettings, accessLines: Lines | None) -> None:
+    def __init__(self, lines: EventWriter, level: str, access: AccessSettings, accessLines: EventWriter | None) -> None:
         least = LogLevel.levelWithName(level)
         self._levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
         self._access = access
@@ -114,7 +114,7 @@ class DaemonObserver:
 
 
 def observer(
-    lines: Lines, level: str, access: AccessSettings | None = None, accessLines: Lines | None = None
+    lines: EventWriter, level: str, access: AccessSettings | None = None, accessLines: EventWriter | None = None
 ) -> DaemonObserver:
     """
     The daemon's log observer, which writes lines of at least this level: "debug", "info", "warn" or "error".

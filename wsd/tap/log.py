@@ -20,7 +20,7 @@ from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from wsd.config import Config, ConfigError
-from wsd.logs import MINUTE, AccessSettings, Lines, linesTo, observer
+from wsd.logs import MINUTE, AccessSettings, EventWriter, linesTo, observer
 from wsd.tap.options import Options
 
 
@@ -40,7 +40,7 @@ class LoggedService(MultiService):
         self._reopened: list[Callable[[], object]] = []
         self._flush: Callable[[float], object] = lambda now: None
         self._path: str | None = None
-        self._accessLines: Lines | None = None
+        self._accessLines: EventWriter | None = None
         self._stacks: Any = None
         self._flushing = LoopingCall(lambda: self._flush(time()))
         self._flushing.clock = reactor
@@ -68,7 +68,7 @@ class LoggedService(MultiService):
         self._flush = written.flush
         return written
 
-    def _ownAccessLines(self) -> Lines | None:
+    def _ownAccessLines(self) -> EventWriter | None:
         """What writes the access lines, None if they go to the log."""
         log, access = self._options.config.log, self._options.config.access
         if access.file is None and access.format is None:

@@ -301,7 +301,7 @@ class Channel(http.HTTPChannel):
         if not self.requests:
             return None
         self.requests[-1].isRefused = True
-        return self.requests[-1].id
+        return str(self.requests[-1].id)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
