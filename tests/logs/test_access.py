@@ -343,10 +343,11 @@ class TestAFlood:
         here.observe(event(**{"name": other.pop("event", "connection.closed"), **other}))
         assert len(here.log) == ALIKE + 1
 
-    def test_of_addresses_of_one_network_counts_as_one(self) -> None:
+    @pytest.mark.parametrize("peer", ["[{}]:1", "[{}]", "{}"])
+    def test_of_addresses_of_one_network_counts_as_one(self, peer: str) -> None:
         here = Written()
         for number in range(ALIKE + 5):
-            here.observe(event(peer=f"[2001:db8::{number:x}]:1"))
+            here.observe(event(peer=peer.format(f"2001:db8::{number:x}")))
         assert len(here.log) == ALIKE
 
     def test_of_paths_counts_as_one(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from wsd.head import Head
@@ -43,33 +44,39 @@ def clientFields(peer: Peer, tls: TlsInfo | None, user: str | None = None) -> di
     return fields
 
 
-def closedLine(connection: Any, code: int, sentence: str) -> tuple[str, dict[str, Any]]:
-    """The template and the fields of the line about a WebSocket that has ended."""
+def logClosed(connection: Any, code: int, sentence: str) -> None:
+    """Write the line about a WebSocket that has ended."""
+    frames, request = connection.frames, connection.request
     fields = {
-        "cause": str(connection.cause),
+        "cause": connection.cause.value,
         "by": _BY.get(connection.cause, "server"),
         "code": code,
         "sentence": sentence,
         "sent": connection.localCloseCode,
-        "path": pathOf(connection.request.head),
+        "path": pathOf(request.head),
         "route": connection.factory.route.path,
         **clientFields(connection.peer, connection.tls, connection.user),
         "subprotocol": connection.subprotocol,
-        "extensions": connection.extension,
-        "duration": round(connection.clock.seconds() - connection.openedAt, 3),
-        "messages_received": connection.messagesReceived,
-        "bytes_received": connection.bytesReceived,
-        "messages_sent": connection.messagesSent,
-        "bytes_sent": connection.bytesSent,
+        "extensions": connection.extension or None,
+        "duration": round(connection.factory.clock.seconds() - connection.openedAt, 3),
+        "messages_received": frames.messagesIn,
+        "bytes_received": frames.bytesIn,
+        "messages_sent": frames.messagesOut,
+        "bytes_sent": frames.bytesOut,
     }
-    template = _CLOSED + _withOptional(fields)
-    # At the end, since it is the client's text.
-    return template + "; reason: {sentence}" if sentence else template, fields
+    optional = tuple([name for name in _OPTIONAL if fields.get(name) is not None])
+    connection.log.publish(_closedTemplate(optional, bool(sentence)), fields, event="connection.closed")
 
 
-def _withOptional(fields: Mapping[str, Any]) -> str:
-    """The end of a template, with the optional fields that have a value."""
-    return "".join(f"; {name} {{{name}}}" for name in _OPTIONAL if fields.get(name))
+@lru_cache
+def _closedTemplate(optional: tuple[str, ...], hasSentence: bool) -> str:
+    # The sentence is at the end, since it is the client's text.
+    return _CLOSED + _named(optional) + ("; reason: {sentence}" if hasSentence else "")
+
+
+def _named(optional: Iterable[str]) -> str:
+    """The part of a template for these fields."""
+    return "".join(f"; {name} {{{name}}}" for name in optional)
 
 
 def requestLine(
@@ -86,4 +93,4 @@ def requestLine(
         "bytes_sent": sent,
     }
     template = beginning + "; {duration:.3f} s, received {bytes_received} bytes, sent {bytes_sent}"
-    return template + _withOptional(fields), fields
+    return template + _named(name for name in _OPTIONAL if name in client), fields

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
-from wsd.connection.access import clientFields, closedLine, pathOf
+from wsd.connection.access import clientFields, logClosed, pathOf
 from wsd.connection.opening import Opening
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
@@ -115,8 +115,7 @@ class Connection(Opening):
         assert self.cause is not None
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1
-        template, fields = closedLine(self, code, sentence)
-        self.log.info(template, event="connection.closed", **fields)
+        logClosed(self, code, sentence)
         self._call(self.closed, code, sentence)
 
     # -- called by the plane -------------------------------------------------------------------------------------

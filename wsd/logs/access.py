@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 
 from twisted.logger import LogEvent, LogLevel
 
@@ -75,13 +75,15 @@ class LimitedLines:
     def __call__(self, event: LogEvent) -> None:
         """Write an event, unless it is one too many."""
         now = event.get("log_time", 0.0)
-        self.flushAfterMinute(now)
-        if event.get("event") not in _LIMITED or self._limit.allows(event):
+        limit = self._limit
+        if not limit.begin <= now < limit.end:
+            self.flush(now)
+        if event.get("event") not in _LIMITED or limit.allows(event):
             self._write(event)
 
     def flushAfterMinute(self, now: float) -> None:
         """Flush if the minute is over, or the clock was set back."""
-        if self._limit.isOver(now):
+        if not self._limit.begin <= now < self._limit.end:
             self.flush(now)
 
     def flush(self, now: float) -> None:
@@ -105,13 +107,10 @@ class RepeatLimit:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._begin = 0.0
+        self.begin = self.end = 0.0
+        """When the minute began, and when it is over."""
         self._written = self._omitted = 0
         self._kinds: dict[tuple[object, ...], _Kind] = {}
-
-    def isOver(self, now: float) -> bool:
-        """Whether the minute is over, or the clock was set back."""
-        return not self._begin <= now < self._begin + MINUTE
 
     def allows(self, event: LogEvent) -> bool:
         """Count an event. Returns whether it may be written."""
@@ -135,7 +134,7 @@ class RepeatLimit:
         """Begin a new minute. Returns the events that tell what was left out in the last one."""
         kinds, self._kinds = self._kinds, {}
         omitted, self._omitted = self._omitted, 0
-        self._begin, self._written = now, 0
+        self.begin, self.end, self._written = now, now + MINUTE, 0
         for kind in kinds.values():
             if kind.leftOut:
                 yield _repeated(kind.last, kind.leftOut - 1)
@@ -153,25 +152,27 @@ def _repeated(event: LogEvent, others: int) -> LogEvent:
 
 def _kindOf(event: LogEvent) -> tuple[object, ...]:
     """What makes two lines alike. The client chooses the path, so it does not count."""
-    network = networkOf(addressIn(str(event.get("peer", ""))))
-    return event.get("event"), network, event.get("route"), event.get("cause"), event.get("code"), event.get("status")
+    get = event.get
+    return get("event"), _clientIn(get("peer", "")), get("route"), get("cause"), get("code"), get("status")
 
 
-def addressIn(peer: str) -> str:
-    """The address of a peer as the log writes it, without the port."""
-    if peer.startswith("["):
-        return peer[1 : peer.find("]")]
-    return peer.partition(":")[0] if peer.count(":") == 1 else peer
+def _clientIn(peer: str) -> str:
+    """The address of a peer without its port, or the network of an IPv6 address."""
+    if peer[:1] == "[":
+        return networkOf(peer[1 : peer.find("]")])
+    host, colon, _ = peer.rpartition(":")
+    if not colon:
+        return peer
+    return networkOf(peer) if ":" in host else host
 
 
 @lru_cache(1024)
 def networkOf(address: str) -> str:
-    """The address, or the /64 of an IPv6 address, all of which belongs to one client."""
+    """The /64 of an IPv6 address, all of which belongs to one client."""
     try:
-        parsed = ip_address(address)
+        return str(ip_network((address, 64), strict=False))
     except ValueError:
         return address
-    return str(ip_network((parsed, 64), strict=False)) if isinstance(parsed, IPv6Address) else address
 
 
 def _warning(now: float, template: str, **fields: object) -> LogEvent:

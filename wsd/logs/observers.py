@@ -87,15 +87,17 @@ class DaemonObserver:
         self._levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
         self._access = access
         self._lines = LimitedLines(lines, access.perMinute)
+        self._mayOmit = accessLines is not None or not access.isEnabled or access.sample < 1
+        """Whether the log does not get every access line."""
         self._accessLines = None if accessLines is None else LimitedLines(accessLines, access.perMinute)
 
     def __call__(self, event: LogEvent) -> None:
-        if event.get("event") in ACCESS and self._isAccess(event):
+        if self._mayOmit and event.get("event") in ACCESS and self._isOmitted(event):
             return
         if event.get("log_level") in self._levels and ("id" in event or not _isNoise(event)):
             self._lines(event)
 
-    def _isAccess(self, event: LogEvent) -> bool:
+    def _isOmitted(self, event: LogEvent) -> bool:
         """Write an access line to its own file, or leave it out. Returns whether the log does not get it."""
         isIncluded = self._access.includes(event)
         if isIncluded and self._access.sample < 1:
