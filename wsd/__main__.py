@@ -17,6 +17,7 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "connect": ("wsd.client.connect.command",),
     "listen": ("wsd.tap.listen",),
     "echo": ("wsd.client.echo",),
+    "why": ("wsd.why",),
     "blob": ("wsd.client.blob", "wsd.protocols.blob.tool"),
     "topics": ("wsd.client.topics.tool",),
     "xmpp": ("wsd.protocols.xmpp.tool",),

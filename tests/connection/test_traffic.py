@@ -30,7 +30,10 @@ def test_each_message_that_comes_counts_once_and_each_byte(
     wire = opened(daemon, deflates=True, chunk=max(1, len(said) // 5) if isCut else None)
     wire.exchange(said)
     traffic = daemon.factories["/"].counters.traffic
-    assert (traffic.messagesIn, traffic.bytesIn) == (3 if size == 9 else 1, size)
+    (connection,) = daemon.connections
+    counted = (3 if size == 9 else 1, size)
+    assert (traffic.messagesIn, traffic.bytesIn) == counted
+    assert (connection.messagesReceived, connection.bytesReceived) == counted
 
 
 @pytest.mark.parametrize("size", [0, 3, 126, 1000, 70000, 300_000])
@@ -45,3 +48,35 @@ def test_each_message_that_is_sent_counts_once_and_each_byte(size: int, deflates
     wire.serve()
     traffic = daemon.factories["/"].counters.traffic
     assert (traffic.messagesOut, traffic.bytesOut) == (3, 3 * size)
+    assert (connection.messagesSent, connection.bytesSent) == (3, 3 * size)
+
+
+def test_each_connection_counts_its_own_and_the_route_counts_all() -> None:
+    daemon = Daemon({"/": EveryFactory})
+    wires = [opened(daemon), opened(daemon)]
+    for wire, size in zip(wires, (3, 5), strict=True):
+        wire.exchange(frame(0x82, bytes(size)))
+    assert sorted((one.messagesReceived, one.bytesReceived) for one in daemon.connections) == [(1, 3), (1, 5)]
+    traffic = daemon.factories["/"].counters.traffic
+    assert (traffic.messagesIn, traffic.bytesIn) == (2, 8)
+
+
+def test_what_is_sent_to_many_at_once_counts_for_each() -> None:
+    daemon = Daemon({"/": EveryFactory})
+    wires = [opened(daemon), opened(daemon)]
+    factory = daemon.factories["/"]
+    factory.plane.sendAll([one.frames for one in daemon.connections], factory.prepare(b"abc"), None)
+    for wire in wires:
+        wire.serve()
+    assert [(one.messagesSent, one.bytesSent) for one in daemon.connections] == [(1, 3), (1, 3)]
+
+
+def test_a_connection_that_is_gone_counts_nothing_more() -> None:
+    daemon = Daemon({"/": EveryFactory})
+    wire = opened(daemon)
+    (connection,) = daemon.connections
+    wire.exchange(frame(0x82, b"abc"))
+    wire.close()
+    daemon.pass_(1)
+    connection.send(b"late")
+    assert (connection.messagesReceived, connection.messagesSent) == (0, 0)

@@ -339,6 +339,12 @@ class TestVersionsAndCiphers:
         assert [event["reason"] for event in events] == ["http request"]
         assert server.built[0].got == b""
 
+    def test_plain_http_is_told_so_under_the_id_of_the_line_in_the_log(self, server: Server) -> None:
+        with capturedLogs() as events:
+            answer = knock(server, b"GET / HTTP/1.1\r\n\r\n").getOutBuffer()
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert f"\r\nX-Request-Id: {events[0]['id']}\r\n".encode() in answer
+
 
 class TestApplicationProtocols:
     @pytest.fixture

@@ -16,7 +16,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from tests.certificates import Authority
 from tests.wire import Wire
-from wsd.config import Config, Log, Policies, Route, Tls, Uses, parse
+from wsd.config import AccessLog, Config, Log, Policies, Route, Tls, Uses, parse
 from wsd.config.changes import FIXED
 from wsd.listen.listener import Listener
 from wsd.policies.address import Trust
@@ -170,6 +170,7 @@ OTHER = {
     "high_water": "2 MiB",
     "low_water": "1 KiB",
     "max_unsent": "32 MiB",
+    "close_id": False,
     "deflate": False,
 }
 """Other values than the default, of policies to which one may not simply be added."""
@@ -187,6 +188,11 @@ NEW: dict[str, tuple[str, str]] = {
     "log.format": (top(""), table("log", 'format = "json"')),
     "log.level": (top(""), table("log", 'level = "warn"')),
     "log.file": (top(""), table("log", 'file = "/tmp/wsd-never-opened"')),
+    "access.enabled": (top(""), table("access", "enabled = false")),
+    "access.file": (top(""), table("access", 'file = "/tmp/wsd-never-opened"')),
+    "access.format": (top(""), table("access", 'format = "journal"')),
+    "access.sample": (top(""), table("access", "sample = 0.5")),
+    "access.per_minute": (top(""), table("access", "per_minute = 1")),
     "tls.port": (top(""), table("tls", "port = 1\nself_signed = true")),
     "tls.listen": (top(""), table("tls", 'listen = "tcp:1"\nself_signed = true')),
 }
@@ -195,10 +201,10 @@ NEW: dict[str, tuple[str, str]] = {
 
 def keys() -> set[str]:
     """Every key there is."""
-    names = {each.name for each in fields(Config)} - {"policies", "tls", "log", "uses", "routes"}
+    names = {each.name for each in fields(Config)} - {"policies", "tls", "log", "access", "uses", "routes"}
     names |= {
         f"{where}.{each.name}"
-        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log), ("uses", Uses))
+        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log), ("access", AccessLog), ("uses", Uses))
         for each in fields(shape)
     }
     own = {"path", "prefix", "single", "options", "policies", "builtIn", "code"}

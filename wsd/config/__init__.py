@@ -10,10 +10,11 @@ SQLite file in it, and `changes` lists what a reload has changed.
 
 from wsd.config.errors import ConfigError
 from wsd.config.reading import defaultText, parse
-from wsd.config.schema import Certificate, Config, Log, Policies, Route, Tls, Uses
+from wsd.config.schema import AccessLog, Certificate, Config, Log, Policies, Route, Tls, Uses
 from wsd.config.state import stateFolder
 
 __all__ = [
+    "AccessLog",
     "Certificate",
     "Config",
     "ConfigError",

@@ -134,6 +134,9 @@ class ConnectionApi(Engine):
     extension = ""
     """The Sec-WebSocket-Extensions of the response, "" for none."""
 
+    openedAt = 0.0
+    """When the connection opened, by its `clock`."""
+
     _wire: WsdTransport = _ForeignTransport()
 
     # -- hooks ----------------------------------------------------------------------------------------------------
@@ -206,6 +209,26 @@ class ConnectionApi(Engine):
         """Bytes that wait to be sent or are being deflated. On a transport that is not wsd's, only the latter count."""
         return self._wire.unsent + (0 if self.frames is None else int(self.frames.waiting))
 
+    @property
+    def messagesReceived(self) -> int:
+        """Messages received since the connection opened; 0 once it is gone, as are the other three numbers."""
+        return 0 if self.frames is None else int(self.frames.messagesIn)
+
+    @property
+    def messagesSent(self) -> int:
+        """Messages sent or queued for sending."""
+        return 0 if self.frames is None else int(self.frames.messagesOut)
+
+    @property
+    def bytesReceived(self) -> int:
+        """Bytes of the received messages, after inflating and without frame headers."""
+        return 0 if self.frames is None else int(self.frames.bytesIn)
+
+    @property
+    def bytesSent(self) -> int:
+        """Bytes of the sent messages, before deflating and without frame headers."""
+        return 0 if self.frames is None else int(self.frames.bytesOut)
+
     def send(
         self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
     ) -> None:
@@ -237,6 +260,8 @@ class ConnectionApi(Engine):
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """
         Begin the closing handshake (RFC 6455 7.1.2). The sentence is cut to 123 bytes, the longest close reason.
+
+        The connection's id follows it where both fit, unless the policy `close_id` or the attribute `namesId` is False.
 
         Messages that are received from now on are ignored. Raises ValueError for a code that may not be sent.
         """

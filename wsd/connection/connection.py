@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
+from wsd.connection.access import clientFields, logClosed, pathOf
 from wsd.connection.opening import Opening
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
@@ -73,6 +74,7 @@ class Connection(Opening):
         if wasOpening is not None:
             wasOpening.cancel()
         if self._raw is not None:
+            self.__rawEnded()
             self._raw.connectionLost(reason or Failure(ConnectionLost()))
         elif self._takenAt:
             self.__ended()
@@ -89,6 +91,17 @@ class Connection(Opening):
             self.setFrames(None)
         self._makeRoom()
 
+    def __rawEnded(self) -> None:
+        """Called when a connection that was given to the protocol of `takeRaw` is gone."""
+        self.log.info(
+            "the bare connection of {path} for {peer} ended; {duration:.3f} s",
+            event="connection.raw",
+            path=pathOf(self.request.head),
+            route=self.factory.route.path,
+            **clientFields(self.peer, self.tls, self.user),
+            duration=round(self.clock.seconds() - self.openedAt, 3),
+        )
+
     def __ended(self) -> None:
         """Called when a connection that was open is gone."""
         if self.wasClean:
@@ -102,14 +115,7 @@ class Connection(Opening):
         assert self.cause is not None
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1
-        self.log.info(
-            "closed: {cause}, {code} {sentence}" if sentence else "closed: {cause}, {code}",
-            event="connection.closed",
-            cause=str(self.cause),
-            code=code,
-            sentence=sentence,
-            sent=self.localCloseCode,
-        )
+        logClosed(self, code, sentence)
         self._call(self.closed, code, sentence)
 
     # -- called by the plane -------------------------------------------------------------------------------------
@@ -158,7 +164,7 @@ class Connection(Opening):
             else:
                 chunks.append(bytearray(payload))
         else:
-            self.factory.counters.traffic.bytesIn += len(payload)
+            self.frames.countIn(len(payload), 0)
             self.messageArrived(payload)
 
     def onMessageFrameEnd(self) -> None:
@@ -169,14 +175,13 @@ class Connection(Opening):
         chunks, self.message_data = self.message_data, []
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
-        traffic = self.factory.counters.traffic
-        traffic.messagesIn += 1
         if self.streams:
+            self.frames.countIn(0)
             self.messageEnded()
             return
         payload = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         del chunks
-        traffic.bytesIn += len(payload)
+        self.frames.countIn(len(payload))
         try:
             result = self.received(payload, self.message_is_binary)
         except Exception:

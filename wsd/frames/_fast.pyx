@@ -134,6 +134,14 @@ class PythonFrames(Fast):
     def held(self, held):
         """Ignored: the connection sets it on `Frames`."""
 
+    def countIn(self, size, messages=1):
+        """As in `Frames`, which counts."""
+        self._transport.countIn(size, messages)
+
+    def countOut(self, size):
+        """As in `Frames`, which counts."""
+        self._transport.countOut(size)
+
     def cork(self):
         """Do nothing: `Frames` gathers."""
 
@@ -192,6 +200,9 @@ cdef class Frames:
     cdef public bint isBusy
     """Whether a message is being deflated in steps."""
 
+    cdef readonly unsigned long long messagesIn, messagesOut, bytesIn, bytesOut
+    """The messages of this connection and their bytes, as `Traffic` has those of its route."""
+
     cdef public bint heard
     """Whether anything was received since this was set to False."""
 
@@ -228,6 +239,28 @@ cdef class Frames:
         self._handler = self._transport = self._received = self._deflater = self._python = None
         self._rest = b""
         self._dropMessage()
+
+    # -- counting -------------------------------------------------------------------------------------------------
+
+    def countIn(self, Py_ssize_t size, Py_ssize_t messages=1):
+        """Count received bytes, and the messages that they complete."""
+        self._countIn(messages, size)
+
+    def countOut(self, Py_ssize_t size):
+        """Count a sent message of this size."""
+        self._countOut(1, size)
+
+    cdef inline void _countIn(self, Py_ssize_t messages, Py_ssize_t size) noexcept:
+        self._traffic.messagesIn += messages
+        self._traffic.bytesIn += size
+        self.messagesIn += messages
+        self.bytesIn += size
+
+    cdef inline void _countOut(self, Py_ssize_t messages, Py_ssize_t size) noexcept:
+        self._traffic.messagesOut += messages
+        self._traffic.bytesOut += size
+        self.messagesOut += messages
+        self.bytesOut += size
 
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
@@ -463,8 +496,7 @@ cdef class Frames:
 
     cdef int _deliver(self, bytes payload, bint isBinary, bint moreFollows) except -1:
         global _reading
-        self._traffic.messagesIn += 1
-        self._traffic.bytesIn += PyBytes_GET_SIZE(payload)
+        self._countIn(1, PyBytes_GET_SIZE(payload))
         # A local variable, since the attribute is cleared if the hook loses the connection.
         handler = self._handler
         _reading = self if moreFollows else None
@@ -615,8 +647,7 @@ cdef class Frames:
         if PyBytes_GET_SIZE(payload) > _AT_ONCE and deflate and self._deflater is not None:
             self._pythonFrames().send(payload, isBinary, fragment, deflate)
             return
-        self._traffic.messagesOut += 1
-        self._traffic.bytesOut += PyBytes_GET_SIZE(payload)
+        self._countOut(1, PyBytes_GET_SIZE(payload))
         head[0] = BINARY if isBinary else TEXT
         if deflate and self._deflater is not None and PyBytes_GET_SIZE(payload) >= _LEAST_DEFLATED:
             payload = self._deflater.deflate(payload)
@@ -644,8 +675,7 @@ cdef class Frames:
 
     cdef int _sendPrepared(self, prepared, bytes frame, Py_ssize_t size) except -1:
         """Send a message of this size, whose plain form is `frame`."""
-        self._traffic.messagesOut += 1
-        self._traffic.bytesOut += size
+        self._countOut(1, size)
         if self._deflater is not None and size >= _LEAST_DEFLATED:
             frame = prepared.deflated(self._deflater)
         return self._write(frame)
@@ -660,12 +690,10 @@ cdef class Frames:
                 self._pythonFrames().send(prepared)
             return 0
         if self._deflater is None or isSmall:
-            self._traffic.messagesOut += len(messages)
-            self._traffic.bytesOut += size
+            self._countOut(len(messages), size)
             return self._write(plain)
         for prepared in messages:
-            self._traffic.messagesOut += 1
-            self._traffic.bytesOut += PyBytes_GET_SIZE(prepared.payload)
+            self._countOut(1, PyBytes_GET_SIZE(prepared.payload))
             frame = prepared.plain
             if PyBytes_GET_SIZE(prepared.payload) >= _LEAST_DEFLATED:
                 frame = prepared.deflated(self._deflater)

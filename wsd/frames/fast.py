@@ -264,9 +264,7 @@ class Fast(Writer):
         return (_number(data, "little") ^ _number(key, "little")).to_bytes(size, "little")
 
     def _deliver(self, payload: bytes, isBinary: bool) -> None:
-        traffic = self._traffic
-        traffic.messagesIn += 1
-        traffic.bytesIn += len(payload)
+        self.countIn(len(payload))
         # A local variable, since the attribute is cleared if the hook loses the connection.
         handler = self._handler
         try:
@@ -390,7 +388,7 @@ class Fast(Writer):
         if not piece:
             return True
         if self._streams:
-            self._traffic.bytesIn += len(piece)
+            self.countIn(len(piece), 0)
             self._handler.messageArrived(piece)
         else:
             if self._parts is None:
@@ -422,7 +420,7 @@ class Fast(Writer):
         # getvalue() makes no copy if there is no other reference to the BytesIO.
         parts, self._parts = self._parts, None
         if self._streams:
-            self._traffic.messagesIn += 1
+            self.countIn(0)
             self._handler.messageEnded()
         else:
             payload = b"" if parts is None else parts.getvalue()

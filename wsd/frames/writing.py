@@ -55,9 +55,13 @@ class Writer:
         "_socket",
         "_traffic",
         "_transport",
+        "bytesIn",
+        "bytesOut",
         "heard",
         "held",
         "isOpen",
+        "messagesIn",
+        "messagesOut",
         "sent",
     )
 
@@ -78,6 +82,28 @@ class Writer:
         self.held = handler.held
         self.heard = True
         """Whether anything was received since this was set to False."""
+        self.messagesIn = self.messagesOut = self.bytesIn = self.bytesOut = 0
+        """The messages of this connection and their bytes, as `wsd.metrics.Traffic` has those of its route."""
+
+    # -- counting -------------------------------------------------------------------------------------------------
+
+    def countIn(self, size: int, messages: int = 1) -> None:
+        """Count received bytes, and the messages that they complete."""
+        traffic = self._traffic
+        traffic.messagesIn += messages
+        traffic.bytesIn += size
+        self.messagesIn += messages
+        self.bytesIn += size
+
+    def countOut(self, size: int) -> None:
+        """Count a sent message of this size."""
+        traffic = self._traffic
+        traffic.messagesOut += 1
+        traffic.bytesOut += size
+        self.messagesOut += 1
+        self.bytesOut += size
+
+    # -- messages -------------------------------------------------------------------------------------------------
 
     def send(
         self, payload: bytes | str | Prepared, isBinary: bool = True, fragment: int = 0, deflate: bool = True
@@ -85,16 +111,14 @@ class Writer:
         """Send a message, as `Connection.send` says."""
         if not self.isOpen:
             return
-        traffic = self._traffic
-        traffic.messagesOut += 1
         if type(payload) is bytes and len(payload) < 126 and not fragment and self._large is None:
-            traffic.bytesOut += len(payload)
+            self.countOut(len(payload))
             self.write((_BINARY_HEADS if isBinary else _TEXT_HEADS)[len(payload)] + payload)
             return
         if isinstance(payload, str):
             payload, isBinary = payload.encode(), False
         if isinstance(payload, (bytes, bytearray, memoryview)):
-            traffic.bytesOut += len(payload)
+            self.countOut(len(payload))
             self._sendInTurn(
                 len(payload),
                 self._sendMessage,
@@ -104,7 +128,7 @@ class Writer:
                 deflate,
             )
         else:
-            traffic.bytesOut += len(payload.payload)
+            self.countOut(len(payload.payload))
             self._sendInTurn(len(payload.payload), self._sendPrepared, payload)
 
     def _sendMessage(self, payload: bytes, opcode: int, fragment: int, deflate: bool) -> None:

@@ -67,7 +67,7 @@ class HandlerConnection(Connection):
     """A connection and its handler."""
 
     factory: HandlerFactory
-    explains = False
+    explains = namesId = False
     _runner: Any = None
     _peerCloses = False
     """Whether the peer's close frame has come and is not answered yet."""
@@ -227,9 +227,7 @@ class HandlerConnection(Connection):
         elif deflater is None or len(payload) >= LEAST_DEFLATED or self.frames.isBusy:
             self.send(payload, opcode == BINARY)
         else:
-            traffic = self.factory.counters.traffic
-            traffic.messagesOut += 1
-            traffic.bytesOut += len(payload)
+            self.frames.countOut(len(payload))
             payload = deflater.deflate(payload)
             self.frames.write(frameHead(opcode, len(payload), True, True) + payload)
 
