@@ -182,6 +182,21 @@ class TestSubscribing:
             assert answer["subscribed"]["gap"] is True
             assert answer["subscribed"]["recovered"] == len(messages) == 2
 
+    def test_goes_on_without_the_history_and_says_whether_something_was_missed(self) -> None:
+        daemon = daemonOf(history=())
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="a")
+        since = answer["subscribed"]["position"]
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="a", since=since)
+        assert (answer["subscribed"]["gap"], answer["subscribed"]["replayed"]) == (False, 0)
+        at(daemon, "a").say("1")
+        client = enveloped(daemon)
+        (answer,) = ask(client, "subscribe", topic="a", since=since)
+        assert (answer["subscribed"]["gap"], answer["subscribed"]["replayed"]) == (True, 0)
+        at(daemon, "a").say("2")
+        assert [message["message"]["text"] for message in told(client)] == ["2"]
+        for asked in ({"history": 1}, {"last": True}, {"since": since, "last": True}):
+            assert error(ask(enveloped(daemon), "subscribe", topic="a", **asked))[1] == "forbidden"
+
     def test_begins_with_history_or_last_values(self) -> None:
         daemon = daemonOf()
         publisher = enveloped(daemon)
