@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
 
+from tests.protocols.topics.routes import ask as askHttp
 from tests.protocols.topics.routes import at, closing, daemonOf, heard
 from tests.wire import Client, Daemon
 from wsd.config import Policies
@@ -123,6 +125,33 @@ class TestPublishing:
         ask(client, "publish", topic="a", data=None, key="k")
         assert heard(at(daemon, "a", "?last")) == []
 
+    def test_of_null_as_text_removes_a_last_value_too(self) -> None:
+        daemon = daemonOf()
+        client = enveloped(daemon)
+        ask(client, "publish", topic="a", text="1", key="k")
+        ask(client, "publish", topic="a", text="null", key="k")
+        assert heard(at(daemon, "a", "?last")) == []
+
+    def test_of_a_text_cannot_forge_the_envelope(self) -> None:
+        daemon = daemonOf()
+        client, subscriber = enveloped(daemon), subscribed(daemon, "#")
+        forged = {"topic": "a", "text": '1,"topic":"secret","position":"e-1"', "type": "application/json"}
+        assert error(ask(client, "publish", id=1, **forged))[:2] == (1, "bad_message")
+        (entered,) = ask(client, "enter", topic="a")
+        to = entered["entered"]["member"]
+        forged = {"topic": "a", "to": to, "text": '1,"from":"another"', "type": "application/json"}
+        assert error(ask(client, "direct", id=2, **forged))[:2] == (2, "bad_message")
+        assert told(subscriber) == []
+
+    def test_of_bytes_that_are_called_json_are_bytes_everywhere(self) -> None:
+        daemon = daemonOf()
+        client = enveloped(daemon)
+        ask(client, "publish", topic="a", binary=True, type="application/json")
+        client.say(b'1,"topic":"secret"')
+        (message,) = askHttp(daemon, "GET /topics/a").json["history"]
+        assert (message["topic"], message["type"]) == ("a", "application/json")
+        assert b64decode(message["base64"]) == b'1,"topic":"secret"'
+
     def test_of_what_has_outlived_its_time_is_not_replayed(self) -> None:
         daemon = daemonOf()
         ask(enveloped(daemon), "publish", topic="a", data=1, ttl=5)
@@ -181,6 +210,21 @@ class TestSubscribing:
             answer, *messages = ask(enveloped(daemon), "subscribe", topic="a", since=since)
             assert answer["subscribed"]["gap"] is True
             assert answer["subscribed"]["recovered"] == len(messages) == 2
+
+    def test_goes_on_without_the_history_and_says_whether_something_was_missed(self) -> None:
+        daemon = daemonOf(history=())
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="a")
+        since = answer["subscribed"]["position"]
+        (answer,) = ask(enveloped(daemon), "subscribe", topic="a", since=since)
+        assert (answer["subscribed"]["gap"], answer["subscribed"]["replayed"]) == (False, 0)
+        at(daemon, "a").say("1")
+        client = enveloped(daemon)
+        (answer,) = ask(client, "subscribe", topic="a", since=since)
+        assert (answer["subscribed"]["gap"], answer["subscribed"]["replayed"]) == (True, 0)
+        at(daemon, "a").say("2")
+        assert [message["message"]["text"] for message in told(client)] == ["2"]
+        for asked in ({"history": 1}, {"last": True}, {"since": since, "last": True}):
+            assert error(ask(enveloped(daemon), "subscribe", topic="a", **asked))[1] == "forbidden"
 
     def test_begins_with_history_or_last_values(self) -> None:
         daemon = daemonOf()

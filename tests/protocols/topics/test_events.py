@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class TestAStream:
         assert events.answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert events.answer.headers["cache-control"] == "no-store"
         assert events.answer.headers["x-accel-buffering"] == "no"
-        assert events.read() == RETRY
+        assert events.read().startswith(RETRY)
 
     def test_brings_messages_with_their_positions(self) -> None:
         daemon = daemonOf()
@@ -31,7 +32,7 @@ class TestAStream:
         sender.say(b"\0\1")
         epoch = position._topics["a"].epoch
         assert events.read() == (
-            f"{RETRY}id: {epoch}-1\ndata: one\n\n"
+            f"{RETRY}id: {epoch}-0\n\nid: {epoch}-1\ndata: one\n\n"
             f"id: {epoch}-2\ndata: two\ndata: lines\ndata: and\ndata: more\n\n"
             f"event: binary\nid: {epoch}-3\ndata: AAE=\n\n"
         )
@@ -75,7 +76,7 @@ class TestAStream:
         daemon = daemonOf(token_key=str(path), subscribe=("token",))
         token = tokenOf(exp=int(time.time()) + 60, topics={"subscribe": ["a"]})
         events = Events(daemon, "/topics/a", f"Authorization: Bearer {token}")
-        assert events.read() == RETRY
+        assert events.read().startswith(RETRY)
         daemon.reactor.advance(61)
         events.wire.exchange(b"")
         assert events.wire.received.endswith(b"0\r\n\r\n")
@@ -89,6 +90,33 @@ class TestAStream:
 
 
 class TestGoingOn:
+    def test_is_possible_before_the_first_event(self) -> None:
+        daemon = daemonOf()
+        at(daemon, "a").say("1")
+        text = Events(daemon, "/topics/a").read()
+        found = re.fullmatch(r"retry: 2000\n\nid: (\w+-1)\n\n", text)
+        assert found is not None
+        at(daemon, "a").say("2")
+        assert "data: 2" in Events(daemon, "/topics/a", f"Last-Event-ID: {found[1]}").read()
+
+    def test_without_the_history_tells_of_a_gap_if_something_was_missed(self) -> None:
+        daemon = daemonOf(history=())
+        (position,) = re.findall(r"id: (.*)", Events(daemon, "/topics/a").read())
+        assert Events(daemon, "/topics/a", f"Last-Event-ID: {position}").read() == f"{RETRY}id: {position}\n\n"
+        at(daemon, "a").say("1")
+        text = Events(daemon, "/topics/a", f"Last-Event-ID: {position}").read()
+        assert "event: gap" in text
+        assert "data: 1" not in text
+        assert Events(daemon, f"/topics/a?since={position}").answer.error[1] == "forbidden"
+
+    def test_after_last_values_is_from_where_the_topic_was(self) -> None:
+        daemon = daemonOf()
+        at(daemon, "a", "?key=k").say("1")
+        at(daemon, "a").say("2")
+        text = Events(daemon, "/topics/a?last").read()
+        assert re.findall(r"id: \w+-(\d)", text) == ["1", "2"]
+        assert "data: 2" not in text
+
     def test_begins_behind_the_last_event(self) -> None:
         daemon = daemonOf()
         sender = at(daemon, "a")

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from tests.protocols.topics.routes import closing, daemonOf, heard
+from tests.protocols.topics.routes import ask, closing, daemonOf, heard
 from tests.wire import Client, Daemon
 from wsd.protocols.topics.enveloped import ENVELOPED
 from wsd.protocols.topics.errors import TopicError
@@ -95,6 +95,8 @@ class TestAToken:
         ("claims", "code"),
         [
             ({"exp": time.time() - 11}, "expired"),
+            ({"exp": "4000000000"}, "bad_token"),
+            ({"exp": float("inf")}, "bad_token"),
             ({"nbf": time.time() + HOUR}, "bad_token"),
             ({"topics": []}, "bad_token"),
             ({"topics": {"shout": []}}, "bad_token"),
@@ -234,6 +236,16 @@ class TestAGuardedTopic:
         assert response is not None
         assert response.status_code == 401
 
+    def test_shows_nothing_to_others(self, guarded: Guarded) -> None:
+        guarded.open(f"/topics/guarded/a?token={tokenOf(topics=BOTH)}").say("1")
+        for path, accept in (("/topics/guarded/a", "application/json"), ("/topics/guarded/a", "application/x-ndjson")):
+            assert ask(guarded.daemon, f"GET {path}", f"Accept: {accept}").error[:2] == (401, "unauthorized")
+        stranger = guarded.open("/topics/", subprotocols=[ENVELOPED])
+        for name, fields in (("members", {}), ("enter", {}), ("direct", {"to": "x", "data": 1})):
+            stranger.say(json.dumps({name: {"topic": "guarded/a", **fields}}))
+            (answer,) = heard(stranger)
+            assert json.loads(answer)["error"]["code"] == "unauthorized"
+
     def test_may_be_read_only(self, guarded: Guarded) -> None:
         client = guarded.open(f"/topics/guarded/a?token={tokenOf(topics={'subscribe': ['guarded/a']})}")
         client.say("1")
@@ -261,6 +273,13 @@ class TestTheEnvelopedForm:
         for name, topic, fields in (("subscribe", "guarded/b", {}), ("publish", "guarded/a", {"data": 1})):
             error = self.ask(client, name, id=1, topic=topic, **fields)["error"]
             assert (error["id"], error["code"]) == (1, "forbidden")
+
+    def test_forgets_the_user_of_a_token_that_was_renewed(self, secret: Path) -> None:
+        daemon = daemonOf(token_key=str(secret), publish=("user",), subscribe=("anyone",))
+        client = daemon.open(f"/topics/?token={tokenOf(sub='ann')}", subprotocols=[ENVELOPED])
+        assert "published" in self.ask(client, "publish", id=1, topic="a", data=1)
+        assert "renewed" in self.ask(client, "token", id=2, token=tokenOf())
+        assert self.ask(client, "publish", id=3, topic="a", data=1)["error"]["code"] == "unauthorized"
 
     def test_may_renew_its_token(self, guarded: Guarded) -> None:
         now = int(time.time())

@@ -34,21 +34,23 @@ class Access:
         head: Head = request.head
         token = _tokenOf(head, queries)
         claims = None
+        if user is None and request.tls is not None:
+            user = request.tls.client
+        login = user
         if token is not None:
             if self._verifier is None:
                 raise TopicError("bad_token", "this route accepts no tokens, because token_key is not set")
             claims = self._verifier.verify(token)
             user = claims.user or user
-        if user is None and request.tls is not None:
-            user = request.tls.client
-        return Subject(_isSameOrigin(head), user, claims, request)
+        return Subject(_isSameOrigin(head), user, claims, request, login)
 
     def renewed(self, subject: Subject, token: str) -> Subject:
         """The subject with a new token. Raises TopicError."""
         if self._verifier is None:
             raise TopicError("bad_token", "this route accepts no tokens, because token_key is not set")
         claims = self._verifier.verify(token)
-        return Subject(subject.isSameOrigin, claims.user or subject.user, claims, subject.request)
+        user = subject.login if claims.user is None else claims.user
+        return replace(subject, user=user, claims=claims)
 
     def may(self, action: Action, topic: str, levels: Levels, subject: Subject) -> Deferred[None] | None:
         """As `Rules.may`."""

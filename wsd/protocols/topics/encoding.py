@@ -60,7 +60,7 @@ def jsonOf(publication: Publication) -> str:
     fields = [f'"topic":{_json(publication.topic)}', f'"position":"{publication.position}"']
     if message.key is not None:
         fields.append(f'"key":{_json(message.key)}')
-    if message.mediaType == JSON:
+    if message.mediaType == JSON and not message.isBinary:
         fields.append(f'"data":{message.payload.decode()}')
         return f"{{{','.join(fields)}}}"
     if message.mediaType is not None:

@@ -18,8 +18,8 @@ from wsd.protocols.topics.messages import line
 from wsd.protocols.topics.names import isFilter
 from wsd.protocols.topics.outbox import Outboxes
 from wsd.protocols.topics.position import Position
-from wsd.protocols.topics.publication import Item, Loss, Publication
-from wsd.protocols.topics.replay import Beginning
+from wsd.protocols.topics.publication import Item, Loss, Publication, Reached
+from wsd.protocols.topics.replay import Beginning, Replay
 
 RETRY = 2000
 """Milliseconds after which a browser connects again."""
@@ -67,15 +67,25 @@ def encodeGap(loss: Loss) -> bytes:
     return _event(None, line("gap", topic=loss.topic, position=str(loss.position)), "gap")
 
 
-def _orGap(encode: Callable[[Publication], bytes]) -> Callable[[Any], bytes]:
-    return lambda item: encodeGap(item) if isinstance(item, Loss) else encode(item)
+def encodeReached(reached: Reached) -> bytes:
+    """No event, but the id that the client gives back when it reconnects (HTML 9.2.6)."""
+    return f"id: {reached.position}\n\n".encode()
+
+
+def _orNotice(encode: Callable[[Publication], bytes]) -> Callable[[Any], bytes]:
+    def encodeItem(item: Any) -> bytes:
+        if isinstance(item, Loss):
+            return encodeGap(item)
+        return encodeReached(item) if isinstance(item, Reached) else encode(item)
+
+    return encodeItem
 
 
 _ENCODERS: dict[tuple[bool, bool], Callable[[Any], bytes]] = {
-    (False, False): _orGap(encodeEvent),
-    (False, True): _orGap(encodeFilterEvent),
-    (True, False): _orGap(encodeEnvelopedEvent),
-    (True, True): _orGap(encodeEnvelopedFilterEvent),
+    (False, False): _orNotice(encodeEvent),
+    (False, True): _orNotice(encodeFilterEvent),
+    (True, False): _orNotice(encodeEnvelopedEvent),
+    (True, True): _orNotice(encodeEnvelopedFilterEvent),
 }
 """By whether events are enveloped, and whether they are those of a filter."""
 
@@ -137,7 +147,15 @@ class EventStream:
             assert recovered.position is not None
             request.write(encodeGap(Loss(self._beginning.topic, recovered.position)))
         self._comments.start(ALIVE, now=False)
-        self._outbox.release(recovered.publications, recovered.position)
+        self._outbox.release(self._beginningWith(recovered), recovered.position)
+
+    def _beginningWith(self, recovered: Replay) -> list[Item]:
+        """What was recovered, and where the topic is: a client that is lost before the next event resumes there."""
+        items: list[Item] = [*recovered.publications]
+        position = recovered.position
+        if position is not None and (not items or items[-1].position != position):
+            items.append(Reached(self._beginning.topic, position))
+        return items
 
     def _stayAlive(self) -> None:
         if not self._isFull:

@@ -196,6 +196,9 @@ def _read(name: str, content: dict[str, Any], readers: Mapping[str, Callable[[ob
             raise _bad(f"the field {field} is missing in {name}")
     if readers.keys() >= _PAYLOAD.keys() and len(content.keys() & {"data", "text", "binary"}) != 1:
         raise _bad(f"{name} needs exactly one payload: data (any JSON), text (a string), or binary: true")
+    if "text" in content and content.get("type") == JSON:
+        # A payload of this type is JSON that was checked, and is put into envelopes as it is.
+        raise _bad(f"a text cannot have the type {JSON}; use data for JSON")
     if "since" in content and "history" in content:
         raise _bad("use either since or history, not both")
     return {field: readers[field](value) for field, value in content.items()}

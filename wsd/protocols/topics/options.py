@@ -13,7 +13,7 @@ from wsd.config.stores import checkStore
 from wsd.config.values import MIB
 from wsd.protocols.topics.outbox import Slow
 from wsd.protocols.topics.redis.address import readAddress
-from wsd.protocols.topics.rules import Action, Rule, decisionsOf, loadDecision, parseRule, readRule
+from wsd.protocols.topics.rules import IMPLIED, Action, Rule, decisionsOf, loadDecision, parseRule, readRule
 from wsd.protocols.topics.tokens import Keys, Verifier
 
 
@@ -30,6 +30,10 @@ def _seconds(default: float, least: float = 0) -> Any:
 
 
 def _rules(*default: str) -> Any:
+    return _optionalRules(default)
+
+
+def _optionalRules(default: tuple[str, ...] | None = None) -> Any:
     return field(default=default, metadata={"eachIn": readRule, "codeIn": decisionsOf})
 
 
@@ -55,12 +59,12 @@ class TopicsOptions:
     """Who may publish: rules such as "token chat/#"."""
     subscribe: tuple[str, ...] = _rules("anyone")
     """Who may subscribe."""
-    history: tuple[str, ...] = _rules("anyone")
-    """Who may read earlier messages: history, last values, and everything since a position."""
-    presence: tuple[str, ...] = _rules("anyone")
-    """Who may be present, and see who is."""
-    direct: tuple[str, ...] = _rules("anyone")
-    """Who may send messages to one member."""
+    history: tuple[str, ...] | None = _optionalRules()
+    """Who may read earlier messages: history, last values, and everything since a position; None: as `subscribe`."""
+    presence: tuple[str, ...] | None = _optionalRules()
+    """Who may be present, and see who is; None: as `subscribe`."""
+    direct: tuple[str, ...] | None = _optionalRules()
+    """Who may send messages to one member; None: as `publish`."""
     clear: tuple[str, ...] = _rules()
     """Who may drop history and last values; nobody by default."""
     decision_timeout: float = _seconds(5.0, least=0.1)
@@ -131,7 +135,11 @@ class TopicsOptions:
 
     def rules(self) -> Mapping[Action, tuple[Rule, ...]]:
         """The rules for each action."""
-        return {action: tuple(map(parseRule, getattr(self, action.value))) for action in Action}
+        own = {action: getattr(self, action.value) for action in Action}
+        for action, other in IMPLIED.items():
+            if own[action] is None:
+                own[action] = own[other]
+        return {action: tuple(map(parseRule, texts)) for action, texts in own.items()}
 
     def verifier(self) -> Verifier | None:
         """What verifies tokens; None when the route takes none. Raises ValueError."""

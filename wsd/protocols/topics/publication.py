@@ -156,6 +156,29 @@ class Loss(Item):
         return self.topic, "gap"
 
 
+class Reached(Item):
+    """Everything of a topic up to a position was sent, as far as it was asked for."""
+
+    __slots__ = ("position", "topic")
+
+    position: Position
+
+    def __init__(self, topic: str, position: Position) -> None:
+        super().__init__()
+        self.topic = topic
+        self.position = position
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes."""
+        return OVERHEAD
+
+    @property
+    def conflationKey(self) -> Hashable:
+        """Its topic."""
+        return self.topic, "reached"
+
+
 class DirectMessage(Item):
     """A message for one member of a topic."""
 

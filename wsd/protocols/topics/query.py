@@ -70,6 +70,8 @@ class ReadQuery:
     """Seconds to wait for a message."""
     isEnveloped: bool = False
     """Whether events have the fields of the enveloped form."""
+    isReconnection: bool = False
+    """Whether `since` is from the header Last-Event-ID, and nothing else was asked for."""
 
     @property
     def replays(self) -> bool:
@@ -102,6 +104,7 @@ def readReadQuery(queries: dict[str, str], pattern: str, lastEventId: str | None
         last=_flag(queries, "last"),
         wait=_seconds(queries, "wait", MAX_WAIT) if "wait" in queries else None,
         isEnveloped=_flag(queries, "envelope"),
+        isReconnection=bool(lastEventId) and not queries.keys() & {"history", "since", "last"},
     )
     if isFilter(pattern) and (query.history is not None or query.since is not None or query.wait is not None):
         raise TopicError("filter", "a filter has no history; use a topic, or ?last")

@@ -32,6 +32,8 @@ class Beginning:
     last: bool = False
     history: int = 0
     since: Position | None = None
+    mayReplay: bool = True
+    """Otherwise it is told no more than whether something is missing since that position."""
 
     async def recover(self, backend: Backend) -> Replay:
         """
@@ -46,6 +48,8 @@ class Beginning:
             if self.since is None
             else await backend.since(self.topic, self.since)
         )
+        if not self.mayReplay:
+            return Replay([], found.position, isComplete=found.position == self.since, recovered=0)
         replayed = {publication.position.offset: publication for publication in found.publications}
         replayed |= {publication.position.offset: publication for publication in await self._last(backend)}
         isComplete = self.since is None or found.isComplete

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 from twisted.web.error import UnsupportedMethod
@@ -128,8 +129,7 @@ class TopicResource(Resource):
         accept = request.head.headers.get("Accept") or ""
         if _EVENTS in accept and request.head.method == "GET":
             await self._check(Action.subscribe, topic, levels, subject)
-            if query.replays:
-                await self._check(Action.history, topic, levels, subject)
+            beginning = replace(beginning, mayReplay=await self._mayReplay(query, topic, levels, subject))
             parts = self._parts
             stream = EventStream(request, parts.hub, beginning, parts.outboxes, query.isEnveloped, parts.clock)
             await parts.streams.run(stream, subject)
@@ -142,6 +142,21 @@ class TopicResource(Resource):
             await self._showLines(request, beginning, query)
         else:
             await self._show(request, beginning, query, subject)
+
+    async def _mayReplay(self, query: ReadQuery, topic: str, levels: Levels, subject: Subject) -> bool:
+        """
+        Whether a stream may begin with earlier messages. Raises TopicError if it asks for them and may not.
+
+        An EventSource that reconnects asks by itself. It would give up if that was refused.
+        """
+        try:
+            if query.replays:
+                await self._check(Action.history, topic, levels, subject)
+        except TopicError:
+            if not query.isReconnection:
+                raise
+            return False
+        return True
 
     async def _poll(self, request: Any, beginning: Beginning, seconds: float) -> None:
         poll = Poll(self._parts.hub, beginning, self._parts.clock)

@@ -45,6 +45,14 @@ class Action(StrEnum):
     """To drop history and last values."""
 
 
+IMPLIED = {
+    Action.history: Action.subscribe,
+    Action.presence: Action.subscribe,
+    Action.direct: Action.publish,
+}
+"""Actions that are decided as others where nothing is said about them, in a route or in a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What a verified token says."""
@@ -66,6 +74,8 @@ class Subject:
     claims: Claims | None = None
     request: Any = None
     """The request that it came with: a `wsd.connection.Request`, or one of twisted.web's with `head` and `peer`."""
+    login: str | None = None
+    """The user by other means than a token."""
 
 
 Decision = Callable[[Action, str, Subject], Any]
@@ -111,9 +121,9 @@ def parseRule(text: str) -> Rule:
         raise ValueError(f'"{text}" is not a rule: {error.sentence}') from None
 
 
-def decisionsOf(texts: Iterable[str]) -> Iterator[str]:
+def decisionsOf(texts: Iterable[str] | None) -> Iterator[str]:
     """The references to functions in rules."""
-    return (rule.who for rule in map(parseRule, texts) if rule.isDecision)
+    return (rule.who for rule in map(parseRule, texts or ()) if rule.isDecision)
 
 
 class Rules:

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.names import checkFilter
-from wsd.protocols.topics.rules import Action, Claims
+from wsd.protocols.topics.rules import IMPLIED, Action, Claims
 
 try:
     import jwt
@@ -142,6 +142,8 @@ class Verifier:
             raise TopicError("expired", "the token has expired; get a new one") from None
         except LookupError:
             raise TopicError("bad_token", "the token names a key that this route does not have") from None
+        except OverflowError:
+            raise TopicError("bad_token", "the claim exp, nbf or iat is not a time") from None
         except jwt.InvalidTokenError as error:
             raise TopicError("bad_token", f"the token is not valid here: {_wordsOf(error)}") from None
         return _claimsOf(claims)
@@ -165,12 +167,12 @@ def _claimsOf(claims: Mapping[str, Any]) -> Claims:
     if not isinstance(given, dict) or not given.keys() <= set(Action):
         raise TopicError("bad_token", f"the claim {CLAIM} is not an object with lists for {', '.join(Action)}")
     allowed = {Action(name): _patternsOf(name, patterns) for name, patterns in given.items()}
-    subscribe = allowed.get(Action.subscribe, ())
-    allowed.setdefault(Action.history, subscribe)
-    allowed.setdefault(Action.presence, subscribe)
-    allowed.setdefault(Action.direct, allowed.get(Action.publish, ()))
-    user = claims.get("sub")
-    return Claims(allowed, user if isinstance(user, str) else None, claims["exp"])
+    for action, other in IMPLIED.items():
+        allowed.setdefault(action, allowed.get(other, ()))
+    user, expires = claims.get("sub"), claims["exp"]
+    if isinstance(expires, bool) or not isinstance(expires, int | float):
+        raise TopicError("bad_token", "the claim exp is not a number of seconds since 1970")
+    return Claims(allowed, user if isinstance(user, str) else None, float(expires))
 
 
 def _patternsOf(action: str, patterns: object) -> tuple[tuple[str, ...], ...]:

@@ -55,13 +55,13 @@ class EnvelopedFeed:
         topic, levels, fields = request.topic, self._checkSubscription(request), request.fields
         subject = self._socket.subject
         await self._access.check(Action.subscribe, topic, levels, subject)
-        if "since" in fields or fields.get("history") or fields.get("last"):
-            await self._access.check(Action.history, topic, levels, subject)
+        mayReplay = await self._mayReplay(request, levels)
         if fields.get("presence"):
             await self._access.check(Action.presence, topic, levels, subject)
         if self._isGone:
             return
-        beginning = Beginning(topic, levels, fields.get("last", False), fields.get("history", 0), fields.get("since"))
+        last, history, since = fields.get("last", False), fields.get("history", 0), fields.get("since")
+        beginning = Beginning(topic, levels, last, history, since, mayReplay)
         isNew = topic not in self.subscribed
         isCovered = any(covers(each, levels) for each in self.subscribed.values())
         # What is awaited below may end after `gone`, which takes back what is noted by then.
@@ -85,6 +85,22 @@ class EnvelopedFeed:
             else:
                 # What another subscription brings meanwhile is no less new to it, although it is before this position.
                 self._outbox.release(replay.publications, None if isCovered else replay.position)
+
+    async def _mayReplay(self, request: TopicRequest, levels: Levels) -> bool:
+        """
+        Whether earlier messages may be sent. Raises TopicError if it asks for them and may not.
+
+        Whoever only resumes is not refused, but told whether something is missing.
+        """
+        fields = request.fields
+        try:
+            if "since" in fields or fields.get("history") or fields.get("last"):
+                await self._access.check(Action.history, request.topic, levels, self._socket.subject)
+        except TopicError:
+            if "since" not in fields or fields.get("last"):
+                raise
+            return False
+        return True
 
     def _checkSubscription(self, request: TopicRequest) -> Levels:
         topic = request.topic

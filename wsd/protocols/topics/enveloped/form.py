@@ -131,7 +131,7 @@ class EnvelopedForm:
         message = replace(
             payload,
             key=fields.get("key"),
-            isRemoval="key" in fields and payload.mediaType == JSON and payload.payload == b"null",
+            isRemoval="key" in fields and not payload.isBinary and payload.payload == b"null",
             ttl=fields.get("ttl"),
             once=fields.get("once"),
             sender=None if fields.get("echo") else self._socket.id,
