@@ -115,6 +115,7 @@ class Connection(Opening):
         assert self.cause is not None
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1
+        self.factory.counters.countCode(self.localCloseCode if self.closedByMe and self.localCloseCode else code)
         logClosed(self, code, sentence)
         self._call(self.closed, code, sentence)
 
