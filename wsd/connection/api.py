@@ -137,6 +137,9 @@ class ConnectionApi(Engine):
     openedAt = 0.0
     """When the connection opened, by its `clock`."""
 
+    roundTrip: float | None = None
+    """Seconds from the last ping of the keep-alive to its pong; None before the first pong."""
+
     _wire: WsdTransport = _ForeignTransport()
 
     # -- hooks ----------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class Backpressure(ConnectionApi):
     """Whether the unsent bytes have passed the high water mark, and not yet fallen to the low one."""
 
     __pinged: float | None = None
+    __sentAt: float | None = None
     _pingAt = 0.0
     __pingStart = 0
     __pingSeen = 0
@@ -163,7 +164,11 @@ class Backpressure(ConnectionApi):
             self.sendPongFrame(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """Nothing to do: any received byte is a sign of life."""
+        """Measure the round trip. For the keep-alive, any received byte is a sign of life."""
+        sentAt, self.__sentAt = self.__sentAt, None
+        if sentAt is not None and not payload:
+            self.roundTrip = self.factory.clock.seconds() - sentAt
+            self.factory.counters.roundTrips.observe(self.roundTrip)
 
     @property
     def copies(self) -> bool:
@@ -280,6 +285,7 @@ class Backpressure(ConnectionApi):
                 self.frames.heard = False
                 self.__pinged = now
                 self.__pingStart, self.__pingSeen = self._wire.written(), self._wire.acknowledged()
+                self.__sentAt = self.factory.clock.seconds()
                 self.ping()
         return self._pingAt if self.__pinged is None else min(self.__pinged + policies.ping_timeout, self._pingAt)
 

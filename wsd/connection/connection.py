@@ -115,6 +115,7 @@ class Connection(Opening):
         assert self.cause is not None
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1
+        self.factory.counters.countCode(self.localCloseCode if self.closedByMe and self.localCloseCode else code)
         logClosed(self, code, sentence)
         self._call(self.closed, code, sentence)
 
@@ -164,7 +165,7 @@ class Connection(Opening):
             else:
                 chunks.append(bytearray(payload))
         else:
-            self.frames.countIn(len(payload), 0)
+            self.frames.countPiece(len(payload))
             self.messageArrived(payload)
 
     def onMessageFrameEnd(self) -> None:
@@ -176,7 +177,7 @@ class Connection(Opening):
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
         if self.streams:
-            self.frames.countIn(0)
+            self.frames.countEnd(self.message_data_total_length)
             self.messageEnded()
             return
         payload = chunks[0] if len(chunks) == 1 else b"".join(chunks)

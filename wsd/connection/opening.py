@@ -52,6 +52,7 @@ class Opening(Backpressure):
         self.data = rest
         self.__refuse = refuse
         self.held = 1
+        self.openedAt = self.factory.clock.seconds()
         opening, context = self.opening(request), copy_context()
         try:
             # Most protocols decide at once, which needs no Deferred.
@@ -114,7 +115,8 @@ class Opening(Backpressure):
         """Called when the 101 is sent: the connection is open."""
         factory = self.factory
         self.state = self.STATE_OPEN
-        self.openedAt = factory.clock.seconds()
+        askedAt, self.openedAt = self.openedAt, factory.clock.seconds()
+        factory.counters.openings.observe(self.openedAt - askedAt)
         del self.__refuse
         early = self.data
         self.__startFrames()

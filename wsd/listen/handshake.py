@@ -55,8 +55,10 @@ class Handshake:
     `records` is None until the ClientHello is complete and accepted. `serverName` is its server name (RFC 6066 3).
     """
 
-    def __init__(self, choose: ChooseContext) -> None:
+    def __init__(self, choose: ChooseContext, count: Callable[[str], object]) -> None:
+        """`count` is called with the version once the handshake is complete, or with "failed"."""
         self._choose = choose
+        self._count = count
         self._hello: ClientHelloReader | None = ClientHelloReader()
         self.records: Any = None
         self.serverName: str | None = None
@@ -72,6 +74,16 @@ class Handshake:
 
         Raises `HandshakeFailed`.
         """
+        try:
+            rest = self._feed(data)
+        except HandshakeFailed:
+            self._count("failed")
+            raise
+        if rest is not None:
+            self._count(self.records.tls.version() or "")
+        return rest
+
+    def _feed(self, data: bytes) -> bytes | None:
         if self._hello is not None:
             received = self._readHello(self._hello, data)
             if received is None:

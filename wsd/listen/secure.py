@@ -70,12 +70,12 @@ class SecureTransport:
         "protocol",
     )
 
-    def __init__(self, choose: ChooseContext, protocol: Any) -> None:
+    def __init__(self, choose: ChooseContext, protocol: Any, count: Callable[[str], object]) -> None:
         self.protocol = protocol
         self.connected = False
         self.disconnecting = False
         self._phase = _HANDSHAKE
-        self._handshake: Handshake | None = Handshake(choose)
+        self._handshake: Handshake | None = Handshake(choose, count)
         self._serverName: str | None = None
         self._records: Any = None
         self._sealer: Any = None
