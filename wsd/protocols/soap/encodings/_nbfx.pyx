@@ -959,6 +959,8 @@ cdef class Writer:
         return self.out.putByte(number)
 
     cdef int string(self, const uint8_t* text, Py_ssize_t size) except -1:
+        if size >> 31:
+            raise Otherwise
         self.multiByte(size)
         return self.out.put(text, size)
 
