@@ -17,6 +17,7 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "connect": ("wsd.client.connect.command",),
     "listen": ("wsd.tap.listen",),
     "echo": ("wsd.client.echo",),
+    "ctl": ("wsd.client.ctl.command",),
     "blob": ("wsd.client.blob", "wsd.protocols.blob.tool"),
     "topics": ("wsd.client.topics.tool",),
     "xmpp": ("wsd.protocols.xmpp.tool",),

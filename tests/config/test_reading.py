@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsd.config import Certificate, Config, ConfigError, Log, Policies, Route, Tls, Uses, defaultText, parse
+from wsd.config import Certificate, Config, ConfigError, Control, Log, Policies, Route, Tls, Uses, defaultText, parse
 from wsd.protocols import optionsOf
 
 ROOT = Path(__file__).parent.parent.parent
@@ -142,7 +142,7 @@ class TestTheDefaultFile:
 
     @pytest.mark.parametrize(
         ("shape", "without"),
-        [(Config, {"policies", "tls", "log", "uses", "routes"}), (Uses, set()),
+        [(Config, {"policies", "tls", "log", "control", "uses", "routes"}), (Uses, set()), (Control, set()),
          (Policies, set()), (Tls, {"certificate"}), (Log, set()),
          (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies", "builtIn", "code"})],
     )  # fmt: skip
@@ -189,10 +189,10 @@ class TestThePage:
     def test_there_are_examples(self) -> None:
         assert len(self.EXAMPLES) >= 8
 
-    @pytest.mark.parametrize("shape", [Config, Policies, Tls, Log, Uses, Certificate])
+    @pytest.mark.parametrize("shape", [Config, Policies, Tls, Log, Control, Uses, Certificate])
     def test_every_key_is_told(self, shape: type) -> None:
-        table = {Tls: "tls.", Log: "log.", Uses: "uses."}.get(shape, "")
-        for name in {each.name for each in fields(shape)} - {"policies", "tls", "log", "uses", "routes"}:
+        table = {Tls: "tls.", Log: "log.", Control: "control.", Uses: "uses."}.get(shape, "")
+        for name in {each.name for each in fields(shape)} - {"policies", "tls", "log", "control", "uses", "routes"}:
             assert f"`{table}{name}`" in self.TEXT, name
 
     def test_its_defaults_are_the_defaults(self) -> None:

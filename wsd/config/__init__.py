@@ -5,18 +5,19 @@ The configuration: TOML as frozen dataclasses, checked to the last key. Standard
 `values` one value, each by means of the next; `policies` checks them together, and `subjects` reads rules for client
 certificates. `code` loads the Python code that a route names, and `uses` says whether there are the pages of uses.
 `default.toml` is the default configuration with comments. `state` is the daemon's state folder, `stores` checks an
-SQLite file in it, and `changes` lists what a reload has changed.
+SQLite file in it, `sockets` says where the control socket is, and `changes` lists what a reload has changed.
 """
 
 from wsd.config.errors import ConfigError
 from wsd.config.reading import defaultText, parse
-from wsd.config.schema import Certificate, Config, Log, Policies, Route, Tls, Uses
+from wsd.config.schema import Certificate, Config, Control, Log, Policies, Route, Tls, Uses
 from wsd.config.state import stateFolder
 
 __all__ = [
     "Certificate",
     "Config",
     "ConfigError",
+    "Control",
     "Log",
     "Policies",
     "Route",

@@ -22,7 +22,7 @@ FIXED = (
 )
 """The keys that are fixed from the daemon's start to its end."""
 
-_TABLES = ("policies", "tls", "log", "uses")
+_TABLES = ("policies", "tls", "log", "control", "uses")
 
 
 def fixedOf(config: Config) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from typing import Any
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.routes import RouteReader
-from wsd.config.schema import Certificate, Config, Log, Policies, Tls, Uses
+from wsd.config.schema import Certificate, Config, Control, Log, Policies, Tls, Uses
 from wsd.config.tables import Table
 from wsd.config.uses import UsesOffer, isLocal
 from wsd.config.values import show
 
-_TABLES = ("policies", "tls", "log", "uses", "route")
+_TABLES = ("policies", "tls", "log", "control", "uses", "route")
 
 
 def defaultText() -> str:
@@ -53,6 +53,7 @@ def parse(
         routes=RouteReader(policies, optionsOf, folder).readAll(table.table("route"), values, granted),
         tls=tls,
         log=Log(**table.table("log").readOnly(Log)),
+        control=Control(**table.table("control").readOnly(Control)),
         uses=uses,
     )
     _check(config)

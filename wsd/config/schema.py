@@ -97,6 +97,16 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """[control]: the unix socket that `wsd ctl` uses."""
+
+    enabled: bool = True
+    """Whether there is one."""
+    path: str | None = fields.path()
+    """The socket; None for control.sock in the runtime folder, else in the state folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Uses:
     """[uses]: pages that show what wsd is used for."""
 
@@ -174,6 +184,7 @@ class Config:
     policies: Policies = Policies()
     tls: Tls = Tls()
     log: Log = Log()
+    control: Control = Control()
     uses: Uses = Uses()
     routes: Mapping[str, Route] = field(default_factory=dict)
     """The routes by their keys as written: "/echo", "/x/*"."""

@@ -33,7 +33,17 @@ class Backpressure(ConnectionApi):
     isFull = False
     """Whether the unsent bytes have passed the high water mark, and not yet fallen to the low one."""
 
+    fulls = 0
+    """How often the unsent bytes have passed the high water mark."""
+
+    roundTrip: float | None = None
+    """Seconds from the latest keep-alive ping to its pong, None before the first."""
+
+    openedAt: float | None = None
+    """When the opening handshake was done, on the clock of `clock.seconds`."""
+
     __pinged: float | None = None
+    __pingedAt: float | None = None
     _pingAt = 0.0
     __pingStart = 0
     __pingSeen = 0
@@ -124,6 +134,7 @@ class Backpressure(ConnectionApi):
         self.isFull = True
         factory = self.factory
         factory.counters.fulls += 1
+        self.fulls += 1
         self.__taken, self._takenAt = self._wire.acknowledged(), factory.timer.now
         factory.timer.scheduleBy(self, factory.timer.now + factory.policies.stall_timeout)
         self._call(self.full)
@@ -163,7 +174,10 @@ class Backpressure(ConnectionApi):
             self.sendPongFrame(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """Nothing to do: any received byte is a sign of life."""
+        """Measure the round trip. Any received byte is a sign of life, so there is nothing else to do."""
+        if self.__pingedAt is not None and not payload:
+            self.roundTrip = self.factory.clock.seconds() - self.__pingedAt
+            self.__pingedAt = None
 
     @property
     def copies(self) -> bool:
@@ -209,6 +223,11 @@ class Backpressure(ConnectionApi):
         account.put(use, size)
         if not account.size:
             self._closeAccount()
+
+    @property
+    def memoryInUse(self) -> int:
+        """The bytes of memory that count towards `max_memory`."""
+        return 0 if self.__account is None else self.__account.size
 
     def _closeAccount(self) -> None:
         """Called when the connection keeps no memory any more."""
@@ -279,6 +298,7 @@ class Backpressure(ConnectionApi):
             if not self.isFull:
                 self.frames.heard = False
                 self.__pinged = now
+                self.__pingedAt = self.factory.clock.seconds()
                 self.__pingStart, self.__pingSeen = self._wire.written(), self._wire.acknowledged()
                 self.ping()
         return self._pingAt if self.__pinged is None else min(self.__pinged + policies.ping_timeout, self._pingAt)

@@ -124,6 +124,7 @@ class Opening(Backpressure):
         factory.metrics.handshake("accepted")
         now = factory.timer.now
         self._takenAt = now
+        self.openedAt = factory.clock.seconds()
         policies = factory.policies
         self._pingAt = now + policies.ping_interval
         self.log.info(

@@ -7,12 +7,13 @@ connection, `lines` formats events, and `observers` writes the lines.
 
 from wsd.logs.connection import ConnectionLog
 from wsd.logs.lines import describeError, escaped, forJournal, isJournal, jsonLine, textLine
-from wsd.logs.observers import LineObserver, RefusalLimit, observer
+from wsd.logs.observers import LineObserver, RefusalLimit, Threshold, observer
 
 __all__ = [
     "ConnectionLog",
     "LineObserver",
     "RefusalLimit",
+    "Threshold",
     "describeError",
     "escaped",
     "forJournal",

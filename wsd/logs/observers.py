@@ -125,18 +125,35 @@ def _addressIn(peer: str) -> str:
     return peer.partition(":")[0] if peer.count(":") == 1 else peer
 
 
+class Threshold:
+    """The least level that is written: "debug", "info", "warn" or "error". It can be changed at any time."""
+
+    def __init__(self, level: str) -> None:
+        self.level = level
+
+    @property
+    def level(self) -> str:
+        """Its name."""
+        return self._level
+
+    @level.setter
+    def level(self, level: str) -> None:
+        self._level = level
+        least = LogLevel.levelWithName(level)
+        self.levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
+
+
 @implementer(ILogObserver)
 class FilteredObserver:
     """Passes on events of at least a level, except excess refusals and events of Twisted that add nothing."""
 
-    def __init__(self, lines: LineObserver, level: str) -> None:
-        least = LogLevel.levelWithName(level)
-        self._levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
+    def __init__(self, lines: LineObserver, threshold: Threshold) -> None:
+        self._threshold = threshold
         self._lines = lines
         self._refusals = RefusalLimit()
 
     def __call__(self, event: LogEvent) -> None:
-        if event.get("log_level") not in self._levels or ("id" not in event and _isNoise(event)):
+        if event.get("log_level") not in self._threshold.levels or ("id" not in event and _isNoise(event)):
             return
         if event.get("event") in _REFUSED or self._refusals.hasOmitted:
             omitted = self._refusals.omitted(event)
@@ -147,9 +164,9 @@ class FilteredObserver:
         self._lines(event)
 
 
-def observer(lines: LineObserver, level: str) -> ILogObserver:
-    """The daemon's log observer, which writes lines of at least this level: "debug", "info", "warn" or "error"."""
-    return FilteredObserver(lines, level)
+def observer(lines: LineObserver, level: str | Threshold) -> ILogObserver:
+    """The daemon's log observer, which writes lines of at least this level. That of a `Threshold` can be changed."""
+    return FilteredObserver(lines, Threshold(level) if isinstance(level, str) else level)
 
 
 def _isNoise(event: LogEvent) -> bool:

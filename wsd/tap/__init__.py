@@ -44,7 +44,7 @@ def makeService(options: Options) -> IService:
             f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"
         ) from None
     try:
-        service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
+        service.makeService(options.config, reactor, logged.reread, logged.threshold).setServiceParent(logged)
         parent: Any = options.parent or {}
         if isBackground(parent):
             print(describe(parent, logged.path), flush=True)

@@ -58,6 +58,7 @@ class ListenOptions(Options):
             "built_in": False,
             "policies.max_connections": 1000,
             "log.level": "warn",
+            "control.enabled": False,
             "route": {"/*": {**_ROUTE, "protocol": protocol}},
         }
 

@@ -16,7 +16,7 @@ from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from wsd.config import Config, ConfigError
-from wsd.logs import LineObserver, observer
+from wsd.logs import LineObserver, Threshold, observer
 from wsd.tap.options import Options
 
 
@@ -33,6 +33,8 @@ class LoggedService(MultiService):
         self._options = options
         self._reactor = reactor
         self._observer: ILogObserver | None = None
+        self.threshold: Threshold | None = Threshold(options.config.log.level)
+        """The least level that is logged; None if the log is not written here."""
         self._rotateFile: Callable[[], object] = lambda: None
         self._path: str | None = None
         self._stacks: Any = None
@@ -40,18 +42,22 @@ class LoggedService(MultiService):
         if "fileLogObserverFactory" in parent:
             written = self._written(parent["logFile"])
             parent["fileLogObserverFactory"] = lambda stream: written
-            parent["logLevel"] = LogLevel.levelWithName(options.config.log.level)
-        elif not parent.get("syslog"):
+            # The level is decided here, since it may change.
+            parent["logLevel"] = LogLevel.debug
+        elif parent.get("syslog"):
+            self.threshold = None
+        else:
             self._observer = self._written(None if options.config.log.file else self._stream(parent))
 
     def _written(self, stream: Any) -> ILogObserver:
         """An observer that writes to the file of the configuration, else to `stream`."""
         log = self._options.config.log
+        assert self.threshold is not None
         if log.file is None:
-            return observer(LineObserver(log.format, stream=stream), log.level)
+            return observer(LineObserver(log.format, stream=stream), self.threshold)
         lines = LineObserver(log.format, log.file)
         self._rotateFile, self._path = lines.reopen, log.file
-        return observer(lines, log.level)
+        return observer(lines, self.threshold)
 
     def _stream(self, parent: Mapping[str, Any]) -> Any:
         """Where twistd logs: to its --logfile, the terminal or, as a daemon, twistd.log. Files are rotated by size."""
