@@ -13,7 +13,7 @@ from wsd.config import ConfigError
 _MODULES: Mapping[str, tuple[str, ...]] = {
     "serve": ("wsd.tap.serve",),
     "check": ("wsd.tap.check",),
-    "config": ("wsd.tap.check",),
+    "config": ("wsd.tap.configuring",),
     "connect": ("wsd.client.connect.command",),
     "listen": ("wsd.tap.listen",),
     "echo": ("wsd.client.echo",),

@@ -1,7 +1,8 @@
 """
 The command line of `twistd wsd` and `twist wsd`: `options` over a configuration file, and the `log`.
 
-`serve` is `wsd serve`, `foreground` runs the daemon for it, and `check` checks what a configuration names.
+`serve` is `wsd serve`, `foreground` runs the daemon for it, `check` checks what a configuration names, and
+`configuring` is `wsd config`.
 
 An error is raised as SystemExit with one line. The command then ends with that line on stderr and the exit status 1,
 without a traceback and before it becomes a daemon.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from twisted.logger import ILogObserver, globalLogPublisher
@@ -44,6 +45,11 @@ class ListenOptions(Options):
     def __init__(self, arguments: Namespace) -> None:
         super().__init__()
         self._arguments = arguments
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """None: this command is a tool, and not the daemon that variables configure."""
+        return {}
 
     @property
     def terminal(self) -> TextIO:

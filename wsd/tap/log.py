@@ -85,6 +85,8 @@ class LoggedService(MultiService):
         """Start. From now on SIGUSR1, which logrotate sends, rotates the file."""
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.rotate))
         self._keepStacks()
+        for notice in self._options.notices():
+            Logger(namespace="wsd").warn("{notice}", event="config.unknown", notice=notice)
         super().startService()
 
     def _keepStacks(self) -> None:
