@@ -24,7 +24,7 @@ FLOORS = (
     ("wsd.protocols",),
     ("wsd.web", "wsd.listen", "wsd.uses", "wsd.control"),
     ("wsd.service",),
-    ("wsd.tap", "wsd.client"),
+    ("wsd.tap", "wsd.client", "wsd.why"),
     ("wsd.standalone",),
     ("wsd.__main__",),
 )

@@ -121,7 +121,7 @@ class TestProtocols:
     def test_shout_closes_at_what_is_no_text(self, load: Callable[[str], Any]) -> None:
         client = Daemon({"/": load("shout")}).open()
         client.say(b"\x00")
-        assert (client.closeCode, client.protocol.close_reason) == (1003, "send text")
+        assert (client.closeCode, client.closeReason) == (1003, "send text")
 
     def test_ticketed_lets_in_who_has_a_ticket(self, load: Callable[[str], Any]) -> None:
         daemon = Daemon({"/": load("ticketed")})
@@ -349,7 +349,7 @@ class TestTables:
             if keys and keys != ["max_frame"]:
                 assert default.startswith(", ".join(self.written(key) for key in keys)), row
             told.update(keys)
-        assert names - told == {"deflate", "deflate_level", "deflate_memory"}
+        assert names - told == {"close_id", "deflate", "deflate_level", "deflate_memory"}
 
     @staticmethod
     def written(key: str) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as readOpenMetrics
 from prometheus_client.parser import text_string_to_metric_families as readText
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from tests.every import EveryFactory
 from tests.wire import Daemon
@@ -118,6 +121,31 @@ class TestTheNumbers:
         for name in ("wsd_connections_closed_total", "wsd_drops_total"):
             assert {value(metrics, name, route="/echo", cause=cause.value) for cause in Cause} == {0}
 
+    def test_of_a_histogram_are_those_up_to_each_bound(self) -> None:
+        metrics = Metrics()
+        for seconds in (0.001, 0.002, 0.3, 60):
+            metrics.route("/echo").openings.observe(seconds)
+        found = {
+            le: value(metrics, "wsd_opening_seconds_bucket", route="/echo", le=le) for le in ("0.001", "0.5", "+Inf")
+        }
+        assert found == {"0.001": 1, "0.5": 3, "+Inf": 4}
+        assert value(metrics, "wsd_opening_seconds_count", route="/echo") == 4
+        assert value(metrics, "wsd_opening_seconds_sum", route="/echo") == pytest.approx(60.303)
+
+    @pytest.mark.parametrize("accept", [OPEN, ""])
+    def test_of_histograms_are_read_by_prometheus_own_parser(self, accept: str) -> None:
+        metrics = Metrics()
+        metrics.route("/echo").roundTrips.observe(0.02)
+        text = metrics.render(accept)[1].decode()
+        families = list((readOpenMetrics if accept else readText)(text))
+        assert {family.type for family in families if family.name == "wsd_ping_seconds"} == {"histogram"}
+
+    def test_of_close_codes_are_few_whatever_clients_send(self) -> None:
+        counters = Metrics().route("/echo")
+        for code in (1000, 1001, *range(3000, 5000)):
+            counters.countCode(code)
+        assert counters.codes == {"1000": 1, "1001": 1, "3xxx": 1000, "4xxx": 1000}
+
     def test_of_the_process_are_there(self) -> None:
         assert value(Metrics(), "process_resident_memory_bytes") > 1 << 20
         assert value(Metrics(), "process_max_fds") > 0
@@ -125,6 +153,61 @@ class TestTheNumbers:
 
 class TestWhatIsCounted:
     """The metrics of a site that is in use."""
+
+    @pytest.mark.parametrize(
+        ("end", "code"),
+        [(lambda client: client.close(4001), "4xxx"), (lambda client: client.say("close 4000"), "4xxx"),
+         (lambda client: client.close(1000), "1000"), (lambda client: client.wire.reset(), "1006")],
+        ids=["the client's", "the protocol's", "a normal one", "none"],
+    )  # fmt: skip
+    def test_the_code_that_came_first(self, end: Any, code: str) -> None:
+        daemon = Daemon({"/every": EveryFactory})
+        client = daemon.open("/every")
+        end(client)
+        client.wire.serve()
+        daemon.pass_(10)
+        assert daemon.metrics.route("/every").codes == {code: 1}
+
+    def test_how_long_it_took_to_open(self) -> None:
+        daemon = Daemon({"/every": EveryFactory})
+        daemon.open("/every")
+        assert value(daemon.metrics, "wsd_opening_seconds_count", route="/every") == 1
+
+    def test_the_round_trip_of_a_ping(self) -> None:
+        daemon = Daemon({"/every": EveryFactory})
+        client = daemon.open("/every")
+        (connection,) = daemon.connections
+        assert connection.roundTrip is None
+        daemon.pass_(25)
+        client.wire.serve()
+        daemon.reactor.advance(0.125)
+        client.exchange()
+        client.exchange()
+        assert connection.roundTrip == pytest.approx(0.125, abs=0.3)
+        assert value(daemon.metrics, "wsd_ping_seconds_count", route="/every") == 1
+        client.protocol.send_pong(b"unasked")
+        client.exchange()
+        assert value(daemon.metrics, "wsd_ping_seconds_count", route="/every") == 1
+
+    @pytest.mark.parametrize("size", [1000, 600_000], ids=["at once", "in steps"])
+    def test_bytes_with_and_without_compression(self, size: int) -> None:
+        daemon = Daemon({"/echo": EchoFactory}, replace(Policies(), max_message=1 << 20, max_unsent=1 << 24))
+        client = daemon.open("/echo", extensions=[ClientPerMessageDeflateFactory()])
+        client.say(b"a" * size)
+        for _ in range(10):
+            daemon.reactor.advance(0)
+            client.exchange()
+        assert client.messages() == [b"a" * size]
+        sizes = {
+            (direction, form): value(
+                daemon.metrics, "wsd_compressed_bytes_total", route="/echo", direction=direction, form=form
+            )
+            for direction in ("received", "sent")
+            for form in ("plain", "compressed")
+        }
+        assert sizes["received", "plain"] == sizes["sent", "plain"] == size
+        assert 0 < sizes["received", "compressed"] < size / 50
+        assert 0 < sizes["sent", "compressed"] < size / 50
 
     def test_messages_and_bytes_of_a_route(self) -> None:
         daemon = Daemon({"/echo": EchoFactory, "/every": EveryFactory})
@@ -188,8 +271,14 @@ class TestThePage:
         metrics.setRevoked(lambda: 1.8e9)
         metrics.setThreads("/*", lambda: 3)
         metrics.share("blob", "/blob")
+        metrics.setTlsHandshakes(lambda: {"TLSv1.3": 1})
+        metrics.route("/echo").countCode(1000)
         exposed = {
-            (name, tuple(sorted(label for label, _ in labels)))
+            # The page has the name of a histogram, without its three kinds of series.
+            (
+                re.sub(r"_seconds_(bucket|count|sum)$", "_seconds", name),
+                tuple(sorted({label for label, _ in labels} - {"le"})),
+            )
             for name, labels in samples(metrics)
             if name.startswith("wsd_")
         }

@@ -7,6 +7,7 @@ MemoryReactorClock, so that time passes when a test says so.
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import struct
@@ -328,6 +329,11 @@ class Client:
     def close(self, code: int = 1000, reason: str = "") -> None:
         self.protocol.send_close(code, reason)
         self.exchange()
+
+    @property
+    def closeReason(self) -> str:
+        """The daemon's reason, without the id of the connection that follows it."""
+        return re.sub(r" ?\[[0-9a-f]{10}\]\Z", "", self.protocol.close_reason or "")
 
     @property
     def closeCode(self) -> int | None:

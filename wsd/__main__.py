@@ -18,6 +18,7 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "listen": ("wsd.tap.listen",),
     "echo": ("wsd.client.echo",),
     "ctl": ("wsd.client.ctl.command",),
+    "why": ("wsd.why",),
     "blob": ("wsd.client.blob", "wsd.protocols.blob.tool"),
     "topics": ("wsd.client.topics.tool",),
     "xmpp": ("wsd.protocols.xmpp.tool",),

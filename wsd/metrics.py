@@ -7,12 +7,20 @@ collector reads the integers when the metrics are requested.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
@@ -47,6 +55,45 @@ class Traffic:
         self.messagesIn = self.messagesOut = self.bytesIn = self.bytesOut = 0
 
 
+class Histogram:
+    """Counts values by size. A bucket has those up to its bound, and above the bound of the bucket before it."""
+
+    __slots__ = ("_bounds", "_counts", "sum")
+
+    def __init__(self, *bounds: float) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """The number of values up to each bound, as Prometheus has it: with those of the buckets before."""
+        names = [str(float(bound)) for bound in self._bounds] + ["+Inf"]
+        return list(zip(names, accumulate(self._counts), strict=True))
+
+
+@dataclass(slots=True)
+class CompressedBytes:
+    """The bytes of the messages of a route that were compressed, without and with compression."""
+
+    plainIn: int = 0
+    deflatedIn: int = 0
+    plainOut: int = 0
+    deflatedOut: int = 0
+
+
+def _openings() -> Histogram:
+    return Histogram(0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10)
+
+
+def _roundTrips() -> Histogram:
+    return Histogram(0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 20)
+
+
 @dataclass(slots=True)
 class RouteCounters:
     """The counters of one route. The code that handles its connections adds to them."""
@@ -65,6 +112,18 @@ class RouteCounters:
     """Rows of a store that could not be read."""
     drops: dict[Cause, int] = field(default_factory=dict)
     """Connections ended without a closing handshake."""
+    codes: dict[str, int] = field(default_factory=dict)
+    """Ended connections by the code of the close frame that came first."""
+    compressed: CompressedBytes = field(default_factory=CompressedBytes)
+    openings: Histogram = field(default_factory=_openings)
+    """Seconds from the request head to the open connection."""
+    roundTrips: Histogram = field(default_factory=_roundTrips)
+    """Seconds from a ping to its pong."""
+
+    def countCode(self, code: int) -> None:
+        """Count a close code. Codes of protocols and applications are as many as a client likes, so they share two."""
+        name = str(code) if code < 3000 else "3xxx" if code < 4000 else "4xxx"
+        self.codes[name] = self.codes.get(name, 0) + 1
 
 
 @dataclass(slots=True)
@@ -95,6 +154,7 @@ class Metrics:
         self._sendBuffers: Callable[[], Iterable[int]] = tuple
         self._certificates: Callable[[], Mapping[str, float]] = dict
         self._revoked: Callable[[], float | None] = lambda: None
+        self._tlsHandshakes: Callable[[], Mapping[str, int]] = dict
         self._threads: dict[str, Callable[[], int]] = {}
         self._memory: Callable[[], int] = lambda: 0
         self._lag: Callable[[], float] = lambda: 0.0
@@ -156,6 +216,10 @@ class Metrics:
         """Set the function that returns when the first revocation list expires: seconds since 1970, or None."""
         self._revoked = read
 
+    def setTlsHandshakes(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Set the function that returns the number of TLS handshakes, by version or "failed"."""
+        self._tlsHandshakes = read
+
     def setLag(self, read: Callable[[], float]) -> None:
         """Set the function that returns the reactor's lag in seconds."""
         self._lag = read
@@ -199,7 +263,10 @@ class _Exposition(Collector):
             "wsd_accept_failures", "Connections that could not be accepted.", "error", sorted(failures.items())
         )
         yield from self._routes(metrics.routes)
+        yield from self._distributions(metrics.routes)
         yield _counter("wsd_handshakes", "Opening handshakes by result.", "result", metrics.handshakes.items())
+        tlsHandshakes = metrics._tlsHandshakes().items()
+        yield _counter("wsd_tls_handshakes", "TLS handshakes, by version or failed.", "version", tlsHandshakes)
         yield _counter("wsd_refusals", "Refused requests, by status.", "status", metrics.refusals.items())
         yield _counter(
             "wsd_http_drops", "HTTP connections closed without an answer.", "reason", metrics.httpDrops.items()
@@ -222,6 +289,28 @@ class _Exposition(Collector):
             yield GaugeMetricFamily(
                 "wsd_client_crl_expiry_seconds", "When the first revocation list expires, since 1970.", revokedEnd
             )
+
+    @staticmethod
+    def _distributions(routes: Mapping[str, RouteCounters]) -> Iterator[Metric]:
+        opening = HistogramMetricFamily(
+            "wsd_opening_seconds", "From the request head to the open connection.", labels=["route"]
+        )
+        roundTrip = HistogramMetricFamily("wsd_ping_seconds", "From a ping to its pong.", labels=["route"])
+        codes = CounterMetricFamily("wsd_close_codes", "WebSockets that ended, by code.", labels=["route", "code"])
+        compressed = CounterMetricFamily(
+            "wsd_compressed_bytes", "Bytes of compressed messages.", labels=["route", "direction", "form"]
+        )
+        for path, counters in routes.items():
+            opening.add_metric([path], counters.openings.buckets(), counters.openings.sum)
+            roundTrip.add_metric([path], counters.roundTrips.buckets(), counters.roundTrips.sum)
+            for code, count in counters.codes.items():
+                codes.add_metric([path, code], count)
+            sizes = counters.compressed
+            compressed.add_metric([path, "received", "plain"], sizes.plainIn)
+            compressed.add_metric([path, "received", "compressed"], sizes.deflatedIn)
+            compressed.add_metric([path, "sent", "plain"], sizes.plainOut)
+            compressed.add_metric([path, "sent", "compressed"], sizes.deflatedOut)
+        yield from (opening, roundTrip, codes, compressed)
 
     @staticmethod
     def _shares(shares: Mapping[tuple[str, str], ShareCounters]) -> Iterator[Metric]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 from websockets.protocol import State
@@ -149,7 +151,7 @@ class TestErrorsOfHooks:
         client = Daemon({"/": EveryFactory}).open()
         client.say("close 4000")
         assert client.closeCode == 4000
-        assert client.protocol.close_reason == "as you wish"
+        assert re.fullmatch(r"as you wish \[[0-9a-f]{10}\]", client.protocol.close_reason or "")
 
 
 class TestClosing:
@@ -178,6 +180,39 @@ class TestClosing:
         connection.close(1000, "ü" * 100)
         client.exchange()
         assert client.protocol.close_reason == "ü" * 61
+
+    @pytest.mark.parametrize(
+        ("sentence", "reason"),
+        [("", "[ID]"), ("enough", "enough [ID]"), ("x" * 110, "x" * 110 + " [ID]"), ("x" * 111, "x" * 111)],
+        ids=["none", "a short one", "the longest", "one too long"],
+    )
+    def test_the_id_of_the_log_follows_the_sentence_where_there_is_room(self, sentence: str, reason: str) -> None:
+        daemon = Daemon({"/": EveryFactory})
+        client = daemon.open()
+        (connection,) = daemon.connections
+        connection.close(4000, sentence)
+        client.exchange()
+        assert client.protocol.close_reason == reason.replace("ID", connection.id)
+
+    def test_and_a_failed_connection_has_it_too(self) -> None:
+        daemon = Daemon({"/": EveryFactory}, replace(Policies(), max_message=10))
+        client = daemon.open()
+        (connection,) = daemon.connections
+        client.say(b"x" * 11)
+        assert client.closeCode == 1009
+        assert (client.protocol.close_reason or "").endswith(f" [{connection.id}]")
+
+    def test_and_none_of_them_with_the_policy_off(self) -> None:
+        daemon = Daemon({"/": EveryFactory}, replace(Policies(), close_id=False))
+        client = daemon.open()
+        daemon.connections[0].close(4000, "enough")
+        client.exchange()
+        assert client.protocol.close_reason == "enough"
+
+    def test_an_answer_to_the_peers_close_is_the_peers(self) -> None:
+        client = Daemon({"/": EveryFactory}).open()
+        client.close(1000, "bye")
+        assert client.protocol.close_reason == "bye"
 
     def test_twice_is_once(self) -> None:
         daemon = Daemon({"/": EveryFactory})

@@ -11,6 +11,7 @@ import pytest
 from wsd.frames.contexts import DeflateContextCache
 from wsd.frames.deflate import TAIL, Deflater, InflateError, InflateLimitExceeded
 from wsd.frames.libraries import Choice, choose, installed
+from wsd.metrics import CompressedBytes
 from wsd.policies.negotiation import Deflate
 
 LIBRARIES = [pytest.param(choose([library, installed()["zlib"]]), id=name) for name, library in installed().items()]
@@ -37,6 +38,7 @@ class Contexts(DeflateContextCache):
 
     def __init__(self) -> None:
         self.made: list[Any] = []
+        self.compressed = CompressedBytes()
 
     def add(self, contexts: Any) -> None:
         self.made.append(contexts)
@@ -221,6 +223,19 @@ class TestFreeingContexts:
         assert len(cache.made) == 2
         deflater.close()
         assert cache.made == []
+
+
+class TestCounting:
+    """The bytes of compressed messages, without and with compression."""
+
+    def test_has_those_of_both_ways(self, choice: Choice) -> None:
+        cache = Contexts()
+        deflater = Deflater(agreed(), 6, 8, cache, choice)
+        sent = deflater.deflate(b"Hello" * 100)
+        inflated(deflater, HELLO)
+        counted = cache.compressed
+        assert (counted.plainOut, counted.deflatedOut) == (500, len(sent))
+        assert (counted.plainIn, counted.deflatedIn) == (5, len(HELLO))
 
 
 class TestTheLibraries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,6 +196,18 @@ class TestWithoutDescriptors:
             assert answer.endswith(b"\r\n\r\nthe server has no descriptor left for your connection; try again\n")
         assert self.counted == [("EMFILE", 3)]
         assert full.accepted == []
+
+    def test_they_have_the_id_of_the_line_that_tells_why(self, full: Listening) -> None:
+        answers = []
+        with capturedLogs() as events:
+            for _ in range(25):
+                client = full.connect()
+                full.port.doRead()
+                answers.append(b"".join(iter(lambda client=client: client.recv(4096), b"")).decode())  # type: ignore[misc]
+                self.clock.advance(1)
+        ids = re.findall(r"\r\nX-Request-Id: ([0-9a-f]{10})\r\n", "".join(answers))
+        assert list(dict.fromkeys(ids)) == [event["id"] for event in events]
+        assert (len(ids), len(set(ids))) == (25, 3)
 
     def test_they_of_tls_see_an_end(self, full: Listening) -> None:
         full.port.answer = b""

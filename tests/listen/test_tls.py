@@ -311,6 +311,11 @@ class TestVersionsAndCiphers:
         assert reached.info.version == reached.tls.version() == version.name.replace("_", ".")
         assert reached.info.cipher == (reached.tls.cipher() or [""])[0]
         assert reached.say(b"hello") == b"hello"
+        assert server.certificates.handshakes == {reached.info.version: 1}
+
+    def test_those_that_fail_are_counted_too(self, server: Server) -> None:
+        knock(server, b"GET / HTTP/1.1\r\n\r\n")
+        assert server.certificates.handshakes == {"failed": 1}
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
     @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
@@ -338,6 +343,12 @@ class TestVersionsAndCiphers:
             assert knock(server, b"GET / HTTP/1.1\r\n\r\n").disconnecting
         assert [event["reason"] for event in events] == ["http request"]
         assert server.built[0].got == b""
+
+    def test_plain_http_is_told_so_under_the_id_of_the_line_in_the_log(self, server: Server) -> None:
+        with capturedLogs() as events:
+            answer = knock(server, b"GET / HTTP/1.1\r\n\r\n").getOutBuffer()
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert f"\r\nX-Request-Id: {events[0]['id']}\r\n".encode() in answer
 
 
 class TestApplicationProtocols:

@@ -6,15 +6,10 @@ import io
 from pathlib import Path
 
 import pytest
-from twisted.logger import ILogObserver, LogLevel
 from twisted.python import log as oldLog
 
 from tests.logs.test_lines import jsonOf, logOf, written
-from wsd.logs import (
-    LineObserver,
-    RefusalLimit,
-    observer,
-)
+from wsd.logs import LineObserver, observer
 
 
 class TestLevels:
@@ -42,70 +37,6 @@ class TestLevels:
             oldLog.msg("Site starting on 9998")
             oldLog.msg("said")
         assert [line.split(" ", 2)[2].strip() for line in text().splitlines()] == ["said"]
-
-
-class TestWhatStrangersCause:
-    """A minute has so many lines of it for one address, and so many in all; the rest is counted."""
-
-    def refused(self, told: ILogObserver, count: int, at: float, peer: str = "192.0.2.1:{port}") -> None:
-        for port in range(count):
-            told(
-                {
-                    "log_format": "refused {peer}",
-                    "log_level": LogLevel.info,
-                    "log_namespace": "wsd",
-                    "log_time": at,
-                    "event": "request.refused",
-                    "id": "1",
-                    "peer": peer.format(port=port, address=port % 250),
-                }
-            )
-
-    def lines(self, stream: io.StringIO, words: str) -> int:
-        return sum(words in line for line in stream.getvalue().splitlines())
-
-    def test_is_told_up_to_a_measure_for_one_address(self) -> None:
-        stream = io.StringIO()
-        told = observer(LineObserver("text", stream=stream), "info")
-        self.refused(told, 1000, 5000.0)
-        self.refused(told, 1, 5001.0, "192.0.2.2:1")
-        self.refused(told, 1000, 5001.0, "[2001:db8::1]:{port}")
-        assert self.lines(stream, "refused 192.0.2.1:") == RefusalLimit.PER_ADDRESS
-        assert self.lines(stream, "refused 192.0.2.2:") == 1
-        assert self.lines(stream, "refused [2001:db8::1]:") == RefusalLimit.PER_ADDRESS
-
-    def test_is_told_up_to_a_measure_in_all(self) -> None:
-        stream = io.StringIO()
-        told = observer(LineObserver("text", stream=stream), "info")
-        self.refused(told, 5000, 5000.0, "192.0.2.{address}:{port}")
-        assert self.lines(stream, "refused") == RefusalLimit.IN_TOTAL
-
-    def test_is_counted_and_the_next_minute_says_how_many(self) -> None:
-        stream = io.StringIO()
-        told = observer(LineObserver("json", stream=stream), "info")
-        self.refused(told, 100, 5000.0)
-        self.refused(told, 5, 5061.0)
-        entries = jsonOf(stream.getvalue())
-        (omitted,) = [entry for entry in entries if entry["event"] == "log.omitted"]
-        assert (omitted["count"], omitted["level"]) == (100 - RefusalLimit.PER_ADDRESS, "warn")
-        assert entries.index(omitted) == RefusalLimit.PER_ADDRESS
-        assert len(entries) == RefusalLimit.PER_ADDRESS + 1 + 5
-
-    def test_is_not_kept_out_by_a_clock_that_goes_back(self) -> None:
-        stream = io.StringIO()
-        told = observer(LineObserver("text", stream=stream), "info")
-        self.refused(told, 100, 5000.0)
-        self.refused(told, 5, 1000.0)
-        assert self.lines(stream, "refused 192") == RefusalLimit.PER_ADDRESS + 5
-
-    def test_keeps_nothing_else_out(self) -> None:
-        stream = io.StringIO()
-        told = observer(LineObserver("text", stream=stream), "info")
-        log = logOf(told)
-        self.refused(told, 1000, 5000.0)
-        for _ in range(1000):
-            log.info("opened", id="1", event="connection.opened", peer="192.0.2.1:1")
-        assert self.lines(stream, "opened") == 1000
 
 
 class TestTheFile:

@@ -239,7 +239,7 @@ class TestRepeated:
         client = echo("/?repeat=3", daemon)
         client.say("a" * 334)
         assert (client.messages(), client.closeCode) == ([], 1009)
-        assert client.protocol.close_reason == "3 times 334 bytes exceeds the limit of 1000"
+        assert client.closeReason == "3 times 334 bytes exceeds the limit of 1000"
 
     def test_each_answer_waits_for_the_turn_of_the_others(self) -> None:
         daemon = Daemon({"/": EchoFactory}, Policies(ping_interval=0))

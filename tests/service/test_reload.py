@@ -16,7 +16,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from tests.certificates import Authority
 from tests.wire import Wire
-from wsd.config import Config, Control, Log, Policies, Route, Tls, Uses, parse
+from wsd.config import AccessLog, Config, Control, Log, Policies, Route, Tls, Uses, parse
 from wsd.config.changes import FIXED
 from wsd.control.socket import ControlSocket
 from wsd.listen.listener import Listener
@@ -175,6 +175,7 @@ OTHER = {
     "high_water": "2 MiB",
     "low_water": "1 KiB",
     "max_unsent": "32 MiB",
+    "close_id": False,
     "deflate": False,
 }
 """Other values than the default, of policies to which one may not simply be added."""
@@ -192,6 +193,11 @@ NEW: dict[str, tuple[str, str]] = {
     "log.format": (top(""), table("log", 'format = "json"')),
     "log.level": (top(""), table("log", 'level = "warn"')),
     "log.file": (top(""), table("log", 'file = "/tmp/wsd-never-opened"')),
+    "access.enabled": (top(""), table("access", "enabled = false")),
+    "access.file": (top(""), table("access", 'file = "/tmp/wsd-never-opened"')),
+    "access.format": (top(""), table("access", 'format = "journal"')),
+    "access.sample": (top(""), table("access", "sample = 0.5")),
+    "access.per_minute": (top(""), table("access", "per_minute = 1")),
     "tls.port": (top(""), table("tls", "port = 1\nself_signed = true")),
     "tls.listen": (top(""), table("tls", 'listen = "tcp:1"\nself_signed = true')),
 }
@@ -200,12 +206,16 @@ NEW: dict[str, tuple[str, str]] = {
 
 def keys() -> set[str]:
     """Every key there is."""
-    names = {each.name for each in fields(Config)} - {"policies", "tls", "log", "control", "uses", "routes"}
-    names |= {
-        f"{where}.{each.name}"
-        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log), ("control", Control), ("uses", Uses))
-        for each in fields(shape)
+    tables = {
+        "policies": Policies,
+        "tls": Tls,
+        "log": Log,
+        "access": AccessLog,
+        "control": Control,
+        "uses": Uses,
     }
+    names = {each.name for each in fields(Config)} - {*tables, "routes"}
+    names |= {f"{where}.{each.name}" for where, shape in tables.items() for each in fields(shape)}
     own = {"path", "prefix", "single", "options", "policies", "builtIn", "code"}
     return names | {f"route.{each.name}" for each in fields(Route) if each.name not in own} | {"route.enabled"}
 

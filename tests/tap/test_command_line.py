@@ -226,7 +226,7 @@ class TestSlips:
             (["--port", "x"], '--port: "x" is not a port; write a number from 0 to 65535'),
             (["--port", "70000"], "--port: 70000 is too large; the maximum is 65535"),
             (["--tls-port", "-1"], '--tls-port: "-1" is not a port; write a number from 0 to 65535'),
-            (["--log-format", "xml"], '--log-format: "xml" is not one of "text", "json"'),
+            (["--log-format", "xml"], '--log-format: "xml" is not one of "text", "json", "journal"'),
             (["--log-level", "loud"], '--log-level: "loud" is not one of "debug", "info", "warn", "error"'),
             (["-w", "/h"], "--handlers: /h is not a folder; name the folder with the *_wsh.py files"),
             (["--tls-key", "k"], "--tls-key: needs --tls-cert, its certificate"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from twisted.logger import capturedLogs
+from twisted.web.resource import Resource
 
 from tests.wire import Daemon
 from wsd.connection import Factory
 from wsd.protocols.echo import EchoFactory
 from wsd.web.console import addConsole
 from wsd.web.errorwords import CHINESE, ENGLISH, wordsFor
+from wsd.web.request import HttpRequest
 
 BROWSER = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
 CHINESE_BROWSER = (BROWSER, "Accept-Language: zh-CN,zh;q=0.9")
@@ -61,6 +64,55 @@ class TestPrograms:
         assert b"text/plain" in answer
 
 
+class TestEachRefusal:
+    """It has an id, by which the log and `wsd why` tell more."""
+
+    @pytest.mark.parametrize(
+        ("target", "fields"),
+        [
+            ("/nothing", ()),
+            ("/nothing", (BROWSER,)),
+            ("/echo", ()),
+            ("/echo", ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 12")),
+            ("/echo", ("X: \0",)),
+        ],
+        ids=["to a program", "to a browser", "a WebSocket's route", "a handshake", "a bad head"],
+    )
+    def test_is_logged_under_the_id_that_it_has(self, target: str, fields: tuple[str, ...]) -> None:
+        with capturedLogs() as events:
+            answer = ask(served(), target, *fields).decode()
+        found = re.search("\r\nX-Request-Id: ([0-9a-f]{10})\r\n", answer)
+        assert found is not None
+        assert [event["id"] for event in events if event.get("event") == "request.refused"] == [found[1]]
+
+    def test_shows_it_to_a_person(self) -> None:
+        answer = ask(served(), "/nothing", BROWSER).decode()
+        found = re.search("\r\nX-Request-Id: ([0-9a-f]{10})\r\n", answer)
+        assert found is not None
+        assert f"<code>{found[1]}</code>" in page(answer.encode())
+
+    def test_is_there_when_a_protocol_answers_with_an_error_of_its_own(self) -> None:
+        assert b"\r\nX-Request-Id: " in ask(served(failing=Failing), "/failing")
+
+    def test_and_what_is_no_error_has_none(self) -> None:
+        assert b"X-Request-Id" not in ask(served(), "/")
+
+
+class FailingPage(Resource):
+    """A page of a protocol that answers with an error."""
+
+    isLeaf = True
+
+    def render_GET(self, request: HttpRequest) -> bytes:
+        request.setResponseCode(502)
+        return b"no luck\n"
+
+
+class Failing(EchoFactory):
+    def resource(self) -> FailingPage:
+        return FailingPage()
+
+
 class TestPage:
     def test_says_what_happened_and_what_to_do_and_links_back(self) -> None:
         content = page(ask(served(), "/nothing", BROWSER))
@@ -74,7 +126,8 @@ class TestPage:
         english, chinese = page(ask(served(), "/x", BROWSER)), page(ask(served(), "/x", *CHINESE_BROWSER))
         assert '<html lang="en">' in english
         assert '<html lang="zh-CN">' in chinese
-        assert english.replace('<html lang="en">', '<html lang="zh-CN">') == chinese
+        ids = re.compile("ID <code>[0-9a-f]{10}</code>")
+        assert ids.sub("", english.replace('<html lang="en">', '<html lang="zh-CN">')) == ids.sub("", chinese)
         assert CHINESE[404].happened in english
         assert links(english, "zh-CN") == [("/", "返回首页")]
 

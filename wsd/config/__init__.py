@@ -12,10 +12,11 @@ changed.
 
 from wsd.config.errors import ConfigError
 from wsd.config.reading import defaultText, parse
-from wsd.config.schema import Certificate, Config, Control, Log, Policies, Route, Tls, Uses
+from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Route, Tls, Uses
 from wsd.config.state import stateFolder
 
 __all__ = [
+    "AccessLog",
     "Certificate",
     "Config",
     "ConfigError",

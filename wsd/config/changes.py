@@ -19,10 +19,15 @@ FIXED = (
     "log.format",
     "log.level",
     "log.file",
+    "access.enabled",
+    "access.file",
+    "access.format",
+    "access.sample",
+    "access.per_minute",
 )
 """The keys that are fixed from the daemon's start to its end."""
 
-_TABLES = ("policies", "tls", "log", "control", "uses")
+_TABLES = ("policies", "tls", "log", "access", "control", "uses")
 
 
 def fixedOf(config: Config) -> dict[str, Any]:

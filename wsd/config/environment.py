@@ -19,7 +19,7 @@ from typing import Any, get_type_hints
 
 from wsd.config.errors import ConfigError
 from wsd.config.routes import BUILT_IN, ROUTE_POLICIES
-from wsd.config.schema import Certificate, Config, Control, Log, Policies, Route, Tls, Uses
+from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Route, Tls, Uses
 from wsd.config.tables import Table
 from wsd.config.values import nearest, reference, show
 
@@ -29,7 +29,14 @@ FILE = "_FILE"
 OTHERS = ("WSD_CONFIG",)
 """Variables that are no keys: WSD_CONFIG names the configuration file."""
 
-TABLES: Mapping[str, type] = {"policies": Policies, "tls": Tls, "log": Log, "control": Control, "uses": Uses}
+TABLES: Mapping[str, type] = {
+    "policies": Policies,
+    "tls": Tls,
+    "log": Log,
+    "access": AccessLog,
+    "control": Control,
+    "uses": Uses,
+}
 """The tables of the configuration by name."""
 
 _LINKS = re.compile(r"WSD_SERVICE_(HOST|PORT(_\w+)?)|WSD_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?")

@@ -13,13 +13,13 @@ from wsd.config.environment import Environment, VariableError, apply
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
 from wsd.config.routes import BUILT_IN, RouteReader
-from wsd.config.schema import Certificate, Config, Control, Log, Policies, Tls, Uses
+from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Tls, Uses
 from wsd.config.sources import ValueSource, sourcesOf
 from wsd.config.tables import Table
 from wsd.config.uses import UsesOffer, isLocal
 from wsd.config.values import show
 
-_TABLES = ("policies", "tls", "log", "control", "uses", "route")
+_TABLES = ("policies", "tls", "log", "access", "control", "uses", "route")
 
 
 def defaultText() -> str:
@@ -75,7 +75,8 @@ def _read(table: Table, optionsOf: Callable[[str], type], folder: str, offer: Us
         policies=policies,
         routes=RouteReader(policies, optionsOf, folder).readAll(table.table("route"), values, granted),
         tls=tls,
-        log=Log(**table.table("log").readOnly(Log)),
+        log=_log(table.table("log")),
+        access=_access(table.table("access")),
         control=Control(**table.table("control").readOnly(Control)),
         uses=uses,
     )
@@ -108,6 +109,22 @@ def _policies(table: Table) -> Policies:
     policies = Policies(**table.readOnly(Policies))
     checkPolicies(policies, table)
     return policies
+
+
+def _log(table: Table) -> Log:
+    log = Log(**table.readOnly(Log))
+    if log.file is not None and log.format == "journal":
+        raise table.error("file", 'has no effect with log.format = "journal"; remove one of the two')
+    return log
+
+
+def _access(table: Table) -> AccessLog:
+    access = AccessLog(**table.readOnly(AccessLog))
+    if access.file is not None and access.format == "journal":
+        raise table.error("file", 'has no effect with access.format = "journal"; remove one of the two')
+    if access.file is None and access.format in ("text", "json"):
+        raise table.error("format", "is that of access.file; set that too, or log.format")
+    return access
 
 
 def _hasUses(uses: Uses, values: Mapping[str, Any], tls: Tls, offer: UsesOffer) -> bool:

@@ -40,6 +40,8 @@ class Policies:
     """Unsent bytes at which a connection is dropped; at least `high_water` plus `max_message`."""
     stall_timeout: float = fields.seconds(60.0)
     """Seconds in which a peer must take at least one of the unsent bytes, else it is dropped."""
+    close_id: bool = True
+    """Whether the reason of a close frame that the daemon sends first ends with the connection's id."""
     deflate: bool = True
     """Whether permessage-deflate (RFC 7692) is agreed to when it is offered."""
     deflate_level: int = fields.count(6, "1 to 9", 1, 9)
@@ -88,12 +90,28 @@ class Tls:
 class Log:
     """[log]: how the log is written."""
 
-    format: str = fields.choice("text", "json")
-    """Lines for people, or one JSON object a line."""
+    format: str = fields.choice("text", "json", "journal")
+    """Lines for people, one JSON object a line, or entries of systemd's journal with their fields."""
     level: str = field(default="info", metadata={"choices": ("debug", "info", "warn", "error")})
     """The least level that is written."""
     file: str | None = fields.path()
     """A file to append to; without it, the log goes where that of twistd or twist goes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLog:
+    """[access]: the access lines, one at the end of each connection and HTTP request."""
+
+    enabled: bool = True
+    """Whether they are written."""
+    file: str | None = fields.path()
+    """A file of their own to append to; without it, they are in the log."""
+    format: str | None = field(default=None, metadata={"choices": ("text", "json", "journal")})
+    """The format of the file, or "journal" instead of a file; None: that of the log."""
+    sample: float = field(default=1.0, metadata={"unit": "share", "least": 0, "most": 1})
+    """The share of connections and requests without a failure of which there are lines."""
+    per_minute: int = fields.count(6000, "lines", least=0)
+    """The most lines in a minute that clients can cause, 0 for no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +202,7 @@ class Config:
     policies: Policies = Policies()
     tls: Tls = Tls()
     log: Log = Log()
+    access: AccessLog = AccessLog()
     control: Control = Control()
     uses: Uses = Uses()
     routes: Mapping[str, Route] = field(default_factory=dict)

@@ -134,6 +134,12 @@ class ConnectionApi(Engine):
     extension = ""
     """The Sec-WebSocket-Extensions of the response, "" for none."""
 
+    openedAt = 0.0
+    """When the connection opened, by its `clock`."""
+
+    roundTrip: float | None = None
+    """Seconds from the last ping of the keep-alive to its pong; None before the first pong."""
+
     _wire: WsdTransport = _ForeignTransport()
 
     # -- hooks ----------------------------------------------------------------------------------------------------
@@ -257,6 +263,8 @@ class ConnectionApi(Engine):
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:
         """
         Begin the closing handshake (RFC 6455 7.1.2). The sentence is cut to 123 bytes, the longest close reason.
+
+        The connection's id follows it where both fit, unless the policy `close_id` or the attribute `namesId` is False.
 
         Messages that are received from now on are ignored. Raises ValueError for a code that may not be sent.
         """

@@ -36,14 +36,8 @@ class Backpressure(ConnectionApi):
     fulls = 0
     """How often the unsent bytes have passed the high water mark."""
 
-    roundTrip: float | None = None
-    """Seconds from the latest keep-alive ping to its pong, None before the first."""
-
-    openedAt: float | None = None
-    """When the opening handshake was done, on the clock of `clock.seconds`."""
-
     __pinged: float | None = None
-    __pingedAt: float | None = None
+    __sentAt: float | None = None
     _pingAt = 0.0
     __pingStart = 0
     __pingSeen = 0
@@ -174,10 +168,11 @@ class Backpressure(ConnectionApi):
             self.sendPongFrame(payload)
 
     def onPong(self, payload: bytes) -> None:
-        """Measure the round trip. Any received byte is a sign of life, so there is nothing else to do."""
-        if self.__pingedAt is not None and not payload:
-            self.roundTrip = self.factory.clock.seconds() - self.__pingedAt
-            self.__pingedAt = None
+        """Measure the round trip. For the keep-alive, any received byte is a sign of life."""
+        sentAt, self.__sentAt = self.__sentAt, None
+        if sentAt is not None and not payload:
+            self.roundTrip = self.factory.clock.seconds() - sentAt
+            self.factory.counters.roundTrips.observe(self.roundTrip)
 
     @property
     def copies(self) -> bool:
@@ -298,8 +293,8 @@ class Backpressure(ConnectionApi):
             if not self.isFull:
                 self.frames.heard = False
                 self.__pinged = now
-                self.__pingedAt = self.factory.clock.seconds()
                 self.__pingStart, self.__pingSeen = self._wire.written(), self._wire.acknowledged()
+                self.__sentAt = self.factory.clock.seconds()
                 self.ping()
         return self._pingAt if self.__pinged is None else min(self.__pinged + policies.ping_timeout, self._pingAt)
 

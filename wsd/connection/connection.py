@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
+from wsd.connection.access import clientFields, logClosed, pathOf
 from wsd.connection.opening import Opening
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
@@ -73,6 +74,7 @@ class Connection(Opening):
         if wasOpening is not None:
             wasOpening.cancel()
         if self._raw is not None:
+            self.__rawEnded()
             self._raw.connectionLost(reason or Failure(ConnectionLost()))
         elif self._takenAt:
             self.__ended()
@@ -89,6 +91,17 @@ class Connection(Opening):
             self.setFrames(None)
         self._makeRoom()
 
+    def __rawEnded(self) -> None:
+        """Called when a connection that was given to the protocol of `takeRaw` is gone."""
+        self.log.info(
+            "the bare connection of {path} for {peer} ended; {duration:.3f} s",
+            event="connection.raw",
+            path=pathOf(self.request.head),
+            route=self.factory.route.path,
+            **clientFields(self.peer, self.tls, self.user),
+            duration=round(self.clock.seconds() - self.openedAt, 3),
+        )
+
     def __ended(self) -> None:
         """Called when a connection that was open is gone."""
         if self.wasClean:
@@ -102,14 +115,8 @@ class Connection(Opening):
         assert self.cause is not None
         closed = self.factory.counters.closed
         closed[self.cause] = closed.get(self.cause, 0) + 1
-        self.log.info(
-            "closed: {cause}, {code} {sentence}" if sentence else "closed: {cause}, {code}",
-            event="connection.closed",
-            cause=str(self.cause),
-            code=code,
-            sentence=sentence,
-            sent=self.localCloseCode,
-        )
+        self.factory.counters.countCode(self.localCloseCode if self.closedByMe and self.localCloseCode else code)
+        logClosed(self, code, sentence)
         self._call(self.closed, code, sentence)
 
     # -- called by the plane -------------------------------------------------------------------------------------

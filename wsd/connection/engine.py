@@ -46,12 +46,19 @@ def fitReason(sentence: str) -> bytes:
     return sentence.encode()[:_MAX_REASON].decode(errors="ignore").encode()
 
 
+def withId(reason: bytes, connectionId: str) -> bytes:
+    """Returns a close reason with the id behind it; unchanged if both do not fit into a close frame."""
+    named = b"%b [%b]" % (reason, connectionId.encode()) if reason else b"[%b]" % connectionId.encode()
+    return named if len(named) <= _MAX_REASON else reason
+
+
 class Engine(WebSocketServerProtocol):
     """Autobahn's server protocol with its own state, sending and ending."""
 
     transport: Any
     """An ITransport, IConsumer and IPushProducer with `abortConnection`, as all stream transports of Twisted are."""
     log: ConnectionLog
+    factory: Any
 
     # Autobahn sets these on each connection. Most connections never change them, so the class has the initial values.
     send_state = WebSocketServerProtocol.SEND_STATE_GROUND
@@ -85,6 +92,9 @@ class Engine(WebSocketServerProtocol):
 
     explains = True
     """Whether the close frame of a failed connection has a reason (RFC 6455 7.1.6)."""
+
+    namesId = True
+    """Whether the reason of a close frame that we send first ends with the connection's id, if `close_id` is on."""
 
     frames: Any = None
     """The plane, which reads and writes the frames of the open connection: see `wsd.frames`."""
@@ -248,6 +258,8 @@ class Engine(WebSocketServerProtocol):
         """Send a close frame, unless one was sent already. Without a code it has no body (RFC 6455 5.5.1)."""
         if self.state != self.STATE_OPEN:
             return
+        if not isReply and self.namesId and self.factory.policies.close_id:
+            reasonUtf8 = withId(reasonUtf8 or b"", self.log.id)
         body = b"" if code is None else code.to_bytes(2, "big") + (reasonUtf8 or b"")
         self.frames.sendUncompressed()
         self.frames.write(frameHead(Opcode.CLOSE, len(body)) + body)

@@ -88,7 +88,7 @@ class Factory(WebSocketServerFactory):
         self.timer = timer
         self.metrics = metrics
         self.counters: RouteCounters = metrics.route(route.path)
-        self.deflateContexts = DeflateContextCache(timer, trimHeap)
+        self.deflateContexts = DeflateContextCache(timer, trimHeap, self.counters.compressed)
         self.turns = Turns(clock)
         self.budget = budget or Budget(route.policies, clock)
         self.pool = pool or BlockingPool(clock, metrics)

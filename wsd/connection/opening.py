@@ -14,22 +14,20 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IProtocol
 from twisted.python.failure import Failure
 
+from wsd.connection.access import pathOf
 from wsd.connection.api import ConnectionApi
 from wsd.connection.backpressure import NEVER, Backpressure
 from wsd.connection.deflate import AutobahnDeflater
 from wsd.connection.request import Accept, Request
 from wsd.frames.codes import CloseCode
-from wsd.head import Head, Refused
-from wsd.logs import ConnectionLog, escaped
+from wsd.head import Refused
+from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
 from wsd.policies.coroutines import remainder
 from wsd.policies.negotiation import acceptDeflate
 from wsd.policies.upgrade import acceptKey
 
 _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-
-_LOGGED = 200
-"""The number of characters of a path that are logged."""
 
 
 class Opening(Backpressure):
@@ -54,6 +52,7 @@ class Opening(Backpressure):
         self.data = rest
         self.__refuse = refuse
         self.held = 1
+        self.openedAt = self.factory.clock.seconds()
         opening, context = self.opening(request), copy_context()
         try:
             # Most protocols decide at once, which needs no Deferred.
@@ -116,6 +115,8 @@ class Opening(Backpressure):
         """Called when the 101 is sent: the connection is open."""
         factory = self.factory
         self.state = self.STATE_OPEN
+        askedAt, self.openedAt = self.openedAt, factory.clock.seconds()
+        factory.counters.openings.observe(self.openedAt - askedAt)
         del self.__refuse
         early = self.data
         self.__startFrames()
@@ -124,13 +125,12 @@ class Opening(Backpressure):
         factory.metrics.handshake("accepted")
         now = factory.timer.now
         self._takenAt = now
-        self.openedAt = factory.clock.seconds()
         policies = factory.policies
         self._pingAt = now + policies.ping_interval
         self.log.info(
             "opened {path} for {peer}",
             event="connection.opened",
-            path=_pathOf(self.request.head),
+            path=pathOf(self.request.head),
             route=factory.route.path,
             peer=str(self.peer),
             subprotocol=self.subprotocol,
@@ -170,6 +170,7 @@ class Opening(Backpressure):
     def __giveAway(self) -> None:
         """Give the stream to the protocol of `takeRaw`. From now on this connection only passes on received data."""
         self.factory.metrics.handshake("raw")
+        self.openedAt = self.factory.clock.seconds()
         self._raw = raw = self.request.raw
         assert raw is not None
         self.factory.timer.cancel(self)
@@ -222,9 +223,3 @@ class Opening(Backpressure):
             self.__refused(Refused(503, sentence or "the server closed this connection while opening it; try again"))
         else:
             super().close(code, sentence, cause)
-
-
-def _pathOf(head: Head) -> str:
-    """Returns the requested path for the log, cut to a limit. The query is left out, since it may have a secret."""
-    path = head.target.partition("?")[0]
-    return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")

@@ -99,6 +99,7 @@ class StockConnection(Connection):
     """A connection that calls an instance of the author's class."""
 
     factory: StockFactory
+    namesId = False
     _stock: Any = None
 
     async def opening(self, request: Request) -> Accept:

@@ -28,13 +28,13 @@ def routeOf(connection: Connection) -> str:
 
 
 def ageOf(connection: Connection, now: float) -> float:
-    """Seconds since it opened, 0 before that."""
-    return 0.0 if connection.openedAt is None else now - connection.openedAt
+    """Seconds since it opened; before that, since its request."""
+    return now - connection.openedAt
 
 
 def stateOf(connection: Connection) -> str:
     """One of "opening", "open", "closing", "closed", and "raw" for a bare stream of bytes."""
-    if connection.request.raw is not None and connection.openedAt is None:
+    if connection.request.raw is not None and connection.state == connection.STATE_CONNECTING:
         return "raw"
     return {
         connection.STATE_CONNECTING: "opening",
@@ -70,8 +70,7 @@ def rowOf(connection: Connection, now: float) -> dict[str, Any]:
 def detailsOf(connection: Connection, now: float) -> dict[str, Any]:
     """Everything about it, except what may be secret: payloads, credentials, the query."""
     row = rowOf(connection, now)
-    opened = None if connection.openedAt is None else datetime.fromtimestamp(time() - row["age"], UTC)
-    row["opened"] = None if opened is None else opened.isoformat(timespec="milliseconds")
+    row["opened"] = datetime.fromtimestamp(time() - row["age"], UTC).isoformat(timespec="milliseconds")
     row["round_trip_tcp"] = _tcpRoundTrip(connection)
     row["handshake"] = _handshakeOf(connection)
     row["tls"] = _tlsOf(connection)

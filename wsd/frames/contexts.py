@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from wsd.metrics import CompressedBytes
+
 MAX_CONTEXTS = 2048
 """The most connections of a route that keep their contexts, 100 to 200 KiB each. For more, unused ones are freed."""
 
@@ -50,9 +52,13 @@ class Schedule(Protocol):
 class DeflateContextCache:
     """The connections of one route that have contexts, in the order of their last check."""
 
-    __slots__ = ("_checkedAt", "_timer", "_trimHeap", "due")
+    __slots__ = ("_checkedAt", "_timer", "_trimHeap", "compressed", "due")
 
-    def __init__(self, timer: Schedule, trimHeap: Callable[[], None]) -> None:
+    def __init__(
+        self, timer: Schedule, trimHeap: Callable[[], None], compressed: CompressedBytes | None = None
+    ) -> None:
+        self.compressed = compressed or CompressedBytes()
+        """The bytes that the contexts of these connections have deflated and inflated."""
         self.due = -1
         self._timer = timer
         self._trimHeap = trimHeap

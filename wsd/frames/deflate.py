@@ -118,7 +118,16 @@ class Deflater:
         if not payload:
             return _EMPTY
         context = self.deflatingContext()
-        return (context.compress(payload) + context.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        deflated = (context.compress(payload) + context.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        self.countSent(len(payload), len(deflated))
+        return deflated
+
+    def countSent(self, plain: int, deflated: int) -> None:
+        """Count the bytes of a message that is sent, before and after deflating."""
+        if self._cache is not None:
+            counted = self._cache.compressed
+            counted.plainOut += plain
+            counted.deflatedOut += deflated
 
     def deflatingContext(self) -> Deflating:
         """Returns the context that deflates the next message."""
@@ -159,6 +168,9 @@ class Deflater:
         Raises InflateLimitExceeded as soon as more than `most` bytes would result, and InflateError for malformed data.
         The connection cannot be used afterwards.
         """
+        counted = None if self._cache is None else self._cache.compressed
+        if counted is not None:
+            counted.deflatedIn += len(data)
         if last:
             isEmpty = self._progress is _BEGUN and not data
             self._progress = _NONE
@@ -178,6 +190,8 @@ class Deflater:
             raise InflateError(str(error)) from error
         if len(plain) > most:
             raise InflateLimitExceeded(f"a message inflates to more than {most} bytes")
+        if counted is not None:
+            counted.plainIn += len(plain)
         window, size = self._window, 1 << self._agreed.clientBits
         window += plain if len(plain) <= size else plain[-size:]
         if len(window) > 2 * size:
@@ -202,7 +216,11 @@ class Deflater:
             raise InflateError(f"a message has more than {_MAX_FINAL_BLOCKS} final blocks")
         self._inflating = None
         self._progress = _BEGUN
-        return self.inflate(rest[:-4] if last else rest, last, most)
+        rest = rest[:-4] if last else rest
+        if self._cache is not None:
+            # These bytes were counted before.
+            self._cache.compressed.deflatedIn -= len(rest)
+        return self.inflate(rest, last, most)
 
     # -- contexts -------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ AT_ONCE = 256 * 1024
 class LargeMessage:
     """A message deflated in steps. None of it is sent before the last step, so it can still be sent uncompressed."""
 
-    __slots__ = ("_at", "_context", "_pieces", "behind", "fragment", "opcode", "payload", "size")
+    __slots__ = ("_at", "_context", "_deflater", "_pieces", "behind", "fragment", "opcode", "payload", "size")
 
     def __init__(self, deflater: Deflater, payload: bytes, opcode: int, fragment: int) -> None:
         self.payload = payload
@@ -27,6 +27,7 @@ class LargeMessage:
         """Bytes of the message, and of everything queued behind it."""
         self.behind: deque[tuple[int, Callable[..., None], tuple[Any, ...]]] = deque()
         """Sends queued behind it, each as its size, function and arguments."""
+        self._deflater = deflater
         self._context: Deflating = deflater.deflatingContext()
         self._pieces: list[bytes] = []
         self._at = 0
@@ -55,4 +56,6 @@ class LargeMessage:
         if self._at < len(self.payload):
             return None
         self._pieces.append(self._context.flush(zlib.Z_SYNC_FLUSH)[: -len(TAIL)])
-        return b"".join(self._pieces)
+        deflated = b"".join(self._pieces)
+        self._deflater.countSent(len(self.payload), len(deflated))
+        return deflated

@@ -50,6 +50,7 @@ class Prepared:
                 found = self._deflated[key, before] = self._deflate(key, before)
         frame, after = found
         deflater.forget(after)
+        deflater.countSent(len(self.payload), len(frame))
         return frame
 
     def _deflate(self, key: DeflateKey, before: bytes) -> tuple[bytes, bytes]:

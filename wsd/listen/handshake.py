@@ -9,6 +9,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from wsd.connection.request import newId
 from wsd.listen.clienthello import ClientHello, ClientHelloReader, HelloTooLong
 from wsd.listen.records import Records, reasonOf
 from wsd.policies.address import TlsInfo
@@ -25,7 +26,7 @@ _TOO_LONG = b"\x15\x03\x03\x00\x02\x02\x2f"
 _SENTENCE = b"this port uses TLS; use wss:// or https://\n"
 _PLAIN = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
-    b"Connection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
+    b"X-Request-Id: %b\r\nConnection: close\r\n\r\n%b"
 )
 """The answer to a client that speaks HTTP without TLS."""
 
@@ -34,12 +35,17 @@ ChooseContext = Callable[[ClientHello], ssl.SSLContext]
 
 
 class HandshakeFailed(Exception):
-    """The handshake cannot be completed. `answer` is sent to the client before the connection ends."""
+    """
+    The handshake cannot be completed. `answer` is sent to the client before the connection ends.
 
-    def __init__(self, reason: str, answer: bytes) -> None:
+    `id` is in the log, and in an answer over HTTP.
+    """
+
+    def __init__(self, reason: str, answer: bytes, name: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.answer = answer
+        self.id = name or newId()
 
 
 class Handshake:
@@ -49,8 +55,10 @@ class Handshake:
     `records` is None until the ClientHello is complete and accepted. `serverName` is its server name (RFC 6066 3).
     """
 
-    def __init__(self, choose: ChooseContext) -> None:
+    def __init__(self, choose: ChooseContext, count: Callable[[str], object]) -> None:
+        """`count` is called with the version once the handshake is complete, or with "failed"."""
         self._choose = choose
+        self._count = count
         self._hello: ClientHelloReader | None = ClientHelloReader()
         self.records: Any = None
         self.serverName: str | None = None
@@ -66,6 +74,16 @@ class Handshake:
 
         Raises `HandshakeFailed`.
         """
+        try:
+            rest = self._feed(data)
+        except HandshakeFailed:
+            self._count("failed")
+            raise
+        if rest is not None:
+            self._count(self.records.tls.version() or "")
+        return rest
+
+    def _feed(self, data: bytes) -> bytes | None:
         if self._hello is not None:
             received = self._readHello(self._hello, data)
             if received is None:
@@ -74,8 +92,10 @@ class Handshake:
         try:
             rest: bytes | None = self.records.handshake(data)
         except ssl.SSLError as error:
-            answer = _PLAIN if error.reason == "HTTP_REQUEST" else self.records.takePending()
-            raise HandshakeFailed(reasonOf(error), answer) from None
+            name = newId()
+            isPlain = error.reason == "HTTP_REQUEST"
+            answer = _PLAIN % (len(_SENTENCE), name.encode(), _SENTENCE) if isPlain else self.records.takePending()
+            raise HandshakeFailed(reasonOf(error), answer, name) from None
         return rest
 
     def _readHello(self, reader: ClientHelloReader, data: bytes) -> bytes | None:

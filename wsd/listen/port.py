@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.connection.request import newId
 from wsd.listen.transport import READ, TCPTransport, UNIXTransport
 
 _ANY = ("0.0.0.0", "::")
@@ -38,8 +39,9 @@ _NO_DESCRIPTOR = (
 _SENTENCE = b"the server has no descriptor left for your connection; try again\n"
 _ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
+    b"Content-Length: %d\r\nX-Request-Id: {id}\r\nConnection: close\r\n\r\n%b" % (len(_SENTENCE), _SENTENCE)
 )
+"""`{id}` becomes the id of the line in the log that tells why."""
 
 
 class Shortage:
@@ -57,6 +59,8 @@ class Shortage:
         self._spare: int | None = None
         self._failed = 0
         self._reportedAt: float | None = None
+        self._id = ""
+        """The id of the newest line in the log, and of the clients that were turned away since."""
 
     def prepare(self) -> None:
         """Open the spare descriptor, if there is none."""
@@ -72,6 +76,9 @@ class Shortage:
 
     def turnAway(self, listening: socket.socket, error: OSError, answer: bytes) -> None:
         """Send this answer to pending clients and close their connections, as many as one turn allows."""
+        if self._mayReport:
+            self._id = newId()
+        answer = answer.replace(b"{id}", self._id.encode())
         failed = 0
         while failed < _BATCH and self._spare is not None:
             self.close()
@@ -91,16 +98,20 @@ class Shortage:
         name = errno.errorcode.get(error.errno or 0, "unknown")
         self._count(name, failed)
         self._failed += failed
-        now = self._seconds()
-        if self._reportedAt is None or now - self._reportedAt >= _QUIET:
+        if self._mayReport:
             self.log.error(
                 "{count} connections could not be accepted: {reason}",
                 event="listener.short",
+                id=self._id,
                 count=self._failed,
                 error=name,
                 reason=_NO_DESCRIPTOR if name == "EMFILE" else error.strerror,
             )
-            self._reportedAt, self._failed = now, 0
+            self._reportedAt, self._failed = self._seconds(), 0
+
+    @property
+    def _mayReport(self) -> bool:
+        return self._reportedAt is None or self._seconds() - self._reportedAt >= _QUIET
 
 
 def _end(client: socket.socket, answer: bytes) -> None:

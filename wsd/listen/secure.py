@@ -14,20 +14,19 @@ from twisted.internet import main
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ISSLTransport
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import classImplements
 
+from wsd.connection.request import newId
 from wsd.listen.handshake import ChooseContext, Handshake, HandshakeFailed, tlsInfoOf
 from wsd.listen.sealing import Sealer
 from wsd.listen.transport import LATER, READ
+from wsd.logs import ConnectionLog
 from wsd.policies.address import TlsInfo
 
 _PASSED = {"setWaterMarks", "limitKernelBuffer", "via", "waited"}
 _PASSED |= {"getTcpNoDelay", "setTcpNoDelay", "getTcpKeepAlive", "setTcpKeepAlive"}
 """Attributes that are passed on from the transport below, if it has them."""
-
-_log = Logger(namespace="wsd")
 
 
 class Phase(Enum):
@@ -71,12 +70,12 @@ class SecureTransport:
         "protocol",
     )
 
-    def __init__(self, choose: ChooseContext, protocol: Any) -> None:
+    def __init__(self, choose: ChooseContext, protocol: Any, count: Callable[[str], object]) -> None:
         self.protocol = protocol
         self.connected = False
         self.disconnecting = False
         self._phase = _HANDSHAKE
-        self._handshake: Handshake | None = Handshake(choose)
+        self._handshake: Handshake | None = Handshake(choose, count)
         self._serverName: str | None = None
         self._records: Any = None
         self._sealer: Any = None
@@ -191,7 +190,7 @@ class SecureTransport:
             rest = handshake.feed(data)
         except HandshakeFailed as failed:
             self._phase = _REFUSED
-            self._logRefusal(failed.reason)
+            self._logRefusal(failed.reason, failed.id)
             self._below.write(failed.answer)
             self._below.loseConnection()
             return None
@@ -216,9 +215,10 @@ class SecureTransport:
         self._logRefusal(f"no complete handshake within {seconds:g} seconds")
         self._below.abortConnection()
 
-    def _logRefusal(self, reason: str) -> None:
+    def _logRefusal(self, reason: str, name: str | None = None) -> None:
         peer = getattr(self.getPeer(), "host", "unix")
-        _log.info("TLS handshake with {peer} failed: {reason}", event="tls.refused", peer=peer, reason=reason)
+        log = ConnectionLog(name or newId())
+        log.info("TLS handshake with {peer} failed: {reason}", event="tls.refused", peer=peer, reason=reason)
 
     # -- writing --------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,8 @@ class Certificates:
         """With `self_signed`, the file of the authority's certificate, which clients may trust."""
         self._seen: object = None
         self._loggedExpiry: float | None = None
+        self.handshakes: dict[str, int] = {}
+        """The number of handshakes, by version or "failed"."""
         self._contexts = self._read(tls)
 
     # -- reading --------------------------------------------------------------------------------------------------
@@ -194,7 +196,10 @@ class Certificates:
 
     def wrap(self, factory: IProtocolFactory) -> IProtocolFactory:
         """A factory that puts TLS in front of the protocols of `factory`."""
-        return SecureFactory(self._choose, factory)
+        return SecureFactory(self._choose, factory, self._count)
+
+    def _count(self, version: str) -> None:
+        self.handshakes[version] = self.handshakes.get(version, 0) + 1
 
 
 class SecureFactory(Factory):
@@ -202,14 +207,15 @@ class SecureFactory(Factory):
 
     noisy = False
 
-    def __init__(self, choose: ChooseContext, inner: IProtocolFactory) -> None:
+    def __init__(self, choose: ChooseContext, inner: IProtocolFactory, count: Callable[[str], object]) -> None:
         self._choose = choose
+        self._count = count
         self.inner = inner
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Build the inner protocol, and TLS below it."""
         inner = self.inner.buildProtocol(addr)  # type: ignore[arg-type]
-        return None if inner is None else SecureTransport(self._choose, inner)
+        return None if inner is None else SecureTransport(self._choose, inner, self._count)
 
     def doStart(self) -> None:
         """Start the inner factory."""

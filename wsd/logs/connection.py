@@ -28,7 +28,12 @@ class ConnectionLog:
 
         The event is the same as a Logger's. Making it here is faster, and each handshake logs two.
         """
+        self.publish(template, fields)
+
+    def publish(self, template: str, fields: dict[str, Any], **more: Any) -> None:
+        """Log a normal event, of which `fields` becomes a part without a copy."""
         fields.update(
+            more,
             id=self.id,
             log_logger=_logger,
             log_level=LogLevel.info,

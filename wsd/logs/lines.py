@@ -65,18 +65,20 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _traceback(event: LogEvent) -> str:
+def tracebackOf(event: LogEvent) -> str:
+    """The traceback of an event about an exception, "" for any other."""
     failure = event.get("log_failure", event.get("failure"))
     return str(failure.getTraceback()) if isinstance(failure, Failure) else ""
 
 
-def _message(event: LogEvent) -> str:
+def messageOf(event: LogEvent) -> str:
+    """The sentence of an event, on one line."""
     if "failure" in event and "log_failure" not in event and isinstance(event["failure"], Failure):
         # Twisted's legacy log has the traceback in its text.
         return escaped(str(event.get("why") or event["failure"].getErrorMessage()))
     template = event.get("log_format")
     text = ""
-    if isinstance(template, str) and "(" not in template and "log_flattened" not in event:
+    if isinstance(template, str) and "()" not in template and "log_flattened" not in event:
         # Faster than Twisted's formatEvent, which is used for templates with calls, and after any error.
         try:
             text = template.format_map(event)
@@ -97,9 +99,9 @@ def textLine(event: LogEvent) -> str:
 def _timeless(event: LogEvent) -> str:
     level = event.get("log_level", LogLevel.info).name
     name = f"[{event['id']}] " if "id" in event else ""
-    line = f"{level:5} {name}{_message(event)}\n"
+    line = f"{level:5} {name}{messageOf(event)}\n"
     if "log_failure" in event or "failure" in event:
-        line += "".join(f"    {escaped(part)}\n" for part in _traceback(event).splitlines())
+        line += "".join(f"    {escaped(part)}\n" for part in tracebackOf(event).splitlines())
     return line
 
 
@@ -119,24 +121,31 @@ def hasColours(stream: IO[str], environ: Mapping[str, str]) -> bool:
     return isTerminal and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def jsonLine(event: LogEvent) -> str:
-    """
-    A JSON object on one line: `time`, `level`, `message`, `traceback` of an error, and the event's fields.
+def fieldsOf(event: LogEvent) -> dict[str, str | int | float]:
+    """The event's fields. Only events of the daemon itself have any, since a library's may contain private data."""
+    if str(event.get("log_namespace", "")).partition(".")[0] != "wsd":
+        return {}
+    return {
+        name: value
+        for name, value in event.items()
+        if isinstance(value, (str, int, float)) and not name.startswith("log_") and name not in _OF_TWISTED
+    }
 
-    Only events of the daemon itself have fields, since those of a library may contain private data.
-    """
+
+def priorityOf(event: LogEvent) -> int:
+    """The level of an event as a priority of syslog(3)."""
+    return _PRIORITIES.get(event.get("log_level", LogLevel.info), 6)
+
+
+def jsonLine(event: LogEvent) -> str:
+    """A JSON object on one line: `time`, `level`, `message`, `traceback` of an error, and the event's fields."""
     entry: dict[str, Any] = {
         "time": _time(event),
         "level": event.get("log_level", LogLevel.info).name,
-        "message": _message(event),
+        "message": messageOf(event),
     }
-    if str(event.get("log_namespace", "")).partition(".")[0] == "wsd":
-        entry |= {
-            name: value
-            for name, value in event.items()
-            if isinstance(value, (str, int, float)) and not name.startswith("log_") and name not in _OF_TWISTED
-        }
-    traceback = _traceback(event)
+    entry |= fieldsOf(event)
+    traceback = tracebackOf(event)
     if traceback:
         entry["traceback"] = traceback
     line = _encode(entry)
@@ -150,7 +159,7 @@ def forJournal(line: Callable[[LogEvent], str]) -> Callable[[LogEvent], str]:
     inner = _timeless if line is textLine else line
 
     def prioritized(event: LogEvent) -> str:
-        priority = _PRIORITIES.get(event.get("log_level", LogLevel.info), 6)
+        priority = priorityOf(event)
         return "".join(f"<{priority}>{part}\n" for part in inner(event).splitlines())
 
     return prioritized

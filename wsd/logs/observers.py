@@ -1,18 +1,29 @@
-"""Writes the lines of events to a stream or a file: from a level on, and with a limit for refusals."""
+"""Writes the lines of events to a stream, a file or the journal: from a level on, and not all of a flood."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable
 from io import FileIO
-from typing import IO
+from typing import IO, Protocol
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel
 from zope.interface import implementer
 
+from wsd.logs.access import ACCESS, AccessSettings, LimitedLines
+from wsd.logs.journal import JournalObserver
 from wsd.logs.lines import colouredLine, forJournal, hasColours, isJournal, jsonLine, textLine
+
+
+class EventWriter(Protocol):
+    """Writes a line for each event."""
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write the line of an event."""
+
+    def reopen(self) -> None:
+        """Continue in a new file of the same name."""
 
 
 @implementer(ILogObserver)
@@ -54,75 +65,13 @@ class LineObserver:
         self._stream.flush()
 
 
-_REFUSED = frozenset({"request.refused", "handler.refused", "tls.refused", "proxy.dropped", "soap.unanswered"})
-"""Events that any client can cause as often as it likes."""
-
-
-class RefusalLimit:
+def linesTo(style: str, path: str | None = None, stream: IO[str] | None = None) -> EventWriter:
     """
-    Limits the lines about refusals in a minute, for one address and in total.
+    Writes lines of text or JSON to a file or a stream, or entries to the journal.
 
-    Further lines are omitted and counted. The first event after the minute reports their number in one line.
+    Raises OSError if the file cannot be opened, or there is no journal.
     """
-
-    MINUTE = 60.0
-    PER_ADDRESS = 60
-    IN_TOTAL = 600
-
-    def __init__(self) -> None:
-        self._begin = 0.0
-        self._lines: Counter[str] = Counter()
-        self._logged = self._omitted = 0
-
-    @property
-    def hasOmitted(self) -> bool:
-        """Whether lines were omitted and not reported yet."""
-        return self._omitted > 0
-
-    def allows(self, event: LogEvent) -> bool:
-        """Whether this event may be logged."""
-        if event.get("event") not in _REFUSED:
-            return True
-        address = _addressIn(str(event.get("peer", "")))
-        if self._logged < self.IN_TOTAL and self._lines[address] < self.PER_ADDRESS:
-            self._lines[address] += 1
-            self._logged += 1
-            return True
-        self._omitted += 1
-        return False
-
-    def omitted(self, event: LogEvent) -> LogEvent | None:
-        """Returns an event that reports the lines omitted in the last minute, if this event begins a new minute."""
-        now = event.get("log_time", 0.0)
-        if self._begin <= now < self._begin + self.MINUTE:
-            return None
-        count, self._begin = self._omitted, now
-        self._logged = self._omitted = 0
-        self._lines.clear()
-        if not count:
-            return None
-        sentence = (
-            "omitted {count} lines about refusals; the limit per minute is {each} for one address and {most} in total"
-        )
-        return _warning(now, sentence, event="log.omitted", count=count, each=self.PER_ADDRESS, most=self.IN_TOTAL)
-
-
-def _warning(now: float, template: str, **fields: object) -> LogEvent:
-    """A warning by the log itself."""
-    return {
-        **fields,
-        "log_format": template,
-        "log_level": LogLevel.warn,
-        "log_namespace": "wsd",
-        "log_time": now,
-    }
-
-
-def _addressIn(peer: str) -> str:
-    """The address of a peer as the log writes it, without the port."""
-    if peer.startswith("["):
-        return peer[1 : peer.find("]")]
-    return peer.partition(":")[0] if peer.count(":") == 1 else peer
+    return JournalObserver() if style == "journal" else LineObserver(style, path, stream)
 
 
 class Threshold:
@@ -144,29 +93,60 @@ class Threshold:
 
 
 @implementer(ILogObserver)
-class FilteredObserver:
-    """Passes on events of at least a level, except excess refusals and events of Twisted that add nothing."""
+class DaemonObserver:
+    """
+    The daemon's log: events of at least a level, except those of Twisted that add nothing.
 
-    def __init__(self, lines: LineObserver, threshold: Threshold) -> None:
+    Access lines may have a file of their own, which has them whatever the level. Refused requests are in the log too.
+    """
+
+    def __init__(
+        self, lines: EventWriter, threshold: Threshold, access: AccessSettings, accessLines: EventWriter | None
+    ) -> None:
         self._threshold = threshold
-        self._lines = lines
-        self._refusals = RefusalLimit()
+        self._access = access
+        self._lines = LimitedLines(lines, access.perMinute)
+        self._mayOmit = accessLines is not None or not access.isEnabled or access.sample < 1
+        """Whether the log does not get every access line."""
+        self._accessLines = None if accessLines is None else LimitedLines(accessLines, access.perMinute)
 
     def __call__(self, event: LogEvent) -> None:
-        if event.get("log_level") not in self._threshold.levels or ("id" not in event and _isNoise(event)):
+        if self._mayOmit and event.get("event") in ACCESS and self._isOmitted(event):
             return
-        if event.get("event") in _REFUSED or self._refusals.hasOmitted:
-            omitted = self._refusals.omitted(event)
-            if omitted is not None:
-                self._lines(omitted)
-            if not self._refusals.allows(event):
-                return
-        self._lines(event)
+        if event.get("log_level") in self._threshold.levels and ("id" in event or not _isNoise(event)):
+            self._lines(event)
+
+    def _isOmitted(self, event: LogEvent) -> bool:
+        """Write an access line to its own file, or leave it out. Returns whether the log does not get it."""
+        isIncluded = self._access.includes(event)
+        if isIncluded and self._access.sample < 1:
+            event["sample"] = self._access.sample
+        if self._accessLines is not None and isIncluded:
+            self._accessLines(event)
+        if event["event"] == "request.refused":
+            return False
+        return self._accessLines is not None or not isIncluded
+
+    def flush(self, now: float) -> None:
+        """Write how many lines were left out, if the minute is over."""
+        for lines in (self._lines, self._accessLines):
+            if lines is not None:
+                lines.flushAfterMinute(now)
 
 
-def observer(lines: LineObserver, level: str | Threshold) -> ILogObserver:
-    """The daemon's log observer, which writes lines of at least this level. That of a `Threshold` can be changed."""
-    return FilteredObserver(lines, Threshold(level) if isinstance(level, str) else level)
+def observer(
+    lines: EventWriter,
+    level: str | Threshold,
+    access: AccessSettings | None = None,
+    accessLines: EventWriter | None = None,
+) -> DaemonObserver:
+    """
+    The daemon's log observer, which writes lines of at least this level. That of a `Threshold` can be changed.
+
+    `accessLines` writes the access lines; without it, they go to the log.
+    """
+    threshold = Threshold(level) if isinstance(level, str) else level
+    return DaemonObserver(lines, threshold, access or AccessSettings(), accessLines)
 
 
 def _isNoise(event: LogEvent) -> bool:

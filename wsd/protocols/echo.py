@@ -196,6 +196,7 @@ class Echo(Connection):
         if self.switches.abrupt:
             self.drop(Cause.aborted)
         elif self.switches.close is not None:
+            self.namesId = False  # The client gave the reason, and expects it back.
             self.close(self.switches.close, self.switches.reason)
 
     async def _delay(self) -> None:

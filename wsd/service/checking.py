@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from wsd.config import Config, ConfigError, Log
+from wsd.config import Config, ConfigError
 from wsd.connection import Factory
 from wsd.listen.bind import check as checkListeners
 from wsd.listen.endpoints import CannotListen
@@ -65,8 +65,9 @@ def check(config: Config, reactor: Any, environ: Mapping[str, str]) -> Findings:
         with findings.within():
             for warning in checkTls(config.tls, environ):
                 findings.warn(warning)
-    with findings.within("log"):
-        _checkLog(config.log, findings)
+    for table, file in (("log", config.log.file), ("access", config.access.file)):
+        with findings.within(table):
+            _checkLog(table, file, findings)
     _checkTogether(config, findings)
     return findings
 
@@ -95,19 +96,19 @@ def _checkOptions(options: object) -> Iterable[str]:
     return () if check is None else check()
 
 
-def _checkLog(log: Log, findings: Findings) -> None:
-    if log.file is None:
+def _checkLog(table: str, file: str | None, findings: Findings) -> None:
+    if file is None:
         return
-    folder = os.path.dirname(os.path.abspath(log.file))
-    if os.path.isdir(log.file):
-        raise ConfigError(f"{log.file} is a folder; name a file", "file")
-    if os.path.exists(log.file):
-        if not os.access(log.file, os.W_OK):
-            raise ConfigError(f"{log.file} cannot be written by this user; run this as the user of the daemon", "file")
+    folder = os.path.dirname(os.path.abspath(file))
+    if os.path.isdir(file):
+        raise ConfigError(f"{file} is a folder; name a file", "file")
+    if os.path.exists(file):
+        if not os.access(file, os.W_OK):
+            raise ConfigError(f"{file} cannot be written by this user; run this as the user of the daemon", "file")
     elif not os.path.isdir(folder):
-        findings.warn(f"log.file: the folder {folder} does not exist yet")
+        findings.warn(f"{table}.file: the folder {folder} does not exist yet")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        findings.warn(f"log.file: this user cannot create {log.file}")
+        findings.warn(f"{table}.file: this user cannot create {file}")
 
 
 def _checkTogether(config: Config, findings: Findings) -> None:

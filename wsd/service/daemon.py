@@ -156,9 +156,11 @@ class Daemon(Service):
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self.routes.connections])
         metrics.setMemory(lambda: self._budget.used)
         metrics.setLag(lambda: self._timer.lag)
-        if self.listening.certificates is not None:
-            metrics.setCertificates(self.listening.certificates.expiry)
-            metrics.setRevoked(self.listening.certificates.crlExpiry)
+        certificates = self.listening.certificates
+        if certificates is not None:
+            metrics.setCertificates(certificates.expiry)
+            metrics.setRevoked(certificates.crlExpiry)
+            metrics.setTlsHandshakes(lambda: certificates.handshakes)
 
     def readiness(self) -> tuple[bool, str, list[str], list[str]]:
         """For /readyz: whether the daemon is ready, its plane of frames, its routes, and the reasons if it is not."""

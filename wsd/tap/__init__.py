@@ -15,6 +15,7 @@ from typing import Any
 from twisted.application.service import IService
 
 from wsd.config import ConfigError
+from wsd.logs import JOURNAL
 from wsd.policies.timer import keepTime
 from wsd.tap.background import describe, isBackground
 from wsd.tap.log import LoggedService
@@ -40,10 +41,7 @@ def makeService(options: Options) -> IService:
     except ConfigError as error:
         raise exitWith(str(error)) from None
     except OSError as error:
-        where = "log.file: " if options.config.log.file else ""
-        raise exitWith(
-            f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"
-        ) from None
+        raise exitWith(_unwritable(options, error)) from None
     try:
         service.makeService(options.config, reactor, logged.reread, logged.threshold).setServiceParent(logged)
         parent: Any = options.parent or {}
@@ -52,3 +50,19 @@ def makeService(options: Options) -> IService:
     except (ConfigError, service.CannotListen) as error:
         raise exitWith(str(error)) from None
     return logged
+
+
+def _unwritable(options: Options, error: OSError) -> str:
+    """Why the log cannot be written."""
+    if error.filename is None:
+        return f'log.format: there is no journal at {JOURNAL} ({error.strerror}); use "text" or "json"'
+    key = next(
+        (
+            name
+            for name, table in (("log", options.config.log), ("access", options.config.access))
+            if table.file == error.filename
+        ),
+        None,
+    )
+    where = f"{key}.file: " if key else ""
+    return f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"

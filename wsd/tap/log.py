@@ -8,15 +8,19 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import FileIO
+from math import inf
+from time import time
 from typing import Any
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 from twisted.logger import ILogObserver, Logger, LogLevel
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from wsd.config import Config, ConfigError
-from wsd.logs import LineObserver, Threshold, observer
+from wsd.logs import MINUTE, AccessSettings, EventWriter, Threshold, linesTo, observer
 from wsd.tap.options import Options
 
 
@@ -35,9 +39,13 @@ class LoggedService(MultiService):
         self._observer: ILogObserver | None = None
         self.threshold: Threshold | None = Threshold(options.config.log.level)
         """The least level that is logged; None if the log is not written here."""
-        self._rotateFile: Callable[[], object] = lambda: None
+        self._reopened: list[Callable[[], object]] = []
+        self._flush: Callable[[float], object] = lambda now: None
         self._path: str | None = None
+        self._accessLines: EventWriter | None = None
         self._stacks: Any = None
+        self._flushing = LoopingCall(lambda: self._flush(time()))
+        self._flushing.clock = reactor
         parent: Any = options.parent or {}
         if "fileLogObserverFactory" in parent:
             written = self._written(parent["logFile"])
@@ -51,20 +59,35 @@ class LoggedService(MultiService):
 
     def _written(self, stream: Any) -> ILogObserver:
         """An observer that writes to the file of the configuration, else to `stream`."""
-        log = self._options.config.log
+        log, access = self._options.config.log, self._options.config.access
         assert self.threshold is not None
-        if log.file is None:
-            return observer(LineObserver(log.format, stream=stream), self.threshold)
-        lines = LineObserver(log.format, log.file)
-        self._rotateFile, self._path = lines.reopen, log.file
-        return observer(lines, self.threshold)
+        lines = linesTo(log.format, log.file, stream)
+        if log.file is not None:
+            self._reopened.append(lines.reopen)
+            self._path = log.file
+        self._accessLines = self._ownAccessLines()
+        settings = AccessSettings(access.enabled, access.sample, access.per_minute)
+        written = observer(lines, self.threshold, settings, self._accessLines)
+        self._flush = written.flush
+        return written
+
+    def _ownAccessLines(self) -> EventWriter | None:
+        """What writes the access lines, None if they go to the log."""
+        log, access = self._options.config.log, self._options.config.access
+        if access.file is None and access.format is None:
+            return None
+        style = access.format or ("text" if log.format == "journal" else log.format)
+        lines = linesTo(style, access.file)
+        self._reopened.append(lines.reopen)
+        return lines
 
     def _stream(self, parent: Mapping[str, Any]) -> Any:
         """Where twistd logs: to its --logfile, the terminal or, as a daemon, twistd.log. Files are rotated by size."""
         path = parent.get("logfile") or ("-" if parent.get("nodaemon", True) else "twistd.log")
         if path != "-":
             file = LogFile.fromFullPath(path, **self._options.rotation)
-            self._rotateFile, self._path = file.rotate, file.path
+            self._reopened.append(file.rotate)
+            self._path = file.path
             return file
         if not parent.get("nodaemon", True):
             raise ConfigError("--logfile: a daemon has no terminal to log to; name a file, or run twistd -n")
@@ -85,9 +108,21 @@ class LoggedService(MultiService):
         """Start. From now on SIGUSR1, which logrotate sends, rotates the file."""
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.rotate))
         self._keepStacks()
+        self._flushing.start(MINUTE, now=False)
         for notice in self._options.notices():
             Logger(namespace="wsd").warn("{notice}", event="config.unknown", notice=notice)
         super().startService()
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop. Lines that were left out so far are reported."""
+        if self._flushing.running:
+            self._flushing.stop()
+        stopped: Deferred[Any] = super().stopService()
+        return stopped.addBoth(self._report)
+
+    def _report(self, result: Any) -> Any:
+        self._flush(inf)
+        return result
 
     def _keepStacks(self) -> None:
         """Write the stack of each thread to the log at a crash, and at SIGABRT from systemd's watchdog."""
@@ -101,13 +136,15 @@ class LoggedService(MultiService):
     def rotate(self) -> None:
         """Continue in a new file or, if it cannot be opened, in the old one."""
         try:
-            self._rotateFile()
+            for reopen in self._reopened:
+                reopen()
             self._keepStacks()
         except OSError as error:
             Logger().warn("the log continues in its old file: {reason}", event="log.kept", reason=str(error))
 
     def reread(self) -> Config:
-        """Called first by a reload: reopen the log file, and read the configuration again. Raises ConfigError."""
-        if self._options.config.log.file is not None:
+        """Called first by a reload: reopen the log files, and read the configuration again. Raises ConfigError."""
+        config = self._options.config
+        if config.log.file is not None or config.access.file is not None:
             self.rotate()
         return self._options.reread()

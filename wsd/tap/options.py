@@ -77,7 +77,7 @@ class Options(UsageOptions):
         ["tls-key", None, None, "The private key of the certificate: a PEM file.  [default: the file of --tls-cert]"],
         ["config", "c", None, "The configuration file. Options override it."],
         ["handlers", "w", None, "A folder of pywebsocket handlers. NAME_wsh.py serves /NAME."],
-        ["log-format", None, None, "The format of the log: text or json.  [default: text]"],
+        ["log-format", None, None, "The format of the log: text, json or journal.  [default: text]"],
         ["log-level", None, None, "The lowest level to log: debug, info, warn or error.  [default: info]"],
     ]
     optFlags: ClassVar = [

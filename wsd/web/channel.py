@@ -250,6 +250,7 @@ class Channel(http.HTTPChannel):
 
     def requestDone(self, request: HttpRequest) -> None:
         """Called when an answer is complete: go on with the next request."""
+        request.answered()
         self._ending.answered()
         super().requestDone(request)
         if not self._isReading and self._later is None:
@@ -294,6 +295,13 @@ class Channel(http.HTTPChannel):
     def peerEnded(self) -> None:
         """Called when the peer has closed its half: answer what it has sent."""
         self._settle()
+
+    def refused(self) -> str | None:
+        """Called when the current request is refused instead of being answered. Returns its id, if there is one."""
+        if not self.requests:
+            return None
+        self.requests[-1].isRefused = True
+        return str(self.requests[-1].id)
 
     # -- ending ---------------------------------------------------------------------------------------------------
 

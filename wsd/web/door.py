@@ -133,7 +133,7 @@ class Door(Protocol):
             try:
                 self._upgrade(head, peer, tls, rest)
             except Refused as refused:
-                self._refuse(self._restate(refused, head), head)
+                self._refuse(self._restate(refused, head), head, peer)
             return None
         return Admitted(head, peer, tls)
 
@@ -193,10 +193,10 @@ class Door(Protocol):
 
     # -- ending ---------------------------------------------------------------------------------------------------
 
-    def _refuse(self, refused: Refused, head: Head | None = None) -> None:
+    def _refuse(self, refused: Refused, head: Head | None = None, peer: Peer | None = None) -> None:
         """Answer with a status and a page or one sentence, and end the connection."""
         self._noteRefusal(refused)
-        self._ending.refuse(refused, head)
+        self._ending.refuse(refused, head, peer=peer)
         self._buffer = b""
 
     def _noteRefusal(self, refused: Refused) -> None:

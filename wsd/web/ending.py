@@ -53,6 +53,9 @@ class Requests(Protocol):
     def peerEnded(self) -> None:
         """Called when the peer has closed its half of the connection."""
 
+    def refused(self) -> str | None:
+        """Called when the current request is refused instead of being answered. Returns its id, if there is one."""
+
 
 def hostOf(address: Any) -> str:
     """The host of a transport's address; "unix" for a unix socket."""
@@ -137,13 +140,15 @@ class Ending:
         """
         Send a status with a page or one sentence, and end the connection. For heads that twisted.web does not get.
 
-        `name` is the id in the log.
+        `name` is the request's id, in the log and in the answer.
         """
         if self.isLingering:
             return
         who = peer or hostOf(self._transport.getPeer())
-        self._site.refused(ConnectionLog(name or newId()), head, who, refused)
-        answer = answerTo(refused, head, peer, self._site.hasConsole)
+        name = name or (None if self.requests is None else self.requests.refused())
+        log = ConnectionLog(name or newId())
+        self._site.refused(log, head, who, refused, self._site.tlsOf(self._transport))
+        answer = answerTo(refused, head, peer, self._site.hasConsole, log.id)
         self._transport.write(_answer(refused, answer, isHead=head is not None and head.method == "HEAD"))
         self.linger()
 

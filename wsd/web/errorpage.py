@@ -39,7 +39,8 @@ _PAGE = Template("""\
   <header id="site-header"></header>
   <main class="page error">
     <p class="status" lang="en">$status $phrase</p>
-$english$chinese  </main>
+$english$chinese    <p class="quiet">ID <code>$id</code></p>
+  </main>
 </body>
 </html>
 """)
@@ -77,21 +78,27 @@ class ErrorAnswer(NamedTuple):
     fields: tuple[tuple[str, str], ...]
 
 
-def answerTo(refused: Refused, head: Head | None, peer: Peer | None, hasConsole: bool) -> ErrorAnswer:
-    """Returns a page if the client prefers one, else one sentence of text. `head` is None if none was read."""
+def answerTo(refused: Refused, head: Head | None, peer: Peer | None, hasConsole: bool, requestId: str) -> ErrorAnswer:
+    """
+    Returns a page if the client prefers one, else one sentence of text. `head` is None if none was read.
+
+    Both have the request's id, with which the log tells more.
+    """
+    named = ("X-Request-Id", requestId)
     if head is None or not prefersHtml(head):
-        return ErrorAnswer(f"{refused.sentence}\n".encode(), (("Content-Type", "text/plain; charset=utf-8"),))
+        return ErrorAnswer(f"{refused.sentence}\n".encode(), (("Content-Type", "text/plain; charset=utf-8"), named))
     fields = (
         ("Content-Type", "text/html; charset=utf-8"),
         ("Content-Security-Policy", _POLICY),
         ("Referrer-Policy", "no-referrer"),
         ("Cache-Control", "no-store"),
         ("Vary", "Accept, Accept-Language"),
+        named,
     )
-    return ErrorAnswer(_page(refused, head, peer, hasConsole).encode(), fields)
+    return ErrorAnswer(_page(refused, head, peer, hasConsole, requestId).encode(), fields)
 
 
-def _page(refused: Refused, head: Head, peer: Peer | None, hasConsole: bool) -> str:
+def _page(refused: Refused, head: Head, peer: Peer | None, hasConsole: bool, requestId: str) -> str:
     """The page has both languages: theme.js shows the one that the visitor has chosen, before the first paint."""
     english, chinese = wordsFor(refused.status)
     console = _consoleUrl(head, peer) if hasConsole and refused.status == _CONSOLE else None
@@ -103,6 +110,7 @@ def _page(refused: Refused, head: Head, peer: Peer | None, hasConsole: bool) -> 
         lang="zh-CN" if prefersChinese(head) else "en",
         status=refused.status,
         phrase=escape(refused.phrase),
+        id=requestId,
         style=_STYLE,
         english=_section("en", english, linksEn, "The server says:", refused.sentence),
         chinese=_section("zh-CN", chinese, linksZh, "服务器的说明：", refused.sentence),

@@ -14,6 +14,7 @@ from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
 from wsd import resources
+from wsd.connection.access import clientFields, requestLine
 from wsd.connection.deprecated import renamed
 from wsd.connection.request import newId
 from wsd.head import Head, Refused
@@ -71,8 +72,12 @@ class HttpRequest(server.Request):
     isLost = False
     """Whether the client is gone."""
 
+    isRefused = False
+    """Whether it was refused, of which the log has a line."""
+
     site: Any
     _resource: Any = None
+    _begunAt = 0.0
     _refused: Refused | None = None
 
     def arrive(self, head: Head, peer: Peer, tls: TlsInfo | None, site: Site) -> None:
@@ -80,6 +85,7 @@ class HttpRequest(server.Request):
         self.id = newId()
         self.log = ConnectionLog(self.id)
         self.head, self.peer, self.tls, self.site = head, peer, tls, site
+        self._begunAt = site.clock.seconds()
         self.method, self.uri = head.method.encode("latin-1"), head.target.encode("latin-1")
         self.clientproto = b"HTTP/%d.%d" % head.version
         self.path = head.path.encode("latin-1")
@@ -141,7 +147,27 @@ class HttpRequest(server.Request):
             except Exception:
                 self.log.failure("a resource failed", Failure(), event="http.error")
         self.isLost = True
+        self._left()
         super().connectionLost(reason)
+
+    def answered(self) -> None:
+        """Called when the answer is complete: write the access line, unless that of the refusal was written."""
+        if not self.isRefused:
+            template, fields = self._line("answered {method} {path} for {peer} with {status}")
+            self.log.info(template, event="request.answered", **fields)
+
+    def _left(self) -> None:
+        """The same if the client has left before the answer was complete."""
+        if not self.isRefused:
+            template, fields = self._line(
+                "the client left before the answer to {method} {path} for {peer} was complete"
+            )
+            self.log.info(template, event="request.left", **fields)
+
+    def _line(self, beginning: str) -> tuple[str, dict[str, Any]]:
+        duration = self.site.clock.seconds() - self._begunAt
+        client = clientFields(self.peer, self.tls)
+        return requestLine(beginning, self.head, client, self.code, duration, self.received, self.sentLength)
 
     def hold(self) -> None:
         """Pause reading of the body. Each `hold` needs its own `release`."""
@@ -177,6 +203,12 @@ class HttpRequest(server.Request):
             self.producer = None
         else:
             super().unregisterProducer()
+
+    def write(self, data: bytes) -> None:
+        """Send some of the answer. Every error has the request's id, also one that a protocol answers with."""
+        if not self.startedWriting and self.code >= http.BAD_REQUEST:
+            self.setHeader(b"X-Request-Id", self.id.encode())
+        super().write(data)
 
     def finish(self) -> None:
         """Called when the answer is complete."""
@@ -237,8 +269,9 @@ class HttpRequest(server.Request):
         """Answer with a status, and a page or one sentence."""
         if self.isLost:
             return
-        self.site.refused(self.log, self.head, self.peer, refused)
-        content, fields = answerTo(refused, self.head, self.peer, self.site.hasConsole)
+        self.isRefused = True
+        self.site.refused(self.log, self.head, self.peer, refused, self.tls)
+        content, fields = answerTo(refused, self.head, self.peer, self.site.hasConsole, self.id)
         self.setResponseCode(refused.status, refused.phrase.encode())
         for name, value in (*refused.headers, *fields):
             self.setHeader(name.encode(), value.encode("latin-1", "replace"))

@@ -10,6 +10,7 @@ from twisted.web.resource import IResource, Resource, getChildForRequest
 
 from wsd.config import Policies, Route
 from wsd.connection import Factory
+from wsd.connection.access import clientFields, pathOf
 from wsd.head import Head, Refused, decodedPath
 from wsd.logs import ConnectionLog
 from wsd.metrics import Metrics
@@ -265,8 +266,10 @@ class Site:
         found: IResource = getChildForRequest(resource, request)
         return found
 
-    def refused(self, log: ConnectionLog, head: Head | None, who: Peer | str, refused: Refused) -> None:
-        """Log and count a request that was refused."""
+    def refused(
+        self, log: ConnectionLog, head: Head | None, who: Peer | str, refused: Refused, tls: TlsInfo | None = None
+    ) -> None:
+        """Log and count a request that was refused: this is its access line."""
         self.metrics.refusal(refused.status)
         if head is not None and head.isUpgrade:
             self.metrics.handshake(str(refused.status))
@@ -274,9 +277,10 @@ class Site:
             "refused {line} from {peer} with {status}: {sentence}",
             event="request.refused",
             line=_withoutQuery(head)[:200] if head is not None else "a request",
-            peer=str(who),
             status=refused.status,
             sentence=refused.sentence,
+            **({"method": head.method[:200], "path": pathOf(head)} if head is not None else {}),
+            **(clientFields(who, tls) if isinstance(who, Peer) else {"peer": who}),
         )
 
 

@@ -99,7 +99,7 @@ def test_the_connections_are_listed_shown_and_closed(operator: Operator) -> None
         with pytest.raises(ConnectionClosed) as closed:
             second.recv(timeout=PATIENCE)
         assert closed.value.rcvd is not None
-        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, "再见")
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4001, f"再见 [{listed[0]['id']}]")
         assert operator.ctl("connections").splitlines()[-1] == "1 of 1 connections"
         assert "closed: operator" in operator.daemon.log
         assert operator.fails("show", listed[0]["id"]).startswith(

@@ -25,7 +25,7 @@ def errors(client: Client) -> list[str]:
 
 
 def closing(client: Client) -> tuple[int | None, str]:
-    return client.closeCode, client.protocol.close_reason or ""
+    return client.closeCode, client.closeReason
 
 
 class TestAFrame:

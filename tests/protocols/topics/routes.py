@@ -41,7 +41,7 @@ def refusal(daemon: Daemon, path: str) -> tuple[int, str]:
 
 def closing(client: Client) -> tuple[int | None, str]:
     """The code and the sentence that a connection is closed with."""
-    return client.closeCode, client.protocol.close_reason or ""
+    return client.closeCode, client.closeReason
 
 
 class Answer:

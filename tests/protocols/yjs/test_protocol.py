@@ -22,7 +22,7 @@ from wsd.protocols.yjs.store import Store
 
 def closing(editor: Editor) -> tuple[int | None, str]:
     code = editor.client.closeCode
-    return code, editor.client.protocol.close_reason or ""
+    return code, editor.client.closeReason
 
 
 class TestAnEdit:

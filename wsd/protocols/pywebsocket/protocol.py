@@ -67,7 +67,7 @@ class HandlerConnection(Connection):
     """A connection and its handler."""
 
     factory: HandlerFactory
-    explains = False
+    explains = namesId = False
     _runner: Any = None
     _peerCloses = False
     """Whether the peer's close frame has come and is not answered yet."""

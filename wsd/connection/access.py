@@ -1,0 +1,96 @@
+"""The access line: one line of the log at the end of each connection and of each HTTP request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from wsd.head import Head
+from wsd.logs import escaped
+from wsd.metrics import Cause
+from wsd.policies.address import Peer, TlsInfo
+
+_LOGGED = 200
+"""The number of characters of a path that are logged."""
+
+_BY: Mapping[Cause, str] = {Cause.peer_closed: "client", Cause.lost: "network"}
+"""Who ended a connection, unless it was the server."""
+
+_CLOSED = (
+    "closed: {cause}, {code}, by the {by}; {path} for {peer}; {duration:.3f} s; messages received"
+    " {messages_received} ({bytes_received} bytes), sent {messages_sent} ({bytes_sent} bytes)"
+)
+_OPTIONAL = ("via", "tls", "subprotocol", "extensions", "user")
+"""Fields that are in the line if they have a value."""
+
+
+def pathOf(head: Head) -> str:
+    """Returns the requested path for the log, cut to a limit. The query is left out, since it may have a secret."""
+    path = head.target.partition("?")[0]
+    return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")
+
+
+def clientFields(peer: Peer, tls: TlsInfo | None, user: str | None = None) -> dict[str, str]:
+    """The fields about a client: its true address, the proxy in between, its version of TLS, and its user."""
+    fields = {"peer": str(peer)}
+    if peer.via is not None:
+        fields["via"] = peer.via
+    if tls is not None:
+        fields["tls"] = tls.version
+    user = user or (tls.client if tls is not None else None)
+    if user:
+        fields["user"] = user
+    return fields
+
+
+def logClosed(connection: Any, code: int, sentence: str) -> None:
+    """Write the line about a WebSocket that has ended."""
+    frames, request = connection.frames, connection.request
+    fields = {
+        "cause": connection.cause.value,
+        "by": _BY.get(connection.cause, "server"),
+        "code": code,
+        "sentence": sentence,
+        "sent": connection.localCloseCode,
+        "path": pathOf(request.head),
+        "route": connection.factory.route.path,
+        **clientFields(connection.peer, connection.tls, connection.user),
+        "subprotocol": connection.subprotocol,
+        "extensions": connection.extension or None,
+        "duration": round(connection.factory.clock.seconds() - connection.openedAt, 3),
+        "messages_received": frames.messagesIn,
+        "bytes_received": frames.bytesIn,
+        "messages_sent": frames.messagesOut,
+        "bytes_sent": frames.bytesOut,
+    }
+    optional = tuple([name for name in _OPTIONAL if fields.get(name) is not None])
+    connection.log.publish(_closedTemplate(optional, bool(sentence)), fields, event="connection.closed")
+
+
+@lru_cache
+def _closedTemplate(optional: tuple[str, ...], hasSentence: bool) -> str:
+    # The sentence is at the end, since it is the client's text.
+    return _CLOSED + _named(optional) + ("; reason: {sentence}" if hasSentence else "")
+
+
+def _named(optional: Iterable[str]) -> str:
+    """The part of a template for these fields."""
+    return "".join(f"; {name} {{{name}}}" for name in optional)
+
+
+def requestLine(
+    beginning: str, head: Head, client: Mapping[str, str], status: int, duration: float, received: int, sent: int
+) -> tuple[str, dict[str, Any]]:
+    """The template, of which the beginning is given, and the fields of the line about an HTTP request that ended."""
+    fields = {
+        "method": escaped(head.method[:_LOGGED]),
+        "path": pathOf(head),
+        **client,
+        "status": status,
+        "duration": round(duration, 3),
+        "bytes_received": received,
+        "bytes_sent": sent,
+    }
+    template = beginning + "; {duration:.3f} s, received {bytes_received} bytes, sent {bytes_sent}"
+    return template + _named(name for name in _OPTIONAL if name in client), fields
