@@ -276,7 +276,7 @@ class TestThePage:
         exposed = {
             # The page has the name of a histogram, without its three kinds of series.
             (
-                re.sub(r"_seconds_(bucket|count|sum)$", "_seconds", name),
+                re.sub(r"(_seconds|_message_bytes)_(bucket|count|sum)$", r"\1", name),
                 tuple(sorted({label for label, _ in labels} - {"le"})),
             )
             for name, labels in samples(metrics)

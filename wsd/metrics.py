@@ -8,7 +8,7 @@ collector reads the integers when the metrics are requested.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import accumulate
@@ -46,13 +46,34 @@ class Cause(StrEnum):
     aborted = "aborted"
 
 
+SIZES = tuple(64 * 4**power for power in range(8))
+"""The bounds of the buckets of message sizes in bytes: 64, 256, 1 KiB, ... 1 MiB."""
+
+
 class Traffic:
     """The messages that a route's connections received and sent, and their bytes: inflated, without frame heads."""
 
-    __slots__ = ("bytesIn", "bytesOut", "messagesIn", "messagesOut")
+    __slots__ = ("_sizesIn", "_sizesOut", "bytesIn", "bytesOut", "messagesIn", "messagesOut")
 
     def __init__(self) -> None:
         self.messagesIn = self.messagesOut = self.bytesIn = self.bytesOut = 0
+        self._sizesIn, self._sizesOut = ([0] * (len(SIZES) + 1) for _ in range(2))
+
+    def countSizeIn(self, size: int) -> None:
+        """Count a received message of this size by its size."""
+        self._sizesIn[bisect_left(SIZES, size)] += 1
+
+    def countSizeOut(self, size: int) -> None:
+        """Count a sent message of this size by its size."""
+        self._sizesOut[bisect_left(SIZES, size)] += 1
+
+    def sizesIn(self) -> list[int]:
+        """The number of received messages in each bucket of `SIZES`, and of larger ones."""
+        return self._sizesIn
+
+    def sizesOut(self) -> list[int]:
+        """The same of sent messages."""
+        return self._sizesOut
 
 
 class Histogram:
@@ -72,8 +93,12 @@ class Histogram:
 
     def buckets(self) -> list[tuple[str, float]]:
         """The number of values up to each bound, as Prometheus has it: with those of the buckets before."""
-        names = [str(float(bound)) for bound in self._bounds] + ["+Inf"]
-        return list(zip(names, accumulate(self._counts), strict=True))
+        return _buckets(self._bounds, self._counts)
+
+
+def _buckets(bounds: Sequence[float], counts: Iterable[int]) -> list[tuple[str, float]]:
+    names = [str(float(bound)) for bound in bounds] + ["+Inf"]
+    return list(zip(names, accumulate(counts), strict=True))
 
 
 @dataclass(slots=True)
@@ -300,17 +325,21 @@ class _Exposition(Collector):
         compressed = CounterMetricFamily(
             "wsd_compressed_bytes", "Bytes of compressed messages.", labels=["route", "direction", "form"]
         )
+        sizes = HistogramMetricFamily("wsd_message_bytes", "Sizes of messages.", labels=["route", "direction"])
         for path, counters in routes.items():
+            traffic = counters.traffic
+            sizes.add_metric([path, "received"], _buckets(SIZES, traffic.sizesIn()), traffic.bytesIn)
+            sizes.add_metric([path, "sent"], _buckets(SIZES, traffic.sizesOut()), traffic.bytesOut)
             opening.add_metric([path], counters.openings.buckets(), counters.openings.sum)
             roundTrip.add_metric([path], counters.roundTrips.buckets(), counters.roundTrips.sum)
             for code, count in counters.codes.items():
                 codes.add_metric([path, code], count)
-            sizes = counters.compressed
-            compressed.add_metric([path, "received", "plain"], sizes.plainIn)
-            compressed.add_metric([path, "received", "compressed"], sizes.deflatedIn)
-            compressed.add_metric([path, "sent", "plain"], sizes.plainOut)
-            compressed.add_metric([path, "sent", "compressed"], sizes.deflatedOut)
-        yield from (opening, roundTrip, codes, compressed)
+            inflated = counters.compressed
+            compressed.add_metric([path, "received", "plain"], inflated.plainIn)
+            compressed.add_metric([path, "received", "compressed"], inflated.deflatedIn)
+            compressed.add_metric([path, "sent", "plain"], inflated.plainOut)
+            compressed.add_metric([path, "sent", "compressed"], inflated.deflatedOut)
+        yield from (sizes, opening, roundTrip, codes, compressed)
 
     @staticmethod
     def _shares(shares: Mapping[tuple[str, str], ShareCounters]) -> Iterator[Metric]:

@@ -165,7 +165,7 @@ class Connection(Opening):
             else:
                 chunks.append(bytearray(payload))
         else:
-            self.frames.countIn(len(payload), 0)
+            self.frames.countPiece(len(payload))
             self.messageArrived(payload)
 
     def onMessageFrameEnd(self) -> None:
@@ -177,7 +177,7 @@ class Connection(Opening):
         if self.failedByMe or self.state != self.STATE_OPEN:
             return
         if self.streams:
-            self.frames.countIn(0)
+            self.frames.countEnd(self.message_data_total_length)
             self.messageEnded()
             return
         payload = chunks[0] if len(chunks) == 1 else b"".join(chunks)

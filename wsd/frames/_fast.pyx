@@ -55,8 +55,12 @@ cdef extern from "payload.h" nogil:
     uint32_t NOT_TEXT
 
 
+cdef extern from *:
+    int __builtin_clzll(unsigned long long value) nogil
+
 cdef enum:
     OPEN = 3
+    BUCKETS = 9          # of message sizes: those of `wsd.metrics.SIZES`, and larger ones
     TEXT = 0x81
     BINARY = 0x82
     DEFLATED_TEXT = 0xC1
@@ -95,6 +99,14 @@ cdef Frames _reader = None       # and without the one that is read: it has them
 cdef Py_ssize_t _gatheredSize = 0
 
 
+cdef inline int _bucketOf(Py_ssize_t size) noexcept nogil:
+    """The bucket of `wsd.metrics.SIZES` for a message of this size."""
+    if size <= 64:
+        return 0
+    # The bounds are 2 ** 6, 2 ** 8, 2 ** 10, ...
+    return min((59 - __builtin_clzll(size - 1)) // 2, BUCKETS - 1)
+
+
 cdef double _now() noexcept nogil:
     cdef timespec found
     clock_gettime(CLOCK_MONOTONIC, &found)
@@ -105,6 +117,16 @@ cdef class Traffic:
     """`wsd.metrics.Traffic`, counted in C."""
 
     cdef public unsigned long long messagesIn, messagesOut, bytesIn, bytesOut
+    cdef unsigned long long _sizesIn[BUCKETS]
+    cdef unsigned long long _sizesOut[BUCKETS]
+
+    def sizesIn(self):
+        """The number of received messages in each bucket of `wsd.metrics.SIZES`, and of larger ones."""
+        return [self._sizesIn[index] for index in range(BUCKETS)]
+
+    def sizesOut(self):
+        """The same of sent messages."""
+        return [self._sizesOut[index] for index in range(BUCKETS)]
 
 
 class PythonFrames(Fast):
@@ -132,9 +154,13 @@ class PythonFrames(Fast):
     def held(self, held):
         """Ignored: the connection sets it on `Frames`."""
 
-    def countIn(self, size, messages=1):
+    def countPiece(self, size):
         """As in `Frames`, which counts."""
-        self._transport.countIn(size, messages)
+        self._transport.countPiece(size)
+
+    def countEnd(self, size):
+        """As in `Frames`, which counts."""
+        self._transport.countEnd(size)
 
     def countOut(self, size):
         """As in `Frames`, which counts."""
@@ -240,25 +266,48 @@ cdef class Frames:
 
     # -- counting -------------------------------------------------------------------------------------------------
 
-    def countIn(self, Py_ssize_t size, Py_ssize_t messages=1):
-        """Count received bytes, and the messages that they complete."""
-        self._countIn(messages, size)
+    def countIn(self, Py_ssize_t size):
+        """Count a received message of this size."""
+        self._countIn(size)
+
+    def countPiece(self, Py_ssize_t size):
+        """Count bytes of a message that is passed on in pieces."""
+        self._traffic.bytesIn += size
+        self.bytesIn += size
+
+    def countEnd(self, Py_ssize_t size):
+        """Count a message of this size, whose bytes are counted already."""
+        self._traffic.messagesIn += 1
+        self._traffic._sizesIn[_bucketOf(size)] += 1
+        self.messagesIn += 1
 
     def countOut(self, Py_ssize_t size):
         """Count a sent message of this size."""
-        self._countOut(1, size)
+        self._countOut(size)
 
-    cdef inline void _countIn(self, Py_ssize_t messages, Py_ssize_t size) noexcept:
-        self._traffic.messagesIn += messages
+    cdef inline void _countIn(self, Py_ssize_t size) noexcept:
+        self._traffic.messagesIn += 1
         self._traffic.bytesIn += size
-        self.messagesIn += messages
+        self._traffic._sizesIn[_bucketOf(size)] += 1
+        self.messagesIn += 1
         self.bytesIn += size
 
-    cdef inline void _countOut(self, Py_ssize_t messages, Py_ssize_t size) noexcept:
+    cdef inline void _countOut(self, Py_ssize_t size) noexcept:
+        self._traffic.messagesOut += 1
+        self._traffic.bytesOut += size
+        self._traffic._sizesOut[_bucketOf(size)] += 1
+        self.messagesOut += 1
+        self.bytesOut += size
+
+    cdef inline void _countGathered(self, Py_ssize_t messages, Py_ssize_t size, const int* buckets) noexcept:
+        """Count several sent messages of this size together, which are in these buckets."""
+        cdef int index
         self._traffic.messagesOut += messages
         self._traffic.bytesOut += size
         self.messagesOut += messages
         self.bytesOut += size
+        for index in range(BUCKETS):
+            self._traffic._sizesOut[index] += buckets[index]
 
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
@@ -494,7 +543,7 @@ cdef class Frames:
 
     cdef int _deliver(self, bytes payload, bint isBinary, bint moreFollows) except -1:
         global _reading
-        self._countIn(1, PyBytes_GET_SIZE(payload))
+        self._countIn(PyBytes_GET_SIZE(payload))
         # A local variable, since the attribute is cleared if the hook loses the connection.
         handler = self._handler
         _reading = self if moreFollows else None
@@ -645,7 +694,7 @@ cdef class Frames:
         if PyBytes_GET_SIZE(payload) > _AT_ONCE and deflate and self._deflater is not None:
             self._pythonFrames().send(payload, isBinary, fragment, deflate)
             return
-        self._countOut(1, PyBytes_GET_SIZE(payload))
+        self._countOut(PyBytes_GET_SIZE(payload))
         head[0] = BINARY if isBinary else TEXT
         if deflate and self._deflater is not None and PyBytes_GET_SIZE(payload) >= _LEAST_DEFLATED:
             payload = self._deflater.deflate(payload)
@@ -673,13 +722,15 @@ cdef class Frames:
 
     cdef int _sendPrepared(self, prepared, bytes frame, Py_ssize_t size) except -1:
         """Send a message of this size, whose plain form is `frame`."""
-        self._countOut(1, size)
+        self._countOut(size)
         if self._deflater is not None and size >= _LEAST_DEFLATED:
             frame = prepared.deflated(self._deflater)
         return self._write(frame)
 
-    cdef int _sendGathered(self, list messages, bytes plain, Py_ssize_t size, bint isSmall) except -1:
-        """Send these messages, whose plain form is `plain` and whose payloads have this size."""
+    cdef int _sendGathered(
+        self, list messages, bytes plain, Py_ssize_t size, bint isSmall, const int* buckets
+    ) except -1:
+        """Send these messages, whose plain form is `plain` and whose payloads have this size and are in these buckets."""
         cdef bytes frame
         if not self.isOpen:
             return 0
@@ -688,10 +739,10 @@ cdef class Frames:
                 self._pythonFrames().send(prepared)
             return 0
         if self._deflater is None or isSmall:
-            self._countOut(len(messages), size)
+            self._countGathered(PyList_GET_SIZE(messages), size, buckets)
             return self._write(plain)
         for prepared in messages:
-            self._countOut(1, PyBytes_GET_SIZE(prepared.payload))
+            self._countOut(PyBytes_GET_SIZE(prepared.payload))
             frame = prepared.plain
             if PyBytes_GET_SIZE(prepared.payload) >= _LEAST_DEFLATED:
                 frame = prepared.deflated(self._deflater)
@@ -869,16 +920,19 @@ cdef int _sendGathered() except -1:
     cdef Frames each, reader = _reader
     cdef bytes plain
     cdef Py_ssize_t size = 0, largest = 0
+    cdef int[BUCKETS] buckets
     if not messages:
         return 0
+    memset(buckets, 0, sizeof(buckets))
     _gathered, _audience, _but, _reader, _gatheredSize = [], None, None, None, 0
     plain = b"".join([message.plain for message in messages])
     for message in messages:
         size += PyBytes_GET_SIZE(message.payload)
         largest = max(largest, PyBytes_GET_SIZE(message.payload))
+        buckets[_bucketOf(PyBytes_GET_SIZE(message.payload))] += 1
     for each in audience:
         if each is not but and each is not reader:
-            each._sendGathered(messages, plain, size, largest < _LEAST_DEFLATED)
+            each._sendGathered(messages, plain, size, largest < _LEAST_DEFLATED, buckets)
     return 0
 
 

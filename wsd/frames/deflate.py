@@ -8,6 +8,7 @@ from typing import Protocol
 
 from wsd.frames.contexts import DeflateContextCache
 from wsd.frames.libraries import Choice, Deflating, Inflating, chosen
+from wsd.metrics import CompressedBytes
 
 TAIL = b"\x00\x00\xff\xff"
 """The end of a flushed block. It is removed from a deflated message (RFC 7692 7.2.1)."""
@@ -78,6 +79,7 @@ class Deflater:
         "_agreed",
         "_cache",
         "_choice",
+        "_counted",
         "_deflating",
         "_finalBlocks",
         "_inflating",
@@ -99,6 +101,7 @@ class Deflater:
         self._agreed = agreed
         self._cache = cache
         self._choice = choice or chosen()
+        self._counted = CompressedBytes() if cache is None else cache.compressed
         self._deflating: Deflating | None = None
         self._inflating: Inflating | None = None
         self._window = bytearray()
@@ -119,15 +122,16 @@ class Deflater:
             return _EMPTY
         context = self.deflatingContext()
         deflated = (context.compress(payload) + context.flush(zlib.Z_SYNC_FLUSH))[:-4]
-        self.countSent(len(payload), len(deflated))
+        # Not by `countSent`, whose call would cost more than the counting.
+        counted = self._counted
+        counted.plainOut += len(payload)
+        counted.deflatedOut += len(deflated)
         return deflated
 
     def countSent(self, plain: int, deflated: int) -> None:
         """Count the bytes of a message that is sent, before and after deflating."""
-        if self._cache is not None:
-            counted = self._cache.compressed
-            counted.plainOut += plain
-            counted.deflatedOut += deflated
+        self._counted.plainOut += plain
+        self._counted.deflatedOut += deflated
 
     def deflatingContext(self) -> Deflating:
         """Returns the context that deflates the next message."""
@@ -168,9 +172,8 @@ class Deflater:
         Raises InflateLimitExceeded as soon as more than `most` bytes would result, and InflateError for malformed data.
         The connection cannot be used afterwards.
         """
-        counted = None if self._cache is None else self._cache.compressed
-        if counted is not None:
-            counted.deflatedIn += len(data)
+        counted = self._counted
+        counted.deflatedIn += len(data)
         if last:
             isEmpty = self._progress is _BEGUN and not data
             self._progress = _NONE
@@ -190,8 +193,7 @@ class Deflater:
             raise InflateError(str(error)) from error
         if len(plain) > most:
             raise InflateLimitExceeded(f"a message inflates to more than {most} bytes")
-        if counted is not None:
-            counted.plainIn += len(plain)
+        counted.plainIn += len(plain)
         window, size = self._window, 1 << self._agreed.clientBits
         window += plain if len(plain) <= size else plain[-size:]
         if len(window) > 2 * size:
@@ -217,9 +219,8 @@ class Deflater:
         self._inflating = None
         self._progress = _BEGUN
         rest = rest[:-4] if last else rest
-        if self._cache is not None:
-            # These bytes were counted before.
-            self._cache.compressed.deflatedIn -= len(rest)
+        # These bytes were counted before.
+        self._counted.deflatedIn -= len(rest)
         return self.inflate(rest, last, most)
 
     # -- contexts -------------------------------------------------------------------------------------------------

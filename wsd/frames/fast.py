@@ -388,7 +388,7 @@ class Fast(Writer):
         if not piece:
             return True
         if self._streams:
-            self.countIn(len(piece), 0)
+            self.countPiece(len(piece))
             self._handler.messageArrived(piece)
         else:
             if self._parts is None:
@@ -420,7 +420,7 @@ class Fast(Writer):
         # getvalue() makes no copy if there is no other reference to the BytesIO.
         parts, self._parts = self._parts, None
         if self._streams:
-            self.countIn(0)
+            self.countEnd(self._total)
             self._handler.messageEnded()
         else:
             payload = b"" if parts is None else parts.getvalue()

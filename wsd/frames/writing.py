@@ -87,19 +87,29 @@ class Writer:
 
     # -- counting -------------------------------------------------------------------------------------------------
 
-    def countIn(self, size: int, messages: int = 1) -> None:
-        """Count received bytes, and the messages that they complete."""
-        traffic = self._traffic
-        traffic.messagesIn += messages
-        traffic.bytesIn += size
-        self.messagesIn += messages
+    def countIn(self, size: int) -> None:
+        """Count a received message of this size."""
+        self.countPiece(size)
+        self.countEnd(size)
+
+    def countPiece(self, size: int) -> None:
+        """Count bytes of a message that is passed on in pieces."""
+        self._traffic.bytesIn += size
         self.bytesIn += size
+
+    def countEnd(self, size: int) -> None:
+        """Count a message of this size, whose bytes are counted already."""
+        traffic = self._traffic
+        traffic.messagesIn += 1
+        traffic.countSizeIn(size)
+        self.messagesIn += 1
 
     def countOut(self, size: int) -> None:
         """Count a sent message of this size."""
         traffic = self._traffic
         traffic.messagesOut += 1
         traffic.bytesOut += size
+        traffic.countSizeOut(size)
         self.messagesOut += 1
         self.bytesOut += size
 
