@@ -23,7 +23,8 @@ MODES = ("wsd serve", "twistd -n", "twistd", "twist")
 
 def environment(**more: str) -> dict[str, str]:
     """This one, with the tree on the path and without what systemd or a terminal would add."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "LISTEN_PID", "COLUMNS")}
+    others = ("NOTIFY_SOCKET", "LISTEN_PID", "COLUMNS")
+    kept = {name: value for name, value in os.environ.items() if name not in others and not name.startswith("WSD_")}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 

@@ -81,6 +81,11 @@ def _reactor() -> list[str]:
     return ["--reactor=asyncio"] if installed == "AsyncioSelectorReactor" else []
 
 
+def _environment() -> dict[str, str]:
+    """This one, without variables for the daemon."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("WSD_")}
+
+
 @contextmanager
 def runningDaemon(
     *arguments: str,
@@ -101,7 +106,7 @@ def runningDaemon(
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": name, **(environ or {})},
+            env={**_environment(), "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": name, **(environ or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

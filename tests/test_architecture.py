@@ -22,7 +22,7 @@ FLOORS = (
     ("wsd.policies",),
     ("wsd.connection",),
     ("wsd.protocols",),
-    ("wsd.web", "wsd.listen", "wsd.uses"),
+    ("wsd.web", "wsd.listen", "wsd.uses", "wsd.control"),
     ("wsd.service",),
     ("wsd.tap", "wsd.client", "wsd.why"),
     ("wsd.standalone",),

@@ -17,7 +17,7 @@ class TestCommands:
     def test_help_tells_each(self, tmp_path: Path) -> None:
         done = wsd(tmp_path, "--help")
         assert done.returncode == 0
-        for command in ("serve", "check", "config", "echo", "blob", "topics", "xmpp", "standalone"):
+        for command in ("serve", "check", "config", "ctl", "echo", "blob", "topics", "xmpp", "standalone"):
             assert re.search(rf"^    {command}\s+[A-Z]", done.stdout, re.MULTILINE)
 
     def test_without_a_command_it_helps(self, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ class TestCommands:
         assert (done.returncode, done.stdout) == (2, "")
         assert re.match(r"wsd: error: .*ecko.*check.*config.*echo", done.stderr.splitlines()[-1])
 
-    @pytest.mark.parametrize("group", ["blob", "topics", "xmpp"])
+    @pytest.mark.parametrize("group", ["ctl", "blob", "topics", "xmpp"])
     def test_a_group_without_a_command_helps(self, tmp_path: Path, group: str) -> None:
         done = wsd(tmp_path, group)
         assert (done.returncode, done.stdout) == (0, wsd(tmp_path, group, "--help").stdout)

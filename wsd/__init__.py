@@ -18,6 +18,7 @@ tests/test_architecture.py checks:
     protocols     what answers at a path; each protocol is a module or package, and imports no other
     web           HTTP: the door reads each request head, and passes it to a route or to a page of the site
     listen        listeners and transports: TCP, unix, systemd; then PROXY; then TLS
+    control       the control socket, for `wsd ctl`
     service       puts the rooms together: start, reload, drain, stop
     uses          pages that show what wsd is used for, one folder each
     tap           the command line of `twistd wsd` and `wsd serve`

@@ -13,10 +13,11 @@ from wsd.config import ConfigError
 _MODULES: Mapping[str, tuple[str, ...]] = {
     "serve": ("wsd.tap.serve",),
     "check": ("wsd.tap.check",),
-    "config": ("wsd.tap.check",),
+    "config": ("wsd.tap.configuring",),
     "connect": ("wsd.client.connect.command",),
     "listen": ("wsd.tap.listen",),
     "echo": ("wsd.client.echo",),
+    "ctl": ("wsd.client.ctl.command",),
     "why": ("wsd.why",),
     "blob": ("wsd.client.blob", "wsd.protocols.blob.tool"),
     "topics": ("wsd.client.topics.tool",),

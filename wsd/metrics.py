@@ -42,6 +42,7 @@ class Cause(StrEnum):
     too_big = "too_big"
     internal_error = "internal_error"
     shutdown = "shutdown"
+    operator = "operator"
     aborted = "aborted"
 
 

@@ -12,7 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsd.config import AccessLog, Certificate, Config, ConfigError, Log, Policies, Route, Tls, Uses, defaultText, parse
+from wsd.config import (
+    AccessLog,
+    Certificate,
+    Config,
+    ConfigError,
+    Control,
+    Log,
+    Policies,
+    Route,
+    Tls,
+    Uses,
+    defaultText,
+    parse,
+)
 from wsd.protocols import optionsOf
 
 ROOT = Path(__file__).parent.parent.parent
@@ -142,7 +155,7 @@ class TestTheDefaultFile:
 
     @pytest.mark.parametrize(
         ("shape", "without"),
-        [(Config, {"policies", "tls", "log", "access", "uses", "routes"}), (Uses, set()),
+        [(Config, {"policies", "tls", "log", "access", "control", "uses", "routes"}), (Uses, set()), (Control, set()),
          (Policies, set()), (Tls, {"certificate"}), (Log, set()), (AccessLog, set()),
          (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies", "builtIn", "code"})],
     )  # fmt: skip
@@ -189,10 +202,11 @@ class TestThePage:
     def test_there_are_examples(self) -> None:
         assert len(self.EXAMPLES) >= 8
 
-    @pytest.mark.parametrize("shape", [Config, Policies, Tls, Log, AccessLog, Uses, Certificate])
+    @pytest.mark.parametrize("shape", [Config, Policies, Tls, Log, AccessLog, Control, Uses, Certificate])
     def test_every_key_is_told(self, shape: type) -> None:
-        table = {Tls: "tls.", Log: "log.", AccessLog: "access.", Uses: "uses."}.get(shape, "")
-        for name in {each.name for each in fields(shape)} - {"policies", "tls", "log", "access", "uses", "routes"}:
+        table = {Tls: "tls.", Log: "log.", AccessLog: "access.", Control: "control.", Uses: "uses."}.get(shape, "")
+        tables = {"policies", "tls", "log", "access", "control", "uses", "routes"}
+        for name in {each.name for each in fields(shape)} - tables:
             assert f"`{table}{name}`" in self.TEXT, name
 
     def test_its_defaults_are_the_defaults(self) -> None:

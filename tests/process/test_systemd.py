@@ -408,7 +408,8 @@ def value(name: str) -> str:
 def units(tmp_path: Path) -> Path:
     """conf/wsd.service and conf/wsd.socket, with the path of this environment's twistd."""
     for name in ("wsd.service", "wsd.socket"):
-        (tmp_path / name).write_text((CONF / name).read_text().replace("/opt/wsd/bin/twistd", TWISTD))
+        text = (CONF / name).read_text().replace("/opt/wsd/bin/twistd", TWISTD)
+        (tmp_path / name).write_text(text.replace("/opt/wsd/bin/wsd ", f"{sys.executable} -m wsd "))
     return tmp_path
 
 
@@ -444,6 +445,37 @@ class TestTheUnits:
             check = [*words, *(["--check"] if "--check" not in words else [])]
             done = subprocess.run(check, cwd=units, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
             assert (done.returncode, done.stdout) == (0, "ok\n")
+
+    def test_fail_to_reload_if_the_daemon_refuses_the_new_configuration(
+        self, units: Path, manager: Manager, tmp_path: Path
+    ) -> None:
+        *_, command = re.findall(r"^ExecReload=(.*)$", (units / "wsd.service").read_text(), re.MULTILINE)
+        folders = {"RUNTIME_DIRECTORY": str(tmp_path / "run"), "STATE_DIRECTORY": str(tmp_path / "state")}
+        file = tmp_path / "wsd.toml"
+        file.write_text("port = 0\n")
+
+        def reload() -> tuple[int, str]:
+            done = subprocess.run(
+                shlex.split(command), env=environment(**folders), capture_output=True, text=True, timeout=PATIENCE
+            )
+            return done.returncode, done.stderr
+
+        with running(tmp_path, "twistd -n", "-c", "wsd.toml", NOTIFY_SOCKET=manager.address, **folders) as daemon:
+            manager.hear("READY=1")
+            file.write_text("port = 0\ndrain = 3\n")
+            assert reload() == (0, "")
+            # systemd has the end of the reload before the end of the command.
+            assert [message.partition("\n")[0] for message in manager.pending] == ["RELOADING=1", "READY=1"]
+            file.write_text("port = 0\ndrain = -3\n")
+            status, sentence = reload()
+            assert status == 1
+            assert sentence == (
+                f"wsd: not reloaded, the old configuration stays in use: {file}: drain: "
+                "-3.0 is too small; the minimum is 0\n"
+            )
+            assert manager.pending[-1].startswith("READY=1\nSTATUS=not reloaded: ")
+            assert echoes(daemon.url())
+        assert reload()[0] == 1
 
     def test_wait_longer_for_the_end_than_the_daemon_takes(self) -> None:
         text = (CONF / "wsd.toml").read_text()

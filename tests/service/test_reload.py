@@ -16,12 +16,14 @@ from twisted.logger import capturedLogs, formatEvent
 
 from tests.certificates import Authority
 from tests.wire import Wire
-from wsd.config import AccessLog, Config, Log, Policies, Route, Tls, Uses, parse
+from wsd.config import AccessLog, Config, Control, Log, Policies, Route, Tls, Uses, parse
 from wsd.config.changes import FIXED
+from wsd.control.socket import ControlSocket
 from wsd.listen.listener import Listener
 from wsd.policies.address import Trust
 from wsd.protocols import optionsOf
 from wsd.service import Daemon
+from wsd.service.steering import Steering
 from wsd.uses import offerOf
 
 ROOT = Path(__file__).parent.parent.parent
@@ -56,6 +58,7 @@ class Reloaded:
     def start(self, text: str) -> None:
         self.text = text
         self.daemon = Daemon(self.read(), Reactor(), self.read, dict(self.environ))
+        self.daemon.control = ControlSocket(self.daemon.reactor, self.environ, Steering(self.daemon, None))
         self.daemon.startService()
         self.daemon.reactor.run()
 
@@ -141,6 +144,8 @@ LOOKS: dict[str, tuple[str, str, Callable[[Reloaded], Any]]] = {
         top('handlers = "{folder}"\nhandlers_strict = true'),
         lambda r: [f.options.handlers_strict for f in r.daemon.site.routeFor("/good").distinct()],
     ),
+    "control.enabled": (top(""), table("control", "enabled = false"), lambda r: r.daemon.control.path),
+    "control.path": (top(""), table("control", 'path = "{folder}/other.sock"'), lambda r: r.daemon.control.path),
     "uses.enabled": (table("uses", "enabled = false"), table("uses", "enabled = true"), lambda r: r.ask("/uses/")[0]),
     "route.protocol": (route('protocol = "echo"'), route('protocol = "describe"'), lambda r: r.ask("/one")[0]),
     "route.subprotocols": (
@@ -201,12 +206,16 @@ NEW: dict[str, tuple[str, str]] = {
 
 def keys() -> set[str]:
     """Every key there is."""
-    names = {each.name for each in fields(Config)} - {"policies", "tls", "log", "access", "uses", "routes"}
-    names |= {
-        f"{where}.{each.name}"
-        for where, shape in (("policies", Policies), ("tls", Tls), ("log", Log), ("access", AccessLog), ("uses", Uses))
-        for each in fields(shape)
+    tables = {
+        "policies": Policies,
+        "tls": Tls,
+        "log": Log,
+        "access": AccessLog,
+        "control": Control,
+        "uses": Uses,
     }
+    names = {each.name for each in fields(Config)} - {*tables, "routes"}
+    names |= {f"{where}.{each.name}" for where, shape in tables.items() for each in fields(shape)}
     own = {"path", "prefix", "single", "options", "policies", "builtIn", "code"}
     return names | {f"route.{each.name}" for each in fields(Route) if each.name not in own} | {"route.enabled"}
 

@@ -27,7 +27,7 @@ FIXED = (
 )
 """The keys that are fixed from the daemon's start to its end."""
 
-_TABLES = ("policies", "tls", "log", "access", "uses")
+_TABLES = ("policies", "tls", "log", "access", "control", "uses")
 
 
 def fixedOf(config: Config) -> dict[str, Any]:

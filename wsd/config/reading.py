@@ -6,17 +6,20 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
+from wsd.config.environment import Environment, VariableError, apply
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
-from wsd.config.routes import RouteReader
-from wsd.config.schema import AccessLog, Certificate, Config, Log, Policies, Tls, Uses
+from wsd.config.routes import BUILT_IN, RouteReader
+from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Tls, Uses
+from wsd.config.sources import ValueSource, sourcesOf
 from wsd.config.tables import Table
 from wsd.config.uses import UsesOffer, isLocal
 from wsd.config.values import show
 
-_TABLES = ("policies", "tls", "log", "access", "uses", "route")
+_TABLES = ("policies", "tls", "log", "access", "control", "uses", "route")
 
 
 def defaultText() -> str:
@@ -30,18 +33,38 @@ def parse(
     overrides: Mapping[str, object] | None = None,
     folder: str = "",
     offer: UsesOffer | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    sources: dict[str, ValueSource] | None = None,
 ) -> Config:
     """
     Read the TOML in `text` over the defaults.
 
     `optionsOf` returns a protocol's frozen dataclass of options by the protocol's name, or raises ConfigError.
     `overrides` are values by dotted key ("tls.port") that win over the file's. Relative paths in the file are relative
-    to `folder`. `offer` has the routes of the pages of uses; without it there are none. Raises ConfigError.
+    to `folder`. `offer` has the routes of the pages of uses; without it there are none. `environ` has variables that
+    win over the file, and not over `overrides`. `sources` gets where each value came from, by key. Raises ConfigError.
     """
-    table = Table(_toml(text), folder=folder)
+    table = Table(readToml(text), folder=folder)
     table.refuseUnknown([field.name for field in fields(Config) if field.name != "routes"] + ["route"])
+    builtIn = {**BUILT_IN, **(offer.routes if offer is not None else {})}
+    settings = Environment(environ, table, optionsOf, builtIn).settings()
+    found = sourcesOf(table, settings, overrides or {}, builtIn)
+    apply(settings, table)
     for key, value in (overrides or {}).items():
         table.override(key, value)
+    if sources is not None:
+        sources.update(found)
+    try:
+        return _read(table, optionsOf, folder, offer)
+    except ConfigError as error:
+        source = found.get(error.key)
+        if source is None or source.kind != "variable":
+            raise
+        raise VariableError(error.sentence, source.name) from None
+
+
+def _read(table: Table, optionsOf: Callable[[str], type], folder: str, offer: UsesOffer | None) -> Config:
+    """The configuration in a table."""
     policies = _policies(table.table("policies"))
     values = _top(table)
     tls = _tls(table.table("tls"))
@@ -54,13 +77,15 @@ def parse(
         tls=tls,
         log=_log(table.table("log")),
         access=_access(table.table("access")),
+        control=Control(**table.table("control").readOnly(Control)),
         uses=uses,
     )
     _check(config)
     return config
 
 
-def _toml(text: str) -> dict[str, Any]:
+def readToml(text: str) -> dict[str, Any]:
+    """The values in TOML. Raises ConfigError with the place of a mistake."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

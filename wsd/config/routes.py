@@ -52,6 +52,8 @@ _OWN = ("/healthz", "/readyz", "/metrics", "/_wsd")
 _PATH = re.compile(r"/[!$%&'()+,\-./0-9:;=@A-Z_a-z~]*", re.ASCII)
 _POLICIES = {field.name for field in fields(Policies)}
 _DAEMON = {field.name for field in fields(Policies) if field.metadata.get("daemon")}
+ROUTE_POLICIES = [field.name for field in fields(Policies) if field.name not in _DAEMON]
+"""The policies that a route may override."""
 _ROUTE = {"subprotocols", "prefer", "require_subprotocol", "origins", "clients"}
 
 

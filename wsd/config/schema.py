@@ -115,6 +115,16 @@ class AccessLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """[control]: the unix socket that `wsd ctl` uses."""
+
+    enabled: bool = True
+    """Whether there is one."""
+    path: str | None = fields.path()
+    """The socket; None for control.sock in the runtime folder, else in the state folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Uses:
     """[uses]: pages that show what wsd is used for."""
 
@@ -193,6 +203,7 @@ class Config:
     tls: Tls = Tls()
     log: Log = Log()
     access: AccessLog = AccessLog()
+    control: Control = Control()
     uses: Uses = Uses()
     routes: Mapping[str, Route] = field(default_factory=dict)
     """The routes by their keys as written: "/echo", "/x/*"."""

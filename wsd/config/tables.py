@@ -69,6 +69,18 @@ class Table:
         for name, each in value.items():
             table._set(name, each)
 
+    def within(self, place: Iterable[str]) -> Table:
+        """The table at a place below this one. Missing tables are created."""
+        table = self
+        for key in place:
+            table.values.setdefault(key, {})
+            table = table.table(key)
+        return table
+
+    def put(self, place: Iterable[str], key: str, value: object) -> None:
+        """Set the value of a key in the table at a place below this one."""
+        self.within(place).values[key] = value
+
     def without(self, *keys: str) -> Table:
         """The same table without some of its keys."""
         values = {key: value for key, value in self.values.items() if key not in keys}

@@ -33,6 +33,9 @@ class Backpressure(ConnectionApi):
     isFull = False
     """Whether the unsent bytes have passed the high water mark, and not yet fallen to the low one."""
 
+    fulls = 0
+    """How often the unsent bytes have passed the high water mark."""
+
     __pinged: float | None = None
     __sentAt: float | None = None
     _pingAt = 0.0
@@ -125,6 +128,7 @@ class Backpressure(ConnectionApi):
         self.isFull = True
         factory = self.factory
         factory.counters.fulls += 1
+        self.fulls += 1
         self.__taken, self._takenAt = self._wire.acknowledged(), factory.timer.now
         factory.timer.scheduleBy(self, factory.timer.now + factory.policies.stall_timeout)
         self._call(self.full)
@@ -214,6 +218,11 @@ class Backpressure(ConnectionApi):
         account.put(use, size)
         if not account.size:
             self._closeAccount()
+
+    @property
+    def memoryInUse(self) -> int:
+        """The bytes of memory that count towards `max_memory`."""
+        return 0 if self.__account is None else self.__account.size
 
     def _closeAccount(self) -> None:
         """Called when the connection keeps no memory any more."""

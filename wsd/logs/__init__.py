@@ -10,7 +10,7 @@ from wsd.logs.access import ALIKE, MINUTE, AccessSettings
 from wsd.logs.connection import ConnectionLog
 from wsd.logs.journal import JOURNAL
 from wsd.logs.lines import describeError, escaped, forJournal, isJournal, jsonLine, textLine
-from wsd.logs.observers import DaemonObserver, EventWriter, LineObserver, linesTo, observer
+from wsd.logs.observers import DaemonObserver, EventWriter, LineObserver, Threshold, linesTo, observer
 
 __all__ = [
     "ALIKE",
@@ -21,6 +21,7 @@ __all__ = [
     "DaemonObserver",
     "EventWriter",
     "LineObserver",
+    "Threshold",
     "describeError",
     "escaped",
     "forJournal",

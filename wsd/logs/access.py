@@ -30,7 +30,7 @@ ACCESS = frozenset(
 _LIMITED = ACCESS | {"handler.refused", "tls.refused", "proxy.dropped", "soap.unanswered"}
 """Events that any client can cause as often as it likes."""
 
-_SOUND = frozenset({"peer_closed", "closed", "lost", "shutdown"})
+_SOUND = frozenset({"peer_closed", "closed", "lost", "shutdown", "operator"})
 """Causes of connections that ended as they should, or whose client went away."""
 
 MINUTE = 60.0

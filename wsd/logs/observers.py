@@ -74,6 +74,24 @@ def linesTo(style: str, path: str | None = None, stream: IO[str] | None = None) 
     return JournalObserver() if style == "journal" else LineObserver(style, path, stream)
 
 
+class Threshold:
+    """The least level that is written: "debug", "info", "warn" or "error". It can be changed at any time."""
+
+    def __init__(self, level: str) -> None:
+        self.level = level
+
+    @property
+    def level(self) -> str:
+        """Its name."""
+        return self._level
+
+    @level.setter
+    def level(self, level: str) -> None:
+        self._level = level
+        least = LogLevel.levelWithName(level)
+        self.levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
+
+
 @implementer(ILogObserver)
 class DaemonObserver:
     """
@@ -82,9 +100,10 @@ class DaemonObserver:
     Access lines may have a file of their own, which has them whatever the level. Refused requests are in the log too.
     """
 
-    def __init__(self, lines: EventWriter, level: str, access: AccessSettings, accessLines: EventWriter | None) -> None:
-        least = LogLevel.levelWithName(level)
-        self._levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
+    def __init__(
+        self, lines: EventWriter, threshold: Threshold, access: AccessSettings, accessLines: EventWriter | None
+    ) -> None:
+        self._threshold = threshold
         self._access = access
         self._lines = LimitedLines(lines, access.perMinute)
         self._mayOmit = accessLines is not None or not access.isEnabled or access.sample < 1
@@ -94,7 +113,7 @@ class DaemonObserver:
     def __call__(self, event: LogEvent) -> None:
         if self._mayOmit and event.get("event") in ACCESS and self._isOmitted(event):
             return
-        if event.get("log_level") in self._levels and ("id" in event or not _isNoise(event)):
+        if event.get("log_level") in self._threshold.levels and ("id" in event or not _isNoise(event)):
             self._lines(event)
 
     def _isOmitted(self, event: LogEvent) -> bool:
@@ -116,14 +135,18 @@ class DaemonObserver:
 
 
 def observer(
-    lines: EventWriter, level: str, access: AccessSettings | None = None, accessLines: EventWriter | None = None
+    lines: EventWriter,
+    level: str | Threshold,
+    access: AccessSettings | None = None,
+    accessLines: EventWriter | None = None,
 ) -> DaemonObserver:
     """
-    The daemon's log observer, which writes lines of at least this level: "debug", "info", "warn" or "error".
+    The daemon's log observer, which writes lines of at least this level. That of a `Threshold` can be changed.
 
     `accessLines` writes the access lines; without it, they go to the log.
     """
-    return DaemonObserver(lines, level, access or AccessSettings(), accessLines)
+    threshold = Threshold(level) if isinstance(level, str) else level
+    return DaemonObserver(lines, threshold, access or AccessSettings(), accessLines)
 
 
 def _isNoise(event: LogEvent) -> bool:

@@ -2,8 +2,8 @@
 The daemon: puts the other rooms together, and starts, reloads and stops them.
 
 `daemon` has its states and signals, `routes` its routes and their factories, `listening` its listeners, `report` the
-lines that it logs about itself, and `status` what it tells its status page. `checking` checks a configuration without
-starting it.
+lines that it logs about itself, and `status` what it tells its status page. `steering` is what the control socket may
+do with it. `checking` checks a configuration without starting it.
 """
 
 from __future__ import annotations
@@ -16,27 +16,34 @@ from twisted.application.service import IService
 
 from wsd.config import Config
 from wsd.config.state import Locks
+from wsd.control.socket import ControlSocket
 from wsd.listen.endpoints import CannotListen
 from wsd.listen.systemd import recall
+from wsd.logs import Threshold
 from wsd.service.checking import check
 from wsd.service.daemon import Daemon
 from wsd.service.routes import lockFiles
+from wsd.service.steering import Steering
 
 __all__ = ["CannotListen", "Daemon", "check", "makeService"]
 
 
-def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> IService:
+def makeService(
+    config: Config, reactor: Any, reread: Callable[[], Config], threshold: Threshold | None = None
+) -> IService:
     """
     The daemon as a service of Twisted's, with every listener bound.
 
-    `reread` returns the configuration as it is now; it is called for each reload. Raises `CannotListen` or
-    `ConfigError`, each with one sentence for the terminal.
+    `reread` returns the configuration as it is now; it is called for each reload. `threshold` is the level of the log,
+    for `wsd ctl log-level`. Raises `CannotListen` or `ConfigError`, each with one sentence for the terminal.
     """
     recall(os.environ)
     locks = Locks()
     locks.take(lockFiles(config, os.environ))
     try:
-        return Daemon(config, reactor, reread, os.environ, locks)
+        daemon = Daemon(config, reactor, reread, os.environ, locks)
     except BaseException:
         locks.close()
         raise
+    daemon.control = ControlSocket(reactor, os.environ, Steering(daemon, threshold))
+    return daemon

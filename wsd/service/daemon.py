@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -18,6 +19,8 @@ from wsd import __version__
 from wsd.config import Config, ConfigError
 from wsd.config.changes import fixedOf
 from wsd.config.state import Locks
+from wsd.control.interface import ReloadOutcome
+from wsd.control.socket import ControlSocket
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
@@ -44,6 +47,7 @@ from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
 from wsd.web.status import Status, addStatus
 
+_KEPT = "the new certificates cannot be used, and the old ones stay in use; the log says why"
 _WATCH = 5.0
 """Seconds between two checks of the certificates' files, and of unused factories."""
 
@@ -61,6 +65,7 @@ class DaemonState(Enum):
 
     starting = "the daemon is starting"
     serving = ""
+    draining = "the daemon is draining"
     stopping = "the daemon is stopping"
 
 
@@ -83,6 +88,7 @@ class Daemon(Service):
         self.state = DaemonState.starting
         self.hasFailed = False
         """Whether the daemon ends because it could not start."""
+        self.control: ControlSocket | None = None
         self._reread = reread
         self._environ = environ
         self._locks = locks
@@ -120,18 +126,24 @@ class Daemon(Service):
         self._describeMetrics()
 
     def _addPages(self) -> None:
-        addStatus(self.site, addConsole(self.site), self._readStatus, self._mayReadMetrics)
+        addStatus(self.site, addConsole(self.site), self.readStatus, self._mayReadMetrics)
         self.site.pages["/_wsd/routes.json"] = Directory(self.site, self._mayReadMetrics)
         self.site.pages["/_wsd/why"] = Why(self.site.attempts)
         self.site.pages["/healthz"] = Health()
         self.site.pages["/readyz"] = Ready(self.readiness)
         self.site.pages["/metrics"] = MetricsPage(self.metrics, self._mayReadMetrics)
 
-    def _readStatus(self) -> Status:
+    def readStatus(self) -> Status:
+        """What the status page shows."""
         uptime = self.reactor.seconds() - self._startedAt
         maxMemory = self.config.policies.max_memory
         parts = (self.reactor, self.routes.routes, self._admission, self._budget, maxMemory)
         return statusOf(self.readiness(), uptime, *parts)
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which the reactor's last turn was late."""
+        return self._timer.lag
 
     def _mayReadMetrics(self, request: Any) -> bool:
         """Whether the client may read the metrics and the status."""
@@ -179,6 +191,8 @@ class Daemon(Service):
         logStart(self._plane, self._descriptors, self.listening.notices, notices)
         self._admission.setRoom(roomIn(self._descriptors))
         warnOfFewDescriptors(self.config.policies.max_connections, self._admission.most, self._descriptors)
+        if self.control is not None:
+            self.control.configure(self.config.control)
         # The reactor must handle signals first: the daemon may be stopped as soon as it reports that it is ready.
         self.reactor.callWhenRunning(self._startRoutes)
 
@@ -208,6 +222,8 @@ class Daemon(Service):
     @property
     def _status(self) -> str:
         """The text for `systemctl status`."""
+        if self.state is DaemonState.draining:
+            return "draining; new requests get 503"
         return "listening " + " ".join(self.listening.urls)
 
     def _repeat(self, seconds: float, call: Callable[[], Any]) -> None:
@@ -226,31 +242,40 @@ class Daemon(Service):
         # Twisted's commands have an exit status other than 0 only if a signal ends them.
         os.kill(os.getpid(), signal.SIGTERM)
 
+    # -- draining -------------------------------------------------------------------------------------------------
+
+    def admit(self, isAdmitting: bool) -> None:
+        """Answer new requests, or refuse them with 503, /readyz included, until the daemon admits them again."""
+        self.state = DaemonState.serving if isAdmitting else DaemonState.draining
+        self.site.stopping = not isAdmitting
+        self._systemd.notify("READY=1", self._status)
+
     # -- reloading ------------------------------------------------------------------------------------------------
 
     def _hup(self, *_: Any) -> None:
         self.reactor.callFromThread(self.reload)
 
-    def reload(self) -> None:
+    def reload(self) -> ReloadOutcome:
         """
         Read the configuration and the certificates again. If the new configuration is wrong, the old one stays.
 
         New connections get the new routes and policies. Listeners stay as they are; changing them needs a restart.
         """
         if not self.running:
-            return
+            return ReloadOutcome("the daemon is not running")
         self._systemd.notify("RELOADING=1")
-        status = "not reloaded; see the log"
+        outcome = ReloadOutcome("an internal error occurred; see the log")
         try:
-            status = self._reloaded()
+            outcome = self._reloaded()
         except Exception:
             self.log.failure("not reloaded", event="reload.refused")
         finally:
-            self._systemd.notify("READY=1", status)
+            refused = outcome.refused
+            self._systemd.notify("READY=1", self._status if refused is None else f"not reloaded: {refused}")
+        return outcome
 
-    def _reloaded(self) -> str:
-        """Do the reload. Returns the new text for `systemctl status`."""
-        status = self._status
+    def _reloaded(self) -> ReloadOutcome:
+        """Do the reload."""
         try:
             config = self._reread()
             routes = self.routes.build(config.routes)
@@ -260,19 +285,20 @@ class Daemon(Service):
         except BaseException as error:
             # Modules of users run here. Whatever they raise, even SystemExit, does not end the daemon.
             sentence = str(error) if isinstance(error, (ConfigError, CannotListen)) else describeError(error)
-            status = f"not reloaded: {sentence}"
+            outcome = ReloadOutcome(sentence)
             self.log.error(
                 "not reloaded, the old configuration stays in use: {sentence}",
                 event="reload.refused",
                 sentence=sentence,
             )
         else:
-            self._replace(config, routes)
-        if self.listening.certificates is not None:
-            self.listening.certificates.reload(self.config.tls)
-        return status
+            outcome = self._replace(config, routes)
+        certificates = self.listening.certificates
+        if certificates is not None and not certificates.reload(self.config.tls):
+            outcome = replace(outcome, warnings=(_KEPT,))
+        return outcome
 
-    def _replace(self, config: Config, routes: Mapping[str, SiteRoute]) -> None:
+    def _replace(self, config: Config, routes: Mapping[str, SiteRoute]) -> ReloadOutcome:
         """Use a new configuration and its routes from now on."""
         before, self.config = self.config, config
         old = self.routes.routes
@@ -287,7 +313,9 @@ class Daemon(Service):
         self.site.configure(config.policies, config.hosts, trust)
         self.listening.configure(trust, config.policies.opening_timeout)
         self.site.replaceRoutes(routes.values())
-        logChanges(before, config, self._fixed)
+        if self.control is not None:
+            self.control.configure(config.control)
+        return logChanges(before, config, self._fixed)
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -326,6 +354,8 @@ class Daemon(Service):
         return self.routes.stop()
 
     def _close(self, result: Any) -> Any:
+        if self.control is not None:
+            self.control.close()
         self._pool.close()
         if self._locks is not None:
             self._locks.close()

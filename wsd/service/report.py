@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from wsd import __version__
 from wsd.config import Config
 from wsd.config.changes import FIXED, changes, fixedOf
+from wsd.control.interface import ReloadOutcome
 from wsd.frames import Plane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import descriptorsFor
@@ -103,8 +104,12 @@ def warnOfBuiltIn(config: Config, paths: Iterable[str], listening: Listening) ->
             )
 
 
-def logChanges(before: Config, after: Config, fixed: Mapping[str, Any]) -> None:
-    """Log which keys a reload has changed, and which changed keys (`fixed` are the old values) need a restart."""
+def logChanges(before: Config, after: Config, fixed: Mapping[str, Any]) -> ReloadOutcome:
+    """
+    Log which keys a reload has changed, and which changed keys (`fixed` are the old values) need a restart.
+
+    Returns them.
+    """
     taken = [key for key in changes(before, after) if key not in FIXED]
     _log.info(
         "reloaded, changed: {keys}" if taken else "reloaded, nothing that a reload can apply has changed",
@@ -118,3 +123,4 @@ def logChanges(before: Config, after: Config, fixed: Mapping[str, Any]) -> None:
             event="reload.partial",
             keys=", ".join(waiting),
         )
+    return ReloadOutcome(changed=tuple(taken), waiting=tuple(waiting))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -69,6 +69,8 @@ class RouteTable:
         """The routes by their keys in the configuration."""
         self.retired: list[Factory] = []
         """Replaced factories that have not been stopped yet."""
+        self.starting: Deferred[Any] = succeed(None)
+        """Fires when each factory that the latest `replace` has started is ready, or has failed."""
         self._builder = builder
 
     @property
@@ -110,8 +112,7 @@ class RouteTable:
     def replace(self, routes: Mapping[str, SiteRoute]) -> None:
         """Serve these routes from now on. New factories are started; replaced ones keep their connections."""
         old, self.routes = self.routes, routes
-        for factory in _onlyIn(routes, old):
-            start(factory)
+        self.starting = gatherResults([start(factory) for factory in _onlyIn(routes, old)])
         replaced = _onlyIn(old, routes)
         self.retired += replaced
         self._retire(replaced)

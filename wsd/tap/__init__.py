@@ -1,7 +1,8 @@
 """
 The command line of `twistd wsd` and `twist wsd`: `options` over a configuration file, and the `log`.
 
-`serve` is `wsd serve`, `foreground` runs the daemon for it, and `check` checks what a configuration names.
+`serve` is `wsd serve`, `foreground` runs the daemon for it, `check` checks what a configuration names, and
+`configuring` is `wsd config`.
 
 An error is raised as SystemExit with one line. The command then ends with that line on stderr and the exit status 1,
 without a traceback and before it becomes a daemon.
@@ -42,7 +43,7 @@ def makeService(options: Options) -> IService:
     except OSError as error:
         raise exitWith(_unwritable(options, error)) from None
     try:
-        service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
+        service.makeService(options.config, reactor, logged.reread, logged.threshold).setServiceParent(logged)
         parent: Any = options.parent or {}
         if isBackground(parent):
             print(describe(parent, logged.path), flush=True)

@@ -1,4 +1,4 @@
-"""`wsd check` and `wsd config`; and `--check`, which checks everything that a configuration names."""
+"""`wsd check`; and `--check`, which checks everything that a configuration names."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from argparse import Namespace
 
 from wsd.commands import Commands
-from wsd.config import Config, defaultText
-from wsd.config.files import readFile
+from wsd.config import Config
+from wsd.config.files import environmentOf, readFile
 from wsd.protocols import optionsOf
 from wsd.uses import offerOf
 
@@ -25,16 +25,15 @@ def checkConfig(config: Config, path: str | None) -> list[str]:
     from wsd import service
 
     findings = service.check(config, reactor, os.environ)
-    for warning in findings.warnings:
+    for warning in (*environmentOf(path, optionsOf, os.environ).unknown(), *findings.warnings):
         print(f"wsd: warning: {warning}", file=sys.stderr)
     return [f"{path}: {fault}" if path else fault for fault in findings.faults]
 
 
 def addCommands(commands: Commands) -> None:
-    """Add `wsd check` and `wsd config`."""
+    """Add `wsd check`."""
     parser = commands.add("check", "Check a configuration file without starting the daemon.", _check, _CHECK)
     parser.add_argument("file", metavar="FILE", help="the configuration file")
-    commands.add("config", "Print a configuration file with every key and its default.", _config)
 
 
 _CHECK = (
@@ -44,11 +43,8 @@ _CHECK = (
 
 
 def _check(arguments: Namespace) -> None:
-    faults = checkConfig(readFile(arguments.file, optionsOf, offer=offerOf(os.environ)), arguments.file)
+    config = readFile(arguments.file, optionsOf, offer=offerOf(os.environ), environ=os.environ)
+    faults = checkConfig(config, arguments.file)
     if faults:
         raise SystemExit("\n".join(f"wsd: {fault}" for fault in faults))
     print("ok")
-
-
-def _config(arguments: Namespace) -> None:
-    sys.stdout.write(defaultText())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from twisted.logger import ILogObserver, globalLogPublisher
@@ -46,6 +47,11 @@ class ListenOptions(Options):
         self._arguments = arguments
 
     @property
+    def environ(self) -> Mapping[str, str]:
+        """None: this command is a tool, and not the daemon that variables configure."""
+        return {}
+
+    @property
     def terminal(self) -> TextIO:
         """Standard output has the URL and the messages, so the log goes to standard error."""
         return sys.stderr
@@ -58,6 +64,7 @@ class ListenOptions(Options):
             "built_in": False,
             "policies.max_connections": 1000,
             "log.level": "warn",
+            "control.enabled": False,
             "route": {"/*": {**_ROUTE, "protocol": protocol}},
         }
 

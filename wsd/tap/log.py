@@ -20,7 +20,7 @@ from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from wsd.config import Config, ConfigError
-from wsd.logs import MINUTE, AccessSettings, EventWriter, linesTo, observer
+from wsd.logs import MINUTE, AccessSettings, EventWriter, Threshold, linesTo, observer
 from wsd.tap.options import Options
 
 
@@ -37,6 +37,8 @@ class LoggedService(MultiService):
         self._options = options
         self._reactor = reactor
         self._observer: ILogObserver | None = None
+        self.threshold: Threshold | None = Threshold(options.config.log.level)
+        """The least level that is logged; None if the log is not written here."""
         self._reopened: list[Callable[[], object]] = []
         self._flush: Callable[[float], object] = lambda now: None
         self._path: str | None = None
@@ -48,23 +50,24 @@ class LoggedService(MultiService):
         if "fileLogObserverFactory" in parent:
             written = self._written(parent["logFile"])
             parent["fileLogObserverFactory"] = lambda stream: written
-            # twist leaves out lower levels itself. Access lines of their own are written whatever the log's level.
-            hasOwn = self._accessLines is not None
-            parent["logLevel"] = LogLevel.debug if hasOwn else LogLevel.levelWithName(options.config.log.level)
-        elif not parent.get("syslog"):
+            # The level is decided here, since it may change.
+            parent["logLevel"] = LogLevel.debug
+        elif parent.get("syslog"):
+            self.threshold = None
+        else:
             self._observer = self._written(None if options.config.log.file else self._stream(parent))
 
     def _written(self, stream: Any) -> ILogObserver:
         """An observer that writes to the file of the configuration, else to `stream`."""
         log, access = self._options.config.log, self._options.config.access
+        assert self.threshold is not None
         lines = linesTo(log.format, log.file, stream)
         if log.file is not None:
             self._reopened.append(lines.reopen)
             self._path = log.file
         self._accessLines = self._ownAccessLines()
-        written = observer(
-            lines, log.level, AccessSettings(access.enabled, access.sample, access.per_minute), self._accessLines
-        )
+        settings = AccessSettings(access.enabled, access.sample, access.per_minute)
+        written = observer(lines, self.threshold, settings, self._accessLines)
         self._flush = written.flush
         return written
 
@@ -106,6 +109,8 @@ class LoggedService(MultiService):
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.rotate))
         self._keepStacks()
         self._flushing.start(MINUTE, now=False)
+        for notice in self._options.notices():
+            Logger(namespace="wsd").warn("{notice}", event="config.unknown", notice=notice)
         super().startService()
 
     def stopService(self) -> Deferred[Any]:

@@ -14,7 +14,8 @@ from twisted.python.usage import UsageError
 
 from wsd import __version__
 from wsd.config import Config, ConfigError
-from wsd.config.files import readFile
+from wsd.config.files import environmentOf, readFile
+from wsd.config.sources import ValueSource
 from wsd.config.uses import isLocal
 from wsd.config.values import reference
 from wsd.listen.systemd import isPassed
@@ -89,6 +90,11 @@ class Options(UsageOptions):
     """Arguments of Twisted's LogFile, for a log file that the configuration does not name."""
 
     @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables that override the configuration file, and are overridden by the options."""
+        return os.environ
+
+    @property
     def terminal(self) -> TextIO:
         """Where the log goes if neither the configuration nor twistd names a file."""
         return sys.stdout
@@ -126,6 +132,7 @@ class Options(UsageOptions):
 
     def postOptions(self) -> None:
         """Read the file, and apply the options. With --check, check everything and exit."""
+        self["config"] = self["config"] or self.environ.get("WSD_CONFIG") or None
         if self["config"] is not None:
             self["config"] = os.path.abspath(self["config"])
         try:
@@ -143,15 +150,19 @@ class Options(UsageOptions):
             print("ok")
             raise SystemExit(0)
 
-    def reread(self) -> Config:
-        """Read the file again, with the same options. Raises ConfigError."""
+    def reread(self, sources: dict[str, ValueSource] | None = None) -> Config:
+        """Read the file again, with the same options. `sources` is as in `parse`. Raises ConfigError."""
         try:
-            return readFile(self["config"], optionsOf, self._overrides, self._uses)
+            return readFile(self["config"], optionsOf, self._overrides, self._uses, self.environ, sources)
         except ConfigError as error:
             option = self.optionOf(error.key)
             if option is None:
                 raise
             raise ConfigError(error.sentence, option) from None
+
+    def notices(self) -> list[str]:
+        """Warnings about variables that are no keys."""
+        return environmentOf(self["config"], optionsOf, self.environ).unknown()
 
     def overrides(self) -> dict[str, Any]:
         """The values of the command line, by dotted key. Raises ConfigError."""

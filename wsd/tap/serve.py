@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import SUPPRESS, ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from wsd.commands import Commands
@@ -65,14 +65,14 @@ def _repeatable() -> Iterator[tuple[str, str | None, str, str]]:
 def run(arguments: Namespace) -> None:
     """Serve until a signal ends it. Raises SystemExit with one line for an error."""
     options = Options()
-    options.parseOptions(list(_argumentsOf(arguments)))
+    options.parseOptions(list(argumentsOf(arguments)))
     runForeground(options)
 
 
-def _argumentsOf(arguments: Namespace) -> Iterator[str]:
-    """The parsed arguments as a command line for `Options`."""
+def argumentsOf(arguments: Namespace, others: Collection[str] = ()) -> Iterator[str]:
+    """The parsed arguments as a command line for `Options`, without those that it does not have."""
     for name, value in vars(arguments).items():
-        if name == "run":
+        if name == "run" or name in others:
             continue
         if value is True:
             yield f"--{name}"

@@ -67,6 +67,13 @@ class Drain:
             door.transport.abortConnection()
         await self._gone(_ABORTED)
 
+    async def clear(self, patience: float) -> None:
+        """Close all remaining WebSockets, for at most `patience` seconds. Other requests are still answered."""
+        _close(self._connections())
+        end = self._clock.seconds() + patience
+        while self._connections() and self._clock.seconds() < end:
+            await deferLater(self._clock, _LOOK)
+
     def _endIdle(self) -> None:
         for door in list(self._site.doors):
             if not door.isBusy and not door.isNew:

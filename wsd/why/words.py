@@ -80,6 +80,10 @@ CAUSES: Mapping[Cause, Explanation] = {
         "The server was stopped or restarted, and closed the connection with {code}{after}.",
         "Let the client reconnect after a random delay of some seconds.",
     ),
+    Cause.operator: Explanation(
+        "An operator closed the connection with {code}{after}, by wsd ctl close.",
+        "Nothing is wrong with the daemon. The reason of the close, and the line of the command in the log, say more.",
+    ),
     Cause.aborted: Explanation(
         "The protocol of the route dropped the connection without a closing handshake{after}.",
         "The documentation of the protocol, or other lines of this connection, say why.",

@@ -33,7 +33,7 @@ class HandlerOptions:
     """A folder of files to serve over HTTP; None serves none."""
     cgi_paths: tuple[str, ...] = ()
     """Paths below the document root whose files are CGI programs, such as "/cgi-bin"."""
-    basic_auth: str | None = None
+    basic_auth: str | None = field(default=None, metadata={"secret": True})
     """The name and password, "name:password", that every client needs; None admits all clients."""
 
     def folder(self) -> Handlers:

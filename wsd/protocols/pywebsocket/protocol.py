@@ -120,6 +120,7 @@ class HandlerConnection(Connection):
 
     def onPong(self, payload: bytes) -> None:
         """Called by Autobahn with a pong. It is the handler's if that has a hook for pongs."""
+        super().onPong(payload)
         if self._runner.wants(PONG):
             self._runner.put(PONG, payload, len(payload))
 

@@ -45,7 +45,7 @@ def _userCommand(work: Callable[[SqliteStore, str], None], done: str) -> Callabl
     """A command that does `work` for one user, and prints what was done in which file. It raises ConfigError."""
 
     def run(arguments: Namespace) -> None:
-        user, path = _findUser(readFile(arguments.config, optionsOf), arguments.user)
+        user, path = _findUser(_configOf(arguments), arguments.user)
         with _openStore(path) as store:
             work(store, user)
         print(f"{user}: {done} in {path}")
@@ -65,6 +65,12 @@ def _openStore(path: Path) -> Iterator[SqliteStore]:
 
 def _refusal(path: Path, error: Exception) -> ConfigError:
     return ConfigError(f"xmpp: {path}: the store cannot be used: {error}; run this as {whoMay(path)}")
+
+
+def _configOf(arguments: Namespace) -> Config:
+    """The configuration of the daemon, by --config or $WSD_CONFIG, and by the other variables."""
+    path = arguments.config or os.environ.get("WSD_CONFIG") or None
+    return readFile(path, optionsOf, environ=os.environ)
 
 
 def _routes(config: Config) -> list[XmppOptions]:
@@ -154,7 +160,7 @@ def _without(user: str, kept: str) -> str | None:
 
 
 def _list(arguments: Namespace) -> None:
-    for path in sorted({_foundStore(options) for options in _routes(readFile(arguments.config, optionsOf))}):
+    for path in sorted({_foundStore(options) for options in _routes(_configOf(arguments))}):
         if not _exists(path):
             continue
         with _openStore(path) as store:
