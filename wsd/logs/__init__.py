@@ -6,11 +6,12 @@ connection, `lines` formats events, and `observers` writes the lines.
 """
 
 from wsd.logs.connection import ConnectionLog
-from wsd.logs.lines import describeError, escaped, forJournal, isJournal, jsonLine, textLine
-from wsd.logs.observers import LineObserver, RefusalLimit, observer
+from wsd.logs.lines import describeError, escaped, forJournal, isJournal, jsonLine, textLine, textOf
+from wsd.logs.observers import Forward, LineObserver, RefusalLimit, observer
 
 __all__ = [
     "ConnectionLog",
+    "Forward",
     "LineObserver",
     "RefusalLimit",
     "describeError",
@@ -20,4 +21,5 @@ __all__ = [
     "jsonLine",
     "observer",
     "textLine",
+    "textOf",
 ]

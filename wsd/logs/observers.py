@@ -7,12 +7,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from io import FileIO
-from typing import IO
+from typing import IO, TypeAlias
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel
 from zope.interface import implementer
 
 from wsd.logs.lines import colouredLine, forJournal, hasColours, isJournal, jsonLine, textLine
+
+Forward: TypeAlias = Callable[[LogEvent], object]
+"""Writes an event, or passes it on."""
 
 
 @implementer(ILogObserver)
@@ -20,10 +23,13 @@ class LineObserver:
     """
     Writes each event as a line to a stream, or to a file that can be reopened after logrotate has moved it.
 
-    If the stream goes to the journal, lines have priorities; on a terminal, lines for people have colours.
+    If the stream goes to the journal, lines have priorities; on a terminal, lines for people have colours. The lines of
+    a `worker` have its number.
     """
 
-    def __init__(self, style: str, path: str | None = None, stream: IO[str] | None = None) -> None:
+    def __init__(
+        self, style: str, path: str | None = None, stream: IO[str] | None = None, worker: int | None = None
+    ) -> None:
         self._line: Callable[[LogEvent], str] = jsonLine if style == "json" else textLine
         self._path = path
         self._stream = stream or sys.stdout
@@ -31,6 +37,7 @@ class LineObserver:
             self._line = forJournal(self._line)
         elif path is None and style == "text" and hasColours(self._stream, os.environ):
             self._line = colouredLine
+        self._worker = worker
         self._file = self._open()
 
     def _open(self) -> FileIO | None:
@@ -43,7 +50,7 @@ class LineObserver:
             before.close()
 
     def __call__(self, event: LogEvent) -> None:
-        line = self._line(event)
+        line = self._line(event if self._worker is None else {**event, "worker": self._worker})
         if self._file is not None:
             self._file.write(line.encode())
             return
@@ -129,7 +136,7 @@ def _addressIn(peer: str) -> str:
 class FilteredObserver:
     """Passes on events of at least a level, except excess refusals and events of Twisted that add nothing."""
 
-    def __init__(self, lines: LineObserver, level: str) -> None:
+    def __init__(self, lines: Forward, level: str) -> None:
         least = LogLevel.levelWithName(level)
         self._levels = frozenset(one for one in LogLevel.iterconstants() if one >= least)
         self._lines = lines
@@ -147,7 +154,7 @@ class FilteredObserver:
         self._lines(event)
 
 
-def observer(lines: LineObserver, level: str) -> ILogObserver:
+def observer(lines: Forward, level: str) -> ILogObserver:
     """The daemon's log observer, which writes lines of at least this level: "debug", "info", "warn" or "error"."""
     return FilteredObserver(lines, level)
 

@@ -9,7 +9,7 @@ starting it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from twisted.application.service import IService
@@ -18,11 +18,16 @@ from wsd.config import Config
 from wsd.config.state import Locks
 from wsd.listen.endpoints import CannotListen
 from wsd.listen.systemd import recall
+from wsd.metrics import Metrics
+from wsd.policies.budget import Budget
+from wsd.policies.pool import BlockingPool
+from wsd.policies.timer import Timer
 from wsd.service.checking import check
-from wsd.service.daemon import Daemon
-from wsd.service.routes import lockFiles
+from wsd.service.daemon import Daemon, planeOf
+from wsd.service.listening import loadTls
+from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles, placementOf
 
-__all__ = ["CannotListen", "Daemon", "check", "makeService"]
+__all__ = ["CannotListen", "Daemon", "check", "lockFiles", "makeService", "placementOf", "validate"]
 
 
 def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> IService:
@@ -40,3 +45,18 @@ def makeService(config: Config, reactor: Any, reread: Callable[[], Config]) -> I
     except BaseException:
         locks.close()
         raise
+
+
+def validate(config: Config, reactor: Any, environ: MutableMapping[str, str]) -> None:
+    """
+    Build every route, and read the certificates, as `makeService` does. Nothing is started.
+
+    The parent of workers calls this before it starts any. Raises ConfigError.
+    """
+    plane, metrics = planeOf(config), Metrics()
+    loadTls(config, environ)
+    builder = FactoryBuilder(
+        reactor, Timer(reactor), metrics, plane, Budget(config.policies, reactor), BlockingPool(reactor, metrics)
+    )
+    table = RouteTable(builder)
+    table.introduce(table.build(config.routes))

@@ -16,7 +16,7 @@ from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
 from wsd.config import Config, ConfigError
-from wsd.logs import LineObserver, observer
+from wsd.logs import Forward, LineObserver, observer
 from wsd.tap.options import Options
 
 
@@ -25,31 +25,41 @@ class LoggedService(MultiService):
     The daemon with its log.
 
     twistd takes the log observer from the application, twist from its own options, so it is set in one of these.
-    SIGUSR1 rotates the file. A reload reopens it, if the configuration names it.
+    SIGUSR1 rotates the file. A reload reopens it, if the configuration names it. The lines of a `worker` have its
+    number. If only the parent of the workers can write to the log, `forward` is called with each event instead.
     """
 
-    def __init__(self, options: Options, reactor: Any) -> None:
+    def __init__(
+        self, options: Options, reactor: Any, worker: int | None = None, forward: Forward | None = None
+    ) -> None:
         super().__init__()
         self._options = options
+        self._worker = worker
+        self._forward = forward
         self._reactor = reactor
         self._observer: ILogObserver | None = None
         self._rotateFile: Callable[[], object] = lambda: None
         self._path: str | None = None
         self._stacks: Any = None
+        self._isTerminal = False
         parent: Any = options.parent or {}
         if "fileLogObserverFactory" in parent:
             written = self._written(parent["logFile"])
+            self._isTerminal = parent["logFile"] is sys.stdout
             parent["fileLogObserverFactory"] = lambda stream: written
             parent["logLevel"] = LogLevel.levelWithName(options.config.log.level)
         elif not parent.get("syslog"):
             self._observer = self._written(None if options.config.log.file else self._stream(parent))
+            self._isTerminal = self._path is None
 
     def _written(self, stream: Any) -> ILogObserver:
         """An observer that writes to the file of the configuration, else to `stream`."""
         log = self._options.config.log
+        if self._forward is not None:
+            return observer(self._forward, log.level)
         if log.file is None:
-            return observer(LineObserver(log.format, stream=stream), log.level)
-        lines = LineObserver(log.format, log.file)
+            return observer(LineObserver(log.format, stream=stream, worker=self._worker), log.level)
+        lines = LineObserver(log.format, log.file, worker=self._worker)
         self._rotateFile, self._path = lines.reopen, log.file
         return observer(lines, log.level)
 
@@ -63,6 +73,11 @@ class LoggedService(MultiService):
         if not parent.get("nodaemon", True):
             raise ConfigError("--logfile: a daemon has no terminal to log to; name a file, or run twistd -n")
         return self._options.terminal
+
+    @property
+    def isShared(self) -> bool:
+        """Whether other processes can write to the log as well: to a file that they reopen, or to the terminal."""
+        return self._options.config.log.file is not None or self._isTerminal
 
     @property
     def path(self) -> str | None:
@@ -95,6 +110,9 @@ class LoggedService(MultiService):
         try:
             self._rotateFile()
             self._keepStacks()
+            for service in self:
+                if hasattr(service, "logRotated"):
+                    service.logRotated()
         except OSError as error:
             Logger().warn("the log continues in its old file: {reason}", event="log.kept", reason=str(error))
 

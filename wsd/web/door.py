@@ -124,6 +124,9 @@ class Door(Protocol):
         tls = self._site.tlsOf(self.transport)
         try:
             head, tokens = unmark(parseHead(data))
+            if self._site.isElsewhere(head, bool(tokens)):
+                self._passOn(data + END, rest)
+                return None
             peer = self._identify(head, tls is not None)
         except Refused as refused:
             # A wrong Host gets the same answer everywhere; other refusals are restated for the clients of the route.
@@ -138,10 +141,20 @@ class Door(Protocol):
             return None
         return Admitted(head, peer, tls)
 
+    def _passOn(self, head: bytes, rest: Callable[[], bytes]) -> None:
+        """Pass the connection on to the worker that answers this request. Raises `Refused` if it cannot be reached."""
+        passing = self._site.passing
+        assert passing is not None
+        passing.check()
+        if self._channel is not None:
+            self._channel.detach()
+        self._ending.stopWaiting()
+        self._connection = passing.passOn(self.transport, head + rest())
+
     def _restate(self, refused: Refused, head: Head) -> Refused:
         """The refusal with the status that the clients of the requested route expect."""
         route = self._site.routeFor(head.path) if head.isUpgrade else None
-        return refused if route is None else route.restate(refused)
+        return refused if route is None or not route.factories else route.restate(refused)
 
     def _identify(self, head: Head, secure: bool) -> Peer:
         """Returns the true peer. Raises `Refused` if the request names a foreign host, even from this machine."""
