@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-xmpp man soak clean programs
+.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-workers bench-xmpp man soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -62,6 +62,9 @@ bench-topics: $(VENV)/test $(VENV)/fast  ## topics: fan-out beside its peers, 10
 
 bench-yjs: $(VENV)/test $(VENV)/fast tests/node_modules  ## documents: 1,000 updates a second from 20 clients, the memory of 100 documents
 	$(VENV)/bin/python -m tests.bench.yjs $(ARGS)
+
+bench-workers: $(VENV)/test $(VENV)/fast  ## two workers beside one: messages, handshakes, shared routes through another worker
+	$(VENV)/bin/python -m tests.bench.workers $(ARGS)
 
 bench-xmpp: $(VENV)/test $(VENV)/fast  ## messages of a chat beside Prosody, 5,000 sessions, logins under attack; ARGS="--sessions 1000"
 	$(VENV)/bin/python -m tests.bench.xmpp $(ARGS)

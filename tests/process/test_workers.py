@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -61,13 +62,15 @@ def childrenOf(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def workersOf(daemon: RunningDaemon) -> list[int]:
-    return childrenOf(daemon.process.pid)
-
-
 def pidOf(daemon: RunningDaemon, number: int) -> int:
-    """The process of a worker that has not been started again."""
-    return workersOf(daemon)[number]
+    """The process of a worker."""
+    return [int(match[1]) for line in daemon.lines if (match := re.search(rf"worker {number} is process (\d+)", line))][
+        -1
+    ]
+
+
+def workersOf(daemon: RunningDaemon) -> list[int]:
+    return [pidOf(daemon, number) for number in range(2)]
 
 
 @contextmanager
@@ -116,7 +119,7 @@ def workerOf(daemon: RunningDaemon, client: ClientConnection) -> int:
 class TestTwoWorkers:
     def test_are_ready_together_and_share_the_connections_evenly(self) -> None:
         with runningDaemon(config=CONFIG) as daemon, ExitStack() as stack:
-            assert len(workersOf(daemon)) == 2
+            assert set(workersOf(daemon)) <= set(childrenOf(daemon.process.pid))
             assert isReady(daemon)
             clients = [stack.enter_context(open_(daemon)) for _ in range(300)]
             shares = Counter(workerOf(daemon, client) for client in clients)
@@ -171,7 +174,8 @@ class TestTwoWorkers:
                 log.rename(tmp_path / "wsd.log.1")
                 process.send_signal(signal.SIGUSR1)
                 until(
-                    lambda: log.exists() and all(_hasOpen(pid, log) for pid in childrenOf(process.pid)), "all reopen it"
+                    lambda: log.exists() and sum(_hasOpen(pid, log) for pid in childrenOf(process.pid)) == 2,
+                    "all reopen it",
                 )
             finally:
                 process.terminate()
@@ -302,7 +306,7 @@ class TestLimits:
 
 class TestAKilledWorker:
     def waitUntilBack(self, daemon: RunningDaemon, before: list[int], begin: float) -> float:
-        until(lambda: len(workersOf(daemon)) == 2 and workersOf(daemon) != before and isReady(daemon), "it is back")
+        until(lambda: workersOf(daemon) != before and isReady(daemon), "it is back")
         return time.monotonic() - begin
 
     @pytest.mark.parametrize("killed", [0, 1], ids=["owner", "other"])
@@ -324,7 +328,9 @@ class TestAKilledWorker:
                 else:
                     with pytest.raises(ConnectionClosed):
                         client.recv(10)
-            self.waitUntilBack(daemon, before, begin)
+            assert self.waitUntilBack(daemon, before, begin) < 1 + 10 * min(os.getloadavg()[0] / 2, 1), (
+                "a second, if idle"
+            )
             with open_(daemon, "/topics/x?echo") as client:
                 client.send("again")
                 assert client.recv(10) == "again"
@@ -345,7 +351,7 @@ class TestAKilledWorker:
 
     def test_parent_leaves_no_worker_and_no_listener_behind(self) -> None:
         with runningDaemon(config=CONFIG) as daemon, open_(daemon) as client:
-            workers = workersOf(daemon)
+            workers = childrenOf(daemon.process.pid)
             daemon.process.kill()
             daemon.process.wait(10)
             with pytest.raises(ConnectionClosed, match="1001"):

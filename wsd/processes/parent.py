@@ -26,7 +26,7 @@ from wsd.listen.endpoints import CannotListen
 from wsd.listen.systemd import Systemd, recall
 from wsd.logs import describeError
 from wsd.processes.channel import ChannelMessage
-from wsd.processes.child import Child
+from wsd.processes.child import Child, WorkerProcess
 from wsd.processes.limits import WorkerCounts
 from wsd.processes.merging import Snapshot, merge, snapshotOf, workerFamilies
 from wsd.processes.sockets import SharedListener, listenersFor, share
@@ -67,12 +67,14 @@ class Parent(Service):
         self._reactor = reactor
         self._config = config
         self._reread = reread
+        self._command = command
         self._arguments = arguments
+        self._spare: WorkerProcess | None = None
         recall(environ)
         self._listeners = bindShared(config, environ)
         self._systemd = Systemd(environ, reactor)
         self._children = [
-            Child(reactor, number, command, self._started, self._received, self._ended)
+            Child(reactor, number, self._takeProcess, self._started, self._received, self._ended)
             for number in range(config.workers)
         ]
         self._ledger = WorkerCounts()
@@ -106,10 +108,22 @@ class Parent(Service):
             child.start()
         self._repeat(ALIVE, self._watch)
 
+    def _takeProcess(self) -> WorkerProcess:
+        """The spare process if there is one, else a new one."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.isRunning:
+            return spare
+        return WorkerProcess(self._reactor, self._command, self._arguments)
+
+    def _keepSpare(self) -> None:
+        """Keep a process ready, so that a worker that dies is back within a fraction of a second."""
+        if self._spare is None and self._stopped is None and all(each.isServing for each in self._children):
+            self._spare = WorkerProcess(self._reactor, self._command, self._arguments)
+
     def _started(self, child: Child) -> None:
         """Give a new process what it needs, and connect it with the owner."""
         listeners, descriptors = listenersFor(self._listeners, child.number)
-        fields = {**self._arguments, "worker": child.number, "workers": len(self._children), "listeners": listeners}
+        fields = {"worker": child.number, "workers": len(self._children), "listeners": listeners}
         child.send("start", fields, descriptors)
         child.send("others", self._ledger.others(child.number))
         owner = self._children[OWNER]
@@ -197,7 +211,8 @@ class Parent(Service):
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _watch(self) -> None:
-        """Kill the workers that hang. SIGABRT first, which writes the stacks to the log."""
+        """Keep a spare process, and kill the workers that hang: ABRT first, which writes the stacks to the log."""
+        self._keepSpare()
         strict = _HUNG if self._systemd.watchdog is None else self._systemd.watchdog
         now = self._reactor.seconds()
         for child in self._children:
@@ -302,6 +317,8 @@ class Parent(Service):
         for listener in self._listeners:
             listener.close()
         self._stopped = Deferred()
+        if self._spare is not None:
+            self._spare.channel.close()
         for child in self._children:
             child.stop()
         if not any(child.isRunning for child in self._children):

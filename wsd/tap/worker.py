@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +14,7 @@ from twisted.application.app import startApplication
 from twisted.application.service import Application
 from twisted.logger import ILogObserver, LogEvent, Logger, globalLogBeginner
 
-from wsd.config import ConfigError
+from wsd.config import Config, ConfigError
 from wsd.logs import textOf
 
 _log = Logger(namespace="wsd")
@@ -28,7 +29,7 @@ def main() -> None:
 
 
 class _Process:
-    """Waits for the parent's first message, then starts the worker."""
+    """Prepares for a worker, and becomes one when the parent says which."""
 
     def __init__(self, reactor: Any) -> None:
         from wsd.processes.channel import ProcessChannel
@@ -36,7 +37,8 @@ class _Process:
 
         self._reactor = reactor
         self._worker: Any = None
-        self._status = 0
+        self._options: Any = None
+        self._fields: dict[str, Any] = {}
         self._channel = ProcessChannel(reactor, socket.socket(fileno=CHANNEL), self._received, self._lost)
 
     def run(self) -> None:
@@ -62,41 +64,65 @@ class _Process:
     def _received(self, message: Any) -> None:
         if self._worker is not None:
             self._worker.received(message)
-            return
-        try:
-            self._start(message)
-        except Exception as error:
-            from wsd.service import CannotListen
+        elif message.kind == "prepare":
+            self._fields = message.fields
+            self._attempt(self._prepare)
+        else:
+            self._attempt(self._start, message)
 
+    def _attempt(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Call, or log why that failed and end."""
+        from wsd.service import CannotListen
+
+        try:
+            call(*arguments)
+        except Exception as error:
             if isinstance(error, (ConfigError, CannotListen)):
                 _log.critical("wsd: {sentence}", event="daemon.unusable", sentence=str(error))
             else:
                 _log.failure("wsd cannot start")
             self._reactor.stop()
 
-    def _start(self, message: Any) -> None:
+    def _prepare(self) -> None:
+        """Import what a worker needs: the daemon, and the protocols that the options name."""
+        import wsd.processes.worker  # noqa: F401
         from wsd.policies.timer import keepTime
-        from wsd.processes.worker import startWorker
-        from wsd.tap.log import LoggedService
         from wsd.tap.options import Options
 
-        fields = message.fields
-        os.chdir(fields["folder"])
+        os.chdir(self._fields["folder"])
         keepTime(self._reactor)
-        options = Options()
-        options.parseOptions(fields["arguments"])
-        if not fields["usesByDefault"]:
-            options.withoutUses()
-        logged: Any = LoggedService(
-            options, self._reactor, fields["worker"], None if fields["logIsShared"] else self._forward
-        )
+        self._options = Options()
+        self._options.parseOptions(self._fields["arguments"])
+        if not self._fields["usesByDefault"]:
+            self._options.withoutUses()
+
+    def _start(self, message: Any) -> None:
+        """Start the worker, with the configuration as it is now."""
+        from wsd.processes.worker import startWorker
+        from wsd.tap.log import LoggedService
+
+        options, forward = self._options, None if self._fields["logIsShared"] else self._forward
+        logged: Any = LoggedService(options, self._reactor, message.fields["worker"], forward)
         application = Application("wsd")
         logged.setServiceParent(application)
         globalLogBeginner.beginLoggingTo([ILogObserver(application)], redirectStandardIO=False)
-        self._worker = worker = startWorker(self._reactor, message, options.config, logged.reread)
+        self._worker = worker = startWorker(self._reactor, message, self._configNow(), logged.reread)
         worker.channel = self._channel
         worker.daemon.setServiceParent(logged)
         startApplication(application, False)
+
+    def _configNow(self) -> Config:
+        """The configuration as it is now or, if somebody is editing it, as it was when this process was prepared."""
+        config: Config = self._options.config
+        try:
+            config = self._options.reread()
+        except ConfigError as error:
+            _log.warn(
+                "this worker starts with an older configuration: {sentence}",
+                event="worker.outdated",
+                sentence=str(error),
+            )
+        return config
 
     def _forward(self, event: LogEvent) -> None:
         """Let the parent log an event."""
