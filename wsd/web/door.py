@@ -28,7 +28,7 @@ from wsd.policies.upgrade import checkUpgrade
 from wsd.web.attempts import Attempt, attemptOf, unmark
 from wsd.web.channel import Admitted, Channel
 from wsd.web.ending import Due, Ending, hostOf
-from wsd.web.site import Site
+from wsd.web.site import PassesOn, Site
 
 _TLS = b"\x16\x03"
 """The first bytes of a TLS handshake (RFC 8446 5.1)."""
@@ -124,8 +124,9 @@ class Door(Protocol):
         tls = self._site.tlsOf(self.transport)
         try:
             head, tokens = unmark(parseHead(data))
-            if self._site.isElsewhere(head, bool(tokens)):
-                self._passOn(data + END, rest)
+            passing = self._site.passing
+            if passing is not None and self._site.isElsewhere(head, bool(tokens)):
+                self._passOn(passing, data + END + rest())
                 return None
             peer = self._identify(head, tls is not None)
         except Refused as refused:
@@ -141,15 +142,13 @@ class Door(Protocol):
             return None
         return Admitted(head, peer, tls)
 
-    def _passOn(self, head: bytes, rest: Callable[[], bytes]) -> None:
+    def _passOn(self, passing: PassesOn, data: bytes) -> None:
         """Pass the connection on to the worker that answers this request. Raises `Refused` if it cannot be reached."""
-        passing = self._site.passing
-        assert passing is not None
         passing.check()
         if self._channel is not None:
             self._channel.detach()
         self._ending.stopWaiting()
-        self._connection = passing.passOn(self.transport, head + rest())
+        self._connection = passing.passOn(self.transport, data)
 
     def _restate(self, refused: Refused, head: Head) -> Refused:
         """The refusal with the status that the clients of the requested route expect."""

@@ -214,12 +214,10 @@ class Site:
 
     def isElsewhere(self, head: Head, isMarked: bool) -> bool:
         """
-        Whether another worker answers a request: if its route is there, or if it is for a page of the daemon.
+        Whether another worker answers a request, if there are several: that of its route, or of a page of the daemon.
 
         So does a handshake that a page has marked, since the page asks that worker what became of it.
         """
-        if self.passing is None:
-            return False
         route = self.routeFor(head.path)
         if head.isUpgrade:
             return isMarked or (route is not None and not route.factories)
