@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-uses bench-xmpp man soak clean programs
+.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-uses bench-workers bench-xmpp man soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -66,6 +66,9 @@ bench-yjs: $(VENV)/test $(VENV)/fast tests/node_modules  ## documents: 1,000 upd
 bench-uses: $(VENV)/test $(VENV)/fast  ## what the pages of uses cost the daemon with 100 users each; ARGS="game map --seconds 60"
 	$(VENV)/bin/python -m tests.bench.uses $(ARGS)
 
+bench-workers: $(VENV)/test $(VENV)/fast  ## two workers beside one: messages, handshakes, shared routes through another worker
+	$(VENV)/bin/python -m tests.bench.workers $(ARGS)
+
 bench-xmpp: $(VENV)/test $(VENV)/fast  ## messages of a chat beside Prosody, 5,000 sessions, logins under attack; ARGS="--sessions 1000"
 	$(VENV)/bin/python -m tests.bench.xmpp $(ARGS)
 
@@ -75,6 +78,8 @@ man: $(VENV)/run  ## write the manual pages in man/ anew: wsd(1) from the comman
 soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of uploads, 100 times of a talk, 200 times of publishes, a Redis under two; nothing it acknowledged may be lost; uploads of 2 GiB
 	$(VENV)/bin/python -m pytest -m soak
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)
+	$(VENV)/bin/python -m tests.process.workerkills
+	$(VENV)/bin/python -m tests.conformance --plane _fast --workers 2
 	$(VENV)/bin/python -m tests.process.xmppkills
 	$(VENV)/bin/python -m tests.process.topickills
 	$(VENV)/bin/python -m tests.process.topicredis

@@ -24,6 +24,7 @@ FLOORS = (
     ("wsd.protocols",),
     ("wsd.web", "wsd.listen", "wsd.uses", "wsd.control"),
     ("wsd.service",),
+    ("wsd.processes",),
     ("wsd.tap", "wsd.client", "wsd.why"),
     ("wsd.standalone",),
     ("wsd.__main__",),

@@ -16,6 +16,7 @@ from tests.every import EveryFactory
 from tests.wire import Daemon
 from wsd.config import Policies
 from wsd.metrics import Cause, Metrics
+from wsd.processes.merging import workerFamilies
 from wsd.protocols.echo import EchoFactory
 
 PAGE = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -282,6 +283,7 @@ class TestThePage:
             for name, labels in samples(metrics)
             if name.startswith("wsd_")
         }
+        exposed |= {(sample.name, ()) for family in workerFamilies(2, 1) for sample in family.samples}
         rows = re.findall(r"^\| `(wsd_\w+)(?:\{([\w, ]+)\})?` \|", PAGE, re.MULTILINE)
         assert {(name, tuple(sorted(labels.split(", "))) if labels else ()) for name, labels in rows} == exposed
 

@@ -20,6 +20,7 @@ tests/test_architecture.py checks:
     listen        listeners and transports: TCP, unix, systemd; then PROXY; then TLS
     control       the control socket, for `wsd ctl`
     service       puts the rooms together: start, reload, drain, stop
+    processes     several processes as one daemon: messages and descriptors between them
     uses          pages that show what wsd is used for, one folder each
     tap           the command line of `twistd wsd` and `wsd serve`
     standalone    the command line of pywebsocket's standalone.py

@@ -264,10 +264,19 @@ class Metrics:
         The text is OpenMetrics 1.0 if the Accept header names it, as Prometheus does. Otherwise it is in Prometheus'
         text format 0.0.4, whatever the header says.
         """
-        wanted = [part.partition(";")[0].strip() for part in accept.lower().split(",")]
-        if "application/openmetrics-text" in wanted:
-            return openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest(self._registry)
-        return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
+        return render(self._registry, accept)
+
+    def collect(self) -> Iterable[Metric]:
+        """Returns all metrics."""
+        return self._registry.collect()
+
+
+def render(registry: CollectorRegistry, accept: str) -> tuple[str, bytes]:
+    """The metrics of a registry, as `Metrics.render` returns them."""
+    wanted = [part.partition(";")[0].strip() for part in accept.lower().split(",")]
+    if "application/openmetrics-text" in wanted:
+        return openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest(registry)
+    return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry)
 
 
 class _Exposition(Collector):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
@@ -631,3 +632,23 @@ class TestOverrides:
     def test_they_are_checked_as_the_file_is(self) -> None:
         with pytest.raises(ConfigError, match=r'^log\.level: "x" is not one of '):
             parse("", ofParrot, {"log.level": "x"})
+
+
+class TestWorkers:
+    def test_is_a_number_or_one_for_each_core(self) -> None:
+        assert read("").workers == 1
+        assert read("workers = 3").workers == 3
+        assert read('workers = "auto"').workers == len(os.sched_getaffinity(0))
+        assert read("", workers="auto").workers == len(os.sched_getaffinity(0))
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [
+            ("0", "workers: 0 is too small; the minimum is 1"),
+            ("65", "workers: 65 is too large; the maximum is 64"),
+            ('"many"', 'workers: "many" is not a number of workers; write 10'),
+            ("1.5", "workers: 1.5 is not a whole number of workers; write 2"),
+        ],
+    )
+    def test_refuses_anything_else(self, value: str, said: str) -> None:
+        assert sentence(f"workers = {value}").startswith(said)

@@ -1,4 +1,4 @@
-"""`python -m tests.conformance [--short] [--plane NAME] [--write]`: the suite against a daemon with each plane."""
+"""`python -m tests.conformance [--short] [--plane NAME] [--workers N] [--write]`: the suite against a daemon."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--short", action="store_true", help="the smaller sizes of the compression groups only")
     parser.add_argument("--plane", choices=PLANES, help="this one only")
+    parser.add_argument("--workers", type=int, default=1, help="so many processes as one daemon")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/conformance.md")
     given = parser.parse_args()
     passed = failed = 0
     for plane in [given.plane] if given.plane else PLANES:
-        cases, faulty = runPlane(plane, given.short, given.write)
+        cases, faulty = runPlane(plane, given.short, given.write, given.workers)
         passed += cases - faulty
         failed += faulty
     print(f"the whole reports: {REPORTS}")
@@ -33,11 +34,13 @@ def main() -> None:
     sys.exit(failed > 0)
 
 
-def runPlane(plane: str, short: bool, writes: bool) -> tuple[int, int]:
+def runPlane(plane: str, short: bool, writes: bool, workers: int = 1) -> tuple[int, int]:
     """The cases that a daemon with this plane was put to, and how many it failed; wss is for the first of them."""
     cases = faulty = 0
     isFirst = plane == next(iter(PLANES))
-    with runningDaemon("--tls-port", "0", "--tls-self-signed", config=f'frames = "{plane}"\n') as daemon:
+    with runningDaemon(
+        "--tls-port", "0", "--tls-self-signed", config=f'frames = "{plane}"\nworkers = {workers}\n'
+    ) as daemon:
         every = everyCase(SHORT if short else None) if isFirst or not short else uncompressed()
         runs = {plane: Run(f"ws://localhost:{daemon.port('ws')}/echo", every)}
         if isFirst:

@@ -37,6 +37,14 @@ def open_(daemon: RunningDaemon, path: str = "/echo") -> ClientConnection:
     return connect(f"ws://localhost:{daemon.port()}{path}", legacy=True)
 
 
+def canConnect(daemon: RunningDaemon) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", daemon.port()), 10).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 class TestStarting:
     """One line a listener."""
 
@@ -212,18 +220,29 @@ class TestStopping:
                 assert caught.value.rcvd.code == 1001
             assert daemon.process.wait(10) in ENDED
 
-    def test_meanwhile_it_is_not_ready_and_lets_nobody_in(self) -> None:
+    def test_meanwhile_it_accepts_no_connection_and_answers_what_is_pending(self) -> None:
         with runningDaemon() as daemon, open_(daemon, "/echo?delay=2000") as client:
             client.send("hello")
             client.ping().wait(10)
             daemon.process.send_signal(signal.SIGTERM)
             daemon.waitFor("Received SIGTERM")
-            with pytest.raises(urllib.error.HTTPError, match="503") as answer:
-                fetch(daemon, "/readyz")
-            assert json.load(answer.value)["reasons"] == ["the daemon is stopping"]
-            with pytest.raises(InvalidStatus, match="503"):
-                open_(daemon)
+            until(lambda: not canConnect(daemon), "it stops accepting")
             assert client.recv(10) == "hello"
+
+    def test_a_second_signal_drops_what_is_pending(self) -> None:
+        with runningDaemon() as daemon, open_(daemon, "/echo?delay=60000") as client:
+            client.send("hello")
+            client.ping().wait(10)
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.waitFor("Received SIGTERM")
+            until(lambda: not canConnect(daemon), "it stops accepting")
+            begin = time.monotonic()
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.waitFor("all connections are dropped, since a second signal came")
+            assert daemon.process.wait(10) in ENDED
+            assert time.monotonic() - begin < 5, "drain is 20 s"
+            with pytest.raises(ConnectionClosed):
+                client.recv(10)
 
     def test_clients_that_say_nothing_leave_no_connection_without_its_end_in_the_log(self) -> None:
         config = "drain = 1\n[policies]\nclosing_timeout = 0.5\n"

@@ -260,6 +260,62 @@ def urlOf(listening: socket.socket, scheme: str = "ws") -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+class TestWorkers:
+    """Several processes are one service: the parent has the sockets, and speaks with systemd."""
+
+    CONFIG = (
+        "workers = 2\nbuilt_in = false\n[route.'/echo']\nprotocol = 'echo'\n[route.'/topics/*']\nprotocol = 'topics'\n"
+    )
+
+    def options(self, folder: Path) -> list[str]:
+        (folder / "wsd.toml").write_text(self.CONFIG)
+        return ["-c", str(folder / "wsd.toml")]
+
+    def test_share_the_sockets_that_are_passed(
+        self, two: list[socket.socket], manager: Manager, tmp_path: Path
+    ) -> None:
+        with activated(tmp_path, two, "wsd:wsd", *self.options(tmp_path), NOTIFY_SOCKET=manager.address) as process:
+            told = manager.hear("READY=1")
+            assert told == f"READY=1\nSTATUS=2 workers, listening {urlOf(two[0])}/ {urlOf(two[1])}/"
+            with ExitStack() as stack:
+                clients = [
+                    stack.enter_context(connect(f"{urlOf(two[0])}/echo", proxy=None, compression=None))
+                    for _ in range(100)
+                ]
+                log = (tmp_path / "out.log").read_text()
+                assert all(log.count(f"{worker} [") > 20 for worker in ("w0", "w1")), log
+                process.send_signal(signal.SIGHUP)
+                manager.hear("RELOADING=1")
+                manager.hear("READY=1")
+                for client in clients:
+                    client.send("hello")
+                    assert client.recv(10) == "hello"
+                process.send_signal(signal.SIGTERM)
+                manager.hear("STOPPING=1")
+                assert process.wait(PATIENCE) in (0, -signal.SIGTERM)
+        assert two[0].getsockname()[1], "the socket is still systemd's"
+
+    def test_give_one_sign_of_life_and_one_refusal_of_a_reload(self, manager: Manager, tmp_path: Path) -> None:
+        environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "4000000"}
+        with running(tmp_path, "twistd -n", "-p", "0", *self.options(tmp_path), **environ) as daemon:
+            manager.hear("READY=1")
+            manager.hear("WATCHDOG=1")
+            (tmp_path / "wsd.toml").write_text(self.CONFIG + "[route.'/other']\nprotocol = 'nothing'\n")
+            daemon.send(signal.SIGHUP)
+            manager.hear("RELOADING=1")
+            assert "not reloaded" in manager.hear("READY=1")
+
+    def test_log_to_the_file_of_a_daemon_that_left_its_terminal(self, two: list[socket.socket], tmp_path: Path) -> None:
+        with activated(tmp_path, two, "wsd:wsd", *self.options(tmp_path), mode="twistd") as process:
+            assert process.wait(PATIENCE) == 0
+            pid = int(until((tmp_path / "wsd.pid").read_text, "the pid"))
+            try:
+                assert echoes(urlOf(two[0]))
+                until(lambda: re.search(r"info  w[01] .*opened /echo", (tmp_path / "daemon.log").read_text()), "a line")
+            finally:
+                os.kill(pid, signal.SIGTERM)
+
+
 class TestSocketsThatArePassed:
     """sd_listen_fds(3)."""
 

@@ -190,6 +190,7 @@ NEW: dict[str, tuple[str, str]] = {
     "listen": (top(""), top('listen = "unix:/tmp/wsd-never-bound"')),
     "proxy_protocol": (top(""), top("proxy_protocol = true")),
     "frames": (top(""), top('frames = "plain"')),
+    "workers": (top(""), top("workers = 2")),
     "log.format": (top(""), table("log", 'format = "json"')),
     "log.level": (top(""), table("log", 'level = "warn"')),
     "log.file": (top(""), table("log", 'file = "/tmp/wsd-never-opened"')),

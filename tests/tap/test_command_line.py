@@ -160,6 +160,17 @@ class TestOptions:
         log = parsed("--log-format", "json", "--log-level", "debug").config.log
         assert (log.format, log.level) == ("json", "debug")
 
+    def test_the_workers(self) -> None:
+        assert parsed("--workers", "3").config.workers == 3
+        assert parsed("--workers", "auto").config.workers == len(os.sched_getaffinity(0))
+
+    def test_a_worker_gets_the_same_options(self, tmp_path: Path) -> None:
+        (tmp_path / "shout.py").write_text("from wsd.protocols.echo import EchoFactory as ShoutFactory\n")
+        words = ["-p", "0", "-H", "127.0.0.1", "-H", "::1", "--listen", "tcp:0", "--tls-port=0", "--tls-self-signed"]
+        options = parsed(*words, "--workers=2", "--log-level=warn", "--route", f"/s={tmp_path}/shout.py:ShoutFactory")
+        assert parsed(*options.commandLine()).config == options.config
+        assert not options.usesByDefault, "other machines can reach it"
+
     def test_version_is_ours(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as caught:
             parsed("--version")
@@ -169,7 +180,7 @@ class TestOptions:
         text = str(Options())
         for option in ("-p, --port=", "-H, --host=", "--listen=", "--tls-port=", "--tls-cert=", "--tls-key=",
                        "--tls-self-signed", "-c, --config=", "--check", "-w, --handlers=", "--log-format=",
-                       "--log-level="):  # fmt: skip
+                       "--log-level=", "--workers="):  # fmt: skip
             assert option in text
         assert all(len(line) <= 80 for line in text.splitlines())
 

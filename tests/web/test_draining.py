@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
@@ -158,18 +160,51 @@ class Fake:
         self.isOpen = False
 
 
-@pytest.mark.parametrize(("number", "patience", "seconds"), [(10_000, 20, 5), (10_000, 4, 2), (200, 20, 0.2)])
-def test_many_are_closed_over_some_time(number: int, patience: float, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("number", "patience", "seconds"), [(10_000, 20, 18), (10_000, 4, 3.6), (200, 20, 2), (1, 20, 0)]
+)
+def test_the_closes_are_spread_over_the_time_at_random(number: int, patience: float, seconds: float) -> None:
     clock: Any = MemoryReactorClock()
     connections: list[Any] = [Fake() for _ in range(number)]
-    drain = Drain(Daemon().site, lambda: connections, clock)
+    drain = Drain(Daemon().site, lambda: connections, clock, Random(1).random)
     finished = Deferred.fromCoroutine(drain.finish(patience))
-    closed = []
-    for _ in range(round(seconds / 0.05)):
-        assert not finished.called
+    closed = [0]
+    while not finished.called:
         clock.advance(0.05)
         closed.append(sum(not each.isOpen for each in connections))
-    assert finished.called
     assert closed[-1] == number
-    steps = [after - before for before, after in zip([0, *closed], closed, strict=False)]
-    assert max(steps) == max(50, number * 0.05 / seconds)
+    assert seconds * 0.9 <= clock.seconds() <= seconds + 0.2
+    steps = [after - before for before, after in pairwise(closed)]
+    expected = number * 0.05 / max(seconds, 0.05)
+    assert max(steps) <= expected + 5 * expected**0.5 + 1, "no two clients are told to come back at the same moment"
+
+
+def test_those_that_are_busy_until_the_end_are_closed_then() -> None:
+    clock: Any = MemoryReactorClock()
+    busy: Any = Fake()
+    busy.isBusy = True
+    drain = Drain(Daemon().site, lambda: [busy], clock)
+    ends: list[float] = []
+    Deferred.fromCoroutine(drain.finish(20)).addCallback(lambda _: ends.append(clock.seconds()))
+    clock.pump([0.05] * 410)
+    assert ends == [pytest.approx(20, abs=0.1)]
+    assert busy.isOpen
+    Deferred.fromCoroutine(drain.close(5))
+    assert not busy.isOpen
+
+
+def test_after_a_second_signal_all_are_dropped_at_once() -> None:
+    daemon = Daemon({"/echo": EchoFactory})
+    client = daemon.open("/echo?delay=60000")
+    client.say("never answered")
+    ending = Ending(daemon)
+    ending.pass_(1, client)
+    assert not ending.isOver()
+    ending.drain.hurry()
+    ending.pass_(0.05, client)
+    assert ending.isOver()
+    dropped = Deferred.fromCoroutine(ending.drain.close(20))
+    ending.pass_(0.1)
+    assert dropped.called
+    assert not daemon.site.doors
+    assert client.closeCode == 1006, "it was told nothing"

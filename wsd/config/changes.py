@@ -14,6 +14,7 @@ FIXED = (
     "listen",
     "proxy_protocol",
     "frames",
+    "workers",
     "tls.port",
     "tls.listen",
     "log.format",

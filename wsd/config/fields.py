@@ -7,6 +7,7 @@ The tables of `schema` and the `Options` of protocols are made of them.
 from __future__ import annotations
 
 from dataclasses import field
+from os import sched_getaffinity
 from typing import Any
 
 
@@ -23,6 +24,12 @@ def seconds(default: float, least: float = 0.1) -> Any:
 def count(default: int, unit: str, least: int = 1, most: int | None = None, daemon: bool = False) -> Any:
     """A number of `unit`. A `daemon` key applies to the whole daemon: a route may not override it."""
     return field(default=default, metadata={"unit": unit, "least": least, "most": most, "daemon": daemon})
+
+
+def workers() -> Any:
+    """A number of processes; "auto" means one for each core that this process may use (sched_getaffinity(2))."""
+    metadata = {"unit": "workers", "least": 1, "most": 64, "auto": lambda: len(sched_getaffinity(0))}
+    return field(default=1, metadata=metadata)
 
 
 def port(default: int | None) -> Any:

@@ -191,6 +191,8 @@ class Config:
     """Addresses and networks that may read /metrics; direct loopback peers always may."""
     frames: str = fields.choice("auto", "_fast", "fast", "plain")
     """The plane that reads and writes frames: the fastest one ("auto"), or the one of this name in `wsd.frames`."""
+    workers: int = fields.workers()
+    """The processes that serve as one daemon; "auto" means one for each core that this process may use."""
     drain: float = fields.seconds(20.0, least=0)
     """Seconds for finishing pending answers when the daemon stops, before all connections are closed."""
     built_in: bool = True

@@ -3,9 +3,10 @@ Reads single values of TOML for the fields of dataclasses. Each error is a sente
 
 The annotation of a field is `bool`, `int`, `float`, `str` or `tuple[str, ...]`, with `| None` if it may be left out.
 Its metadata may have `size` (a number of bytes, which may be written "1 MiB"), `unit` (what a number counts), `least`,
-`most`, `choices`, `path` (a file, relative to the folder of the configuration file), `code` (Python code, with an
-example of a reference to it), `each` (a function that parses a string, and raises ValueError with a sentence), `eachIn`
-(one that takes the folder as well) and `codeIn` (a function that returns the references to code in a value).
+`most`, `auto` (a function that returns the number for "auto"), `choices`, `path` (a file, relative to the folder of the
+configuration file), `code` (Python code, with an example of a reference to it), `each` (a function that parses a
+string, and raises ValueError with a sentence), `eachIn` (one that takes the folder as well) and `codeIn` (a function
+that returns the references to code in a value).
 """
 
 from __future__ import annotations
@@ -253,6 +254,8 @@ def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: 
             raise ValueError(f"{show(value)} is not true or false; write one of them, without quotes")
         return value
     if name in ("int", "float"):
+        if value == "auto" and "auto" in metadata:
+            return metadata["auto"]()
         number = int if name == "int" else float
         return _bounded(_number(value, number, metadata.get("unit")), metadata)
     return _string(value, metadata, folder)

@@ -10,7 +10,8 @@ Only this package and `wsd.client` extend Autobahn. A `Connection` is built in l
 - `connection` calls the hooks for received messages, and for the end.
 
 `factory` builds the connections of a route, and `request` has the opening handshake's request and its acceptance.
-`classes` makes a factory of what an author wrote, and `stock` runs what was written for Autobahn's own server.
+`placement` says which of several workers may serve a route. `classes` makes a factory of what an author wrote, and
+`stock` runs what was written for Autobahn's own server.
 """
 
 from wsd.connection.api import Closed
@@ -18,6 +19,7 @@ from wsd.connection.classes import factoryOf
 from wsd.connection.connection import Connection
 from wsd.connection.deprecated import renamed
 from wsd.connection.factory import CannotStart, Factory, NoOptions
+from wsd.connection.placement import Placement
 from wsd.connection.request import Accept, Request, newId
 from wsd.frames.codes import CloseCode, Opcode, maySend
 from wsd.frames.prepared import Prepared
@@ -32,6 +34,7 @@ __all__ = [
     "Factory",
     "NoOptions",
     "Opcode",
+    "Placement",
     "Prepared",
     "Refused",
     "Request",

@@ -14,6 +14,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import Policies, Route
 from wsd.connection.connection import Connection
+from wsd.connection.placement import Placement
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.contexts import DeflateContextCache
@@ -60,6 +61,12 @@ class Factory(WebSocketServerFactory):
     Options: ClassVar[type[Any]] = NoOptions
     about: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What the route is for, in one sentence: by language, "en" and "zh". The home page shows it."""
+    placement: ClassVar[Placement] = Placement.shared
+    """
+    Which of several workers may serve the route: docs/processes.md.
+
+    The default is right for every protocol, but it uses one core. A subclass must set it again, as it may add state.
+    """
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
     """Maps statuses of refused opening handshakes to those that this protocol's clients expect instead."""
 
@@ -152,6 +159,12 @@ class Factory(WebSocketServerFactory):
         if isinstance(payload, str):
             return Prepared(payload.encode(), False)
         return Prepared(payload, isBinary)
+
+    @classmethod
+    def placementFor(cls, options: Any) -> Placement:
+        """Returns the placement of a route with these options, before its factory is built; by default `placement`."""
+        placement: Placement = vars(cls).get("placement", Placement.shared)
+        return placement
 
     # -- hooks ----------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from wsd.listen.listener import Listener
 from wsd.listen.systemd import NotListening, adopt, inherited
 from wsd.policies.address import isLoopback
 
-_BACKLOG = 4096
+BACKLOG = 4096
 """Connections that the kernel queues until they are accepted; it caps this at net.core.somaxconn."""
 
 _LONGEST_PATH = 107
@@ -159,7 +159,7 @@ def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listene
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         address = socket.getaddrinfo(plain, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4]
         bound.bind(address)
-        bound.listen(_BACKLOG)
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         if plain == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -219,7 +219,7 @@ def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool) -> Listener:
         _removeStale(path)
         bound.bind(path)
         os.chmod(path, endpoint.mode)
-        bound.listen(_BACKLOG)
+        bound.listen(BACKLOG)
     except OSError as error:
         bound.close()
         if error.errno == errno.EADDRINUSE:

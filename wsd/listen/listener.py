@@ -12,6 +12,9 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
 from wsd.listen.port import Shortage, TCPPort, UNIXPort
 
+_FAIR = 2
+"""Connections that a worker accepts a turn from a socket that others accept from too."""
+
 
 @dataclass
 class Listener:
@@ -24,6 +27,9 @@ class Listener:
     wide: bool = False
     """Whether other machines can reach it."""
     inherited: bool = False
+    """Whether another process bound it, and has it too: its path is not removed."""
+    shared: bool = False
+    """Whether other workers accept from the same socket: each takes few at a time, so that all get their share."""
     proxied: bool | None = None
     """Whether connections begin with a PROXY header, by `proxy` in the endpoint string; None if that does not say."""
     ports: list[IListeningPort] = field(default_factory=list)
@@ -50,6 +56,8 @@ class Listener:
             port = unixPort
         else:
             port = TCPPort._fromListeningDescriptor(reactor, descriptor, self.socket.family, factory)
+        if self.shared:
+            port.batch = _FAIR
         port.transport = _onRing(port.transport, ring)
         port.shortage = shortage
         if self.secure:

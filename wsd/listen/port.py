@@ -136,12 +136,14 @@ class _Accepting(_Base):
 
     shortage: Shortage | None = None
     """Turns away connections that cannot be accepted; without it Twisted logs each failure."""
+    batch = _BATCH
+    """Connections accepted a turn, at most."""
     answer = _ANSWER
     """The answer for clients that are turned away."""
 
     def doRead(self) -> None:
         """Accept pending connections. Other errors are left to Twisted's method, which is half as fast."""
-        most = self.numberAccepts
+        most = min(self.numberAccepts, self.batch)
         own: Any = self
         for accepted in range(most):
             try:

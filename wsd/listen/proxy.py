@@ -136,11 +136,12 @@ class ProxiedTransport:
     """
     A transport with the addresses of a PROXY header. Everything else is the real transport's.
 
-    `via` is the proxy's address: a client behind a proxy is never treated as one on this machine. `waited` is the
+    `via` is the proxy's address: a client behind a proxy is never treated as one on this machine. It is None if another
+    worker has accepted the connection of a client without a proxy. `waited` is the
     number of seconds that the header took, which count towards `opening_timeout`.
     """
 
-    def __init__(self, transport: Any, header: ProxyHeader, via: str, waited: float) -> None:
+    def __init__(self, transport: Any, header: ProxyHeader, via: str | None, waited: float) -> None:
         self._transport = transport
         self._header = header
         self.via = via

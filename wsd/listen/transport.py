@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, tcp, unix
 from twisted.internet.address import IPv6Address
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 from twisted.python import failure
 
 from wsd.listen.ring import Read, Ring
@@ -282,6 +282,11 @@ class Sending(_Base):
             self._flushGathered()
         super().loseWriteConnection()
 
+    def detach(self) -> None:
+        """Let go of a connection that another process has received. It stays open, but is lost for the protocol."""
+        self._shouldShutdown = False
+        self.connectionLost(failure.Failure(ConnectionDone()))
+
     def connectionLost(self, reason: failure.Failure) -> None:
         """Discard what was not sent, and tell the protocol."""
         if self.disconnected:
@@ -307,7 +312,7 @@ class TCPTransport(Sending, tcp.Server):
     """An accepted TCP connection."""
 
     _shouldShutdown = False
-    """No other process has the descriptor, so closing it ends the connection: Twisted's shutdown is not needed."""
+    """Closing the descriptor ends the connection, unless another process has it: Twisted's shutdown is not needed."""
 
     def __init__(
         self, accepted: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any

@@ -9,8 +9,8 @@ and requests and limits them, and `journal` writes to systemd's journal in its o
 from wsd.logs.access import ALIKE, MINUTE, AccessSettings
 from wsd.logs.connection import ConnectionLog
 from wsd.logs.journal import JOURNAL
-from wsd.logs.lines import describeError, escaped, forJournal, isJournal, jsonLine, textLine
-from wsd.logs.observers import DaemonObserver, EventWriter, LineObserver, Threshold, linesTo, observer
+from wsd.logs.lines import describeError, escaped, forJournal, isJournal, jsonLine, textLine, textOf
+from wsd.logs.observers import DaemonObserver, EventWriter, Forward, LineObserver, Threshold, linesTo, observer
 
 __all__ = [
     "ALIKE",
@@ -20,6 +20,7 @@ __all__ = [
     "ConnectionLog",
     "DaemonObserver",
     "EventWriter",
+    "Forward",
     "LineObserver",
     "Threshold",
     "describeError",
@@ -30,4 +31,5 @@ __all__ = [
     "linesTo",
     "observer",
     "textLine",
+    "textOf",
 ]

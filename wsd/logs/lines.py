@@ -91,6 +91,11 @@ def messageOf(event: LogEvent) -> str:
     return text if text.isprintable() else escaped(text)
 
 
+def textOf(event: LogEvent) -> str:
+    """The message of an event, and its traceback if it has one, each line after a line feed."""
+    return "\n".join((messageOf(event), *tracebackOf(event).splitlines()))
+
+
 def textLine(event: LogEvent) -> str:
     """A line for people. A traceback follows on lines of its own."""
     return f"{_time(event)} {_timeless(event)}"
@@ -99,7 +104,8 @@ def textLine(event: LogEvent) -> str:
 def _timeless(event: LogEvent) -> str:
     level = event.get("log_level", LogLevel.info).name
     name = f"[{event['id']}] " if "id" in event else ""
-    line = f"{level:5} {name}{messageOf(event)}\n"
+    worker = f"w{event['worker']} " if "worker" in event else ""
+    line = f"{level:5} {worker}{name}{messageOf(event)}\n"
     if "log_failure" in event or "failure" in event:
         line += "".join(f"    {escaped(part)}\n" for part in tracebackOf(event).splitlines())
     return line

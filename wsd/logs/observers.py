@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from io import FileIO
-from typing import IO, Protocol
+from typing import IO, Protocol, TypeAlias
 
 from twisted.logger import ILogObserver, LogEvent, LogLevel
 from zope.interface import implementer
@@ -14,6 +14,9 @@ from zope.interface import implementer
 from wsd.logs.access import ACCESS, AccessSettings, LimitedLines
 from wsd.logs.journal import JournalObserver
 from wsd.logs.lines import colouredLine, forJournal, hasColours, isJournal, jsonLine, textLine
+
+Forward: TypeAlias = Callable[[LogEvent], object]
+"""Writes an event, or passes it on."""
 
 
 class EventWriter(Protocol):
@@ -101,7 +104,7 @@ class DaemonObserver:
     """
 
     def __init__(
-        self, lines: EventWriter, threshold: Threshold, access: AccessSettings, accessLines: EventWriter | None
+        self, lines: Forward, threshold: Threshold, access: AccessSettings, accessLines: Forward | None
     ) -> None:
         self._threshold = threshold
         self._access = access
@@ -135,10 +138,10 @@ class DaemonObserver:
 
 
 def observer(
-    lines: EventWriter,
+    lines: Forward,
     level: str | Threshold,
     access: AccessSettings | None = None,
-    accessLines: EventWriter | None = None,
+    accessLines: Forward | None = None,
 ) -> DaemonObserver:
     """
     The daemon's log observer, which writes lines of at least this level. That of a `Threshold` can be changed.

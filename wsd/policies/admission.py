@@ -72,10 +72,14 @@ class Admission:
     def take(self, address: str) -> None:
         """Count a connection of `address`. Raises `Refused` (503) if it has `max_connections_per_address` already."""
         account = accountOf(address)
-        held = self._held.get(account, 0)
+        held = self.heldBy(account)
         if held >= self._policies.max_connections_per_address:
             raise Refused(503, f"your address already has {held} connections; close one first", [("Retry-After", "5")])
-        self._held[account] = held + 1
+        self._held[account] = self._held.get(account, 0) + 1
+
+    def heldBy(self, account: str) -> int:
+        """The connections of an account."""
+        return self._held.get(account, 0)
 
     def give(self, address: str) -> None:
         """Called when a connection counted by `take` is gone."""
@@ -92,17 +96,25 @@ class Admission:
         if not rate:
             return
         account = accountOf(address)
-        now = self._timer.now
-        tokens, at = self._buckets.get(account, (rate * _BURST, now))
-        tokens = min(rate * _BURST, tokens + (now - at) * rate)
-        if tokens < 1:
+        if self._tokens(account) < 1:
             raise Refused(
                 429,
                 f"your address sent more than {rate} handshakes per second; wait a second",
                 [("Retry-After", "1")],
             )
-        self._buckets[account] = (tokens - 1, now)
+        self.spend(account, 1)
+
+    def spend(self, account: str, handshakes: int) -> None:
+        """Count handshakes of an account, whatever its limit is."""
+        now = self._timer.now
+        self._buckets[account] = (max(0.0, self._tokens(account) - handshakes), now)
         self._timer.scheduleBy(self, now + _SWEEP)
+
+    def _tokens(self, account: str) -> float:
+        """The handshakes that an account may send now."""
+        rate, now = self._policies.handshakes_per_second, self._timer.now
+        tokens, at = self._buckets.get(account, (rate * _BURST, now))
+        return min(rate * _BURST, tokens + (now - at) * rate)
 
     def visit(self, now: float) -> None:
         """Called by the timer: forget the addresses whose bucket is full again."""

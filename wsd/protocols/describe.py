@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.web.resource import IResource, Resource
 
-from wsd.connection import Connection, Factory
+from wsd.connection import Connection, Factory, Placement
 from wsd.head import Head
 from wsd.policies.address import Peer, TlsInfo
 
@@ -87,6 +87,7 @@ class DescribeFactory(Factory):
     """A route of describe."""
 
     connection = Describe
+    placement = Placement.free
     about = MappingProxyType(
         {
             "en": "Shows your request as the server received it, over HTTP and over a WebSocket.",

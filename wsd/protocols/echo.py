@@ -18,7 +18,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
-from wsd.connection import Accept, CloseCode, Closed, Connection, Factory, Refused, Request, maySend
+from wsd.connection import Accept, CloseCode, Closed, Connection, Factory, Placement, Refused, Request, maySend
 from wsd.metrics import Cause
 
 _MAX_REASON = 123
@@ -237,6 +237,7 @@ class EchoFactory(Factory):
     """A route of echo."""
 
     connection = Echo
+    placement = Placement.free
     about = MappingProxyType(
         {
             "en": "Sends every message back. Query parameters add delays, pushes, closes and more.",

@@ -9,7 +9,7 @@ do with it. `checking` checks a configuration without starting it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from twisted.application.service import IService
@@ -20,12 +20,17 @@ from wsd.control.socket import ControlSocket
 from wsd.listen.endpoints import CannotListen
 from wsd.listen.systemd import recall
 from wsd.logs import Threshold
+from wsd.metrics import Metrics
+from wsd.policies.budget import Budget
+from wsd.policies.pool import BlockingPool
+from wsd.policies.timer import Timer
 from wsd.service.checking import check
-from wsd.service.daemon import Daemon
-from wsd.service.routes import lockFiles
+from wsd.service.daemon import Daemon, planeOf
+from wsd.service.listening import loadTls
+from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles, placementOf
 from wsd.service.steering import Steering
 
-__all__ = ["CannotListen", "Daemon", "check", "makeService"]
+__all__ = ["CannotListen", "Daemon", "check", "lockFiles", "makeService", "placementOf", "validate"]
 
 
 def makeService(
@@ -47,3 +52,18 @@ def makeService(
         raise
     daemon.control = ControlSocket(reactor, os.environ, Steering(daemon, threshold))
     return daemon
+
+
+def validate(config: Config, reactor: Any, environ: MutableMapping[str, str]) -> None:
+    """
+    Build every route, and read the certificates, as `makeService` does. Nothing is started.
+
+    The parent of workers calls this before it starts any. Raises ConfigError.
+    """
+    plane, metrics = planeOf(config), Metrics()
+    loadTls(config, environ)
+    builder = FactoryBuilder(
+        reactor, Timer(reactor), metrics, plane, Budget(config.policies, reactor), BlockingPool(reactor, metrics)
+    )
+    table = RouteTable(builder)
+    table.introduce(table.build(config.routes))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd import __version__
-from wsd.config import Config, ConfigError
+from wsd.config import Config, ConfigError, Policies, Route
 from wsd.config.changes import fixedOf
 from wsd.config.state import Locks
 from wsd.control.interface import ReloadOutcome
@@ -26,6 +26,7 @@ from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import raiseDescriptorLimit, roomIn
 from wsd.listen.endpoints import CannotListen
+from wsd.listen.listener import Listener
 from wsd.listen.systemd import Systemd
 from wsd.logs import describeError
 from wsd.metrics import Metrics
@@ -35,7 +36,7 @@ from wsd.policies.budget import Budget
 from wsd.policies.memory import HeapTrimmer, tuneMalloc
 from wsd.policies.pool import BlockingPool
 from wsd.policies.timer import Timer
-from wsd.service.listening import Listening, loadTls
+from wsd.service.listening import Listening, TlsOf, loadTls
 from wsd.service.report import logChanges, logListening, logStart, pagesOf, warnOfBuiltIn, warnOfFewDescriptors
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
 from wsd.service.status import statusOf
@@ -69,6 +70,17 @@ class DaemonState(Enum):
     stopping = "the daemon is stopping"
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """What makes a daemon one of several workers: what it gets instead of making it, and who hears that it serves."""
+
+    listeners: Sequence[Listener]
+    makeAdmission: Callable[[Policies, Timer], Admission]
+    serves: Callable[[Route], bool]
+    wrapTlsOf: Callable[[TlsOf], TlsOf]
+    served: Callable[[], object]
+
+
 class Daemon(Service):
     """The daemon: its listeners, its site and its routes."""
 
@@ -82,6 +94,7 @@ class Daemon(Service):
         reread: Callable[[], Config],
         environ: MutableMapping[str, str],
         locks: Locks | None = None,
+        membership: Membership | None = None,
     ) -> None:
         self.reactor = reactor
         self.config = config
@@ -92,6 +105,7 @@ class Daemon(Service):
         self._reread = reread
         self._environ = environ
         self._locks = locks
+        self._membership = membership
         self._fixed = fixedOf(config)
         self._systemd = Systemd(environ, reactor)
         self._plane = planeOf(config)
@@ -99,13 +113,19 @@ class Daemon(Service):
         self.metrics = Metrics(self._plane.traffic)
         self._budget = Budget(config.policies, reactor)
         self._pool = BlockingPool(reactor, self.metrics)
-        self._admission = Admission(config.policies, self._timer)
+        makeAdmission = Admission if membership is None else membership.makeAdmission
+        self._admission = makeAdmission(config.policies, self._timer)
         self._loops: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
         self._descriptors = 0
         self._startedAt = reactor.seconds()
         certificates, tlsOf = loadTls(config, environ)
         builder = FactoryBuilder(reactor, self._timer, self.metrics, self._plane, self._budget, self._pool)
+        bound = None
+        if membership is not None:
+            tlsOf, bound = membership.wrapTlsOf(tlsOf), membership.listeners
+            builder = replace(builder, serves=membership.serves)
+        self._serves = builder.serves
         self.routes = RouteTable(builder)
         routes = self.routes.build(config.routes)
         self.routes.introduce(routes)
@@ -121,17 +141,18 @@ class Daemon(Service):
             self.metrics,
             tlsOf,
         )
+        self._drain = Drain(self.site, lambda: self.routes.connections, reactor)
         self._addPages()
-        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics)
+        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics, bound)
         self._describeMetrics()
 
     def _addPages(self) -> None:
-        addStatus(self.site, addConsole(self.site), self.readStatus, self._mayReadMetrics)
-        self.site.pages["/_wsd/routes.json"] = Directory(self.site, self._mayReadMetrics)
+        addStatus(self.site, addConsole(self.site), self.readStatus, self.mayReadMetrics)
+        self.site.pages["/_wsd/routes.json"] = Directory(self.site, self.mayReadMetrics)
         self.site.pages["/_wsd/why"] = Why(self.site.attempts)
         self.site.pages["/healthz"] = Health()
         self.site.pages["/readyz"] = Ready(self.readiness)
-        self.site.pages["/metrics"] = MetricsPage(self.metrics, self._mayReadMetrics)
+        self.site.pages["/metrics"] = MetricsPage(self.metrics, self.mayReadMetrics)
 
     def readStatus(self) -> Status:
         """What the status page shows."""
@@ -145,7 +166,7 @@ class Daemon(Service):
         """Seconds by which the reactor's last turn was late."""
         return self._timer.lag
 
-    def _mayReadMetrics(self, request: Any) -> bool:
+    def mayReadMetrics(self, request: Any) -> bool:
         """Whether the client may read the metrics and the status."""
         return request.peer.direct or inNetworks(request.peer.address, self.config.metrics_allow)
 
@@ -178,8 +199,9 @@ class Daemon(Service):
     def startService(self) -> None:
         """Start the routes, then listen. A route that cannot start answers 503; all other routes work."""
         super().startService()
-        # Without a handler, SIGHUP would end the daemon.
-        self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
+        if self._membership is None:
+            # Without a handler, SIGHUP would end the daemon.
+            self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
         self._descriptors = raiseDescriptorLimit()
         self.listening.prepare()
         if self._locks is not None:
@@ -211,8 +233,11 @@ class Daemon(Service):
             return
         self.state = DaemonState.serving
         self._repeat(_WATCH, self.routes.stopUnused)
-        logListening(self.listening)
-        warnOfBuiltIn(self.config, self.routes.routes, self.listening)
+        if self._membership is None:
+            logListening(self.listening)
+            warnOfBuiltIn(self.config, self.routes.routes, self.listening.listeners)
+        else:
+            self._membership.served()
         self._systemd.notify("READY=1", self._status)
         if self._systemd.watchdog is not None:
             self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.notify("WATCHDOG=1"))
@@ -259,6 +284,8 @@ class Daemon(Service):
         """
         Read the configuration and the certificates again. If the new configuration is wrong, the old one stays.
 
+        Returns the new text for `systemctl status`.
+
         New connections get the new routes and policies. Listeners stay as they are; changing them needs a restart.
         """
         if not self.running:
@@ -270,9 +297,12 @@ class Daemon(Service):
         except Exception:
             self.log.failure("not reloaded", event="reload.refused")
         finally:
-            refused = outcome.refused
-            self._systemd.notify("READY=1", self._status if refused is None else f"not reloaded: {refused}")
+            self._systemd.notify("READY=1", self.statusAfter(outcome))
         return outcome
+
+    def statusAfter(self, outcome: ReloadOutcome) -> str:
+        """The text for `systemctl status` after a reload."""
+        return self._status if outcome.refused is None else f"not reloaded: {outcome.refused}"
 
     def _reloaded(self) -> ReloadOutcome:
         """Do the reload."""
@@ -280,7 +310,7 @@ class Daemon(Service):
             config = self._reread()
             routes = self.routes.build(config.routes)
             if self._locks is not None:
-                self._locks.take(lockFiles(config, self._environ))
+                self._locks.take(lockFiles(config, self._environ, self._serves))
             self.routes.introduce(routes)
         except BaseException as error:
             # Modules of users run here. Whatever they raise, even SystemExit, does not end the daemon.
@@ -302,8 +332,9 @@ class Daemon(Service):
         """Use a new configuration and its routes from now on."""
         before, self.config = self.config, config
         old = self.routes.routes
-        new = (key for key in routes if key not in old or not old[key].route.builtIn)
-        warnOfBuiltIn(config, new, self.listening)
+        if self._membership is None:
+            new = (key for key in routes if key not in old or not old[key].route.builtIn)
+            warnOfBuiltIn(config, new, self.listening.listeners)
         self.routes.replace(routes)
         self._admission.configure(config.policies)
         self._budget.configure(config.policies)
@@ -321,27 +352,37 @@ class Daemon(Service):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Finish pending answers, close all WebSockets with 1001, and stop the routes.
+        Stop accepting, finish pending answers, close all WebSockets with 1001, and stop the routes.
 
         This takes at most `drain`, the longest `closing_timeout`, and the time that the routes need to stop. Meanwhile
-        new requests get 503, /readyz included. On a socket that systemd holds, new clients wait for the next daemon.
+        requests on open connections get 503. On a socket that systemd holds, new clients wait for the next daemon.
+        After a second TERM or INT, all connections are dropped at once.
         """
         super().stopService()
+        for number in (signal.SIGTERM, signal.SIGINT) if self._membership is None else ():
+            self._signals.setdefault(number, signal.signal(number, self._secondSignal))
         self._systemd.notify("STOPPING=1", "closing the connections")
         self.state = DaemonState.stopping
         self.site.stopping = True
         self.routes.retire()
-        drained = Deferred.fromCoroutine(self._drain())
+        drained = Deferred.fromCoroutine(self._closeAll())
         drained.addErrback(lambda failure: self.log.failure("the connections could not be closed", failure))
         return drained.addCallback(lambda _: self._stopRoutes()).addCallback(self._close)
 
-    async def _drain(self) -> None:
-        drain = Drain(self.site, lambda: self.routes.connections, self.reactor)
-        await self.listening.stop(inheritedOnly=True)
-        await drain.finish(self.config.drain)
+    async def _closeAll(self) -> None:
         await self.listening.stop()
+        await self._drain.finish(self.config.drain)
         policies = [self.config.policies, *(factory.policies for factory in self.routes.factories)]
-        await drain.close(max(each.closing_timeout for each in policies))
+        await self._drain.close(max(each.closing_timeout for each in policies))
+
+    def _secondSignal(self, *_: Any) -> None:
+        self.reactor.callFromThread(self.stopNow)
+
+    def stopNow(self) -> None:
+        """Drop all connections of a daemon that is stopping. The routes still save what they have."""
+        if self.site.doors:
+            self.log.warn("all connections are dropped, since a second signal came", event="daemon.hurried")
+        self._drain.hurry()
 
     def _stopRoutes(self) -> Deferred[Any]:
         for loop in self._loops:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -40,7 +40,7 @@ def loadTls(config: Config, environ: MutableMapping[str, str]) -> tuple[Certific
 
 class Listening:
     """
-    All listeners, with the layers that each puts on a connection.
+    All listeners, with the layers that each puts on a connection. `bound` are those that the parent of workers bound.
 
     Raises `CannotListen` if a listener cannot be bound.
     """
@@ -55,6 +55,7 @@ class Listening:
         site: Site,
         certificates: Certificates | None,
         metrics: Metrics,
+        bound: Sequence[Listener] | None = None,
     ) -> None:
         self._reactor = reactor
         self._site = site
@@ -64,7 +65,7 @@ class Listening:
         self._proxies: list[ProxyFactory] = []
         self._ring: Any = None
         self._shortage = Shortage(reactor.seconds, metrics.acceptFailure)
-        self.listeners, self.notices = bind(config, environ)
+        self.listeners, self.notices = bind(config, environ) if bound is None else (list(bound), [])
         self._bindEndpoints()
 
     def _bindEndpoints(self) -> None:
@@ -98,26 +99,31 @@ class Listening:
         """The URLs of all listeners."""
         return [listener.url for listener in self.listeners]
 
+    @property
+    def ring(self) -> Any:
+        """The ring that serves the connections."""
+        if self._ring is None:
+            self._ring = ringOf(self._reactor)
+        return self._ring
+
     def prepare(self) -> None:
         """Reserve the spare descriptor with which connections are turned away when no other is left."""
         self._shortage.prepare()
 
     def start(self) -> Deferred[Any]:
         """Accept connections."""
-        self._ring = ringOf(self._reactor)
         return gatherResults(
             [
-                listener.adopt(self._reactor, self.compose(listener), self._ring, self._shortage)
+                listener.adopt(self._reactor, self.compose(listener), self.ring, self._shortage)
                 for listener in self.listeners
                 if listener.endpoint is None
             ],
             consumeErrors=True,
         )
 
-    async def stop(self, inheritedOnly: bool = False) -> None:
-        """Stop accepting connections, with `inheritedOnly` only on the sockets that systemd holds."""
-        stopping: Iterable[Listener] = (each for each in self.listeners if each.inherited or not inheritedOnly)
-        stopped = gatherResults([done for listener in stopping for done in listener.stop()], consumeErrors=True)
+    async def stop(self) -> None:
+        """Stop accepting connections. On a socket that systemd or a parent holds, clients wait for the next process."""
+        stopped = gatherResults([done for listener in self.listeners for done in listener.stop()], consumeErrors=True)
         await stopped.addErrback(lambda failure: self.log.failure("a listener did not stop", failure))
 
     def close(self) -> None:

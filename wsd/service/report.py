@@ -62,7 +62,12 @@ def logListening(listening: Listening) -> None:
         _log.info(
             "for wss in development, trust {path}", event="certificate.selfsigned", path=certificates.selfSignedPath
         )
-    for listener in listening.listeners:
+    logListeners(listening.listeners)
+
+
+def logListeners(listeners: Iterable[Listener]) -> None:
+    """Log a line for each listener, and a warning for each that other machines can reach."""
+    for listener in listeners:
         _log.info("listening {url}", event="listener.listening", url=listener.url)
         if listener.wide:
             _log.warn("{url} accepts connections from other machines", event="listener.wide", url=listener.url)
@@ -90,9 +95,9 @@ def _nameOf(host: str, hosts: Iterable[str]) -> str | None:
     return next((name for name in _HERE if name in hosts or "*" in hosts), anyAddress)
 
 
-def warnOfBuiltIn(config: Config, paths: Iterable[str], listening: Listening) -> None:
+def warnOfBuiltIn(config: Config, paths: Iterable[str], listeners: Iterable[Listener]) -> None:
     """Warn of built-in routes that other machines can reach, although nobody configured them."""
-    wide = " ".join(listener.url for listener in listening.listeners if listener.wide)
+    wide = " ".join(listener.url for listener in listeners if listener.wide)
     for path in paths:
         if wide and config.routes[path].builtIn:
             _log.warn(

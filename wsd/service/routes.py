@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from wsd import protocols
 from wsd.config import Config, ConfigError, Route
-from wsd.connection import Connection, Factory
+from wsd.connection import Connection, Factory, Placement
 from wsd.frames import Plane
 from wsd.logs import describeError
 from wsd.metrics import Metrics
@@ -37,6 +37,8 @@ class FactoryBuilder:
     plane: Plane
     budget: Budget
     pool: BlockingPool
+    serves: Callable[[Route], bool] = lambda route: True
+    """Whether this process serves a route. The others are served by another worker, and have no factories here."""
 
     def factory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None = None) -> Factory:
         """The factory of one protocol of a route. Any exception of the protocol becomes a ConfigError."""
@@ -50,6 +52,8 @@ class FactoryBuilder:
 
     def route(self, route: Route) -> SiteRoute:
         """A route with a factory for each of its protocols."""
+        if not self.serves(route):
+            return SiteRoute(route, {})
         if route.single is not None:
             return SiteRoute(route, {None: self.factory(route, route.single)})
         factories: dict[str | None, Factory] = {
@@ -154,9 +158,17 @@ class RouteTable:
                     yield f"{path}: {reason}"
 
 
-def lockFiles(config: Config, environ: Mapping[str, str]) -> Iterator[Path]:
-    """The files to lock, as the options of the routes name them."""
-    for route in config.routes.values():
+def placementOf(route: Route) -> Placement:
+    """Which of several workers may serve a route: that of its protocols which binds the most. Raises ConfigError."""
+    placements = {protocols.load(name).placementFor(options) for name, options in route.options.items()}
+    return next((each for each in reversed(Placement) if each in placements), Placement.shared)
+
+
+def lockFiles(
+    config: Config, environ: Mapping[str, str], serves: Callable[[Route], bool] = lambda route: True
+) -> Iterator[Path]:
+    """The files to lock, as the options of the routes that this process serves name them."""
+    for route in filter(serves, config.routes.values()):
         for options in route.options.values():
             filesOf = getattr(options, "lockFiles", None)
             if filesOf is not None:

@@ -23,7 +23,7 @@ def statusOf(
 ) -> Status:
     """The status from the daemon's parts; `readiness` is what /readyz shows."""
     ready, plane, _, reasons = readiness
-    rows = [_routeStatus(key, route) for key, route in routes.items()]
+    rows = [_routeStatus(key, route) for key, route in routes.items() if route.factories]
     return Status(
         ready=ready,
         reasons=reasons,

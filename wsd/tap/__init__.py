@@ -10,6 +10,8 @@ without a traceback and before it becomes a daemon.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from twisted.application.service import IService
@@ -43,7 +45,7 @@ def makeService(options: Options) -> IService:
     except OSError as error:
         raise exitWith(_unwritable(options, error)) from None
     try:
-        service.makeService(options.config, reactor, logged.reread, logged.threshold).setServiceParent(logged)
+        _daemonOf(options, reactor, logged).setServiceParent(logged)
         parent: Any = options.parent or {}
         if isBackground(parent):
             print(describe(parent, logged.path), flush=True)
@@ -66,3 +68,23 @@ def _unwritable(options: Options, error: OSError) -> str:
     )
     where = f"{key}.file: " if key else ""
     return f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"
+
+
+def _daemonOf(options: Options, reactor: Any, logged: LoggedService) -> Any:
+    """The daemon: one process, or the parent of several. Raises ConfigError or `CannotListen`."""
+    from wsd import service
+
+    if options.config.workers == 1:
+        return service.makeService(options.config, reactor, logged.reread, logged.threshold)
+    # A daemon of one process does not load this.
+    from wsd.processes.parent import Parent
+
+    service.validate(options.config, reactor, os.environ)
+    command = [sys.executable, "-P", "-m", "wsd.tap.worker", type(reactor).__module__]
+    arguments = {
+        "folder": os.getcwd(),
+        "arguments": options.commandLine(),
+        "usesByDefault": options.usesByDefault,
+        "logIsShared": logged.isShared,
+    }
+    return Parent(options.config, reactor, logged.reread, os.environ, command, arguments)

@@ -15,12 +15,13 @@ from typing import Any
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
-from twisted.logger import ILogObserver, Logger, LogLevel
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
+from zope.interface import provider
 
 from wsd.config import Config, ConfigError
-from wsd.logs import MINUTE, AccessSettings, EventWriter, Threshold, linesTo, observer
+from wsd.logs import MINUTE, AccessSettings, EventWriter, Forward, Threshold, linesTo, observer
 from wsd.tap.options import Options
 
 
@@ -29,12 +30,17 @@ class LoggedService(MultiService):
     The daemon with its log.
 
     twistd takes the log observer from the application, twist from its own options, so it is set in one of these.
-    SIGUSR1 rotates the file. A reload reopens it, if the configuration names it.
+    SIGUSR1 rotates the file. A reload reopens it, if the configuration names it. The lines of a `worker` have its
+    number. If only the parent of the workers can write to the log, `forward` is called with each event instead.
     """
 
-    def __init__(self, options: Options, reactor: Any) -> None:
+    def __init__(
+        self, options: Options, reactor: Any, worker: int | None = None, forward: Forward | None = None
+    ) -> None:
         super().__init__()
         self._options = options
+        self._worker = worker
+        self._forward = forward
         self._reactor = reactor
         self._observer: ILogObserver | None = None
         self.threshold: Threshold | None = Threshold(options.config.log.level)
@@ -46,9 +52,11 @@ class LoggedService(MultiService):
         self._stacks: Any = None
         self._flushing = LoopingCall(lambda: self._flush(time()))
         self._flushing.clock = reactor
+        self._isTerminal = False
         parent: Any = options.parent or {}
         if "fileLogObserverFactory" in parent:
             written = self._written(parent["logFile"])
+            self._isTerminal = parent["logFile"] is sys.stdout
             parent["fileLogObserverFactory"] = lambda stream: written
             # The level is decided here, since it may change.
             parent["logLevel"] = LogLevel.debug
@@ -56,20 +64,25 @@ class LoggedService(MultiService):
             self.threshold = None
         else:
             self._observer = self._written(None if options.config.log.file else self._stream(parent))
+            self._isTerminal = self._path is None
 
     def _written(self, stream: Any) -> ILogObserver:
         """An observer that writes to the file of the configuration, else to `stream`."""
         log, access = self._options.config.log, self._options.config.access
         assert self.threshold is not None
-        lines = linesTo(log.format, log.file, stream)
-        if log.file is not None:
-            self._reopened.append(lines.reopen)
-            self._path = log.file
+        lines: Forward
+        if self._forward is not None:
+            lines = self._forward
+        else:
+            lines = writer = linesTo(log.format, log.file, stream)
+            if log.file is not None:
+                self._reopened.append(writer.reopen)
+                self._path = log.file
         self._accessLines = self._ownAccessLines()
         settings = AccessSettings(access.enabled, access.sample, access.per_minute)
         written = observer(lines, self.threshold, settings, self._accessLines)
         self._flush = written.flush
-        return written
+        return written if self._worker is None else _numbered(written, self._worker)
 
     def _ownAccessLines(self) -> EventWriter | None:
         """What writes the access lines, None if they go to the log."""
@@ -94,6 +107,12 @@ class LoggedService(MultiService):
         return self._options.terminal
 
     @property
+    def isShared(self) -> bool:
+        """Whether other processes can write to the log as well: a file that they reopen, the terminal, the journal."""
+        log = self._options.config.log
+        return log.file is not None or log.format == "journal" or self._isTerminal
+
+    @property
     def path(self) -> str | None:
         """The file of the log; None if it goes to a terminal or to syslog."""
         return self._path
@@ -109,7 +128,7 @@ class LoggedService(MultiService):
         signal.signal(signal.SIGUSR1, lambda *_: self._reactor.callFromThread(self.rotate))
         self._keepStacks()
         self._flushing.start(MINUTE, now=False)
-        for notice in self._options.notices():
+        for notice in self._options.notices() if self._worker is None else ():
             Logger(namespace="wsd").warn("{notice}", event="config.unknown", notice=notice)
         super().startService()
 
@@ -139,6 +158,9 @@ class LoggedService(MultiService):
             for reopen in self._reopened:
                 reopen()
             self._keepStacks()
+            for service in self:
+                if hasattr(service, "logRotated"):
+                    service.logRotated()
         except OSError as error:
             Logger().warn("the log continues in its old file: {reason}", event="log.kept", reason=str(error))
 
@@ -148,3 +170,14 @@ class LoggedService(MultiService):
         if config.log.file is not None or config.access.file is not None:
             self.rotate()
         return self._options.reread()
+
+
+def _numbered(log: ILogObserver, worker: int) -> ILogObserver:
+    """A log whose events have the number of a worker."""
+
+    @provider(ILogObserver)
+    def number(event: LogEvent) -> None:
+        log({**event, "worker": worker})
+
+    numbered: ILogObserver = number
+    return numbered

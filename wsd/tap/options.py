@@ -36,12 +36,13 @@ _OPTIONS = {
     "handlers": "handlers",
     "log.format": "log-format",
     "log.level": "log-level",
+    "workers": "workers",
     "tls.self_signed": "tls-self-signed",
     "tls.certificate": "tls-cert",
 }
 """The options that override keys of the file."""
 
-_VALUES = ("port", "host", "listen", "tls.port", "handlers", "log.format", "log.level")
+_VALUES = ("port", "host", "listen", "tls.port", "handlers", "log.format", "log.level", "workers")
 """The keys that take the value of their option unchanged."""
 
 
@@ -79,6 +80,7 @@ class Options(UsageOptions):
         ["handlers", "w", None, "A folder of pywebsocket handlers. NAME_wsh.py serves /NAME."],
         ["log-format", None, None, "The format of the log: text, json or journal.  [default: text]"],
         ["log-level", None, None, "The lowest level to log: debug, info, warn or error.  [default: info]"],
+        ["workers", None, None, 'The number of processes, or "auto" for one for each core.  [default: 1]'],
     ]
     optFlags: ClassVar = [
         ["tls-self-signed", None, "Create a development certificate for localhost, and keep it."],
@@ -164,10 +166,29 @@ class Options(UsageOptions):
         """Warnings about variables that are no keys."""
         return environmentOf(self["config"], optionsOf, self.environ).unknown()
 
+    def withoutUses(self) -> None:
+        """Read again, without the pages of uses by default: the daemon has sockets of systemd. Raises ConfigError."""
+        self._uses = replace(self._uses, byDefault=False)
+        self.config = self.reread()
+
+    @property
+    def usesByDefault(self) -> bool:
+        """Whether the pages of uses exist unless the configuration says otherwise."""
+        return self._uses.byDefault
+
+    def commandLine(self) -> list[str]:
+        """The options as a command line, for a worker."""
+        names = [str(name) for name, *_ in self.optParameters]
+        flags = [str(name) for name, *_ in self.optFlags if name != "check"]
+        single = {name: self.get(name) for name in names}
+        line = [f"--{name}={value}" for name, value in single.items() if value is not None]
+        line += [f"--{name}" for name in flags if self.get(name)]
+        return line + [f"--{name}={each}" for name in ("host", "listen", "route") for each in self.get(name, ())]
+
     def overrides(self) -> dict[str, Any]:
         """The values of the command line, by dotted key. Raises ConfigError."""
         given = {key: self[_OPTIONS[key]] for key in _VALUES if self.get(_OPTIONS[key]) is not None}
-        for key in ("port", "tls.port"):
+        for key in ("port", "tls.port", "workers"):
             if key in given and given[key].isdecimal():
                 given[key] = int(given[key])
         if "route" in self:

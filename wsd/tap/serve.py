@@ -19,6 +19,7 @@ _METAVARS = {
     "handlers": "FOLDER",
     "log-format": "FORMAT",
     "log-level": "LEVEL",
+    "workers": "NUMBER",
     "host": "ADDRESS",
     "listen": "ENDPOINT",
 }

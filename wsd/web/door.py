@@ -27,7 +27,7 @@ from wsd.policies.upgrade import checkUpgrade
 from wsd.web.attempts import Attempt, attemptOf, unmark
 from wsd.web.channel import Admitted, Channel
 from wsd.web.ending import Due, Ending, hostOf
-from wsd.web.site import Site
+from wsd.web.site import PassesOn, Site
 
 _TLS = b"\x16\x03"
 """The first bytes of a TLS handshake (RFC 8446 5.1)."""
@@ -123,6 +123,10 @@ class Door(Protocol):
         tls = self._site.tlsOf(self.transport)
         try:
             head, tokens = unmark(parseHead(data))
+            passing = self._site.passing
+            if passing is not None and self._site.isElsewhere(head, bool(tokens)):
+                self._passOn(passing, data + END + rest())
+                return None
             peer = self._identify(head, tls is not None)
         except Refused as refused:
             # A wrong Host gets the same answer everywhere; other refusals are restated for the clients of the route.
@@ -137,10 +141,18 @@ class Door(Protocol):
             return None
         return Admitted(head, peer, tls)
 
+    def _passOn(self, passing: PassesOn, data: bytes) -> None:
+        """Pass the connection on to the worker that answers this request. Raises `Refused` if it cannot be reached."""
+        passing.check()
+        if self._channel is not None:
+            self._channel.detach()
+        self._ending.stopWaiting()
+        self._connection = passing.passOn(self.transport, data)
+
     def _restate(self, refused: Refused, head: Head) -> Refused:
         """The refusal with the status that the clients of the requested route expect."""
         route = self._site.routeFor(head.path) if head.isUpgrade else None
-        return refused if route is None else route.restate(refused)
+        return refused if route is None or not route.factories else route.restate(refused)
 
     def _identify(self, head: Head, secure: bool) -> Peer:
         """Returns the true peer. Raises `Refused` if the request names a foreign host, even from this machine."""

@@ -1,13 +1,13 @@
 """
 Ends all connections when the daemon stops. Pending answers are finished first.
 
-Connections are closed a few at a time, so that not all clients reconnect at the same moment.
+The closes are spread at random over a time, so that not all clients reconnect at the same moment.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable
-from math import ceil
 from typing import Any
 
 from twisted.internet.task import deferLater
@@ -18,10 +18,10 @@ from wsd.web.site import Site
 
 _LOOK = 0.05
 """Seconds between two checks for idle connections."""
-_SPREAD = 5.0
-"""The longest time in seconds over which the closes are spread."""
-_FEWEST = 50
-"""Connections that may be closed at each check, even if there are few."""
+_RATE = 100.0
+"""Closes a second, unless there are so many connections that `drain` needs more."""
+_SHARE = 0.9
+"""The part of `drain` over which the closes are spread, so that the last ones are in time."""
 _ABORTED = 1.0
 """Seconds to wait for dropped connections, since their ends are reported in a later turn of the reactor."""
 
@@ -29,28 +29,41 @@ _ABORTED = 1.0
 class Drain:
     """Ends all connections of a site; `connections` returns the WebSockets of its routes. `clock` is the reactor."""
 
-    def __init__(self, site: Site, connections: Callable[[], list[Connection]], clock: Any) -> None:
+    def __init__(
+        self,
+        site: Site,
+        connections: Callable[[], list[Connection]],
+        clock: Any,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._site = site
         self._connections = connections
         self._clock = clock
+        self._chance = chance
+        self._isHurried = False
+
+    def hurry(self) -> None:
+        """Wait no more: drop all connections at once."""
+        self._isHurried = True
 
     async def finish(self, patience: float) -> None:
         """
-        Close WebSockets as they become idle, until none is left, or for `patience` seconds.
+        Close WebSockets, each at a random time within `patience` seconds and once it is idle, until none is left.
 
         A WebSocket counts as idle after two checks, so that messages that arrive in between are answered too.
         """
-        end = self._clock.seconds() + patience
+        start = self._clock.seconds()
         # Opening handshakes that are still pending are refused.
         _close(each for each in self._connections() if not each.isOpen)
         self._endIdle()
-        spread = min(patience / 2, _SPREAD)
-        share = max(_FEWEST, ceil(len(self._connections()) * _LOOK / max(spread, _LOOK)))
+        connections = self._connections()
+        window = min(patience * _SHARE, len(connections) / _RATE)
+        due = {each: start + self._chance() * window for each in connections}
         before: set[Connection] = set()
-        while self._clock.seconds() < end:
+        while not self._isHurried and (now := self._clock.seconds()) < start + patience:
             left = [each for each in self._connections() if each.isOpen]
             idle = {each for each in left if not each.isBusy}
-            done = [each for each in left if each in idle and each in before][:share]
+            done = [each for each in left if each in idle and each in before and due.get(each, start) <= now]
             _close(done)
             if len(done) == len(left) and not any(door.isBusy for door in self._site.doors):
                 return
@@ -59,13 +72,18 @@ class Drain:
 
     async def close(self, patience: float) -> None:
         """Close all remaining connections, wait `patience` seconds for their closing handshakes, and drop the rest."""
-        _close(self._connections())
-        for door in list(self._site.doors):
-            door.end()
-        await self._gone(patience)
+        if not self._isHurried:
+            _close(self._connections())
+            for door in list(self._site.doors):
+                door.end()
+        end = self._clock.seconds() + patience
+        while self._site.doors and self._clock.seconds() < end and not self._isHurried:
+            await deferLater(self._clock, _LOOK)
         for door in list(self._site.doors):
             door.transport.abortConnection()
-        await self._gone(_ABORTED)
+        end = self._clock.seconds() + _ABORTED
+        while self._site.doors and self._clock.seconds() < end:
+            await deferLater(self._clock, _LOOK)
 
     async def clear(self, patience: float) -> None:
         """Close all remaining WebSockets, for at most `patience` seconds. Other requests are still answered."""
@@ -78,11 +96,6 @@ class Drain:
         for door in list(self._site.doors):
             if not door.isBusy and not door.isNew:
                 door.end()
-
-    async def _gone(self, patience: float) -> None:
-        end = self._clock.seconds() + patience
-        while self._site.doors and self._clock.seconds() < end:
-            await deferLater(self._clock, _LOOK)
 
 
 def _close(connections: Iterable[Connection]) -> None:

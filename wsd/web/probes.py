@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.web.resource import Resource
 
 from wsd.head import Refused
-from wsd.metrics import Metrics
 
 
 def _json(request: Any, content: dict[str, Any]) -> bytes:
@@ -45,12 +44,19 @@ class Ready(Resource):
         return _json(request, {"ready": ready, "plane": plane, "routes": routes, "reasons": reasons})
 
 
+class Renders(Protocol):
+    """Metrics of one process, or of several."""
+
+    def render(self, accept: str) -> tuple[str, bytes]:
+        """Returns the content type and the text of all metrics, for an Accept header."""
+
+
 class MetricsPage(Resource):
     """/metrics: the metrics, for clients that may read them."""
 
     isLeaf = True
 
-    def __init__(self, metrics: Metrics, allowed: Callable[[Any], bool]) -> None:
+    def __init__(self, metrics: Renders, allowed: Callable[[Any], bool]) -> None:
         super().__init__()
         self._metrics = metrics
         self._allowed = allowed

@@ -131,6 +131,20 @@ class SiteConnection(Protocol):
         """End the connection, unless an answer is pending."""
 
 
+class PassesOn(Protocol):
+    """Passes connections on to the worker that serves the routes which this one does not serve."""
+
+    def check(self) -> None:
+        """Raises `Refused` (503) if it cannot be reached."""
+
+    def passOn(self, transport: Any, data: bytes) -> Any:
+        """Pass a connection on with what was read of it. Returns who gets its further data, None if nobody does."""
+
+
+PROBES = ("/healthz", "/readyz", "/metrics")
+"""The pages that every worker answers for all of them."""
+
+
 class Site:
     """
     All routes and pages, and what all connections share.
@@ -166,6 +180,8 @@ class Site:
         self.attempts = Attempts(clock)
         """Why the newest connections of the daemon's own pages failed."""
         self.stopping = False
+        self.passing: PassesOn | None = None
+        """What passes connections on to the worker that serves the other routes; None if this one serves all."""
         self._webSocketOnly = WebSocketOnly()
         self.replaceRoutes(routes)
 
@@ -196,6 +212,21 @@ class Site:
         """Raises `Refused` (503) while the daemon stops."""
         if self.stopping:
             raise Refused(503, "the server is shutting down; try again", [("Retry-After", "1")])
+
+    def isElsewhere(self, head: Head, isMarked: bool) -> bool:
+        """
+        Whether another worker answers a request, if there are several: that of its route, or of a page of the daemon.
+
+        So does a handshake that a page has marked, since the page asks that worker what became of it.
+        """
+        route = self.routeFor(head.path)
+        if head.isUpgrade:
+            return isMarked or (route is not None and not route.factories)
+        path = decodedPath(head.path)
+        if path in PROBES:
+            return False
+        isPage = path in self.pages or path.startswith((*self.folders, "/.well-known/"))
+        return isPage or route is None or not route.factories
 
     def resourceFor(self, request: Any) -> IResource:
         """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""

@@ -57,7 +57,7 @@ class StatusPage(Resource):
 
     def __init__(self, files: PageFiles, read: Callable[[], Status], allowed: Callable[[Any], bool]) -> None:
         super().__init__()
-        self._files = files
+        self.files = files
         self._read = read
         self._allowed = allowed
 
@@ -68,7 +68,7 @@ class StatusPage(Resource):
                 403, "only this machine and the networks in `metrics_allow` may see the status; add yours there"
             )
         if not request.head.path.endswith(".json"):
-            return self._files.render(request, _PAGE)
+            return self.files.render(request, _PAGE)
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-store")
         request.setHeader(b"Cross-Origin-Resource-Policy", b"same-origin")

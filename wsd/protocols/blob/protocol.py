@@ -21,7 +21,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import stateFolder
 from wsd.config.stores import whyNotCreated
-from wsd.connection import CannotStart, Connection, Factory
+from wsd.connection import CannotStart, Connection, Factory, Placement
 from wsd.protocols.blob.backlog import Backlog
 from wsd.protocols.blob.connection import RELIABLE, BlobConnection
 from wsd.protocols.blob.errors import BlobError
@@ -43,6 +43,7 @@ class BlobFactory(Factory):
     """A route with a store."""
 
     connection = BlobConnection
+    placement = Placement.pinned
     about = MappingProxyType(
         {
             "en": "Stores files. An upload continues where it stopped after a lost connection.",

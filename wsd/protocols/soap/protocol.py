@@ -13,7 +13,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.config.code import load
-from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.connection import Accept, Connection, Factory, Placement, Refused, Request
 from wsd.logs import describeError
 from wsd.protocols.soap.demonstration import Demonstration
 from wsd.protocols.soap.encodings.choice import encodingOfSocket
@@ -195,6 +195,11 @@ class SoapFactory(Factory):
     )
     subprotocols = ("soap",)
     Options = SoapOptions
+
+    @classmethod
+    def placementFor(cls, options: SoapOptions) -> Placement:
+        """The demonstration and the gateway keep nothing between two calls; a service of yours may."""
+        return Placement.free if options.service is None and cls is SoapFactory else Placement.shared
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

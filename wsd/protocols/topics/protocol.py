@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.web.resource import IResource
 
 from wsd.config import ConfigError, Route
-from wsd.connection import Accept, Connection, Factory, Refused, Request
+from wsd.connection import Accept, Connection, Factory, Placement, Refused, Request
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 from wsd.protocols.topics.access import Access, permitted
@@ -23,7 +23,7 @@ from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.hub import Hub
 from wsd.protocols.topics.messages import JSON, compact
 from wsd.protocols.topics.names import checkName
-from wsd.protocols.topics.options import FILE, TopicsOptions
+from wsd.protocols.topics.options import FILE, MEMORY, TopicsOptions
 from wsd.protocols.topics.outbox import OutboxBounds, Outboxes, Slow
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.plain import PLAIN, PlainForm
@@ -146,6 +146,13 @@ class TopicsFactory(Factory):
     """The time of day, which tokens expire by."""
     subprotocols = (ENVELOPED, PLAIN)
     Options = TopicsOptions
+
+    @classmethod
+    def placementFor(cls, options: TopicsOptions) -> Placement:
+        """On Redis, workers are to each other as daemons are. A subclass may have state that is not there."""
+        if options.backend == FILE:
+            return Placement.pinned
+        return Placement.shared if options.backend == MEMORY or cls is not TopicsFactory else Placement.free
 
     def __init__(
         self, route: Route, options: TopicsOptions, clock: IReactorTime, *arguments: Any, **named: Any

@@ -17,7 +17,7 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError
 from wsd.config.stores import whyNotCreated
-from wsd.connection import Accept, CannotStart, Connection, Factory, Refused, Request
+from wsd.connection import Accept, CannotStart, Connection, Factory, Placement, Refused, Request
 from wsd.frames.codes import CloseCode
 from wsd.policies.admission import accountOf
 from wsd.protocols.xmpp.asyncstore import AsyncStore
@@ -109,6 +109,7 @@ class XmppFactory(Factory):
     """A route of XMPP. Routes with the same domains, store and upstream share one server."""
 
     connection = XmppConnection
+    placement = Placement.pinned
     about = MappingProxyType(
         {
             "en": "Chat by XMPP over WebSocket, for clients such as Converse.js.",

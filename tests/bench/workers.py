@@ -1,0 +1,175 @@
+"""
+`make bench-workers`: two workers compared with one, in turn; and shared routes through another worker.
+
+Each figure is a ratio of two measurements, taken one after the other; the median of several rounds counts.
+`on two cores` has the load generator on the same two cores. `without the load` takes it out: it compares the CPU of all
+processes of the daemon for one message, so it says what two cores would carry if the load came from elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from tests.bench import build
+from tests.daemon import RunningDaemon, runningDaemon
+
+CONFIG = """
+workers = {workers}
+built_in = false
+[policies]
+max_connections = 15000
+[tls]
+port = 0
+self_signed = true
+[route."/echo"]
+protocol = "echo"
+[route."/shared"]
+protocol = "{folder}/shared.py:SharedEcho"
+"""
+
+SHARED = """
+from wsd.protocols.echo import Echo, EchoFactory
+
+
+class SharedEcho(EchoFactory):
+    connection = Echo
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the generator does."""
+
+    name: str
+    options: tuple[str, ...]
+    target: float | None
+    """The least ratio on two cores; None if that is not measured."""
+    targetWithout: float | None = None
+    """The least ratio without the load."""
+
+
+LOADS = (
+    Load("messages, 32 B x100", ("--connections=100", "--size=32"), 1.3, 1.8),
+    Load("messages, 1 KiB x1,000", ("--connections=1000", "--size=1024"), 1.3, 1.8),
+    Load("handshakes", ("--mode=handshakes", "--connections=64"), 1.6, 1.8),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run told."""
+
+    perSecond: float
+    cpu: float
+    """Seconds of CPU of all processes of the daemon for one message or handshake."""
+
+
+def pidsOf(daemon: RunningDaemon) -> list[int]:
+    """The daemon's process and its workers."""
+    pid = daemon.process.pid
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
+@contextmanager
+def daemonWith(workers: int) -> Iterator[RunningDaemon]:
+    """A daemon with so many workers and the two routes."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "shared.py").write_text(SHARED)
+        with runningDaemon(config=CONFIG.format(workers=workers, folder=folder)) as daemon:
+            yield daemon
+
+
+def run(daemon: RunningDaemon, seconds: float, path: str, *options: str, tls: bool = False) -> Result:
+    """Let the generator work. Raises SystemExit if it fails."""
+    port = daemon.port("wss" if tls else "ws")
+    pids = ",".join(map(str, pidsOf(daemon)))
+    command = [str(build.generator()), f"--port={port}", f"--path={path}", f"--pids={pids}", f"--seconds={seconds}"]
+    done = subprocess.run([*command, *options, *(["--tls"] if tls else [])], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"bench: {done.stderr or done.stdout}")
+    told = json.loads(done.stdout)
+    return Result(told["count"] / told["seconds"], told["server_cpu"] / told["count"])
+
+
+def compare(one: RunningDaemon, two: RunningDaemon, load: Load, rounds: int, seconds: float) -> tuple[float, float]:
+    """The ratios of two workers to one: on two cores, and without the load."""
+    pairs = [[run(daemon, seconds, "/echo", *load.options) for daemon in (one, two)] for _ in range(rounds)]
+    rate = median(both.perSecond / single.perSecond for single, both in pairs)
+    return rate, median(2 * single.cpu / both.cpu for single, both in pairs)
+
+
+def sharedCosts(two: RunningDaemon, rounds: int, seconds: float) -> Mapping[str, float]:
+    """
+    The CPU of a message through another worker, in relation to one on a connection that the owner accepted.
+
+    About half of the connections come through the other worker. With TLS, these are relayed, so their cost is twice the
+    average less that of the rest. A free route serves as the rest: there, nothing is passed on.
+    """
+    options = ("--connections=100", "--size=1024")
+    plain, relayed = [], []
+    for _ in range(rounds):
+        free, shared = (run(two, seconds, path, *options).cpu for path in ("/echo", "/shared"))
+        plain.append(shared / free)
+        free, shared = (run(two, seconds, path, *options, tls=True).cpu for path in ("/echo", "/shared"))
+        relayed.append(2 * shared / free - 1)
+    return {"by descriptor": median(plain), "by relay": median(relayed)}
+
+
+def evenness(two: RunningDaemon, number: int = 1000) -> float:
+    """By how much the worker with the most connections has more than the one with the fewest; 0.1 is ten percent."""
+    since = len(two.lines)
+    with ExitStack() as stack:
+        command = [
+            str(build.generator()),
+            f"--port={two.port()}",
+            "--path=/echo",
+            "--mode=hold",
+            f"--connections={number}",
+        ]
+        holding = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
+        shares = Counter[str]()
+        while sum(shares.values()) < number:
+            two.waitFor("opened /echo", since)
+            shares = Counter(line.split()[2] for line in two.lines[since:] if "opened /echo" in line)
+        assert holding.stdin is not None
+        holding.stdin.close()
+    return max(shares.values()) / min(shares.values()) - 1
+
+
+def main() -> int:
+    """Measure, print the ratios with their targets, and return 1 if one is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    given = parser.parse_args()
+    missed = 0
+
+    def tell(name: str, value: float, least: float | None = None, most: float | None = None) -> None:
+        nonlocal missed
+        isMissed = (least is not None and value < least) or (most is not None and value > most)
+        missed += isMissed
+        target = f"at least {least}" if least is not None else f"at most {most}"
+        print(f"{name:50} {value:6.2f}  ({target}{', MISSED' if isMissed else ''})", flush=True)
+
+    with daemonWith(1) as one, daemonWith(2) as two:
+        for load in LOADS:
+            rate, without = compare(one, two, load, given.rounds, given.seconds)
+            tell(f"{load.name}, on two cores", rate, least=load.target)
+            tell(f"{load.name}, without the load", without, least=load.targetWithout)
+        for name, cost in sharedCosts(two, given.rounds, given.seconds).items():
+            tell(f"a message of a shared route, {name}", cost, most=1.05 if name == "by descriptor" else 2.2)
+        tell("the busiest worker's surplus of connections", evenness(two), most=0.2)
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,184 @@
+"""One worker as its parent sees it: a process, the channel to it, and when it is started again."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from wsd.processes.channel import ChannelMessage, ProcessChannel
+from wsd.processes.merging import Snapshot, merge, remains, snapshotOf
+
+CHANNEL = 3
+"""The descriptor of a worker's end of the channel."""
+
+_STEADY = 10.0
+"""Seconds after which a worker counts as well: if it dies later, it is started again at once."""
+
+_BACKOFF = 0.25
+"""Seconds before a worker that has died twice is started again; each further wait is twice as long."""
+
+_LONGEST = 30.0
+"""The longest of these waits in seconds."""
+
+
+class WorkerProcess(ProcessProtocol):
+    """
+    A process that can become a worker, and the channel to it.
+
+    It imports what it needs, which takes most of the time of a start, and waits for the message "start". `received` is
+    called with its messages, and `exited` when it has ended.
+    """
+
+    def __init__(self, reactor: Any, command: Sequence[str], prepare: dict[str, Any]) -> None:
+        self.received: Callable[[ChannelMessage], object] = lambda message: None
+        self.exited: Callable[[Failure], object] = lambda reason: None
+        self.isRunning = True
+        near, far = socket.socketpair()
+        with far:
+            descriptors: Any = {0: 0, 1: 1, 2: 2, CHANNEL: far.fileno()}
+            self._process = reactor.spawnProcess(self, sys.executable, command, None, childFDs=descriptors)
+        self.pid: int = self._process.pid
+        self.channel = ProcessChannel(reactor, near, lambda message: self.received(message), self._lost)
+        self.channel.send("prepare", prepare)
+
+    def kill(self, number: int) -> None:
+        """Send a signal to the process, if it runs."""
+        with suppress(ProcessExitedAlready):
+            self._process.signalProcess(number)
+
+    def _lost(self, reason: Failure) -> None:
+        """Called when the channel has ended: so has the process, or it is of no use any more."""
+        self.kill(signal.SIGTERM)
+
+    def processExited(self, reason: Failure) -> None:
+        """Called by the reactor."""
+        self.isRunning = False
+        if self.channel.isOpen:
+            # What it has sent before its end is still there.
+            self.channel.doRead()
+            self.channel.close()
+        self.exited(reason)
+
+
+class Child:
+    """
+    One worker. `received` is called with each of its messages, `ended` when its process has ended.
+
+    `start` starts it, in a process that `newProcess` returns, and it is started again after it has ended, until
+    `isStopping`.
+    """
+
+    log = Logger(namespace="wsd")
+
+    def __init__(
+        self,
+        reactor: Any,
+        number: int,
+        newProcess: Callable[[], WorkerProcess],
+        started: Callable[[Child], object],
+        received: Callable[[Child, ChannelMessage], object],
+        ended: Callable[[Child], object],
+    ) -> None:
+        self.number = number
+        self.isServing = False
+        self.isStopping = False
+        self.told: dict[str, Any] | None = None
+        """What it has told last: its metrics, readiness and status."""
+        self.kept: list[Snapshot] = []
+        """What remains of the metrics of its earlier processes: at most one snapshot."""
+        self.seen = 0.0
+        """When it has last given a sign of life."""
+        self.restarts = 0
+        self.process: WorkerProcess | None = None
+        self._reactor = reactor
+        self._newProcess = newProcess
+        self._started = started
+        self._received = received
+        self._ended = ended
+        self._startedAt = 0.0
+        self._failures = 0
+        self._later: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """Start the worker."""
+        self._later = None
+        self._startedAt = self.seen = self._reactor.seconds()
+        self.process = process = self._newProcess()
+        process.received, process.exited = self._message, self._exited
+        self.log.info(
+            "worker {worker} is process {process}", event="worker.started", worker=self.number, process=process.pid
+        )
+        self._started(self)
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether there is a process."""
+        return self.process is not None
+
+    def send(self, kind: str, fields: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+        """Send a message, if the process runs."""
+        if self.process is not None:
+            self.process.channel.send(kind, fields, b"", descriptors)
+
+    def kill(self, number: int) -> None:
+        """Send a signal to the process, if it runs."""
+        if self.process is not None:
+            self.process.kill(number)
+
+    def stop(self) -> None:
+        """Let it close its connections and end. It is not started again."""
+        self.isStopping = True
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self.send("stop", {})
+
+    def _message(self, message: ChannelMessage) -> None:
+        self.seen = self._reactor.seconds()
+        if message.kind == "told":
+            self.told = message.fields
+        elif message.kind == "serving":
+            self.isServing = True
+        self._received(self, message)
+
+    def _exited(self, reason: Failure) -> None:
+        """Start the worker again, at once if it has been well."""
+        self.process = None
+        self.isServing = False
+        if self.told is not None:
+            # Merged, so that they stay one however often it dies.
+            self.kept = [snapshotOf(merge([*self.kept, remains(self.told["metrics"])]))]
+            self.told = None
+        self._ended(self)
+        if self.isStopping:
+            return
+        wasSteady = self._reactor.seconds() - self._startedAt >= _STEADY
+        self._failures = 0 if wasSteady else self._failures + 1
+        wait = 0.0 if self._failures <= 1 else min(_LONGEST, _BACKOFF * 2 ** (self._failures - 2))
+        self.restarts += 1
+        self.log.error(
+            "worker {worker} has ended ({reason}) and is started again in {wait} seconds",
+            event="worker.ended",
+            worker=self.number,
+            reason=_describe(reason),
+            wait=wait,
+        )
+        self._later = self._reactor.callLater(wait, self.start)
+
+
+def _describe(reason: Failure) -> str:
+    """How a process has ended: by which signal, or with which status."""
+    number = getattr(reason.value, "signal", None)
+    if number is not None:
+        return f"signal {signal.Signals(number).name}"
+    return f"exit status {getattr(reason.value, 'exitCode', None)}"
