@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -20,13 +24,15 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests.bench import build
-from tests.daemon import RunningDaemon, runningDaemon
+from tests.daemon import ROOT
 
 CONFIG = """
 workers = {workers}
 built_in = false
 [policies]
 max_connections = 15000
+[log]
+file = "{folder}/wsd.log"
 [tls]
 port = 0
 self_signed = true
@@ -73,25 +79,56 @@ class Result:
     """Seconds of CPU of all processes of the daemon for one message or handshake."""
 
 
-def pidsOf(daemon: RunningDaemon) -> list[int]:
-    """The daemon's process and its workers."""
-    pid = daemon.process.pid
-    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+class LoggedDaemon:
+    """A daemon that logs to a file: a reader of its lines would take part in what is measured."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    @property
+    def lines(self) -> list[str]:
+        """Its log."""
+        return self._log.read_text().splitlines() if self._log.exists() else []
+
+    @property
+    def pids(self) -> list[int]:
+        """The daemon's process and its workers."""
+        pid = self._process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+    def port(self, scheme: str = "ws") -> int:
+        """The port of the first listener of this scheme, waited for."""
+        for _ in range(1200):
+            for line in self.lines:
+                if match := re.search(rf"listening {scheme}://[^ ]*:(\d+)/", line):
+                    return int(match[1])
+            time.sleep(0.1)
+        raise SystemExit("bench: the daemon does not listen")
 
 
 @contextmanager
-def daemonWith(workers: int) -> Iterator[RunningDaemon]:
+def daemonWith(workers: int) -> Iterator[LoggedDaemon]:
     """A daemon with so many workers and the two routes."""
     with TemporaryDirectory() as folder:
+        log, config = Path(folder) / "wsd.log", Path(folder) / "wsd.toml"
         (Path(folder) / "shared.py").write_text(SHARED)
-        with runningDaemon(config=CONFIG.format(workers=workers, folder=folder)) as daemon:
-            yield daemon
+        config.write_text(CONFIG.format(workers=workers, folder=folder))
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": folder}
+        command = [sys.executable, "-m", "wsd", "serve", "-p", "0", "-c", str(config)]
+        with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
+            try:
+                daemon = LoggedDaemon(process, log)
+                daemon.port()
+                yield daemon
+            finally:
+                process.terminate()
 
 
-def run(daemon: RunningDaemon, seconds: float, path: str, *options: str, tls: bool = False) -> Result:
+def run(daemon: LoggedDaemon, seconds: float, path: str, *options: str, tls: bool = False) -> Result:
     """Let the generator work. Raises SystemExit if it fails."""
     port = daemon.port("wss" if tls else "ws")
-    pids = ",".join(map(str, pidsOf(daemon)))
+    pids = ",".join(map(str, daemon.pids))
     command = [str(build.generator()), f"--port={port}", f"--path={path}", f"--pids={pids}", f"--seconds={seconds}"]
     done = subprocess.run([*command, *options, *(["--tls"] if tls else [])], capture_output=True, text=True)
     if done.returncode:
@@ -100,14 +137,14 @@ def run(daemon: RunningDaemon, seconds: float, path: str, *options: str, tls: bo
     return Result(told["count"] / told["seconds"], told["server_cpu"] / told["count"])
 
 
-def compare(one: RunningDaemon, two: RunningDaemon, load: Load, rounds: int, seconds: float) -> tuple[float, float]:
+def compare(one: LoggedDaemon, two: LoggedDaemon, load: Load, rounds: int, seconds: float) -> tuple[float, float]:
     """The ratios of two workers to one: on two cores, and without the load."""
     pairs = [[run(daemon, seconds, "/echo", *load.options) for daemon in (one, two)] for _ in range(rounds)]
     rate = median(both.perSecond / single.perSecond for single, both in pairs)
     return rate, median(2 * single.cpu / both.cpu for single, both in pairs)
 
 
-def sharedCosts(two: RunningDaemon, rounds: int, seconds: float) -> Mapping[str, float]:
+def sharedCosts(two: LoggedDaemon, rounds: int, seconds: float) -> Mapping[str, float]:
     """
     The CPU of a message through another worker, in relation to one on a connection that the owner accepted.
 
@@ -124,7 +161,7 @@ def sharedCosts(two: RunningDaemon, rounds: int, seconds: float) -> Mapping[str,
     return {"by descriptor": median(plain), "by relay": median(relayed)}
 
 
-def evenness(two: RunningDaemon, number: int = 1000) -> float:
+def evenness(two: LoggedDaemon, number: int = 1000) -> float:
     """By how much the worker with the most connections has more than the one with the fewest; 0.1 is ten percent."""
     since = len(two.lines)
     with ExitStack() as stack:
@@ -138,7 +175,7 @@ def evenness(two: RunningDaemon, number: int = 1000) -> float:
         holding = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
         shares = Counter[str]()
         while sum(shares.values()) < number:
-            two.waitFor("opened /echo", since)
+            time.sleep(0.1)
             shares = Counter(line.split()[2] for line in two.lines[since:] if "opened /echo" in line)
         assert holding.stdin is not None
         holding.stdin.close()

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from wsd.config import Config
-from wsd.listen.endpoints import CannotListen, SystemdEndpoint, TcpEndpoint, UnixEndpoint, readEndpoint
+from wsd.listen.endpoints import CannotListen, SystemdEndpoint, TcpEndpoint, UnixEndpoint, cannotShare, readEndpoint
 from wsd.listen.listener import Listener
 from wsd.listen.systemd import NotListening, adopt, inherited
 from wsd.policies.address import isLoopback
@@ -79,6 +79,8 @@ def check(config: Config) -> list[str]:
             elif isinstance(endpoint, UnixEndpoint):
                 _claim(taken, _Place(name, endpoint.path, None))
                 warnings += _checkPath(string, endpoint.path)
+            elif endpoint is None and config.workers > 1:
+                raise cannotShare(string)
     return warnings
 
 

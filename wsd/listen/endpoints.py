@@ -13,6 +13,13 @@ class CannotListen(Exception):
     """A listener cannot be made. The message is one sentence that names it, and says what would be right."""
 
 
+def cannotShare(string: str) -> CannotListen:
+    """The error of an endpoint of one of Twisted's other kinds, whose socket several workers cannot share."""
+    return CannotListen(
+        f"listen {string!r} cannot be shared by several workers; use tcp, unix or systemd, or workers = 1"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class TcpEndpoint:
     """`tcp:PORT`, `tcp4:PORT` or `tcp6:PORT`."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsd.listen.bind import BACKLOG
-from wsd.listen.endpoints import CannotListen
+from wsd.listen.endpoints import cannotShare
 from wsd.listen.listener import Listener
 from wsd.processes.channel import ChannelMessage
 
@@ -48,9 +48,8 @@ def share(listener: Listener, workers: int) -> SharedListener:
     """Prepare a bound listener for so many workers. Raises `CannotListen` if it is an endpoint of another kind."""
     bound, listener.socket = listener.socket, None
     if bound is None:
-        raise CannotListen(
-            f"listen {listener.endpoint!r} cannot be shared by workers; use tcp, unix or systemd, or workers = 1"
-        )
+        assert listener.endpoint is not None
+        raise cannotShare(listener.endpoint)
     if listener.inherited or bound.family == socket.AF_UNIX:
         return SharedListener(listener, (bound,))
     try:
