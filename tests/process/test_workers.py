@@ -161,6 +161,30 @@ class TestTwoWorkers:
             daemon.waitFor("not reloaded, the old configuration stays in use: .*drain")
             assert isReady(daemon)
 
+    def test_reload_and_tell_the_outcome_through_the_control_socket_of_the_parent(self) -> None:
+        with runningDaemon(config=CONFIG) as daemon:
+            parent = daemon.waitFor(r"control socket (\S+control\.sock)$")[1]
+
+            def ctl(path: str, *words: str) -> subprocess.CompletedProcess[str]:
+                command = [sys.executable, "-m", "wsd", "ctl", *words, "--socket", path]
+                return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+            (daemon.folder / "wsd.toml").write_text(CONFIG + '[route."/two"]\nprotocol = "echo"\n')
+            assert ctl(parent, "reload").returncode == 0
+            with open_(daemon, "/two"):
+                counts = [
+                    json.loads(ctl(parent.replace(".sock", f"-{number}.sock"), "status", "--json").stdout)["websockets"]
+                    for number in range(2)
+                ]
+                assert sum(counts) == 1
+            refused = ctl(parent, "connections")
+            assert refused.returncode == 1
+            assert "name the socket of a worker: --socket" in refused.stderr
+            (daemon.folder / "wsd.toml").write_text(TOP + "drain = true\n")
+            refused = ctl(parent, "reload")
+            assert refused.returncode == 1
+            assert "not reloaded, the old configuration stays in use" in refused.stderr
+
     def test_write_to_one_log_file_which_logrotate_may_move(self, tmp_path: Path) -> None:
         log = tmp_path / "wsd.log"
         (tmp_path / "wsd.toml").write_text(f'{TOP}port = 0\n{ROUTES}[log]\nfile = "{log}"\nformat = "json"\n')

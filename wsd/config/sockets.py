@@ -26,6 +26,11 @@ def controlPath(control: Control, environ: Mapping[str, str]) -> Path:
     return Path(_runtimeFolder(environ) or stateFolder(environ)).absolute() / NAME
 
 
+def workerPath(path: Path, worker: int) -> Path:
+    """The socket of one of several workers, beside the parent's: control-0.sock for control.sock."""
+    return path.with_name(f"{path.stem}-{worker}{path.suffix}")
+
+
 def controlPaths(environ: Mapping[str, str]) -> list[Path]:
     """
     Where a tool looks for a daemon's socket, if nobody names it.

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.config import Control
-from wsd.config.sockets import LONGEST, controlPath, isTooLong
+from wsd.config.sockets import LONGEST, controlPath, isTooLong, workerPath
 from wsd.config.state import makeFolder
 from wsd.control.interface import Steered
 from wsd.control.server import ControlFactory
@@ -36,23 +36,27 @@ class ControlSocket:
     """
     The control socket of a daemon.
 
-    If it cannot be created, the daemon serves without it, and the log says why.
+    If it cannot be created, the daemon serves without it, and the log says why. That of one of several workers has
+    its number in its name.
     """
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, reactor: Any, environ: Mapping[str, str], daemon: Steered) -> None:
+    def __init__(self, reactor: Any, environ: Mapping[str, str], daemon: Steered, worker: int | None = None) -> None:
         self.path: Path | None = None
         """Where it is, None if there is none."""
         self._reactor = reactor
         self._environ = environ
         self._factory = ControlFactory(daemon)
+        self._worker = worker
         self._port: Any = None
         self._identity: tuple[int, int] | None = None
 
     def configure(self, control: Control) -> None:
         """Be where the configuration says, or nowhere. Clients of an earlier place stay connected."""
         wanted = controlPath(control, self._environ) if control.enabled else None
+        if wanted is not None and self._worker is not None:
+            wanted = workerPath(wanted, self._worker)
         if self.path is not None and wanted == self.path:
             return
         self.close()

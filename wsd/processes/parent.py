@@ -20,6 +20,9 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 
 from wsd.config import Config, ConfigError
+from wsd.config.sockets import controlPath, workerPath
+from wsd.control.interface import ReloadOutcome
+from wsd.control.socket import ControlSocket
 from wsd.listen.bind import bind
 from wsd.listen.descriptors import raiseDescriptorLimit
 from wsd.listen.endpoints import CannotListen
@@ -64,6 +67,8 @@ class Parent(Service):
     ) -> None:
         self.hasFailed = False
         """Whether the daemon ends because it could not start."""
+        self.control: ControlSocket | None = None
+        self.clock = reactor
         self._reactor = reactor
         self._config = config
         self._reread = reread
@@ -85,6 +90,7 @@ class Parent(Service):
         self._asked: list[tuple[Child, int]] = []
         self._awaited: set[Child] = set()
         self._reloads: list[Child] = []
+        self._reloaded: Deferred[ReloadOutcome] = Deferred()
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
 
@@ -92,6 +98,12 @@ class Parent(Service):
     def pages(self) -> list[str]:
         """The URLs of the home page for a browser on this machine."""
         return pagesOf(self._config, [each.listener for each in self._listeners])
+
+    @property
+    def controlNames(self) -> list[str]:
+        """The names of the workers' control sockets, which are beside the parent's."""
+        stem = controlPath(self._config.control, os.environ)
+        return [workerPath(stem, child.number).name for child in self._children]
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -150,6 +162,8 @@ class Parent(Service):
         self._hasServed = True
         logListeners([each.listener for each in self._listeners])
         warnOfBuiltIn(self._config, self._config.routes, [each.listener for each in self._listeners])
+        if self.control is not None:
+            self.control.configure(self._config.control)
         self._systemd.notify("READY=1", self._status)
         if self._systemd.watchdog is not None:
             self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.notify("WATCHDOG=1"))
@@ -175,7 +189,7 @@ class Parent(Service):
             self._awaited.discard(child)
             self._answerIfAll()
         elif kind == "reloaded":
-            self._reloaded(fields["status"])
+            self._workerReloaded(fields["refused"])
         elif kind == "log":
             _log(child.number, fields)
 
@@ -268,10 +282,16 @@ class Parent(Service):
     def _hup(self, *_: Any) -> None:
         self._reactor.callFromThread(self.reload)
 
-    def reload(self) -> None:
-        """Let the workers reload one after the other, the owner first. If one refuses, the others are not asked."""
+    def reload(self) -> Deferred[ReloadOutcome]:
+        """
+        Let the workers reload one after the other, the owner first. If one refuses, the others are not asked.
+
+        Returns the outcome.
+        """
         if not self.running or self._reloads:
-            return
+            why = "the daemon is stopping" if not self.running else "another reload is under way"
+            return succeed(ReloadOutcome(why))
+        self._reloaded = Deferred()
         self._systemd.notify("RELOADING=1")
         try:
             self._config = self._reread()
@@ -283,9 +303,13 @@ class Parent(Service):
                 sentence=sentence,
             )
             self._systemd.notify("READY=1", f"not reloaded: {sentence}")
-            return
+            return succeed(ReloadOutcome(sentence))
+        if self.control is not None:
+            self.control.configure(self._config.control)
         self._reloads = [child for child in self._children if child.isServing]
+        reloaded = self._reloaded
         self._askNext()
+        return reloaded
 
     def _askNext(self) -> None:
         while self._reloads and not self._reloads[0].isServing:
@@ -294,11 +318,13 @@ class Parent(Service):
             self._reloads[0].send("reload", {})
         else:
             self._systemd.notify("READY=1", self._status)
+            self._reloaded.callback(ReloadOutcome())
 
-    def _reloaded(self, status: str) -> None:
-        if status.startswith("not reloaded"):
+    def _workerReloaded(self, refused: str | None) -> None:
+        if refused is not None:
             self._reloads = []
-            self._systemd.notify("READY=1", status)
+            self._systemd.notify("READY=1", f"not reloaded: {refused}")
+            self._reloaded.callback(ReloadOutcome(refused))
         else:
             self._reloadNext()
 
@@ -316,6 +342,8 @@ class Parent(Service):
         self._systemd.notify("STOPPING=1", "closing the connections")
         for listener in self._listeners:
             listener.close()
+        if self.control is not None:
+            self.control.close()
         self._stopped = Deferred()
         if self._spare is not None:
             self._spare.channel.close()

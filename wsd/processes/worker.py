@@ -126,7 +126,7 @@ class Worker:
         self.daemon.stopNow()
 
     def _onReload(self, message: ChannelMessage) -> None:
-        self.channel.send("reloaded", {"status": self.daemon.statusAfter(self.daemon.reload())})
+        self.channel.send("reloaded", {"refused": self.daemon.reload().refused})
 
     def _onRotate(self, message: ChannelMessage) -> None:
         logged: Any = self.daemon.parent

@@ -297,12 +297,9 @@ class Daemon(Service):
         except Exception:
             self.log.failure("not reloaded", event="reload.refused")
         finally:
-            self._systemd.notify("READY=1", self.statusAfter(outcome))
+            refused = outcome.refused
+            self._systemd.notify("READY=1", self._status if refused is None else f"not reloaded: {refused}")
         return outcome
-
-    def statusAfter(self, outcome: ReloadOutcome) -> str:
-        """The text for `systemctl status` after a reload."""
-        return self._status if outcome.refused is None else f"not reloaded: {outcome.refused}"
 
     def _reloaded(self) -> ReloadOutcome:
         """Do the reload."""

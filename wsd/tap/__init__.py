@@ -77,7 +77,9 @@ def _daemonOf(options: Options, reactor: Any, logged: LoggedService) -> Any:
     if options.config.workers == 1:
         return service.makeService(options.config, reactor, logged.reread, logged.threshold)
     # A daemon of one process does not load this.
+    from wsd.control.socket import ControlSocket
     from wsd.processes.parent import Parent
+    from wsd.processes.steering import ParentSteering
 
     service.validate(options.config, reactor, os.environ)
     command = [sys.executable, "-P", "-m", "wsd.tap.worker", type(reactor).__module__]
@@ -87,4 +89,6 @@ def _daemonOf(options: Options, reactor: Any, logged: LoggedService) -> Any:
         "usesByDefault": options.usesByDefault,
         "logIsShared": logged.isShared,
     }
-    return Parent(options.config, reactor, logged.reread, os.environ, command, arguments)
+    parent = Parent(options.config, reactor, logged.reread, os.environ, command, arguments)
+    parent.control = ControlSocket(reactor, os.environ, ParentSteering(parent))
+    return parent

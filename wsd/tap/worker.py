@@ -98,7 +98,9 @@ class _Process:
 
     def _start(self, message: Any) -> None:
         """Start the worker, with the configuration as it is now."""
+        from wsd.control.socket import ControlSocket
         from wsd.processes.worker import startWorker
+        from wsd.service.steering import Steering
         from wsd.tap.log import LoggedService
 
         options, forward = self._options, None if self._fields["logIsShared"] else self._forward
@@ -108,6 +110,8 @@ class _Process:
         globalLogBeginner.beginLoggingTo([ILogObserver(application)], redirectStandardIO=False)
         self._worker = worker = startWorker(self._reactor, message, self._configNow(), logged.reread)
         worker.channel = self._channel
+        steering = Steering(worker.daemon, logged.threshold)
+        worker.daemon.control = ControlSocket(self._reactor, os.environ, steering, message.fields["worker"])
         worker.daemon.setServiceParent(logged)
         startApplication(application, False)
 

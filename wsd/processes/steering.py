@@ -1,0 +1,58 @@
+"""What the control socket of the parent may do: reload all workers. Each worker has a control socket of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+from wsd.connection import Connection
+from wsd.control.interface import CommandError, ReloadOutcome
+from wsd.processes.parent import Parent
+
+
+class ParentSteering:
+    """Implements `wsd.control.interface.Steered` for the parent of workers, which itself has no connections."""
+
+    def __init__(self, parent: Parent) -> None:
+        self.clock = parent.clock
+        self._parent = parent
+
+    async def reload(self) -> ReloadOutcome:
+        """Let all workers reload, one after the other."""
+        return await self._parent.reload()
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Raises `CommandError`."""
+        self._refuse()
+
+    def status(self) -> dict[str, Any]:
+        """Raises `CommandError`."""
+        self._refuse()
+
+    async def drain(self, patience: float | None, tell: Callable[[int], Awaitable[None]]) -> int:
+        """Raises `CommandError`."""
+        self._refuse()
+
+    def resume(self) -> None:
+        """Raises `CommandError`."""
+        self._refuse()
+
+    @property
+    def logLevel(self) -> str:
+        """Raises `CommandError`."""
+        self._refuse()
+
+    @logLevel.setter
+    def logLevel(self, level: str) -> None:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        control = self._parent.control
+        assert control is not None
+        assert control.path is not None
+        first, *_, last = (control.path.with_name(name) for name in self._parent.controlNames)
+        raise CommandError(
+            f"this is the parent of several workers, which only reloads; for anything else name the socket of a "
+            f"worker: --socket {first} ... {last.name}"
+        )
