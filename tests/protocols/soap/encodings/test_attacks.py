@@ -150,6 +150,14 @@ PARTS = {
     "parts that become too large": (
         mtom(part("0", include("1")), part("1", bytes(900_000))), "at most 1048576 bytes",
     ),
+    "a root whose charset has a NUL": (
+        mtom(b"Content-ID: <0>\r\nContent-Type: application/xop+xml; charset=\"utf\0-8\"\r\n\r\n<a/>"),
+        "the charset 'utf\\x00-8' of the root part is not supported",
+    ),
+    "a root in a charset of Python alone": (
+        mtom(b"Content-ID: <0>\r\nContent-Type: application/xop+xml; charset=unicode_escape\r\n\r\n<a/>"),
+        "the charset 'unicode_escape' of the root part is not supported",
+    ),
     "a root that is no UTF-8": (mtom(part("0", b"\xff")), "the root part is not valid utf-8"),
 }  # fmt: skip
 

@@ -158,9 +158,12 @@ def _replace(include: Any, parts: dict[str, bytes]) -> None:
 def _rootText(headers: dict[str, str], root: bytes) -> bytes:
     """Returns the root part in UTF-8. Raises `Unreadable`."""
     charset, content = encodingOf(root, parameters(headers.get("content-type", "")).get("charset", "").lower())
+    codec = CHARSETS.get(charset)
+    if codec is None:
+        raise Unreadable(f"the charset {charset[:40]!r} of the root part is not supported; write it in UTF-8")
     try:
-        return withoutDeclaration(content.decode(CHARSETS.get(charset, charset))).encode()
-    except (LookupError, UnicodeDecodeError):
+        return withoutDeclaration(content.decode(codec)).encode()
+    except UnicodeDecodeError:
         raise Unreadable(f"the root part is not valid {charset[:40]}") from None
 
 
