@@ -58,5 +58,3 @@ def test_no_request_holds_the_reactor(
     assert control.lines[-1]["ok"] == (request_["command"] != "close")
     assert max(steps) < STEP
     assert sum(steps) < ALL
-    if len(steps) > 1:
-        assert sum(steps) > 2 * max(steps), "it was done in steps"
