@@ -214,6 +214,7 @@ NOT_RUN = {
     r"wsd blob (get|ls|rm|verify)": "it is about what the reader has in a store; tests/client/test_blob.py runs each",
     r"wsd blob put .*holiday": "it is about a file of the reader's; tests/client/test_blob.py runs it",
     r"echo hello .*wss://": "the daemon of these tests has no TLS; tests/client/test_echo.py trusts a certificate",
+    r"wsd why": "it is about a connection in the reader's log; tests/why/test_why.py runs it",
     r"curl .*https://": "it is about a server under a name of the reader's, with a certificate for it",
 }
 """Commands that are shown and not run here, each with the reason."""

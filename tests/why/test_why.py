@@ -229,6 +229,21 @@ class TestTheCommand:
         story = self.why(capsys, events[0]["id"], "--config", str(config))
         assert len(story.splitlines()) == 6
 
+    def test_it_tells_what_the_page_shows(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        lines = (
+            "00.123+00:00 info  [3f9a1b2c4d] opened /echo for 192.0.2.7:50311",
+            "04.455+00:00 info  [3f9a1b2c4d] fails with 1009: received WebSocket message size 1048577 exceeds payload "
+            "limit of 1048576 octets",
+            "04.456+00:00 info  [3f9a1b2c4d] closed: too_big, 1009, by the server; /echo for 192.0.2.7:50311; 4.333 s; "
+            "messages received 3 (120 bytes), sent 3 (120 bytes)",
+        )
+        (tmp_path / "wsd.log").write_text("".join(f"2026-11-23T07:00:{line}\n" for line in lines))
+        (tmp_path / "wsd.toml").write_text('[log]\nfile = "wsd.log"\n')
+        page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+        shown = page.partition("    $ wsd why 3f9a1b2c4d --config wsd.toml\n")[2].partition("\n\nIt reads")[0]
+        told = self.why(capsys, "3f9a1b2c4d", "--config", str(tmp_path / "wsd.toml"))
+        assert told.splitlines() == [line.removeprefix("    ") for line in shown.splitlines()]
+
     def test_it_says_where_it_looked(self, tmp_path: Path) -> None:
         log = tmp_path / "wsd.log"
         log.write_text("")
