@@ -152,7 +152,10 @@ def observer(
     return DaemonObserver(lines, threshold, access or AccessSettings(), accessLines)
 
 
+_NOISE = ("Starting factory", "Stopping factory", "Main loop terminated")
+
+
 def _isNoise(event: LogEvent) -> bool:
     """Whether this is one of Twisted's events for which the daemon logs its own."""
     text = str(event.get("log_text") or event.get("log_format") or "")
-    return text.startswith(("Starting factory", "Stopping factory", "Main loop terminated")) or "starting on" in text
+    return text.startswith(_NOISE) or "starting on" in text or text.endswith(" Closed)")
