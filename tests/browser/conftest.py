@@ -60,6 +60,13 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 expect.set_options(timeout=30_000)  # milliseconds, on a machine that is busy with other things too
 
 
+def chromiumPath() -> str:
+    """Chromium without its windows, which takes a third less time than the whole browser."""
+    path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+    assert path, "these tests need Chromium: apt-get install chromium-headless-shell"
+    return path
+
+
 class Daemon:
     """A `twist wsd` process, and the ports that it said it listens on."""
 
@@ -122,10 +129,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert path, "these tests need Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path=chromiumPath(), args=FLAGS)
         yield chromium
         chromium.close()
 

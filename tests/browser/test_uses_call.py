@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import FLAGS
+from tests.browser.conftest import FLAGS, chromiumPath
 from tests.browser.uses import UsesServer, Windows, checkFrame, checkHygiene, checkLooks, saveShot, server
 
 __all__ = ["server"]
@@ -27,8 +26,7 @@ DEVICES: dict[str, Any] = {"permissions": ["camera", "microphone"]}
 @pytest.fixture(scope="module")
 def devices(browser: Browser) -> Iterator[Browser]:
     """A browser with a camera that shows a moving picture, and a microphone that beeps."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    with_devices = browser.browser_type.launch(executable_path=path, args=FAKE)
+    with_devices = browser.browser_type.launch(executable_path=chromiumPath(), args=FAKE)
     yield with_devices
     with_devices.close()
 

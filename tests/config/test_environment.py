@@ -215,9 +215,10 @@ class TestAMistake:
         text = '[route."/a-b"]\nprotocol = "echo"\n[route."/a_b"]\nprotocol = "echo"\n'
         sentence = error(text, WSD_ROUTE_A_B_ORIGINS="*")
         assert sentence == (
-            'WSD_ROUTE_A_B_PATH: stands for both route."/a-b".path and route."/a_b".path; write them into a file'
+            'WSD_ROUTE_A_B_ORIGINS: stands for both route."/a-b".origins and route."/a_b".origins; write them into a file'
         )
-        assert read(text, WSD_PORT="1").port == 1, "as long as nobody uses them"
+        assert not any(name.startswith("WSD_ROUTE_A_B_") for name in keys(text))
+        assert read(text, WSD_PORT="1", WSD_ROUTE_ECHO_ORIGINS="*").port == 1, "as long as nobody uses them"
 
     def test_a_credential_and_a_variable_for_one_key_are_told(self, tmp_path: Path) -> None:
         (tmp_path / "WSD_DRAIN").write_text("7")

@@ -433,7 +433,7 @@ class TestTheCertificateToDevelopWith:
         (tmp_path / ".pki" / "nssdb").mkdir(parents=True)
         run("certutil", "-N", "-d", store, "--empty-password")
         url = f"https://{host}:{reach.port}/healthz"
-        chromium = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom")
+        chromium = ("chromium-headless-shell", "--no-sandbox", "--disable-gpu", "--dump-dom")
         before = run(*chromium, f"--user-data-dir={tmp_path / 'before'}", url, HOME=str(tmp_path))
         assert '"status"' not in before
         run("certutil", "-A", "-d", store, "-n", "wsd", "-t", "C,,", "-i", str(reach.authority))

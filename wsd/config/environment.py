@@ -97,8 +97,11 @@ class Environment:
         self._builtIn = builtIn
 
     def keys(self) -> Mapping[str, Key]:
-        """All keys by variable. Raises `VariableError` if two keys would have the same one."""
-        return self._unique([*_plainKeys(), *self.routeKeys()])
+        """All keys by variable. A variable that would stand for two keys is left out."""
+        return {variable: found[0] for variable, found in self._allKeys().items() if len(found) == 1}
+
+    def _allKeys(self) -> Mapping[str, list[Key]]:
+        return _byVariable([*_plainKeys(), *self.routeKeys()])
 
     def settings(self) -> list[Setting]:
         """What the environment sets. Raises `VariableError`, with a variable that is unknown or wrong."""
@@ -106,18 +109,21 @@ class Environment:
         if not given:
             return []
         hasRoutes = any(name.startswith("WSD_ROUTE_") for name in given)
-        keys = self.keys() if hasRoutes else self._unique(_plainKeys())
+        keys = self._allKeys() if hasRoutes else _byVariable(_plainKeys())
         found: dict[str, Setting] = {}
         for variable, (text, isFile) in given.items():
             name = variable
             if name not in keys and name.endswith(FILE):
                 name, isFile = name.removesuffix(FILE), True
-            key = keys.get(name)
-            if key is None:
+            meant = keys.get(name, [])
+            if len(meant) > 1:
+                both = " and ".join(key.name for key in meant)
+                raise VariableError(f"stands for both {both}; write them into a file", variable)
+            if not meant:
                 if variable.startswith(_TABLE_PREFIXES):
                     raise VariableError(f"there is no such key; {nearest(name, keys)}", variable)
                 continue
-            setting = _settingOf(key, text, variable, isFile)
+            setting = _settingOf(meant[0], text, variable, isFile)
             other = found.setdefault(name, setting)
             if other is not setting:
                 raise VariableError(f"{other.source} is set as well; remove one of them", variable)
@@ -125,7 +131,7 @@ class Environment:
 
     def unknown(self) -> list[str]:
         """A warning for each variable that is no key. They may be another program's, such as WSD_VERSION."""
-        keys = self.keys()
+        keys = self._allKeys()
         names = [name for name, _ in self._given() if not {name, name.removesuffix(FILE)} & keys.keys()]
         return [f"{name}: there is no such key, so it is ignored; {nearest(name, keys)}" for name in names]
 
@@ -140,15 +146,6 @@ class Environment:
                 if name in names:
                     raise VariableError("there is a credential of this name as well; remove one of them", name)
                 yield name, (text, False)
-
-    @staticmethod
-    def _unique(pairs: Iterable[tuple[str, Key]]) -> Mapping[str, Key]:
-        keys: dict[str, Key] = {}
-        for variable, key in pairs:
-            other = keys.setdefault(variable, key)
-            if other.path != key.path:
-                raise VariableError(f"stands for both {other.name} and {key.name}; write them into a file", variable)
-        return keys
 
     # -- routes ---------------------------------------------------------------------------------------------------
 
@@ -202,6 +199,16 @@ _NEW = re.compile(r"WSD_ROUTE_([A-Z0-9_]+)_PATH")
 def nameOf(path: str) -> str:
     """The name of a route in variables: ECHO for /echo, USES_TOPICS for /uses/topics/*, ROOT for /."""
     return re.sub("[^A-Z0-9]+", "_", path.removesuffix("/*").upper()).strip("_") or "ROOT"
+
+
+def _byVariable(pairs: Iterable[tuple[str, Key]]) -> Mapping[str, list[Key]]:
+    """The keys that each variable stands for."""
+    keys: dict[str, list[Key]] = {}
+    for variable, key in pairs:
+        found = keys.setdefault(variable, [])
+        if all(other.path != key.path for other in found):
+            found.append(key)
+    return keys
 
 
 def _plainKeys() -> Iterator[tuple[str, Key]]:
