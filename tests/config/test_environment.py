@@ -215,7 +215,8 @@ class TestAMistake:
         text = '[route."/a-b"]\nprotocol = "echo"\n[route."/a_b"]\nprotocol = "echo"\n'
         sentence = error(text, WSD_ROUTE_A_B_ORIGINS="*")
         assert sentence == (
-            'WSD_ROUTE_A_B_ORIGINS: stands for both route."/a-b".origins and route."/a_b".origins; write them into a file'
+            'WSD_ROUTE_A_B_ORIGINS: stands for both route."/a-b".origins and route."/a_b".origins; '
+            "write them into a file"
         )
         assert not any(name.startswith("WSD_ROUTE_A_B_") for name in keys(text))
         assert read(text, WSD_PORT="1", WSD_ROUTE_ECHO_ORIGINS="*").port == 1, "as long as nobody uses them"
