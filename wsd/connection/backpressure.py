@@ -94,6 +94,11 @@ class Backpressure(ConnectionApi):
             self.factory.clock.callLater(0, waiting.callback, None)
         return waiting
 
+    @property
+    def isRoomAwaited(self) -> bool:
+        """Whether somebody waits for a Deferred of `room`."""
+        return self.__roomWaiters is not None
+
     def deflateInSteps(self, step: Step) -> None:
         """Deflate a large message in steps. Reading is held meanwhile: answers would wait behind the message anyway."""
         self.hold()

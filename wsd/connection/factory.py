@@ -153,6 +153,38 @@ class Factory(WebSocketServerFactory):
             return Prepared(payload.encode(), False)
         return Prepared(payload, isBinary)
 
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def stateVersion(self) -> int:
+        """
+        The version of what this protocol's `saveState` returns; raise it whenever that changes.
+
+        With 0, the default, an upgrade closes the connections of the route with 1012, so that clients reconnect. With
+        any other number, it moves them to the new process, if that process can read this version.
+        """
+        return 0
+
+    @property
+    def readableVersions(self) -> Sequence[int]:
+        """The versions that `restoreState` can read, of the factory and of its connections."""
+        return (self.stateVersion,)
+
+    def saveState(self) -> Any:
+        """
+        Called in an upgrade: return what the connections of this route share, as JSON values and bytes.
+
+        All connections of the route are frozen then, and nothing may change what was returned: refuse requests over
+        HTTP from now on. If it returns None, they share nothing, and each is moved when it is convenient.
+        """
+        return None
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Called in an upgrade after `started`, and before any connection arrives, with what `saveState` returned."""
+
+    def stateKept(self) -> None:
+        """Called in the old process after `saveState` if the upgrade has failed: the route serves on here."""
+
     # -- hooks ----------------------------------------------------------------------------------------------------
 
     def meet(self, others: Sequence[Factory]) -> None:

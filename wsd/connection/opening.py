@@ -23,7 +23,7 @@ from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog, escaped
 from wsd.metrics import Cause
 from wsd.policies.coroutines import remainder
-from wsd.policies.negotiation import acceptDeflate
+from wsd.policies.negotiation import Deflate, acceptDeflate
 from wsd.policies.upgrade import acceptKey
 
 _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -101,9 +101,7 @@ class Opening(Backpressure):
         if agreed is True:
             agreed = acceptDeflate(offers) if offers else None
         if agreed:
-            self._perMessageCompress = AutobahnDeflater(
-                agreed, policies.deflate_level, policies.deflate_memory, self.factory.deflateContexts
-            )
+            self._agreeOn(agreed)
             self.extension = agreed.answer
             lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
         for name, value in accept.headers:
@@ -112,13 +110,20 @@ class Opening(Backpressure):
             lines.append(f"{name}: {value}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
+    def _agreeOn(self, agreed: Deflate) -> None:
+        """Deflate and inflate messages with these parameters."""
+        policies = self.factory.policies
+        self._perMessageCompress = AutobahnDeflater(
+            agreed, policies.deflate_level, policies.deflate_memory, self.factory.deflateContexts
+        )
+
     def __open(self) -> None:
         """Called when the 101 is sent: the connection is open."""
         factory = self.factory
         self.state = self.STATE_OPEN
         del self.__refuse
         early = self.data
-        self.__startFrames()
+        self._startFrames()
         self.transport.registerProducer(self, True)
         factory.counters.opened += 1
         factory.metrics.handshake("accepted")
@@ -136,14 +141,19 @@ class Opening(Backpressure):
         )
         self._call(self.opened)
         if self.isOpen:
-            factory.timer.scheduleBy(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
+            self._watchPeer()
         if self.held == 1 and not early:
             # Nothing was received meanwhile, and the transport was never paused.
             self.held = 0
         else:
             self.release()
 
-    def __startFrames(self) -> None:
+    def _watchPeer(self) -> None:
+        """Check from now on whether the peer responds."""
+        timer, policies = self.factory.timer, self.factory.policies
+        timer.scheduleBy(self, timer.now + min(policies.ping_interval or NEVER, policies.stall_timeout))
+
+    def _startFrames(self) -> None:
         """Let the route's plane read and write from now on."""
         factory = self.factory
         rest, self.data = self.data, b""

@@ -2,6 +2,7 @@ from typing import Any
 
 from wsd.frames.handler import FrameHandler, FrameLimits
 from wsd.frames.prepared import Prepared
+from wsd.frames.unread import Unread
 from wsd.metrics import Traffic as PythonTraffic
 
 class Traffic(PythonTraffic): ...
@@ -14,6 +15,8 @@ class Frames:
     isBusy: bool
     @property
     def waiting(self) -> int: ...
+    @property
+    def unread(self) -> Unread | None: ...
     def __init__(
         self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes
     ) -> None: ...

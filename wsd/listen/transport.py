@@ -282,6 +282,33 @@ class Sending(_Base):
             self._flushGathered()
         super().loseWriteConnection()
 
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    def suspend(self) -> list[bytes]:
+        """Read and send nothing more. Returns what waits to be sent."""
+        self.stopReading()
+        self.stopWriting()
+        return [bytes(piece) for piece in self._queue or ()]
+
+    def restart(self) -> None:
+        """Undo `suspend`."""
+        if self._queue:
+            self.startWriting()
+        if not self.producerPaused:
+            self.startReading()
+
+    def abandon(self) -> None:
+        """Called when another process has the connection: close our descriptor, which does not end the connection."""
+        self.stopReading()
+        self.stopWriting()
+        self.disconnected, self.connected = 1, 0
+        self._queue = self._gathering = None
+        self.unsent = 0
+        self._tell = None
+        self._socketReader, self.receiver, self.producer = None, None, None
+        self.socket.close()
+        del self.protocol, self.socket, self.fileno
+
     def connectionLost(self, reason: failure.Failure) -> None:
         """Discard what was not sent, and tell the protocol."""
         if self.disconnected:
