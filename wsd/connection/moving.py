@@ -21,6 +21,8 @@ from wsd.policies.negotiation import Deflate, offeredExtensions, offeredSubproto
 class Moving(Opening):
     """A connection that another process can continue."""
 
+    _isSuspended = False
+
     def freeze(self) -> None:
         """Read nothing more until `thaw`. What a hook is still handling goes on."""
         self.held += 1
@@ -28,9 +30,11 @@ class Moving(Opening):
             self.transport.pauseProducing()
 
     def thaw(self) -> None:
-        """Undo `freeze` or `suspend`: the connection stays here, or has arrived here."""
-        if self.frames is not None:
-            self.frames.isOpen = self.isOpen
+        """Undo `freeze` and `suspend`: the connection stays here, or has arrived here."""
+        if self._isSuspended:
+            self._isSuspended = False
+            self.state = self.STATE_OPEN
+            self._watchPeer()
         self.release()
 
     @property
@@ -67,8 +71,11 @@ class Moving(Opening):
         }
 
     def suspend(self) -> None:
-        """Send nothing more either: what is sent from now on would be lost."""
-        self.frames.isOpen = False
+        """Do nothing more at all until `thaw` or `forget`: from now on, the other process may go on."""
+        self._isSuspended = True
+        self.factory.timer.cancel(self)
+        self._closeAccount()
+        self.state = self.STATE_CLOSED
 
     def resume(self, saved: Mapping[str, Any], transport: Any, version: int) -> None:
         """

@@ -151,7 +151,8 @@ class Opening(Backpressure):
     def _watchPeer(self) -> None:
         """Check from now on whether the peer responds."""
         timer, policies = self.factory.timer, self.factory.policies
-        timer.scheduleBy(self, timer.now + min(policies.ping_interval or NEVER, policies.stall_timeout))
+        ping = self._pingAt if policies.ping_interval else NEVER
+        timer.scheduleBy(self, min(ping, timer.now + policies.stall_timeout))
 
     def _startFrames(self) -> None:
         """Let the route's plane read and write from now on."""

@@ -24,9 +24,7 @@ class Unread(NamedTuple):
     window: bytes
 
 
-def maskedHead(
-    opcode: int, length: int, fin: bool = True, compressed: bool = False, mask: bytes = _NO_MASK
-) -> bytes:
+def maskedHead(opcode: int, length: int, fin: bool = True, compressed: bool = False, mask: bytes = _NO_MASK) -> bytes:
     """Returns the head of a frame as a client sends it (RFC 6455 5.2). The default mask changes no byte."""
     head = frameHead(opcode, length, fin, compressed)
     return bytes((head[0], head[1] | _MASKED)) + head[2:] + mask
