@@ -236,7 +236,7 @@ class TestAReloadThatLoadsABrokenModule:
         wanted = [read()]
         daemon = Daemon(wanted[0], MemoryReactorClock(), lambda: wanted[0], {})
         told: list[tuple[str, ...]] = []
-        monkeypatch.setattr(daemon._systemd, "notify", lambda *words: told.append(words))
+        monkeypatch.setattr(daemon.systemd, "notify", lambda *words: told.append(words))
         daemon.startService()
         try:
             daemon.reactor.run()

@@ -33,6 +33,9 @@ class Backpressure(ConnectionApi):
     isFull = False
     """Whether the unsent bytes have passed the high water mark, and not yet fallen to the low one."""
 
+    _heldByFull = 0
+    """The number of `hold`s by the hook `full`."""
+
     __pinged: float | None = None
     _pingAt = 0.0
     __pingStart = 0
@@ -131,13 +134,16 @@ class Backpressure(ConnectionApi):
         factory.counters.fulls += 1
         self.__taken, self._takenAt = self._wire.acknowledged(), factory.timer.now
         factory.timer.scheduleBy(self, factory.timer.now + factory.policies.stall_timeout)
+        before = self.held
         self._call(self.full)
+        self._heldByFull = self.held - before
 
     def resumeProducing(self) -> None:
         """Called by the transport when the low water mark is reached."""
         if not self.isFull:
             return
         self.isFull = False
+        self._heldByFull = 0
         pong, self.__pong = self.__pong, None
         if pong is not None and self.state == self.STATE_OPEN:
             self.sendPongFrame(pong)

@@ -170,12 +170,20 @@ class Factory(WebSocketServerFactory):
         """The versions that `restoreState` can read, of the factory and of its connections."""
         return (self.stateVersion,)
 
+    sharesState: ClassVar[bool] = False
+    """
+    Whether what one connection does concerns the others, or requests over HTTP.
+
+    If so, an upgrade stops all connections of the route at the same moment, and lets them go on when all have arrived.
+    Otherwise it moves a few at a time.
+    """
+
     def saveState(self) -> Any:
         """
-        Called in an upgrade: return what the connections of this route share, as JSON values and bytes.
+        Called in an upgrade if `sharesState`: return what the connections share, as JSON values and bytes.
 
-        All connections of the route are frozen then, and nothing may change what was returned: refuse requests over
-        HTTP from now on. If it returns None, they share nothing, and each is moved when it is convenient.
+        All connections of the route are stopped then. Nothing may change what was returned: from now on, refuse
+        requests over HTTP that would.
         """
         return None
 

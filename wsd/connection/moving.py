@@ -25,9 +25,10 @@ class Moving(Opening):
 
     def freeze(self) -> None:
         """Read nothing more until `thaw`. What a hook is still handling goes on."""
-        self.held += 1
-        if self.held == 1:
-            self.transport.pauseProducing()
+        if self.state == self.STATE_OPEN:
+            self.held += 1
+            if self.held == 1:
+                self.transport.pauseProducing()
 
     def thaw(self) -> None:
         """Undo `freeze` and `suspend`: the connection stays here, or has arrived here."""
@@ -39,13 +40,17 @@ class Moving(Opening):
 
     @property
     def isMovable(self) -> bool:
-        """Whether this connection, which is frozen, could be moved now. If not, that may change soon."""
+        """
+        Whether this connection, which is frozen, could be moved now. If not, that may change soon.
+
+        If the hook `full` holds reading, it will do so again in the other process, which gets the unsent bytes.
+        """
         frames = self.frames
         return (
             self.isOpen
             and self.tls is None
             and frames is not None
-            and self.held == 1
+            and self.held == 1 + self._heldByFull
             and not frames.isBusy
             and not self.isRoomAwaited
             and self.canMove

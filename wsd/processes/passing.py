@@ -19,13 +19,6 @@ from wsd.web.door import Door
 from wsd.web.site import Site
 
 
-class FactoryKey(NamedTuple):
-    """Names a factory: the route's key in the configuration, and the subprotocol if the route has one for each."""
-
-    route: str
-    subprotocol: str | None
-
-
 def wireOf(door: Door) -> Sending | None:
     """The transport of a connection if its socket can be passed on: it is our own, without TLS."""
     wire = getattr(door.transport, "wire", None)
@@ -37,7 +30,7 @@ class Leaving:
     """A connection that is passed on. Nothing is read from it and sent to it from now on."""
 
     def __init__(self, door: Door, wire: Sending) -> None:
-        self._door = door
+        self.door = door
         self._wire = wire
         connection = door.connection
         saved = None if connection is None else connection.save()
@@ -58,15 +51,15 @@ class Leaving:
 
     def confirm(self) -> None:
         """The other process has it: forget it here."""
-        connection = self._door.connection
+        connection = self.door.connection
         if connection is not None:
             connection.forget()
-        self._door.forget()
+        self.door.forget()
         self._wire.abandon()
 
     def takeBack(self) -> None:
         """The other process does not have it: go on here."""
-        connection = self._door.connection
+        connection = self.door.connection
         self._wire.restart()
         if connection is None:
             self._wire.resumeProducing()

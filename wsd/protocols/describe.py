@@ -87,6 +87,7 @@ class DescribeFactory(Factory):
     """A route of describe."""
 
     connection = Describe
+    stateVersion = 1
     about = MappingProxyType(
         {
             "en": "Shows your request as the server received it, over HTTP and over a WebSocket.",

@@ -6,10 +6,10 @@ import os
 import signal
 from collections.abc import Callable, Mapping, MutableMapping
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -23,7 +23,8 @@ from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import raiseDescriptorLimit, roomIn
 from wsd.listen.endpoints import CannotListen
-from wsd.listen.systemd import Systemd
+from wsd.listen.handed import HandedSockets
+from wsd.listen.systemd import KEPT, KEPT_TLS, Systemd
 from wsd.logs import describeError
 from wsd.metrics import Metrics
 from wsd.policies.address import Trust, inNetworks
@@ -39,7 +40,7 @@ from wsd.service.status import statusOf
 from wsd.web.attempts import Why
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
-from wsd.web.draining import Drain
+from wsd.web.draining import RESTART, SHUTDOWN, Drain, Farewell
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
 from wsd.web.status import Status, addStatus
@@ -56,12 +57,36 @@ def planeOf(config: Config) -> Plane:
         raise ConfigError(f"frames: {error}") from None
 
 
+class UpgradeRefused(Exception):
+    """An upgrade has failed, or was not begun: the daemon serves on. The message is one sentence."""
+
+
 class DaemonState(Enum):
     """What the daemon is doing; the value is why /readyz answers 503 meanwhile."""
 
     starting = "the daemon is starting"
     serving = ""
     stopping = "the daemon is stopping"
+
+
+class Predecessor(Protocol):
+    """The process before an upgrade, as the daemon after it sees it."""
+
+    def takeOver(self, daemon: Daemon) -> Deferred[None]:
+        """Take its connections. Fires when it accepts no more, and fails if it keeps them."""
+
+    def serving(self) -> None:
+        """Called when this daemon has taken over."""
+
+    def refused(self) -> None:
+        """Called when this daemon cannot take over. Ends the process."""
+
+
+class Successor(Protocol):
+    """The process after an upgrade, as the daemon before it sees it."""
+
+    def abort(self) -> None:
+        """Called when the daemon stops: end an upgrade that is under way."""
 
 
 class Daemon(Service):
@@ -77,7 +102,9 @@ class Daemon(Service):
         reread: Callable[[], Config],
         environ: MutableMapping[str, str],
         locks: Locks | None = None,
+        handed: HandedSockets | None = None,
     ) -> None:
+        """`handed` has listening sockets from another process; by default those that systemd passes."""
         self.reactor = reactor
         self.config = config
         self.state = DaemonState.starting
@@ -85,9 +112,17 @@ class Daemon(Service):
         """Whether the daemon ends because it could not start."""
         self._reread = reread
         self._environ = environ
-        self._locks = locks
+        self.locks = locks
         self._fixed = fixedOf(config)
-        self._systemd = Systemd(environ, reactor)
+        self.systemd = Systemd(environ, reactor)
+        self.predecessor: Predecessor | None = None
+        """The process that hands over to this one while it starts."""
+        self.upgrades: Callable[[], Deferred[str]] | None = None
+        """Upgrades the daemon. Set by `wsd.processes`."""
+        self.successor: Successor | None = None
+        """The process to which this one hands over, while it does."""
+        self.hasHandedOver = False
+        """Whether another process serves: what is left here ends with 1012."""
         self._plane = planeOf(config)
         self._timer = Timer(reactor)
         self.metrics = Metrics(self._plane.traffic)
@@ -116,7 +151,7 @@ class Daemon(Service):
             tlsOf,
         )
         self._addPages()
-        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics)
+        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics, handed)
         self._describeMetrics()
 
     def _addPages(self) -> None:
@@ -165,15 +200,16 @@ class Daemon(Service):
         """Start the routes, then listen. A route that cannot start answers 503; all other routes work."""
         super().startService()
         # Without a handler, SIGHUP would end the daemon.
-        self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
+        for number, handler in ((signal.SIGHUP, self._hup), (signal.SIGUSR2, self._usr2)):
+            self._signals[number] = signal.signal(number, handler)
         self._descriptors = raiseDescriptorLimit()
         self.listening.prepare()
-        if self._locks is not None:
-            self._locks.sign()
+        if self.locks is not None:
+            self.locks.sign()
         self._timer.start()
         tuneMalloc()
         HeapTrimmer(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
-        notices = self._locks.notices if self._locks is not None else ()
+        notices = self.locks.notices if self.locks is not None else ()
         logStart(self._plane, self._descriptors, self.listening.notices, notices)
         self._admission.setRoom(roomIn(self._descriptors))
         warnOfFewDescriptors(self.config.policies.max_connections, self._admission.most, self._descriptors)
@@ -181,9 +217,14 @@ class Daemon(Service):
         self.reactor.callWhenRunning(self._startRoutes)
 
     def _startRoutes(self) -> None:
-        self.routes.start().addCallback(lambda _: self._listen()).addCallbacks(
-            lambda _: self._serve(), self._cannotStart
-        )
+        started = self.routes.start() if self.predecessor is None else self._takeOver(self.predecessor)
+        started.addCallback(lambda _: self._listen()).addCallbacks(lambda _: self._serve(), self._cannotStart)
+
+    def _takeOver(self, predecessor: Predecessor) -> Deferred[Any]:
+        """Start the routes, and take the connections of the process before. It has the files until it passes them."""
+        self.listening.makeRing()
+        started = self.routes.start(exclusive=False)
+        return started.addCallback(lambda _: predecessor.takeOver(self))
 
     def _listen(self) -> Deferred[Any]:
         """Accept connections, unless the daemon was stopped before its routes had started."""
@@ -197,11 +238,20 @@ class Daemon(Service):
         self._repeat(_WATCH, self.routes.stopUnused)
         logListening(self.listening)
         warnOfBuiltIn(self.config, self.routes.routes, self.listening)
-        self._systemd.notify("READY=1", self._status)
-        if self._systemd.watchdog is not None:
-            self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.notify("WATCHDOG=1"))
+        if self.predecessor is None:
+            self.becomeMain()
+        else:
+            self.predecessor.serving()
         if self.listening.certificates is not None:
             self._repeat(_WATCH, self.listening.certificates.poll)
+
+    def becomeMain(self) -> None:
+        """Called when this is the main process of its unit: tell systemd that it is ready, and give signs of life."""
+        for name, secure in ((KEPT, False), (KEPT_TLS, True)):
+            self.systemd.keep(name, [descriptor for descriptor, isTls in self.listening.bound if isTls is secure])
+        self.systemd.notify("READY=1", self._status)
+        if self.systemd.watchdog is not None:
+            self._repeat(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
 
     @property
     def _status(self) -> str:
@@ -221,6 +271,8 @@ class Daemon(Service):
             self.log.failure("wsd cannot start", cause)
         self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
         self.hasFailed = True
+        if self.predecessor is not None:
+            self.predecessor.refused()
         # Twisted's commands have an exit status other than 0 only if a signal ends them.
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -234,17 +286,18 @@ class Daemon(Service):
         Read the configuration and the certificates again. If the new configuration is wrong, the old one stays.
 
         New connections get the new routes and policies. Listeners stay as they are; changing them needs a restart.
+        During an upgrade nothing is reloaded: the new process reads the configuration anyway.
         """
-        if not self.running:
+        if not self.running or self.successor is not None:
             return
-        self._systemd.notify("RELOADING=1")
+        self.systemd.notify("RELOADING=1")
         status = "not reloaded; see the log"
         try:
             status = self._reloaded()
         except Exception:
             self.log.failure("not reloaded", event="reload.refused")
         finally:
-            self._systemd.notify("READY=1", status)
+            self.systemd.notify("READY=1", status)
 
     def _reloaded(self) -> str:
         """Do the reload. Returns the new text for `systemctl status`."""
@@ -252,8 +305,8 @@ class Daemon(Service):
         try:
             config = self._reread()
             routes = self.routes.build(config.routes)
-            if self._locks is not None:
-                self._locks.take(lockFiles(config, self._environ))
+            if self.locks is not None:
+                self.locks.take(lockFiles(config, self._environ))
             self.routes.introduce(routes)
         except BaseException as error:
             # Modules of users run here. Whatever they raise, even SystemExit, does not end the daemon.
@@ -287,6 +340,33 @@ class Daemon(Service):
         self.site.replaceRoutes(routes.values())
         logChanges(before, config, self._fixed)
 
+    # -- upgrading ------------------------------------------------------------------------------------------------
+
+    def _usr2(self, *_: Any) -> None:
+        self.reactor.callFromThread(self._upgradeBySignal)
+
+    def _upgradeBySignal(self) -> None:
+        # The outcome is in the log.
+        self.upgrade().addErrback(lambda failure: failure.trap(UpgradeRefused))
+
+    def upgrade(self) -> Deferred[str]:
+        """
+        Start the version on the disk, and hand everything over to it. Then this process ends.
+
+        Fires with a sentence about what was done. Fails with `UpgradeRefused` if this process serves on.
+        """
+        if self.upgrades is None:
+            return fail(UpgradeRefused("this daemon was not started by a command that can start it again"))
+        if self.state is not DaemonState.serving:
+            return fail(UpgradeRefused(self.state.value))
+        return self.upgrades()
+
+    def handOver(self) -> None:
+        """Called when another process serves: end this one when the connections that have stayed are closed."""
+        self.hasHandedOver = True
+        self.listening.leave()
+        self.reactor.stop()
+
     # -- stopping -------------------------------------------------------------------------------------------------
 
     def stopService(self) -> Deferred[Any]:
@@ -297,7 +377,10 @@ class Daemon(Service):
         new requests get 503, /readyz included. On a socket that systemd holds, new clients wait for the next daemon.
         """
         super().stopService()
-        self._systemd.notify("STOPPING=1", "closing the connections")
+        if self.successor is not None and not self.hasHandedOver:
+            self.successor.abort()
+        if not self.hasHandedOver:
+            self.systemd.notify("STOPPING=1", "closing the connections")
         self.state = DaemonState.stopping
         self.site.stopping = True
         self.routes.retire()
@@ -306,12 +389,17 @@ class Daemon(Service):
         return drained.addCallback(lambda _: self._stopRoutes()).addCallback(self._close)
 
     async def _drain(self) -> None:
-        drain = Drain(self.site, lambda: self.routes.connections, self.reactor)
-        await self.listening.stop(inheritedOnly=True)
+        drain = Drain(self.site, lambda: self.routes.connections, self.reactor, self._farewell)
+        await self.listening.stop(inheritedOnly=not self.hasHandedOver)
         await drain.finish(self.config.drain)
         await self.listening.stop()
         policies = [self.config.policies, *(factory.policies for factory in self.routes.factories)]
         await drain.close(max(each.closing_timeout for each in policies))
+
+    @property
+    def _farewell(self) -> Farewell:
+        """What is said to the clients that are left."""
+        return RESTART if self.hasHandedOver else SHUTDOWN
 
     def _stopRoutes(self) -> Deferred[Any]:
         for loop in self._loops:
@@ -325,6 +413,6 @@ class Daemon(Service):
 
     def _close(self, result: Any) -> Any:
         self._pool.close()
-        if self._locks is not None:
-            self._locks.close()
+        if self.locks is not None:
+            self.locks.close()
         return result

@@ -32,6 +32,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     from wsd import service
+    from wsd.processes.starting import makeDaemon
 
     keepTime(reactor)
     try:
@@ -44,8 +45,8 @@ def makeService(options: Options) -> IService:
             f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"
         ) from None
     try:
-        service.makeService(options.config, reactor, logged.reread).setServiceParent(logged)
         parent: Any = options.parent or {}
+        makeDaemon(options.config, reactor, logged.reread, parent).setServiceParent(logged)
         if isBackground(parent):
             print(describe(parent, logged.path), flush=True)
     except (ConfigError, service.CannotListen) as error:

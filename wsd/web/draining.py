@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.task import deferLater
 
@@ -26,13 +26,27 @@ _ABORTED = 1.0
 """Seconds to wait for dropped connections, since their ends are reported in a later turn of the reactor."""
 
 
+class Farewell(NamedTuple):
+    """What a close frame says: its code and its reason."""
+
+    code: CloseCode
+    reason: str
+
+
+SHUTDOWN = Farewell(CloseCode.GOING_AWAY, "the server is shutting down")
+RESTART = Farewell(CloseCode.SERVICE_RESTART, "the server has been upgraded; reconnect now")
+
+
 class Drain:
     """Ends all connections of a site; `connections` returns the WebSockets of its routes. `clock` is the reactor."""
 
-    def __init__(self, site: Site, connections: Callable[[], list[Connection]], clock: Any) -> None:
+    def __init__(
+        self, site: Site, connections: Callable[[], list[Connection]], clock: Any, farewell: Farewell = SHUTDOWN
+    ) -> None:
         self._site = site
         self._connections = connections
         self._clock = clock
+        self._farewell = farewell
 
     async def finish(self, patience: float) -> None:
         """
@@ -42,7 +56,7 @@ class Drain:
         """
         end = self._clock.seconds() + patience
         # Opening handshakes that are still pending are refused.
-        _close(each for each in self._connections() if not each.isOpen)
+        self._close(each for each in self._connections() if not each.isOpen)
         self._endIdle()
         spread = min(patience / 2, _SPREAD)
         share = max(_FEWEST, ceil(len(self._connections()) * _LOOK / max(spread, _LOOK)))
@@ -51,7 +65,7 @@ class Drain:
             left = [each for each in self._connections() if each.isOpen]
             idle = {each for each in left if not each.isBusy}
             done = [each for each in left if each in idle and each in before][:share]
-            _close(done)
+            self._close(done)
             if len(done) == len(left) and not any(door.isBusy for door in self._site.doors):
                 return
             before = idle
@@ -59,7 +73,7 @@ class Drain:
 
     async def close(self, patience: float) -> None:
         """Close all remaining connections, wait `patience` seconds for their closing handshakes, and drop the rest."""
-        _close(self._connections())
+        self._close(self._connections())
         for door in list(self._site.doors):
             door.end()
         await self._gone(patience)
@@ -77,7 +91,6 @@ class Drain:
         while self._site.doors and self._clock.seconds() < end:
             await deferLater(self._clock, _LOOK)
 
-
-def _close(connections: Iterable[Connection]) -> None:
-    for connection in connections:
-        connection.close(CloseCode.GOING_AWAY, "the server is shutting down", Cause.shutdown)
+    def _close(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
+            connection.close(*self._farewell, Cause.shutdown)
