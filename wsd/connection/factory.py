@@ -190,6 +190,9 @@ class Factory(WebSocketServerFactory):
     def restoreState(self, state: Any, version: int) -> None:
         """Called in an upgrade after `started`, and before any connection arrives, with what `saveState` returned."""
 
+    def stateComplete(self) -> None:
+        """Called in the new process when all connections of the route that could be moved have arrived."""
+
     def stateKept(self) -> None:
         """Called in the old process after `saveState` if the upgrade has failed: the route serves on here."""
 

@@ -36,6 +36,8 @@ class TakingOver:
         self._done: Deferred[None] | None = None
         self._held: list[Arrived] = []
         """Connections that share a state, and wait until all have arrived."""
+        self._restored: list[Factory] = []
+        """Routes whose state has arrived, and whose connections may not have."""
         self._taken = 0
         self._turn = DeferredLock()
         """Messages are handled one after the other, although the start of a route takes time."""
@@ -70,6 +72,9 @@ class TakingOver:
         elif message.kind == "release":
             self._channel.send("released", {})
             held, self._held = self._held, []
+            for factory in self._restored:
+                factory.stateComplete()
+            self._restored.clear()
             self._start(held)
         elif message.kind == "new":
             self._channel.send("taken", {})
@@ -94,6 +99,7 @@ class TakingOver:
                 raise NotTakenOver(f"{key.route} could not be started: {factory.unusable}")
             if message.fields["hasState"]:
                 factory.restoreState(unpack(message.body), message.fields["version"])
+                self._restored.append(factory)
         self._channel.send("route", {})
 
     def _factory(self, key: FactoryKey) -> Factory | None:

@@ -101,6 +101,7 @@ class Upgrade:
         await new.ask("listen", {})
         self._undo.clear()
         daemon.site.stopping = True
+        self._retire(factory for factory in moving.values() if factory.sharesState)
         daemon.systemd.notify(f"MAINPID={new.pid}")
         new.tell("main")
         self._writePid()
@@ -274,6 +275,14 @@ class Upgrade:
     def _confirm(self, leaving: Leaving) -> None:
         leaving.confirm()
         self._moved += 1
+
+    def _retire(self, factories: Iterable[Factory]) -> None:
+        """End what requests over HTTP wait for: it happens in the new process."""
+        for factory in factories:
+            try:
+                factory.retired()
+            except Exception:
+                self.log.failure("a route could not finish its answers", event="route.unstopped")
 
     # -- ending ---------------------------------------------------------------------------------------------------
 

@@ -29,6 +29,9 @@ class InFlight:
         self._connection = connection
         self._count = 0
 
+    def __len__(self) -> int:
+        return self._count
+
     def add(self, done: Deferred[Any]) -> None:
         """One more is on its way, until `done` has fired."""
         self._count += 1
