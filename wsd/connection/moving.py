@@ -71,6 +71,7 @@ class Moving(Opening):
             "deflate": None if agreed is None else _fieldsOf(agreed),
             "window": unread.window,
             "unread": unread.data,
+            "isFull": self.isFull,
             "ping": max(0.0, self._pingAt - self.factory.timer.now),
             "state": self.saveState(),
         }
@@ -112,6 +113,8 @@ class Moving(Opening):
         self._takenAt = factory.timer.now
         self._pingAt = factory.timer.now + saved["ping"]
         self.restoreState(saved["state"], version)
+        if saved["isFull"]:
+            self.pauseProducing()
         self._watchPeer()
 
     def forget(self) -> None:

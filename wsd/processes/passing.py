@@ -77,8 +77,14 @@ class Arrived(NamedTuple):
 
     def start(self) -> None:
         """Go on: send what waits, and read."""
-        self.wire.writeSequence(self.unsent)
-        self.connection.thaw()
+        wire, connection = self.wire, self.connection
+        wire.writeSequence(self.unsent)
+        if connection.isFull and not wire.producerPaused:
+            # It was full in the old process, and has more room now.
+            wire.producerPaused = wire.unsent > wire.low
+            if not wire.producerPaused:
+                connection.resumeProducing()
+        connection.thaw()
 
     def discard(self) -> None:
         """Leave it to the process that it has come from."""

@@ -14,7 +14,7 @@ reading.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ class Upgrade:
         for key, factory in together.items():
             states[key] = factory.saveState()
             self._undo.append(factory.stateKept)
-        await self._passFiles(factories.values())
+        await self._passFiles(factories.values(), together.values())
         for key, factory in factories.items():
             fields = {"key": key, "version": factory.stateVersion, "hasState": key in states}
             await self._ask("route", fields, pack(states.get(key)))
@@ -174,13 +174,19 @@ class Upgrade:
         frozen.clear()
         await closeSpread([each.connection for each in stayed if each.connection is not None], 0, self._reactor)
 
-    async def _passFiles(self, factories: Iterable[Factory]) -> None:
+    async def _passFiles(self, factories: Iterable[Factory], moving: Collection[Factory]) -> None:
         """Stop the routes that use files which no other process may use at the same time."""
         routes = self._daemon.routes
+        emptied: list[Factory] = []
+        self._undo.append(partial(self._daemon.rebuild, emptied))
         for factory in factories:
-            if isExclusive(factory):
+            if not isExclusive(factory):
+                continue
+            if factory in moving:
                 self._undo.append(partial(routes.startOne, factory))
-                await routes.stopOne(factory)
+            else:
+                emptied.append(factory)
+            await routes.stopOne(factory)
 
     def _doorsOf(self, factories: Iterable[Factory]) -> list[Door]:
         wanted = set(factories)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from enum import Enum
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from wsd import __version__
 from wsd.config import Config, ConfigError
 from wsd.config.changes import fixedOf
 from wsd.config.state import Locks
+from wsd.connection import Factory
 from wsd.frames import Plane
 from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
@@ -339,6 +340,15 @@ class Daemon(Service):
         self.listening.configure(trust, config.policies.opening_timeout)
         self.site.replaceRoutes(routes.values())
         logChanges(before, config, self._fixed)
+
+    def rebuild(self, factories: Iterable[Factory]) -> None:
+        """Replace factories that were stopped alone by new ones, which start."""
+        for factory in factories:
+            factory.hasFailed = True
+        routes = self.routes.build(self.config.routes)
+        self.routes.introduce(routes)
+        self.routes.replace(routes)
+        self.site.replaceRoutes(routes.values())
 
     # -- upgrading ------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -141,8 +141,9 @@ class RouteTable:
 
     def stopOne(self, factory: Factory) -> Deferred[Any]:
         """Stop one factory before all others. Fires when it has stopped, failed or timed out."""
+        stopped = self._stop(factory)
         self._stopped.add(factory)
-        return self._stop(factory)
+        return stopped
 
     def replace(self, routes: Mapping[str, SiteRoute]) -> None:
         """Serve these routes from now on. New factories are started; replaced ones keep their connections."""
@@ -173,9 +174,11 @@ class RouteTable:
 
     def stop(self) -> Deferred[Any]:
         """Stop all factories. Fires when each has stopped, failed or timed out."""
-        return gatherResults([self._stop(factory) for factory in self.factories if factory not in self._stopped])
+        return gatherResults([self._stop(factory) for factory in self.factories])
 
     def _stop(self, factory: Factory) -> Deferred[Any]:
+        if factory in self._stopped:
+            return succeed(None)
         stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self._builder.reactor)
         return stopped.addErrback(
             lambda failure: self.log.failure("a route could not be stopped", failure, event="route.unstopped")

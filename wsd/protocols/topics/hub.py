@@ -78,7 +78,10 @@ class Hub:
     def stop(self, user: object) -> Deferred[None]:
         """End, unless there are other users."""
         self._users.discard(user)
-        return succeed(None) if self._users else self.backend.stop()
+        if self._users:
+            return succeed(None)
+        self._isStarted = False
+        return self.backend.stop()
 
     # -- subscribing ----------------------------------------------------------------------------------------------
 
