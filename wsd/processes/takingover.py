@@ -72,10 +72,8 @@ class TakingOver:
         elif message.kind == "release":
             self._channel.send("released", {})
             held, self._held = self._held, []
-            for factory in self._restored:
-                factory.stateComplete()
-            self._restored.clear()
             self._start(held)
+            self._complete()
         elif message.kind == "new":
             self._channel.send("taken", {})
             arriveNew(self._daemon.site, self._daemon.listening.ring, message.descriptors[0], unpack(message.body))
@@ -135,6 +133,15 @@ class TakingOver:
             except Exception:
                 self.log.failure("a connection could not be resumed", event="upgrade.error")
                 each.wire.abortConnection()
+
+    def _complete(self) -> None:
+        """All connections of the routes that share a state are here."""
+        restored, self._restored = self._restored, []
+        for factory in restored:
+            try:
+                factory.stateComplete()
+            except Exception:
+                self.log.failure("a route could not go on completely", event="upgrade.error")
 
     # -- failing --------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,10 @@ An upgrade, on the side of the old process: it starts the new version, and hands
 1. The new process reads its configuration, takes the listening sockets, and says which connections it can read.
 2. Routes whose connections cannot move, and whose files only one process may use, are drained.
 3. Nothing is accepted any more. The kernel keeps new clients waiting.
-4. Routes whose connections share a state move as a whole; connections of all other routes move a few at a time.
-5. The new process accepts. What could not move is closed here with 1012, and this process ends.
+4. Routes whose connections share a state move as a whole, and with them one connection of each other route: if the new
+   version fails at one of them, nothing has moved yet.
+5. All other connections move a few at a time.
+6. The new process accepts. What could not move is closed here with 1012, and this process ends.
 
 Until a step is confirmed, this process can take everything back: it keeps the connections, and has only stopped
 reading.
@@ -90,12 +92,9 @@ class Upgrade:
         await self._empty([factory for key, factory in exclusive.items() if key not in moving])
         daemon.listening.pause(True)
         self._undo.append(lambda: daemon.listening.pause(False))
-        if exclusive:
-            await self._moveTogether(exclusive, moving)
-        for key, factory in moving.items():
-            if factory.sharesState and key not in exclusive:
-                await self._moveTogether({key: factory}, moving)
         single = {factory: key for key, factory in moving.items() if not factory.sharesState and key not in exclusive}
+        shared = {key: factory for key, factory in moving.items() if factory not in single}
+        await self._moveTogether({**exclusive, **shared}, shared, single)
         await self._moveSingle(single)
         await self._moveNew()
         await new.ask("listen", {})
@@ -141,9 +140,17 @@ class Upgrade:
             factory.unusable = _UPGRADING
             self._undo.append(lambda: setattr(factory, "unusable", None))
 
-    async def _moveTogether(self, factories: dict[FactoryKey, Factory], moving: dict[FactoryKey, Factory]) -> None:
-        """Move routes whose connections share a state, or files: everything is frozen until all have arrived."""
-        together = {key: factory for key, factory in factories.items() if key in moving}
+    async def _moveTogether(
+        self,
+        factories: dict[FactoryKey, Factory],
+        together: dict[FactoryKey, Factory],
+        single: dict[Factory, FactoryKey],
+    ) -> None:
+        """
+        Move routes whose connections share a state or files: everything is frozen until all have arrived.
+
+        `factories` are these, and those that only pass on their files. One connection of each of `single` goes along.
+        """
         for factory in factories.values():
             self._refuse(factory)
         doors = self._doorsOf(together.values())
@@ -151,6 +158,7 @@ class Upgrade:
         self._undo.append(partial(_thawAll, frozen))
         await self._settle(doors)
         leaving = {key: self._leave(each for each in doors if _factoryOf(each) is together[key]) for key in together}
+        leaving.update((key, self._leaveFirst(factory)) for factory, key in single.items())
         pending = [each for group in leaving.values() for each in group]
         frozen[:] = [door for door in doors if all(door is not each.door for each in pending)]
         self._undo.append(partial(_takeBack, pending))
@@ -170,9 +178,19 @@ class Upgrade:
         pending.clear()
         _takeBack(kept)
         # What the others send would be handled by a route that has moved.
-        stayed = [*frozen, *(each.door for each in kept)]
+        stayed = [*frozen, *(each.door for each in kept if _factoryOf(each.door) not in single)]
         frozen.clear()
         await closeSpread([each.connection for each in stayed if each.connection is not None], 0, self._reactor)
+
+    def _leaveFirst(self, factory: Factory) -> list[Leaving]:
+        """The first connection of a route that is movable."""
+        for door in self._doorsOf([factory]):
+            _freeze(door)
+            leaving = self._leave([door])
+            if leaving:
+                return leaving
+            _thawAll([door])
+        return []
 
     async def _passFiles(self, factories: Iterable[Factory], moving: Collection[Factory]) -> None:
         """Stop the routes that use files which no other process may use at the same time."""
