@@ -160,6 +160,7 @@ USED: dict[str, Use] = {
     "twisted.internet.abstract.FileDescriptor._writeDisconnecting": Use(bool, "that our half ends when all is sent"),
     "twisted.internet.tcp.Connection._closeWriteConnection": Use("", "closes our half, and tells the protocol"),
     "twisted.internet.tcp._SocketCloser._closeSocket": Use("orderly", "closes the socket, with a reset after an abort"),
+    "twisted.internet.tcp.Port._shouldShutdown": Use(bool, "False for a listening unix socket, which others may have"),
     "twisted.internet.tcp._SocketCloser._shouldShutdown": Use(
         bool, "False spares a system call for each end, and lets other processes have the socket"
     ),

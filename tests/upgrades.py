@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.daemon import PATIENCE, RunningDaemon, runningDaemon
+
+_PAUSE = 3.0
+"""Seconds between two upgrades."""
 
 
 class Upgradable:
@@ -59,6 +63,33 @@ class Upgradable:
         end = time.monotonic() + PATIENCE
         while isAlive(self.pid) and time.monotonic() < end:
             time.sleep(0.02)
+
+
+@contextmanager
+def upgrading(daemon: Upgradable) -> Iterator[None]:
+    """Upgrade a daemon again and again while the body runs, at least once."""
+    isOver = threading.Event()
+    failed: list[BaseException] = []
+
+    def upgrade() -> None:
+        count = 0
+        try:
+            while not count or not isOver.wait(_PAUSE):
+                daemon.upgrade()
+                count += 1
+        except BaseException as error:
+            failed.append(error)
+        print(f"{count} upgrades", flush=True)
+
+    thread = threading.Thread(target=upgrade)
+    thread.start()
+    try:
+        yield
+    finally:
+        isOver.set()
+        thread.join()
+    if failed:
+        raise failed[0]
 
 
 def isAlive(pid: int) -> bool:

@@ -142,7 +142,7 @@ def test_the_picture_of_a_canvas_and_its_numbers_stay() -> None:
 
 def test_a_document_and_its_editors_go_on() -> None:
     with upgradable() as daemon, opened(daemon, "/yjs/doc") as one, opened(daemon, "/yjs/doc") as two:
-        doc = Doc()
+        doc: Doc[Any] = Doc()
         doc["text"] = text = Text()
         for number in range(3):
             before = doc.get_state()
@@ -153,7 +153,7 @@ def test_a_document_and_its_editors_go_on() -> None:
             if number < 2:
                 daemon.upgrade()
         with opened(daemon, "/yjs/doc") as late:
-            copy = Doc()
+            copy: Doc[Any] = Doc()
             copy["text"] = found = Text()
             late.send(syncMessage(SyncStep.STATE_VECTOR, copy.get_state()))
             copy.apply_update(_update(late))

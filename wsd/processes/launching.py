@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -53,6 +54,22 @@ def commandOf(parent: Any) -> Command:
         more.append(f"--logfile={parent.get('logfile') or 'twistd.log'}")
     place = len(arguments) - len(rest)
     return Command([*arguments[:place], *more, *arguments[place:]], os.getcwd())
+
+
+class PidFile:
+    """The file with the process ID of twistd, if there is one."""
+
+    def __init__(self, path: str | None, parent: Any) -> None:
+        """`parent` has the options of twistd, if this process runs that."""
+        self.path = path
+        self._parent = parent
+
+    def give(self, pid: int) -> None:
+        """Write the ID of the new process. twistd in this process does not remove the file any more. Raises OSError."""
+        if self.path is not None:
+            Path(self.path).write_text(str(pid))
+            if self._parent:
+                self._parent["pidfile"] = ""
 
 
 class NewProcess:

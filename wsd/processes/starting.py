@@ -9,7 +9,7 @@ from typing import Any
 from wsd.config import Config
 from wsd.listen.handed import HandedSockets
 from wsd.processes.given import Given, take
-from wsd.processes.launching import commandOf
+from wsd.processes.launching import PidFile, commandOf
 from wsd.processes.takingover import TakingOver
 from wsd.processes.upgrade import Upgrade
 from wsd.service import makeService
@@ -24,7 +24,7 @@ def makeDaemon(config: Config, reactor: Any, reread: Callable[[], Config], paren
     """
     given = take(os.environ)
     daemon = _daemonOf(config, reactor, reread, given)
-    pidFile = _pidFileOf(parent) if given is None else given.pidFile
+    pidFile = PidFile(_pidFileOf(parent) if given is None else given.pidFile, parent)
     daemon.upgrades = Upgrade(daemon, reactor, commandOf(parent), pidFile).start
     if given is not None:
         daemon.predecessor = TakingOver(reactor, given)

@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred
@@ -29,14 +28,14 @@ from twisted.python.failure import Failure
 from wsd.connection import Factory
 from wsd.processes.farewells import closeSpread
 from wsd.processes.given import Given
-from wsd.processes.launching import Command, NewProcess, NotTakenOver
+from wsd.processes.launching import Command, NewProcess, NotTakenOver, PidFile
 from wsd.processes.packing import pack
 from wsd.processes.passing import Leaving, wireOf
 from wsd.service.daemon import Daemon, UpgradeRefused
 from wsd.service.routes import FactoryKey, isExclusive
 from wsd.web.door import Door
 
-_BATCH = 32
+_BATCH = 16
 """Connections that are passed on in one message. Each of them waits for all others of its batch."""
 
 _BATCH_SIZE = 8 * 1024 * 1024
@@ -59,13 +58,15 @@ class Upgrade:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, daemon: Daemon, reactor: Any, command: Command, pidFile: str | None) -> None:
+    def __init__(self, daemon: Daemon, reactor: Any, command: Command, pidFile: PidFile) -> None:
         self._daemon = daemon
         self._reactor = reactor
         self._command = command
         self._pidFile = pidFile
         self._new: NewProcess | None = None
         self._moved = 0
+        self._pause = 0.0
+        """The longest time in seconds for which a connection stood still."""
         self._undo: list[Callable[[], Any]] = []
         """What takes everything back that is not confirmed, the last step first."""
 
@@ -73,7 +74,7 @@ class Upgrade:
         """Upgrade. Fires with a sentence about what was done; fails with `UpgradeRefused` if the daemon serves on."""
         if self._new is not None:
             return fail(UpgradeRefused("an upgrade is under way already"))
-        self._moved = 0
+        self._moved, self._pause = 0, 0.0
         self.log.info("the upgrade begins: starting the version on the disk", event="upgrade.begun")
         return Deferred.fromCoroutine(self._run()).addErrback(self._failed)
 
@@ -116,7 +117,7 @@ class Upgrade:
             bound=daemon.listening.bound,
             passed=[(name, descriptor) for _, name, descriptor in passed if descriptor is not None],
             locked={} if daemon.locks is None else daemon.locks.files,
-            pidFile=self._pidFile,
+            pidFile=self._pidFile.path,
         )
         environ = {key: value for key, value in os.environ.items() if not key.startswith("LISTEN_")}
         environ.update({name: value for name, value in daemon.systemd.variables.items() if value})
@@ -154,6 +155,7 @@ class Upgrade:
         for factory in factories.values():
             self._refuse(factory)
         doors = self._doorsOf(together.values())
+        began = self._reactor.seconds()
         frozen = list(doors)
         self._undo.append(partial(_thawAll, frozen))
         await self._settle(doors)
@@ -172,9 +174,8 @@ class Upgrade:
             await self._ask("route", fields, pack(states.get(key)))
         kept = [each for key, group in leaving.items() for each in await self._pass(key, group, isHeld=True)]
         await self._ask("release", {})
-        for each in pending:
-            if each not in kept:
-                self._confirm(each)
+        self._confirm(each for each in pending if each not in kept)
+        self._notePause(began if pending else self._reactor.seconds())
         pending.clear()
         _takeBack(kept)
         # What the others send would be handled by a route that has moved.
@@ -238,6 +239,7 @@ class Upgrade:
             waiting = self._doorsOf([factory])
             while waiting:
                 batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+                began = self._reactor.seconds()
                 for door in batch:
                     _freeze(door)
                 leaving = self._leave(batch)
@@ -246,9 +248,8 @@ class Upgrade:
                 kept = await self._pass(key, leaving, isHeld=False)
                 self._undo.pop()
                 _takeBack(kept)
-                for each in leaving:
-                    if each not in kept:
-                        self._confirm(each)
+                self._notePause(began)
+                self._confirm(each for each in leaving if each not in kept)
 
     async def _moveStragglers(self, factories: dict[Factory, FactoryKey]) -> None:
         """Move connections that were busy, as soon as they are not."""
@@ -296,9 +297,14 @@ class Upgrade:
         assert self._new is not None
         return self._new.ask(kind, fields, body, list(descriptors))
 
-    def _confirm(self, leaving: Leaving) -> None:
-        leaving.confirm()
-        self._moved += 1
+    def _confirm(self, leaving: Iterable[Leaving]) -> None:
+        for each in leaving:
+            each.confirm()
+            self._moved += 1
+
+    def _notePause(self, began: float) -> None:
+        """Connections that were stopped at this time go on in the other process."""
+        self._pause = max(self._pause, self._reactor.seconds() - began)
 
     def _retire(self, factories: Iterable[Factory]) -> None:
         """End what requests over HTTP wait for: it happens in the new process."""
@@ -312,16 +318,24 @@ class Upgrade:
 
     def _writePid(self) -> None:
         """Write the new process ID where twistd has written ours."""
-        if self._pidFile is not None and self._new is not None:
-            try:
-                Path(self._pidFile).write_text(str(self._new.pid))
-            except OSError as error:
-                self.log.warn("{path} cannot be written: {reason}", path=self._pidFile, reason=str(error))
+        assert self._new is not None
+        try:
+            self._pidFile.give(self._new.pid)
+        except OSError as error:
+            self.log.warn(
+                "{path} cannot be written: {reason}",
+                event="upgrade.pidfile",
+                path=self._pidFile.path,
+                reason=str(error),
+            )
 
     def _done(self) -> str:
         assert self._new is not None
         left = len(self._daemon.routes.connections)
-        sentence = f"process {self._new.pid} serves now: {self._moved} connections were moved, {left} are being closed"
+        sentence = (
+            f"process {self._new.pid} serves now: {self._moved} connections were moved, none of which stood still for "
+            f"longer than {self._pause * 1000:.0f} ms, and {left} are being closed"
+        )
         self.log.info(
             "upgraded: {sentence}",
             event="upgrade.done",
@@ -329,6 +343,7 @@ class Upgrade:
             process=self._new.pid,
             moved=self._moved,
             closed=left,
+            pause=round(self._pause, 3),
         )
         self._daemon.handOver()
         return sentence

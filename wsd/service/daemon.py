@@ -248,9 +248,9 @@ class Daemon(Service):
 
     def becomeMain(self) -> None:
         """Called when this is the main process of its unit: tell systemd that it is ready, and give signs of life."""
+        self.systemd.notify("READY=1", self._status)
         for name, secure in ((KEPT, False), (KEPT_TLS, True)):
             self.systemd.keep(name, [descriptor for descriptor, isTls in self.listening.bound if isTls is secure])
-        self.systemd.notify("READY=1", self._status)
         if self.systemd.watchdog is not None:
             self._repeat(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
 
