@@ -74,7 +74,8 @@ def move(client: Client, daemon: Daemon) -> Arrived:
     leaving = stop(client)
     descriptor, saved = os.dup(leaving.descriptor), unpack(pack(leaving.saved))
     leaving.confirm()
-    arrived = arrive(daemon.site, daemon.factories["/"], 3, daemon.reactor, descriptor, saved)
+    factory = daemon.factories["/"]
+    arrived = arrive(daemon.site, factory, factory.stateVersion, daemon.reactor, descriptor, saved)
     client.wire.daemon, client.wire.door, client.wire.transport = daemon, arrived.door, arrived.wire  # type: ignore[assignment]
     client.wire._ends = (client.wire.socket, arrived.wire.socket)
     arrived.start()
