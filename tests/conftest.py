@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 from twisted.logger import (
     FilteringLogObserver,
@@ -25,3 +27,17 @@ globalLogBeginner.beginLoggingTo(
 # How long an example takes depends on what else the machine does.
 settings.register_profile("wsd", deadline=None)
 settings.load_profile("wsd")
+
+
+@pytest.fixture(autouse=True)
+def _forgetsCode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Code that a test wrote and had loaded is unknown to the next test, which may have a module of the same name."""
+    before = len(sys.path), len(sys.modules)
+    yield
+    if before == (len(sys.path), len(sys.modules)):
+        return
+    written = f"{tmp_path_factory.getbasetemp()}/"
+    sys.path[:] = [path for path in sys.path if not f"{path}/".startswith(written)]
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(written):
+            del sys.modules[name]

@@ -37,7 +37,7 @@ from autobahn.websocket.protocol import WebSocketServerProtocol as AutobahnServe
 from autobahn.websocket.utf8validator import Utf8Validator
 from autobahn.websocket.xormasker import XorMaskerNull, create_xor_masker  # type: ignore[attr-defined]
 from twisted.internet import abstract, tcp, unix
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -165,13 +165,11 @@ USED: dict[str, Use] = {
         bool, "False spares a system call for each end, and lets other processes have the socket"
     ),
     "twisted.internet.tcp.Server._addressType": Use(type, "the class of the addresses, which our constructor sets"),
-    "twisted.internet.tcp.Port._addressType": Use(type, "the class of the addresses, for the factory"),
     "twisted.internet.tcp.Port._fromListeningDescriptor": Use(
         "reactor, fd, addressFamily, factory", "a port of our class from a socket that is bound already"
     ),
     "twisted.internet.tcp.Port._logConnectionLostMsg": Use("", "Twisted's line of a port's end is not written"),
     "twisted.internet.tcp._reservedFD": Use(object, "a descriptor kept back, so that accepting can still say no"),
-    "twisted.internet.unix.Port._buildAddr": Use("name", "the address of a client, for the factory"),
     "twisted.internet.unix.Port._fromListeningDescriptor": Use(
         "reactor, fd, factory", "a port of our class from a socket that is bound already"
     ),
@@ -639,14 +637,14 @@ class TestTwistedListens:
         assert descriptor._writeDisconnecting
 
     def test_addresses_of_a_kind_are_told(self) -> None:
-        assert tcp.Server._addressType is tcp.Port._addressType is IPv4Address
+        assert tcp.Server._addressType is IPv4Address
 
     def test_a_port_is_made_from_a_bound_socket(self) -> None:
         reactor = MemoryReactorClock()
         with socket.create_server(("::1", 0), family=socket.AF_INET6) as bound:
             port = tcp.Port._fromListeningDescriptor(reactor, bound.fileno(), socket.AF_INET6, Factory())
             port.startListening()
-            assert (port._addressType, port.getHost().port) == (IPv6Address, bound.getsockname()[1])
+            assert (port.addressFamily, port.getHost().port) == (socket.AF_INET6, bound.getsockname()[1])
             assert list(reactor.readers) == [port]
             port.socket.close()
 
@@ -656,8 +654,14 @@ class TestTwistedListens:
             bound.listen()
             port = unix.Port._fromListeningDescriptor(MemoryReactorClock(), bound.fileno(), Factory())
             assert port._preexistingSocket.getsockname() == str(tmp_path / "socket")
-            assert port._buildAddr("") == UNIXAddress("")
             port._preexistingSocket.close()
+
+    def test_a_listening_socket_accepts_a_descriptor(self) -> None:
+        """The ports call `socket._accept`; the public method looks up two members of an Enum for each connection."""
+        with socket.create_server(("127.0.0.1", 0)) as bound, socket.create_connection(bound.getsockname()) as client:
+            descriptor, name = bound._accept()  # type: ignore[attr-defined]
+            socket.close(descriptor)
+            assert name == client.getsockname()
 
     def test_a_descriptor_is_kept_back(self) -> None:
         tcp._reservedFD.reserve()

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import overload
+from typing import NamedTuple, overload
 from urllib.parse import unquote
 
 MAX_HEAD = 16384
@@ -132,8 +131,7 @@ class Headers:
         return f"Headers({self._fields!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """
     A request line and its header fields.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +12,10 @@ from wsd.config.values import reference
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder of code. What is imported from it is gone with the test."""
-    before, path = set(sys.modules), list(sys.path)
+def folder(tmp_path: Path) -> Path:
+    """A folder of code."""
     (tmp_path / "shout.py").write_text('class Shout:\n    mark = "!"\n\n\nclass Other:\n    pass\n')
-    yield tmp_path
-    sys.path[:] = path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    return tmp_path
 
 
 def told(text: str, folder: Path) -> str:

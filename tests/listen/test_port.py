@@ -23,11 +23,9 @@ class Noting(Factory):
 
     def __init__(self) -> None:
         self.built: list[Protocol] = []
-        self.addresses: list[Any] = []
         self.fails = self.refuses = False
 
     def buildProtocol(self, addr: Any) -> Protocol | None:
-        self.addresses.append(addr)
         if self.fails:
             raise RuntimeError("a factory fails")
         if self.refuses:
@@ -134,6 +132,9 @@ def test_what_goes_wrong_in_accepting_is_twisteds_to_handle(here: Listening) -> 
         """A listening socket of which a client went before it was accepted."""
 
         def accept(self) -> Any:
+            return self._accept()
+
+        def _accept(self) -> Any:
             raise OSError(errno.ECONNABORTED, "gone")
 
     real, here.port.socket = here.port.socket, Aborted()
@@ -153,10 +154,14 @@ class Full:
         self._real = real
         self._shortage = shortage
 
-    def accept(self) -> Any:
+    def _accept(self) -> Any:
         if self._shortage._spare is not None:
             raise OSError(errno.EMFILE, "too many open files")
-        return self._real.accept()
+        return self._real._accept()  # type: ignore[attr-defined]
+
+    def accept(self) -> Any:
+        descriptor, name = self._accept()
+        return socket.socket(fileno=descriptor), name
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -244,5 +249,4 @@ def test_ipv6_addresses_are_told_as_such() -> None:
     (transport,) = listening.accepted
     assert (transport.getPeer().host, transport.getPeer().port) == client.getsockname()[:2]
     assert (transport.getHost().type, transport.getHost().host) == ("TCP", "::1")
-    assert listening.factory.addresses == [transport.getPeer()]
     listening.close()

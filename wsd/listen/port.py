@@ -135,7 +135,8 @@ class _Accepting(_Base):
         own: Any = self
         for accepted in range(most):
             try:
-                client, name = own.socket.accept()
+                # The public `accept` looks up two members of an Enum for each connection.
+                descriptor, name = own.socket._accept()
             except BlockingIOError:
                 # Next time accept only so many, which saves the call that finds none.
                 self.numberAccepts = max(1, accepted)
@@ -149,7 +150,7 @@ class _Accepting(_Base):
                 own.reactor.callLater(_PAUSE, self._resume)
                 return
             try:
-                self._begin(client, name)
+                self._begin(socket.socket(own.addressFamily, socket.SOCK_STREAM, 0, descriptor), name)
             except Exception:
                 self.log.failure("a connection could not be started", event="connection.error")
         self.numberAccepts = min(most + 20, _BATCH)
@@ -169,16 +170,13 @@ class _Accepting(_Base):
     def _begin(self, client: Any, name: Any) -> None:
         factory: Any = self.factory
         build: Any = self.transport
-        protocol = factory.buildProtocol(self._addressOf(name))
+        # No factory here looks at the address. It would be made for each connection; `getPeer` makes it when asked.
+        protocol = factory.buildProtocol(None)
         if protocol is None:
             client.close()
             return
         self.sessionno += 1
         protocol.makeConnection(build(client, protocol, name, self, self.sessionno, self.reactor))
-
-    def _addressOf(self, name: Any) -> IAddress:
-        """The address of the client."""
-        raise NotImplementedError
 
     def _logConnectionLostMsg(self) -> None:
         """Log nothing, since the daemon logs its own stop."""
@@ -204,10 +202,6 @@ class TCPPort(_Accepting, tcp.Port):
             name = (socket.getnameinfo(name, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0], *name[1:])
         super()._begin(client, name)
 
-    def _addressOf(self, name: Any) -> IAddress:
-        address: IAddress = self._addressType("TCP", *name)
-        return address
-
 
 class UNIXPort(_Accepting, unix.Port):
     """Twisted's unix port. The path of an inherited socket is not removed."""
@@ -227,10 +221,6 @@ class UNIXPort(_Accepting, unix.Port):
         self.connected = True
         self.numberAccepts = _BATCH
         self.startReading()
-
-    def _addressOf(self, name: Any) -> IAddress:
-        address: IAddress = self._buildAddr(name)
-        return address
 
     def connectionLost(self, reason: Failure) -> None:
         """Stop, and remove the path if it is ours."""

@@ -205,7 +205,7 @@ class Sending(_Base):
             sent = 0
         self.unsent -= sent
         self._sent += sent
-        return self._without(pieces, sent)
+        return self._without(pieces, sent) if self.unsent else []
 
     @staticmethod
     def _without(pieces: Iterable[bytes | memoryview], sent: int) -> list[bytes | memoryview]:

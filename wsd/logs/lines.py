@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import IO, Any
@@ -79,8 +78,10 @@ def _message(event: LogEvent) -> str:
     text = ""
     if isinstance(template, str) and "(" not in template and "log_flattened" not in event:
         # Faster than Twisted's formatEvent, which is used for templates with calls, and after any error.
-        with suppress(Exception):
+        try:
             text = template.format_map(event)
+        except Exception:
+            text = ""
     if not text:
         text = formatEvent(event) or eventAsText(
             event, includeTraceback=False, includeTimestamp=False, includeSystem=False

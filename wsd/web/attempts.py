@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -71,7 +70,7 @@ def unmark(head: Head) -> tuple[Head, tuple[str, ...]]:
             if not value:
                 continue
         fields.append((name, value))
-    return replace(head, headers=Headers(fields)), tuple(tokens[:_TOKENS])
+    return head._replace(headers=Headers(fields)), tuple(tokens[:_TOKENS])
 
 
 def attemptOf(head: Head, tokens: tuple[str, ...], peer: Peer) -> Attempt | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
@@ -152,7 +151,7 @@ class Door(Protocol):
         peer = self._site.trust.peer(hostOf(address), getattr(address, "port", 0), secure, head.headers)
         via = getattr(self.transport, "via", None)
         if via is not None:
-            peer = replace(peer, direct=False, via=peer.via or via)
+            peer = peer._replace(direct=False, via=peer.via or via)
         isUnix = isinstance(host, UNIXAddress)
         # No browser can open a unix socket, so only a proxy can bring a request for a foreign name.
         if not isUnix or not peer.direct:
