@@ -99,7 +99,8 @@ class TestConnectionsOfPlainRoutes:
             client.close()
 
     def test_a_connection_whose_request_is_not_complete_goes_on(self) -> None:
-        with upgradable() as daemon, socket.create_connection(("127.0.0.1", daemon.port)) as client:
+        config = "[policies]\nopening_timeout = 120\n"
+        with upgradable(config=config) as daemon, socket.create_connection(("127.0.0.1", daemon.port)) as client:
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: local")
             daemon.upgrade()
             client.sendall(b"host\r\n\r\n")
