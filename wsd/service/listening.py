@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from wsd.config import Config
 from wsd.listen.bind import bind
 from wsd.listen.endpoints import CannotListen
+from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
 from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
@@ -56,16 +57,25 @@ class Listening:
         certificates: Certificates | None,
         metrics: Metrics,
         bound: Sequence[Listener] | None = None,
+        handed: HandedSockets | None = None,
     ) -> None:
+        """`handed` has listening sockets from another process; by default those that systemd passes."""
         self._reactor = reactor
         self._site = site
         self.certificates = certificates
         self._proxyProtocol = config.proxy_protocol
         self._openingTimeout = config.policies.opening_timeout
         self._proxies: list[ProxyFactory] = []
-        self._ring: Any = None
+        self.ring: Any = None
+        """What serves the connections, once it listens."""
         self._shortage = Shortage(reactor.seconds, metrics.acceptFailure)
-        self.listeners, self.notices = bind(config, environ) if bound is None else (list(bound), [])
+        if bound is None:
+            handed = HandedSockets.of(environ) if handed is None else handed
+            self.listeners, self.notices = bind(config, environ, handed)
+            # At the addresses of these, nothing listens any more.
+            handed.closeRest()
+        else:
+            self.listeners, self.notices = list(bound), []
         self._bindEndpoints()
 
     def _bindEndpoints(self) -> None:
@@ -110,8 +120,31 @@ class Listening:
         """Reserve the spare descriptor with which connections are turned away when no other is left."""
         self._shortage.prepare()
 
+    def makeRing(self) -> Any:
+        """Returns what serves the connections. It is made before the first of them."""
+        if self.ring is None:
+            self.ring = ringOf(self._reactor)
+        return self.ring
+
+    @property
+    def bound(self) -> list[tuple[int, bool]]:
+        """The descriptors of the sockets that the daemon has bound itself, and whether each is for TLS."""
+        found = [(each.descriptor, each.secure) for each in self.listeners if not each.inherited]
+        return [(descriptor, secure) for descriptor, secure in found if descriptor is not None]
+
+    def pause(self, isPaused: bool) -> None:
+        """Stop accepting, or go on. Meanwhile clients wait in the kernel's queues."""
+        for listener in self.listeners:
+            listener.pause(isPaused)
+
+    def leave(self) -> None:
+        """Another process has the sockets."""
+        for listener in self.listeners:
+            listener.leave()
+
     def start(self) -> Deferred[Any]:
         """Accept connections."""
+        self.makeRing()
         return gatherResults(
             [
                 listener.adopt(self._reactor, self.compose(listener), self.ring, self._shortage)
@@ -130,6 +163,6 @@ class Listening:
         """Free the remaining resources once all connections have ended."""
         for listener in self.listeners:
             listener.close()
-        if isinstance(self._ring, Ring):
-            self._ring.stop()
+        if isinstance(self.ring, Ring):
+            self.ring.stop()
         self._shortage.close()
