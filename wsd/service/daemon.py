@@ -261,7 +261,6 @@ class Daemon(Service):
 
     def _takeOver(self, predecessor: Predecessor) -> Deferred[Any]:
         """Start the routes, and take the connections of the process before. It has the files until it passes them."""
-        self.listening.makeRing()
         started = self.routes.start(exclusive=False)
         return started.addCallback(lambda _: predecessor.takeOver(self))
 

@@ -66,8 +66,7 @@ class Listening:
         self._proxyProtocol = config.proxy_protocol
         self._openingTimeout = config.policies.opening_timeout
         self._proxies: list[ProxyFactory] = []
-        self.ring: Any = None
-        """What serves the connections, once it listens."""
+        self._ring: Any = None
         self._shortage = Shortage(reactor.seconds, metrics.acceptFailure)
         if bound is None:
             handed = HandedSockets.of(environ) if handed is None else handed
@@ -111,7 +110,7 @@ class Listening:
 
     @property
     def ring(self) -> Any:
-        """The ring that serves the connections."""
+        """The ring that serves the connections. It is made before the first of them."""
         if self._ring is None:
             self._ring = ringOf(self._reactor)
         return self._ring
@@ -119,12 +118,6 @@ class Listening:
     def prepare(self) -> None:
         """Reserve the spare descriptor with which connections are turned away when no other is left."""
         self._shortage.prepare()
-
-    def makeRing(self) -> Any:
-        """Returns what serves the connections. It is made before the first of them."""
-        if self.ring is None:
-            self.ring = ringOf(self._reactor)
-        return self.ring
 
     @property
     def bound(self) -> list[tuple[int, bool]]:
@@ -144,7 +137,6 @@ class Listening:
 
     def start(self) -> Deferred[Any]:
         """Accept connections."""
-        self.makeRing()
         return gatherResults(
             [
                 listener.adopt(self._reactor, self.compose(listener), self.ring, self._shortage)
@@ -163,6 +155,6 @@ class Listening:
         """Free the remaining resources once all connections have ended."""
         for listener in self.listeners:
             listener.close()
-        if isinstance(self.ring, Ring):
-            self.ring.stop()
+        if isinstance(self._ring, Ring):
+            self._ring.stop()
         self._shortage.close()

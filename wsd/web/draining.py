@@ -57,8 +57,6 @@ class Drain:
 
     def hurry(self) -> None:
         """Wait no more: drop all connections at once."""
-        self.farewell = SHUTDOWN
-        """What the close frames say."""
         self._isHurried = True
 
     async def finish(self, patience: float) -> None:
