@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -17,6 +19,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect, unix_connect
 
+from tests.commands import until
+from tests.daemon import PATIENCE, ROOT
 from tests.process.upgradeload import measure
 from tests.upgrades import Upgradable, isAlive, upgradable
 
@@ -141,6 +145,42 @@ class TestOtherListeners:
                 )
             with connect(url, ssl=context, proxy=None) as client:
                 assert says(client, "again")
+
+
+class TestTheControlSocket:
+    """`wsd ctl upgrade`."""
+
+    def ctl(self, daemon: Upgradable, *arguments: str) -> tuple[int, str]:
+        path = daemon.daemon.waitFor(r"control socket (\S+)")[1]
+        command = [sys.executable, "-m", "wsd", "ctl", *arguments, "--socket", path]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+        return done.returncode, (done.stdout + done.stderr).rstrip()
+
+    def test_an_upgrade_tells_its_outcome_and_the_new_process_has_the_socket(self) -> None:
+        with upgradable(config="drain = 1\n") as daemon, opened(daemon) as client:
+            for number in range(2):
+                before = len(daemon.lines)
+                status, said = self.ctl(daemon, "upgrade")
+                assert said == daemon.finish(before)
+                assert (status, said.partition(": ")[0]) == (0, "upgraded")
+                assert says(client, f"hello {number}")
+                until(lambda: f"process {daemon.pid}," in self.ctl(daemon, "status")[1], "the new process answers")
+
+    def test_an_upgrade_does_not_begin_to_use_workers(self) -> None:
+        with upgradable(config="drain = 1\n") as daemon, opened(daemon) as client:
+            (daemon.daemon.folder / "wsd.toml").write_text("workers = 2\n")
+            before = len(daemon.lines)
+            assert self.ctl(daemon, "upgrade")[0] == 1
+            daemon.daemon.waitFor("workers: an upgrade cannot begin to use several workers; restart wsd", before)
+            assert says(client, "still here")
+
+    def test_one_that_fails_tells_why(self) -> None:
+        with upgradable(config="drain = 1\n") as daemon:
+            (daemon.daemon.folder / "wsd.toml").write_text("drain = 'soon'\n")
+            status, said = self.ctl(daemon, "upgrade")
+            assert status == 1
+            assert said.startswith("wsd: not upgraded, this process serves on: the new process has ended ")
+            assert f"process {daemon.pid}," in self.ctl(daemon, "status")[1]
 
 
 class TestANewVersionThatFails:

@@ -117,6 +117,14 @@ def test_an_idle_connection_goes_on_with_its_state(pair: tuple[Daemon, Daemon]) 
     assert new.admission.connections == 0
 
 
+def test_a_connection_keeps_its_age(pair: tuple[Daemon, Daemon]) -> None:
+    old, new = pair
+    client = old.open()
+    old.reactor.advance(100)
+    connection = move(client, new).connection
+    assert new.reactor.seconds() - connection.openedAt == 100
+
+
 def test_what_identifies_a_connection_stays(pair: tuple[Daemon, Daemon]) -> None:
     old, new = pair
     client = old.open("/?a=b", headers={"Cookie": "c=d", "Origin": "http://localhost:9998"})
