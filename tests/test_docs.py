@@ -18,10 +18,12 @@ import pytest
 
 from tests.commands import PATIENCE, Running, environment, running
 from tests.firstuse.page import isFollowed
+from tests.processes.test_passing import move
 from tests.wire import Daemon
 from wsd.config import Config, Policies, parse
 from wsd.config.values import KIB, MIB
 from wsd.connection.api import ConnectionApi
+from wsd.processes.packing import pack, unpack
 from wsd.protocols import load as loadProtocol
 from wsd.protocols import optionsOf
 from wsd.protocols.echo import Switches
@@ -108,7 +110,7 @@ class TestProtocols:
     """docs/protocols.md: its examples do what they say."""
 
     def test_each_example_is_one_of_those_tested_here(self) -> None:
-        assert set(SHOWN) == {"shout", "ticketed", "digest", "slow", "board", "counted"}
+        assert set(SHOWN) == {"shout", "ticketed", "digest", "slow", "board", "counter", "counted"}
         others = [block for block in PROTOCOLS if block not in SHOWN.values()]
         assert [isFollowed(block.page, block.text) for block in others] == [True, True, False]
         assert others[-1] == PROTOCOLS[-1]
@@ -163,6 +165,15 @@ class TestProtocols:
         assert writer.messages() == reader.messages() == ["first", b"last"]
         assert daemon.open().messages() == [b"last"]
 
+    def test_counter_goes_on_in_a_new_process(self, load: Callable[[str], Any]) -> None:
+        old, new = Daemon({"/": load("counter")}), Daemon({"/": load("counter")})
+        one, two = old.open(), old.open()
+        assert one.messages(one.say("a")) == ["1 of 1"]
+        assert two.messages(two.say("a")) == ["1 of 2"]
+        new.factories["/"].restoreState(unpack(pack(old.factories["/"].saveState())), 1)
+        move(one, new)
+        assert one.messages(one.say("b")) == ["2 of 3"]
+
     def test_counted_counts_a_body(self, load: Callable[[str], Any]) -> None:
         request = b"POST /counted HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"
         answer = Daemon({"/counted": load("counted")}).connect().exchange(request)
@@ -209,6 +220,7 @@ NOT_RUN = {
     r"python3 -m venv": "it makes a folder for `pip install`, which tests/firstuse runs",
     r"make\b": "it installs; the verb `test` is what runs this, and .ci/run runs the others",
     r"(\S+/)?pip install": "it installs; tests/test_packaging.py does so with the wheel",
+    r"kill -USR2": "it is about a daemon of the reader's; tests/process/test_upgrade.py does it",
     r"export PYTHONPATH": "the test sets it for every command",
     r"wsd blob (get|ls|rm|verify)": "it is about what the reader has in a store; tests/client/test_blob.py runs each",
     r"wsd blob put .*holiday": "it is about a file of the reader's; tests/client/test_blob.py runs it",

@@ -160,7 +160,10 @@ USED: dict[str, Use] = {
     "twisted.internet.abstract.FileDescriptor._writeDisconnecting": Use(bool, "that our half ends when all is sent"),
     "twisted.internet.tcp.Connection._closeWriteConnection": Use("", "closes our half, and tells the protocol"),
     "twisted.internet.tcp._SocketCloser._closeSocket": Use("orderly", "closes the socket, with a reset after an abort"),
-    "twisted.internet.tcp._SocketCloser._shouldShutdown": Use(bool, "False spares a system call for each end"),
+    "twisted.internet.tcp.Port._shouldShutdown": Use(bool, "False for a listening unix socket, which others may have"),
+    "twisted.internet.tcp._SocketCloser._shouldShutdown": Use(
+        bool, "False spares a system call for each end, and lets other processes have the socket"
+    ),
     "twisted.internet.tcp.Server._addressType": Use(type, "the class of the addresses, which our constructor sets"),
     "twisted.internet.tcp.Port._fromListeningDescriptor": Use(
         "reactor, fd, addressFamily, factory", "a port of our class from a socket that is bound already"

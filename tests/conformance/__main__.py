@@ -1,15 +1,18 @@
-"""`python -m tests.conformance [--short] [--plane NAME] [--workers N] [--write]`: the suite against a daemon."""
+"""
+`python -m tests.conformance [--short] [--plane NAME] [--workers N] [--upgrade] [--write]`: the suite against a daemon.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
+from contextlib import ExitStack
 
 from tests.conformance.cases import SHORT, everyCase, uncompressed
 from tests.conformance.report import Results, faults, table
 from tests.conformance.suite import ROOT, Run, perform
-from tests.daemon import runningDaemon
+from tests.upgrades import upgradable, upgrading
 from wsd.frames import PLANES
 
 PAGE = ROOT / "docs" / "conformance.md"
@@ -22,11 +25,12 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="the smaller sizes of the compression groups only")
     parser.add_argument("--plane", choices=PLANES, help="this one only")
     parser.add_argument("--workers", type=int, default=1, help="so many processes as one daemon")
+    parser.add_argument("--upgrade", action="store_true", help="upgrade the daemon again and again meanwhile")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/conformance.md")
     given = parser.parse_args()
     passed = failed = 0
     for plane in [given.plane] if given.plane else PLANES:
-        cases, faulty = runPlane(plane, given.short, given.write, given.workers)
+        cases, faulty = runPlane(plane, given.short, given.write, given.workers, given.upgrade)
         passed += cases - faulty
         failed += faulty
     print(f"the whole reports: {REPORTS}")
@@ -34,16 +38,20 @@ def main() -> None:
     sys.exit(failed > 0)
 
 
-def runPlane(plane: str, short: bool, writes: bool, workers: int = 1) -> tuple[int, int]:
+def runPlane(plane: str, short: bool, writes: bool, workers: int = 1, upgrades: bool = False) -> tuple[int, int]:
     """The cases that a daemon with this plane was put to, and how many it failed; wss is for the first of them."""
     cases = faulty = 0
     isFirst = plane == next(iter(PLANES))
-    with runningDaemon(
-        "--tls-port", "0", "--tls-self-signed", config=f'frames = "{plane}"\nworkers = {workers}\n'
-    ) as daemon:
+    options = ("--tls-port", "0", "--tls-self-signed")
+    with ExitStack() as stack:
+        upgraded = stack.enter_context(upgradable(*options, config=f'frames = "{plane}"\nworkers = {workers}\n'))
+        daemon = upgraded.daemon
         every = everyCase(SHORT if short else None) if isFirst or not short else uncompressed()
         runs = {plane: Run(f"ws://localhost:{daemon.port('ws')}/echo", every)}
-        if isFirst:
+        if upgrades:
+            # Connections over TLS do not move.
+            stack.enter_context(upgrading(upgraded))
+        elif isFirst:
             authority = daemon.folder / "wsd/tls/authority.crt"
             runs["wss"] = Run(f"wss://localhost:{daemon.port('wss')}/echo", uncompressed(), authority)
         for name, run in runs.items():

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 
 from tests.control.controlled import Controlled
 from wsd import __version__
 from wsd.connection import CannotStart
 from wsd.head import Refused
 from wsd.protocols.echo import EchoFactory
+from wsd.service.daemon import UpgradeRefused
 
 
 def ids(items: list[dict[str, Any]]) -> list[str]:
@@ -336,6 +338,26 @@ class TestReload:
     def test_while_the_daemon_stops_is_refused(self, controlled: Controlled) -> None:
         controlled.daemon.stopService()
         assert controlled.refusal("reload").endswith(": the daemon is not running")
+
+
+class TestUpgrade:
+    def test_tells_its_outcome(self, controlled: Controlled) -> None:
+        controlled.daemon.upgrades = lambda: succeed("process 7 serves now")
+        assert controlled.ask("upgrade")[1] == {"ok": True, "outcome": "process 7 serves now"}
+
+    def test_that_fails_says_why(self, controlled: Controlled) -> None:
+        controlled.daemon.upgrades = lambda: fail(UpgradeRefused("it is broken"))
+        assert controlled.refusal("upgrade") == "not upgraded, this process serves on: it is broken"
+
+    def test_is_refused_while_the_daemon_stops(self, controlled: Controlled) -> None:
+        controlled.daemon.upgrades = lambda: succeed("done")
+        controlled.daemon.stopService()
+        assert controlled.refusal("upgrade") == "not upgraded, this process serves on: the daemon is stopping"
+
+    def test_refuses_a_reload_and_a_drain_meanwhile(self, controlled: Controlled) -> None:
+        controlled.daemon.successor = SimpleNamespace(abort=int)
+        assert "an upgrade is under way" in controlled.refusal("reload")
+        assert controlled.refusal("drain") == "the daemon is being upgraded; drain the new process instead"
 
 
 class TestLogLevel:

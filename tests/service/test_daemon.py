@@ -173,10 +173,10 @@ class TestAReload:
         met: list[Factory] = []
         monkeypatch.setattr(Lived, "meet", lambda factory, others: met.append(factory))
         running.start()
-        monkeypatch.setattr(running.daemon, "_locks", SimpleNamespace(take=another, sign=int, close=int, notices=()))
+        monkeypatch.setattr(running.daemon, "locks", SimpleNamespace(take=another, sign=int, close=int, notices=()))
         running.reload(2)
         assert met == []
-        monkeypatch.setattr(running.daemon, "_locks", None)
+        monkeypatch.setattr(running.daemon, "locks", None)
         running.reload(3)
         assert met == [factoryOf(running)]
 
@@ -236,7 +236,7 @@ class TestAReloadThatLoadsABrokenModule:
         wanted = [read()]
         daemon = Daemon(wanted[0], MemoryReactorClock(), lambda: wanted[0], {})
         told: list[tuple[str, ...]] = []
-        monkeypatch.setattr(daemon._systemd, "notify", lambda *words: told.append(words))
+        monkeypatch.setattr(daemon.systemd, "notify", lambda *words: told.append(words))
         daemon.startService()
         try:
             daemon.reactor.run()

@@ -16,7 +16,7 @@ from tests.web.test_door import daemon as daemonOf
 from tests.web.test_door import get
 from tests.wire import Client, Daemon
 from wsd.protocols.echo import EchoFactory
-from wsd.web.draining import Drain
+from wsd.web.draining import RESTART, Drain
 
 
 class Ending:
@@ -53,6 +53,14 @@ class TestAWebSocket:
         ending.pass_(0.1, client)
         assert client.closeCode == 1001
         assert ending.isOver()
+
+    def test_is_closed_with_the_farewell(self) -> None:
+        daemon = Daemon({"/echo": EchoFactory})
+        client = daemon.open("/echo")
+        ending = Ending(daemon)
+        ending.drain.farewell = RESTART
+        ending.pass_(0.1, client)
+        assert client.closeCode == 1012
 
     def test_is_closed_when_every_message_is_answered(self) -> None:
         daemon = Daemon({"/echo": EchoFactory})

@@ -126,11 +126,11 @@ class Lock:
         self.path = path
         makeFolder(path.parent)
         makeFile(path)
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self.file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             self._take()
         except OSError as error:
-            os.close(self._file)
+            os.close(self.file)
             if not isinstance(error, BlockingIOError):
                 raise
             raise ConfigError(
@@ -139,14 +139,21 @@ class Lock:
             ) from None
         self.sign()
 
+    @classmethod
+    def adopted(cls, path: Path, file: int) -> Lock:
+        """The lock of another process that has passed its descriptor: both hold it until both have closed it."""
+        lock = cls.__new__(cls)
+        lock.path, lock.file = path, file
+        return lock
+
     def _take(self) -> None:
         """Lock the file, with retries: `holderOf` in another process locks it for a moment."""
         for _ in range(_TRIES):
             with suppress(BlockingIOError):
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             time.sleep(_MOMENT)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sign(self) -> None:
         """Write the ID of this process, which may be a child of the one that took the lock. Errors are ignored."""
@@ -160,9 +167,9 @@ class Lock:
 
     def close(self) -> None:
         """Unlock the file. May be called again."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self.file >= 0:
+            os.close(self.file)
+            self.file = -1
 
 
 class Locks:
@@ -172,6 +179,16 @@ class Locks:
         self._locks: dict[Path, Lock] = {}
         self.notices: list[str] = []
         """Sentences about files that could not be locked, each once."""
+
+    @property
+    def files(self) -> dict[str, int]:
+        """The descriptors of the locked files by their paths."""
+        return {str(path): lock.file for path, lock in self._locks.items()}
+
+    def adopt(self, files: Mapping[str, int]) -> None:
+        """Hold the locks of another process too, by the descriptors that it has passed."""
+        for name, file in files.items():
+            self._locks[Path(name)] = Lock.adopted(Path(name), file)
 
     def take(self, paths: Iterable[Path]) -> None:
         """Lock these files too. Raises ConfigError, and locks none of them, if another process has locked one."""

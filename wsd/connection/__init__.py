@@ -7,6 +7,7 @@ Only this package and `wsd.client` extend Autobahn. A `Connection` is built in l
 - `api` has the hooks and methods for the author of a protocol,
 - `backpressure` stops and resumes reading and writing, and has the time-outs,
 - `opening` does the opening handshake,
+- `moving` lets another process continue an open connection,
 - `connection` calls the hooks for received messages, and for the end.
 
 `factory` builds the connections of a route, and `request` has the opening handshake's request and its acceptance.

@@ -180,6 +180,33 @@ class ConnectionApi(Engine):
         The code is 1005 for a close frame without a code, and 1006 if there was no close frame.
         """
 
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """
+        Whether `saveState` could be called now: nothing is under way that it does not include.
+
+        It is asked again for up to a few seconds. Then the connection is closed with 1012 instead of being moved.
+        """
+        return True
+
+    def saveState(self) -> Any:
+        """
+        Called in an upgrade: return what the new process cannot find out from the request, as JSON values and bytes.
+
+        It is called only if the factory has a `stateVersion`.
+        """
+        return None
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """
+        Called in an upgrade instead of `opening` and `opened`, with what `saveState` returned in the old process.
+
+        `version` is the `stateVersion` of the old process. Nothing may be sent yet. An exception closes the connection
+        with 1012.
+        """
+
     # -- what a protocol calls ------------------------------------------------------------------------------------
 
     @property

@@ -36,6 +36,9 @@ class Backpressure(ConnectionApi):
     fulls = 0
     """How often the unsent bytes have passed the high water mark."""
 
+    _heldByFull = 0
+    """The number of `hold`s by the hook `full`."""
+
     __pinged: float | None = None
     __sentAt: float | None = None
     _pingAt = 0.0
@@ -98,6 +101,11 @@ class Backpressure(ConnectionApi):
             self.factory.clock.callLater(0, waiting.callback, None)
         return waiting
 
+    @property
+    def isRoomAwaited(self) -> bool:
+        """Whether somebody waits for a Deferred of `room`."""
+        return self.__roomWaiters is not None
+
     def deflateInSteps(self, step: Step) -> None:
         """Deflate a large message in steps. Reading is held meanwhile: answers would wait behind the message anyway."""
         self.hold()
@@ -131,13 +139,16 @@ class Backpressure(ConnectionApi):
         self.fulls += 1
         self.__taken, self._takenAt = self._wire.acknowledged(), factory.timer.now
         factory.timer.scheduleBy(self, factory.timer.now + factory.policies.stall_timeout)
+        before = self.held
         self._call(self.full)
+        self._heldByFull = self.held - before
 
     def resumeProducing(self) -> None:
         """Called by the transport when the low water mark is reached."""
         if not self.isFull:
             return
         self.isFull = False
+        self._heldByFull = 0
         pong, self.__pong = self.__pong, None
         if pong is not None and self.state == self.STATE_OPEN:
             self.sendPongFrame(pong)

@@ -8,7 +8,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
 from wsd.connection.access import clientFields, logClosed, pathOf
-from wsd.connection.opening import Opening
+from wsd.connection.moving import Moving
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
 
@@ -19,7 +19,7 @@ _SMALL = 4096
 """Smaller pieces of a message are joined as they arrive: an object for each would take more memory."""
 
 
-class Connection(Opening):
+class Connection(Moving):
     """One WebSocket connection; `wsd.connection.api` says what a protocol overrides and calls."""
 
     streams = False

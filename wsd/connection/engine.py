@@ -213,6 +213,12 @@ class Engine(WebSocketServerProtocol):
             self.frame_data = []
         self.consumeData()
 
+    @property
+    def unreadPlain(self) -> bytes | None:
+        """What Autobahn has not read yet; None while it is within a message, or the connection closes."""
+        isBetween = self.state == self.STATE_OPEN and self.current_frame is None and not self.inside_message
+        return self.data if isBetween and not self._consuming else None
+
     def invalidText(self, isTruncated: bool) -> None:
         """Called when a text message is not UTF-8, or ends within a character: fail the connection (RFC 6455 8.1)."""
         reason = (

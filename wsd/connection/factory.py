@@ -166,6 +166,49 @@ class Factory(WebSocketServerFactory):
         placement: Placement = vars(cls).get("placement", Placement.shared)
         return placement
 
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def stateVersion(self) -> int:
+        """
+        The version of what this protocol's `saveState` returns; raise it whenever that changes.
+
+        With 0, the default, an upgrade closes the connections of the route with 1012, so that clients reconnect. With
+        any other number, it moves them to the new process, if that process can read this version.
+        """
+        return 0
+
+    @property
+    def readableVersions(self) -> Sequence[int]:
+        """The versions that `restoreState` can read, of the factory and of its connections."""
+        return (self.stateVersion,)
+
+    sharesState: ClassVar[bool] = False
+    """
+    Whether what one connection does concerns the others, or requests over HTTP.
+
+    If so, an upgrade stops all connections of the route at the same moment, and lets them go on when all have arrived.
+    Otherwise it moves a few at a time.
+    """
+
+    def saveState(self) -> Any:
+        """
+        Called in an upgrade if `sharesState`: return what the connections share, as JSON values and bytes.
+
+        All connections of the route are stopped then. Nothing may change what was returned: from now on, refuse
+        requests over HTTP that would.
+        """
+        return None
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Called in an upgrade after `started`, and before any connection arrives, with what `saveState` returned."""
+
+    def stateComplete(self) -> None:
+        """Called in the new process when all connections of the route that could be moved have arrived."""
+
+    def stateKept(self) -> None:
+        """Called in the old process after `saveState` if the upgrade has failed: the route serves on here."""
+
     # -- hooks ----------------------------------------------------------------------------------------------------
 
     def meet(self, others: Sequence[Factory]) -> None:

@@ -24,7 +24,7 @@ from wsd.head import Refused
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
 from wsd.policies.coroutines import remainder
-from wsd.policies.negotiation import acceptDeflate
+from wsd.policies.negotiation import Deflate, acceptDeflate
 from wsd.policies.upgrade import acceptKey
 
 _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -100,9 +100,7 @@ class Opening(Backpressure):
         if agreed is True:
             agreed = acceptDeflate(offers) if offers else None
         if agreed:
-            self._perMessageCompress = AutobahnDeflater(
-                agreed, policies.deflate_level, policies.deflate_memory, self.factory.deflateContexts
-            )
+            self._agreeOn(agreed)
             self.extension = agreed.answer
             lines.append(f"Sec-WebSocket-Extensions: {agreed.answer}")
         for name, value in accept.headers:
@@ -110,6 +108,13 @@ class Opening(Backpressure):
                 raise ValueError(f"opening() returned the header {name!r} with a line break")
             lines.append(f"{name}: {value}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
+
+    def _agreeOn(self, agreed: Deflate) -> None:
+        """Deflate and inflate messages with these parameters."""
+        policies = self.factory.policies
+        self._perMessageCompress = AutobahnDeflater(
+            agreed, policies.deflate_level, policies.deflate_memory, self.factory.deflateContexts
+        )
 
     def __open(self) -> None:
         """Called when the 101 is sent: the connection is open."""
@@ -119,7 +124,7 @@ class Opening(Backpressure):
         factory.counters.openings.observe(self.openedAt - askedAt)
         del self.__refuse
         early = self.data
-        self.__startFrames()
+        self._startFrames()
         self.transport.registerProducer(self, True)
         factory.counters.opened += 1
         factory.metrics.handshake("accepted")
@@ -137,14 +142,20 @@ class Opening(Backpressure):
         )
         self._call(self.opened)
         if self.isOpen:
-            factory.timer.scheduleBy(self, now + min(policies.ping_interval or NEVER, policies.stall_timeout))
+            self._watchPeer()
         if self.held == 1 and not early:
             # Nothing was received meanwhile, and the transport was never paused.
             self.held = 0
         else:
             self.release()
 
-    def __startFrames(self) -> None:
+    def _watchPeer(self) -> None:
+        """Check from now on whether the peer responds."""
+        timer, policies = self.factory.timer, self.factory.policies
+        ping = self._pingAt if policies.ping_interval else NEVER
+        timer.scheduleBy(self, min(ping, timer.now + policies.stall_timeout))
+
+    def _startFrames(self) -> None:
         """Let the route's plane read and write from now on."""
         factory = self.factory
         rest, self.data = self.data, b""

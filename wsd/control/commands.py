@@ -135,6 +135,12 @@ async def reload(daemon: Steered, fields: Fields, answer: ControlAnswer) -> Resu
     return told
 
 
+async def upgrade(daemon: Steered, fields: Fields, answer: ControlAnswer) -> Result:
+    """Hand everything over to the version on the disk."""
+    fields.refuseUnknown(())
+    return {"outcome": await daemon.upgrade()}
+
+
 async def logLevel(daemon: Steered, fields: Fields, answer: ControlAnswer) -> Result:
     """Tell the level of the log, or change it until the daemon ends."""
     fields.refuseUnknown(["level"])
@@ -153,9 +159,10 @@ COMMANDS: Mapping[str, Command] = {
     "drain": drain,
     "resume": resume,
     "reload": reload,
+    "upgrade": upgrade,
     "log-level": logLevel,
 }
 """The functions by the name of their command. A new command is a function and a line here."""
 
-STEERING = frozenset({"close", "drain", "resume", "reload", "log-level"})
+STEERING = frozenset({"close", "drain", "resume", "reload", "upgrade", "log-level"})
 """The commands that change something. They are logged."""

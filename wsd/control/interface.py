@@ -43,6 +43,13 @@ class Steered(Protocol):
     async def reload(self) -> ReloadOutcome:
         """Read the configuration and the certificates again, and wait until new routes have started or failed."""
 
+    async def upgrade(self) -> str:
+        """
+        Hand everything over to the version on the disk, and end. Returns a sentence about what was done.
+
+        Raises `CommandError` if the daemon serves on.
+        """
+
     async def drain(self, patience: float | None, tell: Callable[[int], Awaitable[None]]) -> int:
         """
         Accept nothing new, close WebSockets as they become idle, and after `patience` seconds all others.

@@ -2,6 +2,7 @@ from typing import Any
 
 from wsd.frames.handler import FrameHandler, FrameLimits
 from wsd.frames.prepared import Prepared
+from wsd.frames.unread import Unread
 from wsd.metrics import Traffic as PythonTraffic
 
 class Traffic(PythonTraffic): ...
@@ -18,6 +19,8 @@ class Frames:
     bytesOut: int
     @property
     def waiting(self) -> int: ...
+    @property
+    def unread(self) -> Unread | None: ...
     def __init__(
         self, handler: FrameHandler, transport: Any, limits: FrameLimits, deflater: Any, rest: bytes
     ) -> None: ...

@@ -20,6 +20,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from wsd.frames.deflate import InflateError
 from wsd.frames.fast import TURN, TURN_SECONDS, Fast
 from wsd.frames.large import AT_ONCE
+from wsd.frames.unread import Unread, maskedHead
 from wsd.frames.writing import LEAST_DEFLATED
 
 cdef extern from "Python.h":
@@ -623,6 +624,27 @@ cdef class Frames:
         self._message = NULL
         Py_XDECREF(message)
         return 0
+
+    @property
+    def unread(self):
+        """What was received and is not passed on, for another process; None if that is not possible."""
+        cdef bytes rest = self._rest
+        if self._feeding or self._handler is None or (self._inPython and self._python is None and not self._streams):
+            return None
+        if self._python is not None:
+            found = self._python.unread
+            return None if found is None else Unread(found.data + self._unreadMessage() + rest, found.window)
+        return Unread(self._unreadMessage() + rest, b"" if self._deflater is None else self._deflater.window)
+
+    cdef bytes _unreadMessage(self):
+        """The incomplete message as the client has sent it: its head, and its payload so far, masked again."""
+        cdef bytes payload
+        if self._message == NULL:
+            return b""
+        payload = PyBytes_FromStringAndSize(NULL, self._got)
+        unmask(<uint8_t*>PyBytes_AS_STRING(payload), <uint8_t*>bytesOf(self._message), self._got, self._mask, 0)
+        mask = PyBytes_FromStringAndSize(<const char*>&self._mask, 4)
+        return maskedHead(self._first & 0x0F, self._length, True, False, mask) + payload
 
     # -- the Python half ------------------------------------------------------------------------------------------
 

@@ -225,6 +225,20 @@ class Deflater:
 
     # -- contexts -------------------------------------------------------------------------------------------------
 
+    @property
+    def agreed(self) -> DeflateParameters:
+        """The negotiated parameters."""
+        return self._agreed
+
+    @property
+    def window(self) -> bytes:
+        """What the next message of the peer may refer to."""
+        return b"" if self._agreed.clientNoContext else bytes(self._window[-1 << self._agreed.clientBits :])
+
+    def restore(self, window: bytes) -> None:
+        """Let the next message of the peer refer to these bytes, which another process has inflated."""
+        self._window = bytearray(window)
+
     def _register(self) -> None:
         if self._cache is not None:
             self._cache.add(self)

@@ -19,6 +19,7 @@ from wsd.frames.codes import Opcode
 from wsd.frames.deflate import InflateError
 from wsd.frames.handler import FrameHandler, FrameLimits
 from wsd.frames.heads import COMPRESSED, FIN
+from wsd.frames.unread import Unread, framesOf
 from wsd.frames.writing import Writer
 
 _MASKED = 0x80
@@ -86,6 +87,7 @@ class Fast(Writer):
     """Reads and writes the frames of one open connection."""
 
     __slots__ = (
+        "_before",
         "_compressed",
         "_decoder",
         "_feeding",
@@ -99,6 +101,7 @@ class Fast(Writer):
         "_maxMessage",
         "_most",
         "_parts",
+        "_raw",
         "_reading",
         "_received",
         "_rest",
@@ -121,6 +124,10 @@ class Fast(Writer):
         self._kept = len(rest)
         self._parts: BytesIO | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
+        self._raw: BytesIO | None = None
+        """The compressed payload of a message that arrives in pieces; None for any other message."""
+        self._before = b""
+        """The inflating window before that message."""
 
     # -- bytes arrive ---------------------------------------------------------------------------------------------
 
@@ -180,7 +187,8 @@ class Fast(Writer):
     @property
     def kept(self) -> int:
         """The number of received bytes that are not passed on yet."""
-        return len(self._rest) + (0 if self._parts is None else self._total)
+        raw = 0 if self._raw is None else self._raw.tell()
+        return len(self._rest) + (0 if self._parts is None else self._total) + raw
 
     def _reportKept(self) -> None:
         """Report the number of kept bytes if it has changed."""
@@ -346,6 +354,7 @@ class Fast(Writer):
         self._isBinary = first & 15 == Opcode.BINARY
         self._compressed = bool(first & COMPRESSED)
         self._decoder = None
+        self._raw = None
         if self._compressed:
             self._deflater.begin()
         if self._streams:
@@ -376,8 +385,10 @@ class Fast(Writer):
     def _piece(self, piece: bytes) -> bool:
         """Handle a piece of a message. Returns False if it fails the connection."""
         if self._compressed:
+            last = self._final and self._reading is _FRAME_END
+            if not last and not self._streams:
+                self._keepRaw(piece)
             try:
-                last = self._final and self._reading is _FRAME_END
                 piece = self._deflater.inflate(piece, last, self._maxMessage - self._total)
             except InflateError as error:
                 self._handler.inflateFailed(error)
@@ -395,6 +406,13 @@ class Fast(Writer):
                 self._parts = BytesIO()
             self._parts.write(piece)
         return True
+
+    def _keepRaw(self, piece: bytes) -> None:
+        """Keep a piece of a compressed message as it was received: another process cannot continue to inflate it."""
+        if self._raw is None:
+            self._raw = BytesIO()
+            self._before = self._deflater.window
+        self._raw.write(piece)
 
     def _isTextSoFar(self, piece: bytes) -> bool:
         """Check UTF-8 as it arrives, so that the first invalid byte fails the connection (RFC 6455 8.1)."""
@@ -414,6 +432,7 @@ class Fast(Writer):
     def _end(self) -> bool:
         """Handle the end of a message. Returns False if the message ends within a character (RFC 6455 8.1)."""
         self._reading = _MESSAGE
+        self._raw = None
         if self._decoder is not None and self._decoder.getstate()[0]:
             self._handler.invalidText(True)
             return False
@@ -433,6 +452,36 @@ class Fast(Writer):
         """Whether the next byte begins a message."""
         return self._reading is _MESSAGE and not self._rest
 
+    @property
+    def unread(self) -> Unread | None:
+        """
+        What was received and is not passed on, for another process.
+
+        None if that is not possible: Autobahn reads, or some of the message is passed on already.
+        """
+        reading, deflater = self._reading, self._deflater
+        if reading is _AUTOBAHN or self._feeding:
+            return None
+        window = b"" if deflater is None else deflater.window
+        if reading is _MESSAGE:
+            return Unread(self._rest, window)
+        if self._streams:
+            return None
+        isWhole = reading is _FRAME_END and self._final
+        isCompressed = self._compressed and not isWhole
+        kept = self._raw if isCompressed else self._parts
+        left, isLast = (self._left, self._final) if reading is _PAYLOAD else (0, isWhole)
+        frames = framesOf(
+            Opcode.BINARY if self._isBinary else Opcode.TEXT,
+            b"" if kept is None else kept.getvalue(),
+            self._maxFrame,
+            isCompressed,
+            left,
+            self._mask,
+            isLast,
+        )
+        return Unread(frames + self._rest, self._before if isCompressed and self._raw is not None else window)
+
     # -- ending ---------------------------------------------------------------------------------------------------
 
     def handOver(self, rest: bytes, left: int) -> None:
@@ -444,7 +493,7 @@ class Fast(Writer):
     def _fallBack(self, rest: bytes) -> int:
         """Let Autobahn read on from here. Returns -1."""
         reading, self._reading = self._reading, _AUTOBAHN
-        self._parts = None
+        self._parts = self._raw = None
         if self._handler is not None:
             left = self._left if reading is _PAYLOAD else 0
             inside = reading in (_FRAME, _PAYLOAD) or (reading is _FRAME_END and not self._final)
@@ -454,5 +503,5 @@ class Fast(Writer):
     def close(self) -> None:
         """Called when the connection is gone."""
         super().close()
-        self._received = self._parts = None
+        self._received = self._parts = self._raw = None
         self._rest = b""

@@ -91,6 +91,10 @@ class FrameHandler(Protocol):
     def consumeData(self) -> None:
         """Let Autobahn read its buffer."""
 
+    @property
+    def unreadPlain(self) -> bytes | None:
+        """What Autobahn has not read yet; None while it is within a message."""
+
     # -- backpressure ---------------------------------------------------------------------------------------------
 
     def onBuffered(self, size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wsd.frames.handler import FrameHandler, FrameLimits
+from wsd.frames.unread import Unread
 from wsd.frames.writing import Writer
 
 
@@ -26,3 +27,11 @@ class Plain(Writer):
     def resumeReading(self) -> None:
         """Called when reading is no longer held."""
         self._handler.consumeData()
+
+    @property
+    def unread(self) -> Unread | None:
+        """What was received and is not passed on, for another process; None within a message, which Autobahn keeps."""
+        rest = self._handler.unreadPlain
+        if rest is None:
+            return None
+        return Unread(rest, b"" if self._deflater is None else self._deflater.window)

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from wsd.config import Config
 from wsd.listen.endpoints import CannotListen, SystemdEndpoint, TcpEndpoint, UnixEndpoint, cannotShare, readEndpoint
+from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
-from wsd.listen.systemd import NotListening, adopt, inherited
+from wsd.listen.systemd import NotListening, adopt
 from wsd.policies.address import isLoopback
 
 BACKLOG = 4096
@@ -29,27 +30,33 @@ _LONGEST_PATH = 107
 _TRIES = 20
 """Attempts to find a port that is free on every host."""
 
+_NONE = HandedSockets([], [])
 
-def bind(config: Config, environ: MutableMapping[str, str]) -> tuple[list[Listener], list[str]]:
+
+def bind(
+    config: Config, environ: MutableMapping[str, str], handed: HandedSockets | None = None
+) -> tuple[list[Listener], list[str]]:
     """
     Bind every listener of the configuration. Returns them, and notices for the log (this machine has no ::1).
 
-    Sockets that systemd passed, and that no endpoint string names, replace host and port. Raises `CannotListen`, after
-    closing the sockets that were bound before.
+    A socket of `handed`, by default of those that systemd passes, is used instead of a new one with the same address.
+    Sockets of .socket units that no endpoint string names replace host and port. Raises `CannotListen`, after closing
+    the sockets that were bound before.
     """
     listeners: list[Listener] = []
     notices: list[str] = []
-    passed = inherited(environ)
+    handed = HandedSockets.of(environ) if handed is None else handed
+    passed = list(handed.passed)
     try:
         for secure, strings in ((False, config.listen), (True, config.tls.listen)):
-            listeners.extend(_bindEndpoint(string, secure, passed) for string in strings)
-        left = [descriptor for _, descriptor in passed if descriptor >= 0]
+            listeners.extend(_bindEndpoint(string, secure, passed, handed) for string in strings)
+        left = [(number, *each) for number, each in enumerate(passed) if each[1] >= 0]
         if config.tls.port is not None:
-            listeners[:0] = _bindHosts(config.host, config.tls.port, True, notices)
+            listeners[:0] = _bindHosts(config.host, config.tls.port, True, notices, handed)
         if left:
-            listeners[:0] = [_inheritedListener("systemd", descriptor, False) for descriptor in left]
+            listeners[:0] = [_passedListener("systemd", each, False) for each in left]
         elif config.port is not None:
-            listeners[:0] = _bindHosts(config.host, config.port, False, notices)
+            listeners[:0] = _bindHosts(config.host, config.port, False, notices, handed)
     except CannotListen:
         for listener in listeners:
             listener.close()
@@ -120,19 +127,21 @@ def _checkPath(string: str, path: str) -> list[str]:
 
 
 def _checkHost(host: str) -> None:
-    listener = _bindHost(host, 0, False, [])
+    listener = _bindHost(host, 0, False, [], _NONE)
     if listener is not None:
         listener.close()
 
 
-def _bindHosts(hosts: Sequence[str], port: int, secure: bool, notices: list[str]) -> list[Listener]:
+def _bindHosts(
+    hosts: Sequence[str], port: int, secure: bool, notices: list[str], handed: HandedSockets
+) -> list[Listener]:
     """One listener for each host, all on one port. Port 0 finds one that is free on every host."""
     for _ in range(_TRIES):
         bound: list[Listener] = []
         chosen = port
         try:
             for host in hosts:
-                listener = _bindHost(host, chosen, secure, notices)
+                listener = _bindHost(host, chosen, secure, notices, handed)
                 if listener is not None:
                     bound.append(listener)
                     assert listener.socket is not None
@@ -147,9 +156,12 @@ def _bindHosts(hosts: Sequence[str], port: int, secure: bool, notices: list[str]
     raise CannotListen(f"there is no free port on all of {', '.join(hosts)}; name one with --port")
 
 
-def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listener | None:
+def _bindHost(host: str, port: int, secure: bool, notices: list[str], handed: HandedSockets) -> Listener | None:
     plain = host.strip("[]")
     family = socket.AF_INET6 if ":" in plain else socket.AF_INET
+    found = handed.takeTcp(family, plain, port, secure)
+    if found is not None:
+        return _tcpListener(found, plain, secure)
     try:
         bound = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
@@ -169,7 +181,11 @@ def _bindHost(host: str, port: int, secure: bool, notices: list[str]) -> Listene
             return None
         raise CannotListen(_sentence(plain, port, error)) from None
     bound.setblocking(False)
-    name = f"[{plain}]" if family == socket.AF_INET6 else plain
+    return _tcpListener(bound, plain, secure)
+
+
+def _tcpListener(bound: socket.socket, plain: str, secure: bool) -> Listener:
+    name = f"[{plain}]" if bound.family == socket.AF_INET6 else plain
     scheme = "wss" if secure else "ws"
     address = bound.getsockname()
     return Listener(f"{scheme}://{name}:{address[1]}/", secure, bound, wide=not isLoopback(address[0]))
@@ -194,28 +210,31 @@ def _sentence(host: str, port: int, error: OSError) -> str:
 # -- endpoint strings ---------------------------------------------------------------------------------------------
 
 
-def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]]) -> Listener:
+def _bindEndpoint(string: str, secure: bool, passed: list[tuple[str, int]], handed: HandedSockets) -> Listener:
     endpoint = readEndpoint(string)
     if endpoint is None:
         return Listener(string, secure, endpoint=string, wide=True)
     if isinstance(endpoint, TcpEndpoint):
-        listener = _bindTcp(endpoint, secure)
+        listener = _bindTcp(endpoint, secure, handed)
     elif isinstance(endpoint, UnixEndpoint):
-        listener = _bindUnix(string, endpoint, secure)
+        listener = _bindUnix(string, endpoint, secure, handed)
     else:
         listener = _bindInherited(string, endpoint, secure, passed)
     listener.proxied = endpoint.proxied
     return listener
 
 
-def _bindTcp(endpoint: TcpEndpoint, secure: bool) -> Listener:
-    listener = _bindHost(endpoint.host, endpoint.port, secure, [])
+def _bindTcp(endpoint: TcpEndpoint, secure: bool, handed: HandedSockets) -> Listener:
+    listener = _bindHost(endpoint.host, endpoint.port, secure, [], handed)
     assert listener is not None
     return listener
 
 
-def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool) -> Listener:
+def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool, handed: HandedSockets) -> Listener:
     path = endpoint.path
+    found = handed.takeUnix(path)
+    if found is not None:
+        return _unixListener(found, path, secure)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _removeStale(path)
@@ -230,6 +249,10 @@ def _bindUnix(string: str, endpoint: UnixEndpoint, secure: bool) -> Listener:
             ) from None
         raise CannotListen(f"listen {string!r}: {error.strerror}; choose a path in a writable folder") from None
     bound.setblocking(False)
+    return _unixListener(bound, path, secure)
+
+
+def _unixListener(bound: socket.socket, path: str, secure: bool) -> Listener:
     return Listener(f"{'wss' if secure else 'ws'}+unix:{path}", secure, bound)
 
 
@@ -262,11 +285,14 @@ def _bindInherited(string: str, endpoint: SystemdEndpoint, secure: bool, passed:
         raise CannotListen(
             f"listen {string!r}: systemd passed no such socket, or it is already in use; it passed {have}"
         )
-    passed[passed.index(wanted)] = (wanted[0], -1)
-    return _inheritedListener(f"listen {string!r}", wanted[1], secure)
+    number = passed.index(wanted)
+    passed[number] = (wanted[0], -1)
+    return _passedListener(f"listen {string!r}", (number, *wanted), secure)
 
 
-def _inheritedListener(who: str, descriptor: int, secure: bool) -> Listener:
+def _passedListener(who: str, each: tuple[int, str, int], secure: bool) -> Listener:
+    """A listener on a socket of a .socket unit, given with its number, its name and its descriptor."""
+    number, name, descriptor = each
     try:
         adopted = adopt(descriptor)
     except NotListening as fault:
@@ -274,8 +300,7 @@ def _inheritedListener(who: str, descriptor: int, secure: bool) -> Listener:
     address = adopted.getsockname()
     scheme = "wss" if secure else "ws"
     if adopted.family == socket.AF_UNIX:
-        return Listener(f"{scheme}+unix:{address}", secure, adopted, inherited=True)
+        return Listener(f"{scheme}+unix:{address}", secure, adopted, inherited=True, unitSocket=(number, name))
     host = f"[{address[0]}]" if adopted.family == socket.AF_INET6 else address[0]
-    return Listener(
-        f"{scheme}://{host}:{address[1]}/", secure, adopted, wide=not isLoopback(address[0]), inherited=True
-    )
+    url, wide = f"{scheme}://{host}:{address[1]}/", not isLoopback(address[0])
+    return Listener(url, secure, adopted, wide=wide, inherited=True, unitSocket=(number, name))

@@ -30,9 +30,31 @@ class Listener:
     """Whether another process bound it, and has it too: its path is not removed."""
     shared: bool = False
     """Whether other workers accept from the same socket: each takes few at a time, so that all get their share."""
+    unitSocket: tuple[int, str] | None = None
+    """The number and the name of the socket if systemd holds it for a .socket unit."""
     proxied: bool | None = None
     """Whether connections begin with a PROXY header, by `proxy` in the endpoint string; None if that does not say."""
     ports: list[IListeningPort] = field(default_factory=list)
+
+    @property
+    def descriptor(self) -> int | None:
+        """The descriptor of the listening socket; None for a Twisted endpoint, and after `stop`."""
+        if self.socket is not None:
+            return self.socket.fileno()
+        port = self.ports[0] if self.ports else None
+        return port.fileno() if isinstance(port, (TCPPort, UNIXPort)) else None
+
+    def pause(self, isPaused: bool) -> None:
+        """Stop accepting, or go on. Meanwhile clients wait in the kernel's queue."""
+        for port in self.ports:
+            if isinstance(port, (TCPPort, UNIXPort)):
+                port.pause(isPaused)
+
+    def leave(self) -> None:
+        """Another process has the socket: `stop` does not remove the path of a unix socket."""
+        for port in self.ports:
+            if isinstance(port, UNIXPort):
+                port.ownsPath = False
 
     def adopt(
         self, reactor: Any, factory: IProtocolFactory, ring: Any = None, shortage: Shortage | None = None

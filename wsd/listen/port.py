@@ -134,6 +134,7 @@ class _Accepting(_Base):
 
     log = Logger()
 
+    _isPaused = False
     shortage: Shortage | None = None
     """Turns away connections that cannot be accepted; without it Twisted logs each failure."""
     batch = _BATCH
@@ -168,8 +169,16 @@ class _Accepting(_Base):
         self.numberAccepts = min(most + 20, _BATCH)
 
     def _resume(self) -> None:
-        if self.connected and not self.disconnecting:
+        if self.connected and not self.disconnecting and not self._isPaused:
             self.startReading()
+
+    def pause(self, isPaused: bool) -> None:
+        """Stop accepting, or go on."""
+        self._isPaused = isPaused
+        if isPaused:
+            self.stopReading()
+        else:
+            self._resume()
 
     def _begin(self, client: Any, name: Any) -> None:
         factory: Any = self.factory
@@ -212,6 +221,8 @@ class UNIXPort(_Accepting, unix.Port):
 
     transport = UNIXTransport
     ownsPath = True
+    _shouldShutdown = False
+    """Closing it ends nothing for systemd or another process that has the socket too."""
 
     def startListening(self) -> None:
         """Begin to accept. The path keeps its mode, which Twisted would set to 666."""

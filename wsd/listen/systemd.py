@@ -6,7 +6,8 @@ import errno
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from array import array
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,10 @@ _RETRY = 0.1
 
 _TEMPORARY = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Errors of sending that go away: systemd's socket is full, or memory or descriptors have run out."""
+
+
+KEPT, KEPT_TLS = "wsd-kept", "wsd-kept-tls"
+"""The names under which systemd keeps our own sockets through a crash (FDNAME, sd_pid_notify_with_fds(3))."""
 
 
 class NotListening(Exception):
@@ -40,10 +45,13 @@ def recall(environ: MutableMapping[str, str]) -> None:
 
 
 def isPassed() -> bool:
-    """Returns whether systemd has passed sockets to this process, whatever the environment says by now."""
+    """
+    Returns whether systemd has passed sockets of .socket units to this process, whatever the environment says by now.
+    """
     passed: dict[str, str] = {}
     recall(passed)
-    return passed.get("LISTEN_PID") == str(os.getpid())
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+    return passed.get("LISTEN_PID") == str(os.getpid()) and any(name not in (KEPT, KEPT_TLS) for name in names)
 
 
 def inherited(environ: MutableMapping[str, str]) -> list[tuple[str, int]]:
@@ -94,6 +102,8 @@ class Systemd:
 
     def __init__(self, environ: MutableMapping[str, str], clock: IReactorTime) -> None:
         address = environ.pop("NOTIFY_SOCKET", "")
+        self.variables = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": environ.get("WATCHDOG_USEC", "")}
+        """The variables that the process after an upgrade needs to notify it."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._clock = clock
         self._unsent: list[bytes] = []
@@ -122,6 +132,22 @@ class Systemd:
         message = "\n".join(lines).encode()
         self._unsent = [*(each for each in self._unsent if each != message), message]
         return self._retry is not None or self._send()
+
+    def keep(self, name: str, descriptors: Sequence[int]) -> None:
+        """
+        Let systemd keep these descriptors, and pass them to the next process if this one fails (FDSTORE=1).
+
+        Those that it keeps under this name already are dropped. It keeps none if the unit has no
+        FileDescriptorStoreMax=.
+        """
+        if not self._address.startswith(("/", "\0")):
+            return
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))]
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(f"FDSTOREREMOVE=1\nFDNAME={name}".encode(), self._address)
+            if descriptors:
+                sender.sendmsg([f"FDSTORE=1\nFDNAME={name}".encode()], rights, 0, self._address)
 
     def _send(self) -> bool:
         """Send all messages, or schedule another attempt. Returns False if nobody listens."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import main, tcp, unix
 from twisted.internet.address import IPv6Address
-from twisted.internet.error import ConnectionAborted, ConnectionDone
+from twisted.internet.error import ConnectionAborted
 from twisted.python import failure
 
 from wsd.listen.ring import Read, Ring
@@ -282,10 +282,32 @@ class Sending(_Base):
             self._flushGathered()
         super().loseWriteConnection()
 
-    def detach(self) -> None:
-        """Let go of a connection that another process has received. It stays open, but is lost for the protocol."""
-        self._shouldShutdown = False
-        self.connectionLost(failure.Failure(ConnectionDone()))
+    # -- moving to another process --------------------------------------------------------------------------------
+
+    def suspend(self) -> list[bytes]:
+        """Read and send nothing more. Returns what waits to be sent."""
+        self.stopReading()
+        self.stopWriting()
+        return [bytes(piece) for piece in self._queue or ()]
+
+    def restart(self) -> None:
+        """Undo `suspend`."""
+        if self._queue:
+            self.startWriting()
+        if not self.producerPaused:
+            self.startReading()
+
+    def abandon(self) -> None:
+        """Called when another process has the connection: close our descriptor, which does not end the connection."""
+        self.stopReading()
+        self.stopWriting()
+        self.disconnected, self.connected = 1, 0
+        self._queue = self._gathering = None
+        self.unsent = 0
+        self._tell = None
+        self._socketReader, self.receiver, self.producer = None, None, None
+        self.socket.close()
+        del self.protocol, self.socket, self.fileno
 
     def connectionLost(self, reason: failure.Failure) -> None:
         """Discard what was not sent, and tell the protocol."""

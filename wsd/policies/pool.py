@@ -271,6 +271,11 @@ class PoolShare:
         self.abandon(job)
         job.done.errback(JobTimedOut(f"this took longer than {self._timeout:g} seconds"))
 
+    def reopen(self) -> None:
+        """Take jobs again after `stop`."""
+        if self._state is _ShareState.closed:
+            self._state = _ShareState.unused
+
     # -- the end --------------------------------------------------------------------------------------------------
 
     def stop(self) -> Deferred[None]:

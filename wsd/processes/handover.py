@@ -17,7 +17,9 @@ from dataclasses import asdict
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from wsd.head import Refused
 from wsd.listen.proxy import ProxiedTransport, ProxyHeader
@@ -81,7 +83,9 @@ class Passing:
         }
         if tls is None and wire is not None and not wire.unsent:
             self.owner.send(CONNECTION, {**fields, "relayed": False}, data, [wire.fileno()])
-            wire.detach()
+            protocol = wire.protocol
+            wire.abandon()
+            protocol.connectionLost(Failure(ConnectionDone()))
             return None
         near, far = socket.socketpair()
         with far:

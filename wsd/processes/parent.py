@@ -26,6 +26,7 @@ from wsd.control.socket import ControlSocket
 from wsd.listen.bind import bind
 from wsd.listen.descriptors import raiseDescriptorLimit
 from wsd.listen.endpoints import CannotListen
+from wsd.listen.handed import HandedSockets
 from wsd.listen.systemd import Systemd, recall
 from wsd.logs import describeError
 from wsd.processes.channel import ChannelMessage
@@ -110,8 +111,9 @@ class Parent(Service):
     def startService(self) -> None:
         """Start the workers."""
         super().startService()
-        # Without a handler, SIGHUP would end the daemon.
-        self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
+        # Without a handler, they would end the daemon.
+        for number, handler in ((signal.SIGHUP, self._hup), (signal.SIGUSR2, self._usr2)):
+            self._signals[number] = signal.signal(number, handler)
         raiseDescriptorLimit()
         self._reactor.callWhenRunning(self._startAll)
 
@@ -332,6 +334,19 @@ class Parent(Service):
         del self._reloads[:1]
         self._askNext()
 
+    # -- upgrading ------------------------------------------------------------------------------------------------
+
+    def _usr2(self, *_: Any) -> None:
+        self._reactor.callFromThread(self._refuseUpgrade)
+
+    def _refuseUpgrade(self) -> None:
+        """The sockets and the counts of several workers cannot be handed over to a new version."""
+        self.log.error(
+            "not upgraded, this process serves on: {sentence}",
+            event="upgrade.refused",
+            sentence="a daemon with several workers cannot be upgraded; restart it instead",
+        )
+
     # -- stopping -------------------------------------------------------------------------------------------------
 
     def stopService(self) -> Deferred[Any]:
@@ -371,7 +386,10 @@ class Parent(Service):
 
 def bindShared(config: Config, environ: MutableMapping[str, str]) -> list[SharedListener]:
     """Bind the listeners of a configuration for its workers. Raises `CannotListen`."""
-    listeners, notices = bind(config, environ)
+    handed = HandedSockets.of(environ)
+    listeners, notices = bind(config, environ, handed)
+    # At the addresses of these, nothing listens any more.
+    handed.closeRest()
     shared: list[SharedListener] = []
     try:
         shared.extend(share(listener, config.workers) for listener in listeners)

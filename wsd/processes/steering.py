@@ -21,6 +21,10 @@ class ParentSteering:
         """Let all workers reload, one after the other."""
         return await self._parent.reload()
 
+    async def upgrade(self) -> str:
+        """Raises `CommandError`: the sockets and the counts of several workers cannot be handed over."""
+        raise CommandError("a daemon with several workers cannot be upgraded; restart it instead")
+
     @property
     def connections(self) -> list[Connection]:
         """Raises `CommandError`."""

@@ -88,6 +88,7 @@ class DescribeFactory(Factory):
 
     connection = Describe
     placement = Placement.free
+    stateVersion = 1
     about = MappingProxyType(
         {
             "en": "Shows your request as the server received it, over HTTP and over a WebSocket.",

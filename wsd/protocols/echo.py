@@ -158,13 +158,16 @@ class Echo(Connection):
         switches = self.switches
         for number in range(switches.ping):
             self.ping(b"%d" % (number + 1))
-        if switches.push:
-            self._pushing = LoopingCall(self._push)
-            self._pushing.clock = self.clock
-            self._pushing.start(switches.push / 1000)
+        self._startPushing(now=True)
         if switches.close is not None or switches.abrupt:
             return self._finish()
         return None
+
+    def _startPushing(self, now: bool) -> None:
+        if self.switches.push:
+            self._pushing = LoopingCall(self._push)
+            self._pushing.clock = self.clock
+            self._pushing.start(self.switches.push / 1000, now)
 
     def received(self, payload: bytes, isBinary: bool) -> Any:
         """Called with a message: answer it."""
@@ -211,6 +214,20 @@ class Echo(Connection):
             now = datetime.fromtimestamp(time(), UTC)
             self.send(now.isoformat(timespec="milliseconds"))
 
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether there is nothing more to do than to answer: a close that is to come could be lost."""
+        return self.switches.close is None and not self.switches.abrupt
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Go on with the switches of the query."""
+        if self.request.queries:
+            self.switches = readSwitches(self.request.queries, self.options)
+            self._isPlain = self.switches.isPlain
+        self._startPushing(now=False)
+
     def full(self) -> None:
         """Called when the send buffer is full: stop reading."""
         self.hold()
@@ -245,3 +262,4 @@ class EchoFactory(Factory):
         }
     )
     Options = EchoOptions
+    stateVersion = 1

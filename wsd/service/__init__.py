@@ -9,15 +9,15 @@ do with it. `checking` checks a configuration without starting it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any
-
-from twisted.application.service import IService
 
 from wsd.config import Config
 from wsd.config.state import Locks
 from wsd.control.socket import ControlSocket
 from wsd.listen.endpoints import CannotListen
+from wsd.listen.handed import HandedSockets
 from wsd.listen.systemd import recall
 from wsd.logs import Threshold
 from wsd.metrics import Metrics
@@ -34,19 +34,27 @@ __all__ = ["CannotListen", "Daemon", "check", "lockFiles", "makeService", "place
 
 
 def makeService(
-    config: Config, reactor: Any, reread: Callable[[], Config], threshold: Threshold | None = None
-) -> IService:
+    config: Config,
+    reactor: Any,
+    reread: Callable[[], Config],
+    threshold: Threshold | None = None,
+    handed: HandedSockets | None = None,
+    locked: Mapping[str, int] = MappingProxyType({}),
+) -> Daemon:
     """
     The daemon as a service of Twisted's, with every listener bound.
 
     `reread` returns the configuration as it is now; it is called for each reload. `threshold` is the level of the log,
-    for `wsd ctl log-level`. Raises `CannotListen` or `ConfigError`, each with one sentence for the terminal.
+    for `wsd ctl log-level`. In an upgrade, the process before passes the listening sockets `handed`, and the
+    descriptors of the files that it has `locked`, by their paths. Raises `CannotListen` or `ConfigError`, each with one
+    sentence for the terminal.
     """
     recall(os.environ)
     locks = Locks()
+    locks.adopt(locked)
     locks.take(lockFiles(config, os.environ))
     try:
-        daemon = Daemon(config, reactor, reread, os.environ, locks)
+        daemon = Daemon(config, reactor, reread, os.environ, locks, handed=handed)
     except BaseException:
         locks.close()
         raise

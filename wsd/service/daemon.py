@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -19,6 +19,7 @@ from wsd import __version__
 from wsd.config import Config, ConfigError, Policies, Route
 from wsd.config.changes import fixedOf
 from wsd.config.state import Locks
+from wsd.connection import Factory
 from wsd.control.interface import ReloadOutcome
 from wsd.control.socket import ControlSocket
 from wsd.frames import Plane
@@ -26,8 +27,9 @@ from wsd.frames import choose as choosePlane
 from wsd.frames.libraries import chosen
 from wsd.listen.descriptors import raiseDescriptorLimit, roomIn
 from wsd.listen.endpoints import CannotListen
+from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
-from wsd.listen.systemd import Systemd
+from wsd.listen.systemd import KEPT, KEPT_TLS, Systemd
 from wsd.logs import describeError
 from wsd.metrics import Metrics
 from wsd.policies.address import Trust, inNetworks
@@ -43,7 +45,7 @@ from wsd.service.status import statusOf
 from wsd.web.attempts import Why
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
-from wsd.web.draining import Drain
+from wsd.web.draining import RESTART, Drain
 from wsd.web.probes import Health, MetricsPage, Ready
 from wsd.web.site import Site, SiteRoute
 from wsd.web.status import Status, addStatus
@@ -59,6 +61,10 @@ def planeOf(config: Config) -> Plane:
         return choosePlane(config.frames)
     except ValueError as error:
         raise ConfigError(f"frames: {error}") from None
+
+
+class UpgradeRefused(Exception):
+    """An upgrade has failed, or was not begun: the daemon serves on. The message is one sentence."""
 
 
 class DaemonState(Enum):
@@ -81,6 +87,26 @@ class Membership:
     served: Callable[[], object]
 
 
+class Predecessor(Protocol):
+    """The process before an upgrade, as the daemon after it sees it."""
+
+    def takeOver(self, daemon: Daemon) -> Deferred[None]:
+        """Take its connections. Fires when it accepts no more, and fails if it keeps them."""
+
+    def serving(self) -> None:
+        """Called when this daemon has taken over."""
+
+    def refused(self) -> None:
+        """Called when this daemon cannot take over. Ends the process."""
+
+
+class Successor(Protocol):
+    """The process after an upgrade, as the daemon before it sees it."""
+
+    def abort(self) -> None:
+        """Called when the daemon stops: end an upgrade that is under way."""
+
+
 class Daemon(Service):
     """The daemon: its listeners, its site and its routes."""
 
@@ -95,7 +121,9 @@ class Daemon(Service):
         environ: MutableMapping[str, str],
         locks: Locks | None = None,
         membership: Membership | None = None,
+        handed: HandedSockets | None = None,
     ) -> None:
+        """`handed` has listening sockets from another process; by default those that systemd passes."""
         self.reactor = reactor
         self.config = config
         self.state = DaemonState.starting
@@ -104,10 +132,18 @@ class Daemon(Service):
         self.control: ControlSocket | None = None
         self._reread = reread
         self._environ = environ
-        self._locks = locks
+        self.locks = locks
         self._membership = membership
         self._fixed = fixedOf(config)
-        self._systemd = Systemd(environ, reactor)
+        self.systemd = Systemd(environ, reactor)
+        self.predecessor: Predecessor | None = None
+        """The process that hands over to this one while it starts."""
+        self.upgrades: Callable[[], Deferred[str]] | None = None
+        """Upgrades the daemon. Set by `wsd.processes`."""
+        self.successor: Successor | None = None
+        """The process to which this one hands over, while it does."""
+        self.hasHandedOver = False
+        """Whether another process serves: what is left here ends with 1012."""
         self._plane = planeOf(config)
         self._timer = Timer(reactor)
         self.metrics = Metrics(self._plane.traffic)
@@ -143,7 +179,7 @@ class Daemon(Service):
         )
         self._drain = Drain(self.site, lambda: self.routes.connections, reactor)
         self._addPages()
-        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics, bound)
+        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics, bound, handed)
         self._describeMetrics()
 
     def _addPages(self) -> None:
@@ -200,28 +236,33 @@ class Daemon(Service):
         """Start the routes, then listen. A route that cannot start answers 503; all other routes work."""
         super().startService()
         if self._membership is None:
-            # Without a handler, SIGHUP would end the daemon.
-            self._signals = {signal.SIGHUP: signal.signal(signal.SIGHUP, self._hup)}
+            # Without a handler, they would end the daemon.
+            for number, handler in ((signal.SIGHUP, self._hup), (signal.SIGUSR2, self._usr2)):
+                self._signals[number] = signal.signal(number, handler)
         self._descriptors = raiseDescriptorLimit()
         self.listening.prepare()
-        if self._locks is not None:
-            self._locks.sign()
+        if self.locks is not None:
+            self.locks.sign()
         self._timer.start()
         tuneMalloc()
         HeapTrimmer(self._timer, lambda: self.metrics.transferred + self._budget.total).start()
-        notices = self._locks.notices if self._locks is not None else ()
+        notices = self.locks.notices if self.locks is not None else ()
         logStart(self._plane, self._descriptors, self.listening.notices, notices)
         self._admission.setRoom(roomIn(self._descriptors))
         warnOfFewDescriptors(self.config.policies.max_connections, self._admission.most, self._descriptors)
-        if self.control is not None:
+        if self.control is not None and self.predecessor is None:
             self.control.configure(self.config.control)
         # The reactor must handle signals first: the daemon may be stopped as soon as it reports that it is ready.
         self.reactor.callWhenRunning(self._startRoutes)
 
     def _startRoutes(self) -> None:
-        self.routes.start().addCallback(lambda _: self._listen()).addCallbacks(
-            lambda _: self._serve(), self._cannotStart
-        )
+        started = self.routes.start() if self.predecessor is None else self._takeOver(self.predecessor)
+        started.addCallback(lambda _: self._listen()).addCallbacks(lambda _: self._serve(), self._cannotStart)
+
+    def _takeOver(self, predecessor: Predecessor) -> Deferred[Any]:
+        """Start the routes, and take the connections of the process before. It has the files until it passes them."""
+        started = self.routes.start(exclusive=False)
+        return started.addCallback(lambda _: predecessor.takeOver(self))
 
     def _listen(self) -> Deferred[Any]:
         """Accept connections, unless the daemon was stopped before its routes had started."""
@@ -238,11 +279,23 @@ class Daemon(Service):
             warnOfBuiltIn(self.config, self.routes.routes, self.listening.listeners)
         else:
             self._membership.served()
-        self._systemd.notify("READY=1", self._status)
-        if self._systemd.watchdog is not None:
-            self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.notify("WATCHDOG=1"))
+        if self.predecessor is None:
+            self.becomeMain()
+        else:
+            self.predecessor.serving()
         if self.listening.certificates is not None:
             self._repeat(_WATCH, self.listening.certificates.poll)
+
+    def becomeMain(self) -> None:
+        """Called when this is the main process of its unit: tell systemd that it is ready, and give signs of life."""
+        if self.control is not None and self.predecessor is not None:
+            # The process before has just closed its own.
+            self.control.configure(self.config.control)
+        self.systemd.notify("READY=1", self._status)
+        for name, secure in ((KEPT, False), (KEPT_TLS, True)):
+            self.systemd.keep(name, [descriptor for descriptor, isTls in self.listening.bound if isTls is secure])
+        if self.systemd.watchdog is not None:
+            self._repeat(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
 
     @property
     def _status(self) -> str:
@@ -264,6 +317,8 @@ class Daemon(Service):
             self.log.failure("wsd cannot start", cause)
         self.log.critical("wsd: {sentence}", event="daemon.unusable", sentence=cause.getErrorMessage())
         self.hasFailed = True
+        if self.predecessor is not None:
+            self.predecessor.refused()
         # Twisted's commands have an exit status other than 0 only if a signal ends them.
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -273,7 +328,7 @@ class Daemon(Service):
         """Answer new requests, or refuse them with 503, /readyz included, until the daemon admits them again."""
         self.state = DaemonState.serving if isAdmitting else DaemonState.draining
         self.site.stopping = not isAdmitting
-        self._systemd.notify("READY=1", self._status)
+        self.systemd.notify("READY=1", self._status)
 
     # -- reloading ------------------------------------------------------------------------------------------------
 
@@ -284,13 +339,14 @@ class Daemon(Service):
         """
         Read the configuration and the certificates again. If the new configuration is wrong, the old one stays.
 
-        Returns the new text for `systemctl status`.
-
         New connections get the new routes and policies. Listeners stay as they are; changing them needs a restart.
+        During an upgrade nothing is reloaded: the new process reads the configuration anyway.
         """
         if not self.running:
             return ReloadOutcome("the daemon is not running")
-        self._systemd.notify("RELOADING=1")
+        if self.successor is not None:
+            return ReloadOutcome("an upgrade is under way, and the new process reads the configuration itself")
+        self.systemd.notify("RELOADING=1")
         outcome = ReloadOutcome("an internal error occurred; see the log")
         try:
             outcome = self._reloaded()
@@ -298,7 +354,7 @@ class Daemon(Service):
             self.log.failure("not reloaded", event="reload.refused")
         finally:
             refused = outcome.refused
-            self._systemd.notify("READY=1", self._status if refused is None else f"not reloaded: {refused}")
+            self.systemd.notify("READY=1", self._status if refused is None else f"not reloaded: {refused}")
         return outcome
 
     def _reloaded(self) -> ReloadOutcome:
@@ -306,8 +362,8 @@ class Daemon(Service):
         try:
             config = self._reread()
             routes = self.routes.build(config.routes)
-            if self._locks is not None:
-                self._locks.take(lockFiles(config, self._environ, self._serves))
+            if self.locks is not None:
+                self.locks.take(lockFiles(config, self._environ, self._serves))
             self.routes.introduce(routes)
         except BaseException as error:
             # Modules of users run here. Whatever they raise, even SystemExit, does not end the daemon.
@@ -345,6 +401,43 @@ class Daemon(Service):
             self.control.configure(config.control)
         return logChanges(before, config, self._fixed)
 
+    def rebuild(self, factories: Iterable[Factory]) -> None:
+        """Replace factories that were stopped alone by new ones, which start."""
+        for factory in factories:
+            factory.hasFailed = True
+        routes = self.routes.build(self.config.routes)
+        self.routes.introduce(routes)
+        self.routes.replace(routes)
+        self.site.replaceRoutes(routes.values())
+
+    # -- upgrading ------------------------------------------------------------------------------------------------
+
+    def _usr2(self, *_: Any) -> None:
+        self.reactor.callFromThread(self._upgradeBySignal)
+
+    def _upgradeBySignal(self) -> None:
+        # The outcome is in the log.
+        self.upgrade().addErrback(lambda failure: failure.trap(UpgradeRefused))
+
+    def upgrade(self) -> Deferred[str]:
+        """
+        Start the version on the disk, and hand everything over to it. Then this process ends.
+
+        Fires with a sentence about what was done. Fails with `UpgradeRefused` if this process serves on.
+        """
+        if self.upgrades is None:
+            return fail(UpgradeRefused("this daemon was not started by a command that can start it again"))
+        if self.state is not DaemonState.serving:
+            return fail(UpgradeRefused(self.state.value))
+        return self.upgrades()
+
+    def handOver(self) -> None:
+        """Called when another process serves: end this one when the connections that have stayed are closed."""
+        self.hasHandedOver = True
+        self._drain.farewell = RESTART
+        self.listening.leave()
+        self.reactor.stop()
+
     # -- stopping -------------------------------------------------------------------------------------------------
 
     def stopService(self) -> Deferred[Any]:
@@ -356,9 +449,12 @@ class Daemon(Service):
         After a second TERM or INT, all connections are dropped at once.
         """
         super().stopService()
+        if self.successor is not None and not self.hasHandedOver:
+            self.successor.abort()
         for number in (signal.SIGTERM, signal.SIGINT) if self._membership is None else ():
             self._signals.setdefault(number, signal.signal(number, self._secondSignal))
-        self._systemd.notify("STOPPING=1", "closing the connections")
+        if not self.hasHandedOver:
+            self.systemd.notify("STOPPING=1", "closing the connections")
         self.state = DaemonState.stopping
         self.site.stopping = True
         self.routes.retire()
@@ -395,6 +491,6 @@ class Daemon(Service):
         if self.control is not None:
             self.control.close()
         self._pool.close()
-        if self._locks is not None:
-            self._locks.close()
+        if self.locks is not None:
+            self.locks.close()
         return result

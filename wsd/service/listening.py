@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from wsd.config import Config
 from wsd.listen.bind import bind
 from wsd.listen.endpoints import CannotListen
+from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
 from wsd.listen.port import Shortage
 from wsd.listen.proxy import ProxyFactory
@@ -56,7 +57,9 @@ class Listening:
         certificates: Certificates | None,
         metrics: Metrics,
         bound: Sequence[Listener] | None = None,
+        handed: HandedSockets | None = None,
     ) -> None:
+        """`handed` has listening sockets from another process; by default those that systemd passes."""
         self._reactor = reactor
         self._site = site
         self.certificates = certificates
@@ -65,7 +68,13 @@ class Listening:
         self._proxies: list[ProxyFactory] = []
         self._ring: Any = None
         self._shortage = Shortage(reactor.seconds, metrics.acceptFailure)
-        self.listeners, self.notices = bind(config, environ) if bound is None else (list(bound), [])
+        if bound is None:
+            handed = HandedSockets.of(environ) if handed is None else handed
+            self.listeners, self.notices = bind(config, environ, handed)
+            # At the addresses of these, nothing listens any more.
+            handed.closeRest()
+        else:
+            self.listeners, self.notices = list(bound), []
         self._bindEndpoints()
 
     def _bindEndpoints(self) -> None:
@@ -101,7 +110,7 @@ class Listening:
 
     @property
     def ring(self) -> Any:
-        """The ring that serves the connections."""
+        """The ring that serves the connections. It is made before the first of them."""
         if self._ring is None:
             self._ring = ringOf(self._reactor)
         return self._ring
@@ -109,6 +118,22 @@ class Listening:
     def prepare(self) -> None:
         """Reserve the spare descriptor with which connections are turned away when no other is left."""
         self._shortage.prepare()
+
+    @property
+    def bound(self) -> list[tuple[int, bool]]:
+        """The descriptors of the sockets that the daemon has bound itself, and whether each is for TLS."""
+        found = [(each.descriptor, each.secure) for each in self.listeners if not each.inherited]
+        return [(descriptor, secure) for descriptor, secure in found if descriptor is not None]
+
+    def pause(self, isPaused: bool) -> None:
+        """Stop accepting, or go on. Meanwhile clients wait in the kernel's queues."""
+        for listener in self.listeners:
+            listener.pause(isPaused)
+
+    def leave(self) -> None:
+        """Another process has the sockets."""
+        for listener in self.listeners:
+            listener.leave()
 
     def start(self) -> Deferred[Any]:
         """Accept connections."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
@@ -63,6 +64,13 @@ class FactoryBuilder:
         return SiteRoute(route, factories)
 
 
+class FactoryKey(NamedTuple):
+    """Names a factory: the route's key in the configuration, and the subprotocol if the route has one for each."""
+
+    route: str
+    subprotocol: str | None
+
+
 class RouteTable:
     """The routes that are served, and replaced factories that still have connections."""
 
@@ -76,6 +84,10 @@ class RouteTable:
         self.starting: Deferred[Any] = succeed(None)
         """Fires when each factory that the latest `replace` has started is ready, or has failed."""
         self._builder = builder
+        self._started: set[Factory] = set()
+        """Factories that were started alone."""
+        self._stopped: set[Factory] = set()
+        """Factories that were stopped alone."""
 
     @property
     def factories(self) -> list[Factory]:
@@ -109,9 +121,35 @@ class RouteTable:
             factory.meet(known)
             known.append(factory)
 
-    def start(self) -> Deferred[Any]:
-        """Start all factories. Fires when each has started or failed. Never fails itself."""
-        return gatherResults([start(factory) for factory in self.factories])
+    @property
+    def named(self) -> dict[FactoryKey, Factory]:
+        """The factories of the current routes, by what names them in a configuration."""
+        return {
+            FactoryKey(key, subprotocol): factory
+            for key, route in self.routes.items()
+            for subprotocol, factory in route.factories.items()
+        }
+
+    def start(self, exclusive: bool | None = None) -> Deferred[Any]:
+        """
+        Start all factories; with `exclusive` only those that lock files, or only all others.
+
+        Fires when each has started or failed. Never fails itself.
+        """
+        chosen = (each for each in self.factories if exclusive is None or isExclusive(each) is exclusive)
+        return gatherResults([start(factory) for factory in chosen if factory not in self._started])
+
+    def startOne(self, factory: Factory) -> Deferred[Any]:
+        """Start one factory, before or again after all others. Fires when it has started or failed."""
+        self._stopped.discard(factory)
+        self._started.add(factory)
+        return start(factory)
+
+    def stopOne(self, factory: Factory) -> Deferred[Any]:
+        """Stop one factory before all others. Fires when it has stopped, failed or timed out."""
+        stopped = self._stop(factory)
+        self._stopped.add(factory)
+        return stopped
 
     def replace(self, routes: Mapping[str, SiteRoute]) -> None:
         """Serve these routes from now on. New factories are started; replaced ones keep their connections."""
@@ -144,6 +182,8 @@ class RouteTable:
         return gatherResults([self._stop(factory) for factory in self.factories])
 
     def _stop(self, factory: Factory) -> Deferred[Any]:
+        if factory in self._stopped:
+            return succeed(None)
         stopped = maybeDeferred(factory.stopped).addTimeout(_STOPPING, self._builder.reactor)
         return stopped.addErrback(
             lambda failure: self.log.failure("a route could not be stopped", failure, event="route.unstopped")
@@ -170,9 +210,18 @@ def lockFiles(
     """The files to lock, as the options of the routes that this process serves name them."""
     for route in filter(serves, config.routes.values()):
         for options in route.options.values():
-            filesOf = getattr(options, "lockFiles", None)
-            if filesOf is not None:
-                yield from filesOf(environ)
+            yield from _lockFilesOf(options, environ)
+
+
+def _lockFilesOf(options: Any, environ: Mapping[str, str]) -> Iterable[Path]:
+    filesOf = getattr(options, "lockFiles", None)
+    found: Iterable[Path] = () if filesOf is None else filesOf(environ)
+    return found
+
+
+def isExclusive(factory: Factory) -> bool:
+    """Whether a factory uses files that no other process may use at the same time."""
+    return any(True for _ in _lockFilesOf(factory.options, os.environ))
 
 
 def _factoriesOf(routes: Mapping[str, SiteRoute]) -> Iterator[Factory]:

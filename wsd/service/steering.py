@@ -1,4 +1,4 @@
-"""What the control socket may do with the daemon: show its state, reload it, drain it, and set the level of its log."""
+"""What the control socket may do with the daemon: show its state, reload, drain and upgrade it, set its log level."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twisted.internet.task import LoopingCall
 from wsd.connection import Connection
 from wsd.control.interface import CommandError, ReloadOutcome
 from wsd.logs import Threshold
-from wsd.service.daemon import Daemon, DaemonState
+from wsd.service.daemon import Daemon, DaemonState, UpgradeRefused
 from wsd.web.draining import Drain
 
 _TELLS = 1.0
@@ -62,6 +62,15 @@ class Steering:
             outcome = replace(outcome, warnings=(*outcome.warnings, *routes.faults()))
         return outcome
 
+    # -- upgrading ------------------------------------------------------------------------------------------------
+
+    async def upgrade(self) -> str:
+        """Hand everything over to the version on the disk."""
+        try:
+            return await self._daemon.upgrade()
+        except UpgradeRefused as error:
+            raise CommandError(f"not upgraded, this process serves on: {error}") from None
+
     # -- draining -------------------------------------------------------------------------------------------------
 
     async def drain(self, patience: float | None, tell: Callable[[int], Awaitable[None]]) -> int:
@@ -69,6 +78,8 @@ class Steering:
         state = self._daemon.state
         if state is not DaemonState.serving:
             raise CommandError(f"{state.value}; there is nothing else to drain")
+        if self._daemon.successor is not None:
+            raise CommandError("the daemon is being upgraded; drain the new process instead")
         before = len(self.connections)
         self._daemon.admit(False)
         reports = LoopingCall(lambda: Deferred.fromCoroutine(_awaited(tell(len(self.connections)))))

@@ -19,6 +19,7 @@ from twisted.application.service import IService
 from wsd.config import ConfigError
 from wsd.logs import JOURNAL
 from wsd.policies.timer import keepTime
+from wsd.processes.given import isUpgrade
 from wsd.tap.background import describe, isBackground
 from wsd.tap.log import LoggedService
 from wsd.tap.options import Options, exitWith
@@ -45,8 +46,8 @@ def makeService(options: Options) -> IService:
     except OSError as error:
         raise exitWith(_unwritable(options, error)) from None
     try:
-        _daemonOf(options, reactor, logged).setServiceParent(logged)
         parent: Any = options.parent or {}
+        _daemonOf(options, reactor, logged, parent).setServiceParent(logged)
         if isBackground(parent):
             print(describe(parent, logged.path), flush=True)
     except (ConfigError, service.CannotListen) as error:
@@ -70,13 +71,20 @@ def _unwritable(options: Options, error: OSError) -> str:
     return f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"
 
 
-def _daemonOf(options: Options, reactor: Any, logged: LoggedService) -> Any:
-    """The daemon: one process, or the parent of several. Raises ConfigError or `CannotListen`."""
-    from wsd import service
+def _daemonOf(options: Options, reactor: Any, logged: LoggedService, parent: Any) -> Any:
+    """
+    The daemon: one process, or the parent of several. Raises ConfigError or `CannotListen`.
 
+    `parent` has the options of twistd or twist.
+    """
     if options.config.workers == 1:
-        return service.makeService(options.config, reactor, logged.reread, logged.threshold)
+        from wsd.processes.starting import makeDaemon
+
+        return makeDaemon(options.config, reactor, logged.reread, parent, logged.threshold)
+    if isUpgrade(os.environ):
+        raise ConfigError("workers: an upgrade cannot begin to use several workers; restart wsd for that")
     # A daemon of one process does not load this.
+    from wsd import service
     from wsd.control.socket import ControlSocket
     from wsd.processes.parent import Parent
     from wsd.processes.steering import ParentSteering
@@ -89,6 +97,6 @@ def _daemonOf(options: Options, reactor: Any, logged: LoggedService) -> Any:
         "usesByDefault": options.usesByDefault,
         "logIsShared": logged.isShared,
     }
-    parent = Parent(options.config, reactor, logged.reread, os.environ, command, arguments)
-    parent.control = ControlSocket(reactor, os.environ, ParentSteering(parent))
-    return parent
+    daemon = Parent(options.config, reactor, logged.reread, os.environ, command, arguments)
+    daemon.control = ControlSocket(reactor, os.environ, ParentSteering(daemon))
+    return daemon

@@ -20,6 +20,7 @@ from wsd.config.uses import isLocal
 from wsd.config.values import reference
 from wsd.listen.systemd import isPassed
 from wsd.logs import isJournal
+from wsd.processes.given import isPassedOn
 from wsd.protocols import optionsOf
 from wsd.tap.check import checkConfig
 from wsd.uses import offerOf
@@ -139,7 +140,7 @@ class Options(UsageOptions):
             self["config"] = os.path.abspath(self["config"])
         try:
             self._overrides = self.overrides()
-            self._uses = offerOf(os.environ, byDefault=not isPassed())
+            self._uses = offerOf(os.environ, byDefault=not (isPassed() or isPassedOn(os.environ)))
             self.config = self.reread()
             # Listeners stay as they are until a restart, even if the file is changed.
             self._uses = replace(self._uses, byDefault=self._uses.byDefault and isLocal(self.config))

@@ -51,7 +51,7 @@ class _Process:
 
     def _setSignals(self) -> None:
         """A terminal and systemd send signals to all processes: the parent acts on them, and a TERM counts once."""
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop))
 

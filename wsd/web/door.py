@@ -8,6 +8,7 @@ other request goes to the HTTP channel. Heads are parsed only here, by `wsd.head
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
@@ -236,6 +237,44 @@ class Door(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called when the TCP connection is lost: give its places back."""
+        connection, channel, self._channel = self._connection, self._channel, None
+        self.forget()
+        if connection is not None:
+            connection.connectionLost(reason)
+            self._noteEnd(connection)
+        elif channel is not None:
+            channel.connectionLost(reason)
+
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> Connection | None:
+        """The WebSocket, None before it and over HTTP."""
+        return self._connection
+
+    @property
+    def place(self) -> str | None:
+        """The address under which the connection is counted."""
+        return self._place
+
+    @property
+    def unread(self) -> bytes:
+        """What was received of the first head."""
+        return self._buffer
+
+    def resume(self, transport: Any, connection: Connection, place: str | None) -> None:
+        """Hold the places of a WebSocket that has come from another process. It was admitted there."""
+        site = self._site
+        self.transport, self._connection = transport, connection
+        site.doors.add(self)
+        self._counted = site.admission.arrive()
+        self._ending = Ending(site, transport)
+        if place is not None:
+            with suppress(Refused):
+                self._takePlace(place)
+
+    def forget(self) -> None:
+        """Called when another process has the connection: give its places back."""
         self._ending.isLingering = True
         self._ending.stopWaiting()
         site = self._site
@@ -244,13 +283,7 @@ class Door(Protocol):
             site.admission.leave()
         if self._place is not None:
             site.admission.give(self._place)
-        connection, self._connection = self._connection, None
-        channel, self._channel = self._channel, None
-        if connection is not None:
-            connection.connectionLost(reason)
-            self._noteEnd(connection)
-        elif channel is not None:
-            channel.connectionLost(reason)
+        self._connection = None
 
     # -- the daemon stops -----------------------------------------------------------------------------------------
 

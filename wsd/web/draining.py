@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from twisted.internet.task import deferLater
 
@@ -26,6 +26,17 @@ _ABORTED = 1.0
 """Seconds to wait for dropped connections, since their ends are reported in a later turn of the reactor."""
 
 
+class Farewell(NamedTuple):
+    """What a close frame says: its code and its reason."""
+
+    code: CloseCode
+    reason: str
+
+
+SHUTDOWN = Farewell(CloseCode.GOING_AWAY, "the server is shutting down")
+RESTART = Farewell(CloseCode.SERVICE_RESTART, "the server has been upgraded; reconnect now")
+
+
 class Drain:
     """Ends all connections of a site; `connections` returns the WebSockets of its routes. `clock` is the reactor."""
 
@@ -40,6 +51,8 @@ class Drain:
         self._connections = connections
         self._clock = clock
         self._chance = chance
+        self.farewell = SHUTDOWN
+        """What the close frames say."""
         self._isHurried = False
 
     def hurry(self) -> None:
@@ -54,7 +67,7 @@ class Drain:
         """
         start = self._clock.seconds()
         # Opening handshakes that are still pending are refused.
-        _close(each for each in self._connections() if not each.isOpen)
+        self._close(each for each in self._connections() if not each.isOpen)
         self._endIdle()
         connections = self._connections()
         window = min(patience * _SHARE, len(connections) / _RATE)
@@ -64,7 +77,7 @@ class Drain:
             left = [each for each in self._connections() if each.isOpen]
             idle = {each for each in left if not each.isBusy}
             done = [each for each in left if each in idle and each in before and due.get(each, start) <= now]
-            _close(done)
+            self._close(done)
             if len(done) == len(left) and not any(door.isBusy for door in self._site.doors):
                 return
             before = idle
@@ -73,7 +86,7 @@ class Drain:
     async def close(self, patience: float) -> None:
         """Close all remaining connections, wait `patience` seconds for their closing handshakes, and drop the rest."""
         if not self._isHurried:
-            _close(self._connections())
+            self._close(self._connections())
             for door in list(self._site.doors):
                 door.end()
         end = self._clock.seconds() + patience
@@ -87,7 +100,7 @@ class Drain:
 
     async def clear(self, patience: float) -> None:
         """Close all remaining WebSockets, for at most `patience` seconds. Other requests are still answered."""
-        _close(self._connections())
+        self._close(self._connections())
         end = self._clock.seconds() + patience
         while self._connections() and self._clock.seconds() < end:
             await deferLater(self._clock, _LOOK)
@@ -97,7 +110,6 @@ class Drain:
             if not door.isBusy and not door.isNew:
                 door.end()
 
-
-def _close(connections: Iterable[Connection]) -> None:
-    for connection in connections:
-        connection.close(CloseCode.GOING_AWAY, "the server is shutting down", Cause.shutdown)
+    def _close(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
+            connection.close(*self.farewell, Cause.shutdown)

@@ -155,6 +155,9 @@ class Inline:
     def stop(self) -> Deferred[None]:
         return succeed(None)
 
+    def reopen(self) -> None:
+        """It takes jobs anyway."""
+
 
 class InFile:
     """The file backend, in a folder of its own."""

@@ -145,6 +145,9 @@ class ByHand:
     def stop(self) -> Deferred[None]:
         return maybeDeferred(lambda: None)
 
+    def reopen(self) -> None:
+        """It takes jobs anyway."""
+
     def work(self) -> int:
         """Do what is to be done now. Returns the number of jobs."""
         jobs, self._jobs = self._jobs, []

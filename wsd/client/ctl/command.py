@@ -34,6 +34,13 @@ def addCommands(commands: Commands) -> None:
         "Read the configuration and the certificates again.",
         "The exit status is 1 if the new configuration is refused; the old one stays in use then.",
     )
+    _add(
+        group,
+        "upgrade",
+        _upgrade,
+        "Hand the listening sockets and the connections over to the version on the disk.",
+        "The exit status is 1 if it cannot take over; the daemon serves on then.",
+    )
     parser = _add(
         group, "log-level", _logLevel, "Show the level of the log, or change it until the daemon ends.", json=False
     )
@@ -219,6 +226,11 @@ def _reload(link: ControlLink, arguments: Namespace) -> None:
         print(f"{', '.join(waiting)} changed and take effect after a restart")
     for warning in told["warnings"]:
         print(f"wsd: warning: {warning}", file=sys.stderr)
+
+
+def _upgrade(link: ControlLink, arguments: Namespace) -> None:
+    told = link.ask("upgrade")
+    print(_json(told) if arguments.json else f"upgraded: {told['outcome']}")
 
 
 def _logLevel(link: ControlLink, arguments: Namespace) -> None:

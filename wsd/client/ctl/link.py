@@ -14,8 +14,8 @@ from wsd.config import ConfigError
 from wsd.config.sockets import LONGEST, controlPaths, isTooLong
 from wsd.config.state import whoMay
 
-_PATIENCE = 60.0
-"""Seconds to wait for a line. Only a reload may take more than a moment, and it may load a user's code."""
+_PATIENCE = 300.0
+"""Seconds to wait for a line. Only a reload and an upgrade may take more than a moment: they load a user's code."""
 
 
 class ControlLink:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -72,6 +72,22 @@ class Board:
             if echo or participant is not painter:
                 participant.show(frame)
 
+    def saveState(self) -> dict[str, Any]:
+        """What a new process needs in an upgrade: its frame, which is its picture."""
+        frame = self.frame
+        fields = None
+        if frame is not None:
+            fields = [frame.number, frame.time, frame.size, frame.pixels.payload, frame.isFirstOfSecond]
+        return {"id": self.id, "left": self.left, "frame": fields}
+
+    def restoreState(self, saved: dict[str, Any]) -> None:
+        """Go on with what `saveState` has returned."""
+        self.id, self.left = saved["id"], saved["left"]
+        if saved["frame"] is not None:
+            number, time, size, pixels, isFirst = saved["frame"]
+            self.frame = CanvasFrame(number, time, Size(*size), pixels, isFirst)
+            self._drawn(self.frame.size).replace(self.frame.size, pixels)
+
     def _countSoon(self) -> None:
         if not self._isCounting:
             self._isCounting = True
@@ -88,7 +104,7 @@ class Board:
         return self._picture
 
     def _framed(self, picture: Picture) -> CanvasFrame:
-        self.frame, self.png = CanvasFrame(self.frame, self._clock.seconds(), picture.size, picture.pixels), None
+        self.frame, self.png = CanvasFrame.after(self.frame, self._clock.seconds(), picture.size, picture.pixels), None
         return self.frame
 
 
@@ -126,6 +142,16 @@ class Boards:
                 )
             board = self._boards[name] = Board(self._clock)
         return board
+
+    def saveState(self) -> dict[str, Any]:
+        """What a new process needs in an upgrade."""
+        return {name: board.saveState() for name, board in self._boards.items()}
+
+    def restoreState(self, saved: dict[str, Any]) -> None:
+        """Go on with what `saveState` has returned."""
+        for name, state in saved.items():
+            self._boards[name] = board = Board(self._clock)
+            board.restoreState(state)
 
     def dropIdle(self) -> None:
         """Drop canvases that were idle for too long. A canvas without a frame is dropped at once."""

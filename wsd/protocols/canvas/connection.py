@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wsd.connection import Accept, Connection, Request
 from wsd.head import decodedPath
 from wsd.protocols.canvas.board import Board, Boards
@@ -43,12 +45,15 @@ class CanvasConnection(Connection):
     async def opening(self, request: Request) -> Accept:
         """Accept every client with a valid name and query."""
         options: CanvasOptions = self.options
-        name = nameOf(decodedPath(request.head.path).removeprefix(decodedPath(self.below)))
+        name = self._nameIn(request)
         self._query = readQuery(request.queries, options.max_pixels)
         self._size = self._known = self._query.size
         accept = Accept(self.factory.choose(request.subprotocols))
         self._board = self.boards.take(name)
         return accept
+
+    def _nameIn(self, request: Request) -> str:
+        return nameOf(decodedPath(request.head.path).removeprefix(decodedPath(self.below)))
 
     @property
     def isBusy(self) -> bool:
@@ -63,6 +68,35 @@ class CanvasConnection(Connection):
     def closed(self, code: int, reason: str) -> None:
         """Called when the connection is gone: leave the canvas."""
         self._board.leave(self)
+
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether it is not held for its receipts."""
+        return self._receipts < _MOST_RECEIPTS
+
+    def saveState(self) -> dict[str, Any]:
+        """What the client has said about the messages that follow, and what it was sent."""
+        return {
+            "size": self._size,
+            "known": self._known,
+            "region": self._region,
+            "isBehind": self._isBehind,
+            "watching": self._watching,
+            "receipts": self._receipts,
+        }
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Join the canvas again, without being shown its frame."""
+        self._query = readQuery(self.request.queries, self.options.max_pixels)
+        self._size, self._known = Size(*state["size"]), Size(*state["known"])
+        if state["region"] is not None:
+            x, y, size = state["region"]
+            self._region = Region(x, y, Size(*size))
+        self._isBehind, self._watching, self._receipts = state["isBehind"], state["watching"], state["receipts"]
+        self._board = self.boards.take(self._nameIn(self.request))
+        self._board.participants.add(self)
 
     # -- painting -------------------------------------------------------------------------------------------------
 

@@ -14,16 +14,22 @@ class CanvasFrame:
 
     __slots__ = ("isFirstOfSecond", "line", "number", "pixels", "size", "time")
 
-    def __init__(self, before: CanvasFrame | None, time: float, size: Size, pixels: bytes) -> None:
-        """`before` is the preceding frame of the canvas, if there is one."""
-        self.number: int = 1 if before is None else before.number + 1
+    def __init__(self, number: int, time: float, size: Size, pixels: bytes, isFirstOfSecond: bool) -> None:
+        self.number = number
         self.time = time
         """Seconds since 1970."""
-        self.isFirstOfSecond = before is None or int(before.time) != int(time)
+        self.isFirstOfSecond = isFirstOfSecond
         """Whether the preceding frame is of an earlier second, so that Last-Modified tells the two apart."""
         self.size = size
         self.pixels = Prepared(pixels, True)
         self.line = line(width=size.width, height=size.height, frame=self.number, time=int(time * 1000))
+
+    @classmethod
+    def after(cls, before: CanvasFrame | None, time: float, size: Size, pixels: bytes) -> CanvasFrame:
+        """Returns the next frame of a canvas; `before` is the preceding one, if there is one."""
+        if before is None:
+            return cls(1, time, size, pixels, True)
+        return cls(before.number + 1, time, size, pixels, int(before.time) != int(time))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class CanvasFactory(Factory):
     """A route with canvases below it."""
 
     connection = CanvasConnection
+    stateVersion = 1
+    sharesState = True
     about = MappingProxyType(
         {
             "en": "Pictures that one visitor paints while others watch.",
@@ -68,6 +70,14 @@ class CanvasFactory(Factory):
         assert isinstance(connection, CanvasConnection)
         connection.boards, connection.below = self.boards, self.below
         return connection
+
+    def saveState(self) -> Any:
+        """The canvases."""
+        return self.boards.saveState()
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Go on with the canvases."""
+        self.boards.restoreState(state)
 
     def check(self) -> Iterable[str]:
         """Check that canvases can be named."""

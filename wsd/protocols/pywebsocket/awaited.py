@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
 from inspect import isawaitable
 from time import perf_counter
 from typing import Any
@@ -174,7 +176,7 @@ class CoroutineRunner:
         """Queue an item for the handler. If too many bytes are queued, the connection stops reading."""
         if kind == OPENED:
             self._began = perf_counter()
-            self._running = Deferred.fromCoroutine(self._transfer())
+            self._running = Deferred.fromCoroutine(self._transfer(partial(self.handler.transfer, self._request)))
             return
         self._items.append((size + ITEM_OVERHEAD, (kind, content)))
         self._size += size + ITEM_OVERHEAD
@@ -236,6 +238,31 @@ class CoroutineRunner:
         if kind == LOST and not isWaiting and self._running is not None:
             self._running.cancel()
 
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether the handler waits for a message, and can go on in a new process."""
+        request = self._request
+        isOpen = not request.client_terminated and not request.server_terminated
+        return self.handler.canMove and isOpen and self._taking is not None and not self._items
+
+    def saveState(self) -> Any:
+        """What the handler wants to know in the new process."""
+        return None if self.handler.saving is None else self.handler.saving(self._request)
+
+    def resume(self, state: Any) -> None:
+        """Go on in a new process, in the next turn of the reactor: nothing may be sent now."""
+        resuming = self.handler.resuming
+        assert resuming is not None
+        self._request.ws_protocol = self.connection.subprotocol
+
+        def begin() -> None:
+            self._began = perf_counter()
+            self._running = Deferred.fromCoroutine(self._transfer(partial(resuming, self._request, state)))
+
+        self.connection.clock.callLater(0, begin)
+
     # -- sending --------------------------------------------------------------------------------------------------
 
     def full(self, isFull: bool) -> None:
@@ -262,14 +289,17 @@ class CoroutineRunner:
         if self._peer is GONE:
             raise ConnectionTerminatedException("the connection is closed")
 
-    async def _transfer(self) -> None:
+    async def _transfer(self, transfer: Callable[[], Awaitable[Any]]) -> None:
         request, connection = self._request, self.connection
         request.ws_stream = AwaitedStream(request, self)
         code: int | None = common.STATUS_NORMAL_CLOSURE
         try:
-            await self.handler.transfer(request)
+            await transfer()
         except CancelledError:
             code = None
+        except GeneratorExit:
+            # Nobody waits for it any more: the connection has moved, or the process ends.
+            raise
         except BaseException as error:
             code = closeOf(error)
             if code == common.STATUS_INTERNAL_ENDPOINT_ERROR:

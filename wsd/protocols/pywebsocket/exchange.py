@@ -6,6 +6,7 @@ from enum import Enum, IntEnum, auto
 from typing import Any, NamedTuple, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from wsd.connection import Request
@@ -87,6 +88,11 @@ class HandlerEndpoint(Protocol):
     """The connection as the runner of its handler sees it."""
 
     request: Request
+    subprotocol: str | None
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock."""
 
     @property
     def remoteAddress(self) -> tuple[str, int]:

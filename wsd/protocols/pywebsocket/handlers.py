@@ -19,6 +19,10 @@ _ALIAS = re.compile(r"(\S+)\s+(\S+)\Z")
 HANDSHAKE = "web_socket_do_extra_handshake"
 TRANSFER = "web_socket_transfer_data"
 CLOSING = "web_socket_passive_closing_handshake"
+SAVING = "web_socket_save_state"
+RESUMING = "web_socket_resume"
+
+_OPTIONAL = (CLOSING, SAVING, RESUMING)
 
 _BYTES = ({"connection", "read"}, {"receive_bytes"}, {"parse_frame"}, {"_receive_frame"}, {"get_memorized_lines"})
 """Sets of names. A function that uses all names of one set reads the connection's bytes itself."""
@@ -38,6 +42,15 @@ class Handler:
     closing: Callable[[Any], Any] | None
     readsBytes: bool = False
     """Whether it reads the connection's bytes itself."""
+    saving: Callable[[Any], Any] | None = None
+    """Returns what `resuming` needs in a new process."""
+    resuming: Callable[[Any, Any], Any] | None = None
+    """Goes on with a connection that an upgrade has moved here."""
+
+    @property
+    def canMove(self) -> bool:
+        """Whether it is a coroutine that can go on in a new process."""
+        return self.isAsync and iscoroutinefunction(self.resuming)
 
     @property
     def isAsync(self) -> bool:
@@ -52,8 +65,8 @@ def handlerOf(names: dict[str, Any], path: str, readsBytes: bool = False) -> Han
             raise LoadError(path, None, f"{name} is not defined.")
         if not callable(names[name]):
             raise LoadError(path, None, f"{name} is not callable.")
-    closing = names.get(CLOSING)
-    return Handler(path, names[HANDSHAKE], names[TRANSFER], closing if callable(closing) else None, readsBytes)
+    closing, saving, resuming = (each if callable(each := names.get(name)) else None for name in _OPTIONAL)
+    return Handler(path, names[HANDSHAKE], names[TRANSFER], closing, readsBytes, saving, resuming)
 
 
 class Handlers:

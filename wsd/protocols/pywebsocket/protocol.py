@@ -43,7 +43,7 @@ from wsd.protocols.pywebsocket.exchange import (
     ConnectionEnd,
     OutgoingFrame,
 )
-from wsd.protocols.pywebsocket.handlers import Handler
+from wsd.protocols.pywebsocket.handlers import RESUMING, Handler
 from wsd.protocols.pywebsocket.options import HandlerOptions
 from wsd.protocols.pywebsocket.threads import HandlerThreads
 
@@ -100,6 +100,25 @@ class HandlerConnection(Connection):
         """The daemon's address and port."""
         host = self.transport.getHost()
         return getattr(host, "host", ""), getattr(host, "port", 0)
+
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether the handler is a coroutine that waits for a message, and says how to go on in a new process."""
+        return isinstance(self._runner, CoroutineRunner) and not self._peerCloses and self._runner.canMove
+
+    def saveState(self) -> Any:
+        """What the handler wants to know in the new process."""
+        return self._runner.saveState()
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Let the handler of this path go on."""
+        handler, uri = self.factory.find(self.request)
+        if not handler.canMove:
+            raise ValueError(f"{handler.path} has no {RESUMING}, so it cannot go on with a connection")
+        self._runner = CoroutineRunner(self, handler, uri)
+        self._runner.resume(state)
 
     # -- receiving ------------------------------------------------------------------------------------------------
 
@@ -273,6 +292,7 @@ class HandlerFactory(Factory):
     """A route with the handlers of a folder."""
 
     connection = HandlerConnection
+    stateVersion = 1
     about = MappingProxyType(
         {
             "en": "A handler written for pywebsocket.",

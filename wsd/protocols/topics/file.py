@@ -49,6 +49,9 @@ class Thread(Protocol):
     def stop(self) -> Deferred[None]:
         """Fires when the last job is done."""
 
+    def reopen(self) -> None:
+        """Do jobs again."""
+
 
 class _Operation:
     """Something to do with the topics, and the Deferred of its caller."""
@@ -113,6 +116,7 @@ class FileBackend(LocalBackend):
 
     async def _start(self, receiver: BackendReceiver) -> None:
         await super().start(receiver)
+        self._thread.reopen()
         self._journal = await self._thread.run(self._openJournal)
         self._load(await self._thread.run(self._journal.load))
         self._state = State.idle
@@ -142,7 +146,7 @@ class FileBackend(LocalBackend):
         await self._thread.stop()
 
     def stop(self) -> Deferred[None]:
-        """Write what waits, and close the file."""
+        """Write what waits, and close the file. `start` may be called again."""
         return Deferred.fromCoroutine(self._stop())
 
     def ready(self) -> str | None:

@@ -80,7 +80,10 @@ class Hub:
     def stop(self, user: object) -> Deferred[None]:
         """End, unless there are other users."""
         self._users.discard(user)
-        return succeed(None) if self._users else self.backend.stop()
+        if self._users:
+            return succeed(None)
+        self._isStarted = False
+        return self.backend.stop()
 
     # -- subscribing ----------------------------------------------------------------------------------------------
 
@@ -149,6 +152,14 @@ class Hub:
         self._present[place] = present
         entered = self.backend.enter(topic, member)
         return entered.addErrback(self._notEntered, place) if isNew else entered
+
+    def arrive(self, present: Present, topic: str, memberId: str) -> None:
+        """A member that the backend knows has come from the process before an upgrade."""
+        self._present[topic, memberId] = present
+
+    def isPresent(self, topic: str, memberId: str) -> bool:
+        """Whether a member is present at this process."""
+        return (topic, memberId) in self._present
 
     def _notEntered(self, failure: Failure, place: tuple[str, str]) -> Failure:
         self._present.pop(place, None)

@@ -38,6 +38,9 @@ class InFlight:
         self._waiting.append(waiting)
         return waiting
 
+    def __len__(self) -> int:
+        return self._count
+
     def add(self, done: Deferred[Any]) -> None:
         """One more is on its way, until `done` has fired and the callbacks that it has by now have run."""
         self._count += 1

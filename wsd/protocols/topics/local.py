@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
 from wsd.protocols.topics.backend import BackendReceiver, Bounds
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.members import Change, Member, Members, PresenceEvent
+from wsd.protocols.topics.moving import restoreMembers, saveMembers
 from wsd.protocols.topics.publication import Publication, TopicMessage
 from wsd.protocols.topics.topic import Retention
 
@@ -21,6 +23,8 @@ class LocalBackend:
         self._bounds = bounds
         self._members = Members()
         self._receiver: BackendReceiver | None = None
+        self.isMoving = False
+        """Whether another process is about to have these topics: nothing is published here."""
 
     def configure(self, keep: Retention, bounds: Bounds) -> None:
         """Limits that hold from now on."""
@@ -76,6 +80,21 @@ class LocalBackend:
     def _tell(self, topic: str, change: Change, member: Member) -> None:
         if self._receiver is not None:
             self._receiver.presenceChanged(PresenceEvent(topic, change, member))
+
+    def allMembers(self) -> dict[str, list[Member]]:
+        """Who is present, by topic."""
+        return self._members.all()
+
+    def saveState(self) -> dict[str, Any]:
+        """What a new process needs in an upgrade. Nothing is published here from now on."""
+        self.isMoving = True
+        return {"members": saveMembers(self.allMembers())}
+
+    def restoreState(self, state: dict[str, Any]) -> None:
+        """Go on with what `saveState` has returned. Nobody is told of the members, who were present before."""
+        for topic, found in restoreMembers(state["members"]).items():
+            for member in found:
+                self._members.put(topic, member, self._bounds.members)
 
     def members(self, topic: str) -> Deferred[list[Member]]:
         """Who is present at a topic."""

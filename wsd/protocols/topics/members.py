@@ -78,6 +78,10 @@ class Members:
         """The members of a topic, in the order in which they came."""
         return list(self._topics.get(topic, {}).values())
 
+    def all(self) -> dict[str, list[Member]]:
+        """All members, by topic."""
+        return {topic: list(members.values()) for topic, members in self._topics.items()}
+
     def get(self, topic: str, memberId: str) -> Member | None:
         """One member."""
         return self._topics.get(topic, {}).get(memberId)

@@ -6,12 +6,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
 from wsd.protocols.topics.backend import Acknowledgement, Bounds
 from wsd.protocols.topics.errors import TopicError
+from wsd.protocols.topics.journal import Kept, TopicState
 from wsd.protocols.topics.local import LocalBackend
+from wsd.protocols.topics.moving import restoreTopics, saveTopics
 from wsd.protocols.topics.names import matches
 from wsd.protocols.topics.position import Position
 from wsd.protocols.topics.publication import Publication, TopicMessage
@@ -44,7 +47,7 @@ class MemoryBackend(LocalBackend):
     # -- messages -------------------------------------------------------------------------------------------------
 
     def publish(self, topic: str, message: TopicMessage) -> Deferred[Acknowledgement]:
-        """Publish, and deliver before this returns. Fails with TopicError("full") when there is no room."""
+        """Publish, and deliver before this returns. Fails with TopicError, "full" when there is no room."""
         try:
             found = self._topicFor(topic, [message])
         except TopicError as error:
@@ -83,6 +86,8 @@ class MemoryBackend(LocalBackend):
 
     def _topicFor(self, name: str, messages: list[TopicMessage]) -> Topic:
         """The topic that these messages are published to. Raises TopicError("full") unless there is room for all."""
+        if self.isMoving:
+            raise TopicError("unavailable", "the server is being upgraded; try again")
         found = self._topics.get(name)
         self._checkLast(found, messages)
         if found is None:
@@ -193,3 +198,37 @@ class MemoryBackend(LocalBackend):
             with self._measured(found):
                 found.clear()
         return succeed(None)
+
+    def saveState(self) -> dict[str, Any]:
+        """The members, and all topics."""
+        return {**super().saveState(), "topics": saveTopics(self.kept())}
+
+    def restoreState(self, state: dict[str, Any]) -> None:
+        """Go on with them."""
+        super().restoreState(state)
+        self.restore(restoreTopics(state["topics"]))
+
+    # -- being kept -----------------------------------------------------------------------------------------------
+
+    def kept(self) -> Kept:
+        """All topics, with their messages, last values and idempotency keys."""
+        topics = list(self._topics.values())
+        return Kept(
+            [TopicState(each.name, each.epoch, each.position.offset, each.usedAt, each.first) for each in topics],
+            [publication for each in topics for publication in each.history],
+            [(key, publication) for each in topics for key, publication in each.lastValues],
+            [(topic, once, position, at) for (topic, once), (at, position) in self._once.items()],
+        )
+
+    def restore(self, kept: Kept) -> None:
+        """Begin with what was kept."""
+        for state in kept.topics:
+            self._topics[state.name] = Topic.restored(state.name, state.epoch, state.offset, state.used)
+        for publication in kept.messages:
+            self._topics[publication.topic].restore(publication)
+        for key, publication in kept.last:
+            self._topics[publication.topic].restoreLast(key, publication)
+        self.size = sum(topic.size for topic in self._topics.values())
+        self._lastSize = sum(topic.lastSize for topic in self._topics.values())
+        for topic, once, position, at in kept.once:
+            self._remember(topic, once, at, position)

@@ -166,6 +166,23 @@ class PlainForm:
         self._hub.unsubscribe(self, self._levels)
         self._socket.closeForMemory()
 
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether nothing waits for the client, or is on its way."""
+        return not len(self._outbox) and not len(self._inFlight)
+
+    def save(self) -> dict[str, object]:
+        """What its query does not say: the role that the rules have left it."""
+        return {"role": self._query.role}
+
+    def resume(self) -> None:
+        """Subscribe again, in another process. What was asked for at first has been sent."""
+        self.direct = Direct(self._socket.id, self, self._socket.frames, encodePlain)
+        if self._query.subscribes:
+            self._hub.subscribe(self, self._levels)
+
     # -- publishing -----------------------------------------------------------------------------------------------
 
     def received(self, payload: bytes, isBinary: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +22,9 @@ from wsd.protocols.topics.choice import backendOf, limitsOf
 from wsd.protocols.topics.enveloped import ENVELOPED, EnvelopedForm
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.hub import Hub
+from wsd.protocols.topics.local import LocalBackend
 from wsd.protocols.topics.messages import JSON, compact
+from wsd.protocols.topics.moving import VERSION, restoreSubject, saveSubject
 from wsd.protocols.topics.names import checkName
 from wsd.protocols.topics.options import FILE, MEMORY, TopicsOptions
 from wsd.protocols.topics.outbox import OutboxBounds, Outboxes, Slow
@@ -90,6 +93,31 @@ class TopicConnection(Connection):
         self._forgetToken()
         self._speaker.gone()
 
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether nothing waits for the client, or is on its way."""
+        return self._speaker.canMove
+
+    def saveState(self) -> dict[str, Any]:
+        """Who the client is, and what it has asked for."""
+        return {"subject": saveSubject(self.subject), "speaker": self._speaker.save()}
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Subscribe again."""
+        parts = self.factory.parts
+        self.subject = restoreSubject(state["subject"], self.request)
+        if self.subprotocol == ENVELOPED:
+            self._speaker = enveloped = EnvelopedForm(self, parts)
+            enveloped.resume(state["speaker"])
+        else:
+            topic, levels = patternOf(self.request.head.path.removeprefix(parts.below))
+            query = replace(readQuery(self.request.queries, topic), role=state["speaker"]["role"])
+            self._speaker = plain = PlainForm(self, parts.hub, topic, levels, query, parts.outboxes)
+            plain.resume()
+        self._endWithToken()
+
     # -- tokens ---------------------------------------------------------------------------------------------------
 
     def renew(self, subject: Subject) -> None:
@@ -136,6 +164,7 @@ class TopicsFactory(Factory):
     """Topics below a route."""
 
     connection = TopicConnection
+    sharesState = True
     about = MappingProxyType(
         {
             "en": "Publish and subscribe: every subscriber of a topic receives its messages.",
@@ -199,6 +228,39 @@ class TopicsFactory(Factory):
         hub = self.parts.hub
         hub.backend.configure(*limitsOf(self.options))
         return hub.start(self)
+
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def stateVersion(self) -> int:
+        """Topics in Redis do not move: their clients reconnect, and go on at their last position."""
+        return VERSION if isinstance(self.parts.hub.backend, LocalBackend) else 0
+
+    def saveState(self) -> dict[str, Any]:
+        """The members and, in memory, the topics. Nothing can be published here any more."""
+        return self._local.saveState()
+
+    def stateKept(self) -> None:
+        """Topics stay here."""
+        self._local.isMoving = False
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Go on with the topics and members of the process before."""
+        self._local.restoreState(state)
+
+    @property
+    def _local(self) -> LocalBackend:
+        backend: Any = self.parts.hub.backend
+        assert isinstance(backend, LocalBackend)
+        return backend
+
+    def stateComplete(self) -> None:
+        """Members whose connections have not arrived are gone: tell the others."""
+        hub = self.parts.hub
+        for topic, members in self._local.allMembers().items():
+            for member in members:
+                if not hub.isPresent(topic, member.id):
+                    self._local.leave(topic, member.id)
 
     # -- for other protocols of the daemon --------------------------------------------------------------------------
 

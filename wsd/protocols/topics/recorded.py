@@ -51,16 +51,7 @@ class RecordedTopics(MemoryBackend):
 
     def restore(self, kept: Kept) -> None:
         """Begin with what was kept."""
-        for state in kept.topics:
-            self._topics[state.name] = Topic.restored(state.name, state.epoch, state.offset, state.used)
-        for publication in kept.messages:
-            self._topics[publication.topic].restore(publication)
-        for key, publication in kept.last:
-            self._topics[publication.topic].restoreLast(key, publication)
-        self.size = sum(topic.size for topic in self._topics.values())
-        self._lastSize = sum(topic.lastSize for topic in self._topics.values())
-        for topic, once, position, at in kept.once:
-            self._remember(topic, once, at, position)
+        super().restore(kept)
         self._newOnce = []
 
     # -- what MemoryBackend tells ---------------------------------------------------------------------------------

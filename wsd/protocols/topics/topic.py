@@ -198,6 +198,16 @@ class Topic:
         """The offset of the oldest publication of the history; the one behind the newest if it has none."""
         return self._history[0].position.offset if self._history else self._offset + 1
 
+    @property
+    def history(self) -> Iterator[Publication]:
+        """The publications of the history, the oldest first."""
+        return iter(self._history)
+
+    @property
+    def lastValues(self) -> Iterator[tuple[str, Publication]]:
+        """The last values with their keys, the one that was set longest ago first."""
+        return iter(self._last.items())
+
     def takeChangedKeys(self) -> set[str]:
         """The keys whose last values have changed since the last call."""
         changed, self._changedKeys = self._changedKeys, set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from wsd.protocols.yjs.messages import GONE, ClientState, MalformedMessage
 
@@ -72,9 +73,33 @@ class Awareness:
             if each.state != GONE and each.client not in self._entries and self._clocks.get(each.client) == each.clock
         ]
 
+    def saveState(self) -> dict[str, Any]:
+        """What a new process needs in an upgrade, without who owns which states."""
+        entries = [
+            [entry.state.client, entry.state.clock, entry.state.state, entry.renewed]
+            for entry in self._entries.values()
+        ]
+        return {"entries": entries, "clocks": list(self._clocks.items())}
+
+    def restoreState(self, saved: dict[str, Any]) -> None:
+        """Go on with what `saveState` has returned. Nobody owns a state before `adopt`."""
+        for client, clock, state, renewed in saved["entries"]:
+            self._entries[client] = _Entry(ClientState(client, clock, state), None, renewed)
+        self._clocks = dict(saved["clocks"])
+
+    def ownedBy(self, owner: object) -> list[int]:
+        """The clients whose states came from a connection."""
+        return [client for client, entry in self._entries.items() if entry.owner is owner]
+
+    def adopt(self, clients: list[int], owner: object) -> None:
+        """These came from a connection that has moved here."""
+        for client in clients:
+            if client in self._entries:
+                self._entries[client].owner = owner
+
     def remove(self, owner: object) -> list[ClientState]:
         """Called when a connection is gone. Returns what tells the others that its clients are gone."""
-        return self._drop([client for client, entry in self._entries.items() if entry.owner is owner])
+        return self._drop(self.ownedBy(owner))
 
     def removeOutdated(self) -> list[ClientState]:
         """Drop states that were not renewed in time. Returns what tells the others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 from urllib.parse import unquote
 
 from wsd.connection import Accept, Closed, Connection, Refused, Request
@@ -52,9 +53,11 @@ class YjsConnection(Connection):
         """Open the document that the path names."""
         if not isInstalled():
             raise Refused(501, f"{MISSING}: pip install pycrdt")
-        name = nameOf(decodedPath(request.head.path).removeprefix(decodedPath(self.below)))
-        self._document = await self.documents.take(name)
+        self._document = await self.documents.take(self._nameIn(request))
         return Accept(self.factory.choose(request.subprotocols))
+
+    def _nameIn(self, request: Request) -> str:
+        return nameOf(decodedPath(request.head.path).removeprefix(decodedPath(self.below)))
 
     def opened(self) -> None:
         """Called when the connection is open: ask for what we do not have, and say who is here."""
@@ -68,6 +71,24 @@ class YjsConnection(Connection):
     def closed(self, code: int, reason: str) -> None:
         """Called when the connection is gone: leave the document."""
         self.documents.leave(self._document, self)
+
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether everything that the client has sent is on the disk, and what it waits for is sent."""
+        return not self._pending and self.documents.isSettled()
+
+    def saveState(self) -> dict[str, Any]:
+        """Whose states came from here, and what a slow client was sent."""
+        return {"clients": self._document.awareness.ownedBy(self), "seen": self._seen}
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Join the document again. Nobody is told: the client was there before."""
+        self._document = self.documents.openOne(self._nameIn(self.request))
+        self._document.participants.add(self)
+        self._document.awareness.adopt(state["clients"], self)
+        self._seen = state["seen"]
 
     # -- from the client ------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -86,6 +87,7 @@ class Documents:
     async def _start(self) -> None:
         if self._store is not None:
             return
+        self._thread.reopen()
         try:
             self._store = await self._thread.run(Store, self._path)
             stored = await self._thread.run(self._store.all)
@@ -161,6 +163,35 @@ class Documents:
     def _haveRead(self, result: SharedDocument | Failure, name: str) -> None:
         for waiting in self._reading.pop(name):
             waiting.callback(result)
+
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    def isSettled(self) -> bool:
+        """Whether everything is on the disk, and everybody knows it."""
+        return not self._isWriting and not self._next.thens
+
+    def saveState(self) -> list[Any]:
+        """The open documents, with who is at them."""
+        return [[each.name, each.size, each.whole(), each.awareness.saveState()] for each in self._open.values()]
+
+    def restoreState(self, saved: list[Any]) -> None:
+        """Go on with the open documents of the process before, which has written all of them."""
+        for name, size, whole, awareness in saved:
+            document = SharedDocument(name, Awareness(self._clock.seconds))
+            document.restore([whole])
+            document.size = size
+            document.awareness.restoreState(awareness)
+            document.used = self._clock.seconds()
+            self._open[name] = document
+
+    def openOne(self, name: str) -> SharedDocument:
+        """Returns an open document. Raises KeyError if it is not open."""
+        return self._open[name]
+
+    def stateComplete(self) -> None:
+        """Clients whose connections have not arrived are gone: tell the others."""
+        for document in self._open.values():
+            document.sendAwareness(document.awareness.remove(None))
 
     def leave(self, document: SharedDocument, participant: DocumentEditor) -> None:
         """Called when a connection to a document is gone."""

@@ -23,6 +23,8 @@ class YjsFactory(Factory):
     """A route with documents below it."""
 
     connection = YjsConnection
+    stateVersion = 1
+    sharesState = True
     about = MappingProxyType(
         {
             "en": "Documents that many people edit at once, for clients of Yjs.",
@@ -67,6 +69,18 @@ class YjsFactory(Factory):
         """Open the store, with the limits of now."""
         self.documents.options = self.options
         return self.documents.start(self)
+
+    def saveState(self) -> Any:
+        """The open documents."""
+        return self.documents.saveState()
+
+    def restoreState(self, state: Any, version: int) -> None:
+        """Go on with the open documents."""
+        self.documents.restoreState(state)
+
+    def stateComplete(self) -> None:
+        """All participants have arrived."""
+        self.documents.stateComplete()
 
     def ready(self) -> str | None:
         """Returns why documents cannot be stored now, or None."""

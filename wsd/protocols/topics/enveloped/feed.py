@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from wsd.connection import Prepared
 from wsd.protocols.topics.access import Access
 from wsd.protocols.topics.audience import Direct
@@ -104,7 +106,7 @@ class EnvelopedFeed:
 
     def _checkSubscription(self, request: TopicRequest) -> Levels:
         topic = request.topic
-        levels = checkFilter(topic) if isFilter(topic) else checkName(topic)
+        levels = _levelsOf(topic)
         if topic not in self.subscribed and len(self.subscribed) >= self._most:
             raise TopicError("too_many", f"this connection has {self._most} subscriptions, which is the limit")
         if isFilter(topic) and ("since" in request.fields or "history" in request.fields):
@@ -137,6 +139,28 @@ class EnvelopedFeed:
         self._hub.unsubscribe(self, levels)
         if self.watched.pop(topic, None) is not None:
             self._hub.unwatch(self, levels)
+
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether nothing waits for the client."""
+        return not len(self._outbox)
+
+    def save(self) -> dict[str, object]:
+        """What it subscribes to, and watches."""
+        return {"subscribed": list(self.subscribed), "watched": list(self.watched), "skipped": self._skipped}
+
+    def resume(self, subscribed: Iterable[str], watched: Iterable[str], skipped: dict[str, int]) -> None:
+        """Subscribe again, in another process."""
+        self.begin()
+        self._skipped = skipped
+        for topic in subscribed:
+            self.subscribed[topic] = levels = _levelsOf(topic)
+            self._hub.subscribe(self, levels)
+        for topic in watched:
+            self.watched[topic] = levels = _levelsOf(topic)
+            self._hub.watch(self, levels)
 
     # -- the hub delivers -----------------------------------------------------------------------------------------
 
@@ -208,3 +232,8 @@ class EnvelopedFeed:
     def relieve(self) -> None:
         """The daemon has no memory left: close."""
         self._socket.closeForMemory()
+
+
+def _levelsOf(topic: str) -> Levels:
+    """The levels of a topic or filter. Raises TopicError."""
+    return checkFilter(topic) if isFilter(topic) else checkName(topic)

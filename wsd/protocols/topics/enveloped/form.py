@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from dataclasses import replace
+from typing import Any
 
 from twisted.python.failure import Failure
 
@@ -55,6 +56,27 @@ class EnvelopedForm:
         self._isGone = True
         self._feed.gone()
         self._presence.gone()
+
+    # -- moving to a new process ----------------------------------------------------------------------------------
+
+    @property
+    def canMove(self) -> bool:
+        """Whether nothing waits for the client, or is on its way."""
+        return self._feed.canMove and not len(self._inFlight)
+
+    def save(self) -> dict[str, Any]:
+        """What the client has asked for so far."""
+        pending = self._pending
+        asked = None if pending is None else [pending.name, pending.id, pending.topic, pending.fields]
+        return {"feed": self._feed.save(), "presence": self._presence.save(), "pending": asked}
+
+    def resume(self, saved: dict[str, Any]) -> None:
+        """Go on in another process."""
+        self._feed.resume(**saved["feed"])
+        self._presence.resume(**saved["presence"])
+        if saved["pending"] is not None:
+            name, number, topic, fields = saved["pending"]
+            self._pending = TopicRequest(name, {**fields, "id": number, "topic": topic})
 
     # -- the client asks ------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from wsd.connection import newId
@@ -39,6 +39,17 @@ class EnvelopedPresence:
         self._isGone = True
         for topic in self.topics:
             self._hub.leave(topic, self._member)
+
+    def save(self) -> dict[str, object]:
+        """Where it is present, and what it is called there."""
+        return {"member": self._member, "topics": sorted(self.topics)}
+
+    def resume(self, member: str, topics: Iterable[str]) -> None:
+        """Be present again, in another process."""
+        self._member = member
+        self.topics.update(topics)
+        for topic in self.topics:
+            self._hub.arrive(self, topic, member)
 
     async def enter(self, request: TopicRequest) -> None:
         """Answer `enter`. Raises TopicError."""

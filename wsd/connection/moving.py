@@ -1,0 +1,144 @@
+"""
+Moving: an open connection continues in another process, at the exact byte at which this one has stopped.
+
+An upgrade does this (`wsd.processes`). `save` returns what the other process needs beside the socket, and `resume` goes
+on there. Our deflating context is not moved: a new one refers to no earlier message (RFC 7692 7.1.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wsd.connection.opening import Opening
+from wsd.connection.request import Request
+from wsd.head import Head, parseHead
+from wsd.logs import ConnectionLog
+from wsd.policies.address import Peer
+from wsd.policies.negotiation import Deflate, offeredExtensions, offeredSubprotocols
+
+
+class Moving(Opening):
+    """A connection that another process can continue."""
+
+    _isSuspended = False
+
+    def freeze(self) -> None:
+        """Read nothing more until `thaw`. What a hook is still handling goes on."""
+        if self.state == self.STATE_OPEN:
+            self.held += 1
+            if self.held == 1:
+                self.transport.pauseProducing()
+
+    def thaw(self) -> None:
+        """Undo `freeze` and `suspend`: the connection stays here, or has arrived here."""
+        if self._isSuspended:
+            self._isSuspended = False
+            self.state = self.STATE_OPEN
+            self._watchPeer()
+        self.release()
+
+    @property
+    def isMovable(self) -> bool:
+        """
+        Whether this connection, which is frozen, could be moved now. If not, that may change soon.
+
+        If the hook `full` holds reading, it will do so again in the other process, which gets the unsent bytes.
+        """
+        frames = self.frames
+        return (
+            self.isOpen
+            and self.tls is None
+            and frames is not None
+            and self.held == 1 + self._heldByFull
+            and not frames.isBusy
+            and not self.isRoomAwaited
+            and self.canMove
+            and frames.unread is not None
+        )
+
+    def save(self) -> dict[str, Any]:
+        """Returns what another process needs beside the socket. The connection must be movable."""
+        factory, unread, deflater = self.factory, self.frames.unread, self._perMessageCompress
+        agreed = None if deflater is None else deflater.agreed
+        return {
+            "id": self.id,
+            "head": _textOf(self.request.head),
+            "peer": [self.peer.address, self.peer.port, self.peer.secure, self.peer.direct, self.peer.via],
+            "user": self.user,
+            "subprotocol": self.subprotocol,
+            "extension": self.extension,
+            "deflate": None if agreed is None else _fieldsOf(agreed),
+            "window": unread.window,
+            "unread": unread.data,
+            "isFull": self.isFull,
+            "age": factory.clock.seconds() - self.openedAt,
+            "ping": max(0.0, self._pingAt - factory.timer.now),
+            "state": self.saveState(),
+        }
+
+    def suspend(self) -> None:
+        """Do nothing more at all until `thaw` or `forget`: from now on, the other process may go on."""
+        self._isSuspended = True
+        self.factory.timer.cancel(self)
+        self._closeAccount()
+        self.state = self.STATE_CLOSED
+
+    def resume(self, saved: Mapping[str, Any], transport: Any, version: int) -> None:
+        """
+        Go on with a connection that another process has saved, with its state in this version of the protocol's.
+
+        Nothing is read before `thaw`. Raises whatever is wrong with `saved`.
+        """
+        factory = self.factory
+        head = parseHead(saved["head"].encode("latin-1"))
+        offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
+        self.peer, self.tls, self.user = Peer(*saved["peer"]), None, saved["user"]
+        key = head.headers.get("sec-websocket-key", "")
+        self.request = Request(head, self.peer, None, offered, extensions, key, saved["id"])
+        self.id = saved["id"]
+        self.log = ConnectionLog(self.id)
+        self.subprotocol, self.extension = saved["subprotocol"], saved["extension"]
+        self.transport = transport
+        self._wire = getattr(transport, "wire", self._wire)
+        factory.connections.add(self)
+        self.held = 1
+        transport.pauseProducing()
+        self.state = self.STATE_OPEN
+        if saved["deflate"] is not None:
+            self._agreeOn(Deflate(*saved["deflate"]))
+            self._perMessageCompress.restore(saved["window"])
+        self.data = saved["unread"]
+        self._startFrames()
+        transport.registerProducer(self, True)
+        self._takenAt = factory.timer.now
+        self.openedAt = factory.clock.seconds() - saved["age"]
+        self._pingAt = factory.timer.now + saved["ping"]
+        self.restoreState(saved["state"], version)
+        if saved["isFull"]:
+            self.pauseProducing()
+        self._watchPeer()
+
+    def forget(self) -> None:
+        """Called when the connection goes on in another process, or could not be resumed here. No hook is called."""
+        factory = self.factory
+        factory.timer.cancel(self)
+        factory.connections.discard(self)
+        self.state = self.STATE_CLOSED
+        self._closeAccount()
+        deflater, self._perMessageCompress = self._perMessageCompress, None
+        if deflater is not None:
+            deflater.close()
+        if self.frames is not None:
+            self.frames.close()
+            self.setFrames(None)
+        self.data = b""
+
+
+def _textOf(head: Head) -> str:
+    """A request head from which `parseHead` makes an equal one."""
+    return "\r\n".join([head.line, *(f"{name}:{value}" for name, value in head.headers)])
+
+
+def _fieldsOf(agreed: Deflate) -> Sequence[Any]:
+    return agreed.serverNoContext, agreed.clientNoContext, agreed.serverBits, agreed.clientBits, agreed.answer

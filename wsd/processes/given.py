@@ -1,0 +1,81 @@
+"""
+What a process gives to the one that takes over from it, when it starts it.
+
+The descriptors are inherited, and keep their numbers. One variable of the environment has everything else, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+VARIABLE = "WSD_UPGRADE"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The descriptors of an upgrade, and what belongs to them."""
+
+    channel: int
+    """The socket of the channel between the two processes."""
+    bound: Sequence[tuple[int, bool]]
+    """Listening sockets that the daemon has bound itself, and whether each is for TLS."""
+    passed: Sequence[tuple[str, int]]
+    """Those of .socket units, each with its name, in systemd's order."""
+    locked: Mapping[str, int]
+    """Locked files, by their paths."""
+    pidFile: str | None
+    """The file with the process ID that twistd has written."""
+
+    @property
+    def descriptors(self) -> list[int]:
+        """All descriptors."""
+        return [
+            self.channel,
+            *(each for each, _ in self.bound),
+            *(each for _, each in self.passed),
+            *self.locked.values(),
+        ]
+
+    def put(self, environ: MutableMapping[str, str]) -> None:
+        """Put everything into an environment."""
+        environ[VARIABLE] = json.dumps(asdict(self))
+
+    def channelSocket(self) -> socket.socket:
+        """Returns the socket of the channel."""
+        return socket.socket(fileno=self.channel)
+
+
+def take(environ: MutableMapping[str, str]) -> Given | None:
+    """
+    Returns what this process was given; None if it was not started by an upgrade.
+
+    The variable is removed, and the descriptors are not inherited, so that no child takes them for its own.
+    """
+    text = environ.pop(VARIABLE, "")
+    if not text:
+        return None
+    fields: dict[str, Any] = json.loads(text)
+    fields["bound"] = [(descriptor, secure) for descriptor, secure in fields["bound"]]
+    fields["passed"] = [(name, descriptor) for name, descriptor in fields["passed"]]
+    given = Given(**fields)
+    for descriptor in given.descriptors:
+        with suppress(OSError):
+            os.set_inheritable(descriptor, False)
+    return given
+
+
+def isUpgrade(environ: Mapping[str, str]) -> bool:
+    """Whether this process is started by an upgrade, and has not taken what it was given."""
+    return bool(environ.get(VARIABLE))
+
+
+def isPassedOn(environ: Mapping[str, str]) -> bool:
+    """Whether this process is started by an upgrade and gets sockets of .socket units."""
+    text = environ.get(VARIABLE, "")
+    return bool(text and json.loads(text)["passed"])
