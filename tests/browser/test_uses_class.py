@@ -139,6 +139,8 @@ class TestClass:
         saveShot(pupil, "class pupil zh")
         for page in (teacher, pupil):
             checkHygiene(page)
+        pupil.wait_for_timeout(1000)  # a picture is stored 0.25 s after it has changed
+        painted = paints(pupil, 500)
 
         server.kill()
         expect(pupil.locator("#connection")).to_contain_text("服务器已断开")
@@ -147,7 +149,9 @@ class TestClass:
         expect(teacher.locator("#connection")).to_contain_text("The server is back")
         press(teacher, "Next")
         expect(pupil.locator(".slide-title")).to_have_text("发送什么")
-        expectBoard(teacher)
+        for page in (teacher, pupil):
+            expectBoard(page)
+            paints(page, painted - 1)
         drawLine(teacher, 0.2, 0.8, 0.7, 0.8)
         paints(pupil, painted + 300)
 

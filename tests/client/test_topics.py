@@ -471,7 +471,7 @@ class TestTheCommandLine:
             watch.lines(1)  # it has expired, and the file has no other one
         done = wsd(tmp_path, "topics", "watch", server.url(route="guarded"), "a", "--token", tokenFor(1.5))
         assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.endswith("4001 the token has expired; get a new one, and connect again\n")
+        assert re.search(r"4001 the token has expired; get a new one, and connect again \[\w{10}\]\n\Z", done.stderr)
 
     @pytest.mark.parametrize(
         ("arguments", "said"),

@@ -247,7 +247,7 @@ class TestStopping:
     def test_clients_that_say_nothing_leave_no_connection_without_its_end_in_the_log(self) -> None:
         config = "drain = 1\n[policies]\nclosing_timeout = 0.5\n"
         with runningDaemon(config=config) as daemon, ExitStack() as stack:
-            for _ in range(200):
+            for _ in range(50):
                 client = stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port())))
                 client.sendall(
                     b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -256,7 +256,7 @@ class TestStopping:
                 assert client.recv(4096).startswith(b"HTTP/1.1 101")
             assert daemon.stop() in ENDED
             for event in ("opened /echo", "closed: "):
-                assert sum(event in line for line in daemon.lines) == 200, event
+                assert sum(event in line for line in daemon.lines) == 50, event
 
 
 class TestReloading:

@@ -112,8 +112,8 @@ def _hasOpen(pid: int, path: Path) -> bool:
 
 def workerOf(daemon: RunningDaemon, client: ClientConnection) -> int:
     """The worker that logged the opening of this connection."""
-    port = client.local_address[1]
-    return int(daemon.waitFor(rf"w(\d) \[\w+\] opened \S+ for 127\.0\.0\.1:{port}\b")[1])
+    address = re.escape("{}:{}".format(*client.local_address))
+    return int(daemon.waitFor(rf"w(\d) \[\w+\] opened \S+ for {address}\b")[1])
 
 
 class TestTwoWorkers:
@@ -121,7 +121,9 @@ class TestTwoWorkers:
         with runningDaemon(config=CONFIG) as daemon, ExitStack() as stack:
             assert set(workersOf(daemon)) <= set(childrenOf(daemon.process.pid))
             assert isReady(daemon)
-            clients = [stack.enter_context(open_(daemon)) for _ in range(300)]
+            # The log has at most 60 lines a minute about one address.
+            addresses = [(f"127.0.0.{1 + number % 10}", 0) for number in range(300)]
+            clients = [stack.enter_context(open_(daemon, source_address=address)) for address in addresses]
             shares = Counter(workerOf(daemon, client) for client in clients)
             assert min(shares.values()) / max(shares.values()) > 0.6, shares
             for client in clients:
@@ -201,7 +203,7 @@ class TestTwoWorkers:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path)}
         with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
             try:
-                until(lambda: log.exists() and "listening" in log.read_text(), "it listens")
+                until(lambda: log.exists() and "listening ws://" in log.read_text(), "it listens")
                 starts = [json.loads(line) for line in log.read_text().splitlines() if "daemon.starts" in line]
                 assert sorted(line["worker"] for line in starts) == [0, 1]
                 log.rename(tmp_path / "wsd.log.1")
