@@ -67,7 +67,7 @@ def isMoving(page: Page, name: str) -> None:
     expect(tile(page, name).locator(".who")).not_to_contain_text(re.compile("connecting|正在连接"))
     video.evaluate("video => new Promise(resolve => video.requestVideoFrameCallback(resolve))")
     first = video.evaluate(PIXELS)
-    assert max(first) - min(first) > 60
+    assert max(first) - min(first) > 40
     for _ in range(50):
         video.evaluate("video => new Promise(resolve => video.requestVideoFrameCallback(resolve))")
         second = video.evaluate(PIXELS)

@@ -100,8 +100,9 @@ FAULTS = {
     SOAP: ".contract: FOLDER/wsd_checked.py has no contract of its own; name its WSDL",
     SOAP + '\ncontract = "missing.wsdl"': ": FOLDER/missing.wsdl cannot be read: ",
     SOAP + '\ncontract = "file"': ": FOLDER/file is not XML: ",
-    TOPICS + '\npublish = "nowhere:may"': ': "nowhere:may" cannot be loaded: No module named',
-    TOPICS + '\npublish = "wsd_checked:number"': ': "wsd_checked:number" is not callable; name a function',
+    TOPICS + '\npublish = "nowhere:may"': '.publish: there is no module "nowhere", neither in the folder',
+    TOPICS
+    + '\npublish = "wsd_checked:number"': '.publish: "FOLDER/wsd_checked.py:number" is not callable; name a function',
     HANDLERS + '\nhandlers = "broken"\nhandlers_strict = true': ": FOLDER/broken/bad_wsh.py:1: SyntaxError",
     # -- files --
     TOPICS + '\ntoken_key = "missing"': ".token_key: FOLDER/missing cannot be read: No such file or directory",
