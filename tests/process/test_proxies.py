@@ -29,6 +29,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.commands import PATIENCE, ROOT, until
 from tests.daemon import RunningDaemon, runningDaemon
+from tests.threadedtls import trusting
 from wsd.config import parse
 from wsd.protocols import optionsOf
 
@@ -65,10 +66,7 @@ class Place:
         """A WebSocket through the proxy, from the client's address, that sends no pings of its own."""
         port = self.secure if secure or self.plain is None else self.plain
         if port == self.secure:
-            context = ssl.create_default_context(cafile=self.certificate)
-            # The client reads and writes in two threads, and may lose what it writes while the tickets of TLS 1.3 come.
-            context.maximum_version = ssl.TLSVersion.TLSv1_2
-            arguments |= {"ssl": context, "server_hostname": NAME}
+            arguments |= {"ssl": trusting(self.certificate), "server_hostname": NAME}
         url = f"{'wss' if port == self.secure else 'ws'}://{host}{path}"
         client: ClientConnection
         client = connect(url, sock=self._socket(port), ping_interval=None, max_size=None, **arguments)

@@ -6,7 +6,6 @@ import gzip
 import http.client
 import os
 import re
-import ssl
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from websockets.sync.client import connect
 
 from tests.certificates import Authority
 from tests.commands import PATIENCE, ROOT, environment
+from tests.threadedtls import trusting
 
 ECHO = """
 def web_socket_do_extra_handshake(request):
@@ -242,11 +242,13 @@ def test_the_log_goes_to_a_file_that_turns(root: Path, tmp_path: Path) -> None:
 def test_tls_takes_the_port(root: Path, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair = authority.server("a", "localhost")
-    with standalone(root, "-t", "-c", pair.cert, "-k", pair.key, scheme="wss") as port:
-        trust = ssl.create_default_context(cafile=authority.path)
-        with connect(f"wss://localhost:{port}/echo", ssl=trust) as socket:
-            socket.send("hello")
-            assert socket.recv(timeout=20) == "hello"
+    trust = trusting(authority.path)
+    with (
+        standalone(root, "-t", "-c", pair.cert, "-k", pair.key, scheme="wss") as port,
+        connect(f"wss://localhost:{port}/echo", ssl=trust) as socket,
+    ):
+        socket.send("hello")
+        assert socket.recv(timeout=20) == "hello"
 
 
 @pytest.mark.parametrize(

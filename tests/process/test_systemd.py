@@ -27,6 +27,7 @@ import pytest
 from websockets.sync.client import connect, unix_connect
 
 from tests.commands import MODES, PATIENCE, ROOT, commandLine, environment, running, stateIn, until
+from tests.threadedtls import trusting
 
 CONF = ROOT / "conf"
 TWISTD = str(Path(sysconfig.get_path("scripts")) / "twistd")
@@ -384,7 +385,7 @@ class TestSocketsThatArePassed:
         with activated(tmp_path, two, "plain:tls", "-c", "wsd.toml", **environ):
             manager.hear("READY=1")
             assert echoes(urlOf(two[0]))
-            assert echoes(urlOf(two[1], "wss"), trusting(tmp_path))
+            assert echoes(urlOf(two[1], "wss"), trustingOf(tmp_path))
 
     def test_clients_that_came_before_the_daemon_are_served(self, two: list[socket.socket], tmp_path: Path) -> None:
         with socket.create_connection(two[0].getsockname(), timeout=PATIENCE) as early:
@@ -445,13 +446,10 @@ class TestSocketsThatArePassed:
 # -- the files of conf/ -----------------------------------------------------------------------------------------------
 
 
-def trusting(state: Path) -> ssl.SSLContext:
+def trustingOf(state: Path) -> ssl.SSLContext:
     """A client's context that trusts the certificate which the daemon made in this state folder, and no other."""
     (authority,) = (path for path in (state / "tls").iterdir() if "authority" in path.name and "key" not in path.name)
-    context = ssl.create_default_context(cafile=str(authority))
-    # The client reads and writes in two threads, and may lose what it writes while the tickets of TLS 1.3 come.
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    return context
+    return trusting(authority)
 
 
 def value(name: str) -> str:
@@ -581,7 +579,7 @@ class TestConfinement:
             assert plain is not None
             assert secure is not None
             assert echoes(plain[0])
-            assert echoes(secure[0], trusting(state))
+            assert echoes(secure[0], trustingOf(state))
             with urlopen(f"{plain[0].replace('ws:', 'http:')}/metrics", timeout=10) as answer:
                 assert b"\nprocess_resident_memory_bytes " in answer.read()
             status = Path(f"/proc/{process.pid}/status").read_text()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 from tests.commands import until
 from tests.daemon import PATIENCE, ROOT
 from tests.process.upgradeload import measure
+from tests.threadedtls import trusting
 from tests.upgrades import Upgradable, isAlive, upgradable
 
 
@@ -129,8 +129,7 @@ class TestOtherListeners:
             assert not path.exists()
 
     def test_wss_is_closed_with_the_advice_to_reconnect(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context = trusting()
         with upgradable("--tls-self-signed", "--tls-port", "0") as daemon:
             url = f"wss://127.0.0.1:{daemon.daemon.port('wss')}/echo"
             with connect(url, ssl=context, proxy=None) as client:

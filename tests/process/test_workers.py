@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from websockets.sync.client import ClientConnection, connect, unix_connect
 
 from tests.commands import until
 from tests.daemon import ROOT, RunningDaemon, runningDaemon
+from tests.threadedtls import trusting
 
 ENDED = (0, -signal.SIGTERM)
 TOP = "workers = 2\nbuilt_in = false\n"
@@ -240,8 +240,7 @@ class TestASharedRoute:
     def test_by_relay_over_tls_which_stays_true(self) -> None:
         config = f"{CONFIG}[tls]\nport = 0\nself_signed = true\n"
         config += '[route."/shared"]\nprotocol = "shared.py:SharedDescribe"\n'
-        trust = ssl.create_default_context()
-        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+        trust = trusting()
         with shared(config) as daemon, ExitStack() as stack:
             clients = self.canvas(daemon, stack, ssl=trust)
             self.checkThatTheyMeet(clients)
@@ -254,8 +253,7 @@ class TestASharedRoute:
                     assert told["tls"]["sni"] == "localhost"
 
     def test_a_large_message_goes_through_the_relay_both_ways(self) -> None:
-        trust = ssl.create_default_context()
-        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+        trust = trusting()
         config = f"{CONFIG}[tls]\nport = 0\nself_signed = true\n"
         config += '[route."/big"]\nprotocol = "shared.py:SharedEcho"\nmax_message = "16 MiB"\n'
         with shared(config) as daemon:

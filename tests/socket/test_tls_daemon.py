@@ -23,6 +23,7 @@ from websockets.sync.client import connect
 
 from tests.certificates import Authority
 from tests.daemon import PATIENCE, RunningDaemon, runningDaemon
+from tests.threadedtls import trusting
 from wsd.config import Certificate
 
 
@@ -73,21 +74,17 @@ class Reach:
 
     @property
     def context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.authority)
+        context = trusting(self.authority)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
 
     def open(self, name: str = "a.test", path: str = "/echo", context: ssl.SSLContext | None = None) -> Any:
         """A WebSocket."""
         bare = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
-        context = context or self.context
-        # This client reads and writes in two threads. While one reads the tickets of TLS 1.3, which come unasked, what
-        # the other writes is lost once in some hundred times.
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
         return connect(
             f"wss://localhost:{self.port}{path}",
             sock=bare,
-            ssl=context,
+            ssl=context or self.context,
             server_hostname=name,
             proxy=None,
             open_timeout=PATIENCE,
