@@ -34,7 +34,6 @@ def test_the_page_lists_each_with_its_version_and_licence() -> None:
     )
 
 
-@pytest.mark.skipif(not (USES / "lib").is_dir(), reason="there is no npm here, so nothing was bundled")
 class TestTheBundles:
     def test_the_licences_of_all_are_with_them(self) -> None:
         text = (USES / "lib" / "LICENSES.txt").read_text("utf-8")

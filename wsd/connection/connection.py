@@ -81,14 +81,7 @@ class Connection(Moving):
         elif wasOpening is not None:
             factory.metrics.handshake("left")
             self.log.info("the client disconnected before the answer", event="connection.left")
-        self.data = b""
-        self._closeAccount()
-        deflater, self._perMessageCompress = self._perMessageCompress, None
-        if deflater is not None:
-            deflater.close()
-        if self.frames is not None:
-            self.frames.close()
-            self.setFrames(None)
+        self._letGo()
         self._makeRoom()
 
     def __rawEnded(self) -> None:

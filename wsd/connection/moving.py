@@ -125,14 +125,7 @@ class Moving(Opening):
         factory.timer.cancel(self)
         factory.connections.discard(self)
         self.state = self.STATE_CLOSED
-        self._closeAccount()
-        deflater, self._perMessageCompress = self._perMessageCompress, None
-        if deflater is not None:
-            deflater.close()
-        if self.frames is not None:
-            self.frames.close()
-            self.setFrames(None)
-        self.data = b""
+        self._letGo()
 
 
 def _textOf(head: Head) -> str:

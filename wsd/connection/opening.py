@@ -178,6 +178,17 @@ class Opening(Backpressure):
         elif before is not None:
             object.__delattr__(self, "send")
 
+    def _letGo(self) -> None:
+        """Free what the connection holds: bytes that were read, memory in use, its contexts and its plane."""
+        self.data = b""
+        self._closeAccount()
+        deflater, self._perMessageCompress = self._perMessageCompress, None
+        if deflater is not None:
+            deflater.close()
+        if self.frames is not None:
+            self.frames.close()
+            self.setFrames(None)
+
     def __giveAway(self) -> None:
         """Give the stream to the protocol of `takeRaw`. From now on this connection only passes on received data."""
         self.factory.metrics.handshake("raw")

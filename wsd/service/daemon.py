@@ -156,31 +156,40 @@ class Daemon(Service):
         self._descriptors = 0
         self._startedAt = reactor.seconds()
         certificates, tlsOf = loadTls(config, environ)
-        builder = FactoryBuilder(reactor, self._timer, self.metrics, self._plane, self._budget, self._pool)
         bound = None
         if membership is not None:
             tlsOf, bound = membership.wrapTlsOf(tlsOf), membership.listeners
-            builder = replace(builder, serves=membership.serves)
+        self.routes = self._buildRoutes()
+        self.site = self._buildSite(tlsOf)
+        self._drain = Drain(self.site, lambda: self.routes.connections, reactor)
+        self._addPages()
+        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics, bound, handed)
+        self._describeMetrics()
+
+    def _buildRoutes(self) -> RouteTable:
+        builder = FactoryBuilder(self.reactor, self._timer, self.metrics, self._plane, self._budget, self._pool)
+        if self._membership is not None:
+            builder = replace(builder, serves=self._membership.serves)
         self._serves = builder.serves
-        self.routes = RouteTable(builder)
-        routes = self.routes.build(config.routes)
-        self.routes.introduce(routes)
-        self.routes.routes = routes
-        self.site = Site(
-            routes.values(),
+        table = RouteTable(builder)
+        routes = table.build(self.config.routes)
+        table.introduce(routes)
+        table.routes = routes
+        return table
+
+    def _buildSite(self, tlsOf: TlsOf) -> Site:
+        config = self.config
+        return Site(
+            self.routes.routes.values(),
             config.policies,
             config.hosts,
             Trust(config.trusted_proxies, config.proxy_header),
-            reactor,
+            self.reactor,
             self._timer,
             self._admission,
             self.metrics,
             tlsOf,
         )
-        self._drain = Drain(self.site, lambda: self.routes.connections, reactor)
-        self._addPages()
-        self.listening = Listening(config, reactor, environ, self.site, certificates, self.metrics, bound, handed)
-        self._describeMetrics()
 
     def _addPages(self) -> None:
         addStatus(self.site, addConsole(self.site), self.readStatus, self.mayReadMetrics)

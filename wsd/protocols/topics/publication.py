@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from wsd.protocols.topics.position import Position
 
@@ -133,50 +133,44 @@ class Publication(Item):
         return ttl is not None and now - self.at >= ttl
 
 
-class Loss(Item):
+class Mark(Item):
+    """What is to be known of a topic up to a position."""
+
+    __slots__ = ("position", "topic")
+
+    position: Position
+    kind: ClassVar[str]
+
+    def __init__(self, topic: str, position: Position) -> None:
+        super().__init__()
+        self.topic = topic
+        self.position = position
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes."""
+        return OVERHEAD
+
+    @property
+    def conflationKey(self) -> Hashable:
+        """Its topic and its kind: the newest one says where to go on."""
+        return self.topic, self.kind
+
+
+class Loss(Mark):
     """Messages of a topic before a position are lost, or may be."""
 
-    __slots__ = ("position", "topic")
+    __slots__ = ()
 
-    position: Position
-
-    def __init__(self, topic: str, position: Position) -> None:
-        super().__init__()
-        self.topic = topic
-        self.position = position
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory that it takes."""
-        return OVERHEAD
-
-    @property
-    def conflationKey(self) -> Hashable:
-        """Its topic: the newest gap says where to go on."""
-        return self.topic, "gap"
+    kind = "gap"
 
 
-class Reached(Item):
+class Reached(Mark):
     """Everything of a topic up to a position was sent, as far as it was asked for."""
 
-    __slots__ = ("position", "topic")
+    __slots__ = ()
 
-    position: Position
-
-    def __init__(self, topic: str, position: Position) -> None:
-        super().__init__()
-        self.topic = topic
-        self.position = position
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory that it takes."""
-        return OVERHEAD
-
-    @property
-    def conflationKey(self) -> Hashable:
-        """Its topic."""
-        return self.topic, "reached"
+    kind = "reached"
 
 
 class DirectMessage(Item):
