@@ -162,6 +162,16 @@ def saveShot(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / f"{name.replace(' ', '-')}.png", full_page=True)
 
 
+def checkLessons(page: Page) -> None:
+    """About forty lines are explained, all of them lines of the page's own source, which follows as a whole."""
+    made = page.locator("#made details.made")
+    shown = [line.strip() for text in made.locator("> div > pre").all_inner_texts() for line in text.splitlines()]
+    whole = made.locator("> div > details > pre").evaluate_all("files => files.map((file) => file.textContent)")
+    source = {line.strip() for file in whole for line in file.splitlines()}
+    assert 35 <= len([line for line in shown if line]) <= 45
+    assert set(shown) <= source
+
+
 def checkFrame(page: Page) -> None:
     """The frame of every page: what to do, a second window, a link to share, and how it is made."""
     expect(page.locator("#frame .do")).not_to_be_empty()
@@ -169,7 +179,7 @@ def checkFrame(page: Page) -> None:
         page.get_by_role("button", name="Open a second window").click()
     assert popup.value.url == page.evaluate("new URL(document.body.dataset.window ?? '', location).href")
     popup.value.close()
-    page.get_by_role("button", name="Copy a link to this page").click()
+    page.get_by_role("button", name="Copy the link").click()
     expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_visible()
     made = page.locator("#made details.made")
     made.locator("> summary").click()
@@ -177,5 +187,9 @@ def checkFrame(page: Page) -> None:
     explained = made.locator("> div > p:not(.quiet)")
     assert explained.count() >= 2
     assert all(len(text) > 30 for text in explained.all_inner_texts())
+    assert (
+        page.locator(".do").evaluate("line => line.clientHeight / parseFloat(getComputedStyle(line).lineHeight)") < 1.5
+    )
+    checkLessons(page)
     assert problems(page) == []
     made.locator("> summary").click()

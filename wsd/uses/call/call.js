@@ -41,6 +41,7 @@ topics.subscribe(room, {
     if (change === "join") welcome(state.id);
   },
 });
+// end of lesson
 
 /** Whoever is in the call already connects with the one who joins: of two people, exactly one sees the other join. */
 function welcome(id) {
@@ -49,7 +50,6 @@ function welcome(id) {
   if (peers.has(id)) peers.get(id).goOn();
   else connect(id).begin();
 }
-// end of lesson
 
 /** Draws who is there. Whoever is absent while the picture still moves has lost the server alone. */
 function meet() {
@@ -59,16 +59,17 @@ function meet() {
   drawPresent([...others.values()].map(({name}) => name));
 }
 
-// lesson: signalling
 function connect(id) {
-  const send = (signal) => {
-    const member = [...present].find(([, state]) => state.id === id)?.[0];
-    // A signal that is lost is made again by goOn.
-    if (member) topics.direct(room, member, signal).catch(() => {});
-  };
+  const send = (signal) => sendSignal(id, signal);
   const peer = new Peer({iceServers, isPolite: me.id < id, stream: media.stream, send, onchange: meet});
   peers.set(id, peer);
   return peer;
+}
+
+// lesson: signalling
+function sendSignal(id, signal) {
+  const member = [...present].find(([, state]) => state.id === id)?.[0];
+  if (member) topics.direct(room, member, signal).catch(() => {}); // goOn repeats a signal that is lost
 }
 
 topics.addEventListener("direct", ({detail: {from, payload}}) => {
@@ -129,7 +130,6 @@ function draw() {
   drawControls(me, media !== null);
 }
 
-// lesson: screen
 async function shareScreen() {
   const screen = await openScreen();
   if (!screen || !media) return;
@@ -138,7 +138,6 @@ async function shareScreen() {
   for (const peer of peers.values()) peer.setVideo(screen, media.stream);
   change({isSharing: true});
 }
-// end of lesson
 
 function stopScreen() {
   if (!media) return;

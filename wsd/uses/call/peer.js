@@ -49,7 +49,6 @@ export class Peer {
     }
   }
 
-  // lesson: negotiation
   /** A signal of the other side: a description, or a candidate for a path between the two. */
   async take({description, candidate}) {
     const connection = this.#connection;
@@ -57,6 +56,7 @@ export class Peer {
       await connection.addIceCandidate(candidate).catch(() => {}); // of an offer that was ignored or replaced
       return;
     }
+    // lesson: negotiation
     const isCollision = description.type === "offer" && (this.#isOffering || connection.signalingState !== "stable");
     if (isCollision && !this.#options.isPolite) return;
     if (description.type === "answer" && connection.signalingState !== "have-local-offer") return; // it was repeated
@@ -65,10 +65,9 @@ export class Peer {
       await connection.setLocalDescription();
       this.#options.send({description: connection.localDescription});
     }
+    // end of lesson
   }
-  // end of lesson
 
-  // lesson: restart
   /** Sends an offer again that has no answer yet. Returns whether there was one. */
   repeatOffer() {
     const isWaiting = this.#connection.signalingState === "have-local-offer";
@@ -80,7 +79,6 @@ export class Peer {
   goOn() {
     if (!this.repeatOffer() && !this.isConnected && this.#connection.remoteDescription) this.#connection.restartIce();
   }
-  // end of lesson
 
   /** Sends another picture, or none. */
   setVideo(track, stream) {

@@ -13,25 +13,27 @@ import "./words.js";
 
 const element = (id) => document.getElementById(id);
 
-// lesson: token
 /** A token of the class, or with {pen: user} one that lets a pupil paint for a while. */
 async function askToken(more = {}) {
+  // lesson: token
   const url = new URL(at("/uses/class/token"));
   url.search = new URLSearchParams({...(room && {class: room}), ...more});
   const answer = await fetch(url, {headers: {Authorization: `Bearer ${kept.secret}`}});
   if (!answer.ok) throw new Error((await answer.text()).trim());
   return answer.json();
+  // end of lesson
 }
 
 let room = new URLSearchParams(location.search).get("class"); // without one, a new class begins, and we teach
 const me = await askToken().catch(showProblem);
 room = me.class;
 const isTeacher = me.user === room;
+// lesson: topics
 const topics = new Topics(at("/uses/class/topics/"), {token: async () => (await askToken()).token});
 // end of lesson
 
+// What the teacher alone may publish. `last` gives it to latecomers.
 // lesson: lesson
-/** What the teacher alone may publish. `last` gives it to late comers. */
 topics.subscribe(`${room}/lesson`, {
   last: true,
   onmessage: ({key, payload}) => {
@@ -46,8 +48,8 @@ function teach(key, payload) {
 }
 // end of lesson
 
-// lesson: own
 /** What everyone says is published below their own name, where nobody else may publish but the teacher. */
+// lesson: own
 function publish(kind, payload, {user = me.user, key = kind} = {}) {
   return topics.publish(`${room}/by/${user}/${kind}`, {...payload, at: Date.now()}, {echo: true, key});
 }
@@ -56,11 +58,11 @@ function listen(kind, take) {
   const onmessage = ({topic, payload, position}) => payload && take(topic.split("/")[2], payload, position);
   topics.subscribe(`${room}/by/+/${kind}`, {last: true, onmessage});
 }
+// end of lesson
 
 listen("chat", (user, message, position) => chat.take(user, message, position));
 listen("hand", (user, hand) => people.raise(user, hand));
 listen("vote", (user, vote) => poll.count(user, vote));
-// end of lesson
 
 topics.subscribe(`${room}/people`, {
   onmembers: (members) => people.are(members),
@@ -71,8 +73,8 @@ function enter() {
   return topics.enter(`${room}/people`, {name: kept.name});
 }
 
-// lesson: pen
 /** The teacher gives the pen: a token that lets this pupil paint, sent to that pupil alone. */
+// lesson: pen
 async function givePen(user, member) {
   const {token, seconds} = await askToken({pen: user});
   await topics.direct(`${room}/people`, member, {pen: token, seconds});

@@ -30,23 +30,17 @@ export class HeatMap {
     this.#read(topics, route, topic);
   }
 
-  // lesson: history
   async #read(topics, route, topic) {
-    const options = {history: HISTORY};
-    try {
-      const answer = await fetch(`${route}${topic}`, {headers: {Accept: "application/x-ndjson"}});
-      if (!answer.ok) throw new Error(answer.statusText);
-      for (const line of (await answer.text()).split("\n").filter(Boolean)) {
-        const {data, position} = JSON.parse(line);
-        this.#take(data);
-        options.since = position;
-      }
-    } catch {
-      // The server is away: the subscription brings the history once it is back.
+    let since; // the position of the last line
+    // lesson: history
+    for (const {data, position} of await linesOf(`${route}${topic}`)) {
+      this.#take(data);
+      since = position;
     }
-    topics.subscribe(topic, {...options, onmessage: ({payload}) => (this.#second += this.#take(payload))});
+    const onmessage = ({payload}) => (this.#second += this.#take(payload));
+    topics.subscribe(topic, {since, history: HISTORY, onmessage});
+    // end of lesson
   }
-  // end of lesson
 
   /** Counts a batch. Returns the number of its events. */
   #take({visitor, events}) {
@@ -61,13 +55,12 @@ export class HeatMap {
     return events.length;
   }
 
-  // lesson: heat
+  /** Adds to one of the 20 by 20 cells of a part, so that the memory stays the same however many events come. */
   #warm(part, x, y, weight) {
     if (!this.#heat.has(part)) this.#heat.set(part, new Float32Array(CELLS * CELLS));
     const [column, row] = [x, y].map((share) => Math.min(CELLS - 1, Math.floor(share * CELLS)));
     this.#heat.get(part)[row * CELLS + column] += weight;
   }
-  // end of lesson
 
   #tick() {
     this.#rates = [...this.#rates.slice(1), this.#second];
@@ -134,6 +127,15 @@ export class HeatMap {
     colour(context, canvas.width, canvas.height);
   }
 }
+
+/** What the topic has kept; nothing while the server is away, since the subscription brings it then. */
+// lesson: lines
+async function linesOf(url) {
+  const answer = await fetch(url, {headers: {Accept: "application/x-ndjson"}}).catch(() => null);
+  const text = answer?.ok ? await answer.text().catch(() => "") : "";
+  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+// end of lesson
 
 /** What is written on a part, in the visitor's language. */
 function nameOf(part) {

@@ -47,10 +47,7 @@ const view = new EditorView({
   root,
   parent: root,
   extensions: [
-    keymap.of(yUndoManagerKeymap),
-    minimalSetup,
-    lineNumbers(),
-    EditorView.lineWrapping,
+    [keymap.of(yUndoManagerKeymap), minimalSetup, lineNumbers(), EditorView.lineWrapping],
     yCollab(text, null, {undoManager: new Y.UndoManager(text)}),
     cursors(text, provider.awareness),
     [theme, cursorTheme, words.of(worded())],
@@ -70,16 +67,19 @@ function introduce() {
   });
 }
 
-function drawPeople() {
-  const people = [...provider.awareness.getStates()].filter(([, {user}]) => user);
-  element("people").replaceChildren(...people.map(([client, {user}]) => {
-    const title = client === doc.clientID ? say("you", {name: user.name}) : user.name;
-    return create("li", {className: `color-${colorOf(user)}`, textContent: title});
-  }));
+function peopleHere() {
+  return [...provider.awareness.getStates()].filter(([, {user}]) => user);
 }
 
 provider.awareness.on("change", drawPeople);
 // end of lesson
+
+function drawPeople() {
+  element("people").replaceChildren(...peopleHere().map(([client, {user}]) => {
+    const title = client === doc.clientID ? say("you", {name: user.name}) : user.name;
+    return create("li", {className: `color-${colorOf(user)}`, textContent: title});
+  }));
+}
 
 // -- the connection -------------------------------------------------------------------------------------------------
 

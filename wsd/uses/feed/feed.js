@@ -72,8 +72,7 @@ topics.subscribe("feed/likes/+", {
 
 async function like({author, id}, isLiked) {
   timeline.like(id, me.id, isLiked);
-  const options = {key: `${id} ${me.id}`, ttl: MONTH, echo: true};
-  await topics.publish(`feed/likes/${author}`, isLiked ? true : null, options);
+  await topics.publish(`feed/likes/${author}`, isLiked || null, {key: `${id} ${me.id}`, ttl: MONTH, echo: true});
 }
 // end of lesson
 

@@ -64,9 +64,9 @@ async function publish() {
 }
 // end of lesson
 
-// lesson: throttle
 let next = null; // the timer of the next position
 
+// lesson: throttle
 function publishSoon() {
   next ??= setTimeout(() => {
     next = null;
@@ -80,8 +80,7 @@ setInterval(() => topics.isOpen && publish(), HEARTBEAT);
 
 setInterval(() => {
   for (const person of people.values()) {
-    const silent = Date.now() - person.heard;
-    if (person.id === me.id) continue;
+    const silent = person.id === me.id ? 0 : Date.now() - person.heard;
     if (silent < LIVES) fade(person, Math.max(0, silent - FADES) / (LIVES - FADES));
     else if (people.delete(person.id)) removePerson(person);
   }
@@ -115,7 +114,6 @@ element("people").addEventListener("keydown", (event) => {
   moveByHand({lon: me.lon + x, lat: me.lat - y});
 });
 
-// lesson: geolocation
 let watch = null;
 
 function follow(isOn) {
@@ -123,6 +121,7 @@ function follow(isOn) {
   watch = null;
   if (isOn && !window.isSecureContext) tell("insecure");
   else if (isOn) {
+    // lesson: geolocation
     watch = navigator.geolocation.watchPosition(
       ({coords}) => moveTo({lon: coords.longitude, lat: coords.latitude}),
       ({code, PERMISSION_DENIED}) => {
@@ -131,10 +130,10 @@ function follow(isOn) {
       },
       {enableHighAccuracy: true},
     );
+    // end of lesson
   }
   element("follow").setAttribute("aria-pressed", String(watch !== null));
 }
-// end of lesson
 
 element("follow").addEventListener("click", () => follow(watch === null));
 element("name").value = me.name;
