@@ -38,6 +38,11 @@ def held(page: Page) -> str:
     return f"{abs(lat):.2f}° {'S' if lat < 0 else 'N'} {abs(lon):.2f}° {'W' if lon < 0 else 'E'}"
 
 
+def degrees(page: Page) -> float:
+    """How many degrees of longitude the map shows."""
+    return float(str(page.locator("#world").get_attribute("viewBox")).split()[2])
+
+
 def drag(page: Page, x: float, y: float) -> None:
     """Drag the own pin by so many pixels, in steps as a hand would."""
     box = page.locator(f"{MINE} .eye").bounding_box()
@@ -146,6 +151,26 @@ class TestPositions:
         for _ in range(3):
             page.get_by_role("button", name="Zoom out").click()
         expect(page.locator("#world")).to_have_attribute("viewBox", str(whole))
+
+    def testTwoFingersZoomTheMap(self, windows: Windows) -> None:
+        page = windows.open("/uses/map", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+        box = page.locator("#world").bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        touch = page.context.new_cdp_session(page)
+
+        def send(kind: str, *apart: float) -> None:
+            points = [{"x": x + each, "y": y, "id": number} for number, each in enumerate(apart)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        where = held(page)
+        before = degrees(page)
+        send("touchStart", -20, 20)
+        for apart in (30, 40, 50, 60, 70, 80):
+            send("touchMove", -apart, apart)
+        send("touchEnd")
+        assert degrees(page) < before / 2
+        assert held(page) == where, "the pin stays where it is"
 
     def testTheMapShowsTheOwnPinAfterItsSizeHasChanged(self, windows: Windows) -> None:
         page = windows.open("/uses/map", viewport={"width": 390, "height": 844})
