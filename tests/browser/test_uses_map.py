@@ -34,7 +34,7 @@ def place(page: Page, name: str) -> Locator:
 
 def held(page: Page) -> str:
     """The position of the person of a window, as lists write it."""
-    lat, lon = page.evaluate("[Number(sessionStorage.mapLat), Number(sessionStorage.mapLon)]")
+    lat, lon = page.evaluate("[JSON.parse(sessionStorage['wsd.uses.map'])].flatMap(({lat, lon}) => [lat, lon])")
     return f"{abs(lat):.2f}° {'S' if lat < 0 else 'N'} {abs(lon):.2f}° {'W' if lon < 0 else 'E'}"
 
 

@@ -122,7 +122,7 @@ class TestEachPage:
 
     def test_its_modules_are_short(self, name: str) -> None:
         for file in (FOLDER / name).glob("*.js"):
-            assert len(file.read_text("utf-8").splitlines()) <= 300, file.name
+            assert len(file.read_text("utf-8").splitlines()) <= 165, file.name
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 import {Topics} from "/_wsd/wsd-topics.js";
 import {say} from "/_wsd/language.js";
 import {at, followTopics} from "/uses/shared/frame.js";
+import {tell} from "/uses/shared/wrong.js";
 import {beginChat} from "./chat.js";
 import {openDevices, openScreen} from "./media.js";
-import {Peer} from "./peer.js";
-import {drawControls, drawPresent, drawTile, removeTile, tell} from "./tiles.js";
+import {loadIceServers, Peer} from "./peer.js";
+import {drawControls, drawPresent, drawTile, removeTile} from "./tiles.js";
 import "./words.js";
 
 const AGAIN = 3_000; // ms until we try again to be present, after a connection that the server still holds
@@ -86,20 +87,13 @@ function part(id) {
   removeTile(id);
 }
 
-// lesson: ice
-async function loadIceServers() {
-  const answer = await fetch(at("/uses/call/ice.json"));
-  if (answer.ok) ({iceServers} = await answer.json());
-}
-// end of lesson
-
 async function join() {
   me.name = element("name").value.trim() || say("guest", {number: me.id.slice(-3)});
   media = await openDevices();
   me.isDark = !media.stream.getVideoTracks().length;
   draw();
   try {
-    await loadIceServers().catch(() => {}); // the server is away, and enter waits until it is back
+    iceServers = await loadIceServers();
     await topics.enter(room, me);
   } catch (error) {
     if (error.code === "too_many") tell("full");

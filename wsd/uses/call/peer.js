@@ -1,5 +1,15 @@
 // One connection to another browser (WebRTC 1.0), by the perfect negotiation of its section 10.7.
 
+import {at} from "/uses/shared/frame.js";
+
+/** The servers that browsers need to find each other beyond one network; none while ours is away. */
+// lesson: ice
+export async function loadIceServers() {
+  const answer = await fetch(at("/uses/call/ice.json")).catch(() => null);
+  return answer?.ok ? (await answer.json()).iceServers : [];
+}
+// end of lesson
+
 /**
  * `send` takes a signal for the other side, whose signals are given to `take`. `onchange` is called when the connection
  * is established or lost, and when a stream of the other side has come.

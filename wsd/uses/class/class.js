@@ -3,22 +3,25 @@
 import {Topics} from "/_wsd/wsd-topics.js";
 import {say} from "/_wsd/language.js";
 import {at, followTopics} from "/uses/shared/frame.js";
+import {kept} from "/uses/shared/kept.js";
 import {Board} from "./board.js";
 import {Chat} from "./chat.js";
 import {People} from "./people.js";
 import {Poll} from "./poll.js";
 import {Slides} from "./slides.js";
-import {kept} from "./kept.js";
 import "./words.js";
 
 const element = (id) => document.getElementById(id);
+
+const digits = Array.from(crypto.getRandomValues(new Uint8Array(20)), (byte) => byte.toString(16).padStart(2, "0"));
+const mine = kept({secret: digits.join(""), name: ""}); // the secret says who we are
 
 /** A token of the class, or with {pen: user} one that lets a pupil paint for a while. */
 async function askToken(more = {}) {
   // lesson: token
   const url = new URL(at("/uses/class/token"));
   url.search = new URLSearchParams({...(room && {class: room}), ...more});
-  const answer = await fetch(url, {headers: {Authorization: `Bearer ${kept.secret}`}});
+  const answer = await fetch(url, {headers: {Authorization: `Bearer ${mine.secret}`}});
   if (!answer.ok) throw new Error((await answer.text()).trim());
   return answer.json();
   // end of lesson
@@ -70,7 +73,7 @@ topics.subscribe(`${room}/people`, {
 });
 
 function enter() {
-  return topics.enter(`${room}/people`, {name: kept.name});
+  return topics.enter(`${room}/people`, {name: mine.name});
 }
 
 /** The teacher gives the pen: a token that lets this pupil paint, sent to that pupil alone. */
@@ -95,7 +98,7 @@ function drawRole() {
 
 const slides = new Slides(isTeacher, teach);
 const poll = new Poll(isTeacher, me.user, teach, publish);
-const chat = new Chat(room, me.user, (text, key) => publish("chat", {text, name: kept.name}, {key}));
+const chat = new Chat(room, me.user, (text, key) => publish("chat", {text, name: mine.name}, {key}));
 const people = new People({
   room,
   user: me.user,
@@ -106,10 +109,10 @@ const board = new Board({room, isTeacher, askToken});
 
 document.body.classList.toggle("teaches", isTeacher);
 history.replaceState(null, "", `?class=${room}`);
-element("name").value = kept.name;
+element("name").value = mine.name;
 element("rename").addEventListener("submit", (event) => {
   event.preventDefault();
-  kept.name = element("name").value.trim();
+  mine.name = element("name").value.trim();
   enter();
 });
 followTopics(topics);

@@ -4,6 +4,7 @@ import {copyText} from "/_wsd/clipboard.js";
 import {formatNumber, say} from "/_wsd/language.js";
 import {Topics} from "/_wsd/wsd-topics.js";
 import {at, followTopics} from "/uses/shared/frame.js";
+import {tell} from "/uses/shared/wrong.js";
 import {HeatMap} from "./heat.js";
 import "./words.js";
 
@@ -78,7 +79,7 @@ async function send() {
     await topics.publish(TOPIC, batch, {once});
     counts.acknowledged += batch.events.length;
   } catch {
-    showLost();
+    tell("lost");
   }
   waiting.delete(once);
   draw();
@@ -86,12 +87,6 @@ async function send() {
 // end of lesson
 
 setInterval(send, EVERY);
-
-function showLost() {
-  element("wrong").hidden = false;
-  element("wrong").dataset.say = "lost";
-  element("wrong").textContent = say("lost");
-}
 
 // lesson: beacon
 document.addEventListener("visibilitychange", () => {

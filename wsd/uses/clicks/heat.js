@@ -1,11 +1,11 @@
-// The heat map: reads what has been recorded, follows what is, and draws it over the page.
+// The heat map: reads what has been recorded, follows what is, and counts it.
 
 import {create} from "/_wsd/element.js";
 import {formatNumber, say} from "/_wsd/language.js";
+import {paintHeat} from "./paint.js";
 
 const CELLS = 20; // cells of a part, in each direction
 const WEIGHTS = {click: 6, move: 1};
-const REACH = 22; // pixels around an event that it warms
 const DRAWN = 250; // ms between two drawings
 const HISTORY = 20_000; // batches that the topic keeps
 const MINUTE = 60; // seconds of the sparkline
@@ -84,7 +84,7 @@ export class HeatMap {
     element("visitors").textContent = formatNumber(this.#visitors.size);
     this.#drawTop();
     this.#drawDepth();
-    this.#drawHeat();
+    paintHeat(element("heat"), element("sample"), this.#heat, CELLS);
   }
 
   #drawTop() {
@@ -105,27 +105,6 @@ export class HeatMap {
       return mark;
     }).slice(-100));
   }
-
-  #drawHeat() {
-    const canvas = element("heat");
-    const place = element("sample").getBoundingClientRect();
-    [canvas.width, canvas.height] = [Math.max(1, place.width), Math.max(1, place.height)];
-    const most = Math.max(1, ...[...this.#heat.values()].map((cells) => Math.max(...cells)));
-    const context = canvas.getContext("2d", {willReadFrequently: true});
-    const blob = blobOf();
-    for (const [part, cells] of this.#heat) {
-      const box = document.querySelector(`#sample [data-part="${CSS.escape(part)}"]`)?.getBoundingClientRect();
-      if (!box) continue;
-      for (const [index, heat] of cells.entries()) {
-        if (!heat) continue;
-        const x = box.left - place.left + (((index % CELLS) + 0.5) / CELLS) * box.width;
-        const y = box.top - place.top + ((Math.floor(index / CELLS) + 0.5) / CELLS) * box.height;
-        context.globalAlpha = 0.12 + 0.88 * Math.sqrt(heat / most);
-        context.drawImage(blob, x - REACH, y - REACH);
-      }
-    }
-    colour(context, canvas.width, canvas.height);
-  }
 }
 
 /** What the topic has kept; nothing while the server is away, since the subscription brings it then. */
@@ -141,31 +120,4 @@ async function linesOf(url) {
 function nameOf(part) {
   const place = document.querySelector(`#sample [data-part="${CSS.escape(part)}"]`);
   return place?.getAttribute("aria-label") ?? place?.querySelector("p")?.textContent ?? place?.textContent.trim() ?? part;
-}
-
-/** A round blob, which is opaque in its middle. */
-function blobOf() {
-  const blob = new OffscreenCanvas(2 * REACH, 2 * REACH);
-  const context = blob.getContext("2d");
-  const gradient = context.createRadialGradient(REACH, REACH, 0, REACH, REACH, REACH);
-  gradient.addColorStop(0, "rgb(0 0 0 / 0.7)");
-  gradient.addColorStop(1, "rgb(0 0 0 / 0)");
-  context.fillStyle = gradient;
-  context.fillRect(0, 0, 2 * REACH, 2 * REACH);
-  return blob;
-}
-
-/** Turns opacity into colours: blue is cold, red is hot. */
-function colour(context, width, height) {
-  const image = context.getImageData(0, 0, width, height);
-  const {data} = image;
-  for (let at = 0; at < data.length; at += 4) {
-    const heat = data[at + 3] / 255;
-    if (!heat) continue;
-    data[at] = 255 * Math.min(1, Math.max(0, 2.4 * heat - 0.7));
-    data[at + 1] = 255 * Math.min(1, Math.max(0, 1.15 - Math.abs(heat - 0.5) * 2.4));
-    data[at + 2] = 255 * Math.min(1, Math.max(0, 1.3 - 3 * heat));
-    data[at + 3] = 255 * Math.min(0.8, 0.15 + heat);
-  }
-  context.putImageData(image, 0, 0);
 }

@@ -7,6 +7,7 @@ import {
 } from "/uses/lib/codemirror.js";
 import {WebsocketProvider, Y} from "/uses/lib/yjs.js";
 import {at, showConnection, socketAt} from "/uses/shared/frame.js";
+import {kept} from "/uses/shared/kept.js";
 import {COLORS, colorOf, cursors, cursorTheme} from "./cursors.js";
 import "./words.js";
 
@@ -57,12 +58,12 @@ const view = new EditorView({
 
 // -- who is here ----------------------------------------------------------------------------------------------------
 
-const number = Math.floor(Math.random() * 900) + 100;
+const me = kept({name: "", number: Math.floor(Math.random() * 900) + 100});
 
 // lesson: people
 function introduce() {
   provider.awareness.setLocalStateField("user", {
-    name: element("name").value.trim() || say("guest", {number}),
+    name: me.name.trim() || say("guest", {number: me.number}),
     color: doc.clientID % COLORS.length,
   });
 }
@@ -147,9 +148,9 @@ function draw() {
   drawState();
 }
 
-element("name").value = localStorage.getItem("wsd.name") ?? "";
+element("name").value = me.name;
 element("name").addEventListener("input", () => {
-  localStorage.setItem("wsd.name", element("name").value);
+  me.name = element("name").value;
   introduce();
 });
 element("new").addEventListener("click", () => {

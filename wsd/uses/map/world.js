@@ -1,38 +1,10 @@
 // The world as an SVG, which can be moved and zoomed: by pointer, by wheel, by two fingers and by buttons.
 
-import {feature, mesh} from "/uses/lib/world.js";
+import {drawAtlas} from "./atlas.js";
 
 const LEFT = -180, TOP = -84, WIDTH = 360, HEIGHT = 144; // the whole view, in degrees; nobody lives below 60° S
 const CLOSEST = 40; // how many times closer than the whole view
 const SLOP = 4; // pixels that a click may move
-
-function pathOf({type, coordinates}) {
-  const lines = {MultiPolygon: coordinates.flat(), MultiLineString: coordinates}[type];
-  const line = (points) => points.map(([lon, lat]) => `${lon.toFixed(2)} ${(-lat).toFixed(2)}`).join("L");
-  return lines.flatMap(bothSides).map((points) => `M${line(points)}`).join("");
-}
-
-async function drawWorld() {
-  // lesson: world
-  const atlas = await (await fetch("/uses/lib/countries-110m.json")).json();
-  const {land, countries} = atlas.objects;
-  document.getElementById("land").setAttribute("d", pathOf(feature(atlas, land).features[0].geometry));
-  const borders = mesh(atlas, countries, (one, other) => one !== other);
-  document.getElementById("borders").setAttribute("d", pathOf(borders));
-  // end of lesson
-}
-
-/** A line that crosses the 180th meridian goes on beyond it, and is drawn a second time at the other side of the map. */
-function bothSides(points) {
-  let turns = 0;
-  const whole = points.map(([lon, lat], index) => {
-    const step = lon - (points[index - 1]?.[0] ?? lon);
-    if (Math.abs(step) > 180) turns -= Math.sign(step);
-    return [lon + 360 * turns, lat];
-  });
-  const beyond = whole.find(([lon]) => Math.abs(lon) > 180);
-  return beyond ? [whole, whole.map(([lon, lat]) => [lon - 360 * Math.sign(beyond[0]), lat])] : [whole];
-}
 
 /** The view. `onpick` and `ondrag` are called with {lon, lat}: of a click, and of the pin while it is dragged. */
 export class World {
@@ -46,11 +18,11 @@ export class World {
   #isWhole = true; // as much is shown as there is room for
   #start = null; // where the first pointer went down: {x, y, isPin, moved}
 
-  /** @param {SVGElement} svg @param {{lon: number, lat: number}} home where whoever looks is, which a narrow map shows */
+  /** @param {SVGElement} svg @param {{lon: number, lat: number}} home where the own pin is, which a narrow map shows */
   constructor(svg, home) {
     this.#svg = svg;
     this.#home = home;
-    drawWorld();
+    drawAtlas();
     svg.addEventListener("pointerdown", (event) => this.#down(event));
     svg.addEventListener("pointermove", (event) => this.#move(event));
     svg.addEventListener("pointerup", (event) => this.#up(event));
