@@ -201,5 +201,8 @@ class TestThePage:
     def testHasItsFrame(self, windows: Windows) -> None:
         checkFrame(windows.open("/uses/feed"))
 
-    def testLooksRightEverywhere(self, browser: Browser, server: UsesServer) -> None:
+    def testLooksRightEverywhere(self, browser: Browser, server: UsesServer, windows: Windows) -> None:
+        ann = named(windows, "Ann")
+        post(ann, "The harvest is in, and the first tea is on its way.")
+        expect(posts(ann)).not_to_have_count(0)
         checkLooks(browser, server.url("/uses/feed"), "#timeline .post", "feed")

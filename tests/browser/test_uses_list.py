@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from urllib.request import urlopen
 
+import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from tests.browser.uses import UsesServer, Windows, checkLooks, server, windows
@@ -42,6 +43,34 @@ class TestTheList:
 
     def testLooksRightEverywhere(self, browser: Browser, server: UsesServer) -> None:
         checkLooks(browser, server.url("/uses/"), "#uses li", "list")
+
+
+class TestABrowserThatKeepsNothing:
+    """Storage is forbidden there, as browsers offer it: then the objects themselves cannot be had."""
+
+    @pytest.mark.parametrize("name", ["feed", "game", "editor", "map", "class"])
+    def testOpensThePageAllTheSame(self, browser: Browser, server: UsesServer, name: str) -> None:
+        page = browser.new_context(locale="en-US").new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.add_init_script(_NO_STORAGE)
+        page.goto(server.url(f"/uses/{name}"))
+        expect(page.locator(READY[name])).not_to_have_count(0)
+        page.context.close()
+        assert faults == []
+
+
+_NO_STORAGE = """for (const name of ["localStorage", "sessionStorage"]) {
+    Object.defineProperty(window, name, {get() { throw new DOMException("no storage", "SecurityError"); }});
+}"""
+
+READY = {
+    "feed": "#compose",
+    "game": "#people .own",
+    "editor": "#people li",
+    "map": "#list li",
+    "class": "body[data-ready]",
+}
 
 
 class TestAPageWithoutItsLibraries:

@@ -162,6 +162,53 @@ def saveShot(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / f"{name.replace(' ', '-')}.png", full_page=True)
 
 
+# Notes what gets the focus, and whether that can be seen: on itself, its label, or a part of it.
+_FOLLOW_FOCUS = """() => {
+    const isMarked = (element) => {
+        const {outlineStyle, outlineWidth, boxShadow, stroke} = getComputedStyle(element);
+        const isRing = element.matches("circle") && stroke !== "none";
+        return outlineStyle !== "none" && parseFloat(outlineWidth) >= 1 || boxShadow !== "none" || isRing;
+    };
+    window.focused = new Map();
+    document.addEventListener("focusin", ({target}) => {
+        const inner = (target.shadowRoot ?? target).querySelectorAll("*");
+        window.focused.set(target, [target, ...target.labels ?? [], ...inner].some(isMarked));
+    });
+}"""
+
+# The controls that have not had the focus, or not visibly.
+_UNREACHED = """() => {
+    const controls = "button, a[href], input, select, textarea, summary, [tabindex]";
+    const isReachable = (each) => each.checkVisibility() && !each.disabled && !each.closest("[inert]")
+        && each.tabIndex >= 0 && (each.type !== "radio" || each.checked);
+    return [...document.querySelectorAll(controls)].filter(isReachable).filter((each) => !window.focused.get(each))
+        .map((each) => `${window.focused.has(each) ? "not visibly: " : ""}${each.outerHTML.slice(0, 120)}`);
+}"""
+
+
+def checkKeyboard(page: Page) -> None:
+    """The key Tab leads to every control, and shows where it is."""
+    page.evaluate("document.activeElement.blur()")
+    page.evaluate(_FOLLOW_FOCUS)
+    for _ in range(10):
+        for _ in range(12):
+            page.keyboard.press("Tab")
+        unreached = page.evaluate(_UNREACHED)
+        if not unreached:
+            break
+    assert unreached == [], unreached
+
+
+def checkLessons(page: Page) -> None:
+    """About forty lines are explained, all of them lines of the page's own source, which follows as a whole."""
+    made = page.locator("#made details.made")
+    shown = [line.strip() for text in made.locator("> div > pre").all_inner_texts() for line in text.splitlines()]
+    whole = made.locator("> div > details > pre").evaluate_all("files => files.map((file) => file.textContent)")
+    source = {line.strip() for file in whole for line in file.splitlines()}
+    assert 35 <= len([line for line in shown if line]) <= 45
+    assert set(shown) <= source
+
+
 def checkFrame(page: Page) -> None:
     """The frame of every page: what to do, a second window, a link to share, and how it is made."""
     expect(page.locator("#frame .do")).not_to_be_empty()
@@ -169,13 +216,20 @@ def checkFrame(page: Page) -> None:
         page.get_by_role("button", name="Open a second window").click()
     assert popup.value.url == page.evaluate("new URL(document.body.dataset.window ?? '', location).href")
     popup.value.close()
-    page.get_by_role("button", name="Copy a link to this page").click()
+    page.get_by_role("button", name="Copy the link").click()
     expect(page.get_by_role("status").filter(has_text="Copied.")).to_be_visible()
+    page.context.grant_permissions(["clipboard-read"])
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
     made = page.locator("#made details.made")
     made.locator("> summary").click()
     expect(made.locator("pre").first).to_be_visible()
     explained = made.locator("> div > p:not(.quiet)")
     assert explained.count() >= 2
     assert all(len(text) > 30 for text in explained.all_inner_texts())
+    assert (
+        page.locator(".do").evaluate("line => line.clientHeight / parseFloat(getComputedStyle(line).lineHeight)") < 1.5
+    )
+    checkLessons(page)
     assert problems(page) == []
     made.locator("> summary").click()
+    checkKeyboard(page)

@@ -84,6 +84,35 @@ class TestEachPage:
             found += begun
         assert sorted(found) == sorted(words["lessons"])
 
+    def test_shows_about_forty_lines_that_matter(self, name: str) -> None:
+        lines = [line for lesson in self.lessons(name).values() for line in lesson.splitlines() if line.strip()]
+        assert 35 <= len(lines) <= 45
+
+    def test_explains_the_calls_of_each_lesson(self, name: str) -> None:
+        words = self.words(name)["lessons"]
+        for lesson, code in self.lessons(name).items():
+            named = {language: re.findall(r"`([^`]+)`", words[lesson][language]) for language in ("en", "zh")}
+            assert named["en"], f"{lesson} names nothing of its code"
+            assert sorted(named["en"]) == sorted(named["zh"]), "both languages explain the same"
+            for call in (each.partition("(")[0] for each in named["en"] if "(" in each):
+                assert re.search(rf"\b{re.escape(call)}\(", code), f"{lesson} explains {call}, which it does not show"
+
+    @staticmethod
+    def lessons(name: str) -> dict[str, str]:
+        """The lines of the page's sources that are shown, by lesson."""
+        folder = FOLDER / name
+        files = json.loads((folder / "page.json").read_text("utf-8")).get("source", [f"{name}.js"])
+        text = "".join((folder / file).read_text("utf-8") for file in files)
+        parts = re.findall(
+            r"^ *(?://|#) lesson: (\S+)\n(.*?)^ *(?://|#) end of lesson$", text, re.MULTILINE | re.DOTALL
+        )
+        return dict(parts)
+
+    def test_says_what_to_do_in_a_line(self, name: str) -> None:
+        words = self.words(name)["do"]
+        assert len(words["en"]) <= 112
+        assert len(words["zh"]) <= 56
+
     def test_asks_no_other_host(self, name: str) -> None:
         for file in (FOLDER / name).iterdir():
             if file.suffix in (".html", ".css", ".js"):
@@ -93,7 +122,7 @@ class TestEachPage:
 
     def test_its_modules_are_short(self, name: str) -> None:
         for file in (FOLDER / name).glob("*.js"):
-            assert len(file.read_text("utf-8").splitlines()) <= 300, file.name
+            assert len(file.read_text("utf-8").splitlines()) <= 165, file.name
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """
-`python -m tests.bench.uses`: the table of docs/uses.md; `make bench-uses` runs it.
+`python -m tests.bench.uses`: the table of docs/uses.md, in five minutes; `make bench-uses` runs it.
 
 The CPU is that of the daemon's process, the memory what it has grown by since it started.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tempfile import TemporaryDirectory
 
 from tests.bench.uses.client import Client
-from tests.bench.uses.pages import PAGES
+from tests.bench.uses.pages import PAGES, TABLE
 from tests.daemon import RunningDaemon, runningDaemon
 
 CONFIG = "[policies]\nping_interval = 0\n"
@@ -58,17 +58,22 @@ def measure(page: str, users: int, seconds: float) -> str:
 
 
 def main(words: Sequence[str]) -> None:
-    """Measure the pages that are named, or all."""
+    """Measure the rows of the pages that are named, or all, and say how loaded the machine was."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.uses", description="What the pages of uses cost.")
     parser.add_argument("page", nargs="*", choices=[*PAGES, []], help="the pages; all by default")
-    parser.add_argument("--users", type=int, nargs="+", default=[100])
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--users", type=int, nargs="+", help="the number of users, instead of those of the table")
+    parser.add_argument("--seconds", type=float, default=18.0)
     given = parser.parse_args(words)
-    print("| page | users | CPU of one core | memory | sent a second | load of the machine |")
-    print("|---|--:|--:|--:|--:|--:|", flush=True)
-    for page in given.page or PAGES:
-        for users in given.users:
-            print(measure(page, users, given.seconds), f"{os.getloadavg()[0]:.1f} |", flush=True)
+    rows = [row for row in TABLE if row[0] in (given.page or PAGES)]
+    if given.users:
+        rows = [(page, users, "") for page in given.page or PAGES for users in given.users]
+    loads = [os.getloadavg()[0]]
+    print("| page | users | CPU of one core | memory | sent a second | |")
+    print("|---|--:|--:|--:|--:|---|", flush=True)
+    for page, users, about in rows:
+        print(measure(page, users, given.seconds), f"{about} |" if about else "|", flush=True)
+        loads.append(os.getloadavg()[0])
+    print(f"The load of the machine was {min(loads):.1f} to {max(loads):.1f}.", file=sys.stderr)
 
 
 if __name__ == "__main__":

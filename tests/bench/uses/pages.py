@@ -196,3 +196,22 @@ PAGES: Mapping[str, Callable[[int, int], Awaitable[User]]] = {
     "map": map_,
     "class": class_,
 }
+
+TABLE: Sequence[tuple[str, int, str]] = (
+    ("feed", 100, "each follows everyone, posts every 30 seconds, and likes every ten"),
+    ("game", 100, "16 play, 84 watch"),
+    ("editor", 100, "one document, in which ten write five characters a second each"),
+    ("clicks", 100, "1,000 events a second, in batches of ten that are on the disk when they are acknowledged"),
+    ("quotes", 1, "5,000 prices a second"),
+    ("quotes", 20, "all users get every price"),
+    ("quotes", 100, "all users get every price: 500,000 messages a second, in 5,000 writes"),
+    ("scores", 100, "a message a second, by WebSocket and by server-sent events to each user"),
+    (
+        "call",
+        100,
+        "25 rooms of four, in which each writes every four seconds; sound and pictures do not pass the daemon",
+    ),
+    ("map", 100, "each moves once a second: 100 movements a second to each user"),
+    ("class", 100, "one class; the teacher paints ten times a second, each pupil writes every ten seconds"),
+)
+"""The rows of the table in docs/uses.md: a page, its users, and what they do."""

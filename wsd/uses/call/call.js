@@ -3,10 +3,11 @@
 import {Topics} from "/_wsd/wsd-topics.js";
 import {say} from "/_wsd/language.js";
 import {at, followTopics} from "/uses/shared/frame.js";
+import {tell} from "/uses/shared/wrong.js";
 import {beginChat} from "./chat.js";
 import {openDevices, openScreen} from "./media.js";
-import {Peer} from "./peer.js";
-import {drawControls, drawPresent, drawTile, removeTile, tell} from "./tiles.js";
+import {loadIceServers, Peer} from "./peer.js";
+import {drawControls, drawPresent, drawTile, removeTile} from "./tiles.js";
 import "./words.js";
 
 const AGAIN = 3_000; // ms until we try again to be present, after a connection that the server still holds
@@ -41,6 +42,7 @@ topics.subscribe(room, {
     if (change === "join") welcome(state.id);
   },
 });
+// end of lesson
 
 /** Whoever is in the call already connects with the one who joins: of two people, exactly one sees the other join. */
 function welcome(id) {
@@ -49,7 +51,6 @@ function welcome(id) {
   if (peers.has(id)) peers.get(id).goOn();
   else connect(id).begin();
 }
-// end of lesson
 
 /** Draws who is there. Whoever is absent while the picture still moves has lost the server alone. */
 function meet() {
@@ -59,16 +60,17 @@ function meet() {
   drawPresent([...others.values()].map(({name}) => name));
 }
 
-// lesson: signalling
 function connect(id) {
-  const send = (signal) => {
-    const member = [...present].find(([, state]) => state.id === id)?.[0];
-    // A signal that is lost is made again by goOn.
-    if (member) topics.direct(room, member, signal).catch(() => {});
-  };
+  const send = (signal) => sendSignal(id, signal);
   const peer = new Peer({iceServers, isPolite: me.id < id, stream: media.stream, send, onchange: meet});
   peers.set(id, peer);
   return peer;
+}
+
+// lesson: signalling
+function sendSignal(id, signal) {
+  const member = [...present].find(([, state]) => state.id === id)?.[0];
+  if (member) topics.direct(room, member, signal).catch(() => {}); // goOn repeats a signal that is lost
 }
 
 topics.addEventListener("direct", ({detail: {from, payload}}) => {
@@ -85,20 +87,13 @@ function part(id) {
   removeTile(id);
 }
 
-// lesson: ice
-async function loadIceServers() {
-  const answer = await fetch(at("/uses/call/ice.json"));
-  if (answer.ok) ({iceServers} = await answer.json());
-}
-// end of lesson
-
 async function join() {
   me.name = element("name").value.trim() || say("guest", {number: me.id.slice(-3)});
   media = await openDevices();
   me.isDark = !media.stream.getVideoTracks().length;
   draw();
   try {
-    await loadIceServers().catch(() => {}); // the server is away, and enter waits until it is back
+    iceServers = await loadIceServers();
     await topics.enter(room, me);
   } catch (error) {
     if (error.code === "too_many") tell("full");
@@ -129,7 +124,6 @@ function draw() {
   drawControls(me, media !== null);
 }
 
-// lesson: screen
 async function shareScreen() {
   const screen = await openScreen();
   if (!screen || !media) return;
@@ -138,7 +132,6 @@ async function shareScreen() {
   for (const peer of peers.values()) peer.setVideo(screen, media.stream);
   change({isSharing: true});
 }
-// end of lesson
 
 function stopScreen() {
   if (!media) return;

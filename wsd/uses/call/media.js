@@ -1,6 +1,6 @@
 // The camera, the microphone and the screen.
 
-import {tell} from "./tiles.js";
+import {tell} from "/uses/shared/wrong.js";
 
 const PICTURE = {width: {ideal: 640}, height: {ideal: 360}, frameRate: {max: 24}};
 

@@ -1,5 +1,15 @@
 // One connection to another browser (WebRTC 1.0), by the perfect negotiation of its section 10.7.
 
+import {at} from "/uses/shared/frame.js";
+
+/** The servers that browsers need to find each other beyond one network; none while ours is away. */
+// lesson: ice
+export async function loadIceServers() {
+  const answer = await fetch(at("/uses/call/ice.json")).catch(() => null);
+  return answer?.ok ? (await answer.json()).iceServers : [];
+}
+// end of lesson
+
 /**
  * `send` takes a signal for the other side, whose signals are given to `take`. `onchange` is called when the connection
  * is established or lost, and when a stream of the other side has come.
@@ -49,7 +59,6 @@ export class Peer {
     }
   }
 
-  // lesson: negotiation
   /** A signal of the other side: a description, or a candidate for a path between the two. */
   async take({description, candidate}) {
     const connection = this.#connection;
@@ -57,6 +66,7 @@ export class Peer {
       await connection.addIceCandidate(candidate).catch(() => {}); // of an offer that was ignored or replaced
       return;
     }
+    // lesson: negotiation
     const isCollision = description.type === "offer" && (this.#isOffering || connection.signalingState !== "stable");
     if (isCollision && !this.#options.isPolite) return;
     if (description.type === "answer" && connection.signalingState !== "have-local-offer") return; // it was repeated
@@ -65,10 +75,9 @@ export class Peer {
       await connection.setLocalDescription();
       this.#options.send({description: connection.localDescription});
     }
+    // end of lesson
   }
-  // end of lesson
 
-  // lesson: restart
   /** Sends an offer again that has no answer yet. Returns whether there was one. */
   repeatOffer() {
     const isWaiting = this.#connection.signalingState === "have-local-offer";
@@ -80,7 +89,6 @@ export class Peer {
   goOn() {
     if (!this.repeatOffer() && !this.isConnected && this.#connection.remoteDescription) this.#connection.restartIce();
   }
-  // end of lesson
 
   /** Sends another picture, or none. */
   setVideo(track, stream) {

@@ -55,9 +55,3 @@ export function drawControls({isMuted, isDark, isSharing}, isIn) {
 export function drawPresent(names) {
   element("present").textContent = names.length ? say("there", {names: names.join(", ")}) : say("alone");
 }
-
-/** Shows a sentence of what is wrong, or none. */
-export function tell(key, values) {
-  element("wrong").hidden = key === null;
-  element("wrong").textContent = key === null ? "" : say(key, values);
-}

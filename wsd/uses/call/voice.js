@@ -3,7 +3,7 @@
 import {say} from "/_wsd/language.js";
 import {upload} from "/_wsd/wsd-blob.js";
 import {at} from "/uses/shared/frame.js";
-import {tell} from "./tiles.js";
+import {tell} from "/uses/shared/wrong.js";
 
 const LONGEST = 120; // seconds of a voice message
 const button = document.getElementById("voice");

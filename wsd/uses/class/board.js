@@ -53,15 +53,15 @@ export class Board {
     };
   }
 
-  // lesson: board
   /** Sends a part of the picture: a line that says where it is, and then its pixels. */
   #send(box, change) {
+    // lesson: board
     this.#socket.send(JSON.stringify(box));
     this.#socket.send(this.#ink.getImageData(box.x, box.y, box.width, box.height).data);
+    // end of lesson
     this.#sent.push(change);
     this.#pending.push(change);
   }
-  // end of lesson
 
   /** The teacher has given the pen to us. */
   takePen(token, seconds) {

@@ -4,6 +4,7 @@ import {copyText} from "/_wsd/clipboard.js";
 import {formatNumber, say} from "/_wsd/language.js";
 import {Topics} from "/_wsd/wsd-topics.js";
 import {at, followTopics} from "/uses/shared/frame.js";
+import {tell} from "/uses/shared/wrong.js";
 import {HeatMap} from "./heat.js";
 import "./words.js";
 
@@ -17,18 +18,19 @@ const topics = new Topics(ROUTE);
 const counts = {recorded: 0, acknowledged: 0};
 let isRecording = false;
 
-// lesson: record
 const visitor = String(Math.floor(Math.random() * 1e12));
 let recorded = []; // [kind, milliseconds since 1970, part, x, y]: x and y are shares of the part's width and height
-let moved = 0;
+let moved = 0; // when the last move was recorded
 
 function record(kind, {target, clientX, clientY, detail}) {
   const part = target.closest("[data-part]");
   if (!isRecording || !part) return;
+  // lesson: record
   const {left, top, width, height} = part.getBoundingClientRect();
   const isByKey = kind === "click" && detail === 0; // a click by the keyboard has no place
   const [x, y] = isByKey ? [0.5, 0.5] : [(clientX - left) / width, (clientY - top) / height];
   keep([kind, Date.now(), part.dataset.part, round(x), round(y)]);
+  // end of lesson
 }
 
 element("sample").addEventListener("click", (event) => record("click", event));
@@ -37,7 +39,6 @@ element("sample").addEventListener("pointermove", (event) => {
   moved = event.timeStamp;
   record("move", event);
 });
-// end of lesson
 
 let deepest = 0;
 element("scroller").addEventListener("scroll", () => {
@@ -58,9 +59,10 @@ function keep(event) {
   draw();
 }
 
+let number = 0; // of the last batch
+
 // lesson: send
 const waiting = new Map(); // batches that are not acknowledged yet, by their keys
-let number = 0;
 
 function nextBatch() {
   const batch = {visitor, number: ++number, events: recorded};
@@ -77,16 +79,14 @@ async function send() {
     await topics.publish(TOPIC, batch, {once});
     counts.acknowledged += batch.events.length;
   } catch {
-    element("wrong").hidden = false;
-    element("wrong").dataset.say = "lost";
-    element("wrong").textContent = say("lost");
+    tell("lost");
   }
   waiting.delete(once);
   draw();
 }
+// end of lesson
 
 setInterval(send, EVERY);
-// end of lesson
 
 // lesson: beacon
 document.addEventListener("visibilitychange", () => {

@@ -1,11 +1,11 @@
-// The heat map: reads what has been recorded, follows what is, and draws it over the page.
+// The heat map: reads what has been recorded, follows what is, and counts it.
 
 import {create} from "/_wsd/element.js";
 import {formatNumber, say} from "/_wsd/language.js";
+import {paintHeat} from "./paint.js";
 
 const CELLS = 20; // cells of a part, in each direction
 const WEIGHTS = {click: 6, move: 1};
-const REACH = 22; // pixels around an event that it warms
 const DRAWN = 250; // ms between two drawings
 const HISTORY = 20_000; // batches that the topic keeps
 const MINUTE = 60; // seconds of the sparkline
@@ -30,23 +30,17 @@ export class HeatMap {
     this.#read(topics, route, topic);
   }
 
-  // lesson: history
   async #read(topics, route, topic) {
-    const options = {history: HISTORY};
-    try {
-      const answer = await fetch(`${route}${topic}`, {headers: {Accept: "application/x-ndjson"}});
-      if (!answer.ok) throw new Error(answer.statusText);
-      for (const line of (await answer.text()).split("\n").filter(Boolean)) {
-        const {data, position} = JSON.parse(line);
-        this.#take(data);
-        options.since = position;
-      }
-    } catch {
-      // The server is away: the subscription brings the history once it is back.
+    let since; // the position of the last line
+    // lesson: history
+    for (const {data, position} of await linesOf(`${route}${topic}`)) {
+      this.#take(data);
+      since = position;
     }
-    topics.subscribe(topic, {...options, onmessage: ({payload}) => (this.#second += this.#take(payload))});
+    const onmessage = ({payload}) => (this.#second += this.#take(payload));
+    topics.subscribe(topic, {since, history: HISTORY, onmessage});
+    // end of lesson
   }
-  // end of lesson
 
   /** Counts a batch. Returns the number of its events. */
   #take({visitor, events}) {
@@ -61,13 +55,12 @@ export class HeatMap {
     return events.length;
   }
 
-  // lesson: heat
+  /** Adds to one of the 20 by 20 cells of a part, so that the memory stays the same however many events come. */
   #warm(part, x, y, weight) {
     if (!this.#heat.has(part)) this.#heat.set(part, new Float32Array(CELLS * CELLS));
     const [column, row] = [x, y].map((share) => Math.min(CELLS - 1, Math.floor(share * CELLS)));
     this.#heat.get(part)[row * CELLS + column] += weight;
   }
-  // end of lesson
 
   #tick() {
     this.#rates = [...this.#rates.slice(1), this.#second];
@@ -91,7 +84,7 @@ export class HeatMap {
     element("visitors").textContent = formatNumber(this.#visitors.size);
     this.#drawTop();
     this.#drawDepth();
-    this.#drawHeat();
+    paintHeat(element("heat"), element("sample"), this.#heat, CELLS);
   }
 
   #drawTop() {
@@ -112,58 +105,19 @@ export class HeatMap {
       return mark;
     }).slice(-100));
   }
-
-  #drawHeat() {
-    const canvas = element("heat");
-    const place = element("sample").getBoundingClientRect();
-    [canvas.width, canvas.height] = [Math.max(1, place.width), Math.max(1, place.height)];
-    const most = Math.max(1, ...[...this.#heat.values()].map((cells) => Math.max(...cells)));
-    const context = canvas.getContext("2d", {willReadFrequently: true});
-    const blob = blobOf();
-    for (const [part, cells] of this.#heat) {
-      const box = document.querySelector(`#sample [data-part="${CSS.escape(part)}"]`)?.getBoundingClientRect();
-      if (!box) continue;
-      for (const [index, heat] of cells.entries()) {
-        if (!heat) continue;
-        const x = box.left - place.left + (((index % CELLS) + 0.5) / CELLS) * box.width;
-        const y = box.top - place.top + ((Math.floor(index / CELLS) + 0.5) / CELLS) * box.height;
-        context.globalAlpha = 0.12 + 0.88 * Math.sqrt(heat / most);
-        context.drawImage(blob, x - REACH, y - REACH);
-      }
-    }
-    colour(context, canvas.width, canvas.height);
-  }
 }
+
+/** What the topic has kept; nothing while the server is away, since the subscription brings it then. */
+// lesson: lines
+async function linesOf(url) {
+  const answer = await fetch(url, {headers: {Accept: "application/x-ndjson"}}).catch(() => null);
+  const text = answer?.ok ? await answer.text().catch(() => "") : "";
+  return text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+// end of lesson
 
 /** What is written on a part, in the visitor's language. */
 function nameOf(part) {
   const place = document.querySelector(`#sample [data-part="${CSS.escape(part)}"]`);
   return place?.getAttribute("aria-label") ?? place?.querySelector("p")?.textContent ?? place?.textContent.trim() ?? part;
-}
-
-/** A round blob, which is opaque in its middle. */
-function blobOf() {
-  const blob = new OffscreenCanvas(2 * REACH, 2 * REACH);
-  const context = blob.getContext("2d");
-  const gradient = context.createRadialGradient(REACH, REACH, 0, REACH, REACH, REACH);
-  gradient.addColorStop(0, "rgb(0 0 0 / 0.7)");
-  gradient.addColorStop(1, "rgb(0 0 0 / 0)");
-  context.fillStyle = gradient;
-  context.fillRect(0, 0, 2 * REACH, 2 * REACH);
-  return blob;
-}
-
-/** Turns opacity into colours: blue is cold, red is hot. */
-function colour(context, width, height) {
-  const image = context.getImageData(0, 0, width, height);
-  const {data} = image;
-  for (let at = 0; at < data.length; at += 4) {
-    const heat = data[at + 3] / 255;
-    if (!heat) continue;
-    data[at] = 255 * Math.min(1, Math.max(0, 2.4 * heat - 0.7));
-    data[at + 1] = 255 * Math.min(1, Math.max(0, 1.15 - Math.abs(heat - 0.5) * 2.4));
-    data[at + 2] = 255 * Math.min(1, Math.max(0, 1.3 - 3 * heat));
-    data[at + 3] = 255 * Math.min(0.8, 0.15 + heat);
-  }
-  context.putImageData(image, 0, 0);
 }

@@ -7,6 +7,7 @@ import {
 } from "/uses/lib/codemirror.js";
 import {WebsocketProvider, Y} from "/uses/lib/yjs.js";
 import {at, showConnection, socketAt} from "/uses/shared/frame.js";
+import {kept} from "/uses/shared/kept.js";
 import {COLORS, colorOf, cursors, cursorTheme} from "./cursors.js";
 import "./words.js";
 
@@ -47,10 +48,7 @@ const view = new EditorView({
   root,
   parent: root,
   extensions: [
-    keymap.of(yUndoManagerKeymap),
-    minimalSetup,
-    lineNumbers(),
-    EditorView.lineWrapping,
+    [keymap.of(yUndoManagerKeymap), minimalSetup, lineNumbers(), EditorView.lineWrapping],
     yCollab(text, null, {undoManager: new Y.UndoManager(text)}),
     cursors(text, provider.awareness),
     [theme, cursorTheme, words.of(worded())],
@@ -60,26 +58,29 @@ const view = new EditorView({
 
 // -- who is here ----------------------------------------------------------------------------------------------------
 
-const number = Math.floor(Math.random() * 900) + 100;
+const me = kept({name: "", number: Math.floor(Math.random() * 900) + 100});
 
 // lesson: people
 function introduce() {
   provider.awareness.setLocalStateField("user", {
-    name: element("name").value.trim() || say("guest", {number}),
+    name: me.name.trim() || say("guest", {number: me.number}),
     color: doc.clientID % COLORS.length,
   });
 }
 
-function drawPeople() {
-  const people = [...provider.awareness.getStates()].filter(([, {user}]) => user);
-  element("people").replaceChildren(...people.map(([client, {user}]) => {
-    const title = client === doc.clientID ? say("you", {name: user.name}) : user.name;
-    return create("li", {className: `color-${colorOf(user)}`, textContent: title});
-  }));
+function peopleHere() {
+  return [...provider.awareness.getStates()].filter(([, {user}]) => user);
 }
 
 provider.awareness.on("change", drawPeople);
 // end of lesson
+
+function drawPeople() {
+  element("people").replaceChildren(...peopleHere().map(([client, {user}]) => {
+    const title = client === doc.clientID ? say("you", {name: user.name}) : user.name;
+    return create("li", {className: `color-${colorOf(user)}`, textContent: title});
+  }));
+}
 
 // -- the connection -------------------------------------------------------------------------------------------------
 
@@ -147,9 +148,9 @@ function draw() {
   drawState();
 }
 
-element("name").value = localStorage.getItem("wsd.name") ?? "";
+element("name").value = me.name;
 element("name").addEventListener("input", () => {
-  localStorage.setItem("wsd.name", element("name").value);
+  me.name = element("name").value;
   introduce();
 });
 element("new").addEventListener("click", () => {

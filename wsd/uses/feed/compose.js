@@ -1,7 +1,7 @@
 // Writing a post, with a picture.
 
 import {say} from "/_wsd/language.js";
-import {me, remember} from "./me.js";
+import {me} from "./me.js";
 
 const element = (id) => document.getElementById(id);
 let chosen = null; // the picture: {file, width, height}
@@ -87,7 +87,6 @@ export function beginCompose(post) {
   element("name").value = me.name;
   element("name").addEventListener("input", () => {
     me.name = element("name").value;
-    remember();
   });
   document.addEventListener("language", () => show(...note));
 }

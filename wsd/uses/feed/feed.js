@@ -17,7 +17,7 @@ const element = (id) => document.getElementById(id);
 
 const people = new Map(); // the names of those who have posted, by person
 const followed = new Map(); // the subscriptions to their posts
-const unfollowed = new Set(JSON.parse(sessionStorage.getItem("feed.unfollowed") ?? "[]"));
+const unfollowed = new Set(me.unfollowed);
 
 const topics = new Topics(at("/uses/feed/topics/"));
 const timeline = new Timeline(element("timeline"), like);
@@ -72,8 +72,7 @@ topics.subscribe("feed/likes/+", {
 
 async function like({author, id}, isLiked) {
   timeline.like(id, me.id, isLiked);
-  const options = {key: `${id} ${me.id}`, ttl: MONTH, echo: true};
-  await topics.publish(`feed/likes/${author}`, isLiked ? true : null, options);
+  await topics.publish(`feed/likes/${author}`, isLiked || null, {key: `${id} ${me.id}`, ttl: MONTH, echo: true});
 }
 // end of lesson
 
@@ -108,7 +107,7 @@ function turn(person) {
     unfollowed.delete(person);
     follow(person);
   }
-  sessionStorage.setItem("feed.unfollowed", JSON.stringify([...unfollowed]));
+  me.unfollowed = [...unfollowed];
   drawPeople();
 }
 

@@ -1,16 +1,7 @@
-// Who this window is. Each window is another person, so that two of them can follow each other; a reload changes nothing.
+// Who this window is. Each window is another person, so that two of them can follow each other.
 
-function recall() {
-  const kept = JSON.parse(sessionStorage.getItem("feed.me") ?? "null");
-  if (kept) return kept;
-  const [id, number] = crypto.getRandomValues(new Uint32Array(2));
-  return {id: id.toString(36), name: "", number: 100 + number % 900};
-}
+import {kept} from "/uses/shared/kept.js";
 
-export const me = recall();
+const [id, number] = crypto.getRandomValues(new Uint32Array(2));
 
-export function remember() {
-  sessionStorage.setItem("feed.me", JSON.stringify(me));
-}
-
-remember();
+export const me = kept({id: id.toString(36), name: "", number: 100 + number % 900, unfollowed: []});

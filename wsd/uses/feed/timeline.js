@@ -38,18 +38,18 @@ export class Timeline {
     element("empty").hidden = true;
   }
 
-  // lesson: place
   /** Changes the list, and leaves what is being read where it is. Returns whether the new card is above it. */
   #keepPlace(change, card) {
+    // lesson: place
     const read = [...this.list.children].find((each) => each.getBoundingClientRect().bottom > 0);
     const isAtTop = this.list.getBoundingClientRect().top >= 0;
     const before = read?.getBoundingClientRect().top;
     change();
     if (isAtTop || !read) return false;
     scrollBy({top: read.getBoundingClientRect().top - before, behavior: "instant"});
+    // end of lesson
     return card.getBoundingClientRect().bottom <= 0;
   }
-  // end of lesson
 
   /** Forget the posts of a person. */
   remove(author) {

@@ -39,7 +39,9 @@ export class Field {
       pen.fillStyle = color;
       const isLow = y + rules.radius + letter * 1.4 > rules.height; // the name would be cut
       const line = isLow ? y - rules.radius - letter * 0.5 - (id === crown ? 22 : 0) : y + rules.radius + letter * 1.2;
-      pen.fillText(id === own ? say("you") : names.get(id) ?? "", x, line);
+      const name = id === own ? say("you") : names.get(id) ?? "";
+      const half = pen.measureText(name).width / 2 + 4;
+      pen.fillText(name, Math.min(Math.max(x, half), rules.width - half), line);
     }
     const wearer = players.find(([id]) => id === crown);
     if (wearer) drawCrown(pen, wearer[1], wearer[2] - rules.radius + 2);

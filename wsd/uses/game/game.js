@@ -2,9 +2,9 @@
 
 import {say} from "/_wsd/language.js";
 import {showConnection, socketAt} from "/uses/shared/frame.js";
+import {kept} from "/uses/shared/kept.js";
 import {Controls} from "./controls.js";
 import {Field} from "./field.js";
-import {remember, remembered} from "./player.js";
 import {Scores} from "./scores.js";
 import "./words.js";
 
@@ -15,6 +15,8 @@ const element = (id) => document.getElementById(id);
 const controls = new Controls(element("field"), element("dash"));
 const field = new Field(element("field"));
 const scores = new Scores();
+// By its key a player who comes back has the score again.
+const player = kept({name: "", key: crypto.getRandomValues(new Uint32Array(4)).join("")});
 
 let socket = null;
 let rules = null; // the server's constants
@@ -116,7 +118,7 @@ function connect() {
   socket = new WebSocket(socketAt("/uses/game/play"));
   socket.onopen = () => {
     showConnection(true);
-    const [name, key] = [remembered("name"), remembered("key")];
+    const {name, key} = player;
     send("join", {name: name || say("player", {number: key.slice(-2)}), key});
   };
   socket.onmessage = ({data}) => {
@@ -146,11 +148,11 @@ function cheat() {
 element("cheat").addEventListener("click", () => self && cheat());
 element("rename").addEventListener("submit", (event) => {
   event.preventDefault();
-  remember("name", element("name").value.trim());
+  player.name = element("name").value.trim();
   socket.onclose = connect; // and join again
   socket.close();
 });
-element("name").value = remembered("name");
+element("name").value = player.name;
 setInterval(() => send("ping", [performance.now(), ping]), 1000);
 connect();
 requestAnimationFrame(frame);

@@ -38,11 +38,11 @@ SPEED, CROWNED, DASH = 8.0, 7.0, 20.0
 """Units a step: usually, with the crown, and in a dash."""
 DASHING, REST = 6, 75
 """Steps that a dash takes, and from its begin to the next."""
-SAFE = 30
-"""Ticks for which nobody can take the crown again."""
+REACH, SAFE = 2 * RADIUS + 2, 30
+"""How near the crown has to be, to take it; the ticks for which nobody can then take it again."""
 RATE, BURST, WAITING = 1.05, 6, 12
 """Steps that a player may make at each tick, a little more than one so that what waits after a delay is made up for; at
-most at one tick; and that may wait. More are dropped."""
+most at one tick; and that may wait. Of more, the newest wait."""
 ROBOT = 0.8
 """The pace of the robot, of a person's."""
 RULES = {"tick": TICK, "width": WIDTH, "height": HEIGHT, "radius": RADIUS, "pillars": PILLARS, "speed": SPEED}
@@ -67,14 +67,8 @@ class Player:
     """The number of the last step that was made."""
     credit: float = 0.0
     """Steps that it may make now."""
-    steps: deque[tuple[int, float, float, bool]] = field(default_factory=deque)
-
-    def ask(self, number: int, x: float, y: float, dash: bool) -> None:
-        """Take a step, which is made at the next tick. Raises ValueError if it is not a step."""
-        if type(number) is not int or not 0 < number < 2**53 or not isfinite(x + y):
-            raise ValueError
-        if len(self.steps) < WAITING:
-            self.steps.append((number, float(x), float(y), dash is True))
+    steps: deque[tuple[int, float, float, bool]] = field(default_factory=lambda: deque(maxlen=WAITING))
+    """Each is the number of a step, its direction, and whether to dash."""
 
     def move(self, x: float, y: float, dash: bool, wears: bool) -> None:
         """Make one step. The page makes the same one, with the same numbers."""
@@ -104,18 +98,17 @@ class Play(Connection):
         """Read one message."""
         player = self.factory.people.get(self)
         try:
-            [(kind, value)] = json.loads(payload).items()
-            if kind == "join" and player is None:
-                self.factory.join(self, str(value["name"])[:20].strip() or "?", str(value["key"])[:40])
-            elif kind == "step" and player is not None:
-                player.ask(*value)
-            elif kind == "ping" and player is not None:
-                sent, took = value
-                self.send(json.dumps({"pong": float(sent)}))
-                player.ping = None if took is None else min(max(int(took), 0), 9999)
-            else:
-                raise ValueError
-        except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
+            match json.loads(payload):
+                case {"join": {"name": str(name), "key": str(key)}} if player is None:
+                    self.factory.join(self, name[:20].strip() or "?", key[:40])
+                case {"step": [int(number), x, y, bool(dash)]} if player and all(map(isfinite, (number, x, y))):
+                    player.steps.append((number, x, y, dash))
+                case {"ping": [int() | float() as sent, int() | None as took]} if player:
+                    self.send(json.dumps({"pong": sent}))
+                    player.ping = took and min(max(took, 0), 9999)
+                case _:
+                    raise ValueError
+        except (ValueError, TypeError, OverflowError):
             raise Closed(CloseCode.INVALID_DATA, "expected one join, a step, or a ping, in JSON") from None
 
     async def closed(self, code: int | None, reason: str) -> None:
@@ -129,13 +122,7 @@ class PlayFactory(Factory):
     connection = Play
     about = MappingProxyType({"en": "The game at /uses/game.", "zh": "/uses/game 页面的游戏。"})
     tick = 0
-    left = ROUND
-    """Ticks until the round ends; below 0 in the pause."""
-    crown = (WIDTH / 2, 90.0)
-    """Where it is."""
     wearer: Player | None = None
-    robot: Player
-    """Plays with somebody who is alone."""
     safe = 0
     """The tick from which on somebody else can take the crown."""
 
@@ -144,8 +131,6 @@ class PlayFactory(Factory):
         self.people: dict[Play, Player] = {}
         """In the order in which they came."""
         self.ids = count(1)
-        self.scores: dict[str, int] = {}
-        """The scores of this round of those who have left, by their key."""
         self.ticking = LoopingCall(self.advance)
         self.ticking.clock = self.clock
 
@@ -162,19 +147,17 @@ class PlayFactory(Factory):
 
     def join(self, person: Play, name: str, key: str) -> None:
         """Somebody has come, or come back, with the score of this round."""
-        if not self.people:
+        if not self.ticking.running:
             self.begin()
+            self.ticking.start(TICK, now=False).addErrback(lambda failure: self.log.failure("the game failed", failure))
         number = next(self.ids)
         self.people[person] = Player(number, name, key, *placeOf(number), score=self.scores.pop(key, 0))
         person.send(json.dumps({"welcome": {"id": number, **RULES}}))
         self.tell()
-        if not self.ticking.running:
-            self.ticking.start(TICK, now=False).addErrback(lambda failure: self.log.failure("the game failed", failure))
 
     def leave(self, person: Play) -> None:
         """Somebody has gone, and whoever waits has the place."""
-        player = self.people.pop(person, None)
-        if player is not None and player.score:
+        if (player := self.people.pop(person, None)) is not None:
             self.scores[player.key] = player.score
         if not self.people:
             self.stopped()
@@ -188,7 +171,7 @@ class PlayFactory(Factory):
             self.begin()
         players = self.players
         if self.robot in players:
-            self.think()
+            self.guide(self.robot)
         # lesson: server
         for player in players:
             player.credit = min(player.credit + RATE, BURST)
@@ -220,32 +203,28 @@ class PlayFactory(Factory):
             self.crown = (self.wearer.x, self.wearer.y)
         else:
             self.wearer = None  # It lies where its wearer was.
-        others = [each for each in players if each is not self.wearer]
-        nearest = min(others, key=self.distance, default=None)
-        if nearest is not None and self.tick >= self.safe and self.distance(nearest) < 2 * RADIUS + 2:
-            self.wearer, self.safe = nearest, self.tick + SAFE
-            self.tell()
+        touching = {dist((each.x, each.y), self.crown): each for each in players if each is not self.wearer}
+        if touching and min(touching) < REACH and self.tick >= self.safe:
+            self.wearer, self.safe = touching[min(touching)], self.tick + SAFE
         if self.wearer is not None and self.left > 0:
             self.wearer.score += 1
 
-    def distance(self, player: Player) -> float:
-        """From a player to the crown."""
-        return dist((player.x, player.y), self.crown)
-
     def begin(self) -> None:
         """A new round."""
-        self.left, self.crown, self.wearer = ROUND, PlayFactory.crown, None
+        self.left, self.crown, self.wearer = ROUND, (WIDTH / 2, 90.0), None
+        """The ticks until it ends, below 0 in the pause after it; the place of the crown; who wears it."""
         self.robot = Player(0, "", "", *placeOf(0))
-        self.scores.clear()
+        """Plays with somebody who is alone."""
+        self.scores: dict[str, int] = {}
+        """The scores of those who have left, by their key."""
         for player in self.people.values():
             player.score = 0
 
-    def think(self) -> None:
+    def guide(self, robot: Player) -> None:
         """Let the robot go to the crown, or with it around the field."""
-        robot = self.robot
         x, y = placeOf(self.tick // 60 % 16 * 7) if self.wearer is robot else self.crown
         away = hypot(x - robot.x, y - robot.y) or 1.0
-        robot.ask(self.tick, (x - robot.x) / away * ROBOT, (y - robot.y) / away * ROBOT, False)
+        robot.steps.append((self.tick, (x - robot.x) / away * ROBOT, (y - robot.y) / away * ROBOT, False))
 
     def tell(self) -> None:
         """Tell everyone the names, scores and pings."""

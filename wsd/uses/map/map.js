@@ -3,6 +3,8 @@
 import {Topics} from "/_wsd/wsd-topics.js";
 import {say} from "/_wsd/language.js";
 import {at, followTopics} from "/uses/shared/frame.js";
+import {kept} from "/uses/shared/kept.js";
+import {tell} from "/uses/shared/wrong.js";
 import {drawList, drawPerson, fade, removePerson} from "./people.js";
 import {World} from "./world.js";
 import "./words.js";
@@ -17,13 +19,9 @@ const STEP = 12; // pixels that an arrow key moves the pin
 
 const element = (id) => document.getElementById(id);
 const people = new Map(); // id to {id, name, lon, lat, trail, heard}
-const id = (sessionStorage.mapId ??= String(Math.floor(Math.random() * 1e9)));
-const me = {
-  id,
-  name: localStorage.mapName ?? say("guest", {number: id.slice(-3)}),
-  lon: Number(sessionStorage.mapLon ?? Math.random() * 200 - 100),
-  lat: Number(sessionStorage.mapLat ?? Math.random() * 80 - 25),
-};
+const id = String(Math.floor(Math.random() * 1e9));
+const guest = say("guest", {number: id.slice(-3)});
+const me = kept({id, name: guest, lon: Math.random() * 200 - 100, lat: Math.random() * 80 - 25});
 const world = new World(element("world"), me);
 
 // lesson: subscribe
@@ -64,9 +62,9 @@ async function publish() {
 }
 // end of lesson
 
-// lesson: throttle
 let next = null; // the timer of the next position
 
+// lesson: throttle
 function publishSoon() {
   next ??= setTimeout(() => {
     next = null;
@@ -80,8 +78,7 @@ setInterval(() => topics.isOpen && publish(), HEARTBEAT);
 
 setInterval(() => {
   for (const person of people.values()) {
-    const silent = Date.now() - person.heard;
-    if (person.id === me.id) continue;
+    const silent = person.id === me.id ? 0 : Date.now() - person.heard;
     if (silent < LIVES) fade(person, Math.max(0, silent - FADES) / (LIVES - FADES));
     else if (people.delete(person.id)) removePerson(person);
   }
@@ -94,7 +91,6 @@ setInterval(() => {
 function moveTo({lon, lat}) {
   me.lon = Math.max(-180, Math.min(180, lon));
   me.lat = Math.max(-84, Math.min(84, lat));
-  Object.assign(sessionStorage, {mapLon: me.lon, mapLat: me.lat});
   const mine = people.get(me.id);
   drawPerson(world, {...mine, ...me, trail: [...mine.trail, {lon: me.lon, lat: me.lat}]}, true);
   publishSoon();
@@ -115,7 +111,6 @@ element("people").addEventListener("keydown", (event) => {
   moveByHand({lon: me.lon + x, lat: me.lat - y});
 });
 
-// lesson: geolocation
 let watch = null;
 
 function follow(isOn) {
@@ -123,6 +118,7 @@ function follow(isOn) {
   watch = null;
   if (isOn && !window.isSecureContext) tell("insecure");
   else if (isOn) {
+    // lesson: geolocation
     watch = navigator.geolocation.watchPosition(
       ({coords}) => moveTo({lon: coords.longitude, lat: coords.latitude}),
       ({code, PERMISSION_DENIED}) => {
@@ -131,25 +127,17 @@ function follow(isOn) {
       },
       {enableHighAccuracy: true},
     );
+    // end of lesson
   }
   element("follow").setAttribute("aria-pressed", String(watch !== null));
 }
-// end of lesson
 
 element("follow").addEventListener("click", () => follow(watch === null));
 element("name").value = me.name;
 element("name").addEventListener("input", () => {
   me.name = element("name").value.trim() || say("guest", {number: me.id.slice(-3)});
-  localStorage.mapName = me.name;
   publishSoon();
 });
-
-/** Shows a sentence of what is wrong, or none. */
-function tell(key) {
-  element("wrong").hidden = key === null;
-  element("wrong").textContent = key === null ? "" : say(key);
-  if (key) element("wrong").dataset.say = key;
-}
 
 document.addEventListener("language", () => {
   for (const person of people.values()) drawPerson(world, person, person.id === me.id);

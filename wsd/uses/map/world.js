@@ -1,38 +1,10 @@
 // The world as an SVG, which can be moved and zoomed: by pointer, by wheel, by two fingers and by buttons.
 
-import {feature, mesh} from "/uses/lib/world.js";
+import {drawAtlas} from "./atlas.js";
 
 const LEFT = -180, TOP = -84, WIDTH = 360, HEIGHT = 144; // the whole view, in degrees; nobody lives below 60° S
 const CLOSEST = 40; // how many times closer than the whole view
 const SLOP = 4; // pixels that a click may move
-
-// lesson: world
-function pathOf({type, coordinates}) {
-  const lines = {MultiPolygon: coordinates.flat(), MultiLineString: coordinates}[type];
-  const line = (points) => points.map(([lon, lat]) => `${lon.toFixed(2)} ${(-lat).toFixed(2)}`).join("L");
-  return lines.flatMap(bothSides).map((points) => `M${line(points)}`).join("");
-}
-
-async function drawWorld() {
-  const atlas = await (await fetch("/uses/lib/countries-110m.json")).json();
-  const {land, countries} = atlas.objects;
-  document.getElementById("land").setAttribute("d", pathOf(feature(atlas, land).features[0].geometry));
-  const borders = mesh(atlas, countries, (one, other) => one !== other);
-  document.getElementById("borders").setAttribute("d", pathOf(borders));
-}
-// end of lesson
-
-/** A line that crosses the 180th meridian goes on beyond it, and is drawn a second time at the other side of the map. */
-function bothSides(points) {
-  let turns = 0;
-  const whole = points.map(([lon, lat], index) => {
-    const step = lon - (points[index - 1]?.[0] ?? lon);
-    if (Math.abs(step) > 180) turns -= Math.sign(step);
-    return [lon + 360 * turns, lat];
-  });
-  const beyond = whole.find(([lon]) => Math.abs(lon) > 180);
-  return beyond ? [whole, whole.map(([lon, lat]) => [lon - 360 * Math.sign(beyond[0]), lat])] : [whole];
-}
 
 /** The view. `onpick` and `ondrag` are called with {lon, lat}: of a click, and of the pin while it is dragged. */
 export class World {
@@ -41,14 +13,16 @@ export class World {
   #svg;
   #view = {x: LEFT, y: TOP, zoom: 1}; // the corner in degrees, and how many times closer than the whole width
   #pointers = new Map(); // pointer id to {x, y} in pixels
+  #home; // {lon, lat} of whoever looks
+  #middle; // {lon, lat} in the middle
+  #isWhole = true; // as much is shown as there is room for
   #start = null; // where the first pointer went down: {x, y, isPin, moved}
 
-  /** @param {SVGElement} svg @param {{lon: number, lat: number}} centre what a narrow map shows first */
-  constructor(svg, {lon, lat}) {
+  /** @param {SVGElement} svg @param {{lon: number, lat: number}} home where the own pin is, which a narrow map shows */
+  constructor(svg, home) {
     this.#svg = svg;
-    drawWorld();
-    Object.assign(this.#view, {zoom: this.#farthest});
-    Object.assign(this.#view, {x: lon - this.#width / 2, y: -lat - this.#height / 2});
+    this.#home = home;
+    drawAtlas();
     svg.addEventListener("pointerdown", (event) => this.#down(event));
     svg.addEventListener("pointermove", (event) => this.#move(event));
     svg.addEventListener("pointerup", (event) => this.#up(event));
@@ -59,7 +33,7 @@ export class World {
     }, {passive: false});
     document.getElementById("closer").addEventListener("click", () => this.#zoomCentre(1.6));
     document.getElementById("farther").addEventListener("click", () => this.#zoomCentre(1 / 1.6));
-    new ResizeObserver(() => this.#apply()).observe(svg);
+    new ResizeObserver(() => this.#resized()).observe(svg);
   }
 
   /** Degrees a pixel. */
@@ -122,6 +96,15 @@ export class World {
     this.#pointers.delete(event.pointerId);
   }
 
+  /** The map has its size, or another one since the window was changed or the telephone turned. */
+  #resized() {
+    const {lon, lat} = this.#isWhole ? this.#home : this.#middle;
+    if (this.#isWhole) this.#view.zoom = this.#farthest;
+    this.#view.x = lon - this.#width / 2;
+    this.#view.y = -lat - this.#height / 2;
+    this.#apply();
+  }
+
   #pan(x, y) {
     this.#view.x += x * this.unit;
     this.#view.y += y * this.unit;
@@ -148,6 +131,8 @@ export class World {
     this.#view.zoom = Math.max(this.#farthest, this.#view.zoom);
     this.#view.x = clamp(this.#view.x, LEFT, WIDTH - this.#width);
     this.#view.y = clamp(this.#view.y, TOP, HEIGHT - this.#height);
+    this.#middle = {lon: this.#view.x + this.#width / 2, lat: -this.#view.y - this.#height / 2};
+    this.#isWhole = this.#view.zoom <= this.#farthest;
     this.#svg.setAttribute("viewBox", `${this.#view.x} ${this.#view.y} ${this.#width} ${this.#height}`);
     this.#svg.style.setProperty("--unit", this.unit);
   }

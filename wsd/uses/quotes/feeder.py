@@ -68,9 +68,9 @@ class Feeder:
         if self._loop.running:
             self._loop.stop()
 
-    # lesson: feed
     def _feed(self, turns: int) -> None:
         """Publish what has happened since the last turn; `turns` is more than 1 if the daemon was busy."""
+        # lesson: feed
         wasWatched, self._isWatched = self._isWatched, self._route.subscribers(TOPIC) > 0
         if not self._isWatched:
             return
@@ -80,5 +80,4 @@ class Feeder:
             ticks = ((symbol, self._market.tick(symbol)) for symbol in SYMBOLS)
         at = round(self._now() * 1000)
         self._route.publishJson(TOPIC, [(symbol, {"price": price, "at": at}) for symbol, price in ticks])
-
-    # end of lesson
+        # end of lesson

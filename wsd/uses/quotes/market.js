@@ -6,9 +6,10 @@ let changed = new Map(); // {price, at} by symbol, since the page has asked
 let counts = {received: 0, published: 0};
 let newest = [null, 0]; // epoch and offset of the newest position
 
-// lesson: subscribe
 function begin(url) {
   const topics = new Topics(url);
+  for (const name of ["open", "close"]) topics.addEventListener(name, () => postMessage({isOpen: name === "open"}));
+  // lesson: subscribe
   topics.subscribe("market", {
     last: true,
     onmessage: ({key, payload, position}) => {
@@ -16,9 +17,8 @@ function begin(url) {
       count(position);
     },
   });
-  for (const name of ["open", "close"]) topics.addEventListener(name, () => postMessage({isOpen: name === "open"}));
+  // end of lesson
 }
-// end of lesson
 
 // lesson: count
 function count(position) {

@@ -11,7 +11,6 @@ const element = (id) => document.getElementById(id);
 const quotes = new Map(); // by symbol
 const totals = {published: 0, received: 0, shown: 0, lag: null};
 
-// lesson: ask
 const market = new Worker("/uses/quotes/market.js", {type: "module"});
 market.postMessage({url: at("/uses/quotes/topics/")});
 market.onmessage = ({data}) => {
@@ -23,6 +22,7 @@ function ask() {
   market.postMessage({});
 }
 
+// lesson: take
 function take({quotes: changed, counts}) {
   for (const [symbol, {price, at: made}] of changed) (quotes.get(symbol) ?? addQuote(symbol)).take(price, made);
   const times = [...changed.values()].map((quote) => quote.at);
@@ -45,7 +45,6 @@ function addQuote(symbol) {
   return quote;
 }
 
-// lesson: draw
 const shown = new Set(); // symbols whose rows can be seen
 const visible = new IntersectionObserver((entries) => {
   for (const {target, isIntersecting} of entries) {
@@ -59,7 +58,6 @@ function draw(symbols) {
   const [up, down] = ["up", "down"].map((name) => getComputedStyle(element(name)).color);
   for (const symbol of symbols) if (shown.has(symbol)) quotes.get(symbol).draw({up, down});
 }
-// end of lesson
 
 function prefix() {
   return element("filter").value.trim().toUpperCase();

@@ -13,6 +13,6 @@ addWords({
     state: "状态", lag: "延迟", published: "已发布", received: "已收到", shown: "已显示",
     milliseconds: "{count} 毫秒", perSecond: "每秒 {count} 次", slow: "让本页变慢", slow0: "不变慢",
     slow80: "80% 的时间繁忙", slow98: "98% 的时间繁忙", market: "市场",
-    filter: "代码开头", none: "没有以此开头的代码。",
+    filter: "按代码开头筛选", none: "没有以此开头的代码。",
   },
 });

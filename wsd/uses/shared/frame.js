@@ -14,7 +14,7 @@ const server = document.querySelector("meta[name=wsd-server]")?.content || locat
 
 addWords({
   en: {
-    "frame.all": "All uses", "frame.window": "Open a second window", "frame.copy": "Copy a link to this page",
+    "frame.all": "All uses", "frame.window": "Open a second window", "frame.copy": "Copy the link",
     "frame.copied": "Copied.", "frame.notCopied": "Not copied. Copy the address of this page instead.",
     "frame.lost": "The server went away. This page connects again as soon as it is back.",
     "frame.back": "The server is back, and this page has reconnected.",
@@ -22,7 +22,7 @@ addWords({
       + "it with make run; or install the wheel, which includes them.",
   },
   zh: {
-    "frame.all": "所有示例", "frame.window": "打开第二个窗口", "frame.copy": "复制本页链接",
+    "frame.all": "所有示例", "frame.window": "打开第二个窗口", "frame.copy": "复制链接",
     "frame.copied": "已复制。", "frame.notCopied": "未能复制，请直接复制本页地址。",
     "frame.lost": "服务器已断开，恢复后本页会自动重新连接。",
     "frame.back": "服务器已恢复，本页继续运行。",

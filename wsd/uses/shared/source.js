@@ -34,6 +34,12 @@ function unindented(lines) {
   return lines.map((line) => line.slice(Math.min(...indents))).join("\n").trim();
 }
 
+/** An explanation, with the names of calls between backticks. */
+function explanationOf(words) {
+  const parts = words.split("`").map((part, place) => (place % 2 ? create("code", {textContent: part}) : part));
+  return create("p", {}, ...parts);
+}
+
 /** A block of code that the keyboard can scroll. */
 function codeOf(text, label) {
   const block = create("pre", {tabIndex: 0}, create("code", {textContent: text}));
@@ -67,7 +73,7 @@ async function fill(content, name, page) {
   for (const text of texts) {
     for (const [lesson, code] of lessonsOf(text)) {
       const words = page.lessons[lesson][language()];
-      parts.push(create("p", {textContent: words}), codeOf(code, words));
+      parts.push(explanationOf(words), codeOf(code, words.replaceAll("`", "")));
     }
   }
   for (const [index, file] of files.entries()) {
