@@ -170,7 +170,7 @@ class TestTheControlSocket:
             (daemon.daemon.folder / "wsd.toml").write_text("workers = 2\n")
             before = len(daemon.lines)
             assert self.ctl(daemon, "upgrade")[0] == 1
-            daemon.daemon.waitFor("workers: an upgrade cannot begin to use several workers; restart wsd", before)
+            daemon.daemon.waitFor("workers: an upgrade cannot change 1 to 2; restart wsd", before)
             assert says(client, "still here")
 
     def test_one_that_fails_tells_why(self) -> None:

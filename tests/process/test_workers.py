@@ -187,15 +187,6 @@ class TestTwoWorkers:
             assert refused.returncode == 1
             assert "not reloaded, the old configuration stays in use" in refused.stderr
 
-    def test_cannot_be_upgraded_and_say_so(self) -> None:
-        with runningDaemon(config=CONFIG) as daemon, open_(daemon) as client:
-            os.kill(daemon.process.pid, signal.SIGUSR2)
-            daemon.waitFor("not upgraded, this process serves on: a daemon with several workers cannot be upgraded")
-            os.kill(pidOf(daemon, 1), signal.SIGUSR2)
-            client.send("still here")
-            assert client.recv(10) == "still here"
-            assert isReady(daemon)
-
     def test_write_to_one_log_file_which_logrotate_may_move(self, tmp_path: Path) -> None:
         log = tmp_path / "wsd.log"
         (tmp_path / "wsd.toml").write_text(f'{TOP}port = 0\n{ROUTES}[log]\nfile = "{log}"\nformat = "json"\n')
