@@ -254,6 +254,22 @@ class TestASharedRoute:
                     client.send(payload)
                     assert client.recv(30) == payload
 
+    def test_a_relayed_connection_gets_its_answer_before_the_daemon_stops(self) -> None:
+        trust = trusting()
+        config = f"drain = 30\n{CONFIG}[policies]\nclosing_timeout = 0.5\n[tls]\nport = 0\nself_signed = true\n"
+        config += '[route."/slow"]\nprotocol = "shared.py:SharedEcho"\n'
+        with shared(config) as daemon, ExitStack() as stack:
+            url = f"wss://localhost:{daemon.port('wss')}/slow?delay=4000"
+            clients = [stack.enter_context(connect(url, ssl=trust)) for _ in range(8)]
+            for client in clients:
+                client.send("late")
+            until(lambda: metrics(daemon)['wsd_messages_received_total{route="/slow"}'] == 8, "all have arrived")
+            daemon.process.terminate()
+            for client in clients:
+                assert client.recv(30) == "late"
+                with pytest.raises(ConnectionClosed, match="1001"):
+                    client.recv(10)
+
     def test_over_http_and_on_a_connection_that_has_served_another_route(self) -> None:
         with runningDaemon(config=CONFIG) as daemon:
             for _ in range(6):

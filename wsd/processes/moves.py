@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -82,6 +82,8 @@ class Moves:
         """Connections that the new process holds, or could not resume."""
         self._kept: list[Leaving] = []
         """Those of them that it could not resume."""
+        self._stayed: list[Connection] = []
+        """Connections whose route has moved without them. They are being closed."""
         self._stoppedAt = 0.0
         self._undo: list[Callable[[], Any]] = []
         """What takes everything back that is not confirmed, the last step first."""
@@ -89,7 +91,7 @@ class Moves:
     @property
     def moved(self) -> Moved:
         """What was done so far."""
-        return Moved(self._count, self._pause, len(self._daemon.routes.connections))
+        return Moved(self._count, self._pause, len({*self._daemon.routes.connections, *self._stayed}))
 
     # -- the steps ------------------------------------------------------------------------------------------------
 
@@ -161,10 +163,12 @@ class Moves:
             self._notePause(self._stoppedAt)
         self._pending.clear()
         _takeBack(kept)
-        # What the others send would be handled by a route that has moved.
         stayed = [*self._frozen, *(each.door for each in kept if _factoryOf(each.door) not in self._single)]
         self._frozen.clear()
-        await self._farewell(lambda: [each.connection for each in stayed if each.connection is not None]).clear(0)
+        self._stayed = [each.connection for each in stayed if each.connection is not None]
+        # They stay frozen, as what they send would be handled by a route that has moved. Nothing waits for their ends.
+        closed = Deferred.fromCoroutine(self._farewell(lambda: self._stayed).spread(self._daemon.config.drain, False))
+        closed.addErrback(lambda failure: self.log.failure("connections could not be closed", failure))
 
     async def move(self) -> None:
         """Move all other connections, a few at a time, and let the new process accept."""

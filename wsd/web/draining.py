@@ -71,12 +71,16 @@ class Drain:
         self._endIdle()
         await self._spread(patience, lambda: any(door.isBusy for door in self._site.doors))
 
-    async def spread(self, patience: float) -> None:
-        """Close WebSockets as `finish` does, without a regard for connections over HTTP."""
-        self._refusePending()
-        await self._spread(patience, lambda: False)
+    async def spread(self, patience: float, waits: bool = True) -> None:
+        """
+        Close WebSockets as `finish` does, without a regard for connections over HTTP.
 
-    async def _spread(self, patience: float, isBusy: Callable[[], bool]) -> None:
+        Unless it `waits`, each is closed at its time, even if it is not idle.
+        """
+        self._refusePending()
+        await self._spread(patience, lambda: False, waits)
+
+    async def _spread(self, patience: float, isBusy: Callable[[], bool], waits: bool = True) -> None:
         start = self._clock.seconds()
         connections = self._connections()
         window = min(patience * _SHARE, len(connections) / _RATE)
@@ -85,7 +89,8 @@ class Drain:
         while not self._isHurried and (now := self._clock.seconds()) < start + patience:
             left = [each for each in self._connections() if each.isOpen]
             idle = {each for each in left if not each.isBusy}
-            done = [each for each in left if each in idle and each in before and due.get(each, start) <= now]
+            ready = [each for each in left if (each in idle and each in before) or not waits]
+            done = [each for each in ready if due.get(each, start) <= now]
             self._close(done)
             if len(done) == len(left) and not isBusy():
                 return
