@@ -14,6 +14,9 @@ from typing import Any
 
 from tests.daemon import PATIENCE, RunningDaemon, runningDaemon
 
+_PATIENCE = 180.0
+"""Seconds that a whole upgrade may take on a busy machine, on which three processes start for it."""
+
 _PAUSE = 3.0
 """Seconds between two upgrades."""
 
@@ -44,7 +47,7 @@ class Upgradable:
 
     def finish(self, before: int) -> str:
         """Wait until the upgrade that began at this line is done. Returns what was said."""
-        said = self.daemon.waitFor(r"upgraded[:,] .*", before)[0]
+        said = self.daemon.waitFor(r"upgraded[:,] .*", before, _PATIENCE)[0]
         assert said.startswith("upgraded: "), "\n".join(self.lines)
         found = re.search(r"process (\d+) serves now", said)
         assert found is not None
