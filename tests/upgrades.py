@@ -56,8 +56,15 @@ class Upgradable:
 
     def refused(self) -> str:
         """Ask for an upgrade that fails. Returns why."""
-        before = self.begin()
-        return self.daemon.waitFor(r"not upgraded, this process serves on: (.*)", before)[1]
+        return self.refusal(self.begin())
+
+    def refusal(self, before: int) -> str:
+        """Wait until the upgrade that began at this line has failed. Returns why."""
+        return self.daemon.waitFor(r"not upgraded, this process serves on: (.*)", before, _PATIENCE)[1]
+
+    def goesOnAlone(self, before: int) -> None:
+        """Wait until the new process has noticed that the old one has ended early."""
+        self.daemon.waitFor("the old process has ended early; going on without it", before, _PATIENCE)
 
     def stop(self) -> None:
         """End the process that serves."""

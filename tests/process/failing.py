@@ -44,6 +44,12 @@ class FailingFactory(Factory):
         if _PLACE == "state":
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def stateComplete(self) -> None:
+        """Called when the new process has gone on with the connections: nothing can be taken back any more."""
+        victim = {"self": os.getpid(), "parent": os.getppid(), "first": _FIRST}.get(_PLACE)
+        if victim is not None:
+            os.kill(victim, signal.SIGKILL)
+
 
 class FreeFactory(Factory):
     """The same in every worker."""

@@ -231,6 +231,17 @@ class TestANewVersionThatFails:
             with pytest.raises(ConnectionClosed, match="1012"):
                 client.recv(10)
 
+    def test_one_that_has_gone_on_does_not_need_the_old_process(self) -> None:
+        environ = {"WSD_TEST_UPGRADE": "first"}
+        with upgradable(environ=environ, config=FAILING) as daemon, opened(daemon, "/fails") as client:
+            before = daemon.begin()
+            daemon.goesOnAlone(before)
+            assert daemon.daemon.process.wait(PATIENCE) == -signal.SIGKILL
+            assert says(client, "moved")
+            with opened(daemon) as new:
+                assert says(new, "new")
+            daemon.daemon.waitFor("control socket ", before)
+
     def test_a_second_upgrade_does_not_begin_during_the_first(self) -> None:
         with upgradable() as daemon, opened(daemon) as client:
             before = daemon.begin()

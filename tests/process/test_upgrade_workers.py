@@ -178,9 +178,6 @@ class TestAKillDuringAnUpgrade:
         self.newParent = max(set(childrenOf(daemon.pid)) - known)
         return before
 
-    def refusal(self, daemon: Upgradable, before: int) -> str:
-        return daemon.daemon.waitFor(r"not upgraded, this process serves on: (.*)", before)[1]
-
     def newWorker(self, daemon: Upgradable, before: int, number: int) -> int:
         return int(daemon.daemon.waitFor(rf"worker {number} is process (\d+)", before)[1])
 
@@ -188,7 +185,7 @@ class TestAKillDuringAnUpgrade:
         with upgradable(config=CONFIG) as daemon, clients(daemon) as found:
             before = self.begin(daemon)
             os.kill(self.newParent, signal.SIGKILL)
-            assert "the signal 9" in self.refusal(daemon, before)
+            assert "the signal 9" in daemon.refusal(before)
             areServed(found, "still here")
 
     @pytest.mark.parametrize("number", [0, 1])
@@ -196,7 +193,7 @@ class TestAKillDuringAnUpgrade:
         with upgradable(config=CONFIG) as daemon, clients(daemon) as found:
             before = self.begin(daemon)
             os.kill(self.newWorker(daemon, before, number), signal.SIGKILL)
-            self.refusal(daemon, before)
+            daemon.refusal(before)
             areServed(found, "still here")
             until(lambda: not isAlive(self.newParent), "the end of the new parent")
             # It may be tried again.
@@ -209,7 +206,7 @@ class TestAKillDuringAnUpgrade:
             stay = [client for client in found if workerOf(daemon.daemon, client) == 0]
             before = self.begin(daemon)
             os.kill(victim, signal.SIGKILL)
-            assert "worker 1" in self.refusal(daemon, before)
+            assert "worker 1" in daemon.refusal(before)
             areServed(stay, "still here")
             until(lambda: fetch(daemon.daemon, "/readyz")["ready"], "it is back")
 
@@ -223,6 +220,58 @@ class TestAKillDuringAnUpgrade:
                     client.recv(10)
             until(lambda: not isAlive(self.newParent), "the end of the new parent")
             until(lambda: not self.isListening(daemon.port), "nothing listens")
+
+    @contextmanager
+    def killedLater(self, victim: str) -> Iterator[tuple[Upgradable, list[ClientConnection], int]]:
+        """A process is killed once the new owner has gone on with a shared route, whose connections these are."""
+        with (
+            upgradable(environ={"WSD_TEST_UPGRADE": victim}, config=CONFIG + FAILING) as daemon,
+            clients(daemon, "/fails") as found,
+        ):
+            yield daemon, found, daemon.begin()
+
+    def test_of_the_new_owner_after_it_went_on_costs_its_connections_alone(self) -> None:
+        with self.killedLater("self") as (daemon, found, before), clients(daemon) as others:
+            free = [client for client in others if workerOf(daemon.daemon, client) == 1]
+            daemon.finish(before)
+            assert any("not everything was moved" in line for line in daemon.lines)
+            areServed(free, "moved")
+            for client in found:
+                with pytest.raises(ConnectionClosed):
+                    client.recv(10)
+            until(lambda: fetch(daemon.daemon, "/readyz")["ready"], "the new owner is started again")
+            with opened(daemon, "/fails") as client:
+                assert says(client, "again")
+
+    def test_of_the_new_parent_after_that_lets_the_old_one_begin_anew(self) -> None:
+        with self.killedLater("parent") as (daemon, found, before):
+            assert "the signal 9" in daemon.refusal(before)
+            for client in found:
+                with pytest.raises(ConnectionClosed):
+                    client.recv(10)
+            until(lambda: fetch(daemon.daemon, "/readyz")["ready"], "the old workers are started again")
+            with opened(daemon, "/fails") as client:
+                assert says(client, "again")
+            assert isAlive(daemon.pid)
+
+    def test_of_the_old_parent_after_that_leaves_the_new_one(self) -> None:
+        with self.killedLater("first") as (daemon, found, before):
+            daemon.goesOnAlone(before)
+            areServed(found, "moved")
+            daemon.daemon.waitFor(r"control socket \S+control\.sock", before)
+            daemon.pid = next(
+                int(stat.parent.name) for stat in Path("/proc").glob("[0-9]*/stat") if self.isParent(stat, daemon)
+            )
+            assert fetch(daemon.daemon, "/readyz")["ready"]
+
+    @staticmethod
+    def isParent(stat: Path, daemon: Upgradable) -> bool:
+        """Whether a process is the new parent: that of the last worker that was started."""
+        workers = pidOf(daemon.daemon, 0)
+        try:
+            return workers in childrenOf(int(stat.parent.name))
+        except OSError:
+            return False
 
     @staticmethod
     def isListening(port: int) -> bool:

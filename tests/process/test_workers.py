@@ -347,6 +347,17 @@ class TestLimits:
                 time.sleep(0.15)
             assert (accepted, refused) == (6, 8)
 
+    def test_lines_that_clients_cause_in_the_log(self) -> None:
+        config = f"{CONFIG}[access]\nper_minute = 20\n"
+        with runningDaemon(config=config) as daemon:
+            for number in range(80):
+                with open_(daemon, source_address=(f"127.0.0.{1 + number % 40}", 0)) as client:
+                    client.send("hello")
+                    client.recv(10)
+            assert metrics(daemon)['wsd_connections_opened_total{route="/echo"}'] == 80
+            written = Counter(line.split()[2] for line in daemon.lines if "opened /echo" in line or "closed: " in line)
+            assert written == {"w0": 10, "w1": 10}
+
 
 class TestAKilledWorker:
     def waitUntilBack(self, daemon: RunningDaemon, before: list[int], begin: float) -> float:
