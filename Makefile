@@ -86,7 +86,9 @@ soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of u
 	$(VENV)/bin/python -m tests.process.xmppkills
 	$(VENV)/bin/python -m tests.process.topickills
 	$(VENV)/bin/python -m tests.process.upgradeload
+	$(VENV)/bin/python -m tests.process.upgradeload --workers 2
 	$(VENV)/bin/python -m tests.conformance --upgrade --plane _fast
+	$(VENV)/bin/python -m tests.conformance --upgrade --plane _fast --workers 2
 	$(VENV)/bin/python -m tests.process.topicredis
 	$(VENV)/bin/python -m tests.process.topicredis --hosts
 	$(VENV)/bin/python -m tests.protocols.soap.encodings.fuzz --seconds 3600

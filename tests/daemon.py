@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class RunningDaemon:
@@ -38,9 +38,9 @@ class RunningDaemon:
         with self._more:
             self._more.notify_all()
 
-    def waitFor(self, pattern: str, since: int = 0) -> re.Match[str]:
+    def waitFor(self, pattern: str, since: int = 0, patience: float = PATIENCE) -> re.Match[str]:
         """The first line from number `since` on that matches, waited for; the test fails when it does not come."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         with self._more:
             while True:
                 for line in self.lines[since:]:

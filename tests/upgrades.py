@@ -14,6 +14,9 @@ from typing import Any
 
 from tests.daemon import PATIENCE, RunningDaemon, runningDaemon
 
+_PATIENCE = 180.0
+"""Seconds that a whole upgrade may take on a busy machine, on which three processes start for it."""
+
 _PAUSE = 3.0
 """Seconds between two upgrades."""
 
@@ -44,7 +47,7 @@ class Upgradable:
 
     def finish(self, before: int) -> str:
         """Wait until the upgrade that began at this line is done. Returns what was said."""
-        said = self.daemon.waitFor(r"upgraded[:,] .*", before)[0]
+        said = self.daemon.waitFor(r"upgraded[:,] .*", before, _PATIENCE)[0]
         assert said.startswith("upgraded: "), "\n".join(self.lines)
         found = re.search(r"process (\d+) serves now", said)
         assert found is not None
@@ -53,8 +56,15 @@ class Upgradable:
 
     def refused(self) -> str:
         """Ask for an upgrade that fails. Returns why."""
-        before = self.begin()
-        return self.daemon.waitFor(r"not upgraded, this process serves on: (.*)", before)[1]
+        return self.refusal(self.begin())
+
+    def refusal(self, before: int) -> str:
+        """Wait until the upgrade that began at this line has failed. Returns why."""
+        return self.daemon.waitFor(r"not upgraded, this process serves on: (.*)", before, _PATIENCE)[1]
+
+    def goesOnAlone(self, before: int) -> None:
+        """Wait until the new process has noticed that the old one has ended early."""
+        self.daemon.waitFor("the old process has ended early; going on without it", before, _PATIENCE)
 
     def stop(self) -> None:
         """End the process that serves."""

@@ -1,9 +1,10 @@
 """
-`make bench-workers`: two workers compared with one, in turn; and shared routes through another worker.
+`make bench-workers`: two workers compared with one, in turn; shared routes through another worker; kinds of sockets.
 
-Each figure is a ratio of two measurements, taken one after the other; the median of several rounds counts.
-`on two cores` has the load generator on the same two cores. `without the load` takes it out: it compares the CPU of all
-processes of the daemon for one message, so it says what two cores would carry if the load came from elsewhere.
+It takes about five minutes, and prints the table of docs/processes.md; ARGS="--rounds 3" for a faster one. Each figure
+is a ratio of two measurements, taken one after the other; the median of several rounds counts. `on two cores` has the
+load generator on the same two cores. `without the load` takes it out: it compares the CPU of all processes of the
+daemon for one message, so it says what two cores would carry if the load came from elsewhere.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import argparse
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -63,10 +64,11 @@ class Load:
     """The least ratio without the load."""
 
 
+HANDSHAKES = Load("handshakes", ("--mode=handshakes", "--connections=64"), 1.6, 1.8)
 LOADS = (
     Load("messages, 32 B x100", ("--connections=100", "--size=32"), 1.3, 1.8),
     Load("messages, 1 KiB x1,000", ("--connections=1000", "--size=1024"), 1.3, 1.8),
-    Load("handshakes", ("--mode=handshakes", "--connections=64"), 1.6, 1.8),
+    HANDSHAKES,
 )
 
 
@@ -97,6 +99,14 @@ class LoggedDaemon:
         pid = self._process.pid
         return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
+    def sockets(self) -> dict[int, int]:
+        """The open sockets of each process. The log leaves out lines about many connections of one address."""
+        found = {}
+        for pid in self.pids:
+            links = [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir() if os.path.lexists(each)]
+            found[pid] = sum(link.startswith("socket:") for link in links)
+        return found
+
     def port(self, scheme: str = "ws") -> int:
         """The port of the first listener of this scheme, waited for."""
         for _ in range(1200):
@@ -107,16 +117,31 @@ class LoggedDaemon:
         raise SystemExit("bench: the daemon does not listen")
 
 
+PASS = """
+import os, sys
+descriptor = int(sys.argv[1])
+os.dup2(descriptor, 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Starts a command with a descriptor as systemd passes it, so that all workers share this one socket."""
+
+
 @contextmanager
-def daemonWith(workers: int) -> Iterator[LoggedDaemon]:
-    """A daemon with so many workers and the two routes."""
-    with TemporaryDirectory() as folder:
+def daemonWith(workers: int, isShared: bool = False) -> Iterator[LoggedDaemon]:
+    """A daemon with so many workers and the two routes. They have one socket each or, if it `isShared`, one in all."""
+    with TemporaryDirectory() as folder, ExitStack() as stack:
         log, config = Path(folder) / "wsd.log", Path(folder) / "wsd.toml"
         (Path(folder) / "shared.py").write_text(SHARED)
         config.write_text(CONFIG.format(workers=workers, folder=folder))
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": folder}
         command = [sys.executable, "-m", "wsd", "serve", "-p", "0", "-c", str(config)]
-        with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL) as process:
+        passed: tuple[int, ...] = ()
+        if isShared:
+            bound = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
+            passed = (bound.fileno(),)
+            command = [sys.executable, "-c", PASS, str(bound.fileno()), *command]
+        with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, pass_fds=passed) as process:
             try:
                 daemon = LoggedDaemon(process, log)
                 daemon.port()
@@ -163,7 +188,7 @@ def sharedCosts(two: LoggedDaemon, rounds: int, seconds: float) -> Mapping[str, 
 
 def evenness(two: LoggedDaemon, number: int = 1000) -> float:
     """By how much the worker with the most connections has more than the one with the fewest; 0.1 is ten percent."""
-    since = len(two.lines)
+    before = two.sockets()
     with ExitStack() as stack:
         command = [
             str(build.generator()),
@@ -173,17 +198,28 @@ def evenness(two: LoggedDaemon, number: int = 1000) -> float:
             f"--connections={number}",
         ]
         holding = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
-        shares = Counter[str]()
-        while sum(shares.values()) < number:
+        shares: list[int] = []
+        while sum(shares) < number:
             time.sleep(0.1)
-            shares = Counter(line.split()[2] for line in two.lines[since:] if "opened /echo" in line)
+            shares = [count - before.get(pid, 0) for pid, count in two.sockets().items()]
         assert holding.stdin is not None
         holding.stdin.close()
-    return max(shares.values()) / min(shares.values()) - 1
+    serving = [share for share in shares if share > number / 100]
+    return max(serving) / min(serving) - 1
+
+
+def sharing(two: LoggedDaemon, one: LoggedDaemon, rounds: int, seconds: float) -> Iterator[tuple[str, float]]:
+    """What a socket for each worker gives, in relation to one socket for all: of short and of long connections."""
+    for name, options in (("handshakes", HANDSHAKES.options), ("messages, 32 B x100", LOADS[0].options)):
+        pairs = [[run(each, seconds, "/echo", *options).perSecond for each in (two, one)] for _ in range(rounds)]
+        yield (
+            f"{name}, a socket for each worker in relation to one for all",
+            median(each / all_ for each, all_ in pairs),
+        )
 
 
 def main() -> int:
-    """Measure, print the ratios with their targets, and return 1 if one is missed."""
+    """Measure, print the ratios with their targets as a table, and return 1 if one is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -194,17 +230,23 @@ def main() -> int:
         nonlocal missed
         isMissed = (least is not None and value < least) or (most is not None and value > most)
         missed += isMissed
-        target = f"at least {least}" if least is not None else f"at most {most}"
-        print(f"{name:50} {value:6.2f}  ({target}{', MISSED' if isMissed else ''})", flush=True)
+        target = f"at least {least}" if least is not None else f"at most {most}" if most is not None else ""
+        print(f"| {name} | {value:.2f} | {target}{', MISSED' if isMissed else ''} |", flush=True)
 
-    with daemonWith(1) as one, daemonWith(2) as two:
-        for load in LOADS:
-            rate, without = compare(one, two, load, given.rounds, given.seconds)
-            tell(f"{load.name}, on two cores", rate, least=load.target)
-            tell(f"{load.name}, without the load", without, least=load.targetWithout)
+    print("| | ratio | target |\n|---|--:|---|", flush=True)
+    with daemonWith(2) as two:
+        with daemonWith(1) as one:
+            for load in LOADS:
+                rate, without = compare(one, two, load, given.rounds, given.seconds)
+                tell(f"{load.name}, on two cores", rate, least=load.target)
+                tell(f"{load.name}, without the load", without, least=load.targetWithout)
         for name, cost in sharedCosts(two, given.rounds, given.seconds).items():
-            tell(f"a message of a shared route, {name}", cost, most=1.05 if name == "by descriptor" else 2.2)
-        tell("the busiest worker's surplus of connections", evenness(two), most=0.2)
+            tell(f"CPU of a message of a shared route, {name}", cost, most=1.05 if name == "by descriptor" else 2.2)
+        tell("surplus of the busier worker, a socket for each", evenness(two), most=0.2)
+        with daemonWith(2, isShared=True) as shared:
+            tell("surplus of the busier worker, one socket for all", evenness(shared), most=0.2)
+            for name, ratio in sharing(two, shared, given.rounds, given.seconds):
+                tell(name, ratio)
     return bool(missed)
 
 

@@ -25,6 +25,16 @@ def faults(results: Results, expected: Sequence[str]) -> list[str]:
     return found
 
 
+def endedByClock(report: Mapping[str, object]) -> bool:
+    """
+    Whether the suite itself ended the connection of a case, because its time was over: 0.5 to 10 seconds.
+
+    `report` is the file of one case. Nothing has been learnt about the server then but that the two were slow.
+    """
+    log = report.get("wirelog")
+    return isinstance(log, list) and any(entry[0] == "KLE" for entry in log)
+
+
 def table(results: Results) -> str:
     """A Markdown table: a line for each group, with how many cases were OK, INFORMATIONAL and otherwise, and a sum."""
     lines = ["| group | | cases | OK | INFORMATIONAL | other |", "|--:|---|--:|--:|--:|--:|"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from tests.conformance import suite
 from tests.conformance.cases import everyCase, groupOf, uncompressed
-from tests.conformance.report import Results, faults, table
+from tests.conformance.report import Results, endedByClock, faults, table
+from tests.conformance.suite import Run, perform
 
 
 def report(cases: list[str], **others: tuple[str, str]) -> dict[str, dict[str, object]]:
@@ -66,3 +71,38 @@ class TestTheTable:
             "| 10 | Automatic fragmentation | 1 | 1 | 0 | 0 |",
             "| all |  | 5 | 3 | 1 | 1 |",
         ]
+
+
+class TestACaseThatTheSuiteEndedByItsClock:
+    LATE, ANSWERED = [["TF"], ["KL", 0.5], ["KLE"], ["RF"]], [["TF"], ["KL", 0.5], ["RF"]]
+
+    def test_is_told_from_others_by_the_log_of_the_case(self) -> None:
+        assert endedByClock({"wirelog": self.LATE})
+        assert not endedByClock({"wirelog": self.ANSWERED})
+        assert not endedByClock({})
+
+    @pytest.mark.parametrize("second", ["OK", "FAILED"])
+    def test_is_tried_once_more_and_counts_then(
+        self, second: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        runs: list[list[str]] = []
+
+        def once(run: Run, folder: Path) -> Results:
+            runs.append([*run.cases])
+            reports = folder / "reports"
+            reports.mkdir(parents=True)
+            (reports / "late.json").write_text(json.dumps({"wirelog": self.LATE}))
+            (reports / "wrong.json").write_text(json.dumps({"wirelog": self.ANSWERED}))
+            behavior = "FAILED" if len(runs) == 1 else second
+            found = {
+                "1.1.1": {"behavior": "OK", "behaviorClose": "OK"},
+                "6.21.8": {"behavior": behavior, "behaviorClose": behavior, "reportfile": "late.json"},
+                "6.21.7": {"behavior": "FAILED", "behaviorClose": "OK", "reportfile": "wrong.json"},
+            }
+            return {case: found[case] for case in run.cases}
+
+        monkeypatch.setattr(suite, "_performOnce", once)
+        results = perform(Run("ws://localhost/", ["1.1.1", "6.21.7", "6.21.8"]), tmp_path)
+        assert runs == [["1.1.1", "6.21.7", "6.21.8"], ["6.21.8"]]
+        assert results["6.21.8"]["behavior"] == second
+        assert results["6.21.7"]["behavior"] == "FAILED"

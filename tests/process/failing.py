@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import Any
 
-from wsd.connection import Connection, Factory
+from wsd.connection import Connection, Factory, Placement
 
-_IS_NEW = os.getppid() != int(os.environ.setdefault("WSD_TEST_PARENT", str(os.getppid())))
+_FIRST = int(os.environ.setdefault("WSD_TEST_FIRST", str(os.getpid())))
+"""The process that has loaded this first: the old one or, with workers, their parent."""
+_IS_OLD_WORKER = os.getppid() == _FIRST and "wsd.tap.worker" in sys.orig_argv
+_IS_NEW = os.getpid() != _FIRST and not _IS_OLD_WORKER
 _PLACE = os.environ.get("WSD_TEST_UPGRADE", "") if _IS_NEW else ""
 
 if _PLACE == "import":
@@ -39,3 +43,17 @@ class FailingFactory(Factory):
     def restoreState(self, state: Any, version: int) -> None:
         if _PLACE == "state":
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def stateComplete(self) -> None:
+        """Called when the new process has gone on with the connections: nothing can be taken back any more."""
+        victim = {"self": os.getpid(), "parent": os.getppid(), "first": _FIRST}.get(_PLACE)
+        if victim is not None:
+            os.kill(victim, signal.SIGKILL)
+
+
+class FreeFactory(Factory):
+    """The same in every worker."""
+
+    connection = Failing
+    stateVersion = 1
+    placement = Placement.free

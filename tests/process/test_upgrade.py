@@ -170,7 +170,7 @@ class TestTheControlSocket:
             (daemon.daemon.folder / "wsd.toml").write_text("workers = 2\n")
             before = len(daemon.lines)
             assert self.ctl(daemon, "upgrade")[0] == 1
-            daemon.daemon.waitFor("workers: an upgrade cannot begin to use several workers; restart wsd", before)
+            daemon.daemon.waitFor("workers: an upgrade cannot change 1 to 2; restart wsd", before)
             assert says(client, "still here")
 
     def test_one_that_fails_tells_why(self) -> None:
@@ -230,6 +230,17 @@ class TestANewVersionThatFails:
             assert says(other, "hello")
             with pytest.raises(ConnectionClosed, match="1012"):
                 client.recv(10)
+
+    def test_one_that_has_gone_on_does_not_need_the_old_process(self) -> None:
+        environ = {"WSD_TEST_UPGRADE": "first"}
+        with upgradable(environ=environ, config=FAILING) as daemon, opened(daemon, "/fails") as client:
+            before = daemon.begin()
+            daemon.goesOnAlone(before)
+            assert daemon.daemon.process.wait(PATIENCE) == -signal.SIGKILL
+            assert says(client, "moved")
+            with opened(daemon) as new:
+                assert says(new, "new")
+            daemon.daemon.waitFor("control socket ", before)
 
     def test_a_second_upgrade_does_not_begin_during_the_first(self) -> None:
         with upgradable() as daemon, opened(daemon) as client:

@@ -187,15 +187,6 @@ class TestTwoWorkers:
             assert refused.returncode == 1
             assert "not reloaded, the old configuration stays in use" in refused.stderr
 
-    def test_cannot_be_upgraded_and_say_so(self) -> None:
-        with runningDaemon(config=CONFIG) as daemon, open_(daemon) as client:
-            os.kill(daemon.process.pid, signal.SIGUSR2)
-            daemon.waitFor("not upgraded, this process serves on: a daemon with several workers cannot be upgraded")
-            os.kill(pidOf(daemon, 1), signal.SIGUSR2)
-            client.send("still here")
-            assert client.recv(10) == "still here"
-            assert isReady(daemon)
-
     def test_write_to_one_log_file_which_logrotate_may_move(self, tmp_path: Path) -> None:
         log = tmp_path / "wsd.log"
         (tmp_path / "wsd.toml").write_text(f'{TOP}port = 0\n{ROUTES}[log]\nfile = "{log}"\nformat = "json"\n')
@@ -262,6 +253,22 @@ class TestASharedRoute:
                     payload = os.urandom(8_000_000)
                     client.send(payload)
                     assert client.recv(30) == payload
+
+    def test_a_relayed_connection_gets_its_answer_before_the_daemon_stops(self) -> None:
+        trust = trusting()
+        config = f"drain = 30\n{CONFIG}[policies]\nclosing_timeout = 0.5\n[tls]\nport = 0\nself_signed = true\n"
+        config += '[route."/slow"]\nprotocol = "shared.py:SharedEcho"\n'
+        with shared(config) as daemon, ExitStack() as stack:
+            url = f"wss://localhost:{daemon.port('wss')}/slow?delay=4000"
+            clients = [stack.enter_context(connect(url, ssl=trust)) for _ in range(8)]
+            for client in clients:
+                client.send("late")
+            until(lambda: metrics(daemon)['wsd_messages_received_total{route="/slow"}'] == 8, "all have arrived")
+            daemon.process.terminate()
+            for client in clients:
+                assert client.recv(30) == "late"
+                with pytest.raises(ConnectionClosed, match="1001"):
+                    client.recv(10)
 
     def test_over_http_and_on_a_connection_that_has_served_another_route(self) -> None:
         with runningDaemon(config=CONFIG) as daemon:
@@ -339,6 +346,17 @@ class TestLimits:
                     refused += 1
                 time.sleep(0.15)
             assert (accepted, refused) == (6, 8)
+
+    def test_lines_that_clients_cause_in_the_log(self) -> None:
+        config = f"{CONFIG}[access]\nper_minute = 20\n"
+        with runningDaemon(config=config) as daemon:
+            for number in range(80):
+                with open_(daemon, source_address=(f"127.0.0.{1 + number % 40}", 0)) as client:
+                    client.send("hello")
+                    client.recv(10)
+            assert metrics(daemon)['wsd_connections_opened_total{route="/echo"}'] == 80
+            written = Counter(line.split()[2] for line in daemon.lines if "opened /echo" in line or "closed: " in line)
+            assert written == {"w0": 10, "w1": 10}
 
 
 class TestAKilledWorker:

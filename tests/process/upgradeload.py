@@ -23,7 +23,14 @@ _PACE = 0.25
 """Seconds between two messages of a connection."""
 _HANDSHAKES = 200
 """Connections that are opened at a time."""
-CONFIG = "[policies]\nping_interval = 0\n"
+CONFIG = """
+workers = {workers}
+built_in = false
+[policies]
+ping_interval = 0
+[route."/echo"]
+protocol = "echo"
+"""
 """Without pings: a client that stops within a frame could not answer them."""
 _TAIL = b"\x00\x00\xff\xff"
 _KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -239,11 +246,11 @@ async def _measure(daemon: Upgradable, idle: int, talking: int, times: int) -> R
     return Report(idle + talking, load, max(outside, default=0.0), max(inside, default=0.0), said)
 
 
-def measure(idle: int, talking: int, times: int = 2) -> Report:
-    """Upgrade a daemon so many times under this load."""
+def measure(idle: int, talking: int, times: int = 2, workers: int = 1) -> Report:
+    """Upgrade a daemon with so many workers so many times under this load."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with upgradable(config=CONFIG) as daemon:
+    with upgradable(config=CONFIG.format(workers=workers)) as daemon:
         return asyncio.run(_measure(daemon, idle, talking, times))
 
 
@@ -253,8 +260,9 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=IDLE)
     parser.add_argument("--talking", type=int, default=TALKING)
     parser.add_argument("--times", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    report = measure(arguments.idle, arguments.talking, arguments.times)
+    report = measure(arguments.idle, arguments.talking, arguments.times, arguments.workers)
     print(report)
     for each in report.said:
         print(each)

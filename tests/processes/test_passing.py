@@ -117,6 +117,18 @@ def test_an_idle_connection_goes_on_with_its_state(pair: tuple[Daemon, Daemon]) 
     assert new.admission.connections == 0
 
 
+def test_a_connection_keeps_its_counts(pair: tuple[Daemon, Daemon]) -> None:
+    old, new = pair
+    client = old.open()
+    client.say("abc")
+    connection = move(client, new).connection
+    client.say("de")
+    counts = connection.messagesReceived, connection.messagesSent, connection.bytesReceived, connection.bytesSent
+    assert counts == (2, 2, len("abcde"), len("1 abc2 de"))
+    traffic = new.factories["/"].counters.traffic
+    assert traffic.messagesIn == 1, "those of the route are counted where they were received"
+
+
 def test_a_connection_keeps_its_age(pair: tuple[Daemon, Daemon]) -> None:
     old, new = pair
     client = old.open()

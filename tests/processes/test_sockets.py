@@ -11,9 +11,9 @@ from twisted.internet.testing import MemoryReactorClock
 from wsd.config import parse
 from wsd.listen.bind import bind, check
 from wsd.listen.endpoints import CannotListen
+from wsd.listen.handed import HandedSockets
 from wsd.processes.channel import ChannelMessage
-from wsd.processes.parent import bindShared
-from wsd.processes.sockets import SharedListener, listenersFor, receiveListeners
+from wsd.processes.sockets import SharedListener, bindShared, listenersFor, receiveListeners
 from wsd.protocols import optionsOf
 from wsd.service.checking import check as checkAll
 
@@ -21,7 +21,7 @@ TOP = 'workers = 3\nport = 0\nhost = "127.0.0.1"\nbuilt_in = false\n'
 
 
 def shared(text: str = TOP) -> list[SharedListener]:
-    return bindShared(parse(text, optionsOf), {})
+    return bindShared(parse(text, optionsOf), {}, HandedSockets([], []))
 
 
 def accepted(sockets: tuple[socket.socket, ...]) -> list[int]:
@@ -56,7 +56,7 @@ def test_another_program_cannot_take_the_port_even_if_it_shares_too() -> None:
     port = listener.sockets[0].getsockname()[1]
     for text in (TOP, TOP.replace("workers = 3", "workers = 1")):
         with pytest.raises(CannotListen, match="in use"):
-            bindShared(parse(text.replace("port = 0", f"port = {port}"), optionsOf), {})
+            bindShared(parse(text.replace("port = 0", f"port = {port}"), optionsOf), {}, HandedSockets([], []))
     listener.close()
     (again,), _ = bind(parse(TOP.replace("port = 0", f"port = {port}"), optionsOf), {})
     again.close()
@@ -89,7 +89,7 @@ def test_an_endpoint_of_another_kind_cannot_be_shared() -> None:
     config = parse('workers = 2\nlisten = "haproxy:tcp:0"\nbuilt_in = false\n', optionsOf)
     sentence = "cannot be shared by several workers; use tcp, unix or systemd, or workers = 1"
     with pytest.raises(CannotListen, match=sentence):
-        bindShared(config, {})
+        bindShared(config, {}, HandedSockets([], []))
     with pytest.raises(CannotListen, match=sentence):
         check(config)
     assert any(sentence in fault for fault in checkAll(config, MemoryReactorClock(), {}).faults)

@@ -201,6 +201,20 @@ def test_those_that_are_busy_until_the_end_are_closed_then() -> None:
     assert not busy.isOpen
 
 
+def test_what_is_spread_without_waiting_is_closed_at_its_time_although_it_is_busy() -> None:
+    clock: Any = MemoryReactorClock()
+    connections: list[Any] = [Fake() for _ in range(200)]
+    for each in connections:
+        each.isBusy = True
+    drain = Drain(Daemon().site, lambda: connections, clock, Random(1).random)
+    spread = Deferred.fromCoroutine(drain.spread(20, waits=False))
+    clock.pump([0.05] * 20)
+    assert 60 < sum(each.isOpen for each in connections) < 140, "half of them after half of two seconds"
+    clock.pump([0.05] * 22)
+    assert spread.called
+    assert not any(each.isOpen for each in connections)
+
+
 def test_after_a_second_signal_all_are_dropped_at_once() -> None:
     daemon = Daemon({"/echo": EchoFactory})
     client = daemon.open("/echo?delay=60000")

@@ -17,6 +17,9 @@ from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer
 from wsd.policies.negotiation import Deflate, offeredExtensions, offeredSubprotocols
 
+_COUNTS = ("messagesIn", "messagesOut", "bytesIn", "bytesOut")
+"""What a plane counts of a connection."""
+
 
 class Moving(Opening):
     """A connection that another process can continue."""
@@ -72,6 +75,7 @@ class Moving(Opening):
             "window": unread.window,
             "unread": unread.data,
             "isFull": self.isFull,
+            "counts": [getattr(self.frames, name) for name in _COUNTS],
             "age": factory.clock.seconds() - self.openedAt,
             "ping": max(0.0, self._pingAt - factory.timer.now),
             "state": self.saveState(),
@@ -110,6 +114,9 @@ class Moving(Opening):
             self._perMessageCompress.restore(saved["window"])
         self.data = saved["unread"]
         self._startFrames()
+        # An older version does not save them.
+        for name, count in zip(_COUNTS, saved.get("counts", ()), strict=False):
+            setattr(self.frames, name, count)
         transport.registerProducer(self, True)
         self._takenAt = factory.timer.now
         self.openedAt = factory.clock.seconds() - saved["age"]

@@ -227,7 +227,7 @@ cdef class Frames:
     cdef public bint isBusy
     """Whether a message is being deflated in steps."""
 
-    cdef readonly unsigned long long messagesIn, messagesOut, bytesIn, bytesOut
+    cdef public unsigned long long messagesIn, messagesOut, bytesIn, bytesOut
     """The messages of this connection and their bytes, as `Traffic` has those of its route."""
 
     cdef public bint heard

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
@@ -70,6 +71,10 @@ class WorkerProcess(ProcessProtocol):
         self.exited(reason)
 
 
+class WorkerEnded(Exception):
+    """A worker has ended before it has answered. The message is one sentence."""
+
+
 class Child:
     """
     One worker. `received` is called with each of its messages, `ended` when its process has ended.
@@ -107,6 +112,7 @@ class Child:
         self._ended = ended
         self._startedAt = 0.0
         self._failures = 0
+        self._answer: Deferred[ChannelMessage] | None = None
         self._later: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -130,6 +136,15 @@ class Child:
         if self.process is not None:
             self.process.channel.send(kind, fields, b"", descriptors)
 
+    def ask(self, kind: str, fields: dict[str, Any], descriptors: Sequence[int] = ()) -> Deferred[ChannelMessage]:
+        """Send a message. Fires with its message "answer", or fails with `WorkerEnded`; one question at a time."""
+        if not self.isRunning:
+            return fail(WorkerEnded(f"worker {self.number} does not run"))
+        answer: Deferred[ChannelMessage] = Deferred()
+        self._answer = answer
+        self.send(kind, fields, descriptors)
+        return answer
+
     def kill(self, number: int) -> None:
         """Send a signal to the process, if it runs."""
         if self.process is not None:
@@ -143,12 +158,22 @@ class Child:
             self._later = None
         self.send("stop", {})
 
+    def resume(self) -> None:
+        """Start it again after all, now or when its process has ended."""
+        self.isStopping = False
+        if not self.isRunning and self._later is None:
+            self.start()
+
     def _message(self, message: ChannelMessage) -> None:
         self.seen = self._reactor.seconds()
         if message.kind == "told":
             self.told = message.fields
         elif message.kind == "serving":
             self.isServing = True
+        elif message.kind == "answer":
+            answer, self._answer = self._answer, None
+            if answer is not None:
+                answer.callback(message)
         self._received(self, message)
 
     def _exited(self, reason: Failure) -> None:
@@ -159,6 +184,9 @@ class Child:
             # Merged, so that they stay one however often it dies.
             self.kept = [snapshotOf(merge([*self.kept, remains(self.told["metrics"])]))]
             self.told = None
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.errback(WorkerEnded(f"worker {self.number} has ended"))
         self._ended(self)
         if self.isStopping:
             return

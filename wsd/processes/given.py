@@ -31,6 +31,8 @@ class Given:
     """Locked files, by their paths."""
     pidFile: str | None
     """The file with the process ID that twistd has written."""
+    workers: int = 1
+    """The number of processes that serve. With several, the parent of the workers has started this one."""
 
     @property
     def descriptors(self) -> list[int]:
@@ -70,9 +72,10 @@ def take(environ: MutableMapping[str, str]) -> Given | None:
     return given
 
 
-def isUpgrade(environ: Mapping[str, str]) -> bool:
-    """Whether this process is started by an upgrade, and has not taken what it was given."""
-    return bool(environ.get(VARIABLE))
+def workersBefore(environ: Mapping[str, str]) -> int | None:
+    """The number of workers of the process before, if this one is started by an upgrade; 1 for a daemon without."""
+    text = environ.get(VARIABLE, "")
+    return int(json.loads(text).get("workers", 1)) if text else None
 
 
 def isPassedOn(environ: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""Starts the version on the disk with the command line of this process, and talks with it."""
+"""Starts the version on the disk with the command line of this process."""
 
 from __future__ import annotations
 
@@ -10,24 +10,15 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
+from twisted.logger import Logger
 
-from wsd.processes.channel import ChannelMessage, ProcessChannel
+from wsd.listen.systemd import Systemd
+from wsd.processes.conversation import NewSide, NotTakenOver
 from wsd.processes.given import Given
-
-_STARTING = 60.0
-"""Seconds that the new process may take to check its configuration and to start its routes."""
-
-_ANSWERING = 30.0
-"""Seconds that it may take for an answer."""
-
-
-class NotTakenOver(Exception):
-    """The new process cannot take over. The message is one sentence."""
 
 
 class Command(NamedTuple):
@@ -59,30 +50,44 @@ def commandOf(parent: Any) -> Command:
 class PidFile:
     """The file with the process ID of twistd, if there is one."""
 
+    log = Logger(namespace="wsd")
+
     def __init__(self, path: str | None, parent: Any) -> None:
         """`parent` has the options of twistd, if this process runs that."""
         self.path = path
         self._parent = parent
 
+    @classmethod
+    def of(cls, parent: Any, given: Given | None) -> PidFile:
+        """That of twistd, whose options these are, or of the process before an upgrade."""
+        if given is not None:
+            return cls(given.pidFile, parent)
+        name = parent.get("pidfile") if parent else None
+        return cls(os.path.join(os.path.abspath(parent.get("rundir", ".")), name) if name else None, parent)
+
     def give(self, pid: int) -> None:
-        """Write the ID of the new process. twistd in this process does not remove the file any more. Raises OSError."""
-        if self.path is not None:
+        """Write the ID of the new process. twistd in this process does not remove the file any more."""
+        if self.path is None:
+            return
+        try:
             Path(self.path).write_text(str(pid))
+        except OSError as error:
+            self.log.warn(
+                "{path} cannot be written: {reason}", event="upgrade.pidfile", path=self.path, reason=str(error)
+            )
+        else:
             if self._parent:
                 self._parent["pidfile"] = ""
 
 
-class NewProcess:
-    """The process that takes over, and the channel to it. It answers each question with one message."""
+class NewProcess(NewSide):
+    """The process that takes over: a child of this one."""
 
     def __init__(self, reactor: Any, command: Command, environ: Mapping[str, str], given: Given) -> None:
         """`given` has no channel yet. Raises OSError."""
-        self._reactor = reactor
-        self._answer: Deferred[ChannelMessage] | None = None
-        self._ended: str | None = None
         ours, theirs = socket.socketpair()
         with theirs:
-            complete = Given(theirs.fileno(), given.bound, given.passed, given.locked, given.pidFile)
+            complete = replace(given, channel=theirs.fileno())
             variables = dict(environ)
             complete.put(variables)
             try:
@@ -96,77 +101,34 @@ class NewProcess:
             except OSError:
                 ours.close()
                 raise
-        self._channel = ProcessChannel(reactor, ours, self._received, self._lost)
+        super().__init__(reactor, ours)
 
     @property
     def pid(self) -> int:
         """Its process ID."""
         return self._process.pid
 
-    def ready(self) -> Deferred[ChannelMessage]:
-        """Fires with its first message. Fails with `NotTakenOver`."""
-        return self._await(_STARTING)
-
-    def ask(
-        self, kind: str, fields: dict[str, Any], body: bytes = b"", descriptors: Sequence[int] = ()
-    ) -> Deferred[ChannelMessage]:
-        """Send a message. Fires with the answer; fails with `NotTakenOver`."""
-        self._channel.send(kind, fields, body, descriptors)
-        return self._await(_ANSWERING)
-
-    def tell(self, kind: str) -> None:
-        """Send a message that is not answered."""
-        self._channel.send(kind, {})
-
-    def _await(self, seconds: float) -> Deferred[ChannelMessage]:
-        answer: Deferred[ChannelMessage] = Deferred()
-        self._answer = answer
-        if self._ended is not None:
-            self._fail(self._ended)
-            return answer
-        late = self._reactor.callLater(
-            seconds, self._fail, f"the new process did not answer within {seconds:g} seconds"
-        )
-
-        def cancel(result: Any) -> Any:
-            if late.active():
-                late.cancel()
-            return result
-
-        return answer.addBoth(cancel)
-
-    def _received(self, message: ChannelMessage) -> None:
-        if message.kind == "failed":
-            message.closeDescriptors()
-            self._fail(str(message.fields.get("sentence")))
-            return
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            answer.callback(message)
-
-    def _lost(self, reason: Failure) -> None:
+    def _howItEnded(self) -> str:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(1)
         status = self._process.poll()
-        self._ended = "the new process has closed its channel" if status is None else _endOf(status)
-        self._fail(self._ended)
+        if status is None:
+            return "the new process has closed its channel"
+        if status < 0:
+            return f"the new process was ended by the signal {-status}"
+        return f"the new process has ended with the status {status}; its reason is above this line, or on its terminal"
 
-    def _fail(self, sentence: str) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            answer.errback(NotTakenOver(sentence))
-
-    def kill(self) -> None:
-        """End it now, so that it does nothing more to the connections that it was passed."""
-        self._ended = self._ended or "the upgrade was ended"
-        self._channel.close()
+    def _endProcess(self) -> None:
         with suppress(OSError):
             self._process.send_signal(signal.SIGKILL)
         self._process.wait()
-        self._fail(self._ended)
 
 
-def _endOf(status: int) -> str:
-    if status < 0:
-        return f"the new process was ended by the signal {-status}"
-    return f"the new process has ended with the status {status}; its reason is above this line, or on its terminal"
+def launch(reactor: Any, command: Command, systemd: Systemd, given: Given) -> NewProcess:
+    """Start the process that takes over. Raises `NotTakenOver`."""
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("LISTEN_")}
+    environ.update({name: value for name, value in systemd.variables.items() if value})
+    try:
+        return NewProcess(reactor, command, environ, given)
+    except OSError as error:
+        raise NotTakenOver(f"the new process cannot be started: {error}") from None

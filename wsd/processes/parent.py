@@ -1,8 +1,7 @@
 """
 The parent of the workers: binds the listening sockets, starts and watches the workers, and passes signals on.
 
-It serves nothing itself. It tells systemd about all workers, adds their metrics together, and keeps the counts that
-limit all of them.
+It serves nothing itself. It tells systemd about all workers, and keeps the counts that limit all of them.
 """
 
 from __future__ import annotations
@@ -10,40 +9,69 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from prometheus_client import CollectorRegistry, ProcessCollector
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 
-from wsd.config import Config, ConfigError
+from wsd.config import Config
 from wsd.config.sockets import controlPath, workerPath
 from wsd.control.interface import ReloadOutcome
 from wsd.control.socket import ControlSocket
-from wsd.listen.bind import bind
 from wsd.listen.descriptors import raiseDescriptorLimit
-from wsd.listen.endpoints import CannotListen
 from wsd.listen.handed import HandedSockets
-from wsd.listen.systemd import Systemd, recall
-from wsd.logs import describeError
-from wsd.processes.channel import ChannelMessage
+from wsd.listen.systemd import KEPT, KEPT_TLS, Systemd, recall
+from wsd.processes.channel import ChannelMessage, closeAll
 from wsd.processes.child import Child, WorkerProcess
+from wsd.processes.gathering import Gathering
 from wsd.processes.limits import WorkerCounts
-from wsd.processes.merging import Snapshot, merge, snapshotOf, workerFamilies
-from wsd.processes.sockets import SharedListener, listenersFor, share
+from wsd.processes.reloading import Reloading
+from wsd.processes.sockets import bindShared, listenersFor
 from wsd.processes.worker import ALIVE, OWNER
+from wsd.service.daemon import Successor, UpgradeRefused
 from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
-
-_logger = Logger(namespace="wsd")
 
 _HUNG = 30.0
 """Seconds without a sign of life after which a worker is killed, unless systemd's watchdog is stricter."""
 
-_PATIENCE = 0.5
-"""Seconds for the workers to answer a question. What a busy one has told before counts then."""
+
+class GivenToWorker(NamedTuple):
+    """What a worker gets of an upgrade: its end of the channel to the old worker, and locked files by their paths."""
+
+    channel: socket.socket
+    locked: Mapping[str, int]
+
+    @property
+    def descriptors(self) -> list[int]:
+        """All descriptors: that of the channel first."""
+        return [self.channel.fileno(), *self.locked.values()]
+
+    def close(self) -> None:
+        """Close them here. The worker has its own by now."""
+        self.channel.close()
+        closeAll(self.locked.values())
+
+
+class ParentPredecessor(Protocol):
+    """The parent before an upgrade, as the one after it sees it."""
+
+    isCommitted: bool
+    """Whether connections go on here: from then on, this daemon may not just end."""
+
+    def takeOver(self, parent: Parent) -> None:
+        """Called when the workers have been started."""
+
+    def forWorker(self, number: int) -> GivenToWorker | None:
+        """What a worker gets at its first start; None later."""
+
+    def serving(self) -> None:
+        """Called when all workers serve."""
+
+    def refused(self, sentence: str) -> None:
+        """Called when this daemon cannot take over. Ends all its processes."""
 
 
 class Parent(Service):
@@ -65,21 +93,32 @@ class Parent(Service):
         environ: MutableMapping[str, str],
         command: Sequence[str],
         arguments: dict[str, Any],
+        handed: HandedSockets | None = None,
     ) -> None:
+        """`handed` has listening sockets from another process; by default those that systemd passes."""
         self.hasFailed = False
         """Whether the daemon ends because it could not start."""
         self.control: ControlSocket | None = None
+        self.predecessor: ParentPredecessor | None = None
+        """The parent that hands over to this one while it starts."""
+        self.upgrades: Callable[[], Deferred[str]] | None = None
+        """Upgrades the daemon. Set by whoever makes the parent."""
+        self.successor: Successor | None = None
+        """The process to which this one hands over, while it does."""
+        self.hasHandedOver = False
+        """Whether another process serves: what is left here ends with 1012."""
         self.clock = reactor
         self._reactor = reactor
         self._config = config
-        self._reread = reread
         self._command = command
         self._arguments = arguments
         self._spare: WorkerProcess | None = None
-        recall(environ)
-        self._listeners = bindShared(config, environ)
-        self._systemd = Systemd(environ, reactor)
-        self._children = [
+        if handed is None:
+            recall(environ)
+            handed = HandedSockets.of(environ)
+        self.listeners = bindShared(config, environ, handed)
+        self.systemd = Systemd(environ, reactor)
+        self.children = [
             Child(reactor, number, self._takeProcess, self._started, self._received, self._ended)
             for number in range(config.workers)
         ]
@@ -88,23 +127,19 @@ class Parent(Service):
         self._loops: list[LoopingCall] = []
         self._hasServed = False
         self._stopped: Deferred[None] | None = None
-        self._asked: list[tuple[Child, int]] = []
-        self._awaited: set[Child] = set()
-        self._reloads: list[Child] = []
-        self._reloaded: Deferred[ReloadOutcome] = Deferred()
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
+        self._gathering = Gathering(reactor, self.children)
+        self._reloading = Reloading(self.children, self.systemd, reread, self._configure, lambda: self._status)
 
     @property
     def pages(self) -> list[str]:
         """The URLs of the home page for a browser on this machine."""
-        return pagesOf(self._config, [each.listener for each in self._listeners])
+        return pagesOf(self._config, [each.listener for each in self.listeners])
 
     @property
     def controlNames(self) -> list[str]:
         """The names of the workers' control sockets, which are beside the parent's."""
         stem = controlPath(self._config.control, os.environ)
-        return [workerPath(stem, child.number).name for child in self._children]
+        return [workerPath(stem, child.number).name for child in self.children]
 
     # -- starting -------------------------------------------------------------------------------------------------
 
@@ -118,8 +153,10 @@ class Parent(Service):
         self._reactor.callWhenRunning(self._startAll)
 
     def _startAll(self) -> None:
-        for child in self._children:
+        for child in self.children:
             child.start()
+        if self.predecessor is not None:
+            self.predecessor.takeOver(self)
         self._repeat(ALIVE, self._watch)
 
     def _takeProcess(self) -> WorkerProcess:
@@ -131,17 +168,22 @@ class Parent(Service):
 
     def _keepSpare(self) -> None:
         """Keep a process ready, so that a worker that dies is back within a fraction of a second."""
-        if self._spare is None and self._stopped is None and all(each.isServing for each in self._children):
+        if self._spare is None and self._stopped is None and all(each.isServing for each in self.children):
             self._spare = WorkerProcess(self._reactor, self._command, self._arguments)
 
     def _started(self, child: Child) -> None:
         """Give a new process what it needs, and connect it with the owner."""
-        listeners, descriptors = listenersFor(self._listeners, child.number)
-        fields = {"worker": child.number, "workers": len(self._children), "listeners": listeners}
-        child.send("start", fields, descriptors)
+        listeners, descriptors = listenersFor(self.listeners, child.number)
+        fields = {"worker": child.number, "workers": len(self.children), "listeners": listeners}
+        given = None if self.predecessor is None else self.predecessor.forWorker(child.number)
+        if given is None:
+            child.send("start", fields, descriptors)
+        else:
+            child.send("start", {**fields, "locked": list(given.locked)}, [*descriptors, *given.descriptors])
+            given.close()
         child.send("others", self._ledger.others(child.number))
-        owner = self._children[OWNER]
-        for other in self._children if child is owner else (child,):
+        owner = self.children[OWNER]
+        for other in self.children if child is owner else (child,):
             if other is not owner and other.isRunning and owner.isRunning:
                 self._connect(owner, other)
 
@@ -162,55 +204,62 @@ class Parent(Service):
     def _serve(self) -> None:
         """All workers serve for the first time."""
         self._hasServed = True
-        logListeners([each.listener for each in self._listeners])
-        warnOfBuiltIn(self._config, self._config.routes, [each.listener for each in self._listeners])
+        logListeners([each.listener for each in self.listeners])
+        warnOfBuiltIn(self._config, self._config.routes, [each.listener for each in self.listeners])
+        if self.predecessor is None:
+            self.becomeMain()
+        else:
+            self.predecessor.serving()
+
+    def becomeMain(self) -> None:
+        """Called when this is the main process of its unit: tell systemd that all are ready, and give signs of life."""
         if self.control is not None:
             self.control.configure(self._config.control)
-        self._systemd.notify("READY=1", self._status)
-        if self._systemd.watchdog is not None:
-            self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.notify("WATCHDOG=1"))
+        self.systemd.notify("READY=1", self._status)
+        for name, secure in ((KEPT, False), (KEPT_TLS, True)):
+            own = [each for each in self.listeners if each.listener.secure is secure and not each.listener.inherited]
+            self.systemd.keep(name, [descriptor for each in own for descriptor in each.descriptors])
+        if self.systemd.watchdog is not None:
+            self._repeat(self.systemd.watchdog / 2, lambda: self.systemd.notify("WATCHDOG=1"))
 
     @property
     def _status(self) -> str:
         """The text for `systemctl status`."""
-        urls = " ".join(each.listener.url for each in self._listeners)
-        return f"{len(self._children)} workers, listening {urls}"
+        urls = " ".join(each.listener.url for each in self.listeners)
+        return f"{len(self.children)} workers, listening {urls}"
 
     # -- the workers ----------------------------------------------------------------------------------------------
 
     def _received(self, child: Child, message: ChannelMessage) -> None:
         kind, fields = message.kind, message.fields
-        if kind == "serving" and not self._hasServed and all(each.isServing for each in self._children):
+        if kind == "serving" and not self._hasServed and all(each.isServing for each in self.children):
             self._serve()
         elif kind == "report":
             spent = self._ledger.reported(child.number, fields)
             self._tellOthers(child, fields["held"], spent)
         elif kind == "gather":
-            self._gather(child, fields["question"])
+            self._gathering.ask(child, fields["question"])
         elif kind == "told":
-            self._awaited.discard(child)
-            self._answerIfAll()
+            self._gathering.discard(child)
         elif kind == "reloaded":
-            self._workerReloaded(fields["refused"])
+            self._reloading.reloaded(fields["refused"])
         elif kind == "log":
             _log(child.number, fields)
 
     def _tellOthers(self, child: Child, accounts: Any, spent: dict[str, int] | None = None) -> None:
-        for other in self._children:
+        for other in self.children:
             if other is not child:
                 other.send("others", self._ledger.others(other.number, accounts, spent))
 
     def _ended(self, child: Child) -> None:
         """Called when the process of a worker has ended."""
         self._tellOthers(child, self._ledger.gone(child.number))
-        self._awaited.discard(child)
-        self._answerIfAll()
-        if child in self._reloads:
-            self._reloadNext()
+        self._gathering.discard(child)
+        self._reloading.gone(child)
         if self._stopped is not None:
-            if not any(each.isRunning for each in self._children):
+            if not any(each.isRunning for each in self.children):
                 self._stopped.callback(None)
-        elif not self._hasServed:
+        elif not self._hasServed and (self.predecessor is None or not self.predecessor.isCommitted):
             self._cannotStart(child)
 
     def _cannotStart(self, child: Child) -> None:
@@ -221,17 +270,22 @@ class Parent(Service):
             worker=child.number,
         )
         self.hasFailed = True
-        for each in self._children:
+        if self.predecessor is not None:
+            self.predecessor.refused(f"worker {child.number} could not start; its reason is in the log")
+        for each in self.children:
             each.isStopping = True
         # Twisted's commands have an exit status other than 0 only if a signal ends them.
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _watch(self) -> None:
         """Keep a spare process, and kill the workers that hang: ABRT first, which writes the stacks to the log."""
+        if self.predecessor is not None and not self.predecessor.isCommitted:
+            # The old workers decide how long these may take.
+            return
         self._keepSpare()
-        strict = _HUNG if self._systemd.watchdog is None else self._systemd.watchdog
+        strict = _HUNG if self.systemd.watchdog is None else self.systemd.watchdog
         now = self._reactor.seconds()
-        for child in self._children:
+        for child in self.children:
             hung = strict if child.isServing else _HUNG
             if child.isRunning and now - child.seen > hung:
                 isLast = now - child.seen > hung + 2 * ALIVE
@@ -240,46 +294,10 @@ class Parent(Service):
 
     def logRotated(self) -> None:
         """Called when the log file has been reopened: the workers write to it, too."""
-        for child in self._children:
+        for child in self.children:
             child.send("rotate", {})
 
-    # -- what all workers say together ----------------------------------------------------------------------------
-
-    def _gather(self, child: Child, question: int) -> None:
-        """Ask all workers, and answer when each has told, or after a while."""
-        self._asked.append((child, question))
-        if len(self._asked) == 1:
-            self._awaited = {each for each in self._children if each.isServing}
-            for each in self._awaited:
-                each.send("ask", {})
-            self._reactor.callLater(_PATIENCE, self._answer)
-
-    def _answerIfAll(self) -> None:
-        if self._asked and not self._awaited:
-            self._answer()
-
-    def _answer(self) -> None:
-        asked, self._asked = self._asked, []
-        if not asked:
-            return
-        told = [(child.number, child.told) for child in self._children if child.told is not None]
-        fields = {
-            "metrics": snapshotOf(merge(self._snapshots())),
-            "readiness": [(number, each["readiness"]) for number, each in told],
-            "status": [each["status"] for _, each in told],
-            "missing": [f"worker {child.number} does not run" for child in self._children if not child.isServing],
-        }
-        for child, question in asked:
-            child.send("gathered", {**fields, "question": question})
-
-    def _snapshots(self) -> list[Snapshot]:
-        """The metrics of all processes: those that have died, those that run, and this one."""
-        serving, restarts = (sum(getattr(each, name) for each in self._children) for name in ("isServing", "restarts"))
-        own = [*self._registry.collect(), *workerFamilies(serving, restarts)]
-        told = [child.told["metrics"] for child in self._children if child.told is not None]
-        return [*told, *(kept for child in self._children for kept in child.kept), snapshotOf(own)]
-
-    # -- reloading ------------------------------------------------------------------------------------------------
+    # -- reloading and upgrading ----------------------------------------------------------------------------------
 
     def _hup(self, *_: Any) -> None:
         self._reactor.callFromThread(self.reload)
@@ -288,83 +306,68 @@ class Parent(Service):
         """
         Let the workers reload one after the other, the owner first. If one refuses, the others are not asked.
 
-        Returns the outcome.
+        During an upgrade nothing is reloaded: the new processes read the configuration anyway. Returns the outcome.
         """
-        if not self.running or self._reloads:
-            why = "the daemon is stopping" if not self.running else "another reload is under way"
-            return succeed(ReloadOutcome(why))
-        self._reloaded = Deferred()
-        self._systemd.notify("RELOADING=1")
-        try:
-            self._config = self._reread()
-        except Exception as error:
-            sentence = str(error) if isinstance(error, ConfigError) else describeError(error)
-            self.log.error(
-                "not reloaded, the old configuration stays in use: {sentence}",
-                event="reload.refused",
-                sentence=sentence,
-            )
-            self._systemd.notify("READY=1", f"not reloaded: {sentence}")
-            return succeed(ReloadOutcome(sentence))
+        if not self.running:
+            return succeed(ReloadOutcome("the daemon is stopping"))
+        if self.successor is not None:
+            return succeed(ReloadOutcome("an upgrade is under way, and the new process reads the configuration itself"))
+        return self._reloading.start()
+
+    def _configure(self, config: Config) -> None:
+        """A reload has read this configuration."""
+        self._config = config
         if self.control is not None:
-            self.control.configure(self._config.control)
-        self._reloads = [child for child in self._children if child.isServing]
-        reloaded = self._reloaded
-        self._askNext()
-        return reloaded
-
-    def _askNext(self) -> None:
-        while self._reloads and not self._reloads[0].isServing:
-            del self._reloads[0]
-        if self._reloads:
-            self._reloads[0].send("reload", {})
-        else:
-            self._systemd.notify("READY=1", self._status)
-            self._reloaded.callback(ReloadOutcome())
-
-    def _workerReloaded(self, refused: str | None) -> None:
-        if refused is not None:
-            self._reloads = []
-            self._systemd.notify("READY=1", f"not reloaded: {refused}")
-            self._reloaded.callback(ReloadOutcome(refused))
-        else:
-            self._reloadNext()
-
-    def _reloadNext(self) -> None:
-        del self._reloads[:1]
-        self._askNext()
-
-    # -- upgrading ------------------------------------------------------------------------------------------------
+            self.control.configure(config.control)
 
     def _usr2(self, *_: Any) -> None:
-        self._reactor.callFromThread(self._refuseUpgrade)
+        self._reactor.callFromThread(self._upgradeBySignal)
 
-    def _refuseUpgrade(self) -> None:
-        """The sockets and the counts of several workers cannot be handed over to a new version."""
-        self.log.error(
-            "not upgraded, this process serves on: {sentence}",
-            event="upgrade.refused",
-            sentence="a daemon with several workers cannot be upgraded; restart it instead",
-        )
+    def _upgradeBySignal(self) -> None:
+        # The outcome is in the log.
+        self.upgrade().addErrback(lambda failure: failure.trap(UpgradeRefused))
+
+    def upgrade(self) -> Deferred[str]:
+        """
+        Start the version on the disk, and let each worker hand everything over to its successor. Then this daemon ends.
+
+        Fires with a sentence about what was done. Fails with `UpgradeRefused` if this daemon serves on.
+        """
+        if self.upgrades is None or not self.running:
+            return fail(UpgradeRefused("the daemon is stopping"))
+        if self._reloading.isUnderWay:
+            return fail(UpgradeRefused("a reload is under way; try again"))
+        missing = [child.number for child in self.children if not child.isServing]
+        if missing or not self._hasServed:
+            return fail(UpgradeRefused(f"worker {', '.join(map(str, missing))} does not run; try again"))
+        return self.upgrades()
+
+    def handOver(self) -> None:
+        """Called when the new processes serve: end this one when all workers have ended."""
+        self.hasHandedOver = True
+        self._reactor.stop()
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
     def stopService(self) -> Deferred[Any]:
         """Let all workers stop. Fires when all their processes have ended. A second TERM or INT means at once."""
         super().stopService()
+        if self.successor is not None and not self.hasHandedOver:
+            self.successor.abort()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._signals.setdefault(number, signal.signal(number, self._secondSignal))
-        self._systemd.notify("STOPPING=1", "closing the connections")
-        for listener in self._listeners:
-            listener.close()
+        if not self.hasHandedOver:
+            self.systemd.notify("STOPPING=1", "closing the connections")
+        for listener in self.listeners:
+            listener.close(ownsPath=not self.hasHandedOver)
         if self.control is not None:
             self.control.close()
         self._stopped = Deferred()
         if self._spare is not None:
             self._spare.channel.close()
-        for child in self._children:
+        for child in self.children:
             child.stop()
-        if not any(child.isRunning for child in self._children):
+        if not any(child.isRunning for child in self.children):
             self._stopped = succeed(None)
         return self._stopped.addCallback(self._end)
 
@@ -372,7 +375,7 @@ class Parent(Service):
         self._reactor.callFromThread(self._stopNow)
 
     def _stopNow(self) -> None:
-        for child in self._children:
+        for child in self.children:
             child.send("now", {})
 
     def _end(self, result: Any) -> Any:
@@ -382,26 +385,6 @@ class Parent(Service):
         for number, handler in self._signals.items():
             signal.signal(number, handler)
         return result
-
-
-def bindShared(config: Config, environ: MutableMapping[str, str]) -> list[SharedListener]:
-    """Bind the listeners of a configuration for its workers. Raises `CannotListen`."""
-    handed = HandedSockets.of(environ)
-    listeners, notices = bind(config, environ, handed)
-    # At the addresses of these, nothing listens any more.
-    handed.closeRest()
-    shared: list[SharedListener] = []
-    try:
-        shared.extend(share(listener, config.workers) for listener in listeners)
-    except CannotListen:
-        for one in shared:
-            one.close()
-        for each in listeners:
-            each.close()
-        raise
-    for notice in notices:
-        _logger.warn("{notice}", event="listener.skipped", notice=notice)
-    return shared
 
 
 def _log(worker: int, fields: dict[str, Any]) -> None:

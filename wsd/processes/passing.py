@@ -23,7 +23,9 @@ def wireOf(door: Door) -> Sending | None:
     """The transport of a connection if its socket can be passed on: it is our own, without TLS."""
     wire = getattr(door.transport, "wire", None)
     isBare = isinstance(wire, Sending) and getattr(door.transport, "copies", True) is False
-    return wire if isBare else None
+    # A relayed connection is bare here, but its TLS is in another worker.
+    isRelayed = getattr(door.transport, "tls", None) is not None
+    return wire if isBare and not isRelayed else None
 
 
 class Leaving:

@@ -36,8 +36,8 @@ class Relay:
     Each side stops reading while the other one does not take what was read.
     """
 
-    isOpen = isBusy = False
-    """The owner knows how the connection is; here nothing waits for it."""
+    isOpen = isBusy = True
+    """The owner closes the connection in its own time; this worker waits for that when it stops."""
     cause = None
 
     def __init__(self, owner: Any) -> None:

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from wsd.listen.bind import BACKLOG
-from wsd.listen.endpoints import cannotShare
+from twisted.logger import Logger
+
+from wsd.config import Config
+from wsd.listen.bind import BACKLOG, bind
+from wsd.listen.endpoints import CannotListen, cannotShare
+from wsd.listen.handed import HandedSockets
 from wsd.listen.listener import Listener
 from wsd.processes.channel import ChannelMessage
+
+_log = Logger(namespace="wsd")
 
 _FIELDS = ("url", "secure", "wide", "proxied")
 
@@ -34,30 +40,72 @@ class SharedListener:
         """The socket of a worker."""
         return self.sockets[worker % len(self.sockets)]
 
-    def close(self) -> None:
-        """Close the sockets. The path of a unix socket that is ours is removed."""
+    @property
+    def descriptors(self) -> list[int]:
+        """The descriptors of the sockets."""
+        return [each.fileno() for each in self.sockets]
+
+    def close(self, ownsPath: bool = True) -> None:
+        """Close the sockets. The path of a unix socket is removed if it is ours, and no other process has it too."""
         for each in self.sockets:
-            path = each.getsockname() if each.family == socket.AF_UNIX and not self.listener.inherited else None
+            isOurs = ownsPath and not self.listener.inherited
+            path = each.getsockname() if each.family == socket.AF_UNIX and isOurs else None
             each.close()
             if path:
                 with suppress(OSError):
                     os.unlink(path)
 
 
-def share(listener: Listener, workers: int) -> SharedListener:
-    """Prepare a bound listener for so many workers. Raises `CannotListen` if it is an endpoint of another kind."""
+def bindShared(config: Config, environ: MutableMapping[str, str], handed: HandedSockets) -> list[SharedListener]:
+    """
+    Bind the listeners of a configuration for its workers, or use those of `handed`. Raises `CannotListen`.
+    """
+    listeners, notices = bind(config, environ, handed)
+    shared: list[SharedListener] = []
+    try:
+        shared.extend(share(listener, config.workers, handed) for listener in listeners)
+    except CannotListen:
+        for one in shared:
+            one.close()
+        for each in listeners:
+            each.close()
+        raise
+    # At the addresses of these, nothing listens any more.
+    handed.closeRest()
+    for notice in notices:
+        _log.warn("{notice}", event="listener.skipped", notice=notice)
+    return shared
+
+
+def share(listener: Listener, workers: int, handed: HandedSockets) -> SharedListener:
+    """
+    Prepare a bound listener for so many workers, with sockets of `handed` at its address if there are.
+
+    Raises `CannotListen` if it is an endpoint of another kind.
+    """
     bound, listener.socket = listener.socket, None
     if bound is None:
         assert listener.endpoint is not None
         raise cannotShare(listener.endpoint)
     if listener.inherited or bound.family == socket.AF_UNIX:
         return SharedListener(listener, (bound,))
+    sockets = [bound]
     try:
         # Only now: the first bind must fail if another program listens, also one that shares its own port.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        return SharedListener(listener, (bound, *(_copy(bound) for _ in range(workers - 1))))
+        while len(sockets) < workers:
+            sockets.append(_handed(bound, listener.secure, handed) or _copy(bound))
+        return SharedListener(listener, tuple(sockets))
     except OSError:
+        for each in sockets[1:]:
+            each.close()
         return SharedListener(listener, (bound,))
+
+
+def _handed(bound: socket.socket, secure: bool, handed: HandedSockets) -> socket.socket | None:
+    """A socket of another process at the same address, in whose queue clients may wait."""
+    host, port, *_ = bound.getsockname()
+    return handed.takeTcp(bound.family, host, port, secure)
 
 
 def _copy(bound: socket.socket) -> socket.socket:
@@ -87,9 +135,9 @@ def listenersFor(shared: Iterable[SharedListener], worker: int) -> tuple[list[di
 
 
 def receiveListeners(message: ChannelMessage) -> list[Listener]:
-    """The listeners of a worker, from the message "start"."""
+    """The listeners of a worker, from the message "start", which has their descriptors first."""
     made: list[Listener] = []
-    for fields, descriptor in zip(message.fields["listeners"], message.descriptors, strict=True):
+    for fields, descriptor in zip(message.fields["listeners"], message.descriptors, strict=False):
         bound = socket.socket(fileno=descriptor)
         bound.setblocking(False)
         made.append(Listener(**fields, socket=bound, inherited=True))

@@ -32,14 +32,7 @@ def makeDaemon(
     else:
         handed = HandedSockets.from_(given.passed, given.bound)
         daemon = makeService(config, reactor, reread, threshold, handed, given.locked)
-    pidFile = PidFile(_pidFileOf(parent) if given is None else given.pidFile, parent)
-    daemon.upgrades = Upgrade(daemon, reactor, commandOf(parent), pidFile).start
+    daemon.upgrades = Upgrade(daemon, reactor, commandOf(parent), PidFile.of(parent, given)).start
     if given is not None:
-        daemon.predecessor = TakingOver(reactor, given)
+        daemon.predecessor = TakingOver(reactor, given.channelSocket())
     return daemon
-
-
-def _pidFileOf(parent: Any) -> str | None:
-    """The file into which twistd writes the process ID, None without one."""
-    name = parent.get("pidfile") if parent else None
-    return os.path.join(os.path.abspath(parent.get("rundir", ".")), name) if name else None

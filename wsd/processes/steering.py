@@ -1,4 +1,4 @@
-"""What the control socket of the parent may do: reload all workers. Each worker has a control socket of its own."""
+"""What the control socket of the parent may do: reload and upgrade all workers. Each worker has one of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from wsd.connection import Connection
 from wsd.control.interface import CommandError, ReloadOutcome
 from wsd.processes.parent import Parent
+from wsd.service.daemon import UpgradeRefused
 
 
 class ParentSteering:
@@ -22,8 +23,11 @@ class ParentSteering:
         return await self._parent.reload()
 
     async def upgrade(self) -> str:
-        """Raises `CommandError`: the sockets and the counts of several workers cannot be handed over."""
-        raise CommandError("a daemon with several workers cannot be upgraded; restart it instead")
+        """Hand everything over to the version on the disk, worker by worker."""
+        try:
+            return await self._parent.upgrade()
+        except UpgradeRefused as error:
+            raise CommandError(f"not upgraded, this process serves on: {error}") from None
 
     @property
     def connections(self) -> list[Connection]:
@@ -57,6 +61,6 @@ class ParentSteering:
         assert control.path is not None
         first, *_, last = (control.path.with_name(name) for name in self._parent.controlNames)
         raise CommandError(
-            f"this is the parent of several workers, which only reloads; for anything else name the socket of a "
-            f"worker: --socket {first} ... {last.name}"
+            f"this is the parent of several workers, which reloads and upgrades; for anything else name the socket of "
+            f"a worker: --socket {first} ... {last.name}"
         )

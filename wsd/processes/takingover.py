@@ -2,7 +2,8 @@
 An upgrade, on the side of the new process: it answers the old one, and resumes what that passes on.
 
 Whatever goes wrong here ends this process at once, without a word to any client: the old process has all connections
-that were not confirmed, and takes them back.
+that were not confirmed, and takes them back. If the old process ends once this one has been told to go on ("release"),
+this one goes on by itself with what has arrived.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -18,8 +20,7 @@ from twisted.python.failure import Failure
 
 from wsd.connection import Factory
 from wsd.processes.channel import ChannelMessage, ProcessChannel
-from wsd.processes.given import Given
-from wsd.processes.launching import NotTakenOver
+from wsd.processes.conversation import NotTakenOver
 from wsd.processes.packing import unpack
 from wsd.processes.passing import Arrived, arrive, arriveNew
 from wsd.service.daemon import Daemon
@@ -31,9 +32,12 @@ class TakingOver:
 
     log = Logger(namespace="wsd")
 
-    def __init__(self, reactor: Any, given: Given) -> None:
+    def __init__(self, reactor: Any, connected: socket.socket) -> None:
+        """`connected` is the socket of the channel to the old process."""
+        self.isCommitted = False
+        """Whether this process has gone on with connections: from then on it may not just end."""
         self._daemon: Any = None
-        self._channel = ProcessChannel(reactor, given.channelSocket(), self._received, self._lost)
+        self._channel = ProcessChannel(reactor, connected, self._received, self._lost)
         self._done: Deferred[None] | None = None
         self._held: list[Arrived] = []
         """Connections that share a state, and wait until all have arrived."""
@@ -42,6 +46,9 @@ class TakingOver:
         self._taken = 0
         self._turn = DeferredLock()
         """Messages are handled one after the other, although the start of a route takes time."""
+        self._isAlone = False
+        """Whether the old process has ended before it has said that this one is the daemon."""
+        self._isServing = self._isMain = False
 
     def takeOver(self, daemon: Daemon) -> Deferred[None]:
         """Say what can be taken over, and take it. Fires when the old process accepts no more."""
@@ -50,7 +57,8 @@ class TakingOver:
         gc.disable()
         self._done = Deferred()
         factories = [(key, list(each.readableVersions)) for key, each in daemon.routes.named.items()]
-        self._channel.send("ready", {"factories": [(key, versions) for key, versions in factories if any(versions)]})
+        readable = [(key, versions) for key, versions in factories if any(versions)]
+        self._channel.send("ready", {"factories": readable, "pid": os.getpid()})
         return self._done
 
     def serving(self) -> None:
@@ -58,6 +66,9 @@ class TakingOver:
         gc.enable()
         self._channel.send("listening", {})
         self.log.info("took over {count} connections", event="upgrade.taken", count=self._taken)
+        self._isServing = True
+        if self._isAlone:
+            self._becomeMain()
 
     def refused(self) -> None:
         """End without closing anything."""
@@ -74,6 +85,7 @@ class TakingOver:
         elif message.kind == "connections":
             self._connections(FactoryKey(*message.fields["key"]), message)
         elif message.kind == "release":
+            self.isCommitted = True
             self._channel.send("released", {})
             held, self._held = self._held, []
             self._start(held)
@@ -82,14 +94,23 @@ class TakingOver:
             self._channel.send("taken", {})
             arriveNew(self._daemon.site, self._daemon.listening.ring, message.descriptors[0], unpack(message.body))
         elif message.kind == "listen":
-            await self._daemon.routes.start(exclusive=True)
-            done, self._done = self._done, None
-            if done is not None:
-                done.callback(None)
+            await self._listen()
         elif message.kind == "main":
-            self._daemon.becomeMain()
+            self._becomeMain()
         else:
             raise NotTakenOver(f"the old process has sent {message.kind!r}, which this version does not know")
+
+    async def _listen(self) -> None:
+        """The old process has passed on everything."""
+        done, self._done = self._done, None
+        if done is not None:
+            await self._daemon.routes.start(exclusive=True)
+            done.callback(None)
+
+    def _becomeMain(self) -> None:
+        if not self._isMain:
+            self._isMain = True
+            self._daemon.becomeMain()
 
     async def _route(self, key: FactoryKey, message: ChannelMessage) -> None:
         """A route's files are free, and its state is here."""
@@ -155,9 +176,18 @@ class TakingOver:
         self._end(failure.getErrorMessage())
 
     def _lost(self, reason: Failure) -> None:
-        """Before this daemon serves, the old process has given up; after that, it has ended."""
-        if self._daemon is None or self._done is not None:
+        """The old process has given up or, after this one has gone on with connections, it has ended."""
+        if not self.isCommitted:
             self._end("the old process has given up the upgrade")
+            return
+        if self._isMain:
+            return
+        self.log.warn("the old process has ended early; going on without it", event="upgrade.alone")
+        if self._isServing:
+            self._becomeMain()
+        else:
+            self._isAlone = True
+            self._turn.run(lambda: Deferred.fromCoroutine(self._listen())).addErrback(self._failed)
 
     def _end(self, sentence: str) -> None:
         self.log.critical("not taken over: {sentence}", event="upgrade.failed", sentence=sentence)

@@ -11,11 +11,11 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,9 +32,11 @@ from wsd.processes.handover import CONNECTION, Passing, Receiving, withHanded
 from wsd.processes.limits import REPORT, SharedAdmission
 from wsd.processes.merging import merge, snapshotOf
 from wsd.processes.sockets import receiveListeners
+from wsd.processes.takingover import TakingOver
+from wsd.processes.workerupgrade import WorkerUpgrade
 from wsd.resources import answerBy
 from wsd.service import Daemon, lockFiles, placementOf
-from wsd.service.daemon import Membership
+from wsd.service.daemon import Membership, UpgradeRefused
 from wsd.web.directory import STATUS
 from wsd.web.door import Doors
 from wsd.web.probes import MetricsPage, Ready
@@ -45,6 +47,15 @@ ALIVE = 1.0
 
 OWNER = 0
 """The number of the worker that serves shared and pinned routes."""
+
+_ASK_PARENT = "this is one of several workers, which are upgraded together; name the socket of their parent"
+
+
+class GivenPredecessor(NamedTuple):
+    """What a worker gets of the one whose place it takes: a channel to it, and the files that it has locked."""
+
+    channel: socket.socket
+    locked: Mapping[str, int]
 
 
 class Worker:
@@ -58,7 +69,14 @@ class Worker:
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, reactor: Any, number: int, workers: int, config: Config, reread: Callable[[], Config], listeners: Any
+        self,
+        reactor: Any,
+        number: int,
+        workers: int,
+        config: Config,
+        reread: Callable[[], Config],
+        listeners: Any,
+        predecessor: GivenPredecessor | None = None,
     ) -> None:
         self.channel: ProcessChannel
         self._reactor = reactor
@@ -69,10 +87,15 @@ class Worker:
         self._questions: dict[int, Deferred[dict[str, Any]]] = {}
         self._gathered: dict[str, Any] = {}
         self._peers: list[ProcessChannel] = []
+        self._upgrade: WorkerUpgrade | None = None
         membership = Membership(listeners, self._makeAdmission, self._serves, self._wrapTlsOf, self._served)
         locks = Locks()
+        locks.adopt({} if predecessor is None else predecessor.locked)
         locks.take(lockFiles(config, os.environ, self._serves))
         self.daemon = Daemon(config, reactor, reread, os.environ, locks, membership)
+        self._takingOver = None if predecessor is None else TakingOver(reactor, predecessor.channel)
+        self.daemon.predecessor = self._takingOver
+        self.daemon.upgrades = lambda: fail(UpgradeRefused(_ASK_PARENT))
         site = self.daemon.site
         self._passing = Passing(site.tlsOf, lambda: self.daemon.listening.ring)
         self._receiving = Receiving(Doors(site), lambda: self.daemon.listening.ring)
@@ -106,6 +129,9 @@ class Worker:
         if self._isStopping:
             self.daemon.stopNow()
             return
+        if self._takingOver is not None and not self._takingOver.isCommitted:
+            # The old worker has the connections that came from it.
+            self._takingOver.refused()
         self.log.error(
             "the parent process is gone ({reason}), and this worker ends",
             event="worker.orphaned",
@@ -158,6 +184,33 @@ class Worker:
 
     def _ownerLost(self, reason: Failure) -> None:
         """Nothing to do: `Passing.check` sees that the channel has ended."""
+
+    # -- an upgrade -----------------------------------------------------------------------------------------------
+
+    def _onLocks(self, message: ChannelMessage) -> None:
+        files = {} if self.daemon.locks is None else self.daemon.locks.files
+        self.channel.send("answer", {"paths": list(files)}, b"", list(files.values()))
+
+    def _onUpgrade(self, message: ChannelMessage) -> None:
+        """The descriptor is that of a channel to the worker that takes the place of this one."""
+        self._upgrade = WorkerUpgrade(self.daemon, self._reactor, socket.socket(fileno=message.descriptors[0]))
+        self.channel.send("answer", {})
+
+    def _onStep(self, message: ChannelMessage) -> None:
+        assert self._upgrade is not None
+        told = Deferred.fromCoroutine(self._upgrade.step(message.fields["name"]))
+        told.addCallback(lambda fields: self.channel.send("answer", fields))
+
+    def _onTakeback(self, message: ChannelMessage) -> None:
+        upgrade, self._upgrade = self._upgrade, None
+        done = succeed(None) if upgrade is None else Deferred.fromCoroutine(upgrade.takeBack())
+        done.addCallback(lambda _: self.channel.send("answer", {}))
+
+    def _onLeave(self, message: ChannelMessage) -> None:
+        assert self._upgrade is not None
+        if not self._isStopping:
+            self._isStopping = True
+            self.channel.send("answer", self._upgrade.leave()._asdict())
 
     # -- reports --------------------------------------------------------------------------------------------------
 
@@ -276,4 +329,10 @@ def startWorker(reactor: Any, message: ChannelMessage, config: Config, reread: C
     """The worker of a parent's message "start". Raises ConfigError and `CannotListen` as the daemon does."""
     listeners: list[Listener] = receiveListeners(message)
     fields = message.fields
-    return Worker(reactor, fields["worker"], fields["workers"], config, reread, listeners)
+    rest = message.descriptors[len(listeners) :]
+    predecessor = None
+    if rest:
+        predecessor = GivenPredecessor(
+            socket.socket(fileno=rest[0]), dict(zip(fields["locked"], rest[1:], strict=True))
+        )
+    return Worker(reactor, fields["worker"], fields["workers"], config, reread, listeners, predecessor)

@@ -19,7 +19,7 @@ from twisted.application.service import IService
 from wsd.config import ConfigError
 from wsd.logs import JOURNAL
 from wsd.policies.timer import keepTime
-from wsd.processes.given import isUpgrade
+from wsd.processes.given import workersBefore
 from wsd.tap.background import describe, isBackground
 from wsd.tap.log import LoggedService
 from wsd.tap.options import Options, exitWith
@@ -77,19 +77,16 @@ def _daemonOf(options: Options, reactor: Any, logged: LoggedService, parent: Any
 
     `parent` has the options of twistd or twist.
     """
-    if options.config.workers == 1:
+    workers, before = options.config.workers, workersBefore(os.environ)
+    if before is not None and before != workers:
+        raise ConfigError(f"workers: an upgrade cannot change {before} to {workers}; restart wsd for that")
+    if workers == 1:
         from wsd.processes.starting import makeDaemon
 
         return makeDaemon(options.config, reactor, logged.reread, parent, logged.threshold)
-    if isUpgrade(os.environ):
-        raise ConfigError("workers: an upgrade cannot begin to use several workers; restart wsd for that")
     # A daemon of one process does not load this.
-    from wsd import service
-    from wsd.control.socket import ControlSocket
-    from wsd.processes.parent import Parent
-    from wsd.processes.steering import ParentSteering
+    from wsd.processes.startingworkers import makeParent
 
-    service.validate(options.config, reactor, os.environ)
     command = [sys.executable, "-P", "-m", "wsd.tap.worker", type(reactor).__module__]
     arguments = {
         "folder": os.getcwd(),
@@ -97,6 +94,4 @@ def _daemonOf(options: Options, reactor: Any, logged: LoggedService, parent: Any
         "usesByDefault": options.usesByDefault,
         "logIsShared": logged.isShared,
     }
-    daemon = Parent(options.config, reactor, logged.reread, os.environ, command, arguments)
-    daemon.control = ControlSocket(reactor, os.environ, ParentSteering(daemon))
-    return daemon
+    return makeParent(options.config, reactor, logged.reread, command, arguments, parent)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import FileIO
-from math import inf
+from math import ceil, inf
 from time import time
 from typing import Any
 
@@ -79,7 +79,9 @@ class LoggedService(MultiService):
                 self._reopened.append(writer.reopen)
                 self._path = log.file
         self._accessLines = self._ownAccessLines()
-        settings = AccessSettings(access.enabled, access.sample, access.per_minute)
+        # All workers together may write so many lines.
+        share = 1 if self._worker is None else self._options.config.workers
+        settings = AccessSettings(access.enabled, access.sample, ceil(access.per_minute / share))
         written = observer(lines, self.threshold, settings, self._accessLines)
         self._flush = written.flush
         return written if self._worker is None else _numbered(written, self._worker)

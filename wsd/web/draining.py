@@ -46,12 +46,13 @@ class Drain:
         connections: Callable[[], list[Connection]],
         clock: Any,
         chance: Callable[[], float] = random.random,
+        farewell: Farewell = SHUTDOWN,
     ) -> None:
         self._site = site
         self._connections = connections
         self._clock = clock
         self._chance = chance
-        self.farewell = SHUTDOWN
+        self.farewell = farewell
         """What the close frames say."""
         self._isHurried = False
 
@@ -63,12 +64,24 @@ class Drain:
         """
         Close WebSockets, each at a random time within `patience` seconds and once it is idle, until none is left.
 
-        A WebSocket counts as idle after two checks, so that messages that arrive in between are answered too.
+        A WebSocket counts as idle after two checks, so that messages that arrive in between are answered too. Idle
+        connections over HTTP end at once; those that are being answered are waited for.
         """
-        start = self._clock.seconds()
-        # Opening handshakes that are still pending are refused.
-        self._close(each for each in self._connections() if not each.isOpen)
+        self._refusePending()
         self._endIdle()
+        await self._spread(patience, lambda: any(door.isBusy for door in self._site.doors))
+
+    async def spread(self, patience: float, waits: bool = True) -> None:
+        """
+        Close WebSockets as `finish` does, without a regard for connections over HTTP.
+
+        Unless it `waits`, each is closed at its time, even if it is not idle.
+        """
+        self._refusePending()
+        await self._spread(patience, lambda: False, waits)
+
+    async def _spread(self, patience: float, isBusy: Callable[[], bool], waits: bool = True) -> None:
+        start = self._clock.seconds()
         connections = self._connections()
         window = min(patience * _SHARE, len(connections) / _RATE)
         due = {each: start + self._chance() * window for each in connections}
@@ -76,9 +89,10 @@ class Drain:
         while not self._isHurried and (now := self._clock.seconds()) < start + patience:
             left = [each for each in self._connections() if each.isOpen]
             idle = {each for each in left if not each.isBusy}
-            done = [each for each in left if each in idle and each in before and due.get(each, start) <= now]
+            ready = [each for each in left if (each in idle and each in before) or not waits]
+            done = [each for each in ready if due.get(each, start) <= now]
             self._close(done)
-            if len(done) == len(left) and not any(door.isBusy for door in self._site.doors):
+            if len(done) == len(left) and not isBusy():
                 return
             before = idle
             await deferLater(self._clock, _LOOK)
@@ -104,6 +118,10 @@ class Drain:
         end = self._clock.seconds() + patience
         while self._connections() and self._clock.seconds() < end:
             await deferLater(self._clock, _LOOK)
+
+    def _refusePending(self) -> None:
+        """Refuse opening handshakes that have not been answered."""
+        self._close(each for each in self._connections() if not each.isOpen)
 
     def _endIdle(self) -> None:
         for door in list(self._site.doors):

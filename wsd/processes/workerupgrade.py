@@ -1,0 +1,57 @@
+"""An upgrade of several workers, on the side of one old worker: it takes the steps that its parent asks for."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.python.failure import Failure
+
+from wsd.processes.conversation import NewWorker
+from wsd.processes.moves import Moved, Moves
+from wsd.processes.upgrade import reasonOf
+from wsd.service.daemon import Daemon
+
+
+class WorkerUpgrade:
+    """One old worker, which hands over to the new one of its place; `connected` is its end of their channel."""
+
+    def __init__(self, daemon: Daemon, reactor: Any, connected: socket.socket) -> None:
+        self._daemon = daemon
+        self._new = NewWorker(reactor, connected)
+        self._moves = Moves(daemon, reactor, self._new)
+        self._isCommitted = False
+        daemon.successor = self
+
+    async def step(self, name: str) -> dict[str, Any]:
+        """Take a step. Returns what the parent is told about it: why it has failed, or None."""
+        self._isCommitted = self._isCommitted or name == "release"
+        try:
+            await getattr(self._moves, name)()
+        except Exception:
+            refused = reasonOf(Failure())
+            if self._isCommitted:
+                await self._takeBack()
+            return {"refused": refused}
+        return {"refused": None}
+
+    async def takeBack(self) -> None:
+        """Serve on as before."""
+        await self._takeBack()
+        self._daemon.successor = None
+
+    async def _takeBack(self) -> None:
+        self._new.kill()
+        await self._moves.takeBack()
+
+    def leave(self) -> Moved:
+        """Close what is left, and end. Returns what was moved."""
+        moved = self._moves.moved
+        self._new.leave()
+        self._daemon.handOver()
+        return moved
+
+    def abort(self) -> None:
+        """Called when the daemon stops: end the new worker, unless it has gone on with connections."""
+        if not self._isCommitted:
+            self._new.kill()
