@@ -332,7 +332,7 @@ class Door(Protocol):
         """What was received of the first head."""
         return self._buffer
 
-    def resume(self, transport: Any, connection: Connection, place: str | None) -> None:
+    def resume(self, transport: Any, connection: Connection, place: str | None, user: str | None = None) -> None:
         """Hold the places of a WebSocket that has come from another process. It was admitted there."""
         site = self._site
         self.transport, self._connection = transport, connection
@@ -342,10 +342,10 @@ class Door(Protocol):
         if place is not None:
             with suppress(Refused):
                 self._takePlace(place)
-        if connection.user is not None:
+        if user is not None:
             with suppress(Refused):
-                site.admission.takeUser(connection.user)
-                self._user = connection.user
+                site.admission.takeUser(user)
+                self._user = user
 
     def forget(self) -> None:
         """Called when another process has the connection: give its places back."""
