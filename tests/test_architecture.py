@@ -20,6 +20,7 @@ FLOORS = (
     ("wsd.metrics", "wsd.logs", "wsd.resources", "wsd.completion"),
     ("wsd.frames",),
     ("wsd.policies",),
+    ("wsd.auth",),
     ("wsd.connection",),
     ("wsd.protocols",),
     ("wsd.web", "wsd.listen", "wsd.uses", "wsd.control"),

@@ -225,6 +225,8 @@ NOT_RUN = {
     r"wsd blob (get|ls|rm|verify)": "it is about what the reader has in a store; tests/client/test_blob.py runs each",
     r"wsd blob put .*holiday": "it is about a file of the reader's; tests/client/test_blob.py runs it",
     r"echo hello .*wss://": "the daemon of these tests has no TLS; tests/client/test_echo.py trusts a certificate",
+    r"htpasswd |curl -s (-u|-H \"Auth)": "the route needs it; tests/process/test_auth.py runs it",
+    r".*wsd connect --(basic|cert)": "the route needs it; tests/process/test_auth.py runs it",
     r"wsd why": "it is about a connection in the reader's log; tests/why/test_why.py runs it",
     r"curl .*https://": "it is about a server under a name of the reader's, with a certificate for it",
 }
@@ -361,7 +363,7 @@ class TestTables:
             if keys and keys != ["max_frame"]:
                 assert default.startswith(", ".join(self.written(key) for key in keys)), row
             told.update(keys)
-        assert names - told == {"close_id", "deflate", "deflate_level", "deflate_memory"}
+        assert names - told == {"over_rate", "close_id", "deflate", "deflate_level", "deflate_memory"}
 
     @staticmethod
     def written(key: str) -> str:
@@ -370,7 +372,7 @@ class TestTables:
         if isinstance(value, float):
             return f"{value:g} s"
         (field,) = (field for field in fields(Policies) if field.name == key)
-        if not field.metadata.get("size"):
+        if not field.metadata.get("size") or not value:
             return str(value)
         return f"{value // MIB} MiB" if value >= MIB else f"{value // KIB} KiB"
 

@@ -27,6 +27,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from tests.pool import PoolAtOnce
+from wsd.auth.authenticator import Authenticators
 from wsd.config import Config, Policies, Route
 from wsd.connection import Factory
 from wsd.frames import choose
@@ -35,6 +36,7 @@ from wsd.metrics import Metrics
 from wsd.policies.address import Trust
 from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
+from wsd.policies.rates import Rates
 from wsd.policies.timer import GRAIN, Timer
 from wsd.web.door import Door, Doors
 from wsd.web.site import Site, SiteRoute
@@ -69,6 +71,7 @@ class Daemon:
         self.admission = Admission(policies, self.timer)
         self.budget = Budget(policies, self.reactor)
         self.pool = PoolAtOnce(self.reactor)
+        self.rates = Rates(policies, self.timer)
         self.factories: dict[str, Any] = {}
         built = []
         for path, factory in (routes or {}).items():
@@ -89,8 +92,10 @@ class Daemon:
                 plane=PLANE,
                 budget=self.budget,
                 pool=self.pool,
+                rates=self.rates,
             )
-            built.append(SiteRoute(settings, {None: self.factories[path]}))
+            authenticator = Authenticators(self.reactor, self.pool, self.metrics).of(settings.auth)
+            built.append(SiteRoute(settings, {None: self.factories[path]}, authenticator))
         self.site = Site(
             built,
             policies,

@@ -14,6 +14,7 @@ tests/test_architecture.py checks:
     resources     what protocols need of HTTP: bodies, answers by coroutines, pages
     frames        how frames are read and written
     policies      who may connect, and limits: origins, true addresses, rates, memory, threads, time
+    auth          who a client is: passwords, tokens, certificates, hooks
     connection    the classes that protocols are made of, on Autobahn
     protocols     what answers at a path; each protocol is a module or package, and imports no other
     web           HTTP: the door reads each request head, and passes it to a route or to a page of the site

@@ -43,11 +43,16 @@ class Cause(StrEnum):
     internal_error = "internal_error"
     shutdown = "shutdown"
     operator = "operator"
+    rate_limited = "rate_limited"
     aborted = "aborted"
 
 
 SIZES = tuple(64 * 4**power for power in range(8))
 """The bounds of the buckets of message sizes in bytes: 64, 256, 1 KiB, ... 1 MiB."""
+
+
+_NAMED_USERS = 20
+"""Users that the metrics name. The others are one number, since a label may not have any number of values."""
 
 
 class Traffic:
@@ -131,6 +136,8 @@ class RouteCounters:
     """Times that unsent bytes passed the high water mark."""
     holds: int = 0
     """How often reading was paused."""
+    limited: int = 0
+    """How often a client had sent more per second than allowed."""
     skipped: int = 0
     """Messages not sent to a slow client, because a newer one took their place."""
     unreadable: int = 0
@@ -173,6 +180,7 @@ class Metrics:
         self.handshakes: dict[str, int] = {}
         self.refusals: dict[int, int] = {}
         self.httpDrops: dict[str, int] = {}
+        self.authentications: dict[tuple[str, str], int] = {}
         self.acceptFailures: dict[str, int] = {}
         self._connections: Callable[[], int] = lambda: 0
         self._mostConnections: Callable[[], int] = lambda: 0
@@ -182,6 +190,7 @@ class Metrics:
         self._tlsHandshakes: Callable[[], Mapping[str, int]] = dict
         self._threads: dict[str, Callable[[], int]] = {}
         self._memory: Callable[[], int] = lambda: 0
+        self._users: Callable[[], Mapping[str, int]] = dict
         self._lag: Callable[[], float] = lambda: 0.0
         self._info: dict[str, str] = {}
         self._registry = CollectorRegistry()
@@ -212,6 +221,11 @@ class Metrics:
     def refusal(self, status: int) -> None:
         """Count a refused request, whether it was an opening handshake or not."""
         self.refusals[status] = self.refusals.get(status, 0) + 1
+
+    def authentication(self, method: str, result: str) -> None:
+        """Count a request that a method of authentication has judged: "accepted", "rejected" or "failed"."""
+        key = (method, result)
+        self.authentications[key] = self.authentications.get(key, 0) + 1
 
     def httpDrop(self, reason: str) -> None:
         """Count an HTTP connection that was ended by the daemon: "idle", or "stalled" if the client took no answer."""
@@ -248,6 +262,10 @@ class Metrics:
     def setLag(self, read: Callable[[], float]) -> None:
         """Set the function that returns the reactor's lag in seconds."""
         self._lag = read
+
+    def setUsers(self, read: Callable[[], Mapping[str, int]]) -> None:
+        """Set the function that returns the number of connections of each user."""
+        self._users = read
 
     def setThreads(self, route: str, read: Callable[[], int]) -> None:
         """Set the function that returns the number of threads that run a route's handlers."""
@@ -305,6 +323,7 @@ class _Exposition(Collector):
         yield _counter(
             "wsd_http_drops", "HTTP connections closed without an answer.", "reason", metrics.httpDrops.items()
         )
+        yield from self._authentication(metrics)
         unsent = list(metrics._sendBuffers())
         yield GaugeMetricFamily("wsd_send_buffer_bytes", "Unsent bytes of all connections.", sum(unsent))
         yield GaugeMetricFamily(
@@ -323,6 +342,21 @@ class _Exposition(Collector):
             yield GaugeMetricFamily(
                 "wsd_client_crl_expiry_seconds", "When the first revocation list expires, since 1970.", revokedEnd
             )
+
+    @staticmethod
+    def _authentication(metrics: Metrics) -> Iterator[Metric]:
+        judged = CounterMetricFamily(
+            "wsd_authentications", "Requests, by method and result of authentication.", labels=["method", "result"]
+        )
+        for key, count in sorted(metrics.authentications.items()):
+            judged.add_metric(key, count)
+        yield judged
+        users = sorted(metrics._users().items(), key=lambda pair: (-pair[1], pair[0]))
+        named, others = users[:_NAMED_USERS], users[_NAMED_USERS:]
+        yield _gauge("wsd_user_connections", "Open WebSockets of the users with the most.", "user", named)
+        yield GaugeMetricFamily(
+            "wsd_other_user_connections", "Open WebSockets of all other users.", sum(count for _, count in others)
+        )
 
     @staticmethod
     def _distributions(routes: Mapping[str, RouteCounters]) -> Iterator[Metric]:
@@ -374,6 +408,7 @@ class _Exposition(Collector):
             "pings": ("wsd_pings_sent", "Pings sent."),
             "fulls": ("wsd_send_buffer_full", "How often a connection passed high_water."),
             "holds": ("wsd_reading_pauses", "How often reading was paused."),
+            "limited": ("wsd_rate_limited", "How often a client sent more per second than allowed."),
             "skipped": ("wsd_messages_skipped", "Messages skipped for slow clients."),
             "unreadable": ("wsd_rows_unreadable", "Rows of a store that could not be read and were set aside."),
         }

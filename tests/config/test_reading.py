@@ -27,6 +27,7 @@ from wsd.config import (
     defaultText,
     parse,
 )
+from wsd.config.auth import Auth
 from wsd.protocols import optionsOf
 
 ROOT = Path(__file__).parent.parent.parent
@@ -147,6 +148,10 @@ class TestTheBuiltInRoutes:
         assert not any(route.builtIn for route in read('built_in = false\n[route."/blob"]').routes.values())
 
 
+_TABLES = {Auth: "auth.", Tls: "tls.", Log: "log.", AccessLog: "access.", Control: "control.", Uses: "uses."}
+_BESIDE = {"policies", "auth", "tls", "log", "access", "control", "uses", "routes"}
+
+
 class TestTheDefaultFile:
     def test_it_is_equal_to_the_defaults(self) -> None:
         assert parse(defaultText(), optionsOf) == parse("", optionsOf)
@@ -156,9 +161,9 @@ class TestTheDefaultFile:
 
     @pytest.mark.parametrize(
         ("shape", "without"),
-        [(Config, {"policies", "tls", "log", "access", "control", "uses", "routes"}), (Uses, set()), (Control, set()),
+        [(Config, _BESIDE), (Uses, set()), (Control, set()), (Auth, set()),
          (Policies, set()), (Tls, {"certificate"}), (Log, set()), (AccessLog, set()),
-         (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies", "builtIn", "code"})],
+         (Certificate, set()), (Route, {"path", "prefix", "single", "options", "policies", "auth", "builtIn", "code"})],
     )  # fmt: skip
     def test_it_has_every_key(self, shape: type, without: set[str]) -> None:
         for name in {each.name for each in fields(shape)} - without:
@@ -203,11 +208,12 @@ class TestThePage:
     def test_there_are_examples(self) -> None:
         assert len(self.EXAMPLES) >= 8
 
-    @pytest.mark.parametrize("shape", [Config, Policies, Tls, Log, AccessLog, Control, Uses, Certificate])
+    @pytest.mark.parametrize("shape", [Config, Policies, Auth, Tls, Log, AccessLog, Control, Uses, Certificate])
     def test_every_key_is_told(self, shape: type) -> None:
-        table = {Tls: "tls.", Log: "log.", AccessLog: "access.", Control: "control.", Uses: "uses."}.get(shape, "")
-        tables = {"policies", "tls", "log", "access", "control", "uses", "routes"}
-        for name in {each.name for each in fields(shape)} - tables:
+        table = {Auth: "auth.", Tls: "tls.", Log: "log.", AccessLog: "access.", Control: "control.", Uses: "uses."}.get(
+            shape, ""
+        )
+        for name in {each.name for each in fields(shape)} - _BESIDE:
             assert f"`{table}{name}`" in self.TEXT, name
 
     def test_its_defaults_are_the_defaults(self) -> None:

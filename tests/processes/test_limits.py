@@ -12,7 +12,9 @@ from wsd.head import Refused
 from wsd.policies.timer import Timer
 from wsd.processes.limits import SharedAdmission, WorkerCounts
 
-POLICIES = replace(Policies(), max_connections=10, max_connections_per_address=4, handshakes_per_second=5)
+POLICIES = replace(
+    Policies(), max_connections=10, max_connections_per_address=4, handshakes_per_second=5, max_connections_per_user=3
+)
 ADDRESS = "203.0.113.7"
 
 
@@ -119,6 +121,21 @@ class TestAddresses:
         workers.each[1].take(ADDRESS)
         workers.exchange()
         assert workers.each[2].heldBy(ADDRESS) == 1
+
+
+class TestUsers:
+    def test_count_in_all_workers(self, workers: Workers) -> None:
+        for number in range(3):
+            workers.each[number % 3].takeUser("ann")
+            workers.exchange()
+        for each in workers.each:
+            with pytest.raises(Refused, match="this user already has 3 connections"):
+                each.takeUser("ann")
+            each.takeUser("bob")
+        workers.each[0].giveUser("ann")
+        workers.exchange()
+        workers.each[1].takeUser("ann")
+        assert workers.each[1].users() == {"ann": 2, "bob": 1}, "those of this worker"
 
 
 class TestHandshakes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from tests import wire
 from tests.wire import Client, Daemon
+from wsd.auth.outcome import AuthenticatedUser
 from wsd.config import Policies
 from wsd.connection import Connection, Factory
 from wsd.frames import PLANES
@@ -146,6 +149,22 @@ def test_what_identifies_a_connection_stays(pair: tuple[Daemon, Daemon]) -> None
     assert list(after.request.head.headers) == list(before.request.head.headers)
     assert after.request.queries == {"a": "b"}
     assert after.request.head.headers.get("cookie") == "c=d"
+
+
+def test_the_user_stays_and_so_does_the_end_of_the_token(pair: tuple[Daemon, Daemon]) -> None:
+    old, new = pair
+    client = old.open()
+    (before,) = old.connections
+    before.user = "ann"
+    before.request.identity = AuthenticatedUser("ann", "bearer", time.time() + 60, {"sub": "ann"})
+    after = move(client, new).connection
+    assert after.user == "ann"
+    assert after.request.identity == before.request.identity
+    assert new.admission.users() == {"ann": 1}
+    new.factories["/"].policies = replace(new.factories["/"].policies, ping_interval=0.0)
+    new.pass_(61)
+    client.exchange()
+    assert client.closeCode == 4001
 
 
 TEXT = "汉字 and more, ".encode() * 12

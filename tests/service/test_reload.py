@@ -17,6 +17,7 @@ from twisted.logger import capturedLogs, formatEvent
 from tests.certificates import Authority
 from tests.wire import Wire
 from wsd.config import AccessLog, Config, Control, Log, Policies, Route, Tls, Uses, parse
+from wsd.config.auth import Auth
 from wsd.config.changes import FIXED
 from wsd.control.socket import ControlSocket
 from wsd.listen.listener import Listener
@@ -177,12 +178,36 @@ OTHER = {
     "max_unsent": "32 MiB",
     "close_id": False,
     "deflate": False,
+    "over_rate": "close",
 }
 """Other values than the default, of policies to which one may not simply be added."""
 
 for each in fields(Policies):
     value = OTHER.get(each.name, each.default + 1 if isinstance(each.default, (int, float)) else None)
     LOOKS[f"policies.{each.name}"] = top(""), table("policies", f"{each.name} = {json.dumps(value)}"), policy(each.name)
+
+AUTH: dict[str, tuple[str, str]] = {
+    "methods": ("", 'methods = "hook"\nhook = "http://127.0.0.1:1/"'),
+    "realm": ("", 'realm = "ours"'),
+    "htpasswd": ("", 'htpasswd = "users"'),
+    "basic_without_tls": ("", "basic_without_tls = true"),
+    "token_key": ("", 'token_key = "key"'),
+    "token_audience": ("", 'token_audience = "us"'),
+    "token_issuer": ("", 'token_issuer = "them"'),
+    "certificate_user": ("", 'certificate_user = "cn"'),
+    "hook": ("", 'hook = "http://127.0.0.1:1/"'),
+    "hook_headers": ("", 'hook_headers = "cookie"'),
+    "hook_user": ("", 'hook_user = "remote-user"'),
+    "hook_timeout": ("", "hook_timeout = 1"),
+    "hook_cache": ("", "hook_cache = 1"),
+}
+for name, (before, after) in AUTH.items():
+    LOOKS[f"auth.{name}"] = table("auth", before), table("auth", after), routeKey("auth")
+LOOKS["route.auth"] = (
+    route('protocol = "echo"'),
+    route('protocol = "echo"', 'auth = { methods = "hook", hook = "http://127.0.0.1:1/" }'),
+    routeKey("auth"),
+)
 
 NEW: dict[str, tuple[str, str]] = {
     "port": (top(""), top("").replace("port = 0", "port = 1")),
@@ -209,6 +234,7 @@ def keys() -> set[str]:
     """Every key there is."""
     tables = {
         "policies": Policies,
+        "auth": Auth,
         "tls": Tls,
         "log": Log,
         "access": AccessLog,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from wsd.config.schema import Config, Policies, Route
+from wsd.config.schema import Config, Route
 
 FIXED = (
     "port",
@@ -28,7 +28,7 @@ FIXED = (
 )
 """The keys that are fixed from the daemon's start to its end."""
 
-_TABLES = ("policies", "tls", "log", "access", "control", "uses")
+_TABLES = ("policies", "auth", "tls", "log", "access", "control", "uses")
 
 
 def fixedOf(config: Config) -> dict[str, Any]:
@@ -43,23 +43,22 @@ def changes(before: Config, after: Config) -> list[str]:
     changed = [key for key in old if old[key] != new[key]]
     for key in {**before.routes, **after.routes}:
         route, other = before.routes.get(key), after.routes.get(key)
-        if route is None or other is None or _differ(route, other, before.policies, after.policies):
+        if route is None or other is None or _differ(route, other, before, after):
             changed.append(f'route."{key}"')
     return changed
 
 
-def _differ(route: Route, other: Route, before: Policies, after: Policies) -> bool:
-    """Whether two routes differ in more than the policies that they inherit from the daemon."""
+def _differ(route: Route, other: Route, before: Config, after: Config) -> bool:
+    """Whether two routes differ in more than the policies and the authentication that they inherit from the daemon."""
 
-    def own(each: Route, policies: Policies) -> Iterator[object]:
-        yield from (
-            None
-            if getattr(each.policies, key.name) == getattr(policies, key.name)
-            else getattr(each.policies, key.name)
-            for key in fields(policies)
-        )
+    def own(each: Route, config: Config) -> Iterator[object]:
+        for values, inherited in ((each.policies, config.policies), (each.auth, config.auth)):
+            for key in fields(values):
+                value = getattr(values, key.name)
+                yield None if value == getattr(inherited, key.name) else value
 
-    return replace(route, policies=other.policies) != other or list(own(route, before)) != list(own(other, after))
+    alike = replace(route, policies=other.policies, auth=other.auth) == other
+    return not alike or list(own(route, before)) != list(own(other, after))
 
 
 def _plain(config: Config) -> Iterator[tuple[str, Any]]:

@@ -70,6 +70,10 @@ class _Printer:
             value = getattr(route.policies, each.name)
             if value != getattr(config.policies, each.name):
                 yield from self.line(each.name, table, value)
+        for each in fields(route.auth):
+            value = getattr(route.auth, each.name)
+            if value != getattr(config.auth, each.name):
+                yield from self.line(f"auth.{each.name}", table, value)
         for key, values in _optionsOf(route).items():
             first, isSecret = next(iter(values.values()))
             if all(value == first for value, _ in values.values()):

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
+from wsd.config.auth import Auth
 from wsd.config.errors import ConfigError
 from wsd.config.routes import BUILT_IN, ROUTE_POLICIES
 from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Route, Tls, Uses
@@ -31,6 +32,7 @@ OTHERS = ("WSD_CONFIG",)
 
 TABLES: Mapping[str, type] = {
     "policies": Policies,
+    "auth": Auth,
     "tls": Tls,
     "log": Log,
     "access": AccessLog,
@@ -154,7 +156,7 @@ class Environment:
         for name, path in self._routes():
             yield f"{PREFIX}ROUTE_{name}_PATH", Key(("route", path, "path"), "str")
             for key in self._keysOfRoute(name, path):
-                yield f"{PREFIX}ROUTE_{name}_{key.path[-1].upper()}", key
+                yield f"{PREFIX}ROUTE_{name}_{'_'.join(key.path[2:]).upper()}", key
 
     def _routes(self) -> Iterator[tuple[str, str]]:
         """The names and paths of all routes: built-in ones, those of the file, and those of the environment."""
@@ -179,6 +181,8 @@ class Environment:
                 own[key.name] = key if other.default == key.default else replace(key, default=None)
         for key in _keysOf(Policies, place, ROUTE_POLICIES):
             yield replace(key, default=given.get(key.path[-1]))
+        for key in _keysOf(Auth, (*place, "auth")):
+            yield replace(key, default=Table(given).table("auth").get(key.path[-1]))
         for key in own.values():
             yield replace(key, default=given.get(key.path[-1], key.default))
 

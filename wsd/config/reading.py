@@ -9,17 +9,19 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
+from wsd.config.auth import Auth, checkAuth
 from wsd.config.environment import Environment, VariableError, apply
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
+from wsd.config.reach import hasPlainBeyond, isLocal
 from wsd.config.routes import BUILT_IN, RouteReader
-from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Tls, Uses
+from wsd.config.schema import AccessLog, Certificate, Config, Control, Log, Policies, Route, Tls, Uses
 from wsd.config.sources import ValueSource, sourcesOf
 from wsd.config.tables import Table
-from wsd.config.uses import UsesOffer, isLocal
+from wsd.config.uses import UsesOffer
 from wsd.config.values import show
 
-_TABLES = ("policies", "tls", "log", "access", "control", "uses", "route")
+_TABLES = ("policies", "auth", "tls", "log", "access", "control", "uses", "route")
 
 
 def defaultText() -> str:
@@ -67,13 +69,15 @@ def _read(table: Table, optionsOf: Callable[[str], type], folder: str, offer: Us
     """The configuration in a table."""
     policies = _policies(table.table("policies"))
     values = _top(table)
+    auth = _auth(table.table("auth"))
     tls = _tls(table.table("tls"))
     uses = Uses(**table.table("uses").readOnly(Uses))
     granted = offer if offer is not None and _hasUses(uses, values, tls, offer) else None
     config = Config(
         **values,
         policies=policies,
-        routes=RouteReader(policies, optionsOf, folder).readAll(table.table("route"), values, granted),
+        auth=auth,
+        routes=RouteReader(policies, optionsOf, folder, auth).readAll(table.table("route"), values, granted),
         tls=tls,
         log=_log(table.table("log")),
         access=_access(table.table("access")),
@@ -111,6 +115,12 @@ def _policies(table: Table) -> Policies:
     return policies
 
 
+def _auth(table: Table) -> Auth:
+    auth = Auth(**table.readOnly(Auth))
+    checkAuth(auth, table)
+    return auth
+
+
 def _log(table: Table) -> Log:
     log = Log(**table.readOnly(Log))
     if log.file is not None and log.format == "journal":
@@ -144,6 +154,22 @@ def _check(config: Config) -> None:
                 'clients are not asked for a certificate; set tls.client_auth to "optional" or "required"',
                 f'route."{key}".clients',
             )
+        _checkAuth(config, f'route."{key}"', route)
+
+
+def _checkAuth(config: Config, table: str, route: Route) -> None:
+    """Raises ConfigError if the listeners do not suit the methods of a route."""
+    methods = route.auth.methods
+    place = "auth.methods" if route.auth == config.auth else f"{table}.auth.methods"
+    if "mtls" in methods and config.tls.client_auth == "none":
+        sentence = '"mtls" needs client certificates; set tls.client_auth to "optional" or "required"'
+        raise ConfigError(sentence, place)
+    if "basic" in methods and not route.auth.basic_without_tls and hasPlainBeyond(config):
+        raise ConfigError(
+            "other machines could send passwords over listeners without TLS; listen with TLS only (port = false), or "
+            "set basic_without_tls = true",
+            place,
+        )
 
 
 # -- tls --------------------------------------------------------------------------------------------------------------

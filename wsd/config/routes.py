@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from os.path import isdir, isfile
 from typing import Any
 
+from wsd.config.auth import Auth, checkAuth
 from wsd.config.code import versionOf
 from wsd.config.errors import ConfigError
 from wsd.config.policies import checkPolicies
@@ -54,6 +55,7 @@ _POLICIES = {field.name for field in fields(Policies)}
 _DAEMON = {field.name for field in fields(Policies) if field.metadata.get("daemon")}
 ROUTE_POLICIES = [field.name for field in fields(Policies) if field.name not in _DAEMON]
 """The policies that a route may override."""
+_NO_AUTH = Auth()
 _ROUTE = {"subprotocols", "prefer", "require_subprotocol", "origins", "clients"}
 
 
@@ -64,8 +66,15 @@ class RouteReader:
     `optionsOf` returns a protocol's dataclass of options by the protocol's name. All methods raise ConfigError.
     """
 
-    def __init__(self, policies: Policies, optionsOf: Callable[[str], type], folder: str) -> None:
+    def __init__(
+        self,
+        policies: Policies,
+        optionsOf: Callable[[str], type],
+        folder: str,
+        auth: Auth = _NO_AUTH,
+    ) -> None:
         self._policies = policies
+        self._auth = auth
         self._optionsOf = optionsOf
         self._folder = folder
 
@@ -90,7 +99,7 @@ class RouteReader:
         own = {field.name for each in classes.values() for field in fields(each)}
         for name in _DAEMON.intersection(table):
             raise table.error(name, "applies to the whole daemon; move it to [policies]")
-        table.refuseUnknown(_ROUTE | {"protocol", "enabled"} | (_POLICIES - _DAEMON) | own)
+        table.refuseUnknown(_ROUTE | {"protocol", "enabled", "auth"} | (_POLICIES - _DAEMON) | own)
         values = table.without(*(set(table) - _ROUTE)).readFields(Route)
         if protocol:
             values["subprotocols"] = _spoken(values.get("subprotocols"), protocol, table)
@@ -100,6 +109,7 @@ class RouteReader:
             )
         policies = replace(self._policies, **table.readFields(Policies))
         checkPolicies(policies, table)
+        auth = self._readAuth(table.table("auth"))
         options = {name: _options(each, table) for name, each in classes.items()}
         return Route(
             path=key.removesuffix("/*"),
@@ -107,10 +117,16 @@ class RouteReader:
             protocol=protocol,
             single=single,
             options=options,
-            code={text: versionOf(text) for text in _code(options)},
+            code={text: versionOf(text) for text in (*_code(options), *auth.code)},
             policies=policies,
+            auth=auth,
             **values,
         )
+
+    def _readAuth(self, table: Table) -> Auth:
+        auth = replace(self._auth, **table.readOnly(Auth))
+        checkAuth(auth, table)
+        return auth
 
     def _classes(self, names: set[str], table: Table) -> dict[str, type]:
         classes = {}
@@ -124,7 +140,7 @@ class RouteReader:
     def _isBuiltIn(self, key: str, route: Route) -> bool:
         """Whether a route equals the built-in one of its path."""
         classes = {name: type(options) for name, options in route.options.items()}
-        reader = RouteReader(self._policies, classes.__getitem__, "")
+        reader = RouteReader(self._policies, classes.__getitem__, "", self._auth)
         try:
             return key in BUILT_IN and route == reader.read(key, Table(dict(BUILT_IN[key])))
         except (ConfigError, KeyError):

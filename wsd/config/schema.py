@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wsd.config import fields
+from wsd.config.auth import Auth
 from wsd.config.subjects import subject
 from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, proxy, token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """Limits of a connection, fixed when it opens. A route's table may override all except the last four."""
+    """Limits of a connection, fixed when it opens. A route's table may override all except the last nine."""
 
     max_message: int = fields.size(MIB)
     """Bytes of a received message, after inflating; a larger one closes with 1009."""
@@ -48,6 +49,12 @@ class Policies:
     """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` chooses the library."""
     deflate_memory: int = fields.count(8, "1 to 9", 1, 9)
     """Memory for compressing, 1 to 9: 2 ** (this + 9) bytes beside the window; igzip ignores it."""
+    messages_per_second: int = fields.count(0, "messages", 0)
+    """Messages and pings a second that one connection may send, 0 for any number."""
+    bytes_per_second: int = fields.size(0, least=0)
+    """Bytes of messages a second, after inflating, that one connection may send, 0 for any number."""
+    over_rate: str = fields.choice("wait", "close")
+    """What happens to a client that sends more: reading waits, or the connection is closed with 1008."""
     max_memory: int = fields.size(1024 * MIB, daemon=True)
     """Bytes held for all WebSockets together, received or unsent; beyond that, the largest ones are closed."""
     max_connections: int = fields.count(20000, "connections", 1, daemon=True)
@@ -56,6 +63,16 @@ class Policies:
     """Connections at one time from one address (a /64 of IPv6); clients on this machine are exempt."""
     handshakes_per_second: int = fields.count(100, "handshakes", 0, daemon=True)
     """Opening handshakes a second from one address, 0 for any number; clients on this machine are exempt."""
+    max_connections_per_user: int = fields.count(0, "connections", 0, daemon=True)
+    """WebSockets at one time of one user, 0 for any number."""
+    messages_per_second_per_address: int = fields.count(0, "messages", 0, daemon=True)
+    """Messages and pings a second from one address, 0 for any number; clients on this machine are exempt."""
+    bytes_per_second_per_address: int = fields.size(0, least=0, daemon=True)
+    """Bytes of messages a second from one address, 0 for any number; clients on this machine are exempt."""
+    messages_per_second_per_user: int = fields.count(0, "messages", 0, daemon=True)
+    """Messages and pings a second of one user, 0 for any number."""
+    bytes_per_second_per_user: int = fields.size(0, least=0, daemon=True)
+    """Bytes of messages a second of one user, 0 for any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +175,8 @@ class Route:
     """Instances of the protocols' Options, by the name of the protocol."""
     policies: Policies = Policies()
     """The daemon's policies, as the route overrides them."""
+    auth: Auth = field(default_factory=Auth)
+    """The daemon's methods of authentication, as the route overrides them."""
     builtIn: bool = field(default=False, compare=False)
     """Whether it is a built-in route that nobody configured."""
     code: Mapping[str, int] = field(default_factory=dict)
@@ -202,6 +221,7 @@ class Config:
     handlers_strict: bool = False
     """Whether the daemon does not start if a handler cannot be loaded; otherwise that is a warning."""
     policies: Policies = Policies()
+    auth: Auth = field(default_factory=Auth)
     tls: Tls = Tls()
     log: Log = Log()
     access: AccessLog = AccessLog()

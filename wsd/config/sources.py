@@ -45,7 +45,7 @@ def _leaves(values: Mapping[str, Any], name: str = "", depth: int = 0) -> Iterat
     """The names of all keys, those of tables with the name of the table before them. A protocol is no table."""
     for key, value in values.items():
         full = f'{name}."{key}"' if name == "route" else f"{name}.{key}" if name else key
-        if isinstance(value, Mapping) and (depth == 0 or name == "route"):
+        if isinstance(value, Mapping) and (depth == 0 or name == "route" or (depth == 2 and key == "auth")):
             yield from _leaves(value, full, depth + 1)
         else:
             yield full

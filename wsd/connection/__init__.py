@@ -6,6 +6,7 @@ Only this package and `wsd.client` extend Autobahn. A `Connection` is built in l
 - `engine` adapts Autobahn's server protocol,
 - `api` has the hooks and methods for the author of a protocol,
 - `backpressure` stops and resumes reading and writing, and has the time-outs,
+- `metering` limits the rates of what is received,
 - `opening` does the opening handshake,
 - `moving` lets another process continue an open connection,
 - `connection` calls the hooks for received messages, and for the end.

@@ -27,6 +27,7 @@ from wsd.frames.prepared import Prepared
 from wsd.metrics import Cause, Metrics, RouteCounters
 from wsd.policies.address import TlsInfo
 from wsd.policies.budget import Budget
+from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
 
@@ -98,12 +99,14 @@ class RouteFactory(Protocol):
     """The part of `wsd.connection.Factory` that a connection needs."""
 
     clock: IReactorTime
+    now: Callable[[], float]
     options: Any
     policies: Policies
     timer: Timer
     metrics: Metrics
     counters: RouteCounters
     budget: Budget
+    rates: Rates
     turns: Turns
     plane: Plane
     frameLimits: FrameLimits

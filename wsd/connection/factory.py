@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,6 +27,7 @@ from wsd.policies.budget import Budget
 from wsd.policies.memory import trimHeap
 from wsd.policies.negotiation import choose
 from wsd.policies.pool import BlockingPool
+from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.policies.turns import Turns
 from wsd.resources import Slots
@@ -67,6 +69,12 @@ class Factory(WebSocketServerFactory):
 
     The default is right for every protocol, but it uses one core. A subclass must set it again, as it may add state.
     """
+    takesTokenInQuery: ClassVar[bool] = False
+    """Whether the authentication method "bearer" accepts a token in the query, for clients that can only set a URL."""
+    answersPreflight: ClassVar[bool] = False
+    """Whether `resource` answers a CORS preflight, which has no credentials, without doing or telling anything else."""
+    now = staticmethod(time.time)
+    """The time of day in seconds since 1970, which tokens expire by."""
     statuses: ClassVar[Mapping[int, int]] = MappingProxyType({})
     """Maps statuses of refused opening handshakes to those that this protocol's clients expect instead."""
 
@@ -86,6 +94,7 @@ class Factory(WebSocketServerFactory):
         plane: Plane | None = None,
         budget: Budget | None = None,
         pool: BlockingPool | None = None,
+        rates: Rates | None = None,
     ) -> None:
         super().__init__(reactor=clock)
         self.route = route
@@ -99,6 +108,7 @@ class Factory(WebSocketServerFactory):
         self.turns = Turns(clock)
         self.budget = budget or Budget(route.policies, clock)
         self.pool = pool or BlockingPool(clock, metrics)
+        self.rates = rates or Rates(route.policies, timer)
         self.spoken = self._spoken(subprotocols)
         self.connections: set[Connection] = set()
         self.plane = plane or choosePlane("auto")

@@ -8,8 +8,10 @@ on there. Our deflating context is not moved: a new one refers to no earlier mes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any
 
+from wsd.auth.outcome import AuthenticatedUser
 from wsd.connection.opening import Opening
 from wsd.connection.request import Request
 from wsd.head import Head, parseHead
@@ -53,7 +55,7 @@ class Moving(Opening):
             self.isOpen
             and self.tls is None
             and frames is not None
-            and self.held == 1 + self._heldByFull
+            and self.held == 1 + self._heldByFull + self.heldByRate
             and not frames.isBusy
             and not self.isRoomAwaited
             and self.canMove
@@ -69,6 +71,7 @@ class Moving(Opening):
             "head": _textOf(self.request.head),
             "peer": [self.peer.address, self.peer.port, self.peer.secure, self.peer.direct, self.peer.via],
             "user": self.user,
+            "identity": None if self.request.identity is None else astuple(self.request.identity),
             "subprotocol": self.subprotocol,
             "extension": self.extension,
             "deflate": None if agreed is None else _fieldsOf(agreed),
@@ -99,7 +102,9 @@ class Moving(Opening):
         offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
         self.peer, self.tls, self.user = Peer(*saved["peer"]), None, saved["user"]
         key = head.headers.get("sec-websocket-key", "")
-        self.request = Request(head, self.peer, None, offered, extensions, key, saved["id"])
+        # A process before authentication existed does not name one.
+        identity = None if saved.get("identity") is None else AuthenticatedUser(*saved["identity"])
+        self.request = Request(head, self.peer, None, offered, extensions, key, saved["id"], identity)
         self.id = saved["id"]
         self.log = ConnectionLog(self.id)
         self.subprotocol, self.extension = saved["subprotocol"], saved["extension"]
@@ -121,6 +126,8 @@ class Moving(Opening):
         self._takenAt = factory.timer.now
         self.openedAt = factory.clock.seconds() - saved["age"]
         self._pingAt = factory.timer.now + saved["ping"]
+        if identity is not None:
+            self._endAt(identity.expires)
         self.restoreState(saved["state"], version)
         if saved["isFull"]:
             self.pauseProducing()

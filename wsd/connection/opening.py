@@ -11,15 +11,16 @@ from contextvars import copy_context
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IDelayedCall, IProtocol
 from twisted.python.failure import Failure
 
 from wsd.connection.access import pathOf
 from wsd.connection.api import ConnectionApi
-from wsd.connection.backpressure import NEVER, Backpressure
+from wsd.connection.backpressure import NEVER
 from wsd.connection.deflate import AutobahnDeflater
+from wsd.connection.metering import Metering
 from wsd.connection.request import Accept, Request
-from wsd.frames.codes import CloseCode
+from wsd.frames.codes import UNAUTHORIZED, CloseCode
 from wsd.head import Refused
 from wsd.logs import ConnectionLog
 from wsd.metrics import Cause
@@ -30,11 +31,12 @@ from wsd.policies.upgrade import acceptKey
 _SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
 
-class Opening(Backpressure):
+class Opening(Metering):
     """A connection that is being opened."""
 
     _opening: Deferred[Any] | None = None
     _raw: IProtocol | None = None
+    __expiry: IDelayedCall | None = None
     __refuse: Callable[[Refused], None]
 
     def connectionMade(self) -> None:
@@ -49,6 +51,7 @@ class Opening(Backpressure):
         self.request = request
         self.peer = request.peer
         self.tls = request.tls
+        self.user = request.user
         self.data = rest
         self.__refuse = refuse
         self.held = 1
@@ -133,13 +136,16 @@ class Opening(Backpressure):
         policies = factory.policies
         self._pingAt = now + policies.ping_interval
         self.log.info(
-            "opened {path} for {peer}",
+            "opened {path} for {peer}" if self.user is None else "opened {path} for {peer}; user {user}",
             event="connection.opened",
             path=pathOf(self.request.head),
             route=factory.route.path,
             peer=str(self.peer),
             subprotocol=self.subprotocol,
+            **({} if self.user is None else {"user": self.user}),
         )
+        if self.request.identity is not None:
+            self._endAt(self.request.identity.expires)
         self._call(self.opened)
         if self.isOpen:
             self._watchPeer()
@@ -148,6 +154,19 @@ class Opening(Backpressure):
             self.held = 0
         else:
             self.release()
+
+    def _endAt(self, expires: float | None) -> None:
+        """Close when the client's authentication expires, in seconds since 1970; None: never."""
+        expiry, self.__expiry = self.__expiry, None
+        if expiry is not None and expiry.active():
+            expiry.cancel()
+        if expires is not None:
+            factory = self.factory
+            self.__expiry = factory.clock.callLater(max(0.0, expires - factory.now()), self.__expired)
+
+    def __expired(self) -> None:
+        """Close. A connection that was given away is dropped."""
+        self.close(UNAUTHORIZED, "the token has expired; get a new one, and connect again")
 
     def _watchPeer(self) -> None:
         """Check from now on whether the peer responds."""
@@ -160,6 +179,7 @@ class Opening(Backpressure):
         factory = self.factory
         rest, self.data = self.data, b""
         deflater = self._perMessageCompress
+        self._startMetering()
         # wsd's own transport, without the `ProxiedTransport` that may be around it.
         transport = getattr(self.transport, "wire", self.transport)
         self.setFrames(factory.plane.frames(self, transport, factory.frameLimits, deflater, rest))
@@ -181,6 +201,8 @@ class Opening(Backpressure):
     def _letGo(self) -> None:
         """Free what the connection holds: bytes that were read, memory in use, its contexts and its plane."""
         self.data = b""
+        self._endAt(None)
+        self._stopMetering()
         self._closeAccount()
         deflater, self._perMessageCompress = self._perMessageCompress, None
         if deflater is not None:
@@ -196,6 +218,8 @@ class Opening(Backpressure):
         self._raw = raw = self.request.raw
         assert raw is not None
         self.factory.timer.cancel(self)
+        if self.request.identity is not None:
+            self._endAt(self.request.identity.expires)
         self.held = 0
         raw.makeConnection(self.transport)
         rest, self.data = self.data, b""

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from twisted.internet.interfaces import IProtocol
 
+from wsd.auth.outcome import AuthenticatedUser
 from wsd.head import Head, Refused
 from wsd.policies.address import Peer, TlsInfo
 from wsd.policies.negotiation import Deflate, Offers
@@ -60,6 +61,7 @@ class Request:
         extensions: Offers = (),
         key: str = "",
         requestId: str | None = None,
+        identity: AuthenticatedUser | None = None,
     ) -> None:
         self.id = requestId or newId()
         self.head = head
@@ -68,8 +70,15 @@ class Request:
         self.subprotocols = subprotocols
         self.extensions = extensions
         self.key = key
+        self.identity = identity
+        """Who the client is, as the authentication of the route has found out; None without one."""
         self.raw: IProtocol | None = None
         self._queries: dict[str, str] | None = None
+
+    @property
+    def user(self) -> str | None:
+        """The name of the authenticated user, None without one."""
+        return None if self.identity is None else self.identity.name
 
     @property
     def queries(self) -> dict[str, str]:

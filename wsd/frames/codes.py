@@ -39,6 +39,9 @@ class CloseCode(IntEnum):
     """Never in a frame: the TLS handshake failed."""
 
 
+UNAUTHORIZED = 4001
+"""Close code of our own: the client's token is missing, or has expired."""
+
 _RESERVED = (CloseCode.NO_STATUS_RECEIVED, CloseCode.ABNORMAL_CLOSURE, CloseCode.TLS_HANDSHAKE)
 _SENT = frozenset(CloseCode) - frozenset(_RESERVED)
 

@@ -1,4 +1,4 @@
-"""Limits: connections in total and from one address, and opening handshakes per second from one address."""
+"""Limits: connections in total, from one address and of one user, and handshakes per second from one address."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ def accountOf(address: str) -> str:
     if isinstance(ip, IPv6Address):
         return str(IPv6Address(int(ip) >> 64 << 64))
     return address
+
+
+_USER = "user "
+
+
+def accountOfUser(user: str) -> str:
+    """Returns what the connections of a user are counted under; no address begins like this."""
+    return _USER + user
 
 
 class Admission:
@@ -71,11 +79,21 @@ class Admission:
 
     def take(self, address: str) -> None:
         """Count a connection of `address`. Raises `Refused` (503) if it has `max_connections_per_address` already."""
-        account = accountOf(address)
+        self._hold(accountOf(address), self._policies.max_connections_per_address, "your address")
+
+    def takeUser(self, user: str) -> None:
+        """Count a WebSocket of a user. Raises `Refused` (503) if the user has `max_connections_per_user` already."""
+        self._hold(accountOfUser(user), self._policies.max_connections_per_user, "this user")
+
+    def _hold(self, account: str, most: int, who: str) -> None:
         held = self.heldBy(account)
-        if held >= self._policies.max_connections_per_address:
-            raise Refused(503, f"your address already has {held} connections; close one first", [("Retry-After", "5")])
+        if most and held >= most:
+            raise Refused(503, f"{who} already has {held} connections; close one first", [("Retry-After", "5")])
         self._held[account] = self._held.get(account, 0) + 1
+
+    def users(self) -> dict[str, int]:
+        """The number of WebSockets of each user."""
+        return {account.removeprefix(_USER): held for account, held in self._held.items() if account.startswith(_USER)}
 
     def heldBy(self, account: str) -> int:
         """The connections of an account."""
@@ -83,7 +101,13 @@ class Admission:
 
     def give(self, address: str) -> None:
         """Called when a connection counted by `take` is gone."""
-        account = accountOf(address)
+        self._letGo(accountOf(address))
+
+    def giveUser(self, user: str) -> None:
+        """Called when a WebSocket counted by `takeUser` is gone."""
+        self._letGo(accountOfUser(user))
+
+    def _letGo(self, account: str) -> None:
         held = self._held[account] - 1
         if held:
             self._held[account] = held

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
 from types import coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+
+_T = TypeVar("_T")
 
 
 @coroutine
@@ -27,3 +31,13 @@ def remainder(begun: Coroutine[Any, Any, Any], awaited: Any) -> Generator[Any, A
                 awaited = begun.send(value)
     except StopIteration as done:
         return done.value
+
+
+def begin(begun: Coroutine[Any, Any, _T]) -> _T | Deferred[_T]:
+    """Returns the result of a coroutine if it does not wait, else a Deferred of it. Raises what it raises at once."""
+    try:
+        awaited = begun.send(None)
+    except StopIteration as done:
+        result: _T = done.value
+        return result
+    return Deferred.fromCoroutine(remainder(begun, awaited))

@@ -68,6 +68,10 @@ class Timer:
         self.lag = 0.0
         """Seconds by which the last turn was late because the reactor was busy."""
 
+    def precise(self) -> float:
+        """Returns the seconds of the clock itself."""
+        return self._clock.seconds()
+
     def start(self) -> None:
         """Begin to check the clock."""
         self._seen = self._clock.seconds()

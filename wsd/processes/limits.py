@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from wsd.config import Policies
-from wsd.policies.admission import Admission, accountOf
+from wsd.policies.admission import Admission, accountOf, accountOfUser
 from wsd.policies.timer import Timer
 
 REPORT = 0.1
@@ -65,6 +65,16 @@ class SharedAdmission(Admission):
         """Called when a connection counted by `take` is gone."""
         super().give(address)
         self._change(accountOf(address))
+
+    def takeUser(self, user: str) -> None:
+        """Count a WebSocket of a user. Raises `Refused` (503) beyond the limit."""
+        super().takeUser(user)
+        self._change(accountOfUser(user))
+
+    def giveUser(self, user: str) -> None:
+        """Called when a WebSocket counted by `takeUser` is gone."""
+        super().giveUser(user)
+        self._change(accountOfUser(user))
 
     def handshake(self, address: str) -> None:
         """Count an opening handshake. Raises `Refused` (429) beyond the rate."""

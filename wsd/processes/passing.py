@@ -106,7 +106,8 @@ def arrive(site: Site, factory: Factory, version: int, ring: Any, descriptor: in
     transport = _proxied(wire, saved["proxied"])
     try:
         wire.setWaterMarks(factory.policies.high_water, factory.policies.low_water)
-        door.resume(transport, connection, saved["place"])
+        identity = saved["connection"].get("identity")
+        door.resume(transport, connection, saved["place"], None if identity is None else identity[0])
         connection.resume(saved["connection"], transport, version)
     except BaseException:
         connection.forget()

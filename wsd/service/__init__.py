@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any
 
+from wsd.auth.authenticator import Authenticators
 from wsd.config import Config
 from wsd.config.state import Locks
 from wsd.control.socket import ControlSocket
@@ -23,6 +24,7 @@ from wsd.logs import Threshold
 from wsd.metrics import Metrics
 from wsd.policies.budget import Budget
 from wsd.policies.pool import BlockingPool
+from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.service.checking import check
 from wsd.service.daemon import Daemon, planeOf
@@ -70,8 +72,11 @@ def validate(config: Config, reactor: Any, environ: MutableMapping[str, str]) ->
     """
     plane, metrics = planeOf(config), Metrics()
     loadTls(config, environ)
-    builder = FactoryBuilder(
-        reactor, Timer(reactor), metrics, plane, Budget(config.policies, reactor), BlockingPool(reactor, metrics)
-    )
+    pool = BlockingPool(reactor, metrics)
+    authenticators = Authenticators(reactor, pool, metrics)
+    budget = Budget(config.policies, reactor)
+    timer = Timer(reactor)
+    rates = Rates(config.policies, timer)
+    builder = FactoryBuilder(reactor, timer, metrics, plane, budget, pool, rates, authenticators)
     table = RouteTable(builder)
     table.introduce(table.build(config.routes))

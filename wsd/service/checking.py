@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from wsd.auth.authenticator import Authenticators
 from wsd.config import Config, ConfigError
 from wsd.connection import Factory
 from wsd.listen.bind import check as checkListeners
@@ -14,6 +15,7 @@ from wsd.listen.endpoints import CannotListen
 from wsd.metrics import Metrics
 from wsd.policies.budget import Budget
 from wsd.policies.pool import BlockingPool
+from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.service.daemon import planeOf
 from wsd.service.routes import FactoryBuilder
@@ -76,7 +78,10 @@ def _checkRoutes(config: Config, reactor: Any, findings: Findings) -> None:
     plane = planeOf(config)
     metrics = Metrics(plane.traffic)
     budget, pool = Budget(config.policies, reactor), BlockingPool(reactor, metrics)
-    builder = FactoryBuilder(reactor, Timer(reactor), metrics, plane, budget, pool)
+    authenticators = Authenticators(reactor, pool, metrics)
+    timer = Timer(reactor)
+    rates = Rates(config.policies, timer)
+    builder = FactoryBuilder(reactor, timer, metrics, plane, budget, pool, rates, authenticators)
     factories: list[Factory] = []
     for route in config.routes.values():
         with findings.within(route.table):

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd import __version__
+from wsd.auth.authenticator import Authenticators
 from wsd.config import Config, ConfigError, Policies, Route
 from wsd.config.changes import fixedOf
 from wsd.config.state import Locks
@@ -37,6 +38,7 @@ from wsd.policies.admission import Admission
 from wsd.policies.budget import Budget
 from wsd.policies.memory import HeapTrimmer, tuneMalloc
 from wsd.policies.pool import BlockingPool
+from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.service.listening import Listening, TlsOf, loadTls
 from wsd.service.report import logChanges, logListening, logStart, pagesOf, warnOfBuiltIn, warnOfFewDescriptors
@@ -149,6 +151,7 @@ class Daemon(Service):
         self.metrics = Metrics(self._plane.traffic)
         self._budget = Budget(config.policies, reactor)
         self._pool = BlockingPool(reactor, self.metrics)
+        self._rates = Rates(config.policies, self._timer)
         makeAdmission = Admission if membership is None else membership.makeAdmission
         self._admission = makeAdmission(config.policies, self._timer)
         self._loops: list[LoopingCall] = []
@@ -167,7 +170,10 @@ class Daemon(Service):
         self._describeMetrics()
 
     def _buildRoutes(self) -> RouteTable:
-        builder = FactoryBuilder(self.reactor, self._timer, self.metrics, self._plane, self._budget, self._pool)
+        authenticators = Authenticators(self.reactor, self._pool, self.metrics)
+        builder = FactoryBuilder(
+            self.reactor, self._timer, self.metrics, self._plane, self._budget, self._pool, self._rates, authenticators
+        )
         if self._membership is not None:
             builder = replace(builder, serves=self._membership.serves)
         self._serves = builder.serves
@@ -221,6 +227,7 @@ class Daemon(Service):
         metrics.setConnections(lambda: self._admission.connections, lambda: self._admission.most)
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self.routes.connections])
         metrics.setMemory(lambda: self._budget.used)
+        metrics.setUsers(self._admission.users)
         metrics.setLag(lambda: self._timer.lag)
         certificates = self.listening.certificates
         if certificates is not None:
@@ -400,6 +407,7 @@ class Daemon(Service):
         self.routes.replace(routes)
         self._admission.configure(config.policies)
         self._budget.configure(config.policies)
+        self._rates.configure(config.policies)
         if config.policies.max_connections != before.policies.max_connections:
             warnOfFewDescriptors(config.policies.max_connections, self._admission.most, self._descriptors)
         trust = Trust(config.trusted_proxies, config.proxy_header)

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd import protocols
+from wsd.auth.authenticator import Authenticator, Authenticators
 from wsd.config import Config, ConfigError, Route
 from wsd.connection import Connection, Factory, Placement
 from wsd.frames import Plane
@@ -20,6 +21,7 @@ from wsd.logs import describeError
 from wsd.metrics import Metrics
 from wsd.policies.budget import Budget
 from wsd.policies.pool import BlockingPool
+from wsd.policies.rates import Rates
 from wsd.policies.timer import Timer
 from wsd.web.site import SiteRoute
 from wsd.web.starting import start
@@ -38,12 +40,14 @@ class FactoryBuilder:
     plane: Plane
     budget: Budget
     pool: BlockingPool
+    rates: Rates
+    authenticators: Authenticators
     serves: Callable[[Route], bool] = lambda route: True
     """Whether this process serves a route. The others are served by another worker, and have no factories here."""
 
     def factory(self, route: Route, name: str, subprotocols: tuple[str, ...] | None = None) -> Factory:
         """The factory of one protocol of a route. Any exception of the protocol becomes a ConfigError."""
-        shared = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, self.budget, self.pool)
+        shared = (self.reactor, self.timer, self.metrics, subprotocols, self.plane, self.budget, self.pool, self.rates)
         try:
             return protocols.load(name)(route, route.options[name], *shared)
         except ConfigError as error:
@@ -56,12 +60,19 @@ class FactoryBuilder:
         if not self.serves(route):
             return SiteRoute(route, {})
         if route.single is not None:
-            return SiteRoute(route, {None: self.factory(route, route.single)})
+            return SiteRoute(route, {None: self.factory(route, route.single)}, self._authenticator(route))
         factories: dict[str | None, Factory] = {
             subprotocol: self.factory(route, name, (subprotocol,) if subprotocol else ())
             for subprotocol, name in route.protocol.items()
         }
-        return SiteRoute(route, factories)
+        return SiteRoute(route, factories, self._authenticator(route))
+
+    def _authenticator(self, route: Route) -> Authenticator | None:
+        """What finds out who the clients of a route are. Raises ConfigError."""
+        try:
+            return self.authenticators.of(route.auth)
+        except ConfigError as error:
+            raise error.within(route.table) from None
 
 
 class FactoryKey(NamedTuple):

@@ -15,8 +15,8 @@ from twisted.python.usage import UsageError
 from wsd import __version__
 from wsd.config import Config, ConfigError
 from wsd.config.files import environmentOf, readFile
+from wsd.config.reach import isLocal
 from wsd.config.sources import ValueSource
-from wsd.config.uses import isLocal
 from wsd.config.values import reference
 from wsd.listen.systemd import isPassed
 from wsd.logs import isJournal

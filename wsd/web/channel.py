@@ -76,6 +76,8 @@ class Channel(http.HTTPChannel):
         """Whether the first bytes of the next head have arrived."""
         self._isFull = False
         """Whether reading is paused because `_unread` is full."""
+        self._isDeciding = False
+        """Whether it takes time to find out who sent the request."""
         self._pieces = 0
         self._later: IDelayedCall | None = None
         ending.requests = self
@@ -110,7 +112,7 @@ class Channel(http.HTTPChannel):
         self._pieces = 0
         heads = 0
         try:
-            while self._unread and not (self._handlingRequest or self._isBlocked):
+            while self._unread and not (self._handlingRequest or self._isBlocked or self._isDeciding):
                 if heads == TURN or self._pieces > _PIECES:
                     self._readLater()
                     break
@@ -153,7 +155,7 @@ class Channel(http.HTTPChannel):
     def _isBusy(self) -> bool:
         """Whether an answer or a request is pending."""
         isPending = self._isBlocked and bool(self._unread)
-        return self._handlingRequest or self._later is not None or isPending
+        return self._handlingRequest or self._isDeciding or self._later is not None or isPending
 
     def _readHead(self) -> bool:
         """Read a head if it is complete. After the last request, further bytes are dropped (RFC 9112 9.6)."""
@@ -195,12 +197,30 @@ class Channel(http.HTTPChannel):
     # -- requests -------------------------------------------------------------------------------------------------
 
     def _begin(self, admitted: Admitted) -> None:
-        """Route a request, then read its body if the resource wants it, and answer."""
+        """Route a request, once it is known who sent it if the route needs that."""
         self._ending.waitForBody()
         head, peer, tls = admitted
         request = HttpRequest(self, parsePOSTFormSubmission=False)
         self.requests.append(request)
-        request.arrive(head, peer, tls, self.site)
+        deciding = request.arrive(head, peer, tls, self.site)
+        if deciding is None:
+            self._receive(request)
+        else:
+            self._isDeciding = True
+            deciding.addCallback(lambda _: self._decided(request))
+
+    def _decided(self, request: HttpRequest) -> None:
+        """Called when it is known who the client is."""
+        self._isDeciding = False
+        if request not in self.requests:
+            return
+        self._receive(request)
+        if not self._isReading and self._later is None:
+            self._readOn()
+
+    def _receive(self, request: HttpRequest) -> None:
+        """Read the body of a request if the resource wants it, and answer."""
+        head = request.head
         if not head.hasBody:
             self.length = 0
         elif head.chunked:

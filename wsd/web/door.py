@@ -12,15 +12,20 @@ from contextlib import suppress
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory as ProtocolFactory
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from wsd.connection import Connection
+from wsd.auth.bearer import withoutTokens
+from wsd.auth.outcome import AuthenticatedUser
+from wsd.connection import Connection, Factory, newId
 from wsd.connection.request import Request
 from wsd.head import END, Head, Refused, afterBlankLines, endOfHead, parseHead
+from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo, isLoopback
+from wsd.policies.coroutines import begin
 from wsd.policies.negotiation import offeredExtensions, offeredSubprotocols
 from wsd.policies.origin import checkHost, checkOrigin
 from wsd.policies.subject import checkClient
@@ -28,7 +33,7 @@ from wsd.policies.upgrade import checkUpgrade
 from wsd.web.attempts import Attempt, attemptOf, unmark
 from wsd.web.channel import Admitted, Channel
 from wsd.web.ending import Due, Ending, hostOf
-from wsd.web.site import PassesOn, Site
+from wsd.web.site import PassesOn, Site, SiteRoute
 
 _TLS = b"\x16\x03"
 """The first bytes of a TLS handshake (RFC 8446 5.1)."""
@@ -47,6 +52,10 @@ class Door(Protocol):
     _channel: Channel | None = None
     _connection: Connection | None = None
     _place: str | None = None
+    _user: str | None = None
+    """The authenticated user, under whose name the connection is counted."""
+    _deciding: Deferred[AuthenticatedUser] | None = None
+    """What fires when it is known who the client is; None if nobody waits for that."""
     _counted = False
     _attempt: Attempt | None = None
     _openedAt = 0.0
@@ -88,6 +97,9 @@ class Door(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Called with bytes of the first head; later bytes are passed to the channel or the WebSocket."""
         if self._ending.isLingering:
+            return
+        if self._deciding is not None:
+            self._buffer += data
             return
         receiver = self._channel if self._connection is None else self._connection
         if receiver is not None:
@@ -186,11 +198,66 @@ class Door(Protocol):
             site.admission.handshake(peer.address)
             self._takePlace(peer.address)
         offered, extensions = offeredSubprotocols(head.headers), offeredExtensions(head.headers)
+        authenticator = route.authenticator
+        if authenticator is not None and authenticator.takesTokens:
+            offered = withoutTokens(offered)
         request = Request(head, peer, tls, offered, extensions, key)
-        factory = route.select(offered)
+        if authenticator is None:
+            self._open(request, route.select(offered), rest)
+            return
+        found = begin(authenticator.authenticate(route.authRequest(head, peer, tls)))
+        if isinstance(found, Deferred):
+            self._awaitUser(request, route, found, rest())
+        else:
+            self._openFor(found, request, route, rest)
+
+    def _awaitUser(self, request: Request, route: SiteRoute, found: Deferred[AuthenticatedUser], rest: bytes) -> None:
+        """Wait until it is known who the client is. Nothing is read meanwhile."""
         if self._channel is not None:
             self._channel.detach()
         self._ending.stopWaiting()
+        self._buffer, self._deciding = rest, found
+        self.transport.pauseProducing()
+
+        def decide(user: AuthenticatedUser | Failure) -> None:
+            self._deciding = None
+            if self._ending.isLingering or (isinstance(user, Failure) and user.check(CancelledError)):
+                return
+            self.transport.resumeProducing()
+            try:
+                if isinstance(user, Failure):
+                    user.raiseException()
+                else:
+                    self._site.checkServing()
+                    self._openFor(user, request, route, self._takeBuffer)
+            except Refused as refused:
+                self._refuse(self._restate(refused, request.head), request.head, request.peer)
+
+        found.addBoth(decide).addErrback(self._decisionFailed)
+
+    def _decisionFailed(self, failure: Failure) -> None:
+        ConnectionLog(newId()).failure("authentication failed", failure, event="connection.error")
+        self.transport.abortConnection()
+
+    def _takeBuffer(self) -> bytes:
+        buffer, self._buffer = self._buffer, b""
+        return buffer
+
+    def _openFor(self, user: AuthenticatedUser, request: Request, route: SiteRoute, rest: Callable[[], bytes]) -> None:
+        """Open a WebSocket for a user. Raises `Refused`."""
+        request.identity = user
+        factory = route.select(request.subprotocols)
+        if user.name is not None:
+            self._site.admission.takeUser(user.name)
+            self._user = user.name
+        self._open(request, factory, rest)
+
+    def _open(self, request: Request, factory: Factory, rest: Callable[[], bytes]) -> None:
+        """Let the route's protocol open the WebSocket."""
+        if self._channel is not None:
+            self._channel.detach()
+        self._ending.stopWaiting()
+        site = self._site
         self._openedAt = site.timer.now
         self._connection = connection = factory.build()
         setWaterMarks = getattr(self.transport, "setWaterMarks", None)
@@ -238,7 +305,10 @@ class Door(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Called when the TCP connection is lost: give its places back."""
         connection, channel, self._channel = self._connection, self._channel, None
+        deciding, self._deciding = self._deciding, None
         self.forget()
+        if deciding is not None:
+            deciding.cancel()
         if connection is not None:
             connection.connectionLost(reason)
             self._noteEnd(connection)
@@ -262,7 +332,7 @@ class Door(Protocol):
         """What was received of the first head."""
         return self._buffer
 
-    def resume(self, transport: Any, connection: Connection, place: str | None) -> None:
+    def resume(self, transport: Any, connection: Connection, place: str | None, user: str | None = None) -> None:
         """Hold the places of a WebSocket that has come from another process. It was admitted there."""
         site = self._site
         self.transport, self._connection = transport, connection
@@ -272,6 +342,10 @@ class Door(Protocol):
         if place is not None:
             with suppress(Refused):
                 self._takePlace(place)
+        if user is not None:
+            with suppress(Refused):
+                site.admission.takeUser(user)
+                self._user = user
 
     def forget(self) -> None:
         """Called when another process has the connection: give its places back."""
@@ -283,6 +357,8 @@ class Door(Protocol):
             site.admission.leave()
         if self._place is not None:
             site.admission.give(self._place)
+        if self._user is not None:
+            site.admission.giveUser(self._user)
         self._connection = None
 
     # -- the daemon stops -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.web import http, server
@@ -14,12 +14,14 @@ from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 
 from wsd import resources
+from wsd.auth.outcome import AuthenticatedUser
 from wsd.connection.access import clientFields, requestLine
 from wsd.connection.deprecated import renamed
 from wsd.connection.request import newId
 from wsd.head import Head, Refused
 from wsd.logs import ConnectionLog
 from wsd.policies.address import Peer, TlsInfo
+from wsd.policies.coroutines import begin
 from wsd.web.errorpage import answerTo
 from wsd.web.site import Site
 
@@ -75,13 +77,24 @@ class HttpRequest(server.Request):
     isRefused = False
     """Whether it was refused, of which the log has a line."""
 
+    user: str | None = None  # type: ignore[assignment]
+    """The name of the authenticated user."""
+
+    identity: AuthenticatedUser | None = None
+    """Who the client is, as the authentication of the route has found out; None without one."""
+
     site: Any
     _resource: Any = None
     _begunAt = 0.0
     _refused: Refused | None = None
+    _deciding: Deferred[None] | None = None
 
-    def arrive(self, head: Head, peer: Peer, tls: TlsInfo | None, site: Site) -> None:
-        """Called when the head is complete: find the resource, and let it choose whether to read the body."""
+    def arrive(self, head: Head, peer: Peer, tls: TlsInfo | None, site: Site) -> Deferred[None] | None:
+        """
+        Called when the head is complete: find the resource, and let it choose whether to read the body.
+
+        Returns a Deferred that fires when that is done, if authenticating the client takes time.
+        """
         self.id = newId()
         self.log = ConnectionLog(self.id)
         self.head, self.peer, self.tls, self.site = head, peer, tls, site
@@ -94,14 +107,52 @@ class HttpRequest(server.Request):
             self.requestHeaders.addRawHeader(name.encode("latin-1"), value.encode("latin-1"))
         self.prepath, self.postpath = [], [unquote_to_bytes(part) for part in self.path[1:].split(b"/")]
         try:
-            self._resource = site.resourceFor(self)
-            if head.hasBody and resources.IStreamed.providedBy(self._resource):
-                self.body = self._resource.bodyOf(self)
+            return self._admitted(begin(self._authenticate()))
         except Refused as refused:
             self._refused = refused
         except Exception:
-            self.log.failure("a resource failed", Failure(), event="http.error")
-            self._refused = Refused(500, "an internal error occurred; see the server's log")
+            self._fail()
+        return None
+
+    async def _authenticate(self) -> None:
+        """Find out who the client is, if the route needs that. Raises `Refused`."""
+        guard = self.site.guardOf(self.head)
+        if guard is not None:
+            asked = guard.authRequest(self.head, self.peer, self.tls)
+            self.identity = await guard.authenticator.authenticate(asked)
+            self.user = self.identity.name
+
+    def getUser(self) -> bytes:
+        """The authenticated user, b"" without one. What the client claims alone does not count."""
+        return (self.user or "").encode()
+
+    def getPassword(self) -> bytes:
+        """Nobody needs it any more."""
+        return b""
+
+    def _admitted(self, authenticated: Deferred[None] | None) -> Deferred[None] | None:
+        if authenticated is None:
+            self._find()
+            return None
+        self._deciding = authenticated.addCallback(lambda _: self._find()).addErrback(self._notAdmitted)
+        return self._deciding
+
+    def _notAdmitted(self, failure: Failure) -> None:
+        if failure.check(Refused):
+            self._refused = failure.value  # type: ignore[assignment]
+        elif not failure.check(CancelledError):
+            self._fail(failure)
+
+    def _fail(self, failure: Failure | None = None) -> None:
+        """Answer 500 for an exception. Only the log says which."""
+        self.log.failure("a resource failed", failure or Failure(), event="http.error")
+        self._refused = Refused(500, "an internal error occurred; see the server's log")
+
+    def _find(self) -> None:
+        """Find the resource. Raises `Refused`."""
+        self._resource = self.site.resourceFor(self)
+        if self.head.hasBody and resources.IStreamed.providedBy(self._resource):
+            self.body = self._resource.bodyOf(self)
 
     @property
     def wantsBody(self) -> bool:
@@ -133,13 +184,15 @@ class HttpRequest(server.Request):
         except Refused as refused:
             self._refused = refused
         except Exception:
-            self.log.failure("a resource failed", Failure(), event="http.error")
-            self._refused = Refused(500, "an internal error occurred; see the server's log")
+            self._fail()
         if self._refused is not None and not self.startedWriting and self.channel is not None:
             self.channel.answerEarly(self)
 
     def connectionLost(self, reason: Failure) -> None:
         """Called when the connection is lost before the answer is complete."""
+        deciding, self._deciding = self._deciding, None
+        if deciding is not None:
+            deciding.cancel()
         body, self.body = self.body, None
         if body is not None:
             try:
@@ -166,7 +219,7 @@ class HttpRequest(server.Request):
 
     def _line(self, beginning: str) -> tuple[str, dict[str, Any]]:
         duration = self.site.clock.seconds() - self._begunAt
-        client = clientFields(self.peer, self.tls)
+        client = clientFields(self.peer, self.tls, self.user)
         return requestLine(beginning, self.head, client, self.code, duration, self.received, self.sentLength)
 
     def hold(self) -> None:
@@ -270,7 +323,7 @@ class HttpRequest(server.Request):
         if self.isLost:
             return
         self.isRefused = True
-        self.site.refused(self.log, self.head, self.peer, refused, self.tls)
+        self.site.refused(self.log, self.head, self.peer, refused, self.tls, self.user)
         content, fields = answerTo(refused, self.head, self.peer, self.site.hasConsole, self.id)
         self.setResponseCode(refused.status, refused.phrase.encode())
         for name, value in (*refused.headers, *fields):

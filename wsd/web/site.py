@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource, Resource, getChildForRequest
 
+from wsd.auth.authenticator import Authenticator
+from wsd.auth.outcome import AuthRequest
 from wsd.config import Policies, Route
 from wsd.connection import Factory
 from wsd.connection.access import clientFields, pathOf
@@ -47,8 +49,12 @@ def checkUsable(factory: Factory) -> None:
 class SiteRoute:
     """One route of the configuration with its factories: one, or one for each subprotocol."""
 
-    def __init__(self, route: Route, factories: Mapping[str | None, Factory]) -> None:
+    def __init__(
+        self, route: Route, factories: Mapping[str | None, Factory], authenticator: Authenticator | None = None
+    ) -> None:
         self.route = route
+        self.authenticator = authenticator
+        """Finds out who a client is; None if everyone may connect."""
         self.origins = route.origins
         self.factories = factories
         self._resources = {id(factory): factory.resource() for factory in self.distinct()}
@@ -97,6 +103,16 @@ class SiteRoute:
         statuses = next(iter(self.factories.values())).statuses
         status = statuses.get(refused.status)
         return refused if status is None else Refused(status, refused.sentence, refused.headers)
+
+    def authRequest(self, head: Head, peer: Peer, tls: TlsInfo | None) -> AuthRequest:
+        """What the authenticator is asked."""
+        return AuthRequest(head, peer, tls, any(factory.takesTokenInQuery for factory in self.distinct()))
+
+    def isOpenTo(self, head: Head) -> bool:
+        """Whether a request over HTTP needs no authentication: a CORS preflight never has credentials (Fetch 4.8)."""
+        names = head.headers
+        isPreflight = head.method == "OPTIONS" and "Origin" in names and "Access-Control-Request-Method" in names
+        return isPreflight and not head.hasBody and all(factory.answersPreflight for factory in self.distinct())
 
     def resource(self) -> IResource | None:
         """
@@ -198,6 +214,7 @@ class Site:
         self._exact = {path: route for path, route in paths if not route.route.prefix}
         prefixes = [(f"{path.rstrip('/')}/", route) for path, route in paths if route.route.prefix]
         self._prefixes = sorted(prefixes, key=lambda pair: len(pair[0]), reverse=True)
+        self._hasAuth = any(route.authenticator is not None for route in self.routes)
 
     def routeFor(self, path: str) -> SiteRoute | None:
         """The route of a path: the exact one, else the longest prefix, else the one without a trailing slash."""
@@ -227,6 +244,19 @@ class Site:
             return False
         isPage = path in self.pages or path.startswith((*self.folders, "/.well-known/"))
         return isPage or route is None or not route.factories
+
+    def guardOf(self, head: Head) -> SiteRoute | None:
+        """The route whose authentication a request over HTTP must pass. None for open ones, and pages of the daemon."""
+        if not self._hasAuth:
+            return None
+        path = decodedPath(head.path)
+        if path in self.pages and (path != "/" or self.hasConsole):
+            route = self._exact.get(path)
+        elif path.startswith(tuple(self.folders)) or self._wellKnown(path) is not None:
+            return None
+        else:
+            route = self.routeFor(head.path) or self._ownerOf(path) or self._pageAt(path)
+        return None if route is None or route.authenticator is None or route.isOpenTo(head) else route
 
     def resourceFor(self, request: Any) -> IResource:
         """The resource for an HTTP request. Raises `Refused`: 404, 403, and 503 while the daemon stops."""
@@ -298,7 +328,13 @@ class Site:
         return found
 
     def refused(
-        self, log: ConnectionLog, head: Head | None, who: Peer | str, refused: Refused, tls: TlsInfo | None = None
+        self,
+        log: ConnectionLog,
+        head: Head | None,
+        who: Peer | str,
+        refused: Refused,
+        tls: TlsInfo | None = None,
+        user: str | None = None,
     ) -> None:
         """Log and count a request that was refused: this is its access line."""
         self.metrics.refusal(refused.status)
@@ -311,7 +347,7 @@ class Site:
             status=refused.status,
             sentence=refused.sentence,
             **({"method": head.method[:200], "path": pathOf(head)} if head is not None else {}),
-            **(clientFields(who, tls) if isinstance(who, Peer) else {"peer": who}),
+            **(clientFields(who, tls, user) if isinstance(who, Peer) else {"peer": who}),
         )
 
 

@@ -84,6 +84,11 @@ CAUSES: Mapping[Cause, Explanation] = {
         "An operator closed the connection with {code}{after}, by wsd ctl close.",
         "Nothing is wrong with the daemon. The reason of the close, and the line of the command in the log, say more.",
     ),
+    Cause.rate_limited: Explanation(
+        "The client sent more messages or bytes per second than allowed, so the server closed the connection with"
+        " {code}{after}.",
+        "Let the client send more slowly, raise the rate in the configuration, or set over_rate to wait.",
+    ),
     Cause.aborted: Explanation(
         "The protocol of the route dropped the connection without a closing handshake{after}.",
         "The documentation of the protocol, or other lines of this connection, say why.",

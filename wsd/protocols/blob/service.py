@@ -23,7 +23,7 @@ def userOf(user: str | None, tls: TlsInfo | None, peer: Peer) -> str:
 
 def requestUser(request: Any) -> str:
     """Returns the owner of the files of an HTTP request."""
-    return userOf(None, request.tls, request.peer)
+    return userOf(request.user, request.tls, request.peer)
 
 
 class BlobService:

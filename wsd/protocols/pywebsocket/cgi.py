@@ -70,7 +70,11 @@ class _CgiScript(CGIScript):
         """Run the program. The query never becomes its command line (RFC 3875 4.4 allows that)."""
         ours = {name for name, value in os.environ.items() if name not in _INHERITED and env.get(name) == value}
         env = {name: value for name, value in env.items() if _text(name) not in ours | _OWN}
-        self._programs.spawn(request, self.filename, {**env, "REMOTE_ADDR": request.peer.address})
+        own = {"REMOTE_ADDR": request.peer.address}
+        if request.user is not None:
+            # RFC 3875 4.1.1, 4.1.11.
+            own |= {"REMOTE_USER": request.user, "AUTH_TYPE": request.identity.method}
+        self._programs.spawn(request, self.filename, {**env, **own})
 
 
 def _text(name: str | bytes) -> str:

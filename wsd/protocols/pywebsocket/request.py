@@ -26,6 +26,7 @@ class HandlerRequest:
         self.uri = self.unparsed_uri = self.ws_resource = uri
         self.method = request.head.method
         self.protocol = "HTTP/1.1"
+        self.remote_user = request.user
         self.ws_origin = request.head.headers.byName.get("origin")
         self.ws_version = common.VERSION_HYBI_LATEST
         self.ws_protocol: str | None = None

@@ -68,7 +68,6 @@ class ServedRoute(Protocol):
 class HttpRequester:
     """The peer of a request over HTTP. It gets one answer and no pushed messages."""
 
-    user: str | None = None
     isFull = False
     canPush = False
     isOpen = True
@@ -77,6 +76,7 @@ class HttpRequester:
         self.clock = clock
         self.encoding = encoding
         self.peer: Peer = request.peer
+        self.user: str | None = request.user
         self._head: Head = request.head
         self._closeCalls: list[Callable[[], None]] = []
 

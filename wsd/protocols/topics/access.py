@@ -8,13 +8,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from wsd.auth.bearer import BearerMethod, tokenOf
+from wsd.auth.tokens import TokenError
 from wsd.head import Head, Refused
 from wsd.policies.origin import checkOrigin
+from wsd.protocols.topics.claims import readClaims
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.options import TopicsOptions
 from wsd.protocols.topics.query import Query
-from wsd.protocols.topics.rules import Action, Levels, Rules, Subject
-from wsd.protocols.topics.tokens import BEARER
+from wsd.protocols.topics.rules import Action, Claims, Levels, Rules, Subject
 
 
 class Access:
@@ -32,23 +34,32 @@ class Access:
         `request` has a `head` and `tls`; `user` is who has logged in by other means.
         """
         head: Head = request.head
-        token = _tokenOf(head, queries)
-        claims = None
         if user is None and request.tls is not None:
             user = request.tls.client
         login = user
-        if token is not None:
-            if self._verifier is None:
-                raise TopicError("bad_token", "this route accepts no tokens, because token_key is not set")
-            claims = self._verifier.verify(token)
+        claims = self._claimsOf(request, tokenOf(head) or queries.get("token"))
+        if claims is not None:
             user = claims.user or user
         return Subject(_isSameOrigin(head), user, claims, request, login)
 
-    def renewed(self, subject: Subject, token: str) -> Subject:
-        """The subject with a new token. Raises TopicError."""
+    def _claimsOf(self, request: Any, token: str | None) -> Claims | None:
+        """What the request's token says. Without a `token_key`, that is the one which has authenticated the client."""
+        if self._verifier is None and request.identity is not None and request.identity.method == BearerMethod.name:
+            return readClaims(request.identity.name, request.identity.expires, request.identity.claims)
+        return None if token is None else self._verified(token)
+
+    def _verified(self, token: str) -> Claims:
         if self._verifier is None:
             raise TopicError("bad_token", "this route accepts no tokens, because token_key is not set")
-        claims = self._verifier.verify(token)
+        try:
+            verified = self._verifier.verify(token)
+        except TokenError as error:
+            raise TopicError(error.code, error.sentence) from None
+        return readClaims(verified.user, verified.expires, verified.claims)
+
+    def renewed(self, subject: Subject, token: str) -> Subject:
+        """The subject with a new token. Raises TopicError."""
+        claims = self._verified(token)
         user = subject.login if claims.user is None else claims.user
         return replace(subject, user=user, claims=claims)
 
@@ -95,14 +106,3 @@ def _isSameOrigin(head: Head) -> bool:
     except Refused:
         return False
     return True
-
-
-def _tokenOf(head: Head, queries: dict[str, str]) -> str | None:
-    """The token of a request: in Authorization (RFC 6750 2.1), in a subprotocol entry, or in the query."""
-    scheme, _, token = (head.headers.get("Authorization") or "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip()
-    for entry in head.headers.get("Sec-WebSocket-Protocol", "").split(","):
-        if entry.strip().startswith(BEARER):
-            return entry.strip().removeprefix(BEARER)
-    return queries.get("token")

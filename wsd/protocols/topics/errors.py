@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from wsd.frames.codes import CloseCode
-
-UNAUTHORIZED = 4001
-"""Close code: there is no token, or it is not valid any more."""
+from wsd.frames.codes import UNAUTHORIZED, CloseCode
 
 SLOW = 4008
 """Close code: the client reads too slowly."""

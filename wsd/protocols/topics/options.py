@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wsd.auth.tokens import Keys, Verifier
 from wsd.config import stateFolder
 from wsd.config.stores import checkStore
 from wsd.config.values import MIB
 from wsd.protocols.topics.outbox import Slow
 from wsd.protocols.topics.redis.address import readAddress
 from wsd.protocols.topics.rules import IMPLIED, Action, Rule, decisionsOf, loadDecision, parseRule, readRule
-from wsd.protocols.topics.tokens import Keys, Verifier
 
 
 def _count(default: int, unit: str, least: int = 1) -> Any:

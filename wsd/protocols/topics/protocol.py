@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -171,8 +170,8 @@ class TopicsFactory(Factory):
             "zh": "发布与订阅：主题的每个订阅者都会收到其中的消息。",
         }
     )
-    now = staticmethod(time.time)
-    """The time of day, which tokens expire by."""
+    takesTokenInQuery = True
+    answersPreflight = True
     subprotocols = (ENVELOPED, PLAIN)
     Options = TopicsOptions
 

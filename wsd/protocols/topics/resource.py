@@ -238,7 +238,7 @@ class TopicResource(Resource):
         return topic, levels, Opening(request.head, request.peer).queries
 
     def _subjectOf(self, request: Any, queries: dict[str, str]) -> Subject:
-        return self._parts.access.subjectOf(request, queries)
+        return self._parts.access.subjectOf(request, queries, request.user)
 
     def _check(self, action: Action, topic: str, levels: Levels, subject: Subject) -> Coroutine[Any, Any, None]:
         return self._parts.access.check(action, topic, levels, subject)

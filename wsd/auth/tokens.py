@@ -1,16 +1,14 @@
-"""Tokens: JSON Web Tokens (RFC 7519, RFC 8725) that say at which topics their bearer may do what."""
+"""Tokens: JSON Web Tokens (RFC 7519, RFC 8725), verified by a key, an audience and an issuer."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.logger import Logger
 
-from wsd.protocols.topics.errors import TopicError
-from wsd.protocols.topics.names import checkFilter
-from wsd.protocols.topics.rules import IMPLIED, Action, Claims
+from wsd.auth.htpasswd import stampOf
 
 try:
     import jwt
@@ -21,17 +19,32 @@ try:
 except ImportError:
     jwt = None  # type: ignore[assignment]
 
-BEARER = "bearer."
-"""The subprotocol entry that brings a token begins with this; it is never selected, and so never sent back."""
-
-CLAIM = "topics"
-"""The claim with a list of topics and filters for each action."""
-
 _MAX_TOKEN = 8192
 _LEEWAY = 10.0
 """Seconds by which clocks may differ."""
 _LEAST_SECRET = 32
 """Bytes of a secret for HS256 (RFC 7518 3.2)."""
+
+
+class TokenError(Exception):
+    """A token that is not valid: "bad_token" or "expired", and a sentence that does not repeat it."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(code, sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a valid token says."""
+
+    user: str | None
+    """Its subject (sub)."""
+    expires: float
+    """Seconds since 1970."""
+    claims: Mapping[str, Any]
+    """All of it."""
 
 
 class Keys:
@@ -47,18 +60,18 @@ class Keys:
     def __init__(self, path: str) -> None:
         """Raises ValueError when PyJWT is missing or the file holds no key, OSError when it cannot be read."""
         if jwt is None:
-            raise ValueError('token_key: tokens need PyJWT; install it with: pip install "pyjwt[crypto]"')
+            raise ValueError('tokens need PyJWT; install it with: pip install "pyjwt[crypto]"')
         self._path = path
         self._read()
 
     def _read(self) -> None:
-        self._stamp = _stampOf(self._path)
+        self._stamp = stampOf(self._path)
         with open(self._path, "rb") as file:
             self._keys = _keysOf(file.read(), self._path)
 
     def find(self, kid: str | None) -> tuple[str, Any]:
         """The algorithm and the key for a token of this key id. Raises LookupError."""
-        if _stampOf(self._path) != self._stamp:
+        if stampOf(self._path) != self._stamp:
             self._readAgain()
         if len(self._keys) == 1 and (kid is None or None in self._keys):
             return next(iter(self._keys.values()))
@@ -69,17 +82,9 @@ class Keys:
         try:
             self._read()
         except (OSError, ValueError) as error:
-            self.log.error("the old keys stay in use: {reason}", event="topics.keys", reason=str(error))
+            self.log.error("the old keys stay in use: {reason}", event="auth.keys", reason=str(error))
         else:
-            self.log.info("reloaded the keys from {path}", event="topics.keys", path=self._path)
-
-
-def _stampOf(path: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+            self.log.info("reloaded the keys from {path}", event="auth.keys", path=self._path)
 
 
 def _keysOf(content: bytes, path: str) -> dict[str | None, tuple[str, Any]]:
@@ -122,10 +127,10 @@ class Verifier:
         self._audience = audience
         self._issuer = issuer
 
-    def verify(self, token: str) -> Claims:
-        """What a token says. Raises TopicError("bad_token"), or "expired"."""
+    def verify(self, token: str) -> VerifiedToken:
+        """What a token says. Raises TokenError."""
         if len(token) > _MAX_TOKEN:
-            raise TopicError("bad_token", f"the token is longer than {_MAX_TOKEN} characters")
+            raise TokenError("bad_token", f"the token is longer than {_MAX_TOKEN} characters")
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             algorithm, key = self._keys.find(kid)
@@ -139,14 +144,14 @@ class Verifier:
                 options={"require": ["exp"], "verify_aud": self._audience is not None},
             )
         except jwt.ExpiredSignatureError:
-            raise TopicError("expired", "the token has expired; get a new one") from None
+            raise TokenError("expired", "the token has expired; get a new one") from None
         except LookupError:
-            raise TopicError("bad_token", "the token names a key that this route does not have") from None
+            raise TokenError("bad_token", "the token names a key that this route does not have") from None
         except OverflowError:
-            raise TopicError("bad_token", "the claim exp, nbf or iat is not a time") from None
+            raise TokenError("bad_token", "the claim exp, nbf or iat is not a time") from None
         except jwt.InvalidTokenError as error:
-            raise TopicError("bad_token", f"the token is not valid here: {_wordsOf(error)}") from None
-        return _claimsOf(claims)
+            raise TokenError("bad_token", f"the token is not valid here: {_wordsOf(error)}") from None
+        return _verified(claims)
 
 
 def _wordsOf(error: Exception) -> str:
@@ -162,23 +167,8 @@ def _wordsOf(error: Exception) -> str:
     return words.get(type(error).__name__, "it is not a JSON Web Token")
 
 
-def _claimsOf(claims: Mapping[str, Any]) -> Claims:
-    given = claims.get(CLAIM, {})
-    if not isinstance(given, dict) or not given.keys() <= set(Action):
-        raise TopicError("bad_token", f"the claim {CLAIM} is not an object with lists for {', '.join(Action)}")
-    allowed = {Action(name): _patternsOf(name, patterns) for name, patterns in given.items()}
-    for action, other in IMPLIED.items():
-        allowed.setdefault(action, allowed.get(other, ()))
+def _verified(claims: Mapping[str, Any]) -> VerifiedToken:
     user, expires = claims.get("sub"), claims["exp"]
     if isinstance(expires, bool) or not isinstance(expires, int | float):
-        raise TopicError("bad_token", "the claim exp is not a number of seconds since 1970")
-    return Claims(allowed, user if isinstance(user, str) else None, float(expires))
-
-
-def _patternsOf(action: str, patterns: object) -> tuple[tuple[str, ...], ...]:
-    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise TopicError("bad_token", f"the claim {CLAIM}.{action} is not a list of topics and filters")
-    try:
-        return tuple(checkFilter(pattern) for pattern in patterns)
-    except TopicError as error:
-        raise TopicError("bad_token", f"the claim {CLAIM}.{action} has an invalid filter: {error.sentence}") from None
+        raise TokenError("bad_token", "the claim exp is not a number of seconds since 1970")
+    return VerifiedToken(user if isinstance(user, str) else None, float(expires), claims)
