@@ -163,6 +163,22 @@ class ShareCounters:
     """Jobs that were not done in time."""
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryLevels:
+    """The memory that is held for clients."""
+
+    used: int = 0
+    """Bytes."""
+    most: int = 0
+    """Their limit."""
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    """The bytes by kind."""
+    waiting: int = 0
+    """WebSockets that wait until memory is free."""
+    shed: Mapping[str, int] = field(default_factory=dict)
+    """Connections that were ended to free memory, by reason."""
+
+
 class Metrics:
     """All counters and gauges of one daemon. `newTraffic` makes a route's `Traffic`: a plane may have a faster one."""
 
@@ -181,7 +197,7 @@ class Metrics:
         self._revoked: Callable[[], float | None] = lambda: None
         self._tlsHandshakes: Callable[[], Mapping[str, int]] = dict
         self._threads: dict[str, Callable[[], int]] = {}
-        self._memory: Callable[[], int] = lambda: 0
+        self._memory: Callable[[], MemoryLevels] = MemoryLevels
         self._lag: Callable[[], float] = lambda: 0.0
         self._info: dict[str, str] = {}
         self._registry = CollectorRegistry()
@@ -229,8 +245,8 @@ class Metrics:
         """Set the function that returns the unsent bytes of each connection."""
         self._sendBuffers = read
 
-    def setMemory(self, read: Callable[[], int]) -> None:
-        """Set the function that returns the bytes held for all WebSockets."""
+    def setMemory(self, read: Callable[[], MemoryLevels]) -> None:
+        """Set the function that returns the memory that is held for clients."""
         self._memory = read
 
     def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
@@ -310,7 +326,7 @@ class _Exposition(Collector):
         yield GaugeMetricFamily(
             "wsd_send_buffer_bytes_max", "Unsent bytes of the connection with the most.", max(unsent, default=0)
         )
-        yield GaugeMetricFamily("wsd_memory_bytes", "Bytes held for WebSockets, up to max_memory.", metrics._memory())
+        yield from self._memory(metrics._memory())
         threads = ((path, read()) for path, read in metrics._threads.items())
         yield _gauge("wsd_handler_threads", "Threads that run handlers.", "route", threads)
         yield from self._shares(metrics.shares)
@@ -323,6 +339,14 @@ class _Exposition(Collector):
             yield GaugeMetricFamily(
                 "wsd_client_crl_expiry_seconds", "When the first revocation list expires, since 1970.", revokedEnd
             )
+
+    @staticmethod
+    def _memory(levels: MemoryLevels) -> Iterator[Metric]:
+        yield GaugeMetricFamily("wsd_memory_bytes", "Bytes held for clients, up to memory_max.", levels.used)
+        yield GaugeMetricFamily("wsd_memory_limit_bytes", "The limit of these bytes, memory_max.", levels.most)
+        yield _gauge("wsd_memory_kind_bytes", "Bytes held for clients, by kind.", "kind", levels.kinds.items())
+        yield GaugeMetricFamily("wsd_memory_waiting", "WebSockets that wait until memory is free.", levels.waiting)
+        yield _counter("wsd_memory_shed", "Connections ended to free memory, by reason.", "reason", levels.shed.items())
 
     @staticmethod
     def _distributions(routes: Mapping[str, RouteCounters]) -> Iterator[Metric]:

@@ -12,7 +12,7 @@ from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, pro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """Limits of a connection, fixed when it opens. A route's table may override all except the last four."""
+    """Limits of a connection, fixed when it opens. A route's table may override all except the last six."""
 
     max_message: int = fields.size(MIB)
     """Bytes of a received message, after inflating; a larger one closes with 1009."""
@@ -48,8 +48,12 @@ class Policies:
     """How hard to compress, 1 (fast) to 9 (small); `wsd.frames.libraries` chooses the library."""
     deflate_memory: int = fields.count(8, "1 to 9", 1, 9)
     """Memory for compressing, 1 to 9: 2 ** (this + 9) bytes beside the window; igzip ignores it."""
-    max_memory: int = fields.size(1024 * MIB, daemon=True)
-    """Bytes held for all WebSockets together, received or unsent; beyond that, the largest ones are closed."""
+    memory_max: int = fields.memory()
+    """Bytes held for all clients together; above it, those that hold memory without progress are closed first."""
+    memory_per_connection: float = fields.share(0.25)
+    """The share of `memory_max` that one WebSocket may hold."""
+    memory_per_address: float = fields.share(0.5)
+    """The share that the WebSockets of one address (a /64 of IPv6) may hold; clients on this machine are exempt."""
     max_connections: int = fields.count(20000, "connections", 1, daemon=True)
     """Connections at one time, including HTTP."""
     max_connections_per_address: int = fields.count(1000, "connections", 1, daemon=True)

@@ -147,7 +147,8 @@ class Daemon(Service):
         self._plane = planeOf(config)
         self._timer = Timer(reactor)
         self.metrics = Metrics(self._plane.traffic)
-        self._budget = Budget(config.policies, reactor)
+        # Workers divide the memory among them.
+        self._budget = Budget(config.policies, reactor, 1 if membership is None else config.workers)
         self._pool = BlockingPool(reactor, self.metrics)
         makeAdmission = Admission if membership is None else membership.makeAdmission
         self._admission = makeAdmission(config.policies, self._timer)
@@ -202,8 +203,7 @@ class Daemon(Service):
     def readStatus(self) -> Status:
         """What the status page shows."""
         uptime = self.reactor.seconds() - self._startedAt
-        maxMemory = self.config.policies.max_memory
-        parts = (self.reactor, self.routes.routes, self._admission, self._budget, maxMemory)
+        parts = (self.reactor, self.routes.routes, self._admission, self._budget)
         return statusOf(self.readiness(), uptime, *parts)
 
     @property
@@ -220,7 +220,7 @@ class Daemon(Service):
         metrics.info(__version__, self._plane.name, chosen().name, type(self.reactor).__name__)
         metrics.setConnections(lambda: self._admission.connections, lambda: self._admission.most)
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self.routes.connections])
-        metrics.setMemory(lambda: self._budget.used)
+        metrics.setMemory(self._budget.levels)
         metrics.setLag(lambda: self._timer.lag)
         certificates = self.listening.certificates
         if certificates is not None:
