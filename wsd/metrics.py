@@ -199,6 +199,8 @@ class Metrics:
         self._threads: dict[str, Callable[[], int]] = {}
         self._memory: Callable[[], MemoryLevels] = MemoryLevels
         self._lag: Callable[[], float] = lambda: 0.0
+        self.holds = Histogram(0.15, 0.25, 0.5, 1, 2.5, 10)
+        """Seconds for which the reactor was held, each time that it was for more than 0.1."""
         self._info: dict[str, str] = {}
         self._registry = CollectorRegistry()
         self._registry.register(_Exposition(self))
@@ -331,6 +333,9 @@ class _Exposition(Collector):
         yield _gauge("wsd_handler_threads", "Threads that run handlers.", "route", threads)
         yield from self._shares(metrics.shares)
         yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer tick was.", metrics._lag())
+        held = HistogramMetricFamily("wsd_reactor_held_seconds", "Times for which nobody was served.")
+        held.add_metric([], metrics.holds.buckets(), metrics.holds.sum)
+        yield held
         ends = metrics._certificates().items()
         yield _gauge(
             "wsd_certificate_expiry_seconds", "When the certificate expires, in seconds since 1970.", "name", ends

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from twisted.application.service import Service
+from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -42,6 +43,7 @@ from wsd.service.listening import Listening, TlsOf, loadTls
 from wsd.service.report import logChanges, logListening, logStart, pagesOf, warnOfBuiltIn, warnOfFewDescriptors
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
 from wsd.service.status import statusOf
+from wsd.service.watchdog import HoldReporter, Watchdog
 from wsd.web.attempts import Why
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
@@ -152,6 +154,7 @@ class Daemon(Service):
         self._pool = BlockingPool(reactor, self.metrics)
         makeAdmission = Admission if membership is None else membership.makeAdmission
         self._admission = makeAdmission(config.policies, self._timer)
+        self._watchdog = Watchdog(reactor, HoldReporter(reactor.seconds, self.metrics.holds).held)
         self._loops: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
         self._descriptors = 0
@@ -283,6 +286,9 @@ class Daemon(Service):
             return
         self.state = DaemonState.serving
         self._repeat(_WATCH, self.routes.stopUnused)
+        if isinstance(self.reactor, ReactorBase):
+            # Other reactors are those of tests, which have no thread of their own.
+            self._watchdog.start()
         if self._membership is None:
             logListening(self.listening)
             warnOfBuiltIn(self.config, self.routes.routes, self.listening.listeners)
@@ -487,6 +493,7 @@ class Daemon(Service):
         self._drain.hurry()
 
     def _stopRoutes(self) -> Deferred[Any]:
+        self._watchdog.stop()
         for loop in self._loops:
             if loop.running:
                 loop.stop()
