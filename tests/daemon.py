@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60.0
+LONGEST_HOLD = 0.15
+"""Seconds of CPU time for which one call may hold the reactor in a test; half more than in the log, for slow caches."""
 
 
 class RunningDaemon:
@@ -74,6 +76,18 @@ class RunningDaemon:
             self.process.kill()
             self._reader.join(5)
 
+    def checkHolds(self) -> None:
+        """
+        Fail if something held the reactor for longer than `LONGEST_HOLD`, as the daemon's own watchdog has noticed.
+
+        This counts the CPU time of the reactor's thread, not the time that passed: on a machine that is busy with other
+        things the latter says nothing about the daemon.
+        """
+        for line in self.lines:
+            match = re.search(r"nobody was served for \S+ s \((\S+) s of CPU\)", line)
+            if match is not None and float(match[1]) > LONGEST_HOLD:
+                raise AssertionError(f"the reactor was held: {line}")
+
 
 def _reactor() -> list[str]:
     """The daemon runs under the reactor that the tests run under: `pytest --reactor=asyncio`."""
@@ -93,8 +107,13 @@ def runningDaemon(
     environ: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
     python: str = sys.executable,
+    mayHold: bool = False,
 ) -> Iterator[RunningDaemon]:
-    """Start the daemon on free ports with these arguments and this configuration; it listens when the body begins."""
+    """
+    Start the daemon on free ports with these arguments and this configuration; it listens when the body begins.
+
+    The test fails if the reactor was held, unless it `mayHold`: for a test whose own code blocks.
+    """
     with TemporaryDirectory(prefix="wsd-test-") as name:
         folder = Path(name)
         command = [*prefix, python, "-m", "twisted", *_reactor(), "wsd"]
@@ -117,3 +136,5 @@ def runningDaemon(
             yield daemon
         finally:
             daemon.stop()
+        if not mayHold:
+            daemon.checkHolds()

@@ -15,7 +15,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from tests.every import EveryFactory
 from tests.wire import Daemon
 from wsd.config import Policies
-from wsd.metrics import Cause, Metrics
+from wsd.metrics import Cause, MemoryLevels, Metrics
 from wsd.processes.merging import workerFamilies
 from wsd.protocols.echo import EchoFactory
 
@@ -273,6 +273,7 @@ class TestThePage:
         metrics.setThreads("/*", lambda: 3)
         metrics.share("blob", "/blob")
         metrics.setTlsHandshakes(lambda: {"TLSv1.3": 1})
+        metrics.setMemory(lambda: MemoryLevels(kinds={"reading": 1}, shed={"large": 1}))
         metrics.route("/echo").countCode(1000)
         exposed = {
             # The page has the name of a histogram, without its three kinds of series.

@@ -170,6 +170,22 @@ class ShareCounters:
     """Jobs that were not done in time."""
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryLevels:
+    """The memory that is held for clients."""
+
+    used: int = 0
+    """Bytes."""
+    most: int = 0
+    """Their limit."""
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    """The bytes by kind."""
+    waiting: int = 0
+    """WebSockets that wait until memory is free."""
+    shed: Mapping[str, int] = field(default_factory=dict)
+    """Connections that were ended to free memory, by reason."""
+
+
 class Metrics:
     """All counters and gauges of one daemon. `newTraffic` makes a route's `Traffic`: a plane may have a faster one."""
 
@@ -189,9 +205,11 @@ class Metrics:
         self._revoked: Callable[[], float | None] = lambda: None
         self._tlsHandshakes: Callable[[], Mapping[str, int]] = dict
         self._threads: dict[str, Callable[[], int]] = {}
-        self._memory: Callable[[], int] = lambda: 0
+        self._memory: Callable[[], MemoryLevels] = MemoryLevels
         self._users: Callable[[], Mapping[str, int]] = dict
         self._lag: Callable[[], float] = lambda: 0.0
+        self.holds = Histogram(0.15, 0.25, 0.5, 1, 2.5, 10)
+        """Seconds for which the reactor was held, each time that it was for more than 0.1."""
         self._info: dict[str, str] = {}
         self._registry = CollectorRegistry()
         self._registry.register(_Exposition(self))
@@ -243,8 +261,8 @@ class Metrics:
         """Set the function that returns the unsent bytes of each connection."""
         self._sendBuffers = read
 
-    def setMemory(self, read: Callable[[], int]) -> None:
-        """Set the function that returns the bytes held for all WebSockets."""
+    def setMemory(self, read: Callable[[], MemoryLevels]) -> None:
+        """Set the function that returns the memory that is held for clients."""
         self._memory = read
 
     def setCertificates(self, read: Callable[[], Mapping[str, float]]) -> None:
@@ -329,11 +347,14 @@ class _Exposition(Collector):
         yield GaugeMetricFamily(
             "wsd_send_buffer_bytes_max", "Unsent bytes of the connection with the most.", max(unsent, default=0)
         )
-        yield GaugeMetricFamily("wsd_memory_bytes", "Bytes held for WebSockets, up to max_memory.", metrics._memory())
+        yield from self._memory(metrics._memory())
         threads = ((path, read()) for path, read in metrics._threads.items())
         yield _gauge("wsd_handler_threads", "Threads that run handlers.", "route", threads)
         yield from self._shares(metrics.shares)
         yield GaugeMetricFamily("wsd_reactor_lag_seconds", "How late the last timer tick was.", metrics._lag())
+        held = HistogramMetricFamily("wsd_reactor_held_seconds", "Times for which nobody was served.")
+        held.add_metric([], metrics.holds.buckets(), metrics.holds.sum)
+        yield held
         ends = metrics._certificates().items()
         yield _gauge(
             "wsd_certificate_expiry_seconds", "When the certificate expires, in seconds since 1970.", "name", ends
@@ -357,6 +378,14 @@ class _Exposition(Collector):
         yield GaugeMetricFamily(
             "wsd_other_user_connections", "Open WebSockets of all other users.", sum(count for _, count in others)
         )
+
+    @staticmethod
+    def _memory(levels: MemoryLevels) -> Iterator[Metric]:
+        yield GaugeMetricFamily("wsd_memory_bytes", "Bytes held for clients, up to memory_max.", levels.used)
+        yield GaugeMetricFamily("wsd_memory_limit_bytes", "The limit of these bytes, memory_max.", levels.most)
+        yield _gauge("wsd_memory_kind_bytes", "Bytes held for clients, by kind.", "kind", levels.kinds.items())
+        yield GaugeMetricFamily("wsd_memory_waiting", "WebSockets that wait until memory is free.", levels.waiting)
+        yield _counter("wsd_memory_shed", "Connections ended to free memory, by reason.", "reason", levels.shed.items())
 
     @staticmethod
     def _distributions(routes: Mapping[str, RouteCounters]) -> Iterator[Metric]:

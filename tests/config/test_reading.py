@@ -420,7 +420,7 @@ class TestPolicies:
         assert config.policies.ping_interval == 7
 
     @pytest.mark.parametrize(
-        "key", ["max_memory", "max_connections", "max_connections_per_address", "handshakes_per_second"]
+        "key", ["memory_max", "max_connections", "max_connections_per_address", "handshakes_per_second"]
     )
     def test_what_holds_for_the_daemon_is_no_routes(self, key: str) -> None:
         told = sentence(f'[route."/x"]\nprotocol = "parrot"\n{key} = 1')

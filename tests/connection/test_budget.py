@@ -16,6 +16,8 @@ from tests.wire import Client, Daemon
 from wsd.config import Policies
 from wsd.connection import Connection, Factory
 from wsd.metrics import Cause
+from wsd.policies.budget import MemoryUse
+from wsd.policies.meter import Meter
 
 MIB = 1024 * 1024
 
@@ -51,7 +53,7 @@ class StreamingFactory(Factory):
 
 
 def keeping(**policies: Any) -> Daemon:
-    given = {"max_message": 32 * MIB, "ping_interval": 0, **policies}
+    given = {"max_message": 32 * MIB, "ping_interval": 0, "memory_per_connection": 1, **policies}
     return Daemon({"/": KeepingFactory, "/stream": StreamingFactory}, Policies(**given))
 
 
@@ -193,13 +195,11 @@ class TestWhatIsCounted:
 
 class TestPastTheBudget:
     def test_the_one_with_the_largest_half_message_is_closed_with_1013_and_the_others_go_on(self) -> None:
-        daemon = keeping(max_memory=20 * MIB)
-        small, calm = joined(daemon)
+        daemon = keeping(memory_max=20 * MIB)
+        (small, calm), (large, greedy), (other, second) = [joined(daemon) for _ in range(3)]
         begin(small, 100_000, 50_000)
-        large, greedy = joined(daemon)
         begin(large, 16 * MIB, 12 * MIB)
         assert daemon.budget.used <= 20 * MIB
-        other, second = joined(daemon)
         begin(other, 10 * MIB, 9 * MIB)
         daemon.reactor.advance(0)
         assert large.closeCode == 1013
@@ -215,17 +215,17 @@ class TestPastTheBudget:
         assert daemon.budget.used == 0
 
     def test_as_many_as_it_takes(self) -> None:
-        daemon = keeping(max_memory=20 * MIB)
+        daemon = keeping(memory_max=20 * MIB)
         clients = [joined(daemon) for _ in range(8)]
         for client, _connection in clients:
             begin(client, 8 * MIB, 4 * MIB)
         daemon.reactor.advance(0)
         assert 0 < daemon.budget.used <= 20 * MIB
-        assert daemon.budget.relieved >= 3
+        assert daemon.budget.shed.total() >= 3
         assert len([connection for _, connection in clients if connection.cause is Cause.memory]) >= 3
 
     def test_who_does_not_take_what_waits_is_dropped(self) -> None:
-        daemon = keeping(max_memory=20 * MIB)
+        daemon = keeping(memory_max=20 * MIB)
         _client, connection = joined(daemon)
         connection.send(bytes(30 * MIB))
         daemon.reactor.advance(0)
@@ -233,14 +233,14 @@ class TestPastTheBudget:
         assert daemon.factories["/"].counters.drops == {Cause.memory: 1}
 
     def test_a_message_that_is_worked_on_ends_with_its_connection(self) -> None:
-        daemon = keeping(max_memory=2 * MIB)
+        daemon = keeping(memory_max=2 * MIB)
         client, connection = joined(daemon)
         client.say("a" * 3 * MIB)
         daemon.reactor.advance(0)
         assert (connection.cause, daemon.connections, daemon.budget.used) == (Cause.memory, [], 0)
 
     def test_it_is_one_line_of_the_log(self) -> None:
-        daemon = keeping(max_memory=2 * MIB)
+        daemon = keeping(memory_max=2 * MIB)
         _client, connection = joined(daemon)
         with capturedLogs() as events:
             connection.send(bytes(16 * MIB))
@@ -250,8 +250,8 @@ class TestPastTheBudget:
         assert (event["used"], event["most"], event["count"]) == (held, 2 * MIB, 1)
 
     def test_a_reload_may_give_more(self) -> None:
-        daemon = keeping(max_memory=2 * MIB)
-        daemon.budget.configure(Policies(max_memory=64 * MIB))
+        daemon = keeping(memory_max=2 * MIB)
+        daemon.budget.configure(Policies(memory_max=64 * MIB))
         _client, connection = joined(daemon)
         connection.send(bytes(16 * MIB))
         daemon.reactor.advance(0)
@@ -260,3 +260,85 @@ class TestPastTheBudget:
 
 def test_the_plane_of_these_tests_is_the_one_that_was_asked_for(plane: str) -> None:
     assert wire.PLANE.name == plane
+
+
+class TestTheKinds:
+    def kinds(self, daemon: Daemon) -> dict[str, int]:
+        return {kind: size for kind, size in daemon.budget.levels().kinds.items() if size}
+
+    def test_an_incomplete_message_is_being_assembled(self) -> None:
+        daemon = keeping()
+        client, _connection = joined(daemon)
+        begin(client, MIB, 100_000)
+        assert set(self.kinds(daemon)) == {"assembling"}
+
+    def test_a_compressed_one_is_being_inflated(self) -> None:
+        daemon = keeping()
+        client, _connection = joined(daemon, extensions=[ClientPerMessageDeflateFactory()])
+        client.protocol.send_binary(bytes(MIB), fin=False)
+        client.wire.send(b"".join(client.protocol.data_to_send()))
+        assert set(self.kinds(daemon)) == {"inflating"}
+
+    def test_half_a_head_is_being_read(self) -> None:
+        daemon = keeping()
+        client, _connection = joined(daemon)
+        client.wire.send(b"\x82\xff\0")
+        assert self.kinds(daemon) == {"reading": 3}
+
+    def test_what_is_unsent_is_being_sent(self) -> None:
+        daemon = keeping()
+        _client, connection = joined(daemon)
+        connection.send(bytes(16 * MIB))
+        assert self.kinds(daemon) == {"sending": connection.unsent}
+
+
+class TestAboveFourFifths:
+    def filled(self) -> tuple[Daemon, Meter, Client]:
+        """A daemon that is nearly full, of what, and a client whose handshake waits."""
+        daemon = keeping(memory_max=20 * MIB)
+        meter = Meter(daemon.budget, MemoryUse.rooms)
+        meter.put(17 * MIB)
+        late = Client(daemon.connect())
+        late.protocol.send_request(late.request)
+        late.wire.send(b"".join(late.protocol.data_to_send()))
+        assert late.wire.read() == b""
+        return daemon, meter, late
+
+    def test_a_new_websocket_waits_until_there_is_room(self) -> None:
+        _daemon, meter, late = self.filled()
+        meter.put(0)
+        late.wire.serve()
+        assert late.wire.read().startswith(b"HTTP/1.1 101 ")
+
+    def test_it_gets_503_when_it_has_waited_too_long(self) -> None:
+        daemon, _meter, late = self.filled()
+        daemon.pass_(11)
+        late.wire.serve()
+        answer = late.wire.read()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 5\r\n" in answer
+        assert b"the server has no memory for a new connection; try again later" in answer
+        assert daemon.budget.waiting == 0
+
+    def test_a_page_does_not_wait(self) -> None:
+        daemon, _meter, _late = self.filled()
+        wire = daemon.connect()
+        wire.send(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert wire.read().startswith(b"HTTP/1.1 404 ")
+
+    def test_one_that_leaves_waits_no_more(self) -> None:
+        daemon, _meter, late = self.filled()
+        late.wire.close()
+        assert daemon.budget.waiting == 0
+
+
+class TestWhoIsEndedFirst:
+    def test_one_that_takes_nothing_before_a_larger_one(self) -> None:
+        daemon = keeping(memory_max=64 * MIB)
+        (_idle, stalled), (busy, larger) = joined(daemon), joined(daemon)
+        stalled.send(bytes(20 * MIB))
+        daemon.pass_(2)
+        begin(busy, 32 * MIB, 31 * MIB)
+        stalled.send(bytes(20 * MIB))
+        daemon.reactor.advance(0)
+        assert (stalled.cause, larger.cause) == (Cause.memory, None)

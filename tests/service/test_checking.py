@@ -206,13 +206,13 @@ class TestMemory:
     @pytest.mark.parametrize(
         ("text", "table"),
         [
-            ('[policies]\nmax_memory = "8 MiB"\nmax_message = "9 MiB"', "policies"),
-            ('[policies]\nmax_memory = "8 MiB"\n[route."/x"]\nprotocol = "echo"\nmax_message = "9 MiB"', 'route."/x"'),
+            ('[policies]\nmemory_max = "32 MiB"\nmax_message = "9 MiB"', "policies"),
+            ('[policies]\nmemory_max = "32 MiB"\n[route."/x"]\nprotocol = "echo"\nmax_message = "9 MiB"', 'route."/x"'),
         ],
     )
     def test_a_message_that_never_fits_is_a_warning(self, folder: Path, text: str, table: str) -> None:
         (warning,) = warnings(f"built_in = false\n{text}", folder)
-        assert warning.startswith(f"{table}.max_message: 9437184 bytes never fit into policies.max_memory (8388608)")
+        assert warning.startswith(f"{table}.max_message: 9437184 bytes are more than one connection may hold, 8388608 ")
 
 
 class TestTls:

@@ -188,12 +188,13 @@ class TestAReload:
 
     def test_sets_the_memory_for_all_too(self, running: Running) -> None:
         running.start()
-        running.reload(1, '[policies]\nmax_memory = "1 KiB"\n')
+        running.reload(1, '[policies]\nmemory_max = "1 KiB"\n')
         budget = factoryOf(running).budget
-        account = budget.open(SimpleNamespace(relieve=lambda size: None))
-        account.put(MemoryUse.unsent, 1025)
+        freed: list[int] = []
+        account = budget.openShared(SimpleNamespace(relieve=freed.append))
+        account.put(MemoryUse.sending, 1025)
         running.reactor.advance(0)
-        assert budget.relieved == 1
+        assert freed == [1025]
 
     def test_while_the_daemon_stops_is_nothing(self, running: Running, life: list[str]) -> None:
         running.start()
@@ -446,5 +447,7 @@ class TestAStop:
 
         monkeypatch.setattr("wsd.service.daemon.HeapTrimmer", calm)
         running.start()
-        factoryOf(running).budget.open(SimpleNamespace(relieve=lambda size: None)).put(MemoryUse.received, 1 << 24)
+        factoryOf(running).budget.openShared(SimpleNamespace(relieve=lambda size: None)).put(
+            MemoryUse.assembling, 1 << 24
+        )
         assert seen[0]() == 1 << 24

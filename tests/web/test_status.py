@@ -20,7 +20,7 @@ STATUS = Status(
     max_connections=100,
     websockets=1,
     memory=0,
-    max_memory=1024,
+    memory_max=1024,
     routes=[RouteStatus("/echo", ["echo"], 1, 2, 3, 4)],
 )
 

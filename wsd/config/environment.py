@@ -233,7 +233,7 @@ def _keysOf(shape: type, place: tuple[str, ...], names: Iterable[str] | None = N
         each = known[name]
         kind = hints[name]
         text = str(getattr(kind, "__name__", kind) if isinstance(kind, type) else kind).removesuffix(" | None")
-        default = None if each.default is MISSING else each.default
+        default = each.metadata.get("default", None if each.default is MISSING else each.default)
         yield Key((*place, name), text, each.metadata, default)
 
 

@@ -10,10 +10,23 @@ from dataclasses import field
 from os import sched_getaffinity
 from typing import Any
 
+from wsd.config.machine import halfOfMemory
+
 
 def size(default: int, least: int = 1, daemon: bool = False) -> Any:
     """A number of bytes, which may be written "1 MiB"; `daemon` as for `count`."""
     return field(default=default, metadata={"size": True, "least": least, "daemon": daemon})
+
+
+def memory() -> Any:
+    """Bytes of memory for the whole daemon; "auto" means half of what the machine, or the control group, has."""
+    metadata = {"size": True, "least": 1, "daemon": True, "auto": halfOfMemory, "default": "auto"}
+    return field(default_factory=halfOfMemory, metadata=metadata)
+
+
+def share(default: float) -> Any:
+    """A share of something that the whole daemon has, from 0 to 1."""
+    return field(default=default, metadata={"unit": "share", "least": 0, "most": 1, "daemon": True})
 
 
 def seconds(default: float, least: float = 0.1) -> Any:

@@ -13,7 +13,7 @@ from wsd.config.values import KIB, MIB, endpoint, hostName, network, origin, pro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """Limits of a connection, fixed when it opens. A route's table may override all except the last nine."""
+    """Limits of a connection, fixed when it opens. A route's table may override all except the last eleven."""
 
     max_message: int = fields.size(MIB)
     """Bytes of a received message, after inflating; a larger one closes with 1009."""
@@ -55,8 +55,12 @@ class Policies:
     """Bytes of messages a second, after inflating, that one connection may send, 0 for any number."""
     over_rate: str = fields.choice("wait", "close")
     """What happens to a client that sends more: reading waits, or the connection is closed with 1008."""
-    max_memory: int = fields.size(1024 * MIB, daemon=True)
-    """Bytes held for all WebSockets together, received or unsent; beyond that, the largest ones are closed."""
+    memory_max: int = fields.memory()
+    """Bytes held for all clients together; above it, those that hold memory without progress are closed first."""
+    memory_per_connection: float = fields.share(0.25)
+    """The share of `memory_max` that one WebSocket may hold."""
+    memory_per_address: float = fields.share(0.5)
+    """The share that the WebSockets of one address (a /64 of IPv6) may hold; clients on this machine are exempt."""
     max_connections: int = fields.count(20000, "connections", 1, daemon=True)
     """Connections at one time, including HTTP."""
     max_connections_per_address: int = fields.count(1000, "connections", 1, daemon=True)

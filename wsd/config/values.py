@@ -245,6 +245,8 @@ def _strings(value: object, metadata: Mapping[str, Any], folder: str) -> tuple[s
 def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: str = "") -> Any:
     """One value for a field of this annotation and metadata. Raises ValueError with a sentence."""
     name = str(getattr(kind, "__name__", kind) if isinstance(kind, type) else kind).removesuffix(" | None")
+    if value == "auto" and "auto" in metadata:
+        return metadata["auto"]()
     if metadata.get("size"):
         return _bounded(sizeOf(value), metadata)
     if name.startswith("tuple"):
@@ -254,8 +256,6 @@ def readValue(kind: object, metadata: Mapping[str, Any], value: object, folder: 
             raise ValueError(f"{show(value)} is not true or false; write one of them, without quotes")
         return value
     if name in ("int", "float"):
-        if value == "auto" and "auto" in metadata:
-            return metadata["auto"]()
         number = int if name == "int" else float
         return _bounded(_number(value, number, metadata.get("unit")), metadata)
     return _string(value, metadata, folder)

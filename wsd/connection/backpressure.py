@@ -15,7 +15,9 @@ from zope.interface import implementer
 from wsd.connection.api import ConnectionApi
 from wsd.frames.codes import CloseCode
 from wsd.metrics import Cause
+from wsd.policies.admission import accountOf
 from wsd.policies.budget import Account, MemoryUse
+from wsd.policies.shedding import STALLED, Progress, Shed
 from wsd.policies.turns import Step
 
 NEVER = float("inf")
@@ -192,22 +194,24 @@ class Backpressure(ConnectionApi):
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def noteReceived(self, size: int) -> None:
-        """Called with the number of received bytes that are not passed on yet."""
-        self._note(MemoryUse.received, size)
+    def noteReceived(self, rest: int, assembled: int, inflated: int) -> None:
+        """Called with the received bytes that are not read yet, and with those of an incomplete message."""
+        self._note(MemoryUse.reading, rest)
+        self._note(MemoryUse.assembling, assembled)
+        self._note(MemoryUse.inflating, inflated)
 
     def noteHandled(self, more: int) -> None:
         """Called when a hook begins to handle a message of `more` bytes; with `-more` when it is done."""
         self.__handled += more
-        self._note(MemoryUse.handled, self.__handled)
+        self._note(MemoryUse.handling, self.__handled)
 
     def noteDeflating(self, size: int) -> None:
         """Called with the bytes of the message being deflated and of everything queued behind it."""
-        self._note(MemoryUse.deflated, size)
+        self._note(MemoryUse.deflating, size)
 
-    def noteCollected(self, size: int) -> None:
-        """Called by a streaming protocol with the bytes that it keeps of an incomplete message."""
-        self._note(MemoryUse.collected, size)
+    def noteMemory(self, use: MemoryUse, size: int) -> None:
+        """Called by a protocol with the bytes that it keeps for this connection, for a use of its own."""
+        self._note(use, size)
 
     def noteUnsent(self) -> bool:
         """Returns whether the transport has unsent bytes. If so, it reports their number from now on."""
@@ -217,7 +221,7 @@ class Backpressure(ConnectionApi):
         return True
 
     def __unsentIs(self, size: int) -> None:
-        self._note(MemoryUse.unsent, size)
+        self._note(MemoryUse.sending, size)
 
     def _note(self, use: MemoryUse, size: int) -> None:
         """Set the bytes of one use in the connection's account, which exists only while it is not empty."""
@@ -232,8 +236,23 @@ class Backpressure(ConnectionApi):
 
     @property
     def memoryInUse(self) -> int:
-        """The bytes of memory that count towards `max_memory`."""
+        """The bytes of memory that count towards `memory_max`."""
         return 0 if self.__account is None else self.__account.size
+
+    @property
+    def countedAddress(self) -> str | None:
+        """What counts as the client's address; None for a client on this machine."""
+        return None if self.peer.direct else accountOf(self.peer.address)
+
+    @property
+    def progress(self) -> Progress:
+        """How fast the client takes what is unsent, since the last check."""
+        if not self.isFull:
+            return Progress(Shed.large)
+        taken, passed = self._wire.acknowledged() - self.__taken, self.factory.timer.now - self._takenAt
+        if not taken and passed >= STALLED:
+            return Progress(Shed.stalled)
+        return Progress(Shed.slow, taken / max(passed, STALLED))
 
     def _closeAccount(self) -> None:
         """Called when the connection keeps no memory any more."""
@@ -242,8 +261,8 @@ class Backpressure(ConnectionApi):
             self.factory.budget.close(account)
 
     def relieve(self, size: int) -> None:
-        """Called if all connections together use too much memory, and this one the most: close or drop it."""
-        self.__account = None
+        """Called if this connection holds too much memory, or all together do: close or drop it."""
+        self._closeAccount()
         if self.state != self.STATE_OPEN or self.unsent or self.__handled:
             self.drop(Cause.memory)
             return

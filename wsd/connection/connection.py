@@ -62,7 +62,9 @@ class Connection(Moving):
         """Let Autobahn read its buffer, and report the bytes that are left in it."""
         super().consumeData()
         isWithin = self.inside_message and not self.streams and self.state == self.STATE_OPEN
-        self.noteReceived(len(self.data) + (self.message_data_total_length if isWithin else 0))
+        within = self.message_data_total_length if isWithin else 0
+        isCompressed = self._isMessageCompressed if isWithin else False
+        self.noteReceived(len(self.data), 0 if isCompressed else within, within if isCompressed else 0)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """Called when the TCP connection is gone: count it, log it, and call `closed`."""

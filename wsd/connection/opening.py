@@ -38,6 +38,8 @@ class Opening(Metering):
     _raw: IProtocol | None = None
     __expiry: IDelayedCall | None = None
     __refuse: Callable[[Refused], None]
+    __hasNoRoom = False
+    """Whether it waits until there is memory for a new WebSocket."""
 
     def connectionMade(self) -> None:
         """Called when the transport is set, just before `begin`. Autobahn's own method would prepare debug output."""
@@ -45,7 +47,11 @@ class Opening(Metering):
         self.factory.connections.add(self)
 
     def begin(self, request: Request, rest: bytes, refuse: Callable[[Refused], None]) -> None:
-        """Call `opening`, and respond. `rest` is what came after the head; `refuse` sends a refusal."""
+        """
+        Call `opening` when there is memory for a new WebSocket, and respond.
+
+        `rest` is what came after the head; `refuse` sends a refusal.
+        """
         self.id = request.id
         self.log = ConnectionLog(request.id)
         self.request = request
@@ -56,7 +62,18 @@ class Opening(Metering):
         self.__refuse = refuse
         self.held = 1
         self.openedAt = self.factory.clock.seconds()
-        opening, context = self.opening(request), copy_context()
+        room = self.factory.budget.room()
+        if room is None:
+            self.__ask()
+        else:
+            self.__hasNoRoom = True
+            self._opening = room.addCallbacks(lambda _: self.__ask(), lambda _: None)
+            self.factory.timer.schedule(self, self.factory.timer.now + self.factory.policies.opening_timeout)
+
+    def __ask(self) -> None:
+        """Ask the protocol."""
+        self._opening, self.__hasNoRoom = None, False
+        opening, context = self.opening(self.request), copy_context()
         try:
             # Most protocols decide at once, which needs no Deferred.
             awaited = context.run(opening.send, None)
@@ -223,7 +240,7 @@ class Opening(Metering):
         self.held = 0
         raw.makeConnection(self.transport)
         rest, self.data = self.data, b""
-        self.noteReceived(0)
+        self.noteReceived(0, 0, 0)
         if rest:
             raw.dataReceived(rest)
         self.transport.resumeProducing()
@@ -260,7 +277,11 @@ class Opening(Metering):
             opening.cancel()
 
     def openingOverdue(self) -> None:
-        """Called when the protocol has taken too long to decide."""
+        """Called when the protocol has taken too long to decide, or no memory became free."""
+        if self.__hasNoRoom:
+            sentence = "the server has no memory for a new connection; try again later"
+            self.__refused(Refused(503, sentence, [("Retry-After", "5")]))
+            return
         self.__refused(Refused(503, "the server took too long to open this connection; try again"))
 
     def close(self, code: int = CloseCode.NORMAL_CLOSURE, sentence: str = "", cause: Cause = Cause.closed) -> None:

@@ -423,15 +423,18 @@ cdef class Frames:
         return 0
 
     cdef int _reportKept(self) except -1:
-        """Report the number of received bytes that are not passed on yet, if it has changed."""
-        cdef Py_ssize_t kept = PyBytes_GET_SIZE(self._rest)
+        """Report the number of received bytes that are not passed on yet, if there are any, or were."""
+        cdef Py_ssize_t rest = PyBytes_GET_SIZE(self._rest), assembled = 0, inflated = 0
         if self._message != NULL:
-            kept += self._room
+            assembled = self._room
         if self._inPython and self._python is not None:
-            kept += self._python.kept
-        if kept != self._kept and self._handler is not None:
+            assembled += self._python.assembled
+            inflated = self._python.inflated
+            rest += self._python.kept - self._python.assembled - inflated
+        cdef Py_ssize_t kept = rest + assembled + inflated
+        if (kept or self._kept) and self._handler is not None:
             self._kept = kept
-            self._handler.noteReceived(kept)
+            self._handler.noteReceived(rest, assembled, inflated)
         return 0
 
     cdef int _read(self, const uint8_t* data, Py_ssize_t size) except -1:

@@ -187,15 +187,24 @@ class Fast(Writer):
     @property
     def kept(self) -> int:
         """The number of received bytes that are not passed on yet."""
-        raw = 0 if self._raw is None else self._raw.tell()
-        return len(self._rest) + (0 if self._parts is None else self._total) + raw
+        return len(self._rest) + self.assembled + self.inflated
+
+    @property
+    def assembled(self) -> int:
+        """Bytes of an incomplete message that is not compressed."""
+        return 0 if self._parts is None or self._raw is not None else self._total
+
+    @property
+    def inflated(self) -> int:
+        """Bytes of an incomplete compressed message: inflated, and as they were received."""
+        return 0 if self._raw is None else (0 if self._parts is None else self._total) + self._raw.tell()
 
     def _reportKept(self) -> None:
-        """Report the number of kept bytes if it has changed."""
+        """Report the number of kept bytes if there are any, or were."""
         kept = self.kept
-        if kept != self._kept and self._handler is not None:
+        if (kept or self._kept) and self._handler is not None:
             self._kept = kept
-            self._handler.noteReceived(kept)
+            self._handler.noteReceived(len(self._rest), self.assembled, self.inflated)
 
     def _read(self, data: bytes) -> None:
         """Read frames until the bytes are used up, reading is held, or other connections get their turn."""

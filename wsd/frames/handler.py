@@ -114,8 +114,12 @@ class FrameHandler(Protocol):
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
-    def noteReceived(self, size: int) -> None:
-        """Called with the number of received bytes that the plane has not passed on."""
+    def noteReceived(self, rest: int, assembled: int, inflated: int) -> None:
+        """
+        Called with the received bytes that the plane has not passed on.
+
+        `rest` is not read yet. An incomplete message has `assembled` bytes, or `inflated` ones if it is compressed.
+        """
 
     def noteDeflating(self, size: int) -> None:
         """Called with the bytes of the message being deflated and of everything queued behind it."""

@@ -276,7 +276,7 @@ class Worker:
             reactor=first.reactor,
             uptime=max(each["uptime"] for each in statuses),
             max_connections=first.max_connections,
-            max_memory=sum(each["max_memory"] for each in statuses),
+            memory_max=sum(each["memory_max"] for each in statuses),
             routes=list(routes.values()),
             **total,
         )

@@ -120,11 +120,12 @@ def _checkTogether(config: Config, findings: Findings) -> None:
     """Warn of keys that are valid one by one, and together let nobody in."""
     if config.proxy_protocol and not config.trusted_proxies:
         findings.warn("proxy_protocol: every connection is dropped, since trusted_proxies is empty; name the proxies")
+    most = int(config.policies.memory_max // config.workers * config.policies.memory_per_connection)
     sizes = {"policies": config.policies.max_message}
     sizes |= {route.table: route.policies.max_message for route in config.routes.values()}
     for table, size in sizes.items():
-        if size > config.policies.max_memory and (table == "policies" or size != sizes["policies"]):
+        if size > most and (table == "policies" or size != sizes["policies"]):
             findings.warn(
-                f"{table}.max_message: {size} bytes never fit into policies.max_memory "
-                f"({config.policies.max_memory}); lower the one, or raise the other"
+                f"{table}.max_message: {size} bytes are more than one connection may hold, {most} (policies.memory_max "
+                "times memory_per_connection, divided by workers); lower the first, or raise the others"
             )

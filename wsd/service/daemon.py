@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from twisted.application.service import Service
+from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -44,6 +45,7 @@ from wsd.service.listening import Listening, TlsOf, loadTls
 from wsd.service.report import logChanges, logListening, logStart, pagesOf, warnOfBuiltIn, warnOfFewDescriptors
 from wsd.service.routes import FactoryBuilder, RouteTable, lockFiles
 from wsd.service.status import statusOf
+from wsd.service.watchdog import HoldReporter, Watchdog
 from wsd.web.attempts import Why
 from wsd.web.console import addConsole
 from wsd.web.directory import Directory
@@ -149,11 +151,13 @@ class Daemon(Service):
         self._plane = planeOf(config)
         self._timer = Timer(reactor)
         self.metrics = Metrics(self._plane.traffic)
-        self._budget = Budget(config.policies, reactor)
+        # Workers divide the memory among them.
+        self._budget = Budget(config.policies, reactor, 1 if membership is None else config.workers)
         self._pool = BlockingPool(reactor, self.metrics)
         self._rates = Rates(config.policies, self._timer)
         makeAdmission = Admission if membership is None else membership.makeAdmission
         self._admission = makeAdmission(config.policies, self._timer)
+        self._watchdog = Watchdog(reactor, HoldReporter(reactor.seconds, self.metrics.holds).held)
         self._loops: list[LoopingCall] = []
         self._signals: dict[int, Any] = {}
         self._descriptors = 0
@@ -208,8 +212,7 @@ class Daemon(Service):
     def readStatus(self) -> Status:
         """What the status page shows."""
         uptime = self.reactor.seconds() - self._startedAt
-        maxMemory = self.config.policies.max_memory
-        parts = (self.reactor, self.routes.routes, self._admission, self._budget, maxMemory)
+        parts = (self.reactor, self.routes.routes, self._admission, self._budget)
         return statusOf(self.readiness(), uptime, *parts)
 
     @property
@@ -226,7 +229,7 @@ class Daemon(Service):
         metrics.info(__version__, self._plane.name, chosen().name, type(self.reactor).__name__)
         metrics.setConnections(lambda: self._admission.connections, lambda: self._admission.most)
         metrics.setSendBuffers(lambda: [connection.unsent for connection in self.routes.connections])
-        metrics.setMemory(lambda: self._budget.used)
+        metrics.setMemory(self._budget.levels)
         metrics.setUsers(self._admission.users)
         metrics.setLag(lambda: self._timer.lag)
         certificates = self.listening.certificates
@@ -290,6 +293,9 @@ class Daemon(Service):
             return
         self.state = DaemonState.serving
         self._repeat(_WATCH, self.routes.stopUnused)
+        if isinstance(self.reactor, ReactorBase):
+            # Other reactors are those of tests, which have no thread of their own.
+            self._watchdog.start()
         if self._membership is None:
             logListening(self.listening)
             warnOfBuiltIn(self.config, self.routes.routes, self.listening.listeners)
@@ -495,6 +501,7 @@ class Daemon(Service):
         self._drain.hurry()
 
     def _stopRoutes(self) -> Deferred[Any]:
+        self._watchdog.stop()
         for loop in self._loops:
             if loop.running:
                 loop.stop()

@@ -19,7 +19,6 @@ def statusOf(
     routes: Mapping[str, SiteRoute],
     admission: Admission,
     budget: Budget,
-    maxMemory: int,
 ) -> Status:
     """The status from the daemon's parts; `readiness` is what /readyz shows."""
     ready, plane, _, reasons = readiness
@@ -34,8 +33,8 @@ def statusOf(
         connections=admission.connections,
         max_connections=admission.most,
         websockets=sum(row.connections for row in rows),
-        memory=budget.total,
-        max_memory=maxMemory,
+        memory=budget.used,
+        memory_max=budget.most,
         routes=rows,
     )
 

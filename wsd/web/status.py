@@ -46,7 +46,7 @@ class Status:
     websockets: int
     memory: int
     """Bytes of messages that are incomplete, being handled or unsent."""
-    max_memory: int
+    memory_max: int
     routes: list[RouteStatus]
 
 

@@ -52,9 +52,9 @@ CAUSES: Mapping[Cause, Explanation] = {
         "is full, or raise max_unsent.",
     ),
     Cause.memory: Explanation(
-        "All connections together used more than max_memory, and this one used the most, so the server ended "
+        "More memory was held than memory_max allows, and this connection was one of the worst, so the server ended "
         "it{after}.",
-        "Let the client try again later. If it happens often, raise max_memory, or lower max_message or max_unsent.",
+        "Let the client try again later. If it happens often, raise memory_max, or lower max_message or max_unsent.",
     ),
     Cause.protocol_error: Explanation(
         "The client violated the WebSocket protocol, so the server closed the connection with {code}{after}.",

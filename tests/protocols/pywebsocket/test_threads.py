@@ -19,6 +19,9 @@ class Endpoint:
     def release(self) -> None:
         raise AssertionError
 
+    def noteQueued(self, size: int) -> None:
+        raise AssertionError
+
 
 def test_a_handler_that_goes_on_after_a_fault_is_told_of_the_end() -> None:
     bridge = ThreadBridge(HandlerThreads(Clock(), 1), Endpoint())

@@ -1,4 +1,4 @@
-"""What waits for slow subscribers is a part of `max_memory`, each message counted once."""
+"""What waits for slow subscribers is a part of `memory_max`, each message counted once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from wsd.config import Policies
 from wsd.metrics import Cause
 
 LARGE = 262144
-POLICIES = Policies(high_water=4096, low_water=1024, stall_timeout=3600)
-ROOM: Any = {"slow_count": 1000, "slow_size": 1000 * LARGE}
+POLICIES = Policies(memory_max=1 << 30, high_water=4096, low_water=1024, stall_timeout=3600)
+ROOM: Any = {"history_count": 0, "slow_count": 1000, "slow_size": 1000 * LARGE}
 COUNT = 40
 
 
@@ -74,7 +74,7 @@ class TestWhatWaits:
 
 class TestTooMuchInAll:
     def test_closes_those_for_whom_most_waits(self) -> None:
-        daemon = daemonOf(dataclasses.replace(POLICIES, max_memory=COUNT * LARGE), **ROOM)
+        daemon = daemonOf(dataclasses.replace(POLICIES, memory_max=COUNT * LARGE), **ROOM)
         slowest = [at(daemon, "a"), subscribed(daemon, "a")]
         calm = at(daemon, "b")
         fill(daemon, 2 * COUNT)
@@ -88,7 +88,7 @@ class TestTooMuchInAll:
         assert daemon.budget.used == waiting(daemon) == 0
 
     def test_leaves_those_for_whom_little_waits(self) -> None:
-        daemon = daemonOf(dataclasses.replace(POLICIES, max_memory=2 * COUNT * LARGE), **ROOM)
+        daemon = daemonOf(dataclasses.replace(POLICIES, memory_max=2 * COUNT * LARGE), **ROOM)
         slowest = at(daemon, "a")
         fill(daemon)
         late = at(daemon, "b")
@@ -103,7 +103,7 @@ class TestTooMuchInAll:
         assert late.closeCode is None
 
     def test_ends_streams_as_well(self) -> None:
-        daemon = daemonOf(dataclasses.replace(POLICIES, max_memory=COUNT * LARGE), **ROOM)
+        daemon = daemonOf(dataclasses.replace(POLICIES, memory_max=COUNT * LARGE), **ROOM)
         stream = Events(daemon, "/topics/a")
         fill(daemon, 2 * COUNT)
         daemon.reactor.advance(0)

@@ -14,6 +14,7 @@ from twisted.internet.defer import succeed
 from twisted.logger import capturedLogs
 
 from tests.protocols.yjs.editors import Editor, daemonOf
+from wsd.policies.budget import MemoryUse
 from wsd.protocols.yjs.document import SharedDocument
 from wsd.protocols.yjs.documents import Documents
 from wsd.protocols.yjs.messages import ClientState, SyncStep, awarenessMessage, number, sized, syncMessage
@@ -271,6 +272,27 @@ class TestWhoIsHere:
         ann.client.say(number(3))
         ann.sync()
         assert ann.states == {ann.doc.client_id: {"name": "Ann"}}
+
+
+class TestALargeUpdate:
+    """It is checked in steps, between which others are served."""
+
+    def test_is_applied_before_what_follows_it(self, tmp_path: Path) -> None:
+        daemon = daemonOf(tmp_path)
+        ann, ben = Editor(daemon), Editor(daemon)
+        ann.text.insert(0, "a" * 50_000)
+        ann.text.insert(50_000, "b")
+        ann.sync()
+        ben.sync()
+        assert str(ben.text) == "a" * 50_000 + "b"
+        assert daemon.budget.byUse[MemoryUse.handling] == 0
+
+    def test_that_is_malformed_closes_with_1007(self, tmp_path: Path) -> None:
+        ann = Editor(daemonOf(tmp_path))
+        size = 20_000
+        ann.client.say(b"\x00\x02" + bytes([size & 127 | 128, size >> 7 & 127 | 128, size >> 14]) + b"\x01" * size)
+        assert closing(ann)[0] == 1007
+        assert ann.daemon.budget.byUse[MemoryUse.handling] == 0
 
 
 class TestBadMessages:

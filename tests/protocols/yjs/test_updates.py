@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from pycrdt import Array, Doc, Map, Text, XmlElement, XmlFragment
 
 from wsd.protocols.yjs.messages import MalformedMessage, number, sized
-from wsd.protocols.yjs.updates import checkUpdate
+from wsd.protocols.yjs.updates import checkUpdate, updateChecks
 
 YJS = Path(__file__).parent / "updates.txt"
 """Updates that Yjs itself has written, of every kind of content, in hexadecimal."""
@@ -110,6 +111,19 @@ class TestAnAttack:
     def test_by_what_yjs_does_not_write_is_refused(self, attack: bytes, sentence: str) -> None:
         with pytest.raises(MalformedMessage, match=sentence):
             checkUpdate(attack)
+
+
+def test_a_large_one_is_checked_in_steps_that_delay_nobody() -> None:
+    """Measured in CPU time, so that a busy machine does not matter."""
+    parts = b"".join(b"\xc4\x05" + number(7 * clock) + b"\x05" + number(clock) + b"\x01a" for clock in range(60_000))
+    checks, longest, steps = updateChecks(update(parts, 60_000)), 0.0, 0
+    while True:
+        began = time.thread_time()
+        if next(checks, checks) is checks:
+            break
+        longest, steps = max(longest, time.thread_time() - began), steps + 1
+    assert steps > 200
+    assert longest < 0.05
 
 
 def test_any_bytes_are_refused_or_harmless() -> None:

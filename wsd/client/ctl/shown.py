@@ -96,7 +96,7 @@ def status(told: Row) -> Iterator[str]:
         yield f"listening {url}"
     yield (
         f"{told['connections']} of at most {told['max_connections']} connections, {told['websockets']} WebSockets, "
-        f"{size(told['memory'])} of {size(told['max_memory'])} bytes of memory"
+        f"{size(told['memory'])} of {size(told['memory_max'])} bytes of memory"
     )
     level = told["log_level"] or "fixed"
     yield f"plane {told['plane']}, {told['reactor']}, lag {milliseconds(told['lag'])}, log level {level}"

@@ -71,7 +71,7 @@ class View:
             )
             yield (
                 f"{status['connections']} of {status['max_connections']} connections, {self._total} WebSockets, "
-                f"memory {size(status['memory'])} of {size(status['max_memory'])}"
+                f"memory {size(status['memory'])} of {size(status['memory_max'])}"
             )
             yield f"{messages:.0f} messages/s, {size(count)} bytes/s"
         yield self.fault or (f"not ready: {'; '.join(status['reasons'])}" if status.get("reasons") else "")

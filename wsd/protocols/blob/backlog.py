@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from wsd.policies.meter import Meter
+
 
 class PausedReader(Protocol):
     """An upload whose sender has stopped reading."""
@@ -15,8 +17,9 @@ class PausedReader(Protocol):
 class Backlog:
     """The bytes that have arrived and are not written yet. While there are more than `most`, nothing is read."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, meter: Meter | None = None) -> None:
         self._most = most
+        self._meter = meter
         self._paused: set[PausedReader] = set()
         self.waiting = 0
 
@@ -27,14 +30,19 @@ class Backlog:
 
     def add(self, size: int) -> bool:
         """Count bytes that have arrived. Returns whether the backlog is full."""
-        self.waiting += size
+        self._count(size)
         return self.waiting > self._most
 
     def remove(self, size: int) -> None:
         """Count bytes that are written or dropped, and ask all paused readers to reconsider."""
-        self.waiting -= size
+        self._count(-size)
         for reader in list(self._paused):
             reader.reconsider()
+
+    def _count(self, more: int) -> None:
+        self.waiting += more
+        if self._meter is not None:
+            self._meter.put(self.waiting)
 
     def pause(self, reader: PausedReader) -> None:
         """Note that a reader has stopped reading."""

@@ -22,6 +22,8 @@ from twisted.web.resource import IResource
 from wsd.config import stateFolder
 from wsd.config.stores import whyNotCreated
 from wsd.connection import CannotStart, Connection, Factory, Placement
+from wsd.policies.budget import MemoryUse
+from wsd.policies.meter import Meter
 from wsd.protocols.blob.backlog import Backlog
 from wsd.protocols.blob.connection import RELIABLE, BlobConnection
 from wsd.protocols.blob.errors import BlobError
@@ -60,7 +62,8 @@ class BlobFactory(Factory):
         share = self.pool.share("blob", self.route.path, threads=options.threads)
         self.disk = IoPool(share, self.clock, self.route.path)
         syncing = Syncing(options.sync, options.sync_interval, options.sync_bytes)
-        self.transfers = Transfers(self.disk, Backlog(options.buffer), self._open, syncing, self.clock)
+        backlog = Backlog(options.buffer, Meter(self.budget, MemoryUse.blobs))
+        self.transfers = Transfers(self.disk, backlog, self._open, syncing, self.clock)
         self.service = BlobService(self.route.path, options, self.transfers)
         self._hasStopped = False
         self._sweeping = LoopingCall(self._sweep)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
 from wsd.connection import Refused, newId
+from wsd.policies.meter import Meter
 from wsd.protocols.canvas.frame import CanvasFrame, Png
 from wsd.protocols.canvas.picture import Picture, Region, Size
 
@@ -24,11 +25,18 @@ class Participant(Protocol):
     def showWatching(self, number: int) -> None:
         """Called with the number of participants after it has changed."""
 
+    def lose(self) -> None:
+        """Called when the canvas is dropped because memory is short: close."""
+
 
 class Board:
     """One canvas. Its frames are numbered from 1."""
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, changed: Callable[[int], None] = lambda more: None) -> None:
+        """`changed` is called when the board takes more bytes of memory, or fewer."""
+        self._changed = changed
+        self.memory = 0
+        """Bytes of memory that its picture takes."""
         self.id = newId()
         """Distinguishes its frames from those of an earlier canvas with the same name."""
         self.participants: set[Participant] = set()
@@ -87,6 +95,16 @@ class Board:
             number, time, size, pixels, isFirst = saved["frame"]
             self.frame = CanvasFrame(number, time, Size(*size), pixels, isFirst)
             self._drawn(self.frame.size).replace(self.frame.size, pixels)
+            self._weigh(self._drawn(self.frame.size).memory)
+
+    def _weigh(self, memory: int) -> None:
+        before, self.memory = self.memory, memory
+        if memory != before:
+            self._changed(memory - before)
+
+    def dropped(self) -> None:
+        """Called when the canvas is dropped."""
+        self._weigh(0)
 
     def _countSoon(self) -> None:
         if not self._isCounting:
@@ -105,13 +123,18 @@ class Board:
 
     def _framed(self, picture: Picture) -> CanvasFrame:
         self.frame, self.png = CanvasFrame.after(self.frame, self._clock.seconds(), picture.size, picture.pixels), None
+        self._weigh(picture.memory)
         return self.frame
 
 
 class Boards:
     """All canvases by name. A canvas is kept until it has had no connection for `idle` seconds."""
 
-    def __init__(self, most: int, idle: float, clock: IReactorTime) -> None:
+    def __init__(self, most: int, idle: float, clock: IReactorTime, meter: Meter | None = None) -> None:
+        self._meter = meter
+        if meter is not None:
+            meter.relieve = self._relieve
+        self._memory = 0
         self._most = most
         self._idle = idle
         self._clock = clock
@@ -140,7 +163,7 @@ class Boards:
                     f"this server keeps at most {self._most} canvases; use one of them, or try again later",
                     [("Retry-After", "60")],
                 )
-            board = self._boards[name] = Board(self._clock)
+            board = self._boards[name] = Board(self._clock, self._count)
         return board
 
     def saveState(self) -> dict[str, Any]:
@@ -150,7 +173,7 @@ class Boards:
     def restoreState(self, saved: dict[str, Any]) -> None:
         """Go on with what `saveState` has returned."""
         for name, state in saved.items():
-            self._boards[name] = board = Board(self._clock)
+            self._boards[name] = board = Board(self._clock, self._count)
             board.restoreState(state)
 
     def dropIdle(self) -> None:
@@ -158,4 +181,24 @@ class Boards:
         now = self._clock.seconds()
         for name, board in list(self._boards.items()):
             if not board.participants and (board.frame is None or now - board.left >= self._idle):
-                del self._boards[name]
+                self._boards.pop(name).dropped()
+
+    def clear(self) -> None:
+        """Drop all canvases."""
+        for board in self._boards.values():
+            board.dropped()
+        self._boards.clear()
+
+    def _count(self, more: int) -> None:
+        self._memory += more
+        if self._meter is not None:
+            self._meter.put(self._memory)
+
+    def _relieve(self, size: int) -> None:
+        """Called when memory is short: drop the largest canvases, and close their connections."""
+        for name, board in sorted(self._boards.items(), key=lambda item: item[1].memory, reverse=True):
+            if self._memory <= size // 2:
+                break
+            self._boards.pop(name).dropped()
+            for participant in list(board.participants):
+                participant.lose()

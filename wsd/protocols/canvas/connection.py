@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsd.connection import Accept, Connection, Request
+from wsd.connection import Accept, CloseCode, Connection, Request
 from wsd.head import decodedPath
+from wsd.metrics import Cause
 from wsd.protocols.canvas.board import Board, Boards
 from wsd.protocols.canvas.frame import CanvasFrame
 from wsd.protocols.canvas.messages import CanvasError, line, readLine
@@ -161,6 +162,11 @@ class CanvasConnection(Connection):
         if self._query.watching and number != self._watching and not self.isFull:
             self._watching = number
             self.send(line(watching=number))
+
+    def lose(self) -> None:
+        """Called when the canvas is dropped because memory is short: close."""
+        sentence = "the server has no memory left for this canvas; try again later"
+        self.close(CloseCode.TRY_AGAIN_LATER, sentence, Cause.memory)
 
     def drained(self) -> None:
         """Called when everything is sent. Send the number of connections and the newest frame, if they are due."""

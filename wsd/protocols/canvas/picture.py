@@ -55,6 +55,11 @@ class Picture:
             self._whole = bytes(self.size.bytes if self._canvas is None else self._canvas)
         return self._whole
 
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it takes."""
+        return sum(len(each) for each in (self._canvas, self._whole) if each is not None)
+
     def replace(self, size: Size, pixels: bytes) -> None:
         """Replace size and pixels. The length of `pixels` must be `size.bytes`; it is not copied."""
         self.size, self._whole, self._canvas = size, pixels, None

@@ -19,6 +19,8 @@ from twisted.web.resource import IResource
 
 from wsd.config import ConfigError, Route
 from wsd.connection import Connection, Factory
+from wsd.policies.budget import MemoryUse
+from wsd.policies.meter import Meter
 from wsd.protocols.canvas.board import Boards
 from wsd.protocols.canvas.connection import CanvasConnection
 from wsd.protocols.canvas.options import CanvasOptions
@@ -54,7 +56,7 @@ class CanvasFactory(Factory):
         mine = replace(policies, high_water=0, low_water=0, max_unsent=max(policies.max_unsent, 2 * _largest(options)))
         super().__init__(replace(route, policies=mine), options, clock, *arguments, **named)
         self.below = f"{route.path.rstrip('/')}/"
-        self.boards = Boards(options.max_canvases, options.idle, clock)
+        self.boards = Boards(options.max_canvases, options.idle, clock, Meter(self.budget, MemoryUse.canvases))
         self.pngs = Encoder(self.pool.share("canvas", self.route.path, threads=options.threads))
         self._sweeping = LoopingCall(self.boards.dropIdle)
         self._sweeping.clock = clock
@@ -93,6 +95,7 @@ class CanvasFactory(Factory):
         """Stop dropping idle canvases, and encoding."""
         if self._sweeping.running:
             self._sweeping.stop()
+        self.boards.clear()
         return self.pngs.stop()
 
     def page(self) -> str | None:

@@ -20,6 +20,7 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminate
 from wsd.protocols.pywebsocket.exchange import (
     BINARY,
     CLOSE,
+    COUNTED_ABOVE,
     FAULT,
     FULL,
     GONE,
@@ -145,6 +146,8 @@ class CoroutineRunner:
         self._request = HandlerRequest(connection.request, uri, AwaitedConnection(connection))
         self._items: deque[tuple[int, QueueItem]] = deque()
         self._size = 0
+        self._isCounted = False
+        """Whether the queue counts as memory in use."""
         self._isHeld = False
         """Whether the connection has been told to stop reading."""
         self._peer = READING
@@ -184,6 +187,8 @@ class CoroutineRunner:
             self._isHeld = True
             self.connection.hold()
         self._wake()
+        if self._size > COUNTED_ABOVE:
+            self._count()
 
     @property
     def isBusy(self) -> bool:
@@ -217,10 +222,17 @@ class CoroutineRunner:
         if item[0] in (TEXT, BINARY):
             self._activity = WORKING
         self._size -= size
+        if self._isCounted:
+            self._count()
         if self._isHeld and self._size <= RESUME_AT:
             self._isHeld = False
             self.connection.release()
         return item
+
+    def _count(self) -> None:
+        """Report the bytes in the queue."""
+        self._isCounted = self._size > COUNTED_ABOVE
+        self.connection.noteQueued(self._size if self._isCounted else 0)
 
     def end(self, kind: int, content: Any) -> None:
         """

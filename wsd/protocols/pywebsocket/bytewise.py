@@ -97,6 +97,10 @@ class BytewiseRunner(Protocol):
         """Resume reading."""
         self.transport.resumeProducing()
 
+    def noteQueued(self, size: int) -> None:
+        """Called with the bytes that are queued for the handler, if they are many, or were."""
+        self._connection.noteQueued(size)
+
     def pauseProducing(self) -> None:
         """Called when the send buffer is full."""
         self._bridge.full(True)

@@ -14,6 +14,8 @@ from wsd.frames.codes import Opcode
 
 PAUSE_ABOVE = 256 * 1024
 """With more bytes queued for a handler, its connection stops reading."""
+COUNTED_ABOVE = 4096
+"""With more bytes queued, they count as memory in use. Most queues have one small item, for a moment."""
 RESUME_AT = 64 * 1024
 """With no more than so many bytes queued, it resumes reading."""
 ITEM_OVERHEAD = 128
@@ -107,6 +109,9 @@ class HandlerEndpoint(Protocol):
 
     def release(self) -> None:
         """Resume reading."""
+
+    def noteQueued(self, size: int) -> None:
+        """Called with the bytes that are queued for the handler, if they are many, or were."""
 
     def room(self) -> Deferred[None]:
         """Fires when other connections have had their turn and the send buffer has room."""

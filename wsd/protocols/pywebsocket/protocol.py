@@ -20,6 +20,7 @@ from wsd.frames.heads import frameHead
 from wsd.frames.writing import LEAST_DEFLATED
 from wsd.head import decodedPath
 from wsd.metrics import Cause
+from wsd.policies.budget import MemoryUse
 from wsd.protocols.pywebsocket.access import BasicAuth
 from wsd.protocols.pywebsocket.api._stream_exceptions import (
     InvalidFrameException,
@@ -89,6 +90,10 @@ class HandlerConnection(Connection):
         accept = await runner.opening()
         self._runner = runner
         return accept
+
+    def noteQueued(self, size: int) -> None:
+        """Called with the bytes that are queued for the handler, if they are many, or were."""
+        self.noteMemory(MemoryUse.queues, size)
 
     @property
     def remoteAddress(self) -> tuple[str, int]:

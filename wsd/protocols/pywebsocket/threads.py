@@ -21,6 +21,7 @@ from wsd.protocols.pywebsocket.api._stream_exceptions import ConnectionTerminate
 from wsd.protocols.pywebsocket.exchange import (
     BINARY,
     CLOSE,
+    COUNTED_ABOVE,
     FULL,
     GONE,
     ITEM_OVERHEAD,
@@ -131,6 +132,9 @@ class Pausable(Protocol):
     def release(self) -> None:
         """Resume reading."""
 
+    def noteQueued(self, size: int) -> None:
+        """Called with the bytes that are queued for the handler, if they are many, or were."""
+
 
 class ThreadBridge:
     """The queues between one connection, on the reactor, and its handler, on a thread."""
@@ -143,6 +147,8 @@ class ThreadBridge:
         """All bytes that were ever put, and those that were taken."""
         self._isHeld = False
         """Whether the connection has been told to stop reading."""
+        self._isCounted = False
+        """Whether the queue counts as memory in use. What it counts as is not exact while the thread takes items."""
         self._sending = Lock()
         self._room = Event()
         self._isWaiting = False
@@ -162,11 +168,20 @@ class ThreadBridge:
             self._isHeld = True
             self._connection.hold()
             self._reconsider()
+        if self._queued - self._taken > COUNTED_ABOVE:
+            self._isCounted = True
+            self._count()
 
     def _reconsider(self) -> None:
         if self._isHeld and self._queued - self._taken <= RESUME_AT:
             self._isHeld = False
             self._connection.release()
+
+    def _count(self) -> None:
+        """Report the bytes in the queue."""
+        size = self._queued - self._taken
+        self._isCounted = size > COUNTED_ABOVE
+        self._connection.noteQueued(size if self._isCounted else 0)
 
     @property
     def isBusy(self) -> bool:
@@ -218,6 +233,8 @@ class ThreadBridge:
         self._taken += ITEM_OVERHEAD + (len(content) if kind <= PONG and kind != CLOSE else 0)
         if self._isHeld and self._queued - self._taken <= RESUME_AT:
             self._threads.callFromThread(self._reconsider)
+        if self._isCounted:
+            self._threads.callFromThread(self._count)
         return item
 
     @property

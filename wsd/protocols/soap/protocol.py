@@ -15,6 +15,7 @@ from wsd.config import ConfigError
 from wsd.config.code import load
 from wsd.connection import Accept, Connection, Factory, Placement, Refused, Request
 from wsd.logs import describeError
+from wsd.policies.budget import MemoryUse
 from wsd.protocols.soap.demonstration import Demonstration
 from wsd.protocols.soap.encodings.choice import encodingOfSocket
 from wsd.protocols.soap.encodings.encoding import Encoding, MessageReader
@@ -113,7 +114,7 @@ class SoapConnection(Connection):
         weight = self._reader.weight
         if weight != self._weight:
             self._weight = weight
-            self.noteCollected(weight)
+            self.noteMemory(MemoryUse.soap, weight)
 
     def relieve(self, size: int) -> None:
         """Called to free memory: the incomplete message is dropped at once."""

@@ -6,6 +6,8 @@ import os
 from typing import Any
 
 from wsd.config import ConfigError
+from wsd.policies.budget import Budget, MemoryUse
+from wsd.policies.meter import Meter
 from wsd.policies.pool import BlockingPool
 from wsd.protocols.topics.backend import Backend, Bounds
 from wsd.protocols.topics.file import FileBackend
@@ -25,15 +27,16 @@ def limitsOf(options: TopicsOptions) -> tuple[Retention, Bounds]:
     return keep, Bounds(options.max_topics, options.max_kept, options.once_age, _ONCE, options.max_members)
 
 
-def backendOf(options: TopicsOptions, route: str, clock: Any, now: Any, pool: BlockingPool) -> Backend:
-    """The backend for these keys. Raises ConfigError if it needs a library that is missing."""
+def backendOf(options: TopicsOptions, route: str, clock: Any, now: Any, pool: BlockingPool, budget: Budget) -> Backend:
+    """The backend for these keys. Topics count in `budget`. Raises ConfigError if a library is missing."""
     keep, bounds = limitsOf(options)
     if options.backend == MEMORY:
-        return MemoryBackend(keep, bounds, clock.seconds)
+        return MemoryBackend(keep, bounds, clock.seconds, Meter(budget, MemoryUse.histories))
     if options.backend == FILE:
         path = options.path(os.environ)
         thread = pool.share("topics", route, threads=1)
-        return FileBackend(keep, bounds, thread, lambda: Journal(path), clock, now, str(path))
+        meter = Meter(budget, MemoryUse.histories)
+        return FileBackend(keep, bounds, thread, lambda: Journal(path), clock, now, str(path), meter)
     try:
         from wsd.protocols.topics.redis.backend import RedisBackend
     except ModuleNotFoundError as error:

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from wsd.policies.meter import Meter
 from wsd.protocols.topics.backend import Acknowledgement, BackendReceiver, Bounds
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.journal import Changes, Journal, Kept
@@ -91,9 +92,11 @@ class FileBackend(LocalBackend):
         clock: IReactorTime,
         now: Callable[[], float],
         path: str = "",
+        meter: Meter | None = None,
     ) -> None:
         """`now` is the time of day, since ages are compared over a restart. `path` is for the log."""
         super().__init__(keep, bounds)
+        self._meter = meter
         self._thread = thread
         self._openJournal = openJournal
         self._clock = clock
@@ -101,7 +104,7 @@ class FileBackend(LocalBackend):
         self._path = path
         self._state = State.stopped
         self._journal: Journal | None = None
-        self._model = RecordedTopics(keep, bounds, now)
+        self._model = RecordedTopics(keep, bounds, now, meter)
         self._queue: deque[_Operation] = deque()
         self._fault: str | None = None
         self._retrying: IDelayedCall | None = None
@@ -126,7 +129,7 @@ class FileBackend(LocalBackend):
         return Deferred.fromCoroutine(self._start(receiver))
 
     def _load(self, kept: Kept) -> None:
-        self._model = RecordedTopics(self._keep, self._bounds, self._now)
+        self._model = RecordedTopics(self._keep, self._bounds, self._now, self._meter)
         self._model.restore(kept)
 
     async def _stop(self) -> None:
@@ -140,6 +143,7 @@ class FileBackend(LocalBackend):
         self._state = State.stopped
         self._refuseAll("the daemon is stopping")
         await super().stop()
+        self._model.stop()
         journal, self._journal = self._journal, None
         if journal is not None:
             await self._thread.run(journal.close)

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from wsd.policies.meter import Meter
 from wsd.protocols.topics.backend import Acknowledgement, Bounds
 from wsd.protocols.topics.errors import TopicError
 from wsd.protocols.topics.journal import Kept, TopicState
@@ -30,19 +31,44 @@ class MemoryBackend(LocalBackend):
     first. Last values are never dropped for others: a publish that needs room beyond them is refused.
     """
 
-    def __init__(self, keep: Retention, bounds: Bounds, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, keep: Retention, bounds: Bounds, seconds: Callable[[], float], meter: Meter | None = None
+    ) -> None:
         super().__init__(keep, bounds)
+        self._meter = meter
+        if meter is not None:
+            meter.relieve = self._relieve
         self._seconds = seconds
         self._topics: OrderedDict[str, Topic] = OrderedDict()
         """By name, the one that was unused for the longest time first."""
         self._once: OrderedDict[tuple[str, str], tuple[float, Position]] = OrderedDict()
-        self.size = 0
-        """Bytes that all topics hold."""
+        self._size = 0
         self._lastSize = 0
         """The bytes of their last values among these."""
 
     def __len__(self) -> int:
         return len(self._topics)
+
+    @property
+    def size(self) -> int:
+        """Bytes that all topics hold."""
+        return self._size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        self._size = size
+        if self._meter is not None:
+            self._meter.put(size)
+
+    def stop(self) -> Deferred[None]:
+        """Deliver no more. What topics hold is freed with this backend, or read again from a file."""
+        if self._meter is not None:
+            self._meter.put(0)
+        return super().stop()
+
+    def _relieve(self, size: int) -> None:
+        """Called when memory is short: drop histories, down to half of what all topics hold."""
+        self._dropHistories(size // 2)
 
     # -- messages -------------------------------------------------------------------------------------------------
 
@@ -126,11 +152,15 @@ class MemoryBackend(LocalBackend):
         self._dropped(dropped)
 
     def _makeRoom(self) -> None:
+        self._dropHistories(self._bounds.size)
+
+    def _dropHistories(self, most: int) -> None:
+        """Drop the histories that were unused for the longest time, until all topics hold at most `most` bytes."""
         for topic in self._topics.values():
-            while self.size > self._bounds.size and topic.historySize:
+            while self.size > most and topic.historySize:
                 self.size -= topic.dropOldest()
                 self._touched(topic)
-            if self.size <= self._bounds.size:
+            if self.size <= most:
                 return
 
     def _touched(self, topic: Topic) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from wsd.policies.meter import Meter
 from wsd.protocols.topics.backend import Bounds
 from wsd.protocols.topics.journal import Changes, Kept, TopicState
 from wsd.protocols.topics.memory import MemoryBackend
@@ -15,8 +16,10 @@ from wsd.protocols.topics.topic import Retention, Topic
 class RecordedTopics(MemoryBackend):
     """`MemoryBackend`, whose publications and changes are taken by the file backend."""
 
-    def __init__(self, keep: Retention, bounds: Bounds, seconds: Callable[[], float]) -> None:
-        super().__init__(keep, bounds, seconds)
+    def __init__(
+        self, keep: Retention, bounds: Bounds, seconds: Callable[[], float], meter: Meter | None = None
+    ) -> None:
+        super().__init__(keep, bounds, seconds, meter)
         self._publications: list[Publication] = []
         self._changed: dict[str, Topic] = {}
         """Topics that have changed, by name."""

@@ -1,10 +1,11 @@
-"""What waits in the outboxes of a route, as a part of `max_memory`: each item counts once, however many wait for it."""
+"""What waits in the outboxes of a route, as a part of `memory_max`: each item counts once, however many wait for it."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from wsd.policies.budget import Account, Budget, MemoryUse
+from wsd.policies.shedding import Shed
 from wsd.protocols.topics.publication import Item
 
 _REFERENCE = 150
@@ -52,16 +53,15 @@ class WaitingItems:
 
     def _note(self) -> None:
         if self._account is None and self.size:
-            self._account = self._budget.open(self)
+            self._account = self._budget.openShared(self, Shed.slow)
         if self._account is not None:
-            self._account.put(MemoryUse.waiting, self.size)
+            self._account.put(MemoryUse.outboxes, self.size)
             if not self.size:
                 self._budget.close(self._account)
                 self._account = None
 
     def relieve(self, size: int) -> None:
         """Called if all WebSockets use too much memory: end the slowest subscribers, until half of it is free."""
-        self._account = None
         self._isRelieving = True
         for outbox in sorted(self._outboxes, key=len, reverse=True):
             if self.size <= size // 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sys import getsizeof
 
+from wsd.policies.meter import Meter
 from wsd.protocols.xmpp.stanza import Element
 
 _ELEMENT = 320
@@ -39,7 +40,8 @@ def cost(xml: str) -> int:
 class Ledger:
     """Bytes by holder, with a limit for all holders and a limit for each."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, meter: Meter | None = None) -> None:
+        self._meter = meter
         self.total = 0
         self.most = most
         self._held: dict[str, int] = {}
@@ -55,6 +57,8 @@ class Ledger:
     def take(self, holder: str, size: int) -> None:
         """Charge a holder with `size` bytes; a negative size gives them back."""
         self.total += size
+        if self._meter is not None:
+            self._meter.put(self.total)
         held = self.held(holder) + size
         if held:
             self._held[holder] = held

@@ -253,7 +253,7 @@ class XmppFactory(Factory):
         thread = self.pool.share("xmpp", self.route.path, threads=1)
         store = AsyncStore(thread, lambda: SqliteStore(path), self.clock, str(path))
         deriving = self.pool.share("scram", self.route.path, threads=2)
-        self._server = Server(self._bounded(self.options), self.clock, time.time, store, deriving)
+        self._server = Server(self._bounded(self.options), self.clock, time.time, store, deriving, self.budget)
         if self._slots() is not None:
             UploadService(self._server.settings, self._server.queries, self._slots)
         self._server.counters = self.counters

@@ -9,6 +9,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from wsd.metrics import RouteCounters
+from wsd.policies.budget import Budget, MemoryUse
+from wsd.policies.meter import Meter
 from wsd.policies.pool import PoolShare
 from wsd.protocols.xmpp.accounts import IDLE, Accounts
 from wsd.protocols.xmpp.asyncstore import AsyncStore
@@ -39,7 +41,13 @@ class Server:
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, options: XmppOptions, clock: Any, now: Callable[[], float], store: AsyncStore, deriving: PoolShare
+        self,
+        options: XmppOptions,
+        clock: Any,
+        now: Callable[[], float],
+        store: AsyncStore,
+        deriving: PoolShare,
+        budget: Budget | None = None,
     ) -> None:
         self.clock = clock
         self.store = store
@@ -47,9 +55,9 @@ class Server:
         self.settings = settings = Settings(options)
         self.counters = RouteCounters()
         """The counters of the route that started the server."""
-        self.sessionMemory = Ledger(options.max_held)
+        self.sessionMemory = Ledger(options.max_held, None if budget is None else Meter(budget, MemoryUse.sessions))
         """Memory held for sessions without a stream, by client address."""
-        self.roomMemory = Ledger(options.max_held)
+        self.roomMemory = Ledger(options.max_held, None if budget is None else Meter(budget, MemoryUse.rooms))
         """Memory of rooms, by the address of their creator."""
         self._entryIds = EntryIds(now)
         self.quarantine = quarantine = Quarantine(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,6 +25,7 @@ from wsd.protocols.yjs.messages import (
     readAwareness,
     syncMessage,
 )
+from wsd.protocols.yjs.updates import checkUpdate, updateChecks
 
 MISSING = "yjs documents need pycrdt, which is not installed"
 
@@ -32,6 +34,10 @@ _LONGEST_NAME = 200
 
 _MOST_PENDING = 1024 * 1024
 """Bytes of a client's updates that are not on the disk, beyond which it is not read."""
+
+
+_CHECKED_AT_ONCE = 16 * 1024
+"""Bytes of an update that is checked at once. A larger one is checked in steps, between which others are served."""
 
 
 class YjsConnection(Connection):
@@ -126,13 +132,45 @@ class YjsConnection(Connection):
             missing = syncMessage(SyncStep.MISSING, self._document.missing(data))
             self.documents.whenWritten(self._document, lambda: self.send(missing))
         elif step in (SyncStep.MISSING, SyncStep.UPDATE):
-            self.documents.update(self._document, data, lambda: self._stored(len(data)))
             self._pending += len(data)
-            if self._pending > _MOST_PENDING and not self._isHeld:
-                self._isHeld = True
+            if len(data) > _CHECKED_AT_ONCE:
                 self.hold()
+                self.noteHandled(len(data))
+                self.factory.turns.add(self._checking(data, updateChecks(data)))
+            else:
+                checkUpdate(data)
+                self._update(data)
         else:
             raise MalformedMessage(f"a sync message has the unknown step {step}")
+
+    def _checking(self, update: bytes, checks: Iterator[None]) -> Callable[[], bool]:
+        """Returns the steps in which a large update is checked and then applied. Nothing is read meanwhile."""
+
+        def step() -> bool:
+            isOver = self.state != self.STATE_OPEN or self._document.isClosed
+            try:
+                if not isOver:
+                    isOver = next(checks, self) is self
+                    if isOver:
+                        self._update(update)
+            except MalformedMessage as error:
+                isOver = True
+                self.close(CloseCode.INVALID_DATA, str(error))
+            except DocumentFull as error:
+                self.close(CloseCode.MESSAGE_TOO_BIG, str(error))
+            if isOver:
+                self.noteHandled(-len(update))
+                self.release()
+            return not isOver
+
+        return step
+
+    def _update(self, data: bytes) -> None:
+        """Apply an update. While much of this client's is not on the disk, it is not read."""
+        self.documents.update(self._document, data, lambda: self._stored(len(data)))
+        if self._pending > _MOST_PENDING and not self._isHeld:
+            self._isHeld = True
+            self.hold()
 
     def _stored(self, size: int) -> None:
         """Called when an update of this client is on the disk."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wsd.frames.prepared import Prepared
 from wsd.protocols.yjs.awareness import Awareness
 from wsd.protocols.yjs.messages import ClientState, MalformedMessage, SyncStep, awarenessMessage, syncMessage
-from wsd.protocols.yjs.updates import checkUpdate
 
 if TYPE_CHECKING:
     from pycrdt import Doc, TransactionEvent
@@ -87,13 +86,12 @@ class SharedDocument:
 
     def apply(self, update: bytes, most: int) -> bytes | None:
         """
-        Apply an update, unless the document would have more than `most` bytes.
+        Apply an update that `checkUpdate` has accepted, unless the document would have more than `most` bytes.
 
         Returns what the update has changed, as an update, or None if it changes nothing yet.
 
         Raises MalformedMessage or DocumentFull, and changes nothing, or DocumentBroken.
         """
-        checkUpdate(update)
         if self.size + len(update) > most:
             if len(self.whole()) + len(update) > most:
                 raise DocumentFull(f"a document has at most {most} bytes; this update would make it larger")

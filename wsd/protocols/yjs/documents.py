@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.connection import CannotStart, Refused
+from wsd.policies.meter import Meter
 from wsd.policies.pool import PoolShare
 from wsd.protocols.yjs.awareness import Awareness
 from wsd.protocols.yjs.document import DocumentBroken, DocumentEditor, DocumentFull, SharedDocument, Then
@@ -28,6 +29,9 @@ from wsd.protocols.yjs.store import Store, Stored, Write
 
 _SWEEP = 10.0
 """Seconds between two checks for clients that are gone and documents that nobody has open."""
+
+_WEIGHT, _LEAST_WEIGHT = 8, 4096
+"""Bytes of memory of an open document for each byte of its updates, and without any (measured: 8 with short edits)."""
 
 _FAILURES = (sqlite3.Error, OSError)
 
@@ -48,9 +52,21 @@ class Documents:
     log = Logger(namespace="wsd")
 
     def __init__(
-        self, path: Path, thread: PoolShare, options: YjsOptions, clock: IReactorTime, now: Callable[[], float]
+        self,
+        path: Path,
+        thread: PoolShare,
+        options: YjsOptions,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        meter: Meter | None = None,
     ) -> None:
         """`now` is the time of day, in seconds since 1970."""
+        self._meter = meter
+        if meter is not None:
+            meter.relieve = self._relieve
+        self._memory = 0
+        self._weights: dict[str, int] = {}
+        """Bytes of memory of each open document."""
         self.options = options
         self._path = path
         self._thread = thread
@@ -158,6 +174,7 @@ class Documents:
             raise Refused(503, "this document cannot be read now; try again later") from None
         document.used = self._clock.seconds()
         self._open[name] = document
+        self._weigh(document)
         return document
 
     def _haveRead(self, result: SharedDocument | Failure, name: str) -> None:
@@ -183,6 +200,7 @@ class Documents:
             document.awareness.restoreState(awareness)
             document.used = self._clock.seconds()
             self._open[name] = document
+            self._weigh(document)
 
     def openOne(self, name: str) -> SharedDocument:
         """Returns an open document. Raises KeyError if it is not open."""
@@ -206,6 +224,7 @@ class Documents:
             document.sendAwareness(document.awareness.removeOutdated())
             if not document.participants and document.used <= unusedSince and not self._isWriting:
                 self._open.pop(document.name).close()
+                self._weigh(document)
         unused = self.options.unused
         if unused and self._store is not None:
             before = self._now() - unused
@@ -238,6 +257,7 @@ class Documents:
             self._drop(document, "the server failed at an update of this document; reconnect")
             return
         self._total += document.size - before
+        self._weigh(document)
         if change is not None:
             self._next.writes.append(Write(document.name, change))
             self._next.documents.append(document)
@@ -271,6 +291,7 @@ class Documents:
                 batch.writes = [each for each in batch.writes if each.name != document.name]
                 batch.writes.append(Write(document.name, document.compact(), replaces=True))
                 self._total += document.size - before
+                self._weigh(document)
         written: Deferred[None] = succeed(None)
         if batch.writes and self._store is not None:
             written = self._thread.run(self._store.write, batch.writes, self._now())
@@ -312,10 +333,28 @@ class Documents:
             return
         self._open.pop(document.name, None)
         document.close()
+        self._weigh(document)
         stored = self._stored.get(document.name)
         self._total += (0 if stored is None else stored.size) - document.size
         for participant in list(document.participants):
             participant.lose(sentence)
+
+    def _weigh(self, document: SharedDocument) -> None:
+        """Report the memory of a document that was opened, changed or closed."""
+        before = self._weights.pop(document.name, 0)
+        weight = 0 if document.isClosed else _LEAST_WEIGHT + _WEIGHT * document.size
+        if weight:
+            self._weights[document.name] = weight
+        self._memory += weight - before
+        if self._meter is not None:
+            self._meter.put(self._memory)
+
+    def _relieve(self, size: int) -> None:
+        """Called when memory is short: close the largest documents, whose clients send what is not on the disk."""
+        for name in sorted(self._weights, key=self._weights.__getitem__, reverse=True):
+            if self._memory <= size // 2:
+                break
+            self._drop(self._open[name], "the server has no memory left for this document; reconnect later")
 
     def _writeNext(self, _: object) -> None:
         self._isWriting = bool(self._next.thens)

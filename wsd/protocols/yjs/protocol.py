@@ -13,6 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from wsd.config import ConfigError, Route
 from wsd.connection import Connection, Factory
+from wsd.policies.budget import MemoryUse
+from wsd.policies.meter import Meter
 from wsd.protocols.yjs.connection import MISSING, YjsConnection
 from wsd.protocols.yjs.document import isInstalled
 from wsd.protocols.yjs.documents import Documents
@@ -36,9 +38,8 @@ class YjsFactory(Factory):
     def __init__(self, route: Route, options: YjsOptions, clock: IReactorTime, *arguments: Any, **named: Any) -> None:
         super().__init__(route, options, clock, *arguments, **named)
         self.below = f"{route.path.rstrip('/')}/"
-        self.documents = Documents(
-            options.path(os.environ), self.pool.share("yjs", route.path, threads=1), options, clock, time.time
-        )
+        thread, meter = self.pool.share("yjs", route.path, threads=1), Meter(self.budget, MemoryUse.documents)
+        self.documents = Documents(options.path(os.environ), thread, options, clock, time.time, meter)
 
     def build(self) -> Connection:
         """Returns a new connection, which is given the documents."""

@@ -7,7 +7,7 @@ values: 200 kB can end the process. So counts may not exceed the bytes that foll
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from wsd.protocols.yjs.messages import MalformedMessage, Reader
 
@@ -16,6 +16,9 @@ _MOST_NESTED = 64
 
 _MOST_CONTINUED = 5000
 """Parts of one client that continue the part before. Yjs merges them; to merge many at once takes quadratic time."""
+
+_STEP = 256
+"""Parts that are checked in one step: about two milliseconds."""
 
 _MOST_CLOCK = 2**31 - 1
 """The clock of a client counts its insertions, a character each."""
@@ -40,24 +43,36 @@ _FIXED = {_UNDEFINED: 0, _NULL: 0, _FALSE: 0, _TRUE: 0, _FLOAT32: 4, _FLOAT64: 8
 
 def checkUpdate(update: bytes) -> None:
     """Raises MalformedMessage if an update is not complete and well-formed, or would take too long to apply."""
+    for _ in updateChecks(update):
+        pass
+
+
+def updateChecks(update: bytes) -> Iterator[None]:
+    """`checkUpdate` in steps of some milliseconds each: a large update takes a second."""
     reader = Reader(update)
     for _ in range(reader.count()):
-        _client(reader)
+        yield from _client(reader)
+    deleted = 0
     for _ in range(reader.count()):
         reader.number()
         for _ in range(reader.count()):
             if _clock(reader) + _clock(reader) > _MOST_CLOCK:
                 raise MalformedMessage(_BEYOND)
+            deleted += 1
+            if not deleted % _STEP:
+                yield
     if not reader.isAtEnd:
         raise MalformedMessage("bytes follow the end of an update")
 
 
-def _client(reader: Reader) -> None:
+def _client(reader: Reader) -> Iterator[None]:
     """Read the structs of one client."""
     structs, client, clock = reader.count(), reader.number(), _clock(reader)
     continued = 0
     before = _CONTENT
-    for _ in range(structs):
+    for number in range(structs):
+        if not number % _STEP:
+            yield
         info = reader.byte()
         content = info & _CONTENT
         if content in (_GC, _SKIP):

@@ -55,7 +55,7 @@ function draw() {
     uptime: formatDuration(status.uptime),
     connections: say("of", {some: formatNumber(status.connections), all: formatNumber(status.max_connections)}),
     webSockets: formatNumber(status.websockets),
-    memory: say("of", {some: formatSize(status.memory), all: formatSize(status.max_memory)}),
+    memory: say("of", {some: formatSize(status.memory), all: formatSize(status.memory_max)}),
     frames: status.plane,
     reactor: status.reactor,
   };
