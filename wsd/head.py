@@ -7,7 +7,7 @@ Bytes that another parser might read differently are refused, not repaired: a he
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple, overload
@@ -21,6 +21,9 @@ MAX_HEADERS = 100
 
 END = b"\r\n\r\n"
 """The end of a head."""
+
+_VERSIONS = ((1, 1), (1, 0))
+"""The supported versions of HTTP."""
 
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _HEAD = re.compile(rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\xff]*+)*)\Z")
@@ -74,9 +77,10 @@ class Headers:
 
     __slots__ = ("_fields", "_repeated", "byName")
 
-    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, fields: Iterable[tuple[str, str]] = (), byName: Mapping[str, str] | None = None) -> None:
+        """`byName` has the last value of each name in lower case; it is made of `fields` if it is not given."""
         self._fields = tuple(fields)
-        self.byName: Mapping[str, str] = {name.lower(): value for name, value in self._fields}
+        self.byName = {name.lower(): value for name, value in self._fields} if byName is None else byName
         self._repeated: dict[str, list[str]] = {}
         if len(self.byName) < len(self._fields):
             self._join()
@@ -208,26 +212,50 @@ def endOfHead(data: bytes, searched: int = 0) -> int:
     return end
 
 
-def parseHead(data: bytes) -> Head:
-    """Parse a head, without the empty line that ends it. Raises `Refused` if it is malformed."""
+Parts = tuple[str, str, str, tuple[int, int], list[tuple[str, str]], dict[str, str]]
+"""Of a head: the request line, its method, target and version, the fields, and the last value of each name."""
+
+
+def pythonSplit(data: bytes) -> Parts | None:
+    """Split a head into its parts; None if it is malformed. `wsd._head` does the same in C, where it is built."""
     text = data.decode("latin-1")
     match = _HEAD.match(text)
-    if match is None or len(text) > MAX_HEAD:
-        raise _fault(text)
+    if match is None:
+        return None
     method, target, major, minor, lines = match.groups()
     split = [line.partition(":") for line in lines.split("\r\n")[1:]]
     fields = [(name, value.strip(" \t")) for name, _, value in split]
+    byName = {name.lower(): value for name, value in fields}
+    return text[: match.start(5)], method, target, (int(major), int(minor)), fields, byName
+
+
+def _found() -> Callable[[bytes], Parts | None]:
+    try:
+        from wsd._head import split
+    except ImportError:
+        return pythonSplit
+    return split
+
+
+split = _found()
+
+
+def parseHead(data: bytes) -> Head:
+    """Parse a head, without the empty line that ends it. Raises `Refused` if it is malformed."""
+    parts = split(data) if len(data) <= MAX_HEAD else None
+    if parts is None:
+        raise _fault(data.decode("latin-1"))
+    line, method, target, version, fields, byName = parts
     if len(fields) > MAX_HEADERS:
         raise Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
-    version = (int(major), int(minor))
-    if version not in ((1, 0), (1, 1)):
-        raise Refused(505, f"HTTP/{major}.{minor} is not supported; use HTTP/1.1")
-    headers = Headers(fields)
+    if version not in _VERSIONS:
+        raise Refused(505, f"HTTP/{version[0]}.{version[1]} is not supported; use HTTP/1.1")
+    headers = Headers(fields, byName)
     path, query, authority = _readTarget(method, target)
     _checkHost(headers, version)
-    if "content-length" in headers.byName or "transfer-encoding" in headers.byName:
+    if "content-length" in byName or "transfer-encoding" in byName:
         _checkFraming(headers, version)
-    return Head(text[: match.start(5)], method, target, path, query, version, headers, authority)
+    return Head(line, method, target, path, query, version, headers, authority)
 
 
 def shown(text: str) -> str:
@@ -309,9 +337,14 @@ def _readTarget(method: str, target: str) -> tuple[str, str, str | None]:
 
 def _checkAuthority(what: str, authority: str) -> None:
     """Check a host and its port; `what` names them in the refusal."""
-    match = _HOST.match(authority)
-    if match is None or int(match[1] or 0) > 65535:
+    if not _isAuthority(authority):
         raise Refused(400, f"{what} {shown(authority)} is not a name or an address, with or without a port")
+
+
+@lru_cache(64)
+def _isAuthority(text: str) -> bool:
+    match = _HOST.match(text)
+    return match is not None and int(match[1] or 0) <= 65535
 
 
 def _checkHost(headers: Headers, version: tuple[int, int]) -> None:

@@ -159,12 +159,13 @@ class Ring:
 
     def _lose(self, source: Source, why: BaseException, reading: bool) -> None:
         """Remove a source that is lost, or stop reading one whose peer has closed only its own half."""
-        self.removeReader(source)
+        reason = _REASONS.get(type(why)) or Failure(why)
         if reading and isinstance(why, error.ConnectionDone) and IHalfCloseableDescriptor.providedBy(source):
-            source.readConnectionLost(Failure(why))
-            return
-        self.removeWriter(source)
-        source.connectionLost(_REASONS.get(type(why)) or Failure(why))
+            self.removeReader(source)
+            source.readConnectionLost(reason)
+        else:
+            self.remove(source)
+            source.connectionLost(reason)
 
     # -- called by connections ------------------------------------------------------------------------------------
 
@@ -184,6 +185,10 @@ class Ring:
         """Stop calling its `doWrite`."""
         self._unwatch(writer, _OUT)
 
+    def remove(self, source: Source) -> None:
+        """Stop calling it."""
+        self._unwatch(source, _IN | _OUT)
+
     def readChanged(self, source: Source) -> None:
         """Called when a source has another `read`."""
         descriptor = source.fileno()
@@ -194,7 +199,7 @@ class Ring:
         """Remove and return all connections."""
         sources = list(self._sources.values())
         for source in sources:
-            self._unwatch(source, _IN | _OUT)
+            self.remove(source)
         return sources
 
     def getReaders(self) -> list[Source]:

@@ -322,8 +322,12 @@ class Sending(_Base):
         producer, self.producer = self.producer, None
         if producer is not None:
             producer.stopProducing()
-        self.stopReading()
-        self.stopWriting()
+        ring: Any = self.reactor
+        if isinstance(ring, Ring):
+            ring.remove(self)
+        else:
+            self.stopReading()
+            self.stopWriting()
         self._closeSocket(not isinstance(reason.value, ConnectionAborted))
         protocol = self.protocol
         del self.protocol, self.socket, self.fileno
@@ -339,16 +343,19 @@ class TCPTransport(Sending, tcp.Server):
     def __init__(
         self, accepted: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any
     ) -> None:
-        """As Twisted's, but without formatting two texts for each connection."""
-        tcp.Connection.__init__(self, accepted, protocol, reactor)
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        """As Twisted's, without the texts for its log and the buffers for its own way of sending."""
+        self.reactor = reactor
+        self.socket = accepted
+        accepted.setblocking(False)
+        self.fileno = accepted.fileno
+        self.protocol = protocol
         if len(client) != 2:
             self._addressType = IPv6Address
         self.server = server
         self.client = client
         self.hostname = client[0]
         self.sessionno = number
-        self.startReading()
+        reactor.addReader(self)
         self.connected = 1
 
     def limitKernelBuffer(self, size: int) -> None:
