@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import NamedTuple, overload
 from urllib.parse import unquote
 
@@ -68,6 +69,9 @@ def _tokens(value: str) -> tuple[str, ...]:
     return tuple(token for element in value.lower().split(",") if (token := element.strip(" \t")))
 
 
+_NO_REPEATED: Mapping[str, list[str]] = MappingProxyType({})
+
+
 class Headers:
     """
     Header fields in their order. Names are compared without case; values are latin-1.
@@ -81,7 +85,7 @@ class Headers:
         """`byName` has the last value of each name in lower case; it is made of `fields` if it is not given."""
         self._fields = tuple(fields)
         self.byName = {name.lower(): value for name, value in self._fields} if byName is None else byName
-        self._repeated: dict[str, list[str]] = {}
+        self._repeated = _NO_REPEATED
         if len(self.byName) < len(self._fields):
             self._join()
 

@@ -171,11 +171,11 @@ class Ring:
 
     def addReader(self, reader: Source) -> None:
         """Call its `read` when there is something to read."""
-        self._watch(reader, self._events.get(reader.fileno(), 0) | _IN)
+        self._watch(reader, _IN)
 
     def addWriter(self, writer: Source) -> None:
         """Call its `doWrite` when there is room to write."""
-        self._watch(writer, self._events.get(writer.fileno(), 0) | _OUT)
+        self._watch(writer, _OUT)
 
     def removeReader(self, reader: Source) -> None:
         """Stop calling its `read`."""
@@ -215,9 +215,10 @@ class Ring:
         delayed: IDelayedCall = self._reactor.callLater(delay, call, *arguments, **named)
         return delayed
 
-    def _watch(self, source: Source, events: int) -> None:
+    def _watch(self, source: Source, more: int) -> None:
         descriptor = source.fileno()
         before = self._events.get(descriptor, 0)
+        events = before | more
         if before == events:
             return
         if before:

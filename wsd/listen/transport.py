@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from fcntl import ioctl
+from functools import lru_cache
 from itertools import islice
 from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
@@ -316,8 +317,9 @@ class Sending(_Base):
         self.disconnected, self.connected = 1, 0
         self._queue = self._gathering = None
         self.unsent = 0
-        self._tellUnsent()
-        self._tell = None
+        if self._tell is not None:
+            self._tell(0)
+            self._tell = None
         self._sent, self._socketReader, self.receiver = self._taken, None, None
         producer, self.producer = self.producer, None
         if producer is not None:
@@ -369,9 +371,19 @@ class TCPTransport(Sending, tcp.Server):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} #{self.sessionno} of {self.hostname}>"
 
+    def getPeer(self) -> Any:
+        """The address of the peer. It is asked for a few times, soon after one another, and takes a while to make."""
+        kind: Any = self._addressType
+        return _addressOf(kind, *self.client)
+
     def getHost(self) -> Any:
         """The address at which it was accepted. The kernel is asked if the port listens on every address."""
         return getattr(self.server, "host", None) or super().getHost()
+
+
+@lru_cache(256)
+def _addressOf(kind: Callable[..., Any], *name: Any) -> Any:
+    return kind("TCP", *name)
 
 
 class UNIXTransport(Sending, unix.Server):
