@@ -100,7 +100,7 @@ def split(bytes data):
     version = (<int>at[0] - c"0", <int>at[2] - c"0")
     at += 3
     line = _text(begin, at)
-    fields = []
+    texts = []
     byName = {}
     while at < end:
         if end - at < 2 or at[0] != c"\r" or at[1] != c"\n":
@@ -123,6 +123,7 @@ def split(bytes data):
             last -= 1
         found = _text(value, last)
         names = _namesOf(name, colon - name)
-        fields.append((names[1], found))
+        texts.append(names[1])
+        texts.append(found)
         byName[names[2]] = found
-    return line, method, text, version, fields, byName
+    return line, method, text, version, tuple(texts), byName

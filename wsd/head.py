@@ -79,20 +79,31 @@ class Headers:
     `byName` maps each name, in lower case, to its value: a faster look-up than `get`.
     """
 
-    __slots__ = ("_fields", "_repeated", "byName")
+    __slots__ = ("_repeated", "_texts", "byName")
 
-    def __init__(self, fields: Iterable[tuple[str, str]] = (), byName: Mapping[str, str] | None = None) -> None:
-        """`byName` has the last value of each name in lower case; it is made of `fields` if it is not given."""
-        self._fields = tuple(fields)
-        self.byName = {name.lower(): value for name, value in self._fields} if byName is None else byName
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        texts = tuple(text for field in fields for text in field)
+        self._set(texts, {name.lower(): value for name, value in _pairs(texts)})
+
+    @classmethod
+    def ofTexts(cls, texts: tuple[str, ...], byName: Mapping[str, str]) -> Headers:
+        """Of names and values in turn, and the last value of each name in lower case."""
+        headers = cls.__new__(cls)
+        headers._set(texts, byName)
+        return headers
+
+    def _set(self, texts: tuple[str, ...], byName: Mapping[str, str]) -> None:
+        # Names and values in turn, since each open connection keeps its head: a tuple for each field takes 56 bytes.
+        self._texts = texts
+        self.byName = byName
         self._repeated = _NO_REPEATED
-        if len(self.byName) < len(self._fields):
+        if 2 * len(byName) < len(texts):
             self._join()
 
     def _join(self) -> None:
         """Join the values of fields with the same name into one list (RFC 9110 5.3)."""
         every: dict[str, list[str]] = {}
-        for name, value in self._fields:
+        for name, value in self:
             every.setdefault(name.lower(), []).append(value)
         self._repeated = {name: values for name, values in every.items() if len(values) > 1}
         self.byName = {name: ", ".join(values) for name, values in every.items()}
@@ -130,13 +141,18 @@ class Headers:
         return isinstance(name, str) and name.lower() in self.byName
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._fields)
+        return _pairs(self._texts)
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self._texts) // 2
 
     def __repr__(self) -> str:
-        return f"Headers({self._fields!r})"
+        return f"Headers({tuple(self)!r})"
+
+
+def _pairs(texts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    rest = iter(texts)
+    return zip(rest, rest, strict=True)
 
 
 class Head(NamedTuple):
@@ -216,8 +232,11 @@ def endOfHead(data: bytes, searched: int = 0) -> int:
     return end
 
 
-Parts = tuple[str, str, str, tuple[int, int], list[tuple[str, str]], dict[str, str]]
-"""Of a head: the request line, its method, target and version, the fields, and the last value of each name."""
+Parts = tuple[str, str, str, tuple[int, int], tuple[str, ...], dict[str, str]]
+"""
+Of a head: the request line, its method, target and version, the names and values of the fields in turn, and the last
+value of each name in lower case.
+"""
 
 
 def pythonSplit(data: bytes) -> Parts | None:
@@ -228,9 +247,9 @@ def pythonSplit(data: bytes) -> Parts | None:
         return None
     method, target, major, minor, lines = match.groups()
     split = [line.partition(":") for line in lines.split("\r\n")[1:]]
-    fields = [(name, value.strip(" \t")) for name, _, value in split]
-    byName = {name.lower(): value for name, value in fields}
-    return text[: match.start(5)], method, target, (int(major), int(minor)), fields, byName
+    texts = tuple(text for name, _, value in split for text in (name, value.strip(" \t")))
+    byName = {name.lower(): value for name, value in _pairs(texts)}
+    return text[: match.start(5)], method, target, (int(major), int(minor)), texts, byName
 
 
 def _found() -> Callable[[bytes], Parts | None]:
@@ -249,12 +268,12 @@ def parseHead(data: bytes) -> Head:
     parts = split(data) if len(data) <= MAX_HEAD else None
     if parts is None:
         raise _fault(data.decode("latin-1"))
-    line, method, target, version, fields, byName = parts
-    if len(fields) > MAX_HEADERS:
-        raise Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
+    line, method, target, version, texts, byName = parts
+    if len(texts) > 2 * MAX_HEADERS:
+        raise Refused(431, f"the request has {len(texts) // 2} header fields; send at most {MAX_HEADERS}")
     if version not in _VERSIONS:
         raise Refused(505, f"HTTP/{version[0]}.{version[1]} is not supported; use HTTP/1.1")
-    headers = Headers(fields, byName)
+    headers = Headers.ofTexts(texts, byName)
     path, query, authority = _readTarget(method, target)
     _checkHost(headers, version)
     if "content-length" in byName or "transfer-encoding" in byName:
