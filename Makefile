@@ -96,7 +96,7 @@ soak: $(VENV)/test $(VENV)/fast  ## kills the daemon 200 times in the midst of u
 clean:  ## removes whatever these verbs made
 	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info tests/node_modules wsd/uses/lib
 	find . -name __pycache__ -prune -exec rm -rf {} +
-	rm -f twisted/plugins/dropin.cache wsd/*/*.so wsd/protocols/soap/encodings/*.so
+	rm -f twisted/plugins/dropin.cache wsd/*.so wsd/*/*.so wsd/protocols/soap/encodings/*.so
 
 # The project itself is not installed (docs/development.md says why): its requirements are, and PYTHONPATH names the tree.
 define require
@@ -115,9 +115,9 @@ $(VENV)/run: setup.cfg pyproject.toml tools/requirements.py | $(VENV)/pyvenv.cfg
 	$(call require,build canvas xmpp topics yjs fast)
 
 # The compiled plane, where there is a compiler.
-$(VENV)/fast: setup.py pyproject.toml $(wildcard wsd/*/*.pyx wsd/*/*.pxd wsd/*/*.h) wsd/protocols/soap/encodings/_nbfx.pyx wsd/listen/records.py wsd/listen/sealing.py wsd/listen/secure.py | $(VENV)/run
+$(VENV)/fast: setup.py pyproject.toml wsd/_head.pyx $(wildcard wsd/*/*.pyx wsd/*/*.pxd wsd/*/*.h) wsd/protocols/soap/encodings/_nbfx.pyx wsd/listen/records.py wsd/listen/sealing.py wsd/listen/secure.py | $(VENV)/run
 	@! command -v cc >/dev/null || $(VENV)/bin/python setup.py --quiet build_ext --inplace
-	@if $(VENV)/bin/python -c "import wsd.frames._fast, wsd.listen._turn, wsd.protocols.soap.encodings._nbfx" 2>/dev/null; then touch $@; else echo "not compiled: frames are read in Python"; fi
+	@if $(VENV)/bin/python -c "import wsd._head, wsd.frames._fast, wsd.listen._turn, wsd.protocols.soap.encodings._nbfx" 2>/dev/null; then touch $@; else echo "not compiled: frames are read in Python"; fi
 
 # The libraries from npm of the pages of uses, where there is npm.
 $(LIBRARIES): wsd/uses/package.json wsd/uses/package-lock.json $(wildcard wsd/uses/bundle/*)

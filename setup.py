@@ -9,6 +9,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 COMPILED = {
+    "wsd/_head.pyx": [],
     "wsd/frames/_fast.pyx": ["wsd/frames/payload.h"],
     "wsd/listen/_turn.pyx": [],
     "wsd/listen/records.py": ["wsd/listen/records.pxd"],

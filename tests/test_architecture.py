@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("wsd/**/*.py"))
 
 FLOORS = (
+    ("wsd._head",),
     ("wsd", "wsd.head", "wsd.commands", "wsd.config", "wsd.errors"),
     ("wsd.metrics", "wsd.logs", "wsd.resources", "wsd.completion"),
     ("wsd.frames",),

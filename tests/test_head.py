@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wsd.head import MAX_HEAD, MAX_HEADERS, Head, Headers, Refused, parseHead, shown
+from wsd import _head
+from wsd.head import MAX_HEAD, MAX_HEADERS, Head, Headers, Refused, parseHead, pythonSplit, shown
 
 CHROMIUM = b"\r\n".join(
     [
@@ -25,6 +26,12 @@ CHROMIUM = b"\r\n".join(
         b"Sec-WebSocket-Protocol: soap, xmpp",
     ]
 )
+
+
+@pytest.fixture(params=[_head.split, pythonSplit], ids=["compiled", "python"], autouse=True)
+def split(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is run with either."""
+    monkeypatch.setattr("wsd.head.split", request.param)
 
 
 def head(*fields: str, line: str = "GET / HTTP/1.1") -> Head:

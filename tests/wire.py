@@ -141,6 +141,7 @@ class Wire:
         self.received = b""
         self.ended = False
         with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket = socket.create_connection(listening.getsockname())
             accepted, address = listening.accept()
         self._ends = (self.socket, accepted)

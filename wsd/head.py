@@ -7,9 +7,10 @@ Bytes that another parser might read differently are refused, not repaired: a he
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import NamedTuple, overload
 from urllib.parse import unquote
 
@@ -21,6 +22,9 @@ MAX_HEADERS = 100
 
 END = b"\r\n\r\n"
 """The end of a head."""
+
+_VERSIONS = ((1, 1), (1, 0))
+"""The supported versions of HTTP."""
 
 _TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _HEAD = re.compile(rf"({_TCHAR}{{1,32}}) ([!-~]++) HTTP/([0-9])\.([0-9])((?:\r\n{_TCHAR}++:[\t -~\x80-\xff]*+)*)\Z")
@@ -65,6 +69,9 @@ def _tokens(value: str) -> tuple[str, ...]:
     return tuple(token for element in value.lower().split(",") if (token := element.strip(" \t")))
 
 
+_NO_REPEATED: Mapping[str, list[str]] = MappingProxyType({})
+
+
 class Headers:
     """
     Header fields in their order. Names are compared without case; values are latin-1.
@@ -72,19 +79,31 @@ class Headers:
     `byName` maps each name, in lower case, to its value: a faster look-up than `get`.
     """
 
-    __slots__ = ("_fields", "_repeated", "byName")
+    __slots__ = ("_repeated", "_texts", "byName")
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self._fields = tuple(fields)
-        self.byName: Mapping[str, str] = {name.lower(): value for name, value in self._fields}
-        self._repeated: dict[str, list[str]] = {}
-        if len(self.byName) < len(self._fields):
+        texts = tuple(text for field in fields for text in field)
+        self._set(texts, {name.lower(): value for name, value in _pairs(texts)})
+
+    @classmethod
+    def ofTexts(cls, texts: tuple[str, ...], byName: Mapping[str, str]) -> Headers:
+        """Of names and values in turn, and the last value of each name in lower case."""
+        headers = cls.__new__(cls)
+        headers._set(texts, byName)
+        return headers
+
+    def _set(self, texts: tuple[str, ...], byName: Mapping[str, str]) -> None:
+        # Names and values in turn, since each open connection keeps its head: a tuple for each field takes 56 bytes.
+        self._texts = texts
+        self.byName = byName
+        self._repeated = _NO_REPEATED
+        if 2 * len(byName) < len(texts):
             self._join()
 
     def _join(self) -> None:
         """Join the values of fields with the same name into one list (RFC 9110 5.3)."""
         every: dict[str, list[str]] = {}
-        for name, value in self._fields:
+        for name, value in self:
             every.setdefault(name.lower(), []).append(value)
         self._repeated = {name: values for name, values in every.items() if len(values) > 1}
         self.byName = {name: ", ".join(values) for name, values in every.items()}
@@ -122,13 +141,18 @@ class Headers:
         return isinstance(name, str) and name.lower() in self.byName
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self._fields)
+        return _pairs(self._texts)
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self._texts) // 2
 
     def __repr__(self) -> str:
-        return f"Headers({self._fields!r})"
+        return f"Headers({tuple(self)!r})"
+
+
+def _pairs(texts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    rest = iter(texts)
+    return zip(rest, rest, strict=True)
 
 
 class Head(NamedTuple):
@@ -208,26 +232,53 @@ def endOfHead(data: bytes, searched: int = 0) -> int:
     return end
 
 
-def parseHead(data: bytes) -> Head:
-    """Parse a head, without the empty line that ends it. Raises `Refused` if it is malformed."""
+Parts = tuple[str, str, str, tuple[int, int], tuple[str, ...], dict[str, str]]
+"""
+Of a head: the request line, its method, target and version, the names and values of the fields in turn, and the last
+value of each name in lower case.
+"""
+
+
+def pythonSplit(data: bytes) -> Parts | None:
+    """Split a head into its parts; None if it is malformed. `wsd._head` does the same in C, where it is built."""
     text = data.decode("latin-1")
     match = _HEAD.match(text)
-    if match is None or len(text) > MAX_HEAD:
-        raise _fault(text)
+    if match is None:
+        return None
     method, target, major, minor, lines = match.groups()
     split = [line.partition(":") for line in lines.split("\r\n")[1:]]
-    fields = [(name, value.strip(" \t")) for name, _, value in split]
-    if len(fields) > MAX_HEADERS:
-        raise Refused(431, f"the request has {len(fields)} header fields; send at most {MAX_HEADERS}")
-    version = (int(major), int(minor))
-    if version not in ((1, 0), (1, 1)):
-        raise Refused(505, f"HTTP/{major}.{minor} is not supported; use HTTP/1.1")
-    headers = Headers(fields)
+    texts = tuple(text for name, _, value in split for text in (name, value.strip(" \t")))
+    byName = {name.lower(): value for name, value in _pairs(texts)}
+    return text[: match.start(5)], method, target, (int(major), int(minor)), texts, byName
+
+
+def _found() -> Callable[[bytes], Parts | None]:
+    try:
+        from wsd._head import split
+    except ImportError:
+        return pythonSplit
+    return split
+
+
+split = _found()
+
+
+def parseHead(data: bytes) -> Head:
+    """Parse a head, without the empty line that ends it. Raises `Refused` if it is malformed."""
+    parts = split(data) if len(data) <= MAX_HEAD else None
+    if parts is None:
+        raise _fault(data.decode("latin-1"))
+    line, method, target, version, texts, byName = parts
+    if len(texts) > 2 * MAX_HEADERS:
+        raise Refused(431, f"the request has {len(texts) // 2} header fields; send at most {MAX_HEADERS}")
+    if version not in _VERSIONS:
+        raise Refused(505, f"HTTP/{version[0]}.{version[1]} is not supported; use HTTP/1.1")
+    headers = Headers.ofTexts(texts, byName)
     path, query, authority = _readTarget(method, target)
     _checkHost(headers, version)
-    if "content-length" in headers.byName or "transfer-encoding" in headers.byName:
+    if "content-length" in byName or "transfer-encoding" in byName:
         _checkFraming(headers, version)
-    return Head(text[: match.start(5)], method, target, path, query, version, headers, authority)
+    return Head(line, method, target, path, query, version, headers, authority)
 
 
 def shown(text: str) -> str:
@@ -309,9 +360,14 @@ def _readTarget(method: str, target: str) -> tuple[str, str, str | None]:
 
 def _checkAuthority(what: str, authority: str) -> None:
     """Check a host and its port; `what` names them in the refusal."""
-    match = _HOST.match(authority)
-    if match is None or int(match[1] or 0) > 65535:
+    if not _isAuthority(authority):
         raise Refused(400, f"{what} {shown(authority)} is not a name or an address, with or without a port")
+
+
+@lru_cache(64)
+def _isAuthority(text: str) -> bool:
+    match = _HOST.match(text)
+    return match is not None and int(match[1] or 0) <= 65535
 
 
 def _checkHost(headers: Headers, version: tuple[int, int]) -> None:

@@ -29,6 +29,9 @@ from prometheus_client.registry import Collector
 class Cause(StrEnum):
     """Why a connection ended."""
 
+    __hash__ = str.__hash__
+    """That of Enum is written in Python, and causes are keys of counters."""
+
     peer_closed = "peer_closed"
     closed = "closed"
     lost = "lost"

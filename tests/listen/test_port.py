@@ -104,6 +104,14 @@ def test_all_that_wait_are_accepted_in_one_turn(here: Listening) -> None:
         assert names == {(transport.getPeer().host, transport.getPeer().port) for transport in here.accepted[-10:]}
 
 
+def test_connections_send_small_writes_at_once_and_never_block(here: Listening) -> None:
+    here.connect()
+    here.port.doRead()
+    (accepted,) = here.accepted
+    assert accepted.getTcpNoDelay()
+    assert not accepted.socket.getblocking()
+
+
 def test_a_turn_in_which_nobody_waits_accepts_nobody(here: Listening) -> None:
     here.port.doRead()
     assert here.accepted == []

@@ -81,6 +81,7 @@ class Pair:
         self.transport: Sending
         if kind == "tcp":
             with socket.create_server(("127.0.0.1", 0)) as listening:
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.peer = socket.create_connection(listening.getsockname())
                 accepted, address = listening.accept()
             self.transport = TCPTransport(accepted, protocol, address, None, 0, self.reactor)

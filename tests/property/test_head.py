@@ -9,7 +9,8 @@ from io import BytesIO
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wsd.head import MAX_HEADERS, Head, Headers, Refused, parseHead
+from wsd import _head
+from wsd.head import MAX_HEADERS, Head, Headers, Refused, parseHead, pythonSplit
 from wsd.policies.upgrade import checkUpgrade
 
 _WORDS = (
@@ -52,7 +53,8 @@ def written(head: Head) -> bytes:
 
 
 def check(data: bytes) -> Head | None:
-    """What holds for any bytes: a head that means one thing, or a refusal that can be sent."""
+    """What holds for any bytes: a head that means one thing, also in C, or a refusal that can be sent."""
+    assert _head.split(data) == pythonSplit(data)
     try:
         head = parseHead(data)
     except Refused as refused:

@@ -27,7 +27,12 @@ _OPTIONAL = ("via", "tls", "subprotocol", "extensions", "user")
 
 def pathOf(head: Head) -> str:
     """Returns the requested path for the log, cut to a limit. The query is left out, since it may have a secret."""
-    path = head.target.partition("?")[0]
+    return _shortened(head.target)
+
+
+@lru_cache(64)
+def _shortened(target: str) -> str:
+    path = target.partition("?")[0]
     return escaped(path if len(path) <= _LOGGED else f"{path[:_LOGGED]}...")
 
 
@@ -48,7 +53,7 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
     """Write the line about a WebSocket that has ended."""
     frames, request = connection.frames, connection.request
     fields = {
-        "cause": connection.cause.value,
+        "cause": str(connection.cause),
         "by": _BY.get(connection.cause, "server"),
         "code": code,
         "sentence": sentence,
@@ -64,7 +69,7 @@ def logClosed(connection: Any, code: int, sentence: str) -> None:
         "messages_sent": frames.messagesOut,
         "bytes_sent": frames.bytesOut,
     }
-    optional = tuple([name for name in _OPTIONAL if fields.get(name) is not None])
+    optional = tuple(filter(fields.get, _OPTIONAL))
     connection.log.publish(_closedTemplate(optional, bool(sentence)), fields, event="connection.closed")
 
 

@@ -80,7 +80,7 @@ class Listener:
             port = TCPPort._fromListeningDescriptor(reactor, descriptor, self.socket.family, factory)
         if self.shared:
             port.batch = _FAIR
-        port.transport = _onRing(port.transport, ring)
+        port.ring = ring
         port.shortage = shortage
         if self.secure:
             # A TLS client would not understand an answer in plain HTTP.
@@ -100,8 +100,3 @@ class Listener:
         """Close a socket that was bound and never adopted."""
         if self.socket is not None:
             self.socket.close()
-
-
-def _onRing(transport: Any, ring: Any) -> Any:
-    """Builds this transport on the ring; a port passes its own reactor as the last argument."""
-    return lambda *arguments: transport(*arguments[:-1], ring)

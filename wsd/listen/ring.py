@@ -159,22 +159,23 @@ class Ring:
 
     def _lose(self, source: Source, why: BaseException, reading: bool) -> None:
         """Remove a source that is lost, or stop reading one whose peer has closed only its own half."""
-        self.removeReader(source)
+        reason = _REASONS.get(type(why)) or Failure(why)
         if reading and isinstance(why, error.ConnectionDone) and IHalfCloseableDescriptor.providedBy(source):
-            source.readConnectionLost(Failure(why))
-            return
-        self.removeWriter(source)
-        source.connectionLost(_REASONS.get(type(why)) or Failure(why))
+            self.removeReader(source)
+            source.readConnectionLost(reason)
+        else:
+            self.remove(source)
+            source.connectionLost(reason)
 
     # -- called by connections ------------------------------------------------------------------------------------
 
     def addReader(self, reader: Source) -> None:
         """Call its `read` when there is something to read."""
-        self._watch(reader, self._events.get(reader.fileno(), 0) | _IN)
+        self._watch(reader, _IN)
 
     def addWriter(self, writer: Source) -> None:
         """Call its `doWrite` when there is room to write."""
-        self._watch(writer, self._events.get(writer.fileno(), 0) | _OUT)
+        self._watch(writer, _OUT)
 
     def removeReader(self, reader: Source) -> None:
         """Stop calling its `read`."""
@@ -183,6 +184,10 @@ class Ring:
     def removeWriter(self, writer: Source) -> None:
         """Stop calling its `doWrite`."""
         self._unwatch(writer, _OUT)
+
+    def remove(self, source: Source) -> None:
+        """Stop calling it."""
+        self._unwatch(source, _IN | _OUT)
 
     def readChanged(self, source: Source) -> None:
         """Called when a source has another `read`."""
@@ -194,7 +199,7 @@ class Ring:
         """Remove and return all connections."""
         sources = list(self._sources.values())
         for source in sources:
-            self._unwatch(source, _IN | _OUT)
+            self.remove(source)
         return sources
 
     def getReaders(self) -> list[Source]:
@@ -210,9 +215,10 @@ class Ring:
         delayed: IDelayedCall = self._reactor.callLater(delay, call, *arguments, **named)
         return delayed
 
-    def _watch(self, source: Source, events: int) -> None:
+    def _watch(self, source: Source, more: int) -> None:
         descriptor = source.fileno()
         before = self._events.get(descriptor, 0)
+        events = before | more
         if before == events:
             return
         if before:

@@ -13,6 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from fcntl import ioctl
+from functools import lru_cache
 from itertools import islice
 from termios import TIOCOUTQ
 from typing import TYPE_CHECKING, Any
@@ -316,14 +317,19 @@ class Sending(_Base):
         self.disconnected, self.connected = 1, 0
         self._queue = self._gathering = None
         self.unsent = 0
-        self._tellUnsent()
-        self._tell = None
+        if self._tell is not None:
+            self._tell(0)
+            self._tell = None
         self._sent, self._socketReader, self.receiver = self._taken, None, None
         producer, self.producer = self.producer, None
         if producer is not None:
             producer.stopProducing()
-        self.stopReading()
-        self.stopWriting()
+        ring: Any = self.reactor
+        if isinstance(ring, Ring):
+            ring.remove(self)
+        else:
+            self.stopReading()
+            self.stopWriting()
         self._closeSocket(not isinstance(reason.value, ConnectionAborted))
         protocol = self.protocol
         del self.protocol, self.socket, self.fileno
@@ -339,16 +345,19 @@ class TCPTransport(Sending, tcp.Server):
     def __init__(
         self, accepted: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any
     ) -> None:
-        """As Twisted's, but without formatting two texts for each connection."""
-        tcp.Connection.__init__(self, accepted, protocol, reactor)
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        """As Twisted's, without the texts for its log and the buffers for its own way of sending."""
+        self.reactor = reactor
+        self.socket = accepted
+        accepted.setblocking(False)
+        self.fileno = accepted.fileno
+        self.protocol = protocol
         if len(client) != 2:
             self._addressType = IPv6Address
         self.server = server
         self.client = client
         self.hostname = client[0]
         self.sessionno = number
-        self.startReading()
+        reactor.addReader(self)
         self.connected = 1
 
     def limitKernelBuffer(self, size: int) -> None:
@@ -362,9 +371,19 @@ class TCPTransport(Sending, tcp.Server):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} #{self.sessionno} of {self.hostname}>"
 
+    def getPeer(self) -> Any:
+        """The address of the peer. It is asked for a few times, soon after one another, and takes a while to make."""
+        kind: Any = self._addressType
+        return _addressOf(kind, *self.client)
+
     def getHost(self) -> Any:
         """The address at which it was accepted. The kernel is asked if the port listens on every address."""
         return getattr(self.server, "host", None) or super().getHost()
+
+
+@lru_cache(256)
+def _addressOf(kind: Callable[..., Any], *name: Any) -> Any:
+    return kind("TCP", *name)
 
 
 class UNIXTransport(Sending, unix.Server):

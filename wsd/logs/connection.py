@@ -32,16 +32,14 @@ class ConnectionLog:
 
     def publish(self, template: str, fields: dict[str, Any], **more: Any) -> None:
         """Log a normal event, of which `fields` becomes a part without a copy."""
-        fields.update(
-            more,
-            id=self.id,
-            log_logger=_logger,
-            log_level=LogLevel.info,
-            log_namespace=_logger.namespace,
-            log_source=None,
-            log_format=template,
-            log_time=time(),
-        )
+        fields.update(more)
+        fields["id"] = self.id
+        fields["log_logger"] = _logger
+        fields["log_level"] = LogLevel.info
+        fields["log_namespace"] = _logger.namespace
+        fields["log_source"] = None
+        fields["log_format"] = template
+        fields["log_time"] = time()
         globalLogPublisher(fields)
 
     def warn(self, template: str, /, **fields: Any) -> None:

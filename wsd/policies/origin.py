@@ -58,6 +58,7 @@ def _read(hosts: tuple[str, ...]) -> _Hosts:
     return _Hosts(frozenset(map(hostName, hosts)), ends, ANY in hosts)
 
 
+@lru_cache(64)
 def checkHost(host: str, hosts: tuple[str, ...], isWide: bool = False) -> None:
     """
     Check that Host is one of this daemon's names, on any port. Raises `Refused` (421).
@@ -86,6 +87,7 @@ def _isAddress(name: str) -> bool:
     return True
 
 
+@lru_cache(64)
 def checkOrigin(origin: str | None, allowed: tuple[str, ...], host: str, hosts: tuple[str, ...]) -> None:
     """
     Check that a page of this origin may open the route. `allowed` has "same-host", "null", "*" and whole origins.

@@ -57,6 +57,8 @@ class SiteRoute:
         """Finds out who a client is; None if everyone may connect."""
         self.origins = route.origins
         self.factories = factories
+        self._single = factories.get(None)
+        """The factory for every subprotocol, None if there is one for each."""
         self._resources = {id(factory): factory.resource() for factory in self.distinct()}
 
     def distinct(self) -> list[Factory]:
@@ -69,14 +71,13 @@ class SiteRoute:
 
         Raises `Refused`: 400 if there is none, 503 if it has not started.
         """
-        factory = self._chosen(offered)
-        checkUsable(factory)
+        factory = self._single or self._chosen(offered)
+        if factory.unusable is not None or factory.hasFailed:
+            checkUsable(factory)
         return factory
 
     def _chosen(self, offered: tuple[str, ...]) -> Factory:
-        single = self.factories.get(None)
-        if single is not None:
-            return single
+        """Returns that of the subprotocol which is chosen among those of all factories."""
         available = tuple(name for name in self.factories if name)
         chosen = choose(offered, available, self.route.prefer)
         factory = self.factories.get(chosen or "")

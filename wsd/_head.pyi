@@ -1,0 +1,3 @@
+from wsd.head import Parts
+
+def split(data: bytes) -> Parts | None: ...
