@@ -42,8 +42,11 @@ _FACTORIES = {
 def known() -> dict[str, EntryPoint]:
     """Returns all protocols by name. If another package uses a name of wsd's own, wsd's own protocol wins."""
     others = {point.name: point for point in entry_points(group=GROUP)}
-    ours = {name: EntryPoint(name, factory, GROUP) for name, factory in _FACTORIES.items()}
-    return {**others, **ours}
+    return {**others, **_own()}
+
+
+def _own() -> dict[str, EntryPoint]:
+    return {name: EntryPoint(name, factory, GROUP) for name, factory in _FACTORIES.items()}
 
 
 def load(name: str) -> type[Factory]:
@@ -58,7 +61,8 @@ def load(name: str) -> type[Factory]:
 
 def _loadPoint(name: str) -> Any:
     """What the entry point of a protocol names."""
-    points = known()
+    # Each installed package has a file of entry points. Reading all of them takes longer than loading a protocol.
+    points = _own() if name in _FACTORIES else known()
     if name not in points:
         raise ConfigError(f'there is no protocol "{name}"; {nearest(name, points)}')
     point = points[name]
