@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from wsd.config import ConfigError
 from wsd.config.code import load as loadCode
 from wsd.config.values import nearest
-from wsd.connection import factoryOf
 from wsd.logs import describeError
 
 if TYPE_CHECKING:
@@ -56,6 +55,9 @@ def load(name: str) -> type[Factory]:
     Raises ConfigError if there is no such protocol or it cannot be imported. If the missing module is one of the
     protocol's own package, that package is broken, and ModuleNotFoundError is raised.
     """
+    # Imported late: it imports Autobahn, which commands that load no protocol do without.
+    from wsd.connection import factoryOf
+
     return factoryOf(loadCode(name) if ":" in name else _loadPoint(name), name)
 
 
