@@ -7,6 +7,8 @@ VENV ?= .venv
 LIBRARIES := wsd/uses/lib/LICENSES.txt
 
 export PYTHONPATH := $(CURDIR)
+# Without bytecode, each process that a target starts would compile the tree and the tests again.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import compileall
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -27,6 +29,12 @@ globalLogBeginner.beginLoggingTo(
 # How long an example takes depends on what else the machine does.
 settings.register_profile("wsd", deadline=None)
 settings.load_profile("wsd")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiles the tree once: with PYTHONDONTWRITEBYTECODE, each daemon that a test starts would do so again."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(__file__).parents[1] / "wsd", quiet=1)
 
 
 @pytest.fixture(autouse=True)

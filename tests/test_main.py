@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.commands import wsd
+from tests.commands import run, wsd
 from wsd import __version__
 from wsd.config import defaultText
 
@@ -35,6 +36,45 @@ class TestCommands:
 
     def test_version(self, tmp_path: Path) -> None:
         assert wsd(tmp_path, "--version").stdout == f"wsd {__version__}\n"
+
+
+LISTED = """
+import sys
+from wsd.__main__ import main
+try:
+    main(sys.argv[2:])
+except SystemExit:
+    pass
+print("imported:", *set(sys.argv[1].split()).intersection(sys.modules))
+"""
+
+ALONE = """
+built_in = false
+[route."/echo"]
+protocol = "echo"
+"""
+
+
+class TestWhatACommandImports:
+    """A command starts quickly because it imports only the libraries that it needs."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "without"),
+        [
+            ("--version", "twisted.internet wsd.connection"),
+            ("ctl --help", "twisted.internet prometheus_client wsd.connection"),
+            ("why --help", "twisted.internet wsd.connection"),
+            ("xmpp --help", "twisted.internet wsd.connection lxml"),
+            ("config", "autobahn OpenSSL wsd.connection"),
+            ("serve --help", "autobahn OpenSSL wsd.connection"),
+            ("connect --help", "lxml jwt wsd.connection wsd.service prompt_toolkit"),
+            ("check wsd.toml", "lxml puremagic jwt PIL pycrdt scramp txredisapi"),
+        ],
+    )
+    def test_is_not_more_than_it_needs(self, tmp_path: Path, arguments: str, without: str) -> None:
+        (tmp_path / "wsd.toml").write_text(ALONE)
+        done = run(tmp_path, [sys.executable, "-c", LISTED, without, *arguments.split()])
+        assert (done.returncode, done.stderr, done.stdout.splitlines()[-1]) == (0, "", "imported:")
 
 
 class TestConfig:

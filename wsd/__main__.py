@@ -43,7 +43,7 @@ def commandsOf(name: str = "") -> Commands:
     parser.add_argument("--version", action="version", version=f"wsd {__version__}", help="print the version and exit")
     commands = Commands(parser)
     every = dict.fromkeys(module for modules in _MODULES.values() for module in modules)
-    for module in () if name == "completion" else _MODULES.get(name, every):
+    for module in () if name in ("completion", "--version") else _MODULES.get(name, every):
         import_module(module).addCommands(commands)
     completion.addCommands(commands, commandsOf)
     return commands

@@ -16,7 +16,7 @@ __all__ = ["server"]
 
 FAKE = [
     *FLAGS,
-    "--use-fake-device-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=5",  # 20 pictures per second of four people are a second core
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]

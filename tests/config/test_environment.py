@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -237,6 +237,16 @@ class TestAVariableOfAnother:
             "WSD_PROT: there is no such key, so it is ignored",
         ]
         assert unknown[1].endswith('did you mean "WSD_PORT"?')
+
+    def test_keys_are_collected_only_where_there_is_a_variable(self) -> None:
+        """To collect them, each protocol is loaded."""
+
+        def loaded(name: str) -> NoReturn:
+            raise AssertionError(f"{name} was loaded")
+
+        assert Environment({"HOME": "/root"}, Table({}), loaded).unknown() == []
+        with pytest.raises(AssertionError, match="was loaded"):
+            Environment({"WSD_VERSION": "1.2"}, Table({}), loaded).unknown()
 
     def test_that_kubernetes_sets_for_a_service_of_this_name_is_ignored(self) -> None:
         links = {

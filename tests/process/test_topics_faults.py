@@ -36,7 +36,7 @@ def module(name: str, *arguments: str) -> None:
 
 def test_a_killed_daemon_with_a_file_loses_and_doubles_nothing() -> None:
     """A short run of `make soak`."""
-    module("topickills", "--kills", "5")
+    module("topickills", "--kills", "3")
 
 
 def test_two_daemons_on_a_redis_that_is_killed_lose_and_double_nothing() -> None:
@@ -142,8 +142,9 @@ def test_a_resume_has_no_gap_within_the_retention_and_tells_of_one_beyond(backen
 # -- clients that ask for too much ------------------------------------------------------------------------------------
 
 
-def test_clients_that_never_read_take_no_more_than_their_bounds() -> None:
-    """Ten clients with 100 filters each; 200 MiB are published. What waits is shared, and bounded for each."""
+@pytest.mark.parametrize("mebibytes", [120, pytest.param(200, marks=whole)])
+def test_clients_that_never_read_take_no_more_than_their_bounds(mebibytes: int) -> None:
+    """Ten clients with 100 filters each. What waits is shared, and bounded for each."""
     with runningDaemon(config=topics(slow_size="1 MiB", history_count=10)) as daemon, ExitStack() as clients:
         for _ in range(10):
             socket = clients.enter_context(enveloped(daemon))
@@ -155,18 +156,19 @@ def test_clients_that_never_read_take_no_more_than_their_bounds() -> None:
             socket.socket.setsockopt(1, 8, 4096)
         before = daemon.memory
         text = "x" * (MIB - 1000)
-        for _ in range(200):
+        for _ in range(mebibytes):
             assert post(daemon, text)[0] == 202
         assert daemon.memory - before < 100 * MIB
         print(f"{(daemon.memory - before) / MIB:.0f} MiB more")
 
 
-def test_a_stranger_who_names_thousands_of_topics_pushes_out_no_last_value() -> None:
+@pytest.mark.parametrize("count", [1000, pytest.param(3000, marks=whole)])
+def test_a_stranger_who_names_thousands_of_topics_pushes_out_no_last_value(count: int) -> None:
     with runningDaemon(config=topics(max_topics=100)) as daemon, enveloped(daemon) as socket:
         say(socket, "publish", id=0, topic="kept", data=1, key="k")
-        for number in range(3000):
+        for number in range(count):
             socket.send(json.dumps({"publish": {"id": number, "topic": f"t/{number}", "data": 1}}))
-        answers = [json.loads(socket.recv(30)) for _ in range(3000)]
+        answers = [json.loads(socket.recv(30)) for _ in range(count)]
         assert all("published" in answer for answer in answers)
         connection = http.client.HTTPConnection("127.0.0.1", daemon.port(), timeout=30)
         connection.request("GET", "/topics/kept")
@@ -174,16 +176,17 @@ def test_a_stranger_who_names_thousands_of_topics_pushes_out_no_last_value() -> 
         connection.close()
 
 
-def test_a_storm_of_members_and_direct_messages_ends_who_does_not_read_alone() -> None:
+@pytest.mark.parametrize("count", [1000, pytest.param(2000, marks=whole)])
+def test_a_storm_of_members_and_direct_messages_ends_who_does_not_read_alone(count: int) -> None:
     with runningDaemon(config=topics(slow_count=100)) as daemon, ExitStack() as clients:
         watcher, deaf, storm = (clients.enter_context(enveloped(daemon)) for _ in range(3))
         say(watcher, "subscribe", topic="a", presence=True)
         member = say(deaf, "enter", topic="a", state="x" * 900)["entered"]["member"]
         assert "presence" in json.loads(watcher.recv(30))
         assert "entered" in say(storm, "enter", topic="a")
-        for number in range(2000):
+        for number in range(count):
             storm.send(json.dumps({"direct": {"id": number, "topic": "a", "to": member, "text": "x" * 20_000}}))
-        answers = [json.loads(storm.recv(30)) for _ in range(2000)]
+        answers = [json.loads(storm.recv(30)) for _ in range(count)]
         codes = {answer["error"]["code"] if "error" in answer else "directed" for answer in answers}
         assert codes <= {"directed", "no_member"}
         assert post(daemon, "still there")[0] == 202

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -48,6 +49,17 @@ class TestOurs:
     def test_each_has_a_factory(self) -> None:
         for name in ("echo", "describe"):
             assert issubclass(protocols.load(name), Factory)
+
+    def test_they_are_found_without_looking_at_installed_packages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """That takes longer than a protocol needs to load, and a daemon loads one for each of its routes."""
+
+        def looked(**_: str) -> NoReturn:
+            raise AssertionError("installed packages were searched")
+
+        monkeypatch.setattr(protocols, "entry_points", looked)
+        assert protocols.load("echo") is EchoFactory
+        with pytest.raises(AssertionError, match="were searched"):
+            protocols.load("zzz")
 
     def test_its_options_are_its_factorys(self) -> None:
         assert protocols.optionsOf("echo") is EchoFactory.Options

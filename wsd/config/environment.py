@@ -133,8 +133,9 @@ class Environment:
 
     def unknown(self) -> list[str]:
         """A warning for each variable that is no key. They may be another program's, such as WSD_VERSION."""
-        keys = self._allKeys()
-        names = [name for name, _ in self._given() if not {name, name.removesuffix(FILE)} & keys.keys()]
+        given = [name for name, _ in self._given()]
+        keys = self._allKeys() if given else {}
+        names = [name for name in given if not {name, name.removesuffix(FILE)} & keys.keys()]
         return [f"{name}: there is no such key, so it is ignored; {nearest(name, keys)}" for name in names]
 
     def _given(self) -> Iterator[tuple[str, tuple[str, bool]]]:

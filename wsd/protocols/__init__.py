@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from wsd.config import ConfigError
 from wsd.config.code import load as loadCode
 from wsd.config.values import nearest
-from wsd.connection import factoryOf
 from wsd.logs import describeError
 
 if TYPE_CHECKING:
@@ -42,8 +41,11 @@ _FACTORIES = {
 def known() -> dict[str, EntryPoint]:
     """Returns all protocols by name. If another package uses a name of wsd's own, wsd's own protocol wins."""
     others = {point.name: point for point in entry_points(group=GROUP)}
-    ours = {name: EntryPoint(name, factory, GROUP) for name, factory in _FACTORIES.items()}
-    return {**others, **ours}
+    return {**others, **_own()}
+
+
+def _own() -> dict[str, EntryPoint]:
+    return {name: EntryPoint(name, factory, GROUP) for name, factory in _FACTORIES.items()}
 
 
 def load(name: str) -> type[Factory]:
@@ -53,12 +55,16 @@ def load(name: str) -> type[Factory]:
     Raises ConfigError if there is no such protocol or it cannot be imported. If the missing module is one of the
     protocol's own package, that package is broken, and ModuleNotFoundError is raised.
     """
+    # Imported late: it imports Autobahn, which commands that load no protocol do without.
+    from wsd.connection import factoryOf
+
     return factoryOf(loadCode(name) if ":" in name else _loadPoint(name), name)
 
 
 def _loadPoint(name: str) -> Any:
     """What the entry point of a protocol names."""
-    points = known()
+    # Each installed package has a file of entry points. Reading all of them takes longer than loading a protocol.
+    points = _own() if name in _FACTORIES else known()
     if name not in points:
         raise ConfigError(f'there is no protocol "{name}"; {nearest(name, points)}')
     point = points[name]
