@@ -27,7 +27,7 @@ FLOORS = (
     ("wsd.web", "wsd.listen", "wsd.uses", "wsd.control"),
     ("wsd.service",),
     ("wsd.processes",),
-    ("wsd.tap", "wsd.client", "wsd.why"),
+    ("wsd.tap", "wsd.client", "wsd.why", "wsd.backup"),
     ("wsd.standalone",),
     ("wsd.__main__",),
 )

@@ -27,6 +27,7 @@ tests/test_architecture.py checks:
     standalone    the command line of pywebsocket's standalone.py
     client        the clients of `wsd connect`, `wsd echo`, `wsd blob` and `wsd topics`
     why           `wsd why`: what the log says about a connection, in sentences
+    backup        `wsd backup`: a copy of the state folder while the daemon runs
     __main__      `wsd COMMAND`: the list of all commands
 
 A pywebsocket handler is a file NAME_wsh.py in the folder of `twistd wsd -w FOLDER`. It answers at /NAME with two

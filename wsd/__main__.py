@@ -19,6 +19,7 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "echo": ("wsd.client.echo",),
     "ctl": ("wsd.client.ctl.command",),
     "why": ("wsd.why",),
+    "backup": ("wsd.backup.command",),
     "blob": ("wsd.client.blob", "wsd.protocols.blob.tool"),
     "topics": ("wsd.client.topics.tool",),
     "xmpp": ("wsd.protocols.xmpp.tool",),

@@ -15,6 +15,15 @@ from wsd.config.state import makeFile, makeFolder
 _PATIENCE = 10.0
 """Seconds to wait for another process that uses the file."""
 
+INDEX, PARTS, FILES = "index.sqlite", "parts", "files"
+"""
+The names in a folder of stored files: a database that knows all files, and the folders of the unfinished and of the
+finished ones. A file moves from PARTS to FILES when it is finished, and is never changed after that.
+"""
+
+_BACKUP = 0x77736462
+"""The application ID of a database that `wsd backup` has written, and that was not opened since then: "wsdb"."""
+
 
 def openStore(path: Path, schema: str) -> sqlite3.Connection:
     """
@@ -50,6 +59,21 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def markAsBackup(db: sqlite3.Connection) -> None:
+    """Mark a database as a backup, for `wasRestored`. Raises sqlite3.Error."""
+    db.execute(f"PRAGMA application_id = {_BACKUP}")
+
+
+def wasRestored(db: sqlite3.Connection) -> bool:
+    """Whether a database is a backup that is opened for the first time. Raises sqlite3.Error."""
+    return bool(db.execute("PRAGMA application_id").fetchone()[0] == _BACKUP)
+
+
+def markAsOpened(db: sqlite3.Connection) -> None:
+    """Mark a database as one that is in use, and no backup any more. Raises sqlite3.Error."""
+    db.execute("PRAGMA application_id = 0")
 
 
 def checkStore(path: Path) -> list[str]:

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.web.resource import IResource
 
 from wsd.config import stateFolder
-from wsd.config.stores import whyNotCreated
+from wsd.config.stores import INDEX, whyNotCreated
 from wsd.connection import CannotStart, Connection, Factory, Placement
 from wsd.policies.budget import MemoryUse
 from wsd.policies.meter import Meter
@@ -34,7 +34,7 @@ from wsd.protocols.blob.pipe import Syncing
 from wsd.protocols.blob.quota import BlobLimits
 from wsd.protocols.blob.service import BlobService
 from wsd.protocols.blob.slots import BlobSlots
-from wsd.protocols.blob.store import INDEX, BlobStore
+from wsd.protocols.blob.store import BlobStore
 from wsd.protocols.blob.transfers import Transfers
 
 _SWEEP = 60.0

@@ -18,15 +18,13 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
+from wsd.config.stores import FILES, INDEX, PARTS
 from wsd.protocols.blob.errors import BlobError, translateErrors
 from wsd.protocols.blob.file import FileReader, UploadFile, cut, isIdle, makeFolder, syncFolder
 from wsd.protocols.blob.finished import FinishedFiles
 from wsd.protocols.blob.index import Blob, BlobIndex, UploadRow, UploadState
 from wsd.protocols.blob.quota import BlobLimits, Quota
 from wsd.protocols.blob.upload import BlobUpload, NewUpload
-
-INDEX = "index.sqlite"
-"""The file name of the index. A folder without it is not a store yet."""
 
 SLOT = "slot "
 """
@@ -54,8 +52,8 @@ class BlobStore:
     def __init__(self, root: Path, limits: BlobLimits, now: Callable[[], float]) -> None:
         self._limits = limits
         self._now = now
-        self.parts = root / "parts"
-        self.files = root / "files"
+        self.parts = root / PARTS
+        self.files = root / FILES
         with translateErrors():
             for folder in (root, self.parts, self.files):
                 makeFolder(folder)

@@ -11,10 +11,11 @@ from pathlib import Path
 from wsd.commands import Commands
 from wsd.config import ConfigError
 from wsd.config.state import foundFolder, whoMay
+from wsd.config.stores import INDEX
 from wsd.config.values import printable
 from wsd.protocols.blob.errors import BlobError
 from wsd.protocols.blob.quota import BlobLimits
-from wsd.protocols.blob.store import INDEX, BlobStore
+from wsd.protocols.blob.store import BlobStore
 
 
 def _storeOf(arguments: Namespace) -> BlobStore:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsd.config.stores import openStore, transaction
-from wsd.protocols.topics.position import Position
+from wsd.config.stores import markAsOpened, openStore, transaction, wasRestored
+from wsd.protocols.topics.position import Position, newEpoch
 from wsd.protocols.topics.publication import Publication, TopicMessage
 
 _SCHEMA = """
@@ -82,6 +82,21 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._db = openStore(path, _SCHEMA)
+        if wasRestored(self._db):
+            self._renew()
+
+    def _renew(self) -> None:
+        """
+        Give each topic a new epoch. A backup knows less than some clients do.
+
+        Otherwise the next messages would get offsets that these clients believe they have read.
+        """
+        with transaction(self._db):
+            epochs = self._db.execute("SELECT name, epoch FROM topic").fetchall()
+            renewed = [(newEpoch(), name, epoch) for name, epoch in epochs]
+            self._db.executemany("UPDATE once SET epoch = ? WHERE topic = ? AND epoch = ?", renewed)
+            self._db.executemany("UPDATE topic SET epoch = ? WHERE name = ? AND epoch = ?", renewed)
+            markAsOpened(self._db)
 
     def close(self) -> None:
         """Close the file."""
