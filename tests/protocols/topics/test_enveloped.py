@@ -14,6 +14,7 @@ from tests.protocols.topics.routes import at, closing, daemonOf, heard
 from tests.wire import Client, Daemon
 from wsd.config import Policies
 from wsd.protocols.topics.enveloped import ENVELOPED
+from wsd.protocols.topics.errors import TopicError
 
 
 def enveloped(daemon: Daemon) -> Client:
@@ -274,6 +275,19 @@ class TestSubscribing:
         newest("a", 0).chainDeferred(waiting)
         answer, message = told(client)
         assert answer["subscribed"]["position"] == message["message"]["position"]
+
+    def test_that_fails_brings_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        daemon = daemonOf()
+        client, sender = subscribed(daemon, "b"), at(daemon, "a")
+        waiting = Deferred[Any]()
+        monkeypatch.setattr(daemon.factories["/topics/*"].parts.hub.backend, "newest", lambda *_: waiting)
+        assert ask(client, "subscribe", id=1, topic="a") == []
+        sender.say("1")
+        at(daemon, "b").say("2")
+        waiting.errback(TopicError("unavailable", "try again later"))
+        message, refused = told(client)
+        assert message["message"]["topic"] == "b"
+        assert refused["error"]["code"] == "unavailable"
 
     def test_ends_with_unsubscribe(self) -> None:
         daemon = daemonOf()

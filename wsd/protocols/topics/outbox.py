@@ -189,6 +189,22 @@ class Outbox:
                 del self._waiting[key]
                 self._left(item)
 
+    def forget(self, isUnwanted: Callable[[Item], bool]) -> None:
+        """Drop what waits and is not wanted any more."""
+        wanted: deque[Item] = deque()
+        while self._replay:
+            item = self._popReplayed()
+            if not isUnwanted(item):
+                wanted.append(item)
+        for item in wanted:
+            self._items.add(self, item)
+        self._replay = wanted
+        for key, item in list(self._waiting.items()):
+            if isUnwanted(item):
+                del self._waiting[key]
+                self._left(item)
+        self.drained()
+
     def drained(self) -> None:
         """The connection has room: send what waits."""
         while len(self) and not self._isHeld and not self._receiver.isFull:

@@ -12,7 +12,7 @@ from wsd.protocols.topics.enveloped.socket import EnvelopedSocket
 from wsd.protocols.topics.errors import SLOW, TopicError
 from wsd.protocols.topics.members import PresenceEvent
 from wsd.protocols.topics.messages import TopicRequest, line, memberFields
-from wsd.protocols.topics.names import checkFilter, checkName, covers, isFilter
+from wsd.protocols.topics.names import checkFilter, checkName, covers, isFilter, matches
 from wsd.protocols.topics.parts import TopicsParts
 from wsd.protocols.topics.publication import DirectMessage, Item, Loss, Publication
 from wsd.protocols.topics.replay import Beginning, Replay
@@ -139,6 +139,15 @@ class EnvelopedFeed:
         self._hub.unsubscribe(self, levels)
         if self.watched.pop(topic, None) is not None:
             self._hub.unwatch(self, levels)
+        self._outbox.forget(self._isUnwanted)
+        for each in [each for each in self._skipped if not _isAmong(self.subscribed, each)]:
+            del self._skipped[each]
+
+    def _isUnwanted(self, item: Item) -> bool:
+        """Whether an item is of a topic that is not subscribed to, or watched, any more."""
+        if isinstance(item, DirectMessage):
+            return False
+        return not _isAmong(self.watched if isinstance(item, PresenceEvent) else self.subscribed, item.topic)
 
     # -- moving to a new process ----------------------------------------------------------------------------------
 
@@ -232,6 +241,12 @@ class EnvelopedFeed:
     def relieve(self) -> None:
         """The daemon has no memory left: close."""
         self._socket.closeForMemory()
+
+
+def _isAmong(patterns: dict[str, Levels], topic: str) -> bool:
+    """Whether one of these topics and filters matches a topic."""
+    levels = tuple(topic.split("/"))
+    return any(matches(each, levels) for each in patterns.values())
 
 
 def _levelsOf(topic: str) -> Levels:

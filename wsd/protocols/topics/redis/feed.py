@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.python.failure import Failure
 
 from wsd.protocols.topics.backend import BackendReceiver
@@ -40,6 +40,8 @@ class RedisFeed:
         self._pending: dict[Levels, list[Deferred[None]]] = {}
         """Topics and filters that Redis has not confirmed yet."""
         self._follower = Follower(self)
+        self._settling = DeferredLock()
+        """Held while it is found out from where on topics are followed, of which what was missed must come first."""
         self._early: list[Publication] | None = None
         """While what was missed is read: what comes meanwhile of topics that are not followed yet."""
         self.receiver: BackendReceiver | None = None
@@ -69,8 +71,8 @@ class RedisFeed:
 
     async def _listen(self, pattern: Levels, command: str, channels: tuple[bytes, ...]) -> None:
         await self._link.listen(command, *channels)
-        self._listening.confirm(pattern)
-        await self._baseline(pattern)
+        self._listening.confirm("/".join(pattern))
+        await self._settling.run(lambda: Deferred.fromCoroutine(self._baseline(pattern)))
         self._confirm(pattern)
 
     async def _baseline(self, pattern: Levels) -> None:
@@ -102,16 +104,23 @@ class RedisFeed:
 
     async def resume(self, since: float) -> None:
         """Redis is there again: listen to everything, and deliver what was missed. `since` is before it was away."""
-        self._early = []
-        for command, channels in self._listening.all():
-            await self._link.listen(command, *channels)
-        self._listening.confirmAll()
-        await self.catchUp(since)
-        for levels in list(self._pending):
-            await self._baseline(levels)
-            self._confirm(levels)
+        await self._settling.run(lambda: Deferred.fromCoroutine(self._resume(since)))
 
-    async def catchUp(self, since: float) -> None:
+    async def _resume(self, since: float) -> None:
+        self._early = []
+        # What is subscribed to from now on asks Redis, and waits for its answer, by itself.
+        pending = list(self._pending)
+        names, commands = self._listening.names, self._listening.commands()
+        for command, channels in commands:
+            await self._link.listen(command, *channels)
+        self._listening.confirm(*names)
+        await self._catchUp(since)
+        for levels in pending:
+            if levels in self._pending:
+                await self._baseline(levels)
+                self._confirm(levels)
+
+    async def _catchUp(self, since: float) -> None:
         """Deliver what was missed."""
         for topic in self._follower.topics:
             await self._follower.catchUp(topic)

@@ -30,15 +30,11 @@ class RedisListening:
         self._filters[levels] = tuple(self._patterns(levels))
         return "PSUBSCRIBE", self._filters[levels]
 
-    def confirm(self, levels: Levels) -> None:
-        """Redis has confirmed a topic or filter that was added."""
-        name = "/".join(levels)
-        if name in self._names:
-            self._names[name] = True
-
-    def confirmAll(self) -> None:
-        """Redis has confirmed everything."""
-        self._names = dict.fromkeys(self._names, True)
+    def confirm(self, *names: str) -> None:
+        """Redis has confirmed these topics or filters; those that are not listened to any more are ignored."""
+        for name in names:
+            if name in self._names:
+                self._names[name] = True
 
     def remove(self, levels: Levels) -> tuple[str, tuple[bytes, ...]] | None:
         """Listen no more: Redis's command; None when another filter still needs all of its patterns."""
@@ -51,13 +47,16 @@ class RedisListening:
         rest = tuple(pattern for pattern in patterns if pattern not in needed)
         return ("PUNSUBSCRIBE", rest) if rest else None
 
-    def all(self) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-        """The commands that listen to everything again."""
-        if self._names:
-            yield "SUBSCRIBE", tuple(map(self._channels.channel, self._names))
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The topics that are listened to by name."""
+        return tuple(self._names)
+
+    def commands(self) -> list[tuple[str, tuple[bytes, ...]]]:
+        """What listens to everything again."""
         patterns = tuple(dict.fromkeys(pattern for each in self._filters.values() for pattern in each))
-        if patterns:
-            yield "PSUBSCRIBE", patterns
+        found = [("SUBSCRIBE", tuple(map(self._channels.channel, self._names))), ("PSUBSCRIBE", patterns)]
+        return [(command, channels) for command, channels in found if channels]
 
     def has(self, levels: Levels) -> bool:
         """Whether exactly this topic or filter is listened to."""
