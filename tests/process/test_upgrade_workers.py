@@ -303,7 +303,7 @@ class TestSystemd:
             assert not any(said.text.startswith("STOPPING=1") for said in keeper.told)
             found = re.search(r"ws://127\.0\.0\.1:\d+/", first.text)
             assert found is not None
-            assert echoes(found[0] + "echo")
+            assert echoes(found[0].rstrip("/"))
             os.kill(ends[0], signal.SIGTERM)
             assert keeper.hear("STOPPING=1").pid == ends[0]
             until(lambda: not isAlive(ends[0]), "the end of the new parent")
