@@ -12,7 +12,9 @@ import socket
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+from wsd.processes.channel import closeAll
 
 VARIABLE = "WSD_UPGRADE"
 
@@ -51,6 +53,23 @@ class Given:
     def channelSocket(self) -> socket.socket:
         """Returns the socket of the channel."""
         return socket.socket(fileno=self.channel)
+
+
+class GivenToWorker(NamedTuple):
+    """What a worker gets of an upgrade: its end of the channel to the old worker, and locked files by their paths."""
+
+    channel: socket.socket
+    locked: Mapping[str, int]
+
+    @property
+    def descriptors(self) -> list[int]:
+        """All descriptors: that of the channel first."""
+        return [self.channel.fileno(), *self.locked.values()]
+
+    def close(self) -> None:
+        """Close them here. The worker has its own by now."""
+        self.channel.close()
+        closeAll(self.locked.values())
 
 
 def take(environ: MutableMapping[str, str]) -> Given | None:

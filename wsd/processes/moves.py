@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from wsd.connection import Connection, Factory
 from wsd.processes.conversation import NewSide, NotTakenOver
+from wsd.processes.doors import factoryOf, freeze, isGone, isMovable, mayMove, takeBack, thawAll
 from wsd.processes.packing import pack
 from wsd.processes.passing import Leaving, wireOf
 from wsd.service.daemon import Daemon
@@ -137,13 +138,13 @@ class Moves:
         doors = self._doorsOf(together.values())
         self._stoppedAt = self._reactor.seconds()
         self._frozen = frozen = list(doors)
-        self._undo.append(lambda: _thawAll(self._frozen))
+        self._undo.append(lambda: thawAll(self._frozen))
         await self._settle(doors)
-        leaving = {key: self._leave(each for each in doors if _factoryOf(each) is together[key]) for key in together}
+        leaving = {key: self._leave(each for each in doors if factoryOf(each) is together[key]) for key in together}
         leaving.update((key, self._leaveFirst(factory)) for factory, key in self._single.items())
         self._pending = pending = [each for group in leaving.values() for each in group]
         frozen[:] = [door for door in doors if all(door is not each.door for each in pending)]
-        self._undo.append(lambda: _takeBack(self._pending))
+        self._undo.append(lambda: takeBack(self._pending))
         states = {}
         for key, factory in together.items():
             states[key] = factory.saveState()
@@ -162,8 +163,8 @@ class Moves:
         if self._pending:
             self._notePause(self._stoppedAt)
         self._pending.clear()
-        _takeBack(kept)
-        stayed = [*self._frozen, *(each.door for each in kept if _factoryOf(each.door) not in self._single)]
+        takeBack(kept)
+        stayed = [*self._frozen, *(each.door for each in kept if factoryOf(each.door) not in self._single)]
         self._frozen.clear()
         self._stayed = [each.connection for each in stayed if each.connection is not None]
         # They stay frozen, as what they send would be handled by a route that has moved. Nothing waits for their ends.
@@ -188,7 +189,7 @@ class Moves:
             self._daemon.control.close()
         self._new.tell("main")
         end = self._reactor.seconds() + _STRAGGLING
-        while self._reactor.seconds() < end and any(map(_mayMove, self._doorsOf(self._single))):
+        while self._reactor.seconds() < end and any(map(mayMove, self._doorsOf(self._single))):
             try:
                 await self._moveSingle()
             except NotTakenOver:
@@ -216,11 +217,11 @@ class Moves:
     def _leaveFirst(self, factory: Factory) -> list[Leaving]:
         """The first connection of a route that is movable."""
         for door in self._doorsOf([factory]):
-            _freeze(door)
+            freeze(door)
             leaving = self._leave([door])
             if leaving:
                 return leaving
-            _thawAll([door])
+            thawAll([door])
         return []
 
     async def _passFiles(self, factories: Iterable[Factory], moving: Collection[Factory]) -> None:
@@ -240,9 +241,9 @@ class Moves:
     async def _settle(self, doors: list[Door]) -> None:
         """Freeze connections, and wait until all are movable, or for a while."""
         for door in doors:
-            _freeze(door)
+            freeze(door)
         end = self._reactor.seconds() + _SETTLING
-        while self._reactor.seconds() < end and not all(_isGone(door) or _isMovable(door) for door in doors):
+        while self._reactor.seconds() < end and not all(isGone(door) or isMovable(door) for door in doors):
             await deferLater(self._reactor, _LOOK)
 
     def _retire(self, factory: Factory) -> None:
@@ -260,14 +261,14 @@ class Moves:
     def _doorsOf(self, factories: Iterable[Factory]) -> list[Door]:
         wanted = set(factories)
         doors: Iterable[Any] = list(self._daemon.site.doors)
-        return [each for each in doors if isinstance(each, Door) and _factoryOf(each) in wanted]
+        return [each for each in doors if isinstance(each, Door) and factoryOf(each) in wanted]
 
     def _leave(self, doors: Iterable[Door]) -> list[Leaving]:
         """Those of frozen connections that are movable, ready to be passed on."""
         found = []
         for door in doors:
             wire = wireOf(door)
-            if wire is None or not _isMovable(door):
+            if wire is None or not isMovable(door):
                 continue
             try:
                 found.append(Leaving(door, wire))
@@ -283,13 +284,13 @@ class Moves:
                 batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
                 began = self._reactor.seconds()
                 for door in batch:
-                    _freeze(door)
+                    freeze(door)
                 leaving = self._leave(batch)
-                _thawAll(set(batch).difference(each.door for each in leaving))
-                self._undo.append(partial(_takeBack, leaving))
+                thawAll(set(batch).difference(each.door for each in leaving))
+                self._undo.append(partial(takeBack, leaving))
                 kept = await self._pass(key, leaving, isHeld=False)
                 self._undo.pop()
-                _takeBack(kept)
+                takeBack(kept)
                 self._notePause(began)
                 self._confirm(each for each in leaving if each not in kept)
 
@@ -331,36 +332,3 @@ class Moves:
     def _notePause(self, began: float) -> None:
         """Connections that were stopped at this time go on in the other process."""
         self._pause = max(self._pause, self._reactor.seconds() - began)
-
-
-def _factoryOf(door: Door) -> Any:
-    return None if door.connection is None else getattr(door.connection, "factory", None)
-
-
-def _mayMove(door: Door) -> bool:
-    """Whether a connection could become movable."""
-    return door.connection is not None and door.connection.isOpen and wireOf(door) is not None
-
-
-def _freeze(door: Door) -> None:
-    if door.connection is not None:
-        door.connection.freeze()
-
-
-def _isGone(door: Door) -> bool:
-    return door.connection is None or not door.connection.isOpen
-
-
-def _isMovable(door: Door) -> bool:
-    return door.connection is not None and door.connection.isMovable
-
-
-def _thawAll(doors: Iterable[Door]) -> None:
-    for door in doors:
-        if door.connection is not None:
-            door.connection.thaw()
-
-
-def _takeBack(leaving: Iterable[Leaving]) -> None:
-    for each in leaving:
-        each.takeBack()

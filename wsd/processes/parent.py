@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
@@ -24,9 +24,10 @@ from wsd.control.socket import ControlSocket
 from wsd.listen.descriptors import raiseDescriptorLimit
 from wsd.listen.handed import HandedSockets
 from wsd.listen.systemd import KEPT, KEPT_TLS, Systemd, recall
-from wsd.processes.channel import ChannelMessage, closeAll
+from wsd.processes.channel import ChannelMessage
 from wsd.processes.child import Child, WorkerProcess
 from wsd.processes.gathering import Gathering
+from wsd.processes.given import GivenToWorker
 from wsd.processes.limits import WorkerCounts
 from wsd.processes.reloading import Reloading
 from wsd.processes.sockets import bindShared, listenersFor
@@ -36,23 +37,6 @@ from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
 
 _HUNG = 30.0
 """Seconds without a sign of life after which a worker is killed, unless systemd's watchdog is stricter."""
-
-
-class GivenToWorker(NamedTuple):
-    """What a worker gets of an upgrade: its end of the channel to the old worker, and locked files by their paths."""
-
-    channel: socket.socket
-    locked: Mapping[str, int]
-
-    @property
-    def descriptors(self) -> list[int]:
-        """All descriptors: that of the channel first."""
-        return [self.channel.fileno(), *self.locked.values()]
-
-    def close(self) -> None:
-        """Close them here. The worker has its own by now."""
-        self.channel.close()
-        closeAll(self.locked.values())
 
 
 class ParentPredecessor(Protocol):

@@ -16,8 +16,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from wsd.processes.channel import ChannelMessage, ProcessChannel
-from wsd.processes.given import Given
-from wsd.processes.parent import GivenToWorker, Parent
+from wsd.processes.given import Given, GivenToWorker
+from wsd.processes.parent import Parent
 from wsd.processes.worker import OWNER
 
 

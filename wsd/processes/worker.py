@@ -13,34 +13,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import IResource, Resource
 
 from wsd.config import Config, Policies, Route
 from wsd.config.state import Locks
-from wsd.head import Refused
 from wsd.listen.listener import Listener
-from wsd.metrics import render
 from wsd.policies.timer import Timer
 from wsd.processes.channel import ChannelMessage, ProcessChannel
 from wsd.processes.handover import CONNECTION, Passing, Receiving, withHanded
 from wsd.processes.limits import REPORT, SharedAdmission
-from wsd.processes.merging import merge, snapshotOf
+from wsd.processes.merging import snapshotOf
 from wsd.processes.sockets import receiveListeners
 from wsd.processes.takingover import TakingOver
+from wsd.processes.together import Together
 from wsd.processes.workerupgrade import WorkerUpgrade
-from wsd.resources import answerBy
 from wsd.service import Daemon, lockFiles, placementOf
 from wsd.service.daemon import Membership, UpgradeRefused
-from wsd.web.directory import STATUS
 from wsd.web.door import Doors
-from wsd.web.probes import MetricsPage, Ready
-from wsd.web.status import RouteStatus, Status, StatusPage
 
 ALIVE = 1.0
 """Seconds between two signs of life, each with a snapshot of the metrics."""
@@ -84,8 +76,6 @@ class Worker:
         self._workers = workers
         self._isOwner = number == OWNER
         self._isStopping = False
-        self._questions: dict[int, Deferred[dict[str, Any]]] = {}
-        self._gathered: dict[str, Any] = {}
         self._peers: list[ProcessChannel] = []
         self._upgrade: WorkerUpgrade | None = None
         membership = Membership(listeners, self._makeAdmission, self._serves, self._wrapTlsOf, self._served)
@@ -100,7 +90,8 @@ class Worker:
         self._passing = Passing(site.tlsOf, lambda: self.daemon.listening.ring)
         self._receiving = Receiving(Doors(site), lambda: self.daemon.listening.ring)
         site.passing = None if self._isOwner else self._passing
-        self._replacePages(site.pages)
+        self._together = Together(self.daemon, lambda kind, fields: self.channel.send(kind, fields))
+        self._together.replacePages(site.pages)
         self._alive = LoopingCall(self._tellAll)
         self._alive.clock = reactor
 
@@ -165,9 +156,7 @@ class Worker:
         self._tellAll()
 
     def _onGathered(self, message: ChannelMessage) -> None:
-        waiting = self._questions.pop(message.fields["question"], None)
-        if waiting is not None:
-            waiting.callback(message.fields)
+        self._together.answered(message.fields)
 
     def _onPeer(self, message: ChannelMessage) -> None:
         """A channel between the owner and another worker."""
@@ -228,101 +217,6 @@ class Worker:
             "status": asdict(self.daemon.readStatus()),
         }
         self.channel.send("told", fields)
-
-    # -- what all workers say together ----------------------------------------------------------------------------
-
-    def _replacePages(self, pages: dict[str, IResource]) -> None:
-        allowed, statusPage = self.daemon.mayReadMetrics, pages[STATUS]
-        assert isinstance(statusPage, StatusPage)
-        pages["/metrics"] = _Gathered(MetricsPage(self, allowed), self._gather)
-        pages["/readyz"] = _Gathered(Ready(self._readiness), self._gather)
-        data = StatusPage(statusPage.files, self._readStatus, allowed)
-        pages[f"{STATUS}.json"] = _Gathered(data, self._gather)
-
-    async def _gather(self) -> None:
-        """Ask the parent what all workers say."""
-        question = max(self._questions, default=0) + 1
-        waiting = self._questions[question] = Deferred[dict[str, Any]]()
-        self.channel.send("gather", {"question": question})
-        self._gathered = await waiting
-
-    def render(self, accept: str) -> tuple[str, bytes]:
-        """The metrics of all workers, as `Metrics.render` returns those of one."""
-        registry = CollectorRegistry()
-        registry.register(_Merged(merge([self._gathered["metrics"]])))
-        return render(registry, accept)
-
-    def _readiness(self) -> tuple[bool, str, list[str], list[str]]:
-        reasons = [str(reason) for reason in self._gathered["missing"]]
-        for number, (_, _, _, own) in self._gathered["readiness"]:
-            reasons += [f"worker {number}: {reason}" for reason in own]
-        _, plane, routes, _ = self.daemon.readiness()
-        return not reasons, plane, routes, reasons
-
-    def _readStatus(self) -> Status:
-        ready, plane, _, reasons = self._readiness()
-        statuses = self._gathered["status"]
-        rows = [row for status in statuses for row in status["routes"]]
-        routes: dict[str, RouteStatus] = {}
-        for row in rows:
-            routes[row["path"]] = _added(routes.get(row["path"]), row)
-        total = {name: sum(each[name] for each in statuses) for name in ("connections", "websockets", "memory")}
-        first = self.daemon.readStatus()
-        return Status(
-            ready=ready,
-            reasons=reasons,
-            version=first.version,
-            plane=plane,
-            reactor=first.reactor,
-            uptime=max(each["uptime"] for each in statuses),
-            max_connections=first.max_connections,
-            memory_max=sum(each["memory_max"] for each in statuses),
-            routes=list(routes.values()),
-            **total,
-        )
-
-
-def _added(before: RouteStatus | None, row: Mapping[str, Any]) -> RouteStatus:
-    """The figures of a route in several workers."""
-    counts = ("connections", "opened", "messages", "size")
-    return RouteStatus(**{**row, **{name: row[name] + getattr(before, name, 0) for name in counts}})
-
-
-class _Merged(Collector):
-    """Metrics that are there already."""
-
-    def __init__(self, metrics: list[Metric]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> list[Metric]:
-        return self._metrics
-
-
-class _Gathered(Resource):
-    """A page that is rendered after all workers have been asked."""
-
-    isLeaf = True
-
-    def __init__(self, page: Resource, gather: Callable[[], Any]) -> None:
-        super().__init__()
-        self._page = page
-        self._gather = gather
-
-    def render(self, request: Any) -> int:
-        """Answer as the page does. Raises what it raises."""
-        return answerBy(request, self._answer(request))
-
-    async def _answer(self, request: Any) -> None:
-        await self._gather()
-        if request.isLost:
-            return
-        body = self._page.render(request)
-        if not isinstance(body, bytes):
-            raise Refused(500, "the page did not answer")
-        request.setHeader(b"Content-Length", b"%d" % len(body))
-        if request.head.method != "HEAD":
-            request.write(body)
-        request.finish()
 
 
 def startWorker(reactor: Any, message: ChannelMessage, config: Config, reread: Callable[[], Config]) -> Worker:
