@@ -268,6 +268,8 @@ class TestThePage:
         metrics.handshake("accepted")
         metrics.refusal(404)
         metrics.httpDrop("idle")
+        metrics.authentication("basic", "accepted")
+        metrics.setUsers(lambda: {"ann": 1})
         metrics.setCertificates(lambda: {"localhost": 1.8e9})
         metrics.setRevoked(lambda: 1.8e9)
         metrics.setThreads("/*", lambda: 3)

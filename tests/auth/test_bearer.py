@@ -196,5 +196,8 @@ class TestTopics:
         assert fieldOf(answer, "Access-Control-Allow-Origin") == "https://app.example"
         foreign = (b"Origin: https://evil.example", b"Access-Control-Request-Method: POST")
         assert statusOf(fetched(daemon, *foreign, path=b"/topics/a", method=b"OPTIONS")) == 403
-        assert statusOf(fetched(daemon, *asks[:1], path=b"/topics/a", method=b"OPTIONS")) == 401
+        refused = fetched(daemon, *asks[:1], path=b"/topics/a")
+        assert statusOf(refused) == 401
+        assert fieldOf(refused, "Access-Control-Allow-Origin") == "https://app.example", "the page learns why"
+        assert fieldOf(fetched(daemon, *foreign[:1], path=b"/topics/a"), "Access-Control-Allow-Origin") is None
         assert statusOf(fetched(daemon, *asks, path=b"/describe", method=b"OPTIONS")) == 401

@@ -117,10 +117,14 @@ class HttpRequest(server.Request):
     async def _authenticate(self) -> None:
         """Find out who the client is, if the route needs that. Raises `Refused`."""
         guard = self.site.guardOf(self.head)
-        if guard is not None:
-            asked = guard.authRequest(self.head, self.peer, self.tls)
+        if guard is None:
+            return
+        asked = guard.authRequest(self.head, self.peer, self.tls)
+        try:
             self.identity = await guard.authenticator.authenticate(asked)
-            self.user = self.identity.name
+        except Refused as refused:
+            raise guard.readable(refused, self.head, self.site.hosts) from None
+        self.user = self.identity.name
 
     def getUser(self) -> bytes:
         """The authenticated user, b"" without one. What the client claims alone does not count."""

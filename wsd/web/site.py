@@ -19,6 +19,7 @@ from wsd.metrics import Metrics
 from wsd.policies.address import Peer, TlsInfo, Trust
 from wsd.policies.admission import Admission
 from wsd.policies.negotiation import choose
+from wsd.policies.origin import checkOrigin
 from wsd.policies.subject import checkClient
 from wsd.policies.timer import Timer
 from wsd.web.attempts import Attempts
@@ -108,6 +109,22 @@ class SiteRoute:
     def authRequest(self, head: Head, peer: Peer, tls: TlsInfo | None) -> AuthRequest:
         """What the authenticator is asked."""
         return AuthRequest(head, peer, tls, any(factory.takesTokenInQuery for factory in self.distinct()))
+
+    def readable(self, refused: Refused, head: Head, hosts: tuple[str, ...]) -> Refused:
+        """The refusal, with the fields by which a page of an allowed origin may read it (CORS), if the route has it."""
+        origin = head.headers.get("Origin")
+        if origin is None or not all(factory.answersPreflight for factory in self.distinct()):
+            return refused
+        try:
+            checkOrigin(origin, self.origins, head.host, hosts)
+        except Refused:
+            return refused
+        fields = (
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Allow-Credentials", "true"),
+            ("Vary", "Origin"),
+        )
+        return Refused(refused.status, refused.sentence, [*refused.headers, *fields])
 
     def isOpenTo(self, head: Head) -> bool:
         """Whether a request over HTTP needs no authentication: a CORS preflight never has credentials (Fetch 4.8)."""
