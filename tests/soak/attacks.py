@@ -43,13 +43,14 @@ class Attack:
                 if not self.goesOn:
                     return
                 try:
-                    steps[number] = steps[number] or self.attack()
-                    next(steps[number] or iter(()))
+                    step = steps[number] or self.attack()
+                    steps[number] = step
+                    next(step)
                     self.steps += 1
                 except (OSError, StopIteration):
                     steps[number] = None
-                self.most = max(self.most, sum(step is not None for step in steps) if number % 50 == 0 else 0)
-            self.most = max(self.most, sum(step is not None for step in steps))
+                self.most = max(self.most, sum(each is not None for each in steps) if number % 50 == 0 else 0)
+            self.most = max(self.most, sum(each is not None for each in steps))
 
     def attack(self) -> Iterator[None]:
         """One connection, with a pause after each step."""
