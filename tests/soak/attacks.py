@@ -40,7 +40,7 @@ class Attack:
         steps: list[Iterator[None] | None] = [None] * self.count
         while self.goesOn:
             for number in range(self.count):
-                if not self.goesOn:
+                if time.monotonic() >= self.end:
                     return
                 try:
                     step = steps[number] or self.attack()
