@@ -22,7 +22,13 @@ _PROBLEMS = """() => {
     if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide`);
     const isShown = (element) => element.checkVisibility() && !element.closest(".unseen, .skip, template")
         && getComputedStyle(element).opacity !== "0";
-    const scrolls = (element) => /auto|scroll|hidden/.test(getComputedStyle(element).overflowX);
+    const scrolling = new Map();
+    const scrolls = (element) => {
+        if (!scrolling.has(element)) {
+            scrolling.set(element, /auto|scroll|hidden/.test(getComputedStyle(element).overflowX));
+        }
+        return scrolling.get(element);
+    };
     const isIn = (element, panel) => {
         for (let each = element.parentElement; each !== panel; each = each.parentElement) {
             if (scrolls(each)) return true;
@@ -73,11 +79,12 @@ def english(page: Page) -> list[str]:
 
 
 @contextmanager
-def opened(browser: Browser, language: str, url: str) -> Iterator[Page]:
-    """A page in one of its languages."""
+def opened(browser: Browser, language: str, url: str, script: str = "") -> Iterator[Page]:
+    """A page in one of its languages, with a script that runs before its own."""
     context = browser.new_context(locale=LANGUAGES[language])
     context.set_default_timeout(20_000)
     page = context.new_page()
+    page.add_init_script(script)
     page.goto(url)
     yield page
     context.close()

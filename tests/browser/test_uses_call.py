@@ -16,7 +16,7 @@ __all__ = ["server"]
 
 FAKE = [
     *FLAGS,
-    "--use-fake-device-for-media-stream=fps=5",  # 20 pictures per second of four people are a second core
+    "--use-fake-device-for-media-stream=fps=5",  # 20 by default; each person encodes them for each other
     "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 ]

@@ -11,10 +11,20 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.uses import UsesServer, Windows, checkFrame, checkHygiene, checkLooks, saveShot, server, windows
+from tests.browser.uses import (
+    UsesServer,
+    Windows,
+    checkFrame,
+    checkHygiene,
+    checkLooks,
+    saveShot,
+    usesServer,
+    windows,
+)
+from tests.daemon import ROOT
 from wsd.uses.quotes.feeder import SYMBOLS
 
-__all__ = ["server", "windows"]
+__all__ = ["windows"]
 
 RATE = 100_000  # bytes a second of the slow line; the prices are about 650,000
 
@@ -57,9 +67,32 @@ class SlowLine:
         self._listener.close()
 
 
+# Python runs this in the daemon before anything else.
+_CALM = """
+from wsd.uses.quotes import feeder
+feeder.TICKS = 500
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsesServer]:
+    """A market with a tenth of the changes: Playwright is told of each message, and takes longer than the page."""
+    folder = tmp_path_factory.mktemp("calm")
+    (folder / "sitecustomize.py").write_text(_CALM)
+    with usesServer(folder, PYTHONPATH=f"{folder}:{ROOT}") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsesServer]:
+    """The market as it is, with 5,000 changes per second."""
+    with usesServer(tmp_path_factory.mktemp("uses")) as market:
+        yield market
+
+
 @pytest.fixture
-def line(server: UsesServer) -> Iterator[SlowLine]:
-    line = SlowLine(server.port)
+def line(market: UsesServer) -> Iterator[SlowLine]:
+    line = SlowLine(market.port)
     yield line
     line.close()
 
@@ -72,6 +105,19 @@ _FIGURES = """() => {
     const observer = new MutationObserver(() => window.figures.push(read()));
     observer.observe(document.getElementById("shown"), {childList: true});
 }"""
+
+# Stops the page with its prices after twenty pictures. Its feed would take most of the time that its looks are checked.
+_STILL = """
+window.Worker = class extends Worker {
+    pictures = 0;
+    postMessage(asked) {
+        if ((this.pictures += 1) <= 20) return super.postMessage(asked);
+        this.terminate();
+        for (let timer = setInterval(() => {}, 1000); timer > 0; timer -= 1) clearInterval(timer);
+        document.body.dataset.still = "true";
+    }
+};
+"""
 
 
 def number(page: Page, name: str) -> int:
@@ -132,7 +178,8 @@ class TestQuotes:
         )
         assert snapshot == len(SYMBOLS)
 
-    def testAPageThatIsBusyDrawsLessAndGetsEveryPrice(self, windows: Windows) -> None:
+    def testAPageThatIsBusyDrawsLessAndGetsEveryPrice(self, browser: Browser, market: UsesServer) -> None:
+        windows = Windows(browser, market)
         page = windows.open("/uses/quotes")
         expect(page.locator("#quotes li")).to_have_count(len(SYMBOLS))
         number(page, "published")  # From now on, every second; the snapshot is behind us.
@@ -147,6 +194,8 @@ class TestQuotes:
         assert all(0 < shown < received for shown, received, _ in figures[2:busy])
         differing = [(received, published) for _, received, published in figures if received != published]
         assert not differing, "the worker takes all of them, and the server skips none"
+        windows.close()
+        windows.areBlameless()
 
     def testABrowserOnASlowLineSkipsPricesAndStaysCurrent(self, browser: Browser, line: SlowLine) -> None:
         page = browser.new_context(locale="en-US").new_page()
@@ -176,4 +225,5 @@ class TestQuotes:
         checkFrame(windows.open("/uses/quotes"))
 
     def testLooksRightEverywhere(self, browser: Browser, server: UsesServer) -> None:
-        checkLooks(browser, server.url("/uses/quotes"), "#quotes li .change:not(:empty)")
+        ready = "body[data-still] #quotes li .change:not(:empty)"
+        checkLooks(browser, server.url("/uses/quotes"), ready, script=_STILL)

@@ -23,17 +23,17 @@ AWAY = ("net::ERR_", "WebSocket connection to", "MIME type")
 class UsesServer:
     """A daemon that can be killed and started again, on the port and with the state that it had."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
         self.folder = folder
         self._arguments = arguments
+        self._environ = {"STATE_DIRECTORY": str(folder), **environ}
         self.port = 0
         self.wasAway = False
         self.daemon: RunningDaemon
 
     def start(self) -> None:
         """Start it, at first on a free port."""
-        environ = {"STATE_DIRECTORY": str(self.folder)}
-        self._context = runningDaemon("-p", str(self.port), *self._arguments, environ=environ)
+        self._context = runningDaemon("-p", str(self.port), *self._arguments, environ=self._environ)
         self.daemon = self._context.__enter__()
         self.port = self.daemon.port()
 
@@ -55,9 +55,9 @@ class UsesServer:
 
 
 @contextmanager
-def usesServer(folder: Path, *arguments: str) -> Iterator[UsesServer]:
+def usesServer(folder: Path, *arguments: str, **environ: str) -> Iterator[UsesServer]:
     """A running daemon with the pages of uses."""
-    server = UsesServer(folder, *arguments)
+    server = UsesServer(folder, *arguments, **environ)
     server.start()
     try:
         yield server
@@ -136,15 +136,15 @@ def checkHygiene(page: Page) -> None:
         assert english(page) == []
 
 
-def checkLooks(browser: Browser, url: str, ready: str = "h1", shots: str = "") -> None:
+def checkLooks(browser: Browser, url: str, ready: str = "h1", shots: str = "", script: str = "") -> None:
     """
     Check the hygiene of a page in every language, width and colours.
 
-    `ready` is a selector of what must be visible. With the environment variable WSD_SHOTS, which names a folder, each
-    look is saved there as an image named after `shots`.
+    `ready` is a selector of what must be visible. `script` runs before the page's own. With the environment variable
+    WSD_SHOTS, which names a folder, each look is saved there as an image named after `shots`.
     """
     for language in LANGUAGES:
-        with opened(browser, language, url) as page:
+        with opened(browser, language, url, script) as page:
             expect(page.locator("#frame h1, #uses h2").first).not_to_be_empty()
             expect(page.locator(ready).first).to_be_visible()
             for look in looks(page):
