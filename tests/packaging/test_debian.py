@@ -186,7 +186,7 @@ def test_it_is_installed_started_reloaded_upgraded_and_removed(
         config.write_text('port = 0\n[route."/describe"]\nenabled = false\n')
         chroot.run(f"STATE_DIRECTORY=/var/lib/wsd {check}")
         assert chroot.run(reload).stdout.startswith("reloaded, changed: ")
-        config.write_text('port = 0\nhost = "nobody knows"\n')
+        config.write_text("port = 0\ndrain = -1\n")
         assert chroot.run(check, check=False).returncode == 1
         assert chroot.run(reload, check=False).returncode == 1
         config.write_text("port = 0\n")
