@@ -81,11 +81,9 @@ def test_the_image_is_built_and_serves(tmp_path: Path) -> None:
     """With buildah, without a registry: the base is made by debootstrap. Needs root, a mirror and some minutes."""
     rootfs = tmp_path / "rootfs"
     run("debootstrap", "--variant=minbase", "bookworm", str(rootfs))
-    # pip inside finds PyPI as it does here, where a proxy may have a certificate authority of its own.
-    for name in ("etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
-        if Path("/", name).exists():
-            (rootfs / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(Path("/", name), rootfs / name)
+    # pip inside trusts whom this machine trusts. Debian's package ca-certificates would replace its own file.
+    shutil.copy("/etc/ssl/certs/ca-certificates.crt", rootfs / "etc/pip.crt")
+    (rootfs / "etc/pip.conf").write_text("[global]\ncert = /etc/pip.crt\n")
     store = (
         "buildah",
         "--storage-driver",
