@@ -82,7 +82,7 @@ man: $(VENV)/run  ## write the manual pages in man/ anew: wsd(1) from the comman
 
 soak: $(VENV)/test $(VENV)/fast  ## attacks the daemon in twenty ways beside clients that behave; kills it 200 times in the midst of uploads, 100 times of a talk, 200 times of publishes, a Redis under two; upgrades it twice under 5,500 connections; nothing it acknowledged may be lost; uploads of 2 GiB
 	$(VENV)/bin/python -m tests.soak
-	$(VENV)/bin/python -m pytest -m soak
+	$(VENV)/bin/python -m pytest -m soak -o faulthandler_timeout=3600
 	$(VENV)/bin/python -m tests.process.kills $(ARGS)
 	$(VENV)/bin/python -m tests.process.workerkills
 	$(VENV)/bin/python -m tests.conformance --plane _fast --workers 2

@@ -1,5 +1,9 @@
-"""Builds what is compiled, and bundles libraries from npm. Either is left out if it fails. The rest is in setup.cfg."""
+"""Builds what is compiled, and bundles libraries from npm. Either is left out if it fails. The rest is in setup.cfg.
 
+With $WSD_PURE set, nothing is compiled, so that the wheel is for every Python and every machine.
+"""
+
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,21 +23,25 @@ COMPILED = {
 }
 """Each source, and what it includes. Without a compiler or Python.h, modules that are Python stay uncompiled."""
 
-extensions = cythonize(
-    [
-        Extension(
-            source.partition(".")[0].replace("/", "."),
-            [source],
-            depends=included,
-            include_dirs=["wsd/frames"],
-            extra_compile_args=["-O3"],
-        )
-        for source, included in COMPILED.items()
-    ],
-    build_dir="build",
-    # Without nonecheck, C would read invalid memory where Python raises AttributeError.
-    compiler_directives={"language_level": 3, "annotation_typing": False, "nonecheck": True},
-    quiet=True,
+extensions = (
+    []
+    if os.environ.get("WSD_PURE")
+    else cythonize(
+        [
+            Extension(
+                source.partition(".")[0].replace("/", "."),
+                [source],
+                depends=included,
+                include_dirs=["wsd/frames"],
+                extra_compile_args=["-O3"],
+            )
+            for source, included in COMPILED.items()
+        ],
+        build_dir="build",
+        # Without nonecheck, C would read invalid memory where Python raises AttributeError.
+        compiler_directives={"language_level": 3, "annotation_typing": False, "nonecheck": True},
+        quiet=True,
+    )
 )
 for extension in extensions:
     # Cython makes extensions of its own from those above, and drops this option.

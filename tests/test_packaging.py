@@ -142,6 +142,22 @@ class TestTheTree:
         assert set(tomllib.loads((ROOT / "pyproject.toml").read_text())) == {"build-system"}
 
 
+class TestThePureWheel:
+    """With $WSD_PURE."""
+
+    def test_is_for_every_machine_and_has_nothing_compiled(self, tmp_path: Path) -> None:
+        tree = copyOf(tmp_path, "*.so")
+        (tree / "wsd/uses/lib").mkdir(exist_ok=True)
+        (tree / "wsd/uses/lib/LICENSES.txt").touch()
+        options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path / "out")
+        run(sys.executable, "-m", "pip", "wheel", *options, tree, cwd=tmp_path, WSD_PURE="1")
+        (pure,) = (tmp_path / "out").iterdir()
+        assert pure.name == f"txwsd-{__version__}-py3-none-any.whl"
+        names = ZipFile(pure).namelist()
+        assert not [name for name in names if name.endswith(".so")]
+        assert "wsd/listen/secure.py" in names
+
+
 class TestTheWheel:
     def test_it_has_every_module_and_every_file_beside_them(self, wheel: Path) -> None:
         packed = set(ZipFile(wheel).namelist())
@@ -173,6 +189,52 @@ class TestTheWheel:
         data = [name for name in ZipFile(wheel).namelist() if ".data/" in name]
         pages = {"man1/wsd.1", "man5/wsd.toml.5"}
         assert set(data) == {f"txwsd-{__version__}.data/data/share/man/{page}" for page in pages}
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheels for this Python by the tag of the Python that they are for."""
+    folder = tmp_path_factory.mktemp("wheels")
+    run(ROOT / "tools/wheels", folder, sys.executable, cwd=folder)
+    return {path.name.split("-")[2]: path for path in folder.iterdir()}
+
+
+@pytest.mark.soak
+class TestTheWheels:
+    """What `tools/wheels` builds. It takes some minutes."""
+
+    def test_there_is_one_for_this_python_and_a_pure_one(self, wheels: dict[str, Path]) -> None:
+        assert set(wheels) == {f"cp{sys.version_info.major}{sys.version_info.minor}", "py3"}
+
+    def test_the_compiled_one_runs_on_other_distributions(self, wheels: dict[str, Path]) -> None:
+        compiled = wheels[f"cp{sys.version_info.major}{sys.version_info.minor}"]
+        assert "manylinux" in compiled.name
+        modules = {name for name in ZipFile(compiled).namelist() if name.endswith(".so")}
+        found = sorted(name.split(".")[0].rsplit("/", 1)[1] for name in modules)
+        assert found == ["_fast", "_nbfx", "_turn", "records", "sealing", "secure"]
+
+    def test_the_pure_one_is_for_every_machine(self, wheels: dict[str, Path]) -> None:
+        assert wheels["py3"].name.endswith("-py3-none-any.whl")
+        assert not [name for name in ZipFile(wheels["py3"]).namelist() if name.endswith(".so")]
+
+    def test_both_have_the_same_python(self, wheels: dict[str, Path]) -> None:
+        compiled, pure = (set(ZipFile(path).namelist()) for _, path in sorted(wheels.items()))
+        # auditwheel adds the folders as well.
+        assert {name for name in compiled ^ pure if not name.endswith((".so", "/"))} == set()
+
+    def test_pip_prefers_the_compiled_one(self, wheels: dict[str, Path], tmp_path: Path) -> None:
+        folder = wheels["py3"].parent
+        options = ("--no-index", "--no-deps", "--find-links", folder, "--dest", tmp_path)
+        run(sys.executable, "-m", "pip", "download", *options, "txwsd", cwd=tmp_path)
+        (chosen,) = tmp_path.glob("*.whl")
+        assert "manylinux" in chosen.name
+
+    def test_the_pure_one_serves(self, wheels: dict[str, Path], tmp_path: Path) -> None:
+        target = tmp_path / "installed"
+        run(sys.executable, "-m", "pip", "install", "--no-deps", "--target", target, wheels["py3"], cwd=tmp_path)
+        with runningDaemon(environ={**ALONE, "PYTHONPATH": str(target)}) as daemon:
+            answer = run("curl", "-sS", f"http://localhost:{daemon.port()}/readyz", cwd=tmp_path)
+        assert json.loads(answer)["plane"] == "fast"
 
 
 class TestACleanInstallation:

@@ -1,0 +1,1 @@
+"""What wsd is shipped as: Debian package, container, Kubernetes."""
