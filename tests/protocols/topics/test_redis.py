@@ -223,13 +223,13 @@ class TestAServerThatIsKilled:
         backend: Any = topics.backend
         backend.unlisten(("#",))
         listening: list[Deferred[None]] = []
-        catchUp = backend._feed.catchUp
+        catchUp = backend._feed._catchUp
 
         async def andListen(since: float) -> None:
             await catchUp(since)
             listening.append(backend.listen(("b",)))
 
-        backend._feed.catchUp = andListen
+        backend._feed._catchUp = andListen
         backend._link.abort()
         await until(lambda: backend.ready() is not None)
         await until(lambda: backend.ready() is None)
