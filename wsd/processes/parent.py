@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -19,7 +20,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger, LogLevel, globalLogPublisher
 
-from wsd.config import Config, ConfigError
+from wsd.config import Config
+from wsd.config.prepared import PreparedChange
 from wsd.config.sockets import controlPath, workerPath
 from wsd.control.interface import ReloadOutcome
 from wsd.control.socket import ControlSocket
@@ -28,13 +30,14 @@ from wsd.listen.descriptors import raiseDescriptorLimit
 from wsd.listen.endpoints import CannotListen
 from wsd.listen.handed import HandedSockets
 from wsd.listen.systemd import Systemd, recall
-from wsd.logs import describeError
 from wsd.processes.channel import ChannelMessage
 from wsd.processes.child import Child, WorkerProcess
 from wsd.processes.limits import WorkerCounts
 from wsd.processes.merging import Snapshot, merge, snapshotOf, workerFamilies
-from wsd.processes.sockets import SharedListener, listenersFor, share
+from wsd.processes.reloading import WorkersReload
+from wsd.processes.sockets import SharedListener, listenersFor, numbered, rebindShared, share
 from wsd.processes.worker import ALIVE, OWNER
+from wsd.service.reloading import Reloading
 from wsd.service.report import logListeners, pagesOf, warnOfBuiltIn
 
 _logger = Logger(namespace="wsd")
@@ -71,8 +74,6 @@ class Parent(Service):
         self.control: ControlSocket | None = None
         self.clock = reactor
         self._reactor = reactor
-        self._config = config
-        self._reread = reread
         self._command = command
         self._arguments = arguments
         self._spare: WorkerProcess | None = None
@@ -90,20 +91,27 @@ class Parent(Service):
         self._stopped: Deferred[None] | None = None
         self._asked: list[tuple[Child, int]] = []
         self._awaited: set[Child] = set()
-        self._reloads: list[Child] = []
-        self._reloaded: Deferred[ReloadOutcome] = Deferred()
+        self.reloading = Reloading(config, reread)
+        """What takes part in a reload, besides the workers."""
+        self.reloading.add(self._prepareListeners)
+        self._reload: WorkersReload | None = None
+        self._next: Deferred[ReloadOutcome] | None = None
+        """The outcome of the reload after the one that is under way."""
+        self._offered = self._listeners
+        """The listeners after the reload that is being prepared."""
+        self._removed: list[SharedListener] = []
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
 
     @property
     def pages(self) -> list[str]:
         """The URLs of the home page for a browser on this machine."""
-        return pagesOf(self._config, [each.listener for each in self._listeners])
+        return pagesOf(self.reloading.config, [each.listener for each in self._listeners])
 
     @property
     def controlNames(self) -> list[str]:
         """The names of the workers' control sockets, which are beside the parent's."""
-        stem = controlPath(self._config.control, os.environ)
+        stem = controlPath(self.reloading.config.control, os.environ)
         return [workerPath(stem, child.number).name for child in self._children]
 
     # -- starting -------------------------------------------------------------------------------------------------
@@ -163,9 +171,9 @@ class Parent(Service):
         """All workers serve for the first time."""
         self._hasServed = True
         logListeners([each.listener for each in self._listeners])
-        warnOfBuiltIn(self._config, self._config.routes, [each.listener for each in self._listeners])
+        warnOfBuiltIn(self.reloading.config, self.reloading.config.routes, [each.listener for each in self._listeners])
         if self.control is not None:
-            self.control.configure(self._config.control)
+            self.control.configure(self.reloading.config.control)
         self._systemd.notify("READY=1", self._status)
         if self._systemd.watchdog is not None:
             self._repeat(self._systemd.watchdog / 2, lambda: self._systemd.notify("WATCHDOG=1"))
@@ -190,8 +198,10 @@ class Parent(Service):
         elif kind == "told":
             self._awaited.discard(child)
             self._answerIfAll()
-        elif kind == "reloaded":
-            self._workerReloaded(fields["refused"])
+        elif kind == "prepared" and self._reload is not None:
+            self._reload.answered(child, fields["refused"])
+        elif kind == "reloaded" and self._reload is not None:
+            self._reload.uses(child, fields["warnings"])
         elif kind == "log":
             _log(child.number, fields)
 
@@ -205,8 +215,8 @@ class Parent(Service):
         self._tellOthers(child, self._ledger.gone(child.number))
         self._awaited.discard(child)
         self._answerIfAll()
-        if child in self._reloads:
-            self._reloadNext()
+        if self._reload is not None:
+            self._reload.ended(child)
         if self._stopped is not None:
             if not any(each.isRunning for each in self._children):
                 self._stopped.callback(None)
@@ -286,53 +296,62 @@ class Parent(Service):
 
     def reload(self) -> Deferred[ReloadOutcome]:
         """
-        Let the workers reload one after the other, the owner first. If one refuses, the others are not asked.
+        Let all workers reload, after a reload that is under way. If one of them cannot, none does.
 
         Returns the outcome.
         """
-        if not self.running or self._reloads:
-            why = "the daemon is stopping" if not self.running else "another reload is under way"
-            return succeed(ReloadOutcome(why))
-        self._reloaded = Deferred()
+        if not self.running:
+            return succeed(ReloadOutcome("the daemon is stopping"))
+        if self._reload is not None:
+            # The file may have been changed after the workers have read it.
+            self._next = self._next or Deferred()
+            return self._next
         self._systemd.notify("RELOADING=1")
-        try:
-            self._config = self._reread()
-        except Exception as error:
-            sentence = str(error) if isinstance(error, ConfigError) else describeError(error)
-            self.log.error(
-                "not reloaded, the old configuration stays in use: {sentence}",
-                event="reload.refused",
-                sentence=sentence,
-            )
-            self._systemd.notify("READY=1", f"not reloaded: {sentence}")
-            return succeed(ReloadOutcome(sentence))
-        if self.control is not None:
-            self.control.configure(self._config.control)
-        self._reloads = [child for child in self._children if child.isServing]
-        reloaded = self._reloaded
-        self._askNext()
-        return reloaded
+        prepared = self.reloading.prepare()
+        if prepared.refused is not None:
+            self._systemd.notify("READY=1", f"not reloaded: {prepared.refused}")
+            return succeed(ReloadOutcome(prepared.refused))
+        self._reload = reload = WorkersReload(self._children, prepared, self._offerListeners)
+        done = reload.done.addCallback(self._reloaded)
+        reload.begin()
+        return done
 
-    def _askNext(self) -> None:
-        while self._reloads and not self._reloads[0].isServing:
-            del self._reloads[0]
-        if self._reloads:
-            self._reloads[0].send("reload", {})
-        else:
-            self._systemd.notify("READY=1", self._status)
-            self._reloaded.callback(ReloadOutcome())
+    def _offerListeners(self, child: Child, kind: str) -> None:
+        listeners, descriptors = listenersFor(self._offered, child.number)
+        child.send(kind, {"listeners": listeners}, descriptors)
 
-    def _workerReloaded(self, refused: str | None) -> None:
-        if refused is not None:
-            self._reloads = []
-            self._systemd.notify("READY=1", f"not reloaded: {refused}")
-            self._reloaded.callback(ReloadOutcome(refused))
-        else:
-            self._reloadNext()
+    def _reloaded(self, outcome: ReloadOutcome) -> ReloadOutcome:
+        self._reload = None
+        removed, self._removed = self._removed, []
+        for each in removed:
+            each.close()
+        status = self._status if outcome.refused is None else f"not reloaded: {outcome.refused}"
+        self._systemd.notify("READY=1", status)
+        waiting, self._next = self._next, None
+        if waiting is not None:
+            self._reactor.callLater(0, lambda: self.reload().chainDeferred(waiting))
+        return outcome
 
-    def _reloadNext(self) -> None:
-        del self._reloads[:1]
-        self._askNext()
+    def _prepareListeners(self, config: Config) -> PreparedChange:
+        """Bind the listeners that a configuration adds. Raises `CannotListen`."""
+        rebound = rebindShared(config, self._listeners)
+        self._offered = rebound.listeners
+
+        def commit() -> None:
+            self._listeners, self._removed = rebound.listeners, rebound.removed
+            for each, before in rebound.kept:
+                if each.listener.path is not None and each.listener.mode != before.listener.mode:
+                    with suppress(OSError):
+                        os.chmod(each.listener.path, each.listener.mode)
+            logListeners([each.listener for each in rebound.added])
+            if self.control is not None:
+                self.control.configure(config.control)
+
+        def abort() -> None:
+            for each in rebound.added:
+                each.close()
+
+        return PreparedChange(commit, abort)
 
     # -- upgrading ------------------------------------------------------------------------------------------------
 
@@ -392,7 +411,7 @@ def bindShared(config: Config, environ: MutableMapping[str, str]) -> list[Shared
     handed.closeRest()
     shared: list[SharedListener] = []
     try:
-        shared.extend(share(listener, config.workers) for listener in listeners)
+        shared.extend(share(numbered(listener), config.workers) for listener in listeners)
     except CannotListen:
         for one in shared:
             one.close()

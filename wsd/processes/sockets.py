@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
+from wsd.config import Config
 from wsd.listen.bind import BACKLOG
-from wsd.listen.endpoints import cannotShare
+from wsd.listen.endpoints import CannotListen, cannotShare
 from wsd.listen.listener import Listener
+from wsd.listen.rebinding import rebind
 from wsd.processes.channel import ChannelMessage
 
-_FIELDS = ("url", "secure", "wide", "proxied")
+_FIELDS = ("number", "url", "secure", "wide", "proxied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,51 @@ def _copy(bound: socket.socket) -> socket.socket:
         copy.close()
         raise
     return copy
+
+
+_numbers = count()
+
+
+def numbered(listener: Listener) -> Listener:
+    """The listener with a number by which the workers know it through all reloads."""
+    listener.number = next(_numbers)
+    return listener
+
+
+@dataclass(frozen=True, slots=True)
+class ReboundShared:
+    """The listeners of a new configuration, in its order: those that stay, and the new ones."""
+
+    listeners: list[SharedListener]
+    kept: list[tuple[SharedListener, SharedListener]]
+    """Those that stay: as they are to be, and as they are."""
+    added: list[SharedListener]
+    removed: list[SharedListener]
+
+
+def rebindShared(config: Config, current: Sequence[SharedListener]) -> ReboundShared:
+    """Bind what a new configuration adds to the current listeners. Raises `CannotListen`; nothing is bound then."""
+    stand = {replace(each.listener, socket=each.sockets[0]): each for each in current}
+    rebound = rebind(config, list(stand))
+    listeners: list[SharedListener] = []
+    kept: list[tuple[SharedListener, SharedListener]] = []
+    added: list[SharedListener] = []
+    try:
+        for listener, wanted in zip(rebound.listeners, rebound.wanted, strict=True):
+            before = stand.get(listener)
+            if before is None:
+                listeners.append(share(numbered(listener), config.workers))
+                added.append(listeners[-1])
+            else:
+                its = replace(wanted, number=before.listener.number, socket=None)
+                listeners.append(SharedListener(its, before.sockets))
+                kept.append((listeners[-1], before))
+    except CannotListen:
+        for each in added:
+            each.close()
+        rebound.close()
+        raise
+    return ReboundShared(listeners, kept, added, [stand[each] for each in rebound.removed])
 
 
 def listenersFor(shared: Iterable[SharedListener], worker: int) -> tuple[list[dict[str, Any]], list[int]]:

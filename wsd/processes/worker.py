@@ -35,9 +35,10 @@ from wsd.processes.sockets import receiveListeners
 from wsd.resources import answerBy
 from wsd.service import Daemon, lockFiles, placementOf
 from wsd.service.daemon import Membership
+from wsd.service.reloading import PreparedReload
 from wsd.web.directory import STATUS
 from wsd.web.door import Doors
-from wsd.web.probes import MetricsPage, Ready
+from wsd.web.probes import MetricsPage, Readiness, Ready
 from wsd.web.status import RouteStatus, Status, StatusPage
 
 ALIVE = 1.0
@@ -61,6 +62,7 @@ class Worker:
         self, reactor: Any, number: int, workers: int, config: Config, reread: Callable[[], Config], listeners: Any
     ) -> None:
         self.channel: ProcessChannel
+        self._prepared: PreparedReload
         self._reactor = reactor
         self._number = number
         self._workers = workers
@@ -74,7 +76,7 @@ class Worker:
         locks.take(lockFiles(config, os.environ, self._serves))
         self.daemon = Daemon(config, reactor, reread, os.environ, locks, membership)
         site = self.daemon.site
-        self._passing = Passing(site.tlsOf, lambda: self.daemon.listening.ring)
+        self._passing = Passing(lambda transport: site.tlsOf(transport), lambda: self.daemon.listening.ring)
         self._receiving = Receiving(Doors(site), lambda: self.daemon.listening.ring)
         site.passing = None if self._isOwner else self._passing
         self._replacePages(site.pages)
@@ -125,8 +127,34 @@ class Worker:
     def _onNow(self, message: ChannelMessage) -> None:
         self.daemon.stopNow()
 
-    def _onReload(self, message: ChannelMessage) -> None:
-        self.channel.send("reloaded", {"refused": self.daemon.reload().refused})
+    def _onPrepare(self, message: ChannelMessage) -> None:
+        """Do all of a reload that can fail, with the listeners that the parent has bound."""
+        self.channel.send("prepared", {"refused": self._prepare(message)})
+
+    def _onFollow(self, message: ChannelMessage) -> None:
+        """Reload as all others do, after a start during their reload."""
+        if self._prepare(message) is None:
+            self._prepared.commit()
+
+    def _prepare(self, message: ChannelMessage) -> str | None:
+        """Prepare a reload. Returns why it is refused."""
+        listening = self.daemon.listening
+        listening.offered = receiveListeners(message)
+        self._prepared = self.daemon.prepareReload()
+        if self._prepared.refused is not None:
+            for listener in listening.offered:
+                listener.close()
+        return self._prepared.refused
+
+    def _onCommit(self, message: ChannelMessage) -> None:
+        self._prepared.commit()
+        routes = self.daemon.routes
+        routes.starting.addCallback(
+            lambda _: self.channel.send("reloaded", {"warnings": [*routes.warnings(), *routes.faults()]})
+        )
+
+    def _onAbort(self, message: ChannelMessage) -> None:
+        self._prepared.abort()
 
     def _onRotate(self, message: ChannelMessage) -> None:
         logged: Any = self.daemon.parent
@@ -199,15 +227,18 @@ class Worker:
         registry.register(_Merged(merge([self._gathered["metrics"]])))
         return render(registry, accept)
 
-    def _readiness(self) -> tuple[bool, str, list[str], list[str]]:
+    def _readiness(self) -> Readiness:
         reasons = [str(reason) for reason in self._gathered["missing"]]
-        for number, (_, _, _, own) in self._gathered["readiness"]:
-            reasons += [f"worker {number}: {reason}" for reason in own]
-        _, plane, routes, _ = self.daemon.readiness()
-        return not reasons, plane, routes, reasons
+        warnings: list[str] = []
+        for number, told in self._gathered["readiness"]:
+            each = Readiness(*told)
+            reasons += [f"worker {number}: {reason}" for reason in each.reasons]
+            warnings += [f"worker {number}: {warning}" for warning in each.warnings]
+        own = self.daemon.readiness()
+        return Readiness(not reasons, own.plane, own.routes, reasons, warnings)
 
     def _readStatus(self) -> Status:
-        ready, plane, _, reasons = self._readiness()
+        readiness = self._readiness()
         statuses = self._gathered["status"]
         rows = [row for status in statuses for row in status["routes"]]
         routes: dict[str, RouteStatus] = {}
@@ -216,10 +247,10 @@ class Worker:
         total = {name: sum(each[name] for each in statuses) for name in ("connections", "websockets", "memory")}
         first = self.daemon.readStatus()
         return Status(
-            ready=ready,
-            reasons=reasons,
+            ready=readiness.ready,
+            reasons=readiness.reasons,
             version=first.version,
-            plane=plane,
+            plane=readiness.plane,
             reactor=first.reactor,
             uptime=max(each["uptime"] for each in statuses),
             max_connections=first.max_connections,

@@ -17,11 +17,10 @@ from typing import Any
 from twisted.application.service import IService
 
 from wsd.config import ConfigError
-from wsd.logs import JOURNAL
 from wsd.policies.timer import keepTime
 from wsd.processes.given import isUpgrade
 from wsd.tap.background import describe, isBackground
-from wsd.tap.log import LoggedService
+from wsd.tap.log import LoggedService, unwritable
 from wsd.tap.options import Options, exitWith
 
 __all__ = ["Options", "makeService"]
@@ -44,7 +43,7 @@ def makeService(options: Options) -> IService:
     except ConfigError as error:
         raise exitWith(str(error)) from None
     except OSError as error:
-        raise exitWith(_unwritable(options, error)) from None
+        raise exitWith(unwritable(options.config, error)) from None
     try:
         parent: Any = options.parent or {}
         _daemonOf(options, reactor, logged, parent).setServiceParent(logged)
@@ -53,22 +52,6 @@ def makeService(options: Options) -> IService:
     except (ConfigError, service.CannotListen) as error:
         raise exitWith(str(error)) from None
     return logged
-
-
-def _unwritable(options: Options, error: OSError) -> str:
-    """Why the log cannot be written."""
-    if error.filename is None:
-        return f'log.format: there is no journal at {JOURNAL} ({error.strerror}); use "text" or "json"'
-    key = next(
-        (
-            name
-            for name, table in (("log", options.config.log), ("access", options.config.access))
-            if table.file == error.filename
-        ),
-        None,
-    )
-    where = f"{key}.file: " if key else ""
-    return f"{where}{error.filename} cannot be written: {error.strerror}; name a file that wsd can write"
 
 
 def _daemonOf(options: Options, reactor: Any, logged: LoggedService, parent: Any) -> Any:
@@ -80,7 +63,9 @@ def _daemonOf(options: Options, reactor: Any, logged: LoggedService, parent: Any
     if options.config.workers == 1:
         from wsd.processes.starting import makeDaemon
 
-        return makeDaemon(options.config, reactor, logged.reread, parent, logged.threshold)
+        made = makeDaemon(options.config, reactor, logged.reread, parent, logged.threshold)
+        made.reloading.add(logged.prepare)
+        return made
     if isUpgrade(os.environ):
         raise ConfigError("workers: an upgrade cannot begin to use several workers; restart wsd for that")
     # A daemon of one process does not load this.
@@ -98,5 +83,6 @@ def _daemonOf(options: Options, reactor: Any, logged: LoggedService, parent: Any
         "logIsShared": logged.isShared,
     }
     daemon = Parent(options.config, reactor, logged.reread, os.environ, command, arguments)
+    daemon.reloading.add(logged.prepare)
     daemon.control = ControlSocket(reactor, os.environ, ParentSteering(daemon))
     return daemon
