@@ -14,8 +14,9 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
-from tests.upgrades import Upgradable, upgradable
+from tests.upgrades import upgradable
 
 IDLE, TALKING = 5000, 500
 """Connections of the whole measurement."""
@@ -189,7 +190,19 @@ class Report:
         assert self.load.sent == self.load.answered, str(self)
 
 
-async def _measure(daemon: Upgradable, idle: int, talking: int, times: int) -> Report:
+class Steerable(Protocol):
+    """A daemon with which something is done under load."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+
+    def upgrade(self) -> str:
+        """Do it, and return what was said."""
+
+
+async def measureLoad(daemon: Steerable, idle: int, talking: int, times: int, pause: float = 2) -> Report:
+    """Upgrade a daemon so many times under load, with a pause in seconds after each."""
     loop = asyncio.get_running_loop()
     load = Load()
     callers: list[Caller] = []
@@ -214,7 +227,7 @@ async def _measure(daemon: Upgradable, idle: int, talking: int, times: int) -> R
         began = time.monotonic()
         said.append(await asyncio.to_thread(daemon.upgrade))
         spans.append((began, time.monotonic() + 0.5))
-        await asyncio.sleep(2)
+        await asyncio.sleep(pause)
     began = time.monotonic()
     for caller, data in begun:
         caller.transport.write(data[len(data) // 2 :])
@@ -244,7 +257,7 @@ def measure(idle: int, talking: int, times: int = 2) -> Report:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with upgradable(config=CONFIG) as daemon:
-        return asyncio.run(_measure(daemon, idle, talking, times))
+        return asyncio.run(measureLoad(daemon, idle, talking, times))
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from wsd.listen.descriptors import raiseDescriptorLimit
 from wsd.listen.endpoints import CannotListen
 from wsd.listen.handed import HandedSockets
 from wsd.listen.systemd import Systemd, recall
+from wsd.metrics import ReloadCounters, reloadFamilies
 from wsd.processes.channel import ChannelMessage
 from wsd.processes.child import Child, WorkerProcess
 from wsd.processes.limits import WorkerCounts
@@ -94,6 +95,8 @@ class Parent(Service):
         self.reloading = Reloading(config, reread)
         """What takes part in a reload, besides the workers."""
         self.reloading.add(self._prepareListeners)
+        self._reloads = ReloadCounters()
+        self.reloading.ended = self._reloads.count
         self._reload: WorkersReload | None = None
         self._next: Deferred[ReloadOutcome] | None = None
         """The outcome of the reload after the one that is under way."""
@@ -285,7 +288,7 @@ class Parent(Service):
     def _snapshots(self) -> list[Snapshot]:
         """The metrics of all processes: those that have died, those that run, and this one."""
         serving, restarts = (sum(getattr(each, name) for each in self._children) for name in ("isServing", "restarts"))
-        own = [*self._registry.collect(), *workerFamilies(serving, restarts)]
+        own = [*self._registry.collect(), *workerFamilies(serving, restarts), *reloadFamilies(self._reloads)]
         told = [child.told["metrics"] for child in self._children if child.told is not None]
         return [*told, *(kept for child in self._children for kept in child.kept), snapshotOf(own)]
 
@@ -322,6 +325,8 @@ class Parent(Service):
 
     def _reloaded(self, outcome: ReloadOutcome) -> ReloadOutcome:
         self._reload = None
+        if outcome.refused is not None:
+            self._reloads.count(False)
         removed, self._removed = self._removed, []
         for each in removed:
             each.close()

@@ -178,6 +178,8 @@ class Daemon(Service):
         self.routes.replaced = self._serveRoutes
         self.reloading = Reloading(config, reread)
         """What takes part in a reload."""
+        if membership is None:
+            self.reloading.ended = self.metrics.reloads.count
         self.reloading.add(self.listening.prepareReload, self._prepareRoutes, self._preparePolicies)
         self._describeMetrics()
 

@@ -45,8 +45,8 @@ class Reloading:
     def __init__(self, config: Config, reread: Callable[[], Config]) -> None:
         self.config = config
         """The configuration in use."""
-        self.succeeded = True
-        """Whether the last reload was not refused."""
+        self.ended: Callable[[bool], object] = lambda isAccepted: None
+        """Called after each reload, with whether it was accepted."""
         self._reread = reread
         self._parts: list[Prepare] = []
 
@@ -68,7 +68,7 @@ class Reloading:
         return PreparedReload(None, lambda: self._commit(config, prepared), lambda: _abort(prepared))
 
     def _refused(self, sentence: str) -> PreparedReload:
-        self.succeeded = False
+        self.ended(False)
         logRefused(sentence)
         return refusal(sentence)
 
@@ -79,7 +79,7 @@ class Reloading:
                 change.commit()
             except Exception:
                 _log.failure("a part of the daemon could not be reloaded", event="reload.error")
-        self.succeeded = True
+        self.ended(True)
         return logChanges(before, config)
 
 
