@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test test-all check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-uses bench-workers bench-xmpp man soak clean programs
+.PHONY: help run test test-all audit check conformance conformance-short asan mutants bench bench-blob bench-canvas bench-soap bench-handlers bench-topics bench-yjs bench-uses bench-workers bench-xmpp man soak clean programs
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -24,7 +24,10 @@ test: $(VENV)/test $(VENV)/fast tests/node_modules $(LIBRARIES)  ## every test; 
 test-all:  ## every test with each Python there is, and under the asyncio reactor
 	tools/test-all
 
-check: $(VENV)/test  ## style, types, architecture
+audit: $(VENV)/test  ## known vulnerabilities of the installed libraries
+	$(VENV)/bin/python tools/audit.py
+
+check: $(VENV)/test audit  ## style, types, architecture, known vulnerabilities
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -59,7 +59,7 @@ class TestSideBySide:
     def testRemovingATabClosesItsConnection(self, console: Console) -> None:
         console.connect("/echo")
         console.press("Remove /echo")
-        console.page.wait_for_function("sockets[0].readyState === 3")
+        console.page.wait_for_function("() => sockets[0].readyState === 3")
         expect(console.at("#url")).to_have_value("/echo")  # one tab is always there
         expect(console.at("#log .row")).to_have_count(0)
 

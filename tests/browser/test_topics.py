@@ -62,7 +62,7 @@ class Peer:
 
     def until(self, condition: str) -> None:
         """Wait until a condition holds."""
-        self.page.wait_for_function(condition, timeout=30_000)
+        self.page.wait_for_function(f"() => {condition}", timeout=30_000)
 
     def subscribe(self, topic: str, options: str = "") -> None:
         self.run(f"await topics.subscribe(argument, {{...hears, {options}}}).ready", topic)
@@ -286,13 +286,13 @@ class TestEventSource:
                 source.onmessage = ({data, lastEventId}) => heard.push([data, lastEventId]);
             }"""
         )
-        plain.wait_for_function("opened === 1")
+        plain.wait_for_function("() => opened === 1")
         expected = [["1", post(server, "events", "1")]]
-        plain.wait_for_function("heard.length === 1")
+        plain.wait_for_function("() => heard.length === 1")
         server.kill()
         server.start()
         expected += [[text, post(server, "events", text)] for text in ("2", "two\nlines")]
-        plain.wait_for_function("heard.length >= 3")
+        plain.wait_for_function("() => heard.length >= 3")
         assert plain.evaluate("[heard, opened]") == [expected, 2]
 
     def testReadsAFilterInEnvelopes(self, plain: Page, server: TopicsServer) -> None:
@@ -305,7 +305,7 @@ class TestEventSource:
             })"""
         )
         position = post(server, "sources/a", "1")
-        plain.wait_for_function("heard.length === 1")
+        plain.wait_for_function("() => heard.length === 1")
         message = {"topic": "sources/a", "position": position, "type": "text/plain", "text": "1"}
         assert plain.evaluate("heard") == [{"message": message}]
 
@@ -394,7 +394,7 @@ def test_the_lines_of_the_page_on_topics_are_as_good_as_their_word(browser: Brow
     page.on("console", lambda message: logged.append(message.text))
     page.goto(f"{server.base}/describe")
     page.evaluate(f"() => {{ {lines} Object.assign(window, {{quotes, scores, chat}}); }}")
-    page.wait_for_function("quotes.readyState === 1 && scores.readyState === 1 && chat.readyState === 1")
+    page.wait_for_function("() => quotes.readyState === 1 && scores.readyState === 1 && chat.readyState === 1")
     for topic, body in (("quotes/ACME", "17.5"), ("scores/final", "1:0")):
         headers = {"Content-Type": "text/plain"}
         urllib.request.urlopen(urllib.request.Request(f"{server.base}/topics/{topic}", body.encode(), headers)).close()
@@ -433,6 +433,6 @@ def test_so_are_those_of_the_module(browser: Browser, server: TopicsServer) -> N
             {type: "module", textContent: text}))""",
         script,
     )
-    page.wait_for_function("window.position")
+    page.wait_for_function("() => window.position")
     assert re.fullmatch(r"[0-9a-f]{8}-\d+", page.evaluate("position"))
     page.close()

@@ -44,12 +44,12 @@ class TestThePage:
             (tmp_path / "runoob_websocket.html").write_bytes(tutorial(daemon))
             page.goto((tmp_path / "runoob_websocket.html").as_uri())
         page.get_by_text("运行 WebSocket").click()
-        page.wait_for_function("window.kept")
+        page.wait_for_function("() => window.kept")
         while len(alerts) < 3:
             page.wait_for_timeout(20)  # lets the dialogs be answered; the test's time limit is the bound
         assert alerts == [SUPPORTED, SENDING, RECEIVED]
         page.evaluate("kept.close()")
-        page.wait_for_function("kept.readyState === 3")
+        page.wait_for_function("() => kept.readyState === 3")
         page.evaluate("0")  # an answer comes only once no dialog is open
         assert alerts == [SUPPORTED, SENDING, RECEIVED, CLOSED]
 

@@ -264,7 +264,7 @@ class TestClass:
 
     def testHasItsFrame(self, windows: Windows) -> None:
         page = windows.open("/uses/class")
-        page.wait_for_function("'ready' in document.body.dataset")
+        page.wait_for_function("() => 'ready' in document.body.dataset")
         checkFrame(page)
 
     def testLooksRightEverywhere(self, browser: Browser, server: UsesServer) -> None:

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from tests.protocols.topics.routes import ask, closing, daemonOf, heard
+from tests.protocols.topics.routes import Answer, ask, closing, daemonOf, heard, request
 from tests.wire import Client, Daemon
 from wsd.protocols.topics.enveloped import ENVELOPED
 from wsd.protocols.topics.errors import TopicError
@@ -258,6 +258,13 @@ class TestAGuardedTopic:
         assert client.closeCode is None
         guarded.daemon.reactor.advance(2)
         assert closing(client) == (4001, "the token has expired; get a new one, and connect again")
+
+    def test_is_waited_for_no_longer_than_its_token(self, guarded: Guarded) -> None:
+        token = tokenOf(topics=BOTH, exp=int(time.time()) + 10)
+        wire = guarded.daemon.connect()
+        assert wire.exchange(request(f"GET /topics/guarded/a?wait=60&token={token}")) == b""
+        guarded.daemon.pass_(11)
+        assert Answer(wire.exchange(b"")).json["messages"] == []
 
 
 class TestTheEnvelopedForm:

@@ -246,6 +246,15 @@ class TestInTheSession:
         error, closed = host.login("alice").say(said)
         assert (condition(error), closed.name) == (expected, "close")
 
+    @pytest.mark.parametrize("sender", ["alice@localhost", "alice@localhost/never-bound", "ALICE@localhost/a"])
+    def test_the_sender_is_the_session_whatever_resource_of_its_account_a_stanza_names(
+        self, host: Host, sender: str
+    ) -> None:
+        alice, bob = host.login("alice", "desk"), host.login("bob", "desk")
+        alice.say(f"<message xmlns='jabber:client' from='{sender}' to='bob@localhost/desk'><body>hi</body></message>")
+        (heard,) = bob.heard()
+        assert heard.get("from") == "alice@localhost/desk"
+
     @pytest.mark.parametrize(
         ("said", "expected"),
         [

@@ -136,7 +136,7 @@ class TopicResource(Resource):
         elif query.wait is not None:
             await self._check(Action.subscribe, topic, levels, subject)
             await self._check(Action.history, topic, levels, subject)
-            await self._poll(request, beginning, query.wait)
+            await self._poll(request, beginning, subject, query.wait)
         elif any(name in accept for name in NDJSON):
             await self._check(Action.history, topic, levels, subject)
             await self._showLines(request, beginning, query)
@@ -158,10 +158,10 @@ class TopicResource(Resource):
             return False
         return True
 
-    async def _poll(self, request: Any, beginning: Beginning, seconds: float) -> None:
+    async def _poll(self, request: Any, beginning: Beginning, subject: Subject, seconds: float) -> None:
         poll = Poll(self._parts.hub, beginning, self._parts.clock)
         request.notifyFinish().addBoth(lambda _: poll.end())
-        replay = await self._parts.streams.poll(poll, seconds)
+        replay = await self._parts.streams.poll(poll, subject, seconds)
         content = {
             "topic": _json(beginning.topic),
             "position": _json(str(replay.position)),

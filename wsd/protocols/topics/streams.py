@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from wsd.protocols.topics.events import EventStream
 from wsd.protocols.topics.polling import Poll
 from wsd.protocols.topics.replay import Replay
-from wsd.protocols.topics.rules import Subject
+from wsd.protocols.topics.rules import Claims, Subject
 
 
 class _Endless(Protocol):
@@ -37,7 +37,7 @@ class Streams:
         self._add(stream)
         expiry = None
         if subject.claims is not None:
-            expiry = self._clock.callLater(max(0.0, subject.claims.expires - self._now()), stream.end)
+            expiry = self._clock.callLater(self._validity(subject.claims), stream.end)
         try:
             await stream.run()
             await stream.over
@@ -46,13 +46,19 @@ class Streams:
             if expiry is not None and expiry.active():
                 expiry.cancel()
 
-    async def poll(self, poll: Poll, seconds: float) -> Replay:
-        """Answer when there is news, or after `seconds`."""
+    async def poll(self, poll: Poll, subject: Subject, seconds: float) -> Replay:
+        """Answer when there is news, after `seconds`, or when the client's token expires."""
+        if subject.claims is not None:
+            seconds = min(seconds, self._validity(subject.claims))
         self._add(poll)
         try:
             return await poll.answer(seconds)
         finally:
             self._open.discard(poll)
+
+    def _validity(self, claims: Claims) -> float:
+        """The seconds until a token expires."""
+        return max(0.0, claims.expires - self._now())
 
     def _add(self, endless: _Endless) -> None:
         self._open.add(endless)

@@ -117,7 +117,12 @@ class Router:
 
 
 def _check(session: Session, stanza: Element) -> None:
-    """Raises StreamError for anything but a stanza that comes from this session (RFC 6120 4.9.3, 8.1.2.1)."""
+    """
+    Raises StreamError for anything but a stanza of this session's user (RFC 6120 4.9.3, 8.1.2.1).
+
+    Another resource of the same account is allowed in `from`, and replaced by the session's own: a client that has
+    resumed its stream may still send what it made for a resource that it never bound.
+    """
     if stanza.ns != CLIENT:
         raise StreamError("invalid-namespace", f"a stanza's namespace is {CLIENT}")
     if stanza.name not in KINDS:
@@ -125,7 +130,7 @@ def _check(session: Session, stanza: Element) -> None:
     sender = stanza.get("from")
     if sender and sender not in (session.jid, session.user.bare):
         try:
-            isOwn = parseJid(sender).full in (session.jid, session.user.bare)
+            isOwn = parseJid(sender).bare == session.user.bare
         except ValueError:
             isOwn = False
         if not isOwn:
