@@ -47,6 +47,7 @@ def bind(
     notices: list[str] = []
     handed = HandedSockets.of(environ) if handed is None else handed
     passed = list(handed.passed)
+    found = {each.socket for each in handed.bound}
     try:
         for secure, strings in ((False, config.listen), (True, config.tls.listen)):
             listeners.extend(_bindEndpoint(string, secure, passed, handed) for string in strings)
@@ -59,7 +60,10 @@ def bind(
             listeners[:0] = _bindHosts(config.host, config.port, False, notices, handed)
     except CannotListen:
         for listener in listeners:
-            listener.close()
+            if listener.socket in found:
+                listener.close()
+            else:
+                listener.discard()
         for _, descriptor in passed:
             if descriptor >= 0:
                 os.close(descriptor)

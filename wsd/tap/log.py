@@ -67,7 +67,7 @@ class LoggedService(MultiService):
     ) -> None:
         super().__init__()
         self._options = options
-        self._config = options.config
+        self._current = options.config
         self._worker = worker
         self._forward = forward
         self._reactor = reactor
@@ -153,7 +153,7 @@ class LoggedService(MultiService):
     @property
     def isShared(self) -> bool:
         """Whether other processes can write to the log as well: a file that they reopen, the terminal, the journal."""
-        return self._isSharedBy(self._config)
+        return self._isSharedBy(self._current)
 
     @property
     def path(self) -> str | None:
@@ -214,7 +214,7 @@ class LoggedService(MultiService):
 
     def reread(self) -> Config:
         """Called first by a reload: reopen the log files, and read the configuration again. Raises ConfigError."""
-        if self._config.log.file is not None or self._config.access.file is not None:
+        if self._current.log.file is not None or self._current.access.file is not None:
             self.rotate()
         return self._options.reread()
 
@@ -222,9 +222,9 @@ class LoggedService(MultiService):
 
     def prepare(self, config: Config) -> PreparedChange:
         """Open what a reload names anew. Raises ConfigError."""
-        before = self._config
+        before = self._current
         if self.threshold is None or (config.log, config.access) == (before.log, before.access):
-            return PreparedChange(lambda: setattr(self, "_config", config))
+            return PreparedChange(lambda: self._note(config))
         if config.workers > 1 and self.isShared and not self._isSharedBy(config):
             raise ConfigError(
                 "with several workers, only a restart can let the log go where its parent alone can write; restart wsd",
@@ -236,11 +236,14 @@ class LoggedService(MultiService):
             raise ConfigError(unwritable(config, error)) from None
         return PreparedChange(lambda: self._use(config, output), output.close)
 
+    def _note(self, config: Config) -> None:
+        self._current = config
+
     def _use(self, config: Config, output: LogOutput) -> None:
         assert self.threshold is not None
-        if config.log.level != self._config.log.level:
+        if config.log.level != self._current.log.level:
             self.threshold.level = config.log.level
-        self._config = config
+        self._note(config)
         before, self._output = self._output, output
         if before is not None:
             before.close()
