@@ -123,7 +123,7 @@ def test_a_reload_succeeds_or_fails_with_the_reason(operator: Operator) -> None:
     file.write_text(f'frames = "plain"\n{TEXT}')
     assert operator.fails("reload") == (
         "wsd: not reloaded, the old configuration stays in use: only a restart can change frames; restart wsd, or "
-        "change it back\n"
+        "change it back"
     )
     file.write_text(TEXT + 'origin = "*"\n')
     assert operator.fails("reload") == (
